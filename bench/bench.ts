@@ -1,0 +1,132 @@
+// How fast twill is beside the Go plugins, and beside what the kernel alone takes. Usage, as root:
+//
+//   npm run bench                     all but builds and tests, about 6 minutes
+//   npm run bench -- --quick          few rounds, about a minute: to see a trend
+//   npm run bench -- --only bridge    sections: start, bridge, at-once, host-local, size
+//   npm run bench -- --build --tests  also the time of builds, and of the tests
+//   PEER_DIR=/opt/cni/bin npm run bench    beside other Go plugins
+//
+// Prints a table; a complete run writes bench/results/latest.{json,md,svg}. How to read them: bench/README.md.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, release } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { goBin, ourBin } from "../e2e/project.ts";
+import { atOnceRows } from "./at-once.ts";
+import { bridgeRows } from "./bridge.ts";
+import { buildRows, testRows } from "./build-time.ts";
+import { contenders, type Masquerade } from "./contenders.ts";
+import { isMet, type Row } from "./figures.ts";
+import { hostLocalRows } from "./host-local.ts";
+import { compile } from "./launcher.ts";
+import { plot } from "./plot.ts";
+import { sizeRows } from "./size.ts";
+import { startRows } from "./start.ts";
+import { tables } from "./table.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string" },
+    build: { type: "boolean", default: false },
+    tests: { type: "boolean", default: false },
+  },
+});
+const rounds = options.quick
+  ? { start: 30, bridge: 8, atOnce: 1, hostLocal: 3 }
+  : { start: 200, bridge: 60, atOnce: 7, hostLocal: 15 };
+/** Processes that run or wait to run, over the last minute; from here on the figures are other people's too. */
+const BUSY_LOAD = 0.5;
+
+needExecutables();
+const machine = describeMachine();
+console.log(machineText());
+const rows = await measureAll();
+console.log(`\n${tables(rows)}\n`);
+const goals = rows.flatMap((row) => row.goals);
+console.log(`${goals.filter(isMet).length} of ${goals.length} goals met`);
+if (options.only === undefined && !options.quick) writeResults();
+
+async function measureAll(): Promise<Row[]> {
+  const launcher = compile("launcher.c", "launcher");
+  const bench = { launcher, contenders: contenders() };
+  const bridge = (masquerade: Masquerade) => bridgeRows({ ...bench, masquerade, rounds: rounds.bridge });
+  const sections: [name: string, what: string, measure: () => Row[] | Promise<Row[]>][] = [
+    ["start", "start", () => startRows({ ...bench, rounds: rounds.start })],
+    ["bridge", "bridge without masquerade", () => bridge("none")],
+    ["bridge", "bridge, masquerade by iptables", () => bridge("iptables")],
+    ["bridge", "bridge, masquerade by nftables", () => bridge("nftables")],
+    ["bridge", "bridge, masquerade by default", () => bridge("default")],
+    [
+      "at-once",
+      "100 containers at once",
+      () => atOnceRows({ ...bench, rounds: rounds.atOnce, masquerade: "iptables" }),
+    ],
+    ["host-local", "host-local", () => hostLocalRows({ ...bench, rounds: rounds.hostLocal })],
+    ["size", "sizes", sizeRows],
+  ];
+  const wanted = sections.filter(([name]) => options.only === undefined || options.only.split(",").includes(name));
+  if (options.build) wanted.push(["build", "builds", buildRows]);
+  if (options.tests) wanted.push(["tests", "tests", testRows]);
+  const rows: Row[] = [];
+  for (const [, what, measure] of wanted) {
+    const started = performance.now();
+    process.stderr.write(`measuring ${what} ...`);
+    rows.push(...(await measure()));
+    process.stderr.write(` ${Math.round((performance.now() - started) / 1000)} s\n`);
+  }
+  return rows;
+}
+
+function needExecutables(): void {
+  const remedies = {
+    [ourBin]: "build ours: npm run build",
+    [goBin]: "install the Go plugins (apt-get install containernetworking-plugins), or name their folder: PEER_DIR=...",
+  };
+  for (const [folder, remedy] of Object.entries(remedies)) {
+    for (const name of ["bridge", "host-local", "loopback"].filter((name) => !existsSync(join(folder, name)))) {
+      stop(`${join(folder, name)} is missing: ${remedy}`);
+    }
+  }
+  if (process.getuid?.() !== 0) stop("the benchmark makes network namespaces: run it as root");
+}
+
+function stop(text: string): never {
+  console.error(text);
+  process.exit(1);
+}
+
+function describeMachine(): Record<string, string> {
+  const [load = 0] = loadavg();
+  const processors = cpus();
+  return {
+    kernel: release(),
+    machine: `${processors.length} x ${processors[0]?.model ?? process.arch}`,
+    Go: `${goBin}: ${aboutText(join(goBin, "bridge"))}`,
+    load: `${load.toFixed(1)}${load > BUSY_LOAD ? ": other programs are running, which blurs the figures" : ""}`,
+  };
+}
+
+function machineText(): string {
+  return Object.entries(machine)
+    .map(([name, value]) => `- ${name}: ${value}`)
+    .join("\n");
+}
+
+/** What it says when called by hand, as "CNI bridge plugin v1.9.1", and the version of Debian's package, which says nothing. */
+function aboutText(plugin: string): string {
+  const about = spawnSync(plugin, { encoding: "utf8", env: {}, input: "" }).stderr.split("\n")[0] ?? "";
+  const owner = spawnSync("dpkg-query", ["-S", plugin], { encoding: "utf8" }).stdout?.split(":")[0];
+  if (!owner) return about;
+  const status = spawnSync("dpkg-query", ["-s", owner], { encoding: "utf8" }).stdout;
+  return `${about} (${owner} ${/^Version: (.*)/m.exec(status)?.[1]})`;
+}
+
+function writeResults(): void {
+  const folder = join(import.meta.dirname, "results");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "latest.json"), `${JSON.stringify({ measured: new Date(), machine, rows }, null, 1)}\n`);
+  writeFileSync(join(folder, "latest.md"), `${machineText()}\n\n${tables(rows)}\n`);
+  writeFileSync(join(folder, "latest.svg"), plot(rows, machine));
+}

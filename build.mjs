@@ -1,0 +1,224 @@
+// cmd/*, pkg/*, native/* -> dist/bin: one static executable and a hard link per plugin and tool.
+//
+//   node build.mjs            for this machine            node build.mjs --watch   again after each change
+//   node build.mjs --arm64    dist/arm64/bin, with Debian's cross compiler and qemu-user (both architectures share stages 1 to 3)
+//
+//   1 validators   cmd/*/netconf.ts -> dist/validate/*.js     JSON schemas become code (ajv)
+//   2 bundle       cmd/twill/main.ts -> dist/twill.js         TypeScript becomes one script (esbuild), with its line table
+//   3 bytecode     dist/twill.js -> dist/twill.bytecode       (the compiler that comes with the engine)
+//   4 host         native/*.c + engine -> dist/<arch>/host    an executable that can load bytecode (gcc)
+//   5 freeze       host + bytecode -> dist/bin/twill          the program is loaded once, its memory becomes part of the executable
+//   6 links        dist/bin/bridge, dist/bin/host-local ...
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
+import { SourceMap } from "node:module";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { compileSchemas } from "./dev/compile-schemas.mjs";
+
+const ENGINE = "node_modules/@suchipi/quickjs/build";
+/** Where the image lies in memory: near enough to the code for the compiler's usual addressing, far from anything else. */
+const IMAGE_ADDRESS = 0x10000000;
+
+const C_FLAGS =
+  "-static -no-pie -O2 -fno-asynchronous-unwind-tables -Wall -Wextra -Werror -ffunction-sections -fdata-sections -Wl,--gc-sections -s".split(
+    " ",
+  );
+
+/**
+ * How to make and to start an executable for an architecture, and the largest size of its pages: the image's place in the file
+ * is a multiple of that. musl gives half the size, but Debian has no cross musl.
+ */
+const targets = {
+  x64: { compiler: "musl-gcc", objcopy: "objcopy", engine: "x86_64-unknown-linux-musl", start: [], page: 4096 },
+  arm64: { compiler: "musl-gcc", objcopy: "objcopy", engine: "aarch64-unknown-linux-musl", start: [], page: 65536 },
+  arm64Cross: {
+    compiler: "aarch64-linux-gnu-gcc",
+    objcopy: "aarch64-linux-gnu-objcopy",
+    engine: "aarch64-unknown-linux-gnu",
+    start: ["qemu-aarch64-static"],
+    page: 65536,
+  },
+};
+
+const cross = process.argv.includes("--arm64") && process.arch !== "arm64";
+const target = cross ? targets.arm64Cross : targets[process.arch];
+const bin = cross ? "dist/arm64/bin" : "dist/bin";
+const hostFile = cross ? "dist/arm64/host" : "dist/host";
+
+const stages = { validators, bundle, bytecode, host, freeze, links };
+
+async function buildAll() {
+  mkdirSync(bin, { recursive: true });
+  const started = performance.now();
+  for (const [name, stage] of Object.entries(stages)) {
+    const from = performance.now();
+    const made = await stage();
+    console.log(`${name.padEnd(10)} ${String(Math.round(performance.now() - from)).padStart(5)} ms  ${made}`);
+  }
+  console.log(`${"".padEnd(10)} ${String(Math.round(performance.now() - started)).padStart(5)} ms`);
+}
+
+async function validators() {
+  return await compileSchemas();
+}
+
+async function bundle() {
+  const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+  return await bundleScript("cmd/twill/main.ts", "dist/twill.js", {
+    define: { TWILL_VERSION: JSON.stringify(version) },
+  });
+}
+
+/** TypeScript -> one script for the engine, with the table that turns its lines back into the sources' lines. */
+export async function bundleScript(entry, script, options = {}) {
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    outfile: script,
+    bundle: true,
+    write: false,
+    format: "iife",
+    target: "es2022",
+    conditions: ["quickjs"],
+    sourcemap: "external",
+    logLevel: "warning",
+    ...options,
+  });
+  const [map, code] = [".js.map", ".js"].map((ending) => outputFiles.find(({ path }) => path.endsWith(ending)).text);
+  const table = lineTable(JSON.parse(map), code.split("\n").length);
+  writeFileSync(script, `${code}host.lineTable = ${JSON.stringify(table)};\n`); // behind the code, whose lines stay
+  return `${kB(code.length)} of script, ${table.sources.split(" ").length} files`;
+}
+
+/**
+ * Which source line a line of the script comes from, for stack traces (pkg/sys/stack.ts): `runs` holds triples "script line,
+ * source, source line", each valid until the next one, both lines counting on together. A text, since a list would be code.
+ */
+function lineTable(map, lineCount) {
+  const decoded = new SourceMap(map);
+  const sources = map.sources.map((source) => source.replace(/^(\.\.\/)+/, ""));
+  const runs = [];
+  let expected;
+  for (let line = 0; line < lineCount; line++) {
+    const entry = decoded.findEntry(line, 1e6); // the last mapping at or before the line's end
+    if (entry.generatedLine !== line) continue;
+    const source = map.sources.indexOf(entry.originalSource);
+    if (expected?.source !== source || expected.offset !== entry.originalLine - line) {
+      runs.push(line + 1, source, entry.originalLine + 1);
+      expected = { source, offset: entry.originalLine - line };
+    }
+  }
+  return { sources: sources.join(" "), runs: runs.join(" ") };
+}
+
+function bytecode() {
+  return compileScript("dist/twill.js", "dist/twill.bytecode");
+}
+
+export function compileScript(script, bytecodeFile) {
+  const tools = `${ENGINE}/${process.arch === "arm64" ? "aarch64" : "x86_64"}-unknown-linux-static/bin`;
+  const args = [`${tools}/file-to-bytecode.js`, "--strip", "source", script, bytecodeFile, "twill.js"];
+  execFileSync(`${tools}/quickjs-run`, args, { stdio: ["ignore", "ignore", "inherit"] });
+  return kB(statSync(bytecodeFile).size);
+}
+
+/** Linked again only when something it is made from has changed. */
+function host() {
+  const sources = readdirSync("native")
+    .filter((name) => name.endsWith(".c"))
+    .map((name) => `native/${name}`);
+  const engine = `${ENGINE}/${target.engine}/lib/quickjs-core.a`;
+  const inputs = [...readdirSync("native").map((name) => `native/${name}`), engine, "build.mjs"];
+  const hash = createHash("sha256");
+  for (const file of inputs) hash.update(readFileSync(file));
+  const stamp = hash.digest("hex");
+  if (existsSync(hostFile) && existsSync(`${hostFile}.stamp`) && readFileSync(`${hostFile}.stamp`, "utf8") === stamp)
+    return "unchanged";
+  const archive = `${hostFile}.engine.a`;
+  execFileSync(target.objcopy, ["--remove-section=.eh_frame", engine, archive]); // 84 kB for C++ exceptions, which nothing throws
+  const include = ["-isystem", `${ENGINE}/${target.engine}/include`];
+  const place = `-Wl,--section-start=.image=0x${IMAGE_ADDRESS.toString(16)}`; // the linker reads hexadecimal only
+  execFileSync(
+    target.compiler,
+    [...C_FLAGS, place, ...include, ...sources, archive, "-lm", "-lpthread", "-o", hostFile],
+    { stdio: "inherit" },
+  );
+  writeFileSync(`${hostFile}.stamp`, stamp);
+  return kB(readFileSync(hostFile).length);
+}
+
+function freeze() {
+  return freezeProgram("dist/twill.bytecode", `${bin}/twill`);
+}
+
+/** Starts the host on the bytecode and appends the memory it hands back, so that exec maps it where it was. */
+export function freezeProgram(bytecodeFile, executableFile) {
+  const [command, ...args] = [...target.start, `./${hostFile}`];
+  const input = readFileSync(bytecodeFile);
+  const image = execFileSync(command, args, {
+    input,
+    maxBuffer: 64 << 20,
+    env: {},
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const executable = readFileSync(hostFile);
+  const at = Math.ceil(executable.length / target.page) * target.page;
+  const header = programHeader(executable, IMAGE_ADDRESS);
+  executable.writeBigUInt64LE(BigInt(at), header + 8); // p_offset
+  executable.writeBigUInt64LE(BigInt(image.length), header + 32); // p_filesz; p_memsz stays: what a run adds
+  const padding = Buffer.alloc(at - executable.length);
+  writeFileSync(`${executableFile}.new`, Buffer.concat([executable, padding, image]), { mode: 0o755 });
+  renameSync(`${executableFile}.new`, executableFile); // a running one keeps its own
+  return `${kB(image.length)} of image, ${kB(at + image.length)} in all`;
+}
+
+/** Offset of the Elf64_Phdr of the segment at an address. */
+function programHeader(elf, address) {
+  const [table, count] = [Number(elf.readBigUInt64LE(32)), elf.readUInt16LE(56)];
+  for (let at = table; at < table + 56 * count; at += 56) {
+    if (elf.readBigUInt64LE(at + 16) === BigInt(address)) return at;
+  }
+  throw new Error(`the linker made no segment at 0x${address.toString(16)} for the image`);
+}
+
+/** The executable says itself what it holds. */
+function links() {
+  const [command, ...args] = [...target.start, `${bin}/twill`, "--names"];
+  const names = execFileSync(command, args, { encoding: "utf8" }).split("\n").filter(Boolean);
+  for (const name of readdirSync(bin)) if (name !== "twill") rmSync(`${bin}/${name}`);
+  for (const name of names) linkSync(`${bin}/twill`, `${bin}/${name}`);
+  return `${names.length} names: ${names.join(" ")}`;
+}
+
+function kB(bytes) {
+  return `${Math.round(bytes / 1000)} kB`;
+}
+
+function rebuildOnChange() {
+  let waiting;
+  for (const folder of ["cmd", "pkg", "native"]) {
+    watch(folder, { recursive: true }, (_, name) => {
+      if (!/\.(ts|c|h)$/.test(name ?? "") || name.endsWith(".test.ts")) return;
+      clearTimeout(waiting);
+      waiting = setTimeout(() => buildAll().catch((error) => console.error(error.message)), 50);
+    });
+  }
+  console.log("watching cmd, pkg and native; Ctrl-C ends it");
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await buildAll();
+  if (process.argv.includes("--watch")) rebuildOnChange();
+}

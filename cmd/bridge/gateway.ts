@@ -1,0 +1,139 @@
+/** The host as gateway: its address on the bridge, and the routes that lead there. */
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { IpConfig, Result, Route } from "../../pkg/cni/result.ts";
+import {
+  addToAddress,
+  familyOf,
+  formatAddress,
+  formatPrefix,
+  isIPv4,
+  networkOf,
+  overlaps,
+  type Prefix,
+  parsePrefix,
+} from "../../pkg/ip/address.ts";
+import { addAddress, addressesOf, deleteAddress, samePrefix } from "../../pkg/link/address.ts";
+import { addressOf } from "../../pkg/link/configure.ts";
+import { type Link, setMac } from "../../pkg/link/link.ts";
+import { parseMac } from "../../pkg/link/mac.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import { RT_SCOPE_LINK } from "../../pkg/netlink/rtnetlink/route.ts";
+import { isErrno } from "../../pkg/sys/errno.ts";
+
+/** An address without gateway gets its network's first address. */
+export function withGateways(ips: readonly IpConfig[]): IpConfig[] {
+  return ips.map((ip) => (ip.gateway === undefined ? { ...ip, gateway: firstAddress(ip) } : ip));
+}
+
+function firstAddress(ip: IpConfig): string {
+  return formatAddress(addToAddress(networkOf(addressOf(ip).prefix).address, 1));
+}
+
+/** The routes, and for each family that has none through a gateway yet, a default route through its first gateway. */
+export function withDefaultRoutes({ ips, routes }: Pick<Result, "ips" | "routes">): Route[] {
+  const all = [...routes];
+  for (const ip of ips) {
+    const { prefix, gateway } = addressOf(ip);
+    const dst = isIPv4(prefix.address) ? "0.0.0.0/0" : "::/0";
+    const present = all.some((route) => route.gw !== undefined && isDefault(route, dst));
+    if (gateway !== undefined && !present) all.push({ dst, gw: formatAddress(gateway) });
+  }
+  return all;
+}
+
+function isDefault({ dst }: Route, wanted: string): boolean {
+  const destination = parsePrefix(dst);
+  return destination !== undefined && formatPrefix(networkOf(destination)) === wanted;
+}
+
+/** The families and, for each address of the result, what the gateway's interface must have. */
+export function gatewayPrefixes(ips: readonly IpConfig[]): Prefix[] {
+  return ips.flatMap((ip) => {
+    const { prefix, gateway } = addressOf(ip);
+    return gateway === undefined ? [] : [{ address: gateway, length: prefix.length }];
+  });
+}
+
+export interface Replacement {
+  /** All addresses that this network wants on the link: one of them never makes room for another. */
+  ours: readonly Prefix[];
+  /** Replace an address that is in the way whoever uses it. */
+  force: boolean;
+  /** Look for another host with an IPv6 gateway's address before it is used, which takes a second. */
+  duplicateAddressDetection: boolean;
+  /** How many others are connected to the link, who may use its address. Asked for only when one is in the way. */
+  countUsers: () => number;
+}
+
+/**
+ * Makes sure the link has the address. Others of its IPv4, or overlapping ones of IPv6, are in the way: replaced when nobody
+ * uses them or `force` is set.
+ *
+ * @throws CniError 999: another address is in the way
+ */
+export function ensureAddress(host: Connection, link: Link, wanted: Prefix, replacement: Replacement): void {
+  const { ours, force, countUsers } = replacement;
+  const family = addressesOf(host, link.index).filter(
+    ({ prefix, scope }) => familyOf(prefix.address) === familyOf(wanted.address) && scope !== RT_SCOPE_LINK,
+  );
+  if (family.some(({ prefix }) => samePrefix(prefix, wanted))) return;
+  const conflicts = family
+    .map(({ prefix }) => prefix)
+    .filter((prefix) => isIPv4(wanted.address) || overlaps(prefix, wanted));
+  const [conflict] = conflicts;
+  if (conflict !== undefined && !force) {
+    const ownGateway = conflicts.find((prefix) => ours.some((other) => samePrefix(other, prefix)));
+    if (ownGateway !== undefined) throw inTheWay(link, wanted, rival(ownGateway));
+    const users = countUsers();
+    if (users > 0) throw inTheWay(link, wanted, used(link, conflict, users));
+  }
+  host.requestAll(conflicts.map((prefix) => deleteAddress(link.index, prefix)));
+  addOnce(host, link, wanted, replacement);
+  pinMac(host, link);
+}
+
+/**
+ * Keeps the MAC that the link had before this container joined: an unpinned bridge takes the lowest of its ports' and changes it with
+ * them, while containers go on sending to the old one. A refusal (a bridge that never had one) changes nothing for the container.
+ */
+function pinMac(host: Connection, link: Link): void {
+  const mac = parseMac(link.mac);
+  if (mac !== undefined) host.attemptAll([setMac(link.index, mac)]);
+}
+
+function addOnce(
+  host: Connection,
+  link: Link,
+  wanted: Prefix,
+  { duplicateAddressDetection }: Pick<Replacement, "duplicateAddressDetection">,
+): void {
+  const withoutDetection = !duplicateAddressDetection;
+  const [refusal] = host.attemptAll([addAddress(link.index, wanted, { withoutDetection })]);
+  if (refusal === undefined || isErrno(refusal, "EEXIST")) return; // EEXIST: another container was faster
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `the kernel refuses the gateway's address ${formatPrefix(wanted)} on "${link.name}"`,
+    details: refusal.message,
+    remedy: `check "gateway" of the network, and the link: ip address show dev ${link.name}`,
+    cause: refusal,
+  });
+}
+
+function inTheWay(link: Link, wanted: Prefix, { details, remedy }: { details: string; remedy: string }): CniError {
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `"${link.name}" already has an IP address different from ${formatPrefix(wanted)}`,
+    details,
+    remedy,
+  });
+}
+
+const rival = (found: Prefix) => ({
+  details: `it has ${formatPrefix(found)}, which is a gateway of this network too`,
+  remedy: `give the network one range of each family, or leave out "isGateway" and set the bridge's addresses yourself`,
+});
+
+const used = ({ name }: Link, found: Prefix, users: number) => ({
+  details: `it has ${formatPrefix(found)}, which ${users} other port(s) may use`,
+  remedy: `set "forceAddress": true to replace it, give this network a bridge of its own, or run: ip address del ${formatPrefix(found)} dev ${name}`,
+});

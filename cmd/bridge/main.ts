@@ -1,0 +1,283 @@
+/** bridge: a veth pair between the container and a Linux bridge. */
+import { validate } from "#validate/bridge";
+import { readArgs } from "../../pkg/cni/args.ts";
+import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import type { Dns, Interface, Result } from "../../pkg/cni/result.ts";
+import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { addMacSpoofCheck, collectMacSpoofChecks, removeMacSpoofCheck } from "../../pkg/firewall/mac-spoof-check.ts";
+import { collectMasquerade, masquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
+import { familyOf } from "../../pkg/ip/address.ts";
+import { ensureBridge, setPort } from "../../pkg/link/bridge.ts";
+import {
+  checkAddresses,
+  checkRoutes,
+  deviation,
+  needOwnInterface,
+  needPrevResult,
+  needSameLink,
+} from "../../pkg/link/check.ts";
+import { addressOf, configure } from "../../pkg/link/configure.ts";
+import { deleteLinkFast, wantsFastDelete } from "../../pkg/link/fast-delete.ts";
+import {
+  deleteLink,
+  findLink,
+  type Link,
+  listLinks,
+  needLink,
+  openRoute,
+  setAlias,
+  setUp,
+} from "../../pkg/link/link.ts";
+import { aliasOf, deleteOwnedLinks, deleteStaleLinks } from "../../pkg/link/owner.ts";
+import { enableForwarding } from "../../pkg/link/sysctl.ts";
+import { createVeth, type VethPair } from "../../pkg/link/veth.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import { IF_OPER_UP } from "../../pkg/netlink/rtnetlink/link.ts";
+import { sleepMs } from "../../pkg/sys/clock.ts";
+import { findNamespace, type Namespace, openNamespace } from "../../pkg/sys/namespace.ts";
+import { ensureAddress, gatewayPrefixes, withDefaultRoutes, withGateways } from "./gateway.ts";
+import { type BridgeConf, type BridgeSettings, ipamOf, settle } from "./netconf.ts";
+import { ensureVlanGateway, setPortVlans } from "./vlan.ts";
+
+export const bridge: Plugin<BridgeConf> = {
+  name: "bridge",
+  about: "connects the container to a Linux bridge by a veth pair",
+  validate,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+/** How long the host's end may take to become operational, in steps: 2.55 s in all, as long as the reference plugin waits. */
+const UP_PAUSES_MS = [0, 1, 2, 4, 8, 15, 20, 50, 450, 1000, 1000];
+
+function add(attachment: Attachment<BridgeConf>): Result {
+  const { ifName } = attachment;
+  const settings = settlementOf(attachment);
+  const netns = openNamespace(attachment.netns ?? "");
+  const host = openRoute();
+  const container = openRoute(netns);
+
+  return withRollback((undo) => {
+    const bridge = ensureBridge(host, {
+      name: settings.bridge,
+      mtu: settings.mtu,
+      vlanFiltering: settings.vlan !== 0 || settings.trunk !== undefined,
+      promiscuous: settings.promiscuous,
+    }); // shared with other containers: never undone
+
+    const { mtu, mac } = settings;
+    const veth = createVeth(host, { netns, container, ifName, mtu, mac, master: bridge.index });
+    undo("delete the veth pair", () => deleteLink(container, ifName));
+    setUpPort(host, veth.outside, attachment, settings);
+
+    if (settings.macSpoofCheck) {
+      undo("remove the MAC spoof check", () => removeMacSpoofCheck(attachment));
+      addMacSpoofCheck(attachment, { hostIfName: veth.outside.name, mac: veth.inside.mac });
+    }
+
+    const lease = settings.ipam === undefined ? noAddresses : leaseOf(attachment, settings, settings.ipam, undo);
+    if (settings.ipam !== undefined) {
+      configure({ netns, route: container, link: veth.inside, sysctls: sysctlsOf(ifName, settings) }, lease);
+      if (settings.isGateway) serveGateways(host, bridge, veth.outside, lease, settings);
+      if (settings.masquerade !== undefined) {
+        undo("remove the masquerade", () => unmasquerade(attachment, prefixesOf(lease)));
+        masquerade(attachment, prefixesOf(lease), settings.masquerade.backend);
+      }
+    } else if (!settings.containerInterfaceDown) {
+      container.request(setUp(veth.inside.index));
+    }
+
+    const outside = settings.containerInterfaceDown ? veth.outside : waitUntilUp(host, veth.outside);
+    return resultOf(attachment, settings, lease, { host, bridge, veth: { ...veth, outside } });
+  });
+}
+
+function settlementOf({ conf, args }: Attachment<BridgeConf>): BridgeSettings {
+  return settle(conf, readArgs(args, ["MAC"]).MAC);
+}
+
+/** The mark is there first: from then on GC finds the link. */
+function setUpPort(host: Connection, port: Link, attachment: Attachment<BridgeConf>, settings: BridgeSettings): void {
+  const alias = aliasOf(attachment);
+  const { hairpin, isolated } = settings;
+  host.requestAll([
+    ...(alias === undefined ? [] : [setAlias(port.index, alias)]),
+    ...(hairpin || isolated ? [setPort(port.index, { hairpin, isolated })] : []),
+  ]);
+  setPortVlans(host, port, settings);
+}
+
+/** What the container gets from IPAM, completed. */
+type Lease = Pick<Result, "ips" | "routes" | "dns">;
+const noAddresses: Lease = { ips: [], routes: [] };
+
+const CONTAINER = 2; // index of the container's interface in the result
+
+function leaseOf(
+  attachment: Attachment<BridgeConf>,
+  settings: BridgeSettings,
+  ipam: string,
+  undo: (what: string, action: () => void) => void,
+): Lease {
+  const { ips, routes, dns } = delegateAdd(attachment, ipam);
+  undo("release the addresses", () => delegateDel(attachment, ipam)); // after: a refused one may be an ADD again, and the addresses in use
+  if (ips.length === 0) {
+    throw new CniError({
+      code: ErrorCode.internal,
+      msg: "IPAM plugin returned missing IP config",
+      details: `"${ipam}" answered ADD without an address`,
+      remedy: `give "ipam" at least one address or range, or remove "ipam" for a layer 2 attachment`,
+    });
+  }
+  const own = ips.map((ip) => ({ ...ip, interface: CONTAINER }));
+  const lease: Lease = { ips: settings.isGateway ? withGateways(own) : own, routes, ...(dns && { dns }) };
+  return settings.isDefaultGateway ? { ...lease, routes: withDefaultRoutes(lease) } : lease;
+}
+
+const prefixesOf = ({ ips }: Pick<Result, "ips">) => ips.map((ip) => addressOf(ip).prefix);
+
+/** IPAM guarantees that addresses are unique, so looking for duplicates would only delay (1-2 s); the kernel announces them. */
+function sysctlsOf(ifName: string, { duplicateAddressDetection }: BridgeSettings): Record<string, string> {
+  return {
+    ...(duplicateAddressDetection && { [`ipv6/conf/${ifName}/enhanced_dad`]: "1" }),
+    [`ipv6/conf/${ifName}/accept_dad`]: duplicateAddressDetection ? "1" : "0",
+    [`ipv4/conf/${ifName}/arp_notify`]: "1",
+  };
+}
+
+/** The gateway's addresses on the bridge, or in its VLAN, and forwarding. */
+function serveGateways(host: Connection, bridge: Link, port: Link, { ips }: Lease, settings: BridgeSettings): void {
+  const { vlan, forceAddress: force, duplicateAddressDetection } = settings;
+  const link = vlan === 0 ? bridge : ensureVlanGateway(host, bridge, vlan);
+  const countUsers = () =>
+    listLinks(host).filter(({ master, index }) => master === bridge.index && index !== port.index).length;
+  const prefixes = gatewayPrefixes(ips);
+  for (const prefix of prefixes)
+    ensureAddress(host, link, prefix, { ours: prefixes, force, duplicateAddressDetection, countUsers });
+  for (const family of new Set(prefixes.map(({ address }) => familyOf(address)))) enableForwarding(family);
+}
+
+/** The port as it is once it forwards; its MAC may have changed since it was made. */
+function waitUntilUp(host: Connection, port: Link): Link {
+  let link = port;
+  for (const pauseMs of UP_PAUSES_MS) {
+    if (pauseMs > 0) sleepMs(pauseMs);
+    link = needLink(host, port.index);
+    if (link.operState === IF_OPER_UP) return link;
+  }
+  throw new CniError({
+    code: ErrorCode.tryAgainLater,
+    msg: `"${port.name}", the host's end of the veth pair, is not up`,
+    details: `operational state ${link.operState} (IF_OPER_*), wanted ${IF_OPER_UP}`,
+    remedy: `look at it (ip -d link show dev ${port.name}) and try again`,
+  });
+}
+
+interface Made {
+  host: Connection;
+  bridge: Link;
+  veth: VethPair;
+}
+
+function resultOf(
+  attachment: Attachment<BridgeConf>,
+  settings: BridgeSettings,
+  lease: Lease,
+  { host, bridge, veth }: Made,
+): Result {
+  const gateway =
+    settings.vlan !== 0 && settings.isGateway ? findLink(host, `${bridge.name}.${settings.vlan}`) : undefined;
+  const interfaces: Interface[] = [
+    entryOf(needLink(host, bridge.index)), // its MAC follows its ports
+    entryOf(veth.outside),
+    { ...entryOf(veth.inside), sandbox: attachment.netns },
+    ...(gateway === undefined ? [] : [entryOf(gateway)]),
+  ];
+  return { interfaces, ips: lease.ips, routes: lease.routes, dns: dnsOf(attachment.conf.dns) ?? lease.dns };
+}
+
+const entryOf = ({ name, mac }: Link): Interface => ({ name, mac });
+
+/** The configuration's, when it says anything at all. */
+function dnsOf(dns: Dns | undefined): Dns | undefined {
+  const says =
+    dns !== undefined && (dns.nameservers?.length || dns.search?.length || dns.options?.length || dns.domain);
+  return says ? dns : undefined;
+}
+
+function del(attachment: Attachment<BridgeConf>): void {
+  const { conf, ifName, prevResult } = attachment;
+  const ipam = ipamOf(conf);
+  const leased = prevResult === undefined ? [] : prefixesOf(prevResult);
+  attemptAll([
+    // the kernel's waits for removed rules and for the removed link overlap when the rules go first
+    ["remove the MAC spoof check", () => conf.macspoofchk === true && removeMacSpoofCheck(attachment)],
+    ["remove the masquerade", () => conf.ipMasq === true && ipam !== undefined && unmasquerade(attachment, leased)],
+    ["delete the veth pair", () => deleteVeth(attachment, findNamespace(attachment.netns), ifName)],
+    // last: given back when nothing answers to them any more
+    ["release the addresses", () => ipam !== undefined && delegateDel(attachment, ipam)],
+  ]);
+}
+
+/** From inside the container; when that is out of reach, by the mark on the host's end. */
+function deleteVeth(attachment: Attachment<BridgeConf>, netns: Namespace | undefined, ifName: string): void {
+  if (netns === undefined) deleteOwnedLinks(openRoute(), attachment);
+  else if (wantsFastDelete()) deleteLinkFast(netns, ifName);
+  else deleteLink(openRoute(netns), ifName);
+}
+
+function check(attachment: Attachment<BridgeConf>): void {
+  const settings = settlementOf(attachment);
+  if (settings.ipam !== undefined) delegateCheck(attachment, settings.ipam);
+  const result = needPrevResult(attachment);
+  const own = needOwnInterface(result, attachment);
+  const netns = openNamespace(attachment.netns ?? "");
+  const host = openRoute();
+  const container = openRoute(netns);
+
+  const bridge = checkBridge(host, result, settings);
+  const inside = needSameLink(container, own, "veth", `in ${netns.path}`);
+  checkPort(host, bridge, inside, result);
+  if (settings.ipam === undefined) return;
+  checkAddresses(container, inside, result);
+  checkRoutes(container, result);
+}
+
+function checkBridge(host: Connection, { interfaces }: Result, { bridge: name, promiscuous }: BridgeSettings): Link {
+  const entry = interfaces.find((one) => one.name === name && !one.sandbox);
+  if (entry === undefined) throw deviation(`prevResult has no bridge "${name}" among its interfaces`);
+  const bridge = needSameLink(host, entry, "bridge", "on the host");
+  if (promiscuous && !bridge.promiscuous)
+    throw deviation(`bridge "${name}" is not promiscuous, as "promiscMode" wants it`);
+  return bridge;
+}
+
+/** One of the host's interfaces is the other end of the container's, and a port of the bridge. */
+function checkPort(host: Connection, bridge: Link, inside: Link, { interfaces }: Result): void {
+  const ends = interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => findLink(host, name));
+  const end = ends.find((link) => link?.kind === "veth" && link.index === inside.parent);
+  if (end === undefined) throw deviation(`the host's end of "${inside.name}" is missing`);
+  if (end.master !== bridge.index) throw deviation(`"${end.name}" is not a port of bridge "${bridge.name}"`);
+}
+
+function gc(request: Gc<BridgeConf>): void {
+  const { conf, network, validAttachments } = request;
+  const ipam = ipamOf(conf);
+  attemptAll([
+    ["collect masquerade rules", () => collectMasquerade(network, validAttachments)],
+    ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments)],
+    ["collect MAC spoof checks", () => collectMacSpoofChecks(validAttachments)], // those whose links are gone
+    ["collect addresses", () => ipam !== undefined && delegateGc(request, ipam)],
+  ]);
+}
+
+function status(request: Request<BridgeConf>): void {
+  settle(request.conf, undefined);
+  const ipam = ipamOf(request.conf);
+  if (ipam !== undefined) delegateStatus(request, ipam);
+}

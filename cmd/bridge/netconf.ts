@@ -1,0 +1,132 @@
+/** The bridge plugin's keys, and what they come to. */
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { parseMac } from "../../pkg/link/mac.ts";
+import { type Trunk, trunkVlans } from "./vlan.ts";
+
+/** Bounds of VLAN IDs are checked by `settle`, with the texts of the reference plugin. */
+const vlanId = { type: "integer" } as const satisfies JsonSchema;
+
+const macProperty = { type: "string", format: "mac" } as const satisfies JsonSchema;
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    bridge: { type: "string", format: "ifname", description: "the bridge's name; made when missing (cni0)" },
+    isGateway: { type: "boolean", description: "give the bridge the gateway's address and let the host forward" },
+    isDefaultGateway: { type: "boolean", description: "isGateway, and a default route through it" },
+    forceAddress: { type: "boolean", description: "replace an address of the bridge that is in the way" },
+    ipMasq: { type: "boolean", description: "masquerade what leaves the subnet" },
+    ipMasqBackend: { type: "string", enum: ["iptables", "nftables"], description: "by default what the host uses" },
+    mtu: { type: "integer", minimum: 0, maximum: 65535, description: "of a bridge that is made and of the veth pair" },
+    hairpinMode: { type: "boolean", description: "let a container reach itself through the bridge" },
+    promiscMode: { type: "boolean", description: "set the bridge promiscuous" },
+    vlan: { ...vlanId, description: "VLAN of the port, untagged for the container" },
+    vlanTrunk: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: { id: vlanId, minID: vlanId, maxID: vlanId },
+        additionalProperties: false,
+      },
+      description: "VLANs the container may use tagged",
+    },
+    preserveDefaultVlan: { type: "boolean", description: "keep VLAN 1 on the port" },
+    macspoofchk: { type: "boolean", description: "drop what the container sends from another MAC" },
+    enabledad: { type: "boolean", description: "detect duplicate IPv6 addresses" },
+    disableContainerInterface: { type: "boolean", description: "leave the container's interface down" },
+    portIsolation: { type: "boolean", description: "keep containers of the bridge from reaching each other" },
+    runtimeConfig: { type: "object", properties: { mac: macProperty } },
+    args: { type: "object", properties: { cni: { type: "object", properties: { mac: macProperty } } } },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type BridgeConf = FromSchema<typeof schema>;
+
+/** Settled: defaults are in, what contradicts itself has been refused. */
+export interface BridgeSettings {
+  bridge: string;
+  isGateway: boolean;
+  isDefaultGateway: boolean;
+  forceAddress: boolean;
+  masquerade: { backend: "iptables" | "nftables" | undefined } | undefined;
+  mtu: number;
+  hairpin: boolean;
+  promiscuous: boolean;
+  isolated: boolean;
+  /** 0: none. */
+  vlan: number;
+  /** undefined: no trunk. An empty one still asks for VLAN filtering. */
+  trunk: number[] | undefined;
+  preserveDefaultVlan: boolean;
+  macSpoofCheck: boolean;
+  duplicateAddressDetection: boolean;
+  containerInterfaceDown: boolean;
+  /** The IPAM plugin's name; undefined: no addresses, layer 2 only. */
+  ipam: string | undefined;
+  mac: Uint8Array | undefined;
+}
+
+/** The IPAM plugin's name; undefined for a layer 2 network, which may have an empty `ipam`. */
+export const ipamOf = ({ ipam }: BridgeConf): string | undefined => ipam?.type || undefined;
+
+/**
+ * @param argsMac MAC of CNI_ARGS, which yields to `args.cni.mac`, and that to `runtimeConfig.mac`.
+ * @throws CniError 7
+ */
+export function settle(conf: BridgeConf, argsMac: string | undefined): BridgeSettings {
+  const { hairpinMode = false, promiscMode = false, disableContainerInterface = false, vlan = 0 } = conf;
+  const ipam = ipamOf(conf);
+  if (hairpinMode && promiscMode) {
+    throw invalid(
+      "cannot set hairpin mode and promiscuous mode at the same time",
+      `set only one of "hairpinMode" and "promiscMode"`,
+    );
+  }
+  if (disableContainerInterface && ipam !== undefined) {
+    throw invalid(
+      "cannot use IPAM when DisableContainerInterface flag is set",
+      `remove "ipam", or "disableContainerInterface": an interface that is down has no use for addresses`,
+    );
+  }
+  if (vlan < 0 || vlan > 4094) {
+    throw invalid(
+      `invalid VLAN ID ${vlan} (must be between 0 and 4094)`,
+      `set "vlan" to the ID of the port's VLAN, or remove it`,
+    );
+  }
+  const isDefaultGateway = conf.isDefaultGateway ?? false;
+  return {
+    bridge: conf.bridge || "cni0",
+    isGateway: isDefaultGateway || (conf.isGateway ?? false),
+    isDefaultGateway,
+    forceAddress: conf.forceAddress ?? false,
+    masquerade: conf.ipMasq === true && ipam !== undefined ? { backend: conf.ipMasqBackend } : undefined,
+    mtu: conf.mtu ?? 0,
+    hairpin: hairpinMode,
+    promiscuous: promiscMode,
+    isolated: conf.portIsolation ?? false,
+    vlan,
+    trunk: conf.vlanTrunk === undefined ? undefined : trunkVlans(conf.vlanTrunk as Trunk[]),
+    preserveDefaultVlan: conf.preserveDefaultVlan ?? false,
+    macSpoofCheck: conf.macspoofchk ?? false,
+    duplicateAddressDetection: conf.enabledad ?? false,
+    containerInterfaceDown: disableContainerInterface,
+    ipam,
+    mac: macOf(conf.runtimeConfig?.mac || conf.args?.cni?.mac || argsMac),
+  };
+}
+
+function macOf(text: string | undefined): Uint8Array | undefined {
+  if (text === undefined || text === "") return undefined;
+  const mac = parseMac(text);
+  if (mac !== undefined) return mac;
+  throw invalid(`"${text}" is not a MAC address`, "write six hexadecimal bytes with colons: 02:42:0a:01:00:05");
+}
+
+export function invalid(msg: string, remedy: string): CniError {
+  return new CniError({ code: ErrorCode.invalidConfig, msg, remedy });
+}

@@ -1,0 +1,114 @@
+/** VLANs of a container's port, and the interface that carries the gateway's address into one. */
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import { accessVlan, addVlans, deleteVlans, taggedVlans, type VlanRange, vlansOf } from "../../pkg/link/bridge.ts";
+import { findLink, type Link, setUp } from "../../pkg/link/link.ts";
+import { createVeth } from "../../pkg/link/veth.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import { openNamespace } from "../../pkg/sys/namespace.ts";
+
+/** An entry of `vlanTrunk`. */
+export interface Trunk {
+  id?: number;
+  minID?: number;
+  maxID?: number;
+}
+
+/** Every bridge port starts in it. */
+const DEFAULT_VLAN = 1;
+
+/** The IDs of all entries, sorted, each once. @throws CniError 7, with the texts of the reference plugin */
+export function trunkVlans(entries: readonly Trunk[]): number[] {
+  const ids = new Set<number>();
+  for (const { id, minID, maxID } of entries) {
+    if (minID !== undefined || maxID !== undefined) for (const one of rangeOf(minID, maxID)) ids.add(one);
+    if (id !== undefined) ids.add(checked(id, "id"));
+  }
+  return [...ids].sort((a, b) => a - b);
+}
+
+function rangeOf(minID: number | undefined, maxID: number | undefined): number[] {
+  if (minID === undefined) throw invalidTrunk("minID and maxID should be configured simultaneously, minID is missing");
+  if (maxID === undefined) throw invalidTrunk("minID and maxID should be configured simultaneously, maxID is missing");
+  checked(minID, "minID");
+  checked(maxID, "maxID");
+  if (minID > maxID) throw invalidTrunk("minID is greater than maxID in trunk parameter");
+  return Array.from({ length: maxID - minID + 1 }, (_, i) => minID + i);
+}
+
+function checked(id: number, key: "id" | "minID" | "maxID"): number {
+  if (id < 1 || id > 4094) throw invalidTrunk(`incorrect trunk ${key} parameter`);
+  return id;
+}
+
+function invalidTrunk(msg: string): CniError {
+  return new CniError({
+    code: ErrorCode.invalidConfig,
+    msg,
+    remedy: `write each entry of "vlanTrunk" as {"id": 10} or {"minID": 100, "maxID": 105}, IDs between 1 and 4094`,
+  });
+}
+
+/** The runs of consecutive IDs, each a range on the wire. */
+export function rangesOf(ids: readonly number[]): VlanRange[] {
+  const ranges: VlanRange[] = [];
+  for (const id of ids) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last.last + 1 === id) last.last = id;
+    else ranges.push(taggedVlans(id, id));
+  }
+  return ranges;
+}
+
+export interface PortVlans {
+  /** 0: none. */
+  vlan: number;
+  trunk: readonly number[] | undefined;
+  preserveDefaultVlan: boolean;
+}
+
+/** `vlan` untagged, those of the trunk tagged; a trunk alone keeps VLAN 1 for what is untagged. */
+export function setPortVlans(host: Connection, port: Link, { vlan, trunk = [], preserveDefaultVlan }: PortVlans): void {
+  if (vlan === 0 && trunk.length === 0) return;
+  if (!preserveDefaultVlan) {
+    const present = vlansOf(host, port.index);
+    if (present.length > 0) apply(host, port, deleteVlans(port.index, present));
+  }
+  apply(host, port, addVlans(port.index, [accessVlan(vlan === 0 ? DEFAULT_VLAN : vlan)]));
+  if (trunk.length > 0) apply(host, port, addVlans(port.index, rangesOf(trunk)));
+}
+
+function apply(host: Connection, port: Link, request: Parameters<Connection["request"]>[0]): void {
+  const [refusal] = host.attemptAll([request]);
+  if (refusal === undefined) return;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `the kernel refuses the VLANs of port "${port.name}"`,
+    details: refusal.message,
+    remedy: "the bridge needs VLAN filtering: use a kernel with CONFIG_BRIDGE_VLAN_FILTERING",
+    cause: refusal,
+  });
+}
+
+/**
+ * `<bridge>.<vlan>`: the host's own foot in the VLAN, which carries the gateway's address. A veth pair whose other end is a
+ * port of the bridge, as the reference plugin makes it. Used again when it is there.
+ */
+export function ensureVlanGateway(host: Connection, bridge: Link, vlan: number): Link {
+  const name = `${bridge.name}.${vlan}`;
+  const gateway = findLink(host, name) ?? createVlanGateway(host, bridge, { name, vlan });
+  if (!gateway.up) host.request(setUp(gateway.index)); // also one that a killed ADD left so
+  return gateway;
+}
+
+function createVlanGateway(host: Connection, bridge: Link, { name, vlan }: { name: string; vlan: number }): Link {
+  const netns = openNamespace("/proc/thread-self/ns/net");
+  try {
+    const pair = createVeth(host, { netns, container: host, ifName: name, mtu: bridge.mtu, master: bridge.index });
+    setPortVlans(host, pair.outside, { vlan, trunk: [], preserveDefaultVlan: false });
+    return pair.inside;
+  } catch (error) {
+    const made = findLink(host, name); // another container was faster
+    if (made === undefined) throw error;
+    return made;
+  }
+}

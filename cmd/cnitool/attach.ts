@@ -1,0 +1,213 @@
+/** add, check, del, gc, status: the commands of the Go tool, with its environment, files and container IDs. */
+import { readPairs } from "../../pkg/cni/args.ts";
+import { type CacheEntry, defaultCacheRoot, listCache, readCache } from "../../pkg/cni/cache.ts";
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import { isObject, type JsonObject, JsonSyntaxError, parseJson, showJson } from "../../pkg/cni/json.ts";
+import { defaultConfigDirectory, loadNetwork, type NetworkList } from "../../pkg/cni/list.ts";
+import { printResult } from "../../pkg/cni/result.ts";
+import type { ToolContext } from "../../pkg/cni/tool.ts";
+import { hashedName } from "../../pkg/firewall/names.ts";
+import {
+  addNetwork,
+  checkNetwork,
+  deleteNetwork,
+  gcNetwork,
+  type Runtime,
+  type RuntimeAttachment,
+  statusNetwork,
+} from "../../pkg/runtime/network.ts";
+import { readLink } from "../../pkg/sys/file.ts";
+import { isAlive } from "./alive.ts";
+import type { Call, Command, Flag } from "./command.ts";
+import { configDirectory, pluginPath } from "./search.ts";
+
+const ifNameFlag: Flag = {
+  name: "ifname",
+  short: "i",
+  value: "NAME",
+  about: "the interface's name in the container (CNI_IFNAME, else eth0)",
+};
+
+/** All of them take the same arguments, also those that have no use for a namespace. */
+const usage = { operands: "<network-name> <netns-path>", required: 2, flags: [ifNameFlag] };
+
+const configured = `The network is the one of that name in NETCONFPATH (${defaultConfigDirectory}), its plugins are found through CNI_PATH.`;
+
+export const add: Command = {
+  ...usage,
+  name: "add",
+  about: "attach a namespace to a network",
+  details: `Runs ADD of the network's plugins one after the other and prints the result as JSON.\n${configured}`,
+  examples: ["ip netns add example", "CNI_PATH=/opt/cni/bin cnitool add example /run/netns/example"],
+  run(call) {
+    const { list, runtime, attachment } = networkOf(call);
+    const result = addNetwork(list, attachment, runtime);
+    call.context.streams.stdout(`${printResult(result, list.cniVersion)}\n`);
+    return 0;
+  },
+};
+
+export const check: Command = {
+  ...usage,
+  name: "check",
+  about: "see whether an attachment is as it was made",
+  details: `Runs CHECK of the network's plugins. Without CNI_ARGS and CAP_ARGS they get those of the add.\n${configured}`,
+  examples: ["CNI_PATH=/opt/cni/bin cnitool check example /run/netns/example"],
+  run(call) {
+    const { list, runtime, attachment } = networkOf(call);
+    checkNetwork(list, asAdded(list, attachment, runtime, call.context), runtime);
+    return 0;
+  },
+};
+
+export const del: Command = {
+  ...usage,
+  name: "del",
+  about: "detach a namespace from a network",
+  details: [
+    "Runs DEL of the network's plugins, the last one first. The namespace may be gone, and it does no harm to call it twice.",
+    `Without CNI_ARGS and CAP_ARGS plugins get those of the add.\n${configured}`,
+  ].join("\n"),
+  examples: ["CNI_PATH=/opt/cni/bin cnitool del example /run/netns/example"],
+  run(call) {
+    const { list, runtime, attachment } = networkOf(call);
+    deleteNetwork(list, asAdded(list, attachment, runtime, call.context), runtime);
+    return 0;
+  },
+};
+
+export const gc: Command = {
+  ...usage,
+  name: "gc",
+  flags: [ifNameFlag, { name: "dead", about: "spare attachments whose namespace exists" }],
+  about: "delete the attachments of a network and what was left behind",
+  details: [
+    "Deletes EVERY attachment of the network that a runtime of this host remembers (cnitool list shows them), as the Go tool does,",
+    `then has plugins remove what belongs to none. The namespace does not matter.\n${configured}`,
+  ].join("\n"),
+  examples: ["CNI_PATH=/opt/cni/bin cnitool gc --dead example /run/netns/example"],
+  run(call) {
+    const { list, runtime } = networkOf(call);
+    const remembered = listCache(runtime.cacheRoot).filter(({ networkName }) => networkName === list.name);
+    gcNetwork(list, call.flags.has("dead") ? remembered.filter(isAlive) : [], runtime);
+    return 0;
+  },
+};
+
+export const status: Command = {
+  ...usage,
+  name: "status",
+  about: "ask a network's plugins whether they are ready",
+  details: `Runs STATUS of the network's plugins, which exists since version 1.1.0: older ones are taken to be ready.\n${configured}`,
+  examples: ["CNI_PATH=/opt/cni/bin cnitool status example /run/netns/example"],
+  run(call) {
+    const { list, runtime } = networkOf(call);
+    statusNetwork(list, runtime);
+    return 0;
+  },
+};
+
+interface Asked {
+  list: NetworkList;
+  runtime: Runtime;
+  attachment: RuntimeAttachment;
+}
+
+function networkOf({ operands: [name = "", netnsPath = ""], flags, context }: Call): Asked {
+  const { environment, stderr } = context.streams;
+  const list = loadNetwork(configDirectory(environment), name, (text) => stderr(`cnitool: ${text}\n`));
+  const netns = absolutePath(netnsPath);
+  return {
+    list,
+    runtime: {
+      path: pluginPath(environment),
+      cacheRoot: defaultCacheRoot,
+      delegates: context.plugins,
+    },
+    attachment: {
+      containerId: containerIdOf(netns),
+      netns,
+      ifName: flags.get("ifname") || environment["CNI_IFNAME"] || "eth0",
+      args: cniArgs(environment["CNI_ARGS"] ?? ""),
+      capabilityArgs: capabilityArgs(environment["CAP_ARGS"] ?? ""),
+    },
+  };
+}
+
+/** There is no container, so the namespace stands for it. */
+export const containerIdOf = (netns: string): string => hashedName("cnitool-", netns, "cnitool-".length + 20);
+
+/** @throws CniError 4: there is no path */
+export function absolutePath(path: string, workingDirectory = () => readLink("/proc/self/cwd")): string {
+  if (path === "") {
+    const remedy = "pass the namespace's path, as /run/netns/example; a shell variable may be empty";
+    throw new CniError({ code: ErrorCode.invalidEnvironment, msg: "the path of the namespace is empty", remedy });
+  }
+  const parts: string[] = [];
+  for (const part of `${path.startsWith("/") ? "" : workingDirectory()}/${path}`.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
+}
+
+/** @throws CniError 4 */
+export function cniArgs(text: string): [string, string][] {
+  const pairs = readPairs(text);
+  const half = pairs.find(([key, value]) => key === "" || value === "");
+  if (half === undefined) return pairs;
+  throw new CniError({
+    code: ErrorCode.invalidEnvironment,
+    msg: `invalid CNI_ARGS pair ${JSON.stringify(half.join("="))}`,
+    remedy: "give it a key and a value, as KEY=VALUE, or leave it out",
+  });
+}
+
+/** @throws CniError 4 */
+export function capabilityArgs(text: string): JsonObject {
+  if (text === "") return {};
+  const remedy = `write an object by capability, as CAP_ARGS='{"mac": "0a:58:0a:01:00:02"}'`;
+  try {
+    const value = parseJson(text);
+    if (isObject(value)) return value;
+    throw new CniError({
+      code: ErrorCode.invalidEnvironment,
+      msg: `CAP_ARGS is ${showJson(value)}, must be a JSON object`,
+      remedy,
+    });
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    const msg = `CAP_ARGS is not JSON: ${error.message}`;
+    throw new CniError({ code: ErrorCode.invalidEnvironment, msg, remedy: error.remedy ?? remedy, cause: error });
+  }
+}
+
+/**
+ * With the arguments that were given to the add, where none are given now. CHECK and DEL have to get the same, and a plugin that
+ * is not told of a port mapping may leave it behind.
+ */
+function asAdded(
+  list: NetworkList,
+  attachment: RuntimeAttachment,
+  { cacheRoot }: Runtime,
+  { streams }: ToolContext,
+): RuntimeAttachment {
+  const { containerId, ifName } = attachment;
+  const entry = findEntry(() => readCache(cacheRoot, { networkName: list.name, containerId, ifName }));
+  if (entry === undefined) return attachment;
+  return {
+    ...attachment,
+    ...(streams.environment["CNI_ARGS"] ? {} : { args: entry.cniArgs }),
+    ...(streams.environment["CAP_ARGS"] ? {} : { capabilityArgs: entry.capabilityArgs }),
+  };
+}
+
+/** What is damaged, the runtime reports or ignores itself. */
+function findEntry(read: () => CacheEntry | undefined): CacheEntry | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof CniError) return undefined;
+    throw error;
+  }
+}

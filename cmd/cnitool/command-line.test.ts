@@ -1,0 +1,70 @@
+import t from "tap";
+import type { CniError } from "../../pkg/cni/error.ts";
+import type { Command, Flag } from "./command.ts";
+import { readCommandLine, refuseMissing } from "./command-line.ts";
+
+const ifname: Flag = { name: "ifname", short: "i", value: "NAME", about: "" };
+const command = (name: string, flags: readonly Flag[]): Command => {
+  return { name, operands: "<a> <b>", required: 2, about: "", details: "", flags, examples: [], run: () => 0 };
+};
+const commands = [
+  command("add", [ifname]),
+  command("del", [ifname]),
+  command("list", [{ name: "json", short: "j", about: "" }]),
+];
+
+const read = (line: string) => {
+  const { command, operands, flags } = readCommandLine(line.split(" ").filter(Boolean), commands);
+  return `${command?.name}(${operands.join(",")}) ${JSON.stringify(Object.fromEntries(flags))}`;
+};
+
+/** Lines of add were given to the Go tool, 1.3.1, which reads them the same way. */
+const understood: [line: string, meaning: string][] = [
+  ["", "undefined() {}"],
+  ["add net /ns", "add(net,/ns) {}"],
+  ["add net /ns extra", "add(net,/ns,extra) {}"],
+  ["-i net1 add net /ns", 'add(net,/ns) {"ifname":"net1"}'],
+  ["add -i net1 net /ns", 'add(net,/ns) {"ifname":"net1"}'],
+  ["add net -i net1 /ns", 'add(net,/ns) {"ifname":"net1"}'],
+  ["add net /ns -i net1", 'add(net,/ns) {"ifname":"net1"}'],
+  ["add -inet1 net /ns", 'add(net,/ns) {"ifname":"net1"}'],
+  ["add -i=net1 net /ns", 'add(net,/ns) {"ifname":"net1"}'],
+  ["add --ifname net1 net /ns", 'add(net,/ns) {"ifname":"net1"}'],
+  ["add --ifname=net1 net /ns", 'add(net,/ns) {"ifname":"net1"}'],
+  ["add --ifname=a=b net /ns", 'add(net,/ns) {"ifname":"a=b"}'],
+  ["add --ifname= net /ns", 'add(net,/ns) {"ifname":""}'],
+  ["add -i -x net /ns", 'add(net,/ns) {"ifname":"-x"}'],
+  ["add -i one --ifname two net /ns", 'add(net,/ns) {"ifname":"two"}'],
+  ["add -- net --ifname", "add(net,--ifname) {}"],
+  ["add net - -i net1", 'add(net,-) {"ifname":"net1"}'],
+  ["add -hi net1 net", 'add(net) {"help":"","ifname":"net1"}'],
+  ["list -hj", 'list() {"help":"","json":""}'],
+];
+for (const [line, meaning] of understood) {
+  t.test(`cnitool ${line}`, async (t) => t.equal(read(line), meaning));
+}
+
+const refused: [line: string, msg: string, details: string][] = [
+  ["ad net /ns", 'unknown command "ad" for "cnitool"', "To fix: did you mean add?"],
+  ["frobnicate", 'unknown command "frobnicate" for "cnitool"', "To fix: use one of add, del, list; see cnitool help"],
+  ["add --ifnam x net /ns", "unknown flag: --ifnam", "To fix: did you mean --ifname?"],
+  ["add -x net /ns", "unknown flag: -x", "To fix: use one of --help, --ifname, --json; see cnitool help"],
+  ["add --json net /ns", 'unknown flag: --json for "cnitool add"', "To fix: leave it out; list has it"],
+  ["list -i net1", 'unknown flag: --ifname for "cnitool list"', "To fix: leave it out; add, del have it"],
+  ["add net /ns --ifname", "flag needs an argument: --ifname", "To fix: write --ifname NAME"],
+  ["add net /ns -i", "flag needs an argument: --ifname", "To fix: write --ifname NAME"],
+  ["list --json=x", 'flag --json takes no argument, it is given "x"', "To fix: write --json, or leave it out"],
+];
+for (const [line, msg, details] of refused) {
+  t.test(`cnitool ${line} is refused`, async (t) => {
+    t.throws(() => read(line), { msg, details } as CniError);
+  });
+}
+
+t.test("a command that lacks an operand says how it is used", async (t) => {
+  t.throws(() => refuseMissing(command("add", []), ["net"]), {
+    msg: "cnitool add requires at least 2 arg(s), only received 1",
+    details: "To fix: write cnitool add <a> <b>; cnitool help add has an example",
+  } as CniError);
+  refuseMissing(command("add", []), ["net", "/ns", "more"]);
+});

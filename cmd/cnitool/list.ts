@@ -1,0 +1,67 @@
+/** list: the attachments that runtimes on this host remember. */
+import { type CacheEntry, defaultCacheRoot, listCache } from "../../pkg/cni/cache.ts";
+import { CniError } from "../../pkg/cni/error.ts";
+import { parseResult, type Result } from "../../pkg/cni/result.ts";
+import { type NamespaceState, namespaceState } from "./alive.ts";
+import { type Command, jsonFlag } from "./command.ts";
+import { printed, table } from "./table.ts";
+
+interface Attachment {
+  network: string;
+  containerId: string;
+  ifName: string;
+  /** Empty: the cached result cannot be read. */
+  addresses: string[];
+  netns: string | undefined;
+  namespace: NamespaceState;
+}
+
+export const list: Command = {
+  name: "list",
+  operands: "[network-name]",
+  required: 0,
+  about: "show the attachments that runtimes remember, and whether their namespaces exist",
+  details: [
+    `Reads the cache in ${defaultCacheRoot}/results, where cnitool, podman, containerd and others that use the reference library`,
+    "write what they attached. The namespace is alive, dead (gone: cnitool gc --dead removes the attachment), or unknown.",
+  ].join("\n"),
+  flags: [jsonFlag],
+  examples: ["cnitool list", "cnitool list --json example"],
+  run({ operands: [network], flags, context: { streams } }) {
+    const attachments = listCache(defaultCacheRoot)
+      .filter(({ networkName }) => network === undefined || networkName === network)
+      .map(attachmentOf);
+    streams.stdout(flags.has("json") ? printed(attachments) : tableOf(attachments, network));
+    return 0;
+  },
+};
+
+function attachmentOf(entry: CacheEntry): Attachment {
+  const { networkName, containerId, ifName, netns } = entry;
+  const addresses = resultOf(entry)?.ips.map(({ address }) => address) ?? [];
+  return { network: networkName, containerId, ifName, addresses, netns, namespace: namespaceState(entry) };
+}
+
+function resultOf({ result }: CacheEntry): Result | undefined {
+  try {
+    return parseResult(result, "", { what: "cached result", remedy: "" });
+  } catch (error) {
+    if (error instanceof CniError) return undefined;
+    throw error;
+  }
+}
+
+function tableOf(attachments: readonly Attachment[], network: string | undefined): string {
+  if (attachments.length === 0) return `no attachments${network === undefined ? "" : ` to network "${network}"`}\n`;
+  return table([
+    ["NETWORK", "CONTAINER", "INTERFACE", "ADDRESSES", "NAMESPACE", ""],
+    ...attachments.map(({ network, containerId, ifName, addresses, netns = "-", namespace }) => [
+      network,
+      containerId,
+      ifName,
+      addresses.join(",") || "-",
+      netns,
+      namespace,
+    ]),
+  ]);
+}

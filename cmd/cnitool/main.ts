@@ -1,0 +1,69 @@
+/** cnitool: what a container runtime does with network configurations, by hand. A drop-in for the Go tool of that name. */
+import { failureOf } from "../../pkg/cni/error.ts";
+import type { Tool, ToolContext } from "../../pkg/cni/tool.ts";
+import { add, check, del, gc, status } from "./attach.ts";
+import type { Command } from "./command.ts";
+import { commandCalled, readCommandLine, refuseMissing } from "./command-line.ts";
+import { completionScript } from "./completion.ts";
+import { helpFor, helpForAll } from "./help.ts";
+import { list } from "./list.ts";
+import { validate } from "./validate.ts";
+import { version } from "./version.ts";
+
+export const cnitool: Tool = {
+  name: "cnitool",
+  about: "attaches containers to networks by hand, validates configurations, shows attachments and plugins",
+  run,
+};
+
+const help: Command = {
+  name: "help",
+  operands: "[command]",
+  required: 0,
+  about: "say how cnitool, or one of its commands, is used",
+  details: "",
+  flags: [],
+  examples: ["cnitool help add"],
+  run({ operands: [name], context: { streams } }) {
+    streams.stdout(name === undefined ? helpForAll(commands) : helpFor(commandCalled(name, commands)));
+    return 0;
+  },
+};
+
+const completion: Command = {
+  name: "completion",
+  operands: "<bash|zsh>",
+  required: 1,
+  about: "print what makes a shell complete cnitool's arguments",
+  details: "It completes commands and flags, and files for the rest.",
+  flags: [],
+  examples: ["cnitool completion bash > /etc/bash_completion.d/cnitool"],
+  run({ operands: [shell = ""], context: { streams } }) {
+    streams.stdout(completionScript(shell, commands));
+    return 0;
+  },
+};
+
+const commands: readonly Command[] = [add, check, del, gc, status, validate, list, version, help, completion];
+
+function run(args: readonly string[], context: ToolContext): number {
+  try {
+    const { command, operands, flags } = readCommandLine(args, commands);
+    if (command === undefined || flags.has("help")) {
+      context.streams.stdout(command === undefined ? helpForAll(commands) : helpFor(command));
+      return 0;
+    }
+    refuseMissing(command, operands);
+    return command.run({ operands, flags, context });
+  } catch (error) {
+    const { msg, details } = failureOf(error);
+    context.streams.stderr(`cnitool: ${msg}\n${indented(details)}`);
+    return 1;
+  }
+}
+
+/** What else went wrong, and what to do about it, on lines of their own. */
+function indented(details: string): string {
+  const lines = details.split(/\n|(?:\. |; )(?=To fix: )|; (?=could not )/).filter((line) => line !== "");
+  return lines.map((line) => `  ${line}\n`).join("");
+}

@@ -1,0 +1,37 @@
+/** The keys of a network list, for `cnitool validate`; the plugins' own keys are theirs. */
+import type { FromSchema, JsonSchema } from "../../pkg/cni/schema.ts";
+
+/** As the reference library takes it: "True" is one too. Which texts are, is checked where lists are loaded. */
+const flag = { type: ["boolean", "string"] } as const satisfies JsonSchema;
+
+export const schema = {
+  type: "object",
+  properties: {
+    cniVersion: { type: "string", description: "version of the specification, as 1.1.0" },
+    cniVersions: { type: "array", items: { type: "string" }, description: "versions to choose the highest of" },
+    name: {
+      type: "string",
+      pattern: "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$",
+      description: 'a letter or digit, then letters, digits, "_", "." and "-"',
+    },
+    disableCheck: { ...flag, description: "CHECK is a success without being run" },
+    disableGC: { ...flag, description: "GC is a success without being run" },
+    loadOnlyInlinedPlugins: { ...flag, description: "leave the folder with the network's name alone" },
+    plugins: {
+      type: "array",
+      minItems: 1,
+      items: {
+        type: "object",
+        properties: {
+          type: { type: "string", minLength: 1, description: "the plugin's executable" },
+          capabilities: { type: "object", additionalProperties: { type: "boolean" } },
+        },
+        required: ["type"],
+      },
+    },
+  },
+  required: ["name"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type ListConf = FromSchema<typeof schema>;

@@ -1,0 +1,147 @@
+/** validate: what is wrong with network configurations, before a container finds out. */
+import { versionsOfPlugin } from "../../pkg/cni/delegate.ts";
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import { configurationFiles, defaultConfigDirectory } from "../../pkg/cni/list.ts";
+import type { Delegates } from "../../pkg/cni/plugin.ts";
+import { nearest } from "../../pkg/cni/suggest.ts";
+import { findStat } from "../../pkg/sys/file.ts";
+import { type Command, jsonFlag } from "./command.ts";
+import { type Examined, examine, type Network, type Surroundings } from "./examine.ts";
+import { type Finding, printFinding, sorted } from "./finding.ts";
+import { clashes, firstWins } from "./neighbours.ts";
+import { configDirectory, pluginPathOrUsual, usualPath } from "./search.ts";
+import { printed } from "./table.ts";
+
+export const validate: Command = {
+  name: "validate",
+  operands: "[file|directory|network-name]",
+  required: 0,
+  about: "find mistakes in network configurations, with file, line and column",
+  details: [
+    `Looks at a file, at the network of that name, or at all files of a directory, NETCONFPATH (${defaultConfigDirectory}): JSON, wrong`,
+    "values, unknown keys, plugins that are missing or do not support the version, networks that share a name, a bridge",
+    `or addresses, and which file runtimes use that take the first one. Plugins are looked for in ${usualPath}.`,
+    "The exit status is 1 when there are errors; warnings are errors only with --strict.",
+  ].join("\n"),
+  flags: [jsonFlag, { name: "strict", about: "take warnings for errors" }],
+  examples: [
+    "cnitool validate",
+    "cnitool validate /etc/cni/net.d/99-example.conflist",
+    "cnitool validate --json example",
+  ],
+  run({ operands: [target], flags, context: { plugins, streams } }) {
+    const surroundings = { plugins, versionsOf: askedOnce(pluginPathOrUsual(streams.environment), plugins) };
+    const isDirectory = target !== undefined && findStat(target)?.type === "directory";
+    const directory = isDirectory ? target : configDirectory(streams.environment);
+    const all = configurationFiles(directory, endings).map((file) => examine(file, surroundings));
+    const chosen =
+      target === undefined || isDirectory ? together(all, directory) : one(target, all, { directory, surroundings });
+
+    const findings = sorted(chosen.flatMap((examined) => examined.findings));
+    const networks = chosen.flatMap(({ network }) => (network === undefined ? [] : [summaryOf(network)]));
+    if (flags.has("json")) streams.stdout(printed({ networks, findings }));
+    else streams.stdout([...findings.map(printFinding), ...networks.filter(isFlawless(findings)).map(praise)].join(""));
+
+    const fatal = flags.has("strict") ? findings : findings.filter(({ severity }) => severity === "error");
+    if (fatal.length === 0) return 0;
+    const files = new Set(fatal.map(({ file }) => file)).size;
+    streams.stderr(`cnitool: ${counted(fatal.length, "mistake")} in ${files} of ${counted(chosen.length, "file")}\n`);
+    return 1;
+  },
+};
+
+const endings = [".conflist", ".conf", ".json"];
+
+/** Starting a plugin takes longer than all the rest. */
+function askedOnce(path: readonly string[], plugins: Delegates): Surroundings["versionsOf"] {
+  const answers = new Map<string, readonly string[]>();
+  return (type) => {
+    const versions = answers.get(type) ?? versionsOfPlugin(type, path, plugins);
+    answers.set(type, versions);
+    return versions;
+  };
+}
+
+/** All files of the directory, each also held against those before it: of a pair, the later one is told. */
+function together(all: readonly Examined[], directory: string): Examined[] {
+  if (all.length === 0) {
+    const remedy = `put one there, as ${directory}/10-example.conflist, or set NETCONFPATH to the directory that has them`;
+    throw new CniError({ code: ErrorCode.invalidConfig, msg: `no net configurations found in ${directory}`, remedy });
+  }
+  const networks = networksOf(all);
+  return all.map((examined) => {
+    const { file, network, findings } = examined;
+    if (network === undefined) return examined;
+    const first = firstWins(networks).filter((finding) => finding.file === file);
+    return {
+      ...examined,
+      findings: [...findings, ...first, ...clashes(network, networks.slice(0, networks.indexOf(network)))],
+    };
+  });
+}
+
+interface Searched {
+  directory: string;
+  surroundings: Surroundings;
+}
+
+/** A file, or the files with a network of that name, held against all others of the directory. */
+function one(target: string, all: readonly Examined[], { directory, surroundings }: Searched): Examined[] {
+  const isFile = findStat(target) !== undefined;
+  const chosen = isFile ? [examine(target, surroundings)] : all.filter(({ network }) => network?.name === target);
+  if (chosen.length === 0) throw target.includes("/") ? noFile(target) : noNetwork(target, directory, networksOf(all));
+  return chosen.map((examined) => {
+    const { network, findings } = examined;
+    if (network === undefined) return examined;
+    const others = networksOf(all).filter(({ file }) => !isSameFile(file, network.file));
+    const isInstalled = others.length < networksOf(all).length;
+    const neighbours = others.filter(({ name }) => isInstalled || name !== network.name); // else it may be meant to replace it
+    return { ...examined, findings: [...findings, ...clashes(network, neighbours)] };
+  });
+}
+
+function noFile(file: string): CniError {
+  const remedy = "pass a file that exists, or the name of a network in NETCONFPATH";
+  return new CniError({ code: ErrorCode.io, msg: `there is no file ${file}`, remedy });
+}
+
+function noNetwork(name: string, directory: string, networks: readonly Network[]): CniError {
+  const names = networks.map((network) => network.name);
+  const meant = nearest(name, names);
+  return new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: `no net configuration with name "${name}" in ${directory}`,
+    details: names.length === 0 ? undefined : `there are ${names.map((other) => `"${other}"`).join(", ")}`,
+    remedy: meant === undefined ? "use one of these names, or pass a file" : `did you mean "${meant}"?`,
+  });
+}
+
+const networksOf = (all: readonly Examined[]): Network[] => all.flatMap(({ network }) => network ?? []);
+
+function isSameFile(one: string, other: string): boolean {
+  const [a, b] = [findStat(one), findStat(other)];
+  return a !== undefined && a.inode === b?.inode && a.device === b.device;
+}
+
+interface Summary {
+  file: string;
+  name: string;
+  cniVersion: string;
+  plugins: { type: string; ipam: string | undefined }[];
+}
+
+function summaryOf({ file, name, cniVersion, plugins }: Network): Summary {
+  return { file, name, cniVersion, plugins: plugins.map(({ type, ipam }) => ({ type, ipam })) };
+}
+
+const isFlawless =
+  (findings: readonly Finding[]) =>
+  ({ file }: Summary): boolean =>
+    !findings.some((finding) => finding.file === file);
+
+function praise({ file, name, cniVersion, plugins }: Summary): string {
+  const chain = plugins.map(({ type, ipam }) => (ipam === undefined ? type : `${type} with ${ipam}`)).join(", ");
+  return `${file}: ok: network "${name}", CNI ${cniVersion}: ${chain}\n`;
+}
+
+const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? "" : "s"}`;

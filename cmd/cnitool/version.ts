@@ -1,0 +1,81 @@
+/** version: the plugins on CNI_PATH, what they speak, and whose they are. */
+import { CniError } from "../../pkg/cni/error.ts";
+import type { Delegates } from "../../pkg/cni/plugin.ts";
+import { supportedVersions } from "../../pkg/cni/version.ts";
+import { introduction, type PluginFile, pluginFiles, versionsOf } from "../../pkg/runtime/probe.ts";
+import { type Command, jsonFlag } from "./command.ts";
+import { pluginPathOrUsual, usualPath } from "./search.ts";
+import { printed, table } from "./table.ts";
+
+interface Described {
+  type: string;
+  path: string;
+  origin: "ours" | "foreign";
+  /** Empty: it is no plugin, see `error`. */
+  supportedVersions: readonly string[];
+  about: string;
+  hiddenBy: string | undefined;
+  error: string | undefined;
+}
+
+export const version: Command = {
+  name: "version",
+  operands: "[type]",
+  required: 0,
+  about: "show the plugins: what they speak, whether they are ours, what they say about themselves",
+  details: [
+    `Calls every executable in ${usualPath}`,
+    "with CNI_COMMAND=VERSION, and without it. With a type, plugins of that name only.",
+  ].join("\n"),
+  flags: [jsonFlag],
+  examples: ["CNI_PATH=/opt/cni/bin cnitool version", "CNI_PATH=/opt/cni/bin cnitool version --json loopback"],
+  run({ operands: [type], flags, context: { version, plugins, streams } }) {
+    const directories = pluginPathOrUsual(streams.environment);
+    const found = pluginFiles(directories)
+      .filter(({ name }) => type === undefined || name === type)
+      .flatMap((file) => describe(file, plugins));
+    if (flags.has("json")) streams.stdout(printed({ version, supportedVersions, plugins: found }));
+    else
+      streams.stdout(`cnitool ${version} (twill), CNI ${range(supportedVersions)}\n\n${tableOf(found, directories)}`);
+    return 0;
+  },
+};
+
+function describe(file: PluginFile, plugins: Delegates): Described[] {
+  const { about, isOurs, isTool } = introduction(file, plugins);
+  if (isTool) return [];
+  const { name: type, path, hiddenBy } = file;
+  return [{ type, path, origin: isOurs ? "ours" : "foreign", about, hiddenBy, ...answer(file, plugins) }];
+}
+
+function answer(file: PluginFile, plugins: Delegates): Pick<Described, "supportedVersions" | "error"> {
+  try {
+    return { supportedVersions: versionsOf(file, plugins), error: undefined };
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    return { supportedVersions: [], error: error.msg };
+  }
+}
+
+function tableOf(found: readonly Described[], directories: readonly string[]): string {
+  if (found.length === 0) return `no plugins in ${directories.join(", ") || usualPath}\n`;
+  return table([
+    ["TYPE", "ORIGIN", "CNI", "FILE", "ABOUT"],
+    ...found.map(({ type, origin, supportedVersions, path, about, hiddenBy, error }) => [
+      type,
+      origin,
+      range(supportedVersions) || "-",
+      path,
+      hiddenBy === undefined ? (error ?? about) : `never runs, ${hiddenBy} comes first`,
+    ]),
+  ]);
+}
+
+/** "0.1.0 to 1.1.0" where there are no gaps in between, else all of them. */
+function range(versions: readonly string[]): string {
+  const [first, last] = [versions[0], versions.at(-1)];
+  const from = supportedVersions.indexOf(first ?? "");
+  const run = supportedVersions.slice(from, from + versions.length);
+  const isRun = versions.length > 2 && run.join() === versions.join();
+  return isRun ? `${first} to ${last}` : versions.join(", ");
+}

@@ -1,0 +1,110 @@
+/** Gives containers addresses out of ranges on this host, and remembers in files who has which. */
+import { validate } from "#validate/host-local";
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import type { Dns, Result } from "../../pkg/cni/result.ts";
+import { formatAddress, formatPrefix, parsePrefix } from "../../pkg/ip/address.ts";
+import { type Allocation, allocate, refuseWhenExhausted } from "../../pkg/ipam/host-local/allocate.ts";
+import { heldBy, release } from "../../pkg/ipam/host-local/holder.ts";
+import { withExistingPool, withPool } from "../../pkg/ipam/host-local/pool.ts";
+import { collectGarbage } from "../../pkg/ipam/host-local/reclaim.ts";
+import { formatReservation, type Owner } from "../../pkg/ipam/host-local/reservation.ts";
+import { parseResolvConf } from "../../pkg/ipam/host-local/resolv-conf.ts";
+import { SystemError } from "../../pkg/sys/errno.ts";
+import { readText } from "../../pkg/sys/file.ts";
+import { type HostLocalConf, requestedAddresses, settle } from "./netconf.ts";
+
+export const hostLocal: Plugin<HostLocalConf> = {
+  name: "host-local",
+  about: "gives out addresses of this host's ranges",
+  validate,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(attachment: Attachment<HostLocalConf>): Result {
+  const settings = settle(attachment);
+  const requested = requestedAddresses(attachment);
+  const { routes = [], resolvConf } = settings.ipam;
+  const dns = resolvConf ? readDns(resolvConf) : undefined;
+
+  const allocations = withPool(settings, (pool) => allocate(pool, ownerOf(attachment), requested));
+
+  return { interfaces: [], ips: allocations.map(ipOf), routes, dns };
+}
+
+function del(attachment: Attachment<HostLocalConf>): void {
+  const settings = settle(attachment);
+  withExistingPool(settings, (pool) => release(pool, ownerOf(attachment), hintsOf(attachment)));
+}
+
+function check(attachment: Attachment<HostLocalConf>): void {
+  const { containerId, ifName } = attachment;
+  const settings = settle(attachment);
+  const found = withExistingPool(settings, (pool) =>
+    heldBy(pool, ownerOf(attachment), hintsOf(attachment), "directory"),
+  );
+  if (found && found.length > 0) return;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `host-local: Failed to find address added by container ${containerId}`,
+    details: `no file in ${settings.dataDir}/${settings.network} names the container with interface "${ifName}"`,
+    remedy: "its address may be given to another container any time: restart the container",
+  });
+}
+
+function gc(request: Gc<HostLocalConf>): void {
+  const alive = request.validAttachments.flatMap(({ containerId, ifName }) => [
+    formatReservation({ containerId, ifName }),
+    formatReservation({ containerId, ifName: undefined }), // files of old releases name only the container
+  ]);
+  const texts = new Set(alive);
+  withExistingPool(settle(request), (pool) => collectGarbage(pool, (owner) => texts.has(formatReservation(owner))));
+}
+
+function status(request: Request<HostLocalConf>): void {
+  const settings = settle(request);
+  try {
+    withExistingPool(settings, refuseWhenExhausted);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new CniError({
+      code: ErrorCode.notAvailable,
+      msg: `no address of network "${settings.network}" can be reserved: ${error.message}`,
+      remedy: `see that ${settings.dataDir} can be written, or set "dataDir" to another directory`,
+      cause: error,
+    });
+  }
+}
+
+const ownerOf = ({ containerId, ifName }: Attachment<HostLocalConf>): Owner => ({ containerId, ifName });
+
+/** Addresses that the attachment probably has, by the runtime's own words. */
+function hintsOf(attachment: Attachment<HostLocalConf>): string[] {
+  const results = (attachment.prevResult?.ips ?? []).flatMap(({ address }) => parsePrefix(address)?.address ?? []);
+  return [...results, ...requestedAddresses(attachment)].map(formatAddress);
+}
+
+function ipOf({ address, range }: Allocation): Result["ips"][number] {
+  return {
+    address: formatPrefix({ address, length: range.subnet.length }),
+    gateway: formatAddress(range.gateway),
+  };
+}
+
+function readDns(path: string): Dns {
+  try {
+    return parseResolvConf(readText(path));
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new CniError({
+      code: ErrorCode.io,
+      msg: `"resolvConf" names "${path}", which cannot be read: ${error.message}`,
+      remedy: 'make the file readable, or take "resolvConf" out of "ipam"',
+      cause: error,
+    });
+  }
+}

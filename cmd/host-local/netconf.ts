@@ -1,0 +1,123 @@
+/** host-local's keys, all below `ipam` except what the runtime asks for. */
+import { readArgs } from "../../pkg/cni/args.ts";
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { Attachment, Request } from "../../pkg/cni/plugin.ts";
+import { type FromSchema, type JsonSchema, netconfProperties, routeSchema } from "../../pkg/cni/schema.ts";
+import { type Address, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
+import type { PoolConf } from "../../pkg/ipam/host-local/pool.ts";
+import { settleRangeSets } from "../../pkg/ipam/host-local/range.ts";
+import { writeAll } from "../../pkg/sys/file.ts";
+import { standardError } from "../../pkg/sys/process.ts";
+import { encode } from "../../pkg/sys/text.ts";
+
+const rangeProperties = {
+  subnet: { type: "string", format: "cidr", description: "network whose addresses are given out" },
+  rangeStart: { type: "string", format: "ip", description: "first address given out; the network's first" },
+  rangeEnd: {
+    type: "string",
+    format: "ip",
+    description: "last address given out; the last before the broadcast address",
+  },
+  gateway: { type: "string", format: "ip", description: "never given out; the network's first address" },
+} as const satisfies Record<string, JsonSchema>;
+
+const rangeSets = {
+  type: "array",
+  items: {
+    type: "array",
+    items: { type: "object", properties: rangeProperties, required: ["subnet"], additionalProperties: false },
+  },
+  description: "outer list: one address of each set; inner list: ranges that serve as one pool",
+} as const satisfies JsonSchema;
+
+const requestedIps = {
+  type: "array",
+  items: { type: "string" },
+  description: "addresses to give out, each in a set of its own; a prefix length is ignored",
+} as const satisfies JsonSchema;
+
+/** The configuration is the delegating plugin's as a whole: only `ipam` has no keys but ours. */
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    ipam: {
+      type: "object",
+      properties: {
+        type: { type: "string" },
+        ranges: rangeSets,
+        ...rangeProperties,
+        routes: { type: "array", items: routeSchema },
+        dataDir: { type: "string", description: "where reservations are kept; /var/lib/cni/networks" },
+        resolvConf: { type: "string", description: 'file like /etc/resolv.conf that becomes "dns" of the result' },
+        reclaimAfterReboot: {
+          type: "boolean",
+          description: "free what an earlier boot left at the first call; otherwise when a range is full",
+        },
+        reuseDelay: {
+          type: "integer",
+          minimum: 0,
+          maximum: 2 ** 31,
+          description: "seconds for which an address that was given back is not given out; 0",
+        },
+      },
+      additionalProperties: false,
+    },
+    args: { type: "object", properties: { cni: { type: "object", properties: { ips: requestedIps } } } },
+    runtimeConfig: { type: "object", properties: { ips: requestedIps, ipRanges: rangeSets } },
+  },
+} as const satisfies JsonSchema;
+
+export type HostLocalConf = FromSchema<typeof schema>;
+
+const DEFAULT_DATA_DIR = "/var/lib/cni/networks";
+
+export interface Settings extends PoolConf {
+  ipam: NonNullable<HostLocalConf["ipam"]>;
+}
+
+/**
+ * Defaults and rules. Range sets come in this order: the runtime's, the single range of old configurations, `ranges`.
+ *
+ * @throws CniError 7 for what the reference plugin refuses, with its texts.
+ */
+export function settle({ conf, cniVersion, network }: Request<HostLocalConf>): Settings {
+  const { ipam, runtimeConfig } = conf;
+  if (!ipam) {
+    const remedy = 'add "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/16"}]]}';
+    throw new CniError({ code: ErrorCode.invalidConfig, msg: "IPAM config missing 'ipam' key", remedy });
+  }
+  const { subnet, rangeStart, rangeEnd, gateway, ranges = [] } = ipam;
+  const single = subnet === undefined ? [] : [[{ subnet, rangeStart, rangeEnd, gateway }]];
+  return {
+    ipam,
+    network,
+    dataDir: ipam.dataDir || DEFAULT_DATA_DIR,
+    sets: settleRangeSets([...(runtimeConfig?.ipRanges ?? []), ...single, ...ranges], cniVersion),
+    reclaimAfterReboot: ipam.reclaimAfterReboot ?? false,
+    reuseDelayMs: (ipam.reuseDelay ?? 0) * 1000,
+    log: (line) => writeAll(standardError, encode(`host-local: network ${JSON.stringify(network)}: ${line}\n`)),
+  };
+}
+
+/**
+ * Addresses that somebody asked for: CNI_ARGS, `args.cni.ips` and `runtimeConfig.ips` add up.
+ *
+ * @throws CniError 4 or 7: one of them is no address.
+ */
+export function requestedAddresses({ conf, args }: Attachment<HostLocalConf>): Address[] {
+  const { IP: fromArgs } = readArgs(args, ["IP"]);
+  const code = ErrorCode.invalidConfig;
+  return [
+    ...(fromArgs ? [requested(fromArgs, { source: "CNI_ARGS IP", code: ErrorCode.invalidEnvironment })] : []),
+    ...(conf.args?.cni?.ips ?? []).map((text) => requested(text, { source: "args.cni.ips", code })),
+    ...(conf.runtimeConfig?.ips ?? []).map((text) => requested(text, { source: "runtimeConfig.ips", code })),
+  ];
+}
+
+function requested(text: string, { source, code }: { source: string; code: number }): Address {
+  const address = parseAddress(text) ?? parsePrefix(text)?.address;
+  if (address) return address;
+  const msg = `cannot understand ip: ${source} has ${JSON.stringify(text)}`;
+  throw new CniError({ code, msg, remedy: 'write it as "10.1.2.3" or "10.1.2.3/16"' });
+}

@@ -1,0 +1,81 @@
+/** loopback: the interface `lo` that every network namespace is born with is set up. CNI_IFNAME does not matter. */
+import { validate } from "#validate/loopback";
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { Attachment, Plugin } from "../../pkg/cni/plugin.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
+import { type Address, formatAddress, formatPrefix, isIPv4, type Prefix } from "../../pkg/ip/address.ts";
+import { addressesOf } from "../../pkg/link/address.ts";
+import { type Link, needLink, openRoute, setDown, setUp } from "../../pkg/link/link.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import { findNamespace, openNamespace } from "../../pkg/sys/namespace.ts";
+import type { LoopbackConf } from "./netconf.ts";
+
+export const loopback: Plugin<LoopbackConf> = {
+  name: "loopback",
+  about: "sets up the container's lo",
+  validate,
+  add,
+  del,
+  check,
+  gc() {}, // makes nothing that outlives the namespace
+  status() {}, // needs nothing
+};
+
+function add({ netns = "", prevResult }: Attachment<LoopbackConf>): Result {
+  const route = openRoute(openNamespace(netns));
+  const lo = needLink(route, "lo");
+  refuseForeign(prefixesOf(route, lo)); // before lo is up: the kernel leaves 127.0.0.1 when it goes down again
+
+  return withRollback((undo) => {
+    if (!lo.up) undo("set lo down", () => route.request(setDown(lo.index)));
+    route.request(setUp(lo.index));
+    return prevResult ?? resultOf(netns, prefixesOf(route, lo));
+  });
+}
+
+function del({ netns }: Attachment<LoopbackConf>): void {
+  const namespace = findNamespace(netns);
+  if (namespace === undefined) return;
+  const route = openRoute(namespace);
+  route.request(setDown(needLink(route, "lo").index));
+}
+
+function check({ netns = "" }: Attachment<LoopbackConf>): void {
+  const route = openRoute(openNamespace(netns));
+  if (needLink(route, "lo").up) return;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `link "lo" in ${netns} is down, must be up`,
+    remedy: "set it up (`ip link set lo up` in the namespace), or delete the attachment and add it again",
+  });
+}
+
+const prefixesOf = (route: Connection, lo: Link): Prefix[] => addressesOf(route, lo.index).map(({ prefix }) => prefix);
+
+/** The first address of each family, as the reference plugin reports them. */
+function resultOf(netns: string, prefixes: readonly Prefix[]): Result {
+  const firstIPv4 = prefixes.find(({ address }) => isIPv4(address));
+  const firstIPv6 = prefixes.find(({ address }) => !isIPv4(address));
+  return {
+    interfaces: [{ name: "lo", mac: "00:00:00:00:00:00", sandbox: netns }],
+    ips: [firstIPv4, firstIPv6]
+      .filter((prefix) => prefix !== undefined)
+      .map((prefix) => ({ interface: 0, address: formatPrefix(prefix) })),
+    routes: [],
+  };
+}
+
+function refuseForeign(prefixes: readonly Prefix[]): void {
+  const foreign = prefixes.find(({ address }) => !isLoopback(address));
+  if (foreign === undefined) return;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `link "lo" has ${formatPrefix(foreign)}, must have loopback addresses only`,
+    remedy: `remove it (\`ip address delete ${formatPrefix(foreign)} dev lo\` in the namespace), or give it to another link`,
+  });
+}
+
+/** 127.0.0.0/8 and ::1 */
+const isLoopback = (address: Address): boolean =>
+  isIPv4(address) ? address[0] === 127 : formatAddress(address) === "::1";

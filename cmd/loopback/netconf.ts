@@ -1,0 +1,11 @@
+/** loopback has no keys of its own. */
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+
+export const schema = {
+  type: "object",
+  properties: netconfProperties,
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type LoopbackConf = FromSchema<typeof schema>;

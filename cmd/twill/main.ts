@@ -1,0 +1,29 @@
+/** The one executable: its top level is run when it is built, `host.start` when it is called. */
+import type { Delegates } from "../../pkg/cni/plugin.ts";
+import { standardStreams } from "../../pkg/cni/streams.ts";
+import type { Tool } from "../../pkg/cni/tool.ts";
+import { processArguments } from "../../pkg/sys/process.ts";
+import { bridge } from "../bridge/main.ts";
+import { cnitool } from "../cnitool/main.ts";
+import { hostLocal } from "../host-local/main.ts";
+import { loopback } from "../loopback/main.ts";
+import { type Programs, runProgram } from "./programs.ts";
+
+/** The engine's global object of our C code, see native/host.c. */
+declare const host: { start: () => number };
+/** Set by the build. */
+declare const TWILL_VERSION: string;
+
+const plugins = [bridge, hostLocal, loopback];
+const tools: Tool[] = [cnitool];
+
+const byName = <T extends { name: string }>(list: readonly T[]): Record<string, T> =>
+  Object.fromEntries(list.map((program) => [program.name, program]));
+
+const programs: Programs = {
+  version: TWILL_VERSION,
+  plugins: byName(plugins) satisfies Delegates,
+  tools: byName(tools),
+};
+
+host.start = () => runProgram(programs, processArguments(), standardStreams());

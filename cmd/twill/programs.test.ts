@@ -1,0 +1,106 @@
+import t from "tap";
+import { type FakeStreams, fakePlugin, fakeStreams } from "../../pkg/cni/fake.ts";
+import type { Tool } from "../../pkg/cni/tool.ts";
+import { type Programs, runProgram } from "./programs.ts";
+
+const tool: Tool = {
+  name: "cnitool",
+  about: "does things by hand",
+  run(args, { streams, version, plugins }) {
+    streams.stdout(`${version} ${Object.keys(plugins)} ${args.join(",")}\n`);
+    return 3;
+  },
+};
+
+const programs: Programs = {
+  version: "1.2.3",
+  plugins: { bridge: fakePlugin({ name: "bridge" }), "host-local": fakePlugin({ name: "host-local" }) },
+  tools: { cnitool: tool },
+};
+
+function run(args: string[], environment: Record<string, string> = {}): { status: number } & FakeStreams["written"] {
+  const streams = { ...fakeStreams(environment), program: args[0] ?? "" };
+  return { status: runProgram(programs, args, streams), ...streams.written };
+}
+const asRuntime = { CNI_COMMAND: "VERSION" };
+
+t.test("the name it is called by decides, wherever the file lies", async (t) => {
+  for (const called of ["bridge", "/opt/cni/bin/bridge", "./bridge"])
+    t.match(run([called], asRuntime), { status: 0, stdout: /^\{"cniVersion":"1\.1\.0"/, stderr: "" });
+  t.strictSame(run(["/usr/bin/cnitool", "add", "net"]), {
+    status: 3,
+    stdout: "1.2.3 bridge,host-local add,net\n",
+    stderr: "",
+  });
+});
+
+t.test("called twill, the first argument is the name", async (t) => {
+  t.match(run(["twill", "bridge"], asRuntime), { status: 0, stdout: /^\{"cniVersion":"1\.1\.0"/ });
+  t.strictSame(run(["twill", "cnitool", "gc"]), { status: 3, stdout: "1.2.3 bridge,host-local gc\n", stderr: "" });
+});
+
+t.test("called twill alone, it says what it holds and what to try", async (t) => {
+  for (const args of [[], ["--help"], ["-h"], ["help"]]) {
+    t.strictSame(run(["/opt/cni/bin/twill", ...args]), {
+      status: 0,
+      stdout: `twill 1.2.3: container network plugins (CNI 0.1.0 to 1.1.0) in one executable
+
+Plugins, called by container runtimes under their own names:
+  bridge       does nothing
+  host-local   does nothing
+
+Tools, for people:
+  cnitool      does things by hand
+
+A link or a copy of this file with one of these names is that program; \`/opt/cni/bin/twill NAME …\` runs it too.
+Try: /opt/cni/bin/twill cnitool --help
+`,
+      stderr: "",
+    });
+  }
+});
+
+t.test("it tells its version, and its names for those who make links", async (t) => {
+  t.strictSame(run(["twill", "--version"]), {
+    status: 0,
+    stdout: "twill 1.2.3, CNI 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n",
+    stderr: "",
+  });
+  t.strictSame(run(["twill", "--names"]), { status: 0, stdout: "bridge\nhost-local\ncnitool\n", stderr: "" });
+});
+
+t.test("a name that it does not hold is answered with the nearest one", async (t) => {
+  t.strictSame(run(["twill", "brigde"]), {
+    status: 1,
+    stdout: "",
+    stderr: 'twill: there is no "brigde" in it; did you mean "bridge"?\n',
+  });
+  t.strictSame(run(["twill", "--colour"]), {
+    status: 1,
+    stdout: "",
+    stderr: 'twill: there is no "--colour" in it; it holds bridge, host-local, cnitool\n',
+  });
+  t.strictSame(run(["/x/hostlocal"]), {
+    status: 1,
+    stdout: "",
+    stderr: 'twill: "hostlocal" is no plugin of this executable; did you mean "host-local"?\n',
+  });
+});
+
+t.test("a runtime that calls it by a wrong name gets an error object", async (t) => {
+  for (const name of ["ptp", "twill"]) {
+    const { status, stdout, stderr } = run([`/opt/cni/bin/${name}`], { CNI_COMMAND: "ADD" });
+    t.strictSame({ status, stderr }, { status: 1, stderr: "" });
+    t.strictSame(JSON.parse(stdout), {
+      cniVersion: "1.1.0",
+      code: 7,
+      msg: `"${name}" is no plugin of this executable`,
+      details: `it holds bridge, host-local. To fix: correct "type" in the network's configuration, or the name of the file /opt/cni/bin/${name}`,
+    });
+  }
+});
+
+t.test("names of JavaScript's own are no programs", async (t) => {
+  for (const name of ["constructor", "__proto__", "toString"]) t.equal(run([name]).status, 1);
+  t.equal(run(["twill", "constructor"]).status, 1);
+});

@@ -1,0 +1,107 @@
+/** What the executable holds, and how the name it is called by decides which part of it runs. */
+import { CniError, ErrorCode, printError } from "../../pkg/cni/error.ts";
+import type { Delegates } from "../../pkg/cni/plugin.ts";
+import { runPlugin } from "../../pkg/cni/skeleton.ts";
+import type { Streams } from "../../pkg/cni/streams.ts";
+import { nearest } from "../../pkg/cni/suggest.ts";
+import type { Tool } from "../../pkg/cni/tool.ts";
+import { newestVersion, supportedVersions } from "../../pkg/cni/version.ts";
+
+export interface Programs {
+  version: string;
+  plugins: Delegates;
+  tools: Readonly<Record<string, Tool>>;
+}
+
+const ownName = "twill";
+
+/** @param args the program's own name first. @returns the exit status */
+export function runProgram(programs: Programs, args: readonly string[], streams: Streams): number {
+  const [called = ownName, ...rest] = args;
+  const name = called.slice(called.lastIndexOf("/") + 1);
+  return runNamed(programs, name, rest, streams) ?? (name === ownName ? runSelf : runUnknown)(programs, rest, streams);
+}
+
+/** undefined when there is no program of that name. */
+function runNamed(programs: Programs, name: string, args: readonly string[], streams: Streams): number | undefined {
+  const { version, plugins, tools } = programs;
+  const plugin = Object.hasOwn(plugins, name) ? plugins[name] : undefined;
+  if (plugin !== undefined) return runPlugin(plugin, { delegates: plugins, version, streams });
+  const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
+  return tool?.run(args, { version, plugins, streams });
+}
+
+/** Called `twill`: `twill cnitool …` runs a tool, `twill bridge` a plugin. */
+function runSelf(programs: Programs, args: readonly string[], streams: Streams): number {
+  const [name, ...rest] = args;
+  if (name === undefined && isCalledByRuntime(streams)) return runUnknown(programs, rest, streams);
+  const asked = selfCommands.get(name ?? "--help");
+  if (asked !== undefined) {
+    streams.stdout(asked(programs, streams.program));
+    return 0;
+  }
+  const status = runNamed(programs, name ?? "", rest, streams);
+  if (status !== undefined) return status;
+  streams.stderr(`${ownName}: there is no ${JSON.stringify(name)} in it${suggestion(name ?? "", programs)}\n`);
+  return 1;
+}
+
+type Answer = (programs: Programs, program: string) => string;
+
+const selfCommands = new Map<string, Answer>(
+  Object.entries({
+    "--help": helpText,
+    "-h": helpText,
+    help: helpText,
+    "--version": ({ version }: Programs) => `${ownName} ${version}, CNI ${supportedVersions.join(", ")}\n`,
+    /** For the build, which makes a link for each. */
+    "--names": (programs: Programs) =>
+      namesOf(programs)
+        .map((name) => `${name}\n`)
+        .join(""),
+  }),
+);
+
+/** Called by a name that it does not hold: a link or a copy went wrong, or a configuration names the wrong "type". */
+function runUnknown(programs: Programs, _args: readonly string[], streams: Streams): number {
+  const name = streams.program.slice(streams.program.lastIndexOf("/") + 1);
+  const msg = `${JSON.stringify(name)} is no plugin of this executable`;
+  if (!isCalledByRuntime(streams)) {
+    streams.stderr(`${ownName}: ${msg}${suggestion(name, programs)}\n`);
+    return 1;
+  }
+  const error = new CniError({
+    code: ErrorCode.invalidConfig,
+    msg,
+    details: `it holds ${Object.keys(programs.plugins).join(", ")}`,
+    remedy: `correct "type" in the network's configuration, or the name of the file ${streams.program}`,
+  });
+  streams.stdout(printError(error, newestVersion));
+  return 1;
+}
+
+const isCalledByRuntime = ({ environment }: Streams): boolean => (environment["CNI_COMMAND"] ?? "") !== "";
+
+const namesOf = ({ plugins, tools }: Programs): string[] => [...Object.keys(plugins), ...Object.keys(tools)];
+
+function suggestion(name: string, programs: Programs): string {
+  const meant = nearest(name, namesOf(programs));
+  return meant === undefined ? `; it holds ${namesOf(programs).join(", ")}` : `; did you mean "${meant}"?`;
+}
+
+function helpText({ version, plugins, tools }: Programs, program: string): string {
+  const lines = (parts: Readonly<Record<string, { about: string }>>): string[] =>
+    Object.entries(parts).map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`);
+  const example = Object.keys(tools)[0] ?? Object.keys(plugins)[0];
+  return [
+    `${ownName} ${version}: container network plugins (CNI ${supportedVersions[0]} to ${newestVersion}) in one executable`,
+    "",
+    "Plugins, called by container runtimes under their own names:",
+    ...lines(plugins),
+    ...(Object.keys(tools).length === 0 ? [] : ["", "Tools, for people:", ...lines(tools)]),
+    "",
+    `A link or a copy of this file with one of these names is that program; \`${program} NAME …\` runs it too.`,
+    `Try: ${program} ${example} --help`,
+    "",
+  ].join("\n");
+}

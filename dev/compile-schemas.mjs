@@ -1,0 +1,172 @@
+// cmd/*/netconf.ts -> dist/validate/<name>.js: the schema of each configuration, and ajv's code for it, so that no plugin
+// compiles anything while it runs.
+//
+// The generated modules import what they need (two files of pkg/cni, ajv's few runtime functions); the bundler of the program and
+// tsx in the tests resolve that. Usage: node dev/compile-schemas.mjs
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { _, Ajv } from "ajv";
+import standaloneCode from "ajv/dist/standalone/index.js";
+import { build } from "esbuild";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const target = join(root, "dist/validate");
+
+/** @returns what was made, for people: "3 schemas" */
+export async function compileSchemas() {
+  const names = readdirSync(join(root, "cmd")).filter((name) => existsSync(join(root, "cmd", name, "netconf.ts")));
+  mkdirSync(target, { recursive: true });
+  const { formats, schemas } = await load(names);
+  const ajv = new Ajv({
+    allErrors: true,
+    strict: true,
+    allowUnionTypes: true,
+    inlineRefs: false,
+    messages: false, // pkg/cni/netconf.ts has better ones
+    code: { source: true, esm: true, lines: true, formats: _`formats` },
+    formats: Object.fromEntries(Object.entries(formats).map(([name, { fits }]) => [name, fits])),
+  });
+  const shared = sharedParts(schemas);
+  ajv.addSchema({
+    $id: SHARED,
+    $defs: Object.fromEntries([...shared].map(([text, name]) => [name, JSON.parse(text)])),
+  });
+  for (const name of names) ajv.addSchema({ $id: name, ...withReferences(withoutPeoplesPart(schemas[name]), shared) });
+  const code = standaloneCode(ajv, Object.fromEntries(names.map((name, i) => [`check${i}`, name])));
+  replace(
+    join(target, ALL),
+    module(
+      code,
+      names.map((name) => schemas[name]),
+      shared,
+    ),
+  );
+  names.forEach((name, i) => {
+    replace(join(target, `${name}.js`), `export { validate${i} as validate } from "./${ALL}";\n`);
+  });
+  const wanted = [ALL, ...names.map((name) => `${name}.js`)];
+  for (const file of readdirSync(target)) if (!wanted.includes(file)) rmSync(join(target, file));
+  return `${names.length} schemas, ${shared.size} parts in common`;
+}
+
+/** Names of the schema and the module that hold what configurations have in common. */
+const SHARED = "shared";
+const ALL = "_all.js";
+/** A part that is shorter, as JSON, is checked by fewer bytes than a call. */
+const SHORTEST_SHARED = 70;
+
+/**
+ * Parts that stand in several places: one function each, instead of the same code over and over, which was most of the program.
+ * By their JSON without what is for people; a choice (anyOf) stays as it is, since its errors are told by where they stand.
+ */
+function sharedParts(schemas) {
+  const counts = new Map();
+  const visit = (schema) => {
+    for (const part of partsOf(schema)) {
+      const text = JSON.stringify(withoutPeoplesPart(part));
+      if (text.length >= SHORTEST_SHARED) {
+        counts.set(text, (counts.get(text) ?? 0) + 1);
+      }
+      visit(part);
+    }
+  };
+  for (const schema of Object.values(schemas)) visit(schema);
+  const shared = [...counts.keys()].filter((text) => counts.get(text) > 1);
+  return new Map(shared.map((text, i) => [text, `part${i}`]));
+}
+
+/** The schemas right below a schema. */
+const partsOf = ({ properties = {}, items, additionalProperties }) => [
+  ...Object.values(properties),
+  ...[items, additionalProperties].filter((part) => typeof part === "object"),
+];
+
+/** The schema with a reference wherever a shared part stands below it. */
+function withReferences(schema, shared) {
+  const referred = (part) => {
+    const found = typeof part === "object" ? shared.get(JSON.stringify(part)) : undefined;
+    return found === undefined ? withReferences(part, shared) : { $ref: `${SHARED}#/$defs/${found}` };
+  };
+  if (typeof schema !== "object") return schema;
+  const { properties, items, additionalProperties, ...rest } = schema;
+  return {
+    ...rest,
+    ...(properties && {
+      properties: Object.fromEntries(Object.entries(properties).map(([key, part]) => [key, referred(part)])),
+    }),
+    ...(items && { items: referred(items) }),
+    ...(additionalProperties !== undefined && { additionalProperties: referred(additionalProperties) }),
+  };
+}
+
+/** The schemas and our formats, out of TypeScript. */
+async function load(names) {
+  const lines = [
+    `export { formats } from "./pkg/cni/formats.ts";`,
+    ...names.map((name, i) => `import { schema as s${i} } from "./cmd/${name}/netconf.ts";`),
+    `export const schemas = { ${names.map((name, i) => `${JSON.stringify(name)}: s${i}`).join(", ")} };`,
+  ];
+  const { outputFiles } = await build({
+    stdin: { contents: lines.join("\n"), resolveDir: root },
+    bundle: true,
+    write: false,
+    format: "esm",
+    plugins: [noMachine],
+    logLevel: "silent",
+  });
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
+}
+
+/** A netconf.ts has code beside its schema, and that code imports; none of it is called here, so it needs no system calls. */
+const noMachine = {
+  name: "no-machine",
+  setup(build) {
+    build.onResolve({ filter: /^#door$/ }, () => ({ path: "door", namespace: "no-machine" }));
+    build.onLoad({ filter: /.*/, namespace: "no-machine" }, () => ({
+      contents: "export const door = { arch: 'x64' };",
+    }));
+  },
+};
+
+/** What ajv has to check. Unknown keys are no errors; descriptions are not for programs. */
+function withoutPeoplesPart(schema) {
+  if (Array.isArray(schema)) return schema.map(withoutPeoplesPart);
+  if (typeof schema !== "object" || schema === null) return schema;
+  return Object.fromEntries(
+    Object.entries(schema)
+      .filter(([key, value]) => !(key === "additionalProperties" && value === false))
+      .filter(([key, value]) => !((key === "description" || key === "title") && typeof value === "string"))
+      .map(([key, value]) => [key, withoutPeoplesPart(value)]),
+  );
+}
+
+/** The text of the module with all checks. ajv writes `require` calls into its ECMAScript modules; here they are imports. */
+function module(code, schemas) {
+  const imports = [
+    `import { checks as formats } from "../../pkg/cni/formats.ts";`,
+    `import { shapeOf } from "../../pkg/cni/settle.ts";`,
+  ];
+  const body = code.replaceAll(/require\("(ajv\/[^"]+)"\)/g, (_call, path) => {
+    const name = `runtime${imports.length}`;
+    imports.push(`import ${name} from "${path}.js";`);
+    return name;
+  });
+  const texts = [
+    ...imports,
+    body.replace(/^"use strict";\n/, "").replaceAll(/^export const (check\d+) = (\w+);$/gm, "const $1 = $2;"),
+    ...schemas.map((schema, i) => {
+      return `const schema${i}Of = ${JSON.stringify(schema)};
+export const validate${i} = { schema: schema${i}Of, shape: shapeOf(schema${i}Of), check: check${i} };`;
+    }),
+  ];
+  return `${texts.join("\n")}\n`;
+}
+
+/** Writes only what has changed, so that nobody who watches the file builds again for nothing. */
+function replace(file, text) {
+  if (existsSync(file) && readFileSync(file, "utf8") === text) return;
+  writeFileSync(file, text);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) console.log(await compileSchemas());

@@ -1,0 +1,151 @@
+// Runs tests. Usage: node dev/test.mjs           everything: unit and end-to-end tests
+//                    node dev/test.mjs NAME      the files whose path contains NAME
+//                    node dev/test.mjs unit      those beside the code, which need no root
+//                    node dev/test.mjs kernel    those that need a kernel feature, on the complete kernel
+//
+// One run of tap for all files. Unit tests are joined into as many files as run side by side: each file of its own would cost half
+// a second before its first test (50 s instead of 10 s for all). While it runs, a line per file; of what fails, the reason; last the counts.
+import { spawn } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const JOBS = 2;
+/** Of a file that takes longer something hangs. */
+const LONGEST_FILE_S = 480;
+const RESULTS = "dist/test";
+
+const SKIPPED = /^ *ok \d+ - .* # SKIP/;
+const SKIPPED_FOR_KERNEL = /^ *ok \d+ - (.*?) # SKIP .*npm run test:kernel/;
+/** A file's own line, without indentation; what it consists of came before. */
+const FILE_POINT = /^(ok|not ok) \d+ - (\S+).* # time=([\d.]+)ms/;
+
+/** Where tap says more about the place of a failure than its file and line. */
+const NOT_SHOWN = /^ *(---|at:|columnNumber|typeName|methodName|functionName|is[A-Z]\w+|promise)/;
+
+process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
+const [wanted = "", ...rest] = process.argv.slice(2);
+const counts = wanted === "kernel" ? await onCompleteKernel(rest) : await onThisKernel(wanted);
+console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+process.exitCode = counts.status === 0 && counts.failed === 0 && counts.passed + counts.skipped > 0 ? 0 : 1;
+
+async function onThisKernel(wanted) {
+  const unit = testFiles("pkg", "cmd");
+  const all = [...unit, ...testFiles("e2e", "dev", "bench")];
+  const chosen = wanted === "" ? all : wanted === "unit" ? unit : all.filter((file) => file.includes(wanted));
+  const files = wanted === "" || wanted === "unit" ? await joined(chosen, unit) : chosen;
+  if (files.length === 0) stop(`no test file has "${wanted}" in its path; there are:\n  ${all.join("\n  ")}`);
+
+  mkdirSync(RESULTS, { recursive: true });
+  const tap = ["node_modules/tap/dist/esm/run.mjs", "run", "--reporter=tap", `--jobs=${JOBS}`];
+  const printed = await follow([...tap, `--timeout=${LONGEST_FILE_S}`, ...files], reportFile);
+  writeFileSync(`${RESULTS}/tap`, printed.lines.join("\n")); // tap's own --output-file would print each line twice
+  const leftToOtherKernel = printed.lines.flatMap((line) => SKIPPED_FOR_KERNEL.exec(line)?.[1] ?? []);
+  if (wanted === "") writeFileSync(`${RESULTS}/skipped-for-kernel.json`, JSON.stringify(leftToOtherKernel, null, 2));
+  for (const line of new Set(printed.lines.filter((line) => SKIPPED.test(line)))) console.log(line.trim());
+  return { ...countsOf(printed.lines), status: printed.status };
+}
+
+async function onCompleteKernel(args) {
+  const isElsewhere = (line) => line.includes("# SKIP runs on the machine's own kernel");
+  const { lines, status } = await follow(["--import", "tsx", "e2e/kernels/run.ts", ...args], (lines) => {
+    for (const line of lines) if (!isElsewhere(line) && line.trim() !== "") console.log(line);
+  });
+  const { skipped, ...counts } = countsOf(lines);
+  return { ...counts, skipped: skipped - lines.filter(isElsewhere).length, status };
+}
+
+/** The files with the unit tests among them bundled; a test that looks at files beside itself stays one. */
+async function joined(files, unit) {
+  const joinable = unit.filter((file) => !readFileSync(file, "utf8").includes("import.meta"));
+  const bundles = Array.from({ length: JOBS }, (_, i) => ({
+    outfile: `${RESULTS}/unit-${i + 1}.test.mjs`,
+    parts: joinable.filter((_, at) => at % JOBS === i),
+  }));
+  await Promise.all(
+    bundles.map(({ outfile, parts }) =>
+      build({
+        stdin: { contents: parts.map((file) => `import "./${file}";`).join("\n"), resolveDir: process.cwd() },
+        bundle: true,
+        platform: "node",
+        format: "esm",
+        packages: "external",
+        sourcemap: "inline", // stacks name the sources
+        outfile,
+      }),
+    ),
+  );
+  return [...bundles.map(({ outfile }) => outfile), ...files.filter((file) => !joinable.includes(file))];
+}
+
+/** Runs Node with `args`. @param report Gets the lines of each part of the output as it is complete. */
+function follow(args, report) {
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => child.kill(signal));
+  const lines = [];
+  let part = [];
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    lines.push(line);
+    part.push(line);
+    if (!FILE_POINT.test(line)) return;
+    report(part);
+    part = [];
+  });
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status) => {
+      report(part);
+      resolve({ lines, status });
+    });
+  });
+}
+
+/** One line for a file that passed; what failed, with its diagnostics, for one that did not. */
+function reportFile(lines) {
+  const [, verdict, file, milliseconds] = FILE_POINT.exec(lines.at(-1) ?? "") ?? [];
+  if (file === undefined) return;
+  if (verdict === "not ok") for (const line of failures(lines.slice(0, -1))) console.log(line);
+  console.log(`${verdict.padEnd(6)} ${(milliseconds / 1000).toFixed(1).padStart(6)} s  ${file}`);
+}
+
+/** The lines of what failed with the YAML below each, but for stacks and excerpts of the source. */
+function failures(lines) {
+  let isFailure = false;
+  let isYaml = false;
+  let left = -1; // indentation of the key whose value is left out
+  return lines.filter((line) => {
+    const indentation = line.search(/\S/);
+    if (/^ *(not )?ok \d+/.test(line)) isFailure = /^ *not ok/.test(line);
+    else if (line.trim() === "---") isYaml = isFailure;
+    else if (line.trim() === "...") isYaml = false;
+    else if (isYaml) {
+      if (left >= 0 && (indentation < 0 || indentation > left)) return false;
+      left = /^ *(source|stack):/.test(line) ? indentation : -1;
+      return left < 0 && !NOT_SHOWN.test(line);
+    } else isFailure = false;
+    return isFailure && !/^ *(\.\.\.|---)$/.test(line);
+  });
+}
+
+/** tap's own count, on its last line but one: `# { total: 7, pass: 5, fail: 1, skip: 1 }`. */
+function countsOf(lines) {
+  const summary = lines.findLast((line) => /^# \{ total: \d+/.test(line)) ?? "";
+  const count = (name) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(summary)?.[1] ?? 0);
+  return { passed: count("pass"), failed: count("fail"), skipped: count("skip") + count("todo") };
+}
+
+function testFiles(...folders) {
+  return folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true })
+      .filter((name) => name.endsWith(".test.ts"))
+      .map((name) => join(folder, name))
+      .sort(),
+  );
+}
+
+function stop(text) {
+  console.error(text);
+  process.exit(1);
+}

@@ -1,0 +1,111 @@
+// The networks of conf/, which docs/networks.md explains: each one accepted by cnitool, and doing what the page says.
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { type Host, newHost, type Ran } from "./host.ts";
+import { type Feature, needsKernel, needsRoot } from "./needs.ts";
+import { ourBin, projectRoot } from "./project.ts";
+
+const samples = join(projectRoot, "conf");
+
+function cnitool(node: Host, ...args: string[]): Ran {
+  return node.runInside([join(ourBin, "cnitool"), ...args], { CNI_PATH: ourBin, NETCONFPATH: samples });
+}
+
+interface Sample {
+  file: string;
+  network: string;
+  needs?: readonly Feature[];
+  /** What two attached containers have, once both are there. */
+  see(t: Test, node: Host): void;
+}
+
+const reaches = (t: Test, node: Host, address: string) =>
+  t.equal(node.containers[0]?.run("ping", "-c1", "-W5", address).status, 0, `the first container reaches ${address}`);
+
+const list: readonly Sample[] = [
+  {
+    file: "10-podnet.conflist",
+    network: "podnet",
+    see(t, node) {
+      t.match(node.sh("ip address show podnet0"), "inet 10.66.0.1/16");
+      t.match(node.containers[0]?.sh("ip route"), "default via 10.66.0.1 dev eth0");
+      for (const address of ["10.66.0.1", "10.66.0.3"]) reaches(t, node, address);
+      t.match(node.sh("iptables -t nat -S; nft list ruleset"), /masquerade/i);
+    },
+  },
+  {
+    file: "20-dualstack.conflist",
+    network: "dualstack",
+    see(t, node) {
+      t.match(node.containers[0]?.sh("ip address show eth0"), /inet 10\.67\.0\.2\/16.*inet6 fd00:67::100\/64/s);
+      for (const address of ["10.67.0.3", "fd00:67::101"]) reaches(t, node, address);
+      t.notMatch(node.containers[0]?.sh("ip -6 address show eth0 scope global"), "tentative", "usable at once");
+    },
+  },
+  {
+    file: "30-layer2.conflist",
+    network: "layer2",
+    see(t, node) {
+      t.notMatch(node.sh("ip address show layer2br"), /inet 1/, "no address on the host");
+      node.containers.forEach(({ sh }, i) => {
+        sh(`ip address add 192.0.2.${i + 1}/24 dev eth0`);
+      });
+      reaches(t, node, "192.0.2.2");
+    },
+  },
+  {
+    file: "40-vlan.conflist",
+    network: "vlan100",
+    needs: ["vlan_filtering"],
+    see(t, node) {
+      t.match(node.sh("ip address show vlans0.100"), "inet 10.68.100.1/24");
+      const vlans = Object.entries(node.snapshot().namespaces[node.name]?.links ?? {}).flatMap(([name, link]) =>
+        name.startsWith("veth") ? [link.vlans.join()] : [],
+      );
+      t.strictSame(new Set(vlans), new Set(["100 PVID Egress Untagged"]), "all ports are in VLAN 100 alone");
+      for (const address of ["10.68.100.1", "10.68.100.3"]) reaches(t, node, address);
+    },
+  },
+  {
+    file: "99-loopback.conflist",
+    network: "lo",
+    see: (t, node) => reaches(t, node, "127.0.0.1"),
+  },
+];
+
+t.test("every sample is in the list of this test", async (t) => {
+  const names = list.map(({ file }) => file);
+  t.strictSame(readdirSync(samples).sort(), names);
+});
+
+t.test("cnitool accepts the samples, together and one by one", needsRoot, async (t) => {
+  const node = newHost(t);
+  t.match(cnitool(node, "validate"), { status: 0, stderr: "" });
+  for (const { file } of list) {
+    t.match(cnitool(node, "validate", "--strict", join(samples, file)), { status: 0, stdout: /: ok: / }, file);
+  }
+});
+
+for (const { file, network, needs = [], see } of list) {
+  t.test(`${file} does what docs/networks.md says`, needsKernel(...needs), async (t) => {
+    const node = newHost(t, { containers: 2 });
+    const each = (verb: string) =>
+      node.containers.map(({ path }) => t.match(cnitool(node, verb, network, path), { status: 0, stderr: "" }, verb));
+    each("add");
+    see(t, node);
+    each("check");
+    each("del");
+    const { namespaces, files } = node.snapshot();
+    const host = namespaces[node.name];
+    const veths = Object.keys(host?.links ?? {}).filter((name) => name.startsWith("veth"));
+    t.equal(veths.length, network === "vlan100" ? 1 : 0, "of the links, only the VLAN gateway's port is left");
+    t.notMatch(JSON.stringify([host?.nft, host?.iptables]), "container-", "no rule of a container is left");
+    const perContainer = new RegExp(`^cni/(results/.|networks/${network}/[\\da-f]+[.:])`);
+    t.strictSame(
+      Object.keys(files).filter((path) => perContainer.test(path)),
+      [],
+      "no reservation and no cached result is left",
+    );
+  });
+}

@@ -1,0 +1,101 @@
+// npm run demo: that it shows what it claims, and that nothing is left of it whenever and however it ends.
+import { spawn, spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { needsRoot } from "./needs.ts";
+import { projectRoot } from "./project.ts";
+
+const script = join(projectRoot, "dev/demo.ts");
+const command = ["--import", "tsx", script];
+const longestRunMs = 60_000;
+
+/** As from a shell: the test runner makes Node's children catch signals (through NODE_OPTIONS) and asks for no colours. */
+const fromShell = ["-u", "NODE_OPTIONS", "-u", "NO_COLOR", "-u", "FORCE_COLOR", process.execPath, ...command];
+
+t.test("the demo shows the main job, and says how long it took", needsRoot, async (t) => {
+  const { status, stdout, stderr } = spawnSync("env", fromShell, { encoding: "utf8", timeout: longestRunMs });
+  t.equal(stderr, "");
+  t.equal(status, 0, "every check of its own went well");
+  t.match(stdout, readFileSync(join(projectRoot, "conf/10-podnet.conflist"), "utf8").split("\n")[3], "the netconf");
+  for (const told of [
+    /"address": "10\.66\.0\.2\/16"/,
+    /eth0 {2}10\.66\.0\.2\/16 +eth0 {2}10\.66\.0\.3\/16/,
+    /\+-- podnet0 {2}10\.66\.0\.1\/16/,
+    /masquerade/i,
+    /ok {2}c1 -> c2 \(10\.66\.0\.3\)/,
+    /ok {2}outside saw a ping from 192\.0\.2\.1: masqueraded/,
+    /ok {2}no rules and no reservations of the containers are left/,
+    /bridge ADD +\d+\.\d +\d+\.\d\n/,
+  ]) {
+    t.match(stdout, told);
+  }
+  t.notMatch(stdout, "\x1b", "no colours in a file");
+});
+
+t.test("colours are for terminals", needsRoot, async (t) => {
+  const inTerminal = (...variables: string[]) => {
+    const line = ["env", ...fromShell.slice(0, 6), ...variables, ...fromShell.slice(6)].join(" ");
+    return spawnSync("script", ["-qec", line, "/dev/null"], { encoding: "utf8", timeout: longestRunMs }).stdout;
+  };
+  t.match(inTerminal(), "\x1b[32mok\x1b[0m");
+  t.notMatch(inTerminal("NO_COLOR=1"), "\x1b[");
+});
+
+t.test("nothing is left of a demo that is interrupted", needsRoot, async (t) => {
+  const moments = [
+    "The machines",
+    "The network",
+    "ADD:",
+    '"ips"',
+    "What there is",
+    "It works",
+    "CHECK:",
+    "DEL:",
+    "How long",
+  ];
+  const signals = ["SIGINT", "SIGTERM", "SIGKILL"] as const;
+  for (const [i, moment] of moments.entries()) {
+    const signal = signals[i % signals.length] ?? "SIGKILL";
+    const { namespaces, endedBy } = await interrupt(moment, signal);
+    t.equal(endedBy, signal, `${signal} at "${moment}" ends it`);
+    t.equal(namespaces.length, 2, "it was in namespaces of its own");
+    t.strictSame(await usersOf(namespaces), [], `no process is left in them after ${signal} at "${moment}"`);
+    t.notMatch(readFileSync("/proc/self/mountinfo", "utf8"), "twill-demo", "no mount is left");
+  }
+});
+
+/** Ends the demo when it has printed `moment`. @returns the namespaces that it was in. */
+function interrupt(moment: string, signal: NodeJS.Signals): Promise<{ namespaces: string[]; endedBy: string | null }> {
+  const child = spawn("env", fromShell, { stdio: ["ignore", "pipe", "inherit"], timeout: longestRunMs });
+  let printed = "";
+  let namespaces: string[] = [];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    printed += text;
+    if (namespaces.length > 0 || !printed.includes(moment)) return;
+    namespaces = ["net", "mnt"].map((kind) => readlinkSync(`/proc/${child.pid}/ns/${kind}`));
+    child.kill(signal);
+  });
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (_status, endedBy) => resolve({ namespaces, endedBy }));
+  });
+}
+
+/** Processes in the namespaces once the last command that the demo had started is over, which takes a ping two seconds. */
+async function usersOf(namespaces: readonly string[]): Promise<string[]> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const users = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && isIn(pid, namespaces));
+    if (users.length === 0 || Date.now() > deadline) return users;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function isIn(pid: string, namespaces: readonly string[]): boolean {
+  try {
+    return ["net", "mnt"].some((kind) => namespaces.includes(readlinkSync(`/proc/${pid}/ns/${kind}`)));
+  } catch {
+    return false; // it has ended meanwhile
+  }
+}

@@ -1,0 +1,190 @@
+// The pages: their examples work, what they name and point at is there. Fences say what is done with them:
+//
+//   ```json           is JSON; a network is validated        ```json run   is added, checked and deleted too
+//   ```json log       has a document on each line            ```sh run     is run, all of a page in one shell
+//   ```ts cmd/x.ts    stands in that file word for word
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import t from "tap";
+import { schema as bridgeSchema } from "../cmd/bridge/netconf.ts";
+import { schema as hostLocalSchema } from "../cmd/host-local/netconf.ts";
+import { netconfProperties } from "../pkg/cni/schema.ts";
+import { newHost } from "./host.ts";
+import { needsRoot } from "./needs.ts";
+import { ourBin, projectRoot } from "./project.ts";
+
+interface Block {
+  /** "docs/networks.md:12" */
+  place: string;
+  language: string;
+  /** Behind the language. */
+  use: string;
+  text: string;
+}
+
+interface Page {
+  path: string;
+  text: string;
+  blocks: Block[];
+}
+
+const read = (path: string): string => readFileSync(join(projectRoot, path), "utf8");
+
+const filesBelow = (folder: string, ending: RegExp): string[] =>
+  readdirSync(join(projectRoot, folder), { recursive: folder !== ".", encoding: "utf8" })
+    .map((name) => join(folder, name))
+    .filter((path) => ending.test(path));
+
+const pages: Page[] = [".", "docs", "cmd", "pkg", "bench"].flatMap((folder) => filesBelow(folder, /\.md$/)).map(pageAt);
+const blocks = pages.flatMap((page) => page.blocks);
+const sources = ["cmd", "pkg", "native", "dev", "e2e"].flatMap((folder) => filesBelow(folder, /\.(ts|mjs|c|h)$/));
+const code = (files: readonly string[]): string => files.map(read).join("\n");
+const program = code([...sources, "build.mjs"]);
+
+function pageAt(path: string): Page {
+  const text = read(path);
+  const fences = [...text.matchAll(/^```(\w*) ?([^\n]*)\n(.*?)^```$/gms)];
+  return {
+    path,
+    text,
+    blocks: fences.map(({ index, 1: language = "", 2: use = "", 3: code = "" }) => {
+      const line = text.slice(0, index).split("\n").length;
+      return { place: `${path}:${line}`, language, use, text: code };
+    }),
+  };
+}
+
+/** Pages without what stands in fences. */
+const prose = ({ text }: Page): string => text.replaceAll(/^```.*?^```$/gms, "");
+
+t.ok(pages.length >= 10 && blocks.length >= 20, `sees the pages: ${pages.length}, with ${blocks.length} fences`);
+
+t.test("JSON is JSON, and networks are right", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), `twill-${process.pid}-docs-`));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const json = blocks.filter(({ language }) => language === "json");
+  let networks = 0;
+  for (const { place, use, text } of json) {
+    const documents = use === "log" ? text.trim().split("\n") : [text];
+    const [value] = documents.map((document) => JSON.parse(document));
+    if (use === "log" || !("plugins" in value || "type" in value)) continue;
+    networks++;
+    const file = join(folder, `${networks}.${"plugins" in value ? "conflist" : "conf"}`);
+    writeFileSync(file, text);
+    const { status, stdout, stderr } = spawnSync(join(ourBin, "cnitool"), ["validate", "--strict", file], {
+      encoding: "utf8",
+      env: { CNI_PATH: ourBin, NETCONFPATH: join(folder, "none") },
+    });
+    t.equal(status, 0, `${place}: ${stdout}${stderr}`);
+  }
+  t.ok(networks >= 2, `sees the networks: ${networks}`);
+});
+
+t.test("networks that are marked can be added, checked and deleted", needsRoot, async (t) => {
+  const marked = blocks.filter(({ language, use }) => language === "json" && use === "run");
+  t.ok(marked.length >= 2, "sees them");
+  for (const { place, text } of marked) {
+    const node = newHost(t);
+    node.write("/var/lib/net.d/example.conflist", text);
+    const { name } = JSON.parse(text) as { name: string };
+    for (const verb of ["validate", "add", "check", "del"]) {
+      const operands = verb === "validate" ? [name] : [name, node.containers[0]?.path ?? ""];
+      const environment = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d" };
+      t.match(
+        node.runInside([join(ourBin, "cnitool"), verb, ...operands], environment),
+        { status: 0, stderr: "" },
+        `${place}: ${verb}`,
+      );
+    }
+  }
+});
+
+t.test("shell commands that are marked work, in their order", needsRoot, async (t) => {
+  const marked = pages.filter((page) => page.blocks.some(isRun));
+  t.ok(marked.length >= 1, "sees them");
+  for (const page of marked) {
+    const script = [privateMachine, ...page.blocks.filter(isRun).map(({ text }) => text)].join("\n");
+    const { status, stdout, stderr } = spawnSync("unshare", ["--net", "--mount", "sh", "-eux"], {
+      input: script,
+      cwd: projectRoot,
+      encoding: "utf8",
+      timeout: 60_000,
+    });
+    t.equal(status, 0, `${page.path}: ${stdout}${stderr}`);
+  }
+});
+
+const isRun = ({ language, use }: Block): boolean => language === "sh" && use === "run";
+
+/** Folders that the commands may fill; all of it is gone with the shell. The working directory stays what it was. */
+const privateMachine = `
+mount --make-rprivate /
+for folder in /run /opt /var/lib; do mount -t tmpfs none $folder; done
+cp -a /etc /run/etc && rm -rf /run/etc/cni && mount --bind /run/etc /etc
+ip link set lo up
+`;
+
+t.test("code on a page is the code in the file", async (t) => {
+  const excerpts = blocks.filter(({ language, use }) => language === "ts" && use !== "");
+  t.ok(excerpts.length >= 5, "sees them");
+  for (const { place, use, text } of excerpts) t.ok(read(use).includes(text), `${place}: in ${use}`);
+});
+
+t.test("links lead somewhere", async (t) => {
+  const slug = (heading: string) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, "")
+      .replaceAll(" ", "-");
+  const headings = (path: string) =>
+    prose(pageAt(path))
+      .split("\n")
+      .flatMap((line) => /^#+ (.*)/.exec(line)?.[1]?.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1") ?? [])
+      .map(slug);
+  for (const page of pages) {
+    for (const [, link = ""] of prose(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(link)) continue;
+      const [file = "", anchor] = link.split("#");
+      const path = file === "" ? page.path : join(dirname(page.path), file);
+      if (!t.ok(existsSync(join(projectRoot, path)), `${page.path}: ${link}`) || anchor === undefined) continue;
+      t.ok(headings(path).includes(anchor), `${page.path}: ${link}`);
+    }
+  }
+});
+
+t.test("files, functions, commands and switches that a page names exist", async (t) => {
+  const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
+  for (const page of pages) {
+    for (const [, name = ""] of prose(page).matchAll(/`([^`\n]+)`/g)) {
+      const path = /^(cmd|pkg|native|dev|e2e|conf|docs|bench)\/[\w./-]+$/.test(name);
+      if (path && !name.includes("NAME")) t.ok(existsSync(join(projectRoot, name)), `${page.path}: ${name}`);
+      if (/^docs\/(architecture|adding)/.test(page.path) && /^[a-z]+[A-Z]\w*$/.test(name))
+        t.ok(new RegExp(`\\b${name}\\b`).test(program), `${page.path}: ${name}`);
+    }
+    for (const [, script = ""] of page.text.matchAll(/npm run ([\w:]+)/g))
+      t.ok(script in scripts, `${page.path}: npm run ${script}`);
+  }
+  const operations = read("docs/operations.md");
+  const shipped = sources.filter((path) => /^(cmd|pkg|native)\//.test(path) && !path.endsWith(".test.ts"));
+  const switches = new Set(code(shipped).match(/\bTWILL_(?!VERSION)[A-Z_]+\b/g));
+  t.ok(switches.size >= 3, "sees the switches");
+  for (const name of switches) t.match(operations, name, `docs/operations.md has ${name}`);
+});
+
+t.test("every key of a plugin is on its page", async (t) => {
+  const keysOf = (properties: object) => Object.keys(properties).filter((key) => !(key in netconfProperties));
+  const keys = {
+    "cmd/bridge/README.md": keysOf(bridgeSchema.properties),
+    "cmd/host-local/README.md": keysOf(hostLocalSchema.properties.ipam.properties),
+  };
+  for (const [page, names] of Object.entries(keys)) {
+    t.ok(names.length >= 5, "sees the keys");
+    for (const name of names) t.match(read(page), `\`${name}\``, `${page} has ${name}`);
+  }
+});
+
+t.test("the README's network is the first sample", async (t) => {
+  t.ok(read("README.md").includes(read("conf/10-podnet.conflist")));
+});

@@ -1,0 +1,93 @@
+// The unit tests of pkg/ once more, on the engine the plugins run on: bundled with e2e/engine/tap.ts in tap's place.
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Plugin } from "esbuild";
+import t, { type Test } from "tap";
+import { bundleScript, compileScript, freezeProgram } from "../../build.mjs";
+
+/** Tests that use Node itself, or files beside them, stay there. */
+const usesNode = (file: string) =>
+  /from "(node:|ajv|fast-check|esbuild|\.\/fake)|import\.meta|\bBuffer\b|\bprocess\./.test(readFileSync(file, "utf8"));
+
+const files = readdirSync("pkg", { recursive: true, encoding: "utf8" })
+  .map((file) => join("pkg", file))
+  .filter((file) => file.endsWith(".test.ts") && !usesNode(file))
+  .sort();
+
+/** There is no job queue to wait for, and none of these tests waits: with an `await` in it the bundle is refused. */
+const synchronous: Plugin = {
+  name: "tests without async",
+  setup(build) {
+    build.onLoad({ filter: /\.test\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replaceAll("async (t) =>", "(t) =>"),
+      loader: "ts",
+    }));
+  },
+};
+
+/** Sanitizers need a dynamic executable, which loads the bytecode at its start instead of being frozen. */
+function buildSanitized(executable: string): void {
+  const engine = `node_modules/@suchipi/quickjs/build/${process.arch === "arm64" ? "aarch64" : "x86_64"}-unknown-linux-gnu`;
+  const sources = readdirSync("native")
+    .filter((name) => name.endsWith(".c"))
+    .map((name) => join("native", name));
+  const flags = "-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -DRUN_UNFROZEN".split(" ");
+  const include = ["-isystem", `${engine}/include`];
+  execFileSync("gcc", [
+    ...flags,
+    ...include,
+    ...sources,
+    `${engine}/lib/quickjs-core.a`,
+    "-lm",
+    "-lpthread",
+    "-o",
+    executable,
+  ]);
+}
+
+interface Run {
+  stdout: string;
+  stderr: string;
+  status: number | null;
+  signal: string | null;
+}
+
+function allPassed(t: Test, { stdout, stderr, status, signal }: Run): void {
+  const lines = stdout.split("\n");
+  const failures = lines.filter((line) => !/^(ok|1\.\.)/.test(line));
+  t.equal(failures.join("\n").trim(), "");
+  t.equal(stderr, "");
+  t.equal(status, 0, `ends by itself (${signal ?? "no signal"})`);
+  const count = lines.filter((line) => line.startsWith("ok ")).length;
+  t.ok(count >= 50, `${count} tests of ${files.length} files passed`);
+}
+
+t.test("unit tests on the plugins' engine", async (t) => {
+  t.ok(files.length >= 5, `sees the tests: ${files.length} files`);
+  const folder = mkdtempSync("dist/engine-");
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const [entry, script, bytecode, program] = ["ts", "js", "bytecode", "program"].map((end) =>
+    join(folder, `tests.${end}`),
+  );
+  if (!entry || !script || !bytecode || !program) throw new Error("unreachable");
+  writeFileSync(entry, files.map((file) => `import ${JSON.stringify(resolve(file))};\n`).join(""));
+  await bundleScript(entry, script, {
+    alias: { tap: resolve("e2e/engine/tap.ts") },
+    plugins: [synchronous],
+    define: { TWILL_VERSION: '"0"' },
+  });
+  compileScript(script, bytecode);
+
+  t.test("frozen, as it is shipped", async (t) => {
+    freezeProgram(bytecode, program);
+    allPassed(t, spawnSync(resolve(program), { encoding: "utf8", maxBuffer: 64 << 20 }));
+  });
+
+  t.test("with the host under the address and undefined behaviour sanitizers", async (t) => {
+    buildSanitized(program);
+    const options = { input: readFileSync(bytecode), env: { ...process.env, ASAN_OPTIONS: "detect_leaks=0" } };
+    const { stdout, stderr, ...end } = spawnSync(resolve(program), { ...options, maxBuffer: 64 << 20 });
+    allPassed(t, { stdout: stdout.toString(), stderr: stderr.toString(), ...end });
+  });
+});

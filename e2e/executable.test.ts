@@ -1,0 +1,98 @@
+// The one executable: what file it is, how its name decides, what it says of a crash, and that it runs on the other architecture.
+import { execFileSync, spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import t, { type Test } from "tap";
+import { bundleScript, compileScript, freezeProgram } from "../build.mjs";
+import { ourBin, projectRoot } from "./project.ts";
+
+const VERSION = { CNI_COMMAND: "VERSION" };
+
+function folder(t: Test): string {
+  const made = mkdtempSync(join(tmpdir(), "twill-executable-"));
+  t.teardown(() => rmSync(made, { recursive: true }));
+  return made;
+}
+
+function run(file: string, args: string[] = [], env: Record<string, string> = {}) {
+  const { status, stdout, stderr } = spawnSync(file, args, { env, encoding: "utf8", input: "" });
+  return { status, stdout, stderr };
+}
+
+t.test("all names are one static, stripped file", async (t) => {
+  const names = readdirSync(ourBin);
+  t.ok(names.includes("bridge") && names.includes("host-local") && names.includes("cnitool"), names.join(" "));
+  t.equal(new Set(names.map((name) => statSync(join(ourBin, name)).ino)).size, 1);
+  const headers = execFileSync("readelf", ["-lSW", join(ourBin, "twill")], { encoding: "utf8" });
+  t.notMatch(headers, /INTERP|DYNAMIC/, "asks for no loader and no library");
+  t.notMatch(headers, /\.symtab/);
+});
+
+t.test("the name decides, for a copy and a symbolic link too", async (t) => {
+  const dir = folder(t);
+  copyFileSync(join(ourBin, "twill"), join(dir, "loopback"));
+  symlinkSync(join(ourBin, "twill"), join(dir, "bridge"));
+  for (const name of ["loopback", "bridge"]) {
+    t.match(run(join(dir, name)).stderr, new RegExp(`^CNI ${name} plugin .* \\(twill\\)`), `${name} says who it is`);
+    t.match(run(join(dir, name), [], VERSION), { status: 0, stdout: /"supportedVersions":\["0.1.0",.*"1.1.0"\]/ });
+  }
+  t.match(run(join(ourBin, "twill"), ["cnitool", "--help"]), { status: 0, stdout: /cnitool/ });
+  t.match(run(join(ourBin, "twill")), { status: 0, stdout: /host-local/ }, "called twill it says what it holds");
+});
+
+t.test("started without standard descriptors it opens no file in their place", async (t) => {
+  const script = `exec "${join(ourBin, "loopback")}" <&- 2>&-`;
+  const { status, stdout } = spawnSync("sh", ["-c", script], { env: VERSION, encoding: "utf8" });
+  t.equal(status, 0);
+  t.match(stdout, "supportedVersions");
+});
+
+t.test("the stack of a crash names TypeScript files and lines", async (t) => {
+  const dir = mkdtempSync(join(projectRoot, "dist/crash-"));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const path = (name: string) => JSON.stringify(resolve(projectRoot, name));
+  writeFileSync(
+    join(dir, "crash.ts"),
+    `import { validate } from "#validate/loopback";
+import { runPlugin } from ${path("pkg/cni/skeleton.ts")};
+interface Deep { er: { still: string } }
+const nothing = (): void => {};
+const plugin = { name: "crash", about: "crashes", validate, add, del: nothing, check: nothing, gc: nothing, status: nothing };
+declare const host: { start: () => number };
+host.start = () => runPlugin(plugin, { delegates: {}, version: "0" });
+
+function add(): never {
+  return fallOver({} as Deep);
+}
+function fallOver(deep: Deep): never {
+  throw deep.er.still;
+}
+`,
+  );
+  await bundleScript(join(dir, "crash.ts"), join(dir, "crash.js"));
+  compileScript(join(dir, "crash.js"), join(dir, "crash.bytecode"));
+  freezeProgram(join(dir, "crash.bytecode"), join(dir, "crash"));
+  const { status, stdout } = spawnSync(join(dir, "crash"), {
+    env: { CNI_COMMAND: "ADD", CNI_CONTAINERID: "c", CNI_NETNS: "/run/netns/none", CNI_IFNAME: "eth0", CNI_PATH: "/" },
+    input: '{"cniVersion":"1.1.0","name":"n","type":"crash"}',
+    encoding: "utf8",
+  });
+  t.equal(status, 1);
+  const { code, details } = JSON.parse(stdout) as { code: number; details: string };
+  t.equal(code, 999);
+  t.match(details, /at fallOver \(.*crash\.ts:13\)\n\s*at add \(.*crash\.ts:10\)/);
+  t.match(details, /pkg\/cni\/skeleton\.ts:\d+/);
+});
+
+t.test("a build for arm64 runs", async (t) => {
+  execFileSync(process.execPath, ["build.mjs", "--arm64"], { cwd: projectRoot });
+  const twill = join(projectRoot, "dist/arm64/bin/loopback");
+  t.match(execFileSync("readelf", ["-h", twill], { encoding: "utf8" }), /Machine: +AArch64/);
+  const { status, stdout } = spawnSync("qemu-aarch64-static", ["-0", "loopback", twill], {
+    env: VERSION,
+    encoding: "utf8",
+  });
+  t.equal(status, 0);
+  t.match(JSON.parse(stdout), { supportedVersions: ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] });
+});

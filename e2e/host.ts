@@ -1,0 +1,299 @@
+// The throw-away node of the tests: the "host" is a network namespace, its containers are others, /var/lib is a folder
+// of its own, and an executable is called as a container runtime calls it.
+//
+// All names carry the process ID of the test: they are unique, and what a killed run left behind is found and removed
+// by the next one.
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { ourBin } from "./project.ts";
+import { filesBelow, lookAt, type Snapshot } from "./snapshot.ts";
+
+export type Verb = "ADD" | "CHECK" | "DEL" | "GC" | "STATUS" | "VERSION";
+
+export interface HostOptions {
+  /** How many container namespaces; 1 unless given. */
+  containers?: number;
+  /** Folder of the executables that `cni` runs, ours unless given. */
+  bin?: string;
+}
+
+export interface Call {
+  /** Index of the container; 0 unless given. */
+  container?: number;
+  ifName?: string;
+  containerId?: string;
+  /** CNI_ARGS. */
+  args?: string;
+  bin?: string;
+  /** CNI_PATH; `bin` unless given. */
+  path?: string;
+  /** Laid over the CNI_* variables that a runtime sets; undefined takes one away. */
+  environment?: Record<string, string | undefined>;
+  /** Program and arguments to run the plugin under, as strace. */
+  under?: readonly string[];
+  timeoutMs?: number;
+}
+
+export interface Ran {
+  status: number | null;
+  signal: string | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Outcome {
+  status: number | null;
+  signal: string | null;
+  /** Parsed where it is JSON, "" where nothing was printed. */
+  stdout: unknown;
+  stderr: string;
+}
+
+/** A network namespace. */
+export interface Namespace {
+  name: string;
+  /** As CNI_NETNS has it. */
+  path: string;
+  run(command: string, ...args: string[]): Ran;
+  /** Runs a shell script for its effect. @returns What it printed. @throws Error with its stderr when it fails. */
+  sh(script: string): string;
+  /** What a command that answers in JSON says, as in `json("ip", "-j", "link")`. */
+  json(command: string, ...args: string[]): unknown;
+}
+
+/** Its commands, like its plugins, see the private /var/lib. */
+export interface Host extends Namespace {
+  containers: Container[];
+  /** What the plugins see as /var/lib. */
+  varLib: string;
+  /** Calls a plugin in the host namespace. @param conf An object to print as JSON, or the bytes of stdin. */
+  cni(plugin: string, verb: Verb, conf: unknown, call?: Call): Outcome;
+  /** The same without waiting, for calls side by side. */
+  cniAtOnce(plugin: string, verb: Verb, conf: unknown, call?: Call): Promise<Outcome>;
+  /** Runs any executable as plugins run, with this environment alone. */
+  runInside(command: readonly string[], environment?: Record<string, string>, stdin?: string): Ran;
+  /** Writes a file that plugins see under `path`, which begins with /var/lib/. */
+  write(path: string, content: string): void;
+  snapshot(): Snapshot;
+}
+
+export interface Container extends Namespace {
+  id: string;
+}
+
+/** The part of tap's `t` that is needed here. */
+interface Test {
+  teardown(work: () => void): unknown;
+}
+
+export function newHost(t: Test, { containers = 1, bin = ourBin }: HostOptions = {}): Host {
+  removeLeftovers();
+  const name = `${prefix}${process.pid}-${++hostsMade}`;
+  const dir = mkdtempSync(join(tmpdir(), `${name}-`));
+  const children = Array.from({ length: containers }, (_, i) => `${name}-c${i}`);
+  const remove = () => {
+    removeNamespaces([name, ...children]);
+    rmSync(dir, { recursive: true, force: true });
+    removals.delete(remove);
+  };
+  removals.add(remove);
+  t.teardown(remove);
+
+  const varLib = join(dir, "var-lib");
+  mkdirSync(join(varLib, "cni"), { recursive: true });
+  makeNamespaces([name, ...children]);
+  const host = namespaceCalled(name, ["sh", "-c", bindVarLib, varLib]);
+  host.sh(atOnce);
+
+  const inside = (command: readonly string[]) => ["netns", "exec", name, "sh", "-c", bindVarLib, varLib, ...command];
+  const commandOf = (plugin: string, call: Call) => inside([...(call.under ?? []), join(call.bin ?? bin, plugin)]);
+  const environmentOf = (verb: Verb, { container = 0, ifName = "eth0", args = "", ...call }: Call) => ({
+    PATH: standardPath,
+    CNI_COMMAND: verb,
+    CNI_CONTAINERID: call.containerId ?? containerId(container),
+    CNI_NETNS: netnsPath(`${name}-c${container}`),
+    CNI_IFNAME: ifName,
+    CNI_PATH: call.path ?? call.bin ?? bin,
+    ...(args && { CNI_ARGS: args }),
+    ...call.environment,
+  });
+
+  return {
+    ...host,
+    containers: children.map((child, i) => ({ ...namespaceCalled(child), id: containerId(i) })),
+    varLib,
+    cni(plugin, verb, conf, call = {}) {
+      return outcome(
+        spawnSync("ip", commandOf(plugin, call), {
+          env: environmentOf(verb, call),
+          input: bytesOf(conf),
+          encoding: "utf8",
+          timeout: call.timeoutMs ?? longestCallMs,
+          killSignal: "SIGKILL",
+          maxBuffer: 64 << 20,
+        }),
+      );
+    },
+    async cniAtOnce(plugin, verb, conf, call = {}) {
+      const child = spawn("ip", commandOf(plugin, call), {
+        env: environmentOf(verb, call),
+        timeout: call.timeoutMs ?? longestCallMs,
+        killSignal: "SIGKILL",
+      });
+      child.stdin.on("error", () => {}); // EPIPE: a plugin that is done need not have read all
+      child.stdin.end(bytesOf(conf));
+      return outcome(await collected(child));
+    },
+    runInside(command, environment = {}, stdin = "") {
+      return ran(
+        spawnSync("ip", inside(command), {
+          ...spawnOptions,
+          env: { PATH: standardPath, ...environment },
+          input: stdin,
+        }),
+      );
+    },
+    write(path, content) {
+      if (!path.startsWith("/var/lib/")) throw new Error(`${path} is not below /var/lib`);
+      const file = join(varLib, path.slice("/var/lib/".length));
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, content);
+    },
+    snapshot() {
+      return { namespaces: lookAt([name, ...children]), files: filesBelow(varLib) };
+    },
+  };
+}
+
+const prefix = "twill-";
+const longestCallMs = 60_000;
+const standardPath = "/usr/sbin:/usr/bin:/sbin:/bin";
+const spawnOptions = { encoding: "utf8", timeout: longestCallMs, killSignal: "SIGKILL", maxBuffer: 64 << 20 } as const;
+let hostsMade = 0;
+
+/** `ip netns exec` gives the command a mount namespace of its own, so this is seen by nobody else. */
+const bindVarLib = 'mount --bind "$0" /var/lib && exec "$@"';
+
+/** IPv6 addresses of the host are usable at once: a second of duplicate address detection would only blur snapshots. */
+const atOnce = "ip link set lo up && echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad";
+
+function containerId(container: number): string {
+  return `container-${container}`;
+}
+
+function netnsPath(name: string): string {
+  return `/run/netns/${name}`;
+}
+
+/** @param through What starts each command in there. */
+function namespaceCalled(name: string, through: readonly string[] = []): Namespace {
+  const run = (command: string, ...args: string[]) =>
+    ran(spawnSync("ip", ["netns", "exec", name, ...through, command, ...args], { ...spawnOptions, input: "" }));
+  const printed = (command: string, ...args: string[]) => {
+    const { status, stdout, stderr } = run(command, ...args);
+    if (status !== 0) throw new Error(`${[command, ...args].join(" ")}: exit status ${status}: ${stderr || stdout}`);
+    return stdout;
+  };
+  return {
+    name,
+    path: netnsPath(name),
+    run,
+    sh: (script) => printed("sh", "-ec", script),
+    json: (command, ...args) => JSON.parse(printed(command, ...args)),
+  };
+}
+
+function bytesOf(conf: unknown): string | Uint8Array {
+  return typeof conf === "string" || conf instanceof Uint8Array ? conf : JSON.stringify(conf);
+}
+
+function ran({ status, signal, stdout, stderr, error }: Ran & { error?: Error }): Ran {
+  const gone = (error as NodeJS.ErrnoException | undefined)?.code === "EPIPE"; // it was done before it had read all
+  if (error && signal === null && !gone) throw error;
+  return { status, signal, stdout, stderr };
+}
+
+function outcome(done: Ran & { error?: Error }): Outcome {
+  const { status, signal, stdout, stderr } = ran(done);
+  return { status, signal, stdout: parsedIfJson(stdout), stderr };
+}
+
+function parsedIfJson(printed: string): unknown {
+  try {
+    return JSON.parse(printed);
+  } catch {
+    return printed;
+  }
+}
+
+function collected(child: ChildProcess): Promise<Ran> {
+  const texts = { stdout: "", stderr: "" };
+  for (const stream of ["stdout", "stderr"] as const) {
+    child[stream]?.setEncoding("utf8").on("data", (chunk: string) => {
+      texts[stream] += chunk;
+    });
+  }
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status, signal) => resolve({ status, signal, ...texts }));
+  });
+}
+
+function makeNamespaces(names: readonly string[]): void {
+  batch(names.map((name) => `netns add ${name}`));
+}
+
+/** Also ends what still runs in them. */
+function removeNamespaces(names: readonly string[]): void {
+  const present = names.filter((name) => existsSync(netnsPath(name)));
+  for (const name of present) {
+    for (const pid of spawnSync("ip", ["netns", "pids", name], { encoding: "utf8" }).stdout.split("\n")) {
+      if (pid) killIfAlive(Number(pid));
+    }
+  }
+  batch(present.map((name) => `netns del ${name}`));
+}
+
+function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+function batch(lines: readonly string[]): void {
+  if (lines.length === 0) return;
+  const { status, stderr } = spawnSync("ip", ["-batch", "-"], { input: `${lines.join("\n")}\n`, encoding: "utf8" });
+  if (status !== 0) throw new Error(`ip -batch ${lines.join("; ")}: ${stderr}`);
+}
+
+/** What is still to be removed when the process ends, however it ends. */
+const removals = new Set<() => void>();
+
+function removeAll(): void {
+  for (const remove of removals) remove();
+}
+
+process.once("exit", removeAll);
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.once(signal, () => {
+    removeAll();
+    process.kill(process.pid, signal);
+  });
+}
+
+/** Removes the namespaces and folders of test processes that are no more, once per process. */
+function removeLeftovers(): void {
+  if (hostsMade > 0) return;
+  const ownerIsGone = (entry: string) => {
+    const owner = new RegExp(`^${prefix}(\\d+)-`).exec(entry)?.[1];
+    return owner !== undefined && !existsSync(`/proc/${owner}`);
+  };
+  const names = existsSync("/run/netns") ? readdirSync("/run/netns") : [];
+  for (const name of names.filter(ownerIsGone)) spawnSync("ip", ["netns", "del", name]); // another test may be quicker
+  for (const dir of readdirSync(tmpdir()).filter(ownerIsGone))
+    rmSync(join(tmpdir(), dir), { recursive: true, force: true });
+}

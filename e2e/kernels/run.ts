@@ -1,0 +1,139 @@
+// Runs, on the complete kernel, every end-to-end test that asks for a kernel feature. Usage: run.ts [name part]
+//
+// One boot of QEMU without KVM: the tests and tap become one file (node starts once, and reads one module instead of
+// some three hundred over 9p), which the guest runs on the host's own root file system, mounted read-only.
+import { spawn } from "node:child_process";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { build } from "esbuild";
+import { lackingFeatures } from "../needs.ts";
+import { projectRoot } from "../project.ts";
+import { completeKernel, type Kernel } from "./kernel.ts";
+
+const longestRunMs = 15 * 60_000;
+const results = join(projectRoot, "dist/kernel");
+const part = process.argv[2] ?? "";
+
+const files = testsThatNeedKernel();
+if (files.length === 0) throw new Error("no test asks for a kernel feature");
+rmSync(results, { recursive: true, force: true });
+mkdirSync(results, { recursive: true });
+const bundle = join(results, "tests.mjs");
+await bundleTests(files, bundle);
+const kernel = completeKernel();
+const started = performance.now();
+await boot(kernel, bundle);
+report((performance.now() - started) / 1000);
+
+/** The test files that call `needsKernel`, by themselves or in what they import. */
+function testsThatNeedKernel(): string[] {
+  const root = join(projectRoot, "e2e");
+  return readdirSync(root, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".test.ts") && name.includes(part))
+    .map((name) => join(root, name))
+    .filter((file) => withImports(file).some((each) => /\bneedsKernel\(/.test(readFileSync(each, "utf8"))))
+    .sort();
+}
+
+/** A file and what it imports from this folder, but for the file that defines the needs. */
+function withImports(file: string, seen = new Set<string>()): string[] {
+  if (seen.has(file) || file.endsWith("/e2e/needs.ts")) return [];
+  seen.add(file);
+  const imports = [...readFileSync(file, "utf8").matchAll(/\bfrom "(\..+\.ts)"/g)].map(([, name = ""]) => name);
+  const files = imports.map((name) => join(dirname(file), name)).filter((each) => existsSync(each)); // or text in a test
+  return [file, ...files.flatMap((each) => withImports(each, seen))];
+}
+
+async function bundleTests(files: readonly string[], outfile: string): Promise<void> {
+  await build({
+    stdin: {
+      contents: files.map((file) => `import ${JSON.stringify(file)};`).join("\n"),
+      resolveDir: projectRoot,
+      loader: "ts",
+    },
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    external: ["koffi"],
+    // tap's CommonJS parts ask for `require`
+    banner: {
+      js: 'import { createRequire as newRequire } from "node:module"; const require = newRequire(import.meta.url);',
+    },
+    logLevel: "error",
+  });
+}
+
+function boot({ image, initramfs, modules }: Kernel, tests: string): Promise<void> {
+  copyFileSync(join(projectRoot, "e2e/kernels/guest.sh"), join(results, "guest.sh"));
+  const job = { modules, node: process.execPath, tests, lacking: lackingFeatures().join(" ") };
+  const assignments = Object.entries(job).map(([name, value]) => `${name}='${value}'\n`);
+  writeFileSync(join(results, "job"), assignments.join(""));
+  const shares = [
+    ["-fsdev", "local,id=root,path=/,security_model=none,multidevs=remap,readonly=on"],
+    ["-device", "virtio-9p-pci,fsdev=root,mount_tag=rootfs"],
+    ["-fsdev", `local,id=results,path=${results},security_model=none`],
+    ["-device", "virtio-9p-pci,fsdev=results,mount_tag=results"],
+  ];
+  const machine = ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024"];
+  const console = openSync(join(results, "console"), "w");
+  const qemu = spawn(
+    "qemu-system-x86_64",
+    [
+      ...[...machine, "-nographic", "-no-reboot", "-kernel", image, "-initrd", initramfs],
+      ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off", ...shares.flat()],
+    ],
+    { stdio: ["ignore", console, console], timeout: longestRunMs, killSignal: "SIGKILL" },
+  );
+  process.once("exit", () => qemu.kill("SIGKILL"));
+  return new Promise((resolve, reject) => {
+    qemu.on("error", reject);
+    qemu.on("close", () => {
+      closeSync(console);
+      resolve();
+    });
+  });
+}
+
+function report(seconds: number): void {
+  const read = (name: string) => (existsSync(join(results, name)) ? readFileSync(join(results, name), "utf8") : "");
+  process.stdout.write(read("tap"));
+  process.stderr.write(read("errors"));
+  console.log(`# ${files.length} files on kernel ${read("kernel").trim()}, ${seconds.toFixed(1)} s`);
+  const complaints = unfinished(read("status").trim(), read("tap"));
+  if (complaints.length > 0) {
+    for (const complaint of complaints) console.log(`not ok - ${complaint}`);
+    console.log(`# the guest's console: ${relative(process.cwd(), join(results, "console"))}`);
+    process.exitCode = 1;
+  }
+}
+
+/** A test that ran on neither kernel is as bad as one that failed. */
+function unfinished(status: string, tap: string): string[] {
+  if (status === "") return [`the guest ended without a result, or took longer than ${longestRunMs / 1000} s`];
+  const points = tap.split("\n").filter((line) => /^ *ok \d+ - /.test(line) && !line.includes(" # SKIP"));
+  const passed = new Set(points.map((line) => line.replace(/^ *ok \d+ - /, "").replace(/ # time=.*/, "")));
+  const ranNowhere = part === "" ? leftToUs().filter((name) => !passed.has(name)) : [];
+  return [
+    ...(status === "0" ? [] : [`tests failed on the complete kernel (exit status ${status})`]),
+    ...(passed.size === 0 ? ["no test passed on the complete kernel"] : []),
+    ...ranNowhere.map((name) => `skipped on the machine's kernel, did not pass on the complete one: ${name}`),
+  ];
+}
+
+/** Names of the tests that the last complete `npm test` skipped for the sake of a kernel feature. */
+function leftToUs(): string[] {
+  const list = join(projectRoot, "dist/test/skipped-for-kernel.json");
+  return existsSync(list) ? JSON.parse(readFileSync(list, "utf8")) : [];
+}

@@ -1,0 +1,5 @@
+import { bridgeKeyRows } from "./bridge.rows.ts";
+import { inManyRows } from "./deviations.ts";
+import { testParity } from "./parity.ts";
+
+testParity(bridgeKeyRows, inManyRows);

@@ -1,0 +1,64 @@
+// Plays each row with the Go plugins and with ours, and crosswise, as when a node is switched over with containers
+// running: what one has made, the other checks and removes.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { needsKernel } from "../needs.ts";
+import { goBin, ourBin, projectRoot } from "../project.ts";
+import { compare } from "./compare.ts";
+import { play } from "./record.ts";
+import type { Deviation, Row } from "./row.ts";
+
+/** @param everywhere Deviations that any row may show, and one row at least has to. */
+export function testParity(rows: readonly Row[], everywhere: readonly Deviation[]): void {
+  if (!existsSync(join(goBin, "bridge"))) throw new Error(`no Go plugins in ${goBin}: npm run setup`);
+  const unseen = new Map(everywhere.map((deviation) => [deviation, compare([], [], [deviation]).unseen]));
+
+  for (const row of rows) {
+    const deviations = row.deviations ?? [];
+    t.test(row.name, needsKernel(...(row.needs ?? [])), async (t) => {
+      const go = play(t, row, () => goBin);
+      const ours = play(t, row, () => ourBin);
+
+      const { unexplained } = compare(go.lines, ours.lines, [...everywhere, ...deviations]);
+      t.strictSame(unexplained, [], "same result and state, but for the declared deviations");
+      t.strictSame(compare(go.lines, ours.lines, deviations).unseen, [], "each declared deviation is there");
+      for (const [deviation, left] of unseen) {
+        const still = compare(go.lines, ours.lines, [deviation]).unseen;
+        unseen.set(
+          deviation,
+          left.filter((pattern) => still.includes(pattern)),
+        );
+      }
+
+      if (isOneSided(row)) return;
+      const goAdds = play(t, row, (verb) => (verb === "ADD" ? goBin : ourBin));
+      const weAdd = play(t, row, (verb) => (verb === "ADD" ? ourBin : goBin));
+      for (const [who, crosswise] of Object.entries({ "Go adds, we go on": goAdds, "we add, Go goes on": weAdd })) {
+        const { unexplained } = compare(go.lines, crosswise.lines, [...everywhere, ...deviations]);
+        t.strictSame(unexplained, [], who);
+      }
+    });
+  }
+
+  t.test("deviations that any row may show are seen in one at least", needsKernel(), async (t) => {
+    t.strictSame([...unseen.values()].flat(), []);
+  });
+
+  t.test("docs/compatibility.md lists each intended deviation", async (t) => {
+    const page = readFileSync(join(projectRoot, "docs/compatibility.md"), "utf8");
+    const titles = [...everywhere, ...rows.flatMap((row) => row.deviations ?? [])]
+      .filter(({ settledIn191 }) => !settledIn191)
+      .map(({ title }) => title);
+    t.strictSame(
+      [...new Set(titles)].filter((title) => !page.includes(title)),
+      [],
+    );
+  });
+}
+
+/** Nothing but ADDs, or none, would be the same play again. */
+function isOneSided({ steps }: Row): boolean {
+  const verbs = (steps ?? ["ADD", "DEL"]).map((step) => (typeof step === "string" ? step : step.verb));
+  return verbs.every((verb) => verb === "ADD") || !verbs.includes("ADD");
+}

@@ -1,0 +1,391 @@
+// What every plugin of the executable has in common, as a runtime meets it: bad input is refused with an error object that
+// says what to do, and leaves everything as it was.
+import { spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, linkSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { type Call, newHost, type Verb } from "./host.ts";
+import { needsRoot } from "./needs.ts";
+import { ourBin } from "./project.ts";
+
+const version = "1.1.0";
+const loopback = { cniVersion: version, name: "net", type: "loopback" };
+const ranges = [[{ subnet: "10.9.0.0/24" }]];
+const hostLocal = { cniVersion: version, name: "net", type: "host-local", ipam: { type: "host-local", ranges } };
+const bridge = {
+  cniVersion: version,
+  name: "net",
+  type: "bridge",
+  bridge: "br0",
+  ipam: { type: "host-local", ranges },
+};
+
+const plugins = { loopback, "host-local": hostLocal, bridge };
+type PluginName = keyof typeof plugins;
+
+interface Refusal {
+  what: string;
+  /** Where it does not concern all of them. */
+  only?: PluginName[];
+  verb?: Verb | string;
+  /** Laid over the plugin's configuration. */
+  change?: object;
+  /** Sent instead of a configuration. */
+  stdin?: string | Uint8Array;
+  call?: Call;
+  code: number;
+  /** The whole message. */
+  msg: string | RegExp;
+}
+
+const set = (environment: Record<string, string | undefined>): { call: Call } => ({ call: { environment } });
+
+/** Bad input of all kinds. */
+const refusals: Refusal[] = [
+  {
+    what: "empty stdin",
+    stdin: "",
+    code: 6,
+    msg: "the configuration on stdin is not JSON: line 1, column 1: nothing where a value is due",
+  },
+  {
+    what: "text",
+    stdin: "hello",
+    code: 6,
+    msg: 'the configuration on stdin is not JSON: line 1, column 1: "hello" where a value is due',
+  },
+  {
+    what: "half a configuration",
+    stdin: '{"cniVersion": "1.1.0",\n "name": "net"',
+    code: 6,
+    msg: 'the configuration on stdin is not JSON: line 2, column 15: the end where "," or "}" is due',
+  },
+  {
+    what: "bytes that are no text",
+    stdin: new Uint8Array([0, 255, 254, 123]),
+    code: 6,
+    msg: /^the configuration on stdin is not JSON: line 1, column 1: /,
+  },
+  { what: "a list", stdin: "[]", code: 6, msg: "the configuration on stdin is [], must be a JSON object" },
+  {
+    what: "10 MB of JSON",
+    stdin: JSON.stringify({ ...loopback, x: "y".repeat(10_000_000) }),
+    code: 6,
+    msg: "the configuration on stdin has more than 8 MiB",
+  },
+  {
+    what: "5 MB of lists in lists",
+    stdin: `{"x":${"[".repeat(5_000_000)}`,
+    code: 6,
+    msg: "the configuration on stdin is not JSON: too many levels of nesting",
+  },
+  {
+    what: "2000 lists in lists that never end",
+    stdin: `{"x":${"[".repeat(2_000)}`,
+    code: 6,
+    msg: "the configuration on stdin is not JSON: line 1, column 261: more than 256 levels of nesting",
+  },
+  {
+    what: "no name",
+    change: { name: undefined },
+    code: 7,
+    msg: '"name" is missing: the name of the network',
+  },
+  {
+    what: "a name with a path in it",
+    change: { name: "../../etc" },
+    code: 7,
+    msg: /^"name" is "\.\.\/\.\.\/etc": it must begin with a letter/,
+  },
+  {
+    what: "a name that is a number",
+    change: { name: 5 },
+    code: 7,
+    msg: /^"name" is 5: it must begin with a letter/,
+  },
+  {
+    what: "an unknown version",
+    change: { cniVersion: "1.9.0" },
+    code: 1,
+    msg: "incompatible CNI versions",
+  },
+  {
+    what: "no version",
+    change: { cniVersion: "one" },
+    code: 6,
+    msg: '"cniVersion" is "one", must be one to three numbers with dots between',
+  },
+  {
+    what: "a version that is a number",
+    change: { cniVersion: 1.1 },
+    code: 7,
+    msg: '"cniVersion" is 1.1, must be a string',
+  },
+  {
+    what: "CHECK before 0.4.0",
+    verb: "CHECK",
+    change: { cniVersion: "0.3.1" },
+    code: 1,
+    msg: "config version does not allow CHECK",
+  },
+  {
+    what: "GC before 1.1.0",
+    verb: "GC",
+    change: { cniVersion: "1.0.0" },
+    code: 1,
+    msg: "config version does not allow GC",
+  },
+  {
+    what: "STATUS before 1.1.0",
+    verb: "STATUS",
+    change: { cniVersion: "1.0.0" },
+    code: 1,
+    msg: "config version does not allow STATUS",
+  },
+  {
+    what: "GC without valid attachments",
+    verb: "GC",
+    code: 7,
+    msg: '"cni.dev/valid-attachments" is missing: GC removes what is not in it',
+  },
+  { what: "an unknown verb", ...set({ CNI_COMMAND: "FROB" }), code: 4, msg: "unknown CNI_COMMAND: FROB" },
+  {
+    what: "no container ID",
+    ...set({ CNI_CONTAINERID: undefined }),
+    code: 4,
+    msg: "required env variables [CNI_CONTAINERID] missing",
+  },
+  {
+    what: "no namespace",
+    ...set({ CNI_NETNS: undefined }),
+    code: 4,
+    msg: "required env variables [CNI_NETNS] missing",
+  },
+  {
+    what: "no interface name",
+    ...set({ CNI_IFNAME: "" }),
+    code: 4,
+    msg: "required env variables [CNI_IFNAME] missing",
+  },
+  { what: "an empty CNI_PATH", ...set({ CNI_PATH: "" }), code: 4, msg: "required env variables [CNI_PATH] missing" },
+  {
+    what: "nothing but the verb",
+    ...set({ CNI_CONTAINERID: undefined, CNI_NETNS: undefined, CNI_IFNAME: undefined, CNI_PATH: undefined }),
+    code: 4,
+    msg: "required env variables [CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME,CNI_PATH] missing",
+  },
+  {
+    what: "a container ID with a path in it",
+    ...set({ CNI_CONTAINERID: "../x" }),
+    code: 4,
+    msg: /^invalid characters in CNI_CONTAINERID "\.\.\/x": /,
+  },
+  {
+    what: "a long interface name",
+    ...set({ CNI_IFNAME: "sixteen-letters-" }),
+    code: 4,
+    msg: /^CNI_IFNAME is "sixteen-letters-", must be an interface name: 1 to 15 bytes/,
+  },
+  {
+    what: "an interface name of 15 letters and 16 bytes",
+    ...set({ CNI_IFNAME: "fifteen-letter-ä" }),
+    code: 4,
+    msg: /^CNI_IFNAME is "fifteen-letter-ä", /,
+  },
+  {
+    what: "an interface name with a slash",
+    ...set({ CNI_IFNAME: "a/b" }),
+    code: 4,
+    msg: /^CNI_IFNAME is "a\/b", must be /,
+  },
+  {
+    what: "an interface name with a space",
+    ...set({ CNI_IFNAME: "a b" }),
+    code: 4,
+    msg: /^CNI_IFNAME is "a b", must be /,
+  },
+  {
+    what: "the plugin's own namespace",
+    ...set({ CNI_NETNS: "/proc/self/ns/net" }),
+    code: 8,
+    msg: 'CNI_NETNS "/proc/self/ns/net" is the network namespace that the plugin itself runs in',
+  },
+  {
+    what: "the plugin's own namespace, on DEL",
+    verb: "DEL",
+    ...set({ CNI_NETNS: "/proc/self/ns/net" }),
+    code: 8,
+    msg: 'CNI_NETNS "/proc/self/ns/net" is the network namespace that the plugin itself runs in',
+  },
+  {
+    what: "a prevResult of another time",
+    change: { prevResult: { cniVersion: "0.4.0" } },
+    code: 1,
+    msg: 'prevResult has "cniVersion" "0.4.0", the configuration has "1.1.0"',
+  },
+  {
+    what: "a prevResult that is a text",
+    change: { prevResult: "x" },
+    code: 7,
+    msg: '"prevResult" is "x", must be an object',
+  },
+  {
+    what: "dns that is a text",
+    change: { dns: "1.1.1.1" },
+    code: 7,
+    msg: '"dns" is "1.1.1.1", must be an object',
+  },
+  {
+    what: "a capability that is a text",
+    change: { capabilities: { mac: "true" } },
+    code: 7,
+    msg: '"capabilities.mac" is "true", must be true or false',
+  },
+  {
+    what: "a namespace that is not there",
+    only: ["loopback", "bridge"],
+    ...set({ CNI_NETNS: "/run/netns/nobody" }),
+    code: 4,
+    msg: 'CNI_NETNS: failed to open netns "/run/netns/nobody": there is nothing of that name',
+  },
+  {
+    what: "a namespace that is a file",
+    only: ["loopback", "bridge"],
+    ...set({ CNI_NETNS: "/etc/hostname" }),
+    code: 4,
+    msg: 'CNI_NETNS: failed to open netns "/etc/hostname": it is no network namespace',
+  },
+  {
+    what: "a namespace of another kind",
+    only: ["loopback", "bridge"],
+    ...set({ CNI_NETNS: "/proc/self/ns/uts" }),
+    code: 4,
+    msg: 'CNI_NETNS: failed to open netns "/proc/self/ns/uts": it is no network namespace',
+  },
+];
+
+for (const [plugin, conf] of Object.entries(plugins)) {
+  t.test(`${plugin} refuses bad input with an error object that says what to do`, needsRoot, async (t) => {
+    const node = newHost(t);
+    const before = node.snapshot();
+    for (const { what, only, verb = "ADD", change, stdin, call, code, msg } of refusals) {
+      if (only !== undefined && !only.includes(plugin as PluginName)) continue;
+      const { status, stdout } = await node.cniAtOnce(plugin, verb as Verb, stdin ?? { ...conf, ...change }, {
+        ...call,
+        timeoutMs: 5000,
+      });
+      const error = stdout as { code: number; msg: string; details: string };
+      t.match({ status, code: error.code, msg: error.msg }, { status: 1, code, msg }, what);
+      if (typeof msg === "string") t.equal(error.msg, msg, `${what}: the whole message`);
+      t.match(error.details, /To fix: ./, `${what}: a remedy`);
+    }
+    t.strictSame(node.snapshot(), before, "and leaves everything as it was");
+  });
+}
+
+t.test("every plugin answers VERSION without reading stdin", async (t) => {
+  for (const plugin of Object.keys(plugins)) {
+    const { status, stdout, stderr } = spawnSync(join(ourBin, plugin), {
+      env: { CNI_COMMAND: "VERSION" },
+      stdio: ["ignore", "pipe", "pipe"],
+      encoding: "utf8",
+    });
+    t.strictSame(
+      { status, stdout, stderr },
+      {
+        status: 0,
+        stdout:
+          '{"cniVersion":"1.1.0","supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}\n',
+        stderr: "",
+      },
+    );
+  }
+});
+
+t.test("called by hand, a plugin says what it is and what to try", async (t) => {
+  const file = join(ourBin, "loopback");
+  const { status, stdout, stderr } = spawnSync(file, { env: {}, encoding: "utf8" });
+  t.strictSame({ status, stdout }, { status: 0, stdout: "" });
+  const [about, versions, hint] = stderr.split("\n");
+  t.match(about, /^CNI loopback plugin \d+\.\d+\.\d+ \(twill\): sets up the container's lo$/);
+  t.equal(versions, "CNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0");
+  const command = /try: (.*)$/.exec(hint ?? "")?.[1] ?? "";
+  t.match(spawnSync("sh", ["-c", command], { encoding: "utf8" }), { status: 0, stdout: /^\{"cniVersion"/ }, command);
+});
+
+t.test(
+  "the name decides which plugin it is: of a hard link, a copy, a symbolic link; and the first argument of twill",
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "twill-names-"));
+    t.teardown(() => rmSync(folder, { recursive: true }));
+    const twill = join(ourBin, "twill");
+    linkSync(copied(twill, join(folder, "copy")), join(folder, "host-local"));
+    copied(twill, join(folder, "loopback"));
+    symlinkSync(twill, join(folder, "bridge"));
+    symlinkSync(twill, join(folder, "ptpp"));
+    const about = (file: string, ...args: string[]) =>
+      spawnSync(join(folder, file), args, { env: {}, encoding: "utf8" }).stderr;
+    for (const name of ["host-local", "loopback", "bridge"]) t.match(about(name), new RegExp(`^CNI ${name} plugin `));
+    t.match(spawnSync(twill, ["loopback"], { env: {}, encoding: "utf8" }).stderr, /^CNI loopback plugin /);
+    t.match(about("ptpp"), /^twill: "ptpp" is no plugin of this executable/);
+    const called = spawnSync(join(folder, "ptpp"), { env: { CNI_COMMAND: "ADD" }, encoding: "utf8" });
+    t.match(JSON.parse(called.stdout), {
+      code: 7,
+      msg: '"ptpp" is no plugin of this executable',
+      details: /To fix: correct "type"/,
+    });
+  },
+);
+
+function copied(from: string, to: string): string {
+  copyFileSync(from, to);
+  chmodSync(to, 0o755);
+  return to;
+}
+
+t.test("twill says what it holds", async (t) => {
+  const { status, stdout, stderr } = spawnSync(join(ourBin, "twill"), { env: {}, encoding: "utf8" });
+  t.strictSame({ status, stderr }, { status: 0, stderr: "" });
+  for (const name of Object.keys(plugins)) t.match(stdout, new RegExp(`^  ${name} `, "m"));
+});
+
+t.test("an unknown key is told on stderr, and the call goes on", needsRoot, async (t) => {
+  const node = newHost(t);
+  const { status, stdout, stderr } = node.cni("loopback", "ADD", { ...loopback, captabilities: {} });
+  t.match({ status, stdout }, { status: 0, stdout: { interfaces: [{ name: "lo" }] } });
+  t.equal(stderr, 'loopback: network "net": unknown key "captabilities" is ignored; did you mean "capabilities"?\n');
+});
+
+t.test("a stderr that takes nothing does not fail the call", needsRoot, async (t) => {
+  const node = newHost(t);
+  const under = ["sh", "-c", 'exec "$0" 2> /dev/full'];
+  t.match(node.cni("loopback", "ADD", { ...loopback, captabilities: {} }, { under }), { status: 0, stderr: "" });
+});
+
+t.test("TWILL_LOG says in one line what a call did", needsRoot, async (t) => {
+  const node = newHost(t);
+  const environment = { TWILL_LOG: "/var/lib/twill.log" };
+  node.cni("loopback", "ADD", loopback, { environment });
+  node.cni("loopback", "GC", loopback, { environment });
+  const [add, gc] = readFileSync(join(node.varLib, "twill.log"), "utf8")
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  t.match(add, {
+    plugin: "loopback",
+    verb: "ADD",
+    network: "net",
+    container: "container-0",
+    ifname: "eth0",
+    ms: Number,
+  });
+  t.match(add, { result: { cniVersion: version, ips: [{ address: "127.0.0.1/8" }, { address: "::1/128" }] } });
+  t.match(gc, { plugin: "loopback", verb: "GC", error: { code: 7 } });
+});
+
+t.test("a plugin may work in its own namespace when it is told to", needsRoot, async (t) => {
+  const node = newHost(t);
+  const environment = { CNI_NETNS: "/proc/self/ns/net", CNI_NETNS_OVERRIDE: "1" };
+  t.match(node.cni("loopback", "ADD", loopback, { environment }), { status: 0 });
+});

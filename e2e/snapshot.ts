@@ -1,0 +1,243 @@
+// The state of namespaces as ip, bridge, nft, iptables-save and /proc/sys tell it: the independent witnesses of the tests.
+//
+// What moves by itself is left out, so that two looks at the same state are equal: counters, timers, lifetimes, and
+// the carrier with what follows from it (operational state, `tentative`, `linkdown`), which settles later than ADD ends.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface Snapshot {
+  namespaces: Record<string, NamespaceState>;
+  /** What lies below the node's private /var/lib, by path. */
+  files: Record<string, string>;
+}
+
+/** Texts are for people: compare them, or search them; whoever needs one value asks `ip -j` for it. */
+export interface NamespaceState {
+  links: Record<string, Link>;
+  /** By link: "local 10.1.0.2 prefixlen 16 broadcast 10.1.255.255 scope global label eth0". */
+  addresses: Record<string, string[]>;
+  /** All tables: "dst default gateway 10.1.0.1 dev eth0 table main". */
+  routes: string[];
+  rules: string[];
+  /** Below /proc/sys/net: ipv4/ip_forward and all of ipv4/conf and ipv6/conf. */
+  sysctls: Record<string, string>;
+  /** `nft -s list ruleset`, which also shows what iptables (its nf_tables variant) wrote. */
+  nft: string[];
+  /** As commands: "iptables -t nat -P OUTPUT ACCEPT", "ip6tables -t nat -N CNI-x", "iptables -t nat -A CNI-x -j ACCEPT". */
+  iptables: string[];
+}
+
+export interface Link {
+  index: number;
+  kind: string;
+  mac: string;
+  mtu: number;
+  flags: string;
+  promiscuity: number;
+  master: string;
+  /** Free text that says what the link is for; "" for none. */
+  alias: string;
+  /** Settings of the kind ("vlan_filtering 1") and of the bridge port ("hairpin true"). */
+  settings: string[];
+  /** "10", "100-105", "1 PVID Egress Untagged". */
+  vlans: string[];
+}
+
+/** Run in each namespace; one line of `marker` between the answers. */
+const marker = "----8<----";
+const script = `
+ip -d -j -batch - <<END || exit 1
+link show
+addr show
+route show table all
+END
+echo '${marker}'
+ip -j -4 rule show && ip -j -6 rule show || exit 1
+echo '${marker}'
+bridge -j -compressvlans vlan show || exit 1
+echo '${marker}'
+grep -rs . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf
+echo '${marker}'
+ruleset=$(nft -s list ruleset) || exit 1
+echo "$ruleset"
+echo '${marker}'
+if [ -n "$ruleset" ]; then echo @iptables && iptables-save && echo @ip6tables && ip6tables-save || exit 1; fi
+echo '${marker}'
+`;
+
+/**
+ * All are looked at side by side, again until the kernel has given every link that has a carrier its link-local address.
+ * @param names Named network namespaces (`ip netns`).
+ */
+export function lookAt(names: readonly string[]): Record<string, NamespaceState> {
+  const deadline = Date.now() + longestSettlingMs;
+  let seen = lookOnce(names);
+  while (seen.some(({ settled }) => !settled) && Date.now() < deadline) seen = lookOnce(names);
+  return Object.fromEntries(seen.map(({ state }, i) => [names[i], state]));
+}
+
+/** Duplicate address detection takes 1 to 2 s. */
+const longestSettlingMs = 3000;
+
+interface Seen {
+  state: NamespaceState;
+  settled: boolean;
+}
+
+function lookOnce(names: readonly string[]): Seen[] {
+  const dir = mkdtempSync(join(tmpdir(), `twill-${process.pid}-look-`));
+  const all = 'cd "$0" && for n; do ip netns exec "$n" sh script > "$n" 2>&1 & done; wait';
+  try {
+    writeFileSync(join(dir, "script"), script);
+    spawnSync("sh", ["-c", all, dir, ...names]);
+    return names.map((name) => read(readFileSync(join(dir, name), "utf8")));
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
+/**
+ * Paths relative to `root`; a file's text is its mode and content, so that a changed mode shows too. Of host-local's
+ * index (.twill) only names and modes: it repeats what the reservations say, with times and inode numbers.
+ */
+export function filesBelow(root: string): Record<string, string> {
+  const found: [string, string][] = [];
+  for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    const name = path.slice(root.length + 1);
+    if (entry.isSymbolicLink()) found.push([name, `-> ${readlinkSync(path)}`]);
+    else {
+      const mode = (statSync(path).mode & 0o7777).toString(8).padStart(4, "0");
+      const content = entry.isDirectory()
+        ? "directory"
+        : name.includes(".twill/")
+          ? "index"
+          : readFileSync(path, "utf8");
+      found.push([name, `${mode} ${content}`]);
+    }
+  }
+  return Object.fromEntries(found.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+type Json = Record<string, unknown>;
+
+function read(printed: string): Seen {
+  const [ip = "", rules = "", vlans = "", sysctls = "", nft = "", iptables = "", ...end] = printed.split(`${marker}\n`);
+  if (end.length !== 1) throw new Error(`cannot look at a namespace: ${printed.split("\n").slice(-10).join("\n")}`);
+  const [links = [], addresses = [], routes = []] = documents(ip);
+  const vlansOf = new Map(
+    documents(vlans)
+      .flat()
+      .map((port) => [port["ifname"], port["vlans"] as Json[]]),
+  );
+  const state: NamespaceState = {
+    links: Object.fromEntries(links.map((link) => [String(link["ifname"]), readLink(link, vlansOf)])),
+    addresses: Object.fromEntries(addresses.map((link) => [String(link["ifname"]), addressTexts(link)])),
+    routes: routes.map((route) => text(route, ["linkdown", "dead"])).sort(),
+    rules: documents(rules)
+      .flat()
+      .map((rule) => text(rule)),
+    sysctls: Object.fromEntries(lines(sysctls).map(readSysctl)),
+    nft: lines(nft),
+    iptables: iptablesCommands(lines(iptables)),
+  };
+  if (links.length === 0 || Object.keys(state.sysctls).length === 0) throw new Error("a namespace without lo?");
+  return { state, settled: isSettled(addresses, routes, state.sysctls) };
+}
+
+/** What follows from a carrier comes a few milliseconds after ADD: the bridge's carrier, link-local addresses, their routes. */
+function isSettled(links: readonly Json[], routes: readonly Json[], sysctls: Record<string, string>): boolean {
+  const has = (link: Json, flag: string) => (link["flags"] as string[]).includes(flag);
+  const masters = new Set(links.filter((link) => has(link, "LOWER_UP")).map((port) => port["master"]));
+  const local = new Set(routes.filter(({ type }) => type === "local").map(({ dst }) => dst));
+  return links.every((link) => {
+    if (has(link, "UP") && has(link, "NO-CARRIER") && masters.has(link["ifname"])) return false;
+    const isExempt = has(link, "LOOPBACK") || sysctls[`ipv6/conf/${link["ifname"]}/disable_ipv6`] !== "0";
+    if (isExempt || !has(link, "UP") || !has(link, "LOWER_UP")) return true;
+    return ((link["addr_info"] ?? []) as Json[]).some(
+      ({ family, scope, tentative, local: address }) =>
+        family === "inet6" && scope === "link" && !tentative && local.has(address),
+    );
+  });
+}
+
+/** One JSON document per command and line. */
+function documents(printed: string): Json[][] {
+  return lines(printed).map((line) => (JSON.parse(line) as Json[]).filter((entry) => Object.keys(entry).length > 0));
+}
+
+function readLink(link: Json, vlansOf: ReadonlyMap<unknown, Json[]>): Link {
+  const info = (link["linkinfo"] ?? {}) as Json;
+  return {
+    index: Number(link["ifindex"]),
+    kind: String(info["info_kind"] ?? link["link_type"]),
+    mac: String(link["address"]),
+    mtu: Number(link["mtu"]),
+    flags: steady(link["flags"], ["LOWER_UP", "NO-CARRIER"]),
+    promiscuity: Number(link["promiscuity"]),
+    master: String(link["master"] ?? ""),
+    alias: String(link["ifalias"] ?? ""),
+    settings: [...settings(info["info_data"]), ...settings(info["info_slave_data"])],
+    vlans: (vlansOf.get(link["ifname"]) ?? []).map(({ vlan, vlanEnd, flags }) =>
+      `${vlan}${vlanEnd ? `-${vlanEnd}` : ""} ${steady(flags, [])}`.trim(),
+    ),
+  };
+}
+
+/** Identities, timers, counters and the state of the spanning tree protocol are not settings. */
+const notSettings =
+  /timer|_id$|^id$|^no$|designated|root_p|topology_change|^state|^port_state|^config_pending$|_cnt$|^n_learned|^fdb_n_/;
+
+function settings(data: unknown): string[] {
+  return Object.entries((data ?? {}) as Json)
+    .filter(([key]) => !notSettings.test(key))
+    .map(([key, value]) => `${key} ${String(value)}`);
+}
+
+function addressTexts(link: Json): string[] {
+  return ((link["addr_info"] ?? []) as Json[])
+    .filter((address) => "local" in address)
+    .map((address) => text(address, ["valid_life_time", "preferred_life_time", "tentative"]));
+}
+
+/** "key value key value". @param drop Keys and flags that move by themselves. */
+function text(entry: Json, drop: readonly string[] = []): string {
+  return Object.entries(entry)
+    .filter(([key]) => !drop.includes(key))
+    .map(([key, value]) => [key, key === "flags" ? steady(value, drop) : valueText(value)])
+    .filter(([, value]) => value !== "")
+    .map((pair) => pair.join(" "))
+    .join(" ");
+}
+
+function valueText(value: unknown): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+function steady(flags: unknown, drop: readonly string[]): string {
+  return ((flags ?? []) as string[]).filter((flag) => !drop.includes(flag)).join(" ");
+}
+
+function readSysctl(line: string): [string, string] {
+  const colon = line.indexOf(":", line.lastIndexOf("/"));
+  return [line.slice("/proc/sys/net/".length, colon), line.slice(colon + 1)];
+}
+
+/** What iptables-save prints, with the program and the table on each line. */
+function iptablesCommands(saved: readonly string[]): string[] {
+  let program = "";
+  let table = "";
+  return saved.flatMap((line) => {
+    if (line.startsWith("@")) program = line.slice(1);
+    if (line.startsWith("*")) table = line.slice(1);
+    const [, chain, policy] = /^:(\S+) (\S+)/.exec(line) ?? [];
+    const command = chain ? (policy === "-" ? `-N ${chain}` : `-P ${chain} ${policy}`) : line;
+    return command.startsWith("-") ? [`${program} -t ${table} ${command}`] : [];
+  });
+}
+
+function lines(printed: string): string[] {
+  return printed.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("#"));
+}

@@ -1,0 +1,273 @@
+/* The plugin host: runs the frozen program and gives it one door to the kernel, the global object `host`:
+ *
+ *   syscall(nr, ...)                         up to 6 numbers, bigints, strings or byte arrays; the result or -errno
+ *   address(bytes)                           where a byte array lies, for structures that hold pointers
+ *   encode(text), decode(bytes[, from, to])  UTF-8
+ *   spawn(path, argv, env, [fd0, fd1, fd2])  starts a program; its process ID or -errno
+ *   args, environ, arch                      what this process was started with, on which architecture
+ *   start                                    set by the program while it is frozen: its entry, returns the exit status
+ *
+ * All else is TypeScript. A C function is here because a script cannot do what it does. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "image.h"
+
+#define TYPE_ERROR(ctx, ...) JS_ThrowTypeError(ctx, __FILE__, __LINE__, __VA_ARGS__)
+
+/* The memory of a byte array or ArrayBuffer; NULL when v is neither. Valid while v lives and is not resized. */
+static uint8_t *bytes_of(JSContext *ctx, JSValueConst v, size_t *size) {
+  JSClassID id = JS_GetClassID(v);
+  if (id == JS_CLASS_ARRAY_BUFFER || id == JS_CLASS_SHARED_ARRAY_BUFFER) return JS_GetArrayBuffer(ctx, size, v);
+  if (id < JS_CLASS_UINT8C_ARRAY || id > JS_CLASS_FLOAT64_ARRAY) return NULL;
+  size_t offset, length, whole;
+  JSValue buffer = JS_GetTypedArrayBuffer(ctx, v, &offset, &length, NULL);
+  if (JS_IsException(buffer)) return NULL;
+  uint8_t *p = JS_GetArrayBuffer(ctx, &whole, buffer);
+  JS_FreeValue(ctx, buffer); /* v keeps it alive */
+  *size = length;
+  return p ? p + offset : NULL;
+}
+
+/* syscall(nr, ...args) -> number
+ *
+ * At most six arguments: a number goes as it is, a string as a NUL-terminated copy, a byte array as its own memory, so
+ * that the kernel can write into it. Returns the kernel's result or -errno: a refusal is an answer here, and what it
+ * means is decided in pkg/sys. Throws TypeError for any other argument; the kernel has not been asked then. */
+static JSValue host_syscall(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self;
+  long a[7] = {0};
+  const char *text[7] = {0};
+  JSValue result = JS_EXCEPTION;
+  if (argc < 1 || argc > 7) return TYPE_ERROR(ctx, "syscall takes a number and at most 6 arguments, not %d", argc - 1);
+  for (int i = 0; i < argc; i++) {
+    size_t size;
+    int64_t n;
+    if (JS_VALUE_GET_TAG(argv[i]) == JS_TAG_INT) {
+      a[i] = JS_VALUE_GET_INT(argv[i]);
+    } else if (JS_IsString(argv[i])) {
+      if (!(text[i] = JS_ToCString(ctx, argv[i]))) goto done;
+      a[i] = (long)text[i];
+    } else if (JS_IsObject(argv[i])) {
+      uint8_t *p = bytes_of(ctx, argv[i], &size);
+      if (!p) {
+        if (!JS_HasException(ctx)) TYPE_ERROR(ctx, "syscall argument %d is an object but not bytes", i);
+        goto done;
+      }
+      a[i] = (long)p;
+    } else {
+      if (JS_ToInt64Ext(ctx, &n, argv[i])) goto done;
+      a[i] = n;
+    }
+  }
+  long r = syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+  result = JS_NewInt64(ctx, r == -1 ? -errno : r);
+done:
+  for (int i = 0; i < argc; i++)
+    if (text[i]) JS_FreeCString(ctx, text[i]);
+  return result;
+}
+
+/* address(bytes) -> number. Throws TypeError for anything that is not a byte array. */
+static JSValue host_address(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t size;
+  uint8_t *p = bytes_of(ctx, argv[0], &size);
+  if (!p) return JS_HasException(ctx) ? JS_EXCEPTION : TYPE_ERROR(ctx, "address: not bytes");
+  return JS_NewInt64(ctx, (int64_t)p);
+}
+
+/* encode(text) -> Uint8Array, UTF-8 without a NUL at the end. */
+static JSValue host_encode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t size;
+  const char *s = JS_ToCStringLen(ctx, &size, argv[0]);
+  if (!s) return JS_EXCEPTION;
+  JSValue buffer = JS_NewArrayBufferCopy(ctx, (const uint8_t *)s, size);
+  JS_FreeCString(ctx, s);
+  if (JS_IsException(buffer)) return buffer;
+  JSValue arg[3] = { buffer, JS_UNDEFINED, JS_UNDEFINED };
+  JSValue bytes = JS_NewTypedArray(ctx, 3, arg, JS_TYPED_ARRAY_UINT8); /* reads three arguments, always */
+  JS_FreeValue(ctx, buffer);
+  return bytes;
+}
+
+/* decode(bytes[, from, to]) -> string. Broken UTF-8 becomes U+FFFD. Throws RangeError outside of the array. */
+static JSValue host_decode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self;
+  size_t size;
+  uint8_t *p = bytes_of(ctx, argv[0], &size);
+  if (!p) return JS_HasException(ctx) ? JS_EXCEPTION : TYPE_ERROR(ctx, "decode: not bytes");
+  int64_t from = 0, to = size;
+  if (argc > 1 && JS_ToInt64(ctx, &from, argv[1])) return JS_EXCEPTION;
+  if (argc > 2 && !JS_IsUndefined(argv[2]) && JS_ToInt64(ctx, &to, argv[2])) return JS_EXCEPTION;
+  if (from < 0 || to > (int64_t)size || from > to)
+    return JS_ThrowRangeError(ctx, __FILE__, __LINE__, "decode: %lld..%lld outside of %zu bytes", (long long)from, (long long)to, size);
+  return JS_NewStringLen(ctx, (char *)p + from, to - from);
+}
+
+static void free_vector(JSContext *ctx, const char **v) {
+  for (size_t i = 0; v && v[i]; i++) JS_FreeCString(ctx, v[i]);
+  js_free(ctx, v);
+}
+
+/* A C vector of strings from an array of strings, NULL-terminated; free with free_vector. NULL: an exception is set. */
+static const char **vector(JSContext *ctx, JSValueConst list) {
+  JSValue length = JS_GetPropertyStr(ctx, list, "length");
+  uint32_t n = 0;
+  if (JS_ToUint32(ctx, &n, length)) return NULL;
+  const char **v = js_mallocz(ctx, (n + 1) * sizeof *v);
+  for (uint32_t i = 0; v && i < n; i++) {
+    JSValue item = JS_GetPropertyUint32(ctx, list, i);
+    v[i] = JS_ToCString(ctx, item);
+    JS_FreeValue(ctx, item);
+    if (!v[i]) {
+      free_vector(ctx, v);
+      return NULL;
+    }
+  }
+  return v;
+}
+
+/* spawn(path, argv, env, [fd0, fd1, fd2]) -> process ID or -errno
+ *
+ * The child borrows this address space until exec (vfork), which a script cannot do by itself: no page table is copied.
+ * The three descriptors become its 0, 1 and 2, everything else closes on exec because it was opened so. It is killed when
+ * this process dies: a delegate must not go on configuring for a caller that the runtime has given up. */
+static JSValue host_spawn(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self;
+  if (argc < 4) return TYPE_ERROR(ctx, "spawn(path, argv, env, fds)");
+  const char *path = JS_ToCString(ctx, argv[0]), **args = vector(ctx, argv[1]), **env = vector(ctx, argv[2]);
+  JSValue result = JS_EXCEPTION;
+  if (!path || !args || !env) goto done;
+  int32_t fds[3];
+  for (uint32_t i = 0; i < 3; i++) {
+    JSValue item = JS_GetPropertyUint32(ctx, argv[3], i);
+    if (JS_ToInt32(ctx, &fds[i], item)) goto done;
+  }
+  pid_t caller = getpid();
+  volatile int error = 0;
+  pid_t pid = vfork();
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != caller) _exit(127); /* died before it could be told */
+    for (int i = 0; i < 3; i++)
+      if (fds[i] == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(fds[i], i) < 0) goto refused;
+    execve(path, (char **)args, (char **)env);
+  refused:
+    error = errno;
+    _exit(127);
+  }
+  if (pid > 0 && error) waitpid(pid, NULL, 0);
+  result = JS_NewInt32(ctx, pid < 0 ? -errno : error ? -error : pid);
+done:
+  JS_FreeCString(ctx, path);
+  free_vector(ctx, args);
+  free_vector(ctx, env);
+  return result;
+}
+
+static const JSCFunctionListEntry host_functions[] = {
+  JS_CFUNC_DEF("syscall", 7, host_syscall), JS_CFUNC_DEF("address", 1, host_address),
+  JS_CFUNC_DEF("encode", 1, host_encode),   JS_CFUNC_DEF("decode", 3, host_decode),
+  JS_CFUNC_DEF("spawn", 4, host_spawn),
+};
+
+static JSValue strings(JSContext *ctx, char **list) {
+  JSValue array = JS_NewArray(ctx);
+  for (uint32_t i = 0; list[i]; i++) JS_SetPropertyUint32(ctx, array, i, JS_NewString(ctx, list[i]));
+  return array;
+}
+
+/* Writes everything, or as much as the other side takes. */
+static void put(int fd, const char *s, size_t n) {
+  while (n) {
+    ssize_t w = write(fd, s, n);
+    if (w < 0 && errno != EINTR) return;
+    if (w > 0) s += w, n -= w;
+  }
+}
+
+/* Last resort: what no script code caught becomes the error object of the CNI specification. Returns the exit status. */
+static int report(JSContext *ctx) {
+  JSValue thrown = JS_GetException(ctx), object = JS_NewObject(ctx);
+  JS_SetPropertyStr(ctx, object, "code", JS_NewInt32(ctx, 999));
+  JS_SetPropertyStr(ctx, object, "msg", JS_ToString(ctx, thrown));
+  if (JS_IsError(ctx, thrown)) JS_SetPropertyStr(ctx, object, "details", JS_GetPropertyStr(ctx, thrown, "stack"));
+  JSValue json = JS_JSONStringify(ctx, object, JS_UNDEFINED, JS_UNDEFINED);
+  size_t size;
+  const char *s = JS_ToCStringLen(ctx, &size, json);
+  if (s) put(1, s, size), put(1, "\n", 1);
+  return 1;
+}
+
+/* Makes the engine and runs the program's top level, which must leave its entry in host.start. The bytecode comes on
+ * standard input. Returns 0, or the exit status after it said what is wrong. */
+static int load(void) {
+  JSRuntime *rt = image_runtime();
+  if (!rt) return 111;
+  JS_SetGCThreshold(rt, (size_t)-1); /* lives for milliseconds: never collect cycles */
+  JS_SetMaxStackSize(rt, 4 << 20);
+  JSContext *ctx = JS_NewContextRaw(rt);
+  if (!ctx || JS_AddIntrinsicBaseObjects(ctx) || JS_AddIntrinsicDate(ctx) || JS_AddIntrinsicRegExp(ctx)
+      || JS_AddIntrinsicJSON(ctx) || JS_AddIntrinsicProxy(ctx) || JS_AddIntrinsicMapSet(ctx) || JS_AddIntrinsicTypedArrays(ctx)
+      || JS_AddIntrinsicPromise(ctx) || JS_AddIntrinsicStringNormalize(ctx) || JS_AddIntrinsicWeakRef(ctx))
+    return 111; /* all but Eval: a program that runs as root has no use for it */
+
+  JSValue global = JS_GetGlobalObject(ctx), host = JS_NewObject(ctx);
+  JS_SetPropertyFunctionList(ctx, host, host_functions, sizeof host_functions / sizeof *host_functions);
+#if defined __x86_64__
+  JS_SetPropertyStr(ctx, host, "arch", JS_NewString(ctx, "x64")); /* system call numbers and some structures differ */
+#elif defined __aarch64__
+  JS_SetPropertyStr(ctx, host, "arch", JS_NewString(ctx, "arm64"));
+#endif
+  JS_SetPropertyStr(ctx, global, "host", host);
+
+  static uint8_t code[4 << 20];
+  size_t size = 0;
+  for (ssize_t n; size < sizeof code && (n = read(0, code + size, sizeof code - size)) > 0;) size += n;
+  JSValue program = JS_ReadObject(ctx, code, size, JS_READ_OBJ_BYTECODE);
+  if (JS_IsException(program) || JS_IsException(JS_EvalFunction(ctx, program))) return report(ctx);
+  JS_RunGC(rt);
+  image.runtime = rt;
+  image.context = ctx;
+  image.start = JS_GetPropertyStr(ctx, host, "start");
+  return 0;
+}
+
+static int run(char **argv) {
+  JSContext *ctx = image.context;
+  JS_UpdateStackTop(image.runtime);
+  JSValue global = JS_GetGlobalObject(ctx), host = JS_GetPropertyStr(ctx, global, "host");
+  JS_SetPropertyStr(ctx, host, "args", strings(ctx, argv));
+  JS_SetPropertyStr(ctx, host, "environ", strings(ctx, environ));
+  JSValue result = JS_Call(ctx, image.start, JS_UNDEFINED, 0, NULL);
+  int32_t status;
+  if (JS_IsException(result) || JS_ToInt32(ctx, &status, result)) return report(ctx);
+  return status;
+}
+
+int main(int argc, char **argv) {
+  (void)argc;
+  if (image.context) {
+    for (int fd = 0; fd <= 2; fd++) /* started without it: else the first file opened would be standard output */
+      if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDWR);
+    madvise(image.frozen_end, 128 << 10, 23 /* MADV_POPULATE_WRITE: one call instead of 32 page faults */);
+    _exit(run(argv)); /* no teardown: the kernel frees everything at once */
+  }
+  int failed = load();
+  if (failed) _exit(failed);
+#ifdef RUN_UNFROZEN /* the sanitizer's build: no image, the program's own standard input is empty */
+  image_close();
+  _exit(run(argv));
+#endif
+  put(1, (char *)&image, image_close());
+  _exit(0);
+}

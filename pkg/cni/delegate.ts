@@ -1,0 +1,228 @@
+/**
+ * Calling another plugin: IPAM, or the plugin that a meta plugin stands for.
+ *
+ * CNI_PATH decides which file it is. When that is the executable that runs already, its code is called in this process, which
+ * saves the start of another one; any other file is executed as the specification says.
+ *
+ * @see CNI specification, section 4 "Plugin Delegation"
+ */
+import { monotonicMs, sleepMs } from "../sys/clock.ts";
+import { isErrno } from "../sys/errno.ts";
+import { environment, type Outcome, run } from "../sys/process.ts";
+import { decode, encode } from "../sys/text.ts";
+import { CniError, ErrorCode, receivedError } from "./error.ts";
+import { type Executable, findExecutable } from "./find.ts";
+import { isObject, type Json, parseJson, showJson } from "./json.ts";
+import type { Attachment, Delegates, Gc, Request } from "./plugin.ts";
+import { type Origin, parseResult, type Result } from "./result.ts";
+import { perform } from "./skeleton.ts";
+import { standardStreams } from "./streams.ts";
+import { newestVersion, oldestVersion, supportedVersions } from "./version.ts";
+
+/**
+ * Has the plugin `type` do its ADD, with the caller's environment and complete configuration (`attachment.stdin`; to give it
+ * another one, pass a copy of the attachment with that one).
+ *
+ * When it fails the caller has to call `delegateDel`: register that as an undo *before* this call.
+ *
+ * @throws CniError of the delegate, unchanged.
+ */
+export function delegateAdd(attachment: Attachment<unknown>, type: string): Result {
+  return invokeAdd(type, attachment);
+}
+
+export function delegateDel(attachment: Attachment<unknown>, type: string): void {
+  invoke("DEL", type, attachment);
+}
+
+export function delegateCheck(attachment: Attachment<unknown>, type: string): void {
+  invoke("CHECK", type, attachment);
+}
+
+export function delegateGc(gc: Gc<unknown>, type: string): void {
+  invoke("GC", type, { ...gc, ...noAttachment });
+}
+
+export function delegateStatus(request: Request<unknown>, type: string): void {
+  invoke("STATUS", type, { ...request, ...noAttachment });
+}
+
+const noAttachment = { containerId: "", netns: undefined, ifName: "", args: "" };
+
+/** What calling a plugin takes. */
+export interface Invocation {
+  stdin: Uint8Array;
+  cniVersion: string;
+  containerId: string;
+  netns: string | undefined;
+  ifName: string;
+  args: string;
+  path: readonly string[];
+  delegates: Delegates;
+}
+
+/** @throws CniError of the plugin, unchanged, or what is wrong with it. */
+export function invokeAdd(type: string, invocation: Invocation): Result {
+  const result = invoke("ADD", type, invocation);
+  if (result === undefined) throw new Error(`ADD of ${type} has no result`); // invoke has thrown before
+  return result;
+}
+
+/** @returns what an ADD results in. @throws CniError of the plugin, unchanged, or what is wrong with it. */
+export function invoke(verb: string, type: string, invocation: Invocation): Result | undefined {
+  const executable = findExecutable(type, invocation.path);
+  const plugin =
+    executable.isSelf && Object.hasOwn(invocation.delegates, type) ? invocation.delegates[type] : undefined;
+  if (plugin === undefined) return execute(verb, type, executable, invocation);
+  const own = standardStreams();
+  const streams = { ...own, environment: { ...own.environment, CNI_NETNS_OVERRIDE: "1" } }; // checked already
+  const { result, error } = perform(plugin, { ...invocation, verb, streams });
+  if (error !== undefined) throw error;
+  return result;
+}
+
+/**
+ * The versions of the specification that a plugin speaks, asked with VERSION. Some very old ones want all variables set.
+ *
+ * @throws CniError: it is not found, or does not answer so
+ */
+export function versionsOfPlugin(type: string, path: readonly string[], delegates: Delegates): readonly string[] {
+  const executable = findExecutable(type, path);
+  if (executable.isSelf && Object.hasOwn(delegates, type)) return delegates[type]?.versions ?? supportedVersions;
+  const delegate = { type, path: executable.path };
+  const variables = {
+    ...environment(),
+    CNI_COMMAND: "VERSION",
+    CNI_NETNS: "dummy",
+    CNI_IFNAME: "dummy",
+    CNI_PATH: "dummy",
+  };
+  const stdin = encode(`{"cniVersion":"${newestVersion}"}`);
+  const outcome = runWhenWritten(delegate, () => run({ path: executable.path, environment: variables, stdin }));
+  if (outcome.status === 0) return versionsIn(delegate, answerOf("VERSION", delegate, outcome));
+  const error = failureOfDelegate("VERSION", delegate, outcome);
+  if (error.msg === "unknown CNI_COMMAND: VERSION") return [oldestVersion]; // from before there was the verb
+  throw error;
+}
+
+function versionsIn({ type, path }: Delegate, answer: Json): readonly string[] {
+  const { cniVersion, supportedVersions: versions } = isObject(answer) ? answer : {};
+  if (
+    typeof cniVersion === "string" &&
+    Array.isArray(versions) &&
+    versions.every((version) => typeof version === "string")
+  )
+    return versions;
+  if (cniVersion === "0.2.0" && versions === undefined) return ["0.1.0", "0.2.0"];
+  throw new CniError({
+    code: ErrorCode.decoding,
+    msg: `plugin "${type}" answered VERSION with ${showJson(answer)}, must have "cniVersion" and "supportedVersions"`,
+    remedy: `report it to those who make ${path}`,
+  });
+}
+
+function execute(verb: string, type: string, { path }: Executable, invocation: Invocation): Result | undefined {
+  const { containerId, netns = "", ifName, args, stdin, cniVersion } = invocation;
+  const variables = {
+    ...environment(),
+    CNI_COMMAND: verb,
+    CNI_CONTAINERID: containerId,
+    CNI_NETNS: netns,
+    CNI_IFNAME: ifName,
+    CNI_ARGS: args,
+    CNI_PATH: invocation.path.join(":"),
+  };
+  const outcome = runWhenWritten({ type, path }, () => run({ path, environment: variables, stdin }));
+  if (outcome.status !== 0) throw failureOfDelegate(verb, { type, path }, outcome);
+  if (verb !== "ADD") return undefined;
+  const origin: Origin = { what: `result of "${type}"`, remedy: `report it to those who make ${path}` };
+  return parseResult(answerOf(verb, { type, path }, outcome), cniVersion, origin);
+}
+
+interface Delegate {
+  type: string;
+  path: string;
+}
+
+/** An installer may be writing the file just now: the kernel refuses to execute it until it is closed. */
+const longestWaitMs = 5000;
+
+function runWhenWritten(delegate: Delegate, start: () => Outcome): Outcome {
+  const started = monotonicMs();
+  for (let pauseMs = 10; ; pauseMs = Math.min(2 * pauseMs, 500)) {
+    try {
+      return start();
+    } catch (error) {
+      if (!isErrno(error, "ETXTBSY")) throw notStarted(delegate, error);
+      if (monotonicMs() - started > longestWaitMs) throw stillBusy(delegate, error);
+      sleepMs(pauseMs);
+    }
+  }
+}
+
+function stillBusy({ type, path }: Delegate, cause: unknown): CniError {
+  return new CniError({
+    code: ErrorCode.tryAgainLater,
+    msg: `plugin "${type}" cannot be started: something is writing ${path} (text file busy)`,
+    details: `waited ${longestWaitMs / 1000} s`,
+    remedy: "wait until the installation is over; installers should write a new file and rename it",
+    cause,
+  });
+}
+
+function notStarted({ type, path }: Delegate, cause: unknown): CniError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `plugin "${type}" cannot be started: ${reason}`,
+    remedy: isErrno(cause, "EACCES")
+      ? `make it executable: chmod +x ${path}`
+      : `see that ${path} is a program for this machine: file ${path}`,
+    cause,
+  });
+}
+
+/** What a plugin printed. Nothing at all is no answer; `null` is an empty object, as the reference library has it. */
+function answerOf(verb: string, { type, path }: Delegate, { stdout }: Outcome): Json {
+  const text = decode(stdout);
+  try {
+    return parseJson(text) ?? {};
+  } catch (cause) {
+    throw new CniError({
+      code: ErrorCode.decoding,
+      msg:
+        text.trim() === ""
+          ? `plugin "${type}" answered ${verb} with nothing, must be a result`
+          : `plugin "${type}" answered ${verb} with something that is not JSON: ${showJson(text)}`,
+      details: `${path} exited with status 0`,
+      remedy: `see that ${path} is a CNI plugin: CNI_COMMAND=VERSION ${path}`,
+      cause,
+    });
+  }
+}
+
+/** The plugin's own error where it printed one. */
+function failureOfDelegate(verb: string, { type, path }: Delegate, { status, signal, stdout }: Outcome): CniError {
+  const text = decode(stdout).trim();
+  const ending = signal === undefined ? `exited with status ${status}` : `was ended by signal ${signal}`;
+  const received = errorObjectIn(text);
+  if (received !== undefined) return receivedError(received);
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `plugin "${type}" ${ending} on ${verb} without an error message${text === "" ? "" : `: ${showJson(text)}`}`,
+    details: `ran ${path}`,
+    remedy: "what it wrote to stderr is in the runtime's log",
+  });
+}
+
+function errorObjectIn(text: string): Parameters<typeof receivedError>[0] | undefined {
+  try {
+    const error = JSON.parse(text) as unknown;
+    if (!isObject(error)) return undefined;
+    const { code = ErrorCode.unknown, msg, details } = error;
+    if (typeof code !== "number" || typeof msg !== "string") return undefined;
+    return { code, msg, ...(typeof details === "string" ? { details } : {}) };
+  } catch {
+    return undefined; // said by the caller: the text is no error object
+  }
+}

@@ -1,0 +1,117 @@
+/** Errors as the CNI specification wants them: a code, one line, details, and what to do about it. */
+import { errnoName, SystemError } from "../sys/errno.ts";
+import { NotANamespace } from "../sys/namespace.ts";
+import { stackOf } from "../sys/stack.ts";
+import { type JsonObject, printJson } from "./json.ts";
+
+/** cni-spec "Error": codes 0-99 are the specification's, 100 and up are free for plugins, 999 is everybody's "internal". */
+export const ErrorCode = {
+  unknown: 0,
+  incompatibleVersion: 1,
+  unsupportedField: 2,
+  unknownContainer: 3,
+  invalidEnvironment: 4,
+  io: 5,
+  decoding: 6,
+  invalidConfig: 7,
+  invalidNetns: 8,
+  tryAgainLater: 11,
+  /** STATUS: ADD will fail. */
+  notAvailable: 50,
+  /** STATUS: ADD will fail and running containers may have lost connectivity. */
+  limitedConnectivity: 51,
+  internal: 999,
+} as const;
+
+export interface CniErrorOptions {
+  code: number;
+  /** One line, object first, quoted names, the value found and the value wanted; no full stop. */
+  msg: string;
+  /** What was being done, for whom, and the kernel's own word. */
+  details?: string | undefined;
+  /** What the reader can do now. If there is nothing: whom to tell and what to attach. */
+  remedy: string;
+  cause?: unknown;
+}
+
+/** A failure that a runtime is told. `message` is the textual form of the specification: "msg; details". */
+export class CniError extends Error {
+  readonly code: number;
+  readonly msg: string;
+  /** As they are sent: the remedy included. */
+  readonly details: string;
+
+  constructor({ code, msg, details, remedy, cause }: CniErrorOptions) {
+    const full = [details, remedy === "" ? undefined : `To fix: ${remedy}`].filter(Boolean).join(". ");
+    super(full === "" ? msg : `${msg}; ${full}`, cause === undefined ? {} : { cause });
+    this.name = "CniError";
+    this.code = code;
+    this.msg = msg;
+    this.details = full;
+  }
+}
+
+/** The error object of another program, to be passed on unchanged: its details are taken to hold what to do. */
+export function receivedError({ code, msg, details }: { code: number; msg: string; details?: string }): CniError {
+  return new CniError({ code, msg, details, remedy: "" });
+}
+
+/** What stdout says of a failure: the specification wants the version in it, the reference library does not print it. */
+export function printError(error: CniError, cniVersion: string): string {
+  return printJson({ cniVersion, ...errorObject(error) }, "    ");
+}
+
+export function errorObject({ code, msg, details }: CniError): JsonObject {
+  return { code, msg, ...(details === "" ? {} : { details }) };
+}
+
+/**
+ * Anything thrown as what a runtime is told. A CniError anywhere among the causes is told as it is; a refusal of the kernel that
+ * nobody put into words says what was asked of it; the rest is a mistake of ours, with the place where it happened.
+ */
+export function failureOf(thrown: unknown): CniError {
+  for (let error = thrown; error instanceof Error; error = error.cause) if (error instanceof CniError) return error;
+  if (thrown instanceof NotANamespace) return noNamespace(thrown);
+  if (!(thrown instanceof Error))
+    return new CniError({ code: ErrorCode.internal, msg: String(thrown), remedy: report });
+  const errno = "errno" in thrown ? errnoName(Number(thrown.errno)) : undefined; // also a NetlinkError's
+  return new CniError({
+    code: thrown instanceof SystemError ? ErrorCode.io : ErrorCode.internal,
+    msg: thrown.message || thrown.name,
+    details: errno === undefined ? `${thrown.name}\n${stackOf(thrown)}`.trimEnd() : undefined,
+    remedy: remedies[errno ?? ""] ?? report,
+    cause: thrown,
+  });
+}
+
+function noNamespace({ path, reason }: NotANamespace): CniError {
+  const why = reason === "missing" ? "there is nothing of that name" : "it is no network namespace";
+  return new CniError({
+    code: ErrorCode.invalidEnvironment,
+    msg: `CNI_NETNS: failed to open netns "${path}": ${why}`,
+    remedy: "make the namespace first, as `ip netns add example`, and pass its path, as CNI_NETNS=/run/netns/example",
+  });
+}
+
+const report =
+  "this should not happen: please report it to twill's issue tracker, with this text and the network's configuration";
+
+const asRoot = "run it as root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and see that no security module forbids it";
+const space = "free space on that file system, or point the configuration to another one";
+const descriptors = "raise the limit of open files, or find out who holds so many";
+const kernel = "this kernel lacks it: load the module that has it, or enable it in the kernel";
+/** By the name of the error number. */
+const remedies: Readonly<Record<string, string>> = {
+  EPERM: asRoot,
+  EACCES: asRoot,
+  EROFS: "that file system is read-only: mount it writable, or point the configuration to another one",
+  ENOSPC: space,
+  EDQUOT: space,
+  EMFILE: descriptors,
+  ENFILE: descriptors,
+  ENOMEM: "the machine or the cgroup of the runtime is out of memory: give it more",
+  EOPNOTSUPP: kernel,
+  EPROTONOSUPPORT: kernel,
+  EAFNOSUPPORT: kernel,
+  EIO: "the disk fails: see what the kernel's log says",
+};

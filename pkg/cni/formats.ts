@@ -1,0 +1,63 @@
+/** What `format` means in our schemas, and how a message says it. Pure. */
+import { parseAddress, parsePrefix } from "../ip/address.ts";
+
+interface Format {
+  fits(text: string): boolean;
+  /** Completes "must be …". */
+  allowed: string;
+}
+
+/** By the name that schemas use. The compiled validators import this table. */
+export const formats = {
+  ip: { fits: (text) => parseAddress(text) !== undefined, allowed: 'an IP address, as "10.1.2.3" or "fd00::1"' },
+  cidr: {
+    fits: (text) => parsePrefix(text) !== undefined,
+    allowed: 'an IP address with its prefix length, as "10.1.0.0/16" or "fd00::/64"',
+  },
+  mac: { fits: isMac, allowed: 'a hardware address, as "0a:58:0a:01:00:02"' },
+  ifname: {
+    fits: isInterfaceName,
+    allowed: 'an interface name: 1 to 15 bytes, neither "." nor "..", without "/", ":" and white space',
+  },
+} as const satisfies Record<string, Format>;
+
+/** What ajv calls. */
+export const checks: Readonly<Record<string, (text: string) => boolean>> = Object.fromEntries(
+  Object.entries(formats).map(([name, { fits }]) => [name, fits]),
+);
+
+/** linux/if.h: IFNAMSIZ is 16, with the NUL at the end. */
+const maxInterfaceNameBytes = 15;
+
+/** The property White_Space of Unicode: it has U+0085, unlike `\s`, and not U+FEFF. */
+const refusedInInterfaceNames = /[/:\p{White_Space}]/u;
+
+/** As the kernel's dev_valid_name; the length counts bytes of UTF-8. */
+export function isInterfaceName(text: string): boolean {
+  return (
+    text !== "" &&
+    text !== "." &&
+    text !== ".." &&
+    byteLength(text) <= maxInterfaceNameBytes &&
+    !refusedInInterfaceNames.test(text)
+  );
+}
+
+const colonOrDash = /^[0-9a-f]{2}(?:(?::[0-9a-f]{2})+|(?:-[0-9a-f]{2})+)$/i;
+const dotted = /^[0-9a-f]{4}(?:\.[0-9a-f]{4})+$/i;
+const macDigits: readonly number[] = [12, 16, 40];
+
+/** As Go's net.ParseMAC: 6, 8 or 20 bytes as `0a:58:…`, `0a-58-…` or `0a58.…`. */
+export function isMac(text: string): boolean {
+  return (colonOrDash.test(text) || dotted.test(text)) && macDigits.includes(text.replaceAll(/[:.-]/g, "").length);
+}
+
+/** In UTF-8. */
+function byteLength(text: string): number {
+  let bytes = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  }
+  return bytes;
+}

@@ -1,0 +1,254 @@
+/** A plugin's configuration: from bytes to something that fits the plugin's schema, or an error that says where it does not. Pure. */
+import { decode } from "../sys/text.ts";
+import { CniError, ErrorCode } from "./error.ts";
+import { formats } from "./formats.ts";
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  type JsonPath,
+  JsonSyntaxError,
+  parseJson,
+  readJson,
+  showJson,
+  showPath,
+} from "./json.ts";
+import type { SchemaError, Validate } from "./plugin.ts";
+import { settle, type UnknownKey } from "./settle.ts";
+import { nearest } from "./suggest.ts";
+
+/** Far above any configuration, far below what would hurt a node that starts a hundred containers at once. */
+export const maxConfigurationBytes = 8 << 20;
+
+export interface Document {
+  /** As it came. */
+  raw: JsonObject;
+  /** With the schema's spelling of keys. */
+  settled: JsonObject;
+  unknownKeys: readonly UnknownKey[];
+}
+
+/** @throws CniError 6: too large, or not a JSON object. */
+export function readDocument(bytes: Uint8Array, { shape }: Pick<Validate, "shape">): Document {
+  const text = textOf(bytes);
+  const raw = objectOf(explained(() => parseJson(text)));
+  const settled = settle(raw, shape);
+  const { value, unknownKeys } = settled.isAmbiguous ? settle(readJson(text).value, shape) : settled;
+  return { raw, settled: value as JsonObject, unknownKeys };
+}
+
+function textOf(bytes: Uint8Array): string {
+  if (bytes.length > maxConfigurationBytes) {
+    throw new CniError({
+      code: ErrorCode.decoding,
+      msg: `the configuration on stdin has more than ${maxConfigurationBytes >> 20} MiB`,
+      remedy: "pass a network configuration, a JSON object of a few kilobytes",
+    });
+  }
+  return decode(bytes);
+}
+
+function explained<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    throw new CniError({
+      code: ErrorCode.decoding,
+      msg: `the configuration on stdin is not JSON: ${error.message}`,
+      remedy: error.remedy ?? "correct the file it comes from; cnitool validate FILE says where",
+      cause: error,
+    });
+  }
+}
+
+function objectOf(value: Json): JsonObject {
+  if (value === null) return {}; // as Go's decoder takes it
+  if (isObject(value)) return value;
+  throw new CniError({
+    code: ErrorCode.decoding,
+    msg: `the configuration on stdin is ${showJson(value)}, must be a JSON object`,
+    remedy: 'pass a network configuration, as {"cniVersion": "1.1.0", "name": "net", "type": "bridge"}',
+  });
+}
+
+/** Something that does not fit the schema. */
+export interface Problem {
+  path: JsonPath;
+  /** A sentence without full stop, the path included. */
+  text: string;
+  hint: string | undefined;
+  /** A value of the right type that is not allowed. */
+  isOfValue: boolean;
+}
+
+/**
+ * The configuration as the plugin's type.
+ *
+ * @param options.anyValue Only types count: what was attached with another configuration can be detached with this one.
+ * @throws CniError 7
+ */
+export function checkedConf<Conf>(
+  { settled }: Document,
+  validate: Validate,
+  { anyValue = false }: { anyValue?: boolean } = {},
+): Conf {
+  const problems = problemsOf(settled, validate).filter(({ isOfValue }) => !(anyValue && isOfValue));
+  const [first, ...others] = problems;
+  if (first === undefined) return settled as Conf;
+  const network = typeof settled["name"] === "string" ? ` of network "${settled["name"]}"` : "";
+  throw new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: first.text,
+    details: [`in the configuration${network}`, ...others.map(({ text }) => `also: ${text}`)].join("; "),
+    remedy: first.hint ?? "correct the network's configuration; cnitool validate FILE shows the line",
+  });
+}
+
+/** What does not fit, in the order of the schema. Empty: all does. */
+export function problemsOf(settled: Json, { check, schema }: Validate): Problem[] {
+  if (check(settled)) return [];
+  const errors = check.errors ?? [];
+  return errors
+    .filter((error) => !isPartOfChoice(error, errors))
+    .map((error) => problemOf(error, errors, settled, schema as JsonObject));
+}
+
+/** Keywords that say what a thing is, not which of its values are allowed. */
+const ofShape: readonly string[] = ["type", "required", "dependencies", "anyOf", "oneOf"];
+
+/** ajv reports a choice that nothing fitted and, before it, why each of its branches did not. */
+const choices: readonly string[] = ["anyOf", "oneOf"];
+const isPartOfChoice = (error: SchemaError, errors: readonly SchemaError[]): boolean =>
+  errors.some((choice) => choices.includes(choice.keyword) && isBranch(error, choice));
+
+/** Paths in the schema count from the part that several configurations share, hence the look at the value as well. */
+const isBranch = (error: SchemaError, choice: SchemaError): boolean =>
+  error.schemaPath.startsWith(`${choice.schemaPath}/`) && error.instancePath.startsWith(choice.instancePath);
+
+function problemOf(error: SchemaError, errors: readonly SchemaError[], document: Json, schema: JsonObject): Problem {
+  const path = pathOf(error.instancePath, document);
+  const value = valueAt(document, path);
+  if (error.keyword === "required" || error.keyword === "dependencies") return missing(error, path, schema);
+  const allowed = allowedBy(error, errors, schemaOf(schema, path));
+  const subject = path.length === 0 ? "the configuration" : `"${showPath(path)}"`;
+  return {
+    path,
+    text: `${subject} is ${showJson(value)}, must be ${allowed}`,
+    hint: hintFor(error, value, path),
+    isOfValue: !ofShape.includes(error.keyword),
+  };
+}
+
+function missing({ params }: SchemaError, path: JsonPath, schema: JsonObject): Problem {
+  const key = String(params["missingProperty"]);
+  const property = params["property"];
+  const needed = typeof property === "string" ? `, "${showPath([...path, property])}" needs it` : "";
+  const described = valueAt(schemaOf(schema, path), ["properties", key, "description"]);
+  return {
+    path,
+    text: `"${showPath([...path, key])}" is missing${needed}`,
+    isOfValue: false,
+    hint: `add it${typeof described === "string" ? `: ${described}` : " to the network's configuration"}`,
+  };
+}
+
+/** Completes "must be …". @param schema of the value that does not fit */
+function allowedBy(error: SchemaError, errors: readonly SchemaError[], schema: JsonObject): string {
+  const { keyword, params } = error;
+  if (choices.includes(keyword)) {
+    const branches = errors.filter((branch) => isBranch(branch, error));
+    return [...new Set(branches.map((branch) => allowedBy(branch, [], schema)))].join(" or ");
+  }
+  return allowed[keyword]?.(params, schema) ?? `as ${keyword} of the schema says`;
+}
+
+const allowed: Readonly<Record<string, (params: SchemaError["params"], schema: JsonObject) => string>> = {
+  type: ({ type }) =>
+    [type]
+      .flat()
+      .map((name) => typeNames[String(name)] ?? name)
+      .join(" or "),
+  enum: ({ allowedValues }) => `one of ${(allowedValues as Json[]).map((value) => JSON.stringify(value)).join(", ")}`,
+  const: ({ allowedValue }) => JSON.stringify(allowedValue),
+  format: ({ format }) => formats[format as keyof typeof formats].allowed,
+  pattern: ({ pattern }, { description }) => `${description ?? "a text"} (matching ${pattern})`,
+  minimum: numberRange,
+  maximum: numberRange,
+  minItems: ({ limit }) => `a list of at least ${limit}`,
+  maxItems: ({ limit }) => `a list of at most ${limit}`,
+  minLength: ({ limit }) => (limit === 1 ? "a text that is not empty" : `a text of at least ${limit} characters`),
+  maxLength: ({ limit }) => `a text of at most ${limit} characters`,
+  uniqueItems: () => "a list without duplicates",
+};
+
+function numberRange({ comparison, limit }: SchemaError["params"], { minimum, maximum }: JsonObject): string {
+  if (minimum === undefined && maximum === undefined) return `at ${comparison === ">=" ? "least" : "most"} ${limit}`;
+  if (maximum === undefined) return `at least ${minimum}`;
+  return minimum === undefined ? `at most ${maximum}` : `from ${minimum} to ${maximum}`;
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  string: "a string",
+  integer: "a whole number",
+  number: "a number",
+  boolean: "true or false",
+  array: "a list",
+  object: "an object",
+};
+
+/** What to do about the most usual mistakes. */
+function hintFor({ keyword, params }: SchemaError, value: Json, path: JsonPath): string | undefined {
+  const key = path.at(-1);
+  const written = (text: string): string => (typeof key === "string" ? `"${key}": ${text}` : text);
+  const types = [params["type"]].flat();
+  if (keyword === "type" && typeof value === "string") {
+    const isNumber = types.some((type) => type === "integer" || type === "number") && value.trim() !== "";
+    if ((isNumber && Number.isFinite(Number(value))) || (types.includes("boolean") && /^(true|false)$/i.test(value)))
+      return `write it without quotes: ${written(value.toLowerCase().trim())}`;
+  }
+  if (keyword === "type" && types.includes("string") && ["number", "boolean"].includes(typeof value))
+    return `write it with quotes: ${written(`"${value}"`)}`;
+  if (keyword === "type" && types.includes("array") && value !== null)
+    return `put it in brackets: ${written(`[${showJson(value)}]`)}`;
+  if (keyword === "enum" && typeof value === "string") {
+    const names = (params["allowedValues"] as Json[]).filter((name) => typeof name === "string");
+    const meant = nearest(value, names);
+    return meant && `did you mean "${meant}"?`;
+  }
+  return undefined;
+}
+
+/** JSON pointer: `~1` is `/`, `~0` is `~`. */
+function pathOf(pointer: string, document: Json): JsonPath {
+  const path: (string | number)[] = [];
+  for (const step of pointer.split("/").slice(1)) {
+    const key = step.replaceAll("~1", "/").replaceAll("~0", "~");
+    path.push(Array.isArray(valueAt(document, path)) ? Number(key) : key);
+  }
+  return path;
+}
+
+function valueAt(document: Json, path: JsonPath): Json {
+  let at: Json | undefined = document;
+  for (const step of path) at = Array.isArray(at) ? at[Number(step)] : isObject(at) ? at[step] : undefined;
+  return at ?? null;
+}
+
+/** The schema of the value at `path`. */
+function schemaOf(schema: JsonObject, path: JsonPath): JsonObject {
+  let at: JsonObject = schema;
+  for (const step of path) {
+    const { properties, items, additionalProperties } = at;
+    const part =
+      typeof step === "number" ? items : ((isObject(properties) && properties[step]) ?? additionalProperties);
+    at = isObject(part) ? part : {};
+  }
+  return at;
+}
+
+/** For stderr: what a plugin ignores and its author probably did not want ignored. */
+export function warningOf({ path, suggestion }: UnknownKey): string {
+  const meant = suggestion === undefined ? "" : `; did you mean "${suggestion}"?`;
+  return `unknown key "${showPath(path)}" is ignored${meant}`;
+}

@@ -1,0 +1,78 @@
+/**
+ * The keys that every plugin's configuration shares, as JSON schema. A plugin's netconf.ts spreads `netconfProperties` and adds its own:
+ *
+ *     export const schema = {
+ *       type: "object",
+ *       properties: { ...netconfProperties, mtu: { type: "integer", minimum: 0, description: "…" } },
+ *       additionalProperties: false,
+ *     } as const satisfies JsonSchema;
+ *     export type BridgeConf = FromSchema<typeof schema>;
+ *
+ * `additionalProperties: false` means: all keys are known here. Others get a warning with the nearest known key, never an
+ * error (the reference plugins ignore them). An object without it is open, its other keys are somebody else's.
+ * `description` is for people: it ends up in messages and documentation, not in the compiled code.
+ *
+ * @see CNI specification, section 1 "Network configuration format"
+ */
+import type { FromSchema, JSONSchema } from "json-schema-to-ts";
+
+export type JsonSchema = Exclude<JSONSchema, boolean>;
+export type { FromSchema };
+
+const texts = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
+
+/** Addresses of name servers are not checked: the reference plugins pass any text through. */
+export const dnsSchema = {
+  type: "object",
+  properties: {
+    nameservers: texts,
+    domain: { type: "string" },
+    search: texts,
+    options: texts,
+  },
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export const routeSchema = {
+  type: "object",
+  properties: {
+    dst: { type: "string", format: "cidr" },
+    gw: { type: "string", format: "ip" },
+    mtu: { type: "integer", minimum: 0 },
+    advmss: { type: "integer", minimum: 0 },
+    priority: { type: "integer", minimum: 0 },
+    table: { type: "integer", minimum: 0, maximum: 0xffffffff },
+    scope: { type: "integer", minimum: 0, maximum: 255 },
+  },
+  required: ["dst"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+/** For plugins that delegate: only the type is theirs, the rest belongs to the plugin of that name. */
+export const ipamSchema = {
+  type: "object",
+  properties: { type: { type: "string", description: "name of the IPAM plugin, found through CNI_PATH" } },
+} as const satisfies JsonSchema;
+
+const attachments = {
+  type: "array",
+  items: {
+    type: "object",
+    properties: { containerID: { type: "string" }, ifname: { type: "string" } },
+    required: ["containerID", "ifname"],
+  },
+} as const satisfies JsonSchema;
+
+export const netconfProperties = {
+  cniVersion: { type: "string" },
+  name: { type: "string" },
+  type: { type: "string" },
+  capabilities: { type: "object", additionalProperties: { type: "boolean" } },
+  ipam: ipamSchema,
+  dns: dnsSchema,
+  prevResult: { type: "object" },
+  runtimeConfig: { type: "object" },
+  args: { type: "object" },
+  "cni.dev/valid-attachments": attachments,
+  "cni.dev/attachments": attachments,
+} as const satisfies Record<string, JsonSchema>;

@@ -1,0 +1,281 @@
+/**
+ * What all plugins have in common: from environment and stdin to a call of one of the plugin's verbs, from its answer to stdout
+ * and the exit status.
+ *
+ * Everything the machine gives comes in through `Streams`, so that the order of checks is tested without a process.
+ *
+ * @see CNI specification, section 2 "Execution Protocol"
+ */
+import { isOwnNamespace } from "../sys/namespace.ts";
+import { checkNetworkName, type Parameters, readParameters } from "./environment.ts";
+import { CniError, ErrorCode, failureOf, printError } from "./error.ts";
+import { type Json, type JsonObject, printJson, sameKey } from "./json.ts";
+import { logged } from "./log.ts";
+import { checkedConf, type Document, readDocument, warningOf } from "./netconf.ts";
+import type { AnyPlugin, Attachment, Delegates, Gc, Request } from "./plugin.ts";
+import { encodeResult, parsePrevResult, printResult, type Result } from "./result.ts";
+import { withRollback } from "./rollback.ts";
+import { type Streams, standardStreams } from "./streams.ts";
+import { nearest } from "./suggest.ts";
+import { compareVersions, isAtLeast, newestVersion, oldestVersion, supportedVersions } from "./version.ts";
+
+/** What calling a plugin takes, whether it came through the environment or from the plugin that delegates. */
+export interface Call extends Parameters {
+  stdin: Uint8Array;
+  delegates: Delegates;
+  streams: Pick<Streams, "environment" | "stderr">;
+}
+
+interface Verb {
+  /** The first version of the specification that has it. */
+  since: string;
+  /** Whether it would change the plugin's own namespace when CNI_NETNS names that one. */
+  isGuarded?: boolean;
+  run(plugin: AnyPlugin, request: Request<unknown>, call: Call, document: Document): Result | undefined;
+}
+
+const verbs = new Map<string, Verb>(
+  Object.entries<Verb>({
+    ADD: {
+      since: oldestVersion,
+      isGuarded: true,
+      run: (plugin, request, call, document) =>
+        addAndTell(plugin, attachmentOf(request, call, prevResultOf(document, request.cniVersion))),
+    },
+    DEL: {
+      since: oldestVersion,
+      isGuarded: true,
+      run: (plugin, request, call, document) => {
+        plugin.del(attachmentOf(request, call, findPrevResult(plugin, request, call, document)));
+      },
+    },
+    CHECK: {
+      since: "0.4.0",
+      run: (plugin, request, call, document) => {
+        plugin.check(attachmentOf(request, call, prevResultOf(document, request.cniVersion)));
+      },
+    },
+    GC: {
+      since: "1.1.0",
+      run: (plugin, request, _call, document) => {
+        plugin.gc({ ...request, validAttachments: validAttachmentsOf(document) });
+      },
+    },
+    STATUS: {
+      since: "1.1.0",
+      run: (plugin, request) => {
+        plugin.status(request);
+      },
+    },
+  }),
+);
+
+/** Everything a plugin's process does. @returns its exit status */
+export function runPlugin(
+  plugin: AnyPlugin,
+  { delegates, version, streams = standardStreams() }: { delegates: Delegates; version: string; streams?: Streams },
+): number {
+  const verb = streams.environment["CNI_COMMAND"] ?? "";
+  if (verb === "") {
+    streams.stderr(aboutText(plugin, version, streams.program));
+    return 0;
+  }
+  const answer = answerTo(plugin, verb, delegates, streams);
+  streams.stdout(textOf(plugin, verb, answer));
+  return answer.error === undefined ? 0 : 1;
+}
+
+function answerTo(plugin: AnyPlugin, verb: string, delegates: Delegates, streams: Streams): Answer {
+  const answer: Answer = { cniVersion: newestVersion };
+  try {
+    const parameters = readParameters(streams.environment);
+    if (parameters !== undefined && verb !== "VERSION")
+      return perform(plugin, { ...parameters, stdin: streams.stdin(), delegates, streams });
+  } catch (error) {
+    answer.error = failureOf(error);
+  }
+  return logged({ plugin: plugin.name, verb, streams }, () => answer);
+}
+
+function textOf(plugin: AnyPlugin, verb: string, { cniVersion, result, error }: Answer): string {
+  if (error !== undefined) return printError(error, cniVersion);
+  if (verb === "VERSION") return `${printJson({ cniVersion, supportedVersions: versionsOf(plugin) }, "")}\n`;
+  return result === undefined ? "" : printResult(result, cniVersion);
+}
+
+/** What came of a call. */
+export interface Answer {
+  /** In which it is to be printed. */
+  cniVersion: string;
+  network?: string;
+  /** Of an ADD that went well. */
+  result?: Result;
+  error?: CniError;
+}
+
+/** Calls a verb: every check in the order of the specification, then the plugin. Never throws. */
+export function perform(plugin: AnyPlugin, call: Call): Answer {
+  return logged({ ...call, plugin: plugin.name }, () => attempt(plugin, call));
+}
+
+function attempt(plugin: AnyPlugin, call: Call): Answer {
+  const answer: Answer = { cniVersion: newestVersion };
+  try {
+    const document = readDocument(call.stdin, plugin.validate);
+    const { name, cniVersion = "" } = document.settled;
+    if (supportedVersions.some((known) => known === cniVersion)) answer.cniVersion = String(cniVersion);
+    checkNetworkName(name);
+    answer.network = name;
+    const verb = verbs.get(call.verb);
+    if (verb === undefined) throw unknownVerb(call.verb);
+    answer.cniVersion = agreedVersion(cniVersion, verb, call.verb, plugin);
+    if (verb.isGuarded) refuseOwnNamespace(call);
+    const result = verb.run(plugin, requestOf(plugin, call, document, answer.cniVersion), call, document);
+    if (result !== undefined) answer.result = result;
+  } catch (error) {
+    answer.error = failureOf(error);
+  }
+  return answer;
+}
+
+function requestOf(plugin: AnyPlugin, call: Call, document: Document, cniVersion: string): Request<unknown> {
+  const conf = checkedConf<unknown>(document, plugin.validate, { anyValue: call.verb === "DEL" });
+  const network = String(document.settled["name"]);
+  for (const key of document.unknownKeys) warn(plugin, call, network, warningOf(key));
+  return { conf, cniVersion, network, stdin: call.stdin, path: call.path, delegates: call.delegates };
+}
+
+function warn({ name }: AnyPlugin, { streams }: Call, network: string, text: string): void {
+  streams.stderr(`${name}: network "${network}": ${text}\n`);
+}
+
+const versionsOf = ({ versions = supportedVersions }: AnyPlugin): readonly string[] => versions;
+
+/**
+ * The configuration's version, "0.1.0" when it has none.
+ *
+ * @throws CniError 1: the version does not have the verb, or the plugin not the version. 6: it is no version. 7: no text.
+ */
+function agreedVersion(given: Json, { since }: Verb, verb: string, plugin: AnyPlugin): string {
+  const versions = versionsOf(plugin);
+  const remedy = `set "cniVersion" to one of ${versions.join(", ")} in the network's configuration`;
+  if (typeof given !== "string") {
+    const msg = `"cniVersion" is ${JSON.stringify(given)}, must be a string`;
+    throw new CniError({ code: ErrorCode.invalidConfig, msg, remedy });
+  }
+  const version = given === "" ? oldestVersion : given;
+  if (!isAtLeast(version, since)) {
+    throw new CniError({
+      code: ErrorCode.incompatibleVersion,
+      msg: `config version does not allow ${verb}`,
+      details: `config is "${version}", ${verb} exists since ${since}`,
+      remedy: `set "cniVersion" to ${since} or later in the network's configuration`,
+    });
+  }
+  if (since !== oldestVersion && !versions.some((own) => compareVersions(own, version) >= 0)) {
+    throw new CniError({
+      code: ErrorCode.incompatibleVersion,
+      msg: `plugin version does not allow ${verb}`,
+      details: `config is "${version}", plugin supports [${versions.join(" ")}]`,
+      remedy,
+    });
+  }
+  if (!versions.includes(version)) {
+    throw new CniError({
+      code: ErrorCode.incompatibleVersion,
+      msg: "incompatible CNI versions",
+      details: `config is "${version}", plugin supports [${versions.join(" ")}]`,
+      remedy,
+    });
+  }
+  return version;
+}
+
+function unknownVerb(verb: string): CniError {
+  const meant = nearest(verb, [...verbs.keys(), "VERSION"]);
+  return new CniError({
+    code: ErrorCode.invalidEnvironment,
+    msg: `unknown CNI_COMMAND: ${verb}`,
+    remedy: meant === undefined ? `use one of ${[...verbs.keys()].join(", ")}, VERSION` : `did you mean ${meant}?`,
+  });
+}
+
+/** Before the work, not after it as in the reference skeleton: a host that lost its addresses is hard to repair. */
+function refuseOwnNamespace({ netns, streams }: Call): void {
+  if (netns === undefined || isSet(streams.environment["CNI_NETNS_OVERRIDE"]) || !isOwnNamespace(netns)) return;
+  throw new CniError({
+    code: ErrorCode.invalidNetns,
+    msg: `CNI_NETNS "${netns}" is the network namespace that the plugin itself runs in`,
+    remedy: "pass the container's namespace, or set CNI_NETNS_OVERRIDE=1 when this one is meant",
+  });
+}
+
+const isSet = (text = ""): boolean => ["1", "true"].includes(text.toLowerCase());
+
+/**
+ * An ADD whose result cannot be told has to be undone. Only 0.1.0 and 0.2.0 cannot tell all results: they need an address.
+ */
+function addAndTell(plugin: AnyPlugin, attachment: Attachment<unknown>): Result {
+  return withRollback((undo) => {
+    const result = plugin.add(attachment);
+    undo("undo the ADD", () => plugin.del(attachment));
+    if (!isAtLeast(attachment.cniVersion, "0.3.0")) encodeResult(result, attachment.cniVersion);
+    return result;
+  });
+}
+
+function attachmentOf(
+  request: Request<unknown>,
+  { containerId, netns, ifName, args }: Call,
+  prevResult: Result | undefined,
+): Attachment<unknown> {
+  return { ...request, containerId, netns, ifName, args, prevResult };
+}
+
+function prevResultOf({ settled }: Document, cniVersion: string): Result | undefined {
+  const prevResult = settled["prevResult"];
+  return prevResult === undefined ? undefined : parsePrevResult(prevResult, cniVersion);
+}
+
+/** What cannot be read must not keep anything from being removed. */
+function findPrevResult(
+  plugin: AnyPlugin,
+  request: Request<unknown>,
+  call: Call,
+  document: Document,
+): Result | undefined {
+  try {
+    return prevResultOf(document, request.cniVersion);
+  } catch (error) {
+    warn(plugin, call, request.network, `goes on without prevResult: ${failureOf(error).message}`);
+    return undefined;
+  }
+}
+
+/**
+ * Of both names under which runtimes send them, so that nobody's is taken for gone. `null` is an empty list.
+ *
+ * @throws CniError 7: neither is there. Everything would go, on a misunderstanding.
+ */
+function validAttachmentsOf({ raw, settled }: Document): Gc<unknown>["validAttachments"] {
+  if (!Object.keys(raw).some((key) => attachmentKeys.some((name) => sameKey(key, name)))) {
+    throw new CniError({
+      code: ErrorCode.invalidConfig,
+      msg: `"${attachmentKeys[0]}" is missing: GC removes what is not in it`,
+      remedy: "the runtime has to pass the attachments that exist, an empty list when there are none",
+    });
+  }
+  return attachmentKeys
+    .flatMap((key) => (settled[key] ?? []) as readonly JsonObject[])
+    .map(({ containerID, ifname }) => ({ containerId: String(containerID), ifName: String(ifname) }));
+}
+const attachmentKeys = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const;
+
+function aboutText(plugin: AnyPlugin, version: string, program: string): string {
+  return [
+    `CNI ${plugin.name} plugin ${version} (twill): ${plugin.about}`,
+    `CNI protocol versions supported: ${versionsOf(plugin).join(", ")}`,
+    `Container runtimes call it. By hand, try: CNI_COMMAND=VERSION ${program}`,
+    "",
+  ].join("\n");
+}

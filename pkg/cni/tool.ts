@@ -1,0 +1,19 @@
+/** A program for people that lives in the plugins' executable, so that a node needs nothing else. */
+import type { Delegates } from "./plugin.ts";
+import type { Streams } from "./streams.ts";
+
+export interface Tool {
+  name: string;
+  /** One line. */
+  about: string;
+  /** @param args without the program's own name. @returns the exit status */
+  run(args: readonly string[], context: ToolContext): number;
+}
+
+export interface ToolContext {
+  /** Of the executable. */
+  version: string;
+  /** The plugins of the executable. */
+  plugins: Delegates;
+  streams: Streams;
+}

@@ -1,0 +1,66 @@
+/** Versions of the CNI specification: reading, comparing, choosing. Pure. */
+import { CniError, ErrorCode } from "./error.ts";
+
+/** What we speak, oldest first. */
+export const supportedVersions: readonly string[] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
+export const newestVersion = "1.1.0";
+
+/** A configuration without `cniVersion` is one of these. */
+export const oldestVersion = "0.1.0";
+
+/** Versions whose results look alike: one of them can be read as another, see `result.ts`. */
+export const families: readonly (readonly string[])[] = [
+  ["0.1.0", "0.2.0"],
+  ["0.3.0", "0.3.1", "0.4.0"],
+  ["1.0.0", "1.1.0"],
+];
+
+/** The family of a version; undefined for one that we do not know. "" is 0.1.0. */
+export function familyOf(version: string): readonly string[] | undefined {
+  const known = version === "" ? oldestVersion : version;
+  return families.find((family) => family.includes(known));
+}
+
+/**
+ * Less than 0, 0, or more: by part as numbers; missing parts are 0, "" is 0.1.0.
+ *
+ * @throws CniError 6: more than three parts, or a part that is no number (pre-releases are none either).
+ */
+export function compareVersions(one: string, other: string): number {
+  const [a, b] = [parts(one), parts(other)];
+  for (let i = 0; i < 3; i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+export const isAtLeast = (version: string, minimum: string): boolean => compareVersions(version, minimum) >= 0;
+
+function parts(version: string): number[] {
+  const texts = (version === "" ? oldestVersion : version).split(".");
+  if (texts.length > 3 || !texts.every((text) => /^[0-9]+$/.test(text))) {
+    throw new CniError({
+      code: ErrorCode.decoding,
+      msg: `"cniVersion" is ${JSON.stringify(version)}, must be one to three numbers with dots between`,
+      remedy: `use one of ${supportedVersions.join(", ")}`,
+    });
+  }
+  return texts.map(Number);
+}
+
+/**
+ * The version in which a network is run: the highest of `cniVersions` (and `cniVersion`, when there is such a list) that is not
+ * newer than ours; `cniVersion` as it is when there is no list or nothing in it is old enough.
+ *
+ * @throws CniError 6: one of them is no version.
+ */
+export function selectVersion(cniVersion: string, cniVersions: readonly string[] | undefined): string {
+  if (cniVersions === undefined) return cniVersion;
+  const candidates = cniVersion === "" ? cniVersions : [...cniVersions, cniVersion];
+  return (
+    candidates
+      .filter((version) => compareVersions(version, newestVersion) <= 0)
+      .reduce((best, version) => (best === "" || compareVersions(version, best) > 0 ? version : best), "") || cniVersion
+  );
+}

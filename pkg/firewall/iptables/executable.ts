@@ -1,0 +1,89 @@
+// The way through programs, for legacy iptables: one run of iptables-save to read, one of iptables-restore --noflush to change.
+import { CniError, ErrorCode } from "../../cni/error.ts";
+import { findStat } from "../../sys/file.ts";
+import { environment, run } from "../../sys/process.ts";
+import { decode, encode } from "../../sys/text.ts";
+import { hookOf, type TableName } from "./base-chain.ts";
+import type { Family } from "./extension.ts";
+import { locked } from "./lock.ts";
+import { commentOf, jumpsTo, meaningOfLine, wordsOf } from "./meaning.ts";
+import type { Change, FoundRule, View } from "./ruleset.ts";
+import type { Iptables } from "./variant.ts";
+
+/**
+ * Reads one table of one family and changes it.
+ *
+ * @throws CniError 999: a program failed; it says on stderr why
+ */
+export function editThrough(
+  iptables: Iptables,
+  { family, table }: { family: Family; table: TableName },
+  work: (view: View) => readonly Change[],
+): void {
+  locked(() => {
+    const saved = saveOf(runTool(iptables, "save", ["-t", table]), { family, table });
+    const changes = work(saved);
+    if (changes.length === 0) return;
+    const lines = [`*${table}`, ...declarations(changes), ...changes.flatMap(linesFor), "COMMIT", ""];
+    runTool(iptables, "restore", ["--noflush", "--wait"], lines.join("\n"));
+  });
+}
+
+/** What iptables-save printed. */
+function saveOf(printed: string, { family, table }: { family: Family; table: TableName }): View {
+  const chains = new Map<string, FoundRule[]>();
+  for (const line of printed.split("\n")) {
+    const [, declared] = /^:(\S+) /.exec(line) ?? [];
+    const [, chain, words] = /^-A (\S+) (.*)$/.exec(line) ?? [];
+    if (declared !== undefined) chains.set(declared, []);
+    if (chain === undefined || words === undefined) continue;
+    chains.get(chain)?.push({ chain: { family, table, chain }, meaning: meaningOfLine(words), id: words });
+  }
+  const holds = ({ meaning, id }: FoundRule, text: string) =>
+    commentOf(meaning)?.includes(text) || String(id).includes(text);
+  return {
+    present: (wanted) => wanted.map(({ chain }) => chains.has(chain) || hookOf(table, chain) !== undefined), // base chains always are
+    rules: ({ chain }, text) => (chains.get(chain) ?? []).filter((rule) => text === undefined || holds(rule, text)),
+    jumps: ({ chain }, to) => (chains.get(chain) ?? []).filter(({ meaning }) => jumpsTo(meaning, to)),
+    chains: () => [...chains.keys()],
+  };
+}
+
+const declarations = (changes: readonly Change[]): string[] =>
+  changes.flatMap((change) => ("make" in change ? [`:${change.make.chain} - [0:0]`] : []));
+
+function linesFor(change: Change): string[] {
+  if ("make" in change) return [];
+  if ("delete" in change) return [`-D ${change.delete.chain.chain} ${change.delete.id}`];
+  if ("drop" in change) return [`-F ${change.drop.chain}`, `-X ${change.drop.chain}`];
+  const { add, to, at } = change;
+  return [`${at === "last" ? `-A ${to.chain}` : `-I ${to.chain} 1`} ${wordsOf(to.family, add).join(" ")}`];
+}
+
+/** The tool is looked for beside the iptables found, so that both are of one variant; multi-call executables are told which one to be. */
+function runTool({ path, file }: Iptables, tool: "save" | "restore", options: readonly string[], stdin = ""): string {
+  const beside = `${path}-${tool}`;
+  const multiCall = /\/xtables-(legacy-)?multi$/.test(file);
+  const program = multiCall ? file : beside;
+  const args = multiCall
+    ? [`${path.slice(path.lastIndexOf("/") + 1).replace("-legacy", "")}-${tool}`, ...options]
+    : options;
+  if (findStat(program) === undefined) {
+    throw new CniError({
+      code: ErrorCode.internal,
+      msg: `"${path}" is iptables of the legacy kind, but "${program}" does not exist`,
+      details: "legacy rules are read and changed through iptables-save and iptables-restore",
+      remedy: `install the whole of iptables beside it, or choose the nftables backend in the configuration`,
+    });
+  }
+  const outcome = run({ path: program, args, environment: environment(), stdin: encode(stdin), takesStderr: true });
+  const printed = decode(outcome.stdout);
+  if (outcome.status === 0) return printed;
+  const command = [program, ...args].join(" ");
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `"${command}" ended with ${outcome.status === undefined ? `signal ${outcome.signal}` : `exit status ${outcome.status}`}`,
+    details: [printed.trim(), ...(stdin === "" ? [] : [`its input was: ${stdin}`])].join("; ").replaceAll("\n", " | "),
+    remedy: "run it by hand to see why, or choose the nftables backend in the configuration",
+  });
+}

@@ -1,0 +1,32 @@
+/** A rule of iptables as a value: what `iptables -A` takes as arguments. */
+import type { Prefix } from "../../ip/address.ts";
+import type { Is } from "../compare.ts";
+import type { TableName } from "./base-chain.ts";
+import type { Family, Match, TargetExtension } from "./extension.ts";
+
+export interface Rule {
+  /** A name that ends in `+` stands for all that begin so. */
+  inInterface?: Is<string>;
+  outInterface?: Is<string>;
+  /** IPPROTO_*; matches for ports need it. */
+  protocol?: Is<number>;
+  /** Host bits do not count. A length of 0 is any address. */
+  source?: Is<Prefix>;
+  destination?: Is<Prefix>;
+  /** In the order of the command line. */
+  matches?: readonly Match[];
+  target: Target;
+}
+
+export type Target = "ACCEPT" | "DROP" | "RETURN" | { jump: string } | { goto: string } | TargetExtension;
+
+/** A chain of iptables. */
+export interface Chain {
+  family: Family;
+  table: TableName;
+  chain: string;
+}
+
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+export const IPPROTO_SCTP = 132;

@@ -1,0 +1,207 @@
+// Drops what a container sends with another MAC than its own, where it enters the bridge.
+//
+//   table bridge nat {
+//     chain PREROUTING { type filter hook prerouting priority -300; iifname "veth1" jump cni-br-iface-3f2a-eth0 comment "macspoofchk-3f2a-eth0" }
+//     chain cni-br-iface-3f2a-eth0 { jump cni-br-iface-3f2a-eth0-mac }
+//     chain cni-br-iface-3f2a-eth0-mac { ether saddr 0a:58:0a:16:00:05 return; drop }
+//   }
+//
+// Source: containernetworking/plugins, pkg/link/spoofcheck.go, whose objects these are; each rule has the comment.
+import {
+  type Connection,
+  connect,
+  NETLINK_NETFILTER,
+  NETLINK_ROUTE,
+  query,
+  type Request,
+} from "../netlink/connection.ts";
+import { concat } from "../netlink/frame.ts";
+import { decode } from "../netlink/message.ts";
+import { NF_INET_PRE_ROUTING } from "../netlink/nftables/chain.ts";
+import { NFT_REG_1 } from "../netlink/nftables/data.ts";
+import { NFT_CMP_EQ } from "../netlink/nftables/expression/cmp.ts";
+import { NFT_META_IIFNAME } from "../netlink/nftables/expression/meta.ts";
+import { NFT_PAYLOAD_LL_HEADER } from "../netlink/nftables/expression/payload.ts";
+import { NFPROTO_BRIDGE } from "../netlink/nftables/header.ts";
+import { ruleMessage } from "../netlink/nftables/rule.ts";
+import { linkMessage, RTM_GETLINK } from "../netlink/rtnetlink/link.ts";
+import { decode as decodeText, encode } from "../sys/text.ts";
+import { compare } from "./compare.ts";
+import type { Owner } from "./names.ts";
+import {
+  commentOf,
+  commit,
+  committed,
+  DELETE_ATTEMPTS,
+  deleteChain,
+  deleteRule,
+  existing,
+  findRules,
+  flushChain,
+  type Hook,
+  handleOf,
+  listChains,
+  newChain,
+  newRule,
+  newTable,
+  type Place,
+} from "./nftables.ts";
+import { inWords, type Refusal } from "./refusal.ts";
+import { fill, hole, template } from "./template.ts";
+import { DROP, jumpTo, RETURN } from "./verdict.ts";
+
+type Attachment = Omit<Owner, "network">;
+
+const TABLE = { family: NFPROTO_BRIDGE, table: "nat" };
+const PREROUTING: Place = { ...TABLE, chain: "PREROUTING" };
+const HOOK: Hook = { number: NF_INET_PRE_ROUTING, priority: -300, type: "filter" };
+const IFACE_CHAIN = "cni-br-iface-";
+const COMMENT = "macspoofchk-";
+
+interface Places {
+  iface: Place;
+  mac: Place;
+  comment: string;
+}
+
+const idOf = ({ containerId, ifName }: Attachment): string => `${containerId}-${ifName}`;
+
+const placesOf = (id: string): Places => ({
+  iface: { ...TABLE, chain: IFACE_CHAIN + id },
+  mac: { ...TABLE, chain: `${IFACE_CHAIN}${id}-mac` },
+  comment: COMMENT + id,
+});
+
+/**
+ * Lets through only what has this MAC. What is there of the attachment already is replaced.
+ *
+ * @param hostIfName The host's end of the veth pair, a port of the bridge.
+ * @param mac Lower case with colons, of the container's end.
+ * @throws CniError 999: the kernel refuses
+ */
+export function addMacSpoofCheck(owner: Owner, { hostIfName, mac }: { hostIfName: string; mac: string }): void {
+  const { iface, mac: macChain, comment } = placesOf(idOf(owner));
+  const name = encode(hostIfName);
+  const address = Uint8Array.from(mac.split(":"), (byte) => Number.parseInt(byte, 16));
+  const checks = [
+    newRule(iface, { expressions: jumpTo(macChain.chain), comment }),
+    newRule(macChain, { expressions: concat([fill(FROM_MAC, address), RETURN]), comment }),
+    newRule(macChain, { expressions: DROP, comment }),
+    newRule(PREROUTING, { expressions: concat([fill(FROM_INTERFACE, name), jumpTo(iface.chain)]), comment }),
+  ];
+  inWords(refusal(owner, "adding"), () => {
+    const netfilter = connect(NETLINK_NETFILTER);
+    const [base, ifaceThere, macThere] = existing(netfilter, [PREROUTING, iface, macChain]);
+    const frame = base ? [] : [newTable(TABLE), newChain(PREROUTING, { hook: HOOK })];
+    const chains = [newChain(iface), newChain(macChain)];
+    const old = ifaceThere || macThere ? [flushChain(iface), flushChain(macChain), ...jumps(netfilter, comment)] : [];
+    commit(netfilter, [...frame, ...chains, ...old, ...checks]);
+  });
+}
+
+/** The jumps from PREROUTING, which are all that others can see of the private chains. */
+function jumps(netfilter: Connection, comment: string): Request[] {
+  return findRules(netfilter, PREROUTING, (text) => text.includes(comment))
+    .filter((body) => commentOf(body) === comment)
+    .map((body) => deleteRule(PREROUTING, handleOf(body)));
+}
+
+/** Deletes what `addMacSpoofCheck`, or a reference plugin, made for the attachment. Nothing is there: nothing is done. The socket stays open, see `unmasquerade`. */
+export function removeMacSpoofCheck(owner: Owner): void {
+  inWords(refusal(owner, "removing"), () => {
+    const netfilter = connect(NETLINK_NETFILTER);
+    deleteChecks(netfilter, () => [placesOf(idOf(owner))]);
+  });
+}
+
+function deleteChecks(netfilter: Connection, find: () => readonly Places[]): void {
+  for (let attempt = 1; ; attempt++) {
+    const requests = find().flatMap((places) => deletions(netfilter, places));
+    if (requests.length === 0) return;
+    if (committed(netfilter, requests, { ifNot: attempt < DELETE_ATTEMPTS ? ["ENOENT", "EBUSY"] : [] })) return;
+  }
+}
+
+function deletions(netfilter: Connection, { iface, mac, comment }: Places): Request[] {
+  const [base, ifaceThere, macThere] = existing(netfilter, [PREROUTING, iface, mac]);
+  return [
+    ...(base ? jumps(netfilter, comment) : []),
+    ...(ifaceThere ? [deleteChain(iface)] : []),
+    ...(macThere ? [deleteChain(mac)] : []),
+  ];
+}
+
+/**
+ * Deletes the checks of attachments that are not among the valid ones and whose interface is gone. The rules do not name
+ * their network, so that it takes both: another network's attachments are not among the valid ones either.
+ */
+export function collectMacSpoofChecks(valid: readonly Attachment[]): void {
+  const known = new Set(valid.map((attachment) => COMMENT + idOf(attachment)));
+  inWords(refusal(undefined, "collecting"), () => {
+    const netfilter = connect(NETLINK_NETFILTER);
+    if (existing(netfilter, [PREROUTING])[0] !== true) return;
+    const route = connect(NETLINK_ROUTE);
+    deleteChecks(netfilter, () => staleChecks(netfilter, route).filter(({ comment }) => !known.has(comment)));
+    route.close();
+  });
+}
+
+/**
+ * Those that no packet can reach any more: their interface is gone, or nothing jumps to them. Chains are looked at before the jumps, since an ADD makes
+ * both at once; the reference plugin makes empty chains first, which are left alone.
+ */
+function staleChecks(netfilter: Connection, route: Connection): Places[] {
+  const found = new Set(
+    listChains(netfilter, TABLE.family)
+      .filter(({ table, name }) => table === TABLE.table && name?.startsWith(IFACE_CHAIN))
+      .flatMap(({ name = "" }) => findRules(netfilter, { ...TABLE, chain: name }, isCheck).map(commentOf)),
+  );
+  const alive = new Set<string>();
+  for (const body of findRules(netfilter, PREROUTING, isCheck)) {
+    found.add(commentOf(body));
+    if (comesFromLink(route, body)) alive.add(commentOf(body));
+  }
+  return [...found].filter((comment) => !alive.has(comment)).map((comment) => placesOf(comment.slice(COMMENT.length)));
+}
+
+const isCheck = (text: string): boolean => text.includes(COMMENT);
+
+function comesFromLink(route: Connection, body: Uint8Array): boolean {
+  const { expressions = [] } = decode(ruleMessage, body);
+  return expressions.some((part) => part.name === "cmp" && hasLink(route, part.data?.data?.value));
+}
+
+function hasLink(route: Connection, name: Uint8Array | undefined): boolean {
+  if (name === undefined) return false;
+  const end = name.indexOf(0);
+  const ifName = decodeText(name, 0, end < 0 ? name.length : end);
+  return (
+    route.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkMessage, value: { ifName } })) !== undefined
+  );
+}
+
+// --- Rules -------------------------------------------------------------------------------------------------------------------------------
+
+const IFNAMSIZ = 16;
+const interfaceHole = hole(IFNAMSIZ);
+/** `iifname "veth1"` */
+const FROM_INTERFACE = template(
+  [{ name: "meta", data: { key: NFT_META_IIFNAME, destination: NFT_REG_1 } }, compare(NFT_CMP_EQ, interfaceHole)],
+  interfaceHole,
+);
+
+const macHole = hole(6);
+/** `ether saddr 0a:58:0a:16:00:05` */
+const FROM_MAC = template(
+  [
+    { name: "payload", data: { destination: NFT_REG_1, base: NFT_PAYLOAD_LL_HEADER, offset: 6, length: 6 } },
+    compare(NFT_CMP_EQ, macHole),
+  ],
+  macHole,
+);
+
+const refusal = (owner: Owner | undefined, doing: string): Refusal => ({
+  msg: "the kernel refuses the rules of the MAC spoof check",
+  doing: owner === undefined ? doing : `${doing} them for container ${owner.containerId}, ${owner.ifName}`,
+  remedy: `look whether the kernel has nf_tables for bridges (CONFIG_NF_TABLES_BRIDGE), or leave out "macspoofchk"`,
+});

@@ -1,0 +1,159 @@
+// Masquerade in the form of nftables: one table for all networks, one rule for each address.
+//
+//   table inet cni_plugins_masquerade {
+//     chain masq_checks {
+//       ip saddr 10.22.0.5 ip daddr != 10.22.0.0/16 masquerade comment "6fd9…-287f…, net: podnet, if: eth0, id: 3f2a"
+//     }
+//     chain postrouting {
+//       type nat hook postrouting priority srcnat; policy accept;
+//       ip daddr 224.0.0.0/4 return
+//       ip6 daddr ff00::/8 return
+//       goto masq_checks
+//     }
+//   }
+//
+// Source: containernetworking/plugins, pkg/ip/ipmasq_nftables_linux.go, whose objects these are. It flushes and refills `postrouting` with each ADD; here
+// that is done only when its rules are not these three, since whatever is deleted makes somebody wait for a grace period.
+import { isIPv4, type Prefix } from "../../ip/address.ts";
+import type { Connection, Request } from "../../netlink/connection.ts";
+import { concat } from "../../netlink/frame.ts";
+import { NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC } from "../../netlink/nftables/chain.ts";
+import { NFT_REG_1 } from "../../netlink/nftables/data.ts";
+import { NFT_CMP_EQ } from "../../netlink/nftables/expression/cmp.ts";
+import { NFT_META_NFPROTO } from "../../netlink/nftables/expression/meta.ts";
+import type { ExpressionRequest } from "../../netlink/nftables/expression.ts";
+import { NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 } from "../../netlink/nftables/header.ts";
+import { decode } from "../../sys/text.ts";
+import { compare, encodeAddress } from "../compare.ts";
+import { masqueradeComment, masqueradeId, networkId, type Owner } from "../names.ts";
+import {
+  ATTEMPTS,
+  chainOf,
+  commentOf,
+  committed,
+  DELETE_ATTEMPTS,
+  deleteRule,
+  findRules,
+  flushChain,
+  generation,
+  type Hook,
+  handleOf,
+  newChain,
+  newRule,
+  newTable,
+  type Place,
+} from "../nftables.ts";
+import { template } from "../template.ts";
+import { goTo, RETURN } from "../verdict.ts";
+
+const TABLE = { family: NFPROTO_INET, table: "cni_plugins_masquerade" };
+const CHECKS: Place = { ...TABLE, chain: "masq_checks" };
+const POSTROUTING: Place = { ...TABLE, chain: "postrouting" };
+const HOOK: Hook = { number: NF_INET_POST_ROUTING, priority: NF_IP_PRI_NAT_SRC, type: "nat" };
+const TABLE_COMMENT = "Masquerading for plugins from github.com/containernetworking/plugins";
+const CHECKS_COMMENT = "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet";
+
+export function masqueradeByNftables(netfilter: Connection, owner: Owner, addresses: readonly Prefix[]): void {
+  const id = masqueradeId(owner);
+  const comment = masqueradeComment(owner, id);
+  const rules = addresses.map((address) => newRule(CHECKS, { expressions: encodeCheck(address), comment }));
+  for (let attempt = 1; ; attempt++) {
+    const ruleset = generation(netfilter);
+    const found = findRules(netfilter, TABLE, (text) => text.includes(id) || text.includes(POSTROUTING.chain));
+    const changes = [...(isComplete(found) ? [] : frameRequests()), ...deletions(found, (text) => text.startsWith(id))];
+    // What only adds to a chain that all may add to is right whatever others do meanwhile, unless they delete the chain.
+    const bond = changes.length > 0 && attempt < ATTEMPTS ? ruleset : undefined;
+    const ifNot = attempt < DELETE_ATTEMPTS ? (["ERESTART", "ENOENT"] as const) : (["ERESTART"] as const);
+    if (committed(netfilter, [...changes, ...rules], { generation: bond, ifNot })) return;
+  }
+}
+
+/** Whether `postrouting` has three rules, one of which leads to the checks. */
+function isComplete(found: readonly Uint8Array[]): boolean {
+  const fixed = found.filter((body) => chainOf(body) === POSTROUTING.chain);
+  return fixed.length === FIXED_RULES.length && fixed.some((body) => decode(body).includes(CHECKS.chain));
+}
+
+function frameRequests(): Request[] {
+  return [
+    newTable(TABLE, { comment: TABLE_COMMENT }),
+    newChain(CHECKS, { comment: CHECKS_COMMENT }),
+    newChain(POSTROUTING, { hook: HOOK }),
+    flushChain(POSTROUTING),
+    ...FIXED_RULES.map((expressions) => newRule(POSTROUTING, { expressions })),
+  ];
+}
+
+/** Of the checks whose comment is so. */
+function deletions(found: readonly Uint8Array[], isOwn: (comment: string) => boolean): Request[] {
+  return found
+    .filter((body) => chainOf(body) === CHECKS.chain && isOwn(commentOf(body)))
+    .map((body) => deleteRule(CHECKS, handleOf(body)));
+}
+
+/** Whatever their addresses are. */
+export function unmasqueradeByNftables(netfilter: Connection, owner: Owner): void {
+  let known: string | undefined;
+  const id = () => {
+    known ??= masqueradeId(owner); // two hashes, spared where nobody has a rule
+    return known;
+  };
+  deleteChecks(netfilter, id, (comment) => comment.startsWith(id()));
+}
+
+/** Deletes the rules of the network's attachments that are not among the valid ones. */
+export function collectNftables(
+  netfilter: Connection,
+  network: string,
+  valid: readonly Omit<Owner, "network">[],
+): void {
+  const id = networkId(network);
+  const comments = new Set(valid.map((attachment) => masqueradeComment({ network, ...attachment })));
+  deleteChecks(
+    netfilter,
+    () => id,
+    (comment) => comment.startsWith(`${id}-`) && !comments.has(comment),
+  );
+}
+
+function deleteChecks(netfilter: Connection, id: () => string, isDoomed: (comment: string) => boolean): void {
+  for (let attempt = 1; ; attempt++) {
+    const doomed = deletions(
+      findRules(netfilter, CHECKS, (text) => text.includes(id())),
+      isDoomed,
+    );
+    if (doomed.length === 0) return;
+    if (committed(netfilter, doomed, { ifNot: attempt < DELETE_ATTEMPTS ? ["ENOENT"] : [] })) return;
+  }
+}
+
+// --- Rules -------------------------------------------------------------------------------------------------------------------------------
+
+/** In the inet family, addresses of one version have to be told from those of the other first. */
+const isVersion = (nfproto: number): ExpressionRequest[] => [
+  { name: "meta", data: { key: NFT_META_NFPROTO, destination: NFT_REG_1 } },
+  compare(NFT_CMP_EQ, Uint8Array.of(nfproto)),
+];
+const IS_IPV4 = template(isVersion(NFPROTO_IPV4)).bytes;
+const IS_IPV6 = template(isVersion(NFPROTO_IPV6)).bytes;
+const MASQUERADE = template([{ name: "masq", data: {} }]).bytes;
+
+const FIXED_RULES: readonly Uint8Array[] = [
+  concat([IS_IPV4, encodeAddress("destination", { address: Uint8Array.of(224, 0, 0, 0), length: 4 }), RETURN]),
+  concat([
+    IS_IPV6,
+    encodeAddress("destination", { address: Uint8Array.of(0xff, ...new Array(15).fill(0)), length: 8 }),
+    RETURN,
+  ]),
+  goTo(CHECKS.chain),
+];
+
+/** `ip saddr 10.22.0.5 ip daddr != 10.22.0.0/16 masquerade` */
+function encodeCheck(address: Prefix): Uint8Array {
+  return concat([
+    isIPv4(address.address) ? IS_IPV4 : IS_IPV6,
+    encodeAddress("source", { address: address.address, length: 8 * address.address.length }),
+    encodeAddress("destination", { not: address }),
+    MASQUERADE,
+  ]);
+}

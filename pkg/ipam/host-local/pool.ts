@@ -1,0 +1,123 @@
+/**
+ * A network's reservations as one call sees them: the reference plugin's files and the ledger beside them, under the lock.
+ *
+ * What is guaranteed, whoever else uses the directory:
+ *   - no address is given twice: the exclusive creation of its file decides, never the ledger;
+ *   - a release finds every reservation of its owner that the ledger lists, that the runtime's own words name (prevResult,
+ *     requested addresses) and, unless these give one in each range set, that a read of the whole directory finds;
+ *   - no reservation of this boot is taken from anybody.
+ *
+ * The first call after a boot or an installation reads the files that are there, at most 1024 of them (0.1 s).
+ * What another plugin did since our last call is learned without reading the directory, from the files that say what was
+ * given out last: the addresses behind that one are what a round robin has given out, and a few of them are looked at. So
+ * an ADD and a DEL take the same time however many reservations there are. A full read is paid for by:
+ *   - a DEL or CHECK of an owner of whom nothing is known, once after each foreign change,
+ *   - a pool that is full, and GC.
+ *
+ * What that leaves open: after foreign changes that nothing pointed to (more than 16 of them, or requested addresses, between
+ * two calls of ours; more than 1024 before the first), a container that is added again without a DEL can get a second address,
+ * and its DEL may leave the first one to GC. Runtimes call DEL first.
+ */
+import { CniError, ErrorCode } from "../../cni/error.ts";
+import { type Address, formatAddress } from "../../ip/address.ts";
+import { isErrno } from "../../sys/errno.ts";
+import { closeLedger, type Ledger, openLedger } from "./ledger.ts";
+import { previousInSet, type RangeSet } from "./range.ts";
+import { reclaimEverywhere } from "./reclaim.ts";
+import { findReservation, findStore, lastReserved, locked, lockOf, makeStore, type Store } from "./store.ts";
+import { forgetWhatIsGone, LEARN_AT_MOST, learn, recall, survey } from "./survey.ts";
+
+export interface PoolConf {
+  network: string;
+  dataDir: string;
+  sets: readonly RangeSet[];
+  /** Take everything back that an earlier boot left, at the first call; otherwise only what is needed. */
+  reclaimAfterReboot: boolean;
+  /** How long an address that was given back is not given out again. */
+  reuseDelayMs: number;
+  /** Told of what is done without being asked for. */
+  log(line: string): void;
+}
+
+export interface Pool extends PoolConf {
+  readonly store: Store;
+  readonly ledger: Ledger;
+}
+
+/** The reference plugin holds the lock for as long as it reads the directory: a second with 60,000 reservations. */
+const LOCK_TIMEOUT_MS = 60_000;
+
+/** How many addresses behind the one given out last are looked at after a foreign change. */
+const LOOK_BACK = 16;
+
+/** Runs `work` on the network's pool, which is made where it is missing. @throws CniError 11: others held the lock too long. */
+export function withPool<T>(conf: PoolConf, work: (pool: Pool) => T): T {
+  return opened(conf, makeStore(`${conf.dataDir}/${conf.network}`), work);
+}
+
+/** @returns undefined when the network has no directory: nothing was ever reserved there, or somebody cleared it. */
+export function withExistingPool<T>(conf: PoolConf, work: (pool: Pool) => T): T | undefined {
+  const store = findStore(`${conf.dataDir}/${conf.network}`);
+  return store && opened(conf, store, work);
+}
+
+function opened<T>(conf: PoolConf, store: Store, work: (pool: Pool) => T): T {
+  return waited(store, () => {
+    const pool: Pool = { ...conf, store, ledger: openLedger(store) };
+    const { ledger } = pool;
+    try {
+      if (!ledger.note) meet(pool);
+      else if (!ledger.complete) catchUp(pool);
+      return work(pool);
+    } catch (error) {
+      if (!(error instanceof CniError)) ledger.complete = false; // who knows what was changed before
+      throw error;
+    } finally {
+      closeLedger(ledger, store);
+    }
+  });
+}
+
+function waited<T>(store: Store, work: () => T): T {
+  try {
+    return locked(store, LOCK_TIMEOUT_MS, work);
+  } catch (error) {
+    if (!isErrno(error, "EAGAIN")) throw error;
+    const lock = lockOf(store);
+    throw new CniError({
+      code: ErrorCode.tryAgainLater,
+      msg: `"${lock}" has been held by another process for ${LOCK_TIMEOUT_MS / 1000} s`,
+      remedy: `see who holds it (fuser -v ${lock}): an IPAM plugin that hangs can be killed, its work is undone by DEL`,
+      cause: error,
+    });
+  }
+}
+
+/** The first call in this boot: the ledger learns what there is, within limits, and forgets what is gone. */
+function meet(pool: Pool): void {
+  if (pool.reclaimAfterReboot) reclaimEverywhere(pool);
+  else survey(pool, () => {}, { atMost: LEARN_AT_MOST }); // reading more than can be recorded would be for nothing
+  if (pool.ledger.complete) forgetWhatIsGone(pool);
+  pool.sets.forEach((_, index) => {
+    const last = lastReserved(pool.store, index);
+    if (last) pool.ledger.last[index] = formatAddress(last);
+  });
+}
+
+/** Somebody else has changed the directory: learns what was given out since. */
+function catchUp({ store, ledger, sets }: Pool): void {
+  sets.forEach((set, index) => {
+    const last = lastReserved(store, index);
+    const seen = ledger.last[index];
+    if (!last) return;
+    ledger.last[index] = formatAddress(last);
+    let address: Address | undefined = last;
+    for (let looks = 0; looks < LOOK_BACK && address && formatAddress(address) !== seen; looks++) {
+      const name = formatAddress(address);
+      const found = findReservation(store, name);
+      if (found !== undefined && found !== "torn")
+        recall(ledger, store, name, found) ?? learn(ledger, store, name, found);
+      address = previousInSet(set, address);
+    }
+  });
+}

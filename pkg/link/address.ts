@@ -1,0 +1,81 @@
+/** Addresses of links: what `ip address` does. */
+import { formatPrefix, isIPv4, lastAddressOf, type Prefix } from "../ip/address.ts";
+import { type Connection, query, type Request, request } from "../netlink/connection.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
+import {
+  type AddressMessage,
+  addressMessage,
+  IFA_F_NODAD,
+  RTM_DELADDR,
+  RTM_GETADDR,
+  RTM_NEWADDR,
+} from "../netlink/rtnetlink/address.ts";
+import { AF_INET, AF_INET6 } from "../netlink/rtnetlink/family.ts";
+
+export interface LinkAddress {
+  prefix: Prefix;
+  /** IFA_F_TENTATIVE, IFA_F_DADFAILED ... */
+  flags: number;
+  /** RT_SCOPE_* */
+  scope: number;
+}
+
+/** All addresses of a link, in the kernel's order. */
+export function addressesOf(route: Connection, index: number): LinkAddress[] {
+  const all = route.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: { index } }));
+  return all.filter((message) => message.index === index).map(linkAddressOf); // before 4.20 the kernel does not filter
+}
+
+function linkAddressOf({ local, address, prefixLength, flags, longFlags, scope }: AddressMessage): LinkAddress {
+  return {
+    prefix: { address: local ?? address ?? new Uint8Array(4), length: prefixLength },
+    flags: longFlags ?? flags,
+    scope,
+  };
+}
+
+/**
+ * `ip address add <prefix> dev <index>`
+ *
+ * @param options.withoutDetection An IPv6 address is usable at once, not only after the second that looking for duplicates takes.
+ */
+export function addAddress(
+  index: number,
+  { address, length }: Prefix,
+  { withoutDetection = false }: { withoutDetection?: boolean } = {},
+): Request {
+  return request({
+    name: "RTM_NEWADDR",
+    type: RTM_NEWADDR,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    table: addressMessage,
+    value: {
+      family: familyNumber(address),
+      prefixLength: length,
+      flags: withoutDetection && !isIPv4(address) ? IFA_F_NODAD : 0,
+      index,
+      local: address,
+      address,
+      ...broadcastOf({ address, length }),
+    },
+  });
+}
+
+/** As the reference plugins and `ip` set it: the last address of IPv4 networks with room for one. */
+function broadcastOf(prefix: Prefix): { broadcast?: Uint8Array } {
+  return isIPv4(prefix.address) && prefix.length <= 30 ? { broadcast: lastAddressOf(prefix) } : {};
+}
+
+/** `ip address del <prefix> dev <index>` */
+export function deleteAddress(index: number, { address, length }: Prefix): Request {
+  return request({
+    name: "RTM_DELADDR",
+    type: RTM_DELADDR,
+    table: addressMessage,
+    value: { family: familyNumber(address), prefixLength: length, index, local: address, address },
+  });
+}
+
+export const familyNumber = (address: Uint8Array): number => (isIPv4(address) ? AF_INET : AF_INET6);
+
+export const samePrefix = (one: Prefix, other: Prefix): boolean => formatPrefix(one) === formatPrefix(other);

@@ -1,0 +1,153 @@
+/** A Linux bridge and its ports: what `ip link add type bridge`, `bridge link` and `bridge vlan` do. */
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { type Connection, NetlinkError, query, type Request, request } from "../netlink/connection.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
+import {
+  BRIDGE_VLAN_INFO_PVID,
+  BRIDGE_VLAN_INFO_RANGE_BEGIN,
+  BRIDGE_VLAN_INFO_RANGE_END,
+  BRIDGE_VLAN_INFO_UNTAGGED,
+  bridgeLinkMessage,
+} from "../netlink/rtnetlink/bridge-link.ts";
+import { AF_BRIDGE } from "../netlink/rtnetlink/family.ts";
+import { IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
+import {
+  linkMessage,
+  RTEXT_FILTER_BRVLAN,
+  RTM_DELLINK,
+  RTM_GETLINK,
+  RTM_NEWLINK,
+  RTM_SETLINK,
+} from "../netlink/rtnetlink/link.ts";
+import { isErrno } from "../sys/errno.ts";
+import { findLink, type Link, needLink, setPromiscuous, setUp } from "./link.ts";
+import { randomMac } from "./mac.ts";
+import { trySysctl } from "./sysctl.ts";
+
+export interface BridgeOptions {
+  name: string;
+  /** For a bridge that is made; 0: the kernel's default. */
+  mtu: number;
+  vlanFiltering: boolean;
+  promiscuous: boolean;
+}
+
+/**
+ * The bridge of that name, made when missing, and up. An existing one keeps its MTU and its other settings.
+ *
+ * @throws CniError 999: a link of another kind has the name
+ */
+export function ensureBridge(route: Connection, options: BridgeOptions): Link {
+  const bridge = findLink(route, options.name) ?? createBridge(route, options);
+  if (bridge.kind !== "bridge") throw notABridge(bridge);
+  trySysctl(`ipv6/conf/${options.name}/accept_ra`, "0"); // the host must not take addresses from what containers announce
+  const changes: Request[] = [];
+  if (options.promiscuous && !bridge.promiscuous) changes.push(setPromiscuous(bridge.index));
+  if (!bridge.up) changes.push(setUp(bridge.index));
+  route.requestAll(changes);
+  return bridge;
+}
+
+function createBridge(route: Connection, { name, mtu, vlanFiltering }: BridgeOptions): Link {
+  try {
+    route.request(
+      request({
+        name: "RTM_NEWLINK",
+        type: RTM_NEWLINK,
+        flags: NLM_F_CREATE | NLM_F_EXCL,
+        table: linkMessage,
+        value: {
+          flags: IFF_UP,
+          change: IFF_UP,
+          ifName: name,
+          address: randomMac(), // a bridge without one of its own changes it with its ports
+          ...(mtu !== 0 && { mtu }),
+          linkInfo: { kind: "bridge", ...(vlanFiltering && { data: { vlanFiltering: true } }) },
+        },
+      }),
+    );
+  } catch (error) {
+    if (!isErrno(error, "EEXIST")) throw notMade(error, name, vlanFiltering); // EEXIST: another container was faster
+  }
+  return needLink(route, name);
+}
+
+function notMade(error: unknown, name: string, vlanFiltering: boolean): unknown {
+  if (!(error instanceof NetlinkError)) return error;
+  const lacking = isErrno(error, "EOPNOTSUPP");
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: lacking
+      ? `this kernel cannot make bridge "${name}"${vlanFiltering ? " with VLAN filtering" : ""}`
+      : `the kernel refuses to make bridge "${name}"`,
+    details: error.message,
+    remedy: lacking
+      ? `load the module (\`modprobe bridge\`)${vlanFiltering ? " or use a kernel with CONFIG_BRIDGE_VLAN_FILTERING" : ""}`
+      : `run as root with CAP_NET_ADMIN, and check "mtu" of the network`,
+    cause: error,
+  });
+}
+
+function notABridge({ name, kind }: Link): CniError {
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `"${name}" already exists but is not a bridge${kind === "" ? "" : ` (it is of kind ${kind})`}`,
+    remedy: `set "bridge" to another name, or remove that link: ip link delete ${name}`,
+  });
+}
+
+/** `bridge link set dev <index> hairpin on isolated on` */
+export function setPort(index: number, settings: { hairpin?: boolean; isolated?: boolean }): Request {
+  return request({
+    name: "RTM_SETLINK",
+    type: RTM_SETLINK,
+    table: bridgeLinkMessage,
+    value: { family: AF_BRIDGE, index, port: settings },
+  });
+}
+
+/** A range of VLAN IDs on a port. */
+export interface VlanRange {
+  first: number;
+  last: number;
+  /** BRIDGE_VLAN_INFO_* */
+  flags: number;
+}
+
+/** VLANs of a port, as `bridge vlan show` lists them. */
+export function vlansOf(route: Connection, index: number): VlanRange[] {
+  const value = { family: AF_BRIDGE, extMask: RTEXT_FILTER_BRVLAN };
+  const ports = route.dump(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: bridgeLinkMessage, value }));
+  const vlans = ports.find((port) => port.index === index)?.bridge?.vlans ?? [];
+  return vlans.map(({ flags, id }) => ({ first: id, last: id, flags }));
+}
+
+/** `bridge vlan add dev <index> vid 10 pvid untagged` for the untagged one, `bridge vlan add dev <index> vid 100-105` for others. */
+export function addVlans(index: number, vlans: readonly VlanRange[]): Request {
+  return vlanRequest("RTM_SETLINK", RTM_SETLINK, index, vlans);
+}
+
+export function deleteVlans(index: number, vlans: readonly VlanRange[]): Request {
+  return vlanRequest("RTM_DELLINK", RTM_DELLINK, index, vlans);
+}
+
+/** What leaves the port untagged and is given to what comes in untagged. */
+export const accessVlan = (id: number): VlanRange => ({
+  first: id,
+  last: id,
+  flags: BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED,
+});
+
+export const taggedVlans = (first: number, last: number): VlanRange => ({ first, last, flags: 0 });
+
+function vlanRequest(name: string, type: number, index: number, ranges: readonly VlanRange[]): Request {
+  const vlans = ranges.flatMap(({ first, last, flags }) =>
+    first === last
+      ? [{ id: first, flags }]
+      : [
+          { id: first, flags: flags | BRIDGE_VLAN_INFO_RANGE_BEGIN },
+          { id: last, flags: flags | BRIDGE_VLAN_INFO_RANGE_END },
+        ],
+  );
+  return request({ name, type, table: bridgeLinkMessage, value: { family: AF_BRIDGE, index, bridge: { vlans } } });
+}

@@ -1,0 +1,98 @@
+/** What CHECK compares: the container's interface, its addresses and routes, with what ADD answered. */
+import { CniError, ErrorCode } from "../cni/error.ts";
+import type { Attachment } from "../cni/plugin.ts";
+import type { Interface, Result } from "../cni/result.ts";
+import { formatAddress, formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
+import type { Connection } from "../netlink/connection.ts";
+import { type RouteMessage, RT_TABLE_MAIN } from "../netlink/rtnetlink/route.ts";
+import { addressesOf, familyNumber, samePrefix } from "./address.ts";
+import { findLink, type Link } from "./link.ts";
+import { listRoutes } from "./route.ts";
+
+const REMEDY = "delete the attachment and add it again (DEL, then ADD with the same container ID and interface name)";
+
+/** An attachment is not what ADD made. */
+export function deviation(msg: string): CniError {
+  return new CniError({ code: ErrorCode.internal, msg, details: "found by CHECK", remedy: REMEDY });
+}
+
+/** The result of ADD, without which there is nothing to compare with. @throws CniError 7 */
+export function needPrevResult(attachment: Attachment<unknown>): Result {
+  if (attachment.prevResult !== undefined) return attachment.prevResult;
+  throw new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: "Required prevResult missing",
+    details: "CHECK compares with the result of ADD",
+    remedy: `pass the final result of ADD as "prevResult" in the configuration, as runtimes do`,
+  });
+}
+
+/** The entry of the attachment's own interface: the last one of its name and namespace. */
+export function needOwnInterface({ interfaces }: Result, { ifName, netns }: Attachment<unknown>): Interface {
+  const own = interfaces.findLast((entry) => entry.name === ifName && entry.sandbox === netns);
+  if (own !== undefined) return own;
+  const others = interfaces.filter((entry) => entry.name === ifName).map((entry) => entry.sandbox ?? "the host");
+  throw deviation(
+    `prevResult has no interface "${ifName}" with sandbox ${netns}${others.length > 0 ? `, only in ${others.join(", ")}` : ""}`,
+  );
+}
+
+/** The link that an entry of the result stands for: of this kind, with the MAC that ADD saw. */
+export function needSameLink(route: Connection, { name, mac }: Interface, kind: string, where: string): Link {
+  const link = findLink(route, name);
+  if (link === undefined) throw deviation(`interface "${name}" is missing ${where}`);
+  if (link.kind !== kind) throw deviation(`interface "${name}" ${where} is of kind "${link.kind}", not "${kind}"`);
+  if (mac !== undefined && mac !== "" && mac.toLowerCase() !== link.mac) {
+    throw deviation(`interface "${name}" ${where} has MAC ${link.mac}, not ${mac}`);
+  }
+  return link;
+}
+
+/** Every address of the result that belongs to this interface is on it, with its subnet's route. */
+export function checkAddresses(route: Connection, link: Link, { ips, interfaces }: Result): void {
+  const found = addressesOf(route, link.index).map(({ prefix }) => prefix);
+  for (const { address, interface: index } of ips) {
+    if (index !== undefined && interfaces[index] !== undefined && interfaces[index].name !== link.name) continue;
+    const wanted = parsePrefix(address);
+    if (wanted === undefined)
+      throw deviation(`prevResult has "${address}", which is not an IP address with prefix length`);
+    if (!found.some((prefix) => samePrefix(prefix, wanted))) {
+      throw deviation(
+        `address ${address} is not on "${link.name}", only ${found.map(formatPrefix).join(", ") || "none"}`,
+      );
+    }
+    const single = wanted.length === 8 * wanted.address.length; // has no subnet to route to
+    if (!single && !hasRoute(listRoutes(route, familyNumber(wanted.address)), networkOf(wanted))) {
+      throw deviation(`the route to ${formatPrefix(networkOf(wanted))}, the subnet of ${address}, is missing`);
+    }
+  }
+}
+
+/** Every route of the result is in its table, with its gateway unless it is a default route. */
+export function checkRoutes(connection: Connection, { routes }: Result): void {
+  for (const { dst, gw, table } of routes) {
+    const destination = parsePrefix(dst);
+    if (destination === undefined) throw deviation(`prevResult has a route to "${dst}", which is not a subnet`);
+    const known = listRoutes(connection, familyNumber(destination.address), table || RT_TABLE_MAIN);
+    const gateway = gw === undefined || destination.length === 0 ? undefined : parseAddress(gw);
+    if (!hasRoute(known, networkOf(destination), gateway)) {
+      throw deviation(
+        `route ${dst}${gw === undefined ? "" : ` via ${gw}`} is missing${table ? ` in table ${table}` : ""}`,
+      );
+    }
+  }
+}
+
+function hasRoute(routes: readonly RouteMessage[], wanted: Prefix, gateway?: Uint8Array): boolean {
+  return routes.some((route) => {
+    if (route.destinationLength !== wanted.length) return false;
+    if (wanted.length > 0 && !sameAddress(route.destination, wanted.address)) return false;
+    if (gateway === undefined) return true;
+    const gateways = [route.gateway, ...(route.multipath ?? []).map((hop) => hop.gateway)];
+    return gateways.some((one) => sameAddress(one, gateway));
+  });
+}
+
+function sameAddress(one: Uint8Array | undefined, other: Uint8Array): boolean {
+  return one !== undefined && formatAddress(one) === formatAddress(other);
+}

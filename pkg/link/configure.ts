@@ -1,0 +1,179 @@
+/** The container's end of an attachment: addresses, link up, routes. */
+import { CniError, ErrorCode } from "../cni/error.ts";
+import type { IpConfig, Result } from "../cni/result.ts";
+import { type Address, familyOf, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
+import type { Connection, NetlinkError, Request } from "../netlink/connection.ts";
+import { IFA_F_DADFAILED, IFA_F_TENTATIVE } from "../netlink/rtnetlink/address.ts";
+import { IF_OPER_UP } from "../netlink/rtnetlink/link.ts";
+import { monotonicMs, sleepMs } from "../sys/clock.ts";
+import { isErrno } from "../sys/errno.ts";
+import { type Namespace, within } from "../sys/namespace.ts";
+import { addAddress, addressesOf } from "./address.ts";
+import { type Link, needLink, setUp } from "./link.ts";
+import { addRoute } from "./route.ts";
+import { findSysctl, trySysctl, writeSysctl } from "./sysctl.ts";
+
+/** As the reference plugins wait for duplicate address detection. */
+const DAD_TIMEOUT_MS = 5000;
+const DAD_POLL_MS = 10;
+
+/** An address of a result, read. */
+export interface Address4Or6 {
+  prefix: Prefix;
+  gateway: Address | undefined;
+}
+
+/** @throws CniError 6: IPAM sent what is no address */
+export function addressOf({ address, gateway }: IpConfig): Address4Or6 {
+  const prefix = parsePrefix(address);
+  if (prefix === undefined) throw unreadable("address", address);
+  const parsed = gateway === undefined ? undefined : parseAddress(gateway);
+  if (gateway !== undefined && parsed === undefined) throw unreadable("gateway", gateway);
+  return { prefix, gateway: parsed };
+}
+
+function unreadable(what: string, text: string): CniError {
+  return new CniError({
+    code: ErrorCode.decoding,
+    msg: `${what} "${text}" of the IPAM plugin's result is not an IP address`,
+    remedy: "report it to the authors of the IPAM plugin",
+  });
+}
+
+export interface Container {
+  netns: Namespace;
+  /** Routing socket inside `netns`. */
+  route: Connection;
+  link: Link;
+  /** Settings of the interface to write before it has addresses, by path below /proc/sys/net; refusals are ignored. */
+  sysctls: Readonly<Record<string, string>>;
+}
+
+/**
+ * Gives the interface its addresses, sets it up, waits until IPv6 addresses may be used, adds the routes.
+ *
+ * @throws CniError 999: the kernel refuses an address or a route, or another host has an IPv6 address
+ */
+export function configure(container: Container, result: Pick<Result, "ips" | "routes">): void {
+  const { netns, route, link } = container;
+  const addresses = result.ips.map(addressOf);
+  const hasIPv6 = addresses.some(({ prefix }) => familyOf(prefix.address) === "6");
+  within(netns, () => {
+    for (const [name, value] of Object.entries(container.sysctls)) trySysctl(name, value);
+    if (hasIPv6) enableIPv6(link.name);
+  });
+  const steps: Step[] = addresses.map(({ prefix }) => ({
+    what: `address ${formatPrefix(prefix)}`,
+    request: addAddress(link.index, prefix),
+  }));
+  steps.push({ what: "state up", request: setUp(link.index) });
+  const routes = result.routes.map(
+    (one): Step => ({ what: routeText(one), request: routeRequest(link.index, one, addresses) }),
+  );
+  if (addresses.some(({ gateway }) => gateway !== undefined && familyOf(gateway) === "6")) {
+    apply(route, link, steps);
+    settle(route, link);
+    apply(route, link, routes);
+  } else {
+    apply(route, link, [...steps, ...routes]);
+  }
+}
+
+interface Step {
+  what: string;
+  request: Request;
+}
+
+/** One send for all. The first refusal is told with what was asked for. */
+function apply(route: Connection, link: Link, steps: readonly Step[]): void {
+  const outcomes = route.attemptAll(steps.map((step) => step.request));
+  outcomes.forEach((refusal, i) => {
+    if (refusal !== undefined) throw refused(link, steps[i]?.what ?? "", refusal);
+  });
+}
+
+function refused(link: Link, what: string, refusal: NetlinkError): CniError {
+  const remedies = {
+    EEXIST: "remove the duplicate from the IPAM plugin's result",
+    ENETUNREACH:
+      "give a gateway that lies in one of the interface's subnets, or a route of scope link (253) to it first",
+    EINVAL: "check destination and gateway: both of one family, the destination without host bits",
+  } as const;
+  const known = (["EEXIST", "ENETUNREACH", "EINVAL"] as const).find((name) => isErrno(refusal, name));
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `the kernel refuses ${what} on "${link.name}"`,
+    details: refusal.message,
+    remedy: known === undefined ? `look at the interface: ip address show dev ${link.name}` : remedies[known],
+    cause: refusal,
+  });
+}
+
+function routeText({ dst, gw }: Result["routes"][number]): string {
+  return `route ${dst}${gw === undefined ? "" : ` via ${gw}`}`;
+}
+
+/** A route without gateway takes the first one of its family. */
+function routeRequest(index: number, route: Result["routes"][number], addresses: readonly Address4Or6[]): Request {
+  const destination = parsePrefix(route.dst);
+  if (destination === undefined) throw unreadable("route destination", route.dst);
+  const own = route.gw === undefined ? undefined : parseAddress(route.gw);
+  if (route.gw !== undefined && own === undefined) throw unreadable("route gateway", route.gw);
+  const family = familyOf(destination.address);
+  const gateway =
+    own ?? addresses.find((one) => one.gateway !== undefined && familyOf(one.gateway) === family)?.gateway;
+  return addRoute(index, {
+    destination,
+    gateway,
+    priority: route.priority || undefined,
+    table: route.table,
+    scope: route.scope,
+    mtu: route.mtu,
+    advertisedMss: route.advmss,
+  });
+}
+
+/** Container images and hosts may have switched IPv6 off by default; an interface with IPv6 addresses needs it. */
+function enableIPv6(ifName: string): void {
+  for (const name of ["lo", ifName]) {
+    const setting = `ipv6/conf/${name}/disable_ipv6`;
+    const value = findSysctl(setting);
+    if (value !== undefined && value !== "0") writeSysctl(setting, "0");
+  }
+  writeSysctl(`ipv6/conf/${ifName}/keep_addr_on_down`, "1");
+}
+
+/** Waits for the end of duplicate address detection. A link that is not up never settles, and is not waited for. */
+function settle(route: Connection, link: Link): void {
+  const started = monotonicMs();
+  for (;;) {
+    const addresses = addressesOf(route, link.index);
+    const duplicate = addresses.find(({ flags }) => (flags & IFA_F_DADFAILED) !== 0);
+    if (duplicate !== undefined) throw taken(link, duplicate.prefix);
+    const tentative = addresses.find(({ flags }) => (flags & IFA_F_TENTATIVE) !== 0);
+    if (tentative === undefined) return;
+    if (monotonicMs() - started > DAD_TIMEOUT_MS) {
+      if (needLink(route, link.index).operState !== IF_OPER_UP) return;
+      throw stillTentative(link, tentative.prefix);
+    }
+    sleepMs(DAD_POLL_MS);
+  }
+}
+
+function taken(link: Link, prefix: Prefix): CniError {
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `address ${formatPrefix(prefix)} of "${link.name}" is used by another host on the link`,
+    details: "duplicate address detection failed",
+    remedy: "find the other host (its neighbour solicitations show in tcpdump), or take the address out of the range",
+  });
+}
+
+function stillTentative(link: Link, prefix: Prefix): CniError {
+  return new CniError({
+    code: ErrorCode.tryAgainLater,
+    msg: `address ${formatPrefix(prefix)} of "${link.name}" is still tentative after ${DAD_TIMEOUT_MS / 1000} s`,
+    details: "duplicate address detection does not end",
+    remedy: "try again; if it stays so, look at net.ipv6.conf.*.dad_transmits in the container",
+  });
+}

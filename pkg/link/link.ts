@@ -1,0 +1,139 @@
+/** Links by name or index: what `ip link show`, `ip link set up` and `ip link delete` do. */
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { type Connection, connect, NETLINK_ROUTE, query, type Request, request } from "../netlink/connection.ts";
+import { IFF_PROMISC, IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
+import {
+  type LinkSummary,
+  linkMessage,
+  linkSummary,
+  RTEXT_FILTER_SKIP_STATS,
+  RTM_DELLINK,
+  RTM_GETLINK,
+  RTM_SETLINK,
+} from "../netlink/rtnetlink/link.ts";
+import { isErrno } from "../sys/errno.ts";
+import type { Namespace } from "../sys/namespace.ts";
+import { formatMac } from "./mac.ts";
+
+/** A link as the kernel tells it. */
+export interface Link {
+  index: number;
+  name: string;
+  /** "veth", "bridge" ...; "" for hardware. */
+  kind: string;
+  /** Lower case with colons; "" for links without. */
+  mac: string;
+  mtu: number;
+  up: boolean;
+  /** As the administrator or a plugin set it; a packet capture does not count. */
+  promiscuous: boolean;
+  /** Index of the bridge it is a port of, 0 for none. */
+  master: number;
+  /** Index of a veth's other end or of the parent, in that one's namespace; 0 for none. */
+  parent: number;
+  /** IF_OPER_* */
+  operState: number;
+  /** Free text on the link, "" for none. */
+  alias: string;
+}
+
+/** The routing socket of a namespace, of this process's own by default. */
+export const openRoute = (namespace?: Namespace): Connection => connect(NETLINK_ROUTE, namespace);
+
+const extMask = RTEXT_FILTER_SKIP_STATS;
+
+/** undefined when there is no link of that name or index. */
+export function findLink(route: Connection, nameOrIndex: string | number): Link | undefined {
+  const value = typeof nameOrIndex === "string" ? { ifName: nameOrIndex, extMask } : { index: nameOrIndex, extMask };
+  const answer = route.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkSummary, value }));
+  return answer === undefined ? undefined : linkOf(answer);
+}
+
+/** @throws CniError 999: it is gone, though it was there when this call began */
+export function needLink(route: Connection, nameOrIndex: string | number): Link {
+  const link = findLink(route, nameOrIndex);
+  if (link !== undefined) return link;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `link ${JSON.stringify(nameOrIndex)} does not exist`,
+    remedy: "look who deleted it (`ip monitor link`), then try again",
+  });
+}
+
+export function listLinks(route: Connection): Link[] {
+  return route
+    .dump(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkSummary, value: { extMask } }))
+    .map(linkOf);
+}
+
+function linkOf(message: LinkSummary): Link {
+  return {
+    index: message.index,
+    name: message.ifName ?? "",
+    kind: message.linkInfo?.kind ?? "",
+    mac: message.address === undefined ? "" : formatMac(message.address),
+    mtu: message.mtu ?? 0,
+    up: (message.flags & IFF_UP) !== 0,
+    promiscuous: (message.flags & IFF_PROMISC) !== 0,
+    master: message.master ?? 0,
+    parent: message.link ?? 0,
+    operState: message.operState ?? 0,
+    alias: message.alias ?? "",
+  };
+}
+
+/** `ip link set <index> up` */
+export function setUp(index: number): Request {
+  return request({
+    name: "RTM_SETLINK",
+    type: RTM_SETLINK,
+    table: linkMessage,
+    value: { index, flags: IFF_UP, change: IFF_UP },
+  });
+}
+
+/** `ip link set <index> down` */
+export function setDown(index: number): Request {
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, change: IFF_UP } });
+}
+
+/** `ip link set <index> promisc on` */
+export function setPromiscuous(index: number): Request {
+  const value = { index, flags: IFF_PROMISC, change: IFF_PROMISC };
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value });
+}
+
+/** `ip link set <index> address <mac>` */
+export function setMac(index: number, mac: Uint8Array): Request {
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, address: mac } });
+}
+
+/** `ip link set <index> alias <text>`, at most 255 bytes. */
+export function setAlias(index: number, alias: string): Request {
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, alias } });
+}
+
+/** `ip link set <index> group <group>` */
+export function setGroup(index: number, group: number): Request {
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, group } });
+}
+
+/** `ip link delete <name>`. @returns false when there was none. */
+export function deleteLink(route: Connection, name: string): boolean {
+  return deleteMatching(route, { ifName: name });
+}
+
+/** `ip link delete group <group>`: many links in the time of one. @returns false when there was none. */
+export function deleteLinksOfGroup(route: Connection, group: number): boolean {
+  return deleteMatching(route, { group });
+}
+
+function deleteMatching(route: Connection, value: { ifName: string } | { group: number }): boolean {
+  try {
+    route.request(request({ name: "RTM_DELLINK", type: RTM_DELLINK, table: linkMessage, value }));
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENODEV", "ENOENT")) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,23 @@
+/** Hardware addresses. */
+import { randomBytes } from "../sys/random.ts";
+
+/** Colon, dash or dotted notation of 6, 8 or 20 bytes, as net.ParseMAC of Go reads it; undefined for anything else. */
+export function parseMac(text: string): Uint8Array | undefined {
+  const groups = /^[0-9a-f]{4}(\.[0-9a-f]{4})+$/i.test(text)
+    ? text.split(".").flatMap((group) => [group.slice(0, 2), group.slice(2)])
+    : text.split(text.includes("-") ? "-" : ":");
+  const known = groups.length === 6 || groups.length === 8 || groups.length === 20;
+  if (!known || !groups.every((group) => /^[0-9a-f]{2}$/i.test(group))) return undefined;
+  return Uint8Array.from(groups, (group) => Number.parseInt(group, 16));
+}
+
+/** `02:42:0a:01:00:05`, as results show it. */
+export const formatMac = (mac: Uint8Array): string =>
+  Array.from(mac, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+
+/** As the kernel makes them: locally administered, of one host (RFC 7042, section 2.1). */
+export function randomMac(): Uint8Array {
+  const mac = randomBytes(6);
+  mac[0] = ((mac[0] ?? 0) & 0xfe) | 0x02;
+  return mac;
+}

@@ -1,0 +1,76 @@
+/** Routes: what `ip route` does. */
+import { networkOf, type Prefix } from "../ip/address.ts";
+import { type Connection, query, type Request, request } from "../netlink/connection.ts";
+import { NLM_F_CREATE } from "../netlink/frame.ts";
+import {
+  type RouteMessage,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+  RT_TABLE_UNSPEC,
+  RTM_F_CLONED,
+  RTM_GETROUTE,
+  RTM_NEWROUTE,
+  RTN_UNICAST,
+  RTPROT_BOOT,
+  routeMessage,
+} from "../netlink/rtnetlink/route.ts";
+import { familyNumber } from "./address.ts";
+
+export interface LinkRoute {
+  /** Prefix length 0 for the default route. */
+  destination: Prefix;
+  gateway?: Uint8Array | undefined;
+  /** Metric. */
+  priority?: number | undefined;
+  /** The main table when absent. */
+  table?: number | undefined;
+  /** RT_SCOPE_*. */
+  scope?: number | undefined;
+  mtu?: number | undefined;
+  advertisedMss?: number | undefined;
+}
+
+/**
+ * `ip route prepend <destination> via <gateway> dev <index>`: a destination may have several gateways; the same route twice
+ * is refused (EEXIST).
+ */
+export function addRoute(index: number, route: LinkRoute): Request {
+  const {
+    destination,
+    gateway,
+    priority,
+    table = RT_TABLE_MAIN,
+    scope = RT_SCOPE_UNIVERSE,
+    mtu,
+    advertisedMss,
+  } = route;
+  const network = networkOf(destination);
+  return request({
+    name: "RTM_NEWROUTE",
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE,
+    table: routeMessage,
+    value: {
+      family: familyNumber(network.address),
+      destinationLength: network.length,
+      table: table < 256 ? table : RT_TABLE_UNSPEC,
+      protocol: RTPROT_BOOT,
+      scope,
+      type: RTN_UNICAST,
+      ...(network.length > 0 && { destination: network.address }),
+      outputIndex: index,
+      ...(table >= 256 && { longTable: table }),
+      gateway,
+      priority,
+      ...((mtu || advertisedMss) && { metrics: { mtu: mtu || undefined, advertisedMss: advertisedMss || undefined } }),
+    },
+  });
+}
+
+/** Routes of a family, of the main table unless another one is named; without those the kernel made up for a flow. */
+export function listRoutes(connection: Connection, family: number, table = RT_TABLE_MAIN): RouteMessage[] {
+  const value = { family, table: table < 256 ? table : RT_TABLE_UNSPEC, ...(table >= 256 && { longTable: table }) };
+  return connection
+    .dump(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeMessage, value }))
+    .filter((route) => (route.longTable ?? route.table) === table && (route.flags & RTM_F_CLONED) === 0);
+}

@@ -1,0 +1,125 @@
+/** A pair of links with one end in a container. */
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { type Connection, NetlinkError, request } from "../netlink/connection.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
+import { IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
+import { linkMessage, RTM_NEWLINK } from "../netlink/rtnetlink/link.ts";
+import { isErrno } from "../sys/errno.ts";
+import type { Namespace } from "../sys/namespace.ts";
+import { randomHex } from "../sys/random.ts";
+import { deleteLink, findLink, type Link, needLink } from "./link.ts";
+import { trySysctl } from "./sysctl.ts";
+
+/** So often a random name is tried for the host's end. */
+const NAME_ATTEMPTS = 10;
+
+export interface VethPair {
+  /** In the container. Down. */
+  inside: Link;
+  /** On the host. Up. */
+  outside: Link;
+}
+
+export interface VethOptions {
+  netns: Namespace;
+  /** Routing socket inside `netns`. */
+  container: Connection;
+  /** The container's end. */
+  ifName: string;
+  /** 0: the kernel's default. */
+  mtu: number;
+  /** Of the container's end; random when absent. */
+  mac?: Uint8Array | undefined;
+  /** Index of the bridge that the host's end joins. */
+  master?: number;
+}
+
+/**
+ * Makes the pair in one message: it exists whole or not at all, and the container's end never shows on the host.
+ *
+ * Same as `ip link add vethX master <bridge> up type veth peer name eth0 netns <container>`.
+ *
+ * @throws CniError 999: `ifName` exists in the container
+ */
+export function createVeth(host: Connection, options: VethOptions): VethPair {
+  for (let attempt = 1; ; attempt++) {
+    const hostIfName = `veth${randomHex(4)}`;
+    const pair = tryCreate(host, hostIfName, options);
+    if (pair !== undefined) return pair;
+    if (findLink(options.container, options.ifName) !== undefined) throw inUse(options);
+    if (attempt === NAME_ATTEMPTS) throw noFreeName(hostIfName);
+  }
+}
+
+/** undefined when one of the two names is taken. Leaves nothing when it throws: nobody else has the host's end's name. */
+function tryCreate(host: Connection, hostIfName: string, options: VethOptions): VethPair | undefined {
+  try {
+    host.request(vethRequest(hostIfName, options));
+    trySysctl(`ipv6/conf/${hostIfName}/accept_ra`, "0"); // the host must not take addresses from what a container announces
+    return { inside: needLink(options.container, options.ifName), outside: needLink(host, hostIfName) };
+  } catch (error) {
+    if (isErrno(error, "EEXIST")) return undefined;
+    const notMade = error instanceof NetlinkError && error.request === "RTM_NEWLINK";
+    if (!notMade) deleteLink(host, hostIfName); // made, or perhaps made and its answer not read
+    throw refused(error, options);
+  }
+}
+
+function noFreeName(tried: string): CniError {
+  return new CniError({
+    code: ErrorCode.tryAgainLater,
+    msg: `found no free name for the host's end of a veth pair, "${tried}" is taken as ${NAME_ATTEMPTS - 1} others were`,
+    remedy: "look what makes so many links (`ip link`), and try again",
+  });
+}
+
+function vethRequest(hostIfName: string, { netns, ifName, mtu, mac, master }: VethOptions) {
+  const size = mtu === 0 ? {} : { mtu };
+  const peer = { ifName, netnsFd: netns.fd, ...size, ...(mac && { address: mac }) }; // never up: it is not paired yet
+  return request({
+    name: "RTM_NEWLINK",
+    type: RTM_NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    table: linkMessage,
+    value: {
+      flags: IFF_UP,
+      change: IFF_UP,
+      ifName: hostIfName,
+      ...size,
+      ...(master !== undefined && { master }),
+      linkInfo: { kind: "veth", data: { peer } },
+    },
+  });
+}
+
+function inUse({ ifName, netns }: VethOptions): CniError {
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `interface "${ifName}" already exists in ${netns.path}`,
+    details: "creating the veth pair (RTM_NEWLINK: EEXIST)",
+    remedy:
+      "delete the attachment first (DEL with the same container ID and interface name), or choose another interface name",
+  });
+}
+
+function refused(error: unknown, { ifName, mtu, netns }: VethOptions): unknown {
+  if (!(error instanceof NetlinkError)) return error;
+  if (isErrno(error, "EOPNOTSUPP")) {
+    return new CniError({
+      code: ErrorCode.internal,
+      msg: "this kernel cannot make links of kind veth",
+      details: error.message,
+      remedy: "load the module (`modprobe veth`) or use a kernel with CONFIG_VETH",
+      cause: error,
+    });
+  }
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `the kernel refuses a veth pair with "${ifName}" in ${netns.path}${mtu === 0 ? "" : ` and MTU ${mtu}`}`,
+    details: error.message,
+    remedy: isErrno(error, "EPERM", "EACCES")
+      ? "run as root with CAP_NET_ADMIN"
+      : `check "mtu" and "mac" of the network`,
+    cause: error,
+  });
+}

@@ -1,0 +1,143 @@
+// What is around every netlink message: nlmsghdr, and the kernel's own answers NLMSG_ERROR and NLMSG_DONE with their extended ack.
+// Source: linux/netlink.h (struct nlmsghdr, nlmsgerr, NLM_F_*, NLMSGERR_ATTR_*).
+import { attribute, decode, message } from "./message.ts";
+import { bytes, cstring, hostIsLittle, Input, s32, struct, u16, u32, WireError } from "./wire.ts";
+
+export const NLMSG_NOOP = 1;
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+export const NLMSG_OVERRUN = 4;
+
+export const NLM_F_REQUEST = 0x1;
+export const NLM_F_MULTI = 0x2;
+export const NLM_F_ACK = 0x4;
+export const NLM_F_ECHO = 0x8;
+/** The dump was interrupted by a change: it may be inconsistent and has to be asked for again. */
+export const NLM_F_DUMP_INTR = 0x10;
+export const NLM_F_DUMP_FILTERED = 0x20;
+export const NLM_F_ROOT = 0x100;
+export const NLM_F_MATCH = 0x200;
+export const NLM_F_DUMP = NLM_F_ROOT | NLM_F_MATCH;
+export const NLM_F_REPLACE = 0x100;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+export const NLM_F_APPEND = 0x800;
+/** With RTM_DEL*: what has children is not deleted. */
+export const NLM_F_NONREC = 0x100;
+/** In an NLMSG_ERROR or NLMSG_DONE: of the request only its header is repeated. */
+const NLM_F_CAPPED = 0x100;
+/** In an NLMSG_ERROR or NLMSG_DONE: attributes with the kernel's text follow. */
+const NLM_F_ACK_TLVS = 0x200;
+
+export const nlmsgHeader = struct({ length: u32, type: u16, flags: u16, sequence: u32, port: u32 });
+export const NLMSG_HDRLEN = nlmsgHeader.size;
+
+/** A message with its header read and its body as it came: a view of the receive buffer. */
+export interface Frame {
+  type: number;
+  flags: number;
+  sequence: number;
+  /** The sender's port: 0 is the kernel. */
+  port: number;
+  body: Uint8Array;
+}
+
+/** Puts nlmsghdr in front of a body and pads to 4 bytes, so that frames can be joined to a batch. */
+export function frame(header: { type: number; flags: number; sequence: number }, body: Uint8Array): Uint8Array {
+  const length = NLMSG_HDRLEN + body.length;
+  const framed = new Uint8Array((length + 3) & ~3);
+  const view = new DataView(framed.buffer);
+  framed.set(body, NLMSG_HDRLEN);
+  view.setUint32(0, length, hostIsLittle);
+  view.setUint16(4, header.type, hostIsLittle);
+  view.setUint16(6, header.flags, hostIsLittle);
+  view.setUint32(8, header.sequence, hostIsLittle);
+  return framed;
+}
+
+/** Several parts one after the other: frames to a batch, encoded attributes to the content of a nest. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/**
+ * The messages of one received datagram.
+ *
+ * @throws WireError A message is longer than what was received, or shorter than its own header.
+ */
+export function frames(datagram: Uint8Array): Frame[] {
+  const input = new Input(datagram);
+  const found: Frame[] = [];
+  for (let at = 0; datagram.length - at >= NLMSG_HDRLEN; ) {
+    const { length, type, flags, sequence, port } = nlmsgHeader.read(input, at, datagram.length, {});
+    if (length < NLMSG_HDRLEN || at + length > datagram.length) {
+      throw new WireError(`a message of ${length} bytes where ${datagram.length - at} are left`);
+    }
+    found.push({ type, flags, sequence, port, body: datagram.subarray(at + NLMSG_HDRLEN, at + length) });
+    at += (length + 3) & ~3;
+  }
+  return found;
+}
+
+/** The kernel's answer to a request, or the end of a dump. */
+export interface Answer {
+  /** 0: done as asked. Else the number of the errno, positive. */
+  errno: number;
+  /** The kernel's own words. May come with errno 0, as a warning. */
+  message?: string;
+  /** Where in the request the kernel saw the fault, counted from its nlmsghdr. `attributeAt` makes a name of it. */
+  offset?: number;
+  /** The type of an attribute that the request lacks. */
+  missingType?: number;
+  /** The offset of the nest that lacks it; absent at the top level. */
+  missingNest?: number;
+  /** Given back to identify what was made, where the kernel has something to give. */
+  cookie?: Uint8Array;
+}
+
+const extendedAck = message({
+  source: "linux/netlink.h: NLMSGERR_ATTR_*",
+  attributes: {
+    message: attribute(1, "NLMSGERR_ATTR_MSG", cstring),
+    offset: attribute(2, "NLMSGERR_ATTR_OFFS", u32),
+    cookie: attribute(3, "NLMSGERR_ATTR_COOKIE", bytes),
+    policy: attribute(4, "NLMSGERR_ATTR_POLICY", bytes),
+    missingType: attribute(5, "NLMSGERR_ATTR_MISS_TYPE", u32),
+    missingNest: attribute(6, "NLMSGERR_ATTR_MISS_NEST", u32),
+  },
+});
+
+/**
+ * Reads an NLMSG_ERROR (an acknowledgement is one with errno 0) or an NLMSG_DONE.
+ *
+ * @throws WireError It is shorter than it says.
+ */
+export function decodeAnswer({ type, flags, body }: Pick<Frame, "type" | "flags" | "body">): Answer {
+  if (type === NLMSG_DONE && body.length < s32.size) return { errno: 0 }; // from families that send no code
+  const errno = -s32.read(new Input(body), 0, body.length, {}) + 0; // + 0: no negative zero
+  if ((flags & NLM_F_ACK_TLVS) === 0) return { errno };
+  const after = type === NLMSG_DONE ? s32.size : s32.size + requestLength(body, flags);
+  const { message, offset, cookie, missingType, missingNest } = decode(extendedAck, body.subarray(after));
+  return {
+    errno,
+    ...(message !== undefined && { message }),
+    ...(offset !== undefined && { offset }),
+    ...(cookie !== undefined && { cookie }),
+    ...(missingType !== undefined && { missingType }),
+    ...(missingNest !== undefined && { missingNest }),
+  };
+}
+
+/** The bytes that an NLMSG_ERROR repeats of the request: its header, and unless capped, or all went well, the rest. */
+function requestLength(body: Uint8Array, flags: number): number {
+  const { length } = nlmsgHeader.read(new Input(body), s32.size, body.length, {});
+  return (flags & NLM_F_CAPPED) !== 0 ? NLMSG_HDRLEN : (Math.max(length, NLMSG_HDRLEN) + 3) & ~3;
+}

@@ -1,0 +1,300 @@
+// Tables <-> bytes. A message is a struct and attributes; its table has one row for each fact, and types, encoder, decoder, trace and the names in
+// errors come from that row.
+import {
+  type AnyWire,
+  attributeEnd,
+  attributeType,
+  type Fields,
+  type FieldsIn,
+  type FieldsOut,
+  type InOf,
+  Input,
+  NLA_TYPE_MASK,
+  type OutOf,
+  type Repeated,
+  type Selected,
+  type Siblings,
+  type Struct,
+  struct,
+  type Wire,
+  WireError,
+  Writer,
+  within,
+} from "./wire.ts";
+
+export interface Attribute<W extends AnyWire> {
+  readonly type: number;
+  /** The kernel's name. */
+  readonly name: string;
+  readonly wire: W;
+}
+
+export function attribute<W extends AnyWire>(type: number, name: string, wire: W): Attribute<W> {
+  return { type, name, wire };
+}
+
+export type Attributes = Readonly<Record<string, Attribute<AnyWire>>>;
+
+/** An attribute without a row, as it came. `type` has its flags (NLA_F_NESTED). Encoded after all others. */
+export interface Unknown {
+  type: number;
+  bytes: Uint8Array;
+}
+
+/** A table is a wire type as well: it nests in the rows of other tables. */
+export interface Table<H extends Fields, A extends Attributes> extends Wire<TableOut<H, A>, TableIn<H, A>> {
+  readonly source: string;
+  readonly header: Struct<H>;
+  readonly attributes: A;
+}
+
+/** What decoding gives: every header field, and the attributes that were there. */
+export type MessageOf<T extends AnyWire> = OutOf<T>;
+
+/** What encoding takes: all optional, header fields are 0 by default, an attribute that is undefined is left out. */
+export type RequestOf<T extends AnyWire> = InOf<T>;
+
+type TableOut<H extends Fields, A extends Attributes> = Readable<
+  FieldsOut<H> & { [K in PlainKeys<A>]?: OutOf<A[K]["wire"]> } & { unknown?: Unknown[] }
+> &
+  Variants<A, "out">;
+type TableIn<H extends Fields, A extends Attributes> = Readable<
+  FieldsIn<H> & { [K in PlainKeys<A>]?: InOf<A[K]["wire"]> | undefined } & { unknown?: readonly Unknown[] | undefined }
+> &
+  Variants<A, "in">;
+
+type Readable<T> = { [K in keyof T]: T[K] };
+type SelectedKeys<A extends Attributes> = {
+  [K in keyof A]: A[K]["wire"] extends Selected<string, Readonly<Record<string, AnyWire>>> ? K : never;
+}[keyof A];
+type PlainKeys<A extends Attributes> = Exclude<keyof A, SelectedKeys<A>>;
+
+/** For each selected attribute a union over its kinds; all of them hold at once. */
+type Variants<A extends Attributes, Side extends "in" | "out"> = [SelectedKeys<A>] extends [never]
+  ? unknown
+  : {
+        [K in SelectedKeys<A>]: (_: Variant<K & string, A[K]["wire"], Side>) => void;
+      }[SelectedKeys<A>] extends (_: infer All) => void
+    ? All
+    : never;
+
+type Variant<Key extends string, W, Side extends "in" | "out"> =
+  W extends Selected<infer By, infer Kinds>
+    ?
+        | {
+            [Kind in keyof Kinds]: { [k in By]: Kind } & (Side extends "in"
+              ? { [k in Key]?: InOf<Kinds[Kind]> | undefined }
+              : { [k in Key]?: OutOf<Kinds[Kind]> });
+          }[keyof Kinds]
+        | { [k in Key]?: never }
+    : never;
+
+/**
+ * Declares a table. When encoding, attributes are sent in the order in which the value names them: what was decoded is encoded to the same bytes,
+ * and an interpreter need not look for each of forty rows in a value that has five.
+ *
+ * @param declaration.source The kernel's header file, struct and prefix.
+ * @param declaration.header The struct in front of the attributes; a nest has none.
+ */
+export function message<const A extends Attributes, const H extends Fields = Record<never, never>>(declaration: {
+  source: string;
+  header?: H;
+  attributes: A;
+}): Table<H, A> {
+  const header = struct((declaration.header ?? {}) as H);
+  return tableOf(declaration.source, header, declaration.attributes, { keepsUnknown: true });
+}
+
+/**
+ * The table with some of its rows, for answers of which little is of interest: the others are passed over when reading, which is most of the
+ * work for a link with its eighty attributes.
+ */
+export function only<H extends Fields, A extends Attributes, const K extends keyof A>(
+  { source, header, attributes }: Table<H, A>,
+  keys: readonly K[],
+): Table<H, Pick<A, K>> {
+  const picked = Object.fromEntries(keys.map((key) => [key, attributes[key]])) as unknown as Pick<A, K>;
+  return tableOf(source, header, picked, { keepsUnknown: false });
+}
+
+function tableOf<H extends Fields, A extends Attributes>(
+  source: string,
+  header: Struct<H>,
+  attributes: A,
+  { keepsUnknown }: Pick<Rows, "keepsUnknown">,
+): Table<H, A> {
+  const rows: Rows = { attributes, keys: keysByType(attributes), header, keepsUnknown };
+
+  return {
+    source,
+    header,
+    attributes,
+    write(out, value) {
+      if (header.size > 0) header.write(out, value as FieldsIn<H>, {});
+      writeAttributes(out, value as Siblings, rows);
+    },
+    read(input, from, to) {
+      const record: Record<string, unknown> = {};
+      if (header.size > 0) header.readInto(record, input, from, to);
+      readAttributes(record, input, attributesFrom(header, from), to, rows);
+      return record as TableOut<H, A>;
+    },
+    text: (value) => tableText(value as Siblings, rows),
+    locate: (input, from, to, offset) => locateAttribute(input, attributesFrom(header, from), to, offset, rows),
+  };
+}
+
+/** A table as it is worked with. Rows stay the objects that were declared: the tables make up much of the program's memory. */
+interface Rows {
+  attributes: Attributes;
+  /** Our name of each type of attribute. */
+  keys: readonly (string | undefined)[];
+  header: Struct<Fields>;
+  /** Whether attributes without a row are kept as they came. */
+  keepsUnknown: boolean;
+}
+
+function keysByType(attributes: Attributes): (string | undefined)[] {
+  const types = Object.values(attributes).map(({ type }) => type);
+  const keys: (string | undefined)[] = new Array(Math.max(-1, ...types) + 1).fill(undefined);
+  for (const [key, { type }] of Object.entries(attributes)) keys[type] = key;
+  return keys;
+}
+
+function attributesFrom(header: { size: number }, from: number): number {
+  return from + ((header.size + 3) & ~3);
+}
+
+/** The body of a message: family header and attributes, without nlmsghdr. */
+export function encode<In>(table: Wire<unknown, In>, value: In): Uint8Array {
+  const out = new Writer();
+  table.write(out, value, {});
+  return out.bytes.subarray(0, out.at);
+}
+
+/**
+ * The value of a body, as `encode` makes it and the kernel sends it.
+ *
+ * @throws WireError It is shorter than its header, an attribute is longer than what is around it or shorter than its wire type.
+ */
+export function decode<Out>(table: Wire<Out, never>, body: Uint8Array): Out {
+  return table.read(new Input(body), 0, body.length, {});
+}
+
+/** The kernel's names for the place at `offset` of a body: "IFLA_LINKINFO > IFLA_INFO_DATA"; undefined when no attribute is there. */
+export function attributeAt(table: AnyWire, body: Uint8Array, offset: number): string | undefined {
+  const names = table.locate?.(new Input(body), 0, body.length, offset, {}) ?? [];
+  return names.length === 0 ? undefined : names.join(" > ");
+}
+
+function writeAttributes(out: Writer, value: Siblings, { attributes, header }: Rows): void {
+  for (const key in value) {
+    const item = value[key];
+    if (item === undefined) continue;
+    const row = attributes[key];
+    if (row === undefined) {
+      if (key in header.fields || key === "unknown") continue;
+      throw new WireError(`no attribute "${key}"`);
+    }
+    if (item === false && row.wire.presence) continue;
+    try {
+      if (row.wire.repeated) {
+        for (const element of item as readonly unknown[]) writeAttribute(out, row, elementOf(row), element, value);
+      } else {
+        writeAttribute(out, row, row.wire, item, value);
+      }
+    } catch (error) {
+      throw within(row.name, error);
+    }
+  }
+  if (value["unknown"] !== undefined) writeUnknown(out, value["unknown"] as readonly Unknown[]);
+}
+
+/** The wire type of one of several attributes of a type. */
+const elementOf = (row: Attribute<AnyWire>): AnyWire => (row.wire as unknown as Repeated<unknown, unknown>).element;
+
+function writeAttribute(out: Writer, row: Attribute<AnyWire>, wire: AnyWire, item: unknown, value: Siblings): void {
+  const start = out.begin(row.type | (row.wire.typeFlags ?? 0));
+  wire.write(out, item, value);
+  out.end(start);
+}
+
+function writeUnknown(out: Writer, unknown: readonly Unknown[]): void {
+  for (const { type, bytes } of unknown) {
+    const start = out.begin(type);
+    out.room(bytes.length);
+    out.bytes.set(bytes, out.at);
+    out.at += bytes.length;
+    out.end(start);
+  }
+}
+
+function readAttributes(
+  record: Record<string, unknown>,
+  input: Input,
+  from: number,
+  to: number,
+  { attributes, keys, keepsUnknown }: Rows,
+): void {
+  for (let at = from; to - at >= 4; ) {
+    const end = attributeEnd(input, at, to);
+    const type = attributeType(input, at);
+    const key = keys[type & NLA_TYPE_MASK];
+    const row = key === undefined ? undefined : attributes[key];
+    const value = key === undefined || row === undefined ? undefined : readRow(key, row, record, input, at + 4, end);
+    if (key !== undefined && value !== undefined) {
+      record[key] = value;
+    } else if (keepsUnknown) {
+      record["unknown"] ??= [];
+      (record["unknown"] as Unknown[]).push({ type, bytes: input.bytes.slice(at + 4, end) });
+    }
+    at = (end + 3) & ~3;
+  }
+}
+
+function readRow(
+  key: string,
+  row: Attribute<AnyWire>,
+  record: Record<string, unknown>,
+  input: Input,
+  from: number,
+  to: number,
+): unknown {
+  try {
+    const value = row.wire.read(input, from, to, record);
+    const before = row.wire.repeated ? (record[key] as unknown[] | undefined) : undefined;
+    if (before === undefined) return value;
+    before.push(...(value as unknown[]));
+    return before;
+  } catch (error) {
+    throw within(row.name, error);
+  }
+}
+
+function locateAttribute(input: Input, from: number, to: number, offset: number, { attributes, keys }: Rows): string[] {
+  const record: Record<string, unknown> = {};
+  for (let at = from; to - at >= 4; ) {
+    const end = attributeEnd(input, at, to);
+    const type = attributeType(input, at) & NLA_TYPE_MASK;
+    const key = keys[type];
+    const row = key === undefined ? undefined : attributes[key];
+    if (offset >= at && offset < end) {
+      return [row?.name ?? `type ${type}`, ...(row?.wire.locate?.(input, at + 4, end, offset, record) ?? [])];
+    }
+    if (key !== undefined && row !== undefined) record[key] = readRow(key, row, record, input, at + 4, end); // may be what a later one is selected by
+    at = (end + 3) & ~3;
+  }
+  return [];
+}
+
+function tableText(value: Siblings, { attributes, header }: Rows): string {
+  const parts: string[] = [];
+  for (const [key, item] of Object.entries(value)) {
+    const wire = attributes[key]?.wire ?? header.fields[key];
+    if (wire !== undefined) parts.push(`${key}: ${wire.text(item, value)}`);
+  }
+  for (const { type, bytes } of (value["unknown"] as readonly Unknown[] | undefined) ?? []) {
+    parts.push(`type ${type & NLA_TYPE_MASK}: ${bytes.length} bytes`);
+  }
+  return `{${parts.join(", ")}}`;
+}

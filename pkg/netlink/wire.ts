@@ -1,0 +1,600 @@
+// Wire types: how one value stands in the payload of an attribute or in the field of a struct.
+// Source: linux/netlink.h (struct nlattr, NLA_F_*), and the C types of the headers that the tables name.
+//
+// A wire type appends to one growing buffer and reads from one received buffer: no array is made per attribute, since plugins encode in an
+// interpreter, inside a program that runs for 4 ms. Byte order belongs to the wire type: the host's, unless its name ends in `be`.
+import { readUtf8, writeUtf8 } from "./utf8.ts";
+
+export const NLA_F_NESTED = 0x8000;
+export const NLA_F_NET_BYTEORDER = 0x4000;
+export const NLA_TYPE_MASK = 0x3fff;
+const NLA_HDRLEN = 4;
+const NLA_MAX = 0xffff;
+
+/** Bytes that are not what their table says, or a value that its wire type cannot hold: "IFLA_MTU: 2 bytes, needs 4". */
+export class WireError extends Error {
+  override name = "WireError";
+  readonly detail: string;
+  /** The kernel's names of the attributes around the place, outermost first. */
+  readonly path: readonly string[];
+
+  constructor(detail: string, path: readonly string[] = []) {
+    super(path.length === 0 ? detail : `${path.join(" > ")}: ${detail}`);
+    this.detail = detail;
+    this.path = path;
+  }
+}
+
+/** The same complaint with the attribute around it named; anything else than a complaint of ours passes through. */
+export function within(name: string, error: unknown): unknown {
+  return error instanceof WireError ? new WireError(error.detail, [name, ...error.path]) : error;
+}
+
+/** The buffer that a message grows in. Bytes beyond `at` are zero, so that padding is skipped rather than written. */
+export class Writer {
+  bytes = new Uint8Array(512);
+  view = new DataView(this.bytes.buffer);
+  at = 0;
+
+  /** Makes room for `size` bytes from `at`, and for the header and padding of one attribute after them. */
+  room(size: number): void {
+    if (this.at + size + 64 > this.bytes.length) this.grow(size);
+  }
+
+  private grow(size: number): void {
+    const bytes = new Uint8Array(2 * (this.at + size + 64));
+    bytes.set(this.bytes);
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer);
+  }
+
+  /** Opens an attribute with room for a number; wire types of any length ask for more. `type` includes its flags. Returns what `end` wants. */
+  begin(type: number): number {
+    this.room(8);
+    const start = this.at;
+    this.view.setUint16(start + 2, type, hostIsLittle);
+    this.at = start + NLA_HDRLEN;
+    return start;
+  }
+
+  /** Closes the attribute: writes its length, which does not count the padding that follows. */
+  end(start: number): void {
+    const length = this.at - start;
+    if (length > NLA_MAX) throw new WireError(`${length} bytes, an attribute holds at most ${NLA_MAX}`);
+    this.view.setUint16(start, length, hostIsLittle);
+    this.at = (this.at + 3) & ~3;
+  }
+}
+
+/** Received bytes. */
+export class Input {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+}
+
+/** The attributes of a table by our names, as far as they are known. */
+export type Siblings = Readonly<Record<string, unknown>>;
+
+/**
+ * How a value stands in a payload. `Out` is what decoding gives, `In` what encoding takes: they differ where headers may be left out.
+ * A row of a table gives the type word's flags and may have its wire type look at the attributes beside it.
+ */
+export interface Wire<Out, In = Out> {
+  /** NLA_F_NESTED or NLA_F_NET_BYTEORDER, set in the type of the attribute. */
+  readonly typeFlags?: number;
+  /** One attribute per element of the value. */
+  readonly repeated?: boolean;
+  /** Being there is what it says: of a value that is false there is no attribute. */
+  readonly presence?: boolean;
+  write(out: Writer, value: In, siblings: Siblings): void;
+  /** The value of the payload `[from..to)`; undefined when the siblings do not tell how to read it. */
+  read(input: Input, from: number, to: number, siblings: Siblings): Out;
+  /** The value for people. */
+  text(value: Out, siblings: Siblings): string;
+  /** The names of the attributes around `offset`, outermost first: where the kernel's complaint about a request points. */
+  locate?(input: Input, from: number, to: number, offset: number, siblings: Siblings): string[];
+}
+
+/** A wire type of fixed size: it can be a field of a struct and an element of an array. */
+export interface Fixed<Out, In = Out> extends Wire<Out, In> {
+  readonly size: number;
+  readonly align: number;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: type plumbing
+export type AnyWire = Wire<any, any>;
+// biome-ignore lint/suspicious/noExplicitAny: type plumbing
+export type AnyFixed = Fixed<any, any>;
+export type OutOf<W> = W extends Wire<infer Out, infer _> ? Out : never;
+export type InOf<W> = W extends Wire<infer _, infer In> ? In : never;
+
+export const hostIsLittle = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+// --- Numbers -----------------------------------------------------------------------------------------------------------------------------
+
+interface NumberForm {
+  size: number;
+  min: number;
+  max: number;
+  set(view: DataView, at: number, value: number): void;
+  get(view: DataView, at: number): number;
+}
+
+function integer({ size, min, max, set, get }: NumberForm): Fixed<number> {
+  return {
+    size,
+    align: size,
+    write(out, value) {
+      if (!(value >= min && value <= max)) throw new WireError(`${value} is not in ${min}..${max}`);
+      set(out.view, out.at, value);
+      out.at += size;
+    },
+    read(input, from, to) {
+      needSize(size, to - from);
+      return get(input.view, from);
+    },
+    text: String,
+  };
+}
+
+function needSize(wanted: number, found: number): void {
+  if (found < wanted) throw new WireError(`${found} bytes, needs ${wanted}`);
+}
+
+export const u8 = integer({
+  size: 1,
+  min: 0,
+  max: 0xff,
+  set: (view, at, value) => view.setUint8(at, value),
+  get: (view, at) => view.getUint8(at),
+});
+export const u16 = integer({
+  size: 2,
+  min: 0,
+  max: 0xffff,
+  set: (view, at, value) => view.setUint16(at, value, hostIsLittle),
+  get: (view, at) => view.getUint16(at, hostIsLittle),
+});
+export const u16be = integer({
+  size: 2,
+  min: 0,
+  max: 0xffff,
+  set: (view, at, value) => view.setUint16(at, value),
+  get: (view, at) => view.getUint16(at),
+});
+export const s16 = integer({
+  size: 2,
+  min: -0x8000,
+  max: 0x7fff,
+  set: (view, at, value) => view.setInt16(at, value, hostIsLittle),
+  get: (view, at) => view.getInt16(at, hostIsLittle),
+});
+export const u32 = integer({
+  size: 4,
+  min: 0,
+  max: 0xffffffff,
+  set: (view, at, value) => view.setUint32(at, value, hostIsLittle),
+  get: (view, at) => view.getUint32(at, hostIsLittle),
+});
+export const u32be = integer({
+  size: 4,
+  min: 0,
+  max: 0xffffffff,
+  set: (view, at, value) => view.setUint32(at, value),
+  get: (view, at) => view.getUint32(at),
+});
+export const s32 = integer({
+  size: 4,
+  min: -0x80000000,
+  max: 0x7fffffff,
+  set: (view, at, value) => view.setInt32(at, value, hostIsLittle),
+  get: (view, at) => view.getInt32(at, hostIsLittle),
+});
+export const s32be = integer({
+  size: 4,
+  min: -0x80000000,
+  max: 0x7fffffff,
+  set: (view, at, value) => view.setInt32(at, value),
+  get: (view, at) => view.getInt32(at),
+});
+export const u64 = integer64(hostIsLittle);
+export const u64be = integer64(false);
+
+function integer64(little: boolean): Fixed<bigint> {
+  return {
+    size: 8,
+    align: 8,
+    write(out, value) {
+      if (value < 0n || value > 0xffffffffffffffffn) throw new WireError(`${value} is not in 0..2^64-1`);
+      out.view.setBigUint64(out.at, value, little);
+      out.at += 8;
+    },
+    read(input, from, to) {
+      needSize(8, to - from);
+      return input.view.getBigUint64(from, little);
+    },
+    text: String,
+  };
+}
+
+/** A switch in one byte. */
+export const bool: Fixed<boolean> = {
+  size: 1,
+  align: 1,
+  write(out, value) {
+    out.bytes[out.at++] = value ? 1 : 0;
+  },
+  read(input, from, to) {
+    needSize(1, to - from);
+    return input.bytes[from] !== 0;
+  },
+  text: String,
+};
+
+/** An attribute that says something by being there. Its length is 0; false leaves it out. */
+export const flag: Wire<true, boolean> = {
+  presence: true,
+  write() {},
+  read: () => true,
+  text: String,
+};
+
+/** A number of which people know the names. For the trace only: values stay numbers. */
+export function named(wire: Fixed<number>, names: Readonly<Record<string, number>>): Fixed<number> {
+  const byNumber = new Map(Object.entries(names).map(([name, number]) => [number, name]));
+  return { ...wire, text: (value) => byNumber.get(value) ?? String(value) };
+}
+
+// --- Bytes and text ----------------------------------------------------------------------------------------------------------------------
+
+function bytesAs(text: (value: Uint8Array) => string): Wire<Uint8Array> {
+  return {
+    write(out, value) {
+      out.room(value.length);
+      out.bytes.set(value, out.at);
+      out.at += value.length;
+    },
+    read: (input, from, to) => input.bytes.slice(from, to), // a copy: the value outlives the receive buffer
+    text,
+  };
+}
+
+/** Bytes of any length. */
+export const bytes = bytesAs((value) => (value.length === 0 ? "empty" : `0x${hex(value, "")}`));
+
+/** A hardware address. */
+export const mac = bytesAs((value) => hex(value, ":"));
+
+/** An IPv4 address in 4 bytes or an IPv6 address in 16. */
+export const ip = bytesAs((value) => (value.length === 16 ? hexPairs(value) : value.join(".")));
+
+function hex(value: Uint8Array, separator: string): string {
+  return Array.from(value, (byte) => byte.toString(16).padStart(2, "0")).join(separator);
+}
+
+function hexPairs(value: Uint8Array): string {
+  return hex(value, "").replace(/(....)(?!$)/g, "$1:");
+}
+
+/** Bytes of one length, as a field of a struct. */
+export function fixedBytes(size: number): Fixed<Uint8Array> {
+  return {
+    size,
+    align: 1,
+    write(out, value) {
+      if (value.length !== size) throw new WireError(`${value.length} bytes, needs ${size}`);
+      out.room(size);
+      out.bytes.set(value, out.at);
+      out.at += size;
+    },
+    read(input, from, to) {
+      needSize(size, to - from);
+      return input.bytes.slice(from, from + size);
+    },
+    text: (value) => bytes.text(value, {}),
+  };
+}
+
+function textWire({ terminated }: { terminated: boolean }): Wire<string> {
+  return {
+    write(out, value) {
+      out.room(3 * value.length + 1);
+      out.at = writeUtf8(out.bytes, out.at, value);
+      if (terminated) out.at++;
+    },
+    read(input, from, to) {
+      let end = from;
+      while (end < to && input.bytes[end] !== 0) end++;
+      return readUtf8(input.bytes, from, end);
+    },
+    text: (value) => JSON.stringify(value),
+  };
+}
+
+/** Text that ends in a NUL. Read with or without one. */
+export const cstring = textWire({ terminated: true });
+
+/** Text without NUL. Read with or without one. */
+export const text = textWire({ terminated: false });
+
+// --- Structs and arrays ------------------------------------------------------------------------------------------------------------------
+
+/** Bytes of a struct that mean nothing: zero when written, ignored when read, absent from the value. */
+export interface Reserved extends Fixed<undefined> {
+  readonly reserved: true;
+}
+
+export function reserved(size: number): Reserved {
+  return {
+    reserved: true,
+    size,
+    align: 1,
+    write(out) {
+      out.at += size;
+    },
+    read: () => undefined,
+    text: () => "",
+  };
+}
+
+export type Fields = Readonly<Record<string, AnyFixed>>;
+type FieldNames<F> = { [K in keyof F]: F[K] extends Reserved ? never : K }[keyof F];
+export type FieldsOut<F> = { [K in FieldNames<F>]: OutOf<F[K]> };
+export type FieldsIn<F> = { [K in FieldNames<F>]?: InOf<F[K]> | undefined };
+
+export interface Struct<F extends Fields> extends Fixed<FieldsOut<F>, FieldsIn<F>> {
+  readonly fields: F;
+  /** Adds the fields to a record that holds more than them. */
+  readInto(record: Record<string, unknown>, input: Input, from: number, to: number): void;
+}
+
+/** A C struct, aligned as the compiler does it. What is not given when encoding is zero. */
+export function struct<const F extends Fields>(fields: F): Struct<F> {
+  const { members, size, align } = layOut(fields);
+
+  function readInto(record: Record<string, unknown>, input: Input, from: number, to: number): void {
+    needSize(size, to - from);
+    for (const { key, wire, offset } of members) {
+      record[key] = wire.read(input, from + offset, from + offset + wire.size, record);
+    }
+  }
+
+  return {
+    fields,
+    size,
+    align,
+    readInto,
+    write(out, value) {
+      out.room(size);
+      const start = out.at;
+      const given = value as Siblings;
+      for (const { key, wire, offset } of members) {
+        const member = given[key];
+        if (member === undefined) continue;
+        out.at = start + offset;
+        try {
+          wire.write(out, member, given);
+        } catch (error) {
+          throw within(key, error);
+        }
+      }
+      out.at = start + size;
+    },
+    read(input, from, to) {
+      const record: Record<string, unknown> = {};
+      readInto(record, input, from, to);
+      return record as FieldsOut<F>;
+    },
+    text(value) {
+      const given = value as Siblings;
+      return `{${members.map(({ key, wire }) => `${key}: ${wire.text(given[key], given)}`).join(", ")}}`;
+    },
+  };
+}
+
+interface Member {
+  key: string;
+  wire: AnyFixed;
+  offset: number;
+}
+
+function layOut(fields: Fields): { members: Member[]; size: number; align: number } {
+  const members: Member[] = [];
+  let end = 0;
+  let align = 1;
+  for (const [key, wire] of Object.entries(fields)) {
+    const offset = alignUp(end, wire.align);
+    if (!("reserved" in wire)) members.push({ key, wire, offset });
+    end = offset + wire.size;
+    align = Math.max(align, wire.align);
+  }
+  return { members, size: alignUp(end, align), align };
+}
+
+function alignUp(offset: number, align: number): number {
+  return Math.ceil(offset / align) * align;
+}
+
+/** Elements one after the other, as many as fit. */
+export function array<Out, In>(element: Fixed<Out, In>): Wire<Out[], readonly In[]> {
+  return {
+    write(out, value, siblings) {
+      out.room(value.length * element.size);
+      for (const item of value) element.write(out, item, siblings);
+    },
+    read(input, from, to, siblings) {
+      const items: Out[] = [];
+      for (let at = from; at + element.size <= to; at += element.size) {
+        items.push(element.read(input, at, at + element.size, siblings));
+      }
+      return items;
+    },
+    text: (value, siblings) => `[${value.map((item) => element.text(item, siblings)).join(", ")}]`,
+  };
+}
+
+/**
+ * A struct followed by as many elements as fit, under one name: what C writes as a flexible array member.
+ *
+ * @param count The field of the struct that holds the number of elements. It is set when encoding, whatever the value says.
+ */
+export function structWithArray<const F extends Fields, const K extends string, Out, In>(
+  head: Struct<F>,
+  { key, element, count }: { key: K; element: Fixed<Out, In>; count: keyof FieldsIn<F> & string },
+): Wire<FieldsOut<F> & { [k in K]: Out[] }, FieldsIn<F> & { [k in K]: readonly In[] }> {
+  const tail = array(element);
+  const tailOffset = alignUp(head.size, element.align);
+  return {
+    write(out, value, siblings) {
+      const items = value[key];
+      const start = out.at;
+      head.write(out, { ...value, [count]: items.length }, siblings);
+      out.at = start + tailOffset;
+      tail.write(out, items, siblings);
+    },
+    read(input, from, to, siblings) {
+      const record: Record<string, unknown> = {};
+      head.readInto(record, input, from, to);
+      record[key] = tail.read(input, from + tailOffset, to, siblings);
+      return record as FieldsOut<F> & { [k in K]: Out[] };
+    },
+    text: (value, siblings) =>
+      `{${head.text(value, siblings).slice(1, -1)}, ${key}: ${tail.text(value[key], siblings)}}`,
+  };
+}
+
+// --- Attributes in attributes ------------------------------------------------------------------------------------------------------------
+
+/** Sets NLA_F_NESTED, as every nest should that is younger than the flag. Tables, lists and variants can all be nested. */
+export function nested<W extends AnyWire>(wire: W): W {
+  return { ...wire, typeFlags: NLA_F_NESTED };
+}
+
+/** Sets NLA_F_NET_BYTEORDER. The order itself is the wire type's: `netByteOrder(u32be)`. */
+export function netByteOrder<W extends AnyWire>(wire: W): W {
+  return { ...wire, typeFlags: NLA_F_NET_BYTEORDER };
+}
+
+/** An attribute that occurs once per element. */
+export interface Repeated<Out, In> extends Wire<Out[], readonly In[]> {
+  readonly repeated: true;
+  readonly element: Wire<Out, In>;
+}
+
+export function repeated<Out, In>(element: Wire<Out, In>): Repeated<Out, In> {
+  return {
+    ...(element.typeFlags === undefined ? {} : { typeFlags: element.typeFlags }),
+    repeated: true,
+    element,
+    write() {
+      throw new WireError("written element by element, by its table");
+    },
+    read: (input, from, to, siblings) => [element.read(input, from, to, siblings)],
+    text: (value, siblings) => `[${value.map((item) => element.text(item, siblings)).join(", ")}]`,
+    ...(element.locate === undefined ? {} : { locate: element.locate }),
+  };
+}
+
+/** A nest of elements that all have one type. Whatever types are found are read as elements. */
+export function list<Out, In>(type: number, name: string, element: Wire<Out, In>): Wire<Out[], readonly In[]> {
+  return elements(
+    () => type,
+    () => name,
+    element,
+  );
+}
+
+/** A nest of elements whose type is their place in it, from 1. `name` is for errors. */
+export function numbered<Out, In>(name: string, element: Wire<Out, In>): Wire<Out[], readonly In[]> {
+  return elements(
+    (index) => index + 1,
+    () => name,
+    element,
+  );
+}
+
+function elements<Out, In>(
+  typeOf: (index: number) => number,
+  nameOf: (index: number) => string,
+  element: Wire<Out, In>,
+): Wire<Out[], readonly In[]> {
+  const flags = element.typeFlags ?? 0;
+  return {
+    write(out, value, siblings) {
+      for (let i = 0; i < value.length; i++) {
+        const start = out.begin(typeOf(i) | flags);
+        try {
+          element.write(out, value[i] as In, siblings);
+          out.end(start);
+        } catch (error) {
+          throw within(`${nameOf(i)}[${i}]`, error);
+        }
+      }
+    },
+    read(input, from, to, siblings) {
+      const items: Out[] = [];
+      for (let at = from; to - at >= NLA_HDRLEN; ) {
+        const end = attributeEnd(input, at, to);
+        items.push(element.read(input, at + NLA_HDRLEN, end, siblings));
+        at = (end + 3) & ~3;
+      }
+      return items;
+    },
+    text: (value, siblings) => `[${value.map((item) => element.text(item, siblings)).join(", ")}]`,
+    locate(input, from, to, offset, siblings) {
+      for (let at = from, i = 0; to - at >= NLA_HDRLEN; i++) {
+        const end = attributeEnd(input, at, to);
+        if (offset >= at && offset < end) {
+          return [`${nameOf(i)}[${i}]`, ...(element.locate?.(input, at + NLA_HDRLEN, end, offset, siblings) ?? [])];
+        }
+        at = (end + 3) & ~3;
+      }
+      return [];
+    },
+  };
+}
+
+/** Where the attribute at `at` ends, its padding not counted. */
+export function attributeEnd(input: Input, at: number, to: number): number {
+  const length = input.view.getUint16(at, hostIsLittle);
+  if (length < NLA_HDRLEN || at + length > to) {
+    throw new WireError(`an attribute of ${length} bytes where ${to - at} are left`);
+  }
+  return at + length;
+}
+
+/** The type of the attribute at `at`, flags included. */
+export function attributeType(input: Input, at: number): number {
+  return input.view.getUint16(at + 2, hostIsLittle);
+}
+
+/** A payload whose form is told by the attribute `by` beside it, which comes first. Of a kind without a table the bytes are kept in `unknown`. */
+export interface Selected<By extends string, Kinds extends Readonly<Record<string, AnyWire>>> extends Wire<unknown> {
+  readonly by: By;
+  readonly kinds: Kinds;
+}
+
+export function selected<const By extends string, const Kinds extends Readonly<Record<string, AnyWire>>>(
+  by: By,
+  kinds: Kinds,
+): Selected<By, Kinds> {
+  const tables = new Map<unknown, AnyWire>(Object.entries(kinds));
+  return {
+    by,
+    kinds,
+    write(out, value, siblings) {
+      const table = tables.get(siblings[by]);
+      if (table === undefined) throw new WireError(`no table for ${by} "${siblings[by]}"`);
+      table.write(out, value, siblings);
+    },
+    read: (input, from, to, siblings) => tables.get(siblings[by])?.read(input, from, to, siblings),
+    text: (value, siblings) => tables.get(siblings[by])?.text(value, siblings) ?? "",
+    locate: (input, from, to, offset, siblings) =>
+      tables.get(siblings[by])?.locate?.(input, from, to, offset, siblings) ?? [],
+  };
+}

@@ -1,0 +1,266 @@
+/**
+ * A runtime's side: runs the plugins of a list one after the other, hands results on, and remembers them in the cache. What
+ * `cnitool` does, and what container runtimes do through the reference library.
+ *
+ * @see CNI specification, section 3 "Execution of Network Configurations"
+ */
+
+import { type CacheEntry, type CacheKey, listCache, readCachedResult, removeCache, writeCache } from "../cni/cache.ts";
+import { invoke } from "../cni/delegate.ts";
+import { checkContainerId, checkInterfaceName, readParameters } from "../cni/environment.ts";
+import { CniError, ErrorCode, failureOf } from "../cni/error.ts";
+import { findExecutable } from "../cni/find.ts";
+import { type Json, type JsonObject, printJson, sortKeys } from "../cni/json.ts";
+import type { NetworkList, PluginConf } from "../cni/list.ts";
+import type { Delegates } from "../cni/plugin.ts";
+import { encodeResult, type Result } from "../cni/result.ts";
+import { attemptAll } from "../cni/rollback.ts";
+import { perform } from "../cni/skeleton.ts";
+import { standardStreams } from "../cni/streams.ts";
+import { isAtLeast } from "../cni/version.ts";
+import { environment } from "../sys/process.ts";
+import { encode } from "../sys/text.ts";
+
+export interface Runtime {
+  /** Directories of plugins, in order. */
+  path: readonly string[];
+  cacheRoot: string;
+  /** Plugins of this executable. */
+  delegates: Delegates;
+}
+
+export interface RuntimeAttachment {
+  containerId: string;
+  netns: string | undefined;
+  ifName: string;
+  /** CNI_ARGS */
+  args: readonly (readonly [string, string])[];
+  /** What plugins may get as `runtimeConfig`, by capability. */
+  capabilityArgs: JsonObject;
+}
+
+export type ValidAttachments = readonly { containerId: string; ifName: string }[];
+
+/**
+ * Runs the chain and remembers the result. Nothing is undone when a plugin fails: the caller has to delete the attachment. A
+ * plugin that is missing is found out before the first one is run.
+ *
+ * @throws CniError of the first plugin that fails, with its type and name; or the cache cannot be written, though the network is up
+ */
+export function addNetwork(list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): Result {
+  checkContainerId(attachment.containerId);
+  checkInterfaceName(attachment.ifName);
+  for (const plugin of list.plugins) named(plugin, "add", () => findExecutable(plugin.type, runtime.path));
+  let prevResult: Result | undefined;
+  for (const plugin of list.plugins) {
+    const stdin = requestOf(list, plugin, { prevResult, capabilityArgs: attachment.capabilityArgs });
+    prevResult = named(plugin, "add", () => call("ADD", plugin, { list, attachment, runtime, stdin }), halfMade);
+  }
+  const result = prevResult ?? { interfaces: [], ips: [], routes: [] };
+  const { containerId, netns, ifName, args, capabilityArgs } = attachment;
+  writeCache(runtime.cacheRoot, {
+    networkName: list.name,
+    containerId,
+    ifName,
+    config: list.bytes,
+    netns,
+    cniArgs: args,
+    capabilityArgs,
+    result: encodeResult(result, list.cniVersion),
+  });
+  return result;
+}
+
+/** The specification leaves it to the runtime. */
+const halfMade = "delete the attachment before it is added again: a part of it may exist";
+
+/** @throws CniError of the first plugin that finds something amiss; 6: the cached result is damaged */
+export function checkNetwork(list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): void {
+  if (!isAtLeast(list.cniVersion, "0.4.0")) {
+    throw new CniError({
+      code: ErrorCode.incompatibleVersion,
+      msg: `configuration version "${list.cniVersion}" does not support the CHECK command`,
+      remedy: `set "cniVersion" of network "${list.name}" to 0.4.0 or later`,
+    });
+  }
+  if (list.disableCheck) return;
+  const prevResult = readCachedResult(runtime.cacheRoot, keyOf(list, attachment));
+  for (const plugin of list.plugins) {
+    const stdin = requestOf(list, plugin, { prevResult, capabilityArgs: attachment.capabilityArgs });
+    call("CHECK", plugin, { list, attachment, runtime, stdin });
+  }
+}
+
+/** Backwards through the chain. @throws CniError of the first plugin that fails; the cache then keeps the attachment */
+export function deleteNetwork(list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): void {
+  const key = keyOf(list, attachment);
+  const prevResult = isAtLeast(list.cniVersion, "0.4.0") ? usableResult(list, runtime, key) : undefined;
+  for (const plugin of list.plugins.toReversed()) {
+    const stdin = requestOf(list, plugin, { prevResult, capabilityArgs: attachment.capabilityArgs });
+    named(plugin, "delete", () => call("DEL", plugin, { list, attachment, runtime, stdin }));
+  }
+  removeCache(runtime.cacheRoot, key);
+}
+
+/** A damaged entry, or one that the list's version has no words for, must not keep anything from being removed. */
+function usableResult(list: NetworkList, { cacheRoot }: Runtime, key: CacheKey): Result | undefined {
+  try {
+    const result = readCachedResult(cacheRoot, key);
+    if (result !== undefined) encodeResult(result, list.cniVersion);
+    return result;
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    removeCache(cacheRoot, key);
+    return undefined;
+  }
+}
+
+/**
+ * Deletes the cached attachments of the network that are not in `valid`, then has every plugin clean up.
+ *
+ * @throws CniError with all that went wrong
+ */
+export function gcNetwork(list: NetworkList, valid: ValidAttachments, runtime: Runtime): void {
+  if (list.disableGC) return;
+  const stale = listCache(runtime.cacheRoot)
+    .filter(({ networkName }) => networkName === list.name)
+    .filter((entry) => !valid.some((known) => known.containerId === entry.containerId && known.ifName === entry.ifName))
+    .map((entry) => () => {
+      const what = `failed to delete stale attachment ${entry.containerId} ${entry.ifName}`;
+      prefixed(what, () => deleteNetwork(list, cachedAttachment(entry), runtime));
+    });
+  const plugins = isAtLeast(list.cniVersion, "1.1.0") ? list.plugins : [];
+  const collect = plugins.map((plugin) => () => {
+    const stdin = requestOf(list, plugin, { valid });
+    const what = `failed to GC plugin ${plugin.type}`;
+    prefixed(what, () => call("GC", plugin, { list, attachment: noAttachment, runtime, stdin }));
+  });
+  attemptAll([...stale, ...collect].map((step) => ["collect garbage", step]));
+}
+
+const cachedAttachment = ({ containerId, netns, ifName, cniArgs, capabilityArgs }: CacheEntry): RuntimeAttachment => ({
+  containerId,
+  netns,
+  ifName,
+  args: cniArgs,
+  capabilityArgs,
+});
+
+/** @throws CniError of the first plugin that is not ready, unchanged */
+export function statusNetwork(list: NetworkList, runtime: Runtime): void {
+  if (!isAtLeast(list.cniVersion, "1.1.0")) return;
+  for (const plugin of list.plugins) {
+    const stdin = requestOf(list, plugin, {});
+    call("STATUS", plugin, { list, attachment: noAttachment, runtime, stdin });
+  }
+}
+
+const noAttachment: RuntimeAttachment = {
+  containerId: "",
+  netns: undefined,
+  ifName: "",
+  args: [],
+  capabilityArgs: {},
+};
+
+interface Injected {
+  prevResult?: Result | undefined;
+  capabilityArgs?: JsonObject;
+  valid?: ValidAttachments;
+}
+
+/** The configuration that one plugin gets: its own keys, with those that the runtime adds; keys sorted, as the reference library does. */
+export function requestOf(
+  list: NetworkList,
+  plugin: PluginConf,
+  { prevResult, capabilityArgs = {}, valid }: Injected,
+): Uint8Array {
+  const runtimeConfig = wantedArgs(plugin, capabilityArgs);
+  const attachments = valid?.map(({ containerId, ifName }) => ({ containerID: containerId, ifname: ifName }));
+  const conf: JsonObject = {
+    ...plugin,
+    name: list.name,
+    cniVersion: list.cniVersion,
+    ...(prevResult && { prevResult: encodeResult(prevResult, list.cniVersion) }),
+    ...(Object.keys(runtimeConfig).length > 0 && { runtimeConfig }),
+    ...(attachments && { "cni.dev/valid-attachments": attachments, "cni.dev/attachments": attachments }),
+  };
+  return encode(printJson(sortKeys(conf), ""));
+}
+
+/** What the plugin asks for, of what the runtime has. */
+function wantedArgs({ capabilities = {} }: PluginConf, args: JsonObject): JsonObject {
+  const wanted = Object.entries(capabilities as JsonObject).filter(
+    ([name, enabled]) => enabled === true && Object.hasOwn(args, name),
+  );
+  return Object.fromEntries(wanted.map(([name]): [string, Json] => [name, args[name] ?? null]));
+}
+
+interface Call {
+  list: NetworkList;
+  attachment: RuntimeAttachment;
+  runtime: Runtime;
+  stdin: Uint8Array;
+}
+
+/**
+ * Has one plugin do one verb. A plugin of this executable does it in this process, with all the checks of its variables that it
+ * would make in its own; any other file is executed.
+ *
+ * @returns what an ADD results in
+ */
+function call(verb: string, { type }: PluginConf, { list, attachment, runtime, stdin }: Call): Result | undefined {
+  const { containerId, netns, ifName } = attachment;
+  const { path, delegates } = runtime;
+  const args = attachment.args.map(([key, value]) => `${key}=${value}`).join(";");
+  const plugin = findExecutable(type, path).isSelf && Object.hasOwn(delegates, type) ? delegates[type] : undefined;
+  if (plugin === undefined) {
+    return invoke(verb, type, {
+      stdin,
+      cniVersion: list.cniVersion,
+      containerId,
+      netns,
+      ifName,
+      args,
+      path,
+      delegates,
+    });
+  }
+  const variables = {
+    ...environment(),
+    CNI_COMMAND: verb,
+    CNI_CONTAINERID: containerId,
+    CNI_NETNS: netns ?? "",
+    CNI_IFNAME: ifName,
+    CNI_ARGS: args,
+    CNI_PATH: path.join(":"),
+  };
+  const parameters = readParameters(variables);
+  if (parameters === undefined) return undefined; // only without a verb
+  const streams = { ...standardStreams(), environment: variables };
+  const { result, error } = perform(plugin, { ...parameters, stdin, delegates, streams });
+  if (error !== undefined) throw error;
+  return result;
+}
+
+const keyOf = ({ name }: NetworkList, { containerId, ifName }: RuntimeAttachment): CacheKey => ({
+  networkName: name,
+  containerId,
+  ifName,
+});
+
+/** Says which plugin failed, in the reference library's words; a plugin of a list seldom has a name of its own. */
+function named<T>({ type, name }: PluginConf, what: "add" | "delete", work: () => T, remedy = ""): T {
+  const own = typeof name === "string" && name !== "" ? ` name="${name}"` : "";
+  return prefixed(`plugin type="${type}"${own} failed (${what})`, work, remedy);
+}
+
+/** Errors keep their code, and say what they kept from being done. */
+function prefixed<T>(what: string, work: () => T, remedy = ""): T {
+  try {
+    return work();
+  } catch (error) {
+    const { code, msg, details } = failureOf(error);
+    throw new CniError({ code, msg: `${what}: ${msg}`, details, remedy, cause: error });
+  }
+}

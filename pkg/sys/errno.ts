@@ -1,0 +1,95 @@
+/** asm-generic/errno-base.h and errno.h: those that a caller of ours may want to tell apart or a user may meet. */
+export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  EINTR: 4,
+  EIO: 5,
+  ENXIO: 6,
+  E2BIG: 7,
+  ENOEXEC: 8,
+  EBADF: 9,
+  ECHILD: 10,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EFAULT: 14,
+  EBUSY: 16,
+  EEXIST: 17,
+  EXDEV: 18,
+  ENODEV: 19,
+  ENOTDIR: 20,
+  EISDIR: 21,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  ETXTBSY: 26,
+  EFBIG: 27,
+  ENOSPC: 28,
+  ESPIPE: 29,
+  EROFS: 30,
+  EMLINK: 31,
+  EPIPE: 32,
+  ERANGE: 34,
+  ENAMETOOLONG: 36,
+  ENOSYS: 38,
+  ENOTEMPTY: 39,
+  ELOOP: 40,
+  ENODATA: 61,
+  EPROTO: 71,
+  EOVERFLOW: 75,
+  ENOTSOCK: 88,
+  EMSGSIZE: 90,
+  ENOPROTOOPT: 92,
+  EPROTONOSUPPORT: 93,
+  EOPNOTSUPP: 95,
+  EAFNOSUPPORT: 97,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
+  ENETDOWN: 100,
+  ENETUNREACH: 101,
+  ECONNRESET: 104,
+  ENOBUFS: 105,
+  ENOTCONN: 107,
+  ETIMEDOUT: 110,
+  ECONNREFUSED: 111,
+  EHOSTUNREACH: 113,
+  EALREADY: 114,
+  ESTALE: 116,
+  EDQUOT: 122,
+  ERESTART: 85,
+  EUSERS: 87,
+} as const;
+
+export type ErrnoName = keyof typeof Errno;
+
+const NAMES = new Map<number, string>(Object.entries(Errno).map(([name, number]) => [number, name]));
+
+/** `ENOENT` for 2; the number itself when it has no name here. */
+export function errnoName(errno: number): string {
+  return NAMES.get(errno) ?? `errno ${errno}`;
+}
+
+/** The kernel refused a system call. `message` reads "openat /x: ENOENT"; what it means for a user is said further up. */
+export class SystemError extends Error {
+  readonly call: string;
+  readonly errno: number;
+  readonly code: string;
+  /** What the call was about, often a path. */
+  readonly object: string | undefined;
+
+  constructor(call: string, errno: number, object?: string) {
+    super(`${call}${object === undefined ? "" : ` ${object}`}: ${errnoName(errno)}`);
+    this.name = "SystemError";
+    this.call = call;
+    this.errno = errno;
+    this.code = errnoName(errno);
+    this.object = object;
+  }
+}
+
+/** Whether the kernel refused for one of these reasons. Works on anything with an `errno`, such as a NetlinkError. */
+export function isErrno(error: unknown, ...names: ErrnoName[]): boolean {
+  if (!(error instanceof Error) || !("errno" in error)) return false;
+  return names.some((name) => Errno[name] === error.errno);
+}

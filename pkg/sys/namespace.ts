@@ -1,0 +1,90 @@
+/** Network namespaces. Entering one concerns the calling thread only: in Node, keep `work` synchronous. */
+import { Errno, SystemError } from "./errno.ts";
+import { closeFile, fileSystemType, findStat, Open, openFile } from "./file.ts";
+import { call } from "./syscall.ts";
+
+const CLONE_NEWNET = 0x40000000;
+/** linux/magic.h */
+const NSFS_MAGIC = 0x6e736673;
+const PROC_SUPER_MAGIC = 0x9fa0;
+
+const OWN = "/proc/thread-self/ns/net";
+
+/** A network namespace that is held open. */
+export interface Namespace {
+  path: string;
+  fd: number;
+}
+
+/** Why a path is no namespace: nothing is there, or something else. */
+export class NotANamespace extends Error {
+  readonly path: string;
+  readonly reason: "missing" | "other file";
+
+  constructor(path: string, reason: "missing" | "other file") {
+    super(reason === "missing" ? `"${path}" does not exist` : `"${path}" is not a network namespace`);
+    this.path = path;
+    this.reason = reason;
+  }
+}
+
+/** @throws NotANamespace */
+export function openNamespace(path: string): Namespace {
+  const type = path === "" ? undefined : fileSystemType(path);
+  if (type === undefined) throw new NotANamespace(path, "missing");
+  if (type !== NSFS_MAGIC && type !== PROC_SUPER_MAGIC) throw new NotANamespace(path, "other file");
+  return { path, fd: openFile(path, Open.readOnly) };
+}
+
+/**
+ * The open namespace, undefined when the path is empty, gone, or something else by now: a mount point that was left behind must not
+ * keep DEL from doing the rest.
+ */
+export function findNamespace(path: string | undefined): Namespace | undefined {
+  try {
+    return path === undefined ? undefined : openNamespace(path);
+  } catch (error) {
+    if (error instanceof NotANamespace) return undefined;
+    throw error;
+  }
+}
+
+export function closeNamespace(namespace: Namespace): void {
+  closeFile(namespace.fd);
+}
+
+/** Runs `work` inside. Sockets and files of /proc/sys opened there keep belonging to it. */
+export function within<T>(namespace: Namespace, work: () => T): T {
+  const home = openFile(OWN, Open.readOnly);
+  try {
+    enter(namespace.fd, namespace.path);
+    try {
+      return work();
+    } finally {
+      call("setns", OWN, home, CLONE_NEWNET);
+    }
+  } finally {
+    closeFile(home);
+  }
+}
+
+function enter(fd: number, path: string): void {
+  try {
+    call("setns", path, fd, CLONE_NEWNET);
+  } catch (error) {
+    const otherKind = error instanceof SystemError && error.errno === Errno.EINVAL; // an open file of /proc, or a pid namespace
+    throw otherKind ? new NotANamespace(path, "other file") : error;
+  }
+}
+
+/** Whether `path` is the namespace this process runs in. False when nothing is there. */
+export function isOwnNamespace(path: string): boolean {
+  const own = findStat(OWN);
+  const other = findStat(path);
+  return own !== undefined && other !== undefined && own.inode === other.inode && own.device === other.device;
+}
+
+/** Leaves for a new, empty network namespace that lives as long as this process. */
+export function unshareNetwork(): void {
+  call("unshare", "a new network namespace", CLONE_NEWNET);
+}

@@ -1,0 +1,125 @@
+/** This process and those it starts. */
+import { door } from "#door";
+import { Errno, SystemError } from "./errno.ts";
+import { closeFile, readAll, writeAll } from "./file.ts";
+import { ask, call } from "./syscall.ts";
+
+const O_CLOEXEC = 0o2000000;
+const MFD_CLOEXEC = 1;
+const SIGCHLD = 17;
+const SIGKILL = 9;
+/** Bytes; a result is a few hundred. */
+const OUTPUT_LIMIT = 16 << 20;
+const WNOHANG = 1;
+
+export const processArguments = (): string[] => door.args();
+
+/** Variables by name; of several with one name the last counts. */
+export function environment(): Record<string, string> {
+  return Object.fromEntries(
+    door.environment().map((variable) => {
+      const equals = variable.indexOf("=");
+      return [variable.slice(0, equals), variable.slice(equals + 1)];
+    }),
+  );
+}
+
+/** One variable; undefined when it is not set. */
+export function variable(name: string): string | undefined {
+  const start = `${name}=`;
+  return door
+    .environment()
+    .findLast((one) => one.startsWith(start))
+    ?.slice(start.length);
+}
+
+export const processId = (): number => ask("getpid");
+
+export const standardInput = 0;
+export const standardOutput = 1;
+export const standardError = 2;
+
+export interface Program {
+  /** The executable file; no search is made. */
+  path: string;
+  /** Without the program's own name. */
+  args?: readonly string[];
+  environment: Readonly<Record<string, string>>;
+  stdin: Uint8Array;
+  /** Whether what it writes to stderr is taken with its stdout; otherwise its stderr is ours. */
+  takesStderr?: boolean;
+}
+
+export interface Outcome {
+  /** Exit status; undefined when a signal ended it. */
+  status: number | undefined;
+  signal: number | undefined;
+  stdout: Uint8Array;
+}
+
+/**
+ * Runs a program to its end. It is killed when this process is (QuickJS only).
+ *
+ * It reads its input from memory that holds all of it, not from a pipe: a program that does not read can neither block us
+ * nor send us SIGPIPE.
+ *
+ * @throws SystemError the file cannot be executed (ENOENT, EACCES, ETXTBSY: someone is still writing it); EFBIG: it wrote more than 16 MiB,
+ *   and was killed.
+ */
+export function run({ path, args = [], environment, stdin, takesStderr = false }: Program): Outcome {
+  const input = call("memfd_create", undefined, "stdin", MFD_CLOEXEC);
+  const [output, outputEnd] = pipe();
+  try {
+    writeAll(input, stdin);
+    call("lseek", undefined, input, 0, 0);
+    const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+    const errors = takesStderr ? outputEnd : standardError;
+    const child = door.spawn(path, [path, ...args], variables, [input, outputEnd, errors]);
+    closeFile(outputEnd); // so that the output ends when the program closes its own
+    if (child < 0) throw new SystemError("execve", -child, path);
+    const stdout = readAll(output, path, OUTPUT_LIMIT);
+    if (stdout.length > OUTPUT_LIMIT) ask("kill", child, SIGKILL);
+    const end = wait(child);
+    if (stdout.length > OUTPUT_LIMIT) throw new SystemError("read", Errno.EFBIG, `output of ${path}`);
+    return { ...end, stdout };
+  } finally {
+    for (const fd of [input, output]) closeFile(fd);
+  }
+}
+
+/**
+ * Goes on as two processes, QuickJS only: a copy of Node's would lack its threads. The child must end with `exitNow`, and
+ * close what it shares with a reader who waits for the end of it.
+ *
+ * @returns 0 in the child, the child's process ID in the parent.
+ */
+export const fork = (): number => call("clone", undefined, SIGCHLD, 0, 0, 0, 0);
+
+export function exitNow(status: number): never {
+  call("exit_group", undefined, status);
+  throw new Error("exit_group returned");
+}
+
+/** Waits for a child's end. */
+export function wait(child: number): Pick<Outcome, "status" | "signal"> {
+  return waitWith(child, 0) ?? { status: undefined, signal: undefined };
+}
+
+/** How a child ended, undefined while it runs. */
+export function findOutcome(child: number): Pick<Outcome, "status" | "signal"> | undefined {
+  return waitWith(child, WNOHANG);
+}
+
+function waitWith(child: number, options: number): Pick<Outcome, "status" | "signal"> | undefined {
+  const result = new Int32Array(1);
+  if (call("wait4", undefined, child, new Uint8Array(result.buffer), options, 0) === 0) return undefined;
+  const [word = 0] = result;
+  const signal = word & 0x7f; // wait(2): the low seven bits, else the status is the next byte
+  return signal === 0 ? { status: (word >> 8) & 0xff, signal: undefined } : { status: undefined, signal };
+}
+
+function pipe(): [readEnd: number, writeEnd: number] {
+  const ends = new Int32Array(2);
+  call("pipe2", undefined, new Uint8Array(ends.buffer), O_CLOEXEC);
+  return [ends[0] ?? -1, ends[1] ?? -1];
+}

@@ -1,0 +1,80 @@
+/** Sockets, as far as netlink needs them. */
+import { timespec } from "./clock.ts";
+import { Errno, SystemError } from "./errno.ts";
+import { ask, call } from "./syscall.ts";
+
+/** linux/socket.h, asm-generic/socket.h */
+export const AF_NETLINK = 16;
+export const SOCK_RAW = 3;
+export const SOL_SOCKET = 1;
+export const SO_SNDBUFFORCE = 32;
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_TRUNC = 0x20;
+const MSG_DONTWAIT = 0x40;
+
+export function openSocket(domain: number, type: number, protocol: number): number {
+  return call("socket", undefined, domain, type | SOCK_CLOEXEC, protocol);
+}
+
+export function bindSocket(fd: number, address: Uint8Array): void {
+  call("bind", undefined, fd, address, address.length);
+}
+
+export function setSocketOption(fd: number, level: number, option: number, value: number): void {
+  const bytes = new Uint8Array(new Int32Array([value]).buffer);
+  call("setsockopt", undefined, fd, level, option, bytes, bytes.length);
+}
+
+/** @returns false when the kernel refuses, for options that are an improvement only. */
+export function trySocketOption(fd: number, level: number, option: number, value: number): boolean {
+  const bytes = new Uint8Array(new Int32Array([value]).buffer);
+  return ask("setsockopt", fd, level, option, bytes, bytes.length) === 0;
+}
+
+export function send(fd: number, data: Uint8Array): void {
+  call("sendto", undefined, fd, data, data.length, 0, 0, 0);
+}
+
+/**
+ * One datagram; waits for it.
+ *
+ * @returns A part of `buffer`, valid until that is used again.
+ * @throws SystemError EMSGSIZE: it was larger than `buffer`; ENOBUFS: the kernel dropped some.
+ */
+export function receive(fd: number, buffer: Uint8Array): Uint8Array {
+  return received(call("recvfrom", undefined, fd, buffer, buffer.length, MSG_TRUNC, 0, 0), buffer);
+}
+
+/** A datagram that has arrived already, undefined when none has. */
+export function receiveArrived(fd: number, buffer: Uint8Array): Uint8Array | undefined {
+  const size = ask("recvfrom", fd, buffer, buffer.length, MSG_TRUNC | MSG_DONTWAIT, 0, 0);
+  if (size === -Errno.EAGAIN) return undefined;
+  if (size < 0) throw new SystemError("recvfrom", -size);
+  return received(size, buffer);
+}
+
+function received(size: number, buffer: Uint8Array): Uint8Array {
+  if (size > buffer.length) throw new SystemError("recvfrom", Errno.EMSGSIZE);
+  return buffer.subarray(0, size);
+}
+
+const POLLIN = 1;
+
+/** Waits until one of the descriptors has something to read (or its other side has gone): their indexes, none after the timeout. */
+export function waitReadable(fds: readonly number[], timeoutMs: number | undefined): number[] {
+  const polls = new DataView(new ArrayBuffer(8 * fds.length)); // struct pollfd: fd s32, events s16, revents s16
+  fds.forEach((fd, i) => {
+    polls.setInt32(8 * i, fd, true);
+    polls.setInt16(8 * i + 4, POLLIN, true);
+  });
+  call(
+    "ppoll",
+    undefined,
+    new Uint8Array(polls.buffer),
+    fds.length,
+    timeoutMs === undefined ? 0 : timespec(timeoutMs),
+    0,
+    0,
+  );
+  return fds.flatMap((_, i) => (polls.getInt16(8 * i + 6, true) !== 0 ? [i] : []));
+}

@@ -1,0 +1,74 @@
+import { door } from "#door";
+import type { SyscallArgument } from "./door.ts";
+import { Errno, SystemError } from "./errno.ts";
+
+/** asm/unistd_64.h and asm-generic/unistd.h. Only calls that both architectures have (`openat`, never `open`). */
+const NUMBERS = {
+  //                  x64  arm64
+  bind: /*         */ [49, 200],
+  clock_gettime: /**/ [228, 113],
+  clock_nanosleep: [230, 115],
+  clone: /*        */ [56, 220],
+  close: /*        */ [3, 57],
+  exit_group: /*   */ [231, 94],
+  fchmod: /*       */ [91, 52],
+  fcntl: /*        */ [72, 25],
+  flock: /*        */ [73, 32],
+  fsync: /*        */ [74, 82],
+  ftruncate: /*    */ [77, 46],
+  getdents64: /*   */ [217, 61],
+  getpid: /*       */ [39, 172],
+  getrandom: /*    */ [318, 278],
+  getsockname: /*  */ [51, 204],
+  getsockopt: /*   */ [55, 209],
+  ioctl: /*        */ [16, 29],
+  kill: /*         */ [62, 129],
+  linkat: /*       */ [265, 37],
+  lseek: /*        */ [8, 62],
+  memfd_create: [319, 279],
+  mkdirat: /*      */ [258, 34],
+  openat: /*       */ [257, 56],
+  pipe2: /*        */ [293, 59],
+  ppoll: /*        */ [271, 73],
+  read: /*         */ [0, 63],
+  readlinkat: /*   */ [267, 78],
+  recvfrom: /*     */ [45, 207],
+  recvmsg: /*      */ [47, 212],
+  renameat2: /*    */ [316, 276],
+  sendmsg: /*      */ [46, 211],
+  sendto: /*       */ [44, 206],
+  setns: /*        */ [308, 268],
+  setsockopt: /*   */ [54, 208],
+  socket: /*       */ [41, 198],
+  statfs: /*       */ [137, 43],
+  statx: /*        */ [332, 291],
+  umask: /*        */ [95, 166],
+  unlinkat: /*     */ [263, 35],
+  unshare: /*      */ [272, 97],
+  utimensat: /*    */ [280, 88],
+  wait4: /*        */ [61, 260],
+  write: /*        */ [1, 64],
+} as const satisfies Record<string, readonly [x64: number, arm64: number]>;
+
+export type SyscallName = keyof typeof NUMBERS;
+
+const column = door.arch === "x64" ? 0 : 1;
+
+/**
+ * The kernel's result or -errno; calls that a signal interrupted are repeated. A text with a NUL, which the kernel would
+ * silently cut there, is -EINVAL.
+ */
+export function ask(name: SyscallName, ...args: SyscallArgument[]): number {
+  if (args.some((argument) => typeof argument === "string" && argument.includes("\0"))) return -Errno.EINVAL;
+  for (;;) {
+    const result = door.syscall(NUMBERS[name][column], ...args);
+    if (result !== -Errno.EINTR) return result;
+  }
+}
+
+/** The kernel's result. @throws SystemError when it refuses; `object` is what the call was about, often a path. */
+export function call(name: SyscallName, object: string | undefined, ...args: SyscallArgument[]): number {
+  const result = ask(name, ...args);
+  if (result < 0) throw new SystemError(name, -result, object);
+  return result;
+}
