@@ -1,4 +1,4 @@
-// cmd/*, pkg/*, native/* -> dist/bin: one static executable and a hard link per plugin and tool.
+// cmd/*, pkg/*, native/* -> dist/bin: one static executable and a hard link per plugin and tool, and the daemon's launcher.
 //
 //   node build.mjs            for this machine            node build.mjs --watch   again after each change
 //   node build.mjs --arm64    dist/arm64/bin, with Debian's cross compiler and qemu-user (both architectures share stages 1 to 3)
@@ -9,9 +9,11 @@
 //   4 host         native/*.c + engine -> dist/<arch>/host    an executable that can load bytecode (gcc)
 //   5 freeze       host + bytecode -> dist/bin/twill          the program is loaded once, its memory becomes part of the executable
 //   6 links        dist/bin/bridge, dist/bin/host-local ...
+//   7 daemon       cmd/flanneld/main.ts -> dist/flanneld.mjs, with dist/koffi.node beside it, for Node; dist/bin/flanneld starts it
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
+  copyFileSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -23,7 +25,7 @@ import {
   watch,
   writeFileSync,
 } from "node:fs";
-import { SourceMap } from "node:module";
+import { createRequire, SourceMap } from "node:module";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { compileSchemas } from "./dev/compile-schemas.mjs";
@@ -58,7 +60,7 @@ const target = cross ? targets.arm64Cross : targets[process.arch];
 const bin = cross ? "dist/arm64/bin" : "dist/bin";
 const hostFile = cross ? "dist/arm64/host" : "dist/host";
 
-const stages = { validators, bundle, bytecode, host, freeze, links };
+const stages = { validators, bundle, bytecode, host, freeze, links, ...(!cross && { daemon }) };
 
 async function buildAll() {
   mkdirSync(bin, { recursive: true });
@@ -76,10 +78,12 @@ async function validators() {
 }
 
 async function bundle() {
+  return await bundleScript("cmd/twill/main.ts", "dist/twill.js", { define: versionConstant() });
+}
+
+function versionConstant() {
   const { version } = JSON.parse(readFileSync("package.json", "utf8"));
-  return await bundleScript("cmd/twill/main.ts", "dist/twill.js", {
-    define: { TWILL_VERSION: JSON.stringify(version) },
-  });
+  return { TWILL_VERSION: JSON.stringify(version) };
 }
 
 /** TypeScript -> one script for the engine, with the table that turns its lines back into the sources' lines. */
@@ -197,10 +201,73 @@ function programHeader(elf, address) {
 function links() {
   const [command, ...args] = [...target.start, `${bin}/twill`, "--names"];
   const names = execFileSync(command, args, { encoding: "utf8" }).split("\n").filter(Boolean);
-  for (const name of readdirSync(bin)) if (name !== "twill") rmSync(`${bin}/${name}`);
+  for (const name of readdirSync(bin)) if (name !== "twill" && name !== "flanneld") rmSync(`${bin}/${name}`);
   for (const name of names) linkSync(`${bin}/twill`, `${bin}/${name}`);
   return `${names.length} names: ${names.join(" ")}`;
 }
+
+const LAUNCHER = `#!/bin/sh
+exec node --enable-source-maps --no-deprecation "$(dirname "$(readlink -f "$0")")/../flanneld.mjs" "$@"
+`;
+
+/** One script for Node; only the door's native module stays a file of its own. */
+async function daemon() {
+  const { outputFiles } = await build({
+    entryPoints: ["cmd/flanneld/main.ts"],
+    outfile: "dist/flanneld.mjs",
+    bundle: true,
+    write: false,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    minify: true,
+    sourcemap: "linked",
+    sourcesContent: false,
+    define: versionConstant(),
+    banner: {
+      // what packages written as CommonJS expect to be there
+      js: `import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url);`,
+    },
+    plugins: [nativeModuleBeside, withoutProtoFiles],
+    logLevel: "warning",
+  });
+  for (const { path, contents } of outputFiles) writeFileSync(path, contents);
+  copyFileSync(`node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`, "dist/koffi.node");
+  writeFileSync("dist/bin/flanneld", LAUNCHER, { mode: 0o755 });
+  return kB(outputFiles.find(({ path }) => path.endsWith(".mjs")).contents.length);
+}
+
+/** koffi looks for its native module in node_modules; that module alone is all we need of it. */
+const nativeModuleBeside = {
+  name: "native-module-beside",
+  setup(build) {
+    build.onResolve({ filter: /^koffi$/ }, () => ({ path: "koffi", namespace: "native-module-beside" }));
+    build.onLoad({ filter: /.*/, namespace: "native-module-beside" }, () => ({
+      contents: `export default require("./koffi.node");`,
+    }));
+    build.onResolve({ filter: /^\.\/koffi\.node$/ }, () => ({ path: "./koffi.node", external: true }));
+  },
+};
+
+/** etcd3 reads its protocol from .proto files when it starts; here it is read when the daemon is built. */
+const withoutProtoFiles = {
+  name: "without-proto-files",
+  setup(build) {
+    build.onLoad({ filter: /etcd3\/lib\/connection-pool\.js$/ }, ({ path }) => {
+      const require = createRequire(createRequire(import.meta.url).resolve("@grpc/proto-loader"));
+      const protocol = require("protobufjs").loadSync(path.replace("lib/connection-pool.js", "proto/rpc.proto"), {
+        keepCase: true,
+      });
+      const code = readFileSync(path, "utf8");
+      const patched = code.replace(
+        /loadSync\)\(`\$\{__dirname\}\/\.\.\/proto\/rpc\.proto`/,
+        () => `fromJSON)(${JSON.stringify(protocol.toJSON())}`,
+      );
+      if (patched === code) throw new Error(`${path} does not read rpc.proto where it used to`);
+      return { contents: patched };
+    });
+  },
+};
 
 function kB(bytes) {
   return `${Math.round(bytes / 1000)} kB`;

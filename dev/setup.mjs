@@ -28,6 +28,9 @@ const packages = {
   kmod: "modprobe",
   "iputils-ping": "ping",
   strace: "strace",
+  "etcd-server": "etcd",
+  "etcd-client": "etcdctl",
+  openssl: "openssl",
   "containernetworking-plugins": "/usr/lib/cni/bridge",
 };
 const kernelPackages = {

@@ -307,12 +307,14 @@ export function connect(family: number, namespace?: Namespace): Connection {
 
 /** What the kernel tells to everybody who asks: changes of links, addresses, routes. */
 export interface Listener {
+  /** For whoever waits for several at once. */
+  readonly fd: number;
   /** Messages that have come, undefined when none has after the time. @throws SystemError ENOBUFS: some were dropped */
   next(timeoutMs: number): Frame[] | undefined;
   close(): void;
 }
 
-/** @param groups Sum of RTMGRP_* (1 << (RTNLGRP_* - 1)). */
+/** @param groups Sum of RTMGRP_* (1 << (RTNLGRP_* - 1)), or of 1 << (NFNLGRP_* - 1). */
 export function listen(family: number, groups: number, namespace?: Namespace): Listener {
   const fd =
     namespace === undefined
@@ -321,6 +323,7 @@ export function listen(family: number, groups: number, namespace?: Namespace): L
   bindSocket(fd, encode(socketAddress, { family: AF_NETLINK, groups }));
   const buffer = new Uint8Array(DUMP_BUFFER);
   return {
+    fd,
     next: (timeoutMs) => (waitReadable([fd], timeoutMs).length > 0 ? frames(receive(fd, buffer)) : undefined),
     close: () => closeFile(fd),
   };

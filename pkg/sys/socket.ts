@@ -8,6 +8,7 @@ export const AF_NETLINK = 16;
 export const SOCK_RAW = 3;
 export const SOL_SOCKET = 1;
 export const SO_SNDBUFFORCE = 32;
+export const SO_RCVBUFFORCE = 33;
 const SOCK_CLOEXEC = 0o2000000;
 const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;

@@ -1,0 +1,68 @@
+/** Where leases are kept: etcd, or a folder. What acquires, renews and follows leases knows this interface only. */
+import type { Lease, LeaseAttributes, Subnets } from "./lease.ts";
+
+export interface Snapshot {
+  leases: readonly Lease[];
+  /** Keys below the prefix that are no leases, with why: they are skipped, logged, counted. */
+  malformed: readonly Malformed[];
+}
+
+export interface Malformed {
+  key: string;
+  reason: string;
+}
+
+/** What happens to leases, in the order of the store. */
+export type LeaseEvent =
+  /** The complete set: at the start, and whenever events may have been missed. */
+  | { kind: "snapshot"; snapshot: Snapshot }
+  /** Created, renewed or changed. */
+  | { kind: "put"; lease: Lease }
+  /** Deleted or expired. */
+  | { kind: "gone"; subnets: Subnets }
+  | { kind: "malformed"; malformed: Malformed };
+
+export interface Watch {
+  /** No event comes after it. */
+  stop(): void;
+}
+
+export interface Store {
+  /** For messages: `etcd http://10.0.0.1:2379, prefix /coreos.com/network`. */
+  readonly description: string;
+  /** How to write the network configuration, a command line for people. */
+  readonly configCommand: string;
+  /** The text of the network configuration. @throws NoConfig; StoreError */
+  readConfig(): Promise<string>;
+  /** @throws StoreError */
+  list(): Promise<Snapshot>;
+  /**
+   * Makes the lease unless its key is there already.
+   *
+   * @param ttlMs After this it goes, unless it is put again.
+   * @returns undefined: the key is there
+   * @throws StoreError
+   */
+  create(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number): Promise<Lease | undefined>;
+  /** Writes the lease, whether there or not: takes over, renews, changes. @throws StoreError */
+  put(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number): Promise<Lease>;
+  /** @throws StoreError */
+  delete(subnets: Subnets): Promise<void>;
+  /**
+   * Tells of a snapshot first, then of every change; goes on by itself when the connection is lost, from where it was or with a new snapshot.
+   *
+   * @param trouble Called when it has lost the store (with why) and when it has it again (undefined).
+   */
+  watch(event: (event: LeaseEvent) => void, trouble: (why: Error | undefined) => void): Watch;
+  close(): Promise<void>;
+}
+
+/** The store has no network configuration yet: somebody has to write it. */
+export class NoConfig extends Error {
+  override name = "NoConfig";
+}
+
+/** The store did not do it. `message` says why and what to do about it. */
+export class StoreError extends Error {
+  override name = "StoreError";
+}
