@@ -255,7 +255,8 @@ const withoutProtoFiles = {
   setup(build) {
     build.onLoad({ filter: /etcd3\/lib\/connection-pool\.js$/ }, ({ path }) => {
       const require = createRequire(createRequire(import.meta.url).resolve("@grpc/proto-loader"));
-      const protocol = require("protobufjs").loadSync(path.replace("lib/connection-pool.js", "proto/rpc.proto"), {
+      const { Root } = require("protobufjs");
+      const protocol = new Root().loadSync(path.replace("lib/connection-pool.js", "proto/rpc.proto"), {
         keepCase: true,
       });
       const code = readFileSync(path, "utf8");
