@@ -1,6 +1,14 @@
 /** A lease: the subnet that one host has, and what the other hosts must know to reach it. As flannel keeps it in etcd. Pure. */
-import type { Json } from "../cni/json.ts";
-import type { Address, Prefix } from "../ip/address.ts";
+import { foldKey, isObject, type Json, type JsonObject, parseJson, printJson, showJson } from "../cni/json.ts";
+import {
+  type Address,
+  formatAddress,
+  formatPrefix,
+  isIPv4,
+  networkOf,
+  type Prefix,
+  parseAddress,
+} from "../ip/address.ts";
 
 /** What a host has for its containers; host bits are zero. A lease of etcd always has `ipv4`. */
 export interface Subnets {
@@ -25,3 +33,118 @@ export interface Lease extends Subnets {
   /** Milliseconds since 1970; undefined for one that never expires (a reservation). */
   expiresMs?: number;
 }
+
+/**
+ * The lease's name in the store: `10.12.13.0-24`, `10.12.13.0-24&fd00:12:13::-56`. Each lease has one, and each name one lease.
+ *
+ * @throws Error for IPv6 alone, which has no name.
+ */
+export function keyOf({ ipv4, ipv6 }: Subnets): string {
+  if (!ipv4)
+    throw new Error(`${ipv6 ? formatPrefix(ipv6) : "a lease"} has no IPv4 subnet, which leases are named after`);
+  return ipv6 ? `${keyPart(ipv4)}&${keyPart(ipv6)}` : keyPart(ipv4);
+}
+
+const keyPart = (subnet: Prefix): string => formatPrefix(subnet).replace("/", "-");
+
+/**
+ * Reverses `keyOf`.
+ *
+ * @returns undefined for every other text, also where flannel guesses: something before the address, host bits, another
+ *   spelling of the same address. Nor are all addresses (`0.0.0.0-0`) a lease: flannel writes that for hosts without IPv4.
+ */
+export function parseKey(key: string): Subnets | undefined {
+  const [, base4 = "", length4, base6, length6] = keySyntax.exec(key) ?? [];
+  const ipv4 = subnetOf(base4, Number(length4));
+  const ipv6 = base6 === undefined ? undefined : subnetOf(base6, Number(length6));
+  if (!ipv4) return undefined;
+  const subnets = ipv6 ? { ipv4, ipv6 } : { ipv4 };
+  return keyOf(subnets) === key ? subnets : undefined;
+}
+const keySyntax = /^([\d.]+)-(\d+)(?:&([a-f\d:]+)-(\d+))?$/;
+
+/** A length of all bits is a host's address, not a subnet. */
+function subnetOf(base: string, length: number): Prefix | undefined {
+  const address = parseAddress(base);
+  return address && length > 0 && length < address.length * 8 ? networkOf({ address, length }) : undefined;
+}
+
+/** What to say of a key that `parseKey` does not know. */
+export const notAKey = "its name is no subnet: expected one like 10.12.13.0-24 or 10.12.13.0-24&fd00:12:13::-56";
+
+/** @throws Error what is wrong with the key or its value: such a lease is skipped. */
+export function readLease(key: string, value: string, expiresMs: number | undefined): Lease {
+  const subnets = parseKey(key);
+  if (!subnets) throw new Error(notAKey);
+  const lease = { ...subnets, attributes: readAttributes(value) };
+  return expiresMs === undefined ? lease : { ...lease, expiresMs };
+}
+
+/** As Go's encoding/json prints it; keys in flannel's order. */
+export function printAttributes(attributes: LeaseAttributes): string {
+  const { publicIP, publicIPv6, backendType, backendData, backendV6Data } = attributes;
+  return printJson(
+    {
+      PublicIP: publicIP ? formatAddress(publicIP) : noAddress,
+      PublicIPv6: publicIPv6 ? formatAddress(publicIPv6) : null,
+      ...(backendType !== "" && { BackendType: backendType }),
+      ...(backendData !== undefined && { BackendData: backendData }),
+      ...(backendV6Data !== undefined && { BackendV6Data: backendV6Data }),
+    },
+    "",
+  );
+}
+const noAddress = "0.0.0.0";
+
+/**
+ * Reverses `printAttributes`. As in Go, the case of keys does not count and unknown ones are skipped.
+ *
+ * @throws Error what is wrong with it
+ */
+export function readAttributes(text: string): LeaseAttributes {
+  const value = parseJson(text);
+  if (!isObject(value)) throw new Error(`its value is ${showJson(value)}, not an object like {"PublicIP":"192.0.2.1"}`);
+  const publicIP = readAddress(value, "PublicIP", "IPv4");
+  const publicIPv6 = readAddress(value, "PublicIPv6", "IPv6");
+  const backendData = member(value, "BackendData");
+  const backendV6Data = member(value, "BackendV6Data");
+  return {
+    ...(publicIP && { publicIP }),
+    ...(publicIPv6 && { publicIPv6 }),
+    backendType: readType(value),
+    ...(backendData !== undefined && { backendData }),
+    ...(backendV6Data !== undefined && { backendV6Data }),
+  };
+}
+
+/** null stands for "not there". */
+function member(value: JsonObject, key: string): Json | undefined {
+  const name = Object.keys(value).findLast((name) => foldKey(name) === foldKey(key));
+  return name === undefined ? undefined : (value[name] ?? undefined);
+}
+
+function readAddress(value: JsonObject, key: string, family: "IPv4" | "IPv6"): Address | undefined {
+  const text = member(value, key);
+  if (text === undefined || text === noAddress) return undefined;
+  const address = typeof text === "string" ? parseAddress(text) : undefined;
+  if (!address || isIPv4(address) !== (family === "IPv4"))
+    throw new Error(`its ${key} is ${showJson(text)}, not an ${family} address`);
+  return address;
+}
+
+function readType(value: JsonObject): string {
+  const type = member(value, "BackendType") ?? "";
+  if (typeof type !== "string") throw new Error(`its BackendType is ${showJson(type)}, not a text like "vxlan"`);
+  return type;
+}
+
+/** Whether both are one lease of the store. */
+export const sameSubnets = (one: Subnets, other: Subnets): boolean => keyOf(one) === keyOf(other);
+
+/** Whether nothing changes for anybody who has the one when the other comes. */
+export const sameAttributes = (one: LeaseAttributes, other: LeaseAttributes): boolean =>
+  printAttributes(one) === printAttributes(other);
+
+/** For messages: `10.12.13.0/24, fd00:12:13::/56`. */
+export const showSubnets = ({ ipv4, ipv6 }: Subnets): string =>
+  [ipv4, ipv6].flatMap((subnet) => (subnet ? [formatPrefix(subnet)] : [])).join(", ");
