@@ -1,0 +1,73 @@
+// Three hosts, a pod on each: every backend carries every kind of traffic between all of them.
+import t from "tap";
+import { needsKernel } from "../needs.ts";
+import { newCluster, type Pod, startDaemons } from "./lab.ts";
+import { until } from "./until.ts";
+
+const TRANSFER_BYTES = 1 << 20;
+const DATAGRAM_BYTES = 1000;
+
+const ipv4 = { Network: "10.5.0.0/16" };
+const dual = { ...ipv4, EnableIPv6: true, IPv6Network: "fd00:5::/48" };
+
+type Family = "ipv4" | "ipv6";
+
+interface Row {
+  name: string;
+  network: object;
+  /** The device that leads to the other hosts' pods. */
+  through: Partial<Record<Family, string>>;
+}
+
+const overlay = { ipv4: "flannel.1", ipv6: "flannel-v6.1" };
+const rows: Row[] = [
+  { name: "vxlan, IPv4", network: { ...ipv4, Backend: { Type: "vxlan" } }, through: { ipv4: overlay.ipv4 } },
+  { name: "vxlan, dual stack", network: { ...dual, Backend: { Type: "vxlan" } }, through: overlay },
+  {
+    name: "vxlan with DirectRouting, IPv4",
+    network: { ...ipv4, Backend: { Type: "vxlan", DirectRouting: true } },
+    through: { ipv4: "eth0" },
+  },
+  {
+    name: "vxlan with DirectRouting, dual stack",
+    network: { ...dual, Backend: { Type: "vxlan", DirectRouting: true } },
+    through: { ipv4: "eth0", ipv6: "eth0" },
+  },
+  { name: "host-gw, IPv4", network: { ...ipv4, Backend: { Type: "host-gw" } }, through: { ipv4: "eth0" } },
+  {
+    name: "host-gw, dual stack",
+    network: { ...dual, Backend: { Type: "host-gw" } },
+    through: { ipv4: "eth0", ipv6: "eth0" },
+  },
+];
+
+for (const { name, network, through } of rows) {
+  t.test(`${name}: pods of three hosts reach each other by ping, TCP and UDP`, needsKernel("vxlan"), async (t) => {
+    const cluster = await newCluster(t, { network });
+    const hosts = [cluster.addHost(), cluster.addHost(), cluster.addHost()] as const;
+    await startDaemons(hosts);
+    const pods = await Promise.all(hosts.map((host) => host.addPod()));
+
+    for (const { from, to } of pairs(pods)) {
+      for (const family of Object.keys(through) as Family[]) {
+        const address = to[family];
+        await until(`${from.name} pings ${address}`, () => from.reaches(address));
+        const transfer = await from.ask("tcp", address, TRANSFER_BYTES);
+        const datagram = await from.ask("udp", address, DATAGRAM_BYTES);
+        t.strictSame(
+          [transfer, datagram],
+          Array(2).fill({ intact: true, from: from[family] }),
+          `${from[family]} -> ${address}`,
+        );
+      }
+    }
+    for (const [family, device] of Object.entries(through)) {
+      const [route] = hosts[0].json("ip", "-j", "route", "get", pods[1]?.[family as Family] ?? "") as { dev: string }[];
+      t.equal(route?.dev, device, `${family} leaves through ${device}`);
+    }
+  });
+}
+
+function pairs(pods: readonly Pod[]): { from: Pod; to: Pod }[] {
+  return pods.flatMap((from) => pods.filter((to) => to !== from).map((to) => ({ from, to })));
+}
