@@ -39,13 +39,13 @@ export interface Store {
   /**
    * Makes the lease unless its key is there already.
    *
-   * @param ttlMs After this it goes, unless it is put again.
+   * @param ttlMs After this it goes, unless it is put again; undefined: never (a reservation).
    * @returns undefined: the key is there
    * @throws StoreError
    */
-  create(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number): Promise<Lease | undefined>;
+  create(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease | undefined>;
   /** Writes the lease, whether there or not: takes over, renews, changes. @throws StoreError */
-  put(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number): Promise<Lease>;
+  put(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease>;
   /** @throws StoreError */
   delete(subnets: Subnets): Promise<void>;
   /**
