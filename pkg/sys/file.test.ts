@@ -10,6 +10,7 @@ import {
   findStat,
   findText,
   forEachName,
+  linkFile,
   listDirectory,
   makeDirectories,
   overwriteFile,
@@ -21,6 +22,7 @@ import {
   rename,
   replaceFile,
   setModified,
+  syncFile,
   withLock,
   writeExisting,
   writeFile,
@@ -48,6 +50,29 @@ function refusal(work: () => unknown): string {
   }
   return "none";
 }
+
+t.test("a file that has a second name is one file with two", (t) => {
+  writeFile(path("one"), "1", { mode: 0o600 });
+  t.equal(findStat(path("one"))?.links, 1);
+  t.equal(linkFile(path("one"), path("two")), true);
+  syncFile(path("two"));
+  t.equal(findStat(path("two"))?.links, 2);
+  t.equal(findStat(path("two"))?.inode, findStat(path("one"))?.inode);
+  t.equal(linkFile(path("one"), path("two")), false, "the name is taken");
+  t.equal(
+    refusal(() => linkFile(path("nothing"), path("three"))),
+    "ENOENT",
+  );
+  t.end();
+});
+
+t.test("a replacement has the mode that it is given, whatever the umask", (t) => {
+  replaceFile(path("open"), "", { mode: 0o666, ignoreUmask: true });
+  t.equal(findStat(path("open"))?.mode, 0o666);
+  replaceFile(path("open"), "", { mode: 0o666 });
+  t.not(findStat(path("open"))?.mode, 0o666, "which it has not otherwise");
+  t.end();
+});
 
 t.test("what was written is read", (t) => {
   writeFile(path("text"), "größer als π", { mode: 0o644 });

@@ -33,6 +33,8 @@ export interface Stat {
   /** Device and inode together tell whether two paths are one file. */
   device: bigint;
   inode: bigint;
+  /** How many names it has. */
+  links: number;
   /** Permission bits. */
   mode: number;
   size: number;
@@ -121,11 +123,20 @@ export function writeExisting(path: string, data: Uint8Array | string): void {
   writeOpened(path, Open.writeOnly, 0, data);
 }
 
-/** Replaces the file by a new one with this content: readers see the old or the new one, never a part. */
-export function replaceFile(path: string, data: Uint8Array | string, { mode }: { mode: number }): void {
+/**
+ * Replaces the file by a new one with this content: readers see the old or the new one, never a part.
+ *
+ * @param options.ignoreUmask The file gets this very mode.
+ */
+export function replaceFile(
+  path: string,
+  data: Uint8Array | string,
+  { mode, ignoreUmask = false }: { mode: number; ignoreUmask?: boolean },
+): void {
   const temporary = `${path}.${randomHex(4)}.tmp`;
   try {
     writeOpened(temporary, Open.writeOnly | Open.create | Open.exclusive, mode, data);
+    if (ignoreUmask) call("fchmodat", temporary, AT_FDCWD, temporary, mode);
     rename(temporary, path);
   } catch (error) {
     removeFile(temporary);
@@ -169,6 +180,21 @@ function createByLink(path: string, data: Uint8Array | string, mode: number): bo
 function linked(result: number, path: string): boolean {
   if (result < 0 && result !== -Errno.EEXIST) throw new SystemError("linkat", -result, path);
   return result === 0;
+}
+
+/** Gives a file another name. @returns false when there is something of that name already. */
+export function linkFile(from: string, to: string): boolean {
+  return linked(ask("linkat", AT_FDCWD, from, AT_FDCWD, to, 0), to);
+}
+
+/** Waits until the file, and the names it was given, are on the disk. */
+export function syncFile(path: string): void {
+  const fd = openFile(path, Open.readOnly);
+  try {
+    call("fsync", path, fd);
+  } finally {
+    closeFile(fd);
+  }
 }
 
 /** @returns false when there was no such file. */
@@ -259,6 +285,7 @@ export function findStat(path: string, link: "follow" | "link" = "follow"): Stat
     type: FILE_TYPES[mode >> 12] ?? "other",
     device: (BigInt(buffer.getUint32(136, true)) << 32n) | BigInt(buffer.getUint32(140, true)),
     inode: buffer.getBigUint64(32, true),
+    links: buffer.getUint32(16, true),
     mode: mode & 0o7777,
     size: Number(buffer.getBigUint64(40, true)),
     modifiedNs: timestamp(buffer, 112),

@@ -13,6 +13,7 @@ const NUMBERS = {
   eventfd2: /*     */ [290, 19],
   exit_group: /*   */ [231, 94],
   fchmod: /*       */ [91, 52],
+  fchmodat: /*     */ [268, 53],
   fcntl: /*        */ [72, 25],
   flock: /*        */ [73, 32],
   fsync: /*        */ [74, 82],
