@@ -14,7 +14,7 @@ import {
   showPath,
 } from "./json.ts";
 import type { SchemaError, Validate } from "./plugin.ts";
-import { settle, type UnknownKey } from "./settle.ts";
+import { type Settled, type Shape, settle, type UnknownKey } from "./settle.ts";
 import { nearest } from "./suggest.ts";
 
 /** Far above any configuration, far below what would hurt a node that starts a hundred containers at once. */
@@ -31,10 +31,15 @@ export interface Document {
 /** @throws CniError 6: too large, or not a JSON object. */
 export function readDocument(bytes: Uint8Array, { shape }: Pick<Validate, "shape">): Document {
   const text = textOf(bytes);
-  const raw = objectOf(explained(() => parseJson(text)));
+  const { raw, settled } = explained(() => settleText(text, shape));
+  return { raw: objectOf(raw), settled: objectOf(settled.value), unknownKeys: settled.unknownKeys };
+}
+
+/** Any JSON, as it came and settled. @throws JsonSyntaxError */
+export function settleText(text: string, shape: Shape): { raw: Json; settled: Settled } {
+  const raw = parseJson(text);
   const settled = settle(raw, shape);
-  const { value, unknownKeys } = settled.isAmbiguous ? settle(readJson(text).value, shape) : settled;
-  return { raw, settled: value as JsonObject, unknownKeys };
+  return { raw, settled: settled.isAmbiguous ? settle(readJson(text).value, shape) : settled };
 }
 
 function textOf(bytes: Uint8Array): string {

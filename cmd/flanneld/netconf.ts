@@ -1,0 +1,54 @@
+/** The keys of the network configuration, flannel's and our own; what they come to is in pkg/subnet/network-config.ts. */
+import type { JsonSchema } from "../../pkg/cni/schema.ts";
+
+const address = { type: "string", format: "ip" } as const satisfies JsonSchema;
+
+/** linux/if_link.h: 24 bits; 0 would be a device that takes everything. */
+const maxVni = 0xffffff;
+
+export const schema = {
+  type: "object",
+  properties: {
+    EnableIPv4: { type: "boolean", description: "give out IPv4 subnets (true)" },
+    EnableIPv6: { type: "boolean", description: "give out IPv6 subnets (false)" },
+    EnableNFTables: { type: "boolean", description: "rules with nftables instead of iptables (false)" },
+    Network: { type: "string", format: "cidr", description: "the IPv4 network of all containers, as 10.244.0.0/16" },
+    SubnetLen: { type: "integer", description: "prefix length of each host's part (24, or less in small networks)" },
+    SubnetMin: { ...address, description: "first part that is given out (the second of the network)" },
+    SubnetMax: { ...address, description: "last part that is given out (the last of the network)" },
+    IPv6Network: { type: "string", format: "cidr", description: "the IPv6 network of all containers, as fd00:10::/48" },
+    IPv6SubnetLen: {
+      type: "integer",
+      description: "prefix length of each host's part (64, or less in small networks)",
+    },
+    IPv6SubnetMin: { ...address, description: "first part that is given out (the second of the network)" },
+    IPv6SubnetMax: { ...address, description: "last part that is given out (the last of the network)" },
+    NoMasqueradeCIDRs: {
+      type: "array",
+      items: { type: "string", format: "cidr" },
+      description: "destinations that containers reach under their own addresses, of both families",
+    },
+    Backend: {
+      type: "object",
+      properties: {
+        Type: { type: "string", description: "how packets get to the other hosts: vxlan, host-gw, alloc" },
+        VNI: { type: "integer", minimum: 1, maximum: maxVni, description: "VXLAN network identifier (1)" },
+        Port: { type: "integer", minimum: 0, maximum: 65535, description: "UDP port of VXLAN; 0: 8472 (0)" },
+        MTU: { type: "integer", minimum: 0, maximum: 65535, description: "of the network below; 0: the interface's" },
+        GBP: { type: "boolean", description: "VXLAN group based policy (false)" },
+        Learning: { type: "boolean", description: "learn addresses from packets (false)" },
+        DirectRouting: { type: "boolean", description: "plain routes to hosts of the same link (false)" },
+        TxChecksum: {
+          type: "string",
+          enum: ["auto", "on", "off"],
+          description: "checksum offload of the VXLAN device; auto: off behind NAT (auto)",
+        },
+        MacPrefix: { type: "string", description: "for flannel on Windows" },
+        Name: { type: "string", description: "for flannel on Windows" },
+      },
+      additionalProperties: false,
+      description: 'how packets get to the other hosts, as {"Type": "vxlan"}',
+    },
+  },
+  additionalProperties: false,
+} as const satisfies JsonSchema;
