@@ -26,6 +26,18 @@ export function addressesOf(route: Connection, index: number): LinkAddress[] {
   return all.filter((message) => message.index === index).map(linkAddressOf); // before 4.20 the kernel does not filter
 }
 
+/** Those of all links, by the link's index, in the kernel's order. */
+export function listAddresses(route: Connection): ReadonlyMap<number, readonly LinkAddress[]> {
+  const all = route.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: {} }));
+  const byLink = new Map<number, LinkAddress[]>();
+  for (const message of all) {
+    const ofLink = byLink.get(message.index) ?? [];
+    byLink.set(message.index, ofLink);
+    ofLink.push(linkAddressOf(message));
+  }
+  return byLink;
+}
+
 function linkAddressOf({ local, address, prefixLength, flags, longFlags, scope }: AddressMessage): LinkAddress {
   return {
     prefix: { address: local ?? address ?? new Uint8Array(4), length: prefixLength },

@@ -1,5 +1,5 @@
 /** Routes: what `ip route` does. */
-import { networkOf, type Prefix } from "../ip/address.ts";
+import { type Address, networkOf, type Prefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { NLM_F_CREATE } from "../netlink/frame.ts";
 import {
@@ -14,6 +14,7 @@ import {
   RTPROT_BOOT,
   routeMessage,
 } from "../netlink/rtnetlink/route.ts";
+import { isErrno } from "../sys/errno.ts";
 import { familyNumber } from "./address.ts";
 
 export interface LinkRoute {
@@ -74,3 +75,17 @@ export function listRoutes(connection: Connection, family: number, table = RT_TA
     .dump(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeMessage, value }))
     .filter((route) => (route.longTable ?? route.table) === table && (route.flags & RTM_F_CLONED) === 0);
 }
+
+/** `ip route get <address>`: the way the kernel would send there. @returns undefined: it would not */
+export function lookupRoute(connection: Connection, destination: Address): RouteMessage | undefined {
+  const value = { family: familyNumber(destination), destinationLength: destination.length * 8, destination };
+  try {
+    return connection.get(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeMessage, value }));
+  } catch (error) {
+    if (isErrno(error, ...noWay)) return undefined;
+    throw error;
+  }
+}
+
+/** No route; unreachable; prohibit; blackhole. */
+const noWay = ["ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL"] as const;

@@ -1,0 +1,139 @@
+/**
+ * The command line as Go's package flag reads it, and `FLANNELD_*` variables for what it leaves open: each flag's value, and where
+ * it is from. Pure.
+ *
+ * commander keeps declarations, repetitions, defaults and sources. It knows neither `-iface=eth0` nor a switch whose value may
+ * only follow `=`, so the words are brought into the form `--name=value` first.
+ */
+import { Command, Option } from "commander";
+import { nearest } from "../../../pkg/cni/suggest.ts";
+import { type Flag, type FlagName, flagNames, flags, isFlagName, type Values, variableOf } from "./flags.ts";
+
+/** The command line cannot be understood. `message` says what is wrong and what to write. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Given {
+  values: Values;
+  /** How people gave it: `--public-ip`, `FLANNELD_PUBLIC_IP`; undefined: they did not. */
+  from(name: FlagName): string | undefined;
+  warnings: readonly string[];
+}
+
+/** `-h` and `--help` count wherever they stand, also beside mistakes. */
+export const asksForHelp = (argv: readonly string[]): boolean => argv.some((word) => /^--?(h|help)$/.test(word));
+
+/** @throws UsageError */
+export function readCommandLine(argv: readonly string[], environment: Environment): Given {
+  const command = declared();
+  command.parse(inLongForm(argv), { from: "user" });
+  const warnings = command.getOptionValue("version") ? [] : addVariables(command, environment);
+  return {
+    values: Object.fromEntries(flagNames.map((name) => [name, command.getOptionValue(keyOf(name))])) as Values,
+    from: (name) => sourceNames[command.getOptionValueSource(keyOf(name)) ?? ""]?.(name),
+    warnings,
+  };
+}
+
+const sourceNames: Readonly<Record<string, (name: FlagName) => string>> = {
+  cli: (name) => `--${name}`,
+  env: variableOf,
+};
+
+function declared(): Command {
+  const command = new Command("flanneld").exitOverride().helpOption(false);
+  for (const name of flagNames) {
+    const flag: Flag = flags[name];
+    const read = (text: string, before: unknown) => {
+      const value = readValue(flag, text, `--${name}`);
+      return flag.kind === "list" ? [...(before as string[]), value] : value;
+    };
+    command.addOption(new Option(`--${name} <value>`).default(flag.default).argParser(read));
+  }
+  return command;
+}
+
+/** commander's name of a flag's value. */
+const keyOf = (name: string): string => new Option(`--${name} <value>`).attributeName();
+
+/** `-iface eth0`, `--iface=eth0`, `-ip-masq` become `--iface=eth0`, `--iface=eth0`, `--ip-masq=true`. */
+function inLongForm(argv: readonly string[]): string[] {
+  const rest = [...argv];
+  const words: string[] = [];
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    if (word === "--" || !/^-./.test(word)) {
+      refuseOperands(word === "--" ? rest : [word, ...rest], words.at(-1));
+      break;
+    }
+    const { name, value } = separated(word);
+    words.push(`--${name}=${value ?? (flags[name].kind === "boolean" ? "true" : following(name, rest))}`);
+  }
+  return words;
+}
+
+function separated(word: string): { name: FlagName; value: string | undefined } {
+  const [, name = "", value] = /^--?([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+  if (isFlagName(name)) return { name, value };
+  const meant = nearest(name, flagNames);
+  const remedy = meant === undefined ? "flanneld --help lists all flags" : `did you mean --${meant}?`;
+  throw new UsageError(`unknown flag ${word.split("=")[0]}; ${remedy}`);
+}
+
+function following(name: FlagName, rest: string[]): string {
+  const value = rest.shift();
+  if (value === undefined) throw new UsageError(`--${name} has no value; write --${name}=${flags[name].value}`);
+  return value;
+}
+
+/** flannel ignores them, and every flag behind them. @param last What was read before. */
+function refuseOperands([word]: readonly string[], last = ""): void {
+  if (word === undefined) return;
+  const [, name = ""] = /^--(.*)=true$/s.exec(last) ?? [];
+  const isSwitch = isFlagName(name) && flags[name].kind === "boolean" && booleans.has(word);
+  const remedy = isSwitch ? `use --${name}=${word}` : "flanneld takes flags only, as --iface=eth0";
+  throw new UsageError(`"${word}" is not a flag; ${remedy}`);
+}
+
+/** Go's strconv.ParseBool. */
+const booleans: ReadonlyMap<string, boolean> = new Map([
+  ...["1", "t", "T", "TRUE", "true", "True"].map((word) => [word, true] as const),
+  ...["0", "f", "F", "FALSE", "false", "False"].map((word) => [word, false] as const),
+]);
+
+/** @param called How people gave it. */
+function readValue({ kind }: Flag, text: string, called: string): string | number | boolean {
+  if (kind === "boolean") return booleans.get(text) ?? refuse(called, text, "true or false");
+  if (kind === "whole") return wholeOf(text) ?? refuse(called, text, "a whole number");
+  return text;
+}
+
+function refuse(called: string, text: string, allowed: string): never {
+  throw new UsageError(`${called} is "${text}", must be ${allowed}`);
+}
+
+/** Decimal, or with 0x; Go would take a leading zero for octal, which nobody means. */
+function wholeOf(text: string): number | undefined {
+  const value = /^[+-]?(0|[1-9][0-9]*|0x[0-9a-f]+)$/i.test(text) ? Number(text) : undefined;
+  return value !== undefined && Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** An empty variable counts as unset; of a list there is one. @returns warnings: what cannot be read is ignored, as flannel does. */
+function addVariables(command: Command, environment: Environment): string[] {
+  const warnings: string[] = [];
+  for (const name of flagNames) {
+    const flag: Flag = flags[name];
+    const text = environment[variableOf(name)];
+    if (!text || flag.isQuestion || command.getOptionValueSource(keyOf(name)) === "cli") continue;
+    try {
+      const value = readValue(flag, text, variableOf(name));
+      command.setOptionValueWithSource(keyOf(name), flag.kind === "list" ? [value] : value, "env");
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      warnings.push(`${error.message}: ignored`);
+    }
+  }
+  return warnings;
+}
