@@ -1,0 +1,31 @@
+/**
+ * Files of variables, as shells source them and the dotenv libraries read them: `export KEY="value" # comment`. Nothing is
+ * expanded. Pure.
+ */
+
+/**
+ * The variables by name; of several with one name the last counts.
+ *
+ * @param report Told of each line that is none: it is passed over.
+ */
+export function parseDotenv(text: string, report: (problem: string) => void = () => {}): Map<string, string> {
+  const variables = new Map<string, string>();
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    if (/^\s*(#|$)/.test(line)) continue;
+    const { name, value } = assignment.exec(line)?.groups ?? {};
+    if (name === undefined || value === undefined) {
+      report(`line ${index + 1} is no variable: ${JSON.stringify(line)}`);
+    } else {
+      variables.set(name, unquoted(value));
+    }
+  }
+  return variables;
+}
+
+const assignment = /^\s*(?:export\s+)?(?<name>[A-Za-z_][\w.]*)\s*=\s*(?<value>.*)$/;
+
+/** What stands in quotes, or everything up to a comment. */
+function unquoted(value: string): string {
+  const { double, single } = /^(?:"(?<double>(?:\\.|[^"\\])*)"|'(?<single>[^']*)')/.exec(value)?.groups ?? {};
+  return single ?? double?.replaceAll(/\\(.)/g, "$1") ?? value.replace(/(^|\s+)#.*$/, "").trimEnd();
+}

@@ -1,0 +1,107 @@
+/**
+ * subnet.env as the CNI plugin reads it: `KEY=value` and nothing else, as the reference plugin does. The file comes from a
+ * program, so what is odd in it is a mistake that containers should not be attached by. Pure.
+ */
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { formatPrefix, networkOf, type Prefix, parsePrefix } from "../ip/address.ts";
+
+export interface SubnetEnv {
+  /** Of the whole cluster, IPv4 first; each once. */
+  networks: readonly Prefix[];
+  /** This host's, of each family one at most, IPv4 first. Host bits are zero. */
+  subnets: readonly Prefix[];
+  mtu: number;
+  /** Whether the daemon masquerades. */
+  ipMasq: boolean;
+}
+
+/** How the value of a variable is read; undefined: it is none. */
+interface Variable<T> {
+  read(text: string): T | undefined;
+  /** Completes "must be …". */
+  allowed: string;
+}
+
+const prefix: Variable<Prefix> = {
+  read(text) {
+    const parsed = parsePrefix(text);
+    return parsed && networkOf(parsed);
+  },
+  allowed: 'a prefix, as "10.1.0.0/16" or "fd00::/48"',
+};
+
+const prefixes: Variable<readonly Prefix[]> = {
+  read(text) {
+    const list = text.split(",").map(prefix.read);
+    return list.every((one) => one !== undefined) ? unique(list) : undefined;
+  },
+  allowed: `${prefix.allowed}, or several with commas between`,
+};
+
+const mtu: Variable<number> = {
+  read: (text) => (/^[0-9]+$/.test(text) && Number(text) <= 0xffffffff ? Number(text) : undefined),
+  allowed: "a number of bytes, as 1450",
+};
+
+const ipMasq: Variable<boolean> = { read: (text) => text === "true", allowed: "true or false" };
+
+/**
+ * @param path for messages
+ * @throws CniError 6: a value that is none, or a variable that is missing
+ */
+export function parseSubnetEnv(text: string, path: string): SubnetEnv {
+  const texts = textsIn(text);
+  const value = <T>(name: string, variable: Variable<T>): T | undefined => {
+    if (!texts.has(name)) return undefined;
+    const found = texts.get(name);
+    const read = found === undefined ? undefined : variable.read(found);
+    if (read === undefined) throw unreadable(path, name, found, variable.allowed);
+    return read;
+  };
+  const networks = [value("FLANNEL_NETWORK", prefixes), value("FLANNEL_IPV6_NETWORK", prefixes)].flatMap(
+    (one) => one ?? [],
+  );
+  const subnets = [value("FLANNEL_SUBNET", prefix), value("FLANNEL_IPV6_SUBNET", prefix)].flatMap((one) => one ?? []);
+  const [size, masquerades] = [value("FLANNEL_MTU", mtu), value("FLANNEL_IPMASQ", ipMasq)];
+  if (networks.length === 0 || subnets.length === 0 || size === undefined || masquerades === undefined)
+    throw incomplete(path, texts);
+  return { networks, subnets, mtu: size, ipMasq: masquerades };
+}
+
+/** By variable; undefined where a line has no `=`. The last line of a variable counts. */
+function textsIn(text: string): Map<string, string | undefined> {
+  const lines = text.split(/\r?\n/).map((line): [string, string | undefined] => {
+    const equals = line.indexOf("=");
+    return equals < 0 ? [line, undefined] : [line.slice(0, equals), line.slice(equals + 1)];
+  });
+  return new Map(lines);
+}
+
+const unique = (list: readonly Prefix[]): Prefix[] => [
+  ...new Map(list.map((one) => [formatPrefix(one), one])).values(),
+];
+
+function unreadable(path: string, name: string, text: string | undefined, allowed: string): CniError {
+  const found = text === undefined ? 'has no "="' : `is ${JSON.stringify(text)}`;
+  return new CniError({
+    code: ErrorCode.decoding,
+    msg: `${path}: ${name} ${found}, must be ${allowed}`,
+    remedy,
+  });
+}
+
+/** One network, one subnet: of either family. */
+const needed: readonly (readonly string[])[] = [
+  ["FLANNEL_NETWORK", "FLANNEL_IPV6_NETWORK"],
+  ["FLANNEL_SUBNET", "FLANNEL_IPV6_SUBNET"],
+  ["FLANNEL_MTU"],
+  ["FLANNEL_IPMASQ"],
+];
+
+/** In the reference plugin's words. */
+function incomplete(path: string, texts: ReadonlyMap<string, unknown>): CniError {
+  const missing = needed.filter((names) => !names.some((name) => texts.has(name))).flat();
+  return new CniError({ code: ErrorCode.decoding, msg: `${path} is missing ${missing.join(", ")}`, remedy });
+}
+
+const remedy = "have flanneld write it again: restart it, and see that nothing else writes the file";
