@@ -139,7 +139,7 @@ function readType(value: JsonObject): string {
 }
 
 /** Whether both are one lease of the store. */
-export const sameSubnets = (one: Subnets, other: Subnets): boolean => keyOf(one) === keyOf(other);
+export const sameSubnets = (one: Subnets, other: Subnets): boolean => showSubnets(one) === showSubnets(other);
 
 /** Whether nothing changes for anybody who has the one when the other comes. */
 export const sameAttributes = (one: LeaseAttributes, other: LeaseAttributes): boolean =>

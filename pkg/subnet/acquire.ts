@@ -1,0 +1,88 @@
+/** Gets the host a lease: its last one, the one reserved for it, or a free one. */
+import type { Prefix } from "../ip/address.ts";
+import type { Log } from "../observe/log.ts";
+import { type Candidates, choose } from "./choose.ts";
+import { type Clock, pause } from "./clock.ts";
+import { type Lease, type LeaseAttributes, type Subnets, sameAttributes, sameSubnets, showSubnets } from "./lease.ts";
+import type { NetworkConfig } from "./network-config.ts";
+import { type Store, StoreError } from "./store.ts";
+
+export interface Wanted {
+  attributes: LeaseAttributes;
+  /** What this host had when it last ran (subnet.env). */
+  previous?: Subnets | undefined;
+  ttlMs: number;
+}
+
+export interface Means {
+  clock: Clock;
+  log: Log;
+  /** In [0, 1). */
+  random(): number;
+}
+
+/** A race is lost because somebody else got a subnet, so this many say that the store is broken, not that many hosts start. */
+const RACES = 100;
+/** As long as it may wait after the first race that it loses; doubles with each up to the second figure. */
+const FIRST_PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 1000;
+
+/**
+ * Tries until it has a lease: a subnet that somebody else is quicker to take is looked for again, among what is free then.
+ *
+ * @throws NoSubnetLeft; StoreError; Error the network has no IPv4
+ */
+export async function acquire(store: Store, network: NetworkConfig, wanted: Wanted, means: Means): Promise<Lease> {
+  let { previous } = wanted;
+  for (let lost = 0; lost < RACES; ) {
+    const { leases } = await store.list();
+    const choice = choose(network, leases, { publicIP: wanted.attributes.publicIP, previous });
+    if (choice.kind === "reuse") return takeOver(store, choice.lease, wanted, means);
+    if (choice.kind === "delete") {
+      means.log.warn("our lease does not fit the network configuration: it goes", { lease: showSubnets(choice.lease) });
+      await store.delete(choice.lease);
+      previous ??= choice.lease; // what of it fits stays ours
+      continue;
+    }
+    const subnets = pick(choice.candidates, means.random);
+    const lease = await store.create(subnets, wanted.attributes, wanted.ttlMs);
+    if (lease) return created(lease, leases, wanted, means);
+    means.log.info("another host was quicker to take the subnet: looking for another", { lease: showSubnets(subnets) });
+    await pause(means.clock, means.random() * Math.min(FIRST_PAUSE_MS * 2 ** lost++, LONGEST_PAUSE_MS));
+  }
+  throw new StoreError(
+    `${store.description} lists subnets as free, and says of each of ${RACES} that it is taken. To fix: compare ` +
+      "its list of leases with what its members hold, or with the files' permissions",
+  );
+}
+
+/** A reservation stays one. */
+async function takeOver(store: Store, lease: Lease, { attributes, ttlMs }: Wanted, { log }: Means): Promise<Lease> {
+  const taken = await store.put(lease, attributes, lease.expiresMs === undefined ? undefined : ttlMs);
+  log.info("has the lease with our public address", {
+    lease: showSubnets(lease),
+    reserved: lease.expiresMs === undefined,
+    as: sameAttributes(lease.attributes, attributes) ? "we wrote it" : "another device or daemon wrote it",
+  });
+  return taken;
+}
+
+function created(lease: Lease, leases: readonly Lease[], { previous }: Wanted, { log }: Means): Lease {
+  const holder = previous && leases.find((one) => sameSubnets(one, previous));
+  log.info("has a new lease", {
+    lease: showSubnets(lease),
+    ...(previous && { previous: showSubnets(previous) }),
+    ...(holder && { why: "another host has the previous one" }),
+  });
+  return lease;
+}
+
+function pick({ ipv4, ipv6 }: Candidates, random: () => number): Subnets {
+  return { ipv4: oneOf(ipv4, random), ...(ipv6 && { ipv6: oneOf(ipv6, random) }) };
+}
+
+function oneOf(subnets: readonly Prefix[], random: () => number): Prefix {
+  const one = subnets[Math.floor(random() * subnets.length)];
+  if (!one) throw new RangeError("no candidates");
+  return one;
+}

@@ -1,0 +1,255 @@
+/**
+ * Keeps the host's lease for as long as the daemon runs: renews it in time, makes it again when it is gone, and says so when
+ * somebody else has it. Containers keep their addresses, so the host never moves to another subnet; flannel exits instead.
+ *
+ * While the lease lasts nobody else can have its key, so that it may be written as it is. What has run out, by the wall's clock or
+ * by the machine's, is made anew, if its key is free: after a long suspension or outage another host may have it.
+ */
+import { formatAddress } from "../ip/address.ts";
+import type { Log } from "../observe/log.ts";
+import type { Clock } from "./clock.ts";
+import { keyOf, type Lease, type LeaseAttributes, printAttributes, sameSubnets, showSubnets } from "./lease.ts";
+import type { Store } from "./store.ts";
+
+/** What happens to our own key, told by the watch. */
+export type OwnEvent = { kind: "put"; lease: Lease } | { kind: "gone" };
+
+export interface KeepOptions {
+  /** Those in the store; `changeAttributes` changes them. */
+  attributes: LeaseAttributes;
+  ttlMs: number;
+  /** So long before its end it is renewed; at most nine tenths of `ttlMs`. */
+  renewMarginMs: number;
+  clock: Clock;
+  log: Log;
+  /** Somebody else has our subnet; `reason` says who, and what to do. Called again only when that changes. */
+  lost(reason: string): void;
+  /** We have it, until then. Called after every renewal, and when it is ours again. */
+  renewed(lease: Lease): void;
+}
+
+export interface Keeper {
+  /** As last known. */
+  lease(): Lease;
+  own(event: OwnEvent): void;
+  /** Whether the store is there (undefined): what failed is tried at once. */
+  trouble(why: Error | undefined): void;
+  /** The host has another address or device: the others learn of it at once, or as soon as the store is there. */
+  changeAttributes(attributes: LeaseAttributes): void;
+  stop(): void;
+}
+
+/** How often the clocks are looked at, and what failed is tried again: a timer sleeps while the machine does. */
+const LOOK_MS = 60_000;
+/** Before its end a lease counts as run out, since writing takes time and clocks differ; at most a tenth of what it lasts. */
+const SAFETY_MS = 10_000;
+const LARGEST_MARGIN = 0.9;
+
+export function keepLease(store: Store, lease: Lease, options: KeepOptions): Keeper {
+  const keeper = new LeaseKeeper(store, lease, options);
+  return {
+    lease: () => keeper.lease,
+    own: (event) => keeper.own(event),
+    trouble: (why) => {
+      if (why === undefined) keeper.tryNow();
+    },
+    changeAttributes: (attributes) => keeper.changeAttributes(attributes),
+    stop: () => keeper.stop(),
+  };
+}
+
+class LeaseKeeper {
+  lease: Lease;
+  private readonly store: Store;
+  private readonly options: KeepOptions;
+  /** What the store shall have. */
+  private attributes: LeaseAttributes;
+  /** Everything we ever wrote there. */
+  private readonly written = new Set<string>();
+  private standing: "ours" | "gone" | "taken" = "ours";
+  private isChanged = false;
+  /** How many the watch has told. */
+  private events = 0;
+  /** By the machine's clock; undefined: never. */
+  private endsBootMs: number | undefined;
+  private triesAgainBootMs: number | undefined;
+  private toldReason: string | undefined;
+  private isWorking = false;
+  private hasMore = false;
+  private isStopped = false;
+  private cancelTimer: () => void = () => {};
+
+  constructor(store: Store, lease: Lease, options: KeepOptions) {
+    this.store = store;
+    this.options = options;
+    this.lease = lease;
+    this.attributes = options.attributes;
+    this.written.add(printAttributes(options.attributes));
+    this.learn(lease);
+    this.wait();
+  }
+
+  own(event: OwnEvent): void {
+    this.events++;
+    if (event.kind === "gone") this.standing = "gone";
+    else if (printAttributes(event.lease.attributes) === printAttributes(this.attributes)) this.hold(event.lease);
+    else if (this.isOfOurs(event.lease.attributes)) this.restore(event.lease);
+    else this.lose(event.lease);
+    this.tryNow();
+  }
+
+  changeAttributes(attributes: LeaseAttributes): void {
+    this.attributes = attributes;
+    this.isChanged = true;
+    this.tryNow();
+  }
+
+  tryNow(): void {
+    void this.work();
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.cancelTimer();
+  }
+
+  /** One step at a time, until there is nothing to do. */
+  private async work(): Promise<void> {
+    this.hasMore = this.isWorking;
+    if (this.isWorking || this.isStopped) return;
+    this.isWorking = true;
+    this.triesAgainBootMs = undefined;
+    this.cancelTimer();
+    try {
+      await this.step();
+    } catch (error) {
+      this.fail(error);
+    }
+    this.isWorking = false;
+    if (this.hasMore) await this.work();
+    else this.wait();
+  }
+
+  private async step(): Promise<void> {
+    if (this.standing === "taken") return; // until its key is gone
+    if (this.standing === "gone" || this.remainingMs() <= this.safetyMs()) await this.makeAnew();
+    else if (this.isChanged || this.remainingMs() <= this.marginMs()) await this.write();
+  }
+
+  private async write(): Promise<void> {
+    const { attributes, events } = this;
+    this.written.add(printAttributes(attributes));
+    const ttlMs = this.lease.expiresMs === undefined ? undefined : this.options.ttlMs;
+    this.isWritten(await this.store.put(this.lease, attributes, ttlMs), attributes, events);
+  }
+
+  private async makeAnew(): Promise<void> {
+    const { attributes, events } = this;
+    this.written.add(printAttributes(attributes));
+    const made = await this.store.create(this.lease, attributes, this.options.ttlMs);
+    if (made) return this.isWritten(made, attributes, events);
+    const { leases, malformed } = await this.store.list();
+    const found = leases.find((one) => sameSubnets(one, this.lease));
+    if (found && !this.isOfOurs(found.attributes)) this.lose(found);
+    else if (found || malformed.some(({ key }) => key === keyOf(this.lease))) await this.write();
+    else throw new Error(`${keyOf(this.lease)} cannot be made because it is there, and is not listed`);
+  }
+
+  /** What the watch told meanwhile is the last word: it may be younger than what was written. */
+  private isWritten(lease: Lease, attributes: LeaseAttributes, eventsBefore: number): void {
+    this.isChanged = attributes !== this.attributes;
+    if (this.events === eventsBefore) this.hold(lease);
+    if (this.standing !== "ours") return;
+    this.options.log.info("the lease is renewed", { lease: showSubnets(lease), until: untilOf(lease) });
+    this.options.renewed(lease);
+  }
+
+  private hold(lease: Lease): void {
+    this.learn(lease);
+    if (this.standing === "taken") this.options.renewed(lease);
+    this.standing = "ours";
+    this.toldReason = undefined;
+  }
+
+  /** Somebody made a reservation of it, or put an old copy of the store back: our attributes are missing. */
+  private restore(lease: Lease): void {
+    this.hold(lease);
+    this.isChanged = true;
+  }
+
+  private lose({ attributes }: Lease): void {
+    this.standing = "taken";
+    const reason = this.hasOurAddress(attributes)
+      ? samePublicAddress(this.lease, attributes)
+      : otherHost(this.lease, attributes);
+    if (reason === this.toldReason) return;
+    this.toldReason = reason;
+    this.options.log.error("the lease is lost", { lease: showSubnets(this.lease), reason });
+    this.options.lost(reason);
+  }
+
+  /** Written by us, or for us by someone who is no daemon (a reservation). */
+  private isOfOurs(attributes: LeaseAttributes): boolean {
+    const isReservation = attributes.backendType === "" && attributes.backendData === undefined;
+    return this.written.has(printAttributes(attributes)) || (isReservation && this.hasOurAddress(attributes));
+  }
+
+  private hasOurAddress({ publicIP }: LeaseAttributes): boolean {
+    return showAddress(publicIP) === showAddress(this.attributes.publicIP);
+  }
+
+  private learn(lease: Lease): void {
+    const { clock } = this.options;
+    this.lease = lease;
+    this.endsBootMs = lease.expiresMs === undefined ? undefined : clock.bootMs() + lease.expiresMs - clock.wallMs();
+  }
+
+  /** Until its end, by the clock that is nearer to it. */
+  private remainingMs(): number {
+    const { clock } = this.options;
+    if (this.lease.expiresMs === undefined || this.endsBootMs === undefined) return Number.POSITIVE_INFINITY;
+    return Math.min(this.lease.expiresMs - clock.wallMs(), this.endsBootMs - clock.bootMs());
+  }
+
+  private safetyMs(): number {
+    return Math.min(SAFETY_MS, this.options.ttlMs * (1 - LARGEST_MARGIN));
+  }
+
+  private marginMs(): number {
+    return Math.min(this.options.renewMarginMs, this.options.ttlMs * LARGEST_MARGIN);
+  }
+
+  private fail(error: unknown): void {
+    const { clock, log } = this.options;
+    this.triesAgainBootMs = clock.bootMs() + LOOK_MS;
+    const message = error instanceof Error ? error.message : String(error);
+    log.warn("the lease is not renewed: trying again in a minute", {
+      lease: showSubnets(this.lease),
+      until: untilOf(this.lease),
+      error: message,
+    });
+  }
+
+  private wait(): void {
+    const { clock } = this.options;
+    const dueMs = this.standing === "taken" ? LOOK_MS : this.remainingMs() - this.marginMs();
+    const laterMs = this.triesAgainBootMs === undefined ? dueMs : this.triesAgainBootMs - clock.bootMs();
+    if (this.isStopped) return;
+    this.cancelTimer = clock.after(Math.min(Math.max(laterMs, 0), LOOK_MS), () => void this.work());
+  }
+}
+
+const untilOf = ({ expiresMs }: Lease): string =>
+  expiresMs === undefined ? "for ever" : new Date(expiresMs).toISOString();
+
+const showAddress = (address: Uint8Array | undefined): string => (address ? formatAddress(address) : "0.0.0.0");
+
+const otherHost = (lease: Lease, { publicIP }: LeaseAttributes): string =>
+  `host ${showAddress(publicIP)} has our subnet ${showSubnets(lease)}, which was free while our lease was gone: ` +
+  "containers of both have the same addresses. Waiting until it is free. To fix: stop one host's containers; on this one " +
+  "also stop the daemon, delete subnet.env and start it again to get another subnet";
+
+const samePublicAddress = (lease: Lease, { publicIP, backendData }: LeaseAttributes): string =>
+  `another daemon has put our lease ${showSubnets(lease)} with our public address ${showAddress(publicIP)} and ` +
+  `${JSON.stringify(backendData ?? {})}: two hosts with one address, or a second daemon on this host. ` +
+  "To fix: start each host with its own --public-ip or --iface, then restart this daemon";
