@@ -1,5 +1,5 @@
 /** What flanneld was asked to do: command line and `FLANNELD_*` variables, checked. Pure. */
-import type { InterfaceWish } from "../../pkg/backend/external-interface.ts";
+import type { InterfaceWish } from "../../pkg/backend/interface-wish.ts";
 import { type Address, isIPv4, parseAddress } from "../../pkg/ip/address.ts";
 import type { Fields } from "../../pkg/observe/log.ts";
 import { asksForHelp, type Environment, type Given, readCommandLine, UsageError } from "./options/command-line.ts";
