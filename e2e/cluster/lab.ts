@@ -4,13 +4,15 @@
 //     192.0.2.10            192.0.2.11            192.0.2.12
 //     2001:db8::10          2001:db8::11          2001:db8::12
 //        eth0                  eth0                  eth0
-//          +---- bridge "switch" ---+------------------+            the underlay: also the router, where etcd runs,
-//                192.0.2.1, 2001:db8::1                              and all that is outside
-//                198.51.100.1, 2001:db8:ffff::1 on lo
+//          +---- bridge "switch" ---+------------------+
+//                192.0.2.1, 2001:db8::1                           the underlay: switch and router, where etcd runs
+//                           |
+//                198.51.100.2, 2001:db8:ffff::2                   outside
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { type Container, type Host, newHost } from "../host.ts";
+import { basename, dirname, join } from "node:path";
+import { type Container, type Host, type Namespace, newHost } from "../host.ts";
 import { ourBin } from "../project.ts";
+import { type Etcd, type EtcdOptions, startEtcd } from "./etcd.ts";
 import { type Program, startProgram, type Test } from "./program.ts";
 import { type Peer, startPeer } from "./traffic.ts";
 import { until } from "./until.ts";
@@ -18,9 +20,8 @@ import { until } from "./until.ts";
 /** The daemon under test; FLANNELD names another one, installed elsewhere. */
 const executable = process.env["FLANNELD"] ?? join(ourBin, "flanneld");
 
-/** Where every host is sent for what it does not know. */
-export const outside = { ipv4: "198.51.100.1", ipv6: "2001:db8:ffff::1" };
 const router = { ipv4: "192.0.2.1", ipv6: "2001:db8::1" };
+const outside = { ipv4: "198.51.100.2", ipv6: "2001:db8:ffff::2" };
 export const prefix = "/coreos.com/network";
 
 export interface ClusterOptions {
@@ -28,26 +29,21 @@ export interface ClusterOptions {
   pods?: number;
   /** The network configuration; none is written if it is left out. */
   network?: object;
+  etcd?: Pick<EtcdOptions, "members" | "tls" | "password">;
 }
 
 export interface Cluster {
-  /** Switch, router and outside. */
+  /** Switch and router. */
   underlay: Host;
+  /** Somebody behind the router, who knows nothing of pods. */
+  outside: Namespace & typeof outside;
   etcd: Etcd;
+  /** As people do, with `etcdctl put`. @param network An object to print as JSON, or the text. */
+  writeConfig(network: object | string): void;
+  /** What etcd has below `subnets/`: "10.5.3.0-24" -> what is known of that host. */
+  leases(): Record<string, LeaseValue>;
   /** One more host on the switch. */
   addHost(): ClusterHost;
-}
-
-export interface Etcd {
-  endpoint: string;
-  /** @returns what etcdctl printed @throws Error with its words */
-  ctl(...args: string[]): string;
-  /** As people do: `etcdctl put <prefix>/config`. */
-  writeConfig(network: object | string): void;
-  /** Values by key, below the prefix's `subnets/`: "10.5.3.0-24" -> what is known of that host. */
-  leases(): Record<string, LeaseValue>;
-  stop(): Promise<void>;
-  start(): Promise<void>;
 }
 
 export interface LeaseValue {
@@ -56,6 +52,45 @@ export interface LeaseValue {
   BackendType?: string;
   BackendData?: { VNI: number; VtepMAC: string };
   BackendV6Data?: { VNI: number; VtepMAC: string };
+}
+
+/** The value of a key that a vxlan host at that address would write. */
+export function fakeLease(publicIP: string): string {
+  const value: LeaseValue = {
+    PublicIP: publicIP,
+    PublicIPv6: null,
+    BackendType: "vxlan",
+    BackendData: { VNI: 1, VtepMAC: fakeMac(publicIP) },
+  };
+  return JSON.stringify(value);
+}
+
+/** The MAC of the VXLAN device that it names. */
+export function fakeMac(publicIP: string): string {
+  const bytes = publicIP.split(".").map((part) => Number(part).toString(16).padStart(2, "0"));
+  return ["0e", "00", ...bytes].join(":");
+}
+
+/**
+ * What a vxlan host has in its kernel of a peer, as `ip` and `bridge` print it; "" for what it has not.
+ *
+ * @param subnet Base address of the peer's subnet, a /24.
+ */
+export function entriesOf(
+  host: Namespace,
+  subnet: string,
+  mac: string,
+): { route: string; neighbour: string; fdb: string } {
+  const line = (script: string, wanted: string) =>
+    host
+      .sh(script)
+      .split("\n")
+      .find((line) => line.startsWith(wanted)) ?? "";
+  return {
+    route: line("ip route", `${subnet}/24`).trim(),
+    neighbour: line("ip neigh show dev flannel.1", subnet).trim(),
+    fdb: line("bridge fdb show dev flannel.1", mac).trim(),
+  };
 }
 
 export interface ClusterHost extends Host {
@@ -84,30 +119,60 @@ export interface Pod extends Container, Peer {
   reaches(address: string): boolean;
 }
 
-export async function newCluster(t: Test, { pods = 1, network }: ClusterOptions = {}): Promise<Cluster> {
-  const underlay = newHost(t, { containers: 0 });
-  underlay.sh(`
-    ip link add switch type bridge
-    ip link set switch up
-    ip address add ${router.ipv4}/24 dev switch
-    ip address add ${router.ipv6}/64 dev switch
-    ip address add ${outside.ipv4}/32 dev lo
-    ip address add ${outside.ipv6}/128 dev lo`);
-  const etcd = await startEtcd(t, underlay);
-  if (network) etcd.writeConfig(network);
+export async function newCluster(
+  t: Test,
+  { pods = 1, network, etcd: options = {} }: ClusterOptions = {},
+): Promise<Cluster> {
+  const { underlay, outsider } = newUnderlay(t);
+  const etcd = await startEtcd(t, { ...options, namespace: underlay.name, listen: [router.ipv4] });
+  const writeConfig = (network: object | string) =>
+    etcd.put(`${prefix}/config`, typeof network === "string" ? network : JSON.stringify(network));
+  if (network) writeConfig(network);
   let made = 0;
   return {
     underlay,
+    outside: { ...outsider, ...outside },
     etcd,
-    addHost: () => newClusterHost(t, { underlay, number: made++, pods, endpoint: etcd.endpoint }),
+    writeConfig,
+    leases: () => leasesOf(etcd.get(`${prefix}/subnets/`)),
+    addHost: () => newClusterHost(t, { underlay, number: made++, pods, endpoints: etcd.endpoints.join(",") }),
   };
 }
 
+function newUnderlay(t: Test): { underlay: Host; outsider: Container } {
+  const underlay = newHost(t);
+  const outsider = underlay.containers[0] as Container;
+  underlay.sh(`
+    ip link add switch type bridge
+    ip address add ${router.ipv4}/24 dev switch
+    ip address add ${router.ipv6}/64 dev switch
+    ip link set switch up
+    ip link add outside type veth peer name eth0 netns ${outsider.name}
+    ip address add 198.51.100.1/24 dev outside
+    ip address add 2001:db8:ffff::1/64 dev outside
+    ip link set outside up
+    sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1`);
+  outsider.sh(`
+    ip address add ${outside.ipv4}/24 dev eth0
+    ip address add ${outside.ipv6}/64 dev eth0 nodad
+    ip link set eth0 up
+    ip route add default via 198.51.100.1
+    ip route add default via 2001:db8:ffff::1`);
+  return { underlay, outsider };
+}
+
+function leasesOf(values: Record<string, string>): Record<string, LeaseValue> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [basename(key), JSON.parse(value)]));
+}
+
 /** Starts the daemons of these hosts and waits for each to be ready. */
-export async function startDaemons(hosts: readonly ClusterHost[], ...flags: string[]): Promise<Daemon[]> {
+export async function startDaemons<Hosts extends readonly ClusterHost[]>(
+  hosts: readonly [...Hosts],
+  ...flags: string[]
+): Promise<{ [each in keyof Hosts]: Daemon }> {
   const daemons = hosts.map((host) => host.startDaemon(...flags));
   await Promise.all(daemons.map((daemon) => daemon.ready()));
-  return daemons;
+  return daemons as { [each in keyof Hosts]: Daemon }; // as long as `hosts`
 }
 
 interface HostPlace {
@@ -116,10 +181,10 @@ interface HostPlace {
   number: number;
   pods: number;
   /** Of etcd. */
-  endpoint: string;
+  endpoints: string;
 }
 
-function newClusterHost(t: Test, { underlay, number, pods, endpoint }: HostPlace): ClusterHost {
+function newClusterHost(t: Test, { underlay, number, pods, endpoints }: HostPlace): ClusterHost {
   const host = newHost(t, { containers: pods });
   const [ipv4, ipv6] = [`192.0.2.${10 + number}`, `2001:db8::${10 + number}`];
   underlay.sh(`
@@ -145,7 +210,7 @@ function newClusterHost(t: Test, { underlay, number, pods, endpoint }: HostPlace
       const before = versionOf(subnetFile);
       const command = [
         executable,
-        `--etcd-endpoints=${endpoint}`,
+        `--etcd-endpoints=${endpoints}`,
         `--subnet-file=${subnetFile}`,
         "--ip-masq",
         ...flags,
@@ -219,50 +284,4 @@ function podNetwork(subnetFile: string): object {
       routes: present("FLANNEL_NETWORK", "FLANNEL_IPV6_NETWORK").map((dst) => ({ dst })),
     },
   };
-}
-
-async function startEtcd(t: Test, underlay: Host): Promise<Etcd> {
-  const endpoint = `http://${router.ipv4}:2379`;
-  const peers = "http://127.0.0.1:2380";
-  const command = [
-    "etcd",
-    `--data-dir=${join(dirname(underlay.varLib), "etcd")}`,
-    ...[`--listen-client-urls=${endpoint}`, `--advertise-client-urls=${endpoint}`],
-    ...[`--listen-peer-urls=${peers}`, `--initial-advertise-peer-urls=${peers}`, `--initial-cluster=default=${peers}`],
-  ];
-  const ctl = (...args: string[]) => {
-    const { status, stdout, stderr } = underlay.run(
-      "env",
-      "ETCDCTL_API=3",
-      "etcdctl",
-      `--endpoints=${endpoint}`,
-      ...args,
-    );
-    if (status !== 0) throw new Error(`etcdctl ${args.join(" ")}: ${stderr}`);
-    return stdout;
-  };
-  let program: Program;
-  const etcd: Etcd = {
-    endpoint,
-    ctl,
-    writeConfig(network) {
-      ctl("put", `${prefix}/config`, typeof network === "string" ? network : JSON.stringify(network));
-    },
-    leases() {
-      const lines = ctl("get", "--prefix", `${prefix}/subnets/`).trimEnd().split("\n").filter(Boolean);
-      const pairs = lines.flatMap((key, i) =>
-        i % 2 ? [] : [[key.replace(/.*\//, ""), JSON.parse(lines[i + 1] ?? "")]],
-      );
-      return Object.fromEntries(pairs);
-    },
-    async start() {
-      program = startProgram(t, underlay.name, command);
-      await program.says(/ready to serve client requests|serving insecure client requests/);
-    },
-    async stop() {
-      await program.end("SIGTERM");
-    },
-  };
-  await etcd.start();
-  return etcd;
 }

@@ -25,10 +25,12 @@ export interface Program {
 /** The part of tap's `t` that is needed here. */
 export interface Test {
   teardown(work: () => unknown): unknown;
+  passing(): boolean;
+  comment(text: string): unknown;
 }
 
 /**
- * Starts it; it is ended with the test.
+ * Starts it; it is ended with the test, which shows what it printed if it fails.
  *
  * @param namespace Name of the network namespace.
  * @param environment Laid over a small one, without what tap gives to Node's children.
@@ -61,7 +63,10 @@ export function startProgram(
     if (!result) child.kill(signal);
     return ended;
   };
-  t.teardown(() => end("SIGKILL"));
+  t.teardown(async () => {
+    if (!t.passing()) t.comment(`${namespace}: ${command.join(" ")}\n${text}`);
+    await end("SIGKILL");
+  });
 
   return {
     pid: child.pid ?? 0,
