@@ -23,6 +23,8 @@ import {
 } from "./interface-address.ts";
 import { attempts, type Choice, type FamiliesWanted, type HostView, type InterfaceWish } from "./interface-wish.ts";
 
+export type { FamiliesWanted, InterfaceWish };
+
 export interface Selection {
   /** Of two addresses that are as good, this one's is kept. */
   current?: ExternalInterface;
