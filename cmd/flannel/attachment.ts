@@ -1,0 +1,131 @@
+/**
+ * What is remembered of an attachment for its DEL: the delegate's configuration, since the subnet file may say something else by
+ * then, or be gone.
+ *
+ * The reference plugin keeps it in `<dataDir>/<container ID>`, where a second interface of the container overwrites the first one's.
+ * Here each attachment has a file of its own, `<dataDir>/<container ID>:<interface>`, and the first one of a container has
+ * the reference plugin's name too, as a second link to the same file: a node can be switched over and back at any time. A
+ * `<container ID>` that has no other name is the reference plugin's; whose interface it is about cannot be told.
+ *
+ * Rejected: the interface's name inside of the file, which is the delegate's configuration byte for byte; and `.` between ID
+ * and interface, which IDs may contain.
+ */
+import { isObject, type JsonObject } from "../../pkg/cni/json.ts";
+import {
+  createFile,
+  directoryOf,
+  findDirectory,
+  findStat,
+  findText,
+  linkFile,
+  makeDirectories,
+  overwriteFile,
+  removeFile,
+  syncFile,
+} from "../../pkg/sys/file.ts";
+import type { DelegateConf } from "./delegate.ts";
+
+export interface Owner {
+  containerId: string;
+  ifName: string;
+}
+
+/** What was found. */
+export interface Remembered {
+  file: string;
+  /** As it was written. */
+  text: string;
+  /** undefined: it cannot be understood. */
+  conf: DelegateConf | undefined;
+}
+
+const SEPARATOR = ":"; // in no container ID, and in no interface's name
+const DIRECTORY_MODE = 0o700;
+const FILE_MODE = 0o600;
+
+/** The attachment's own file. */
+export const fileOf = (dataDir: string, { containerId, ifName }: Owner): string =>
+  `${dataDir}/${containerId}${SEPARATOR}${ifName}`;
+
+/** The name that the reference plugin would give it. */
+const containerFileOf = (file: string): string => `${directoryOf(file)}/${ownerIn(nameOf(file)).containerId}`;
+
+const nameOf = (file: string): string => file.slice(file.lastIndexOf("/") + 1);
+
+/** On the disk when it returns: a power failure must not make DEL forget what the delegate has done. */
+export function remember(file: string, text: string): void {
+  makeDirectories(directoryOf(file), DIRECTORY_MODE);
+  if (!createFile(file, text, { mode: FILE_MODE })) overwriteFile(file, text, { mode: FILE_MODE });
+  linkFile(file, containerFileOf(file)); // unless it is another interface's
+  syncFile(file);
+}
+
+/** @param network Whose a file without the interface's name must be. */
+export function recall(dataDir: string, owner: Owner, network: string): Remembered | undefined {
+  const file = fileOf(dataDir, owner);
+  const container = containerFileOf(file);
+  const found = read(file) ?? (isShared(container) ? undefined : read(container));
+  const isOfOther = found?.file === container && found.conf !== undefined && found.conf["name"] !== network;
+  return isOfOther ? undefined : found;
+}
+
+/** @param file The attachment's own, or the one that `recall` has found; it need not be there. */
+export function forget(file: string): void {
+  const container = containerFileOf(file);
+  if (container !== file && isSameFile(file, container)) removeFile(container); // first: what is left is still whole
+  removeFile(file);
+}
+
+/** What a directory holds of a network. What cannot be understood is nobody's. */
+export function recallAll(dataDir: string, network: string): Found[] {
+  return (findDirectory(dataDir) ?? []).flatMap((name) => {
+    const file = `${dataDir}/${name}`;
+    const owner = ownerIn(name);
+    if (owner.ifName === undefined && isShared(file)) return [];
+    const found = read(file);
+    return found?.conf?.["name"] === network ? [{ ...found, conf: found.conf, owner }] : [];
+  });
+}
+
+export interface Found extends Remembered {
+  owner: FoundOwner;
+  conf: DelegateConf;
+}
+
+/** The reference plugin does not write down the interface. */
+export interface FoundOwner {
+  containerId: string;
+  ifName: string | undefined;
+}
+
+function ownerIn(name: string): FoundOwner {
+  const [containerId = "", ifName] = name.split(SEPARATOR);
+  return { containerId, ifName };
+}
+
+/** Whether one of a container's interfaces has this file for its own. */
+const isShared = (file: string): boolean => (findStat(file)?.links ?? 1) > 1;
+
+function isSameFile(one: string, other: string): boolean {
+  const [a, b] = [findStat(one), findStat(other)];
+  return a !== undefined && a.inode === b?.inode && a.device === b.device;
+}
+
+function read(file: string): Remembered | undefined {
+  const text = findText(file);
+  return text === undefined ? undefined : { file, text, conf: confIn(text) };
+}
+
+function confIn(text: string): DelegateConf | undefined {
+  const conf = objectIn(text);
+  return typeof conf?.["type"] === "string" ? (conf as DelegateConf) : undefined;
+}
+
+function objectIn(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined; // an answer: it cannot be understood
+  }
+}

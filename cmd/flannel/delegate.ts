@@ -1,0 +1,40 @@
+/** What the plugin that does the work is configured with: the configuration's `delegate`, completed by the subnet file. Pure. */
+import type { JsonObject } from "../../pkg/cni/json.ts";
+import { formatPrefix } from "../../pkg/ip/address.ts";
+import type { SubnetEnv } from "../../pkg/subnet/subnet-env.ts";
+import type { FlannelSettings } from "./netconf.ts";
+
+/** A configuration that names its plugin. */
+export type DelegateConf = JsonObject & { readonly type: string };
+
+/** What the delegate is told of the network as it is. */
+interface Network {
+  name: string;
+  /** As the configuration has it, undefined or "" for none. */
+  cniVersion: string | undefined;
+}
+
+export function delegateConf(settings: FlannelSettings, network: Network, env: SubnetEnv): DelegateConf {
+  const { delegate, runtimeConfig } = settings;
+  return {
+    ipMasq: !env.ipMasq, // somebody has to, and only one
+    mtu: env.mtu,
+    ...(delegate.type === "bridge" && { isGateway: true }),
+    ...delegate,
+    ...(runtimeConfig && { runtimeConfig }),
+    ...(network.cniVersion && { cniVersion: network.cniVersion }),
+    name: network.name,
+    ipam: ipamConf(settings.ipam, env),
+  };
+}
+
+/** The host's own subnets as ranges, and routes to the whole network beside those that were given. */
+function ipamConf(given: JsonObject, { networks, subnets }: SubnetEnv): JsonObject {
+  const routes = Array.isArray(given["routes"]) ? given["routes"] : [];
+  return {
+    type: "host-local",
+    ...given,
+    ranges: subnets.map((subnet) => [{ subnet: formatPrefix(subnet) }]),
+    routes: [...routes, ...networks.map((network) => ({ dst: formatPrefix(network) }))],
+  };
+}

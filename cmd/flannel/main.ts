@@ -1,0 +1,181 @@
+/**
+ * flannel: attaches containers to the subnet that flanneld has for this host. The work is another plugin's, by default that of
+ * bridge with host-local: this one knows how to configure it, and remembers that until DEL.
+ */
+import { validate } from "#validate/flannel";
+import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { CniError, ErrorCode, receivedError } from "../../pkg/cni/error.ts";
+import { findExecutable } from "../../pkg/cni/find.ts";
+import { type JsonObject, printJson, sortKeys } from "../../pkg/cni/json.ts";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import { encodeResult, type Result } from "../../pkg/cni/result.ts";
+import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { writeStderr } from "../../pkg/cni/streams.ts";
+import { encode } from "../../pkg/sys/text.ts";
+import {
+  type Found,
+  type FoundOwner,
+  fileOf,
+  forget,
+  type Remembered,
+  recall,
+  recallAll,
+  remember,
+} from "./attachment.ts";
+import { type DelegateConf, delegateConf } from "./delegate.ts";
+import { dataDirOf, type FlannelConf, type FlannelSettings, settle } from "./netconf.ts";
+import { findSubnetEnv, needSubnetEnv, refuseLostLease } from "./subnet.ts";
+
+export const flannel: Plugin<FlannelConf> = {
+  name: "flannel",
+  about: "attaches the container to the subnet that flanneld has for this host, by means of another plugin",
+  validate,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(attachment: Attachment<FlannelConf>): Result {
+  const settings = settle(attachment.conf);
+  const { dataDir } = settings;
+  const conf = delegateConf(settings, networkOf(attachment), needSubnetEnv(settings.subnetFile));
+  const file = fileOf(dataDir, attachment);
+  const earlier = recall(dataDir, attachment, attachment.network);
+
+  return withRollback((undo) => {
+    undo(`undo what "${conf.type}" was asked for`, () => {
+      if (earlier === undefined) takeBack(attachment, conf);
+      if (earlier?.file === file) remember(file, earlier.text);
+      else forget(file);
+    });
+    remember(file, printed(conf));
+    return delegateAdd(configured(attachment, conf), conf.type);
+  });
+}
+
+/** As it is in the configuration: the delegate's has no version where this one has none. */
+const networkOf = ({ network, conf }: Request<FlannelConf>) => ({ name: network, cniVersion: conf.cniVersion });
+
+/**
+ * Plugins of our own leave nothing when they fail. Others get the DEL that the specification asks for; while that fails, it can be
+ * repeated. Not after an ADD that came twice: the first one's container may be running.
+ */
+function takeBack(attachment: Attachment<FlannelConf>, conf: DelegateConf): void {
+  if (!isOwn(attachment, conf.type)) delegateDel(configured(attachment, conf), conf.type);
+}
+
+function isOwn({ path, delegates }: Attachment<FlannelConf>, type: string): boolean {
+  return Object.hasOwn(delegates, type) && findExecutable(type, path).isSelf;
+}
+
+/** The request with the delegate's configuration. */
+const configured = <Call extends Request<FlannelConf>>(call: Call, conf: JsonObject): Call => ({
+  ...call,
+  stdin: encode(printed(conf)),
+});
+
+/** Byte for byte as the reference plugin prints it. */
+const printed = (conf: JsonObject): string => printJson(sortKeys(conf), "");
+
+function del(attachment: Attachment<FlannelConf>): void {
+  const dataDir = dataDirOf(attachment.conf);
+  const remembered = recall(dataDir, attachment, attachment.network);
+  if (remembered === undefined) return;
+  if (remembered.conf === undefined) {
+    tellDamaged(remembered, attachment);
+    return;
+  }
+  const { conf } = remembered;
+  delegateDel(configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }), conf.type);
+  forget(remembered.file);
+}
+
+/** In the version of the delegate's configuration, which the network's may have left behind. */
+function prevResultFor({ cniVersion }: DelegateConf, { prevResult }: Attachment<FlannelConf>): JsonObject {
+  if (prevResult === undefined || typeof cniVersion !== "string") return {};
+  return { prevResult: encodeResult(prevResult, cniVersion) };
+}
+
+/** As the reference plugin: nobody would be helped by a container that cannot be deleted. */
+function tellDamaged({ file }: Remembered, { containerId }: Attachment<FlannelConf>): void {
+  writeStderr(
+    `flannel: ${file} is damaged, so nothing was deleted for container ${containerId}: what its plugin made is left ` +
+      `until the host starts again; remove the file when that is done\n`,
+  );
+}
+
+function check(attachment: Attachment<FlannelConf>): void {
+  const { conf, cniVersion, network } = attachment;
+  const remembered = recall(dataDirOf(conf), attachment, network)?.conf;
+  if (remembered === undefined) throw notRemembered(attachment);
+  const prevResult = conf.prevResult as JsonObject | undefined;
+  const own = { ...remembered, cniVersion, ...(prevResult && { prevResult }) };
+  delegateCheck(configured(attachment, own), remembered.type);
+}
+
+function notRemembered({ conf, containerId, ifName }: Attachment<FlannelConf>): CniError {
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `nothing is remembered of "${ifName}" of container ${containerId}`,
+    details: `in ${dataDirOf(conf)}, by the container's ID`,
+    remedy: "delete the container and make it again: its DEL would find nothing to delete",
+  });
+}
+
+function gc(request: Gc<FlannelConf>): void {
+  const settings = settle(request.conf);
+  const remembered = recallAll(settings.dataDir, request.network);
+  const stale = remembered.filter(({ owner }) => !isValid(owner, request));
+  attemptAll([
+    ...stale.map((one) => [`delete container ${one.owner.containerId}`, () => remove(request, one)] as const),
+    ["have the delegate collect", () => collect(request, settings, remembered.at(-1)?.conf)],
+  ]);
+}
+
+function remove(request: Gc<FlannelConf>, { file, conf, owner }: Found): void {
+  const { containerId, ifName = USUAL_INTERFACE } = owner;
+  const attachment = { ...request, containerId, ifName, netns: undefined, args: "", prevResult: undefined };
+  delegateDel(configured(attachment, conf), conf.type);
+  forget(file);
+}
+
+/** What runtimes call the interface that the reference plugin has forgotten. */
+const USUAL_INTERFACE = "eth0";
+
+const isValid = ({ containerId, ifName }: FoundOwner, { validAttachments }: Gc<FlannelConf>): boolean =>
+  validAttachments.some(
+    (valid) => valid.containerId === containerId && (ifName === undefined || valid.ifName === ifName),
+  );
+
+/**
+ * The delegate's GC needs a configuration: today's, or before flanneld has written the subnet file one that was remembered.
+ * Where there is neither, nobody was attached.
+ */
+function collect(request: Gc<FlannelConf>, settings: FlannelSettings, remembered: DelegateConf | undefined): void {
+  const env = findSubnetEnv(settings.subnetFile);
+  const conf = env === undefined ? remembered : delegateConf(settings, networkOf(request), env);
+  if (conf === undefined) return;
+  const { cniVersion, validAttachments } = request;
+  const valid = validAttachments.map(({ containerId, ifName }) => ({ containerID: containerId, ifname: ifName }));
+  delegateGc(configured(request, { ...conf, cniVersion, "cni.dev/valid-attachments": valid }), conf.type);
+}
+
+function status(request: Request<FlannelConf>): void {
+  const settings = settle(request.conf);
+  const env = available(() => needSubnetEnv(settings.subnetFile));
+  refuseLostLease(settings.subnetFile);
+  const conf = delegateConf(settings, networkOf(request), env);
+  delegateStatus(configured(request, conf), conf.type);
+}
+
+/** What makes an ADD fail is STATUS's answer: code 50. */
+function available<T>(need: () => T): T {
+  try {
+    return need();
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    throw receivedError({ ...error, code: ErrorCode.notAvailable });
+  }
+}

@@ -1,0 +1,70 @@
+/** The flannel plugin's keys, and what they come to. */
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { JsonObject } from "../../pkg/cni/json.ts";
+import { type FromSchema, type JsonSchema, netconfProperties, routeSchema } from "../../pkg/cni/schema.ts";
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    subnetFile: { type: "string", description: "what flanneld writes; /run/flannel/subnet.env" },
+    dataDir: { type: "string", description: "where it is kept what DEL needs; /var/lib/cni/flannel" },
+    delegate: {
+      type: "object",
+      properties: { type: { type: "string", description: "the plugin that does the work; bridge" } },
+      description: "configuration of that plugin, without name and ipam",
+    },
+    ipam: {
+      type: "object",
+      properties: {
+        type: { type: "string", description: "name of the IPAM plugin; host-local" },
+        routes: { type: "array", items: routeSchema },
+      },
+      description: "configuration of IPAM, which gets this host's ranges and a route to the whole network",
+    },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type FlannelConf = FromSchema<typeof schema>;
+
+const DEFAULT_SUBNET_FILE = "/run/flannel/subnet.env";
+const DEFAULT_DATA_DIR = "/var/lib/cni/flannel";
+const DEFAULT_DELEGATE = "bridge";
+
+export interface FlannelSettings {
+  subnetFile: string;
+  dataDir: string;
+  /** What the delegate's configuration begins with. */
+  delegate: JsonObject & { readonly type: string };
+  ipam: JsonObject;
+  runtimeConfig: JsonObject | undefined;
+}
+
+/** @throws CniError 7 for what the reference plugin refuses, with its texts. */
+export function settle(conf: FlannelConf): FlannelSettings {
+  const { delegate = {}, ipam = {}, runtimeConfig, subnetFile } = conf;
+  for (const key of ["name", "ipam"]) if (key in delegate) throw notTheirs(key);
+  return {
+    subnetFile: subnetFile || DEFAULT_SUBNET_FILE,
+    dataDir: dataDirOf(conf),
+    delegate: { ...(delegate as JsonObject), type: delegate.type ?? DEFAULT_DELEGATE },
+    ipam: ipam as JsonObject,
+    runtimeConfig: runtimeConfig as JsonObject | undefined,
+  };
+}
+
+/** All that DEL needs of a configuration. */
+export const dataDirOf = ({ dataDir }: FlannelConf): string => dataDir || DEFAULT_DATA_DIR;
+
+function notTheirs(key: string): CniError {
+  return new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: `'delegate' dictionary must not have '${key}' field, it'll be set by flannel`,
+    remedy:
+      key === "ipam"
+        ? 'move "ipam" out of "delegate", beside it: flannel adds ranges and routes to it'
+        : 'take "name" out of "delegate": the network\'s own name is used',
+  });
+}
