@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
 import t from "tap";
 import { parseAddress } from "../../pkg/ip/address.ts";
-import { flagNames, groups, variableOf } from "./options/flags.ts";
+import { schema } from "./netconf.ts";
+import { flagNames, flags, groups, variableOf } from "./options/flags.ts";
 import { type Asked, type Options, readOptions } from "./options.ts";
 
 const ask = (argv: readonly string[], environment: Record<string, string> = {}): Asked =>
@@ -303,4 +305,17 @@ t.test("help names every flag once, in groups, and goes to stdout", async (t) =>
 t.test("every flag is in one group of the help", async (t) => {
   t.strictSame(Object.values(groups).flat().toSorted(), flagNames.toSorted());
   t.equal(variableOf("subnet-lease-renew-margin"), "FLANNELD_SUBNET_LEASE_RENEW_MARGIN");
+});
+
+t.test("the README has every flag with its default, and every key of the network configuration", async (t) => {
+  const page = readFileSync(new URL("README.md", import.meta.url), "utf8");
+  for (const name of flagNames) {
+    const initial = flags[name].default;
+    const shown = initial === "" || Array.isArray(initial) ? "" : `\`${initial}\` `;
+    t.ok(page.includes(`\n| \`${name}\` | ${shown}| `), name);
+  }
+  const { Backend } = schema.properties;
+  for (const key of [...Object.keys(schema.properties), ...Object.keys(Backend.properties)]) {
+    t.match(page, new RegExp(`^\\| .*\`${key}\`.* \\|`, "m"), key);
+  }
 });
