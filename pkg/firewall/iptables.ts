@@ -3,8 +3,8 @@ import type { Connection } from "../netlink/connection.ts";
 import type { TableName } from "./iptables/base-chain.ts";
 import { editThrough } from "./iptables/executable.ts";
 import type { Family } from "./iptables/extension.ts";
-import { ensureRules as ensureByNetlink } from "./iptables/netlink.ts";
-import { type Change, missing, type View, type Wanted } from "./iptables/ruleset.ts";
+import { editRules, ensureRules as ensureByNetlink } from "./iptables/netlink.ts";
+import { type Change, missing, type Table, type View, type Wanted } from "./iptables/ruleset.ts";
 import { findIptables, hasLegacyTable, type Iptables } from "./iptables/variant.ts";
 
 export const FAMILIES: readonly Family[] = ["ip", "ip6"];
@@ -32,6 +32,11 @@ function findLegacy(family: Family): Iptables | undefined {
   return iptables?.variant === "legacy" ? iptables : undefined;
 }
 
+/** Also where the administrator has gone over to nf_tables: what was made before then still works, and is still to be deleted. */
+function findLegacyProgram(family: Family): Iptables | undefined {
+  return findLegacy(family) ?? findIptables(family, { name: `${family}tables-legacy` });
+}
+
 function ensureThrough(iptables: Iptables, family: Family, wanted: readonly Wanted[]): void {
   for (const table of new Set<TableName>(wanted.map(({ table }) => table))) {
     const here = wanted.filter((want) => want.table === table);
@@ -39,10 +44,29 @@ function ensureThrough(iptables: Iptables, family: Family, wanted: readonly Want
   }
 }
 
-/** Changes a table of legacy iptables, of each family that uses it and has it. */
+/**
+ * Reads tables and changes them, each where its family's iptables has it: those of nf_tables in one transaction, a legacy one in one run.
+ *
+ * @param work Called once per table and attempt. No changes, nothing to do.
+ */
+export function editTables(
+  netfilter: () => Connection,
+  tables: readonly Table[],
+  work: (view: View, table: Table) => readonly Change[],
+): void {
+  const direct: Table[] = [];
+  for (const table of tables) {
+    const legacy = findLegacy(table.family);
+    if (legacy === undefined) direct.push(table);
+    else editThrough(legacy, table, (view) => work(view, table));
+  }
+  if (direct.length > 0) editRules(netfilter(), (view) => direct.flatMap((table) => work(view, table)));
+}
+
+/** Changes a table of legacy iptables, of each family that has it and a program to change it with. */
 export function editLegacy(table: TableName, work: (view: View, family: Family) => readonly Change[]): void {
   for (const family of FAMILIES) {
-    const iptables = hasLegacyTable(family, table) ? findLegacy(family) : undefined;
+    const iptables = hasLegacyTable(family, table) ? findLegacyProgram(family) : undefined;
     if (iptables !== undefined) editThrough(iptables, { family, table }, (view) => work(view, family));
   }
 }

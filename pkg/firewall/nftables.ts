@@ -14,7 +14,13 @@ import { expressions as decodedExpressions } from "../netlink/nftables/expressio
 import { generationMessage, NFT_MSG_GETGEN } from "../netlink/nftables/generation.ts";
 import { NFNL_SUBSYS_NFTABLES } from "../netlink/nftables/header.ts";
 import { NFT_MSG_DELRULE, NFT_MSG_GETRULE, NFT_MSG_NEWRULE, ruleMessage } from "../netlink/nftables/rule.ts";
-import { NFT_MSG_NEWTABLE, tableMessage } from "../netlink/nftables/table.ts";
+import {
+  NFT_MSG_DELTABLE,
+  NFT_MSG_GETTABLE,
+  NFT_MSG_NEWTABLE,
+  type TableMessage,
+  tableMessage,
+} from "../netlink/nftables/table.ts";
 import { ruleUserdata } from "../netlink/nftables/userdata.ts";
 import { attributeEnd, attributeType, bytes, Input, NLA_TYPE_MASK, nested, type Wire } from "../netlink/wire.ts";
 import { type ErrnoName, isErrno } from "../sys/errno.ts";
@@ -44,6 +50,16 @@ export function newTable({ family, table }: Omit<Place, "chain">, { comment }: {
     flags: NLM_F_CREATE,
     table: tableMessage,
     value: { family, name: table, userdata: commented(comment) },
+  });
+}
+
+/** With all that is in it. */
+export function deleteTable({ family, table }: Omit<Place, "chain">): Request {
+  return request({
+    name: "NFT_MSG_DELTABLE",
+    type: NFT_MSG_DELTABLE,
+    table: tableMessage,
+    value: { family, name: table },
   });
 }
 
@@ -220,6 +236,18 @@ export function existing(netfilter: Connection, places: readonly Place[]): boole
 }
 /** EOPNOTSUPP, EINVAL: a kernel without nf_tables has none of them. */
 const NOT_THERE = ["ENOENT", "EOPNOTSUPP", "EINVAL"] as const;
+
+/** undefined when there is none of that name. */
+export function findTable(netfilter: Connection, { family, table }: Omit<Place, "chain">): TableMessage | undefined {
+  try {
+    return netfilter.get(
+      query({ name: "NFT_MSG_GETTABLE", type: NFT_MSG_GETTABLE, table: tableMessage, value: { family, name: table } }),
+    );
+  } catch (error) {
+    if (isErrno(error, ...NOT_THERE)) return undefined;
+    throw error;
+  }
+}
 
 /** All chains of a family. */
 export function listChains(netfilter: Connection, family: number): ChainMessage[] {

@@ -189,6 +189,8 @@ class Reading {
         return this.#say(verdictWords(expression.data?.data?.verdict));
       case "match":
         return this.#say(this.#extension("-m", matches, expression.data));
+      case "masq":
+        return this.#say(this.#masquerade(expression.data));
       case "target":
         return this.#say(this.#extension("-j", targets[this.#family], expression.data));
       default:
@@ -267,6 +269,12 @@ class Reading {
     this.#ports[which] = range;
     if (not) this.#ports.inverted |= which === "sources" ? 1 : 2;
     return true;
+  }
+
+  /** nft's own form, which iptables never writes. */
+  #masquerade({ flags = 0, portMin }: (Expression & { name: "masq" })["data"] & object = {}): string | undefined {
+    if (portMin !== undefined) return undefined;
+    return extensionWords("-j", "MASQUERADE", targets[this.#family].MASQUERADE, { flags }, this.#family);
   }
 
   #extension(

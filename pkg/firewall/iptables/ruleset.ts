@@ -3,6 +3,9 @@ import type { Meaning } from "./meaning.ts";
 import { meaningOf, sameMeaning } from "./meaning.ts";
 import type { Chain, Rule } from "./rule.ts";
 
+/** Where chains are. */
+export type Table = Omit<Chain, "chain">;
+
 /** A rule that is in a chain. */
 export interface FoundRule {
   readonly chain: Chain;
@@ -21,7 +24,7 @@ export interface View {
   /** The rules of a chain that jump to another one. */
   jumps(from: Chain, to: string): FoundRule[];
   /** Names of all chains of the table. */
-  chains(table: Omit<Chain, "chain">): string[];
+  chains(table: Table): string[];
 }
 
 export type Change =
@@ -29,6 +32,8 @@ export type Change =
   /** The last of its chain, or the first. */
   | { add: Rule; to: Chain; at: "first" | "last" }
   | { delete: FoundRule }
+  /** Of its rules. Those added after it, in the same transaction, take their place: no packet meets the chain without. */
+  | { empty: Chain }
   /** With its rules. */
   | { drop: Chain };
 

@@ -11,7 +11,7 @@ import type { Family } from "./extension.ts";
 
 export type Variant = "nf_tables" | "legacy";
 
-/** The iptables of a family that a shell would run. */
+/** An iptables that a shell would run. */
 export interface Iptables {
   /** As found in PATH. */
   path: string;
@@ -30,10 +30,14 @@ const VARIANTS: Readonly<Record<string, Variant>> = {
   "ip6tables-legacy": "legacy",
 };
 
-/** undefined when there is none in PATH. */
-export function findIptables(family: Family, variables = environment()): Iptables | undefined {
+/** undefined when there is none in PATH. @param name Another one than `iptables` or `ip6tables`. */
+export function findIptables(
+  family: Family,
+  { name = `${family}tables` }: { name?: string } = {},
+): Iptables | undefined {
+  const variables = environment();
   for (const directory of (variables["PATH"] ?? "").split(":")) {
-    const path = `${directory}/${family}tables`;
+    const path = `${directory}/${name}`;
     const file = directory.startsWith("/") ? findBehindLinks(path) : undefined;
     if (file === undefined) continue;
     return { path, file, variant: VARIANTS[file.slice(file.lastIndexOf("/") + 1)] ?? askedVariant(path, variables) };
