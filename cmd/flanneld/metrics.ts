@@ -1,0 +1,142 @@
+/**
+ * What the daemon counts, for Prometheus. prom-client's own collectors are left out: one of them wakes the process a hundred
+ * times a second.
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Programmed } from "../../pkg/backend/backend.ts";
+import type { LeaseEvent } from "../../pkg/subnet/store.ts";
+
+/** Told of what happens; none of these throws, none is slow. */
+export interface Metrics {
+  /** How many other hosts have a lease. */
+  peers(count: number): void;
+  leaseEvent(kind: LeaseEvent["kind"]): void;
+  malformedLease(): void;
+  /** Of our own lease, milliseconds since 1970; undefined: it does not expire. */
+  leaseExpires(expiresMs: number | undefined): void;
+  /** A pass that brought the kernel what changed. */
+  programmed(done: Programmed, seconds: number): void;
+  /** A pass that mended what somebody else changed. */
+  repairedEntries(done: Programmed): void;
+  /** @param chains How many had to be changed. */
+  repairedRules(chains: number): void;
+  storeRequest(operation: StoreOperation, outcome: "done" | "failed", seconds: number): void;
+  store(state: "connected" | "lost"): void;
+  watchRestarted(): void;
+  /** What Prometheus reads. */
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+export const storeOperations = ["readConfig", "list", "create", "put", "delete"] as const;
+export type StoreOperation = (typeof storeOperations)[number];
+
+const eventKinds: readonly LeaseEvent["kind"][] = ["snapshot", "put", "gone", "malformed"];
+const entryOutcomes = ["added", "removed", "refused"] as const;
+
+/** Seconds: from a change of one peer to a pass over thousands; from a loopback's answer to a deadline. */
+const programmingBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const requestBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export function createMetrics(version: string): Metrics {
+  const registry = new Registry();
+  const { gauge, counter, histogram } = metersOf(registry);
+  addProcess(registry);
+  gauge("build_info", "Always 1; the labels say what runs.", ["version", "node"]).set(
+    { version, node: process.versions.node },
+    1,
+  );
+  const peers = gauge("peers", "Other hosts that have a lease.");
+  const expiry = gauge("lease_expiry_timestamp_seconds", "When our own lease ends, since 1970; 0 without a lease.");
+  const events = counter("lease_events_total", "What the store told of leases.", { kind: eventKinds });
+  const malformed = counter("malformed_leases_total", "Leases that could not be understood and were skipped.");
+  const programming = histogram("programming_seconds", "Time to bring changes of leases to the kernel.", {
+    buckets: programmingBuckets,
+  });
+  const entries = counter("entries_total", "Routes, neighbours and FDB entries sent to the kernel.", {
+    outcome: entryOutcomes,
+  });
+  const entryRepairs = counter("entry_repairs_total", "Kernel entries mended that somebody else changed.");
+  const ruleRepairs = counter("rule_repairs_total", "Chains of rules mended that somebody else changed.");
+  const requests = histogram("store_request_seconds", "Time the store took to answer.", {
+    buckets: requestBuckets,
+    labels: { operation: storeOperations },
+  });
+  const errors = counter("store_errors_total", "Requests that the store did not fulfil.", {
+    operation: storeOperations,
+  });
+  const connected = gauge("store_connected", "1 while the store answers, else 0.");
+  const restarts = counter("watch_restarts_total", "Times the leases were listed again since events may be missing.");
+
+  const countEntries = ({ added, removed, refused }: Programmed) => {
+    entries.inc({ outcome: "added" }, added);
+    entries.inc({ outcome: "removed" }, removed);
+    entries.inc({ outcome: "refused" }, refused.length);
+  };
+  return {
+    peers: (count) => peers.set(count),
+    leaseEvent: (kind) => events.inc({ kind }),
+    malformedLease: () => malformed.inc(),
+    leaseExpires: (expiresMs) => expiry.set(expiresMs === undefined ? Number.POSITIVE_INFINITY : expiresMs / 1000),
+    programmed(done, seconds) {
+      programming.observe(seconds);
+      countEntries(done);
+    },
+    repairedEntries(done) {
+      entryRepairs.inc(done.added + done.removed);
+      countEntries(done);
+    },
+    repairedRules: (chains) => ruleRepairs.inc(chains),
+    storeRequest(operation, outcome, seconds) {
+      requests.observe({ operation }, seconds);
+      if (outcome === "failed") errors.inc({ operation });
+    },
+    store: (state) => connected.set(state === "connected" ? 1 : 0),
+    watchRestarted: () => restarts.inc(),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
+
+/** All values of each label: their series are there from the start, so that a rate sees the first increase. */
+type Labels = Readonly<Record<string, readonly string[]>>;
+
+function metersOf(registry: Registry) {
+  const named = (name: string, help: string) => ({ name: `twill_flanneld_${name}`, help, registers: [registry] });
+  return {
+    gauge: (name: string, help: string, labelNames: string[] = []) => new Gauge({ ...named(name, help), labelNames }),
+    counter(name: string, help: string, labels: Labels = {}): Counter {
+      const counter = new Counter({ ...named(name, help), labelNames: Object.keys(labels) });
+      for (const series of seriesOf(labels)) counter.inc(series, 0);
+      return counter;
+    },
+    histogram(name: string, help: string, { buckets, labels = {} }: { buckets: number[]; labels?: Labels }): Histogram {
+      const histogram = new Histogram({ ...named(name, help), labelNames: Object.keys(labels), buckets });
+      for (const series of seriesOf(labels)) histogram.zero(series);
+      return histogram;
+    },
+  };
+}
+
+const seriesOf = (labels: Labels): Record<string, string>[] =>
+  Object.entries(labels).flatMap(([name, values]) => values.map((value) => ({ [name]: value })));
+
+/** Read when asked for, under the names that every dashboard knows. */
+function addProcess(registry: Registry): void {
+  const read = (name: string, help: string, value: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value());
+      },
+    });
+  const { timeOrigin } = performance;
+  read("process_start_time_seconds", "Start of the process, since 1970.", () => timeOrigin / 1000);
+  read("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
+  read("process_cpu_seconds_total", "User and system time.", () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  });
+}
