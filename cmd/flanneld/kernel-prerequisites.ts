@@ -1,0 +1,86 @@
+/** What must be so on this host before anything is touched. */
+import { SystemError } from "../../pkg/sys/errno.ts";
+import { findStat, findText } from "../../pkg/sys/file.ts";
+import { environment, run } from "../../pkg/sys/process.ts";
+import { decode } from "../../pkg/sys/text.ts";
+
+export interface Needs {
+  /** Rules are made with iptables, which sees what crosses a bridge only with br_netfilter. */
+  bridgedTraffic: boolean;
+  /** `--require-br-netfilter` */
+  requireBrNetfilter: boolean;
+}
+
+/** The host, as far as it is asked here. */
+export interface Surroundings {
+  /** undefined: there is no such file */
+  findText(path: string): string | undefined;
+  /** Loads a kernel module. @returns why it did not; undefined: done */
+  loadModule(name: string): string | undefined;
+}
+
+/** The daemon cannot work here. `message` has the remedy. */
+export class PrerequisiteMissing extends Error {
+  override name = "PrerequisiteMissing";
+}
+
+/**
+ * @returns What may not work, a sentence with its remedy each.
+ * @throws PrerequisiteMissing
+ */
+export function checkPrerequisites(needs: Needs, host: Surroundings = thisHost): string[] {
+  const warnings = forwardingWarnings(host);
+  const problem = needs.bridgedTraffic ? ensureBrNetfilter(host) : undefined;
+  if (problem === undefined) return warnings;
+  if (needs.requireBrNetfilter) throw new PrerequisiteMissing(problem);
+  return [...warnings, problem];
+}
+
+/** linux/capability.h: the number of the bit. */
+const CAP_NET_ADMIN = 12n;
+
+/** Before anything else: without this right nothing works. @throws PrerequisiteMissing */
+export function needNetworkAdmin(host: Pick<Surroundings, "findText"> = thisHost): void {
+  const [, capabilities] = /^CapEff:\s*([\da-f]+)$/m.exec(host.findText("/proc/self/status") ?? "") ?? [];
+  if (capabilities === undefined || (BigInt(`0x${capabilities}`) >> CAP_NET_ADMIN) & 1n) return;
+  throw new PrerequisiteMissing(
+    "flanneld may not configure the network: it lacks CAP_NET_ADMIN. To fix: run it as root, or give it the capability (systemd: AmbientCapabilities=CAP_NET_ADMIN; containers: --cap-add NET_ADMIN)",
+  );
+}
+
+/** @returns what is wrong; undefined: bridged packets pass the rules */
+function ensureBrNetfilter(host: Surroundings): string | undefined {
+  if (host.findText(bridgeSetting) !== undefined) return undefined;
+  const refusal = host.loadModule("br_netfilter");
+  if (refusal === undefined && host.findText(bridgeSetting) !== undefined) return undefined;
+  return `kernel module br_netfilter is not loaded (${refusal ?? "modprobe did, but the kernel has no such setting"}): iptables does not see packets between containers of one bridge. To fix: modprobe br_netfilter on the host, and add it to /etc/modules-load.d/, or set "EnableNFTables": true in the network configuration`;
+}
+const bridgeSetting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+
+/** The CNI plugins switch it on with the first container; other ways of attaching them may not. */
+function forwardingWarnings(host: Surroundings): string[] {
+  if (host.findText("/proc/sys/net/ipv4/ip_forward")?.trim() !== "0") return [];
+  return [
+    "net.ipv4.ip_forward is 0: until it is 1 this host passes no packets between its containers and other hosts. To fix: sysctl -w net.ipv4.ip_forward=1 (plugin bridge does so for its first container)",
+  ];
+}
+
+const thisHost: Surroundings = { findText, loadModule };
+
+function loadModule(name: string): string | undefined {
+  const modprobe = ["/usr/sbin/modprobe", "/sbin/modprobe"].find((path) => findStat(path) !== undefined);
+  if (modprobe === undefined) return "there is no modprobe here";
+  try {
+    const { status, stdout } = run({
+      path: modprobe,
+      args: [name],
+      environment: environment(),
+      stdin: new Uint8Array(),
+      takesStderr: true,
+    });
+    return status === 0 ? undefined : `${decode(stdout).trim() || `modprobe ended with ${status}`}`;
+  } catch (error) {
+    if (error instanceof SystemError) return error.message;
+    throw error;
+  }
+}
