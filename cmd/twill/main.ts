@@ -8,6 +8,7 @@ import { cnitool } from "../cnitool/main.ts";
 import { flannel } from "../flannel/main.ts";
 import { hostLocal } from "../host-local/main.ts";
 import { loopback } from "../loopback/main.ts";
+import { mkDockerOpts, mkDockerOptsScript } from "../mk-docker-opts/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 
 /** The engine's global object of our C code, see native/host.c. */
@@ -16,7 +17,7 @@ declare const host: { start: () => number };
 declare const TWILL_VERSION: string;
 
 const plugins = [bridge, flannel, hostLocal, loopback];
-const tools: Tool[] = [cnitool];
+const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];
 
 const byName = <T extends { name: string }>(list: readonly T[]): Record<string, T> =>
   Object.fromEntries(list.map((program) => [program.name, program]));

@@ -1,0 +1,48 @@
+/** From flanneld's variables to those for Docker's daemon, byte for byte as flannel's script writes them. Pure. */
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { Options } from "./options.ts";
+
+export type Variables = ReadonlyMap<string, string>;
+
+/**
+ * The output file's text.
+ *
+ * @param variables What the script would have after it has read the subnet file: the environment, and over it the file.
+ * @throws CniError 7: FLANNEL_IPMASQ is neither true nor false
+ */
+export function dockerOptions(variables: Variables, options: Options): string {
+  const own = new Map([...variables, ...optionsFrom(variables, options)]);
+  const names = [...own.keys()].filter((name) => name.startsWith(PREFIX)).sort();
+  const lines = options.individual ? names.map((name) => line(name, own.get(name))) : [];
+  if (options.combined) {
+    const given = own.get(options.combinedKey);
+    const words = names.map((name) => ` ${own.get(name)}`);
+    lines.push(line(options.combinedKey, [...(given ? [given, " "] : []), ...words].join("")));
+  }
+  return lines.join("");
+}
+
+/** Also others' variables of this prefix are options. */
+const PREFIX = "DOCKER_OPT_";
+
+const line = (name: string, value = ""): string => `${name}="${value}"\n`;
+
+function optionsFrom(variables: Variables, { ipMasq }: Options): [name: string, option: string][] {
+  const options: [name: string, flag: string, value: string | undefined][] = [
+    ["BIP", "--bip", variables.get("FLANNEL_SUBNET")],
+    ["IPMASQ", "--ip-masq", ipMasq ? opposite(variables.get("FLANNEL_IPMASQ")) : undefined],
+    ["MTU", "--mtu", variables.get("FLANNEL_MTU")],
+  ];
+  return options.flatMap(([name, flag, value]) => (value ? [[`${PREFIX}${name}`, `${flag}=${value}`]] : []));
+}
+
+/** One of the two masquerades. */
+function opposite(value: string | undefined): string | undefined {
+  if (!value) return undefined;
+  if (value === "true" || value === "false") return String(value === "false");
+  throw new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: `Invalid value of FLANNEL_IPMASQ: ${value}`,
+    remedy: "must be true or false: have flanneld write the file again, or leave --ip-masq out with -m",
+  });
+}
