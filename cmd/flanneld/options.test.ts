@@ -253,6 +253,43 @@ for (const { argv, environment = {}, problems } of usageErrors) {
   );
 }
 
+t.test("any words are read or refused, nothing else", async (t) => {
+  const seed = Date.now() % 2 ** 31;
+  const random = randomNumbers(seed);
+  const pick = (list: readonly string[]) => list[random(list.length)] ?? "";
+  const dashes = ["", "-", "--", "---"];
+  const values = [
+    "",
+    " ",
+    "=",
+    "=true",
+    "=0",
+    "=-1",
+    "=[",
+    "=10.0.0.1",
+    "=fd00::1",
+    "=json",
+    "=\0",
+    `=${"x".repeat(300)}`,
+  ];
+  const outcomes = new Set<string>();
+  for (let round = 0; round < 3000; round++) {
+    const argv = Array.from({ length: random(4) }, () => pick(dashes) + pick([...flagNames, "", "x"]) + pick(values));
+    const asked = ask(argv, { [variableOf(pick(flagNames))]: pick(values) });
+    outcomes.add(asked.to === "print" ? `exit ${asked.exitCode}` : asked.to);
+  }
+  t.strictSame([...outcomes].sort(), ["exit 0", "exit 1", "exit 2", "run", "tell status"], `seed ${seed}`);
+});
+
+/** @returns what gives whole numbers below a limit, the same for each seed */
+function randomNumbers(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
 t.test("--version is told on stderr, as flannel does, whatever the variables hold", async (t) => {
   const told = { to: "print", exitCode: 0, stdout: "", stderr: "1.2.3\n" };
   t.strictSame(ask(["-version"], { FLANNELD_V: "loud" }), told);

@@ -124,6 +124,17 @@ t.test("a wish that comes to nothing is passed over, and told", async (t) => {
   ]);
 });
 
+t.test("names come first, then regular expressions, then what can be reached", async (t) => {
+  const view: HostView = { ...host(), wayTo: () => ({ index: 3, source: address("172.16.0.5") }) };
+  const canReach = address("172.16.0.9");
+  const names: [string, Partial<InterfaceWish>][] = [
+    ["eth0", { ifaces: ["eth0"], ifaceRegexes: [/^eth1$/], canReach }],
+    ["eth0", { ifaces: ["eth7"], ifaceRegexes: [/^ens/, /^eth0$/], canReach }],
+    ["eth1", { ifaces: ["eth7"], ifaceRegexes: [/^ens/], canReach }],
+  ];
+  for (const [name, wish] of names) t.match(selectFrom(view, { ...nothing, ...wish }, dual, {}), { name });
+});
+
 const others = "this host has eth0 (10.0.0.5, fd00::5), eth1 (172.16.0.5, fd01::5); choose one with --iface";
 const failures: { title: string; view?: Described; wish?: Partial<InterfaceWish>; message: string }[] = [
   {

@@ -76,7 +76,12 @@ export function listRoutes(connection: Connection, family: number, table = RT_TA
     .filter((route) => (route.longTable ?? route.table) === table && (route.flags & RTM_F_CLONED) === 0);
 }
 
-/** `ip route get <address>`: the way the kernel would send there. @returns undefined: it would not */
+/**
+ * `ip route get <address>`: the way the kernel would send there. One without `gateway` leads to a neighbour; one of type
+ * RTN_LOCAL to an address of this host.
+ *
+ * @returns undefined: it would not send
+ */
 export function lookupRoute(connection: Connection, destination: Address): RouteMessage | undefined {
   const value = { family: familyNumber(destination), destinationLength: destination.length * 8, destination };
   try {
