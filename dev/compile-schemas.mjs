@@ -157,7 +157,7 @@ function module(code, schemas) {
     body.replace(/^"use strict";\n/, "").replaceAll(/^export const (check\d+) = (\w+);$/gm, "const $1 = $2;"),
     ...schemas.map((schema, i) => {
       return `const schema${i}Of = ${JSON.stringify(schema)};
-export const validate${i} = { schema: schema${i}Of, shape: shapeOf(schema${i}Of), check: check${i} };`;
+export const validate${i} = { schema: schema${i}Of, shape: /* @__PURE__ */ shapeOf(schema${i}Of), check: check${i} };`;
     }),
   ];
   return `${texts.join("\n")}\n`;
