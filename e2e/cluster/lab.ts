@@ -206,20 +206,18 @@ function newClusterHost(t: Test, { underlay, number, pods, endpoints }: HostPlac
     ipv6,
     subnetFile,
     subnetEnv: () => readEnv(subnetFile),
-    startDaemon(...flags) {
-      const before = versionOf(subnetFile);
-      const command = [
-        executable,
-        `--etcd-endpoints=${endpoints}`,
-        `--subnet-file=${subnetFile}`,
-        "--ip-masq",
-        ...flags,
-      ];
-      const program = startProgram(t, host.name, command);
-      return { ...program, ready: () => isWritten(subnetFile, before, program) };
-    },
+    startDaemon: (...flags) => startDaemon(t, host, { "etcd-endpoints": endpoints, "subnet-file": subnetFile }, flags),
     addPod: (container = 0) => addPod(t, host, { container, subnetFile }),
   };
+}
+
+/** @param usual Flags that every host has. @param flags Those of this one, which come last and so win. */
+function startDaemon(t: Test, host: Host, usual: Record<string, string>, flags: readonly string[]): Daemon {
+  const all = [...Object.entries(usual).map(([name, value]) => `--${name}=${value}`), "--ip-masq", ...flags];
+  const subnetFile = all.findLast((flag) => flag.startsWith("--subnet-file="))?.replace(/.*?=/, "") ?? "";
+  const before = versionOf(subnetFile);
+  const program = startProgram(t, host.name, [executable, ...all]);
+  return { ...program, ready: () => isWritten(subnetFile, before, program) };
 }
 
 /** @param before What `versionOf` said before the daemon was started. */
