@@ -199,8 +199,8 @@ export class FakeStore implements Store {
   }
 
   remove(key: string): void {
-    this.malformed.delete(key);
-    if (this.leases.delete(key)) this.tell({ kind: "gone", subnets: subnets(key) });
+    const wasMalformed = this.malformed.delete(key);
+    if (this.leases.delete(key) || wasMalformed) this.tell({ kind: "gone", subnets: subnets(key) });
   }
 
   /** Somebody writes nonsense there. */
