@@ -1,0 +1,120 @@
+/**
+ * Leases in etcd v3, under flannel's keys: its daemons and ours can share one.
+ *
+ * etcd tells the end of a lease one by one only. flannel asks for each of them, at every start of every host; a cluster that
+ * comes back from a power cut asks for the square of its size. Here the end is known of the leases that this store has made. Of
+ * the others `expiresMs` is the time of reading, until which they last at least; the watch tells when they are gone.
+ */
+import { CompareResult, CompareTarget, type ITxnRequest } from "etcd3";
+import type { Log } from "../observe/log.ts";
+import { type Cluster, clusterOf } from "./etcd/cluster.ts";
+import { type Access, readEndpoint } from "./etcd/connection.ts";
+import { type Grants, grantsOf } from "./etcd/grants.ts";
+import { type Keys, keysBelow, snapshotOf } from "./etcd/leases.ts";
+import { memberAt } from "./etcd/member.ts";
+import { followLeases } from "./etcd/watch.ts";
+import { keyOf, printAttributes } from "./lease.ts";
+import { NoConfig, type Store, type Watch } from "./store.ts";
+
+export interface EtcdOptions extends Access {
+  /** `http://10.0.0.1:2379`; tried in turn. */
+  endpoints: readonly string[];
+  /** `/coreos.com/network` */
+  prefix: string;
+  log: Log;
+}
+
+/**
+ * Connects when it is first asked something.
+ *
+ * @throws Error an endpoint that is none, a certificate without its key
+ */
+export function openEtcdStore({ endpoints, prefix, log, ...access }: EtcdOptions): Store {
+  const urls = endpoints.map(readEndpoint);
+  checkAccess(urls, access, log);
+  const members = () => urls.map((url) => memberAt(url, access));
+  const keys = keysBelow(prefix);
+  const cluster = clusterOf(members(), keys.prefix);
+  const grants = grantsOf(cluster, log);
+  const description = `etcd ${urls.join(", ")}, prefix ${keys.prefix}`;
+  const configCommand = `etcdctl put ${keys.config} '${exampleConfig}'`;
+  const watches = new Set<Watch>();
+
+  return {
+    description,
+    configCommand,
+    async readConfig() {
+      const { kvs } = await cluster.ask("read the network configuration", ({ kv }) => kv.range({ key: keys.config }));
+      if (kvs[0]) return kvs[0].value.toString();
+      throw new NoConfig(`${description}: there is no network configuration. To write one: ${configCommand}`);
+    },
+    ...leasesOf(cluster, keys, grants),
+    watch(event, trouble) {
+      const watch = followLeases({ members: members(), keys, endOf: grants.endOf, event, trouble });
+      watches.add(watch);
+      return watch;
+    },
+    async close() {
+      for (const watch of watches) watch.stop();
+      cluster.close();
+    },
+  };
+}
+
+const exampleConfig = '{ "Network": "10.5.0.0/16", "Backend": {"Type": "vxlan"} }';
+
+function leasesOf(cluster: Cluster, keys: Keys, grants: Grants): Pick<Store, "list" | "create" | "put" | "delete"> {
+  return {
+    async list() {
+      const { kvs } = await cluster.ask("list the leases", ({ kv }) => kv.range(keys.leases));
+      return snapshotOf(kvs, keys, grants.endOf);
+    },
+    async create(subnets, attributes, ttlMs) {
+      const entry = { key: keys.lease(subnets), value: Buffer.from(printAttributes(attributes)) };
+      const term = await grants.writeFor(ttlMs, async (lease) => {
+        const doing = `make the lease ${keyOf(subnets)}`;
+        const { succeeded, responses } = await cluster.ask(doing, ({ kv }) => kv.txn(unlessThere({ ...entry, lease })));
+        const holder = responses[0]?.response_range?.kvs[0]?.lease;
+        return succeeded || (ttlMs !== undefined && holder === lease); // made the first time, but the answer was lost
+      });
+      return term && { ...subnets, attributes, ...term };
+    },
+    async put(subnets, attributes, ttlMs) {
+      const entry = { key: keys.lease(subnets), value: Buffer.from(printAttributes(attributes)) };
+      const term = await grants.writeFor(ttlMs, async (lease) => {
+        await cluster.ask(`write the lease ${keyOf(subnets)}`, ({ kv }) => kv.put({ ...entry, lease }));
+        return true;
+      });
+      return { ...subnets, attributes, ...term };
+    },
+    async delete(subnets) {
+      await cluster.ask(`delete the lease ${keyOf(subnets)}`, ({ kv }) => kv.deleteRange({ key: keys.lease(subnets) }));
+    },
+  };
+}
+
+/** A key that is there has a version. Where it is, tells by whom. */
+function unlessThere(entry: { key: Buffer; value: Buffer; lease: string }): ITxnRequest {
+  const { key } = entry;
+  return {
+    compare: [{ key, target: CompareTarget.Version, result: CompareResult.Equal, version: 0 }],
+    success: [{ request_put: entry }],
+    failure: [{ request_range: { key } }],
+  };
+}
+
+/** @throws Error for what cannot be meant */
+function checkAccess(urls: readonly string[], { tls, username, password }: Access, log: Log): void {
+  if (urls.length === 0) throw new Error("no etcd endpoint is given. To fix: name one in --etcd-endpoints");
+  if (!tls?.certificate !== !tls?.key)
+    throw new Error(
+      "a client certificate needs its key. To fix: give both --etcd-certfile and --etcd-keyfile, or none",
+    );
+  if (!username !== !password) log.warn("etcd is used without a login: it takes both a user name and a password");
+  const secure = urls.filter((url) => url.startsWith("https:"));
+  const plain = urls.filter((url) => !secure.includes(url));
+  if (tls && plain.length > 0)
+    log.warn("the TLS files do not concern http:// endpoints", { endpoints: plain.join(",") });
+  if (tls?.ca && !tls.certificate && secure.length > 0)
+    log.info("etcd is checked by its certificate, and gets none from us", { endpoints: secure.join(",") });
+}

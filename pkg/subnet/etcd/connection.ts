@@ -1,0 +1,157 @@
+/**
+ * gRPC with one member of etcd: etcd3's messages and channels, and none of its supervision.
+ *
+ * etcd3 would choose members, try again, break circuits, log in and resume watches by itself. Each of these has an edge that a
+ * daemon meets: a member that accepts and says nothing holds a call for ever; every login opens a channel that is never closed;
+ * a watch does not live through a restart with passwords, and does not say that it was compacted. So calls go out here with a
+ * deadline and the token we give, and come back as they are; `member.ts` and `watch.ts` decide what then.
+ */
+import {
+  AuthClient,
+  Etcd3,
+  type ICallable,
+  type IOptions,
+  KVClient,
+  LeaseClient,
+  type Services,
+  WatchClient,
+} from "etcd3";
+
+export interface Access {
+  /** PEM texts. */
+  tls?: { ca?: string; certificate?: string; key?: string };
+  username?: string;
+  password?: string;
+}
+
+export interface Connection {
+  kv: KVClient;
+  lease: LeaseClient;
+  auth: AuthClient;
+  watch(): Promise<WatchStream>;
+  /** Sends the token of a login with every call from now on. */
+  useToken(token: string): void;
+  /** Calls under way still get their answer. */
+  close(): void;
+}
+
+/** A call that failed, in etcd's or grpc-js' words. */
+export class CallError extends Error {
+  override name = "CallError";
+  /** grpc/status.h: GRPC_STATUS_* */
+  readonly code: number;
+
+  constructor(code: number, details: string) {
+    super(details);
+    this.code = code;
+  }
+}
+
+export type WatchStream = Awaited<ReturnType<WatchClient["watch"]>>;
+
+/** How long a member may take for an answer. */
+export const ANSWER_MS = 2000;
+
+/**
+ * A member that no longer answers pings is left after the sum of these two. etcd hangs up on clients that ping more often than
+ * every 5 s (--grpc-keepalive-min-time).
+ */
+const PING_MS = 6000;
+const PING_ANSWER_MS = 3000;
+
+const channelOptions: IOptions["grpcOptions"] = {
+  "grpc.keepalive_time_ms": PING_MS,
+  "grpc.keepalive_timeout_ms": PING_ANSWER_MS,
+  "grpc.max_receive_message_length": -1, // 20,000 leases are more than the usual 4 MB
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 1000,
+  "grpc.enable_http_proxy": 0, // as etcdctl: a proxy for the web is none for etcd
+};
+
+/** Nothing goes over the network yet. @param url As `readEndpoint` gives it */
+export function connect(url: string, { tls }: Access): Connection {
+  const channels = new Channels({
+    hosts: [url],
+    ...(url.startsWith("https:") && { credentials: credentialsOf(tls ?? {}) }),
+    ...(channelOptions && { grpcOptions: channelOptions }),
+    faultHandling: { host: () => passing as Policy, global: passing as Policy },
+  });
+  const headers = new Map([["hasleader", "true"]]); // a member that was cut off from the others says so, and leaves it to them
+  const calls = callsThrough(channels, headers);
+  return {
+    kv: new KVClient(calls),
+    lease: new LeaseClient(calls),
+    auth: new AuthClient(calls),
+    watch: () => new WatchClient(calls).watch(),
+    useToken: (token) => void headers.set("token", token),
+    close: () => channels.close(),
+  };
+}
+
+/** @throws Error with the form wanted */
+export function readEndpoint(text: string): string {
+  const url = /^[a-z]+:\/\//.test(text) ? text : `http://${text}`;
+  const [, scheme, address] = /^(https?):\/\/([^/]+:\d+)\/*$/.exec(url) ?? [];
+  if (!address)
+    throw new Error(`"${text}" is no etcd endpoint: write it as http://10.0.0.1:2379 or https://etcd1:2379`);
+  return `${scheme}://${address}`;
+}
+
+/** Without a CA, Node's own list of authorities counts. */
+function credentialsOf({ ca, certificate, key }: NonNullable<Access["tls"]>): NonNullable<IOptions["credentials"]> {
+  const bytes = (pem: string | undefined) => (pem === undefined ? undefined : Buffer.from(pem));
+  const credentials = { rootCertificate: bytes(ca), privateKey: bytes(key), certChain: bytes(certificate) };
+  return credentials as NonNullable<IOptions["credentials"]>; // grpc-js takes undefined for each
+}
+
+type Policy = NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>;
+
+/** One call is one call. */
+const passing: Pick<Policy, "execute" | "onSuccess" | "onFailure"> = {
+  execute: async (work) => await work({ signal: neverAborted }),
+  onSuccess: () => noListener,
+  onFailure: () => noListener,
+};
+const neverAborted = new AbortController().signal;
+const noListener = { dispose() {} };
+
+/** A class, since etcd3 shows its channels to heirs only. */
+class Channels extends Etcd3 {
+  use: ICallable<unknown>["withConnection"] = (service, work) => this.pool.withConnection(service, work);
+}
+
+function callsThrough(channels: Channels, headers: ReadonlyMap<string, string>): ICallable<unknown> {
+  const withConnection: ICallable<unknown>["withConnection"] = (service, work) =>
+    channels.use(service, (connection) => {
+      for (const [name, value] of headers) connection.metadata.set(name, value);
+      return work(connection);
+    });
+  return {
+    callOptionsFactory: undefined,
+    markFailed() {},
+    withConnection,
+    exec: (service: keyof typeof Services, method: string, request: unknown) =>
+      withConnection(service, ({ client, metadata }) =>
+        answerOf(client as unknown as Caller, method, request, metadata),
+      ),
+  };
+}
+
+/** What grpc-js makes of a .proto file: a function per method. */
+type Caller = Record<string, (...args: [unknown, unknown, { deadline: number }, Callback]) => void>;
+type Callback = (refusal: Error | null, answer: unknown) => void;
+
+function answerOf<T>(client: Caller, method: string, request: unknown, metadata: unknown): Promise<T> {
+  return new Promise((resolve, reject) => {
+    client[method]?.(request, metadata, { deadline: Date.now() + ANSWER_MS }, (refusal, answer) =>
+      refusal ? reject(callError(refusal)) : resolve(answer as T),
+    );
+  });
+}
+
+/** What grpc-js throws and emits is an Error with these; other errors stay as they are. */
+export function callError(error: Error & { code?: number; details?: string }): Error {
+  return typeof error.code === "number" && error.details !== undefined
+    ? new CallError(error.code, error.details)
+    : error;
+}

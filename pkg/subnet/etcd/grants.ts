@@ -1,0 +1,55 @@
+/** The clocks that run out for keys: what etcd calls leases, and what we know of them. */
+import type { Log } from "../../observe/log.ts";
+import type { Cluster } from "./cluster.ts";
+import type { EndOf } from "./leases.ts";
+
+/** The ID that keys without a clock have: they stay for ever. */
+const NONE = "0";
+
+/** When a key goes; never unless given. */
+export interface Term {
+  /** Milliseconds since 1970. */
+  expiresMs?: number;
+}
+
+export interface Grants {
+  endOf: EndOf;
+  /**
+   * Has something written that goes after `ttlMs` (undefined: never).
+   *
+   * @param write Gets the ID to write with. @returns false: nothing is written
+   * @returns undefined: nothing is written, and no clock runs for nothing
+   */
+  writeFor(ttlMs: number | undefined, write: (grantId: string) => Promise<boolean>): Promise<Term | undefined>;
+}
+
+export function grantsOf(cluster: Cluster, log: Log): Grants {
+  const ends = new Map<string, number>();
+
+  const grant = async (ttlMs: number) => {
+    const beforeMs = Date.now();
+    const ttl = Math.max(1, Math.round(ttlMs / 1000));
+    const { ID, TTL } = await cluster.ask("grant a lease", ({ lease }) => lease.leaseGrant({ TTL: ttl }));
+    ends.set(ID, beforeMs + Number(TTL) * 1000); // etcd may give more than was asked for
+    return ID;
+  };
+  const revoke = async (ID: string) => {
+    ends.delete(ID);
+    await cluster
+      .ask("revoke a lease", ({ lease }) => lease.leaseRevoke({ ID }))
+      .catch((error: Error) => log.debug("an unused lease stays until it expires", { error: error.message }));
+  };
+
+  return {
+    endOf: (id) => (id === NONE ? undefined : (ends.get(id) ?? Date.now())),
+    async writeFor(ttlMs, write) {
+      if (ttlMs === undefined) return (await write(NONE)) ? {} : undefined;
+      const id = await grant(ttlMs);
+      const isWritten = await write(id); // where it fails nobody knows whether the key is there: a revocation would take it away
+      const expiresMs = ends.get(id) ?? Date.now();
+      if (isWritten) return { expiresMs };
+      await revoke(id);
+      return undefined;
+    },
+  };
+}

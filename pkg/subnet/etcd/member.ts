@@ -1,0 +1,84 @@
+/** A member of etcd that is asked, with a login where it wants one, and a new connection where the old one is broken. */
+import { type Access, CallError, type Connection, connect } from "./connection.ts";
+
+export interface Member {
+  /** `http://10.0.0.1:2379` */
+  readonly url: string;
+  /** @throws CallError; Error of etcd3 */
+  ask<T>(question: (connection: Connection) => Promise<T>): Promise<T>;
+  /** The next question goes over a new connection; streams of the old one may go on. */
+  renew(): void;
+  close(): void;
+}
+
+export function memberAt(url: string, access: Access): Member {
+  let current: Promise<Connection> | undefined;
+  let closed = false;
+  const renew = () => {
+    current?.then(
+      (connection) => connection.close(),
+      () => {}, // told to who asked
+    );
+    current = undefined;
+  };
+  const answer = async <T>(question: (connection: Connection) => Promise<T>) => {
+    if (closed) throw new CallError(UNAVAILABLE, "the store is closed");
+    current ??= openConnection(url, access);
+    return await question(await current);
+  };
+  return {
+    url,
+    async ask(question) {
+      try {
+        return await answer(question);
+      } catch (error) {
+        if (isAboutConnection(error) || isAboutLogin(error)) renew();
+        if (!isAboutLogin(error) || !access.password) throw error;
+        return await answer(question);
+      }
+    },
+    renew,
+    close() {
+      closed = true;
+      renew();
+    },
+  };
+}
+
+/** grpc/status.h: GRPC_STATUS_* */
+export const CANCELLED = 1;
+const UNKNOWN = 2;
+export const DEADLINE_EXCEEDED = 4;
+const INTERNAL = 13;
+export const UNAVAILABLE = 14;
+
+/** Whether another member may say something else. */
+export function isAboutConnection(error: unknown): boolean {
+  return (
+    !(error instanceof CallError) || [CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE].includes(error.code)
+  );
+}
+
+/** The token is of before a restart or a change of users; or passwords are asked for since we have connected. */
+function isAboutLogin(error: unknown): boolean {
+  return isErrorSaying(error, /invalid auth token|auth store is old|user name is empty/);
+}
+
+async function openConnection(url: string, { username, password, ...access }: Access): Promise<Connection> {
+  const connection = connect(url, access);
+  if (!username || !password) return connection;
+  try {
+    const { token } = await connection.auth.authenticate({ name: username, password });
+    connection.useToken(token);
+  } catch (error) {
+    if (!isErrorSaying(error, /authentication is not enabled/)) {
+      connection.close();
+      throw error;
+    }
+  }
+  return connection;
+}
+
+function isErrorSaying(error: unknown, text: RegExp): boolean {
+  return error instanceof Error && text.test(error.message);
+}
