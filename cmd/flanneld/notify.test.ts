@@ -6,10 +6,8 @@ import { closeFile } from "../../pkg/sys/file.ts";
 import { onReadable } from "../../pkg/sys/readiness.ts";
 import { bindSocket, openSocket, receiveArrived } from "../../pkg/sys/socket.ts";
 import { decode } from "../../pkg/sys/text.ts";
-import { createNotifier, unixAddress, watchdogMs } from "./notify.ts";
-
-const AF_UNIX = 1;
-const SOCK_DGRAM = 2;
+import { createNotifier, watchdogMs } from "./notify.ts";
+import { AF_UNIX, SOCK_DGRAM, unixAddress } from "./unix-socket.ts";
 
 interface ServiceManager {
   /** Datagrams that have come since the last call. */

@@ -1,12 +1,9 @@
 /**
- * What the daemon tells systemd: sd_notify(3). A datagram to the socket of NOTIFY_SOCKET; Node has no such sockets, so that they are
- * asked of the kernel.
+ * What the daemon tells systemd: sd_notify(3). A datagram each to the socket of NOTIFY_SOCKET.
  */
 import { Errno } from "../../pkg/sys/errno.ts";
-import { closeFile } from "../../pkg/sys/file.ts";
-import { openSocket } from "../../pkg/sys/socket.ts";
-import { ask } from "../../pkg/sys/syscall.ts";
 import { encode } from "../../pkg/sys/text.ts";
+import { sendDatagram, unixAddress } from "./unix-socket.ts";
 
 /** All of it is nothing where no service manager waits. Never throws, never blocks. */
 export interface Notifier {
@@ -59,14 +56,8 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const statusLine = (status: string): string => `STATUS=${status.replaceAll("\n", " ")}`;
 
-/** asm-generic/socket.h */
-const AF_UNIX = 1;
-const SOCK_DGRAM = 2;
-const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
-
 function senderTo(path: string, warn: (message: string) => void): (...lines: string[]) => void {
-  const address = unixAddress(path);
+  const address = /^[/@]./.test(path) ? unixAddress(path) : undefined; // sd_notify(3) knows no other
   let isWarned = false;
   return (...lines) => {
     const result = address ? sendDatagram(address, encode(lines.join("\n"))) : -Errno.EINVAL;
@@ -77,27 +68,3 @@ function senderTo(path: string, warn: (message: string) => void): (...lines: str
     );
   };
 }
-
-/** @returns -errno when it was not sent */
-function sendDatagram(address: Uint8Array, data: Uint8Array): number {
-  const fd = openSocket(AF_UNIX, SOCK_DGRAM, 0);
-  try {
-    return ask("sendto", fd, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length);
-  } finally {
-    closeFile(fd);
-  }
-}
-
-/**
- * struct sockaddr_un; an `@` in front stands for a name that is in no file system. Neither has a NUL at its end: systemd's abstract names
- * would be others with it.
- *
- * @returns undefined for what no such socket can be called
- */
-export function unixAddress(path: string): Uint8Array | undefined {
-  const name = encode(path.replace(/^@/, "\0"));
-  if (!/^[/@]./.test(path) || name.length > LONGEST_NAME) return undefined;
-  return Uint8Array.of(AF_UNIX, 0, ...name);
-}
-/** Bytes of sun_path. */
-const LONGEST_NAME = 108;

@@ -1,0 +1,58 @@
+/** ICMP echo of both families as bytes: RFC 792, RFC 4443. Pure. */
+
+export type Version = "4" | "6";
+
+/** What one of our packets is about; it comes back in the reply. */
+export interface Echo {
+  /** Of the target. */
+  index: number;
+  size: "small" | "large";
+}
+
+//  type u8, code u8, checksum u16be, identifier u16be, sequence u16be, token, index u32be, size u8
+const TOKEN_AT = 8;
+export const TOKEN_LENGTH = 8;
+const INDEX_AT = TOKEN_AT + TOKEN_LENGTH;
+const SIZE_AT = INDEX_AT + 4;
+/** Bytes of the smallest packet, without the IP header. */
+export const SMALLEST_ECHO = SIZE_AT + 4;
+
+const types = { "4": { request: 8, reply: 0 }, "6": { request: 128, reply: 129 } } as const;
+
+/**
+ * @param token Tells our packets from those of other programs.
+ * @param length Of all but the IP header; not below `SMALLEST_ECHO`.
+ */
+export function echoRequest(version: Version, { index, size }: Echo, token: Uint8Array, length: number): Uint8Array {
+  const packet = new DataView(new ArrayBuffer(length));
+  packet.setUint8(0, types[version].request);
+  new Uint8Array(packet.buffer).set(token.subarray(0, 2), 4);
+  packet.setUint16(6, index & 0xffff);
+  new Uint8Array(packet.buffer).set(token, TOKEN_AT);
+  packet.setUint32(INDEX_AT, index);
+  packet.setUint8(SIZE_AT, size === "large" ? 1 : 0);
+  if (version === "4") packet.setUint16(2, checksum(packet)); // that of IPv6 covers addresses, which only the kernel knows
+  return new Uint8Array(packet.buffer);
+}
+
+/**
+ * @param received As raw sockets give it: IPv4 with the IP header, IPv6 without.
+ * @returns undefined: not an answer to a packet with that token
+ */
+export function readEchoReply(version: Version, received: Uint8Array, token: Uint8Array): Echo | undefined {
+  const packet = version === "4" ? received.subarray(((received[0] ?? 0) & 15) * 4) : received;
+  if (packet.length < SMALLEST_ECHO || packet[0] !== types[version].reply) return undefined;
+  if (token.some((byte, i) => packet[TOKEN_AT + i] !== byte)) return undefined;
+  const index = new DataView(packet.buffer, packet.byteOffset).getUint32(INDEX_AT);
+  return { index, size: packet[SIZE_AT] === 1 ? "large" : "small" };
+}
+
+/** RFC 1071; the field itself is still 0. */
+function checksum(packet: DataView): number {
+  let sum = 0;
+  for (let at = 0; at < packet.byteLength; at += 2) {
+    sum += at + 1 < packet.byteLength ? packet.getUint16(at) : packet.getUint8(at) << 8;
+  }
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}
