@@ -27,6 +27,9 @@ export function ensureRules(netfilter: () => Connection, wanted: readonly Wanted
   if (direct.length > 0) ensureByNetlink(netfilter(), direct);
 }
 
+/** Whether the administrator's rules of the family are legacy ones. */
+export const usesLegacy = (family: Family): boolean => findLegacy(family) !== undefined;
+
 function findLegacy(family: Family): Iptables | undefined {
   const iptables = findIptables(family);
   return iptables?.variant === "legacy" ? iptables : undefined;

@@ -12,9 +12,9 @@ export interface Refusal {
 }
 
 /** @throws CniError 999 for what the kernel refuses */
-export function inWords({ msg, doing, remedy }: Refusal, work: () => void): void {
+export function inWords<T>({ msg, doing, remedy }: Refusal, work: () => T): T {
   try {
-    work();
+    return work();
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error;
     throw new CniError({
