@@ -1,5 +1,11 @@
 /** Masquerade and forward rules for the pod network, flannel's: with iptables, or in tables of nf_tables of their own. */
+import { CniError } from "../cni/error.ts";
+import { inWords, type Refusal } from "../firewall/refusal.ts";
 import type { Prefix } from "../ip/address.ts";
+import { type Connection, NetlinkError } from "../netlink/connection.ts";
+import { isErrno } from "../sys/errno.ts";
+import { cleanIptables, ensureIptables } from "./iptables.ts";
+import { cleanNftables, ensureNftables } from "./nftables.ts";
 
 /** What a family's rules speak of. */
 export interface FamilyTraffic {
@@ -15,14 +21,74 @@ export interface TrafficConf {
   families: readonly FamilyTraffic[];
   masquerade: boolean;
   forward: boolean;
+  /** As long as kernel and iptables know it: old ones masquerade without. */
   randomFully: boolean;
-  /** Containers keep their addresses towards these (`NoMasqueradeCIDRs`). */
+  /** Containers keep their addresses towards these (`NoMasqueradeCIDRs`), of either family. */
   noMasquerade: readonly Prefix[];
 }
 
+/** All of it is safe to call at any time, and what is right already is left alone. */
 export interface Traffic {
-  /** Makes the rules what they should be: content, order, no duplicates. @returns how many chains had to be changed; 0 nearly always */
+  /**
+   * Makes the rules what they should be: content, order, no duplicates. A chain that is wrong is filled anew in one transaction; there is no
+   * moment without its rules, and those of strangers stay. Rules of an earlier network or subnet are replaced like any other wrong rule.
+   *
+   * @returns how many chains had to be changed; 0 nearly always
+   * @throws CniError 999: the kernel, or legacy iptables, refuses
+   */
   ensure(): number;
-  /** Deletes rules of the other kind, and (iptables) those of a network or subnet we had before. */
-  clean(previous: readonly FamilyTraffic[]): void;
+  /**
+   * Deletes what flannel, or we, made with other settings: rules of the other kind, of the other world of iptables, of switches that are off now.
+   *
+   * @throws CniError 999: the kernel, or legacy iptables, refuses
+   */
+  clean(): void;
 }
+
+const ensureBy = { iptables: ensureIptables, nftables: ensureNftables } as const;
+
+/** @param netfilter Called when it is needed: legacy iptables does without. */
+export function createTraffic(netfilter: () => Connection, conf: TrafficConf): Traffic {
+  let settled = conf;
+  return {
+    ensure: () =>
+      inWords(refusal(conf, "making the rules"), () => {
+        const { changed, randomFully } = ensureOrSimpler(netfilter, settled);
+        settled = { ...settled, randomFully };
+        return changed;
+      }),
+    clean: () =>
+      inWords(refusal(conf, "deleting what earlier settings left"), () => {
+        cleanIptables(netfilter, conf);
+        cleanNftables(netfilter(), conf);
+      }),
+  };
+}
+
+/** Whether random ports are known, old kernels and releases of iptables tell only by their refusal. */
+function ensureOrSimpler(netfilter: () => Connection, conf: TrafficConf): { changed: number; randomFully: boolean } {
+  try {
+    return { changed: ensureBy[conf.kind](netfilter, conf), randomFully: conf.randomFully };
+  } catch (error) {
+    if (!conf.randomFully || !mayMeanRandomFully(error)) throw error;
+    return ensureOrSimpler(netfilter, { ...conf, randomFully: false });
+  }
+}
+
+function mayMeanRandomFully(error: unknown): boolean {
+  if (error instanceof NetlinkError)
+    return error.request === "NFT_MSG_NEWRULE" && isErrno(error, "EINVAL", "EOPNOTSUPP");
+  return error instanceof CniError && /unknown option "?--random-fully/.test(error.details); // iptables before 1.6.2
+}
+
+const refusal = ({ kind }: TrafficConf, doing: string): Refusal => ({
+  msg: `pod network: the kernel refuses masquerade and forward rules by ${kind}`,
+  doing,
+  remedy: REMEDIES[kind],
+});
+const REMEDIES: Readonly<Record<TrafficConf["kind"], string>> = {
+  iptables:
+    'load what iptables needs (modprobe nft_compat xt_comment xt_mark xt_MASQUERADE), or set "EnableNFTables": true in the network configuration',
+  nftables:
+    'look whether the kernel has nf_tables and NAT (modprobe nf_tables nft_chain_nat nft_masq), or set "EnableNFTables": false in the network configuration',
+};

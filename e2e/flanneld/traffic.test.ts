@@ -1,0 +1,276 @@
+// flannel's masquerade and forward rules as iptables and nft print them, however they were damaged before, and as packets meet them.
+import t from "tap";
+import { generation } from "../../pkg/firewall/nftables.ts";
+import { type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
+import { connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
+import { openNamespace, within } from "../../pkg/sys/namespace.ts";
+import { createTraffic, type Traffic, type TrafficConf } from "../../pkg/traffic/traffic.ts";
+import { type Namespace, newHost } from "../host.ts";
+import { needsKernel } from "../needs.ts";
+
+const needs = needsKernel("iptables_nat");
+const prefix = (text: string) => parsePrefix(text) as Prefix;
+const ipv4 = { network: prefix("10.5.0.0/16"), subnet: prefix("10.5.34.0/24") };
+const ipv6 = { network: prefix("fd00:5::/48"), subnet: prefix("fd00:5:0:34::/64") };
+
+const iptables: TrafficConf = {
+  kind: "iptables",
+  families: [ipv4, ipv6],
+  masquerade: true,
+  forward: true,
+  randomFully: true,
+  noMasquerade: [],
+};
+const nftables: TrafficConf = { ...iptables, kind: "nftables" };
+
+/** As the daemon of that host has it. */
+function trafficOf(host: Namespace, conf: TrafficConf): Traffic {
+  const namespace = openNamespace(host.path);
+  const netfilter = connect(NETLINK_NETFILTER, namespace);
+  const traffic = createTraffic(() => netfilter, conf);
+  return { ensure: () => within(namespace, traffic.ensure), clean: () => within(namespace, traffic.clean) };
+}
+
+/** Without what iptables says of its own chains. */
+const listed = (host: Namespace, suffix = "") =>
+  ["iptables", "ip6tables"]
+    .flatMap((command) => ["nat", "filter"].map((table) => `${command}${suffix} -w -t ${table} -S`))
+    .map((command) => host.sh(command).replace(/^-P.*\n/gm, ""));
+const ruleset = (host: Namespace) => host.sh("nft list ruleset").replace(/^# .*\n/gm, "");
+/** Of iptables and of a table that nft made. */
+const strangers = (host: Namespace) => [
+  linesOf(host.sh("iptables -w -t nat -S; iptables -w -S"), (line) => !line.includes("FLANNEL")),
+  host.run("nft", "list", "table", "ip", "other").stdout,
+];
+const linesOf = (text: string, which: (line: string) => boolean) =>
+  text
+    .split(/(?<=\n)/)
+    .filter(which)
+    .join("");
+/** A rule that was made anew has another handle. */
+const handles = (host: Namespace) => host.sh("nft -a list ruleset");
+const generationOf = (host: Namespace) => generation(connect(NETLINK_NETFILTER, openNamespace(host.path)));
+
+const masq = '-m comment --comment "flanneld masq"';
+const fwd = '-m comment --comment "flanneld forward"';
+const NAT = `-N FLANNEL-POSTRTG
+-A POSTROUTING ${masq} -j FLANNEL-POSTRTG
+-A FLANNEL-POSTRTG -m mark --mark 0x4000/0x4000 ${masq} -j RETURN
+-A FLANNEL-POSTRTG -s 10.5.34.0/24 -d 10.5.0.0/16 ${masq} -j RETURN
+-A FLANNEL-POSTRTG -s 10.5.0.0/16 -d 10.5.34.0/24 ${masq} -j RETURN
+-A FLANNEL-POSTRTG ! -s 10.5.0.0/16 -d 10.5.34.0/24 ${masq} -j RETURN
+-A FLANNEL-POSTRTG -s 10.5.0.0/16 ! -d 224.0.0.0/4 ${masq} -j MASQUERADE --random-fully
+-A FLANNEL-POSTRTG ! -s 10.5.0.0/16 -d 10.5.0.0/16 ${masq} -j MASQUERADE --random-fully
+`;
+const FILTER = `-N FLANNEL-FWD
+-A FORWARD ${fwd} -j FLANNEL-FWD
+-A FLANNEL-FWD -s 10.5.0.0/16 ${fwd} -j ACCEPT
+-A FLANNEL-FWD -d 10.5.0.0/16 ${fwd} -j ACCEPT
+`;
+const asIPv6 = (text: string) =>
+  text
+    .replaceAll("10.5.34.0/24", "fd00:5:0:34::/64")
+    .replaceAll("10.5.0.0/16", "fd00:5::/48")
+    .replaceAll("224.0.0.0/4", "ff00::/8");
+const RULES = [NAT, FILTER, asIPv6(NAT), asIPv6(FILTER)];
+
+const TABLE = `table ip flannel-ipv4 {
+	comment "rules for flannel-ipv4"
+	chain postrtg {
+		comment "chain to manage traffic masquerading by flannel"
+		type nat hook postrouting priority srcnat; policy accept;
+		meta mark 0x00004000 return
+		ip saddr 10.5.34.0/24 ip daddr 10.5.0.0/16 return
+		ip saddr 10.5.0.0/16 ip daddr 10.5.34.0/24 return
+		ip saddr != 10.5.34.0/24 ip daddr 10.5.0.0/16 return
+		ip saddr 10.5.0.0/16 ip daddr != 224.0.0.0/4 masquerade fully-random
+		ip saddr != 10.5.0.0/16 ip daddr 10.5.0.0/16 masquerade fully-random
+	}
+
+	chain forward {
+		comment "chain to accept flannel traffic"
+		type filter hook forward priority filter; policy accept;
+		ip saddr 10.5.0.0/16 accept
+		ip daddr 10.5.0.0/16 accept
+	}
+}
+`;
+const TABLES =
+  TABLE +
+  asIPv6(TABLE)
+    .replaceAll("ipv4", "ipv6")
+    .replaceAll(/\bip (flannel|saddr|daddr)/g, "ip6 $1");
+const EMPTY_TABLE = 'table ip6 flannel-ipv6 {\n\tcomment "rules for flannel-ipv6"\n}\n';
+
+t.test("iptables prints flannel's rules", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  t.equal(trafficOf(host, iptables).ensure(), 8, "four chains of ours, and four that jump to them");
+  t.strictSame(listed(host), RULES);
+});
+
+t.test("nft prints flannel's tables", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  t.equal(trafficOf(host, nftables).ensure(), 4);
+  t.equal(ruleset(host), TABLES);
+});
+
+t.test("settings are in the rules, and what is switched off is not there", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  const different: Partial<TrafficConf> = {
+    families: [ipv4],
+    forward: false,
+    randomFully: false,
+    noMasquerade: [prefix("192.0.2.0/24"), prefix("2001:db8::/32")],
+  };
+  trafficOf(host, { ...iptables, ...different }).ensure();
+  const returning = `-A FLANNEL-POSTRTG -s 10.5.0.0/16 -d 192.0.2.0/24 ${masq} -j RETURN\n`;
+  const exceptional = NAT.replaceAll(" --random-fully", "").replace(/(?=-A .* ! -d)/, returning);
+  t.strictSame(listed(host), [exceptional, "", "", ""]);
+
+  trafficOf(host, { ...nftables, ...different }).clean();
+  trafficOf(host, { ...nftables, ...different }).ensure();
+  const returns = "\t\tip saddr 10.5.0.0/16 ip daddr 192.0.2.0/24 return\n";
+  const table = TABLE.replaceAll(" fully-random", "")
+    .replace(/\n\tchain forward \{[^}]*\}\n/, "")
+    .replace(/(?=\t\tip saddr .* != 224)/, returns);
+  t.equal(ruleset(host).slice(ruleset(host).indexOf("table ip flannel")), table + EMPTY_TABLE);
+});
+
+for (const conf of [iptables, nftables]) {
+  const { kind } = conf;
+  const seen = (host: Namespace) =>
+    kind === "iptables"
+      ? listed(host)
+      : [...TABLES.matchAll(/^table (ip6? \S+)/gm)].map(([, name]) => host.sh(`nft list table ${name}`));
+  const own = kind === "iptables" ? RULES : TABLES.split(/^(?=table)/m);
+  const ours = (text: string) => (kind === "iptables" ? linesOf(text, (line) => line.includes("FLANNEL")) : text);
+  const foreign = `
+    iptables -w -t nat -A POSTROUTING -s 9.9.9.9 -j ACCEPT; iptables -w -A FORWARD -i x0 -j DROP; iptables -w -P FORWARD DROP
+    nft add table ip other; nft add chain ip other c; nft add rule ip other c counter`;
+
+  t.test(`${kind}: what is right is left alone`, needs, async (t) => {
+    const host = newHost(t, { containers: 0 });
+    const traffic = trafficOf(host, conf);
+    traffic.ensure();
+    const [before, number] = [handles(host), generationOf(host)];
+    t.equal(traffic.ensure(), 0);
+    traffic.clean();
+    t.equal(trafficOf(host, conf).ensure(), 0, "also by the next daemon");
+    t.equal(handles(host), before);
+    t.equal(generationOf(host), number, "the kernel was asked for no change");
+  });
+
+  t.test(`${kind}: what somebody else damages is mended, and strangers' rules stay`, needs, async (t) => {
+    const damages: Record<string, number> = {
+      iptables: {
+        "nft flush ruleset": 8,
+        "iptables -w -t nat -F": 2,
+        "iptables -w -t nat -F FLANNEL-POSTRTG": 1,
+        "iptables -w -t nat -D FLANNEL-POSTRTG 2": 1,
+        "iptables -w -t nat -D POSTROUTING 2": 1,
+        "iptables -w -F FORWARD; iptables -w -X FLANNEL-FWD || iptables -w -F FLANNEL-FWD; iptables -w -X FLANNEL-FWD": 2,
+        [`iptables -w -t nat -D FLANNEL-POSTRTG 2; iptables -w -t nat -A FLANNEL-POSTRTG -s 10.5.34.0/24 -d 10.5.0.0/16 ${masq} -j RETURN`]: 1,
+        "iptables -w -t nat -I FLANNEL-POSTRTG -m limit --limit 1/s -j ACCEPT": 1,
+        "ip6tables -w -A FLANNEL-FWD -j DROP": 1,
+        [`iptables -w -t nat -A POSTROUTING ${masq} -j FLANNEL-POSTRTG`]: 1,
+        [`iptables -w -A FLANNEL-FWD -s 10.5.0.0/16 ${fwd} -j ACCEPT`]: 1,
+        "nft delete table ip6 nat": 2,
+      },
+      nftables: {
+        "nft flush ruleset": 4,
+        "nft delete table ip flannel-ipv4": 2,
+        "nft delete table ip6 flannel-ipv6": 2,
+        "nft flush chain ip flannel-ipv4 postrtg": 1,
+        "nft flush table ip flannel-ipv4": 2,
+        "nft delete chain ip flannel-ipv4 forward": 1,
+        "nft insert rule ip flannel-ipv4 forward drop": 1,
+        "nft add rule ip flannel-ipv4 forward ip saddr 10.5.0.0/16 accept": 1,
+        "nft insert rule ip flannel-ipv4 postrtg ip saddr 10.5.0.0/16 masquerade": 1,
+        "nft 'add chain ip flannel-ipv4 forward { policy drop; }'": 1,
+        "nft 'delete chain ip6 flannel-ipv6 forward; add chain ip6 flannel-ipv6 forward { type filter hook forward priority 10; }'": 1,
+        "nft 'add table ip flannel-ipv4 { flags dormant; }'": 2,
+      },
+    }[kind];
+    for (const [damage, changed] of Object.entries(damages)) {
+      const host = newHost(t, { containers: 0 });
+      const traffic = trafficOf(host, conf);
+      host.sh(foreign);
+      traffic.ensure();
+      host.sh(damage);
+      const left = strangers(host);
+      t.equal(traffic.ensure(), changed, `chains changed after: ${damage}`);
+      t.strictSame(seen(host).map(ours), own, `as before: ${damage}`);
+      t.strictSame(strangers(host), left, `strangers' are as they were after: ${damage}`);
+      t.equal(traffic.ensure(), 0, "once is enough");
+    }
+  });
+
+  t.test(`${kind}: rules of an earlier network and subnet are replaced`, needs, async (t) => {
+    const host = newHost(t, { containers: 0 });
+    const earlier = { network: prefix("10.99.0.0/16"), subnet: prefix("10.99.1.0/24") };
+    const earlier6 = { network: prefix("fd99::/48"), subnet: prefix("fd99::/64") };
+    trafficOf(host, { ...conf, families: [earlier, earlier6], noMasquerade: [prefix("99.0.0.0/8")] }).ensure();
+    const traffic = trafficOf(host, conf);
+    t.equal(traffic.ensure(), 4);
+    t.strictSame(seen(host), own);
+    t.notMatch(ruleset(host), /\b(10\.|fd)?99[.:]/);
+  });
+
+  t.test(`${kind}: switches that are off now, and families that have gone, leave nothing`, needs, async (t) => {
+    const host = newHost(t, { containers: 0 });
+    trafficOf(host, conf).ensure();
+    const less = trafficOf(host, { ...conf, families: [ipv4], forward: false });
+    less.clean();
+    t.equal(less.ensure(), 0);
+    const all = seen(host).join("");
+    t.notMatch(all, /FLANNEL-FWD|chain forward|fd00/);
+    t.match(all, /10\.5\.34\.0\/24/);
+  });
+}
+
+t.test("from one kind to the other and back, nothing is left of the first", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  const [byIptables, byNftables] = [trafficOf(host, iptables), trafficOf(host, nftables)];
+  host.sh(`iptables -w -t nat -A POSTROUTING -s 9.9.9.9 -j ACCEPT`);
+  byIptables.ensure();
+  byNftables.clean();
+  byNftables.ensure();
+  t.notMatch(listed(host).join(""), /FLANNEL|flanneld/);
+  t.match(ruleset(host), TABLES);
+  byIptables.clean();
+  byIptables.ensure();
+  t.notMatch(ruleset(host), /flannel-ipv/);
+  t.match(listed(host), [NAT.replace("\n", "\n-A POSTROUTING -s 9.9.9.9/32 -j ACCEPT\n"), ...RULES.slice(1)]);
+  byNftables.clean();
+  byNftables.clean();
+  t.strictSame(listed(host), ["-A POSTROUTING -s 9.9.9.9/32 -j ACCEPT\n", "", "", ""]);
+});
+
+t.test("what flannel itself leaves behind when it goes over to nftables is deleted", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  trafficOf(host, iptables).ensure();
+  host.sh("iptables -w -t nat -F FLANNEL-POSTRTG"); // it can delete neither this chain, being jumped to, nor the one in "filter"
+  trafficOf(host, nftables).clean();
+  t.strictSame(listed(host), ["", "", "", ""]);
+});
+
+t.test("a chain of ours that the administrator jumps to is emptied and stays", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  trafficOf(host, iptables).ensure();
+  host.sh("iptables -w -N MINE; iptables -w -A MINE -j FLANNEL-FWD");
+  trafficOf(host, nftables).clean();
+  t.equal(listed(host)[1], "-N FLANNEL-FWD\n-N MINE\n-A MINE -j FLANNEL-FWD\n");
+});
+
+t.test("what flannel made through the programs is right already", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  const [nat, filter, nat6, filter6] = RULES.map((text) => text.replace(/^-N (.*)/, ":$1 - [0:0]"));
+  host.sh(`
+    printf '%s' '*nat\n${nat}COMMIT\n*filter\n${filter}COMMIT\n' | iptables-restore -w --noflush
+    printf '%s' '*nat\n${nat6}COMMIT\n*filter\n${filter6}COMMIT\n' | ip6tables-restore -w --noflush`);
+  t.strictSame(listed(host), RULES, "made");
+  t.equal(trafficOf(host, iptables).ensure(), 0);
+  host.sh(`nft flush ruleset; printf '%s' '${TABLES}' | nft -f -`);
+  t.equal(ruleset(host), TABLES, "made");
+  t.equal(trafficOf(host, nftables).ensure(), 0);
+});
