@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
+  linkSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -166,6 +167,15 @@ t.test(
     });
   },
 );
+
+t.test("what a killed process left is removed by the next, and no lease with it", async (t) => {
+  const { directory, open } = newStore(t);
+  await open().create(one, us, DAY_MS);
+  linkSync(`${directory}/subnets/${keyOf(one)}`, `${directory}/.lease-0011.tmp`); // killed between its last two steps
+  const { leases } = await open().list();
+  t.equal(leases.length, 1);
+  t.strictSame(readdirSync(directory).sort(), ["lock", "subnets"]);
+});
 
 t.test("nothing is left behind by who creates in vain", async (t) => {
   const { directory, open } = newStore(t);

@@ -6,18 +6,16 @@
  *   lock                   0644  empty; who writes or removes a lease holds it with flock(2)
  *
  * A lease's end is its file's modification time, where that is a second or more after the change of its inode, which nobody can
- * set. A file that somebody writes by hand (or touches) is older, so it never ends: a reservation, as a key without lease is in etcd. What
- * has ended is removed by whoever sees it first. Files appear whole: made under another name, then linked (so that of two who
- * create one only one does) or renamed.
+ * set. A file that somebody writes by hand (or touches) is older, so it never ends: a reservation, as a key without lease is in
+ * etcd. What has ended is removed by whoever sees it first. Files appear whole: made under another name, then linked (so that of
+ * two who create one only one does) or renamed.
  *
  * Rejected: the end in a second file, which a crash leaves alone, or in the value, which would not be flannel's any more.
  * Hosts that share a directory need clocks that agree, to seconds.
  */
-
 import type { Log } from "../observe/log.ts";
 import { nowMs } from "../sys/clock.ts";
 import { errnoName, isErrno, SystemError } from "../sys/errno.ts";
-import { makeDirectories } from "../sys/file.ts";
 import {
   createLease,
   deleteLease,
@@ -25,6 +23,7 @@ import {
   type Leases,
   leasesIn,
   listLeases,
+  prepare,
   putLease,
 } from "./directory/files.ts";
 import { watchLeases } from "./directory/watch.ts";
@@ -37,8 +36,6 @@ export interface DirectoryStoreOptions {
   log: Log;
 }
 
-const DIRECTORY_MODE = 0o755;
-
 /** @throws StoreError the directory cannot be made */
 export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): Store {
   const leases = leasesIn(directory);
@@ -50,7 +47,7 @@ export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): S
       throw error instanceof SystemError ? refusal(doing, directory, error) : error;
     }
   };
-  attempt("be made", () => makeDirectories(leases.directory, DIRECTORY_MODE));
+  attempt("be made", () => prepare(leases));
   const configCommand = configCommandOf(leases);
 
   return {

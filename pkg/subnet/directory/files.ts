@@ -6,6 +6,7 @@ import {
   findStat,
   findText,
   listDirectory,
+  makeDirectories,
   removeFile,
   rename,
   type Stat,
@@ -37,11 +38,20 @@ export const leasesIn = (directory: string): Leases => ({
 /** What a key's file holds; `stamp` is another after every change. */
 export type Found = { stamp: string } & ({ lease: Lease } | { malformed: Malformed });
 
+const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o644;
 /** Nobody holds the lock for longer than a millisecond. */
 const LOCK = { mode: FILE_MODE, timeoutMs: 2000 };
 /** A value is some hundred bytes; etcd takes no request larger than this. */
 const LARGEST = 1.5 * 2 ** 20;
+
+/** Makes the directory where it is missing, and removes what was left by processes that were killed while they wrote. */
+export function prepare(files: Leases): void {
+  makeDirectories(files.directory, DIRECTORY_MODE);
+  withLock(files.lock, LOCK, () => {
+    for (const name of listDirectory(files.workplace)) if (isTemporary(name)) removeFile(`${files.workplace}/${name}`);
+  });
+}
 
 export const findConfig = ({ config }: Leases): string | undefined => findText(config);
 
@@ -116,7 +126,7 @@ function prepared<T>(
   endMs: number | undefined,
   place: (temporary: string) => T,
 ): T {
-  const temporary = `${workplace}/.lease-${randomHex(8)}.tmp`;
+  const temporary = `${workplace}/${TEMPORARY.start}${randomHex(8)}${TEMPORARY.end}`;
   try {
     writeFile(temporary, `${printAttributes(attributes)}\n`, { mode: FILE_MODE });
     if (endMs !== undefined) setModified(temporary, BigInt(endMs) * NS_PER_MS);
@@ -126,6 +136,9 @@ function prepared<T>(
   }
 }
 const NS_PER_MS = 1_000_000n;
+
+const TEMPORARY = { start: ".lease-", end: ".tmp" };
+const isTemporary = (name: string): boolean => name.startsWith(TEMPORARY.start) && name.endsWith(TEMPORARY.end);
 
 /** @returns false when somebody without our lock was quicker */
 function link(from: string, to: string): boolean {

@@ -1,0 +1,60 @@
+// A process that shares a directory store with others. Usage: node --import tsx directory-member.ts <directory>
+//
+// Says "ready", then does what each line of its stdin says: "acquire <count> <first host>" gets leases for so many hosts at once and says
+// "leased <key>" for each; "follow" says "has <keys>" whenever the set of peers is another; "churn" writes one lease again and again.
+import { createInterface } from "node:readline";
+import { acquire } from "../../pkg/subnet/acquire.ts";
+import { systemClock } from "../../pkg/subnet/clock.ts";
+import { openDirectoryStore } from "../../pkg/subnet/directory.ts";
+import { attributesOf, network, subnets } from "../../pkg/subnet/fake.ts";
+import { keyOf } from "../../pkg/subnet/lease.ts";
+import { followPeers } from "../../pkg/subnet/peers.ts";
+
+const DAY_MS = 86_400_000;
+const say = (line: string) => void process.stdout.write(`${line}\n`);
+const log = { debug() {}, info() {}, warn: (message: string) => say(`warn ${message}`), error: say };
+const store = openDirectoryStore({ directory: process.argv[2] ?? "", log });
+const config = network("10.3.0.0/16 24 10.3.1.0 10.3.255.0");
+
+const commands: Record<string, (count: number, first: number) => void> = {
+  acquire(count, first) {
+    for (let host = first; host < first + count; host++) void acquireFor(`192.0.2.${host}`);
+  },
+  follow() {
+    const show = () => say(`has ${[...following.peers().keys()].sort().join(" ")}`);
+    const following = followPeers(store, {
+      own: () => subnets("10.3.255.0-24"),
+      peers: show,
+      changed: show,
+      ownEvent() {},
+      malformed: ({ key, reason }) => say(`malformed ${key}: ${reason}`),
+      trouble: (why) => say(`trouble ${why?.message}`),
+    });
+  },
+  async churn() {
+    for (;;) {
+      await store.put(subnets("10.3.7.0-24"), attributesOf("192.0.2.7"), DAY_MS);
+      await store.delete(subnets("10.3.7.0-24"));
+      await store.create(subnets("10.3.7.0-24"), attributesOf("192.0.2.7"), DAY_MS);
+    }
+  },
+};
+
+async function acquireFor(publicIP: string): Promise<void> {
+  const attributes = attributesOf(publicIP);
+  const lease = await acquire(
+    store,
+    config,
+    { attributes, ttlMs: DAY_MS },
+    { clock: systemClock, log, random: Math.random },
+  );
+  say(`leased ${keyOf(lease)}`);
+}
+
+createInterface({ input: process.stdin })
+  .on("line", (line) => {
+    const [name = "", count, first] = line.split(" ");
+    commands[name]?.(Number(count), Number(first));
+  })
+  .on("close", () => process.exit());
+say("ready");
