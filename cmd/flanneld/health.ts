@@ -1,0 +1,195 @@
+/**
+ * What the daemon answers over HTTP: to probes and Prometheus on `--healthz-ip`:`--healthz-port`, and to `flanneld --status` on a socket
+ * beside the subnet file, which is also how two daemons of one subnet file notice each other.
+ */
+import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
+import type { ListenOptions } from "node:net";
+import { readDaemonState, socketOf } from "../../pkg/subnet/daemon-state.ts";
+import { directoryOf, findStat, makeDirectories, removeFile, withLock } from "../../pkg/sys/file.ts";
+import type { Metrics } from "./metrics.ts";
+import type { StatusReport } from "./status-report.ts";
+import { hasListener } from "./unix-socket.ts";
+
+/** What is asked of the daemon. */
+export interface Answers {
+  /** The subnet file has been written once. */
+  isReady(): boolean;
+  status(): Promise<StatusReport>;
+  metrics: Pick<Metrics, "text" | "contentType">;
+}
+
+export interface Places {
+  subnetFile: string;
+  /** undefined: on the socket only. */
+  health: { ip: string; port: number } | undefined;
+}
+
+export interface HealthServer {
+  /** Requests under way have 3 s to end. The socket is gone afterwards. */
+  close(): Promise<void>;
+}
+
+/** The daemon cannot answer there. `message` has the remedy. */
+export class CannotListen extends Error {
+  override name = "CannotListen";
+}
+
+/** @throws CannotListen; SystemError: the folder of the subnet file cannot be written */
+export async function startHealth({ subnetFile, health }: Places, answers: Answers): Promise<HealthServer> {
+  const respond = responder(answers);
+  const local = createServer(respond);
+  await claimSocket(local, subnetFile);
+  if (health === undefined) return { close: () => closed(local) };
+  const remote = createServer(respond);
+  try {
+    await listening(remote, () => remote.listen({ host: health.ip, port: health.port }));
+  } catch (error) {
+    await closed(local);
+    throw cannotListen(error, health);
+  }
+  return { close: async () => void (await Promise.all([closed(local), closed(remote)])) };
+}
+
+/** The lock of the folder: of two daemons that find a dead one's socket, one replaces it, and the other finds a live one. */
+function claimSocket(server: Server, subnetFile: string): Promise<void> {
+  const path = socketOf(subnetFile);
+  const folder = directoryOf(path);
+  refuseLongPath(path, subnetFile);
+  makeDirectories(folder, DIRECTORY_MODE);
+  return withLock(folder, { mode: DIRECTORY_MODE, timeoutMs: LOCK_TIMEOUT_MS }, () => {
+    if (hasListener(path)) throw anotherDaemon(subnetFile);
+    removeStale(path);
+    return listening(server, () => bindPrivately(server, { path }));
+  });
+}
+
+/** What nobody listens at; only sockets are neither file, directory nor link here. */
+function removeStale(path: string): void {
+  const found = findStat(path, "link")?.type;
+  if (found === "other") removeFile(path);
+  else if (found !== undefined)
+    throw new CannotListen(`${path} is there and is no socket. To fix: move it away, or use another --subnet-file`);
+}
+
+const DIRECTORY_MODE = 0o755;
+const LOCK_TIMEOUT_MS = 5000;
+
+/** Node binds before `listen` returns; a mode set afterwards would come too late. */
+function bindPrivately(server: Server, place: ListenOptions): void {
+  const before = process.umask(0o177);
+  try {
+    server.listen(place);
+  } finally {
+    process.umask(before);
+  }
+}
+
+/** @throws whatever the server's first event says */
+function listening(server: Server, listen: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject).once("listening", resolve);
+    listen();
+  });
+}
+
+/** linux/un.h: bytes of a path, with the NUL at its end; libuv cuts longer ones. */
+const LONGEST_PATH = 107;
+
+function refuseLongPath(path: string, subnetFile: string): void {
+  if (Buffer.byteLength(path) <= LONGEST_PATH) return;
+  throw new CannotListen(
+    `the socket ${path} beside subnet file ${subnetFile} has a path of more than ${LONGEST_PATH} bytes, which the kernel does not take. To fix: use a shorter --subnet-file`,
+  );
+}
+
+function anotherDaemon(subnetFile: string): CannotListen {
+  const pid = readDaemonState(subnetFile)?.pid;
+  const who = pid === undefined ? "another flanneld" : `another flanneld (pid ${pid})`;
+  return new CannotListen(
+    `${who} uses subnet file ${subnetFile}. To fix: stop that one first, or give this one its own --subnet-file`,
+  );
+}
+
+const refusals: Readonly<Record<string, { why: string; remedy: string }>> = {
+  EADDRINUSE: {
+    why: "another program uses it",
+    remedy: "stop that one (ss -ltnp shows it), or use another --healthz-port",
+  },
+  EADDRNOTAVAIL: { why: "this host does not have the address", remedy: "use one that it has, or --healthz-ip=0.0.0.0" },
+  EACCES: { why: "not permitted", remedy: "use a --healthz-port of 1024 or more" },
+};
+
+function cannotListen(error: unknown, { ip, port }: { ip: string; port: number }): unknown {
+  const { why, remedy } = refusals[(error as NodeJS.ErrnoException).code ?? ""] ?? {};
+  if (why === undefined) return error;
+  const place = ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
+  return new CannotListen(`cannot answer health checks on ${place}: ${why}. To fix: ${remedy}`);
+}
+
+const GRACE_MS = 3000;
+
+function closed(server: Server): Promise<void> {
+  const late = setTimeout(() => server.closeAllConnections(), GRACE_MS);
+  return new Promise((resolve) => {
+    server.close(() => {
+      clearTimeout(late);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+interface Page {
+  code: number;
+  type: string;
+  body: string;
+}
+
+const plain = (code: number, body: string): Page => ({ code, type: "text/plain; charset=utf-8", body });
+
+/** The texts of the first two are flannel's: probes compare them. */
+const pages: Readonly<Record<string, (answers: Answers) => Page | Promise<Page>>> = {
+  "/healthz": () => plain(200, "flanneld is running"),
+  "/readyz": ({ isReady }) => (isReady() ? plain(200, "flanneld is ready") : plain(503, "flanneld is not ready yet")),
+  "/metrics": async ({ metrics }) => ({ code: 200, type: metrics.contentType, body: await metrics.text() }),
+  "/status": async ({ status }) => ({
+    code: 200,
+    type: "application/json",
+    body: `${JSON.stringify(await status())}\n`,
+  }),
+};
+
+function responder(answers: Answers): RequestListener {
+  const shared = { ...answers, status: sharedWhileUnderWay(answers.status) };
+  return (request, response) => {
+    const page = pageFor(request.method ?? "", request.url ?? "");
+    Promise.resolve(shared)
+      .then(page)
+      .catch((error: Error) => plain(500, `flanneld: ${error.message}\n`))
+      .then((content) => send(response, content));
+  };
+}
+
+function pageFor(method: string, url: string): (answers: Answers) => Page | Promise<Page> {
+  const path = url.replace(/\?.*$/s, "");
+  if (!Object.hasOwn(pages, path))
+    return () => plain(404, `flanneld has no page ${JSON.stringify(path)}: ${Object.keys(pages).join(", ")}\n`);
+  if (method !== "GET" && method !== "HEAD") return () => plain(405, "flanneld answers GET and HEAD only\n");
+  return pages[path] as (typeof pages)[string]; // own, as was asked
+}
+
+function send(response: ServerResponse, { code, type, body }: Page): void {
+  response.writeHead(code, { "content-type": type, "content-length": Buffer.byteLength(body) });
+  response.end(body); // without a body where HEAD was asked: Node sees to it
+}
+
+/** A status costs packets to all peers: who asks meanwhile gets the same one. */
+function sharedWhileUnderWay<T>(work: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<T> | undefined;
+  return () => {
+    underWay ??= work().finally(() => {
+      underWay = undefined;
+    });
+    return underWay;
+  };
+}
