@@ -15,7 +15,6 @@ import { ourBin } from "../project.ts";
 import { type Etcd, type EtcdOptions, startEtcd } from "./etcd.ts";
 import { type Program, startProgram, type Test } from "./program.ts";
 import { type Peer, startPeer } from "./traffic.ts";
-import { until } from "./until.ts";
 
 /** The daemon under test; FLANNELD names another one, installed elsewhere. */
 const executable = process.env["FLANNELD"] ?? join(ourBin, "flanneld");
@@ -102,6 +101,8 @@ export interface ClusterHost extends Host {
   subnetEnv(): Record<string, string>;
   /** Starts the daemon. @param flags Laid over those that every host has: etcd, subnet file, `--ip-masq`. */
   startDaemon(...flags: string[]): Daemon;
+  /** The same with a command in front, as setpriv to take rights away. */
+  startDaemonUnder(command: readonly string[], ...flags: string[]): Daemon;
   /** Attaches the container to the pod network. */
   addPod(container?: number): Promise<Pod>;
 }
@@ -199,6 +200,7 @@ function newClusterHost(t: Test, { underlay, number, pods, endpoints }: HostPlac
   const run = join(dirname(host.varLib), "run");
   mkdirSync(run);
   const subnetFile = join(run, "subnet.env");
+  const usual = [`--etcd-endpoints=${endpoints}`, `--subnet-file=${subnetFile}`, "--ip-masq"];
 
   return {
     ...host,
@@ -206,30 +208,19 @@ function newClusterHost(t: Test, { underlay, number, pods, endpoints }: HostPlac
     ipv6,
     subnetFile,
     subnetEnv: () => readEnv(subnetFile),
-    startDaemon: (...flags) => startDaemon(t, host, { "etcd-endpoints": endpoints, "subnet-file": subnetFile }, flags),
+    startDaemon: (...flags) => startDaemon(t, host, [executable, ...usual, ...flags]),
+    startDaemonUnder: (command, ...flags) => startDaemon(t, host, [...command, executable, ...usual, ...flags]),
     addPod: (container = 0) => addPod(t, host, { container, subnetFile }),
   };
 }
 
-/** @param usual Flags that every host has. @param flags Those of this one, which come last and so win. */
-function startDaemon(t: Test, host: Host, usual: Record<string, string>, flags: readonly string[]): Daemon {
-  const all = [...Object.entries(usual).map(([name, value]) => `--${name}=${value}`), "--ip-masq", ...flags];
-  const subnetFile = all.findLast((flag) => flag.startsWith("--subnet-file="))?.replace(/.*?=/, "") ?? "";
+/** The last of several flags counts. */
+function startDaemon(t: Test, host: Host, command: readonly string[]): Daemon {
+  const subnetFile = command.findLast((flag) => flag.startsWith("--subnet-file="))?.replace(/.*?=/, "") ?? "";
   const before = versionOf(subnetFile);
-  const program = startProgram(t, host.name, [executable, ...all]);
-  return { ...program, ready: () => isWritten(subnetFile, before, program) };
-}
-
-/** @param before What `versionOf` said before the daemon was started. */
-async function isWritten(subnetFile: string, before: string, daemon: Program): Promise<void> {
-  const over = daemon.ended.then(() => true);
-  const outcome = await until("the subnet file", async () => {
-    if (versionOf(subnetFile) !== before) return "written";
-    return (await Promise.race([over, false])) && "ended";
-  }).catch((error) => {
-    throw new Error(`${error.message}; the daemon printed:\n${daemon.printed()}`);
-  });
-  if (outcome === "ended") throw new Error(`the daemon ended before it was ready; it printed:\n${daemon.printed()}`);
+  const program = startProgram(t, host.name, command);
+  const ready = async () => void (await program.until("the subnet file", () => versionOf(subnetFile) !== before));
+  return { ...program, ready };
 }
 
 /** Another one for each time the file is written: it is replaced. */
@@ -248,7 +239,7 @@ async function addPod(t: Test, host: Host, place: { container: number; subnetFil
   const container = host.containers[place.container];
   if (!container)
     throw new Error(`${host.name} has ${host.containers.length} containers, none with number ${place.container}`);
-  const answer = host.cni("bridge", "ADD", podNetwork(place.subnetFile), { container: place.container });
+  const answer = host.cni("flannel", "ADD", podNetwork(place.subnetFile), { container: place.container });
   const { ips = [] } = answer.stdout as { ips?: { address: string }[] };
   if (answer.status !== 0) throw new Error(`ADD on ${host.name}: ${JSON.stringify(answer)}`);
   const [ipv4 = "", ipv6 = ""] = [".", ":"].map((mark) =>
@@ -264,22 +255,8 @@ async function addPod(t: Test, host: Host, place: { container: number; subnetFil
   };
 }
 
+/** As conf/50-flannel.conflist has it. */
 function podNetwork(subnetFile: string): object {
-  const env = readEnv(subnetFile);
-  const present = (...keys: string[]) => keys.flatMap((key) => env[key] ?? []);
-  return {
-    cniVersion: "1.0.0",
-    name: "pods",
-    type: "bridge",
-    bridge: "cni0",
-    mtu: Number(env["FLANNEL_MTU"]),
-    isDefaultGateway: true,
-    ipam: {
-      type: "host-local",
-      ranges: present("FLANNEL_SUBNET", "FLANNEL_IPV6_SUBNET").map((subnet) => [
-        { subnet: subnet.replace(/1\//, "0/").replace("::0/", "::/") },
-      ]),
-      routes: present("FLANNEL_NETWORK", "FLANNEL_IPV6_NETWORK").map((dst) => ({ dst })),
-    },
-  };
+  const delegate = { hairpinMode: true, isDefaultGateway: true };
+  return { cniVersion: "1.0.0", name: "cbr0", type: "flannel", subnetFile, delegate };
 }

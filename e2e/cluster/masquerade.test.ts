@@ -45,15 +45,15 @@ for (const [kind, EnableNFTables] of Object.entries({ iptables: false, nftables:
   });
 }
 
-t.test("without --ip-masq a pod has its own address outside", needsKernel("vxlan"), async (t) => {
+t.test("without --ip-masq the bridge masquerades what leaves its subnet", needsKernel("vxlan"), async (t) => {
   const cluster = await newCluster(t, { network });
-  const host = cluster.addHost();
-  await startDaemons([host], "--ip-masq=false");
-  const pod = await host.addPod();
+  const hosts = [cluster.addHost(), cluster.addHost()] as const;
+  await startDaemons(hosts, "--ip-masq=false");
+  const [pod, other] = [await hosts[0].addPod(), await hosts[1].addPod()];
   await startPeer(t, cluster.outside.name);
-  cluster.underlay.sh(`ip route add ${pod.ipv4} via ${host.ipv4}`);
+  await until("the pods reach each other", () => pod.reaches(other.ipv4));
 
-  const answer = await pod.ask("tcp", cluster.outside.ipv4, 100);
-
-  t.equal(answer.from, pod.ipv4);
+  t.equal(hosts[0].subnetEnv()["FLANNEL_IPMASQ"], "false");
+  t.equal((await pod.ask("tcp", cluster.outside.ipv4, 100)).from, hosts[0].ipv4, "outside");
+  t.equal((await pod.ask("tcp", other.ipv4, 100)).from, pod.ipv4.replace(/\d+$/, "0"), "inside: the device's address");
 });

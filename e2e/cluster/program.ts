@@ -1,7 +1,7 @@
 // A program that stays, in a namespace: what it prints can be waited for.
 //
 // It is told to die with this process, however that ends (PR_SET_PDEATHSIG): a namespace without a name would live as long as it does.
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { until } from "./until.ts";
 
 export interface Ended {
@@ -13,8 +13,12 @@ export interface Program {
   readonly pid: number;
   /** What it has printed so far, both streams. */
   printed(): string;
-  /** Waits for a line, among those already printed too. @throws Error when it ends without, or is late, with what it printed */
+  /** Waits for a value other than null or false. @throws Error when it ends before, or is late, with what it printed */
+  until<T>(what: string, look: () => T | null | false): Promise<T>;
+  /** Waits for a line, among those already printed too. @throws Error likewise */
   says(line: RegExp): Promise<RegExpExecArray>;
+  /** The same for a text that stands somewhere in it. */
+  prints(part: string): Promise<void>;
   /** Writes a line to its standard input. */
   tell(line: string): void;
   readonly ended: Promise<Ended>;
@@ -45,12 +49,48 @@ export function startProgram(
     env: { PATH: process.env["PATH"], ...environment },
     stdio: "pipe",
   });
+  const text = textOf(child);
+  const { ended, result } = endOf(child);
+  const end = (signal: NodeJS.Signals) => {
+    if (!result()) child.kill(signal);
+    return ended;
+  };
+  t.teardown(async () => {
+    if (!t.passing()) t.comment(`${namespace}: ${command.join(" ")}\n${text()}`);
+    await end("SIGKILL");
+  });
+  const untilSeen = async <T>(what: string, look: () => T | null | false): Promise<T> => {
+    const complaint = (how: string) => new Error(`${command.join(" ")} ${how}; it printed:\n${text()}`);
+    const seen = await until(what, () => look() || (result() && "ended")).catch((error) => {
+      throw complaint(error.message);
+    });
+    if (seen === "ended") throw complaint(`ended before ${what}`);
+    return seen as T;
+  };
+
+  return {
+    pid: child.pid ?? 0,
+    printed: text,
+    until: untilSeen,
+    says: (line) => untilSeen(`a line ${line}`, () => line.exec(text())),
+    prints: async (part) => void (await untilSeen(`"${part}"`, () => text().includes(part))),
+    tell: (line) => void child.stdin.write(`${line}\n`),
+    ended,
+    end,
+  };
+}
+
+function textOf(child: ChildProcessWithoutNullStreams): () => string {
   let text = "";
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (part: string) => {
       text += part;
     });
   child.stdin.on("error", () => {}); // EPIPE: it has ended
+  return () => text;
+}
+
+function endOf(child: ChildProcessWithoutNullStreams): { ended: Promise<Ended>; result(): Ended | undefined } {
   let result: Ended | undefined;
   const ended = new Promise<Ended>((resolve, reject) => {
     child.once("error", reject);
@@ -59,29 +99,5 @@ export function startProgram(
       resolve(result);
     });
   });
-  const end = (signal: NodeJS.Signals) => {
-    if (!result) child.kill(signal);
-    return ended;
-  };
-  t.teardown(async () => {
-    if (!t.passing()) t.comment(`${namespace}: ${command.join(" ")}\n${text}`);
-    await end("SIGKILL");
-  });
-
-  return {
-    pid: child.pid ?? 0,
-    printed: () => text,
-    async says(line) {
-      const outcome = await until(`${line} from ${command.join(" ")}`, () => line.exec(text) ?? result).catch(
-        (error) => {
-          throw new Error(`${error.message}; it printed:\n${text}`);
-        },
-      );
-      if ("status" in outcome) throw new Error(`${command.join(" ")} ended without ${line}; it printed:\n${text}`);
-      return outcome;
-    },
-    tell: (line) => void child.stdin.write(`${line}\n`),
-    ended,
-    end,
-  };
+  return { ended, result: () => result };
 }

@@ -1,0 +1,300 @@
+// What people get wrong: each is told in whole sentences with the remedy, and the kernel has nothing of it.
+import { readFileSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import t from "tap";
+import { needsKernel } from "../needs.ts";
+import { type ClusterHost, fakeLease, newCluster, prefix, startDaemons } from "./lab.ts";
+import { startProgram } from "./program.ts";
+import { until } from "./until.ts";
+
+const network = { Network: "10.5.0.0/16", Backend: { Type: "vxlan" } };
+
+t.test(
+  "a daemon without a network configuration says how to write one, and goes on when it is there",
+  needsKernel("vxlan"),
+  async (t) => {
+    const cluster = await newCluster(t);
+    const host = cluster.addHost();
+    const before = host.snapshot();
+    const daemon = host.startDaemon();
+
+    const [, command = ""] = await daemon.says(/(etcdctl .*put .*\/coreos\.com\/network\/config .*)$/m);
+    t.match(stateOf(host), { pid: daemon.pid, state: "waiting", reason: /\/coreos\.com\/network\/config/ });
+    t.strictSame(host.snapshot(), before);
+    cluster.underlay.sh(`ETCDCTL_API=3 ${command}`);
+
+    await daemon.ready();
+    t.match(stateOf(host), { state: "ready" });
+  },
+);
+
+const configurations: { what: string; config: object | string; told: string }[] = [
+  { what: "no JSON", config: '{"Network": "10.5.0.0/16"', told: "it is not JSON" },
+  { what: "no network", config: { Backend: { Type: "vxlan" } }, told: '"Network" is missing' },
+  { what: "no backend", config: { Network: "10.5.0.0/16" }, told: '"Backend" is missing' },
+  { what: "a small network", config: { ...network, Network: "10.5.0.0/30" }, told: "has no room for four subnets" },
+  {
+    what: "a length that does not fit",
+    config: { ...network, SubnetLen: 17 },
+    told: '"SubnetLen" is 17, must be from 18 to 30',
+  },
+  {
+    what: "a first subnet behind the last",
+    config: { ...network, SubnetMin: "10.5.9.0", SubnetMax: "10.5.3.0" },
+    told: '"SubnetMin" is 10.5.9.0, must not be above "SubnetMax", 10.5.3.0; exchange them, or remove one',
+  },
+  {
+    what: "a first subnet elsewhere",
+    config: { ...network, SubnetMin: "10.6.9.0" },
+    told: '"SubnetMin" is "10.6.9.0", must be in 10.5.0.0/16',
+  },
+  {
+    what: "a first subnet that is none",
+    config: { ...network, SubnetMin: "10.5.9.7" },
+    told: '"SubnetMin" is "10.5.9.7", must be the first address of a subnet of /24',
+  },
+  {
+    what: "IPv6 alone",
+    config: { EnableIPv4: false, EnableIPv6: true, IPv6Network: "fd00:5::/48", Backend: network.Backend },
+    told: '"EnableIPv4" is false, must be true',
+  },
+  {
+    what: "IPv4 for IPv6",
+    config: { ...network, EnableIPv6: true, IPv6Network: "10.7.0.0/16" },
+    told: "must be an IPv6 network",
+  },
+];
+
+t.test(
+  "a network configuration that cannot be used is told with all that is wrong, until it can",
+  needsKernel("vxlan"),
+  async (t) => {
+    const cluster = await newCluster(t);
+    const host = cluster.addHost();
+    const before = host.snapshot();
+    const daemon = host.startDaemon();
+    for (const { what, config, told } of configurations) {
+      cluster.writeConfig(config);
+      await daemon.prints(told);
+      t.pass(what);
+    }
+    t.strictSame(host.snapshot(), before);
+    cluster.writeConfig(network);
+    await daemon.ready();
+  },
+);
+
+interface Refusal {
+  what: string;
+  flags: string[];
+  config?: object;
+  status: number;
+  told: RegExp;
+}
+
+const refusals: Refusal[] = [
+  { what: "an unknown flag", flags: ["--ifase=eth0"], status: 2, told: /unknown flag --ifase; did you mean --iface\?/ },
+  {
+    what: "a value that is none",
+    flags: ["--healthz-port=many"],
+    status: 2,
+    told: /--healthz-port is "many", must be a whole number/,
+  },
+  {
+    what: "a word that is no flag",
+    flags: ["--ip-masq", "false", "--iface=eth0"],
+    status: 2,
+    told: /"false" is not a flag; use --ip-masq=false/,
+  },
+  { what: "Kubernetes", flags: ["--kube-subnet-mgr"], status: 1, told: /kube-subnet-mgr/ },
+  {
+    what: "an interface that is not there",
+    flags: ["--iface=eth7"],
+    status: 1,
+    told: /no interface to the other hosts: --iface=?.*eth7.*this host has eth0 \(192\.0\.2\.10, 2001:db8::10\); choose one with --iface/,
+  },
+  {
+    what: "a public address that no interface has",
+    flags: ["--public-ip=198.51.100.7"],
+    status: 1,
+    told: /no interface to the other hosts: .*198\.51\.100\.7.*--iface/,
+  },
+  {
+    what: "a backend of flannel that is not here",
+    flags: [],
+    config: { ...network, Backend: { Type: "wireguard" } },
+    status: 1,
+    told: /backend wireguard is not implemented by this daemon yet.*vxlan.*host-gw.*alloc/,
+  },
+  {
+    what: "an unknown backend",
+    flags: [],
+    config: { ...network, Backend: { Type: "vxlam" } },
+    status: 1,
+    told: /vxlam.*did you mean.*vxlan/,
+  },
+  {
+    what: "host-gw behind NAT",
+    flags: ["--iface=eth0", "--public-ip=198.51.100.7"],
+    config: { ...network, Backend: { Type: "host-gw" } },
+    status: 1,
+    told: /198\.51\.100\.7/,
+  },
+  {
+    what: "a file of certificates that is not there",
+    flags: ["--etcd-cafile=/nowhere"],
+    status: 1,
+    told: /--etcd-cafile \/nowhere cannot be read/,
+  },
+];
+
+t.test(
+  "what cannot work ends the daemon with a message, and leaves nothing in the kernel",
+  needsKernel("vxlan"),
+  async (t) => {
+    const cluster = await newCluster(t, { network });
+    const host = cluster.addHost();
+    const before = host.snapshot();
+    for (const { what, flags, config, status, told } of refusals) {
+      cluster.writeConfig(config ?? network);
+      const daemon = host.startDaemon(...flags);
+      t.match(await daemon.ended, { status }, `${what}: exit status`);
+      t.match(daemon.printed(), told, what);
+      t.strictSame(host.snapshot(), before, `${what}: nothing is left`);
+    }
+  },
+);
+
+t.test("a health port that is in use is told as such", needsKernel("vxlan"), async (t) => {
+  const cluster = await newCluster(t, { network });
+  const host = cluster.addHost();
+  const server = "require('node:http').createServer().listen(8081, () => console.log('listening'))";
+  await startProgram(t, host.name, [process.execPath, "-e", server]).says(/listening/);
+  const before = host.snapshot();
+
+  const daemon = host.startDaemon("--healthz-port=8081");
+
+  t.match(await daemon.ended, { status: 1 });
+  t.match(daemon.printed(), "cannot answer health checks on 0.0.0.0:8081: another program uses it. To fix: ");
+  t.strictSame(host.snapshot(), before);
+});
+
+t.test(
+  "a second daemon with the same subnet file is refused, and the first goes on",
+  needsKernel("vxlan"),
+  async (t) => {
+    const cluster = await newCluster(t, { network });
+    const host = cluster.addHost();
+    const [first] = await startDaemons([host]);
+
+    const second = host.startDaemon();
+
+    t.match(await second.ended, { status: 1 });
+    t.match(
+      second.printed(),
+      `another flanneld (pid ${first.pid}) uses subnet file ${host.subnetFile}. To fix: stop that one first`,
+    );
+    t.match(stateOf(host), { pid: first.pid, state: "ready" });
+  },
+);
+
+const rights = {
+  "an ordinary user": ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+  "root without CAP_NET_ADMIN": ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"],
+};
+
+for (const [who, command] of Object.entries(rights)) {
+  t.test(`${who} is told what is missing`, needsKernel("vxlan"), async (t) => {
+    const cluster = await newCluster(t, { network });
+    const host = cluster.addHost();
+    const before = host.snapshot();
+
+    const daemon = host.startDaemonUnder(command);
+
+    t.match(await daemon.ended, { status: 1 });
+    t.match(daemon.printed(), "it lacks CAP_NET_ADMIN. To fix: run it as root, or give it the capability");
+    t.strictSame(host.snapshot(), before);
+    t.strictSame(cluster.leases(), {});
+  });
+}
+
+t.test(
+  "of a subnet.env that cannot be understood the rest is used, and it is written anew",
+  needsKernel("vxlan"),
+  async (t) => {
+    const cluster = await newCluster(t, { network });
+    const host = cluster.addHost();
+    writeFileSync(host.subnetFile, "FLANNEL_NETWORK=10.5.0.0/160\nFLANNEL_SUBNET=10.5.77.1/24\n\u0000garbage\n");
+
+    const [daemon] = await startDaemons([host]);
+
+    t.match(daemon.printed(), /subnet\.env.*FLANNEL_NETWORK.*10\.5\.0\.0\/160/);
+    t.match(host.subnetEnv(), { FLANNEL_NETWORK: "10.5.0.0/16", FLANNEL_SUBNET: "10.5.77.1/24" });
+  },
+);
+
+const malformed = {
+  "10.5.240.0-24": "no JSON",
+  "10.5.241.0-24": '{"PublicIP":"192.0.2","BackendType":"vxlan"}',
+  "10.5.242.0-24":
+    '{"PublicIP":"192.0.2.242","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"me"}}',
+  "10.5.243.0-24": '{"PublicIP":"192.0.2.243","PublicIPv6":null,"BackendType":"vxlan"}',
+  "not-a-subnet": fakeLease("192.0.2.244"),
+  "10.5.300.0-24": fakeLease("192.0.2.245"),
+};
+
+t.test(
+  "leases that cannot be understood are skipped, told and counted; the others work",
+  needsKernel("vxlan"),
+  async (t) => {
+    const cluster = await newCluster(t, { network });
+    const host = cluster.addHost();
+    const before = Object.entries(malformed).slice(0, 3);
+    const later = Object.entries(malformed).slice(3);
+    for (const [key, value] of before) cluster.etcd.put(`${prefix}/subnets/${key}`, value);
+    const [daemon] = await startDaemons([host]);
+    for (const [key, value] of later) cluster.etcd.put(`${prefix}/subnets/${key}`, value);
+    cluster.etcd.put(`${prefix}/subnets/10.5.250.0-24`, fakeLease("192.0.2.250"));
+
+    await until("the good one is known", () => host.sh("ip route").includes("10.5.250.0/24"));
+
+    for (const key of Object.keys(malformed))
+      await daemon.says(new RegExp(key.replaceAll(".", "\\.").replace("-24", "(-|/)24")));
+    t.strictSame(host.sh("ip route").match(/^10\.5\.\S+ via/gm), ["10.5.250.0/24 via"]);
+    const counted = /^twill_flanneld_malformed_leases_total (\d+)$/m.exec(await metricsOf(host))?.[1];
+    t.ok(Number(counted) >= 4, `${counted} are counted`);
+  },
+);
+
+t.test("a second host with our public address takes our lease, which is told", needsKernel("vxlan"), async (t) => {
+  const cluster = await newCluster(t, { network });
+  const [host, copy] = [cluster.addHost(), cluster.addHost()];
+  const [daemon] = await startDaemons([host]);
+  const subnet = host.subnetEnv()["FLANNEL_SUBNET"];
+
+  await startDaemons([copy], "--iface=eth0", `--public-ip=${host.ipv4}`);
+
+  t.equal(copy.subnetEnv()["FLANNEL_SUBNET"], subnet);
+  await daemon.says(
+    /two hosts with one address, or a second daemon on this host\. To fix: start each host with its own --public-ip/,
+  );
+  t.match(stateOf(host), { state: "lost", reason: /--public-ip/ });
+});
+
+/** What the daemon left beside its subnet file. */
+function stateOf(host: ClusterHost): { pid: number; state: string; reason?: string } {
+  return JSON.parse(readFileSync(host.subnetFile.replace(/\.env$/, ".state"), "utf8"));
+}
+
+function metricsOf(host: ClusterHost): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath: host.subnetFile.replace(/\.env$/, ".sock"), path: "/metrics" }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (part) => {
+        text += part;
+      });
+      response.on("end", () => resolve(text));
+    });
+    asked.on("error", reject).end();
+  });
+}
