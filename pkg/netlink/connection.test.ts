@@ -88,6 +88,25 @@ t.test("answers find their requests by sequence number, in whatever order they c
   t.end();
 });
 
+t.test("many requests go out in several sends, and of each only the last is acknowledged", (t) => {
+  const NLM_F_ACK = 4;
+  const sizes: number[] = [];
+  const kernel = fake((requests) => {
+    sizes.push(requests.length);
+    return requests.flatMap((one) => {
+      if (one.sequence % 100 === 50) return [ack(one, 19)];
+      return (one.flags & NLM_F_ACK) === 0 ? [] : [ack(one)];
+    });
+  });
+  const outcomes = kernel.attemptAll(Array.from({ length: 300 }, (_, i) => setUp(i)));
+  t.strictSame(sizes, [128, 128, 44]);
+  t.strictSame(
+    outcomes.flatMap((outcome, i) => (outcome ? [i + 1] : [])),
+    [50, 150, 250],
+  );
+  t.end();
+});
+
 t.test("answers to earlier requests are passed over", (t) => {
   const kernel = fake(([one]) => (one === undefined ? [] : [ack({ sequence: one.sequence - 1 }, 1), ack(one)]));
   kernel.request(setUp(1));
@@ -185,6 +204,13 @@ t.test("the real kernel", needsRoot, (t) => {
   const [good, bad] = route.attemptAll([setUp(1), setUp(4711)]);
   t.equal(good, undefined);
   t.ok(bad instanceof NetlinkError && bad.errno === 19);
+
+  const nobody = Array.from({ length: 3000 }, (_, i) => setUp(i % 3 === 1 ? 1 : 10_000 + i));
+  t.strictSame(
+    route.attemptAll(nobody).map((outcome) => outcome?.message),
+    nobody.map((_, i) => (i % 3 === 1 ? undefined : "RTM_SETLINK: ENODEV")),
+    "thousands of refusals, each of its request: none is lost for want of room",
+  );
 
   const bridges = Array.from({ length: 100 }, (_, i) =>
     request({

@@ -26,10 +26,8 @@ import { encode as encodeText } from "../sys/text.ts";
 import { explain } from "./explain.ts";
 import {
   type Answer,
-  concat,
   decodeAnswer,
   type Frame,
-  frame,
   frames,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -38,9 +36,10 @@ import {
   NLMSG_DONE,
   NLMSG_ERROR,
   NLMSG_HDRLEN,
+  writeFrame,
 } from "./frame.ts";
 import { attributeAt, decode, encode } from "./message.ts";
-import { type AnyWire, struct, u16, u32, type Wire } from "./wire.ts";
+import { type AnyWire, struct, u16, u32, type Wire, Writer } from "./wire.ts";
 
 /** linux/netlink.h */
 export const NETLINK_ROUTE = 0;
@@ -59,6 +58,11 @@ const DUMP_BUFFER = 65536;
 const answerBuffer = new Uint8Array(16384);
 /** Above the socket's usual send buffer (208 kB): a batch of thousands of messages is one send. */
 const LARGE_BATCH = 128 << 10;
+/**
+ * So many requests are sent together, for if the kernel refuses them all, its answers have to fit into the socket's receive buffer
+ * (208 kB, of which a refusal with the kernel's words takes 1.3 kB): what does not fit is lost.
+ */
+const CHUNK = 128;
 /** So often a dump is asked for before "it changes all the time" is the answer. */
 const DUMP_ATTEMPTS = 20;
 
@@ -123,6 +127,13 @@ export interface Channel {
   close(): void;
 }
 
+interface Sent {
+  /** Sequence number of the first request; the others' follow. */
+  first: number;
+  /** The request, from its nlmsghdr on, with whatever follows it. */
+  message(index: number): Uint8Array;
+}
+
 export class Connection {
   readonly #channel: Channel;
   readonly #trace: boolean;
@@ -148,33 +159,51 @@ export class Connection {
     if (refusal !== undefined) throw refusal;
   }
 
-  /** The same, with the refusal of each request (or undefined) as the answer. */
+  /** The same, with the refusal of each request (or undefined) as the answer. Any number of them: they are sent in chunks. */
   attemptAll(requests: readonly Request[]): (NetlinkError | undefined)[] {
-    if (requests.length === 0) return [];
-    const first = this.#sequence + 1;
-    const sent = requests.map((request) => this.#frame(request, NLM_F_ACK));
-    this.#send(sent);
     const outcomes: (NetlinkError | undefined)[] = new Array(requests.length).fill(undefined);
-    for (let missing = requests.length; missing > 0; ) {
-      for (const answer of this.#receive()) {
-        const index = answer.sequence - first;
-        const request = requests[index];
-        if (answer.type !== NLMSG_ERROR || request === undefined) continue; // of an earlier request, or an echo
-        outcomes[index] = refusalOf(request, decodeAnswer(answer), sent[index]);
-        missing--;
-      }
+    for (let from = 0; from < requests.length; from += CHUNK) {
+      this.#attempt(requests.slice(from, from + CHUNK), (index, refusal) => {
+        outcomes[from + index] = refusal;
+      });
     }
     return outcomes;
   }
 
+  /** The kernel always tells of a refusal; of success only at the end, since an answer for each takes longer than most requests. */
+  #attempt(requests: readonly Request[], refused: (index: number, refusal: NetlinkError | undefined) => void): void {
+    const last = requests.length - 1;
+    const sent = this.#send(requests, { acknowledged: last });
+    let ended = false;
+    for (
+      let answers: Frame[] | undefined = this.#receive();
+      answers !== undefined;
+      answers = this.#next({ ended, alone: last === 0 })
+    ) {
+      for (const answer of answers) {
+        const index = answer.sequence - sent.first;
+        const request = requests[index];
+        if (answer.type !== NLMSG_ERROR || request === undefined) continue; // of an earlier request, or an echo
+        refused(index, refusalOf(request, decodeAnswer(answer), sent.message(index)));
+        if (index === last) ended = true;
+      }
+    }
+  }
+
+  /** What else has come after the end; nothing can have when there was one request. */
+  #next({ ended, alone }: { ended: boolean; alone: boolean }): Frame[] | undefined {
+    if (!ended) return this.#receive();
+    return alone ? undefined : this.#receiveArrived();
+  }
+
   /** The one message the kernel answers with. @throws NetlinkError it has none, ENODEV or ENOENT mostly */
   get<Out>(query: Query<Out>): Out {
-    const sent = this.#frame(query, 0);
-    this.#send([sent]);
+    const sent = this.#send([query]);
     for (;;) {
       for (const answer of this.#receive()) {
         if (answer.sequence !== this.#sequence) continue;
-        if (answer.type === NLMSG_ERROR) throw refusalOf(query, decodeAnswer(answer), sent) ?? nothingCame(query);
+        if (answer.type === NLMSG_ERROR)
+          throw refusalOf(query, decodeAnswer(answer), sent.message(0)) ?? nothingCame(query);
         return decode(query.answers, answer.body);
       }
     }
@@ -197,8 +226,7 @@ export class Connection {
    */
   dump<Out>(query: Query<Out>): Out[] {
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
-      const sent = this.#frame(query, NLM_F_DUMP);
-      this.#send([sent]);
+      const sent = this.#send([query], { flags: NLM_F_DUMP });
       const items = this.#collect(query, sent);
       if (items !== undefined) return items;
     }
@@ -209,7 +237,7 @@ export class Connection {
   }
 
   /** The answers of a dump, undefined when it was interrupted. */
-  #collect<Out>(query: Query<Out>, sent: Uint8Array): Out[] | undefined {
+  #collect<Out>(query: Query<Out>, sent: Sent): Out[] | undefined {
     const items: Out[] = [];
     let interrupted = false;
     for (;;) {
@@ -219,7 +247,7 @@ export class Connection {
         if (answer.sequence !== this.#sequence) continue;
         if ((answer.flags & NLM_F_DUMP_INTR) !== 0) interrupted = true;
         if (answer.type === NLMSG_DONE || answer.type === NLMSG_ERROR) {
-          const refusal = refusalOf(query, decodeAnswer(answer), sent);
+          const refusal = refusalOf(query, decodeAnswer(answer), sent.message(0));
           if (refusal?.errno === Errno.EINTR) return undefined;
           if (refusal !== undefined) throw refusal;
           return interrupted ? undefined : items;
@@ -236,11 +264,8 @@ export class Connection {
    * @throws NetlinkError the first refusal; nothing has been done then
    */
   transact({ begin, requests, end }: { begin: Request; requests: readonly Request[]; end: Request }): void {
-    const first = this.#sequence + 1;
     const all = [begin, ...requests, end];
-    const acknowledged = requests.length; // the index of the last one in `all`
-    const sent = all.map((request, i) => this.#frame(request, i === acknowledged ? NLM_F_ACK : 0));
-    this.#send(sent);
+    const sent = this.#send(all, { acknowledged: requests.length }); // the index of the last one in `all`
     let refusal: NetlinkError | undefined;
     let ended = false;
     for (
@@ -249,11 +274,11 @@ export class Connection {
       answers = ended ? this.#receiveArrived() : this.#receive()
     ) {
       for (const answer of answers) {
-        const index = answer.sequence - first;
+        const index = answer.sequence - sent.first;
         const request = all[index];
         if (answer.type !== NLMSG_ERROR || request === undefined) continue;
         ended = true; // either everything went well, or every refusal is there already
-        refusal ??= refusalOf(request, decodeAnswer(answer), sent[index]);
+        refusal ??= refusalOf(request, decodeAnswer(answer), sent.message(index));
       }
     }
     if (refusal !== undefined) throw refusal;
@@ -264,15 +289,19 @@ export class Connection {
     this.#channel.close();
   }
 
-  #frame({ type, flags, table, value }: Request, added: number): Uint8Array {
-    this.#sequence++;
-    return frame({ type, flags: flags | added | NLM_F_REQUEST, sequence: this.#sequence }, encode(table, value));
-  }
-
-  #send(messages: readonly Uint8Array[]): void {
-    if (this.#trace) for (const message of messages) trace(">", message);
-    const [only, ...others] = messages;
-    this.#channel.send(only !== undefined && others.length === 0 ? only : concat(messages));
+  /** All in one datagram. @param acknowledged Index of the request that the kernel answers also when it is content. */
+  #send(requests: readonly Request[], { flags: added = 0, acknowledged = -1 } = {}): Sent {
+    const first = this.#sequence + 1;
+    const out = new Writer();
+    const starts = requests.map(({ type, flags, table, value }, i) => {
+      const ack = i === acknowledged ? NLM_F_ACK : 0;
+      const header = { type, flags: flags | added | ack | NLM_F_REQUEST, sequence: ++this.#sequence };
+      return writeFrame(out, header, () => table.write(out, value, {}));
+    });
+    const datagram = out.bytes.subarray(0, out.at);
+    if (this.#trace) trace(">", datagram);
+    this.#channel.send(datagram);
+    return { first, message: (index) => datagram.subarray(starts[index] ?? datagram.length) };
   }
 
   #receive(): Frame[] {
@@ -353,10 +382,9 @@ function openChannel(family: number): Channel {
   };
 }
 
-function refusalOf(request: Request, answer: Answer, sent: Uint8Array | undefined): NetlinkError | undefined {
+function refusalOf(request: Request, answer: Answer, sent: Uint8Array): NetlinkError | undefined {
   if (answer.errno === 0) return undefined;
-  const attribute =
-    answer.offset === undefined || sent === undefined ? undefined : nameAt(request, sent, answer.offset);
+  const attribute = answer.offset === undefined ? undefined : nameAt(request, sent, answer.offset);
   return new NetlinkError(request.name, {
     errno: answer.errno,
     ...(answer.message !== undefined && { message: answer.message }),

@@ -1,7 +1,7 @@
 // What is around every netlink message: nlmsghdr, and the kernel's own answers NLMSG_ERROR and NLMSG_DONE with their extended ack.
 // Source: linux/netlink.h (struct nlmsghdr, nlmsgerr, NLM_F_*, NLMSGERR_ATTR_*).
 import { attribute, decode, message } from "./message.ts";
-import { bytes, cstring, hostIsLittle, Input, s32, struct, u16, u32, WireError } from "./wire.ts";
+import { bytes, cstring, hostIsLittle, Input, s32, struct, u16, u32, WireError, type Writer } from "./wire.ts";
 
 export const NLMSG_NOOP = 1;
 export const NLMSG_ERROR = 2;
@@ -53,6 +53,24 @@ export function frame(header: { type: number; flags: number; sequence: number },
   view.setUint16(6, header.flags, hostIsLittle);
   view.setUint32(8, header.sequence, hostIsLittle);
   return framed;
+}
+
+/** The same behind what a batch has so far. @returns where it begins */
+export function writeFrame(
+  out: Writer,
+  { type, flags, sequence }: { type: number; flags: number; sequence: number },
+  writeBody: () => void,
+): number {
+  const start = (out.at + 3) & ~3;
+  out.at = start;
+  out.room(NLMSG_HDRLEN);
+  out.at += NLMSG_HDRLEN;
+  writeBody();
+  out.view.setUint32(start, out.at - start, hostIsLittle);
+  out.view.setUint16(start + 4, type, hostIsLittle);
+  out.view.setUint16(start + 6, flags, hostIsLittle);
+  out.view.setUint32(start + 8, sequence, hostIsLittle);
+  return start;
 }
 
 /** Several parts one after the other: frames to a batch, encoded attributes to the content of a nest. */
