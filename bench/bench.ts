@@ -2,7 +2,7 @@
 //
 //   npm run bench                     all but builds and tests, about 6 minutes
 //   npm run bench -- --quick          few rounds, about a minute: to see a trend
-//   npm run bench -- --only bridge    sections: start, bridge, at-once, host-local, size
+//   npm run bench -- --only bridge    sections: start, bridge, flannel, at-once, host-local, size
 //   npm run bench -- --build --tests  also the time of builds, and of the tests
 //   PEER_DIR=/opt/cni/bin npm run bench    beside other Go plugins
 //
@@ -18,6 +18,7 @@ import { bridgeRows } from "./bridge.ts";
 import { buildRows, testRows } from "./build-time.ts";
 import { contenders, type Masquerade } from "./contenders.ts";
 import { isMet, type Row } from "./figures.ts";
+import { flannelRows } from "./flannel.ts";
 import { hostLocalRows } from "./host-local.ts";
 import { compile } from "./launcher.ts";
 import { plot } from "./plot.ts";
@@ -34,8 +35,8 @@ const { values: options } = parseArgs({
   },
 });
 const rounds = options.quick
-  ? { start: 30, bridge: 8, atOnce: 1, hostLocal: 3 }
-  : { start: 200, bridge: 60, atOnce: 7, hostLocal: 15 };
+  ? { start: 30, bridge: 8, flannel: 20, atOnce: 1, hostLocal: 3 }
+  : { start: 200, bridge: 60, flannel: 100, atOnce: 7, hostLocal: 15 };
 /** Processes that run or wait to run, over the last minute; from here on the figures are other people's too. */
 const BUSY_LOAD = 0.5;
 
@@ -58,6 +59,7 @@ async function measureAll(): Promise<Row[]> {
     ["bridge", "bridge, masquerade by iptables", () => bridge("iptables")],
     ["bridge", "bridge, masquerade by nftables", () => bridge("nftables")],
     ["bridge", "bridge, masquerade by default", () => bridge("default")],
+    ["flannel", "flannel", () => flannelRows({ launcher, twill: bench.contenders.twill, rounds: rounds.flannel })],
     [
       "at-once",
       "100 containers at once",

@@ -1,16 +1,33 @@
 // The networks of conf/, which docs/networks.md explains: each one accepted by cnitool, and doing what the page says.
-import { readdirSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type Host, newHost, type Ran } from "./host.ts";
 import { type Feature, needsKernel, needsRoot } from "./needs.ts";
 import { ourBin, projectRoot } from "./project.ts";
 
-const samples = join(projectRoot, "conf");
+/** The networks alone: what else is there is flanneld's. */
+const conf = join(projectRoot, "conf");
+const files = readdirSync(conf).filter((name) => name.endsWith(".conflist"));
+const samples = mkdtempSync(join(tmpdir(), `twill-${process.pid}-conf-`));
+t.teardown(() => rmSync(samples, { recursive: true }));
+for (const file of files) copyFileSync(join(conf, file), join(samples, file));
 
 function cnitool(node: Host, ...args: string[]): Ran {
-  return node.runInside([join(ourBin, "cnitool"), ...args], { CNI_PATH: ourBin, NETCONFPATH: samples });
+  const command = [...runWithFlannel, join(ourBin, "cnitool"), ...args];
+  return node.runInside(command, { CNI_PATH: ourBin, NETCONFPATH: samples });
 }
+
+/** As if flanneld ran: a /run of its own, with the subnet file and the machine's named namespaces. */
+const subnetFile = "FLANNEL_NETWORK=10.69.0.0/16\nFLANNEL_SUBNET=10.69.3.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
+const runWithFlannel = [
+  "sh",
+  "-c",
+  `mount -t tmpfs none /mnt && mkdir /mnt/netns /mnt/flannel && mount --rbind /run/netns /mnt/netns &&
+   printf '${subnetFile}' > /mnt/flannel/subnet.env && mount --rbind /mnt /run && exec "$@"`,
+  "sh",
+];
 
 interface Sample {
   file: string;
@@ -68,6 +85,18 @@ const list: readonly Sample[] = [
     },
   },
   {
+    file: "50-flannel.conflist",
+    network: "cbr0",
+    see(t, node) {
+      t.match(node.sh("ip address show cni0"), "inet 10.69.3.1/24");
+      const [container] = node.containers;
+      t.match(container?.sh("ip route"), /default via 10\.69\.3\.1 dev eth0.*10\.69\.0\.0\/16 via 10\.69\.3\.1/s);
+      t.match(container?.sh("ip link show eth0"), "mtu 1450");
+      for (const address of ["10.69.3.1", "10.69.3.3"]) reaches(t, node, address);
+      t.notMatch(node.sh("nft list ruleset"), /masquerade/i, "that is flanneld's");
+    },
+  },
+  {
     file: "99-loopback.conflist",
     network: "lo",
     see: (t, node) => reaches(t, node, "127.0.0.1"),
@@ -76,7 +105,7 @@ const list: readonly Sample[] = [
 
 t.test("every sample is in the list of this test", async (t) => {
   const names = list.map(({ file }) => file);
-  t.strictSame(readdirSync(samples).sort(), names);
+  t.strictSame(files.sort(), names);
 });
 
 t.test("cnitool accepts the samples, together and one by one", needsRoot, async (t) => {
@@ -101,7 +130,7 @@ for (const { file, network, needs = [], see } of list) {
     const veths = Object.keys(host?.links ?? {}).filter((name) => name.startsWith("veth"));
     t.equal(veths.length, network === "vlan100" ? 1 : 0, "of the links, only the VLAN gateway's port is left");
     t.notMatch(JSON.stringify([host?.nft, host?.iptables]), "container-", "no rule of a container is left");
-    const perContainer = new RegExp(`^cni/(results/.|networks/${network}/[\\da-f]+[.:])`);
+    const perContainer = new RegExp(`^cni/(results/.|flannel/.|networks/${network}/[\\da-f]+[.:])`);
     t.strictSame(
       Object.keys(files).filter((path) => perContainer.test(path)),
       [],
