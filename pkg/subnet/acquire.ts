@@ -22,8 +22,8 @@ export interface Means {
 }
 
 /** A race is lost because somebody else got a subnet, so this many say that the store is broken, not that many hosts start. */
-const RACES = 100;
-/** As long as it may wait after the first race that it loses; doubles with each up to the second figure. */
+const ATTEMPTS = 100;
+/** As long as it may wait after the first attempt; doubles with each up to the second figure. */
 const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 1000;
 
@@ -34,9 +34,9 @@ const LONGEST_PAUSE_MS = 1000;
  */
 export async function acquire(store: Store, network: NetworkConfig, wanted: Wanted, means: Means): Promise<Lease> {
   let { previous } = wanted;
-  for (let lost = 0; lost < RACES; ) {
-    const { leases } = await store.list();
-    const choice = choose(network, leases, { publicIP: wanted.attributes.publicIP, previous });
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const listed = await store.list();
+    const choice = choose(network, listed, { publicIP: wanted.attributes.publicIP, previous });
     if (choice.kind === "reuse") return takeOver(store, choice.lease, wanted, means);
     if (choice.kind === "delete") {
       means.log.warn("our lease does not fit the network configuration: it goes", { lease: showSubnets(choice.lease) });
@@ -46,13 +46,13 @@ export async function acquire(store: Store, network: NetworkConfig, wanted: Want
     }
     const subnets = pick(choice.candidates, means.random);
     const lease = await store.create(subnets, wanted.attributes, wanted.ttlMs);
-    if (lease) return created(lease, leases, wanted, means);
+    if (lease) return created(lease, listed.leases, wanted, means);
     means.log.info("another host was quicker to take the subnet: looking for another", { lease: showSubnets(subnets) });
-    await pause(means.clock, means.random() * Math.min(FIRST_PAUSE_MS * 2 ** lost++, LONGEST_PAUSE_MS));
+    await pause(means.clock, means.random() * Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS));
   }
   throw new StoreError(
-    `${store.description} lists subnets as free, and says of each of ${RACES} that it is taken. To fix: compare ` +
-      "its list of leases with what its members hold, or with the files' permissions",
+    `${store.description} lists subnets as free and says of each that it is taken, ${ATTEMPTS} times. ` +
+      "To fix: compare the leases that its members (or the file system's hosts) see",
   );
 }
 

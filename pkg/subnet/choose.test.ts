@@ -3,17 +3,19 @@ import { formatPrefix } from "../ip/address.ts";
 import { type Choice, choose, freeSubnets, NoSubnetLeft } from "./choose.ts";
 import { attributesOf, cidr, ip, network, subnets } from "./fake.ts";
 import { keyOf, type Lease } from "./lease.ts";
+import type { Snapshot } from "./store.ts";
 
 const v4 = "10.3.0.0/16 24 10.3.1.0 10.3.255.0";
 const v6 = "fc00::/48 64 fc00:0:0:1:: fc00:0:0:ffff::";
 const us = "192.0.2.1";
 
 /** "10.3.1.0-24 192.0.2.2" */
-function leasesOf(...texts: string[]): Lease[] {
-  return texts.map((text) => {
+function leasesOf(...texts: string[]): Snapshot {
+  const leases: Lease[] = texts.map((text) => {
     const [key = "", publicIP = ""] = text.split(" ");
     return { ...subnets(key), attributes: attributesOf(publicIP) };
   });
+  return { leases, malformed: [] };
 }
 
 function show(choice: Choice): string {
@@ -94,9 +96,15 @@ for (const { claim, leases = [], previous, six, choice } of cases) {
 t.test("nobody's lease is ours without a public address", async (t) => {
   const leases: Lease[] = [{ ...subnets("10.3.9.0-24"), attributes: { backendType: "" } }];
   t.equal(
-    show(choose(network(v4), leases, { publicIP: undefined, previous: undefined })),
+    show(choose(network(v4), { leases, malformed: [] }, { publicIP: undefined, previous: undefined })),
     "create 100 from 10.3.1.0/24",
   );
+});
+
+t.test("a malformed lease is nobody's, and not free", async (t) => {
+  const malformed = ["10.3.77.0-24", "10.3.1.0-24", "nonsense"].map((key) => ({ key, reason: "no" }));
+  const host = { publicIP: ip(us), previous: subnets("10.3.77.0-24") };
+  t.equal(show(choose(network(v4), { leases: [], malformed }, host)), "create 100 from 10.3.2.0/24");
 });
 
 t.test("a full network is refused with its name, its size and the remedy", async (t) => {
@@ -122,7 +130,7 @@ t.test("a full network is refused with its name, its size and the remedy", async
 t.test("a network with IPv6 only is refused", async (t) => {
   const { ipv6, ...rest } = network(v4, v6);
   const { ipv4: _, ...only } = rest;
-  t.throws(() => choose({ ...only, ...(ipv6 && { ipv6 }) }, [], { publicIP: ip(us), previous: undefined }), {
+  t.throws(() => choose({ ...only, ...(ipv6 && { ipv6 }) }, leasesOf(), { publicIP: ip(us), previous: undefined }), {
     message: /^the network configuration has IPv6 only, and leases are named after their IPv4 subnet\. To fix: /,
   });
 });

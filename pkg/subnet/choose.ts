@@ -11,8 +11,9 @@ import {
   overlaps,
   type Prefix,
 } from "../ip/address.ts";
-import { type Lease, type Subnets, sameSubnets } from "./lease.ts";
+import { type Lease, parseKey, type Subnets, sameSubnets } from "./lease.ts";
 import type { FamilyConfig, NetworkConfig } from "./network-config.ts";
+import type { Snapshot } from "./store.ts";
 
 /** What is known of the host that looks for a subnet. */
 export interface Host {
@@ -43,15 +44,20 @@ export class NoSubnetLeft extends Error {
 /** As many are enough for hosts that start at once to rarely meet. As flannel. */
 const CANDIDATES = 100;
 
-/** @throws NoSubnetLeft; Error the network has no IPv4, without which a lease has no name */
-export function choose(network: NetworkConfig, leases: readonly Lease[], { publicIP, previous }: Host): Choice {
+/**
+ * Malformed leases are nobody's, and what they are named after is not free.
+ *
+ * @throws NoSubnetLeft; Error the network has no IPv4, without which a lease has no name
+ */
+export function choose(network: NetworkConfig, { leases, malformed }: Snapshot, { publicIP, previous }: Host): Choice {
   const { ipv4, ipv6 } = network;
   if (!ipv4) throw new Error(onlyIPv6);
   const own = publicIP ? ownLease(network, leases, publicIP, previous) : undefined;
   if (own) return { kind: fits(network, own) ? "reuse" : "delete", lease: own };
+  const taken = [...leases, ...malformed.flatMap(({ key }) => parseKey(key) ?? [])];
   const candidates = {
-    ipv4: candidatesOf(ipv4, previous?.ipv4, subnetsOf(leases, "ipv4")),
-    ...(ipv6 && { ipv6: candidatesOf(ipv6, previous?.ipv6, subnetsOf(leases, "ipv6")) }),
+    ipv4: candidatesOf(ipv4, previous?.ipv4, subnetsOf(taken, "ipv4")),
+    ...(ipv6 && { ipv6: candidatesOf(ipv6, previous?.ipv6, subnetsOf(taken, "ipv6")) }),
   };
   return { kind: "create", candidates };
 }
@@ -109,7 +115,7 @@ function noneLeft({ network, subnetLength, subnetMin, subnetMax }: FamilyConfig,
   );
 }
 
-const subnetsOf = (leases: readonly Lease[], family: "ipv4" | "ipv6"): Prefix[] =>
+const subnetsOf = (leases: readonly Subnets[], family: "ipv4" | "ipv6"): Prefix[] =>
   leases.flatMap((lease) => lease[family] ?? []);
 
 /** The first ones that overlap no lease, at most `limit`. */

@@ -188,8 +188,8 @@ t.test("a subnet that another host has taken is waited for; the host stays where
   await settled();
   t.strictSame(kept.told, [
     "lost: host 192.0.2.2 has our subnet 10.3.1.0/24, which was free while our lease was gone: containers of both have the " +
-      "same addresses. Waiting until it is free. To fix: stop one host's containers; on this one also stop the daemon, delete " +
-      "subnet.env and start it again to get another subnet",
+      "same addresses. Waiting until it is free. To fix: end the containers of one of the hosts; for another subnet here end them " +
+      "here, then restart this daemon",
   ]);
   kept.store.write(subnets(OWN), other, DAY_MS); // it renews
   await kept.clock.pass(20 * HOUR_MS);

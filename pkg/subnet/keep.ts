@@ -150,8 +150,9 @@ class LeaseKeeper {
     if (made) return this.isWritten(made, attributes, events);
     const { leases, malformed } = await this.store.list();
     const found = leases.find((one) => sameSubnets(one, this.lease));
-    if (found && !this.isOfOurs(found.attributes)) this.lose(found);
-    else if (found || malformed.some(({ key }) => key === keyOf(this.lease))) await this.write();
+    if (found && !this.isOfOurs(found.attributes)) return this.lose(found);
+    if (found) this.learn(found);
+    if (found || malformed.some(({ key }) => key === keyOf(this.lease))) await this.write();
     else throw new Error(`${keyOf(this.lease)} cannot be made because it is there, and is not listed`);
   }
 
@@ -221,6 +222,7 @@ class LeaseKeeper {
 
   private fail(error: unknown): void {
     const { clock, log } = this.options;
+    if (this.isStopped) return;
     this.triesAgainBootMs = clock.bootMs() + LOOK_MS;
     const message = error instanceof Error ? error.message : String(error);
     log.warn("the lease is not renewed: trying again in a minute", {
@@ -246,8 +248,8 @@ const showAddress = (address: Uint8Array | undefined): string => (address ? form
 
 const otherHost = (lease: Lease, { publicIP }: LeaseAttributes): string =>
   `host ${showAddress(publicIP)} has our subnet ${showSubnets(lease)}, which was free while our lease was gone: ` +
-  "containers of both have the same addresses. Waiting until it is free. To fix: stop one host's containers; on this one " +
-  "also stop the daemon, delete subnet.env and start it again to get another subnet";
+  "containers of both have the same addresses. Waiting until it is free. To fix: end the containers of one of the hosts; " +
+  "for another subnet here end them here, then restart this daemon";
 
 const samePublicAddress = (lease: Lease, { publicIP, backendData }: LeaseAttributes): string =>
   `another daemon has put our lease ${showSubnets(lease)} with our public address ${showAddress(publicIP)} and ` +
