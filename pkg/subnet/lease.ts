@@ -30,7 +30,10 @@ export interface LeaseAttributes {
 
 export interface Lease extends Subnets {
   attributes: LeaseAttributes;
-  /** Milliseconds since 1970; undefined for one that never expires (a reservation). */
+  /**
+   * Milliseconds since 1970; undefined for one that never expires (a reservation). Of a lease that another host made a store may
+   * know no more than that it has not ended: then the time of reading.
+   */
   expiresMs?: number;
 }
 
