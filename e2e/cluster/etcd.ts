@@ -5,7 +5,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -98,6 +98,35 @@ export async function startSilentEndpoint(t: Test): Promise<string> {
     for (const socket of sockets) socket.destroy();
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A way to an endpoint that can be cut as a firewall does: what is connected hears nothing more, not even an end. */
+export interface Link {
+  /** URL of its near end. */
+  endpoint: string;
+  /** Concerns the connections that there are; new ones get through. */
+  cut(): void;
+}
+
+export async function startLink(t: Test, to: string): Promise<Link> {
+  const { hostname, port, protocol } = new URL(to);
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    near.pipe(far).pipe(near);
+    for (const socket of [near, far]) sockets.add(socket.on("error", () => {}));
+  }).listen(0, loopback);
+  await once(server, "listening");
+  t.teardown(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return {
+    endpoint: `${protocol}//${loopback}:${(server.address() as AddressInfo).port}`,
+    cut() {
+      for (const socket of sockets) socket.unpipe().resume();
+    },
+  };
 }
 
 /** A port of 127.0.0.1 where nothing listens. */

@@ -1,6 +1,7 @@
 /** All members of etcd as one: asked in turn until one answers. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Connection } from "./connection.ts";
-import { isAboutConnection, type Member } from "./member.ts";
+import { isAboutConnection, isBetweenLeaders, type Member } from "./member.ts";
 import { type Refusal, storeError } from "./refusal.ts";
 
 export interface Cluster {
@@ -14,28 +15,46 @@ export interface Cluster {
   close(): void;
 }
 
+/** An election takes one to two seconds. */
+const ELECTION_MS = 3000;
+const PAUSE_MS = 100;
+
 /** @param prefix For messages. */
 export function clusterOf(members: readonly Member[], prefix: string): Cluster {
   let preferred = 0;
+  /** @returns the answer of the first that gives one, else what all have said */
+  const askInTurn = async <T>(question: (connection: Connection) => Promise<T>): Promise<Answered<T> | Refusal[]> => {
+    const refusals: Refusal[] = [];
+    for (let i = 0; i < members.length; i++) {
+      const at = (preferred + i) % members.length;
+      const member = members[at] as Member;
+      try {
+        const answer = await member.ask(question);
+        preferred = at;
+        return { answer };
+      } catch (error) {
+        refusals.push({ url: member.url, error });
+        if (!isAboutConnection(error)) break; // the others would say the same
+      }
+    }
+    return refusals;
+  };
   return {
     async ask(doing, question) {
-      const refusals: Refusal[] = [];
-      for (let i = 0; i < members.length; i++) {
-        const at = (preferred + i) % members.length;
-        const member = members[at] as Member;
-        try {
-          const answer = await member.ask(question);
-          preferred = at;
-          return answer;
-        } catch (error) {
-          refusals.push({ url: member.url, error });
-          if (!isAboutConnection(error)) break; // the others would say the same
-        }
+      for (const startMs = Date.now(); ; ) {
+        const said = await askInTurn(question);
+        if ("answer" in said) return said.answer;
+        const isTemporary = said.some(({ error }) => isBetweenLeaders(error)) && Date.now() - startMs < ELECTION_MS;
+        if (!isTemporary) throw storeError({ doing, prefix, refusals: said });
+        await sleep(PAUSE_MS);
       }
-      throw storeError({ doing, prefix, refusals });
     },
     close() {
       for (const member of members) member.close();
     },
   };
+}
+
+interface Answered<T> {
+  answer: T;
 }

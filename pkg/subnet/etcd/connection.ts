@@ -59,7 +59,7 @@ export const ANSWER_MS = 2000;
 const PING_MS = 6000;
 const PING_ANSWER_MS = 3000;
 
-const channelOptions: IOptions["grpcOptions"] = {
+const channelOptions = {
   "grpc.keepalive_time_ms": PING_MS,
   "grpc.keepalive_timeout_ms": PING_ANSWER_MS,
   "grpc.max_receive_message_length": -1, // 20,000 leases are more than the usual 4 MB
@@ -73,7 +73,7 @@ export function connect(url: string, { tls }: Access): Connection {
   const channels = new Channels({
     hosts: [url],
     ...(url.startsWith("https:") && { credentials: credentialsOf(tls ?? {}) }),
-    ...(channelOptions && { grpcOptions: channelOptions }),
+    grpcOptions: { ...channelOptions, "twill.connection": ++connectionsMade },
     faultHandling: { host: () => passing as Policy, global: passing as Policy },
   });
   const headers = new Map([["hasleader", "true"]]); // a member that was cut off from the others says so, and leaves it to them
@@ -87,6 +87,9 @@ export function connect(url: string, { tls }: Access): Connection {
     close: () => channels.close(),
   };
 }
+
+/** grpc-js shares sockets between channels with equal options, a broken one too: a new connection needs options of its own. */
+let connectionsMade = 0;
 
 /** @throws Error with the form wanted */
 export function readEndpoint(text: string): string {

@@ -13,8 +13,10 @@ export interface Member {
 
 export function memberAt(url: string, access: Access): Member {
   let current: Promise<Connection> | undefined;
-  let closed = false;
+  let hasAnswered = false;
+  let isClosed = false;
   const renew = () => {
+    hasAnswered = false;
     current?.then(
       (connection) => connection.close(),
       () => {}, // told to who asked
@@ -22,24 +24,29 @@ export function memberAt(url: string, access: Access): Member {
     current = undefined;
   };
   const answer = async <T>(question: (connection: Connection) => Promise<T>) => {
-    if (closed) throw new CallError(UNAVAILABLE, "the store is closed");
+    if (isClosed) throw new CallError(UNAVAILABLE, "the store is closed");
     current ??= openConnection(url, access);
-    return await question(await current);
+    const said = await question(await current);
+    hasAnswered = true;
+    return said;
   };
   return {
     url,
     async ask(question) {
+      const wasGood = hasAnswered;
       try {
         return await answer(question);
       } catch (error) {
-        if (isAboutConnection(error) || isAboutLogin(error)) renew();
-        if (!isAboutLogin(error) || !access.password) throw error;
+        if (!isAboutConnection(error) && !isAboutLogin(error)) throw error;
+        renew();
+        const maySucceed = isAboutLogin(error) ? access.password : wasGood; // since then it may have restarted
+        if (!maySucceed) throw error;
         return await answer(question);
       }
     },
     renew,
     close() {
-      closed = true;
+      isClosed = true;
       renew();
     },
   };
@@ -57,6 +64,11 @@ export function isAboutConnection(error: unknown): boolean {
   return (
     !(error instanceof CallError) || [CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE].includes(error.code)
   );
+}
+
+/** It has lost the leader: another one is being elected, or this member is cut off from the others. */
+export function isBetweenLeaders(error: unknown): boolean {
+  return isErrorSaying(error, /etcdserver: (no leader|leader changed)/);
 }
 
 /** The token is of before a restart or a change of users; or passwords are asked for since we have connected. */

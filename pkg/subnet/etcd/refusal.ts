@@ -74,5 +74,6 @@ const remedies: readonly [RegExp, (prefix: string) => string][] = [
     (prefix) => `let the user's role do so: etcdctl role grant-permission ROLE --prefix readwrite ${prefix}/`,
   ],
   [/no leader/, () => "start the other members: most of them must run (etcdctl endpoint status --cluster)"],
+  [/the store is closed/, () => "this is a mistake in the program"],
   [/space exceeded/, () => "compact and defragment etcd, then: etcdctl alarm disarm"],
 ];

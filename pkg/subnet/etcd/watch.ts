@@ -73,8 +73,10 @@ class Follower {
   private async listen({ list, stream }: Opened): Promise<Error | undefined> {
     const { keys, endOf, event } = this.to;
     const ended = this.untilEnd(stream);
-    if (!this.isStopped) event({ kind: "snapshot", snapshot: snapshotOf(list.kvs, keys, endOf) });
-    stream.write({ create_request: { ...keys.leases, start_revision: after(list.header.revision) } });
+    if (this.isStopped) this.interrupt();
+    else event({ kind: "snapshot", snapshot: snapshotOf(list.kvs, keys, endOf) });
+    if (!this.isStopped)
+      stream.write({ create_request: { ...keys.leases, start_revision: after(list.header.revision) } });
     return await ended;
   }
 
