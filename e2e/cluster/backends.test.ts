@@ -1,6 +1,8 @@
 // Three hosts, a pod on each: every backend carries every kind of traffic between all of them.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import t from "tap";
-import { needsKernel } from "../needs.ts";
+import { needsRoot } from "../needs.ts";
 import { newCluster, type Pod, startDaemons } from "./lab.ts";
 import { until } from "./until.ts";
 
@@ -42,7 +44,7 @@ const rows: Row[] = [
 ];
 
 for (const { name, network, through } of rows) {
-  t.test(`${name}: pods of three hosts reach each other by ping, TCP and UDP`, needsKernel("vxlan"), async (t) => {
+  t.test(`${name}: pods of three hosts reach each other by ping, TCP and UDP`, needsRoot, async (t) => {
     const cluster = await newCluster(t, { network });
     const hosts = [cluster.addHost(), cluster.addHost(), cluster.addHost()] as const;
     await startDaemons(hosts);
@@ -67,6 +69,22 @@ for (const { name, network, through } of rows) {
     }
   });
 }
+
+t.test("hosts that share a folder need no etcd", needsRoot, async (t) => {
+  const cluster = await newCluster(t);
+  await cluster.etcd.stop();
+  const folder = join(dirname(cluster.underlay.varLib), "leases");
+  const hosts = [1, 2, 3].map(() => cluster.addHost(`--subnet-dir=${folder}`));
+  const daemons = hosts.map((host) => host.startDaemon());
+  await Promise.all(daemons.map((daemon) => daemon.prints(`${folder}/config`))); // what they wait for
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "config"), JSON.stringify({ ...ipv4, Backend: { Type: "vxlan" } }));
+  await Promise.all(daemons.map((daemon) => daemon.ready()));
+  const pods = await Promise.all(hosts.map((host) => host.addPod()));
+
+  for (const { from, to } of pairs(pods)) await until(`${from.name} pings ${to.ipv4}`, () => from.reaches(to.ipv4));
+  t.equal(new Set(hosts.map((host) => host.subnetEnv()["FLANNEL_SUBNET"])).size, 3);
+});
 
 function pairs(pods: readonly Pod[]): { from: Pod; to: Pod }[] {
   return pods.flatMap((from) => pods.filter((to) => to !== from).map((to) => ({ from, to })));

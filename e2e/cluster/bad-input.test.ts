@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import t from "tap";
-import { needsKernel } from "../needs.ts";
+import { needsRoot } from "../needs.ts";
 import { type ClusterHost, fakeLease, newCluster, prefix, startDaemons } from "./lab.ts";
 import { startProgram } from "./program.ts";
 import { until } from "./until.ts";
@@ -11,7 +11,7 @@ const network = { Network: "10.5.0.0/16", Backend: { Type: "vxlan" } };
 
 t.test(
   "a daemon without a network configuration says how to write one, and goes on when it is there",
-  needsKernel("vxlan"),
+  needsRoot,
   async (t) => {
     const cluster = await newCluster(t);
     const host = cluster.addHost();
@@ -67,7 +67,7 @@ const configurations: { what: string; config: object | string; told: string }[] 
 
 t.test(
   "a network configuration that cannot be used is told with all that is wrong, until it can",
-  needsKernel("vxlan"),
+  needsRoot,
   async (t) => {
     const cluster = await newCluster(t);
     const host = cluster.addHost();
@@ -148,24 +148,20 @@ const refusals: Refusal[] = [
   },
 ];
 
-t.test(
-  "what cannot work ends the daemon with a message, and leaves nothing in the kernel",
-  needsKernel("vxlan"),
-  async (t) => {
-    const cluster = await newCluster(t, { network });
-    const host = cluster.addHost();
-    const before = host.snapshot();
-    for (const { what, flags, config, status, told } of refusals) {
-      cluster.writeConfig(config ?? network);
-      const daemon = host.startDaemon(...flags);
-      t.match(await daemon.ended, { status }, `${what}: exit status`);
-      t.match(daemon.printed(), told, what);
-      t.strictSame(host.snapshot(), before, `${what}: nothing is left`);
-    }
-  },
-);
+t.test("what cannot work ends the daemon with a message, and leaves nothing in the kernel", needsRoot, async (t) => {
+  const cluster = await newCluster(t, { network });
+  const host = cluster.addHost();
+  const before = host.snapshot();
+  for (const { what, flags, config, status, told } of refusals) {
+    cluster.writeConfig(config ?? network);
+    const daemon = host.startDaemon(...flags);
+    t.match(await daemon.ended, { status }, `${what}: exit status`);
+    t.match(daemon.printed(), told, what);
+    t.strictSame(host.snapshot(), before, `${what}: nothing is left`);
+  }
+});
 
-t.test("a health port that is in use is told as such", needsKernel("vxlan"), async (t) => {
+t.test("a health port that is in use is told as such", needsRoot, async (t) => {
   const cluster = await newCluster(t, { network });
   const host = cluster.addHost();
   const server = "require('node:http').createServer().listen(8081, () => console.log('listening'))";
@@ -179,24 +175,20 @@ t.test("a health port that is in use is told as such", needsKernel("vxlan"), asy
   t.strictSame(host.snapshot(), before);
 });
 
-t.test(
-  "a second daemon with the same subnet file is refused, and the first goes on",
-  needsKernel("vxlan"),
-  async (t) => {
-    const cluster = await newCluster(t, { network });
-    const host = cluster.addHost();
-    const [first] = await startDaemons([host]);
+t.test("a second daemon with the same subnet file is refused, and the first goes on", needsRoot, async (t) => {
+  const cluster = await newCluster(t, { network });
+  const host = cluster.addHost();
+  const [first] = await startDaemons([host]);
 
-    const second = host.startDaemon();
+  const second = host.startDaemon();
 
-    t.match(await second.ended, { status: 1 });
-    t.match(
-      second.printed(),
-      `another flanneld (pid ${first.pid}) uses subnet file ${host.subnetFile}. To fix: stop that one first`,
-    );
-    t.match(stateOf(host), { pid: first.pid, state: "ready" });
-  },
-);
+  t.match(await second.ended, { status: 1 });
+  t.match(
+    second.printed(),
+    `another flanneld (pid ${first.pid}) uses subnet file ${host.subnetFile}. To fix: stop that one first`,
+  );
+  t.match(stateOf(host), { pid: first.pid, state: "ready" });
+});
 
 const rights = {
   "an ordinary user": ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
@@ -204,7 +196,7 @@ const rights = {
 };
 
 for (const [who, command] of Object.entries(rights)) {
-  t.test(`${who} is told what is missing`, needsKernel("vxlan"), async (t) => {
+  t.test(`${who} is told what is missing`, needsRoot, async (t) => {
     const cluster = await newCluster(t, { network });
     const host = cluster.addHost();
     const before = host.snapshot();
@@ -218,20 +210,16 @@ for (const [who, command] of Object.entries(rights)) {
   });
 }
 
-t.test(
-  "of a subnet.env that cannot be understood the rest is used, and it is written anew",
-  needsKernel("vxlan"),
-  async (t) => {
-    const cluster = await newCluster(t, { network });
-    const host = cluster.addHost();
-    writeFileSync(host.subnetFile, "FLANNEL_NETWORK=10.5.0.0/160\nFLANNEL_SUBNET=10.5.77.1/24\n\u0000garbage\n");
+t.test("of a subnet.env that cannot be understood the rest is used, and it is written anew", needsRoot, async (t) => {
+  const cluster = await newCluster(t, { network });
+  const host = cluster.addHost();
+  writeFileSync(host.subnetFile, "FLANNEL_NETWORK=10.5.0.0/160\nFLANNEL_SUBNET=10.5.77.1/24\n\u0000garbage\n");
 
-    const [daemon] = await startDaemons([host]);
+  const [daemon] = await startDaemons([host]);
 
-    t.match(daemon.printed(), /subnet\.env.*FLANNEL_NETWORK.*10\.5\.0\.0\/160/);
-    t.match(host.subnetEnv(), { FLANNEL_NETWORK: "10.5.0.0/16", FLANNEL_SUBNET: "10.5.77.1/24" });
-  },
-);
+  t.match(daemon.printed(), /subnet\.env.*FLANNEL_NETWORK.*10\.5\.0\.0\/160/);
+  t.match(host.subnetEnv(), { FLANNEL_NETWORK: "10.5.0.0/16", FLANNEL_SUBNET: "10.5.77.1/24" });
+});
 
 const malformed = {
   "10.5.240.0-24": "no JSON",
@@ -243,30 +231,26 @@ const malformed = {
   "10.5.300.0-24": fakeLease("192.0.2.245"),
 };
 
-t.test(
-  "leases that cannot be understood are skipped, told and counted; the others work",
-  needsKernel("vxlan"),
-  async (t) => {
-    const cluster = await newCluster(t, { network });
-    const host = cluster.addHost();
-    const before = Object.entries(malformed).slice(0, 3);
-    const later = Object.entries(malformed).slice(3);
-    for (const [key, value] of before) cluster.etcd.put(`${prefix}/subnets/${key}`, value);
-    const [daemon] = await startDaemons([host]);
-    for (const [key, value] of later) cluster.etcd.put(`${prefix}/subnets/${key}`, value);
-    cluster.etcd.put(`${prefix}/subnets/10.5.250.0-24`, fakeLease("192.0.2.250"));
+t.test("leases that cannot be understood are skipped, told and counted; the others work", needsRoot, async (t) => {
+  const cluster = await newCluster(t, { network });
+  const host = cluster.addHost();
+  const before = Object.entries(malformed).slice(0, 3);
+  const later = Object.entries(malformed).slice(3);
+  for (const [key, value] of before) cluster.etcd.put(`${prefix}/subnets/${key}`, value);
+  const [daemon] = await startDaemons([host]);
+  for (const [key, value] of later) cluster.etcd.put(`${prefix}/subnets/${key}`, value);
+  cluster.etcd.put(`${prefix}/subnets/10.5.250.0-24`, fakeLease("192.0.2.250"));
 
-    await until("the good one is known", () => host.sh("ip route").includes("10.5.250.0/24"));
+  await until("the good one is known", () => host.sh("ip route").includes("10.5.250.0/24"));
 
-    for (const key of Object.keys(malformed))
-      await daemon.says(new RegExp(key.replaceAll(".", "\\.").replace("-24", "(-|/)24")));
-    t.strictSame(host.sh("ip route").match(/^10\.5\.\S+ via/gm), ["10.5.250.0/24 via"]);
-    const counted = /^twill_flanneld_malformed_leases_total (\d+)$/m.exec(await metricsOf(host))?.[1];
-    t.ok(Number(counted) >= 4, `${counted} are counted`);
-  },
-);
+  for (const key of Object.keys(malformed))
+    await daemon.says(new RegExp(key.replaceAll(".", "\\.").replace("-24", "(-|/)24")));
+  t.strictSame(host.sh("ip route").match(/^10\.5\.\S+ via/gm), ["10.5.250.0/24 via"]);
+  const counted = /^twill_flanneld_malformed_leases_total (\d+)$/m.exec(await metricsOf(host))?.[1];
+  t.ok(Number(counted) >= 4, `${counted} are counted`);
+});
 
-t.test("a second host with our public address takes our lease, which is told", needsKernel("vxlan"), async (t) => {
+t.test("a second host with our public address takes our lease, which is told", needsRoot, async (t) => {
   const cluster = await newCluster(t, { network });
   const [host, copy] = [cluster.addHost(), cluster.addHost()];
   const [daemon] = await startDaemons([host]);

@@ -1,11 +1,11 @@
 // Which of a host's interfaces leads to the others, and two networks side by side on the same hosts.
 import { dirname, join } from "node:path";
 import t from "tap";
-import { needsKernel } from "../needs.ts";
+import { needsRoot } from "../needs.ts";
 import { type ClusterHost, newCluster, startDaemons } from "./lab.ts";
 import { until } from "./until.ts";
 
-t.test("of two interfaces the one is taken that the flags name", needsKernel("vxlan"), async (t) => {
+t.test("of two interfaces the one is taken that the flags name", needsRoot, async (t) => {
   const cluster = await newCluster(t, { network: { Network: "10.5.0.0/16", Backend: { Type: "vxlan" } } });
   const host = withSecondInterface(cluster.addHost(), "203.0.113.10/24");
   const [first, second] = [
@@ -38,7 +38,7 @@ t.test("of two interfaces the one is taken that the flags name", needsKernel("vx
   }
 });
 
-t.test("two networks on the same hosts are two worlds", needsKernel("vxlan"), async (t) => {
+t.test("two networks on the same hosts are two worlds", needsRoot, async (t) => {
   const cluster = await newCluster(t);
   const { etcd } = cluster;
   etcd.put("/one/network/config", JSON.stringify({ Network: "10.5.0.0/16", Backend: { Type: "vxlan", VNI: 1 } }));

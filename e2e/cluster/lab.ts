@@ -41,8 +41,8 @@ export interface Cluster {
   writeConfig(network: object | string): void;
   /** What etcd has below `subnets/`: "10.5.3.0-24" -> what is known of that host. */
   leases(): Record<string, LeaseValue>;
-  /** One more host on the switch. */
-  addHost(): ClusterHost;
+  /** One more host on the switch. @param store Flags that name another store than etcd. */
+  addHost(...store: string[]): ClusterHost;
 }
 
 export interface LeaseValue {
@@ -136,7 +136,10 @@ export async function newCluster(
     etcd,
     writeConfig,
     leases: () => leasesOf(etcd.get(`${prefix}/subnets/`)),
-    addHost: () => newClusterHost(t, { underlay, number: made++, pods, endpoints: etcd.endpoints.join(",") }),
+    addHost(...store) {
+      const flags = store.length > 0 ? store : [`--etcd-endpoints=${etcd.endpoints}`];
+      return newClusterHost(t, { underlay, number: made++, pods, store: flags });
+    },
   };
 }
 
@@ -181,11 +184,11 @@ interface HostPlace {
   /** From 0; the last part of its addresses is 10 more. */
   number: number;
   pods: number;
-  /** Of etcd. */
-  endpoints: string;
+  /** Flags that say where leases are kept. */
+  store: readonly string[];
 }
 
-function newClusterHost(t: Test, { underlay, number, pods, endpoints }: HostPlace): ClusterHost {
+function newClusterHost(t: Test, { underlay, number, pods, store }: HostPlace): ClusterHost {
   const host = newHost(t, { containers: pods });
   const [ipv4, ipv6] = [`192.0.2.${10 + number}`, `2001:db8::${10 + number}`];
   underlay.sh(`
@@ -200,7 +203,7 @@ function newClusterHost(t: Test, { underlay, number, pods, endpoints }: HostPlac
   const run = join(dirname(host.varLib), "run");
   mkdirSync(run);
   const subnetFile = join(run, "subnet.env");
-  const usual = [`--etcd-endpoints=${endpoints}`, `--subnet-file=${subnetFile}`, "--ip-masq"];
+  const usual = [...store, `--subnet-file=${subnetFile}`, "--ip-masq"];
 
   return {
     ...host,

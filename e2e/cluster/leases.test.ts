@@ -1,14 +1,14 @@
 // Who gets which subnet, and what the other hosts make of it.
 import { writeFileSync } from "node:fs";
 import t from "tap";
-import { needsKernel } from "../needs.ts";
+import { needsRoot } from "../needs.ts";
 import { entriesOf, fakeLease, fakeMac, newCluster, prefix, startDaemons } from "./lab.ts";
 import { startProgram } from "./program.ts";
 import { until } from "./until.ts";
 
 const network = { Network: "10.5.0.0/16", Backend: { Type: "vxlan" } };
 
-t.test("a lease that expires is forgotten by every host", needsKernel("vxlan"), async (t) => {
+t.test("a lease that expires is forgotten by every host", needsRoot, async (t) => {
   const cluster = await newCluster(t, { network });
   const hosts = [cluster.addHost(), cluster.addHost()] as const;
   await startDaemons(hosts);
@@ -27,7 +27,7 @@ t.test("a lease that expires is forgotten by every host", needsKernel("vxlan"), 
   await until("both have forgotten it", () => entries().every((entry) => Object.values(entry).join("") === ""));
 });
 
-t.test("a host is reachable as soon as the others hear of it", needsKernel("vxlan"), async (t) => {
+t.test("a host is reachable as soon as the others hear of it", needsRoot, async (t) => {
   const cluster = await newCluster(t, { network });
   const [host, next] = [cluster.addHost(), cluster.addHost()];
   await startDaemons([host]);
@@ -47,7 +47,7 @@ t.test("a host is reachable as soon as the others hear of it", needsKernel("vxla
   t.strictSame(Object.keys(cluster.leases()).includes("10.5.77.0-24"), true);
 });
 
-t.test("a host takes the subnet that was reserved for it", needsKernel("vxlan"), async (t) => {
+t.test("a host takes the subnet that was reserved for it", needsRoot, async (t) => {
   const cluster = await newCluster(t, { network });
   const host = cluster.addHost();
   cluster.etcd.put(`${prefix}/subnets/10.5.99.0-24`, JSON.stringify({ PublicIP: host.ipv4, PublicIPv6: null }));
@@ -58,52 +58,44 @@ t.test("a host takes the subnet that was reserved for it", needsKernel("vxlan"),
   t.match(cluster.leases(), { "10.5.99.0-24": { PublicIP: host.ipv4, BackendType: "vxlan" } });
 });
 
-t.test(
-  "a network that is used up is an error that ends when a subnet becomes free",
-  needsKernel("vxlan"),
-  async (t) => {
-    const cluster = await newCluster(t, {
-      network: { Network: "10.5.0.0/22", SubnetLen: 24, Backend: { Type: "vxlan" } }, // the first of the four is not given out
-    });
-    const hosts = [cluster.addHost(), cluster.addHost(), cluster.addHost()] as const;
-    await startDaemons(hosts);
-    const late = cluster.addHost();
-    const daemon = late.startDaemon();
-    await daemon.says(/10\.5\.0\.0\/22/);
+t.test("a network that is used up is an error that ends when a subnet becomes free", needsRoot, async (t) => {
+  const cluster = await newCluster(t, {
+    network: { Network: "10.5.0.0/22", SubnetLen: 24, Backend: { Type: "vxlan" } }, // the first of the four is not given out
+  });
+  const hosts = [cluster.addHost(), cluster.addHost(), cluster.addHost()] as const;
+  await startDaemons(hosts);
+  const late = cluster.addHost();
+  const daemon = late.startDaemon();
+  await daemon.says(/10\.5\.0\.0\/22/);
 
-    const [freed = ""] = Object.keys(cluster.leases());
-    cluster.etcd.del(`${prefix}/subnets/${freed}`);
+  const [freed = ""] = Object.keys(cluster.leases());
+  cluster.etcd.del(`${prefix}/subnets/${freed}`);
 
-    await until("there are three leases", () => Object.keys(cluster.leases()).length === 3);
-  },
-);
+  await until("there are three leases", () => Object.keys(cluster.leases()).length === 3);
+});
 
-t.test(
-  "after a restart with another network a host has a subnet of that one alone",
-  needsKernel("vxlan"),
-  async (t) => {
-    const cluster = await newCluster(t, { network });
-    const hosts = [cluster.addHost(), cluster.addHost()] as const;
-    const daemons = await startDaemons(hosts);
+t.test("after a restart with another network a host has a subnet of that one alone", needsRoot, async (t) => {
+  const cluster = await newCluster(t, { network });
+  const hosts = [cluster.addHost(), cluster.addHost()] as const;
+  const daemons = await startDaemons(hosts);
 
-    cluster.writeConfig({ ...network, Network: "10.8.0.0/16" });
-    await Promise.all(daemons.map((daemon) => daemon.end("SIGTERM")));
-    await startDaemons(hosts);
+  cluster.writeConfig({ ...network, Network: "10.8.0.0/16" });
+  await Promise.all(daemons.map((daemon) => daemon.end("SIGTERM")));
+  await startDaemons(hosts);
 
-    const leases = Object.keys(cluster.leases());
-    t.match(leases, [/^10\.8\./, /^10\.8\./]);
-    t.equal(leases.length, 2, "the old keys are gone");
-    t.strictSame(
-      hosts.map((host) => host.subnetEnv()["FLANNEL_NETWORK"]),
-      ["10.8.0.0/16", "10.8.0.0/16"],
-    );
-    for (const host of hosts) {
-      await until("the other's subnet has its route", () => routesBelow(host.sh("ip route"), "10.8.").length === 1);
-      t.strictSame(routesBelow(host.sh("ip route"), "10.5."), [], "no route of the old network");
-      t.notMatch(host.sh("ip address show flannel.1"), "10.5.", "no address of the old network");
-    }
-  },
-);
+  const leases = Object.keys(cluster.leases());
+  t.match(leases, [/^10\.8\./, /^10\.8\./]);
+  t.equal(leases.length, 2, "the old keys are gone");
+  t.strictSame(
+    hosts.map((host) => host.subnetEnv()["FLANNEL_NETWORK"]),
+    ["10.8.0.0/16", "10.8.0.0/16"],
+  );
+  for (const host of hosts) {
+    await until("the other's subnet has its route", () => routesBelow(host.sh("ip route"), "10.8.").length === 1);
+    t.strictSame(routesBelow(host.sh("ip route"), "10.5."), [], "no route of the old network");
+    t.notMatch(host.sh("ip address show flannel.1"), "10.5.", "no address of the old network");
+  }
+});
 
 function routesBelow(routes: string, start: string): string[] {
   return routes.split("\n").filter((route) => route.startsWith(start) && route.includes("flannel.1"));

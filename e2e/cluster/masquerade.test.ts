@@ -1,6 +1,6 @@
 // Whose address the other end sees: the host's outside the pod network, the pod's own inside it.
 import t from "tap";
-import { needsKernel } from "../needs.ts";
+import { needsRoot } from "../needs.ts";
 import { newCluster, startDaemons } from "./lab.ts";
 import { startPeer } from "./traffic.ts";
 import { until } from "./until.ts";
@@ -13,7 +13,7 @@ const network = {
 };
 
 for (const [kind, EnableNFTables] of Object.entries({ iptables: false, nftables: true })) {
-  t.test(`${kind}: pods have the host's address outside, and their own inside`, needsKernel("vxlan"), async (t) => {
+  t.test(`${kind}: pods have the host's address outside, and their own inside`, needsRoot, async (t) => {
     const cluster = await newCluster(t, { network: { ...network, EnableNFTables } });
     const hosts = [cluster.addHost(), cluster.addHost()] as const;
     await startDaemons(hosts);
@@ -45,7 +45,7 @@ for (const [kind, EnableNFTables] of Object.entries({ iptables: false, nftables:
   });
 }
 
-t.test("without --ip-masq the bridge masquerades what leaves its subnet", needsKernel("vxlan"), async (t) => {
+t.test("without --ip-masq the bridge masquerades what leaves its subnet", needsRoot, async (t) => {
   const cluster = await newCluster(t, { network });
   const hosts = [cluster.addHost(), cluster.addHost()] as const;
   await startDaemons(hosts, "--ip-masq=false");

@@ -1,6 +1,6 @@
 // Daemons and etcd that go and come back: what runs goes on, and what was missed is made up for.
 import t from "tap";
-import { needsKernel } from "../needs.ts";
+import { needsRoot } from "../needs.ts";
 import { type ClusterHost, fakeLease, newCluster, prefix, startDaemons } from "./lab.ts";
 import type { Test } from "./program.ts";
 import { startPinging } from "./traffic.ts";
@@ -8,33 +8,29 @@ import { until } from "./until.ts";
 
 const network = { Network: "10.5.0.0/16", Backend: { Type: "vxlan" } };
 
-t.test(
-  "a daemon that is killed and started again keeps its subnet, and no ping is lost",
-  needsKernel("vxlan"),
-  async (t) => {
-    const { hosts, pods, daemons } = await twoPods(t);
-    for (const [signal, status] of [
-      ["SIGKILL", null],
-      ["SIGTERM", 0],
-    ] as const) {
-      const subnet = hosts[0].subnetEnv();
-      const pinging = startPinging(t, pods[0].name, pods[1].ipv4);
-      await pinging.answers(5);
+t.test("a daemon that is killed and started again keeps its subnet, and no ping is lost", needsRoot, async (t) => {
+  const { hosts, pods, daemons } = await twoPods(t);
+  for (const [signal, status] of [
+    ["SIGKILL", null],
+    ["SIGTERM", 0],
+  ] as const) {
+    const subnet = hosts[0].subnetEnv();
+    const pinging = startPinging(t, pods[0].name, pods[1].ipv4);
+    await pinging.answers(5);
 
-      const ended = await daemons[0].end(signal);
-      await pinging.answers(10);
-      daemons[0] = hosts[0].startDaemon();
-      await daemons[0].ready();
-      await pinging.answers(20);
+    const ended = await daemons[0].end(signal);
+    await pinging.answers(10);
+    daemons[0] = hosts[0].startDaemon();
+    await daemons[0].ready();
+    await pinging.answers(20);
 
-      t.match(ended, { status }, `it ends with ${signal}`);
-      t.strictSame(hosts[0].subnetEnv(), subnet);
-      t.match(await pinging.stop(), { lost: 0 });
-    }
-  },
-);
+    t.match(ended, { status }, `it ends with ${signal}`);
+    t.strictSame(hosts[0].subnetEnv(), subnet);
+    t.match(await pinging.stop(), { lost: 0 });
+  }
+});
 
-t.test("traffic goes on while etcd is away; then hosts that come are seen again", needsKernel("vxlan"), async (t) => {
+t.test("traffic goes on while etcd is away; then hosts that come are seen again", needsRoot, async (t) => {
   const { cluster, hosts, pods } = await twoPods(t);
   const pinging = startPinging(t, pods[0].name, pods[1].ipv4);
   await pinging.answers(5);
@@ -51,7 +47,7 @@ t.test("traffic goes on while etcd is away; then hosts that come are seen again"
   t.equal(Object.keys(cluster.leases()).length, hosts.length + 1);
 });
 
-t.test("a daemon that starts before etcd waits for it, and says so", needsKernel("vxlan"), async (t) => {
+t.test("a daemon that starts before etcd waits for it, and says so", needsRoot, async (t) => {
   const cluster = await newCluster(t, { network });
   const host = cluster.addHost();
   await cluster.etcd.stop();
@@ -64,7 +60,7 @@ t.test("a daemon that starts before etcd waits for it, and says so", needsKernel
   t.equal(Object.keys(cluster.leases()).length, 1);
 });
 
-t.test("events that etcd has forgotten meanwhile are made up for", needsKernel("vxlan"), async (t) => {
+t.test("events that etcd has forgotten meanwhile are made up for", needsRoot, async (t) => {
   const { cluster, hosts, daemons } = await twoPods(t);
   cluster.etcd.put(`${prefix}/subnets/10.5.250.0-24`, fakeLease("192.0.2.250"));
   await until("the first fake peer is known", () => knows(hosts[0], "10.5.250.0/24"));
@@ -81,23 +77,19 @@ t.test("events that etcd has forgotten meanwhile are made up for", needsKernel("
   await until("the first is forgotten", () => !knows(hosts[0], "10.5.250.0/24"));
 });
 
-t.test(
-  "another member of etcd leads, and the old leader dies: hosts that come are seen",
-  needsKernel("vxlan"),
-  async (t) => {
-    const { cluster, hosts } = await twoPods(t, { members: 3 });
-    const { etcd } = cluster;
+t.test("another member of etcd leads, and the old leader dies: hosts that come are seen", needsRoot, async (t) => {
+  const { cluster, hosts } = await twoPods(t, { members: 3 });
+  const { etcd } = cluster;
 
-    const leader = etcd.moveLeader();
-    etcd.put(`${prefix}/subnets/10.5.250.0-24`, fakeLease("192.0.2.250"));
-    await until("the first fake peer is known", () => hosts.every((host) => knows(host, "10.5.250.0/24")));
+  const leader = etcd.moveLeader();
+  etcd.put(`${prefix}/subnets/10.5.250.0-24`, fakeLease("192.0.2.250"));
+  await until("the first fake peer is known", () => hosts.every((host) => knows(host, "10.5.250.0/24")));
 
-    await etcd.members.find(({ endpoint }) => endpoint === leader)?.kill();
-    await until("etcd has a leader", () => etcd.get(`${prefix}/config`));
-    etcd.put(`${prefix}/subnets/10.5.251.0-24`, fakeLease("192.0.2.251"));
-    await until("the second is known", () => hosts.every((host) => knows(host, "10.5.251.0/24")));
-  },
-);
+  await etcd.members.find(({ endpoint }) => endpoint === leader)?.kill();
+  await until("etcd has a leader", () => etcd.get(`${prefix}/config`));
+  etcd.put(`${prefix}/subnets/10.5.251.0-24`, fakeLease("192.0.2.251"));
+  await until("the second is known", () => hosts.every((host) => knows(host, "10.5.251.0/24")));
+});
 
 /** Two hosts with a pod each, which reach each other. */
 async function twoPods(t: Test, etcd = {}) {
