@@ -1,13 +1,11 @@
 // Masquerade as the kernel and the standard tools see it, and beside the reference plugins.
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import t from "tap";
 import { prefix } from "../../pkg/firewall/iptables/samples.ts";
 import { type Backend, chooseBackend } from "../../pkg/firewall/masquerade/backend.ts";
 import { collectMasquerade, masquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
 import { chainName, type Owner } from "../../pkg/firewall/names.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
+import { commands, legacyIptables, withPath } from "../commands.ts";
 import { type Host, type Namespace, newHost } from "../host.ts";
 import { needsKernel } from "../needs.ts";
 import { started, startedScript } from "./at-once.ts";
@@ -323,43 +321,9 @@ t.test("the Go bridge deletes our rules", needs, async (t) => {
 
 // --- The choice of a backend, and legacy iptables ----------------------------------------------------------------------------------------
 
-/** A directory for PATH: names of commands, and what they are links to or scripts that print. */
-function commands(
-  t: { teardown(work: () => void): unknown },
-  made: Record<string, { link: string } | { prints: string; status?: number }>,
-): string {
-  const directory = mkdtempSync(join(tmpdir(), "twill-path-"));
-  t.teardown(() => rmSync(directory, { recursive: true }));
-  for (const [name, what] of Object.entries(made)) {
-    if ("link" in what) symlinkSync(what.link, join(directory, name));
-    else
-      writeFileSync(join(directory, name), `#!/bin/sh\necho '${what.prints}'\nexit ${what.status ?? 0}\n`, {
-        mode: 0o755,
-      });
-  }
-  return directory;
-}
-
-function withPath<T>(path: string, work: () => T): T {
-  const before = process.env["PATH"];
-  process.env["PATH"] = path;
-  try {
-    return work();
-  } finally {
-    process.env["PATH"] = before;
-  }
-}
-
-const legacy = Object.fromEntries(
-  ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"].map((name) => [
-    name,
-    { link: "/usr/sbin/xtables-legacy-multi" },
-  ]),
-);
-
 t.test("legacy iptables gets its rules through iptables-restore", needs, async (t) => {
   const host = newHost(t, { containers: 0 });
-  const path = commands(t, legacy);
+  const path = commands(t, legacyIptables);
   const { masquerade, unmasquerade, collect } = hostCalls(host);
   const saved = () =>
     ["iptables", "ip6tables"].map((command) => host.sh(`${command}-legacy -w -t nat -S`).replace(/^-P.*\n/gm, ""));
