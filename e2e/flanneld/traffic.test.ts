@@ -1,35 +1,15 @@
 // flannel's masquerade and forward rules as iptables and nft print them, however they were damaged before, and as packets meet them.
 import t from "tap";
 import { generation } from "../../pkg/firewall/nftables.ts";
-import { type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
 import { connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
-import { openNamespace, within } from "../../pkg/sys/namespace.ts";
-import { createTraffic, type Traffic, type TrafficConf } from "../../pkg/traffic/traffic.ts";
+import { openNamespace } from "../../pkg/sys/namespace.ts";
+import type { TrafficConf } from "../../pkg/traffic/traffic.ts";
+import { commands, legacyIptables, withPath } from "../commands.ts";
 import { type Namespace, newHost } from "../host.ts";
 import { needsKernel } from "../needs.ts";
+import { iptables, ipv4, nftables, prefix, trafficOf } from "./traffic.ts";
 
 const needs = needsKernel("iptables_nat");
-const prefix = (text: string) => parsePrefix(text) as Prefix;
-const ipv4 = { network: prefix("10.5.0.0/16"), subnet: prefix("10.5.34.0/24") };
-const ipv6 = { network: prefix("fd00:5::/48"), subnet: prefix("fd00:5:0:34::/64") };
-
-const iptables: TrafficConf = {
-  kind: "iptables",
-  families: [ipv4, ipv6],
-  masquerade: true,
-  forward: true,
-  randomFully: true,
-  noMasquerade: [],
-};
-const nftables: TrafficConf = { ...iptables, kind: "nftables" };
-
-/** As the daemon of that host has it. */
-function trafficOf(host: Namespace, conf: TrafficConf): Traffic {
-  const namespace = openNamespace(host.path);
-  const netfilter = connect(NETLINK_NETFILTER, namespace);
-  const traffic = createTraffic(() => netfilter, conf);
-  return { ensure: () => within(namespace, traffic.ensure), clean: () => within(namespace, traffic.clean) };
-}
 
 /** Without what iptables says of its own chains. */
 const listed = (host: Namespace, suffix = "") =>
@@ -273,4 +253,91 @@ t.test("what flannel made through the programs is right already", needs, async (
   host.sh(`nft flush ruleset; printf '%s' '${TABLES}' | nft -f -`);
   t.equal(ruleset(host), TABLES, "made");
   t.equal(trafficOf(host, nftables).ensure(), 0);
+});
+
+// --- Legacy iptables ---------------------------------------------------------------------------------------------------------------------
+
+t.test("legacy iptables has the same rules, and they are mended alike", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  const traffic = trafficOf(host, iptables);
+  const foreign = "-A POSTROUTING -s 9.9.9.9/32 -j ACCEPT\n";
+  host.sh(`iptables-legacy -w -t nat ${foreign}`);
+  const own = [NAT.replace("\n", `\n${foreign}`), ...RULES.slice(1)];
+  withPath(`${commands(t, legacyIptables)}:${process.env["PATH"]}`, () => {
+    t.equal(traffic.ensure(), 8);
+    t.strictSame(listed(host, "-legacy"), own);
+    t.notMatch(ruleset(host), /FLANNEL/, "nothing in nf_tables");
+    for (const [damage, changed] of Object.entries({
+      "iptables-legacy -w -t nat -F FLANNEL-POSTRTG": 1,
+      "iptables-legacy -w -t nat -D FLANNEL-POSTRTG 2": 1,
+      "iptables-legacy -w -F; iptables-legacy -w -X": 2,
+      "ip6tables-legacy -w -I FLANNEL-FWD -m limit --limit 1/s -j DROP": 1,
+      [`iptables-legacy -w -t nat -A POSTROUTING ${masq} -j FLANNEL-POSTRTG`]: 1,
+    })) {
+      host.sh(damage);
+      t.equal(traffic.ensure(), changed, damage);
+      t.strictSame(listed(host, "-legacy"), own, damage);
+      t.equal(traffic.ensure(), 0);
+    }
+    trafficOf(host, nftables).clean();
+    t.strictSame(listed(host, "-legacy"), [foreign, "", "", ""]);
+  });
+});
+
+t.test("an administrator who goes over to the other iptables takes flannel's rules with him", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  const traffic = trafficOf(host, iptables);
+  const legacy = `${commands(t, legacyIptables)}:${process.env["PATH"]}`;
+  const goOver = () => {
+    traffic.ensure();
+    traffic.clean();
+    t.equal(traffic.ensure(), 0);
+  };
+  withPath(legacy, goOver);
+  goOver();
+  t.strictSame(listed(host), RULES);
+  t.strictSame(listed(host, "-legacy"), ["", "", "", ""]);
+  withPath(legacy, goOver);
+  t.strictSame(listed(host), ["", "", "", ""]);
+  t.strictSame(listed(host, "-legacy"), RULES);
+});
+
+t.test("iptables that does not know random ports masquerades without", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  const path = commands(t, {
+    iptables: { prints: "iptables v1.6.1" },
+    "iptables-save": { link: "/usr/sbin/iptables-legacy-save" },
+    "iptables-restore": {
+      script: `input=$(cat); case $input in *--random-fully*) echo 'iptables-restore v1.6.1: unknown option "--random-fully"'; exit 2;; esac
+        printf '%s\\n' "$input" | iptables-legacy-restore "$@"`,
+    },
+  });
+  const traffic = trafficOf(host, { ...iptables, families: [ipv4] });
+  withPath(`${path}:${process.env["PATH"]}`, () => {
+    t.equal(traffic.ensure(), 4);
+    t.equal(listed(host, "-legacy")[0], NAT.replaceAll(" --random-fully", ""));
+    t.equal(traffic.ensure(), 0);
+  });
+});
+
+t.test("what is refused is told with what to do", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  const path = commands(t, {
+    iptables: { prints: "iptables v1.6.1" },
+    "iptables-save": { prints: "*nat\n:POSTROUTING ACCEPT [0:0]\nCOMMIT" },
+    "iptables-restore": { prints: "line 3: no", status: 2 },
+  });
+  const traffic = trafficOf(host, { ...iptables, families: [ipv4] });
+  let failure: unknown;
+  withPath(path, () => {
+    try {
+      traffic.ensure();
+    } catch (error) {
+      failure = error;
+    }
+  });
+  t.match(failure, {
+    msg: `"${path}/iptables-restore --noflush --wait" ended with exit status 2`,
+    details: /^line 3: no; .* To fix: run it by hand to see why, or choose the nftables backend/,
+  });
 });

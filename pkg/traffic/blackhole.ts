@@ -2,14 +2,12 @@
  * `ip route add blackhole <own subnet>`: what is sent to addresses of this host that no container has ends here, instead of going out by the default
  * route and coming back. For hosts whose containers are not on a bridge that holds the subnet.
  */
-import { formatPrefix, networkOf, type Prefix } from "../ip/address.ts";
+import { networkOf, type Prefix } from "../ip/address.ts";
 import { familyNumber } from "../link/address.ts";
-import { listRoutes } from "../link/route.ts";
 import { type Connection, NETLINK_ROUTE, type Request, request } from "../netlink/connection.ts";
 import { type Frame, NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
-import { decode } from "../netlink/message.ts";
+import { RTM_DELLINK, RTM_NEWLINK } from "../netlink/rtnetlink/link.ts";
 import {
-  type RouteMessage,
   RT_SCOPE_UNIVERSE,
   RT_TABLE_MAIN,
   RTM_DELROUTE,
@@ -18,7 +16,7 @@ import {
   RTPROT_BOOT,
   routeMessage,
 } from "../netlink/rtnetlink/route.ts";
-import { RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE, watch } from "../netlink/watch.ts";
+import { RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE, RTMGRP_LINK, watch } from "../netlink/watch.ts";
 import type { Log } from "../observe/log.ts";
 import { isErrno } from "../sys/errno.ts";
 import { complainer } from "./complaint.ts";
@@ -39,13 +37,11 @@ export function keepBlackhole(
     complain(() => {
       for (const subnet of subnets) ensureBlackhole(route, subnet);
     });
-  ensureAll();
-  const isOurs = (frame: Frame) =>
-    frame.type === RTM_DELROUTE && leadsToOneOf(subnets, decode(routeMessage, frame.body));
-  const stopWatching = watch(NETLINK_ROUTE, RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, {
-    messages: (frames) => frames.some(isOurs) && ensureAll(),
+  const stopWatching = watch(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, {
+    messages: (frames) => frames.some(mayTakeRoutes) && ensureAll(),
     lost: ensureAll,
   });
+  ensureAll();
   const resync = setInterval(ensureAll, periodMs);
   return () => {
     stopWatching();
@@ -53,13 +49,12 @@ export function keepBlackhole(
   };
 }
 
+/** Its route is there already (EEXIST), or that of a bridge: who is not there does not answer there. */
 function ensureBlackhole(route: Connection, subnet: Prefix): void {
-  const routes = listRoutes(route, familyNumber(subnet.address));
-  if (routes.some((one) => one.type === RTN_BLACKHOLE && leadsToOneOf([subnet], one))) return;
   try {
     route.request(addBlackhole(subnet));
   } catch (error) {
-    if (!isErrno(error, "EEXIST")) throw error; // a bridge has it: who is not there does not answer there
+    if (!isErrno(error, "EEXIST")) throw error;
   }
 }
 
@@ -83,8 +78,6 @@ function addBlackhole(subnet: Prefix): Request {
   });
 }
 
-function leadsToOneOf(subnets: readonly Prefix[], { destination, destinationLength: length }: RouteMessage): boolean {
-  if (destination === undefined) return false;
-  const told = formatPrefix({ address: destination, length });
-  return subnets.some((subnet) => formatPrefix(networkOf(subnet)) === told);
-}
+/** With a link go its routes, those of IPv4 without a word. To try costs less than to look what it was. */
+const mayTakeRoutes = ({ type }: Frame): boolean =>
+  type === RTM_DELROUTE || type === RTM_NEWLINK || type === RTM_DELLINK;

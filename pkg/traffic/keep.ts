@@ -44,6 +44,7 @@ export function keepTraffic(traffic: Traffic, { resyncMs, log, repaired }: Keepi
     messages: (frames) => frames.some(concernsRules) && lookSoon(),
     lost: lookSoon,
   });
+  lookSoon(); // what changed before the watch began was told to nobody
   const resync = setInterval(look, resyncMs);
   return () => {
     stopWatching();

@@ -1,0 +1,140 @@
+// Rules and routes that somebody else takes away come back, as soon as the kernel tells.
+import t from "tap";
+import { connect, NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
+import { openNamespace, within } from "../../pkg/sys/namespace.ts";
+import { keepBlackhole } from "../../pkg/traffic/blackhole.ts";
+import { keepTraffic } from "../../pkg/traffic/keep.ts";
+import type { Traffic } from "../../pkg/traffic/traffic.ts";
+import { until } from "../cluster/until.ts";
+import { type Namespace, newHost } from "../host.ts";
+import { needsKernel, needsRoot } from "../needs.ts";
+import { iptables, ipv4, ipv6, memoryLog, nftables, trafficOf } from "./traffic.ts";
+
+const needs = needsKernel("iptables_nat");
+/** So long that only events can be the cause of what is awaited. */
+const NEVER_MS = 3_600_000;
+
+type Test = { teardown(work: () => void): unknown };
+
+function kept(t: Test, host: Namespace, traffic: Traffic, { resyncMs = NEVER_MS, onRepair = () => {} } = {}) {
+  const log = memoryLog();
+  const repairs: number[] = [];
+  const repaired = (count: number) => {
+    repairs.push(count);
+    onRepair();
+  };
+  t.teardown(within(openNamespace(host.path), () => keepTraffic(traffic, { resyncMs, log, repaired })));
+  return { log, repairs };
+}
+
+for (const conf of [iptables, nftables]) {
+  const rule = { iptables: "FLANNEL-FWD -s 10.5.0.0/16", nftables: "ip saddr 10.5.0.0/16 accept" }[conf.kind];
+  const damages = {
+    iptables: ["iptables -w -F FLANNEL-FWD", "iptables -w -F", "nft flush ruleset"],
+    nftables: ["nft flush chain ip flannel-ipv4 forward", "nft delete table ip flannel-ipv4", "nft flush ruleset"],
+  }[conf.kind];
+  const listed = (host: Namespace) =>
+    conf.kind === "iptables" ? host.sh("iptables -w -S") : host.sh("nft list ruleset");
+
+  t.test(`${conf.kind}: what somebody deletes comes back, and that is told`, needs, async (t) => {
+    const host = newHost(t, { containers: 0 });
+    const traffic = trafficOf(host, conf);
+    traffic.ensure();
+    const { log, repairs } = kept(t, host, traffic);
+    for (const [i, damage] of damages.entries()) {
+      host.sh(damage);
+      await until(`the repair after: ${damage}`, () => repairs.length > i);
+      t.match(listed(host), rule);
+    }
+    t.equal(traffic.ensure(), 0, "all of it is back");
+    const restored = "rules of the pod network had been changed by somebody else and were restored";
+    t.strictSame(
+      log.told,
+      repairs.map((chains) => ({ level: "info", message: restored, fields: { chains } })),
+    );
+  });
+
+  t.test(
+    `${conf.kind}: somebody who deletes them again and again is told of once, and waited for`,
+    needs,
+    async (t) => {
+      const host = newHost(t, { containers: 0 });
+      const traffic = trafficOf(host, conf);
+      traffic.ensure();
+      const damage = damages[0] ?? "";
+      const { log, repairs } = kept(t, host, traffic, { onRepair: () => host.sh(damage) });
+      host.sh(damage);
+      await until("six repairs", () => repairs.length >= 6);
+      const warnings = log.told.filter(({ level }) => level === "warn");
+      t.match(warnings, [{ message: /^somebody keeps changing the rules of the pod network/ }]);
+      t.equal(warnings.length, 1);
+    },
+  );
+}
+
+t.test("where no events come, one looks from time to time", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  let looks = 0;
+  const silent: Traffic = { ensure: () => (++looks % 3 === 0 ? 1 : 0), clean() {} };
+  const { repairs } = kept(t, host, silent, { resyncMs: 10 });
+  await until("two repairs", () => repairs.length >= 2);
+});
+
+t.test("what cannot be mended is told once, with what to do, and tried again", needs, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  let looks = 0;
+  const refusing: Traffic = {
+    ensure() {
+      looks++;
+      throw new Error("no");
+    },
+    clean() {},
+  };
+  const { log } = kept(t, host, refusing, { resyncMs: 10 });
+  await until("three attempts", () => looks >= 3);
+  t.match(log.told, [
+    {
+      level: "error",
+      message: "the rules of the pod network cannot be kept right: tried again",
+      fields: { error: /^no; / },
+    },
+  ]);
+  t.equal(log.told.length, 1);
+});
+
+// --- The blackhole route -----------------------------------------------------------------------------------------------------------------
+
+const blackholes = (host: Namespace) =>
+  host.sh("ip route show type blackhole; ip -6 route show type blackhole").replaceAll(/ +\n/g, "\n");
+const BOTH = "blackhole 10.5.34.0/24\nblackhole fd00:5:0:34::/64 dev lo metric 1024 pref medium\n";
+
+function keptBlackhole(t: Test, host: Namespace) {
+  const log = memoryLog();
+  const namespace = openNamespace(host.path);
+  const route = connect(NETLINK_ROUTE, namespace);
+  const keep = () => keepBlackhole(route, [ipv4.subnet, ipv6.subnet], { periodMs: NEVER_MS, log });
+  t.teardown(within(namespace, keep));
+  return log;
+}
+
+t.test("the host's own subnets end in blackholes, which come back", needsRoot, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  const log = keptBlackhole(t, host);
+  t.equal(blackholes(host), BOTH);
+  for (const damage of ["ip route del blackhole 10.5.34.0/24", "ip -6 route del blackhole fd00:5:0:34::/64"]) {
+    host.sh(damage);
+    await until(`the repair after: ${damage}`, () => blackholes(host) === BOTH);
+  }
+  t.strictSame(log.told, []);
+});
+
+t.test("a bridge that holds the subnet keeps its route; without it there is the blackhole", needsRoot, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  host.sh("ip link add br0 type bridge; ip addr add 10.5.34.1/24 dev br0; ip link set br0 up");
+  const log = keptBlackhole(t, host);
+  t.match(host.sh("ip route get 10.5.34.2"), /dev br0/);
+  t.notMatch(blackholes(host), "10.5.34.0");
+  host.sh("ip link del br0");
+  await until("the blackhole", () => blackholes(host) === BOTH);
+  t.strictSame(log.told, []);
+});
