@@ -182,7 +182,14 @@ function eyesOn(etcdctl: Etcd["etcdctl"]): Pick<Etcd, "etcdctl" | "put" | "get" 
       return Object.fromEntries((answer.kvs ?? []).map(({ key, value = "" }) => [text(key), text(value)]));
     },
     del: (key) => void etcdctl("del", "--", key),
-    compact: () => void etcdctl("compact", /"revision":(\d+)/.exec(etcdctl("get", "x", "-w", "json"))?.[1] ?? "?"),
+    compact() {
+      const revision = /"revision":(\d+)/.exec(etcdctl("get", "x", "-w", "json"))?.[1] ?? "?";
+      try {
+        etcdctl("compact", revision);
+      } catch (error) {
+        if (!String(error).includes("has been compacted")) throw error; // nothing is new since the last time
+      }
+    },
     moveLeader() {
       const members = statusOf(etcdctl);
       const [leader, next] = [members.find(({ leads }) => leads), members.find(({ leads }) => !leads)];
