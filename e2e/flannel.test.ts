@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { withoutRoundRobin } from "./faults/faults.ts";
 import { type Call, type Host, newHost, type Outcome, type Verb } from "./host.ts";
@@ -401,6 +401,22 @@ t.test("a delegate of somebody else's gets a DEL when its ADD failed", needsRoot
   t.match(node.cni("flannel", "ADD", { ...conf, ...theirs }, { path }), { status: 1, stdout: { code: 123 } });
   t.strictSame(calls(), ["ADD container-0 eth0", "DEL container-0 eth0"]);
   t.strictSame(stateFiles(node), []);
+});
+
+t.test("the record is on the disk first when others keep what must not be forgotten", needsRoot, async (t) => {
+  const node = flannelHost(t);
+  const { path } = scripted(t, { ADD: ok });
+  const trace = join(dirname(node.varLib), "trace");
+  const under = ["strace", "-f", "-qq", "-e", "trace=fsync,execve", "-o", trace];
+  const seen = (more: object) => {
+    succeed(t, node, "ADD", { path, under }, more);
+    const calls = [...readFileSync(trace, "utf8").matchAll(/ (fsync|execve)\(.* = 0$/gm)].map(([, name]) => name);
+    succeed(t, node, "DEL", { path }, more);
+    return calls.slice(1, 3); // after its own start
+  };
+  t.strictSame(seen(theirs), ["fsync", "execve"]);
+  t.strictSame(seen({ ipam: { type: "theirs" } }), ["fsync", "execve"]);
+  t.strictSame(seen({}), [], "bridge and host-local are ours");
 });
 
 t.test("GC deletes what is not valid, of its own network only", needsRoot, async (t) => {

@@ -23,7 +23,7 @@ import {
   removeFile,
   syncFile,
 } from "../../pkg/sys/file.ts";
-import type { DelegateConf } from "./delegate.ts";
+import type { PluginConf } from "./netconf.ts";
 
 export interface Owner {
   containerId: string;
@@ -36,7 +36,7 @@ export interface Remembered {
   /** As it was written. */
   text: string;
   /** undefined: it cannot be understood. */
-  conf: DelegateConf | undefined;
+  conf: PluginConf | undefined;
 }
 
 const SEPARATOR = ":"; // in no container ID, and in no interface's name
@@ -52,20 +52,22 @@ const containerFileOf = (file: string): string => `${directoryOf(file)}/${ownerI
 
 const nameOf = (file: string): string => file.slice(file.lastIndexOf("/") + 1);
 
-/** On the disk when it returns: a power failure must not make DEL forget what the delegate has done. */
-export function remember(file: string, text: string): void {
+/** @param options.onDisk It outlives a power failure from when this returns, not only from a few seconds later. */
+export function remember(file: string, text: string, { onDisk }: { onDisk: boolean }): void {
   makeDirectories(directoryOf(file), DIRECTORY_MODE);
   if (!createFile(file, text, { mode: FILE_MODE })) overwriteFile(file, text, { mode: FILE_MODE });
   linkFile(file, containerFileOf(file)); // unless it is another interface's
-  syncFile(file);
+  if (onDisk) syncFile(file);
 }
 
 /** @param network Whose a file without the interface's name must be. */
 export function recall(dataDir: string, owner: Owner, network: string): Remembered | undefined {
   const file = fileOf(dataDir, owner);
   const container = containerFileOf(file);
-  const found = read(file) ?? (isShared(container) ? undefined : read(container));
-  const isOfOther = found?.file === container && found.conf !== undefined && found.conf["name"] !== network;
+  const own = read(file);
+  const found = own ?? read(container);
+  if (found === undefined || own !== undefined) return own;
+  const isOfOther = isShared(container) || (found.conf !== undefined && found.conf["name"] !== network);
   return isOfOther ? undefined : found;
 }
 
@@ -89,7 +91,7 @@ export function recallAll(dataDir: string, network: string): Found[] {
 
 export interface Found extends Remembered {
   owner: FoundOwner;
-  conf: DelegateConf;
+  conf: PluginConf;
 }
 
 /** The reference plugin does not write down the interface. */
@@ -116,9 +118,9 @@ function read(file: string): Remembered | undefined {
   return text === undefined ? undefined : { file, text, conf: confIn(text) };
 }
 
-function confIn(text: string): DelegateConf | undefined {
+function confIn(text: string): PluginConf | undefined {
   const conf = objectIn(text);
-  return typeof conf?.["type"] === "string" ? (conf as DelegateConf) : undefined;
+  return typeof conf?.["type"] === "string" ? (conf as PluginConf) : undefined;
 }
 
 function objectIn(text: string): JsonObject | undefined {

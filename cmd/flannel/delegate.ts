@@ -1,11 +1,9 @@
 /** What the plugin that does the work is configured with: the configuration's `delegate`, completed by the subnet file. Pure. */
-import type { JsonObject } from "../../pkg/cni/json.ts";
 import { formatPrefix } from "../../pkg/ip/address.ts";
 import type { SubnetEnv } from "../../pkg/subnet/subnet-env.ts";
-import type { FlannelSettings } from "./netconf.ts";
+import type { FlannelSettings, PluginConf } from "./netconf.ts";
 
-/** A configuration that names its plugin. */
-export type DelegateConf = JsonObject & { readonly type: string };
+export type DelegateConf = PluginConf & { readonly ipam: PluginConf };
 
 /** What the delegate is told of the network as it is. */
 interface Network {
@@ -29,10 +27,9 @@ export function delegateConf(settings: FlannelSettings, network: Network, env: S
 }
 
 /** The host's own subnets as ranges, and routes to the whole network beside those that were given. */
-function ipamConf(given: JsonObject, { networks, subnets }: SubnetEnv): JsonObject {
+function ipamConf(given: PluginConf, { networks, subnets }: SubnetEnv): PluginConf {
   const routes = Array.isArray(given["routes"]) ? given["routes"] : [];
   return {
-    type: "host-local",
     ...given,
     ranges: subnets.map((subnet) => [{ subnet: formatPrefix(subnet) }]),
     routes: [...routes, ...networks.map((network) => ({ dst: formatPrefix(network) }))],

@@ -32,13 +32,17 @@ export type FlannelConf = FromSchema<typeof schema>;
 const DEFAULT_SUBNET_FILE = "/run/flannel/subnet.env";
 const DEFAULT_DATA_DIR = "/var/lib/cni/flannel";
 const DEFAULT_DELEGATE = "bridge";
+const DEFAULT_IPAM = "host-local";
+
+/** Configuration of a plugin, which it names. */
+export type PluginConf = JsonObject & { readonly type: string };
 
 export interface FlannelSettings {
   subnetFile: string;
   dataDir: string;
   /** What the delegate's configuration begins with. */
-  delegate: JsonObject & { readonly type: string };
-  ipam: JsonObject;
+  delegate: PluginConf;
+  ipam: PluginConf;
   runtimeConfig: JsonObject | undefined;
 }
 
@@ -50,7 +54,7 @@ export function settle(conf: FlannelConf): FlannelSettings {
     subnetFile: subnetFile || DEFAULT_SUBNET_FILE,
     dataDir: dataDirOf(conf),
     delegate: { ...(delegate as JsonObject), type: delegate.type ?? DEFAULT_DELEGATE },
-    ipam: ipam as JsonObject,
+    ipam: { ...(ipam as JsonObject), type: ipam.type ?? DEFAULT_IPAM },
     runtimeConfig: runtimeConfig as JsonObject | undefined,
   };
 }

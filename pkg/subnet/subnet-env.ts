@@ -70,16 +70,19 @@ export function parseSubnetEnv(text: string, path: string): SubnetEnv {
 
 /** By variable; undefined where a line has no `=`. The last line of a variable counts. */
 function textsIn(text: string): Map<string, string | undefined> {
-  const lines = text.split(/\r?\n/).map((line): [string, string | undefined] => {
-    const equals = line.indexOf("=");
-    return equals < 0 ? [line, undefined] : [line.slice(0, equals), line.slice(equals + 1)];
-  });
-  return new Map(lines);
+  const texts = new Map<string, string | undefined>();
+  for (const line of text.split("\n")) {
+    const whole = line.endsWith("\r") ? line.slice(0, -1) : line;
+    const equals = whole.indexOf("=");
+    if (equals < 0) texts.set(whole, undefined);
+    else texts.set(whole.slice(0, equals), whole.slice(equals + 1));
+  }
+  return texts;
 }
 
-const unique = (list: readonly Prefix[]): Prefix[] => [
-  ...new Map(list.map((one) => [formatPrefix(one), one])).values(),
-];
+function unique(list: readonly Prefix[]): readonly Prefix[] {
+  return list.length === 1 ? list : [...new Map(list.map((one) => [formatPrefix(one), one])).values()];
+}
 
 function unreadable(path: string, name: string, text: string | undefined, allowed: string): CniError {
   const found = text === undefined ? 'has no "="' : `is ${JSON.stringify(text)}`;
