@@ -1,0 +1,71 @@
+/** This host's place in the cluster: the network as the store has it, the interface to the other hosts, a device, a lease. */
+import type { Backend, ExternalInterface } from "../../pkg/backend/backend.ts";
+import { createBackend } from "../../pkg/backend/create.ts";
+import { selectExternalInterface } from "../../pkg/backend/external-interface.ts";
+import { openRoute } from "../../pkg/link/link.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import type { Log } from "../../pkg/observe/log.ts";
+import { acquire } from "../../pkg/subnet/acquire.ts";
+import { NoSubnetLeft } from "../../pkg/subnet/choose.ts";
+import { systemClock } from "../../pkg/subnet/clock.ts";
+import type { Lease, Subnets } from "../../pkg/subnet/lease.ts";
+import { InvalidNetworkConfig, type NetworkConfig } from "../../pkg/subnet/network-config.ts";
+import { NoConfig, type Store, StoreError } from "../../pkg/subnet/store.ts";
+import { readEarlierSubnets, type SubnetFile } from "../../pkg/subnet/subnet-file.ts";
+import { checkPrerequisites } from "./kernel-prerequisites.ts";
+import { attributesOf, familiesOf, LEASE_MS } from "./member.ts";
+import { readNetworkConfig } from "./network.ts";
+import type { Options } from "./options.ts";
+
+export interface Place {
+  network: NetworkConfig;
+  route: Connection;
+  external: ExternalInterface;
+  backend: Backend;
+  lease: Lease;
+}
+
+/**
+ * The device comes before the lease, which says the device's MAC.
+ *
+ * @throws NoConfig, InvalidNetworkConfig, NoSubnetLeft, StoreError: may pass; any other Error: does not
+ */
+export async function findPlace(options: Options, store: Store, log: Log): Promise<Place> {
+  const { config: network, warnings } = readNetworkConfig(await store.readConfig());
+  for (const warning of [...warnings, ...checkPrerequisites(needsOf(options, network))]) log.warn(warning);
+  const route = openRoute();
+  const external = selectExternalInterface(route, options.externalInterface, familiesOf(network), {
+    passedOver: (why) => log.info("an interface does not do", { why }),
+  });
+  const backend = createBackend({ route, external, network, log });
+  const attributes = attributesOf(backend, external);
+  const previous = previousSubnets(options, log);
+  const wanted = { attributes, previous, ttlMs: LEASE_MS };
+  const lease = await acquire(store, network, wanted, { clock: systemClock, log, random: Math.random });
+  return { network, route, external, backend, lease };
+}
+
+/** Whether waiting may help: for the store, for the administrator, or for another host to leave. */
+export const mayPass = (error: unknown): boolean =>
+  [NoConfig, InvalidNetworkConfig, NoSubnetLeft, StoreError].some((kind) => error instanceof kind);
+
+const needsOf = ({ rules }: Options, { nftables }: NetworkConfig) => ({
+  bridgedTraffic: !nftables,
+  requireBrNetfilter: rules.requireBrNetfilter,
+});
+
+function previousSubnets({ subnetFile }: Options, log: Log): Subnets | undefined {
+  const { ipv4, ipv6 } = readEarlierSubnets(subnetFile, (problem) => log.warn(problem));
+  if (ipv4.subnet === undefined) return undefined;
+  return { ipv4: ipv4.subnet, ...(ipv6.subnet && { ipv6: ipv6.subnet }) };
+}
+
+export function subnetFileOf({ rules }: Options, { network, lease, backend }: Place): SubnetFile {
+  const { ipv4, ipv6 } = network;
+  return {
+    ...(ipv4 && lease.ipv4 && { ipv4: { network: ipv4.network, subnet: lease.ipv4 } }),
+    ...(ipv6 && lease.ipv6 && { ipv6: { network: ipv6.network, subnet: lease.ipv6 } }),
+    mtu: backend.mtu,
+    ipMasq: rules.masquerade,
+  };
+}

@@ -1,0 +1,27 @@
+/** Work that many events ask for, done once when they have gone quiet, and no later than a limit although they go on. */
+export interface Soon {
+  /** There is something to do. */
+  ask(): void;
+  stop(): void;
+}
+
+export function soon(work: () => void, { quietMs, latestMs }: { quietMs: number; latestMs: number }): Soon {
+  let timer: NodeJS.Timeout | undefined;
+  let firstAskedMs = 0;
+  const run = () => {
+    timer = undefined;
+    work();
+  };
+  return {
+    ask() {
+      const nowMs = performance.now();
+      if (timer === undefined) firstAskedMs = nowMs;
+      clearTimeout(timer);
+      timer = setTimeout(run, Math.min(quietMs, Math.max(0, firstAskedMs + latestMs - nowMs)));
+    },
+    stop: () => clearTimeout(timer),
+  };
+}
+
+/** What others remove comes back in a tenth of a second, or in a second while they go on removing. */
+export const REPAIR = { quietMs: 100, latestMs: 1000 };

@@ -1,0 +1,65 @@
+/** Where the daemon stands, told to whoever waits for it: the file beside the subnet file (for the CNI plugin), systemd, `/readyz`. */
+import type { Log } from "../../pkg/observe/log.ts";
+import { type DaemonState, writeDaemonState } from "../../pkg/subnet/daemon-state.ts";
+import type { Notifier } from "./notify.ts";
+
+export interface Standing {
+  /** No subnet yet, and why. */
+  waiting(reason: string): void;
+  /** The subnet file is there. */
+  ready(status: string): void;
+  /** Somebody else has our subnet. */
+  lost(reason: string): void;
+  /** It is ours again. Nothing new unless it was lost. */
+  held(): void;
+  /** Since the subnet file was written; losing the lease does not end it, as with flannel. */
+  isReady(): boolean;
+  /** As it was last told. */
+  current(): DaemonState;
+}
+
+export function createStanding(subnetFile: string, notifier: Notifier, log: Log): Standing {
+  const stateNow = (state: DaemonState["state"], reason: string): DaemonState => ({
+    pid: process.pid,
+    since: new Date().toISOString(),
+    state,
+    reason,
+  });
+  let current = stateNow("waiting", "it starts");
+  let hasBeenReady = false;
+  let readyStatus = "";
+
+  function take(state: DaemonState["state"], reason: string): boolean {
+    if (state === current.state && reason === current.reason) return false;
+    current = stateNow(state, reason);
+    try {
+      writeDaemonState(subnetFile, current);
+    } catch (error) {
+      log.warn("cannot write the state file: the CNI plugin cannot say why it waits", {
+        error: (error as Error).message,
+      });
+    }
+    return true;
+  }
+
+  return {
+    waiting(reason) {
+      if (take("waiting", reason)) notifier.status(`waiting: ${reason}`);
+    },
+    ready(status) {
+      readyStatus = status;
+      const changed = take("ready", status);
+      if (!hasBeenReady) notifier.ready(status);
+      else if (changed) notifier.status(status);
+      hasBeenReady = true;
+    },
+    lost(reason) {
+      if (take("lost", reason)) notifier.status(`lease lost: ${reason}`);
+    },
+    held() {
+      if (current.state === "lost" && take("ready", readyStatus)) notifier.status(readyStatus);
+    },
+    isReady: () => hasBeenReady,
+    current: () => current,
+  };
+}

@@ -1,0 +1,39 @@
+/** The store that was asked for. */
+import { readFileSync } from "node:fs";
+import type { Log } from "../../pkg/observe/log.ts";
+import { openDirectoryStore } from "../../pkg/subnet/directory.ts";
+import { openEtcdStore } from "../../pkg/subnet/etcd.ts";
+import type { Store } from "../../pkg/subnet/store.ts";
+import type { EtcdOptions, Options } from "./options.ts";
+
+/** @throws Error a file of keys or certificates cannot be read, or lacks its other half */
+export function openStore(options: Options["store"], log: Log): Store {
+  if (options.kind === "directory") return openDirectoryStore({ directory: options.directory, log });
+  const { endpoints, prefix, username, password } = options;
+  const tls = tlsOf(options);
+  return openEtcdStore({
+    endpoints,
+    prefix,
+    log,
+    ...(Object.keys(tls).length > 0 && { tls }),
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+  });
+}
+
+function tlsOf({ authorityFile, certificateFile, keyFile }: EtcdOptions) {
+  return {
+    ...(authorityFile !== undefined && { ca: pemIn("--etcd-cafile", authorityFile) }),
+    ...(certificateFile !== undefined && { certificate: pemIn("--etcd-certfile", certificateFile) }),
+    ...(keyFile !== undefined && { key: pemIn("--etcd-keyfile", keyFile) }),
+  };
+}
+
+function pemIn(flag: string, file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const { message } = error as Error;
+    throw new Error(`${flag} ${file} cannot be read: ${message}; give the path of a PEM file`, { cause: error });
+  }
+}
