@@ -1,0 +1,152 @@
+/**
+ * The vxlan backend: a tunnel device per family, and per peer a neighbour (which MAC answers for its subnet), a forwarding entry (at
+ * which host that MAC is) and a route. With `DirectRouting`, a plain route to peers of the same link instead.
+ *
+ * Beyond flannel: the device is watched in both families and comes back with its MAC and all entries; MTU and `Learning` follow the
+ * configuration; what is left of peers that have gone is removed. `local` is the interface's own address also behind NAT, since the
+ * kernel sends nothing from an address that it does not have.
+ */
+import { type Address, contains, type Prefix } from "../ip/address.ts";
+import { familyNumber } from "../link/address.ts";
+import { lookupRoute } from "../link/route.ts";
+import type { Connection } from "../netlink/connection.ts";
+import type { Frame } from "../netlink/frame.ts";
+import { decode } from "../netlink/message.ts";
+import { RTM_DELROUTE, RTM_NEWROUTE, RTN_UNICAST } from "../netlink/rtnetlink/route.ts";
+import type { Lease } from "../subnet/lease.ts";
+import type { Backend, BackendContext, ExternalInterface } from "./backend.ts";
+import { type Entry, forwardingEntry, neighbourEntry, routeEntry } from "./entries.ts";
+import { isOfLink } from "./kept-entries.ts";
+import { keepPeers } from "./kept-peers.ts";
+import { type Domain, routeSummary } from "./kernel-entries.ts";
+import { ownData, type Peer, peerOf } from "./vxlan/peer.ts";
+import { containerMtu, vxlanConfig } from "./vxlan/settings.ts";
+import { type Family, openTunnel, type Tunnel } from "./vxlan/tunnel.ts";
+
+export function vxlan({ route, network, log, ...context }: BackendContext): Backend {
+  const config = vxlanConfig(network.backend.settings);
+  const families = (["ipv4", "ipv6"] as const).flatMap((family) => {
+    const ofFamily = network[family]?.network;
+    return ofFamily ? [{ family, network: ofFamily }] : [];
+  });
+  const tunnels = families.map((one) => openTunnel({ ...one, route, log, config }));
+  let external = context.external;
+
+  const domain = (): Domain => ({
+    devices: tunnels.map((tunnel) => ({ link: tunnel.link(), family: tunnel.family === "ipv4" ? "4" : "6" })),
+    external,
+    networks: families.map((one) => one.network),
+  });
+  const peers = keepPeers({
+    route,
+    log,
+    domain,
+    entriesOf: (lease, skip) =>
+      tunnels.flatMap((tunnel) => {
+        const peer = readPeer(lease, tunnel.family, skip);
+        if (peer === undefined) return [];
+        const isDirect = config.directRouting && isDirectlyConnected(route, peer.publicIP, external);
+        return isDirect ? [directRoute(peer, external)] : encapsulation(peer, tunnel);
+      }),
+  });
+
+  /** @returns How many devices were made. */
+  function ensureDevices(): number {
+    const before = tunnels.map((tunnel) => tunnel.link().index);
+    for (const tunnel of tunnels) tunnel.ensure(external);
+    const gone = before.filter((index, i) => tunnels[i]?.link().index !== index);
+    gone.forEach(peers.forget);
+    return gone.length;
+  }
+
+  return {
+    get mtu() {
+      return containerMtu(config, external);
+    },
+    attributes() {
+      for (const tunnel of tunnels) tunnel.ensure(external);
+      const dataOf = (family: Family) => {
+        const tunnel = tunnels.find((one) => one.family === family);
+        return tunnel && ownData(config.vni, tunnel.device().mac);
+      };
+      const [data, v6Data] = [dataOf("ipv4"), dataOf("ipv6")];
+      return {
+        backendType: "vxlan",
+        ...(data !== undefined && { backendData: data }),
+        ...(v6Data !== undefined && { backendV6Data: v6Data }),
+      };
+    },
+    takeLease(own) {
+      for (const tunnel of tunnels) tunnel.take(needSubnet(own[tunnel.family], tunnel.family));
+    },
+    setPeers: peers.set,
+    changePeers: peers.change,
+    concerns: (message) =>
+      tunnels.some((tunnel) => tunnel.concerns(message)) ||
+      peers.concerns(message) ||
+      (config.directRouting && (isOfLink(message, external.index) || leadsToPeers(message, peers.leases(), domain()))),
+    repair() {
+      const made = ensureDevices();
+      const done = peers.repair();
+      return { ...done, added: done.added + made };
+    },
+    follow(next) {
+      external = next;
+      ensureDevices();
+      peers.repair();
+    },
+    missing: peers.missing,
+  };
+}
+
+function readPeer(lease: Lease, family: Family, skip: (why: string) => void): Peer | undefined {
+  try {
+    return peerOf(lease, family);
+  } catch (error) {
+    skip((error as Error).message);
+    return undefined;
+  }
+}
+
+function encapsulation({ subnet, publicIP, mac }: Peer, tunnel: Tunnel): Entry[] {
+  const link = tunnel.link();
+  const { address } = subnet;
+  return [
+    neighbourEntry({ address, mac, link }),
+    forwardingEntry({ address: publicIP, mac, link }),
+    routeEntry({ destination: subnet, gateway: address, link, isOnLink: true }),
+  ];
+}
+
+const directRoute = ({ subnet, publicIP }: Peer, { index, name }: ExternalInterface): Entry =>
+  routeEntry({ destination: subnet, gateway: publicIP, link: { index, name }, isOnLink: false });
+
+/** Whether the kernel would send there over this very interface, without a gateway. */
+function isDirectlyConnected(route: Connection, address: Address, { index }: ExternalInterface): boolean {
+  const way = lookupRoute(route, address);
+  if (way?.type !== RTN_UNICAST || way.gateway !== undefined || way.via !== undefined) return false;
+  return way.outputIndex === index;
+}
+
+/** Whether the message is of a route that leads to peers' hosts: their verdicts may be others now. */
+function leadsToPeers({ type, body }: Frame, leases: Iterable<Lease>, { networks }: Domain): boolean {
+  if (type !== RTM_NEWROUTE && type !== RTM_DELROUTE) return false;
+  const { family, destination, destinationLength: length } = decode(routeSummary, body);
+  for (const { attributes } of leases) {
+    for (const host of [attributes.publicIP, attributes.publicIPv6]) {
+      if (host === undefined || familyNumber(host) !== family) continue;
+      if (destination === undefined) return true;
+      if (networks.some((network) => contains(network, destination))) return false;
+      if (contains({ address: destination, length }, host)) return true;
+    }
+  }
+  return false;
+}
+
+function needSubnet(subnet: Prefix | undefined, family: Family): Prefix {
+  if (subnet !== undefined) return subnet;
+  const word = family === "ipv4" ? "IPv4" : "IPv6";
+  throw new Error(
+    `the lease has no ${word} subnet, which the network has by now; delete the lease's key from the store, and start again`,
+  );
+}

@@ -1,0 +1,155 @@
+/**
+ * A VXLAN device as it should be, made true: made, adopted, changed, or made anew. A device that is there keeps its MAC, which the
+ * peers have in their tables; one that somebody deleted comes back with the MAC it had.
+ */
+import {
+  type Address,
+  compareAddresses,
+  contains,
+  formatAddress,
+  formatPrefix,
+  isIPv4,
+  type Prefix,
+} from "../../ip/address.ts";
+import { addAddress, addressesOf, deleteAddress, samePrefix } from "../../link/address.ts";
+import { deleteLink, setMac, setUp } from "../../link/link.ts";
+import { formatMac, randomMac } from "../../link/mac.ts";
+import { trySysctl } from "../../link/sysctl.ts";
+import {
+  addVxlan,
+  changeVxlan,
+  findVxlan,
+  listVxlans,
+  setMtu,
+  type VxlanLink,
+  type VxlanSettings,
+} from "../../link/vxlan.ts";
+import type { Connection } from "../../netlink/connection.ts";
+import type { Log } from "../../observe/log.ts";
+import { isErrno } from "../../sys/errno.ts";
+
+export interface DeviceWish extends VxlanSettings {
+  name: string;
+  mtu: number;
+  /** The one it had before; undefined: of a device that is there, else a random one. */
+  mac: Uint8Array | undefined;
+}
+
+/** @throws Error what keeps it from being made, and what to do */
+export function ensureDevice(route: Connection, wish: DeviceWish, log: Log): VxlanLink {
+  const present = findVxlan(route, wish.name);
+  if (present === undefined) return createDevice(route, wish);
+  const obstacle = whyNot(present, wish);
+  if (obstacle === undefined && change(route, present, wish, log)) return needDevice(route, wish);
+  log.warn("the device does not fit: it is made anew", { device: wish.name, why: obstacle ?? "it cannot be changed" });
+  deleteLink(route, wish.name);
+  return createDevice(route, { ...wish, mac: wish.mac ?? (present.vxlan && present.mac) });
+}
+
+/** What of a device can only be given when it is made. */
+function whyNot({ vxlan }: VxlanLink, wish: DeviceWish): string | undefined {
+  if (vxlan === undefined) return "it is of another kind";
+  if (vxlan.vni !== wish.vni) return `its VNI is ${vxlan.vni}, wanted ${wish.vni}`;
+  if (wish.port > 0 && vxlan.port !== wish.port) return `its port is ${vxlan.port}, wanted ${wish.port}`;
+  if (vxlan.gbp !== wish.gbp) return `group policy is ${vxlan.gbp ? "on" : "off"}`;
+  if (vxlan.hasGroup) return "it has a group or one remote end";
+  if (vxlan.l2Miss) return "it reports unknown destinations (l2miss)";
+  if (vxlan.local !== undefined && isIPv4(vxlan.local) !== isIPv4(wish.local))
+    return "its tunnel is of the other family";
+  return undefined;
+}
+
+/** Changes it while packets pass. @returns false: this kernel cannot */
+function change(route: Connection, present: VxlanLink, wish: DeviceWish, log: Log): boolean {
+  const { index, vxlan, mtu, mac } = present;
+  const sameEnds = vxlan?.local && compareAddresses(vxlan.local, wish.local) === 0 && vxlan.parent === wish.parent;
+  const requests = [
+    ...(sameEnds && vxlan.learning === wish.learning ? [] : [changeVxlan(index, wish)]),
+    ...(mtu === wish.mtu ? [] : [setMtu(index, wish.mtu)]),
+    ...(wish.mac === undefined || sameMac(mac, wish.mac) ? [] : [setMac(index, wish.mac)]),
+  ];
+  const refusals = route.attemptAll(requests).filter((refusal) => refusal !== undefined);
+  for (const refusal of refusals)
+    log.debug("the device cannot be changed", { device: wish.name, error: refusal.message });
+  if (requests.length > refusals.length) log.info("the device was changed", { device: wish.name, mtu: wish.mtu });
+  return refusals.length === 0;
+}
+
+export const sameMac = (one: Uint8Array, other: Uint8Array): boolean => formatMac(one) === formatMac(other);
+
+function createDevice(route: Connection, wish: DeviceWish): VxlanLink {
+  try {
+    route.request(addVxlan(wish, { name: wish.name, mac: wish.mac ?? randomMac(), mtu: wish.mtu }));
+  } catch (error) {
+    throw new Error(`cannot make the device "${wish.name}": ${reason(route, wish, error)}`, { cause: error });
+  }
+  trySysctl(`ipv6/conf/${wish.name}/accept_ra`, "0");
+  return needDevice(route, wish);
+}
+
+function needDevice(route: Connection, { name }: DeviceWish): VxlanLink {
+  const device = findVxlan(route, name);
+  if (device?.vxlan !== undefined) return device;
+  throw new Error(
+    `the device "${name}" was deleted by somebody while it was set up; find out by whom: ip monitor link`,
+  );
+}
+
+/** What the kernel's refusal means here, and what to do. */
+function reason(route: Connection, { vni, port, parent }: DeviceWish, error: unknown): string {
+  if (isErrno(error, "EOPNOTSUPP"))
+    return "this kernel lacks vxlan (CONFIG_VXLAN); load the module: modprobe vxlan (Ubuntu on a Raspberry Pi: apt install linux-modules-extra-raspi)";
+  if (isErrno(error, "EPERM")) return "this process may not; it needs CAP_NET_ADMIN in the host's network namespace";
+  if (isErrno(error, "EEXIST")) {
+    const other = listVxlans(route).find(({ vxlan }) => vxlan?.vni === vni && (port === 0 || vxlan.port === port));
+    return `VNI ${vni} is taken by the device "${other?.name ?? "of another namespace"}"; remove it (ip link delete ${other?.name ?? "<name>"}), or give this network another "VNI"`;
+  }
+  if (isErrno(error, "EADDRINUSE"))
+    return `UDP port ${port || 8472} is taken by another program; see ss -ulpn, or give this network another "Port" on every host`;
+  if (isErrno(error, "ENODEV")) return `the interface below (index ${parent}) has gone; waiting for it may help`;
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Addresses and state. */
+export interface DevicePlace {
+  /** The first address of our subnet. */
+  address: Address;
+  /** Other addresses in there are leftovers. IPv6: every other but link-local ones is. */
+  network: Prefix;
+}
+
+/** @returns Whether something had to be done. @throws Error the kernel refuses */
+export function placeDevice(route: Connection, device: VxlanLink, wish: DeviceWish, place: DevicePlace): boolean {
+  const wanted = { address: place.address, length: place.address.length * 8 };
+  const present = addressesOf(route, device.index).map(({ prefix }) => prefix);
+  const leftovers = present.filter((prefix) => !samePrefix(prefix, wanted) && isLeftover(prefix, place));
+  const requests = [
+    ...(present.some((prefix) => samePrefix(prefix, wanted))
+      ? []
+      : [addAddress(device.index, wanted, { withoutDetection: true })]),
+    ...leftovers.map((prefix) => deleteAddress(device.index, prefix)),
+    ...(device.isUp ? [] : [setUp(device.index)]),
+  ];
+  try {
+    route.requestAll(requests);
+  } catch (error) {
+    const what = `cannot give "${wish.name}" ${formatPrefix(wanted)} and set it up`;
+    throw new Error(`${what}: ${reason(route, wish, error)}`, { cause: error });
+  }
+  return requests.length > 0;
+}
+
+export function isLeftover({ address }: Prefix, { address: own, network }: DevicePlace): boolean {
+  if (isIPv4(address) !== isIPv4(own)) return false;
+  return isIPv4(address) ? contains(network, address) : !isLinkLocal(address);
+}
+
+const isLinkLocal = (address: Address): boolean => address[0] === 0xfe && ((address[1] ?? 0) & 0xc0) === 0x80;
+
+/** @throws Error something rewrites the MAC again and again */
+export function checkMac({ name, mac }: VxlanLink, expected: Uint8Array, address: Address): void {
+  if (sameMac(mac, expected)) return;
+  throw new Error(
+    `the device "${name}" (${formatAddress(address)}) has the MAC ${formatMac(mac)}, expected ${formatMac(expected)}; some policy rewrites it (systemd: MACAddressPolicy=none for ${name} in a .link file)`,
+  );
+}

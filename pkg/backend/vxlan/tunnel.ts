@@ -1,0 +1,150 @@
+/** The tunnel device of one family for as long as the daemon runs: it remembers what a device must have that is made anew. */
+import { type Address, compareAddresses, formatAddress, type Prefix } from "../../ip/address.ts";
+import { addressesOf, samePrefix } from "../../link/address.ts";
+import { findVxlan, type VxlanLink } from "../../link/vxlan.ts";
+import type { Connection } from "../../netlink/connection.ts";
+import type { Frame } from "../../netlink/frame.ts";
+import { decode } from "../../netlink/message.ts";
+import { RTM_DELADDR, RTM_NEWADDR } from "../../netlink/rtnetlink/address.ts";
+import { IFF_UP } from "../../netlink/rtnetlink/link/interface.ts";
+import { linkSummary, RTM_DELLINK, RTM_NEWLINK } from "../../netlink/rtnetlink/link.ts";
+import type { Log } from "../../observe/log.ts";
+import type { ExternalInterface } from "../backend.ts";
+import type { LinkName } from "../entries.ts";
+import { indexOf } from "../kept-entries.ts";
+import { applyTxChecksum } from "./checksum.ts";
+import {
+  checkMac,
+  type DevicePlace,
+  type DeviceWish,
+  ensureDevice,
+  isLeftover,
+  placeDevice,
+  sameMac,
+} from "./device.ts";
+import { deviceMtu, type VxlanConfig } from "./settings.ts";
+
+export type Family = "ipv4" | "ipv6";
+
+export interface Tunnel {
+  readonly family: Family;
+  /** As it was when last looked at. */
+  device(): VxlanLink;
+  link(): LinkName;
+  /** Makes the device what it should be over this interface. @throws Error what keeps it, and what to do */
+  ensure(external: ExternalInterface): void;
+  /** The lease: from now on `ensure` looks after address and state as well. */
+  take(subnet: Prefix): void;
+  /** Whether a message of the kernel may mean that `ensure` has something to do. */
+  concerns(message: Frame): boolean;
+}
+
+interface Parts {
+  route: Connection;
+  log: Log;
+  config: VxlanConfig;
+  family: Family;
+  /** Of the overlay, in this family. */
+  network: Prefix;
+}
+
+export function openTunnel({ route, log, config, family, network }: Parts): Tunnel {
+  let device: VxlanLink | undefined;
+  let wish: DeviceWish | undefined;
+  let place: DevicePlace | undefined;
+
+  const needDevice = (): VxlanLink => {
+    if (device === undefined) throw new Error(`${deviceName(config, family)} is used before it is made`);
+    return device;
+  };
+
+  function wishOver(external: ExternalInterface): DeviceWish {
+    const { vni, port, gbp, learning } = config;
+    return {
+      name: deviceName(config, family),
+      mtu: deviceMtu(config, external, family),
+      mac: device?.mac,
+      ...{ vni, port, gbp, learning },
+      parent: external.index,
+      local: needAddress(external, family),
+    };
+  }
+
+  function putInPlace(): void {
+    if (wish === undefined || place === undefined) return;
+    placeDevice(route, needDevice(), wish, place);
+    const now = findVxlan(route, wish.name);
+    if (now === undefined) return; // the next `ensure` makes it
+    checkMac(now, needDevice().mac, place.address);
+    device = now;
+  }
+
+  return {
+    family,
+    device: needDevice,
+    link: () => {
+      const { index, name } = needDevice();
+      return { index, name };
+    },
+    ensure(external) {
+      wish = wishOver(external);
+      device = ensureDevice(route, wish, log);
+      applyTxChecksum(wish.name, config.txChecksum, { isBehindNat: isBehindNat(external, family), log });
+      putInPlace();
+    },
+    take(subnet) {
+      place = { address: subnet.address, network };
+      putInPlace();
+    },
+    concerns(message) {
+      if (!ofLinks.includes(message.type) || indexOf(message.body) !== needDevice().index) return false;
+      if (message.type === RTM_DELLINK || wentDown(message)) return true; // it took its routes along, whatever there is now
+      return wish !== undefined && !isRight(route, { wish, place, mac: needDevice().mac });
+    },
+  };
+}
+
+const ofLinks = [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR];
+
+const wentDown = ({ type, body }: Frame): boolean =>
+  type === RTM_NEWLINK && (decode(linkSummary, body).flags & IFF_UP) === 0;
+
+function isRight(
+  route: Connection,
+  expected: { wish: DeviceWish; place: DevicePlace | undefined; mac: Uint8Array },
+): boolean {
+  const { wish, place, mac } = expected;
+  const now = findVxlan(route, wish.name);
+  if (now?.vxlan?.local === undefined || now.mtu !== wish.mtu || !sameMac(now.mac, mac)) return false;
+  const { parent, local, learning } = now.vxlan;
+  if (parent !== wish.parent || learning !== wish.learning || compareAddresses(local, wish.local) !== 0) return false;
+  return place === undefined || (now.isUp && hasItsAddress(route, now.index, place));
+}
+
+function hasItsAddress(route: Connection, index: number, place: DevicePlace): boolean {
+  const wanted = { address: place.address, length: place.address.length * 8 };
+  const prefixes = addressesOf(route, index).map(({ prefix }) => prefix);
+  const others = prefixes.filter((prefix) => !samePrefix(prefix, wanted));
+  return others.length < prefixes.length && !others.some((prefix) => isLeftover(prefix, place));
+}
+
+const deviceName = ({ vni }: VxlanConfig, family: Family): string =>
+  family === "ipv4" ? `flannel.${vni}` : `flannel-v6.${vni}`;
+
+const addressOf = ({ ipv4, ipv6 }: ExternalInterface, family: Family): Address | undefined =>
+  family === "ipv4" ? ipv4 : ipv6;
+
+function needAddress(external: ExternalInterface, family: Family): Address {
+  const address = addressOf(external, family);
+  if (address !== undefined) return address;
+  const word = family === "ipv4" ? "IPv4" : "IPv6";
+  throw new Error(
+    `"${external.name}" has no ${word} address, which the tunnel of ${word} needs; give it one, or name another interface (--iface)`,
+  );
+}
+
+function isBehindNat(external: ExternalInterface, family: Family): boolean {
+  const own = addressOf(external, family);
+  const shown = family === "ipv4" ? external.publicIP : external.publicIPv6;
+  return shown !== undefined && own !== undefined && formatAddress(shown) !== formatAddress(own);
+}

@@ -1,0 +1,48 @@
+/** Whether a device computes checksums: what `ethtool -K <dev> tx on|off` does. The older ioctl, which every kernel has. */
+import { door } from "#door";
+import { hostIsLittle } from "../netlink/wire.ts";
+import { closeFile } from "../sys/file.ts";
+import { openSocket } from "../sys/socket.ts";
+import { call } from "../sys/syscall.ts";
+import { encode } from "../sys/text.ts";
+
+/** linux/sockios.h, linux/ethtool.h, linux/if.h */
+const SIOCETHTOOL = 0x8946;
+const ETHTOOL_GTXCSUM = 0x16;
+const ETHTOOL_STXCSUM = 0x17;
+const IFNAMSIZ = 16;
+const IFREQ_SIZE = 40;
+const ETHTOOL_VALUE_SIZE = 8;
+
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+
+/** The link is looked for in the namespace that the process is in. @throws SystemError ENODEV; EOPNOTSUPP: it has no such switch */
+export const offloadsTxChecksum = (ifName: string): boolean => ask(ifName, ETHTOOL_GTXCSUM, 0) !== 0;
+
+/** `ethtool -K <ifName> tx off`: the kernel computes checksums before the device gets the packet. @throws SystemError */
+export function stopTxChecksumOffload(ifName: string): void {
+  ask(ifName, ETHTOOL_STXCSUM, 0);
+}
+
+/** `ethtool -K <ifName> tx on` @throws SystemError */
+export function startTxChecksumOffload(ifName: string): void {
+  ask(ifName, ETHTOOL_STXCSUM, 1);
+}
+
+/** struct ifreq, whose pointer leads to the struct ethtool_value {cmd, data} behind it. @returns `data` afterwards */
+function ask(ifName: string, command: number, data: number): number {
+  const memory = new Uint8Array(new ArrayBuffer(IFREQ_SIZE + ETHTOOL_VALUE_SIZE)); // one of its own: a small array may move
+  const view = new DataView(memory.buffer);
+  memory.set(encode(ifName).subarray(0, IFNAMSIZ - 1));
+  view.setBigUint64(IFNAMSIZ, BigInt(door.address(memory) + IFREQ_SIZE), hostIsLittle);
+  view.setUint32(IFREQ_SIZE, command, hostIsLittle);
+  view.setUint32(IFREQ_SIZE + 4, data, hostIsLittle);
+  const fd = openSocket(AF_INET, SOCK_DGRAM, 0);
+  try {
+    call("ioctl", ifName, fd, SIOCETHTOOL, memory);
+    return view.getUint32(IFREQ_SIZE + 4, hostIsLittle);
+  } finally {
+    closeFile(fd);
+  }
+}

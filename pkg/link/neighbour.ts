@@ -1,0 +1,84 @@
+/** Who is where on a link: what `ip neighbour` and `bridge fdb` do. Permanent entries only. */
+import type { Address } from "../ip/address.ts";
+import { type Connection, query, type Request, request } from "../netlink/connection.ts";
+import { NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/frame.ts";
+import { only } from "../netlink/message.ts";
+import { AF_BRIDGE, AF_INET, AF_INET6 } from "../netlink/rtnetlink/family.ts";
+import {
+  NTF_SELF,
+  NUD_PERMANENT,
+  neighbourMessage,
+  RTM_DELNEIGH,
+  RTM_GETNEIGH,
+  RTM_NEWNEIGH,
+} from "../netlink/rtnetlink/neighbour.ts";
+import { familyNumber } from "./address.ts";
+
+/** An entry of the neighbour table, or of a VXLAN device's forwarding table, where `address` is the other tunnel end. */
+export interface Neighbour {
+  address: Address;
+  mac: Uint8Array;
+}
+
+/** `ip neighbour replace <address> lladdr <mac> nud permanent dev <index>` */
+export function replaceNeighbour(index: number, { address, mac }: Neighbour): Request {
+  return request({
+    name: "RTM_NEWNEIGH",
+    type: RTM_NEWNEIGH,
+    flags: NLM_F_CREATE | NLM_F_REPLACE,
+    table: neighbourMessage,
+    value: { family: familyNumber(address), index, state: NUD_PERMANENT, destination: address, linkAddress: mac },
+  });
+}
+
+/** `ip neighbour del <address> dev <index>` */
+export function deleteNeighbour(index: number, address: Address): Request {
+  const value = { family: familyNumber(address), index, destination: address };
+  return request({ name: "RTM_DELNEIGH", type: RTM_DELNEIGH, table: neighbourMessage, value });
+}
+
+/** `bridge fdb replace <mac> dst <address> self permanent dev <index>` */
+export function replaceForwarding(index: number, { address, mac }: Neighbour): Request {
+  return request({
+    name: "RTM_NEWNEIGH",
+    type: RTM_NEWNEIGH,
+    flags: NLM_F_CREATE | NLM_F_REPLACE,
+    table: neighbourMessage,
+    value: {
+      family: AF_BRIDGE,
+      index,
+      state: NUD_PERMANENT,
+      flags: NTF_SELF,
+      linkAddress: mac,
+      destination: address,
+    },
+  });
+}
+
+/** `bridge fdb del <mac> dst <address> self dev <index>` */
+export function deleteForwarding(index: number, { address, mac }: Neighbour): Request {
+  const value = { family: AF_BRIDGE, index, flags: NTF_SELF, linkAddress: mac, destination: address };
+  return request({ name: "RTM_DELNEIGH", type: RTM_DELNEIGH, table: neighbourMessage, value });
+}
+
+/** What neighbours are known by. */
+export const neighbourSummary = only(neighbourMessage, ["destination", "linkAddress", "outputIndex"]);
+
+/** The permanent entries of a link's neighbour table. Filtered by the kernel since 4.20, else here. */
+export function listNeighbours(route: Connection, index: number, family: "4" | "6"): Neighbour[] {
+  const value = { family: family === "4" ? AF_INET : AF_INET6, outputIndex: index };
+  return listPermanent(route, index, value);
+}
+
+/** The permanent entries of a VXLAN device's forwarding table, one for each tunnel end of a MAC. */
+export function listForwarding(route: Connection, index: number): Neighbour[] {
+  return listPermanent(route, index, { family: AF_BRIDGE, outputIndex: index });
+}
+
+function listPermanent(route: Connection, index: number, value: { family: number; outputIndex: number }): Neighbour[] {
+  const all = route.dump(query({ name: "RTM_GETNEIGH", type: RTM_GETNEIGH, table: neighbourSummary, value }));
+  return all.flatMap(({ index: link, state, destination, linkAddress }) => {
+    const isOurs = link === index && (state & NUD_PERMANENT) !== 0;
+    return isOurs && destination && linkAddress ? [{ address: destination, mac: linkAddress }] : [];
+  });
+}
