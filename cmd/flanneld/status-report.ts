@@ -17,8 +17,8 @@ export interface LeaseStatus {
   backend: string;
   /** Of vxlan's device there. */
   vtepMac: string | null;
-  /** null: never. */
-  expires: string | null;
+  /** A time, "never", or "unknown": etcd does not tell it of others' leases. */
+  expires: string;
 }
 
 export interface OwnStatus extends LeaseStatus {

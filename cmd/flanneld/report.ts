@@ -1,0 +1,134 @@
+/** Finds out how this host's part of the cluster is, when asked. */
+import type { Backend, ExternalInterface } from "../../pkg/backend/backend.ts";
+import { isObject, type Json } from "../../pkg/cni/json.ts";
+import { type Address, formatAddress, formatPrefix } from "../../pkg/ip/address.ts";
+import { findLink } from "../../pkg/link/link.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import type { DaemonState } from "../../pkg/subnet/daemon-state.ts";
+import type { Lease } from "../../pkg/subnet/lease.ts";
+import { nowMs } from "../../pkg/sys/clock.ts";
+import { isErrno } from "../../pkg/sys/errno.ts";
+import { findText } from "../../pkg/sys/file.ts";
+import { endOf, examine, type MemberFacts, type Probe } from "./examine.ts";
+import { type Answer, probe } from "./probe.ts";
+import type { LeaseStatus, OwnStatus, PeerStatus, Reach, StatusReport } from "./status-report.ts";
+
+/** What a daemon knows of itself. */
+export interface Running {
+  version: string;
+  subnetFile: string;
+  state: DaemonState;
+  store: { description: string; trouble: Error | undefined };
+  /** undefined: no lease yet */
+  member: Membership | undefined;
+}
+
+export interface Membership {
+  lease: Lease;
+  external: ExternalInterface;
+  backend: Pick<Backend, "mtu" | "missing">;
+  route: Connection;
+  peers: readonly Lease[];
+  /** Reason by key. */
+  malformed: ReadonlyMap<string, string>;
+  renewMarginMs: number;
+}
+
+export async function reportStatus({ version, subnetFile, state, store, member }: Running): Promise<StatusReport> {
+  const facts = member && (await factsOf(member, subnetFile));
+  const trouble = store.trouble?.message;
+  return {
+    version,
+    ...state,
+    store: { description: store.description, connected: trouble === undefined, trouble: trouble ?? null },
+    own: facts ? ownStatus(facts) : null,
+    peers: facts ? peerStatuses(facts) : [],
+    problems: examine({ state, store: { description: store.description, trouble }, member: facts }),
+  };
+}
+
+async function factsOf(member: Membership, subnetFile: string): Promise<MemberFacts> {
+  const { lease, external, backend, route, peers, malformed, renewMarginMs } = member;
+  return {
+    own: lease,
+    mtu: backend.mtu,
+    external,
+    devices: deviceNames(lease).map((name) => ({ name, mtu: findLink(route, name)?.mtu })),
+    subnetFile: { path: subnetFile, text: findText(subnetFile) },
+    peers,
+    malformed,
+    missing: backend.missing(),
+    renewMarginMs,
+    nowMs: nowMs(),
+    probes: await probePeers(member),
+  };
+}
+
+/** Those that flannel's vxlan makes; other backends have none. */
+function deviceNames({ attributes: { backendType, backendData, backendV6Data } }: Lease): string[] {
+  if (backendType !== "vxlan") return [];
+  const named = (prefix: string, data: Json | undefined) =>
+    isObject(data) && typeof data["VNI"] === "number" ? [`${prefix}.${data["VNI"]}`] : [];
+  return [...named("flannel", backendData), ...named("flannel-v6", backendV6Data)];
+}
+
+async function probePeers({ lease, external, backend, peers }: Membership): Promise<MemberFacts["probes"]> {
+  const size = lease.attributes.backendType === "vxlan" ? backend.mtu : external.mtu;
+  const asked = peers.flatMap((peer) => addressesOf(peer, lease).map((address) => ({ peer, address, size })));
+  try {
+    const answers = await probe(asked);
+    return asked.map((one, i): Probe => ({ ...one, answer: answers[i] ?? "no" }));
+  } catch (error) {
+    if (isErrno(error, "EPERM", "EACCES")) return "not permitted";
+    throw error;
+  }
+}
+
+/** What answers on a host of our backend: vxlan's device has the first address of the subnet. */
+function addressesOf(peer: Lease, own: Lease): Address[] {
+  const { backendType, publicIP, publicIPv6 } = peer.attributes;
+  if (backendType !== own.attributes.backendType) return [];
+  const addresses: Readonly<Record<string, [Address | undefined, Address | undefined]>> = {
+    vxlan: [peer.ipv4?.address, peer.ipv6?.address],
+    "host-gw": [publicIP, publicIPv6],
+  };
+  const [ipv4, ipv6] = addresses[backendType] ?? [];
+  return [own.ipv4 && ipv4, own.ipv6 && ipv6].filter((address) => address !== undefined);
+}
+
+function ownStatus({ own, mtu, external, devices }: MemberFacts): OwnStatus {
+  const present = devices.filter((device) => device.mtu !== undefined).map(({ name }) => name);
+  const device = present.length > 0 ? present.join(", ") : null;
+  return {
+    ...leaseStatus(own, own.expiresMs ?? "never"),
+    device,
+    mtu,
+    interface: external.name,
+    interfaceMtu: external.mtu,
+  };
+}
+
+function peerStatuses({ peers, probes, nowMs }: MemberFacts): PeerStatus[] {
+  const reaches = new Map<Lease, Reach>();
+  for (const { peer, answer } of probes === "not permitted" ? [] : probes)
+    reaches.set(peer, worse(answer, reaches.get(peer)));
+  return peers.map((peer) => ({ ...leaseStatus(peer, endOf(peer, nowMs)), reach: reaches.get(peer) ?? "not asked" }));
+}
+
+/** Of two families, the one that people will complain about. */
+const worse = (answer: Answer, other: Reach = "yes"): Reach =>
+  (["no", "small packets"] as const).find((reach) => answer === reach || other === reach) ?? "yes";
+
+function leaseStatus({ ipv4, ipv6, attributes }: Lease, end: number | "never" | "unknown"): LeaseStatus {
+  const { publicIP, publicIPv6, backendType, backendData, backendV6Data } = attributes;
+  return {
+    subnets: [ipv4, ipv6].flatMap((subnet) => (subnet ? [formatPrefix(subnet)] : [])),
+    publicIPs: [publicIP, publicIPv6].flatMap((address) => (address ? [formatAddress(address)] : [])),
+    backend: backendType,
+    vtepMac: vtepMac(backendData) ?? vtepMac(backendV6Data) ?? null,
+    expires: typeof end === "number" ? new Date(end).toISOString() : end,
+  };
+}
+
+const vtepMac = (data: Json | undefined): string | undefined =>
+  isObject(data) && typeof data["VtepMAC"] === "string" ? data["VtepMAC"] : undefined;
