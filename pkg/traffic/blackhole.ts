@@ -1,13 +1,19 @@
 /**
  * `ip route add blackhole <own subnet>`: what is sent to addresses of this host that no container has ends here, instead of going out by the default
- * route and coming back. For hosts whose containers are not on a bridge that holds the subnet.
+ * route and coming back. For hosts whose containers are not on a bridge.
+ *
+ * Where there is another route of the subnet, a bridge's, the blackhole steps aside: the kernel puts a bridge's route of IPv4 behind one that is there
+ * already, and all containers would be cut off. flannel's stays, for ever.
  */
-import { networkOf, type Prefix } from "../ip/address.ts";
+import { formatPrefix, networkOf, type Prefix } from "../ip/address.ts";
 import { familyNumber } from "../link/address.ts";
+import { listRoutes } from "../link/route.ts";
 import { type Connection, NETLINK_ROUTE, type Request, request } from "../netlink/connection.ts";
 import { type Frame, NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
+import { decode } from "../netlink/message.ts";
 import { RTM_DELLINK, RTM_NEWLINK } from "../netlink/rtnetlink/link.ts";
 import {
+  type RouteMessage,
   RT_SCOPE_UNIVERSE,
   RT_TABLE_MAIN,
   RTM_DELROUTE,
@@ -21,9 +27,11 @@ import type { Log } from "../observe/log.ts";
 import { isErrno } from "../sys/errno.ts";
 import { complainer } from "./complaint.ts";
 
+/** A container that comes or goes is told of in a dozen messages. */
+const BURST_MS = 50;
+
 /**
- * Keeps a blackhole route for each subnet, from now on until the end is called, which leaves them. A subnet that another route of the same metric leads to
- * (IPv4, that of a bridge) keeps that one, until it goes. What fails is told, and tried again.
+ * Keeps a blackhole route for each subnet from now on; those stay when it ends. What fails is told, and tried again.
  *
  * @returns ends it
  */
@@ -33,51 +41,80 @@ export function keepBlackhole(
   { periodMs, log }: { periodMs: number; log: Log },
 ): () => void {
   const complain = complainer(log, "the blackhole route of this host's subnet cannot be kept: tried again");
-  const ensureAll = () =>
+  let next: NodeJS.Timeout | undefined;
+  const settle = () => {
+    next = undefined;
     complain(() => {
-      for (const subnet of subnets) ensureBlackhole(route, subnet);
+      for (const subnet of subnets) settleBlackhole(route, subnet);
     });
+  };
+  const settleSoon = () => {
+    next ??= setTimeout(settle, BURST_MS);
+  };
   const stopWatching = watch(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, {
-    messages: (frames) => frames.some(mayTakeRoutes) && ensureAll(),
-    lost: ensureAll,
+    messages: (frames) => frames.some((frame) => mayConcern(subnets, frame)) && settleSoon(),
+    lost: settleSoon,
   });
-  ensureAll();
-  const resync = setInterval(ensureAll, periodMs);
+  settle();
+  const resync = setInterval(settle, periodMs);
   return () => {
     stopWatching();
     clearInterval(resync);
+    clearTimeout(next);
   };
 }
 
-/** Its route is there already (EEXIST), or that of a bridge: who is not there does not answer there. */
-function ensureBlackhole(route: Connection, subnet: Prefix): void {
+/** With a link that goes down go its routes, those of IPv4 without a word. */
+function mayConcern(subnets: readonly Prefix[], { type, body }: Frame): boolean {
+  if (type === RTM_NEWLINK || type === RTM_DELLINK) return true;
+  if (type !== RTM_NEWROUTE && type !== RTM_DELROUTE) return false;
+  const route = decode(routeMessage, body);
+  return subnets.some((subnet) => leadsTo(subnet, route));
+}
+
+function leadsTo(subnet: Prefix, { destination, destinationLength: length }: RouteMessage): boolean {
+  return (
+    destination !== undefined && formatPrefix({ address: destination, length }) === formatPrefix(networkOf(subnet))
+  );
+}
+
+function settleBlackhole(route: Connection, subnet: Prefix): void {
+  const routes = listRoutes(route, familyNumber(subnet.address)).filter((one) => leadsTo(subnet, one));
+  const blackholes = routes.filter(({ type }) => type === RTN_BLACKHOLE);
+  if (routes.length === 0) attempt(route, addBlackhole(subnet), "EEXIST");
+  if (routes.length > blackholes.length)
+    for (const one of blackholes) attempt(route, deleteBlackhole(subnet, one), "ESRCH");
+}
+
+/** @param done Somebody else was faster. */
+function attempt(route: Connection, request: Request, done: "EEXIST" | "ESRCH"): void {
   try {
-    route.request(addBlackhole(subnet));
+    route.request(request);
   } catch (error) {
-    if (!isErrno(error, "EEXIST")) throw error;
+    if (!isErrno(error, done)) throw error;
   }
 }
 
-/** Never without NLM_F_EXCL: the kernel would put it before the route of a bridge, and all containers would be cut off. */
-function addBlackhole(subnet: Prefix): Request {
-  const { address: destination, length: destinationLength } = networkOf(subnet);
-  return request({
+/** Without NLM_F_EXCL the kernel would put it before a route that has come meanwhile. */
+const addBlackhole = (subnet: Prefix): Request =>
+  request({
     name: "RTM_NEWROUTE",
     type: RTM_NEWROUTE,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     table: routeMessage,
-    value: {
-      family: familyNumber(destination),
-      destinationLength,
-      table: RT_TABLE_MAIN,
-      protocol: RTPROT_BOOT,
-      scope: RT_SCOPE_UNIVERSE,
-      type: RTN_BLACKHOLE,
-      destination,
-    },
+    value: { ...blackhole(subnet), protocol: RTPROT_BOOT, scope: RT_SCOPE_UNIVERSE },
   });
-}
 
-/** With a link go its routes, those of IPv4 without a word. To try costs less than to look what it was. */
-const mayTakeRoutes = ({ type }: Frame): boolean =>
-  type === RTM_DELROUTE || type === RTM_NEWLINK || type === RTM_DELLINK;
+const deleteBlackhole = (subnet: Prefix, { scope, priority }: RouteMessage): Request =>
+  request({
+    name: "RTM_DELROUTE",
+    type: RTM_DELROUTE,
+    table: routeMessage,
+    value: { ...blackhole(subnet), scope, priority },
+  });
+
+function blackhole(subnet: Prefix) {
+  const { address: destination, length: destinationLength } = networkOf(subnet);
+  const family = familyNumber(destination);
+  return { family, destinationLength, table: RT_TABLE_MAIN, type: RTN_BLACKHOLE, destination };
+}
