@@ -13,7 +13,7 @@ const longestRunMs = 60_000;
 /** As from a shell: the test runner makes Node's children catch signals (through NODE_OPTIONS) and asks for no colours. */
 const fromShell = ["-u", "NODE_OPTIONS", "-u", "NO_COLOR", "-u", "FORCE_COLOR", process.execPath, ...command];
 
-t.test("the demo shows the main job, and says how long it took", needsRoot, async (t) => {
+t.test("the demo shows both jobs, and says how long they took", needsRoot, async (t) => {
   const { status, stdout, stderr } = spawnSync("env", fromShell, { encoding: "utf8", timeout: longestRunMs });
   t.equal(stderr, "");
   t.equal(status, 0, "every check of its own went well");
@@ -27,6 +27,13 @@ t.test("the demo shows the main job, and says how long it took", needsRoot, asyn
     /ok {2}outside saw a ping from 192\.0\.2\.1: masqueraded/,
     /ok {2}no rules and no reservations of the containers are left/,
     /bridge ADD +\d+\.\d +\d+\.\d\n/,
+    /host3 has 10\.244\.\d+\.1\/24 after \d+ ms/,
+    /VTEP {3}flannel\.1 ([\da-f]{2}:){5}[\da-f]{2}\n +\| +route {2}10\.244\.\d+\.0\/24 via 10\.244\.\d+\.0 dev flannel\.1/,
+    /ok {2}host2a -> host3a \(10\.244\.\d+\.2\)/,
+    /ok {2}host1a -> host2a: 200 MB over TCP/,
+    /ok {2}host2 is back after \d+ ms with the same subnet/,
+    /ok {2}the other hosts have no route to 10\.244\.\d+\.0\/24 any more/,
+    /ok {2}host1a -> host4a \(10\.244\.\d+\.2\)/,
   ]) {
     t.match(stdout, told);
   }
@@ -53,6 +60,9 @@ t.test("nothing is left of a demo that is interrupted", needsRoot, async (t) => 
     "CHECK:",
     "DEL:",
     "How long",
+    "A cluster",
+    "Two containers on each host",
+    "A daemon is killed",
   ];
   const signals = ["SIGINT", "SIGTERM", "SIGKILL"] as const;
   for (const [i, moment] of moments.entries()) {

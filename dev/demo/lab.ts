@@ -4,11 +4,16 @@
 // host. Everything the demo makes hangs on it, so however the process ends (Ctrl-C, SIGTERM, SIGKILL) the kernel takes all
 // of it back, and the machine never saw it. Rejected: tidying up in signal handlers, which SIGKILL and a second Ctrl-C prevent.
 import { spawnSync } from "node:child_process";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { call } from "../../pkg/sys/syscall.ts";
 
 /** linux/sched.h */
 const CLONE_NEWNS = 0x20000;
 const CLONE_NEWNET = 0x40000000;
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+export const bin = join(root, "dist/bin");
 
 export const containers = ["c1", "c2"] as const;
 export const outside = "outside";
