@@ -148,6 +148,7 @@ t.test("a lease that somebody deletes comes back at once, under its key", async 
   t.strictSame(writes(kept), [`create ${OWN}`]);
   t.strictSame(kept.store.leases.get(OWN)?.attributes, us);
   t.strictSame(kept.told, ["renewed 24 h"]);
+  t.strictSame(kept.lines, ["warn the lease was gone: it is made again"]);
 });
 
 t.test("a lease that somebody deletes in the moment it is renewed comes back too", async (t) => {

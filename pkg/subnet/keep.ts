@@ -140,14 +140,19 @@ class LeaseKeeper {
     const { attributes, events } = this;
     this.written.add(printAttributes(attributes));
     const ttlMs = this.lease.expiresMs === undefined ? undefined : this.options.ttlMs;
-    this.isWritten(await this.store.put(this.lease, attributes, ttlMs), attributes, events);
+    const lease = await this.store.put(this.lease, attributes, ttlMs);
+    this.options.log.info("the lease is renewed", { lease: showSubnets(lease), until: untilOf(lease) });
+    this.isWritten(lease, attributes, events);
   }
 
   private async makeAnew(): Promise<void> {
     const { attributes, events } = this;
     this.written.add(printAttributes(attributes));
     const made = await this.store.create(this.lease, attributes, this.options.ttlMs);
-    if (made) return this.isWritten(made, attributes, events);
+    if (made) {
+      this.options.log.warn("the lease was gone: it is made again", { lease: showSubnets(made), until: untilOf(made) });
+      return this.isWritten(made, attributes, events);
+    }
     const { leases, malformed } = await this.store.list();
     const found = leases.find((one) => sameSubnets(one, this.lease));
     if (found && !this.isOfOurs(found.attributes)) return this.lose(found);
@@ -160,9 +165,7 @@ class LeaseKeeper {
   private isWritten(lease: Lease, attributes: LeaseAttributes, eventsBefore: number): void {
     this.isChanged = attributes !== this.attributes;
     if (this.events === eventsBefore) this.hold(lease);
-    if (this.standing !== "ours") return;
-    this.options.log.info("the lease is renewed", { lease: showSubnets(lease), until: untilOf(lease) });
-    this.options.renewed(lease);
+    if (this.standing === "ours") this.options.renewed(lease);
   }
 
   private hold(lease: Lease): void {
