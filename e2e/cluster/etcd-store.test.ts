@@ -372,6 +372,26 @@ t.test("what the watch tells adds up to what etcd holds, whatever happens meanwh
   t.strictSame(seen.leases(), held);
 });
 
+t.test("what is compacted between the list and the watch is listed again", { ...needsRoot }, async (t) => {
+  const etcd = await startEtcd(t);
+  const snapshots: string[] = [];
+  const compactOnce = () => {
+    for (const last of [1, 2]) etcd.put(`${prefix}/subnets/10.5.${last}.0-24`, `{"PublicIP":"192.0.2.${last}"}`);
+    etcd.compact();
+  };
+  const seen = follow(t, open(t, etcd), (line) => {
+    if (line.startsWith("snapshot") && snapshots.push(line) === 1) compactOnce(); // the watch is asked for after that
+  });
+  await seen.until("snapshot 10.5.1.0-24=192.0.2.1 10.5.2.0-24=192.0.2.2");
+  etcd.del(`${prefix}/subnets/10.5.1.0-24`);
+  await seen.until("gone 10.5.1.0-24");
+  t.strictSame(snapshots.length, 2);
+  t.strictSame(
+    seen.lines.filter((line) => line.startsWith("trouble")),
+    [],
+  );
+});
+
 t.test("a connection that has died unnoticed is made anew", { ...needsRoot }, async (t) => {
   const etcd = await startEtcd(t);
   const link = await startLink(t, etcd.endpoints[0] ?? "");
@@ -482,12 +502,14 @@ interface Seen {
 
 const deadlineMs = 20_000;
 
-function follow(t: Test, store: Store): Seen {
+/** @param told Called with each line as it comes. */
+function follow(t: Test, store: Store, told: (line: string) => void = () => {}): Seen {
   const [events, lines, leases] = [[] as LeaseEvent[], [] as string[], new Map<string, string>()];
   let at = 0;
   let look = () => {};
   const add = (line: string) => {
     lines.push(line);
+    told(line);
     look();
   };
   const watch = store.watch(
