@@ -108,11 +108,11 @@ const blackholes = (host: Namespace) =>
   host.sh("ip route show type blackhole; ip -6 route show type blackhole").replaceAll(/ +\n/g, "\n");
 const BOTH = "blackhole 10.5.34.0/24\nblackhole fd00:5:0:34::/64 dev lo metric 1024 pref medium\n";
 
-function keptBlackhole(t: Test, host: Namespace) {
+function keptBlackhole(t: Test, host: Namespace, subnets = [ipv4.subnet, ipv6.subnet]) {
   const log = memoryLog();
   const namespace = openNamespace(host.path);
   const route = connect(NETLINK_ROUTE, namespace);
-  const keep = () => keepBlackhole(route, [ipv4.subnet, ipv6.subnet], { periodMs: NEVER_MS, log });
+  const keep = () => keepBlackhole(route, subnets, { periodMs: NEVER_MS, log });
   t.teardown(within(namespace, keep));
   return log;
 }
@@ -143,5 +143,18 @@ t.test("where a bridge holds the subnet there is no blackhole, whichever came fi
   await until("the blackholes to step aside", () => !blackholes(host).includes("10.5.34.0"));
   host.sh("ip link del br0");
   await until("the blackholes", () => blackholes(host) === BOTH);
+  t.strictSame(log.told, []);
+});
+
+t.test("the blackhole comes when a bridge goes whose routes go without a word", needsRoot, async (t) => {
+  const host = newHost(t, { containers: 0 });
+  host.sh(`
+    ip link add br0 type bridge
+    echo 1 > /proc/sys/net/ipv6/conf/br0/disable_ipv6 # whose routes would be told of
+    ip addr add 10.5.34.1/24 dev br0; ip link set br0 up`);
+  const log = keptBlackhole(t, host, [ipv4.subnet]);
+  t.equal(blackholes(host), "");
+  host.sh("ip link set br0 down");
+  await until("the blackhole", () => blackholes(host) === "blackhole 10.5.34.0/24\n");
   t.strictSame(log.told, []);
 });
