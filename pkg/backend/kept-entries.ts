@@ -3,7 +3,7 @@
  * the answer to one event, so that nothing depends on having seen all events.
  */
 import { neighbourSummary } from "../link/neighbour.ts";
-import type { Connection } from "../netlink/connection.ts";
+import type { Connection, NetlinkError, Request } from "../netlink/connection.ts";
 import type { Frame } from "../netlink/frame.ts";
 import { decode } from "../netlink/message.ts";
 import { RTM_DELADDR, RTM_NEWADDR } from "../netlink/rtnetlink/address.ts";
@@ -85,29 +85,46 @@ export function keepEntries(route: Connection, domain: () => Domain, log: Log): 
   };
 }
 
-function carryOut(route: Connection, plan: Plan, known: Map<string, Entry>): Programmed {
-  const { first, put, last } = plan;
-  const steps = [
-    ...first.map((entry) => ({ entry, removes: true })),
-    ...put.map((entry) => ({ entry, removes: false })),
-    ...last.map((entry) => ({ entry, removes: true })),
+function carryOut(route: Connection, { first, put, last }: Plan, known: Map<string, Entry>): Programmed {
+  const removed = (entry: Entry) => {
+    if (known.get(entry.id)?.text === entry.text) known.delete(entry.id);
+  };
+  const refused = [
+    ...sendAll(route, first, { requestOf: removeRequest, isFine: wasGone, done: removed }),
+    ...sendAll(route, put, { requestOf: putRequest, isFine: never, done: (entry) => known.set(entry.id, entry) }),
+    ...sendAll(route, last, { requestOf: removeRequest, isFine: wasGone, done: removed }),
   ];
-  const refusals = route.attemptAll(
-    steps.map(({ entry, removes }) => (removes ? removeRequest(entry) : putRequest(entry))),
-  );
-  const refused = steps.flatMap(({ entry, removes }, i) => {
-    const refusal = refusals[i];
-    const isDone = refusal === undefined || (removes && isErrno(refusal, ...alreadyGone));
-    if (!isDone) return [`${entry.text}: ${refusal.message}`];
-    if (!removes) known.set(entry.id, entry);
-    else if (known.get(entry.id)?.text === entry.text) known.delete(entry.id);
-    return [];
-  });
   return { added: put.length, removed: first.length + last.length, refused };
 }
 
+interface Step {
+  requestOf(entry: Entry): Request;
+  /** Whether a refusal says that it is so already. */
+  isFine(refusal: NetlinkError): boolean;
+  done(entry: Entry): void;
+}
+
+/** So many requests are there at a time: thousands that live until all are sent are what the garbage collector is busy with. */
+const AT_ONCE = 1024;
+
+/** @returns What the kernel refused. */
+function sendAll(route: Connection, entries: readonly Entry[], { requestOf, isFine, done }: Step): string[] {
+  const refused: string[] = [];
+  for (let from = 0; from < entries.length; from += AT_ONCE) {
+    const part = entries.slice(from, from + AT_ONCE);
+    const refusals = route.attemptAll(part.map(requestOf));
+    for (const [i, entry] of part.entries()) {
+      const refusal = refusals[i];
+      if (refusal === undefined || isFine(refusal)) done(entry);
+      else refused.push(`${entry.text}: ${refusal.message}`);
+    }
+  }
+  return refused;
+}
+
+const never = () => false;
 /** Routes answer ESRCH, neighbours and forwarding entries ENOENT, everything ENODEV when the link has gone. */
-const alreadyGone = ["ESRCH", "ENOENT", "ENODEV"] as const;
+const wasGone = (refusal: NetlinkError) => isErrno(refusal, "ESRCH", "ENOENT", "ENODEV");
 
 /** flannel's own routes, when ours takes over; or somebody's in the way, which flannel would delete just so. */
 function tellReplaced(found: readonly Found[], { put }: Plan, log: Log): void {

@@ -12,8 +12,11 @@ export function parseMac(text: string): Uint8Array | undefined {
 }
 
 /** `02:42:0a:01:00:05`, as results show it. */
-export const formatMac = (mac: Uint8Array): string =>
-  Array.from(mac, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+export function formatMac(mac: Uint8Array): string {
+  let text = "";
+  for (const byte of mac) text += `${text === "" ? "" : ":"}${byte < 16 ? "0" : ""}${byte.toString(16)}`;
+  return text;
+}
 
 /** As the kernel makes them: locally administered, of one host (RFC 7042, section 2.1). */
 export function randomMac(): Uint8Array {

@@ -1,0 +1,157 @@
+// How long flanneld takes to bring the kernel a whole cluster, as when it starts: three entries per peer on a VXLAN device, beside a
+// C program that sends the same messages and does nothing else. Usage, as root:
+//
+//   node --import tsx bench/flanneld-snapshot.ts [peers] [rounds]
+import { spawnSync } from "node:child_process";
+import { type Host, newHost } from "../e2e/host.ts";
+import type { Backend, ExternalInterface } from "../pkg/backend/backend.ts";
+import { createBackend } from "../pkg/backend/create.ts";
+import { type Address, type Prefix, parseAddress, parsePrefix } from "../pkg/ip/address.ts";
+import { openRoute } from "../pkg/link/link.ts";
+import { logOf } from "../pkg/observe/log.ts";
+import type { Lease } from "../pkg/subnet/lease.ts";
+import type { NetworkConfig } from "../pkg/subnet/network-config.ts";
+import { closeNamespace, openNamespace, within } from "../pkg/sys/namespace.ts";
+import { compile } from "./launcher.ts";
+
+const [peers = 5000, rounds = 7] = process.argv.slice(2).map(Number);
+const silent = logOf(() => {});
+
+const address = (text: string): Address => parseAddress(text) ?? new Uint8Array(4);
+const prefix = (text: string): Prefix => parsePrefix(text) ?? { address: new Uint8Array(4), length: 0 };
+
+const overlay = prefix("10.128.0.0/9");
+const network: NetworkConfig = {
+  ipv4: { network: overlay, subnetLength: 24, subnetMin: overlay.address, subnetMax: overlay.address },
+  nftables: false,
+  backend: { type: "vxlan", settings: {} },
+  noMasquerade: [],
+};
+
+/** As the store gives them: read from JSON, each with bytes of its own. */
+const leases: Lease[] = Array.from({ length: peers }, (_, i) => {
+  const [high, low] = [i >> 8, i & 0xff];
+  const mac = [2, 0, 0, 0, high, low].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+  return {
+    ipv4: prefix(`10.${128 + high}.${low}.0/24`),
+    attributes: {
+      publicIP: address(`172.16.${high}.${low}`),
+      backendType: "vxlan",
+      backendData: { VNI: 1, VtepMAC: mac },
+    },
+  };
+});
+
+/** In milliseconds. */
+interface Round {
+  floor: number;
+  setPeers: number;
+  repair: number;
+  oneChange: number;
+}
+
+const floor = compile("snapshot-floor.c", "snapshot-floor");
+const measured: Round[] = [];
+for (let round = 0; round < rounds; round++) {
+  measured.push({ floor: measureFloor(), ...measureOurs() });
+  const last = measured.at(-1);
+  console.log(
+    `round ${round + 1}: ${JSON.stringify(last, (_, value) => (typeof value === "number" ? Math.round(value * 10) / 10 : value))}`,
+  );
+}
+report();
+
+function withHost<T>(work: (host: Host) => T): T {
+  const removals: (() => void)[] = [];
+  const host = newHost({ teardown: (remove) => removals.push(remove) }, { containers: 0 });
+  try {
+    host.sh(
+      "ip link add eth0 type veth peer name eth1; ip addr add 172.31.0.1/12 dev eth0; ip link set eth0 up; ip link set eth1 up",
+    );
+    return work(host);
+  } finally {
+    for (const remove of removals) remove();
+  }
+}
+
+function indexOf(host: Host, name: string): number {
+  const [link] = host.json("ip", "-j", "link", "show", name) as { ifindex: number }[];
+  return link?.ifindex ?? 0;
+}
+
+function measureFloor(): number {
+  return withHost((host) => {
+    host.sh(
+      "ip link add flannel.1 type vxlan id 1 dev eth0 local 172.31.0.1 dstport 8472 nolearning; ip addr add 10.255.0.0/32 dev flannel.1; ip link set flannel.1 up",
+    );
+    const printed = spawnSync(
+      "ip",
+      ["netns", "exec", host.name, floor, String(peers), String(indexOf(host, "flannel.1"))],
+      {
+        encoding: "utf8",
+      },
+    );
+    if (printed.status !== 0) throw new Error(printed.stderr);
+    return Number(printed.stdout);
+  });
+}
+
+function measureOurs(): Omit<Round, "floor"> {
+  return withHost((host) => {
+    const namespace = openNamespace(host.path);
+    const route = openRoute(namespace);
+    const ownAddress = address("172.31.0.1");
+    const external: ExternalInterface = {
+      index: indexOf(host, "eth0"),
+      name: "eth0",
+      mtu: 1500,
+      ipv4: ownAddress,
+      publicIP: ownAddress,
+    };
+    const backend = createBackend({ route, external, network, log: silent });
+    try {
+      return within(namespace, () => timed(backend, host));
+    } finally {
+      route.close();
+      closeNamespace(namespace);
+    }
+  });
+}
+
+function timed(backend: Backend, host: Host): Omit<Round, "floor"> {
+  backend.attributes();
+  backend.takeLease({ ipv4: prefix("10.255.0.0/24") });
+  const setPeers = time(() => expect(backend.setPeers(leases), 3 * peers));
+  const repair = time(() => expect(backend.repair(), 0));
+  const [first] = leases;
+  const changed = first && { ...first, attributes: { ...first.attributes, publicIP: address("172.20.0.1") } };
+  const oneChange = time(() => expect(backend.changePeers({ put: changed ? [changed] : [], gone: [] }), 1));
+  const routes = host.sh("ip route show proto 143 | wc -l").trim();
+  if (routes !== String(peers)) throw new Error(`the kernel has ${routes} routes, expected ${peers}`);
+  return { setPeers, repair, oneChange };
+}
+
+function expect({ added, refused }: { added: number; refused: readonly string[] }, wanted: number): void {
+  if (added !== wanted || refused.length > 0) throw new Error(`${added} of ${wanted} entries: ${refused[0]}`);
+}
+
+function time(work: () => void): number {
+  const started = performance.now();
+  work();
+  return performance.now() - started;
+}
+
+function report(): void {
+  const middle = (key: keyof Round) => {
+    const sorted = measured.map((round) => round[key]).toSorted((one, other) => one - other);
+    return sorted[Math.floor(sorted.length / 2)] ?? 0;
+  };
+  const cold = measured[0]?.setPeers ?? 0;
+  const ms = (value: number) => `${value.toFixed(1)} ms`;
+  console.log(`${peers} peers, ${3 * peers} entries, median of ${rounds} rounds
+  C floor            ${ms(middle("floor"))}
+  setPeers           ${ms(middle("setPeers"))}   x ${(middle("setPeers") / middle("floor")).toFixed(2)}   (the first, cold: ${ms(cold)})
+  repair, all right  ${ms(middle("repair"))}
+  one peer changed   ${ms(middle("oneChange"))}
+  memory             ${(process.memoryUsage.rss() / 2 ** 20).toFixed(0)} MB resident, heap ${(process.memoryUsage().heapUsed / 2 ** 20).toFixed(0)} MB`);
+}
