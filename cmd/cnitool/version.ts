@@ -2,7 +2,7 @@
 import { CniError } from "../../pkg/cni/error.ts";
 import type { Delegates } from "../../pkg/cni/plugin.ts";
 import { supportedVersions } from "../../pkg/cni/version.ts";
-import { introduction, type PluginFile, pluginFiles, versionsOf } from "../../pkg/runtime/probe.ts";
+import { introduction, isOwnTool, type PluginFile, pluginFiles, versionsOf } from "../../pkg/runtime/probe.ts";
 import { type Command, jsonFlag } from "./command.ts";
 import { pluginPathOrUsual, usualPath } from "./search.ts";
 import { printed, table } from "./table.ts";
@@ -41,11 +41,13 @@ export const version: Command = {
   },
 };
 
+/** Only what answers VERSION is asked what it is: other programs may do their work when they are called so. */
 function describe(file: PluginFile, plugins: Delegates): Described[] {
-  const { about, isOurs, isTool } = introduction(file, plugins);
-  if (isTool) return [];
+  if (isOwnTool(file, plugins)) return [];
   const { name: type, path, hiddenBy } = file;
-  return [{ type, path, origin: isOurs ? "ours" : "foreign", about, hiddenBy, ...answer(file, plugins) }];
+  const answered = answer(file, plugins);
+  const { about, isOurs } = answered.error === undefined ? introduction(file, plugins) : { about: "", isOurs: false };
+  return [{ type, path, origin: isOurs ? "ours" : "foreign", about, hiddenBy, ...answered }];
 }
 
 function answer(file: PluginFile, plugins: Delegates): Pick<Described, "supportedVersions" | "error"> {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { fakePlugin } from "../cni/fake.ts";
-import { introduction, pluginFiles, versionsOf } from "./probe.ts";
+import { introduction, isOwnTool, pluginFiles, versionsOf } from "./probe.ts";
 
 const root = mkdtempSync(join(tmpdir(), "twill-probe-"));
 t.teardown(() => rmSync(root, { recursive: true }));
@@ -32,8 +32,8 @@ t.test("a foreign plugin is asked by hand, on either stream, without a runtime's
   process.env["CNI_COMMAND"] = "ADD";
   t.teardown(() => delete process.env["CNI_COMMAND"]);
   const polite = script(join(root, "polite"), `echo "CNI polite plugin v1 \${CNI_COMMAND-by hand}" >&2; echo more >&2`);
-  t.strictSame(introduction(polite, {}), { about: "CNI polite plugin v1 by hand", isOurs: false, isTool: false });
-  t.strictSame(introduction(script(join(root, "mute"), "exit 1"), {}), { about: "", isOurs: false, isTool: false });
+  t.strictSame(introduction(polite, {}), { about: "CNI polite plugin v1 by hand", isOurs: false });
+  t.strictSame(introduction(script(join(root, "mute"), "exit 1"), {}), { about: "", isOurs: false });
   const copy = script(join(root, "copy"), 'echo "CNI bridge plugin 0.1.0 (twill): a bridge" >&2');
   t.match(introduction(copy, {}), { isOurs: true });
 });
@@ -53,7 +53,7 @@ t.test("a plugin of this executable is not started", async (t) => {
   const tool = { name: "tool", path: join(root, "tool") };
   for (const { path } of [own, tool]) symlinkSync(process.execPath, path);
   const plugins = { fake: fakePlugin({ versions: ["1.1.0"] }) };
-  t.strictSame(introduction(own, plugins), { about: "does nothing", isOurs: true, isTool: false });
+  t.strictSame(introduction(own, plugins), { about: "does nothing", isOurs: true });
   t.strictSame(versionsOf(own, plugins), ["1.1.0"]);
-  t.match(introduction(tool, plugins), { isOurs: true, isTool: true });
+  t.strictSame([isOwnTool(tool, plugins), isOwnTool(own, plugins)], [true, false]);
 });

@@ -39,18 +39,20 @@ export interface Self {
   about: string;
   /** Whether it is a plugin of twill, of this executable or of another copy. */
   isOurs: boolean;
-  /** Another program of this very executable, which no runtime calls. */
-  isTool: boolean;
 }
+
+/** Another program of this very executable, which no runtime calls. */
+export const isOwnTool = ({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): boolean =>
+  !Object.hasOwn(plugins, name) && findExecutable(name, [directoryOf(path)]).isSelf;
 
 /** A plugin that is called by hand, without CNI_COMMAND, says what it is. */
 export function introduction({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): Self {
   if (findExecutable(name, [directoryOf(path)]).isSelf) {
     const own = Object.hasOwn(plugins, name) ? plugins[name] : undefined;
-    return { about: own?.about ?? "", isOurs: true, isTool: own === undefined };
+    return { about: own?.about ?? "", isOurs: true };
   }
   const about = firstLine(path);
-  return { about, isOurs: about.includes("(twill)"), isTool: false };
+  return { about, isOurs: about.includes("(twill)") };
 }
 
 function firstLine(path: string): string {
