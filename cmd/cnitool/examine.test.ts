@@ -12,6 +12,7 @@ import { clashes, firstWins } from "./neighbours.ts";
 const versions: Readonly<Record<string, readonly string[]>> = {
   fake: ["0.4.0", "1.0.0", "1.1.0"],
   bridge: ["0.1.0", "1.0.0", "1.1.0"],
+  flannel: ["0.4.0", "1.0.0"],
   "host-local": ["0.1.0", "0.4.0", "1.0.0", "1.1.0"],
   old: ["0.1.0", "0.2.0"],
 };
@@ -39,6 +40,9 @@ function write(name: string, content: string): string {
 const told = (findings: readonly Finding[]): string[] =>
   findings.map((finding) => printFinding(finding).replaceAll(`${root}/`, "").trimEnd());
 
+const flannelConf = (keys: object) =>
+  JSON.stringify({ cniVersion: "1.0.0", name: "net", plugins: [{ type: "flannel", ...keys }] });
+
 const rows: { claim: string; file?: string; text: string; findings: string[] }[] = [
   {
     claim: "a good list",
@@ -50,6 +54,27 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
     file: "net.conf",
     text: '{"cniVersion":"1.0.0","name":"net","type":"fake"}',
     findings: [],
+  },
+  {
+    claim: "flannel, which gives host-local its ranges",
+    text: flannelConf({ ipam: { type: "host-local", dataDir: "/x" }, delegate: { type: "fake", mtu: 1400 } }),
+    findings: [],
+  },
+  {
+    claim: "flannel's delegate, with a key misspelled and a wrong value",
+    text: flannelConf({ delegate: { type: "fake", isGatway: true, mtu: "1400" } }),
+    findings: [
+      'net.conflist:1:91: error: unknown key "isGatway"\n    did you mean "isGateway"?',
+      'net.conflist:1:107: error: "mtu" is "1400", must be a whole number\n    write it without quotes: "mtu": 1400',
+    ],
+  },
+  {
+    claim: "flannel without the bridge plugin",
+    text: flannelConf({}).replaceAll("1.0.0", "0.4.0"),
+    findings: [
+      'net.conflist:1:47: error: plugin "bridge" does not support CNI 0.4.0, it supports 0.1.0, 1.0.0, 1.1.0\n' +
+        '    set "cniVersion" of the network to one that all its plugins support',
+    ],
   },
   { claim: "nothing", text: "", findings: ["net.conflist:1:1: error: not JSON: nothing where a value is due"] },
   {

@@ -192,12 +192,23 @@ function examinePlugin(
     ...reservedKeys(place, conf),
     ...heldAgainst(type, inside(place, "type"), { conf, place }, head, surroundings),
     ...heldAgainst(ipam, inside(place, "ipam", "type"), { conf, place }, head, surroundings),
+    ...(isFlannel(type) ? delegateFindings({ conf, place }, head, surroundings) : []),
   ];
   const { ranges, findings: ofRanges } =
-    ipam === "host-local" && !findings.some(isError)
+    ipam === "host-local" && !isFlannel(type) && !findings.some(isError)
       ? placeRanges(place, conf, head.cniVersion)
       : { ranges: [], findings: [] };
   return { type, ipam: ipam || undefined, conf, place, ranges, findings: [...findings, ...ofRanges] };
+}
+
+/** It gives host-local its ranges, and what is in "delegate" to another plugin. */
+const isFlannel = (type: string): boolean => type === "flannel";
+
+function delegateFindings({ conf, place }: Part, head: Head, surroundings: Surroundings): Finding[] {
+  const delegate = isObject(conf["delegate"]) ? conf["delegate"] : {};
+  const type = typeof delegate["type"] === "string" ? delegate["type"] : "bridge";
+  const own = inside(place, "delegate");
+  return heldAgainst(type, inside(own, "type"), { conf: { ...delegate, type }, place: own }, head, surroundings);
 }
 
 /** What a plugin of that name has to say: whether it is there, speaks the version, and knows the keys. */
