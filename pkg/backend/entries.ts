@@ -2,7 +2,7 @@
  * What a backend keeps in the kernel for its peers, as values: routes, neighbours, forwarding entries. Two entries with one text are
  * equal, of entries with one ID the kernel has one at a time. Pure.
  */
-import { type Address, formatAddress, formatPrefix, type Prefix } from "../ip/address.ts";
+import { type Address, formatAddress, formatPrefix, isIPv4, type Prefix } from "../ip/address.ts";
 import { formatMac } from "../link/mac.ts";
 
 /** linux/rtnetlink.h leaves numbers from 32 up (rtm_protocol, RTPROT_*) to programs: by this one our routes are known. */
@@ -93,11 +93,9 @@ export interface Plan {
 
 /** From what the kernel is known to have to what it should have. */
 export function planFrom(known: Entries, wanted: Entries): Plan {
-  const put: Entry[] = [];
-  const gone: Entry[] = [];
-  for (const [id, entry] of wanted) if (known.get(id)?.text !== entry.text) put.push(entry);
-  for (const [id, entry] of known) if (!wanted.has(id)) gone.push(entry);
-  return ordered({ first: [], put, gone });
+  const put = [...wanted.values()].filter(({ id, text }) => known.get(id)?.text !== text);
+  const gone = [...known.values()].filter(({ id }) => !wanted.has(id));
+  return ordered({ first: inTheWay(put, known), put, gone });
 }
 
 /** What the kernel has, of each ID in its order: the first one counts. */
@@ -111,7 +109,7 @@ export interface Found {
 export function planFromFound(found: readonly Found[], wanted: Entries): Plan {
   const effective = entriesById(found.map(({ entry }) => entry).toReversed()); // the first of each ID
   const put = [...wanted.values()].filter(({ id, text }) => effective.get(id)?.text !== text);
-  const first: Entry[] = [];
+  const first = inTheWay(put, effective);
   const gone: Entry[] = [];
   for (const { entry, isOurs } of found) {
     if (!isOurs) continue;
@@ -120,6 +118,17 @@ export function planFromFound(found: readonly Found[], wanted: Entries): Plan {
   }
   return ordered({ first, put, gone });
 }
+
+/**
+ * What cannot be replaced in one step: while an IPv6 route leads to a gateway over another device, the kernel does not believe that
+ * the gateway is on the link (EINVAL).
+ */
+const inTheWay = (put: readonly Entry[], present: Entries): Entry[] =>
+  put.flatMap((entry) => {
+    const other = present.get(entry.id);
+    if (entry.kind !== "route" || other?.kind !== "route" || isIPv4(entry.destination.address)) return [];
+    return entry.isOnLink && other.link.index !== entry.link.index ? [other] : [];
+  });
 
 function ordered({
   first,
