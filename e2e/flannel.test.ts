@@ -361,6 +361,16 @@ t.test("a damaged file is told, and kept; DEL succeeds", needsRoot, async (t) =>
   });
 });
 
+for (const verb of ["DEL", "GC"] as const) {
+  t.test(`what a power failure has emptied is forgotten by ${verb}`, needsRoot, async (t) => {
+    const node = flannelHost(t);
+    for (const name of ["container-0", "container-0:eth0"]) node.write(`/var/lib/cni/flannel/${name}`, "");
+    const calls = verb === "DEL" ? [1, 2] : [1]; // files that were one, as a backup restores them
+    for (const _ of calls) t.equal(succeed(t, node, verb, {}, { "cni.dev/valid-attachments": [] }).stderr, "");
+    t.strictSame(stateFiles(node), []);
+  });
+}
+
 /** A delegate of somebody else's, which writes down what it is asked. @param answers By verb, in shell. */
 function scripted(t: Test, answers: Partial<Record<Verb, string>>): { path: string; calls: () => string[] } {
   const folder = mkdtempSync(join(tmpdir(), `twill-${process.pid}-flannel-`));

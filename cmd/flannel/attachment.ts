@@ -89,6 +89,21 @@ export function recallAll(dataDir: string, network: string): Found[] {
   });
 }
 
+/**
+ * Whether a power failure has caught it before it was on the disk: records appear whole otherwise. What it was for went with
+ * the power.
+ */
+export const isEmpty = ({ text }: Remembered): boolean => text === "";
+
+/** Empty ones, whoever's they were. */
+export function forgetEmpty(dataDir: string): void {
+  for (const name of findDirectory(dataDir) ?? []) {
+    const file = `${dataDir}/${name}`;
+    const stat = findStat(file);
+    if (stat?.type === "file" && stat.size === 0) removeFile(file);
+  }
+}
+
 export interface Found extends Remembered {
   owner: FoundOwner;
   conf: PluginConf;

@@ -17,7 +17,8 @@ import {
   type FoundOwner,
   fileOf,
   forget,
-  type Remembered,
+  forgetEmpty,
+  isEmpty,
   recall,
   recallAll,
   remember,
@@ -89,13 +90,14 @@ function del(attachment: Attachment<FlannelConf>): void {
   const dataDir = dataDirOf(attachment.conf);
   const remembered = recall(dataDir, attachment, attachment.network);
   if (remembered === undefined) return;
-  if (remembered.conf === undefined) {
-    tellDamaged(remembered, attachment);
+  const { conf, file } = remembered;
+  if (conf === undefined && !isEmpty(remembered)) {
+    tellDamaged(file, attachment);
     return;
   }
-  const { conf } = remembered;
-  delegateDel(configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }), conf.type);
-  forget(remembered.file);
+  if (conf !== undefined)
+    delegateDel(configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }), conf.type);
+  forget(file);
 }
 
 /** In the version of the delegate's configuration, which the network's may have left behind. */
@@ -105,7 +107,7 @@ function prevResultFor({ cniVersion }: PluginConf, { prevResult }: Attachment<Fl
 }
 
 /** As the reference plugin: nobody would be helped by a container that cannot be deleted. */
-function tellDamaged({ file }: Remembered, { containerId }: Attachment<FlannelConf>): void {
+function tellDamaged(file: string, { containerId }: Attachment<FlannelConf>): void {
   writeStderr(
     `flannel: ${file} is damaged, so nothing was deleted for container ${containerId}: what its plugin made is left ` +
       `until the host starts again; remove the file when that is done\n`,
@@ -136,6 +138,7 @@ function gc(request: Gc<FlannelConf>): void {
   const stale = remembered.filter(({ owner }) => !isValid(owner, request));
   attemptAll([
     ...stale.map((one) => [`delete container ${one.owner.containerId}`, () => remove(request, one)] as const),
+    ["forget what a power failure has emptied", () => forgetEmpty(settings.dataDir)],
     ["have the delegate collect", () => collect(request, settings, remembered.at(-1)?.conf)],
   ]);
 }
