@@ -131,7 +131,7 @@ function entriesOf(host: Host): string[] {
   const neighbours = told("ip", "-j", "neigh", "show", "nud", "permanent");
   const forwarding = told("bridge", "-j", "fdb", "show").filter((one) => one.dst !== undefined);
   return [
-    ...routes.filter(isOfOverlay).map(({ dst, gateway, dev, protocol, flags = [] }) => {
+    ...routes.filter(isOfOverlay).map(({ dst, gateway, dev, protocol = "boot", flags = [] }) => {
       return `route ${dst} via ${gateway} dev ${dev} proto ${protocol}${flags.includes("onlink") ? " onlink" : ""}`;
     }),
     ...neighbours.filter(isOfOverlay).map(({ dst, dev, lladdr }) => `neighbour ${dst} dev ${dev} lladdr ${lladdr}`),

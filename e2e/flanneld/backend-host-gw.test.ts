@@ -1,0 +1,109 @@
+// The host-gw and alloc backends on real kernels.
+import t from "tap";
+import type { Backend } from "../../pkg/backend/backend.ts";
+import type { Frame } from "../../pkg/netlink/frame.ts";
+import { needsRoot } from "../needs.ts";
+import { address, direct, newBackendHost, peer as vxlanPeer } from "./backend-host.ts";
+
+const hostGw = { Type: "host-gw" };
+const peer = (n: number, host = n) => vxlanPeer(n, { host, type: "host-gw" });
+const sorted = (...lists: string[][]): string[] => lists.flat().toSorted();
+const concerned = (backend: Backend, events: readonly Frame[]): boolean => events.some((one) => backend.concerns(one));
+
+t.test("a route per peer and family over the interface, with the interface's MTU", needsRoot, async (t) => {
+  const host = newBackendHost(t);
+  const backend = host.start(hostGw);
+  t.strictSame(backend.attributes(), { backendType: "host-gw" });
+  t.equal(backend.mtu, 1500);
+  t.strictSame(backend.setPeers([peer(2), peer(3), vxlanPeer(4)]), { added: 4, removed: 0, refused: [] });
+  t.strictSame(host.entries(), sorted(direct(2), direct(3)));
+  backend.changePeers({ put: [peer(2, 9)], gone: [peer(3)] });
+  t.strictSame(host.entries(), sorted(direct(2, { host: 9 })));
+});
+
+t.test(
+  "a restart removes the routes of hosts that have gone, and flannel's become ours in place",
+  needsRoot,
+  async (t) => {
+    const host = newBackendHost(t);
+    host.start(hostGw).setPeers([peer(2), peer(3)]);
+    host.sh("ip route add 10.5.6.0/24 via 192.0.2.6; ip route add 10.5.7.0/24 via 192.0.2.7");
+    host.events();
+    const backend = host.start(hostGw);
+    t.strictSame(backend.setPeers([peer(2), peer(6)]), { added: 2, removed: 2, refused: [] });
+    const stays = "route 10.5.7.0/24 via 192.0.2.7 dev eth0 proto boot";
+    t.strictSame(
+      host.entries(),
+      sorted(direct(2), direct(6), [stays]),
+      "what is not marked as ours and not wanted stays",
+    );
+    const deleted = host.events().filter(({ type }) => type === 25); // RTM_DELROUTE
+    t.equal(deleted.length, 2, "only the routes of the host that has gone were deleted");
+    t.match(
+      host.logged(),
+      ["info takes the place of a route that is not ours"].map((text) => new RegExp(text)),
+    );
+  },
+);
+
+t.test("what others do to the routes is noticed and mended", needsRoot, async (t) => {
+  const host = newBackendHost(t);
+  const backend = host.start(hostGw);
+  backend.setPeers([peer(2), peer(3)]);
+  const wanted = host.entries();
+  for (const command of [
+    "ip route del 10.5.2.0/24",
+    "ip -6 route del fd00:5:0:3::/64",
+    "ip route replace 10.5.2.0/24 via 192.0.2.77",
+    "ip -6 route replace fd00:5:0:2::/64 via fd00:a::77",
+    "ip route replace blackhole 10.5.3.0/24",
+    "ip route add 10.5.99.0/24 via 192.0.2.77 proto 143",
+    "ip link set eth0 down; ip link set eth0 up; ip -6 addr add fd00:a::1/64 dev eth0",
+  ]) {
+    host.events();
+    host.sh(command);
+    t.ok(concerned(backend, host.events()), `it concerns us: ${command}`);
+    t.strictSame(backend.repair().refused, [], command);
+    t.strictSame(host.entries(), wanted, command);
+    t.notOk(concerned(backend, host.events()), `our mending does not: ${command}`);
+    t.strictSame(backend.repair(), { added: 0, removed: 0, refused: [] }, `${command}: once is enough`);
+  }
+  host.sh("ip route add 10.5.2.0/24 via 192.0.2.77 metric 100");
+  t.strictSame(backend.repair(), { added: 0, removed: 0, refused: [] }, "a route with another metric is left alone");
+});
+
+t.test("routes follow to another interface", needsRoot, async (t) => {
+  const host = newBackendHost(t);
+  const backend = host.start(hostGw);
+  backend.setPeers([peer(2)]);
+  host.sh(`ip link add eth2 mtu 1400 type veth peer name eth3; ip link set eth2 up; ip link set eth3 up
+           ip addr flush dev eth0 scope global
+           ip addr add 192.0.2.1/24 dev eth2; ip addr add fd00:a::1/64 dev eth2`);
+  const [link] = host.json("ip", "-j", "link", "show", "eth2") as { ifindex: number }[];
+  backend.follow({ ...host.external, index: link?.ifindex ?? 0, name: "eth2", mtu: 1400 });
+  t.strictSame(
+    host.entries(),
+    direct(2)
+      .map((text) => text.replace("eth0", "eth2"))
+      .toSorted(),
+  );
+  t.equal(backend.mtu, 1400);
+});
+
+t.test("behind NAT there is no host-gw", needsRoot, async (t) => {
+  const host = newBackendHost(t);
+  t.throws(() => host.start(hostGw, { ...host.external, publicIP: address("203.0.113.9") }), {
+    message:
+      'host-gw: the public address 203.0.113.9 is not 192.0.2.1 of "eth0": host-gw cannot work behind NAT; leave --public-ip out, or use the backend vxlan',
+  });
+});
+
+t.test("alloc leaves the kernel alone", needsRoot, async (t) => {
+  const host = newBackendHost(t);
+  const before = host.snapshot();
+  const backend = host.start({ Type: "alloc" });
+  backend.setPeers([peer(2)]);
+  backend.repair();
+  t.strictSame(host.snapshot(), before);
+  t.strictSame([backend.attributes(), backend.mtu], [{ backendType: "" }, 1500]);
+});
