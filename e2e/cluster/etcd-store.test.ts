@@ -11,6 +11,7 @@ import { keyOf, type LeaseAttributes, type Subnets } from "../../pkg/subnet/leas
 import type { LeaseEvent, Snapshot, Store } from "../../pkg/subnet/store.ts";
 import { needsRoot } from "../needs.ts";
 import { projectRoot } from "../project.ts";
+import type { KeyPair } from "./certificates.ts";
 import { type Etcd, freePort, startEtcd, startLink, startSilentEndpoint } from "./etcd.ts";
 
 const prefix = "/coreos.com/network";
@@ -275,6 +276,23 @@ t.test("with TLS", { ...needsRoot }, async (t) => {
       /: unable to verify the first certificate\. To fix: name the authority.*--etcd-cafile$/,
     ]);
   });
+  await t.test("a key of another certificate, and what is none, are refused", async (t) => {
+    const { key } = certificateOf(etcd.certificates?.server);
+    for (const [pair, reason] of [
+      [{ ...client, key }, /x509 certificate routines::key values mismatch\. To fix: name files in PEM/],
+      [{ certificate: "x", key: "y" }, /PEM routines::no start line\. To fix: name files in PEM/],
+    ] as const)
+      await fails(t, open(t, etcd, { tls: { ca, ...pair } }).list(), [reason]);
+  });
+  await t.test("without an authority the system's count", async (t) => {
+    await fails(t, open(t, etcd, { tls: client }).list(), [/certificate\. To fix: name the authority/]);
+    const { SSL_CERT_FILE: before } = process.env;
+    process.env["SSL_CERT_FILE"] = etcd.certificates?.ca;
+    const listing = open(t, etcd, { tls: client }).list();
+    if (before === undefined) delete process.env["SSL_CERT_FILE"];
+    else process.env["SSL_CERT_FILE"] = before;
+    t.strictSame((await listing).malformed, []);
+  });
   await t.test("http:// is told to be the wrong scheme", async (t) => {
     const plain = etcd.endpoints.map((endpoint) => endpoint.replace("https", "http"));
     await fails(t, open(t, etcd, { endpoints: plain }).list(), [/To fix: write https:\/\/ in --etcd-endpoints/]);
@@ -464,14 +482,13 @@ function host(publicIP: string, backendType = ""): LeaseAttributes {
   return { publicIP: ip(publicIP), backendType };
 }
 
-function pems(etcd: Etcd) {
-  const { ca = "", otherCa = "", client } = etcd.certificates ?? {};
-  const read = (file = "") => readFileSync(file, "utf8");
-  return {
-    ca: read(ca),
-    otherCa: read(otherCa),
-    client: { certificate: read(client?.certificate), key: read(client?.key) },
-  };
+function pems({ certificates }: Etcd) {
+  const [ca, otherCa] = [certificates?.ca, certificates?.otherCa].map((file = "") => readFileSync(file, "utf8"));
+  return { ca: ca ?? "", otherCa: otherCa ?? "", client: certificateOf(certificates?.client) };
+}
+
+function certificateOf({ certificate, key }: KeyPair = { certificate: "", key: "" }): KeyPair {
+  return { certificate: readFileSync(certificate, "utf8"), key: readFileSync(key, "utf8") };
 }
 
 /** What etcd says of the lease that a key is attached to. */

@@ -6,6 +6,7 @@
  * a watch does not live through a restart with passwords, and does not say that it was compacted. So calls go out here with a
  * deadline and the token we give, and come back as they are; `member.ts` and `watch.ts` decide what then.
  */
+import { existsSync, readFileSync } from "node:fs";
 import {
   AuthClient,
   Etcd3,
@@ -18,7 +19,7 @@ import {
 } from "etcd3";
 
 export interface Access {
-  /** PEM texts. */
+  /** PEM texts. Without a CA, the authorities that the system trusts. */
   tls?: { ca?: string; certificate?: string; key?: string };
   username?: string;
   password?: string;
@@ -100,11 +101,30 @@ export function readEndpoint(text: string): string {
   return `${scheme}://${address}`;
 }
 
-/** Without a CA, Node's own list of authorities counts. */
 function credentialsOf({ ca, certificate, key }: NonNullable<Access["tls"]>): NonNullable<IOptions["credentials"]> {
   const bytes = (pem: string | undefined) => (pem === undefined ? undefined : Buffer.from(pem));
-  const credentials = { rootCertificate: bytes(ca), privateKey: bytes(key), certChain: bytes(certificate) };
+  const credentials = {
+    rootCertificate: bytes(ca) ?? systemAuthorities(),
+    privateKey: bytes(key),
+    certChain: bytes(certificate),
+  };
   return credentials as NonNullable<IOptions["credentials"]>; // grpc-js takes undefined for each
+}
+
+/** Where Go, and flannel with it, looks for them (crypto/x509/root_linux.go). */
+const AUTHORITIES = [
+  "/etc/ssl/certs/ca-certificates.crt", // Debian, Arch
+  "/etc/pki/tls/certs/ca-bundle.crt", // Fedora
+  "/etc/ssl/ca-bundle.pem", // openSUSE
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // CentOS
+  "/etc/ssl/cert.pem", // Alpine
+];
+
+/** @returns undefined: there are none, so that Node's own list counts */
+function systemAuthorities(): Buffer | undefined {
+  const given = process.env["SSL_CERT_FILE"];
+  const file = given ? given : AUTHORITIES.find(existsSync);
+  return file === undefined ? undefined : readFileSync(file);
 }
 
 type Policy = NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>;

@@ -62,6 +62,11 @@ const remedies: readonly [RegExp, (prefix: string) => string][] = [
     /alert (bad certificate|certificate required|unknown ca)|certificate required/,
     () => "name a certificate that etcd accepts, and its key, in --etcd-certfile and --etcd-keyfile",
   ],
+  [
+    /PEM routines|x509 certificate routines/,
+    () => "name files in PEM in --etcd-certfile and --etcd-keyfile: a certificate, and the key that belongs to it",
+  ],
+  [/ENOENT/, () => "correct SSL_CERT_FILE, or name the authority in --etcd-cafile"],
   [/before secure TLS|wrong version number/, () => "write http:// in --etcd-endpoints if this member has no TLS"],
   [
     /Failed to connect|Protocol error/,
