@@ -72,11 +72,10 @@ class Follower {
 
   private async listen({ list, stream }: Opened): Promise<Error | undefined> {
     const { keys, endOf, event } = this.to;
+    if (!this.isStopped) event({ kind: "snapshot", snapshot: snapshotOf(list.kvs, keys, endOf) }); // may take its time, or stop
     const ended = this.untilEnd(stream);
     if (this.isStopped) this.interrupt();
-    else event({ kind: "snapshot", snapshot: snapshotOf(list.kvs, keys, endOf) });
-    if (!this.isStopped)
-      stream.write({ create_request: { ...keys.leases, start_revision: after(list.header.revision) } });
+    else stream.write({ create_request: { ...keys.leases, start_revision: after(list.header.revision) } });
     return await ended;
   }
 
