@@ -5,6 +5,7 @@ import { offloadsTxChecksum } from "../../pkg/link/ethtool.ts";
 import type { Frame } from "../../pkg/netlink/frame.ts";
 import type { Lease } from "../../pkg/subnet/lease.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
+import { bindSocket, openSocket } from "../../pkg/sys/socket.ts";
 import { needsKernel } from "../needs.ts";
 import {
   address,
@@ -328,6 +329,16 @@ for (const { what, before, settings, message } of refusals) {
     t.throws(() => host.start({ Type: "vxlan", ...settings }), { message });
   });
 }
+
+t.test("it is said why a device cannot be set up: its port is taken", needsVxlan, async (t) => {
+  const host = newBackendHost(t);
+  const anyAddress8472 = Uint8Array.of(2, 0, 0x21, 0x18, ...new Uint8Array(12)); // struct sockaddr_in
+  within(openNamespace(host.path), () => bindSocket(openSocket(2, 2, 0), anyAddress8472));
+  t.throws(() => host.start(), {
+    message:
+      'cannot give "flannel.1" 10.5.1.0/32 and set it up: UDP port 8472 is taken by another program; see ss -ulpn, or give this network another "Port" on every host',
+  });
+});
 
 t.test("through any sequence of states the kernel has what is wanted", needsVxlan, async (t) => {
   const seed = Date.now() % 1_000_000;

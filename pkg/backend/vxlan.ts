@@ -50,11 +50,9 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
       }),
   });
 
-  /** @returns How many devices were made. */
+  /** @returns How many devices had to be made again. */
   function ensureDevices(): number {
-    const before = tunnels.map((tunnel) => tunnel.link().index);
-    for (const tunnel of tunnels) tunnel.ensure(external);
-    const gone = before.filter((index, i) => tunnels[i]?.link().index !== index);
+    const gone = tunnels.flatMap((tunnel) => tunnel.ensure(external) ?? []);
     gone.forEach(peers.forget);
     return gone.length;
   }
@@ -64,7 +62,7 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
       return containerMtu(config, external);
     },
     attributes() {
-      for (const tunnel of tunnels) tunnel.ensure(external);
+      ensureDevices();
       const dataOf = (family: Family) => {
         const tunnel = tunnels.find((one) => one.family === family);
         return tunnel && ownData(config.vni, tunnel.device().mac);

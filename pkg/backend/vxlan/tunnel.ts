@@ -31,8 +31,13 @@ export interface Tunnel {
   /** As it was when last looked at. */
   device(): VxlanLink;
   link(): LinkName;
-  /** Makes the device what it should be over this interface. @throws Error what keeps it, and what to do */
-  ensure(external: ExternalInterface): void;
+  /**
+   * Makes the device what it should be over this interface.
+   *
+   * @returns The index of the device that has gone with all that was on it, if another had to be made.
+   * @throws Error what keeps it, and what to do
+   */
+  ensure(external: ExternalInterface): number | undefined;
   /** The lease: from now on `ensure` looks after address and state as well. */
   take(subnet: Prefix): void;
   /** Whether a message of the kernel may mean that `ensure` has something to do. */
@@ -88,9 +93,11 @@ export function openTunnel({ route, log, config, family, network }: Parts): Tunn
     },
     ensure(external) {
       wish = wishOver(external);
+      const before = device?.index;
       device = ensureDevice(route, wish, log);
       applyTxChecksum(wish.name, config.txChecksum, { isBehindNat: isBehindNat(external, family), log });
       putInPlace();
+      return before === device.index ? undefined : before;
     },
     take(subnet) {
       place = { address: subnet.address, network };
