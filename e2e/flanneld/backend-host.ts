@@ -27,7 +27,7 @@ export interface BackendHost extends Host {
   /** Its `eth0`, with 192.0.2.<n> and fd00:a::<n>; the other end is `eth1` of its first container. */
   external: ExternalInterface;
   /** A backend as a daemon has it that starts now; it has its lease. */
-  start(settings?: JsonObject, external?: ExternalInterface): Backend;
+  start(settings?: JsonObject, external?: ExternalInterface, families?: Families): Backend;
   /** What the backend logged, a line each, since it was last asked. */
   logged(): string[];
   /** What the kernel has told everybody since it was last asked. */
@@ -65,11 +65,17 @@ export function newBackendHost(t: Test, n = 1, options: HostOptions = {}): Backe
   return {
     ...host,
     external,
-    start(settings = { Type: "vxlan" }, over = external) {
-      const network = { ...dualStack, backend: { type: String(settings["Type"]), settings } };
+    start(settings = { Type: "vxlan" }, over = external, families = dualStack) {
+      const network = {
+        ...families,
+        nftables: false,
+        noMasquerade: [],
+        backend: { type: String(settings["Type"]), settings },
+      };
       const backend = entered(namespace, createBackend({ route, external: over, network, log }));
       backend.attributes();
-      backend.takeLease({ ipv4: prefix(`10.5.${n}.0/24`), ipv6: prefix(`fd00:5:0:${n}::/64`) });
+      const ipv6 = families.ipv6 && { ipv6: prefix(`fd00:5:0:${n}::/64`) };
+      backend.takeLease({ ipv4: prefix(`10.5.${n}.0/24`), ...ipv6 });
       return backend;
     },
     logged: () => lines.splice(0),
@@ -82,12 +88,9 @@ const familyOf = (network: string, subnetLength: number): FamilyConfig => {
   const { address } = prefix(network);
   return { network: prefix(network), subnetLength, subnetMin: address, subnetMax: address };
 };
-const dualStack: Omit<NetworkConfig, "backend"> = {
-  ipv4: familyOf("10.5.0.0/16", 24),
-  ipv6: familyOf("fd00:5::/48", 64),
-  nftables: false,
-  noMasquerade: [],
-};
+type Families = Pick<NetworkConfig, "ipv4" | "ipv6">;
+export const onlyIPv4: Families = { ipv4: familyOf("10.5.0.0/16", 24) };
+const dualStack: Families = { ...onlyIPv4, ipv6: familyOf("fd00:5::/48", 64) };
 
 function externalOf(host: Host, n: number): ExternalInterface {
   const [link] = host.json("ip", "-j", "link", "show", "eth0") as { ifindex: number; mtu: number }[];

@@ -13,8 +13,10 @@ import {
   direct,
   encapsulated,
   newBackendHost,
+  onlyIPv4,
   type PeerOptions,
   peer,
+  prefix,
 } from "./backend-host.ts";
 
 const needsVxlan = needsKernel("vxlan");
@@ -98,6 +100,22 @@ t.test(
     ]);
   },
 );
+
+t.test("a host without IPv6 uses the IPv4 part of dual-stack peers", needsVxlan, async (t) => {
+  const host = newBackendHost(t);
+  const backend = host.start({ Type: "vxlan" }, host.external, onlyIPv4);
+  t.strictSame(backend.setPeers([peer(2)]), { added: 3, removed: 0, refused: [] });
+  t.strictSame(
+    host.entries(),
+    encapsulated(2)
+      .filter((text) => !text.includes("flannel-v6"))
+      .toSorted(),
+  );
+  t.throws(() => host.start({ Type: "vxlan" }).takeLease({ ipv4: prefix("10.5.1.0/24") }), {
+    message:
+      "the lease has no IPv6 subnet, which the network has by now; delete the lease's key from the store, and start again",
+  });
+});
 
 t.test("a restart touches nothing that is right, and removes what is left of others", needsVxlan, async (t) => {
   const host = newBackendHost(t);
@@ -190,6 +208,8 @@ t.test("what others put on our device is noticed and removed; elsewhere it stays
     "ip addr del 10.5.1.0/32 dev flannel.1",
     "ip link set flannel.1 down",
     "ip link set flannel.1 down; ip link set flannel.1 up",
+    "ip link set flannel-v6.1 down",
+    "ip link set flannel-v6.1 down; ip link set flannel-v6.1 up",
     "ip link set flannel.1 mtu 1300",
     "ip link set flannel-v6.1 address 02:00:00:00:00:01",
     "ip link set flannel.1 type vxlan id 1 learning",
