@@ -206,8 +206,10 @@ function links() {
   return `${names.length} names: ${names.join(" ")}`;
 }
 
+/** It lies among the plugins, and cnitool asks every file there what it is. */
 const LAUNCHER = `#!/bin/sh
-exec node --enable-source-maps --no-deprecation "$(dirname "$(readlink -f "$0")")/../flanneld.mjs" "$@"
+[ -z "$CNI_COMMAND" ] || { echo '{"code": 4, "msg": "flanneld is a daemon, not a CNI plugin"}'; exit 1; }
+exec node --max-semi-space-size=2 --enable-source-maps --no-deprecation "$(dirname "$(readlink -f "$0")")/../flanneld.mjs" "$@"
 `;
 
 /** One script for Node; only the door's native module stays a file of its own. */

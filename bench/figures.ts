@@ -13,7 +13,7 @@ export type Who = "twill" | "Go" | "C";
 export interface Row {
   section: string;
   name: string;
-  unit: "ms" | "s" | "MB" | "times";
+  unit: "ms" | "s" | "MB" | "%" | "times";
   figures: Partial<Record<Who, Quartiles>>;
   /** /bin/true, started in the same rounds: the cost of starting anything, which is part of every figure. */
   bare?: Quartiles;

@@ -21,7 +21,7 @@ function run(file: string, args: string[] = [], env: Record<string, string> = {}
 }
 
 t.test("all names are one static, stripped file", async (t) => {
-  const names = readdirSync(ourBin);
+  const names = readdirSync(ourBin).filter((name) => name !== "flanneld"); // a launcher of Node
   t.ok(names.includes("bridge") && names.includes("host-local") && names.includes("cnitool"), names.join(" "));
   t.equal(new Set(names.map((name) => statSync(join(ourBin, name)).ino)).size, 1);
   const headers = execFileSync("readelf", ["-lSW", join(ourBin, "twill")], { encoding: "utf8" });

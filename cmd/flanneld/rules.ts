@@ -31,8 +31,8 @@ export function keepRules(
     noMasquerade: network.noMasquerade,
   });
   const resyncMs = rules.resyncSeconds * 1000;
+  traffic.ensure(); // first: a change of kind has no moment without rules
   traffic.clean();
-  traffic.ensure();
   const ends = [keepTraffic(traffic, { resyncMs, log, repaired: metrics.repairedRules })];
   const subnets = families.map(({ subnet }) => subnet);
   if (rules.blackholeRoute) ends.push(keepBlackhole(route, subnets, { periodMs: resyncMs, log }));

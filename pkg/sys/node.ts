@@ -11,13 +11,21 @@ const posixSpawn = libc.func(
 /** sizeof(posix_spawn_file_actions_t) is 80 in glibc on both architectures. */
 const ACTIONS_SIZE = 80;
 
+/**
+ * What the kernel reads and writes during a call. The engine sees that nobody needs a local variable any more once the address is taken, and
+ * its collector would free the memory before the kernel writes there (ppoll does, to its timeout).
+ */
+const inUse: { memory: unknown } = { memory: undefined };
+
 export const door: Door = {
   arch: process.arch === "arm64" ? "arm64" : "x64",
   syscall(number, ...args) {
     const kept: Uint8Array[] = [];
+    inUse.memory = [args, kept];
     const words = args.map((argument) => word(argument, kept));
     while (words.length < 6) words.push(0);
     const result = Number(syscall(number, ...words));
+    inUse.memory = undefined;
     return result === -1 ? -koffi.errno() : result;
   },
   address: (bytes) => Number(koffi.address(bytes)),
@@ -35,8 +43,10 @@ export const door: Door = {
       actionsDup2(actions, from, to);
     });
     const kept: Uint8Array[] = [];
+    inUse.memory = kept;
     const pid = [0];
     const error = posixSpawn(pid, path, actions, null, vector(args, kept), vector(environment, kept));
+    inUse.memory = undefined;
     return error === 0 ? (pid[0] ?? 0) : -error;
   },
   args: () => process.argv.slice(1),
