@@ -304,6 +304,15 @@ t.test("the devices follow the interface's address and MTU, with all entries", n
   t.strictSame(host.entries(), sorted(encapsulated(2)));
 });
 
+t.test("a MAC that a policy rewrites before the lease is there is put back", needsVxlan, async (t) => {
+  const host = newBackendHost(t);
+  const backend = host.start();
+  const before = device(host, "flannel.1").address;
+  host.sh("ip link set flannel.1 address 02:00:00:00:00:01");
+  backend.takeLease({ ipv4: prefix("10.5.1.0/24"), ipv6: prefix("fd00:5:0:1::/64") });
+  t.equal(device(host, "flannel.1").address, before);
+});
+
 t.test("checksum offload is off behind NAT, also for a device that is made again", needsVxlan, async (t) => {
   const host = newBackendHost(t);
   const namespace = openNamespace(host.path);

@@ -2,15 +2,7 @@
  * A VXLAN device as it should be, made true: made, adopted, changed, or made anew. A device that is there keeps its MAC, which the
  * peers have in their tables; one that somebody deleted comes back with the MAC it had.
  */
-import {
-  type Address,
-  compareAddresses,
-  contains,
-  formatAddress,
-  formatPrefix,
-  isIPv4,
-  type Prefix,
-} from "../../ip/address.ts";
+import { type Address, compareAddresses, contains, formatPrefix, isIPv4, type Prefix } from "../../ip/address.ts";
 import { addAddress, addressesOf, deleteAddress, samePrefix } from "../../link/address.ts";
 import { deleteLink, setMac, setUp } from "../../link/link.ts";
 import { formatMac, randomMac } from "../../link/mac.ts";
@@ -146,10 +138,19 @@ export function isLeftover({ address }: Prefix, { address: own, network }: Devic
 
 const isLinkLocal = (address: Address): boolean => address[0] === 0xfe && ((address[1] ?? 0) & 0xc0) === 0x80;
 
-/** @throws Error something rewrites the MAC again and again */
-export function checkMac({ name, mac }: VxlanLink, expected: Uint8Array, address: Address): void {
-  if (sameMac(mac, expected)) return;
+/**
+ * The device with the MAC that the peers know. Policies rewrite it after a device has appeared, once: here it is put back.
+ *
+ * @returns undefined: the device has gone
+ * @throws Error it does not stay
+ */
+export function restoreMac(route: Connection, name: string, expected: Uint8Array): VxlanLink | undefined {
+  const found = findVxlan(route, name);
+  if (found === undefined || sameMac(found.mac, expected)) return found;
+  route.attemptAll([setMac(found.index, expected)]);
+  const now = findVxlan(route, name);
+  if (now === undefined || sameMac(now.mac, expected)) return now;
   throw new Error(
-    `the device "${name}" (${formatAddress(address)}) has the MAC ${formatMac(mac)}, expected ${formatMac(expected)}; some policy rewrites it (systemd: MACAddressPolicy=none for ${name} in a .link file)`,
+    `the device "${name}" has the MAC ${formatMac(now.mac)}, expected ${formatMac(expected)}; some policy rewrites it (systemd: MACAddressPolicy=none for ${name} in a .link file)`,
   );
 }

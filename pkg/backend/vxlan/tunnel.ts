@@ -14,12 +14,12 @@ import type { LinkName } from "../entries.ts";
 import { indexOf } from "../kept-entries.ts";
 import { applyTxChecksum } from "./checksum.ts";
 import {
-  checkMac,
   type DevicePlace,
   type DeviceWish,
   ensureDevice,
   isLeftover,
   placeDevice,
+  restoreMac,
   sameMac,
 } from "./device.ts";
 import { deviceMtu, type VxlanConfig } from "./settings.ts";
@@ -78,10 +78,7 @@ export function openTunnel({ route, log, config, family, network }: Parts): Tunn
   function putInPlace(): void {
     if (wish === undefined || place === undefined) return;
     placeDevice(route, needDevice(), wish, place);
-    const now = findVxlan(route, wish.name);
-    if (now === undefined) return; // the next `ensure` makes it
-    checkMac(now, needDevice().mac, place.address);
-    device = now;
+    device = restoreMac(route, wish.name, needDevice().mac) ?? needDevice(); // if it has gone, the next `ensure` makes it
   }
 
   return {
