@@ -13,7 +13,6 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
-  copyFileSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -183,8 +182,7 @@ export function freezeProgram(bytecodeFile, executableFile) {
   executable.writeBigUInt64LE(BigInt(at), header + 8); // p_offset
   executable.writeBigUInt64LE(BigInt(image.length), header + 32); // p_filesz; p_memsz stays: what a run adds
   const padding = Buffer.alloc(at - executable.length);
-  writeFileSync(`${executableFile}.new`, Buffer.concat([executable, padding, image]), { mode: 0o755 });
-  renameSync(`${executableFile}.new`, executableFile); // a running one keeps its own
+  replace(executableFile, Buffer.concat([executable, padding, image]), 0o755);
   return `${kB(image.length)} of image, ${kB(at + image.length)} in all`;
 }
 
@@ -234,9 +232,10 @@ async function daemon() {
     plugins: [nativeModuleBeside, withoutProtoFiles],
     logLevel: "warning",
   });
-  for (const { path, contents } of outputFiles) writeFileSync(path, contents);
-  copyFileSync(`node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`, "dist/koffi.node");
-  writeFileSync("dist/bin/flanneld", LAUNCHER, { mode: 0o755 });
+  for (const { path, contents } of outputFiles) replace(path, contents);
+  const koffi = `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
+  replace("dist/koffi.node", readFileSync(koffi));
+  replace("dist/bin/flanneld", LAUNCHER, 0o755);
   return kB(outputFiles.find(({ path }) => path.endsWith(".mjs")).contents.length);
 }
 
@@ -272,6 +271,12 @@ const withoutProtoFiles = {
     });
   },
 };
+
+/** What runs keeps its own file: a library that is overwritten while it is mapped loses its relocations, and the program crashes. */
+function replace(file, contents, mode = 0o644) {
+  writeFileSync(`${file}.new`, contents, { mode });
+  renameSync(`${file}.new`, file);
+}
 
 function kB(bytes) {
   return `${Math.round(bytes / 1000)} kB`;
