@@ -2,7 +2,7 @@
 //
 //   npm run bench                     all but builds and tests, about 6 minutes
 //   npm run bench -- --quick          few rounds, about a minute: to see a trend
-//   npm run bench -- --only bridge    sections: start, bridge, flannel, at-once, host-local, size
+//   npm run bench -- --only bridge    sections: start, bridge, flannel, cluster, at-once, host-local, size
 //   npm run bench -- --build --tests  also the time of builds, and of the tests
 //   PEER_DIR=/opt/cni/bin npm run bench    beside other Go plugins
 //
@@ -16,6 +16,7 @@ import { goBin, ourBin } from "../e2e/project.ts";
 import { atOnceRows } from "./at-once.ts";
 import { bridgeRows } from "./bridge.ts";
 import { buildRows, testRows } from "./build-time.ts";
+import { clusterRows } from "./cluster.ts";
 import { contenders, type Masquerade } from "./contenders.ts";
 import { isMet, type Row } from "./figures.ts";
 import { flannelRows } from "./flannel.ts";
@@ -35,8 +36,8 @@ const { values: options } = parseArgs({
   },
 });
 const rounds = options.quick
-  ? { start: 30, bridge: 8, flannel: 20, atOnce: 1, hostLocal: 3 }
-  : { start: 200, bridge: 60, flannel: 100, atOnce: 7, hostLocal: 15 };
+  ? { start: 30, bridge: 8, flannel: 20, atOnce: 1, hostLocal: 3, cluster: 3 }
+  : { start: 200, bridge: 60, flannel: 100, atOnce: 7, hostLocal: 15, cluster: 10 };
 /** Processes that run or wait to run, over the last minute; from here on the figures are other people's too. */
 const BUSY_LOAD = 0.5;
 
@@ -66,6 +67,7 @@ async function measureAll(): Promise<Row[]> {
       () => atOnceRows({ ...bench, rounds: rounds.atOnce, masquerade: "iptables" }),
     ],
     ["host-local", "host-local", () => hostLocalRows({ ...bench, rounds: rounds.hostLocal })],
+    ["cluster", "flanneld in a cluster", () => clusterRows({ rounds: rounds.cluster })],
     ["size", "sizes", sizeRows],
   ];
   const wanted = sections.filter(([name]) => options.only === undefined || options.only.split(",").includes(name));

@@ -5,6 +5,7 @@
 import { createLog, type Log } from "../../pkg/observe/log.ts";
 import { withoutRepeats } from "../../pkg/observe/without-repeats.ts";
 import { showSubnets } from "../../pkg/subnet/lease.ts";
+import { StoreError } from "../../pkg/subnet/store.ts";
 import { writeSubnetFile } from "../../pkg/subnet/subnet-file.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
 import { startHealth } from "./health.ts";
@@ -17,7 +18,7 @@ import { type Options, readOptions } from "./options.ts";
 import { findPlace, mayPass, subnetFileOf } from "./place.ts";
 import { reportStatus } from "./report.ts";
 import { keepRules } from "./rules.ts";
-import { createStanding, type Standing } from "./standing.ts";
+import { createStanding } from "./standing.ts";
 import { tellStatus } from "./status.ts";
 import { type Patience, persist, Stopped, stopSignal, untilStopped } from "./stopping.ts";
 import { openStore } from "./store.ts";
@@ -65,18 +66,28 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     const store = measuredStore(openStore(options.store, log), metrics);
     ends.push(() => store.close());
     let member: Member | undefined;
+    let waitsFor: Error | undefined;
     const status = () =>
       reportStatus({
         version: TWILL_VERSION,
         subnetFile,
         state: standing.current(),
-        store: { description: store.description, trouble: member?.trouble },
+        store: { description: store.description, trouble: member ? member.trouble : waitsFor },
         member: member?.facts(),
       });
     const health = await startHealth(options, { isReady: standing.isReady, status, metrics });
     ends.push(() => health.close());
 
-    const patience = patienceOf(log, standing, stop);
+    const patience: Patience = {
+      everyMs: RETRY_MS,
+      stop,
+      isPassing: mayPass,
+      failed(error) {
+        if (error instanceof StoreError) waitsFor = error;
+        standing.waiting(error.message);
+        log.warn("waiting", { for: error.message });
+      },
+    };
     const place = await persist(() => findPlace(options, store, log), patience);
     place.backend.takeLease(place.lease);
     ends.push(keepRules(options, place, { log, metrics }));
@@ -97,7 +108,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     });
     ends.push(() => member?.stop());
     metrics.leaseExpires(place.lease.expiresMs);
-    await member.programmed;
+    await Promise.race([member.programmed, untilStopped(stop)]);
 
     await persist(async () => writeSubnetFile(subnetFile, subnetFileOf(options, place)), {
       ...patience,
@@ -112,15 +123,4 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
   }
 }
 
-/** Waits for what may pass, and says what for. */
-const patienceOf = (log: Log, standing: Standing, stop: AbortSignal): Patience => ({
-  everyMs: RETRY_MS,
-  stop,
-  isPassing: mayPass,
-  failed({ message }) {
-    standing.waiting(message);
-    log.warn("waiting", { for: message });
-  },
-});
-
-process.exitCode = await main();
+process.exit(await main());

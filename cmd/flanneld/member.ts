@@ -3,7 +3,7 @@
  * the kernel, on the interface that leads to the other hosts.
  */
 import type { Backend, ExternalInterface } from "../../pkg/backend/backend.ts";
-import { NoExternalInterface, sameExternal, selectExternalInterface } from "../../pkg/backend/external-interface.ts";
+import { sameExternal, selectExternalInterface } from "../../pkg/backend/external-interface.ts";
 import type { InterfaceWish } from "../../pkg/backend/interface-wish.ts";
 import { formatAddress } from "../../pkg/ip/address.ts";
 import { type Connection, NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
@@ -33,6 +33,8 @@ import { REPAIR, type Soon, soon } from "./soon.ts";
 
 /** As flannel leases: a day, from each renewal on. */
 export const LEASE_MS = 24 * 3600_000;
+
+const RETRY_MS = 5000;
 
 export interface Parts {
   store: Store;
@@ -74,6 +76,7 @@ export class Member {
   readonly #following: Following;
   readonly #move: Soon;
   readonly #stopWatching: () => void;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -114,6 +117,7 @@ export class Member {
     this.#keeper.stop();
     this.#overlay.stop();
     this.#move.stop();
+    clearTimeout(this.#retry);
   }
 
   #followPeers(begun: () => void): Following {
@@ -158,14 +162,16 @@ export class Member {
     });
   }
 
+  /** What fails is tried again: an interface may come back, an address may be on its way. */
   #followInterface(): void {
     const { route, wish, network, log } = this.#parts;
     try {
       const found = selectExternalInterface(route, wish, familiesOf(network), { current: this.external });
       if (!sameExternal(found, this.external)) this.#moveTo(found);
     } catch (error) {
-      if (!(error instanceof NoExternalInterface)) throw error;
-      log.warn("the interface to the other hosts has gone: waiting for it", { error: error.message });
+      log.warn("cannot follow the interface to the other hosts: trying again", { error: (error as Error).message });
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(this.#move.ask, RETRY_MS);
     }
   }
 
