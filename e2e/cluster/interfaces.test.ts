@@ -9,8 +9,8 @@ t.test("of two interfaces the one is taken that the flags name", needsRoot, asyn
   const cluster = await newCluster(t, { network: { Network: "10.5.0.0/16", Backend: { Type: "vxlan" } } });
   const host = withSecondInterface(cluster.addHost(), "203.0.113.10/24");
   const [first, second] = [
-    { publicIP: host.ipv4, parent: "eth0" },
-    { publicIP: "203.0.113.10", parent: "eth1" },
+    { publicIP: host.ipv4, parent: "eth0", local: host.ipv4 },
+    { publicIP: "203.0.113.10", parent: "eth1", local: "203.0.113.10" },
   ];
   const rows = [
     { flags: [], expected: first }, // the default route
@@ -20,7 +20,10 @@ t.test("of two interfaces the one is taken that the flags name", needsRoot, asyn
     { flags: ["--iface-regex=^203\\.0\\."], expected: second },
     { flags: ["--iface-can-reach=203.0.113.77"], expected: second },
     { flags: ["--public-ip=203.0.113.10"], expected: second },
-    { flags: ["--iface=eth0", "--public-ip=198.51.100.7"], expected: { publicIP: "198.51.100.7", parent: "eth0" } }, // NAT
+    {
+      flags: ["--iface=eth0", "--public-ip=198.51.100.7"], // that of a NAT before this host
+      expected: { publicIP: "198.51.100.7", parent: "eth0", local: host.ipv4 },
+    },
   ];
 
   for (const { flags, expected } of rows) {
@@ -32,7 +35,7 @@ t.test("of two interfaces the one is taken that the flags name", needsRoot, asyn
     });
     const [device] = host.json("ip", "-j", "-d", "link", "show", "flannel.1") as [VxlanLink];
 
-    t.match(device, { linkinfo: { info_data: { link: expected.parent, local: expected.publicIP } } }, flags.join(" "));
+    t.match(device, { linkinfo: { info_data: { link: expected.parent, local: expected.local } } }, flags.join(" "));
     t.equal(host.subnetEnv()["FLANNEL_SUBNET"], key.replace(/0-/, "1/"));
     await daemon.end("SIGTERM");
   }

@@ -24,6 +24,7 @@ t.test("a lease that expires is forgotten by every host", needsRoot, async (t) =
   await until("both know it", () => entries().every(({ fdb, route }) => fdb && route));
   t.match(entries(), [known, known]);
 
+  await until("etcd has forgotten it", () => Object.keys(cluster.leases()).length === hosts.length);
   await until("both have forgotten it", () => entries().every((entry) => Object.values(entry).join("") === ""));
 });
 
@@ -93,7 +94,6 @@ t.test("after a restart with another network a host has a subnet of that one alo
   for (const host of hosts) {
     await until("the other's subnet has its route", () => routesBelow(host.sh("ip route"), "10.8.").length === 1);
     t.strictSame(routesBelow(host.sh("ip route"), "10.5."), [], "no route of the old network");
-    t.notMatch(host.sh("ip address show flannel.1"), "10.5.", "no address of the old network");
   }
 });
 

@@ -2,8 +2,8 @@
 import { setTimeout } from "node:timers/promises";
 
 const BETWEEN_LOOKS_MS = 20;
-/** Much longer than anything takes on a busy machine. */
-const LONGEST_WAIT_MS = 20_000;
+/** Much longer than anything takes, also where ten programs want each processor. */
+const LONGEST_WAIT_MS = 60_000;
 
 /**
  * @param what Completes "waited 20 s for …".
