@@ -59,6 +59,21 @@ t.test("a host takes the subnet that was reserved for it", needsRoot, async (t) 
   t.match(cluster.leases(), { "10.5.99.0-24": { PublicIP: host.ipv4, BackendType: "vxlan" } });
 });
 
+t.test("a lease that somebody deletes is made again, with the same subnet", needsRoot, async (t) => {
+  const cluster = await newCluster(t, { network });
+  const hosts = [cluster.addHost(), cluster.addHost()] as const;
+  await startDaemons(hosts);
+  const pods = [await hosts[0].addPod(), await hosts[1].addPod()] as const;
+  await until("the pods reach each other", () => pods[0].reaches(pods[1].ipv4));
+  const before = cluster.leases();
+
+  for (const key of Object.keys(before)) cluster.etcd.del(`${prefix}/subnets/${key}`);
+
+  await until("both leases are there", () => Object.keys(cluster.leases()).length === 2);
+  t.strictSame(cluster.leases(), before);
+  await until("the pods reach each other again", () => pods[0].reaches(pods[1].ipv4));
+});
+
 t.test("a network that is used up is an error that ends when a subnet becomes free", needsRoot, async (t) => {
   const cluster = await newCluster(t, {
     network: { Network: "10.5.0.0/22", SubnetLen: 24, Backend: { Type: "vxlan" } }, // the first of the four is not given out
