@@ -5,6 +5,7 @@
  * While the lease lasts nobody else can have its key, so that it may be written as it is. What has run out, by the wall's clock or
  * by the machine's, is made anew, if its key is free: after a long suspension or outage another host may have it.
  */
+import { showJson } from "../cni/json.ts";
 import { formatAddress } from "../ip/address.ts";
 import type { Log } from "../observe/log.ts";
 import type { Clock } from "./clock.ts";
@@ -256,5 +257,5 @@ const otherHost = (lease: Lease, { publicIP }: LeaseAttributes): string =>
 
 const samePublicAddress = (lease: Lease, { publicIP, backendData }: LeaseAttributes): string =>
   `another daemon has put our lease ${showSubnets(lease)} with our public address ${showAddress(publicIP)} and ` +
-  `${JSON.stringify(backendData ?? {})}: two hosts with one address, or a second daemon on this host. ` +
+  `${showJson(backendData ?? {})}: two hosts with one address, or a second daemon on this host. ` +
   "To fix: start each host with its own --public-ip or --iface, then restart this daemon";

@@ -104,6 +104,12 @@ t.test("malformed leases are refused with what is wrong", async (t) => {
   for (const [key, value, message] of cases) t.throws(() => readLease(key, value, undefined), { message });
 });
 
+t.test("a value that is deeper than the stack is refused before anybody compares it", async (t) => {
+  const deep = (levels: number) => `{"BackendData":${"[".repeat(levels)}${"]".repeat(levels)}}`;
+  t.throws(() => readAttributes(deep(20_000)), { message: "its value has 40016 characters, a lease some hundred" });
+  t.doesNotThrow(() => printAttributes(readAttributes(deep(2000))));
+});
+
 t.test("any text is a lease or is refused: 20,000 altered ones", async (t) => {
   const seed = Date.now();
   t.comment(`seed ${seed}`);

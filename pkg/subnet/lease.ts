@@ -99,12 +99,16 @@ export function printAttributes(attributes: LeaseAttributes): string {
 }
 const noAddress = "0.0.0.0";
 
+/** Characters: ten times what any backend says of itself. Nesting that no stack is deep enough to print does not fit in. */
+const LONGEST_VALUE = 4096;
+
 /**
  * Reverses `printAttributes`. As in Go, the case of keys does not count and unknown ones are skipped.
  *
  * @throws Error what is wrong with it
  */
 export function readAttributes(text: string): LeaseAttributes {
+  if (text.length > LONGEST_VALUE) throw new Error(`its value has ${text.length} characters, a lease some hundred`);
   const value = parseJson(text);
   if (!isObject(value)) throw new Error(`its value is ${showJson(value)}, not an object like {"PublicIP":"192.0.2.1"}`);
   const publicIP = readAddress(value, "PublicIP", "IPv4");
