@@ -2,7 +2,7 @@
 //
 //   npm run bench                     all but builds and tests, about 6 minutes
 //   npm run bench -- --quick          few rounds, about a minute: to see a trend
-//   npm run bench -- --only bridge    sections: start, bridge, flannel, cluster, at-once, host-local, size
+//   npm run bench -- --only bridge    sections: start, bridge, flannel, snapshot, cluster, at-once, host-local, size
 //   npm run bench -- --build --tests  also the time of builds, and of the tests
 //   PEER_DIR=/opt/cni/bin npm run bench    beside other Go plugins
 //
@@ -24,6 +24,7 @@ import { hostLocalRows } from "./host-local.ts";
 import { compile } from "./launcher.ts";
 import { plot } from "./plot.ts";
 import { sizeRows } from "./size.ts";
+import { snapshotRows } from "./snapshot.ts";
 import { startRows } from "./start.ts";
 import { tables } from "./table.ts";
 
@@ -36,8 +37,8 @@ const { values: options } = parseArgs({
   },
 });
 const rounds = options.quick
-  ? { start: 30, bridge: 8, flannel: 20, atOnce: 1, hostLocal: 3, cluster: 3 }
-  : { start: 200, bridge: 60, flannel: 100, atOnce: 7, hostLocal: 15, cluster: 10 };
+  ? { start: 30, bridge: 8, flannel: 20, atOnce: 1, hostLocal: 3, cluster: 3, snapshot: 3 }
+  : { start: 200, bridge: 60, flannel: 100, atOnce: 7, hostLocal: 15, cluster: 10, snapshot: 9 };
 /** Processes that run or wait to run, over the last minute; from here on the figures are other people's too. */
 const BUSY_LOAD = 0.5;
 
@@ -67,6 +68,7 @@ async function measureAll(): Promise<Row[]> {
       () => atOnceRows({ ...bench, rounds: rounds.atOnce, masquerade: "iptables" }),
     ],
     ["host-local", "host-local", () => hostLocalRows({ ...bench, rounds: rounds.hostLocal })],
+    ["snapshot", "flanneld's first pass", () => snapshotRows({ rounds: rounds.snapshot })],
     ["cluster", "flanneld in a cluster", () => clusterRows({ rounds: rounds.cluster })],
     ["size", "sizes", sizeRows],
   ];

@@ -1,4 +1,4 @@
-/* The floor of bench/flanneld-snapshot.ts: what the kernel charges for the entries of <peers> peers on a VXLAN device.
+/* The floor of bench/snapshot.ts: what the kernel charges for the entries of <peers> peers on a VXLAN device.
  *
  * Not a daemon: nothing is parsed, compared or kept. The same messages as ours, 128 to a send of which the last is
  * acknowledged: all neighbours, all forwarding entries, all routes. Prints the milliseconds it took.

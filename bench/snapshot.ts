@@ -1,7 +1,5 @@
-// How long flanneld takes to bring the kernel a whole cluster, as when it starts: three entries per peer on a VXLAN device, beside a
-// C program that sends the same messages and does nothing else. Usage, as root:
-//
-//   node --import tsx bench/flanneld-snapshot.ts [peers] [rounds]
+// How long flanneld takes to bring the kernel a whole cluster, as when it starts: three entries per peer on a VXLAN device, beside a C program that
+// sends the same messages and does nothing else.
 import { spawnSync } from "node:child_process";
 import { type Host, newHost } from "../e2e/host.ts";
 import type { Backend, ExternalInterface } from "../pkg/backend/backend.ts";
@@ -12,9 +10,11 @@ import { logOf } from "../pkg/observe/log.ts";
 import type { Lease } from "../pkg/subnet/lease.ts";
 import type { NetworkConfig } from "../pkg/subnet/network-config.ts";
 import { closeNamespace, openNamespace, within } from "../pkg/sys/namespace.ts";
+import { type Row, Samples, withGoals } from "./figures.ts";
 import { compile } from "./launcher.ts";
 
-const [peers = 5000, rounds = 7] = process.argv.slice(2).map(Number);
+const peers = 5000;
+const AT_MOST = { ms: 300, ofFloor: 1.5 };
 const silent = logOf(() => {});
 
 const address = (text: string): Address => parseAddress(text) ?? new Uint8Array(4);
@@ -42,24 +42,27 @@ const leases: Lease[] = Array.from({ length: peers }, (_, i) => {
   };
 });
 
-/** In milliseconds. */
-interface Round {
-  floor: number;
-  setPeers: number;
-  repair: number;
-  oneChange: number;
+export function snapshotRows({ rounds }: { rounds: number }): Row[] {
+  const floor = compile("snapshot-floor.c", "snapshot-floor");
+  const samples = new Samples();
+  for (let round = 0; round < rounds; round++) {
+    samples.add("C all", measureFloor(floor));
+    measureOurs(samples);
+  }
+  const row = (name: string, key: string) => ({
+    section: "flanneld",
+    name,
+    unit: "ms" as const,
+    figures: samples.figures(key),
+  });
+  const all = withGoals(row(`${peers} peers to the kernel (${3 * peers} entries)`, "all"), { C: AT_MOST.ofFloor });
+  const median = all.figures.twill?.median ?? 0;
+  return [
+    { ...all, goals: [{ of: "ms", value: median, limit: AT_MOST.ms }, ...all.goals] },
+    withGoals(row(`comparing ${peers} peers with the kernel, all right`, "repair"), {}),
+    withGoals(row(`one of ${peers} peers changed`, "change"), {}),
+  ];
 }
-
-const floor = compile("snapshot-floor.c", "snapshot-floor");
-const measured: Round[] = [];
-for (let round = 0; round < rounds; round++) {
-  measured.push({ floor: measureFloor(), ...measureOurs() });
-  const last = measured.at(-1);
-  console.log(
-    `round ${round + 1}: ${JSON.stringify(last, (_, value) => (typeof value === "number" ? Math.round(value * 10) / 10 : value))}`,
-  );
-}
-report();
 
 function withHost<T>(work: (host: Host) => T): T {
   const removals: (() => void)[] = [];
@@ -79,7 +82,7 @@ function indexOf(host: Host, name: string): number {
   return link?.ifindex ?? 0;
 }
 
-function measureFloor(): number {
+function measureFloor(floor: string): number {
   return withHost((host) => {
     host.sh(
       "ip link add flannel.1 type vxlan id 1 dev eth0 local 172.31.0.1 dstport 8472 nolearning; ip addr add 10.255.0.0/32 dev flannel.1; ip link set flannel.1 up",
@@ -96,8 +99,8 @@ function measureFloor(): number {
   });
 }
 
-function measureOurs(): Omit<Round, "floor"> {
-  return withHost((host) => {
+function measureOurs(into: Samples): void {
+  withHost((host) => {
     const namespace = openNamespace(host.path);
     const route = openRoute(namespace);
     const ownAddress = address("172.31.0.1");
@@ -110,7 +113,7 @@ function measureOurs(): Omit<Round, "floor"> {
     };
     const backend = createBackend({ route, external, network, log: silent });
     try {
-      return within(namespace, () => timed(backend, host));
+      within(namespace, () => timed(backend, host, into));
     } finally {
       route.close();
       closeNamespace(namespace);
@@ -118,40 +121,23 @@ function measureOurs(): Omit<Round, "floor"> {
   });
 }
 
-function timed(backend: Backend, host: Host): Omit<Round, "floor"> {
+function timed(backend: Backend, host: Host, into: Samples): void {
   backend.attributes();
   backend.takeLease({ ipv4: prefix("10.255.0.0/24") });
-  const setPeers = time(() => expect(backend.setPeers(leases), 3 * peers));
-  const repair = time(() => expect(backend.repair(), 0));
+  const time = (name: string, work: () => void) => {
+    const started = performance.now();
+    work();
+    into.add(`twill ${name}`, performance.now() - started);
+  };
+  time("all", () => expect(backend.setPeers(leases), 3 * peers));
+  time("repair", () => expect(backend.repair(), 0));
   const [first] = leases;
   const changed = first && { ...first, attributes: { ...first.attributes, publicIP: address("172.20.0.1") } };
-  const oneChange = time(() => expect(backend.changePeers({ put: changed ? [changed] : [], gone: [] }), 1));
+  time("change", () => expect(backend.changePeers({ put: changed ? [changed] : [], gone: [] }), 1));
   const routes = host.sh("ip route show proto 143 | wc -l").trim();
   if (routes !== String(peers)) throw new Error(`the kernel has ${routes} routes, expected ${peers}`);
-  return { setPeers, repair, oneChange };
 }
 
 function expect({ added, refused }: { added: number; refused: readonly string[] }, wanted: number): void {
   if (added !== wanted || refused.length > 0) throw new Error(`${added} of ${wanted} entries: ${refused[0]}`);
-}
-
-function time(work: () => void): number {
-  const started = performance.now();
-  work();
-  return performance.now() - started;
-}
-
-function report(): void {
-  const middle = (key: keyof Round) => {
-    const sorted = measured.map((round) => round[key]).toSorted((one, other) => one - other);
-    return sorted[Math.floor(sorted.length / 2)] ?? 0;
-  };
-  const cold = measured[0]?.setPeers ?? 0;
-  const ms = (value: number) => `${value.toFixed(1)} ms`;
-  console.log(`${peers} peers, ${3 * peers} entries, median of ${rounds} rounds
-  C floor            ${ms(middle("floor"))}
-  setPeers           ${ms(middle("setPeers"))}   x ${(middle("setPeers") / middle("floor")).toFixed(2)}   (the first, cold: ${ms(cold)})
-  repair, all right  ${ms(middle("repair"))}
-  one peer changed   ${ms(middle("oneChange"))}
-  memory             ${(process.memoryUsage.rss() / 2 ** 20).toFixed(0)} MB resident, heap ${(process.memoryUsage().heapUsed / 2 ** 20).toFixed(0)} MB`);
 }
