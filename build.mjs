@@ -215,7 +215,7 @@ exec node --max-semi-space-size=2 --no-deprecation "$(dirname "$(readlink -f "$0
 
 /** One script for Node; only the door's native module stays a file of its own. */
 async function daemon() {
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     entryPoints: ["cmd/flanneld/main.ts"],
     outfile: "dist/flanneld.mjs",
     bundle: true,
@@ -227,6 +227,7 @@ async function daemon() {
     minifySyntax: true,
     sourcemap: "linked",
     sourcesContent: false,
+    metafile: true,
     define: versionConstant(),
     banner: {
       // what packages written as CommonJS expect to be there
@@ -239,7 +240,23 @@ async function daemon() {
   const koffi = `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
   replace("dist/koffi.node", readFileSync(koffi));
   replace("dist/bin/flanneld", LAUNCHER, 0o755);
+  replace("dist/flanneld.licenses", licensesOf([...Object.keys(metafile.inputs), koffi]));
   return kB(outputFiles.find(({ path }) => path.endsWith(".mjs")).contents.length);
+}
+
+/** The notices that go with what is passed on, of every package that a file comes from. */
+function licensesOf(files) {
+  const inPackage = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/;
+  const packages = new Set(files.flatMap((file) => inPackage.exec(file)?.[0] ?? []));
+  return [...packages]
+    .sort()
+    .map((folder) => {
+      const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
+      const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
+      const text = file === undefined ? "" : `\n${readFileSync(`${folder}/${file}`, "utf8")}`;
+      return `${name} ${version}: ${license}\n${text}`;
+    })
+    .join(`\n${"-".repeat(78)}\n`);
 }
 
 /** koffi looks for its native module in node_modules; that module alone is all we need of it. */

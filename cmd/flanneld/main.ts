@@ -85,7 +85,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
       failed(error) {
         if (error instanceof StoreError) waitsFor = error;
         standing.waiting(error.message);
-        log.warn("waiting", { for: error.message });
+        log.warn(`waiting: ${error.message}`); // in the message, where commands to copy are not quoted
       },
     };
     const place = await persist(() => findPlace(options, store, log), patience);
