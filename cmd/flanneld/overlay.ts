@@ -1,13 +1,14 @@
 /** Brings the kernel what the leases say, and again whenever somebody else changes it or the kernel refused. */
-import type { Backend, PeerChanges, Programmed } from "../../pkg/backend/backend.ts";
+import type { Backend, Programmed } from "../../pkg/backend/backend.ts";
 import type { Log } from "../../pkg/observe/log.ts";
 import type { Lease } from "../../pkg/subnet/lease.ts";
+import type { LeaseChanges } from "../../pkg/subnet/peers.ts";
 import type { Metrics } from "./metrics.ts";
 import { REPAIR, soon } from "./soon.ts";
 
 export interface Overlay {
   setPeers(all: readonly Lease[]): void;
-  changePeers(changes: PeerChanges): void;
+  changePeers(changes: LeaseChanges): void;
   /** Something may have to be mended. */
   repairSoon(): void;
   stop(): void;

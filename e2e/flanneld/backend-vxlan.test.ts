@@ -101,6 +101,15 @@ t.test(
   },
 );
 
+t.test("a lease with our own public address, or of no subnet of the network, leads nowhere", needsVxlan, async (t) => {
+  const host = newBackendHost(t);
+  const backend = host.start();
+  const outside = { ...peer(3), ipv4: prefix("198.51.100.0/24"), ipv6: prefix("2001:db8::/32") };
+  t.strictSame(backend.setPeers([peer(2, { host: 1 }), outside]), { added: 0, removed: 0, refused: [] });
+  t.strictSame(host.entries(), [], "packets would go round inside the host, 63 times each");
+  t.match(host.logged(), [/10\.5\.2\.0-24.*is our own/, /198\.51\.100\.0-24.*is no part of the network/]);
+});
+
 t.test("a host without IPv6 uses the IPv4 part of dual-stack peers", needsVxlan, async (t) => {
   const host = newBackendHost(t);
   const backend = host.start({ Type: "vxlan" }, host.external, onlyIPv4);

@@ -5,6 +5,7 @@ import type { Frame } from "../netlink/frame.ts";
 import type { Log } from "../observe/log.ts";
 import type { Lease, LeaseAttributes, Subnets } from "../subnet/lease.ts";
 import type { NetworkConfig } from "../subnet/network-config.ts";
+import type { LeaseChanges } from "../subnet/peers.ts";
 
 /** The interface that leads to the other hosts, with the address of each family that the network has. */
 export interface ExternalInterface {
@@ -38,12 +39,6 @@ export interface Programmed {
   refused: readonly string[];
 }
 
-export interface PeerChanges {
-  /** New or changed. */
-  put: readonly Lease[];
-  gone: readonly Subnets[];
-}
-
 /** Called in this order: attributes, takeLease, setPeers; then any of the others. All synchronous. */
 export interface Backend {
   /** FLANNEL_MTU. */
@@ -55,7 +50,7 @@ export interface Backend {
   /** Exactly these peers from now on: what is left of others goes as well. One pass of large sends. */
   setPeers(peers: readonly Lease[]): Programmed;
   /** Sends differences only. */
-  changePeers(changes: PeerChanges): Programmed;
+  changePeers(changes: LeaseChanges): Programmed;
   /** Whether a message of the kernel (link, address, route, neighbour) may mean that something must be mended. Cheap. */
   concerns(message: Frame): boolean;
   /** Compares the kernel's device, addresses and entries with what should be there, and mends only that. */

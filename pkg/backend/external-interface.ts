@@ -5,6 +5,7 @@
  * addresses, whether or not it has a default route of that family. Regular expressions are JavaScript's, not RE2.
  */
 import { type Address, formatAddress } from "../ip/address.ts";
+import { type FamilyName, familyNames, familyWords } from "../ip/family.ts";
 import { listAddresses } from "../link/address.ts";
 import { listLinks } from "../link/link.ts";
 import { listRoutes, lookupRoute } from "../link/route.ts";
@@ -12,15 +13,7 @@ import type { Connection } from "../netlink/connection.ts";
 import { AF_INET, AF_INET6 } from "../netlink/rtnetlink/family.ts";
 import { type RouteMessage, RTN_UNICAST } from "../netlink/rtnetlink/route.ts";
 import type { ExternalInterface } from "./backend.ts";
-import {
-  bestAddress,
-  type FamilyName,
-  familyNames,
-  familyWords,
-  isLinkLocal,
-  isUnicast,
-  sameAddress,
-} from "./interface-address.ts";
+import { bestAddress, isLinkLocal, isUnicast, sameAddress } from "./interface-address.ts";
 import { attempts, type Choice, type FamiliesWanted, type HostView, type InterfaceWish } from "./interface-wish.ts";
 
 export type { FamiliesWanted, InterfaceWish };

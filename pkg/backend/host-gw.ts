@@ -5,25 +5,23 @@
  * metric there can be one only, and a subnet of the overlay is nobody else's. Routes with another metric are left alone.
  */
 import { compareAddresses, formatAddress } from "../ip/address.ts";
-import type { Lease } from "../subnet/lease.ts";
+import { familiesOf } from "../subnet/network-config.ts";
 import type { Backend, BackendContext, ExternalInterface } from "./backend.ts";
 import { type Entry, routeEntry } from "./entries.ts";
 import { isOfLink } from "./kept-entries.ts";
 import { keepPeers } from "./kept-peers.ts";
+import type { Peer } from "./peer.ts";
 
 /** @throws Error behind NAT */
 export function hostGw({ route, network, log, ...context }: BackendContext): Backend {
   let external = checked(context.external);
-  const families = (["ipv4", "ipv6"] as const).filter((family) => network[family] !== undefined);
+  const families = familiesOf(network);
   const peers = keepPeers({
     route,
     log,
-    domain: () => ({
-      devices: [],
-      external,
-      networks: families.flatMap((family) => network[family]?.network ?? []),
-    }),
-    entriesOf: (lease, skip) => families.flatMap((family) => routeTo(lease, family, { external, skip }) ?? []),
+    domain: () => ({ devices: [], external, networks: families.map((one) => one.network) }),
+    viewpoints: () => families.map((one) => ({ ...one, backendType: "host-gw", external })),
+    entriesOf: (peer) => [routeTo(peer, external)],
   });
 
   return {
@@ -52,19 +50,5 @@ function checked(external: ExternalInterface): ExternalInterface {
   );
 }
 
-interface Over {
-  external: ExternalInterface;
-  skip(why: string): void;
-}
-
-function routeTo(lease: Lease, family: "ipv4" | "ipv6", { external, skip }: Over): Entry | undefined {
-  const { backendType, publicIP, publicIPv6 } = lease.attributes;
-  const destination = lease[family];
-  if (destination === undefined) return undefined;
-  const gateway = family === "ipv4" ? publicIP : publicIPv6;
-  const link = { index: external.index, name: external.name };
-  if (backendType !== "host-gw") skip(`its backend is ${JSON.stringify(backendType)}, ours is "host-gw"`);
-  else if (gateway === undefined) skip(`it has no ${family === "ipv4" ? "PublicIP" : "PublicIPv6"}`);
-  else return routeEntry({ destination, gateway, link, isOnLink: false });
-  return undefined;
-}
+const routeTo = ({ subnet, publicIP }: Peer, { index, name }: ExternalInterface): Entry =>
+  routeEntry({ destination: subnet, gateway: publicIP, link: { index, name }, isOnLink: false });

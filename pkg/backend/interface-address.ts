@@ -1,5 +1,6 @@
 /** Which addresses of an interface can be an end of a tunnel, and which of them is best. Pure. */
 import { type Address, compareAddresses, contains, isIPv4, type Prefix, parsePrefix } from "../ip/address.ts";
+import type { FamilyName } from "../ip/family.ts";
 import type { LinkAddress } from "../link/address.ts";
 import {
   IFA_F_DADFAILED,
@@ -8,10 +9,6 @@ import {
   IFA_F_SECONDARY,
   IFA_F_TENTATIVE,
 } from "../netlink/rtnetlink/address.ts";
-
-export const familyNames = ["ipv4", "ipv6"] as const;
-export type FamilyName = (typeof familyNames)[number];
-export const familyWords = { ipv4: "IPv4", ipv6: "IPv6" } as const;
 
 /** The best first; among equals in the kernel's order. */
 export function usableAddresses(addresses: readonly LinkAddress[], family: FamilyName): Address[] {

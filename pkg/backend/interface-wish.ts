@@ -1,9 +1,10 @@
 /** What people may say of the interface to the other hosts, and which interfaces of the host that means. Pure. */
 import { nearest } from "../cni/suggest.ts";
 import { type Address, formatAddress, isIPv4, parseAddress } from "../ip/address.ts";
+import { type FamilyName, familyNames, familyWords } from "../ip/family.ts";
 import type { LinkAddress } from "../link/address.ts";
 import type { Link } from "../link/link.ts";
-import { type FamilyName, familyNames, familyWords, sameAddress, usableAddresses } from "./interface-address.ts";
+import { sameAddress, usableAddresses } from "./interface-address.ts";
 
 export interface InterfaceWish {
   /** Names or addresses; the first that fits is taken. */

@@ -7,6 +7,7 @@
  * kernel sends nothing from an address that it does not have.
  */
 import { type Address, contains, type Prefix } from "../ip/address.ts";
+import { type FamilyName, familyWords } from "../ip/family.ts";
 import { familyNumber } from "../link/address.ts";
 import { lookupRoute } from "../link/route.ts";
 import type { Connection } from "../netlink/connection.ts";
@@ -14,21 +15,20 @@ import type { Frame } from "../netlink/frame.ts";
 import { decode } from "../netlink/message.ts";
 import { RTM_DELROUTE, RTM_NEWROUTE, RTN_UNICAST } from "../netlink/rtnetlink/route.ts";
 import type { Lease } from "../subnet/lease.ts";
+import { familiesOf } from "../subnet/network-config.ts";
 import type { Backend, BackendContext, ExternalInterface } from "./backend.ts";
-import { type Entry, forwardingEntry, neighbourEntry, routeEntry } from "./entries.ts";
+import { type Entry, forwardingEntry, type LinkName, neighbourEntry, routeEntry } from "./entries.ts";
 import { isOfLink } from "./kept-entries.ts";
 import { keepPeers } from "./kept-peers.ts";
 import { type Domain, routeSummary } from "./kernel-entries.ts";
-import { ownData, type Peer, peerOf } from "./vxlan/peer.ts";
+import type { Peer } from "./peer.ts";
 import { containerMtu, vxlanConfig } from "./vxlan/settings.ts";
-import { type Family, openTunnel, type Tunnel } from "./vxlan/tunnel.ts";
+import { openTunnel, type Tunnel } from "./vxlan/tunnel.ts";
+import { ownData, vtepMac } from "./vxlan/vtep.ts";
 
 export function vxlan({ route, network, log, ...context }: BackendContext): Backend {
   const config = vxlanConfig(network.backend.settings);
-  const families = (["ipv4", "ipv6"] as const).flatMap((family) => {
-    const ofFamily = network[family]?.network;
-    return ofFamily ? [{ family, network: ofFamily }] : [];
-  });
+  const families = familiesOf(network);
   const tunnels = families.map((one) => openTunnel({ ...one, route, log, config }));
   let external = context.external;
 
@@ -41,14 +41,19 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
     route,
     log,
     domain,
-    entriesOf: (lease, skip) =>
-      tunnels.flatMap((tunnel) => {
-        const peer = readPeer(lease, tunnel.family, skip);
-        if (peer === undefined) return [];
-        const isDirect = config.directRouting && isDirectlyConnected(route, peer.publicIP, external);
-        return isDirect ? [directRoute(peer, external)] : encapsulation(peer, tunnel);
-      }),
+    viewpoints: () => families.map((one) => ({ ...one, backendType: "vxlan", external })),
+    entriesOf(peer) {
+      const mac = vtepMac(peer.attributes, peer.family);
+      const isDirect = config.directRouting && isDirectlyConnected(route, peer.publicIP, external);
+      return isDirect ? [directRoute(peer, external)] : encapsulation(peer, mac, tunnelOf(peer.family).link());
+    },
   });
+
+  function tunnelOf(family: FamilyName): Tunnel {
+    const tunnel = tunnels.find((one) => one.family === family);
+    if (tunnel !== undefined) return tunnel;
+    throw new Error(`the network has no ${familyWords[family]}, and so there is no tunnel of it`);
+  }
 
   /** @returns How many devices had to be made again. */
   function ensureDevices(): number {
@@ -63,7 +68,7 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
     },
     attributes() {
       ensureDevices();
-      const dataOf = (family: Family) => {
+      const dataOf = (family: FamilyName) => {
         const tunnel = tunnels.find((one) => one.family === family);
         return tunnel && ownData(config.vni, tunnel.device().mac);
       };
@@ -97,17 +102,7 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
   };
 }
 
-function readPeer(lease: Lease, family: Family, skip: (why: string) => void): Peer | undefined {
-  try {
-    return peerOf(lease, family);
-  } catch (error) {
-    skip((error as Error).message);
-    return undefined;
-  }
-}
-
-function encapsulation({ subnet, publicIP, mac }: Peer, tunnel: Tunnel): Entry[] {
-  const link = tunnel.link();
+function encapsulation({ subnet, publicIP }: Peer, mac: Uint8Array, link: LinkName): Entry[] {
   const { address } = subnet;
   return [
     neighbourEntry({ address, mac, link }),
@@ -141,10 +136,9 @@ function leadsToPeers({ type, body }: Frame, leases: Iterable<Lease>, { networks
   return false;
 }
 
-function needSubnet(subnet: Prefix | undefined, family: Family): Prefix {
+function needSubnet(subnet: Prefix | undefined, family: FamilyName): Prefix {
   if (subnet !== undefined) return subnet;
-  const word = family === "ipv4" ? "IPv4" : "IPv6";
   throw new Error(
-    `the lease has no ${word} subnet, which the network has by now; delete the lease's key from the store, and start again`,
+    `the lease has no ${familyWords[family]} subnet, which the network has by now; delete the lease's key from the store, and start again`,
   );
 }

@@ -14,6 +14,7 @@ import {
   parseAddress,
   parsePrefix,
 } from "../ip/address.ts";
+import { type FamilyName, familyNames } from "../ip/family.ts";
 
 /** The network of a family, and how hosts get their parts of it. */
 export interface FamilyConfig {
@@ -38,6 +39,13 @@ export interface NetworkConfig {
   /** Destinations that containers reach under their own addresses (`NoMasqueradeCIDRs`). */
   noMasquerade: readonly Prefix[];
 }
+
+/** The families that it has, IPv4 first. */
+export const familiesOf = (config: NetworkConfig): { family: FamilyName; network: Prefix }[] =>
+  familyNames.flatMap((family) => {
+    const network = config[family]?.network;
+    return network ? [{ family, network }] : [];
+  });
 
 /** As it stands in the store: fits the schema of cmd/flanneld/netconf.ts. */
 export interface NetworkDocument {
@@ -109,7 +117,7 @@ interface Family {
   example: string;
 }
 
-const families: Record<"ipv4" | "ipv6", Family> = {
+const families: Record<FamilyName, Family> = {
   ipv4: {
     name: "IPv4",
     isOf: isIPv4,

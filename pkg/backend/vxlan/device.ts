@@ -19,6 +19,7 @@ import {
 import type { Connection } from "../../netlink/connection.ts";
 import type { Log } from "../../observe/log.ts";
 import { isErrno } from "../../sys/errno.ts";
+import { isLinkLocal } from "../interface-address.ts";
 
 export interface DeviceWish extends VxlanSettings {
   name: string;
@@ -135,8 +136,6 @@ export function isLeftover({ address }: Prefix, { address: own, network }: Devic
   if (isIPv4(address) !== isIPv4(own)) return false;
   return isIPv4(address) ? contains(network, address) : !isLinkLocal(address);
 }
-
-const isLinkLocal = (address: Address): boolean => address[0] === 0xfe && ((address[1] ?? 0) & 0xc0) === 0x80;
 
 /**
  * The device with the MAC that the peers know. Policies rewrite it after a device has appeared, once: here it is put back.

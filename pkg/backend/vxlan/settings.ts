@@ -1,5 +1,6 @@
 /** The keys of the vxlan backend with their defaults. Pure. */
 import type { JsonObject } from "../../cni/json.ts";
+import { type FamilyName, familyWords } from "../../ip/family.ts";
 
 export interface VxlanConfig {
   vni: number;
@@ -53,13 +54,13 @@ export const containerMtu = (config: VxlanConfig, external: Below): number =>
   (config.mtu || external.mtu) - OVERHEAD.ipv4;
 
 /** What the kernel accepts for the device. @throws Error no room for packets */
-export function deviceMtu(config: VxlanConfig, external: Below, family: "ipv4" | "ipv6"): number {
+export function deviceMtu(config: VxlanConfig, external: Below, family: FamilyName): number {
   const mtu = Math.min(containerMtu(config, external), external.mtu - OVERHEAD[family]);
   const least = LEAST_MTU[family];
   if (mtu >= least) return mtu;
   const [below, whose] =
     config.mtu && config.mtu < external.mtu ? [config.mtu, "Backend.MTU"] : [external.mtu, external.name];
   throw new Error(
-    `an MTU of ${below} (${whose}) leaves ${mtu} bytes inside the tunnel, ${family === "ipv4" ? "IPv4" : "IPv6"} needs ${least}; raise it to ${least + OVERHEAD[family]} or more`,
+    `an MTU of ${below} (${whose}) leaves ${mtu} bytes inside the tunnel, ${familyWords[family]} needs ${least}; raise it to ${least + OVERHEAD[family]} or more`,
   );
 }

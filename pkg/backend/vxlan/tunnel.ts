@@ -1,5 +1,6 @@
 /** The tunnel device of one family for as long as the daemon runs: it remembers what a device must have that is made anew. */
 import { type Address, compareAddresses, formatAddress, type Prefix } from "../../ip/address.ts";
+import { type FamilyName, familyWords } from "../../ip/family.ts";
 import { addressesOf, samePrefix } from "../../link/address.ts";
 import { findVxlan, type VxlanLink } from "../../link/vxlan.ts";
 import type { Connection } from "../../netlink/connection.ts";
@@ -24,10 +25,8 @@ import {
 } from "./device.ts";
 import { deviceMtu, type VxlanConfig } from "./settings.ts";
 
-export type Family = "ipv4" | "ipv6";
-
 export interface Tunnel {
-  readonly family: Family;
+  readonly family: FamilyName;
   /** As it was when last looked at. */
   device(): VxlanLink;
   link(): LinkName;
@@ -48,7 +47,7 @@ interface Parts {
   route: Connection;
   log: Log;
   config: VxlanConfig;
-  family: Family;
+  family: FamilyName;
   /** Of the overlay, in this family. */
   network: Prefix;
 }
@@ -132,22 +131,21 @@ function hasItsAddress(route: Connection, index: number, place: DevicePlace): bo
   return others.length < prefixes.length && !others.some((prefix) => isLeftover(prefix, place));
 }
 
-const deviceName = ({ vni }: VxlanConfig, family: Family): string =>
+const deviceName = ({ vni }: VxlanConfig, family: FamilyName): string =>
   family === "ipv4" ? `flannel.${vni}` : `flannel-v6.${vni}`;
 
-const addressOf = ({ ipv4, ipv6 }: ExternalInterface, family: Family): Address | undefined =>
+const addressOf = ({ ipv4, ipv6 }: ExternalInterface, family: FamilyName): Address | undefined =>
   family === "ipv4" ? ipv4 : ipv6;
 
-function needAddress(external: ExternalInterface, family: Family): Address {
+function needAddress(external: ExternalInterface, family: FamilyName): Address {
   const address = addressOf(external, family);
   if (address !== undefined) return address;
-  const word = family === "ipv4" ? "IPv4" : "IPv6";
   throw new Error(
-    `"${external.name}" has no ${word} address, which the tunnel of ${word} needs; give it one, or name another interface (--iface)`,
+    `"${external.name}" has no ${familyWords[family]} address, which the tunnel of ${familyWords[family]} needs; give it one, or name another interface (--iface)`,
   );
 }
 
-function isBehindNat(external: ExternalInterface, family: Family): boolean {
+function isBehindNat(external: ExternalInterface, family: FamilyName): boolean {
   const own = addressOf(external, family);
   const shown = family === "ipv4" ? external.publicIP : external.publicIPv6;
   return shown !== undefined && own !== undefined && formatAddress(shown) !== formatAddress(own);
