@@ -37,7 +37,7 @@ export function openEtcdStore({ endpoints, prefix, log, ...access }: EtcdOptions
   const cluster = clusterOf(members(), keys.prefix);
   const grants = grantsOf(cluster, log);
   const description = `etcd ${urls.join(", ")}, prefix ${keys.prefix}`;
-  const configCommand = `etcdctl put ${keys.config} '${exampleConfig}'`;
+  const configCommand = `etcdctl --endpoints=${urls.join(",")} put ${keys.config} '${exampleConfig}'`;
   const watches = new Set<Watch>();
 
   return {
