@@ -27,7 +27,7 @@ t.test("configuration", { ...needsRoot }, async (t) => {
     name: "NoConfig",
     message:
       `etcd ${etcd.endpoints[0]}, prefix ${prefix}: there is no network configuration. To write one: ` +
-      `put ${prefix}/config '{ "Network": "10.5.0.0/16", "Backend": {"Type": "vxlan"} }'`,
+      `etcdctl --endpoints=${etcd.endpoints[0]} put ${prefix}/config '{ "Network": "10.5.0.0/16", "Backend": {"Type": "vxlan"} }'`,
   });
   const text = '{ "Network": "10.5.0.0/16",\n "Backend": {"Type": "vxlan"} }\n';
   etcd.put(`${prefix}/config`, text);
