@@ -70,6 +70,7 @@ async function joined(files, unit) {
         stdin: { contents: parts.map((file) => `import "./${file}";`).join("\n"), resolveDir: process.cwd() },
         bundle: true,
         platform: "node",
+        target: "node20", // as tsx does for those that are not joined
         format: "esm",
         packages: "external",
         sourcemap: "inline", // stacks name the sources
