@@ -8,6 +8,7 @@ import {
   rmSync,
   statSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -258,6 +259,10 @@ t.test("ready: STATUS asks the delegate, and says when the lease is lost", needs
     },
   });
   succeed(t, node, "ADD");
+
+  const later = new Date(Date.now() + 1000);
+  utimesSync(join(node.varLib, "flannel/subnet.env"), later, later);
+  succeed(t, node, "STATUS"); // another daemon, as flannel's own, has a lease since
 });
 
 t.test("a failed ADD leaves nothing", needsRoot, async (t) => {

@@ -20,7 +20,7 @@ export function needSubnetEnv(path: string): SubnetEnv {
 /** @throws CniError 51: who is attached now may be out of others' reach */
 export function refuseLostLease(subnetFile: string): void {
   const daemon = readDaemonState(subnetFile);
-  if (daemon?.state !== "lost") return;
+  if (daemon?.state !== "lost" || isOutdated(subnetFile)) return;
   throw new CniError({
     code: ErrorCode.limitedConnectivity,
     msg: `flanneld has lost the lease of the subnet in ${subnetFile}: ${daemon.reason}`,
@@ -28,6 +28,11 @@ export function refuseLostLease(subnetFile: string): void {
     remedy: `see what it does about it: flanneld --status, or its log (${logs})`,
   });
 }
+
+/** A daemon has taken a lease since: flannel's own leaves the word of the one before it as it is. */
+const isOutdated = (subnetFile: string): boolean => modified(stateFileOf(subnetFile)) < modified(subnetFile);
+
+const modified = (path: string): bigint => findStat(path)?.modifiedNs ?? 0n;
 
 function notWritten(path: string, daemon: DaemonState | undefined): CniError {
   return new CniError({

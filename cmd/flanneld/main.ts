@@ -104,7 +104,10 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
         metrics.leaseExpires(lease.expiresMs);
         standing.held();
       },
-      resized: () => writeSubnetFile(subnetFile, subnetFileOf(options, place)),
+      resized() {
+        writeSubnetFile(subnetFile, subnetFileOf(options, place));
+        standing.repeat();
+      },
     });
     ends.push(() => member?.stop());
     metrics.leaseExpires(place.lease.expiresMs);

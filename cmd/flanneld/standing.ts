@@ -12,6 +12,8 @@ export interface Standing {
   lost(reason: string): void;
   /** It is ours again. Nothing new unless it was lost. */
   held(): void;
+  /** The same once more, after the subnet file was written: an older word does not count. */
+  repeat(): void;
   /** Since the subnet file was written; losing the lease does not end it, as with flannel. */
   isReady(): boolean;
   /** As it was last told. */
@@ -32,6 +34,11 @@ export function createStanding(subnetFile: string, notifier: Notifier, log: Log)
   function take(state: DaemonState["state"], reason: string): boolean {
     if (state === current.state && reason === current.reason) return false;
     current = stateNow(state, reason);
+    write();
+    return true;
+  }
+
+  function write(): void {
     try {
       writeDaemonState(subnetFile, current);
     } catch (error) {
@@ -39,7 +46,6 @@ export function createStanding(subnetFile: string, notifier: Notifier, log: Log)
         error: (error as Error).message,
       });
     }
-    return true;
   }
 
   return {
@@ -59,6 +65,7 @@ export function createStanding(subnetFile: string, notifier: Notifier, log: Log)
     held() {
       if (current.state === "lost" && take("ready", readyStatus)) notifier.status(readyStatus);
     },
+    repeat: write,
     isReady: () => hasBeenReady,
     current: () => current,
   };
