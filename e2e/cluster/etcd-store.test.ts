@@ -9,6 +9,7 @@ import { openEtcdStore } from "../../pkg/subnet/etcd.ts";
 import { cidr, ip } from "../../pkg/subnet/fake.ts";
 import { keyOf, type LeaseAttributes, type Subnets } from "../../pkg/subnet/lease.ts";
 import type { LeaseEvent, Snapshot, Store } from "../../pkg/subnet/store.ts";
+import { type StoreUnderTest, storeClaims } from "../../pkg/subnet/store-conformance.ts";
 import { needsRoot } from "../needs.ts";
 import { projectRoot } from "../project.ts";
 import type { KeyPair } from "./certificates.ts";
@@ -18,6 +19,11 @@ const prefix = "/coreos.com/network";
 const dayMs = 24 * 3600 * 1000;
 
 t.jobs = 4; // most of the time they wait; tap writes into the options of tests side by side, hence a copy for each
+
+for (const { claim, holds } of storeClaims)
+  t.test(claim, { ...needsRoot }, async (t) => {
+    await holds(async () => underTest(t, await startEtcd(t)));
+  });
 
 t.test("configuration", { ...needsRoot }, async (t) => {
   const etcd = await startEtcd(t);
@@ -472,6 +478,16 @@ function open(t: Test, { endpoints }: Etcd, options: Options = {}): Store {
   const store = openEtcdStore({ endpoints, prefix, log: noLog, ...options });
   t.teardown(() => store.close());
   return store;
+}
+
+function underTest(t: Test, etcd: Etcd): StoreUnderTest {
+  return {
+    store: open(t, etcd),
+    beside: open(t, etcd),
+    write: async (key, value) => etcd.put(`${prefix}/subnets/${key}`, value),
+    remove: async (key) => etcd.del(`${prefix}/subnets/${key}`),
+    writeConfig: async (text) => etcd.put(`${prefix}/config`, text),
+  };
 }
 
 function subnets(ipv4: string, ipv6?: string): Subnets {

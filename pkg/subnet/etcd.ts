@@ -5,10 +5,10 @@
  * comes back from a power cut asks for the square of its size. Here the end is known of the leases that this store has made. Of
  * the others `expiresMs` is the time of reading, until which they last at least; the watch tells when they are gone.
  */
-import { CompareResult, CompareTarget, type ITxnRequest } from "etcd3";
 import type { Log } from "../observe/log.ts";
 import { type Cluster, clusterOf } from "./etcd/cluster.ts";
 import { type Access, readEndpoint } from "./etcd/connection.ts";
+import { createLease } from "./etcd/create.ts";
 import { type Grants, grantsOf } from "./etcd/grants.ts";
 import { type Keys, keysBelow, snapshotOf } from "./etcd/leases.ts";
 import { memberAt } from "./etcd/member.ts";
@@ -70,13 +70,8 @@ function leasesOf(cluster: Cluster, keys: Keys, grants: Grants): Pick<Store, "li
       return snapshotOf(kvs, keys, grants.endOf);
     },
     async create(subnets, attributes, ttlMs) {
-      const entry = { key: keys.lease(subnets), value: Buffer.from(printAttributes(attributes)) };
-      const term = await grants.writeFor(ttlMs, async (lease) => {
-        const doing = `make the lease ${keyOf(subnets)}`;
-        const { succeeded, responses } = await cluster.ask(doing, ({ kv }) => kv.txn(unlessThere({ ...entry, lease })));
-        const holder = responses[0]?.response_range?.kvs[0]?.lease;
-        return succeeded || (ttlMs !== undefined && holder === lease); // made the first time, but the answer was lost
-      });
+      const value = Buffer.from(printAttributes(attributes));
+      const term = await grants.writeFor(ttlMs, (lease) => createLease(cluster, keys, { subnets, value, lease }));
       return term && { ...subnets, attributes, ...term };
     },
     async put(subnets, attributes, ttlMs) {
@@ -90,16 +85,6 @@ function leasesOf(cluster: Cluster, keys: Keys, grants: Grants): Pick<Store, "li
     async delete(subnets) {
       await cluster.ask(`delete the lease ${keyOf(subnets)}`, ({ kv }) => kv.deleteRange({ key: keys.lease(subnets) }));
     },
-  };
-}
-
-/** A key that is there has a version. Where it is, tells by whom. */
-function unlessThere(entry: { key: Buffer; value: Buffer; lease: string }): ITxnRequest {
-  const { key } = entry;
-  return {
-    compare: [{ key, target: CompareTarget.Version, result: CompareResult.Equal, version: 0 }],
-    success: [{ request_put: entry }],
-    failure: [{ request_range: { key } }],
   };
 }
 

@@ -2,7 +2,7 @@
 import { type Address, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import type { Log } from "../observe/log.ts";
 import type { Clock } from "./clock.ts";
-import { keyOf, type Lease, type LeaseAttributes, parseKey, type Subnets } from "./lease.ts";
+import { keyOf, type Lease, type LeaseAttributes, parseKey, type Subnets, subnetsOverlap } from "./lease.ts";
 import type { FamilyConfig, NetworkConfig } from "./network-config.ts";
 import { type LeaseEvent, type Malformed, type Snapshot, type Store, StoreError, type Watch } from "./store.ts";
 
@@ -161,8 +161,8 @@ export class FakeStore implements Store {
   async create(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease | undefined> {
     await this.call(`create ${keyOf(subnets)}`);
     this.beforeCreate(subnets);
-    const isThere = this.leases.has(keyOf(subnets)) || this.malformed.has(keyOf(subnets));
-    return isThere ? undefined : this.write(subnets, attributes, ttlMs);
+    const there = [...this.leases.keys(), ...this.malformed.keys()].flatMap((key) => parseKey(key) ?? []);
+    return there.some((one) => subnetsOverlap(one, subnets)) ? undefined : this.write(subnets, attributes, ttlMs);
   }
 
   async put(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease> {

@@ -6,6 +6,7 @@ import {
   formatPrefix,
   isIPv4,
   networkOf,
+  overlaps,
   type Prefix,
   parseAddress,
 } from "../ip/address.ts";
@@ -147,6 +148,12 @@ function readType(value: JsonObject): string {
 
 /** Whether both are one lease of the store. */
 export const sameSubnets = (one: Subnets, other: Subnets): boolean => showSubnets(one) === showSubnets(other);
+
+/** Whether some address would be in both, of either family: two hosts cannot have them. */
+export function subnetsOverlap(one: Subnets, other: Subnets): boolean {
+  const inFamily = (mine: Prefix | undefined, theirs: Prefix | undefined) => mine && theirs && overlaps(mine, theirs);
+  return Boolean(inFamily(one.ipv4, other.ipv4) || inFamily(one.ipv6, other.ipv6));
+}
 
 /** Whether nothing changes for anybody who has the one when the other comes. */
 export const sameAttributes = (one: LeaseAttributes, other: LeaseAttributes): boolean =>

@@ -68,6 +68,23 @@ export const storeClaims: readonly Claim[] = [
     },
   },
   {
+    claim: "of many whose leases have one subnet in common, of either family, one makes its lease",
+    async holds(open) {
+      const { store, beside } = await open();
+      const makeAll = async (keys: readonly string[]) => {
+        const all = keys.map((key, i) => (i % 2 ? store : beside).create(subnets(key), us, DAY_MS));
+        return (await Promise.all(all)).filter(Boolean).length;
+      };
+      const counts = Array.from({ length: 10 }, (_, i) => i);
+      assert.equal(await makeAll(counts.map((i) => `10.4.0.0-24&fd00:0:0:${i + 1}::-64`)), 1, "IPv4");
+      assert.equal(await makeAll(counts.map((i) => `10.5.${i}.0-24&fd00:0:0:f::-64`)), 1, "IPv6");
+    },
+  },
+  ...["10.3.2.0-24", "10.3.2.128-25", "10.3.0.0-16"].map((key) => overlapIsRefused(key, "IPv4")),
+  ...["10.3.9.0-24&fd00:0:0:2::-64", "10.3.9.0-24&fd00:0:0:2:1::-80", "10.3.9.0-24&fd00::-48"].map((key) =>
+    overlapIsRefused(key, "IPv6"),
+  ),
+  {
     claim: "put writes a lease whether it is there or not, dual stack too, and delete removes it",
     async holds(open) {
       const { store, beside } = await open();
@@ -200,6 +217,21 @@ export const storeClaims: readonly Claim[] = [
     },
   },
 ];
+
+function overlapIsRefused(key: string, family: string): Claim {
+  return {
+    claim: `${key} is refused while ${keyOf(two)} is there, which overlaps it in ${family}`,
+    async holds(open) {
+      const { store, beside } = await open();
+      await beside.create(two, us, DAY_MS);
+      assert.equal(await store.create(subnets(key), other, DAY_MS), undefined);
+      assert.deepEqual((await store.list()).leases.map(shown), [`${keyOf(two)} 192.0.2.1`]);
+      await beside.delete(two);
+      assert.ok(await store.create(subnets(key), other, DAY_MS), "it is free again");
+      assert.equal(await beside.create(two, us, DAY_MS), undefined, "and then the other way round");
+    },
+  };
+}
 
 const shown = (lease: Lease | undefined): string =>
   lease ? `${keyOf(lease)} ${lease.attributes.publicIP?.join(".")}` : "none";

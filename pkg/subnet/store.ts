@@ -37,10 +37,12 @@ export interface Store {
   /** @throws StoreError */
   list(): Promise<Snapshot>;
   /**
-   * Makes the lease unless its key is there already.
+   * Makes the lease unless there is one that overlaps it, in either family: of hosts that want one subnet at once one gets it. A
+   * name without a value that can be understood counts as a lease. flannel's daemons, in the same store, look at the key alone,
+   * which names both families: they may still take half of what others have.
    *
    * @param ttlMs After this it goes, unless it is put again; undefined: never (a reservation).
-   * @returns undefined: the key is there
+   * @returns undefined: there is one
    * @throws StoreError
    */
   create(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease | undefined>;

@@ -15,7 +15,16 @@ import {
   writeFile,
 } from "../../sys/file.ts";
 import { randomHex } from "../../sys/random.ts";
-import { keyOf, type Lease, type LeaseAttributes, printAttributes, readLease, type Subnets } from "../lease.ts";
+import {
+  keyOf,
+  type Lease,
+  type LeaseAttributes,
+  parseKey,
+  printAttributes,
+  readLease,
+  type Subnets,
+  subnetsOverlap,
+} from "../lease.ts";
 import type { Malformed, Snapshot } from "../store.ts";
 
 /** Where they lie. */
@@ -80,7 +89,7 @@ export function findLease(files: Leases, key: string, atMs: number, known?: Foun
   return undefined;
 }
 
-/** @returns undefined when its key is there already */
+/** @returns undefined when there is one that overlaps it */
 export function createLease(
   files: Leases,
   subnets: Subnets,
@@ -89,12 +98,22 @@ export function createLease(
 ): Lease | undefined {
   const path = pathOf(files, keyOf(subnets));
   const isMade = withLock(files.lock, LOCK, () => {
-    const stat = findStat(path);
-    if (stat && !hasEnded(stat, nowMs())) return false;
-    if (stat) removeFile(path);
+    const inTheWay = listDirectory(files.directory).filter((key) => isOverlapping(key, subnets));
+    if (inTheWay.some((key) => lasts(pathOf(files, key)))) return false;
+    removeFile(path);
     return prepared(files, attributes, endMs, (temporary) => link(temporary, path));
   });
   return isMade ? leaseOf(subnets, attributes, endMs) : undefined;
+}
+
+function isOverlapping(key: string, subnets: Subnets): boolean {
+  const found = parseKey(key);
+  return found !== undefined && subnetsOverlap(found, subnets);
+}
+
+function lasts(path: string): boolean {
+  const stat = findStat(path);
+  return stat !== undefined && !hasEnded(stat, nowMs());
 }
 
 export function putLease(

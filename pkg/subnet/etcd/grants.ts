@@ -4,7 +4,7 @@ import type { Cluster } from "./cluster.ts";
 import type { EndOf } from "./leases.ts";
 
 /** The ID that keys without a clock have: they stay for ever. */
-const NONE = "0";
+export const NONE = "0";
 
 /** When a key goes; never unless given. */
 export interface Term {

@@ -1,15 +1,24 @@
 /** Leases as etcd keeps them: keys, values, and what it tells of changes. Pure. */
 import { posix } from "node:path";
 import type { IEvent, IKeyValue } from "etcd3";
+import { type Address, formatAddress } from "../../ip/address.ts";
 import { keyOf, parseKey, readLease, type Subnets } from "../lease.ts";
 import type { LeaseEvent, Snapshot } from "../store.ts";
+
+/** As etcd takes it, in requests and in comparisons. */
+export interface Range {
+  key: Buffer;
+  range_end: Buffer;
+}
 
 export interface Keys {
   prefix: string;
   config: Buffer;
   lease(subnets: Subnets): Buffer;
   /** All below `subnets/`. */
-  leases: { key: Buffer; range_end: Buffer };
+  leases: Range;
+  /** All whose IPv4 subnet begins at this address, whatever their IPv6 one. */
+  leasesAt(ipv4: Address): Range;
   /** The part below `subnets/`. */
   nameOf(key: Buffer): string;
 }
@@ -21,14 +30,21 @@ export function keysBelow(prefix: string): Keys {
     prefix: posix.join(prefix),
     config: Buffer.from(posix.join(prefix, "config")),
     lease: (subnets) => Buffer.from(folder + keyOf(subnets)),
-    leases: { key: Buffer.from(folder), range_end: Buffer.from(after(folder)) },
+    leases: keysFrom(folder),
+    leasesAt: (ipv4) => keysFrom(`${folder}${formatAddress(ipv4)}-`),
     nameOf: (key) => key.toString().slice(folder.length),
   };
 }
 
-/** The first text that does not begin so. */
-function after(folder: string): string {
-  return folder.slice(0, -1) + String.fromCharCode(folder.charCodeAt(folder.length - 1) + 1);
+/** All that begin so, up to the first text that does not. */
+function keysFrom(start: string): Range {
+  const end = start.slice(0, -1) + String.fromCharCode(start.charCodeAt(start.length - 1) + 1);
+  return { key: Buffer.from(start), range_end: Buffer.from(end) };
+}
+
+/** The one after: what a list of that revision cannot have seen. */
+export function after(revision: string): string {
+  return String(BigInt(revision) + 1n);
 }
 
 /** Milliseconds since 1970 until when a lease of etcd lasts; undefined for "0", which is none. */

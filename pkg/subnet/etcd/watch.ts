@@ -8,7 +8,7 @@
 import type { IEvent, IRangeResponse, IWatchResponse } from "etcd3";
 import type { LeaseEvent, Watch } from "../store.ts";
 import { ANSWER_MS, CallError, type Connection, callError, type WatchStream } from "./connection.ts";
-import { type EndOf, eventOf, type Keys, snapshotOf } from "./leases.ts";
+import { after, type EndOf, eventOf, type Keys, snapshotOf } from "./leases.ts";
 import { CANCELLED, DEADLINE_EXCEEDED, type Member, UNAVAILABLE } from "./member.ts";
 import { type Refusal, storeError } from "./refusal.ts";
 
@@ -157,11 +157,6 @@ const open =
     list: await connection.kv.range(leases),
     stream: await connection.watch(),
   });
-
-/** The list cannot have missed anything up to its revision. */
-function after(revision: string): string {
-  return String(BigInt(revision) + 1n);
-}
 
 /** @returns undefined: compacted before the watch has come so far; etcd gives no other reason then */
 function whyCanceled({ compact_revision, cancel_reason }: IWatchResponse): Error | undefined {
