@@ -34,15 +34,20 @@ export async function findPlace(options: Options, store: Store, log: Log): Promi
   const { config: network, warnings } = readNetworkConfig(await store.readConfig());
   for (const warning of [...warnings, ...checkPrerequisites(needsOf(options, network))]) log.warn(warning);
   const route = openRoute();
-  const external = selectExternalInterface(route, options.externalInterface, familiesOf(network), {
-    passedOver: (why) => log.info("an interface does not do", { why }),
-  });
-  const backend = createBackend({ route, external, network, log });
-  const attributes = attributesOf(backend, external);
-  const previous = previousSubnets(options, log);
-  const wanted = { attributes, previous, ttlMs: LEASE_MS };
-  const lease = await acquire(store, network, wanted, { clock: systemClock, log, random: Math.random });
-  return { network, route, external, backend, lease };
+  try {
+    const external = selectExternalInterface(route, options.externalInterface, familiesOf(network), {
+      passedOver: (why) => log.info("an interface does not do", { why }),
+    });
+    const backend = createBackend({ route, external, network, log });
+    const attributes = attributesOf(backend, external);
+    const previous = previousSubnets(options, log);
+    const wanted = { attributes, previous, ttlMs: LEASE_MS };
+    const lease = await acquire(store, network, wanted, { clock: systemClock, log, random: Math.random });
+    return { network, route, external, backend, lease };
+  } catch (error) {
+    route.close(); // this is tried once a second, for days maybe
+    throw error;
+  }
 }
 
 /** Whether waiting may help: for the store, for the administrator, or for another host to leave. */
