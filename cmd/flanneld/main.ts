@@ -66,13 +66,13 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     const store = measuredStore(openStore(options.store, log), metrics);
     ends.push(() => store.close());
     let member: Member | undefined;
-    let waitsFor: Error | undefined;
+    let trouble: Error | undefined;
     const status = () =>
       reportStatus({
         version: TWILL_VERSION,
         subnetFile,
         state: standing.current(),
-        store: { description: store.description, trouble: member ? member.trouble : waitsFor },
+        store: { description: store.description, trouble },
         member: member?.facts(),
       });
     const health = await startHealth(options, { isReady: standing.isReady, status, metrics });
@@ -83,12 +83,13 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
       stop,
       isPassing: mayPass,
       failed(error) {
-        if (error instanceof StoreError) waitsFor = error;
+        trouble = error instanceof StoreError ? error : undefined;
         standing.waiting(error.message);
         log.warn(`waiting: ${error.message}`); // in the message, where commands to copy are not quoted
       },
     };
     const place = await persist(() => findPlace(options, store, log), patience);
+    trouble = undefined;
     place.backend.takeLease(place.lease);
     ends.push(keepRules(options, place, { log, metrics }));
 
@@ -107,6 +108,10 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
       resized() {
         writeSubnetFile(subnetFile, subnetFileOf(options, place));
         standing.repeat();
+      },
+      trouble(why) {
+        trouble = why;
+        if (why && !standing.isReady()) standing.waiting(why.message);
       },
     });
     ends.push(() => member?.stop());

@@ -6,7 +6,7 @@ import type { Backend, ExternalInterface } from "../../pkg/backend/backend.ts";
 import { sameExternal, selectExternalInterface } from "../../pkg/backend/external-interface.ts";
 import type { InterfaceWish } from "../../pkg/backend/interface-wish.ts";
 import { formatAddress } from "../../pkg/ip/address.ts";
-import { type Connection, NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
+import { type Connection, NETLINK_ROUTE, NetlinkError } from "../../pkg/netlink/connection.ts";
 import type { Frame } from "../../pkg/netlink/frame.ts";
 import { RTM_DELADDR, RTM_NEWADDR } from "../../pkg/netlink/rtnetlink/address.ts";
 import { RTM_DELLINK, RTM_NEWLINK } from "../../pkg/netlink/rtnetlink/link.ts";
@@ -51,8 +51,10 @@ export interface Parts {
   lost(reason: string): void;
   /** It is ours: after each renewal, and when it is ours again. */
   held(lease: Lease): void;
-  /** The backend has another MTU. */
+  /** The backend has another MTU. Called again after it has thrown. */
   resized(): void;
+  /** The store is lost (with why) or there again (undefined). */
+  trouble(why: Error | undefined): void;
 }
 
 /** What our lease says. */
@@ -68,23 +70,29 @@ export class Member {
   /** Done when the kernel has the peers that there were at the start. */
   readonly programmed: Promise<void>;
   external: ExternalInterface;
-  /** Why the store does not answer. */
-  trouble: Error | undefined;
   readonly #parts: Parts;
   readonly #keeper: Keeper;
   readonly #overlay: Overlay;
   readonly #following: Following;
   readonly #move: Soon;
+  /** What the lease says, or will as soon as the store is there. */
+  #said: string;
+  /** The subnet file has it. */
+  #writtenMtu: number;
   readonly #stopWatching: () => void;
   #retry: NodeJS.Timeout | undefined;
+  #isInTrouble = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
     this.external = parts.external;
+    const attributes = attributesOf(parts.backend, parts.external);
+    this.#said = printAttributes(attributes);
+    this.#writtenMtu = parts.backend.mtu;
     this.#overlay = keepOverlay(parts.backend, parts);
     this.#move = soon(() => this.#followInterface(), REPAIR);
     this.#keeper = keepLease(parts.store, parts.lease, {
-      attributes: attributesOf(parts.backend, parts.external),
+      attributes,
       ttlMs: LEASE_MS,
       renewMarginMs: parts.renewMarginMs,
       clock: systemClock,
@@ -143,16 +151,16 @@ export class Member {
   #takeTrouble(why: Error | undefined): void {
     const { log } = this.#parts;
     if (why !== undefined) log.warn("the store does not answer: what there is stays as it is", { error: why.message });
-    else if (this.trouble !== undefined) log.info("the store answers again");
-    this.trouble = why;
+    else if (this.#isInTrouble) log.info("the store answers again");
+    this.#isInTrouble = why !== undefined;
     this.#keeper.trouble(why);
+    this.#parts.trouble(why);
   }
 
   #watchKernel(): () => void {
-    const { backend } = this.#parts;
     return watch(NETLINK_ROUTE, GROUPS, {
       messages: (frames) => {
-        if (frames.some((frame) => backend.concerns(frame))) this.#overlay.repairSoon();
+        if (this.#concernBackend(frames)) this.#overlay.repairSoon();
         if (frames.some(isOfInterfaces)) this.#move.ask();
       },
       lost: () => {
@@ -162,12 +170,23 @@ export class Member {
     });
   }
 
+  /** Where so much changes that the kernel cannot say what there is, something may have. */
+  #concernBackend(frames: readonly Frame[]): boolean {
+    try {
+      return frames.some((frame) => this.#parts.backend.concerns(frame));
+    } catch (error) {
+      if (error instanceof NetlinkError) return true;
+      throw error;
+    }
+  }
+
   /** What fails is tried again: an interface may come back, an address may be on its way. */
   #followInterface(): void {
     const { route, wish, network, log } = this.#parts;
     try {
       const found = selectExternalInterface(route, wish, familiesOf(network), { current: this.external });
       if (!sameExternal(found, this.external)) this.#moveTo(found);
+      this.#tellMtu();
     } catch (error) {
       log.warn("cannot follow the interface to the other hosts: trying again", { error: (error as Error).message });
       clearTimeout(this.#retry);
@@ -176,15 +195,23 @@ export class Member {
   }
 
   #moveTo(found: ExternalInterface): void {
-    const { backend, log, resized } = this.#parts;
-    const before = { mtu: backend.mtu, attributes: printAttributes(attributesOf(backend, this.external)) };
+    const { backend, log } = this.#parts;
     log.warn("the interface to the other hosts has changed", { from: show(this.external), to: show(found) });
     backend.follow(found);
-    this.external = found;
     const attributes = attributesOf(backend, found);
-    if (printAttributes(attributes) !== before.attributes) this.#keeper.changeAttributes(attributes);
-    if (backend.mtu !== before.mtu) resized();
+    const said = printAttributes(attributes);
+    if (said !== this.#said) this.#keeper.changeAttributes(attributes);
+    this.#said = said;
+    this.external = found; // last: until then all of it is done again
     this.#overlay.repairSoon();
+  }
+
+  /** On its own: a full disk must not let containers keep an MTU that is too large. */
+  #tellMtu(): void {
+    const { backend, resized } = this.#parts;
+    if (backend.mtu === this.#writtenMtu) return;
+    resized();
+    this.#writtenMtu = backend.mtu;
   }
 }
 

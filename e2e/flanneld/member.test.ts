@@ -1,0 +1,116 @@
+// A host as a member of the cluster, in this process, on sockets of a throw-away namespace: what it does when its interface changes.
+import t, { type Test } from "tap";
+import { Member } from "../../cmd/flanneld/member.ts";
+import { createMetrics } from "../../cmd/flanneld/metrics.ts";
+import type { Backend } from "../../pkg/backend/backend.ts";
+import { createBackend } from "../../pkg/backend/create.ts";
+import { selectExternalInterface } from "../../pkg/backend/external-interface.ts";
+import { openRoute } from "../../pkg/link/link.ts";
+import { NetlinkError } from "../../pkg/netlink/connection.ts";
+import { attributesOf, FakeClock, FakeStore, network, silent, subnets } from "../../pkg/subnet/fake.ts";
+import type { Lease } from "../../pkg/subnet/lease.ts";
+import { Errno } from "../../pkg/sys/errno.ts";
+import { openNamespace, within } from "../../pkg/sys/namespace.ts";
+import { until } from "../cluster/until.ts";
+import { type Host, newHost } from "../host.ts";
+import { needsKernel } from "../needs.ts";
+
+/** One of our own: settings under /proc/sys would be those of this machine's device of that name. */
+const VNI = process.pid;
+const device = `flannel.${VNI}`;
+
+/** As the host's network interface comes and goes. */
+const addEth0 = (mtu: number) => `ip link add eth0 mtu ${mtu} type veth peer name eth1; ip link set eth1 up
+                                  ip address add 192.0.2.1/24 dev eth0; ip link set eth0 up`;
+
+interface Joined {
+  host: Host;
+  backend: Backend;
+  /** MTUs that were to be written into the subnet file. */
+  resized: number[];
+}
+
+function join(t: Test, { write = () => {}, asked = (backend) => backend }: Partial<Altered> = {}): Joined {
+  const host = newHost(t);
+  host.sh(addEth0(1500));
+  const namespace = openNamespace(host.path);
+  const route = openRoute(namespace);
+  const settings = {
+    ...network("10.5.0.0/16 24 10.5.1.0 10.5.255.0"),
+    backend: { type: "vxlan", settings: { Type: "vxlan", VNI } },
+  };
+  const wish = { ifaces: ["eth0"], ifaceRegexes: [], canReach: undefined, publicIP: undefined, publicIPv6: undefined };
+  const external = selectExternalInterface(route, wish, { ipv4: true, ipv6: false });
+  const backend = asked(createBackend({ route, external, network: settings, log: silent }));
+  backend.attributes();
+  const lease: Lease = { ...subnets("10.5.1.0-24"), attributes: attributesOf("192.0.2.1") };
+  backend.takeLease(lease);
+  const clock = new FakeClock();
+  clock.setWall(Date.now() - clock.wallMs()); // the member lives by the machine's
+  const resized: number[] = [];
+  const parts = {
+    ...{ route, external, backend, lease, wish, network: settings, log: silent },
+    store: new FakeStore(clock),
+    renewMarginMs: 3600_000,
+    metrics: createMetrics("0.0.0"),
+    resized() {
+      resized.push(backend.mtu);
+      write(resized.length);
+    },
+    ...{ lost() {}, held() {}, trouble() {} },
+  };
+  const member = within(namespace, () => new Member(parts));
+  t.teardown(() => member.stop());
+  return { host, backend, resized };
+}
+
+interface Altered {
+  /** @param count How often it was asked, this time included. */
+  write(count: number): void;
+  asked(backend: Backend): Backend;
+}
+
+const needsVxlan = needsKernel("vxlan");
+const mtuOf = (host: Host): number | undefined => {
+  const links = host.json("ip", "-j", "link", "show") as { ifname: string; mtu: number }[];
+  return links.find(({ ifname }) => ifname === device)?.mtu;
+};
+
+t.test("an interface that is made again is followed, though the device went with it", needsVxlan, async (t) => {
+  const { host, resized } = join(t);
+  host.sh(`ip link delete eth0; ${addEth0(1400)}`);
+  await until("the device is there again", () => mtuOf(host) === 1350);
+  await until("the subnet file has its MTU", () => resized.length > 0);
+  t.strictSame(resized, [1350]);
+});
+
+t.test("an MTU that could not be written is written later", needsVxlan, async (t) => {
+  const full = (count: number) => {
+    if (count === 1) throw new Error("no space left on device");
+  };
+  const { host, resized } = join(t, { write: full });
+  host.sh("ip link set eth0 mtu 1400");
+  await until("it was to be written", () => resized.length === 1);
+  host.sh("ip address add 192.0.2.77/24 dev eth0"); // sooner than after five seconds
+  await until("it was again", () => resized.length === 2);
+  t.strictSame(resized, [1350, 1350]);
+});
+
+t.test("a kernel that cannot say what changed has everything looked at", needsVxlan, async (t) => {
+  let repairs = 0;
+  const asked = (backend: Backend): Backend => ({
+    ...backend,
+    mtu: 1450,
+    concerns() {
+      throw new NetlinkError("RTM_GETADDR", { errno: Errno.EAGAIN });
+    },
+    repair() {
+      repairs++;
+      return backend.repair();
+    },
+  });
+  const { host } = join(t, { asked });
+  host.sh("ip link add other type veth");
+  await until("it was looked", () => repairs > 0);
+  t.ok(repairs > 0);
+});
