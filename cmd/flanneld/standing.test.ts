@@ -1,15 +1,20 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import t from "tap";
+import t, { type Test } from "tap";
 import { createLog } from "../../pkg/observe/log.ts";
 import { readDaemonState, stateFileOf } from "../../pkg/subnet/daemon-state.ts";
 import { createNotifier } from "./notify.ts";
 import { createStanding } from "./standing.ts";
 
-t.test("what was told last is told again when the subnet file was written", async (t) => {
+function standingIn(t: Test) {
   const subnetFile = join(t.testdir(), "subnet.env");
   const log = createLog({ format: "text", level: "info", write: t.fail });
-  const standing = createStanding(subnetFile, createNotifier({ environment: {}, pid: process.pid, warn: t.fail }), log);
+  const notifier = createNotifier({ environment: {}, pid: process.pid, warn: t.fail });
+  return { subnetFile, standing: createStanding(subnetFile, notifier, log) };
+}
+
+t.test("what was told last is told again when the subnet file was written", async (t) => {
+  const { subnetFile, standing } = standingIn(t);
   standing.ready("has 10.5.1.0/24");
   standing.lost("192.0.2.9 has it");
   const told = readDaemonState(subnetFile);
@@ -19,4 +24,21 @@ t.test("what was told last is told again when the subnet file was written", asyn
   standing.repeat();
 
   t.strictSame(readDaemonState(subnetFile), told, "since when, too");
+});
+
+t.test("a lease that is lost before the subnet file is there stays lost, until it is ours again", async (t) => {
+  const { subnetFile, standing } = standingIn(t);
+  standing.lost("192.0.2.9 has it");
+  standing.ready("has 10.5.1.0/24");
+  t.ok(standing.isReady());
+  t.match(readDaemonState(subnetFile), { state: "lost", reason: "192.0.2.9 has it" });
+  standing.held();
+  t.match(readDaemonState(subnetFile), { state: "ready", reason: "has 10.5.1.0/24" });
+});
+
+t.test("a lease that is ours again before the subnet file is there makes nobody ready", async (t) => {
+  const { subnetFile, standing } = standingIn(t);
+  standing.lost("192.0.2.9 has it");
+  standing.held();
+  t.match(readDaemonState(subnetFile), { state: "waiting", reason: "it starts" });
 });

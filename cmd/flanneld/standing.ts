@@ -6,7 +6,7 @@ import type { Notifier } from "./notify.ts";
 export interface Standing {
   /** No subnet yet, and why. */
   waiting(reason: string): void;
-  /** The subnet file is there. */
+  /** Once: the subnet file is there. A lease that was lost meanwhile stays lost. */
   ready(status: string): void;
   /** Somebody else has our subnet. */
   lost(reason: string): void;
@@ -20,6 +20,8 @@ export interface Standing {
   current(): DaemonState;
 }
 
+const STARTS = "it starts";
+
 export function createStanding(subnetFile: string, notifier: Notifier, log: Log): Standing {
   const stateNow = (state: DaemonState["state"], reason: string): DaemonState => ({
     pid: process.pid,
@@ -27,7 +29,7 @@ export function createStanding(subnetFile: string, notifier: Notifier, log: Log)
     state,
     reason,
   });
-  let current = stateNow("waiting", "it starts");
+  let current = stateNow("waiting", STARTS);
   let hasBeenReady = false;
   let readyStatus = "";
 
@@ -54,16 +56,18 @@ export function createStanding(subnetFile: string, notifier: Notifier, log: Log)
     },
     ready(status) {
       readyStatus = status;
-      const changed = take("ready", status);
-      if (!hasBeenReady) notifier.ready(status);
-      else if (changed) notifier.status(status);
       hasBeenReady = true;
+      const isLost = current.state === "lost";
+      if (!isLost) take("ready", status);
+      notifier.ready(isLost ? `lease lost: ${current.reason}` : status);
     },
     lost(reason) {
       if (take("lost", reason)) notifier.status(`lease lost: ${reason}`);
     },
     held() {
-      if (current.state === "lost" && take("ready", readyStatus)) notifier.status(readyStatus);
+      if (current.state !== "lost") return;
+      if (!hasBeenReady) take("waiting", STARTS);
+      else if (take("ready", readyStatus)) notifier.status(readyStatus);
     },
     repeat: write,
     isReady: () => hasBeenReady,
