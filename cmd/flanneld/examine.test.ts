@@ -20,7 +20,7 @@ const healthy: MemberFacts = {
   own,
   mtu: 1450,
   external: { name: "eth0", mtu: 1500 },
-  devices: [{ name: "flannel.1", mtu: 1450 }],
+  devices: [{ name: "flannel.1", wantedMtu: 1450, mtu: 1450 }],
   subnetFile: {
     path: "/run/flannel/subnet.env",
     text: "FLANNEL_SUBNET=10.5.1.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",
@@ -41,6 +41,11 @@ const hostGateway = lease(1, { attributes: { publicIP: Uint8Array.of(192, 0, 2, 
 const cases: { title: string; facts?: Partial<Facts>; member?: Partial<MemberFacts>; problems: [string, string][] }[] =
   [
     { title: "a healthy host", member: { probes: [probe("yes")] }, problems: [] },
+    {
+      title: "a tunnel of IPv6, which takes more of each packet",
+      member: { devices: [...healthy.devices, { name: "flannel-v6.1", wantedMtu: 1430, mtu: 1430 }] },
+      problems: [],
+    },
     {
       title: "a host that waits",
       facts: { state: { ...state, state: "waiting", reason: "no network configuration" }, member: undefined },
@@ -84,7 +89,7 @@ const cases: { title: string; facts?: Partial<Facts>; member?: Partial<MemberFac
     },
     {
       title: "a device with another MTU",
-      member: { devices: [{ name: "flannel.1", mtu: 1500 }] },
+      member: { devices: [{ name: "flannel.1", wantedMtu: 1450, mtu: 1500 }] },
       problems: [
         [
           "device flannel.1 has MTU 1500, must have 1450",
@@ -94,7 +99,7 @@ const cases: { title: string; facts?: Partial<Facts>; member?: Partial<MemberFac
     },
     {
       title: "a device that is gone",
-      member: { devices: [{ name: "flannel.1", mtu: undefined }] },
+      member: { devices: [{ name: "flannel.1", wantedMtu: 1450, mtu: undefined }] },
       problems: [
         ["device flannel.1 is not there", "flanneld makes it again within seconds; if it stays away, the log says why"],
       ],

@@ -18,7 +18,7 @@ export interface MemberFacts {
   mtu: number;
   external: { name: string; mtu: number };
   /** The backend's own, found by name; without MTU: it is not there. */
-  devices: readonly { name: string; mtu: number | undefined }[];
+  devices: readonly { name: string; wantedMtu: number; mtu: number | undefined }[];
   subnetFile: { path: string; text: string | undefined };
   peers: readonly Lease[];
   /** What was asked of them; fewer than peers when not all can be asked. */
@@ -98,10 +98,10 @@ function mtuProblems({ own, mtu, external, devices, subnetFile }: MemberFacts): 
         text: `device ${device.name} is not there`,
         remedy: "flanneld makes it again within seconds; if it stays away, the log says why",
       });
-    else if (device.mtu !== mtu)
+    else if (device.mtu !== device.wantedMtu)
       problems.push({
-        text: `device ${device.name} has MTU ${device.mtu}, must have ${mtu}`,
-        remedy: `flanneld sets it within seconds; if it does not: ip link set ${device.name} mtu ${mtu}`,
+        text: `device ${device.name} has MTU ${device.mtu}, must have ${device.wantedMtu}`,
+        remedy: `flanneld sets it within seconds; if it does not: ip link set ${device.name} mtu ${device.wantedMtu}`,
       });
   }
   return [...problems, ...fileProblems(subnetFile, mtu)];

@@ -1,7 +1,7 @@
 /** Finds out how this host's part of the cluster is, when asked. */
 import type { Backend, ExternalInterface } from "../../pkg/backend/backend.ts";
 import { isObject, type Json } from "../../pkg/cni/json.ts";
-import { type Address, formatAddress, formatPrefix } from "../../pkg/ip/address.ts";
+import { type Address, formatAddress, formatPrefix, isIPv4 } from "../../pkg/ip/address.ts";
 import { findLink } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import type { DaemonState } from "../../pkg/subnet/daemon-state.ts";
@@ -26,7 +26,7 @@ export interface Running {
 export interface Membership {
   lease: Lease;
   external: ExternalInterface;
-  backend: Pick<Backend, "mtu" | "missing">;
+  backend: Pick<Backend, "mtu" | "devices" | "missing">;
   route: Connection;
   peers: readonly Lease[];
   /** Reason by key. */
@@ -53,7 +53,7 @@ async function factsOf(member: Membership, subnetFile: string): Promise<MemberFa
     own: lease,
     mtu: backend.mtu,
     external,
-    devices: deviceNames(lease).map((name) => ({ name, mtu: findLink(route, name)?.mtu })),
+    devices: backend.devices.map(({ name, mtu }) => ({ name, wantedMtu: mtu, mtu: findLink(route, name)?.mtu })),
     subnetFile: { path: subnetFile, text: findText(subnetFile) },
     peers,
     malformed,
@@ -64,17 +64,14 @@ async function factsOf(member: Membership, subnetFile: string): Promise<MemberFa
   };
 }
 
-/** Those that flannel's vxlan makes; other backends have none. */
-function deviceNames({ attributes: { backendType, backendData, backendV6Data } }: Lease): string[] {
-  if (backendType !== "vxlan") return [];
-  const named = (prefix: string, data: Json | undefined) =>
-    isObject(data) && typeof data["VNI"] === "number" ? [`${prefix}.${data["VNI"]}`] : [];
-  return [...named("flannel", backendData), ...named("flannel-v6", backendV6Data)];
-}
-
 async function probePeers({ lease, external, backend, peers }: Membership): Promise<MemberFacts["probes"]> {
-  const size = lease.attributes.backendType === "vxlan" ? backend.mtu : external.mtu;
-  const asked = peers.flatMap((peer) => addressesOf(peer, lease).map((address) => ({ peer, address, size })));
+  const sizeTo = (address: Address) => {
+    const family = isIPv4(address) ? "ipv4" : "ipv6";
+    return backend.devices.find((device) => device.family === family)?.mtu ?? external.mtu;
+  };
+  const asked = peers.flatMap((peer) =>
+    addressesOf(peer, lease).map((address) => ({ peer, address, size: sizeTo(address) })),
+  );
   try {
     const answers = await probe(asked);
     return asked.map((one, i): Probe => ({ ...one, answer: answers[i] ?? "no" }));

@@ -57,6 +57,10 @@ t.test("a device per family, as flannel makes them", needsVxlan, async (t) => {
   t.match(device(host, "flannel-v6.1").linkinfo, { info_kind: "vxlan", info_data: { ...common, local6: "fd00:a::1" } });
   t.strictSame([device(host, "flannel.1").mtu, device(host, "flannel-v6.1").mtu, backend.mtu], [1450, 1430, 1450]);
   t.strictSame(
+    backend.devices.map(({ name, mtu }) => `${name} ${mtu}`),
+    ["flannel.1 1450", "flannel-v6.1 1430"],
+  );
+  t.strictSame(
     [addresses(host, "flannel.1"), addresses(host, "flannel-v6.1")],
     [["10.5.1.0/32"], ["fd00:5:0:1::/128"]],
   );

@@ -41,8 +41,9 @@ function join(t: Test, { write = () => {}, asked = (backend) => backend }: Parti
   };
   const wish = { ifaces: ["eth0"], ifaceRegexes: [], canReach: undefined, publicIP: undefined, publicIPv6: undefined };
   const external = selectExternalInterface(route, wish, { ipv4: true, ipv6: false });
-  const backend = asked(createBackend({ route, external, network: settings, log: silent }));
-  backend.attributes();
+  const made = createBackend({ route, external, network: settings, log: silent });
+  made.attributes();
+  const backend = asked(made);
   const lease: Lease = { ...subnets("10.5.1.0-24"), attributes: attributesOf("192.0.2.1") };
   backend.takeLease(lease);
   const clock = new FakeClock();

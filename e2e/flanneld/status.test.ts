@@ -173,7 +173,11 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
   const member: Membership = {
     lease: lease(1),
     external: { index: 2, name: "eth0", mtu: 1500 },
-    backend: { mtu: 1450, missing: () => ["route 10.65.3.0/24 via 10.65.3.0 is missing"] },
+    backend: {
+      mtu: 1450,
+      devices: [{ family: "ipv4", name: "flannel.1", mtu: 1450 }],
+      missing: () => ["route 10.65.3.0/24 via 10.65.3.0 is missing"],
+    },
     route: openRoute(namespace),
     peers: [lease(2), lease(3)],
     malformed: new Map(),

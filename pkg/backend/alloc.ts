@@ -7,6 +7,7 @@ export function alloc({ external }: BackendContext): Backend {
     get mtu() {
       return mtu;
     },
+    devices: [],
     attributes: () => ({ backendType: "" }), // as flannel writes it
     takeLease() {},
     setPeers: () => nothing,

@@ -1,5 +1,6 @@
 /** What a backend makes of the cluster on this host: devices, routes, neighbours. A record of functions per backend. */
 import type { Address } from "../ip/address.ts";
+import type { FamilyName } from "../ip/family.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Frame } from "../netlink/frame.ts";
 import type { Log } from "../observe/log.ts";
@@ -18,6 +19,12 @@ export interface ExternalInterface {
   /** Where the other hosts reach it; differs from its own address behind NAT. */
   publicIP?: Address;
   publicIPv6?: Address;
+}
+
+export interface Device {
+  family: FamilyName;
+  name: string;
+  mtu: number;
 }
 
 export interface BackendContext {
@@ -43,6 +50,8 @@ export interface Programmed {
 export interface Backend {
   /** FLANNEL_MTU. */
   readonly mtu: number;
+  /** Its own devices as they should be; their MTU differs from FLANNEL_MTU where a tunnel of IPv6 takes more. Once `attributes` has made them. */
+  readonly devices: readonly Device[];
   /** Makes the device where there is none that fits. @throws Error what is wrong, and the remedy */
   attributes(): OwnAttributes;
   /** The device's addresses; up. @throws Error what is wrong, and the remedy */

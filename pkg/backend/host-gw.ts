@@ -28,6 +28,7 @@ export function hostGw({ route, network, log, ...context }: BackendContext): Bac
     get mtu() {
       return external.mtu;
     },
+    devices: [],
     attributes: () => ({ backendType: "host-gw" }),
     takeLease() {},
     setPeers: peers.set,

@@ -66,6 +66,9 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
     get mtu() {
       return containerMtu(config, external);
     },
+    get devices() {
+      return tunnels.map(({ family, link, mtu }) => ({ family, name: link().name, mtu: mtu() }));
+    },
     attributes() {
       ensureDevices();
       const dataOf = (family: FamilyName) => {

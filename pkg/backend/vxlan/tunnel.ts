@@ -30,6 +30,8 @@ export interface Tunnel {
   /** As it was when last looked at. */
   device(): VxlanLink;
   link(): LinkName;
+  /** What the device should have. */
+  mtu(): number;
   /**
    * Makes the device what it should be over this interface.
    *
@@ -87,6 +89,7 @@ export function openTunnel({ route, log, config, family, network }: Parts): Tunn
       const { index, name } = needDevice();
       return { index, name };
     },
+    mtu: () => wish?.mtu ?? needDevice().mtu,
     ensure(external) {
       wish = wishOver(external);
       const before = device?.index;
