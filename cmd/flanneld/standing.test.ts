@@ -29,6 +29,7 @@ t.test("what was told last is told again when the subnet file was written", asyn
 t.test("a lease that is lost before the subnet file is there stays lost, until it is ours again", async (t) => {
   const { subnetFile, standing } = standingIn(t);
   standing.lost("192.0.2.9 has it");
+  rmSync(stateFileOf(subnetFile)); // now the subnet file is written: the word has to be a younger one
   standing.ready("has 10.5.1.0/24");
   t.ok(standing.isReady());
   t.match(readDaemonState(subnetFile), { state: "lost", reason: "192.0.2.9 has it" });

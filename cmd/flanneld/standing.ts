@@ -58,7 +58,9 @@ export function createStanding(subnetFile: string, notifier: Notifier, log: Log)
       readyStatus = status;
       hasBeenReady = true;
       const isLost = current.state === "lost";
-      if (!isLost) take("ready", status);
+      if (isLost)
+        write(); // a word that is older than the subnet file does not count
+      else take("ready", status);
       notifier.ready(isLost ? `lease lost: ${current.reason}` : status);
     },
     lost(reason) {
