@@ -1,7 +1,9 @@
 /** The clocks that run out for keys: what etcd calls leases, and what we know of them. */
 import type { Log } from "../../observe/log.ts";
+import { StoreError } from "../store.ts";
 import type { Cluster } from "./cluster.ts";
 import type { EndOf } from "./leases.ts";
+import { isAboutConnection } from "./member.ts";
 
 /** The ID that keys without a clock have: they stay for ever. */
 export const NONE = "0";
@@ -23,7 +25,10 @@ export interface Grants {
   writeFor(ttlMs: number | undefined, write: (grantId: string) => Promise<boolean>): Promise<Term | undefined>;
 }
 
-export function grantsOf(cluster: Cluster, log: Log): Grants {
+/** Whether etcd has said no. Where it has said nothing, the key may be there, and a revocation would take it away. */
+const isRefused = (error: unknown): boolean => error instanceof StoreError && !isAboutConnection(error.cause);
+
+export function grantsOf(cluster: Pick<Cluster, "ask">, log: Log): Grants {
   const ends = new Map<string, number>();
 
   const grant = async (ttlMs: number) => {
@@ -45,7 +50,10 @@ export function grantsOf(cluster: Cluster, log: Log): Grants {
     async writeFor(ttlMs, write) {
       if (ttlMs === undefined) return (await write(NONE)) ? {} : undefined;
       const id = await grant(ttlMs);
-      const isWritten = await write(id); // where it fails nobody knows whether the key is there: a revocation would take it away
+      const isWritten = await write(id).catch(async (error: unknown) => {
+        if (isRefused(error)) await revoke(id); // a host that may not write tries again every second: 86,400 clocks a day
+        throw error;
+      });
       const expiresMs = ends.get(id) ?? Date.now();
       if (isWritten) return { expiresMs };
       await revoke(id);
