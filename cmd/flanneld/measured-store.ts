@@ -13,6 +13,7 @@ export function measuredStore(store: Store, metrics: Metrics): Store {
     put: (...lease) => timed("put", () => store.put(...lease)),
     delete: (subnets) => timed("delete", () => store.delete(subnets)),
     watch: (event, trouble) => store.watch(countedEvents(metrics, event), countedTrouble(metrics, trouble)),
+    reconnect: () => store.reconnect(),
     close: () => store.close(),
   };
 }

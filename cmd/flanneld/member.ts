@@ -195,9 +195,10 @@ export class Member {
   }
 
   #moveTo(found: ExternalInterface): void {
-    const { backend, log } = this.#parts;
+    const { backend, log, store } = this.#parts;
     log.warn("the interface to the other hosts has changed", { from: show(this.external), to: show(found) });
     backend.follow(found);
+    if (!sameExternal(found, { ...this.external, mtu: found.mtu })) store.reconnect();
     const attributes = attributesOf(backend, found);
     const said = printAttributes(attributes);
     if (said !== this.#said) this.#keeper.changeAttributes(attributes);

@@ -75,6 +75,7 @@ function fakeStore(answer: () => Promise<never>, told: (watcher: Told) => void =
       told({ event, trouble });
       return { stop() {} };
     },
+    reconnect() {},
     close: async () => {},
   };
 }

@@ -427,6 +427,30 @@ t.test("a connection that has died unnoticed is made anew", { ...needsRoot }, as
   await seen.until("snapshot 10.5.1.0-24=192.0.2.1"); // and for the watch
 });
 
+t.test("who has another address connects anew without a word", { ...needsRoot }, async (t) => {
+  const etcd = await startEtcd(t);
+  const link = await startLink(t, etcd.endpoints[0] ?? "");
+  const store = open(t, etcd, { endpoints: [link.endpoint] });
+  const seen = follow(t, store);
+  await seen.until("snapshot");
+  await store.list();
+  link.cut();
+  etcd.put(`${prefix}/subnets/10.5.1.0-24`, '{"PublicIP":"192.0.2.1"}');
+  const listing = store.list();
+  store.reconnect();
+  t.equal((await listing).leases.length, 1, "calls under way are answered");
+  await seen.until("snapshot 10.5.1.0-24=192.0.2.1");
+  etcd.members[0]?.freeze();
+  store.reconnect();
+  await new Promise(setImmediate);
+  store.reconnect(); // while it asks
+  etcd.members[0]?.thaw();
+  await seen.until("snapshot 10.5.1.0-24=192.0.2.1");
+  etcd.put(`${prefix}/subnets/10.5.2.0-24`, '{"PublicIP":"192.0.2.2"}');
+  await seen.until(/10\.5\.2\.0-24=192\.0\.2\.2/);
+  t.notOk(seen.lines.some((line) => line.startsWith("trouble")));
+});
+
 t.test("after close() nothing keeps the process, and nothing is told", { ...needsRoot }, async (t) => {
   const etcd = await startEtcd(t);
   const script = `

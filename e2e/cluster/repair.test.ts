@@ -92,13 +92,16 @@ for (const [network, subnet] of [
 t.test("a host that gets another address keeps its subnet, and the others follow", needsRoot, async (t) => {
   const { cluster, hosts, pods, subnets } = await twoPods(t, vxlan);
 
+  const startedMs = performance.now();
   hosts[0].sh(`
     ip address del ${hosts[0].ipv4}/24 dev eth0
     ip address add 192.0.2.50/24 dev eth0
     ip route add default via 192.0.2.1`);
 
   await until("the lease tells the new address", () => cluster.leases()[`${subnets[0]}-24`]?.PublicIP === "192.0.2.50");
+  t.comment(`the lease tells it after ${Math.round(performance.now() - startedMs)} ms`);
   await until("the pods reach each other", () => pods[1].reaches(pods[0].ipv4) && pods[0].reaches(pods[1].ipv4));
+  t.comment(`the pods reach each other after ${Math.round(performance.now() - startedMs)} ms`);
   t.equal(Object.keys(cluster.leases()).length, 2);
   t.match(entriesOf(hosts[1], subnets[0], vtepMac(hosts[0])), { fdb: /dst 192\.0\.2\.50 / });
 });

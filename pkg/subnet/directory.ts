@@ -70,6 +70,7 @@ export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): S
       watches.add(stop);
       return { stop };
     },
+    reconnect() {}, // nothing is connected
     async close() {
       for (const stop of watches) stop();
     },

@@ -12,9 +12,9 @@ import { createLease } from "./etcd/create.ts";
 import { type Grants, grantsOf } from "./etcd/grants.ts";
 import { type Keys, keysBelow, snapshotOf } from "./etcd/leases.ts";
 import { memberAt } from "./etcd/member.ts";
-import { followLeases } from "./etcd/watch.ts";
+import { type EtcdWatch, followLeases } from "./etcd/watch.ts";
 import { keyOf, printAttributes } from "./lease.ts";
-import { NoConfig, type Store, type Watch } from "./store.ts";
+import { NoConfig, type Store } from "./store.ts";
 
 export interface EtcdOptions extends Access {
   /** `http://10.0.0.1:2379`; tried in turn. */
@@ -38,7 +38,7 @@ export function openEtcdStore({ endpoints, prefix, log, ...access }: EtcdOptions
   const grants = grantsOf(cluster, log);
   const description = `etcd ${urls.join(", ")}, prefix ${keys.prefix}`;
   const configCommand = `etcdctl --endpoints=${urls.join(",")} put ${keys.config} '${exampleConfig}'`;
-  const watches = new Set<Watch>();
+  const watches = new Set<EtcdWatch>();
 
   return {
     description,
@@ -53,6 +53,10 @@ export function openEtcdStore({ endpoints, prefix, log, ...access }: EtcdOptions
       const watch = followLeases({ members: members(), keys, endOf: grants.endOf, event, trouble });
       watches.add(watch);
       return watch;
+    },
+    reconnect() {
+      cluster.reconnect();
+      for (const watch of watches) watch.reconnect();
     },
     async close() {
       for (const watch of watches) watch.stop();

@@ -181,6 +181,10 @@ export class FakeStore implements Store {
     return { stop: () => void this.watchers.delete(event) };
   }
 
+  reconnect(): void {
+    this.calls.push("reconnect");
+  }
+
   async close(): Promise<void> {}
 
   /** By another host. */

@@ -204,6 +204,19 @@ export const storeClaims: readonly Claim[] = [
     },
   },
   {
+    claim: "a watch misses nothing when connections are made anew, and calls are answered",
+    async holds(open) {
+      const { store, beside } = await open();
+      await using seen = new Seen(beside);
+      await seen.until("snapshot:");
+      const keys = Array.from({ length: 20 }, (_, i) => `10.3.${i}.0-24`);
+      const all = keys.map((key) => beside.put(subnets(key), us, DAY_MS));
+      beside.reconnect();
+      await Promise.all([...all, store.create(subnets("10.3.99.0-24"), us, DAY_MS)]);
+      await seen.untilSet([...keys, "10.3.99.0-24"]);
+    },
+  },
+  {
     claim: "a watch that was stopped tells of nothing any more",
     async holds(open) {
       const { store, beside } = await open();

@@ -56,6 +56,8 @@ export interface Store {
    * @param trouble Called when it has lost the store (with why) and when it has it again (undefined).
    */
   watch(event: (event: LeaseEvent) => void, trouble: (why: Error | undefined) => void): Watch;
+  /** The host's addresses have changed: what was connected from an old one is made anew, at once. No watch misses anything. */
+  reconnect(): void;
   close(): Promise<void>;
 }
 

@@ -12,6 +12,7 @@ export interface Cluster {
    * @throws StoreError what each has said, and what to do
    */
   ask<T>(doing: string, question: (connection: Connection) => Promise<T>): Promise<T>;
+  reconnect(): void;
   close(): void;
 }
 
@@ -48,6 +49,9 @@ export function clusterOf(members: readonly Member[], prefix: string): Cluster {
         if (!isTemporary) throw storeError({ doing, prefix, refusals: said });
         await sleep(PAUSE_MS);
       }
+    },
+    reconnect() {
+      for (const member of members) member.reconnect();
     },
     close() {
       for (const member of members) member.close();

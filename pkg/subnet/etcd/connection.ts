@@ -34,6 +34,8 @@ export interface Connection {
   useToken(token: string): void;
   /** Calls under way still get their answer. */
   close(): void;
+  /** Calls under way fail at once. */
+  cut(): void;
 }
 
 /** A call that failed, in etcd's or grpc-js' words. */
@@ -78,7 +80,8 @@ export function connect(url: string, { tls }: Access): Connection {
     faultHandling: { host: () => passing as Policy, global: passing as Policy },
   });
   const headers = new Map([["hasleader", "true"]]); // a member that was cut off from the others says so, and leaves it to them
-  const calls = callsThrough(channels, headers);
+  const underway = new Set<Underway>();
+  const calls = callsThrough(channels, { headers, underway });
   return {
     kv: new KVClient(calls),
     lease: new LeaseClient(calls),
@@ -86,6 +89,10 @@ export function connect(url: string, { tls }: Access): Connection {
     watch: () => new WatchClient(calls).watch(),
     useToken: (token) => void headers.set("token", token),
     close: () => channels.close(),
+    cut() {
+      channels.close();
+      for (const call of underway) call.cancel();
+    },
   };
 }
 
@@ -143,7 +150,19 @@ class Channels extends Etcd3 {
   use: ICallable<unknown>["withConnection"] = (service, work) => this.pool.withConnection(service, work);
 }
 
-function callsThrough(channels: Channels, headers: ReadonlyMap<string, string>): ICallable<unknown> {
+interface Calling {
+  /** Of every call. */
+  headers: ReadonlyMap<string, string>;
+  underway: Set<Underway>;
+}
+
+/** A call that waits for its answer. */
+interface Underway {
+  /** It fails, with CANCELLED. */
+  cancel(): void;
+}
+
+function callsThrough(channels: Channels, { headers, underway }: Calling): ICallable<unknown> {
   const withConnection: ICallable<unknown>["withConnection"] = (service, work) =>
     channels.use(service, (connection) => {
       for (const [name, value] of headers) connection.metadata.set(name, value);
@@ -155,20 +174,29 @@ function callsThrough(channels: Channels, headers: ReadonlyMap<string, string>):
     withConnection,
     exec: (service: keyof typeof Services, method: string, request: unknown) =>
       withConnection(service, ({ client, metadata }) =>
-        answerOf(client as unknown as Caller, method, request, metadata),
+        answerOf({ client: client as unknown as Caller, method, underway }, request, metadata),
       ),
   };
 }
 
 /** What grpc-js makes of a .proto file: a function per method. */
-type Caller = Record<string, (...args: [unknown, unknown, { deadline: number }, Callback]) => void>;
+type Caller = Record<string, (...args: [unknown, unknown, { deadline: number }, Callback]) => Underway>;
 type Callback = (refusal: Error | null, answer: unknown) => void;
 
-function answerOf<T>(client: Caller, method: string, request: unknown, metadata: unknown): Promise<T> {
+interface Question {
+  client: Caller;
+  method: string;
+  underway: Set<Underway>;
+}
+
+function answerOf<T>({ client, method, underway }: Question, request: unknown, metadata: unknown): Promise<T> {
   return new Promise((resolve, reject) => {
-    client[method]?.(request, metadata, { deadline: Date.now() + ANSWER_MS }, (refusal, answer) =>
-      refusal ? reject(callError(refusal)) : resolve(answer as T),
-    );
+    const call = client[method]?.(request, metadata, { deadline: Date.now() + ANSWER_MS }, (refusal, answer) => {
+      if (call) underway.delete(call);
+      if (refusal) reject(callError(refusal));
+      else resolve(answer as T);
+    });
+    if (call) underway.add(call);
   });
 }
 

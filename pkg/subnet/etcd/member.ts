@@ -8,6 +8,8 @@ export interface Member {
   ask<T>(question: (connection: Connection) => Promise<T>): Promise<T>;
   /** The next question goes over a new connection; streams of the old one may go on. */
   renew(): void;
+  /** The same; questions under way are asked again over it. */
+  reconnect(): void;
   close(): void;
 }
 
@@ -15,18 +17,19 @@ export function memberAt(url: string, access: Access): Member {
   let current: Promise<Connection> | undefined;
   let hasAnswered = false;
   let isClosed = false;
-  const renew = () => {
+  const leave = (end: (connection: Connection) => void) => {
     hasAnswered = false;
-    current?.then(
-      (connection) => connection.close(),
-      () => {}, // told to who asked
-    );
+    current?.then(end, () => {}); // why there is none is told to who asked
     current = undefined;
   };
-  const answer = async <T>(question: (connection: Connection) => Promise<T>) => {
+  const renew = () => leave((connection) => connection.close());
+  const connected = () => {
     if (isClosed) throw new CallError(UNAVAILABLE, "the store is closed");
     current ??= openConnection(url, access);
-    const said = await question(await current);
+    return current;
+  };
+  const answer = async <T>(connection: Promise<Connection>, question: (connection: Connection) => Promise<T>) => {
+    const said = await question(await connection);
     hasAnswered = true;
     return said;
   };
@@ -34,17 +37,20 @@ export function memberAt(url: string, access: Access): Member {
     url,
     async ask(question) {
       const wasGood = hasAnswered;
+      const connection = connected();
       try {
-        return await answer(question);
+        return await answer(connection, question);
       } catch (error) {
         if (!isAboutConnection(error) && !isAboutLogin(error)) throw error;
-        renew();
-        const maySucceed = isAboutLogin(error) ? access.password : wasGood; // since then it may have restarted
+        const wasLeft = connection !== current;
+        if (!wasLeft) renew();
+        const maySucceed = isAboutLogin(error) ? access.password : wasGood || wasLeft; // since then it may have restarted
         if (!maySucceed) throw error;
-        return await answer(question);
+        return await answer(connected(), question);
       }
     },
     renew,
+    reconnect: () => leave((connection) => connection.cut()),
     close() {
       isClosed = true;
       renew();

@@ -25,10 +25,15 @@ export interface Following {
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 
-export function followLeases(following: Following): Watch {
+export interface EtcdWatch extends Watch {
+  /** Begins again, with the list, over a new connection. */
+  reconnect(): void;
+}
+
+export function followLeases(following: Following): EtcdWatch {
   const follower = new Follower(following);
   void follower.run(); // does not fail for etcd's sake; an exception of `event` ends the process, as it should
-  return { stop: () => follower.stop() };
+  return { stop: () => follower.stop(), reconnect: () => follower.reconnect() };
 }
 
 class Follower {
@@ -60,6 +65,11 @@ class Follower {
 
   stop(): void {
     this.isStopped = true;
+    this.interrupt();
+  }
+
+  reconnect(): void {
+    for (const member of this.to.members) member.reconnect();
     this.interrupt();
   }
 
