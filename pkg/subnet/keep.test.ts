@@ -202,6 +202,27 @@ t.test("a subnet that another host has taken is waited for; the host stays where
   t.strictSame(kept.store.leases.get(OWN)?.attributes, us);
 });
 
+t.test("a subnet that another host has taken a part of is waited for too", async (t) => {
+  const kept = await keep(t);
+  const part = "10.3.1.128-25";
+  kept.store.beforeCreate = () => {
+    kept.store.beforeCreate = () => {};
+    kept.store.write(subnets(part), other);
+  };
+  kept.store.remove(OWN);
+  await settled();
+  t.match(kept.told, [
+    /^lost: host 192\.0\.2\.2 has 10\.3\.1\.128\/25, which overlaps our subnet 10\.3\.1\.0\/24 and was free while our lease was gone/,
+  ]);
+  await kept.clock.pass(10 * MINUTE_MS);
+  t.equal(kept.told.length, 1, "said once");
+  t.notOk(kept.store.leases.has(OWN));
+  kept.store.remove(part); // an event of another host: that it has gone is found by trying
+  await kept.clock.pass(MINUTE_MS);
+  t.strictSame(kept.told.slice(1), ["renewed 24 h"]);
+  t.ok(kept.store.leases.has(OWN));
+});
+
 t.test("another daemon with our public address is told of once, and not fought with", async (t) => {
   const kept = await keep(t);
   const twin = attributesOf("192.0.2.1", "aa:00:00:00:00:99");

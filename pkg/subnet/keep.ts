@@ -9,7 +9,15 @@ import { showJson } from "../cni/json.ts";
 import { formatAddress } from "../ip/address.ts";
 import type { Log } from "../observe/log.ts";
 import type { Clock } from "./clock.ts";
-import { keyOf, type Lease, type LeaseAttributes, printAttributes, sameSubnets, showSubnets } from "./lease.ts";
+import {
+  keyOf,
+  type Lease,
+  type LeaseAttributes,
+  printAttributes,
+  sameSubnets,
+  showSubnets,
+  subnetsOverlap,
+} from "./lease.ts";
 import type { Store } from "./store.ts";
 
 /** What happens to our own key, told by the watch. */
@@ -67,7 +75,8 @@ class LeaseKeeper {
   private attributes: LeaseAttributes;
   /** Everything we ever wrote there. */
   private readonly written = new Set<string>();
-  private standing: "ours" | "gone" | "taken" = "ours";
+  /** Of "overlapped" no event tells the end: somebody else's key is in the way. */
+  private standing: "ours" | "gone" | "taken" | "overlapped" = "ours";
   private isChanged = false;
   /** How many the watch has told. */
   private events = 0;
@@ -133,7 +142,7 @@ class LeaseKeeper {
 
   private async step(): Promise<void> {
     if (this.standing === "taken") return; // until its key is gone
-    if (this.standing === "gone" || this.remainingMs() <= this.safetyMs()) await this.makeAnew();
+    if (this.standing !== "ours" || this.remainingMs() <= this.safetyMs()) await this.makeAnew();
     else if (this.isChanged || this.remainingMs() <= this.marginMs()) await this.write();
   }
 
@@ -159,7 +168,13 @@ class LeaseKeeper {
     if (found && !this.isOfOurs(found.attributes)) return this.lose(found);
     if (found) this.learn(found);
     if (found || malformed.some(({ key }) => key === keyOf(this.lease))) await this.write();
-    else throw new Error(`${keyOf(this.lease)} cannot be made because it is there, and is not listed`);
+    else this.giveWay(leases);
+  }
+
+  private giveWay(leases: readonly Lease[]): void {
+    const inTheWay = leases.find((one) => subnetsOverlap(one, this.lease));
+    if (!inTheWay) throw new Error(`${keyOf(this.lease)} cannot be made because it is there, and is not listed`);
+    this.lose(inTheWay);
   }
 
   /** What the watch told meanwhile is the last word: it may be younger than what was written. */
@@ -182,11 +197,13 @@ class LeaseKeeper {
     this.isChanged = true;
   }
 
-  private lose({ attributes }: Lease): void {
-    this.standing = "taken";
-    const reason = this.hasOurAddress(attributes)
-      ? samePublicAddress(this.lease, attributes)
-      : otherHost(this.lease, attributes);
+  private lose(holder: Lease): void {
+    const isSame = sameSubnets(holder, this.lease);
+    this.standing = isSame ? "taken" : "overlapped";
+    const reason =
+      isSame && this.hasOurAddress(holder.attributes)
+        ? samePublicAddress(this.lease, holder.attributes)
+        : otherHost(this.lease, holder);
     if (reason === this.toldReason) return;
     this.toldReason = reason;
     this.options.log.error("the lease is lost", { lease: showSubnets(this.lease), reason });
@@ -238,7 +255,8 @@ class LeaseKeeper {
 
   private wait(): void {
     const { clock } = this.options;
-    const dueMs = this.standing === "taken" ? LOOK_MS : this.remainingMs() - this.marginMs();
+    const isLost = this.standing === "taken" || this.standing === "overlapped";
+    const dueMs = isLost ? LOOK_MS : this.remainingMs() - this.marginMs();
     const laterMs = this.triesAgainBootMs === undefined ? dueMs : this.triesAgainBootMs - clock.bootMs();
     if (this.isStopped) return;
     this.cancelTimer = clock.after(Math.min(Math.max(laterMs, 0), LOOK_MS), () => void this.work());
@@ -250,10 +268,16 @@ const untilOf = ({ expiresMs }: Lease): string =>
 
 const showAddress = (address: Uint8Array | undefined): string => (address ? formatAddress(address) : "0.0.0.0");
 
-const otherHost = (lease: Lease, { publicIP }: LeaseAttributes): string =>
-  `host ${showAddress(publicIP)} has our subnet ${showSubnets(lease)}, which was free while our lease was gone: ` +
-  "containers of both have the same addresses. Waiting until it is free. To fix: end the containers of one of the hosts; " +
-  "for another subnet here end them here, then restart this daemon";
+function otherHost(lease: Lease, holder: Lease): string {
+  const what = sameSubnets(holder, lease)
+    ? `our subnet ${showSubnets(lease)}, which`
+    : `${showSubnets(holder)}, which overlaps our subnet ${showSubnets(lease)} and`;
+  return (
+    `host ${showAddress(holder.attributes.publicIP)} has ${what} was free while our lease was gone: ` +
+    "containers of both have the same addresses. Waiting until it is free. To fix: end the containers of one of the hosts; " +
+    "for another subnet here end them here, then restart this daemon"
+  );
+}
 
 const samePublicAddress = (lease: Lease, { publicIP, backendData }: LeaseAttributes): string =>
   `another daemon has put our lease ${showSubnets(lease)} with our public address ${showAddress(publicIP)} and ` +
