@@ -1,6 +1,8 @@
 /** The rules that go with the pod network, as the settings want them. */
+import type { Prefix } from "../../pkg/ip/address.ts";
 import { connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
 import type { Log } from "../../pkg/observe/log.ts";
+import { readEarlierSubnets } from "../../pkg/subnet/subnet-file.ts";
 import { keepBlackhole } from "../../pkg/traffic/blackhole.ts";
 import { keepTraffic } from "../../pkg/traffic/keep.ts";
 import { createTraffic, type FamilyTraffic } from "../../pkg/traffic/traffic.ts";
@@ -15,7 +17,7 @@ import type { Place } from "./place.ts";
  * @throws CniError the kernel, or legacy iptables, refuses
  */
 export function keepRules(
-  { rules }: Options,
+  { rules, subnetFile }: Options,
   place: Place,
   { log, metrics }: { log: Log; metrics: Metrics },
 ): () => void {
@@ -25,6 +27,7 @@ export function keepRules(
   const traffic = createTraffic(() => netfilter, {
     kind: network.nftables ? "nftables" : "iptables",
     families,
+    earlierNetworks: earlierNetworks(subnetFile),
     masquerade: rules.masquerade,
     forward: rules.forward,
     randomFully: rules.randomFully,
@@ -46,3 +49,9 @@ const familiesIn = ({ network, lease }: Place): FamilyTraffic[] =>
     const [whole, subnet] = [network[family]?.network, lease[family]];
     return whole && subnet ? [{ network: whole, subnet }] : [];
   });
+
+/** What cannot be understood in there was told when the lease was looked for. */
+function earlierNetworks(subnetFile: string): Prefix[] {
+  const { ipv4, ipv6 } = readEarlierSubnets(subnetFile, () => {});
+  return [ipv4.network, ipv6.network].filter((network) => network !== undefined);
+}

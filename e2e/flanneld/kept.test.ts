@@ -8,7 +8,7 @@ import type { Traffic } from "../../pkg/traffic/traffic.ts";
 import { until } from "../cluster/until.ts";
 import { type Namespace, newHost } from "../host.ts";
 import { needsKernel, needsRoot } from "../needs.ts";
-import { iptables, ipv4, ipv6, memoryLog, nftables, trafficOf } from "./traffic.ts";
+import { iptables, ipv4, ipv6, memoryLog, nftables, prefix, trafficOf } from "./traffic.ts";
 
 const needs = needsKernel("iptables_nat");
 /** So long that only events can be the cause of what is awaited. */
@@ -70,6 +70,25 @@ for (const conf of [iptables, nftables]) {
       t.equal(warnings.length, 1);
     },
   );
+}
+
+for (const conf of [iptables, nftables]) {
+  t.test(`${conf.kind}: two networks that are both kept come back together`, needs, async (t) => {
+    const host = newHost(t, { containers: 0 });
+    const other = { network: prefix("10.6.0.0/16"), subnet: prefix("10.6.77.0/24") };
+    const both = [trafficOf(host, conf), trafficOf(host, { ...conf, families: [other] })];
+    for (const traffic of both) traffic.ensure();
+    const keepers = both.map((traffic) => kept(t, host, traffic));
+    for (let round = 1; round <= 3; round++) {
+      host.sh("nft flush ruleset");
+      await until("both repairs", () => keepers.every(({ repairs }) => repairs.length >= round));
+      for (const traffic of both) t.equal(traffic.ensure(), 0, "nobody takes anything away");
+    }
+    t.strictSame(
+      keepers.map(({ repairs }) => repairs.length),
+      [3, 3],
+    );
+  });
 }
 
 t.test("where no events come, one looks from time to time", needs, async (t) => {

@@ -7,9 +7,10 @@ import type { TrafficConf } from "../../pkg/traffic/traffic.ts";
 import { commands, legacyIptables, withPath } from "../commands.ts";
 import { type Namespace, newHost } from "../host.ts";
 import { needsKernel } from "../needs.ts";
-import { iptables, ipv4, nftables, prefix, trafficOf } from "./traffic.ts";
+import { iptables, ipv4, ipv6, nftables, prefix, trafficOf } from "./traffic.ts";
 
 const needs = needsKernel("iptables_nat");
+type Test = Parameters<typeof commands>[0];
 
 /** Without what iptables says of its own chains. */
 const listed = (host: Namespace, suffix = "") =>
@@ -150,8 +151,8 @@ for (const conf of [iptables, nftables]) {
         "iptables -w -t nat -D POSTROUTING 2": 1,
         "iptables -w -F FORWARD; iptables -w -X FLANNEL-FWD || iptables -w -F FLANNEL-FWD; iptables -w -X FLANNEL-FWD": 2,
         [`iptables -w -t nat -D FLANNEL-POSTRTG 2; iptables -w -t nat -A FLANNEL-POSTRTG -s 10.5.34.0/24 -d 10.5.0.0/16 ${masq} -j RETURN`]: 1,
-        "iptables -w -t nat -I FLANNEL-POSTRTG -m limit --limit 1/s -j ACCEPT": 1,
-        "ip6tables -w -A FLANNEL-FWD -j DROP": 1,
+        "iptables -w -t nat -A FLANNEL-POSTRTG -s 10.5.0.0/16 -j ACCEPT": 1,
+        "ip6tables -w -I FLANNEL-FWD ! -s fd00:5::/48 -d fd00:5:0:34::/64 -j DROP": 1,
         [`iptables -w -t nat -A POSTROUTING ${masq} -j FLANNEL-POSTRTG`]: 1,
         [`iptables -w -A FLANNEL-FWD -s 10.5.0.0/16 ${fwd} -j ACCEPT`]: 1,
         "nft delete table ip6 nat": 2,
@@ -163,12 +164,14 @@ for (const conf of [iptables, nftables]) {
         "nft flush chain ip flannel-ipv4 postrtg": 1,
         "nft flush table ip flannel-ipv4": 2,
         "nft delete chain ip flannel-ipv4 forward": 1,
-        "nft insert rule ip flannel-ipv4 forward drop": 1,
+        "nft insert rule ip flannel-ipv4 forward ip daddr 10.5.0.0/16 drop": 1,
+        "nft insert rule ip flannel-ipv4 postrtg meta mark 0x4000 return": 1,
         "nft add rule ip flannel-ipv4 forward ip saddr 10.5.0.0/16 accept": 1,
         "nft insert rule ip flannel-ipv4 postrtg ip saddr 10.5.0.0/16 masquerade": 1,
         "nft 'add chain ip flannel-ipv4 forward { policy drop; }'": 1,
         "nft 'delete chain ip6 flannel-ipv6 forward; add chain ip6 flannel-ipv6 forward { type filter hook forward priority 10; }'": 1,
-        "nft 'add table ip flannel-ipv4 { flags dormant; }'": 2,
+        "nft 'add table ip flannel-ipv4 { flags dormant; }'": 1,
+        "nft 'add table ip flannel-ipv4 { flags dormant; }; delete chain ip flannel-ipv4 forward'": 2,
       },
     }[kind];
     for (const [damage, changed] of Object.entries(damages)) {
@@ -190,7 +193,7 @@ for (const conf of [iptables, nftables]) {
     const earlier = { network: prefix("10.99.0.0/16"), subnet: prefix("10.99.1.0/24") };
     const earlier6 = { network: prefix("fd99::/48"), subnet: prefix("fd99::/64") };
     trafficOf(host, { ...conf, families: [earlier, earlier6], noMasquerade: [prefix("99.0.0.0/8")] }).ensure();
-    const traffic = trafficOf(host, conf);
+    const traffic = trafficOf(host, { ...conf, earlierNetworks: [earlier.network, earlier6.network] });
     t.equal(traffic.ensure(), 4);
     t.strictSame(seen(host), own);
     t.notMatch(ruleset(host), /\b(10\.|fd)?99[.:]/);
@@ -199,7 +202,7 @@ for (const conf of [iptables, nftables]) {
   t.test(`${kind}: switches that are off now, and families that have gone, leave nothing`, needs, async (t) => {
     const host = newHost(t, { containers: 0 });
     trafficOf(host, conf).ensure();
-    const less = trafficOf(host, { ...conf, families: [ipv4], forward: false });
+    const less = trafficOf(host, { ...conf, families: [ipv4], earlierNetworks: [ipv6.network], forward: false });
     less.clean();
     t.equal(less.ensure(), 0);
     const all = seen(host).join("");
@@ -255,6 +258,154 @@ t.test("what flannel made through the programs is right already", needs, async (
   t.equal(trafficOf(host, nftables).ensure(), 0);
 });
 
+// --- Two networks on one host ------------------------------------------------------------------------------------------------------------
+
+const two = { network: prefix("10.6.0.0/16"), subnet: prefix("10.6.77.0/24") };
+const two6 = { network: prefix("fd00:6::/48"), subnet: prefix("fd00:6:0:77::/64") };
+const of = (conf: TrafficConf, ...families: TrafficConf["families"]): TrafficConf => ({ ...conf, families });
+const three: TrafficConf["families"][number] = { network: prefix("10.7.0.0/16"), subnet: prefix("10.7.1.0/24") };
+
+/** As tools print them, chain by chain; without what stands around them. */
+const worlds = {
+  iptables: { conf: iptables, print: (host: Namespace) => linesOf(listed(host).join(""), isRule) },
+  nftables: { conf: nftables, print: (host: Namespace) => ruleset(host) },
+  legacy: { conf: iptables, print: (host: Namespace) => linesOf(listed(host, "-legacy").join(""), isRule) },
+};
+const isRule = (line: string) => /-A FLANNEL/.test(line);
+const isMark = (line: string) => /mark.*0x0*4000/.test(line);
+const speaking = (text: string, of: RegExp) => linesOf(text, (line) => !isMark(line) && of.test(line));
+const ONE = /\b(10\.5\.|fd00:5:)/;
+const TWO = /\b(10\.6\.|fd00:6:)/;
+
+for (const [name, { conf, print }] of Object.entries(worlds)) {
+  const inWorld = (t: Test, work: () => void) =>
+    name === "legacy" ? withPath(`${commands(t, legacyIptables)}:${process.env["PATH"]}`, work) : work();
+  const append = (rule: string) =>
+    name === "nftables"
+      ? `nft add rule ip flannel-ipv4 forward ${rule}`
+      : `iptables${name === "legacy" ? "-legacy" : ""} -w -A FLANNEL-FWD ${rule}`;
+  const drop = append(name === "nftables" ? "ip protocol sctp drop" : "-p sctp -j DROP");
+  const isDrop = /sctp.* drop/i;
+
+  t.test(`${name}: each of two networks has its block, and keeps its hands off the other's`, needs, async (t) => {
+    const host = newHost(t, { containers: 0 });
+    inWorld(t, () => {
+      const one = trafficOf(host, conf);
+      one.ensure();
+      const alone = print(host);
+      const second = trafficOf(host, of(conf, two, two6));
+      t.equal(second.ensure(), 4, "one chain each, and family");
+      const both = print(host);
+      t.equal(speaking(both, ONE), speaking(alone, ONE), "the first has its rules, in their order");
+      t.equal(
+        speaking(both, TWO),
+        speaking(alone, ONE)
+          .replace(/10\.5\.34/g, "10.6.77")
+          .replace(/10\.5\./g, "10.6.")
+          .replace(/fd00:5:0:34:/g, "fd00:6:0:77:")
+          .replace(/fd00:5:/g, "fd00:6:"),
+      );
+      t.equal(both.split("\n").filter(isMark).length, 2, "the mark is there once in each family");
+
+      const number = generationOf(host);
+      for (const daemon of [trafficOf(host, conf), second, one]) {
+        t.equal(daemon.ensure(), 0);
+        daemon.clean();
+      }
+      t.equal(print(host), both);
+      t.equal(generationOf(host), number, "the kernel was asked for no change");
+    });
+  });
+
+  t.test(`${name}: a network that another one names as not to be masqueraded is left alone`, needs, async (t) => {
+    const host = newHost(t, { containers: 0 });
+    inWorld(t, () => {
+      const one = trafficOf(host, { ...conf, noMasquerade: [two.network, two6.network] });
+      const second = trafficOf(host, { ...of(conf, two, two6), noMasquerade: [ipv4.network, ipv6.network] });
+      one.ensure();
+      second.ensure();
+      t.equal(one.ensure() + second.ensure(), 0);
+    });
+  });
+
+  t.test(`${name}: what is wrong in one block is mended, and no other rule is touched`, needs, async (t) => {
+    const host = newHost(t, { containers: 0 });
+    inWorld(t, () => {
+      const [one, second] = [trafficOf(host, of(conf, ipv4)), trafficOf(host, of(conf, two))];
+      one.ensure();
+      second.ensure();
+      host.sh(drop);
+      const [both, number] = [print(host), generationOf(host)];
+      t.match(both, isDrop);
+      t.equal(one.ensure() + second.ensure(), 0, "a stranger's rule behind a block is nobody's business");
+      t.equal(generationOf(host), number);
+      host.sh(append(name === "nftables" ? "ip saddr 10.5.0.0/16 accept" : "-s 10.5.0.0/16 -j ACCEPT"));
+      t.equal(second.ensure(), 0);
+      t.equal(one.ensure(), 1);
+      for (const whose of [ONE, TWO, isDrop]) t.equal(speaking(print(host), whose), speaking(both, whose));
+      t.equal(one.ensure() + second.ensure(), 0);
+    });
+  });
+
+  t.test(`${name}: a stranger's rule within a block stands behind it afterwards`, needs, async (t) => {
+    const host = newHost(t, { containers: 0 });
+    inWorld(t, () => {
+      const traffic = trafficOf(host, of(conf, ipv4));
+      traffic.ensure();
+      host.sh(
+        name === "nftables"
+          ? `${drop}; nft add rule ip flannel-ipv4 forward ip daddr 10.5.0.0/16 accept; nft delete rule ip flannel-ipv4 forward handle $(nft -a list chain ip flannel-ipv4 forward | sed -n 's/.*daddr.*handle //p' | head -n 1)`
+          : drop.replace("-A FLANNEL-FWD", "-I FLANNEL-FWD 2"),
+      );
+      t.equal(traffic.ensure(), 1);
+      const lines = print(host)
+        .split("\n")
+        .filter((line) => isDrop.test(line) || (/accept|ACCEPT/.test(line) && /10\.5/.test(line)));
+      t.strictSame(
+        lines.map((line) => isDrop.test(line)),
+        [false, false, true],
+      );
+      t.equal(traffic.ensure(), 0);
+    });
+  });
+
+  t.test(`${name}: who gets another network takes away his old block only, and once`, needs, async (t) => {
+    const host = newHost(t, { containers: 0 });
+    inWorld(t, () => {
+      const second = trafficOf(host, of(conf, two));
+      trafficOf(host, of(conf, ipv4)).ensure();
+      second.ensure();
+      const before = print(host);
+      const changed = trafficOf(host, { ...of(conf, three), earlierNetworks: [ipv4.network] });
+      changed.ensure();
+      changed.clean();
+      t.equal(speaking(print(host), ONE), "");
+      t.equal(speaking(print(host), TWO), speaking(before, TWO));
+      t.equal(second.ensure(), 0);
+      const heir = trafficOf(host, of(conf, ipv4));
+      heir.ensure();
+      t.equal(changed.ensure() + second.ensure() + heir.ensure(), 0, "the old network may be another daemon's now");
+    });
+  });
+
+  t.test(`${name}: who goes over to the other kind takes his block along, the last one all`, needs, async (t) => {
+    const host = newHost(t, { containers: 0 });
+    const other = conf.kind === "iptables" ? nftables : iptables;
+    inWorld(t, () => {
+      const second = trafficOf(host, of(conf, two));
+      trafficOf(host, conf).ensure();
+      second.ensure();
+      const before = print(host);
+      trafficOf(host, other).clean();
+      t.equal(speaking(print(host), ONE), "");
+      t.equal(speaking(print(host), TWO), speaking(before, TWO));
+      t.equal(second.ensure(), 0);
+      trafficOf(host, of(other, two)).clean();
+      t.notMatch(listed(host).join("") + listed(host, "-legacy").join("") + ruleset(host), /flannel/i);
+    });
+  });
+}
+
 // --- Legacy iptables ---------------------------------------------------------------------------------------------------------------------
 
 t.test("legacy iptables has the same rules, and they are mended alike", needs, async (t) => {
@@ -271,7 +422,7 @@ t.test("legacy iptables has the same rules, and they are mended alike", needs, a
       "iptables-legacy -w -t nat -F FLANNEL-POSTRTG": 1,
       "iptables-legacy -w -t nat -D FLANNEL-POSTRTG 2": 1,
       "iptables-legacy -w -F; iptables-legacy -w -X": 2,
-      "ip6tables-legacy -w -I FLANNEL-FWD -m limit --limit 1/s -j DROP": 1,
+      "ip6tables-legacy -w -I FLANNEL-FWD -s fd00:5::/48 -j DROP": 1,
       [`iptables-legacy -w -t nat -A POSTROUTING ${masq} -j FLANNEL-POSTRTG`]: 1,
     })) {
       host.sh(damage);

@@ -13,6 +13,7 @@ export const ipv6 = { network: prefix("fd00:5::/48"), subnet: prefix("fd00:5:0:3
 export const iptables: TrafficConf = {
   kind: "iptables",
   families: [ipv4, ipv6],
+  earlierNetworks: [],
   masquerade: true,
   forward: true,
   randomFully: true,

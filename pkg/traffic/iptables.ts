@@ -8,10 +8,11 @@ import type { TableName } from "../firewall/iptables/base-chain.ts";
 import { meaningOf, sameMeaning } from "../firewall/iptables/meaning.ts";
 import { deleteRules } from "../firewall/iptables/netlink.ts";
 import type { Chain, Rule } from "../firewall/iptables/rule.ts";
-import type { Change, Table, View } from "../firewall/iptables/ruleset.ts";
+import type { Change, FoundRule, Table, View } from "../firewall/iptables/ruleset.ts";
 import { editLegacy, editTables, FAMILIES, usesLegacy } from "../firewall/iptables.ts";
 import type { Connection } from "../netlink/connection.ts";
-import { familyOf, forwardRules, masqueradeRules } from "./rules.ts";
+import { type Block, isInPlace, rulesOf, sorted } from "./block.ts";
+import { forwardBlock, markRule, masqueradeBlock, networksOf } from "./rules.ts";
 import type { TrafficConf } from "./traffic.ts";
 
 /** A chain of ours and where it is jumped to from. */
@@ -20,26 +21,23 @@ interface Place extends Chain {
   comment: string;
 }
 
-export interface OwnChain extends Place {
-  rules: readonly Rule[];
-}
+export type OwnChain = Place & Block;
 
 const MASQUERADE = { table: "nat", chain: "FLANNEL-POSTRTG", from: "POSTROUTING", comment: "flanneld masq" } as const;
 const FORWARD = { table: "filter", chain: "FLANNEL-FWD", from: "FORWARD", comment: "flanneld forward" } as const;
 
 export function iptablesChains(conf: TrafficConf): OwnChain[] {
   if (conf.kind !== "iptables") return [];
-  return conf.families.flatMap((traffic) => {
-    const family = familyOf(traffic.network);
-    return [
-      ...(conf.masquerade ? [ownChain({ family, ...MASQUERADE }, masqueradeRules(conf, traffic))] : []),
-      ...(conf.forward ? [ownChain({ family, ...FORWARD }, forwardRules(traffic))] : []),
-    ];
-  });
+  return conf.families.flatMap((traffic) => [
+    ...(conf.masquerade ? [ownChain(MASQUERADE, masqueradeBlock(conf, traffic))] : []),
+    ...(conf.forward ? [ownChain(FORWARD, forwardBlock(conf, traffic))] : []),
+  ]);
 }
 
-function ownChain(place: Place, rules: readonly Rule[]): OwnChain {
-  return { ...place, rules: rules.map((rule) => commented(rule, place)) };
+function ownChain(where: Omit<Place, "family">, block: Block): OwnChain {
+  const place: Place = { ...where, family: block.family };
+  const withComments = (rules: readonly Rule[]) => rules.map((rule) => commented(rule, place));
+  return { ...place, ...block, shared: withComments(block.shared), own: withComments(block.own) };
 }
 
 const commented = (rule: Rule, { comment }: Place): Rule => ({
@@ -81,21 +79,19 @@ function mend(view: View, own: OwnChain): Change[] {
   return [...refill(view, own), ...jumpOnce(view, own)];
 }
 
+/** Before others' rules: of those, one may be about everything. */
 function refill(view: View, own: OwnChain): Change[] {
-  const additions = own.rules.map((add): Change => ({ add, to: own, at: "last" }));
-  if (!isPresent(view, own)) return [{ make: own }, ...additions];
-  return isFilledWith(view, own) ? [] : [{ empty: own }, ...additions];
+  const additions = rulesOf(own).map((add): Change => ({ add, to: own, at: "first" }));
+  if (!isPresent(view, own)) return [{ make: own }, ...additions.reverse()];
+  const found = view.rules(own);
+  if (isInPlace(found, own)) return [];
+  const wrong = sorted(found, own);
+  return [...deletions([...wrong.shared, ...wrong.own]), ...additions.reverse()];
 }
+
+const deletions = (rules: readonly FoundRule[]): Change[] => rules.map((rule) => ({ delete: rule }));
 
 const isPresent = (view: View, chain: Chain): boolean => view.present([chain])[0] === true;
-
-function isFilledWith(view: View, own: OwnChain): boolean {
-  const found = view.rules(own);
-  return (
-    found.length === own.rules.length &&
-    own.rules.every((rule, i) => sameMeaning(found[i]?.meaning, meaningOf(own.family, rule)))
-  );
-}
 
 /** The first one stays where it is; jumps that say something else are a stranger's. */
 function jumpOnce(view: View, own: OwnChain): Change[] {
@@ -103,26 +99,29 @@ function jumpOnce(view: View, own: OwnChain): Change[] {
   const add = jumpRule(own);
   const meaning = meaningOf(own.family, add);
   const [first, ...others] = view.jumps(base, own.chain).filter((jump) => sameMeaning(jump.meaning, meaning));
-  if (first !== undefined) return others.map((jump): Change => ({ delete: jump }));
+  if (first !== undefined) return deletions(others);
   return [...(isPresent(view, base) ? [] : [{ make: base }]), { add, to: base, at: "last" }];
 }
 
 // --- Deleting what is not wanted any more ------------------------------------------------------------------------------------------------
 
-/** Deletes our chains and the jumps to them from both worlds, but for those that `conf` wants. A chain that a stranger jumps to is emptied. */
+/**
+ * Deletes our rules from both worlds, but for those that `conf` wants; chains without others' rules go with the jumps to them. One that a stranger jumps
+ * to is emptied.
+ */
 export function cleanIptables(netfilter: () => Connection, conf: TrafficConf): void {
   const wanted = iptablesChains(conf);
   const isWanted = (place: Place) => wanted.some((own) => isIn(place, own));
   deleteRules(netfilter(), (view) =>
     placesIn("nat", "filter")
       .filter((place) => usesLegacy(place.family) || !isWanted(place))
-      .flatMap((place) => removal(view, place)),
+      .flatMap((place) => removal(view, place, conf)),
   );
   for (const table of ["nat", "filter"] as const)
     editLegacy(table, (view, family) =>
       placesIn(table)
         .filter((place) => place.family === family && !(usesLegacy(family) && isWanted(place)))
-        .flatMap((place) => removal(view, place)),
+        .flatMap((place) => removal(view, place, conf)),
     );
 }
 
@@ -131,9 +130,16 @@ const placesIn = (...tables: readonly TableName[]): Place[] =>
     [MASQUERADE, FORWARD].filter(({ table }) => tables.includes(table)).map((place) => ({ family, ...place })),
   );
 
-function removal(view: View, place: Place): Change[] {
+function removal(view: View, place: Place, conf: TrafficConf): Change[] {
+  const shared = [commented(markRule({ ...conf, kind: "iptables" }), place)];
+  const { own, others } = sorted(view.rules(place), {
+    family: place.family,
+    shared,
+    networks: networksOf(conf, place.family),
+  });
+  if (others.length > 0) return deletions(own);
   return [
-    ...view.jumps({ ...place, chain: place.from }, place.chain).map((jump): Change => ({ delete: jump })),
+    ...deletions(view.jumps({ ...place, chain: place.from }, place.chain)),
     ...(isPresent(view, place) ? [{ drop: place }] : []),
   ];
 }

@@ -8,42 +8,44 @@
 //
 // and the same as `ip6 flannel-ipv6`. Both tables are there always, as flannel makes them; chains are there for the families in use.
 import type { Family } from "../firewall/iptables/extension.ts";
-import { meaningOf, meaningOfMessage, sameMeaning } from "../firewall/iptables/meaning.ts";
-import type { Rule } from "../firewall/iptables/rule.ts";
+import { type Meaning, meaningOfMessage } from "../firewall/iptables/meaning.ts";
 import { FAMILIES } from "../firewall/iptables.ts";
 import {
   ATTEMPTS,
   chainOf,
   committed,
-  DELETE_ATTEMPTS,
   deleteChain,
+  deleteRule,
   deleteTable,
-  existing,
   findRules,
   findTable,
-  flushChain,
   generation,
   type Hook,
+  handleOf,
   listChains,
   newChain,
   newRule,
   newTable,
   type Place,
 } from "../firewall/nftables.ts";
-import type { Connection, Request } from "../netlink/connection.ts";
+import { type Connection, type Request, request } from "../netlink/connection.ts";
 import { decode } from "../netlink/message.ts";
 import {
   type ChainMessage,
+  chainMessage,
   NF_INET_FORWARD,
   NF_INET_POST_ROUTING,
   NF_IP_PRI_FILTER,
   NF_IP_PRI_NAT_SRC,
+  NFT_MSG_NEWCHAIN,
 } from "../netlink/nftables/chain.ts";
 import { NF_ACCEPT } from "../netlink/nftables/data.ts";
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../netlink/nftables/header.ts";
 import { ruleMessage } from "../netlink/nftables/rule.ts";
+import { NFT_MSG_NEWTABLE, NFT_TABLE_F_DORMANT, tableMessage } from "../netlink/nftables/table.ts";
+import { type Block, isInPlace, rulesOf, sorted } from "./block.ts";
 import { encodeRule } from "./native-rule.ts";
-import { familyOf, forwardRules, masqueradeRules } from "./rules.ts";
+import { familyOf, forwardBlock, markRule, masqueradeBlock, networksOf } from "./rules.ts";
 import type { FamilyTraffic, TrafficConf } from "./traffic.ts";
 
 const TABLES: Readonly<Record<Family, Omit<Place, "chain">>> = {
@@ -51,11 +53,10 @@ const TABLES: Readonly<Record<Family, Omit<Place, "chain">>> = {
   ip6: { family: NFPROTO_IPV6, table: "flannel-ipv6" },
 };
 
-export interface OwnChain {
+export interface OwnChain extends Block {
   chain: string;
   comment: string;
   hook: Hook;
-  rules: readonly Rule[];
 }
 
 const MASQUERADE = {
@@ -75,8 +76,8 @@ export function nftablesChains(conf: TrafficConf, family: Family): OwnChain[] {
   return conf.families
     .filter(ofFamily)
     .flatMap((traffic) => [
-      ...(conf.masquerade ? [{ ...MASQUERADE, rules: masqueradeRules(conf, traffic) }] : []),
-      ...(conf.forward ? [{ ...FORWARD, rules: forwardRules(traffic) }] : []),
+      ...(conf.masquerade ? [{ ...MASQUERADE, ...masqueradeBlock(conf, traffic) }] : []),
+      ...(conf.forward ? [{ ...FORWARD, ...forwardBlock(conf, traffic) }] : []),
     ]);
 }
 
@@ -88,89 +89,157 @@ interface Mending {
   changed: number;
 }
 
-/** @returns how many chains had to be changed */
+/** @returns how many chains had to be changed; a table that slept is one */
 export function ensureNftables(netfilter: () => Connection, conf: TrafficConf): number {
   const connection = netfilter();
+  const awoken = awakenTables(connection); // by itself: together with new chains the kernel refuses it
   for (let attempt = 1; ; attempt++) {
     const id = attempt < ATTEMPTS ? generation(connection) : undefined; // at last without: at worst a rule is there twice, until the next time
     const mendings = FAMILIES.map((family) => mend(connection, family, nftablesChains(conf, family)));
     const requests = mendings.flatMap((mending) => mending.requests);
     if (committed(connection, requests, { generation: id, ifNot: ["ERESTART"] }))
-      return mendings.reduce((sum, { changed }) => sum + changed, 0);
+      return mendings.reduce((sum, { changed }) => sum + changed, awoken);
   }
 }
 
+/** A table that sleeps does so with everybody's rules. @returns how many did */
+function awakenTables(netfilter: Connection): number {
+  const asleep = FAMILIES.map((family) => TABLES[family]).filter(
+    (place) => (findTable(netfilter, place)?.flags ?? 0) & NFT_TABLE_F_DORMANT,
+  );
+  committed(netfilter, asleep.map(awaken), { ifNot: ["ENOENT"] });
+  return asleep.length;
+}
+
+/** `nft add table … { flags; }`: without NFT_TABLE_F_DORMANT. */
+const awaken = ({ family, table }: Omit<Place, "chain">): Request =>
+  request({
+    name: "NFT_MSG_NEWTABLE",
+    type: NFT_MSG_NEWTABLE,
+    table: tableMessage,
+    value: { family, name: table, flags: 0 },
+  });
+
 function mend(netfilter: Connection, family: Family, chains: readonly OwnChain[]): Mending {
   const place = TABLES[family];
-  const found = findTable(netfilter, place);
-  if (found !== undefined && !found.flags) return mendChains(netfilter, family, chains);
-  const making = [
-    newTable(place, { comment: `rules for ${place.table}` }),
-    ...chains.flatMap((own) => made(place, own)),
-  ];
-  const requests = found === undefined ? making : [deleteTable(place), ...making]; // it sleeps (NFT_TABLE_F_DORMANT)
-  return { requests, changed: Math.max(chains.length, 1) };
+  if (findTable(netfilter, place) !== undefined) return mendChains(netfilter, family, chains);
+  const making = chains.flatMap((own) => made(place, own));
+  return {
+    requests: [newTable(place, { comment: `rules for ${place.table}` }), ...making],
+    changed: Math.max(chains.length, 1),
+  };
 }
 
 function mendChains(netfilter: Connection, family: Family, chains: readonly OwnChain[]): Mending {
+  if (chains.length === 0) return { requests: [], changed: 0 };
   const place = TABLES[family];
-  const there = chains.length === 0 ? [] : listChains(netfilter, place.family);
-  const rules = chains.length === 0 ? [] : findRules(netfilter, place, () => true);
+  const there = listChains(netfilter, place.family);
+  const rules = readRules(netfilter, family);
   const requests = chains.map((own): Request[] => {
     const at: Place = { ...place, chain: own.chain };
     const chain = there.find(({ table, name }) => table === at.table && name === at.chain);
     if (chain === undefined) return made(place, own);
-    if (!isHooked(chain, own)) return [deleteChain(at), ...made(place, own)];
-    const bodies = rules.filter((body) => chainOf(body) === at.chain);
-    return isFilledWith(family, bodies, own) ? [] : [flushChain(at), ...filled(at, own)];
+    if (!isHooked(chain, own)) return [deleteChain(at), ...made(place, own)]; // nobody's rules work there
+    const found = rules.filter(({ chain }) => chain === own.chain);
+    return [...(chain.policy === NF_ACCEPT ? [] : [accepting(at)]), ...refilled(at, found, own)];
   });
   return { requests: requests.flat(), changed: requests.filter(({ length }) => length > 0).length };
 }
 
 function made(place: Omit<Place, "chain">, own: OwnChain): Request[] {
   const at: Place = { ...place, chain: own.chain };
-  return [newChain(at, own), ...filled(at, own)];
+  return [newChain(at, own), ...added(at, own)];
 }
 
-const filled = (at: Place, { rules }: OwnChain): Request[] =>
-  rules.map((rule) => newRule(at, { expressions: encodeRule(rule) }));
-
-/** At the place of flannel's, and not dropping what no rule is about. */
-function isHooked({ hook, type, policy }: ChainMessage, own: OwnChain): boolean {
-  return (
-    hook?.number === own.hook.number &&
-    hook.priority === own.hook.priority &&
-    type === own.hook.type &&
-    policy === NF_ACCEPT
-  );
+/** Before others' rules: of those, one may be about everything. */
+function refilled(at: Place, found: readonly NativeRule[], own: OwnChain): Request[] {
+  if (isInPlace(found, own)) return [];
+  const wrong = sorted(found, own);
+  return [...deletions(at, [...wrong.shared, ...wrong.own]), ...added(at, own)];
 }
 
-/** Also when nft wrote it, which shortens comparisons. */
-function isFilledWith(family: Family, bodies: readonly Uint8Array[], { rules }: OwnChain): boolean {
-  return (
-    bodies.length === rules.length &&
-    rules.every((rule, i) =>
-      sameMeaning(meaningOfMessage(family, decode(ruleMessage, bodies[i] as Uint8Array)), meaningOf(family, rule)),
-    )
-  );
+const added = (at: Place, own: OwnChain): Request[] =>
+  rulesOf(own)
+    .map((rule) => newRule(at, { expressions: encodeRule(rule), at: "first" }))
+    .reverse();
+
+const deletions = (at: Place, rules: readonly NativeRule[]): Request[] =>
+  rules.map(({ handle }) => deleteRule(at, handle));
+
+/** Where flannel's is. */
+const isHooked = ({ hook, type }: ChainMessage, own: OwnChain): boolean =>
+  hook?.number === own.hook.number && hook.priority === own.hook.priority && type === own.hook.type;
+
+/** `nft add chain … { policy accept; }`: what no rule is about is not dropped. */
+const accepting = ({ family, table, chain: name }: Place): Request =>
+  request({
+    name: "NFT_MSG_NEWCHAIN",
+    type: NFT_MSG_NEWCHAIN,
+    table: chainMessage,
+    value: { family, table, name, policy: NF_ACCEPT },
+  });
+
+interface NativeRule {
+  chain: string;
+  handle: bigint;
+  /** Also when nft wrote it, which shortens comparisons. */
+  meaning: Meaning | undefined;
 }
+
+/** Those of the family's table. */
+const readRules = (netfilter: Connection, family: Family): NativeRule[] =>
+  findRules(netfilter, TABLES[family], () => true).map((body) => ({
+    chain: chainOf(body),
+    handle: handleOf(body),
+    meaning: meaningOfMessage(family, decode(ruleMessage, body)),
+  }));
 
 // --- Deleting what is not wanted any more ------------------------------------------------------------------------------------------------
 
-/** Deletes the tables, or as far as `conf` wants those, the chains that it does not. */
+/** Deletes our rules where `conf` does not want them; chains, and tables, without others' rules go with them. */
 export function cleanNftables(netfilter: Connection, conf: TrafficConf): void {
   for (let attempt = 1; ; attempt++) {
-    const requests = FAMILIES.flatMap((family) => unwanted(netfilter, family, conf));
-    if (committed(netfilter, requests, { ifNot: attempt < DELETE_ATTEMPTS ? ["ENOENT"] : [] })) return;
+    const families = FAMILIES.filter((family) => findTable(netfilter, TABLES[family]) !== undefined);
+    if (families.length === 0) return; // also a kernel without nf_tables, which can be asked for nothing else
+    const id = attempt < ATTEMPTS ? generation(netfilter) : undefined; // at last without: others make theirs anew
+    const requests = unwanted(netfilter, families, conf);
+    if (committed(netfilter, requests, { generation: id, ifNot: attempt < ATTEMPTS ? ["ERESTART", "ENOENT"] : [] }))
+      return;
   }
 }
 
-function unwanted(netfilter: Connection, family: Family, conf: TrafficConf): Request[] {
+/** The empty table of a family that is not in use goes only with the other one: it, too, is there for all networks. */
+function unwanted(netfilter: Connection, families: readonly Family[], conf: TrafficConf): Request[] {
+  const chains = families.flatMap((family) => leftIn(netfilter, family, conf));
+  if (conf.kind !== "nftables" && chains.every(({ others }) => others === 0))
+    return families.map((family) => deleteTable(TABLES[family]));
+  return chains
+    .filter(({ isWanted }) => !isWanted)
+    .flatMap(({ at, own, others }) => (others === 0 ? [deleteChain(at)] : deletions(at, own)));
+}
+
+/** What is in a chain of our tables. */
+interface Left {
+  at: Place;
+  isWanted: boolean;
+  own: readonly NativeRule[];
+  /** How many rules; a chain of a stranger's is one as a whole. */
+  others: number;
+}
+
+function leftIn(netfilter: Connection, family: Family, conf: TrafficConf): Left[] {
   const place = TABLES[family];
-  if (findTable(netfilter, place) === undefined) return [];
-  if (conf.kind !== "nftables") return [deleteTable(place)];
-  const wanted = nftablesChains(conf, family).map(({ chain }) => chain);
-  const places = [MASQUERADE, FORWARD].map(({ chain }): Place => ({ ...place, chain }));
-  const there = existing(netfilter, places);
-  return places.filter(({ chain }, i) => there[i] && !wanted.includes(chain)).map(deleteChain);
+  const names = listChains(netfilter, place.family).flatMap(({ table, name = "" }) =>
+    table === place.table ? [name] : [],
+  );
+  const wanted = conf.kind === "nftables" ? nftablesChains(conf, family) : [];
+  const rules = readRules(netfilter, family);
+  const shared = [markRule({ ...conf, kind: "nftables" })];
+  return names.map((name): Left => {
+    const at: Place = { ...place, chain: name };
+    if (name !== MASQUERADE.chain && name !== FORWARD.chain) return { at, isWanted: false, own: [], others: 1 };
+    const found = rules.filter(({ chain }) => chain === name);
+    const { own, others } = sorted(found, { family, shared, networks: networksOf(conf, family) });
+    return { at, isWanted: wanted.some(({ chain }) => chain === name), own, others: others.length };
+  });
 }

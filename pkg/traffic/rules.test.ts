@@ -2,6 +2,7 @@
 import t from "tap";
 import { wordsOf } from "../firewall/iptables/meaning.ts";
 import { type Prefix, parsePrefix } from "../ip/address.ts";
+import { rulesOf } from "./block.ts";
 import { iptablesChains, jumpRule } from "./iptables.ts";
 import { encodeRule } from "./native-rule.ts";
 import { nftablesChains } from "./nftables.ts";
@@ -14,6 +15,7 @@ const ipv6 = { network: prefix("fd00:5::/48"), subnet: prefix("fd00:5:0:34::1/64
 const conf = (different: Partial<TrafficConf> = {}): TrafficConf => ({
   kind: "iptables",
   families: [ipv4],
+  earlierNetworks: [],
   masquerade: true,
   forward: true,
   randomFully: true,
@@ -51,7 +53,7 @@ const asIPv6 = (lines: readonly string[]) =>
 const iptablesLines = (of: TrafficConf) =>
   iptablesChains(of).flatMap((own) => [
     `${own.table} ${own.from} ${wordsOf(own.family, jumpRule(own)).join(" ")}`,
-    ...own.rules.map((rule) => `${own.table} ${own.chain} ${wordsOf(own.family, rule).join(" ")}`),
+    ...rulesOf(own).map((rule) => `${own.table} ${own.chain} ${wordsOf(own.family, rule).join(" ")}`),
   ]);
 
 const withoutRandom = (lines: readonly string[]) => lines.map((line) => line.replace(" --random-fully", ""));
@@ -93,7 +95,7 @@ t.test("nftables differs from iptables in the mark, in the fourth rule, and has 
   t.strictSame(others, []);
   const bare = (lines: readonly string[]) => lines.map((line) => line.replace(/ -m comment --comment "[^"]*"/, ""));
   t.strictSame(
-    postrtg?.rules.map((rule) => `nat FLANNEL-POSTRTG ${wordsOf("ip", rule).join(" ")}`),
+    postrtg && rulesOf(postrtg).map((rule) => `nat FLANNEL-POSTRTG ${wordsOf("ip", rule).join(" ")}`),
     bare(masquerade4)
       .slice(1)
       .map((line) =>

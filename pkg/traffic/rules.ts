@@ -6,6 +6,7 @@
 import { type Family, RANDOM_FULLY, type TargetExtension } from "../firewall/iptables/extension.ts";
 import type { Rule } from "../firewall/iptables/rule.ts";
 import { isIPv4, type Prefix } from "../ip/address.ts";
+import type { Block } from "./block.ts";
 import type { FamilyTraffic, TrafficConf } from "./traffic.ts";
 
 /** What kube-proxy has decided to masquerade: it marks it so, and does that itself. */
@@ -23,16 +24,29 @@ const FORMS = {
   },
 } as const;
 
-export function masqueradeRules({ kind, randomFully, noMasquerade }: TrafficConf, traffic: FamilyTraffic): Rule[] {
+export function masqueradeBlock(conf: TrafficConf, traffic: FamilyTraffic): Block {
+  const family = familyOf(traffic.network);
+  return {
+    family,
+    shared: [markRule(conf)],
+    own: masqueradeRules(conf, traffic),
+    networks: networksOf(conf, family),
+  };
+}
+
+export const markRule = ({ kind }: TrafficConf): Rule => ({
+  matches: [{ name: "mark", value: KUBE_PROXY_MARK, mask: FORMS[kind].markMask }],
+  target: "RETURN",
+});
+
+function masqueradeRules({ kind, randomFully, noMasquerade }: TrafficConf, traffic: FamilyTraffic): Rule[] {
   const { network, subnet } = traffic;
-  const { markMask, strangers } = FORMS[kind];
   const family = familyOf(network);
   const masquerade: TargetExtension = { name: "MASQUERADE", ...(randomFully && { flags: RANDOM_FULLY }) };
   return [
-    { matches: [{ name: "mark", value: KUBE_PROXY_MARK, mask: markMask }], target: "RETURN" },
     { source: subnet, destination: network, target: "RETURN" },
     { source: network, destination: subnet, target: "RETURN" },
-    { ...strangers(traffic), target: "RETURN" },
+    { ...FORMS[kind].strangers(traffic), target: "RETURN" },
     ...noMasquerade
       .filter((destination) => familyOf(destination) === family)
       .map((destination): Rule => ({ source: network, destination, target: "RETURN" })),
@@ -46,12 +60,22 @@ const MULTICAST: Readonly<Record<Family, Prefix>> = {
   ip6: { address: Uint8Array.of(0xff, ...new Array(15).fill(0)), length: 8 },
 };
 
-export function forwardRules({ network }: FamilyTraffic): Rule[] {
-  return [
-    { source: network, target: "ACCEPT" },
-    { destination: network, target: "ACCEPT" },
-  ];
+export function forwardBlock(conf: TrafficConf, { network }: FamilyTraffic): Block {
+  const family = familyOf(network);
+  return {
+    family,
+    shared: [],
+    own: [
+      { source: network, target: "ACCEPT" },
+      { destination: network, target: "ACCEPT" },
+    ],
+    networks: networksOf(conf, family),
+  };
 }
+
+/** Whose rules this daemon has made, now or earlier. */
+export const networksOf = ({ families, earlierNetworks }: TrafficConf, family: Family): Prefix[] =>
+  [...families.map(({ network }) => network), ...earlierNetworks].filter((network) => familyOf(network) === family);
 
 /** As the firewall names it. */
 export const familyOf = ({ address }: Prefix): Family => (isIPv4(address) ? "ip" : "ip6");

@@ -19,6 +19,8 @@ export interface TrafficConf {
   kind: "iptables" | "nftables";
   /** IPv4, IPv6 or both. */
   families: readonly FamilyTraffic[];
+  /** Whose rules this daemon made in earlier runs, and now deletes. */
+  earlierNetworks: readonly Prefix[];
   masquerade: boolean;
   forward: boolean;
   /** As long as kernel and iptables know it: old ones masquerade without. */
@@ -27,18 +29,22 @@ export interface TrafficConf {
   noMasquerade: readonly Prefix[];
 }
 
-/** All of it is safe to call at any time, and what is right already is left alone. */
+/**
+ * All of it is safe to call at any time, and what is right already is left alone. In chains that are there for all networks of a host, only rules that speak
+ * of this network, or of an earlier one, are touched (block.ts).
+ */
 export interface Traffic {
   /**
-   * Makes the rules what they should be: content, order, no duplicates. A chain that is wrong is filled anew in one transaction; there is no
-   * moment without its rules, and those of strangers stay. Rules of an earlier network or subnet are replaced like any other wrong rule.
+   * Makes the rules what they should be: content, order, no duplicates, nothing in between. What is wrong is replaced in one transaction; there is no
+   * moment without rules. Those of earlier networks are replaced the first time: later they may be another daemon's.
    *
    * @returns how many chains had to be changed; 0 nearly always
    * @throws CniError 999: the kernel, or legacy iptables, refuses
    */
   ensure(): number;
   /**
-   * Deletes what flannel, or we, made with other settings: rules of the other kind, of the other world of iptables, of switches that are off now.
+   * Deletes what flannel, or we, made for this network with other settings: rules of the other kind, of the other world of iptables, of switches that are
+   * off now; chains and tables when nobody else has anything in there.
    *
    * @throws CniError 999: the kernel, or legacy iptables, refuses
    */
@@ -54,7 +60,7 @@ export function createTraffic(netfilter: () => Connection, conf: TrafficConf): T
     ensure: () =>
       inWords(refusal(conf, "making the rules"), () => {
         const { changed, randomFully } = ensureOrSimpler(netfilter, settled);
-        settled = { ...settled, randomFully };
+        settled = { ...settled, randomFully, earlierNetworks: [] };
         return changed;
       }),
     clean: () =>
