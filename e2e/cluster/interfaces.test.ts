@@ -96,15 +96,19 @@ for (const [kind, EnableNFTables] of Object.entries({ iptables: false, nftables:
   t.test(`${kind}: two networks on one host leave each other's rules alone`, needsRoot, async (t) => {
     const cluster = await newCluster(t);
     const host = cluster.addHost();
-    for (const [VNI, Network] of [
-      [1, "10.5.0.0/16"],
-      [2, "10.6.0.0/16"],
-    ] as const) {
+    const start = async (VNI: number, Network: string) => {
       const config = { Network, EnableNFTables, Backend: { Type: "vxlan", VNI } };
       cluster.etcd.put(`/${VNI}/config`, JSON.stringify(config));
-      const flags = [`--etcd-prefix=/${VNI}`, `--subnet-file=${subnetFile(host, `${VNI}`)}`, "--iptables-resync=1"];
-      await startDaemons([host], ...flags);
-    }
+      const daemon = host.startDaemon(
+        `--etcd-prefix=/${VNI}`,
+        `--subnet-file=${subnetFile(host, `${VNI}`)}`,
+        "--iptables-resync=1",
+      );
+      await daemon.ready();
+      return daemon;
+    };
+    const one = await start(1, "10.5.0.0/16");
+    await start(2, "10.6.0.0/16");
     const masquerades = (network: string) => new RegExp(`ip saddr ${network}\\b.* masquerade`);
 
     await until("both masquerade", () => {
@@ -113,6 +117,13 @@ for (const [kind, EnableNFTables] of Object.entries({ iptables: false, nftables:
     });
     const { stdout: changes } = host.run("timeout", "3", "nft", "monitor"); // three times what they take to look again
     t.equal(changes, "", "nobody changes anything from then on");
+
+    const ofTwo = () => host.sh("nft -a list ruleset").match(/.*\b10\.6\..*/g);
+    const before = ofTwo();
+    await one.end("SIGTERM");
+    await start(1, "10.8.0.0/16");
+    t.notMatch(host.sh("nft list ruleset"), /\b10\.5\./, "an earlier network's rules go");
+    t.strictSame(ofTwo(), before, "the other's stay, as their handles tell");
   });
 }
 
