@@ -70,7 +70,6 @@ function tablesOf(chains: readonly Chain[]): Table[] {
 
 function chainOf(change: Change): string {
   if ("make" in change) return change.make.chain;
-  if ("empty" in change) return change.empty.chain;
   if ("drop" in change) return change.drop.chain;
   return "add" in change ? change.to.chain : change.delete.chain.chain;
 }

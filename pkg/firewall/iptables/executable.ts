@@ -49,15 +49,12 @@ function saveOf(printed: string, { family, table }: { family: Family; table: Tab
   };
 }
 
-/** A chain of the user's that is declared is made, or emptied. */
+/** A chain of the user's that is declared is made. */
 const declarations = (changes: readonly Change[]): string[] =>
-  changes.flatMap((change) => {
-    const declared = "make" in change ? change.make : "empty" in change ? change.empty : undefined;
-    return declared === undefined ? [] : [`:${declared.chain} - [0:0]`];
-  });
+  changes.flatMap((change) => ("make" in change ? [`:${change.make.chain} - [0:0]`] : []));
 
 function linesFor(change: Change): string[] {
-  if ("make" in change || "empty" in change) return [];
+  if ("make" in change) return [];
   if ("delete" in change) return [`-D ${change.delete.chain.chain} ${change.delete.id}`];
   if ("drop" in change) return [`-F ${change.drop.chain}`, `-X ${change.drop.chain}`];
   const { add, to, at } = change;

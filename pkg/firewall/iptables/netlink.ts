@@ -146,7 +146,6 @@ function requestsFor(change: Change): Request[] {
   }
   if ("delete" in change) return [deleteRule(placeOf(change.delete.chain), change.delete.id as bigint)];
   if ("drop" in change) return [deleteChain(placeOf(change.drop))];
-  if ("empty" in change) return [flushChain(placeOf(change.empty))];
   const { add, to, at } = change;
   return [newRule(placeOf(to), { expressions: encodeRule(to.family, add), compat: compatFor(add), at })];
 }

@@ -32,8 +32,6 @@ export type Change =
   /** The last of its chain, or the first. */
   | { add: Rule; to: Chain; at: "first" | "last" }
   | { delete: FoundRule }
-  /** Of its rules. Those added after it, in the same transaction, take their place: no packet meets the chain without. */
-  | { empty: Chain }
   /** With its rules. */
   | { drop: Chain };
 
