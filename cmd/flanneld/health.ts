@@ -7,7 +7,7 @@ import type { ListenOptions } from "node:net";
 import { readDaemonState, socketOf } from "../../pkg/subnet/daemon-state.ts";
 import { directoryOf, findStat, makeDirectories, removeFile, withLock } from "../../pkg/sys/file.ts";
 import type { Metrics } from "./metrics.ts";
-import type { StatusReport } from "./status-report.ts";
+import type { StatusReport } from "./status/shape.ts";
 import { hasListener } from "./unix-socket.ts";
 
 /** What is asked of the daemon. */

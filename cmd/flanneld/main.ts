@@ -16,10 +16,10 @@ import { createMetrics } from "./metrics.ts";
 import { createNotifier } from "./notify.ts";
 import { type Options, readOptions } from "./options.ts";
 import { findPlace, mayPass, subnetFileOf } from "./place.ts";
-import { reportStatus } from "./report.ts";
 import { keepRules } from "./rules.ts";
 import { createStanding } from "./standing.ts";
-import { tellStatus } from "./status.ts";
+import { reportStatus } from "./status/report.ts";
+import { tellStatus } from "./status/tell.ts";
 import { type Patience, persist, Stopped, stopSignal, untilStopped } from "./stopping.ts";
 import { openStore } from "./store.ts";
 

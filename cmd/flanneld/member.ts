@@ -28,8 +28,8 @@ import { type Following, followPeers } from "../../pkg/subnet/peers.ts";
 import type { Store } from "../../pkg/subnet/store.ts";
 import type { Metrics } from "./metrics.ts";
 import { keepOverlay, type Overlay } from "./overlay.ts";
-import type { Membership } from "./report.ts";
 import { REPAIR, type Soon, soon } from "./soon.ts";
+import type { Membership } from "./status/report.ts";
 
 /** As flannel leases: a day, from each renewal on. */
 export const LEASE_MS = 24 * 3600_000;

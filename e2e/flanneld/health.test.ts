@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import t from "tap";
 import { type Answers, type HealthServer, startHealth } from "../../cmd/flanneld/health.ts";
 import { createMetrics } from "../../cmd/flanneld/metrics.ts";
-import type { StatusReport } from "../../cmd/flanneld/status-report.ts";
+import type { StatusReport } from "../../cmd/flanneld/status/shape.ts";
 import { AF_UNIX, unixAddress } from "../../cmd/flanneld/unix-socket.ts";
 import { writeDaemonState } from "../../pkg/subnet/daemon-state.ts";
 import { closeFile } from "../../pkg/sys/file.ts";

@@ -2,7 +2,7 @@
 //
 //     host  10.61.0.1  --- 1500 ---  10.61.0.2  near  10.62.0.1  --- 1300 ---  10.62.0.2  far
 import t from "tap";
-import { probe, type Target } from "../../cmd/flanneld/probe.ts";
+import { probe, type Target } from "../../cmd/flanneld/status/probe.ts";
 import { parseAddress } from "../../pkg/ip/address.ts";
 import { closeNamespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { until } from "../cluster/until.ts";

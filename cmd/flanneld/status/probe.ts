@@ -1,10 +1,10 @@
 /** Who answers: ICMP echo to many addresses at once, with a small packet and with one of a given size that may not be fragmented. */
 import { setImmediate } from "node:timers/promises";
-import { type Address, familyOf, isIPv4 } from "../../pkg/ip/address.ts";
-import { Errno } from "../../pkg/sys/errno.ts";
-import { closeFile } from "../../pkg/sys/file.ts";
-import { randomBytes } from "../../pkg/sys/random.ts";
-import { onReadable } from "../../pkg/sys/readiness.ts";
+import { type Address, familyOf, isIPv4 } from "../../../pkg/ip/address.ts";
+import { Errno } from "../../../pkg/sys/errno.ts";
+import { closeFile } from "../../../pkg/sys/file.ts";
+import { randomBytes } from "../../../pkg/sys/random.ts";
+import { onReadable } from "../../../pkg/sys/readiness.ts";
 import {
   openSocket,
   receiveArrived,
@@ -13,8 +13,8 @@ import {
   SOL_SOCKET,
   setSocketOption,
   trySocketOption,
-} from "../../pkg/sys/socket.ts";
-import { ask } from "../../pkg/sys/syscall.ts";
+} from "../../../pkg/sys/socket.ts";
+import { ask } from "../../../pkg/sys/syscall.ts";
 import { type Echo, echoRequest, readEchoReply, SMALLEST_ECHO, TOKEN_LENGTH, type Version } from "./echo.ts";
 
 export interface Target {

@@ -1,17 +1,17 @@
 /** Finds out how this host's part of the cluster is, when asked. */
-import type { Backend, ExternalInterface } from "../../pkg/backend/backend.ts";
-import { isObject, type Json } from "../../pkg/cni/json.ts";
-import { type Address, formatAddress, formatPrefix, isIPv4 } from "../../pkg/ip/address.ts";
-import { findLink } from "../../pkg/link/link.ts";
-import type { Connection } from "../../pkg/netlink/connection.ts";
-import type { DaemonState } from "../../pkg/subnet/daemon-state.ts";
-import type { Lease } from "../../pkg/subnet/lease.ts";
-import { nowMs } from "../../pkg/sys/clock.ts";
-import { isErrno } from "../../pkg/sys/errno.ts";
-import { findText } from "../../pkg/sys/file.ts";
+import type { Backend, ExternalInterface } from "../../../pkg/backend/backend.ts";
+import { isObject, type Json } from "../../../pkg/cni/json.ts";
+import { type Address, formatAddress, formatPrefix, isIPv4 } from "../../../pkg/ip/address.ts";
+import { findLink } from "../../../pkg/link/link.ts";
+import type { Connection } from "../../../pkg/netlink/connection.ts";
+import type { DaemonState } from "../../../pkg/subnet/daemon-state.ts";
+import type { Lease } from "../../../pkg/subnet/lease.ts";
+import { nowMs } from "../../../pkg/sys/clock.ts";
+import { isErrno } from "../../../pkg/sys/errno.ts";
+import { findText } from "../../../pkg/sys/file.ts";
 import { endOf, examine, type MemberFacts, type Probe } from "./examine.ts";
 import { type Answer, probe } from "./probe.ts";
-import type { LeaseStatus, OwnStatus, PeerStatus, Reach, StatusReport } from "./status-report.ts";
+import type { LeaseStatus, OwnStatus, PeerStatus, Reach, StatusReport } from "./shape.ts";
 
 /** What a daemon knows of itself. */
 export interface Running {

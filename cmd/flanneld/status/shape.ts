@@ -1,5 +1,5 @@
 /** What a daemon says of itself: page `/status`, and `flanneld --status --json`. */
-import type { DaemonState } from "../../pkg/subnet/daemon-state.ts";
+import type { DaemonState } from "../../../pkg/subnet/daemon-state.ts";
 
 /** Addresses and prefixes as text; times as "2026-01-31T12:00:00.000Z"; null for what there is none of. */
 export interface StatusReport extends DaemonState {

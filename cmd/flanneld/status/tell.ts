@@ -1,7 +1,7 @@
 /** `flanneld --status`: asks the daemon of a subnet file how it is. */
 import { request } from "node:http";
-import { readDaemonState, socketOf } from "../../pkg/subnet/daemon-state.ts";
-import type { OwnStatus, PeerStatus, Problem, StatusReport } from "./status-report.ts";
+import { readDaemonState, socketOf } from "../../../pkg/subnet/daemon-state.ts";
+import type { OwnStatus, PeerStatus, Problem, StatusReport } from "./shape.ts";
 
 export interface Told {
   /** 0: no problems, 1: some, 2: no daemon answers. */

@@ -1,9 +1,9 @@
 /** What is wrong with this host's part of the cluster, from what is known of it. Pure. */
-import { type Address, formatAddress, isIPv4 } from "../../pkg/ip/address.ts";
-import type { DaemonState } from "../../pkg/subnet/daemon-state.ts";
-import { type Lease, showSubnets } from "../../pkg/subnet/lease.ts";
+import { type Address, formatAddress, isIPv4 } from "../../../pkg/ip/address.ts";
+import type { DaemonState } from "../../../pkg/subnet/daemon-state.ts";
+import { type Lease, showSubnets } from "../../../pkg/subnet/lease.ts";
 import type { Answer } from "./probe.ts";
-import type { Problem } from "./status-report.ts";
+import type { Problem } from "./shape.ts";
 
 export interface Facts {
   state: DaemonState;

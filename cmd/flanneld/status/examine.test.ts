@@ -1,6 +1,6 @@
 import t from "tap";
-import type { DaemonState } from "../../pkg/subnet/daemon-state.ts";
-import type { Lease } from "../../pkg/subnet/lease.ts";
+import type { DaemonState } from "../../../pkg/subnet/daemon-state.ts";
+import type { Lease } from "../../../pkg/subnet/lease.ts";
 import { examine, type Facts, type MemberFacts, type Probe } from "./examine.ts";
 
 const HOUR_MS = 3600_000;
