@@ -79,7 +79,7 @@ for (const { argv, iface, masquerade, details } of spellings) {
 
 t.test("every flag reaches its option", async (t) => {
   const { settings, ...rest } = options([
-    "--etcd-endpoints=https://10.0.0.1:2379, 10.0.0.2:2379",
+    "--etcd-endpoints=https://10.0.0.1:2379/, 10.0.0.2:2379, [fd00::1]:2379",
     "--etcd-prefix=/other",
     "--etcd-keyfile=/k",
     "--etcd-certfile=/c",
@@ -106,7 +106,7 @@ t.test("every flag reaches its option", async (t) => {
   t.strictSame(rest, {
     store: {
       kind: "etcd",
-      endpoints: ["https://10.0.0.1:2379", "10.0.0.2:2379"],
+      endpoints: ["https://10.0.0.1:2379", "http://10.0.0.2:2379", "http://[fd00::1]:2379"],
       prefix: "/other",
       keyFile: "/k",
       certificateFile: "/c",
@@ -214,15 +214,17 @@ const usageErrors: { argv: string[]; environment?: Record<string, string>; probl
   { argv: ["--subnet-file="], problems: ['--subnet-file is "", must be the path of a file'] },
   { argv: ["--subnet-dir="], problems: ['--subnet-dir is "", must be the path of a folder'] },
   {
-    argv: ["--etcd-endpoints=http://a:1,,http://u:secret@b"],
+    argv: ["--etcd-endpoints=http://a:1,http://u:sec,ret@b:2379"],
     problems: [
-      '--etcd-endpoints is "http://a:1,,http://u:(hidden)@b", must be URLs separated by commas, as http://10.0.0.1:2379',
+      '--etcd-endpoints: the etcd endpoint "…@b:2379" names a user: write it as http://10.0.0.1:2379, and use --etcd-username and --etcd-password',
     ],
   },
-  {
-    argv: ["--etcd-endpoints=unix:///e"],
-    problems: ['--etcd-endpoints is "unix:///e", must be URLs separated by commas, as http://10.0.0.1:2379'],
-  },
+  ...["unix:///e", "http://a", "http://a b:1", "fd00::1:2379", "http://a:1/v3"].map((endpoint) => ({
+    argv: [`--etcd-endpoints=http://a:1,${endpoint}`],
+    problems: [
+      `--etcd-endpoints: "${endpoint}" is no etcd endpoint: write it as http://10.0.0.1:2379 or https://etcd1:2379`,
+    ],
+  })),
   { argv: ["--etcd-keyfile=/k"], problems: ["--etcd-keyfile needs --etcd-certfile as well"] },
   { argv: ["--etcd-certfile=/c"], problems: ["--etcd-certfile needs --etcd-keyfile as well"] },
   { argv: ["--etcd-username=u"], problems: ["--etcd-username needs --etcd-password as well"] },
@@ -316,11 +318,11 @@ t.test("--kube-subnet-mgr fails, and says what can be used", async (t) => {
 });
 
 t.test("what is logged of the options has no password in it", async (t) => {
-  const { settings } = options(["--etcd-username=u", "--etcd-endpoints=http://u:secret@10.0.0.1:2379"], {
+  const { settings } = options(["--etcd-username=u", "--kube-api-url=https://u:secret@10.0.0.1:6443"], {
     FLANNELD_ETCD_PASSWORD: "secret",
   });
   t.equal(settings["etcd-password"], "(hidden)");
-  t.equal(settings["etcd-endpoints"], "http://u:(hidden)@10.0.0.1:2379");
+  t.equal(settings["kube-api-url"], "https://u:(hidden)@10.0.0.1:6443");
   t.equal(settings["etcd-username"], "u");
   t.notMatch(JSON.stringify(settings), /secret/);
 });

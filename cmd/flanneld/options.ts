@@ -2,6 +2,7 @@
 import type { InterfaceWish } from "../../pkg/backend/interface-wish.ts";
 import { type Address, isIPv4, parseAddress } from "../../pkg/ip/address.ts";
 import type { Fields } from "../../pkg/observe/log.ts";
+import { readEndpoints } from "../../pkg/subnet/etcd/endpoint.ts";
 import { asksForHelp, type Environment, type Given, readCommandLine, UsageError } from "./options/command-line.ts";
 import { etcdFlags, type Flag, type FlagName, flagNames, flags } from "./options/flags.ts";
 import { helpText } from "./options/help.ts";
@@ -36,7 +37,7 @@ export interface Options {
 
 export interface EtcdOptions {
   kind: "etcd";
-  /** Not empty. */
+  /** Not empty; each with scheme and port. */
   endpoints: readonly string[];
   prefix: string;
   keyFile: string | undefined;
@@ -193,11 +194,12 @@ function checksOf({ values, from }: Given) {
       }
     },
     endpoints(name: NamesOf<string>): string[] {
-      const endpoints = values[name].split(",").map((endpoint) => endpoint.trim());
-      if (!endpoints.every(isEndpoint)) {
-        refuse(name, withoutPasswords(values[name]), "URLs separated by commas, as http://10.0.0.1:2379");
+      try {
+        return readEndpoints(values[name].split(",").map((endpoint) => endpoint.trim()));
+      } catch (error) {
+        problems.push(`${called(name)}: ${(error as Error).message}`);
+        return [];
       }
-      return endpoints;
     },
     /** One is of no use without the other. */
     pair(name: NamesOf<string>, other: NamesOf<string>): void {
@@ -223,9 +225,6 @@ function regexOf(text: string): RegExp {
   const [, letters = "", pattern = ""] = /^(?:\(\?([ims]+)\))?(.*)$/s.exec(text) ?? [];
   return new RegExp(pattern, letters);
 }
-
-/** As etcd's own clients take it, also without scheme. */
-const isEndpoint = (text: string): boolean => /^(https?:\/\/)?[^\s/]+\/?$/.test(text);
 
 const withoutPasswords = (text: string): string => text.replaceAll(/(\/\/[^/:@,]*):[^/@,]*@/g, "$1:(hidden)@");
 

@@ -7,8 +7,9 @@
  */
 import type { Log } from "../observe/log.ts";
 import { type Cluster, clusterOf } from "./etcd/cluster.ts";
-import { type Access, readEndpoint } from "./etcd/connection.ts";
+import type { Access } from "./etcd/connection.ts";
 import { createLease } from "./etcd/create.ts";
+import { readEndpoints } from "./etcd/endpoint.ts";
 import { type Grants, grantsOf } from "./etcd/grants.ts";
 import { type Keys, keysBelow, snapshotOf } from "./etcd/leases.ts";
 import { memberAt } from "./etcd/member.ts";
@@ -30,7 +31,7 @@ export interface EtcdOptions extends Access {
  * @throws Error an endpoint that is none, a certificate without its key
  */
 export function openEtcdStore({ endpoints, prefix, log, ...access }: EtcdOptions): Store {
-  const urls = endpoints.map(readEndpoint);
+  const urls = readEndpoints(endpoints);
   checkAccess(urls, access, log);
   const members = () => urls.map((url) => memberAt(url, access));
   const keys = keysBelow(prefix);

@@ -71,7 +71,7 @@ const channelOptions = {
   "grpc.enable_http_proxy": 0, // as etcdctl: a proxy for the web is none for etcd
 };
 
-/** Nothing goes over the network yet. @param url As `readEndpoint` gives it */
+/** Nothing goes over the network yet. @param url As `readEndpoints` gives it */
 export function connect(url: string, { tls }: Access): Connection {
   const channels = new Channels({
     hosts: [url],
@@ -98,15 +98,6 @@ export function connect(url: string, { tls }: Access): Connection {
 
 /** grpc-js shares sockets between channels with equal options, a broken one too: a new connection needs options of its own. */
 let connectionsMade = 0;
-
-/** @throws Error with the form wanted */
-export function readEndpoint(text: string): string {
-  const url = /^[a-z]+:\/\//.test(text) ? text : `http://${text}`;
-  const [, scheme, address] = /^(https?):\/\/([^/]+:\d+)\/*$/.exec(url) ?? [];
-  if (!address)
-    throw new Error(`"${text}" is no etcd endpoint: write it as http://10.0.0.1:2379 or https://etcd1:2379`);
-  return `${scheme}://${address}`;
-}
 
 function credentialsOf({ ca, certificate, key }: NonNullable<Access["tls"]>): NonNullable<IOptions["credentials"]> {
   const bytes = (pem: string | undefined) => (pem === undefined ? undefined : Buffer.from(pem));

@@ -1,0 +1,23 @@
+/** Where etcd listens, as people write it. Pure. */
+
+/**
+ * @param texts With or without scheme: `10.0.0.1:2379`, `https://etcd1:2379/`
+ * @returns `http://10.0.0.1:2379`
+ * @throws Error with the form wanted; of a password nothing is in it
+ */
+export function readEndpoints(texts: readonly string[]): string[] {
+  const found = texts.find((text) => text.includes("@")); // first: a password with a comma in it comes in two texts
+  if (found !== undefined)
+    throw new Error(
+      `the etcd endpoint "…${found.slice(found.lastIndexOf("@"))}" names a user: write it as http://10.0.0.1:2379, and use --etcd-username and --etcd-password`,
+    );
+  return texts.map(readEndpoint);
+}
+
+function readEndpoint(text: string): string {
+  const url = /^[a-z]+:\/\//.test(text) ? text : `http://${text}`;
+  const [, scheme, address] = /^(https?):\/\/((?:\[[^\]/\s]+\]|[^:/\s]+):\d+)\/*$/.exec(url) ?? [];
+  if (!address)
+    throw new Error(`"${text}" is no etcd endpoint: write it as http://10.0.0.1:2379 or https://etcd1:2379`);
+  return `${scheme}://${address}`;
+}
