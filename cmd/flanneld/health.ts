@@ -84,10 +84,14 @@ function bindPrivately(server: Server, place: ListenOptions): void {
   }
 }
 
-/** @throws whatever the server's first event says */
+/**
+ * Later errors are those of single connections that could not be accepted: who asked asks again.
+ *
+ * @throws whatever the server's first event says
+ */
 function listening(server: Server, listen: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", reject).once("listening", resolve);
+    server.on("error", reject).once("listening", resolve);
     listen();
   });
 }

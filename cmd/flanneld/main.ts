@@ -20,7 +20,7 @@ import { keepRules } from "./rules.ts";
 import { createStanding } from "./standing.ts";
 import { reportStatus } from "./status/report.ts";
 import { tellStatus } from "./status/tell.ts";
-import { type Patience, persist, Stopped, stopSignal, untilStopped } from "./stopping.ts";
+import { endAll, type Patience, persist, Stopped, stopSignal, untilStopped } from "./stopping.ts";
 import { openStore } from "./store.ts";
 
 /** Set by the build. */
@@ -127,7 +127,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     log.info("ready", { summary, mtu: place.backend.mtu, subnetFile });
     await untilStopped(stop);
   } finally {
-    for (const end of ends.reverse()) await end();
+    await endAll(ends, ({ message }) => log.error("cannot end in order", { error: message }));
   }
 }
 

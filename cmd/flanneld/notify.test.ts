@@ -1,7 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import { Errno } from "../../pkg/sys/errno.ts";
 import { closeFile } from "../../pkg/sys/file.ts";
 import { onReadable } from "../../pkg/sys/readiness.ts";
 import { bindSocket, openSocket, receiveArrived } from "../../pkg/sys/socket.ts";
@@ -113,4 +115,36 @@ for (const { path, warning } of deaf) {
       `the service manager's socket ${path} does not take messages ${warning}: it will not know that flanneld is ready; see NOTIFY_SOCKET`,
     ]);
   });
+}
+
+t.test("without a free descriptor there is a warning, and nothing is thrown", async (t) => {
+  const path = join(folder, "unreachable");
+  const manager = listenAt(t, path);
+  const warnings: string[] = [];
+  const { status } = spawnSync("prlimit", ["--pid", String(process.pid), `--nofile=${DESCRIPTORS}:`]);
+  t.equal(status, 0);
+  const descriptors = takeAllDescriptors();
+  const warn = (message: string) => void warnings.push(message);
+  const notifier = createNotifier({ environment: { NOTIFY_SOCKET: path }, pid: process.pid, warn });
+  notifier.ready("up");
+  notifier.stopping();
+  for (const fd of descriptors) closeSync(fd);
+  notifier.status("there is room again");
+  t.strictSame(warnings, [
+    `the service manager's socket ${path} does not take messages (errno ${Errno.EMFILE}): it will not know that flanneld is ready; see NOTIFY_SOCKET`,
+  ]);
+  t.strictSame(manager.heard(), ["STATUS=there is room again"]);
+});
+/** More than any test here has, few enough to be taken quickly. */
+const DESCRIPTORS = 256;
+
+function takeAllDescriptors(): number[] {
+  const taken: number[] = [];
+  for (;;) {
+    try {
+      taken.push(openSync("/dev/null", "r"));
+    } catch {
+      return taken;
+    }
+  }
 }

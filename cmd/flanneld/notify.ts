@@ -1,7 +1,7 @@
 /**
  * What the daemon tells systemd: sd_notify(3). A datagram each to the socket of NOTIFY_SOCKET.
  */
-import { Errno } from "../../pkg/sys/errno.ts";
+import { Errno, SystemError } from "../../pkg/sys/errno.ts";
 import { encode } from "../../pkg/sys/text.ts";
 import { sendDatagram, unixAddress } from "./unix-socket.ts";
 
@@ -60,11 +60,21 @@ function senderTo(path: string, warn: (message: string) => void): (...lines: str
   const address = /^[/@]./.test(path) ? unixAddress(path) : undefined; // sd_notify(3) knows no other
   let isWarned = false;
   return (...lines) => {
-    const result = address ? sendDatagram(address, encode(lines.join("\n"))) : -Errno.EINVAL;
+    const result = address ? trySend(address, encode(lines.join("\n"))) : -Errno.EINVAL;
     if (result >= 0 || isWarned) return;
     isWarned = true;
     warn(
       `the service manager's socket ${path} does not take messages (errno ${-result}): it will not know that flanneld is ready; see NOTIFY_SOCKET`,
     );
   };
+}
+
+/** @returns -errno when it was not sent */
+function trySend(address: Uint8Array, data: Uint8Array): number {
+  try {
+    return sendDatagram(address, data);
+  } catch (error) {
+    if (error instanceof SystemError) return -error.errno;
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
 import t from "tap";
-import { pause, persist, Stopped } from "./stopping.ts";
+import { endAll, pause, persist, Stopped } from "./stopping.ts";
 
 const patience = (over: Partial<Parameters<typeof persist>[1]> = {}) => ({
   everyMs: 1,
@@ -43,4 +43,20 @@ t.test("the end of the daemon interrupts waiting, and comes before the next atte
     persist(async () => t.fail("no attempt"), patience({ stop: controller.signal })),
     Stopped,
   );
+});
+
+t.test("everything is ended, the last first, although some of it fails", async (t) => {
+  const told: string[] = [];
+  const ends = [
+    () => told.push("first"),
+    () => {
+      throw new Error("second fails");
+    },
+    async () => {
+      throw new Error("third fails");
+    },
+    async () => told.push("fourth"),
+  ];
+  await endAll(ends, ({ message }) => told.push(message));
+  t.strictSame(told, ["fourth", "third fails", "second fails", "first"]);
 });

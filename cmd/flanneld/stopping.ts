@@ -61,3 +61,14 @@ export async function persist<T>(work: () => Promise<T>, { everyMs, stop, isPass
     await pause(everyMs, stop);
   }
 }
+
+/** In reverse: what came last needs what was before it. @param failed Told of those that throw; the others still have their turn. */
+export async function endAll(ends: readonly (() => unknown)[], failed: (error: Error) => void): Promise<void> {
+  for (const end of ends.toReversed()) {
+    try {
+      await end();
+    } catch (error) {
+      failed(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+}

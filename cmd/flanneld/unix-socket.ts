@@ -23,7 +23,10 @@ export function unixAddress(path: string): Uint8Array | undefined {
   return name.length > LONGEST_NAME ? undefined : Uint8Array.of(AF_UNIX, 0, ...name);
 }
 
-/** @returns -errno when it was not sent */
+/**
+ * @returns -errno when it was not sent
+ * @throws SystemError EMFILE, ENFILE: no socket can be opened for it
+ */
 export function sendDatagram(address: Uint8Array, data: Uint8Array): number {
   const fd = openSocket(AF_UNIX, SOCK_DGRAM, 0);
   try {

@@ -130,10 +130,8 @@ const LARGEST_PACKET = 65536;
 const BATCH = 64;
 
 function openEcho(version: Version, targets: readonly Target[], tally: Tally): EchoSocket {
-  const { domain, protocol, headerLength, options } = families[version];
-  const fd = openSocket(domain, SOCK_RAW, protocol);
-  trySocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
-  for (const [level, option, value] of options) setSocketOption(fd, level, option, value);
+  const { domain, headerLength } = families[version];
+  const fd = openRaw(families[version]);
   const token = randomBytes(TOKEN_LENGTH);
   const buffer = new Uint8Array(LARGEST_PACKET);
   const receiveAll = () => {
@@ -171,6 +169,18 @@ function openEcho(version: Version, targets: readonly Target[], tally: Tally): E
 }
 /** linux/socket.h */
 const MSG_DONTWAIT = 0x40;
+
+function openRaw({ domain, protocol, options }: (typeof families)[Version]): number {
+  const fd = openSocket(domain, SOCK_RAW, protocol);
+  try {
+    trySocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
+    for (const [level, option, value] of options) setSocketOption(fd, level, option, value);
+    return fd;
+  } catch (error) {
+    closeFile(fd);
+    throw error;
+  }
+}
 
 /** struct sockaddr_in, sockaddr_in6 */
 function socketAddress(domain: number, address: Address): Uint8Array {
