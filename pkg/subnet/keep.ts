@@ -50,6 +50,8 @@ export interface Keeper {
 
 /** How often the clocks are looked at, and what failed is tried again: a timer sleeps while the machine does. */
 const LOOK_MS = 60_000;
+/** Between attempts, when the store gives leases that are to be renewed already: there would be no end of them. */
+const REST_MS = 1000;
 /** Before its end a lease counts as run out, since writing takes time and clocks differ; at most a tenth of what it lasts. */
 const SAFETY_MS = 10_000;
 const LARGEST_MARGIN = 0.9;
@@ -83,6 +85,9 @@ class LeaseKeeper {
   /** By the machine's clock; undefined: never. */
   private endsBootMs: number | undefined;
   private triesAgainBootMs: number | undefined;
+  private triedBootMs = Number.NEGATIVE_INFINITY;
+  /** It was to be renewed when we learned of it. */
+  private isTooShort = false;
   private toldReason: string | undefined;
   private isWorking = false;
   private hasMore = false;
@@ -141,14 +146,13 @@ class LeaseKeeper {
   }
 
   private async step(): Promise<void> {
-    if (this.standing === "taken") return; // until its key is gone
+    if (this.restMs() > 0 || this.standing === "taken") return; // until the timer goes off; until its key is gone
     if (this.standing !== "ours" || this.remainingMs() <= this.safetyMs()) await this.makeAnew();
     else if (this.isChanged || this.remainingMs() <= this.marginMs()) await this.write();
   }
 
   private async write(): Promise<void> {
-    const { attributes, events } = this;
-    this.written.add(printAttributes(attributes));
+    const { attributes, events } = this.attempt();
     const ttlMs = this.lease.expiresMs === undefined ? undefined : this.options.ttlMs;
     const lease = await this.store.put(this.lease, attributes, ttlMs);
     this.options.log.info("the lease is renewed", { lease: showSubnets(lease), until: untilOf(lease) });
@@ -156,8 +160,7 @@ class LeaseKeeper {
   }
 
   private async makeAnew(): Promise<void> {
-    const { attributes, events } = this;
-    this.written.add(printAttributes(attributes));
+    const { attributes, events } = this.attempt();
     const made = await this.store.create(this.lease, attributes, this.options.ttlMs);
     if (made) {
       this.options.log.warn("the lease was gone: it is made again", { lease: showSubnets(made), until: untilOf(made) });
@@ -169,6 +172,14 @@ class LeaseKeeper {
     if (found) this.learn(found);
     if (found || malformed.some(({ key }) => key === keyOf(this.lease))) await this.write();
     else this.giveWay(leases);
+  }
+
+  /** What is to be written, and how much the watch has told before. */
+  private attempt(): { attributes: LeaseAttributes; events: number } {
+    const { attributes, events } = this;
+    this.triedBootMs = this.options.clock.bootMs();
+    this.written.add(printAttributes(attributes));
+    return { attributes, events };
   }
 
   private giveWay(leases: readonly Lease[]): void {
@@ -224,6 +235,7 @@ class LeaseKeeper {
     const { clock } = this.options;
     this.lease = lease;
     this.endsBootMs = lease.expiresMs === undefined ? undefined : clock.bootMs() + lease.expiresMs - clock.wallMs();
+    this.isTooShort = this.remainingMs() <= this.marginMs();
   }
 
   /** Until its end, by the clock that is nearer to it. */
@@ -231,6 +243,10 @@ class LeaseKeeper {
     const { clock } = this.options;
     if (this.lease.expiresMs === undefined || this.endsBootMs === undefined) return Number.POSITIVE_INFINITY;
     return Math.min(this.lease.expiresMs - clock.wallMs(), this.endsBootMs - clock.bootMs());
+  }
+
+  private restMs(): number {
+    return this.isTooShort ? this.triedBootMs + REST_MS - this.options.clock.bootMs() : 0;
   }
 
   private safetyMs(): number {
@@ -255,11 +271,14 @@ class LeaseKeeper {
 
   private wait(): void {
     const { clock } = this.options;
-    const isLost = this.standing === "taken" || this.standing === "overlapped";
-    const dueMs = isLost ? LOOK_MS : this.remainingMs() - this.marginMs();
-    const laterMs = this.triesAgainBootMs === undefined ? dueMs : this.triesAgainBootMs - clock.bootMs();
+    const laterMs = this.triesAgainBootMs === undefined ? this.dueMs() : this.triesAgainBootMs - clock.bootMs();
     if (this.isStopped) return;
-    this.cancelTimer = clock.after(Math.min(Math.max(laterMs, 0), LOOK_MS), () => void this.work());
+    this.cancelTimer = clock.after(Math.min(Math.max(laterMs, this.restMs(), 0), LOOK_MS), () => void this.work());
+  }
+
+  private dueMs(): number {
+    if (this.standing === "taken" || this.standing === "overlapped") return LOOK_MS;
+    return this.standing === "gone" || this.isChanged ? 0 : this.remainingMs() - this.marginMs();
   }
 }
 
