@@ -10,7 +10,7 @@
  * Rejected: the interface's name inside of the file, which is the delegate's configuration byte for byte; and `.` between ID
  * and interface, which IDs may contain.
  */
-import { isObject, type JsonObject } from "../../pkg/cni/json.ts";
+import { objectIn } from "../../pkg/cni/json.ts";
 import {
   createFile,
   directoryOf,
@@ -136,13 +136,4 @@ function read(file: string): Remembered | undefined {
 function confIn(text: string): PluginConf | undefined {
   const conf = objectIn(text);
   return typeof conf?.["type"] === "string" ? (conf as PluginConf) : undefined;
-}
-
-function objectIn(text: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined; // an answer: it cannot be understood
-  }
 }

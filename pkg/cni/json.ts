@@ -91,6 +91,16 @@ export function parseJson(text: string): Json {
   }
 }
 
+/** For files that programs keep for themselves. @returns undefined: it is no object, or no JSON */
+export function objectIn(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined; // an answer: it cannot be understood
+  }
+}
+
 /** A value with the place where it begins. */
 export interface JsonNode {
   value: Json;

@@ -58,8 +58,7 @@ export function listVxlans(route: Connection): VxlanLink[] {
     .filter(({ vxlan }) => vxlan !== undefined);
 }
 
-/** Of an answer, or of a message that tells of a change. */
-export function vxlanLinkOf(message: MessageOf<typeof vxlanSummary>): VxlanLink {
+function vxlanLinkOf(message: MessageOf<typeof vxlanSummary>): VxlanLink {
   const { index, ifName: name = "", address: mac = new Uint8Array(6), mtu = 0, flags, linkInfo } = message;
   const link = { index, name, mac, mtu, isUp: (flags & IFF_UP) !== 0 };
   if (linkInfo?.kind !== "vxlan" || linkInfo.data === undefined) return { ...link, vxlan: undefined };

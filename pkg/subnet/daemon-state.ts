@@ -2,7 +2,7 @@
  * What the daemon says of itself beside its subnet file: in a file of JSON, which outlives it, and on a socket, while it runs.
  * The CNI plugin quotes the file to those who wait for their containers.
  */
-import { isObject, type Json } from "../cni/json.ts";
+import { objectIn } from "../cni/json.ts";
 import { directoryOf, findText, makeDirectories, replaceFile } from "../sys/file.ts";
 
 export interface DaemonState {
@@ -40,18 +40,9 @@ export function readDaemonState(subnetFile: string): DaemonState | undefined {
 }
 
 export function parseDaemonState(text: string): DaemonState | undefined {
-  const { pid, since, state, reason } = objectIn(text);
+  const { pid, since, state, reason } = objectIn(text) ?? {};
   const known = states.find((name) => name === state);
   if (typeof pid !== "number" || typeof since !== "string" || known === undefined || typeof reason !== "string")
     return undefined;
   return { pid, since, state: known, reason };
-}
-
-function objectIn(text: string): { readonly [key: string]: Json } {
-  try {
-    const value = JSON.parse(text) as Json;
-    return isObject(value) ? value : {};
-  } catch {
-    return {}; // an answer: nothing that can be understood
-  }
 }

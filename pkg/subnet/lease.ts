@@ -74,7 +74,7 @@ function subnetOf(base: string, length: number): Prefix | undefined {
 }
 
 /** What to say of a key that `parseKey` does not know. */
-export const notAKey = "its name is no subnet: expected one like 10.12.13.0-24 or 10.12.13.0-24&fd00:12:13::-56";
+const notAKey = "its name is no subnet: expected one like 10.12.13.0-24 or 10.12.13.0-24&fd00:12:13::-56";
 
 /** @throws Error what is wrong with the key or its value: such a lease is skipped. */
 export function readLease(key: string, value: string, expiresMs: number | undefined): Lease {

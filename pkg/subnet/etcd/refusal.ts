@@ -27,7 +27,7 @@ export function storeError({ doing, prefix, refusals }: Refused): StoreError {
 }
 
 /** Without grpc-js' wrapping, its times and addresses in memory. */
-export function reasonOf(error: unknown): string {
+function reasonOf(error: unknown): string {
   if (error instanceof CallError && error.code === DEADLINE_EXCEEDED) return `no answer within ${ANSWER_MS / 1000} s`;
   const text = error instanceof Error ? error.message : String(error);
   const inner = /Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(text)?.[1] ?? text;
