@@ -3,7 +3,7 @@
 //                    node dev/test.mjs unit      those beside the code, which need no root
 //                    node dev/test.mjs kernel    those that need a kernel feature, on the complete kernel
 //
-// One run of tap for all files. Unit tests are joined into as many files as run side by side: each file of its own would cost half
+// One run of tap for all files. Unit tests are joined into a few files: each file of its own would cost half
 // a second before its first test (50 s instead of 10 s for all). While it runs, a line per file; of what fails, the reason; last the counts.
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -13,6 +13,8 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const JOBS = 2;
+/** Of unit tests: twice as many as jobs, since some tests wait for seconds and others fill the time. */
+const BUNDLES = 2 * JOBS;
 /** Of a file that takes longer something hangs. */
 const LONGEST_FILE_S = 480;
 const RESULTS = "dist/test";
@@ -60,9 +62,9 @@ async function onCompleteKernel(args) {
 /** The files with the unit tests among them bundled; a test that looks at files beside itself stays one. */
 async function joined(files, unit) {
   const joinable = unit.filter((file) => !readFileSync(file, "utf8").includes("import.meta"));
-  const bundles = Array.from({ length: JOBS }, (_, i) => ({
+  const bundles = Array.from({ length: BUNDLES }, (_, i) => ({
     outfile: `${RESULTS}/unit-${i + 1}.test.mjs`,
-    parts: joinable.filter((_, at) => at % JOBS === i),
+    parts: joinable.filter((_, at) => at % BUNDLES === i),
   }));
   await Promise.all(
     bundles.map(({ outfile, parts }) =>
