@@ -210,7 +210,9 @@ function links() {
  */
 const LAUNCHER = `#!/bin/sh
 [ -z "$CNI_COMMAND" ] || { echo '{"code": 4, "msg": "flanneld is a daemon, not a CNI plugin"}'; exit 1; }
-exec node --max-semi-space-size=2 --no-deprecation "$(dirname "$(readlink -f "$0")")/../flanneld.mjs" "$@"
+daemon="$(dirname "$(readlink -f "$0")")/../flanneld.mjs"
+[ -e "$daemon" ] || { echo "flanneld: there is no $daemon; link to this file instead of copying it, or copy dist as a whole" >&2; exit 1; }
+exec node --max-semi-space-size=2 --no-deprecation "$daemon" "$@"
 `;
 
 /** One script for Node; only the door's native module stays a file of its own. */
