@@ -64,7 +64,11 @@ export const attributesOf = (backend: Backend, { publicIP, publicIPv6 }: Externa
   ...backend.attributes(),
 });
 
-export const familiesOf = ({ ipv4, ipv6 }: NetworkConfig) => ({ ipv4: ipv4 !== undefined, ipv6: ipv6 !== undefined });
+/** For `selectExternalInterface`. */
+export const familiesWanted = ({ ipv4, ipv6 }: NetworkConfig) => ({
+  ipv4: ipv4 !== undefined,
+  ipv6: ipv6 !== undefined,
+});
 
 export class Member {
   /** Done when the kernel has the peers that there were at the start. */
@@ -184,7 +188,7 @@ export class Member {
   #followInterface(): void {
     const { route, wish, network, log } = this.#parts;
     try {
-      const found = selectExternalInterface(route, wish, familiesOf(network), { current: this.external });
+      const found = selectExternalInterface(route, wish, familiesWanted(network), { current: this.external });
       if (!sameExternal(found, this.external)) this.#moveTo(found);
       this.#tellMtu();
     } catch (error) {

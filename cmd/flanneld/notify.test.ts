@@ -6,10 +6,10 @@ import t from "tap";
 import { Errno } from "../../pkg/sys/errno.ts";
 import { closeFile } from "../../pkg/sys/file.ts";
 import { onReadable } from "../../pkg/sys/readiness.ts";
-import { bindSocket, openSocket, receiveArrived } from "../../pkg/sys/socket.ts";
+import { bindSocket, openSocket, receiveArrived, SOCK_DGRAM } from "../../pkg/sys/socket.ts";
 import { decode } from "../../pkg/sys/text.ts";
 import { createNotifier, watchdogMs } from "./notify.ts";
-import { AF_UNIX, SOCK_DGRAM, unixAddress } from "./unix-socket.ts";
+import { AF_UNIX, unixAddress } from "./unix-socket.ts";
 
 interface ServiceManager {
   /** Datagrams that have come since the last call. */

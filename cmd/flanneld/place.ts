@@ -11,9 +11,9 @@ import { systemClock } from "../../pkg/subnet/clock.ts";
 import type { Lease, Subnets } from "../../pkg/subnet/lease.ts";
 import { InvalidNetworkConfig, type NetworkConfig } from "../../pkg/subnet/network-config.ts";
 import { NoConfig, type Store, StoreError } from "../../pkg/subnet/store.ts";
-import { readEarlierSubnets, type SubnetFile } from "../../pkg/subnet/subnet-file.ts";
+import { type EarlierSubnets, readEarlierSubnets, type SubnetFile } from "../../pkg/subnet/subnet-file.ts";
 import { checkPrerequisites } from "./kernel-prerequisites.ts";
-import { attributesOf, familiesOf, LEASE_MS } from "./member.ts";
+import { attributesOf, familiesWanted, LEASE_MS } from "./member.ts";
 import { readNetworkConfig } from "./network.ts";
 import type { Options } from "./options.ts";
 
@@ -23,6 +23,8 @@ export interface Place {
   external: ExternalInterface;
   backend: Backend;
   lease: Lease;
+  /** What subnet.env said before: of an earlier run. */
+  earlier: EarlierSubnets;
 }
 
 /**
@@ -35,15 +37,15 @@ export async function findPlace(options: Options, store: Store, log: Log): Promi
   for (const warning of [...warnings, ...checkPrerequisites(needsOf(options, network))]) log.warn(warning);
   const route = openRoute();
   try {
-    const external = selectExternalInterface(route, options.externalInterface, familiesOf(network), {
+    const external = selectExternalInterface(route, options.externalInterface, familiesWanted(network), {
       passedOver: (why) => log.info("an interface does not do", { why }),
     });
     const backend = createBackend({ route, external, network, log });
     const attributes = attributesOf(backend, external);
-    const previous = previousSubnets(options, log);
-    const wanted = { attributes, previous, ttlMs: LEASE_MS };
+    const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));
+    const wanted = { attributes, previous: previousSubnets(earlier), ttlMs: LEASE_MS };
     const lease = await acquire(store, network, wanted, { clock: systemClock, log, random: Math.random });
-    return { network, route, external, backend, lease };
+    return { network, route, external, backend, lease, earlier };
   } catch (error) {
     route.close(); // this is tried once a second, for days maybe
     throw error;
@@ -59,8 +61,7 @@ const needsOf = ({ rules }: Options, { nftables }: NetworkConfig) => ({
   requireBrNetfilter: rules.requireBrNetfilter,
 });
 
-function previousSubnets({ subnetFile }: Options, log: Log): Subnets | undefined {
-  const { ipv4, ipv6 } = readEarlierSubnets(subnetFile, (problem) => log.warn(problem));
+function previousSubnets({ ipv4, ipv6 }: EarlierSubnets): Subnets | undefined {
   if (ipv4.subnet === undefined) return undefined;
   return { ipv4: ipv4.subnet, ...(ipv6.subnet && { ipv6: ipv6.subnet }) };
 }

@@ -1,8 +1,7 @@
 /** The rules that go with the pod network, as the settings want them. */
-import type { Prefix } from "../../pkg/ip/address.ts";
 import { connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
 import type { Log } from "../../pkg/observe/log.ts";
-import { readEarlierSubnets } from "../../pkg/subnet/subnet-file.ts";
+import { familiesOf } from "../../pkg/subnet/network-config.ts";
 import { keepBlackhole } from "../../pkg/traffic/blackhole.ts";
 import { keepTraffic } from "../../pkg/traffic/keep.ts";
 import { createTraffic, type FamilyTraffic } from "../../pkg/traffic/traffic.ts";
@@ -17,17 +16,17 @@ import type { Place } from "./place.ts";
  * @throws CniError the kernel, or legacy iptables, refuses
  */
 export function keepRules(
-  { rules, subnetFile }: Options,
+  { rules }: Options,
   place: Place,
   { log, metrics }: { log: Log; metrics: Metrics },
 ): () => void {
-  const { network, route } = place;
+  const { network, route, earlier } = place;
   const families = familiesIn(place);
   const netfilter = connect(NETLINK_NETFILTER);
   const traffic = createTraffic(() => netfilter, {
     kind: network.nftables ? "nftables" : "iptables",
     families,
-    earlierNetworks: earlierNetworks(subnetFile),
+    earlierNetworks: [earlier.ipv4.network, earlier.ipv6.network].filter((one) => one !== undefined),
     masquerade: rules.masquerade,
     forward: rules.forward,
     randomFully: rules.randomFully,
@@ -45,13 +44,7 @@ export function keepRules(
 }
 
 const familiesIn = ({ network, lease }: Place): FamilyTraffic[] =>
-  (["ipv4", "ipv6"] as const).flatMap((family) => {
-    const [whole, subnet] = [network[family]?.network, lease[family]];
-    return whole && subnet ? [{ network: whole, subnet }] : [];
+  familiesOf(network).flatMap(({ family, network }) => {
+    const subnet = lease[family];
+    return subnet ? [{ network, subnet }] : [];
   });
-
-/** What cannot be understood in there was told when the lease was looked for. */
-function earlierNetworks(subnetFile: string): Prefix[] {
-  const { ipv4, ipv6 } = readEarlierSubnets(subnetFile, () => {});
-  return [ipv4.network, ipv6.network].filter((network) => network !== undefined);
-}

@@ -1,12 +1,11 @@
 /** Sockets of the unix family, which Node offers for streams only, and not without waiting. Addresses: unix(7). */
 import { closeFile } from "../../pkg/sys/file.ts";
-import { openSocket } from "../../pkg/sys/socket.ts";
+import { openSocket, SOCK_DGRAM } from "../../pkg/sys/socket.ts";
 import { ask } from "../../pkg/sys/syscall.ts";
 import { encode } from "../../pkg/sys/text.ts";
 
-/** linux/socket.h, asm-generic */
+/** linux/socket.h */
 export const AF_UNIX = 1;
-export const SOCK_DGRAM = 2;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 /** Bytes of sun_path. */

@@ -1,8 +1,9 @@
 /** Whether a device computes checksums: what `ethtool -K <dev> tx on|off` does. The older ioctl, which every kernel has. */
 import { door } from "#door";
+import { AF_INET } from "../netlink/rtnetlink/family.ts";
 import { hostIsLittle } from "../netlink/wire.ts";
 import { closeFile } from "../sys/file.ts";
-import { openSocket } from "../sys/socket.ts";
+import { openSocket, SOCK_DGRAM } from "../sys/socket.ts";
 import { call } from "../sys/syscall.ts";
 import { encode } from "../sys/text.ts";
 
@@ -13,9 +14,6 @@ const ETHTOOL_STXCSUM = 0x17;
 const IFNAMSIZ = 16;
 const IFREQ_SIZE = 40;
 const ETHTOOL_VALUE_SIZE = 8;
-
-const AF_INET = 2;
-const SOCK_DGRAM = 2;
 
 /** The link is looked for in the namespace that the process is in. @throws SystemError ENODEV; EOPNOTSUPP: it has no such switch */
 export const offloadsTxChecksum = (ifName: string): boolean => ask(ifName, ETHTOOL_GTXCSUM, 0) !== 0;

@@ -5,6 +5,7 @@ import { ask, call } from "./syscall.ts";
 
 /** linux/socket.h, asm-generic/socket.h */
 export const AF_NETLINK = 16;
+export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOL_SOCKET = 1;
 export const SO_SNDBUFFORCE = 32;
