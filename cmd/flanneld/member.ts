@@ -26,9 +26,9 @@ import { type Lease, type LeaseAttributes, printAttributes } from "../../pkg/sub
 import type { NetworkConfig } from "../../pkg/subnet/network-config.ts";
 import { type Following, followPeers } from "../../pkg/subnet/peers.ts";
 import type { Store } from "../../pkg/subnet/store.ts";
+import { type Soon, soon } from "../../pkg/sys/soon.ts";
 import type { Metrics } from "./metrics.ts";
-import { keepOverlay, type Overlay } from "./overlay.ts";
-import { REPAIR, type Soon, soon } from "./soon.ts";
+import { keepOverlay, type Overlay, REPAIR } from "./overlay.ts";
 import type { Membership } from "./status/report.ts";
 
 /** As flannel leases: a day, from each renewal on. */

@@ -3,8 +3,8 @@ import type { Backend, Programmed } from "../../pkg/backend/backend.ts";
 import type { Log } from "../../pkg/observe/log.ts";
 import type { Lease } from "../../pkg/subnet/lease.ts";
 import type { LeaseChanges } from "../../pkg/subnet/peers.ts";
+import { soon } from "../../pkg/sys/soon.ts";
 import type { Metrics } from "./metrics.ts";
-import { REPAIR, soon } from "./soon.ts";
 
 export interface Overlay {
   setPeers(all: readonly Lease[]): void;
@@ -14,6 +14,8 @@ export interface Overlay {
   stop(): void;
 }
 
+/** What others remove comes back in a tenth of a second, or in a second while they go on removing. */
+export const REPAIR = { quietMs: 100, latestMs: 1000 };
 /** What the kernel refused is tried again. */
 const RETRY_MS = 5000;
 /** In case that an event was lost. */

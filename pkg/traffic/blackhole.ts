@@ -25,6 +25,7 @@ import {
 import { RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE, RTMGRP_LINK, watch } from "../netlink/watch.ts";
 import type { Log } from "../observe/log.ts";
 import { isErrno } from "../sys/errno.ts";
+import { soon } from "../sys/soon.ts";
 import { complainer } from "./complaint.ts";
 
 /** A container that comes or goes is told of in a dozen messages. */
@@ -41,26 +42,21 @@ export function keepBlackhole(
   { periodMs, log }: { periodMs: number; log: Log },
 ): () => void {
   const complain = complainer(log, "the blackhole route of this host's subnet cannot be kept: tried again");
-  let next: NodeJS.Timeout | undefined;
-  const settle = () => {
-    next = undefined;
+  const settle = () =>
     complain(() => {
       for (const subnet of subnets) settleBlackhole(route, subnet);
     });
-  };
-  const settleSoon = () => {
-    next ??= setTimeout(settle, BURST_MS);
-  };
+  const burst = soon(settle, { quietMs: BURST_MS, latestMs: BURST_MS });
   const stopWatching = watch(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, {
-    messages: (frames) => frames.some((frame) => mayConcern(subnets, frame)) && settleSoon(),
-    lost: settleSoon,
+    messages: (frames) => frames.some((frame) => mayConcern(subnets, frame)) && burst.ask(),
+    lost: burst.ask,
   });
   settle();
   const resync = setInterval(settle, periodMs);
   return () => {
     stopWatching();
     clearInterval(resync);
-    clearTimeout(next);
+    burst.stop();
   };
 }
 

@@ -1,4 +1,4 @@
-/** Work that many events ask for, done once when they have gone quiet, and no later than a limit although they go on. */
+/** Work that many events ask for, done once when they have gone quiet, and no later than a limit although they go on. Node only. */
 export interface Soon {
   /** There is something to do. */
   ask(): void;
@@ -22,6 +22,3 @@ export function soon(work: () => void, { quietMs, latestMs }: { quietMs: number;
     stop: () => clearTimeout(timer),
   };
 }
-
-/** What others remove comes back in a tenth of a second, or in a second while they go on removing. */
-export const REPAIR = { quietMs: 100, latestMs: 1000 };
