@@ -2,7 +2,7 @@
 import type { Prefix } from "../ip/address.ts";
 import type { Log } from "../observe/log.ts";
 import { type Candidates, choose } from "./choose.ts";
-import { type Clock, pause } from "./clock.ts";
+import { type Clock, pause, racePauseMs } from "./clock.ts";
 import { type Lease, type LeaseAttributes, type Subnets, sameAttributes, sameSubnets, showSubnets } from "./lease.ts";
 import type { NetworkConfig } from "./network-config.ts";
 import { type Store, StoreError } from "./store.ts";
@@ -23,9 +23,6 @@ export interface Means {
 
 /** A race is lost because somebody else got a subnet, so this many say that the store is broken, not that many hosts start. */
 const ATTEMPTS = 100;
-/** As long as it may wait after the first attempt; doubles with each up to the second figure. */
-const FIRST_PAUSE_MS = 10;
-const LONGEST_PAUSE_MS = 1000;
 
 /**
  * Tries until it has a lease: a subnet that somebody else is quicker to take is looked for again, among what is free then.
@@ -48,7 +45,7 @@ export async function acquire(store: Store, network: NetworkConfig, wanted: Want
     const lease = await store.create(subnets, wanted.attributes, wanted.ttlMs);
     if (lease) return created(lease, listed.leases, wanted, means);
     means.log.info("another host was quicker to take the subnet: looking for another", { lease: showSubnets(subnets) });
-    await pause(means.clock, means.random() * Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS));
+    await pause(means.clock, racePauseMs(attempt, means.random));
   }
   throw new StoreError(
     `${store.description} lists subnets as free and says of each that it is taken, ${ATTEMPTS} times. ` +

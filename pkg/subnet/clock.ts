@@ -23,3 +23,11 @@ export const pause = (clock: Clock, ms: number): Promise<void> =>
   new Promise((resolve) => {
     clock.after(ms, resolve);
   });
+
+/** All in milliseconds. */
+const FIRST_PAUSE = 10;
+const LONGEST_PAUSE = 1000;
+
+/** How long whoever has lost a race waits, at random, so that the next one is between fewer. @param lost How many before this one. @param random In [0, 1). */
+export const racePauseMs = (lost: number, random: () => number): number =>
+  random() * Math.min(FIRST_PAUSE * 2 ** lost, LONGEST_PAUSE);

@@ -13,6 +13,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { CompareResult, CompareTarget, type ICompare, type IKeyValue, type ITxnRequest } from "etcd3";
+import { racePauseMs } from "../clock.ts";
 import { keyOf, parseKey, type Subnets, subnetsOverlap } from "../lease.ts";
 import { StoreError } from "../store.ts";
 import type { Cluster } from "./cluster.ts";
@@ -28,9 +29,6 @@ export interface NewLease {
 
 /** Each time somebody else has made a lease. */
 const ATTEMPTS = 100;
-/** As long as it may wait after the first attempt; doubles with each up to the second figure. */
-const FIRST_PAUSE_MS = 10;
-const LONGEST_PAUSE_MS = 1000;
 
 /** @returns false: there is one that overlaps it. @throws StoreError */
 export async function createLease(cluster: Cluster, keys: Keys, wanted: NewLease): Promise<boolean> {
@@ -42,7 +40,7 @@ export async function createLease(cluster: Cluster, keys: Keys, wanted: NewLease
     const write = unlessTaken(wanted, keys, header.revision);
     const { succeeded } = await cluster.ask(doing, ({ kv }) => kv.txn(write));
     if (succeeded) return true;
-    await sleep(Math.random() * Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS));
+    await sleep(racePauseMs(attempt, Math.random));
   }
   throw new StoreError(
     `etcd does not ${doing}: other hosts have made leases in between, ${ATTEMPTS} times. To fix: start fewer hosts at once`,
