@@ -1,6 +1,8 @@
 // The pages: their examples work, what they name and point at is there. Fences say what is done with them:
 //
-//   ```json           is JSON; a network is validated        ```json run   is added, checked and deleted too
+//   ```json           is JSON; a network is validated        ```json run   is added, checked and deleted too, on a kernel
+//                                                                          that has the features named behind `run`, after
+//                                                                          the commands behind a `:` were run on the host
 //   ```json log       has a document on each line            ```sh run     is run, all of a page in one shell
 //   ```ts cmd/x.ts    stands in that file word for word
 import { spawnSync } from "node:child_process";
@@ -8,11 +10,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t from "tap";
-import { schema as bridgeSchema } from "../cmd/bridge/netconf.ts";
-import { schema as hostLocalSchema } from "../cmd/host-local/netconf.ts";
-import { netconfProperties } from "../pkg/cni/schema.ts";
+import type { Validate } from "../pkg/cni/plugin.ts";
+import { type JsonSchema, netconfProperties } from "../pkg/cni/schema.ts";
 import { newHost } from "./host.ts";
-import { needsRoot } from "./needs.ts";
+import { type Feature, needsKernel, needsRoot } from "./needs.ts";
 import { ourBin, projectRoot } from "./project.ts";
 
 interface Block {
@@ -82,11 +83,14 @@ t.test("JSON is JSON, and networks are right", async (t) => {
   t.ok(networks >= 2, `sees the networks: ${networks}`);
 });
 
-t.test("networks that are marked can be added, checked and deleted", needsRoot, async (t) => {
-  const marked = blocks.filter(({ language, use }) => language === "json" && use === "run");
-  t.ok(marked.length >= 2, "sees them");
-  for (const { place, text } of marked) {
+const marked = blocks.filter(({ language, use }) => language === "json" && /^run\b/.test(use));
+t.ok(marked.length >= 2, `sees the networks that are marked: ${marked.length}`);
+for (const { place, use, text } of marked) {
+  const [words = "", commands = ""] = use.split(/: (.*)/);
+  const features = words.split(" ").slice(1) as Feature[];
+  t.test(`${place}: can be added, checked and deleted`, needsKernel(...features), async (t) => {
     const node = newHost(t);
+    node.sh(commands);
     node.write("/var/lib/net.d/example.conflist", text);
     const { name } = JSON.parse(text) as { name: string };
     for (const verb of ["validate", "add", "check", "del"]) {
@@ -95,11 +99,11 @@ t.test("networks that are marked can be added, checked and deleted", needsRoot, 
       t.match(
         node.runInside([join(ourBin, "cnitool"), verb, ...operands], environment),
         { status: 0, stderr: "" },
-        `${place}: ${verb}`,
+        verb,
       );
     }
-  }
-});
+  });
+}
 
 t.test("shell commands that are marked work, in their order", needsRoot, async (t) => {
   const marked = pages.filter((page) => page.blocks.some(isRun));
@@ -173,17 +177,34 @@ t.test("files, functions, commands and switches that a page names exist", async 
   for (const name of switches) t.match(operations, name, `docs/operations.md has ${name}`);
 });
 
-t.test("every key of a plugin is on its page", async (t) => {
-  const keysOf = (properties: object) => Object.keys(properties).filter((key) => !(key in netconfProperties));
-  const keys = {
-    "cmd/bridge/README.md": keysOf(bridgeSchema.properties),
-    "cmd/host-local/README.md": keysOf(hostLocalSchema.properties.ipam.properties),
-  };
-  for (const [page, names] of Object.entries(keys)) {
-    t.ok(names.length >= 5, "sees the keys");
-    for (const name of names) t.match(read(page), `\`${name}\``, `${page} has ${name}`);
+t.test("every plugin has a page with a picture, an example, its keys and its differences", async (t) => {
+  let plugins = 0;
+  for (const file of readdirSync(join(projectRoot, "dist/validate")).filter((name) => /^[^_].*\.js$/.test(name))) {
+    const { validate } = (await import(join(projectRoot, "dist/validate", file))) as { validate: Validate };
+    if (!("prevResult" in (validate.schema.properties ?? {}))) continue; // a tool's
+    plugins++;
+    const plugin = file.replace(".js", "");
+    const page = pages.find(({ path }) => path === `docs/plugins/${plugin}.md`);
+    if (page === undefined) {
+      t.fail(`docs/plugins/${plugin}.md is missing`);
+      continue;
+    }
+    for (const key of ownKeys(validate.schema)) t.match(page.text, `\`${key}\``, `${page.path}: key ${key}`);
+    const isExample = ({ language, text }: Block) => language === "json" && text.includes(`"${plugin}"`);
+    t.ok(page.blocks.some(isExample), `${page.path}: example`);
+    const isPicture = ({ language, text }: Block) => language === "" && text.length > 80;
+    t.ok(page.blocks.some(isPicture), `${page.path}: picture`);
+    t.match(page.text, /^## Differences from the Go plugin$/m, page.path);
   }
+  t.ok(plugins >= 4, `sees the plugins: ${plugins}`);
 });
+
+/** Of the plugin itself, and of what it wants under `ipam`. */
+function ownKeys({ properties = {} }: JsonSchema): string[] {
+  const { ipam, ...keys } = properties as Record<string, JsonSchema>;
+  const own = Object.keys(keys).filter((key) => !(key in netconfProperties));
+  return [...own, ...Object.keys(ipam?.properties ?? {}).filter((key) => key !== "type")];
+}
 
 t.test("the README's network is the first sample", async (t) => {
   t.ok(read("README.md").includes(read("conf/10-podnet.conflist")));

@@ -413,10 +413,10 @@ t.test("a directory's time of modification is near the present", needsRoot, asyn
   t.strictSame(network.reserved(), []);
 });
 
-t.test("the README's example works as it stands", needsRoot, async (t) => {
+t.test("the page's example works as it stands", needsRoot, async (t) => {
   const network = new Network(t);
   const [, script = ""] =
-    readFileSync(join(projectRoot, "cmd/host-local/README.md"), "utf8").match(/```sh\n(.*?)```/s) ?? [];
+    readFileSync(join(projectRoot, "docs/plugins/host-local.md"), "utf8").match(/```sh\n(.*?)```/s) ?? [];
   const own = script.replaceAll("/tmp/demo", join(network.dataDir, "demo"));
   const { status, stdout, stderr } = spawnSync("sh", ["-ec", own], { cwd: projectRoot, encoding: "utf8" });
   t.match({ status, stderr }, { status: 0, stderr: "" });

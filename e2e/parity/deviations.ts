@@ -1,4 +1,4 @@
-// Where we differ from the Go plugins in more than one row. What is `intended` stands in docs/compatibility.md under
+// Where we differ from the Go plugins in more than one row. What is `intended` stands in docs/compatibility.md or on the plugin's page under
 // the same words.
 import { asRelease191, intended } from "./row.ts";
 

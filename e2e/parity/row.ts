@@ -43,7 +43,7 @@ export type Json = Record<string, unknown>;
  * differs is no deviation.
  */
 export interface Deviation {
-  /** For one from the Go plugins of today: the heading under which docs/compatibility.md explains it. */
+  /** For one from the Go plugins of today: the heading under which docs/compatibility.md, or the plugin's page, explains it. */
   title: string;
   /** Whether only the old release in Debian differs, while release 1.9.1 does what we do. */
   settledIn191: boolean;
@@ -59,7 +59,7 @@ interface Sides {
   rewritten?: Deviation["rewritten"];
 }
 
-/** We mean to differ from every release. @param title A heading of docs/compatibility.md. */
+/** We mean to differ from every release. @param title A heading of docs/compatibility.md or of the plugin's page. */
 export function intended(title: string, sides: Sides): Deviation {
   return deviation(title, false, sides);
 }
