@@ -99,6 +99,12 @@ const list: readonly Sample[] = [
     },
   },
   {
+    file: "60-dummy.conflist",
+    network: "anycast",
+    needs: ["dummy"],
+    see: (t, node) => t.match(node.containers[0]?.sh("ip -d address show eth0"), /dummy.*inet 10\.70\.0\.2\/24/s),
+  },
+  {
     file: "99-loopback.conflist",
     network: "lo",
     see: (t, node) => reaches(t, node, "127.0.0.1"),

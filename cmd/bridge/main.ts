@@ -1,27 +1,22 @@
 /** bridge: a veth pair between the container and a Linux bridge. */
 import { validate } from "#validate/bridge";
 import { readArgs } from "../../pkg/cni/args.ts";
-import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import { dnsOf, ipamOf, type Lease, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
-import type { Dns, Interface, Result } from "../../pkg/cni/result.ts";
-import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import type { Interface, Result } from "../../pkg/cni/result.ts";
+import { attemptAll, type Step, withRollback } from "../../pkg/cni/rollback.ts";
 import { addMacSpoofCheck, collectMacSpoofChecks, removeMacSpoofCheck } from "../../pkg/firewall/mac-spoof-check.ts";
 import { collectMasquerade, masquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
 import { familyOf } from "../../pkg/ip/address.ts";
 import { ensureBridge, setPort } from "../../pkg/link/bridge.ts";
-import {
-  checkAddresses,
-  checkRoutes,
-  deviation,
-  needOwnInterface,
-  needPrevResult,
-  needSameLink,
-} from "../../pkg/link/check.ts";
+import { checkContainer, deviation, needSameLink } from "../../pkg/link/check.ts";
 import { addressOf, configure } from "../../pkg/link/configure.ts";
 import { deleteLinkFast, wantsFastDelete } from "../../pkg/link/fast-delete.ts";
 import {
   deleteLink,
+  entryOf,
   findLink,
   type Link,
   listLinks,
@@ -38,7 +33,7 @@ import { IF_OPER_UP } from "../../pkg/netlink/rtnetlink/link.ts";
 import { sleepMs } from "../../pkg/sys/clock.ts";
 import { findNamespace, type Namespace, openNamespace } from "../../pkg/sys/namespace.ts";
 import { ensureAddress, gatewayPrefixes, withDefaultRoutes, withGateways } from "./gateway.ts";
-import { type BridgeConf, type BridgeSettings, ipamOf, settle } from "./netconf.ts";
+import { type BridgeConf, type BridgeSettings, settle } from "./netconf.ts";
 import { ensureVlanGateway, setPortVlans } from "./vlan.ts";
 
 export const bridge: Plugin<BridgeConf> = {
@@ -80,7 +75,10 @@ function add(attachment: Attachment<BridgeConf>): Result {
       addMacSpoofCheck(attachment, { hostIfName: veth.outside.name, mac: veth.inside.mac });
     }
 
-    const lease = settings.ipam === undefined ? noAddresses : leaseOf(attachment, settings, settings.ipam, undo);
+    const lease =
+      settings.ipam === undefined
+        ? noLease
+        : completed(takeLease(attachment, settings.ipam, CONTAINER, undo), settings);
     if (settings.ipam !== undefined) {
       configure({ netns, route: container, link: veth.inside, sysctls: sysctlsOf(ifName, settings) }, lease);
       if (settings.isGateway) serveGateways(host, bridge, veth.outside, lease, settings);
@@ -112,31 +110,12 @@ function setUpPort(host: Connection, port: Link, attachment: Attachment<BridgeCo
   setPortVlans(host, port, settings);
 }
 
-/** What the container gets from IPAM, completed. */
-type Lease = Pick<Result, "ips" | "routes" | "dns">;
-const noAddresses: Lease = { ips: [], routes: [] };
-
 const CONTAINER = 2; // index of the container's interface in the result
 
-function leaseOf(
-  attachment: Attachment<BridgeConf>,
-  settings: BridgeSettings,
-  ipam: string,
-  undo: (what: string, action: () => void) => void,
-): Lease {
-  const { ips, routes, dns } = delegateAdd(attachment, ipam);
-  undo("release the addresses", () => delegateDel(attachment, ipam)); // after: a refused one may be an ADD again, and the addresses in use
-  if (ips.length === 0) {
-    throw new CniError({
-      code: ErrorCode.internal,
-      msg: "IPAM plugin returned missing IP config",
-      details: `"${ipam}" answered ADD without an address`,
-      remedy: `give "ipam" at least one address or range, or remove "ipam" for a layer 2 attachment`,
-    });
-  }
-  const own = ips.map((ip) => ({ ...ip, interface: CONTAINER }));
-  const lease: Lease = { ips: settings.isGateway ? withGateways(own) : own, routes, ...(dns && { dns }) };
-  return settings.isDefaultGateway ? { ...lease, routes: withDefaultRoutes(lease) } : lease;
+/** What the container gets from IPAM, completed. */
+function completed({ ips, ...lease }: Lease, { isGateway, isDefaultGateway }: BridgeSettings): Lease {
+  const whole: Lease = { ...lease, ips: isGateway ? withGateways(ips) : ips };
+  return isDefaultGateway ? { ...whole, routes: withDefaultRoutes(whole) } : whole;
 }
 
 const prefixesOf = ({ ips }: Pick<Result, "ips">) => ips.map((ip) => addressOf(ip).prefix);
@@ -195,33 +174,23 @@ function resultOf(
   const interfaces: Interface[] = [
     entryOf(needLink(host, bridge.index)), // its MAC follows its ports
     entryOf(veth.outside),
-    { ...entryOf(veth.inside), sandbox: attachment.netns },
+    entryOf(veth.inside, attachment.netns),
     ...(gateway === undefined ? [] : [entryOf(gateway)]),
   ];
-  return { interfaces, ips: lease.ips, routes: lease.routes, dns: dnsOf(attachment.conf.dns) ?? lease.dns };
-}
-
-const entryOf = ({ name, mac }: Link): Interface => ({ name, mac });
-
-/** The configuration's, when it says anything at all. */
-function dnsOf(dns: Dns | undefined): Dns | undefined {
-  const says =
-    dns !== undefined && (dns.nameservers?.length || dns.search?.length || dns.options?.length || dns.domain);
-  return says ? dns : undefined;
+  return { interfaces, ips: lease.ips, routes: lease.routes, dns: dnsOf(attachment.conf, lease) };
 }
 
 function del(attachment: Attachment<BridgeConf>): void {
   const { conf, ifName, prevResult } = attachment;
   const ipam = ipamOf(conf);
   const leased = prevResult === undefined ? [] : prefixesOf(prevResult);
-  attemptAll([
+  const steps: Step[] = [
     // the kernel's waits for removed rules and for the removed link overlap when the rules go first
     ["remove the MAC spoof check", () => conf.macspoofchk === true && removeMacSpoofCheck(attachment)],
     ["remove the masquerade", () => conf.ipMasq === true && ipam !== undefined && unmasquerade(attachment, leased)],
     ["delete the veth pair", () => deleteVeth(attachment, findNamespace(attachment.netns), ifName)],
-    // last: given back when nothing answers to them any more
-    ["release the addresses", () => ipam !== undefined && delegateDel(attachment, ipam)],
-  ]);
+  ];
+  attemptAll(withRelease(attachment, ipam, steps));
 }
 
 /** From inside the container; when that is out of reach, by the mark on the host's end. */
@@ -233,19 +202,9 @@ function deleteVeth(attachment: Attachment<BridgeConf>, netns: Namespace | undef
 
 function check(attachment: Attachment<BridgeConf>): void {
   const settings = settlementOf(attachment);
-  if (settings.ipam !== undefined) delegateCheck(attachment, settings.ipam);
-  const result = needPrevResult(attachment);
-  const own = needOwnInterface(result, attachment);
-  const netns = openNamespace(attachment.netns ?? "");
+  const { result, link } = checkContainer(attachment, { ipam: settings.ipam, kind: "veth" });
   const host = openRoute();
-  const container = openRoute(netns);
-
-  const bridge = checkBridge(host, result, settings);
-  const inside = needSameLink(container, own, "veth", `in ${netns.path}`);
-  checkPort(host, bridge, inside, result);
-  if (settings.ipam === undefined) return;
-  checkAddresses(container, inside, result);
-  checkRoutes(container, result);
+  checkPort(host, checkBridge(host, result, settings), link, result);
 }
 
 function checkBridge(host: Connection, { interfaces }: Result, { bridge: name, promiscuous }: BridgeSettings): Link {

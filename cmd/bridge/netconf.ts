@@ -1,13 +1,12 @@
 /** The bridge plugin's keys, and what they come to. */
-import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
-import { parseMac } from "../../pkg/link/mac.ts";
+import { invalidConf } from "../../pkg/cni/error.ts";
+import { ipamOf } from "../../pkg/cni/lease.ts";
+import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/cni/schema.ts";
+import { wantedMac } from "../../pkg/link/mac.ts";
 import { type Trunk, trunkVlans } from "./vlan.ts";
 
 /** Bounds of VLAN IDs are checked by `settle`, with the texts of the reference plugin. */
 const vlanId = { type: "integer" } as const satisfies JsonSchema;
-
-const macProperty = { type: "string", format: "mac" } as const satisfies JsonSchema;
 
 export const schema = {
   type: "object",
@@ -70,9 +69,6 @@ export interface BridgeSettings {
   mac: Uint8Array | undefined;
 }
 
-/** The IPAM plugin's name; undefined for a layer 2 network, which may have an empty `ipam`. */
-export const ipamOf = ({ ipam }: BridgeConf): string | undefined => ipam?.type || undefined;
-
 /**
  * @param argsMac MAC of CNI_ARGS, which yields to `args.cni.mac`, and that to `runtimeConfig.mac`.
  * @throws CniError 7
@@ -81,19 +77,19 @@ export function settle(conf: BridgeConf, argsMac: string | undefined): BridgeSet
   const { hairpinMode = false, promiscMode = false, disableContainerInterface = false, vlan = 0 } = conf;
   const ipam = ipamOf(conf);
   if (hairpinMode && promiscMode) {
-    throw invalid(
+    throw invalidConf(
       "cannot set hairpin mode and promiscuous mode at the same time",
       `set only one of "hairpinMode" and "promiscMode"`,
     );
   }
   if (disableContainerInterface && ipam !== undefined) {
-    throw invalid(
+    throw invalidConf(
       "cannot use IPAM when DisableContainerInterface flag is set",
       `remove "ipam", or "disableContainerInterface": an interface that is down has no use for addresses`,
     );
   }
   if (vlan < 0 || vlan > 4094) {
-    throw invalid(
+    throw invalidConf(
       `invalid VLAN ID ${vlan} (must be between 0 and 4094)`,
       `set "vlan" to the ID of the port's VLAN, or remove it`,
     );
@@ -116,17 +112,6 @@ export function settle(conf: BridgeConf, argsMac: string | undefined): BridgeSet
     duplicateAddressDetection: conf.enabledad ?? false,
     containerInterfaceDown: disableContainerInterface,
     ipam,
-    mac: macOf(conf.runtimeConfig?.mac || conf.args?.cni?.mac || argsMac),
+    mac: wantedMac(conf.runtimeConfig?.mac, conf.args?.cni?.mac, argsMac),
   };
-}
-
-function macOf(text: string | undefined): Uint8Array | undefined {
-  if (text === undefined || text === "") return undefined;
-  const mac = parseMac(text);
-  if (mac !== undefined) return mac;
-  throw invalid(`"${text}" is not a MAC address`, "write six hexadecimal bytes with colons: 02:42:0a:01:00:05");
-}
-
-export function invalid(msg: string, remedy: string): CniError {
-  return new CniError({ code: ErrorCode.invalidConfig, msg, remedy });
 }

@@ -5,6 +5,7 @@ import type { Tool } from "../../pkg/cni/tool.ts";
 import { processArguments } from "../../pkg/sys/process.ts";
 import { bridge } from "../bridge/main.ts";
 import { cnitool } from "../cnitool/main.ts";
+import { dummy } from "../dummy/main.ts";
 import { flannel } from "../flannel/main.ts";
 import { hostLocal } from "../host-local/main.ts";
 import { loopback } from "../loopback/main.ts";
@@ -16,7 +17,7 @@ declare const host: { start: () => number };
 /** Set by the build. */
 declare const TWILL_VERSION: string;
 
-const plugins = [bridge, flannel, hostLocal, loopback];
+const plugins = [bridge, dummy, flannel, hostLocal, loopback];
 const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];
 
 const byName = <T extends { name: string }>(list: readonly T[]): Record<string, T> =>

@@ -51,6 +51,10 @@ export class CniError extends Error {
   }
 }
 
+/** A configuration that its schema allows and that is wrong all the same. */
+export const invalidConf = (msg: string, remedy: string): CniError =>
+  new CniError({ code: ErrorCode.invalidConfig, msg, remedy });
+
 /** The error object of another program, to be passed on unchanged: its details are taken to hold what to do. */
 export function receivedError({ code, msg, details }: { code: number; msg: string; details?: string }): CniError {
   return new CniError({ code, msg, details, remedy: "" });

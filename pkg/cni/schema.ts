@@ -48,6 +48,9 @@ export const routeSchema = {
   additionalProperties: false,
 } as const satisfies JsonSchema;
 
+/** A MAC that is asked for, wherever that may be. */
+export const macProperty = { type: "string", format: "mac" } as const satisfies JsonSchema;
+
 /** For plugins that delegate: only the type is theirs, the rest belongs to the plugin of that name. */
 export const ipamSchema = {
   type: "object",

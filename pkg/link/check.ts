@@ -1,12 +1,14 @@
 /** What CHECK compares: the container's interface, its addresses and routes, with what ADD answered. */
+import { delegateCheck } from "../cni/delegate.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import type { Interface, Result } from "../cni/result.ts";
 import { formatAddress, formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { type RouteMessage, RT_TABLE_MAIN } from "../netlink/rtnetlink/route.ts";
+import { openNamespace } from "../sys/namespace.ts";
 import { addressesOf, familyNumber, samePrefix } from "./address.ts";
-import { findLink, type Link } from "./link.ts";
+import { findLink, type Link, openRoute } from "./link.ts";
 import { listRoutes } from "./route.ts";
 
 const REMEDY = "delete the attachment and add it again (DEL, then ADD with the same container ID and interface name)";
@@ -37,11 +39,50 @@ export function needOwnInterface({ interfaces }: Result, { ifName, netns }: Atta
   );
 }
 
-/** The link that an entry of the result stands for: of this kind, with the MAC that ADD saw. */
-export function needSameLink(route: Connection, { name, mac }: Interface, kind: string, where: string): Link {
+/** What CHECK of a plugin finds, after the general questions. */
+export interface Checked {
+  result: Result;
+  /** Routing socket of the container. */
+  container: Connection;
+  link: Link;
+}
+
+/**
+ * What the CHECKs of all plugins that make an interface have in common: IPAM's, then the container's interface, its addresses and its
+ * routes as the result has them.
+ *
+ * @param kind Of the interface; whatever it is where absent.
+ * @throws CniError 999: they differ. CniError of the IPAM plugin.
+ */
+export function checkContainer(
+  attachment: Attachment<unknown>,
+  { ipam, kind }: { ipam?: string | undefined; kind?: string },
+): Checked {
+  if (ipam !== undefined) delegateCheck(attachment, ipam);
+  const result = needPrevResult(attachment);
+  const own = needOwnInterface(result, attachment);
+  const netns = openNamespace(attachment.netns ?? "");
+  const container = openRoute(netns);
+  const link = needSameLink(container, own, kind, `in ${netns.path}`);
+  if (ipam !== undefined) {
+    if (!link.up) throw deviation(`interface "${link.name}" in ${netns.path} is down, must be up`); // which takes the routes away
+    checkAddresses(container, link, result);
+    checkRoutes(container, result);
+  }
+  return { result, container, link };
+}
+
+/** The link that an entry of the result stands for: of this kind, if one is named, with the MAC that ADD saw. */
+export function needSameLink(
+  route: Connection,
+  { name, mac }: Interface,
+  kind: string | undefined,
+  where: string,
+): Link {
   const link = findLink(route, name);
   if (link === undefined) throw deviation(`interface "${name}" is missing ${where}`);
-  if (link.kind !== kind) throw deviation(`interface "${name}" ${where} is of kind "${link.kind}", not "${kind}"`);
+  if (kind !== undefined && link.kind !== kind)
+    throw deviation(`interface "${name}" ${where} is of kind "${link.kind}", not "${kind}"`);
   if (mac !== undefined && mac !== "" && mac.toLowerCase() !== link.mac) {
     throw deviation(`interface "${name}" ${where} has MAC ${link.mac}, not ${mac}`);
   }

@@ -1,5 +1,7 @@
 /** Links by name or index: what `ip link show`, `ip link set up` and `ip link delete` do. */
 import { CniError, ErrorCode } from "../cni/error.ts";
+import type { Attachment } from "../cni/plugin.ts";
+import type { Interface } from "../cni/result.ts";
 import { type Connection, connect, NETLINK_ROUTE, query, type Request, request } from "../netlink/connection.ts";
 import { IFF_PROMISC, IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
 import {
@@ -12,7 +14,7 @@ import {
   RTM_SETLINK,
 } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
-import type { Namespace } from "../sys/namespace.ts";
+import { findNamespace, type Namespace } from "../sys/namespace.ts";
 import { formatMac } from "./mac.ts";
 
 /** A link as the kernel tells it. */
@@ -82,6 +84,13 @@ function linkOf(message: LinkSummary): Link {
   };
 }
 
+/** The link as a result lists it. @param sandbox The path of the container's namespace; absent for the host's links. */
+export const entryOf = ({ name, mac }: Link, sandbox?: string): Interface => ({
+  name,
+  mac,
+  ...(sandbox && { sandbox }),
+});
+
 /** `ip link set <index> up` */
 export function setUp(index: number): Request {
   return request({
@@ -121,6 +130,12 @@ export function setGroup(index: number, group: number): Request {
 /** `ip link delete <name>`. @returns false when there was none. */
 export function deleteLink(route: Connection, name: string): boolean {
   return deleteMatching(route, { ifName: name });
+}
+
+/** The container's interface, unless it or its namespace is gone. */
+export function deleteContainerLink({ netns, ifName }: Attachment<unknown>): void {
+  const namespace = findNamespace(netns);
+  if (namespace !== undefined) deleteLink(openRoute(namespace), ifName);
 }
 
 /** `ip link delete group <group>`: many links in the time of one. @returns false when there was none. */

@@ -1,4 +1,5 @@
 /** Hardware addresses. */
+import { invalidConf } from "../cni/error.ts";
 import { randomBytes } from "../sys/random.ts";
 
 /** Colon, dash or dotted notation of 6, 8 or 20 bytes, as net.ParseMAC of Go reads it; undefined for anything else. */
@@ -9,6 +10,19 @@ export function parseMac(text: string): Uint8Array | undefined {
   const known = groups.length === 6 || groups.length === 8 || groups.length === 20;
   if (!known || !groups.every((group) => /^[0-9a-f]{2}$/i.test(group))) return undefined;
   return Uint8Array.from(groups, (group) => Number.parseInt(group, 16));
+}
+
+/**
+ * The first MAC that is asked for, of those that a network may name in several places.
+ *
+ * @throws CniError 7: it is none
+ */
+export function wantedMac(...texts: readonly (string | undefined)[]): Uint8Array | undefined {
+  const text = texts.find((one) => one !== undefined && one !== "");
+  if (text === undefined) return undefined;
+  const mac = parseMac(text);
+  if (mac !== undefined) return mac;
+  throw invalidConf(`"${text}" is not a MAC address`, "write six hexadecimal bytes with colons: 02:42:0a:01:00:05");
 }
 
 /** `02:42:0a:01:00:05`, as results show it. */

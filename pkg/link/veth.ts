@@ -7,6 +7,7 @@ import { linkMessage, RTM_NEWLINK } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
 import type { Namespace } from "../sys/namespace.ts";
 import { randomHex } from "../sys/random.ts";
+import { inUse, lacksKind } from "./create.ts";
 import { deleteLink, findLink, type Link, needLink } from "./link.ts";
 import { trySysctl } from "./sysctl.ts";
 
@@ -46,7 +47,8 @@ export function createVeth(host: Connection, options: VethOptions): VethPair {
     const hostIfName = `veth${randomHex(4)}`;
     const pair = tryCreate(host, hostIfName, options);
     if (pair !== undefined) return pair;
-    if (findLink(options.container, options.ifName) !== undefined) throw inUse(options);
+    if (findLink(options.container, options.ifName) !== undefined)
+      throw inUse(options, "creating the veth pair (RTM_NEWLINK: EEXIST)");
     if (attempt === NAME_ATTEMPTS) throw noFreeName(hostIfName);
   }
 }
@@ -92,27 +94,9 @@ function vethRequest(hostIfName: string, { netns, ifName, mtu, mac, master }: Ve
   });
 }
 
-function inUse({ ifName, netns }: VethOptions): CniError {
-  return new CniError({
-    code: ErrorCode.internal,
-    msg: `interface "${ifName}" already exists in ${netns.path}`,
-    details: "creating the veth pair (RTM_NEWLINK: EEXIST)",
-    remedy:
-      "delete the attachment first (DEL with the same container ID and interface name), or choose another interface name",
-  });
-}
-
 function refused(error: unknown, { ifName, mtu, netns }: VethOptions): unknown {
   if (!(error instanceof NetlinkError)) return error;
-  if (isErrno(error, "EOPNOTSUPP")) {
-    return new CniError({
-      code: ErrorCode.internal,
-      msg: "this kernel cannot make links of kind veth",
-      details: error.message,
-      remedy: "load the module (`modprobe veth`) or use a kernel with CONFIG_VETH",
-      cause: error,
-    });
-  }
+  if (isErrno(error, "EOPNOTSUPP")) return lacksKind("veth", error);
   return new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses a veth pair with "${ifName}" in ${netns.path}${mtu === 0 ? "" : ` and MTU ${mtu}`}`,

@@ -1,0 +1,59 @@
+/** dummy: an interface that leads nowhere, for addresses that a container is to have without a network. */
+import { validate } from "#validate/dummy";
+import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { dnsOf, ipamOf, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { checkContainer } from "../../pkg/link/check.ts";
+import { configure } from "../../pkg/link/configure.ts";
+import { createLink } from "../../pkg/link/create.ts";
+import { deleteContainerLink, deleteLink, entryOf, openRoute } from "../../pkg/link/link.ts";
+import { openNamespace } from "../../pkg/sys/namespace.ts";
+import { type DummyConf, needIpam } from "./netconf.ts";
+
+export const dummy: Plugin<DummyConf> = {
+  name: "dummy",
+  about: "makes an interface that leads nowhere",
+  validate,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(attachment: Attachment<DummyConf>): Result {
+  const { conf, ifName } = attachment;
+  const ipam = needIpam(conf);
+  const netns = openNamespace(attachment.netns ?? "");
+  const container = openRoute(netns);
+
+  return withRollback((undo) => {
+    const link = createLink({ netns, container, ifName }, { linkInfo: { kind: "dummy" } });
+    undo("delete the link", () => deleteLink(container, ifName));
+    const lease = takeLease(attachment, ipam, 0, undo);
+    configure({ netns, route: container, link, sysctls: {} }, lease);
+    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
+  });
+}
+
+function del(attachment: Attachment<DummyConf>): void {
+  attemptAll(
+    withRelease(attachment, ipamOf(attachment.conf), [["delete the link", () => deleteContainerLink(attachment)]]),
+  );
+}
+
+function check(attachment: Attachment<DummyConf>): void {
+  checkContainer(attachment, { ipam: needIpam(attachment.conf), kind: "dummy" });
+}
+
+/** What it makes goes with the namespace; addresses do not. */
+function gc(request: Gc<DummyConf>): void {
+  const ipam = ipamOf(request.conf);
+  if (ipam !== undefined) delegateGc(request, ipam);
+}
+
+function status(request: Request<DummyConf>): void {
+  delegateStatus(request, needIpam(request.conf));
+}

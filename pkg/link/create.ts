@@ -1,0 +1,130 @@
+/** Links that are made inside a container: what `ip link add <name> netns <container> type <kind>` does. */
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { type Connection, NetlinkError, type Request, request } from "../netlink/connection.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
+import { type LinkRequest, linkMessage, RTM_NEWLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
+import { isErrno } from "../sys/errno.ts";
+import type { Namespace } from "../sys/namespace.ts";
+import { randomHex } from "../sys/random.ts";
+import { deleteLink, type Link, needLink } from "./link.ts";
+
+/** A link by name in a container. */
+export interface LinkPlace {
+  netns: Namespace;
+  /** Routing socket inside `netns`. */
+  container: Connection;
+  ifName: string;
+}
+
+export interface NewLink {
+  linkInfo: NonNullable<LinkRequest["linkInfo"]> & { kind: string };
+  /** 0: the kernel's default. */
+  mtu?: number;
+  /** Random when absent. */
+  mac?: Uint8Array | undefined;
+  /** The link below: its index, and a routing socket of the namespace it is in. */
+  parent?: { route: Connection; index: number } | undefined;
+}
+
+/**
+ * Makes the link, down. It has never been on the host.
+ *
+ * @throws CniError 999: `ifName` exists there, the kernel has no links of that kind, or refuses it
+ */
+export function createLink(place: LinkPlace, link: NewLink): Link {
+  const { container, ifName } = place;
+  if (link.parent === undefined || link.parent.route === container) {
+    addLink(container, place, link, ifName);
+    return madeLink(place, ifName);
+  }
+  // Kernels before 6.14 look for clashes of the name among the host's links, where mostly there is an eth0.
+  const temporary = `veth${randomHex(4)}`;
+  addLink(link.parent.route, place, link, temporary);
+  try {
+    container.request(renameLink(needLink(container, temporary).index, ifName));
+    return needLink(container, ifName);
+  } catch (error) {
+    deleteLink(container, temporary);
+    throw refused(error, place, link);
+  }
+}
+
+function addLink(route: Connection, place: LinkPlace, link: NewLink, name: string): void {
+  const { mtu = 0, mac, parent, linkInfo } = link;
+  try {
+    route.request(
+      request({
+        name: "RTM_NEWLINK",
+        type: RTM_NEWLINK,
+        flags: NLM_F_CREATE | NLM_F_EXCL,
+        table: linkMessage,
+        value: {
+          ifName: name,
+          ...(route !== place.container && { netnsFd: place.netns.fd }),
+          ...(mtu > 0 && { mtu }),
+          ...(mac && { address: mac }),
+          ...(parent && { link: parent.index }),
+          linkInfo,
+        },
+      }),
+    );
+  } catch (error) {
+    const notMade = error instanceof NetlinkError && error.request === "RTM_NEWLINK";
+    if (!notMade) deleteLink(place.container, name); // perhaps made, and its answer not read
+    throw refused(error, place, link);
+  }
+}
+
+function madeLink({ container }: LinkPlace, ifName: string): Link {
+  try {
+    return needLink(container, ifName);
+  } catch (error) {
+    deleteLink(container, ifName);
+    throw error;
+  }
+}
+
+/** `ip link set <index> name <name>`, of a link that is down. */
+export function renameLink(index: number, ifName: string): Request {
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, ifName } });
+}
+
+function refused(error: unknown, place: LinkPlace, { linkInfo: { kind }, mtu = 0 }: NewLink): unknown {
+  if (!(error instanceof NetlinkError)) return error;
+  if (isErrno(error, "EEXIST")) return inUse(place, `creating the ${kind} link (${error.request}: EEXIST)`, error);
+  if (isErrno(error, "EOPNOTSUPP")) return lacksKind(kind, error);
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `the kernel refuses a ${kind} link "${place.ifName}" in ${place.netns.path}${mtu === 0 ? "" : ` with MTU ${mtu}`}`,
+    details: error.message,
+    remedy: isErrno(error, "EPERM", "EACCES")
+      ? "run as root with CAP_NET_ADMIN"
+      : "check the network's configuration against what the kernel says",
+    cause: error,
+  });
+}
+
+export function inUse(
+  { ifName, netns }: Pick<LinkPlace, "ifName" | "netns">,
+  details: string,
+  cause?: unknown,
+): CniError {
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `interface "${ifName}" already exists in ${netns.path}`,
+    details,
+    remedy:
+      "delete the attachment first (DEL with the same container ID and interface name), or choose another interface name",
+    cause,
+  });
+}
+
+export function lacksKind(kind: string, cause: NetlinkError): CniError {
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `this kernel cannot make links of kind ${kind}`,
+    details: cause.message,
+    remedy: `load the module (\`modprobe ${kind}\`) or use a kernel with CONFIG_${kind.toUpperCase()}`,
+    cause,
+  });
+}
