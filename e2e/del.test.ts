@@ -1,0 +1,198 @@
+// DEL of every plugin, with whatever is missing: it succeeds, and nothing of the attachment stays on the host. So does GC when DEL
+// never comes. One rule for all plugins, so one table: who is not in it fails the test.
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import t from "tap";
+import { withoutRoundRobin } from "./faults/faults.ts";
+import { type Call, type Container, type Host, newHost } from "./host.ts";
+import { type Feature, needsKernel, needsRoot } from "./needs.ts";
+import { ourBin } from "./project.ts";
+
+type Conf = Record<string, unknown>;
+
+interface Subject {
+  /** The plugin's own keys for the container of this number. */
+  keys?: (container: number) => Conf;
+  /** Called behind bridge, with its result. */
+  isChained?: boolean;
+  needs?: readonly Feature[];
+  /** Run once on the host, which has so many containers. */
+  prepare?: (containers: number) => string;
+  /** What cannot happen to it. */
+  without?: readonly string[];
+}
+
+const ipam = { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }], [{ subnet: "fd00:1::/64" }]] };
+const withAddresses = (keys: Conf = {}) => ({ keys: () => ({ ipam, ...keys }) });
+const uplink = () => "ip link add uplink type veth peer name far; ip link set uplink up; ip link set far up";
+const each = (containers: number, command: (i: number) => string) =>
+  Array.from({ length: containers }, (_, i) => command(i)).join("\n");
+const ports = (container: number) => [
+  { hostPort: 8000 + container, containerPort: 80, protocol: "tcp" },
+  { hostPort: 8000 + container, containerPort: 53, protocol: "udp" },
+];
+const rates = { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 };
+const chained = (keys: (container: number) => Conf = () => ({})) => ({ keys, isChained: true });
+
+const subjects: Record<string, Subject> = {
+  bandwidth: chained(() => rates),
+  bridge: withAddresses({ bridge: "br0", isDefaultGateway: true, ipMasq: true, macspoofchk: true }),
+  debug: chained(),
+  dummy: { ...withAddresses(), needs: ["dummy"] },
+  firewall: chained(() => ({ ingressPolicy: "same-bridge" })),
+  flannel: {
+    keys: () => ({ subnetFile: "/var/lib/subnet.env" }),
+    prepare: () =>
+      `printf 'FLANNEL_NETWORK=10.1.0.0/16\\nFLANNEL_SUBNET=10.1.3.1/24\\nFLANNEL_MTU=1450\\nFLANNEL_IPMASQ=false\\n' > /var/lib/subnet.env`,
+  },
+  "host-device": {
+    keys: (container) => ({ ipam, device: `dev${container}` }),
+    prepare: (containers) => each(containers, (i) => `ip link add dev${i} type veth peer name peer${i}`),
+    without: ["its interface"], // a device that is gone does not come back
+  },
+  "host-local": withAddresses(),
+  ipvlan: { ...withAddresses({ master: "uplink" }), prepare: uplink, needs: ["ipvlan"] },
+  loopback: {},
+  macvlan: { ...withAddresses({ master: "uplink" }), prepare: uplink, needs: ["macvlan"] },
+  portmap: chained((container) => ({ runtimeConfig: { portMappings: ports(container) } })),
+  ptp: withAddresses({ ipMasq: true }),
+  sbr: chained(),
+  static: { keys: () => ({ ipam: { type: "static", addresses: [{ address: "10.1.0.2/24" }] } }) },
+  tap: withAddresses(),
+  tuning: chained(() => ({ dataDir: "/var/lib/tuning", mtu: 1400, mac: "02:00:00:00:00:01" })),
+  vlan: {
+    keys: (container) => ({ ipam, master: "uplink", vlanId: 100 + container }),
+    prepare: uplink,
+    needs: ["vlan"],
+  },
+  vrf: { ...chained(() => ({ vrfname: "red" })), needs: ["vrf"] },
+};
+/** Whose own tests have all of it: they need a server, or a daemon. */
+const elsewhere = ["dhcp"];
+
+/** What is missing when DEL comes. */
+interface Lack {
+  what: string;
+  environment?: Call["environment"];
+  prevResult?: false;
+  before?: (container: Container, ifName: string) => void;
+}
+const lacks: readonly Lack[] = [
+  { what: "nothing" },
+  { what: "CNI_NETNS", environment: { CNI_NETNS: "" } },
+  { what: "the namespace's path", environment: { CNI_NETNS: "/run/netns/gone-long-ago" } },
+  { what: "prevResult", prevResult: false },
+  { what: "CNI_NETNS and prevResult", environment: { CNI_NETNS: "" }, prevResult: false },
+  { what: "its interface", before: ({ run }, ifName) => run("ip", "link", "delete", ifName) },
+];
+
+const names = spawnSync(join(ourBin, "twill"), ["--names"], { encoding: "utf8" }).stdout.split("\n").filter(Boolean);
+const plugins = names.filter((name) => "supportedVersions" in versionOf(name) && !elsewhere.includes(name));
+
+function versionOf(name: string): object {
+  const { stdout } = spawnSync(join(ourBin, name), { encoding: "utf8", input: "{}", env: { CNI_COMMAND: "VERSION" } });
+  try {
+    return JSON.parse(stdout) as object;
+  } catch {
+    return {}; // a tool
+  }
+}
+
+t.test("every plugin is in the table", needsRoot, async (t) => {
+  t.ok(plugins.length >= 5, `sees the plugins: ${plugins}`);
+  t.strictSame(
+    plugins.filter((name) => !(name in subjects)),
+    [],
+  );
+});
+
+for (const plugin of plugins) {
+  const subject = subjects[plugin] ?? {};
+  t.test(
+    `${plugin}: DEL and GC leave nothing on the host, whatever is missing`,
+    needsKernel(...(subject.needs ?? [])),
+    async (t) => {
+      const node = newHost(t, { containers: 1 + lacks.length });
+      node.sh(subject.prepare?.(1 + lacks.length) ?? "");
+      attach(node, plugin, subject, 0);
+      detach(node, plugin, subject, 0);
+      const before = hostState(node);
+      for (const [i, lack] of lacks.entries()) {
+        if (subject.without?.includes(lack.what)) continue;
+        const result = attach(node, plugin, subject, 1 + i);
+        const container = node.containers[1 + i];
+        if (container !== undefined) lack.before?.(container, "eth0");
+        for (const again of ["", ", twice"]) {
+          const conf = { ...confOf(plugin, subject, 1 + i), ...(lack.prevResult ?? { prevResult: result }) };
+          const call = { container: 1 + i, ...(lack.environment && { environment: lack.environment }) };
+          t.match(node.cni(plugin, "DEL", conf, call), { status: 0, stdout: "" }, `without ${lack.what}${again}`);
+        }
+        if (subject.isChained) detachBridge(node, 1 + i);
+        t.strictSame(hostState(node), before, `without ${lack.what}: nothing is left`);
+      }
+    },
+  );
+
+  t.test(
+    `${plugin}: GC does for a container that is gone what DEL did not`,
+    needsKernel(...(subject.needs ?? [])),
+    async (t) => {
+      const node = newHost(t, { containers: 2 });
+      node.sh(subject.prepare?.(2) ?? "");
+      attach(node, plugin, subject, 0);
+      detach(node, plugin, subject, 0);
+      const alive = attach(node, plugin, subject, 1);
+      const withOne = hostState(node);
+      attach(node, plugin, subject, 0);
+      if (subject.isChained) detachBridge(node, 0);
+      else node.containers[0]?.run("ip", "link", "delete", "eth0");
+      const conf = confOf(plugin, subject, 0);
+      const valid = [{ containerID: node.containers[1]?.id, ifname: "eth0" }];
+      t.match(node.cni(plugin, "GC", { ...conf, "cni.dev/valid-attachments": valid }), { status: 0, stdout: "" });
+      if (!subject.without?.includes("its interface"))
+        t.strictSame(hostState(node), withOne, "the other one's is left");
+      t.match(
+        node.cni(plugin, "CHECK", { ...confOf(plugin, subject, 1), prevResult: alive }, { container: 1 }),
+        { status: 0 },
+        "and is right",
+      );
+    },
+  );
+}
+
+function confOf(plugin: string, { keys }: Subject, container: number): Conf {
+  return { cniVersion: "1.1.0", name: "net", type: plugin, ...keys?.(container) };
+}
+
+const bridge = { cniVersion: "1.1.0", name: "net", type: "bridge", bridge: "br0", isGateway: true, ipam };
+
+/** ADD, behind bridge if it is a chained plugin. @returns its result */
+function attach(node: Host, plugin: string, subject: Subject, container: number): unknown {
+  const prevResult = subject.isChained ? succeed(node, "bridge", "ADD", bridge, container) : undefined;
+  return succeed(
+    node,
+    plugin,
+    "ADD",
+    { ...confOf(plugin, subject, container), ...(prevResult !== undefined && { prevResult }) },
+    container,
+  );
+}
+
+function detach(node: Host, plugin: string, subject: Subject, container: number): void {
+  succeed(node, plugin, "DEL", confOf(plugin, subject, container), container);
+  if (subject.isChained) detachBridge(node, container);
+}
+
+const detachBridge = (node: Host, container: number) => succeed(node, "bridge", "DEL", bridge, container);
+
+function succeed(node: Host, plugin: string, verb: "ADD" | "DEL", conf: Conf, container: number): unknown {
+  const { status, stdout, stderr } = node.cni(plugin, verb, conf, { container });
+  if (status !== 0) throw new Error(`${plugin} ${verb}: ${JSON.stringify(stdout)} ${stderr}`);
+  return stdout;
+}
+
+/** Without the containers', which are not all in reach, and without which address was given last. */
+function hostState(node: Host): unknown {
+  const { namespaces, files } = withoutRoundRobin(node.snapshot());
+  return { host: namespaces[node.name], files };
+}
