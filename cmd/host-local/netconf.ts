@@ -2,7 +2,7 @@
 import { readArgs } from "../../pkg/cni/args.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Request } from "../../pkg/cni/plugin.ts";
-import { type FromSchema, type JsonSchema, netconfProperties, routeSchema } from "../../pkg/cni/schema.ts";
+import { type FromSchema, ipsProperty, type JsonSchema, netconfProperties, routeSchema } from "../../pkg/cni/schema.ts";
 import { type Address, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
 import type { PoolConf } from "../../pkg/ipam/host-local/pool.ts";
 import { settleRangeSets } from "../../pkg/ipam/host-local/range.ts";
@@ -31,8 +31,7 @@ const rangeSets = {
 } as const satisfies JsonSchema;
 
 const requestedIps = {
-  type: "array",
-  items: { type: "string" },
+  ...ipsProperty,
   description: "addresses to give out, each in a set of its own; a prefix length is ignored",
 } as const satisfies JsonSchema;
 

@@ -10,6 +10,7 @@ import { flannel } from "../flannel/main.ts";
 import { hostLocal } from "../host-local/main.ts";
 import { loopback } from "../loopback/main.ts";
 import { mkDockerOpts, mkDockerOptsScript } from "../mk-docker-opts/main.ts";
+import { staticAddresses } from "../static/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 
 /** The engine's global object of our C code, see native/host.c. */
@@ -17,7 +18,7 @@ declare const host: { start: () => number };
 /** Set by the build. */
 declare const TWILL_VERSION: string;
 
-const plugins = [bridge, dummy, flannel, hostLocal, loopback];
+const plugins = [bridge, dummy, flannel, hostLocal, loopback, staticAddresses];
 const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];
 
 const byName = <T extends { name: string }>(list: readonly T[]): Record<string, T> =>

@@ -51,6 +51,9 @@ export const routeSchema = {
 /** A MAC that is asked for, wherever that may be. */
 export const macProperty = { type: "string", format: "mac" } as const satisfies JsonSchema;
 
+/** Addresses that are asked for, whether by the runtime or in `args`. Each IPAM plugin reads them in its own way. */
+export const ipsProperty = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
+
 /** For plugins that delegate: only the type is theirs, the rest belongs to the plugin of that name. */
 export const ipamSchema = {
   type: "object",

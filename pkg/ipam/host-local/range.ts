@@ -20,6 +20,7 @@ import {
   parseAddress,
   parsePrefix,
 } from "../../ip/address.ts";
+import { refuseSeveralPerFamily } from "../per-family.ts";
 
 /** As configured: texts that are known to be addresses. */
 export interface RangeConf {
@@ -56,7 +57,10 @@ export interface Candidate {
 export function settleRangeSets(sets: readonly (readonly RangeConf[])[], cniVersion: string): RangeSet[] {
   if (sets.length === 0) throw refusal("no IP ranges specified", 'give "ranges", as in [[{"subnet": "10.1.0.0/16"}]]');
   const settled = sets.map((set, index) => settleSet(set, `invalid range set ${index}: `));
-  refuseSeveralOfOneFamily(settled, cniVersion);
+  refuseSeveralPerFamily(
+    settled.flatMap(([range]) => range?.start ?? []),
+    cniVersion,
+  );
   forEachPair(settled, (one, other, [i, j]) => {
     if (one.some((range) => other.some((second) => overlap(range, second)))) {
       const message = `range set ${i} overlaps with ${j}`;
@@ -123,16 +127,6 @@ function parseBound(text: string | undefined, prefix: string): Address | undefin
 
 function boundsRemedy(network: string, key: string): string {
   return `"${key}" must be an address of ${network}, with rangeStart not after rangeEnd`;
-}
-
-/** Results before 0.3.0 have room for one address of each family. */
-function refuseSeveralOfOneFamily(sets: readonly RangeSet[], cniVersion: string): void {
-  if (!/^0\.[12]\./.test(cniVersion)) return;
-  const ofFamily = (family: string) => sets.filter(([range]) => range && familyOf(range.start) === family).length;
-  if (ofFamily("4") > 1 || ofFamily("6") > 1) {
-    const message = `CNI version ${cniVersion} does not support more than 1 address per family`;
-    throw refusal(message, 'set "cniVersion" to "0.3.0" or later');
-  }
 }
 
 /** The range of the set that hands out `address`. */
