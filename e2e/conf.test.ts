@@ -105,6 +105,17 @@ const list: readonly Sample[] = [
     see: (t, node) => t.match(node.containers[0]?.sh("ip -d address show eth0"), /dummy.*inet 10\.70\.0\.2\/24/s),
   },
   {
+    file: "70-tuning.conflist",
+    network: "tuned",
+    see(t, node) {
+      t.match(
+        node.containers[0]?.sh("ip link show eth0; cat /proc/sys/net/ipv4/conf/eth0/arp_filter"),
+        /mtu 1400 .*\n1\n/s,
+      );
+      reaches(t, node, "10.71.0.3");
+    },
+  },
+  {
     file: "99-loopback.conflist",
     network: "lo",
     see: (t, node) => reaches(t, node, "127.0.0.1"),

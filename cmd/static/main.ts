@@ -2,10 +2,10 @@
 import { validate } from "#validate/static";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Plugin } from "../../pkg/cni/plugin.ts";
+import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { IpConfig, Result } from "../../pkg/cni/result.ts";
 import { writeStderr } from "../../pkg/cni/streams.ts";
 import { formatAddress, formatPrefix } from "../../pkg/ip/address.ts";
-import { needPrevResult } from "../../pkg/link/check.ts";
 import { type StaticAddress, type StaticConf, settle } from "./netconf.ts";
 
 export const staticAddresses: Plugin<StaticConf> = {

@@ -11,6 +11,7 @@ import { hostLocal } from "../host-local/main.ts";
 import { loopback } from "../loopback/main.ts";
 import { mkDockerOpts, mkDockerOptsScript } from "../mk-docker-opts/main.ts";
 import { staticAddresses } from "../static/main.ts";
+import { tuning } from "../tuning/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 
 /** The engine's global object of our C code, see native/host.c. */
@@ -18,7 +19,16 @@ declare const host: { start: () => number };
 /** Set by the build. */
 declare const TWILL_VERSION: string;
 
-const plugins = [bridge, dummy, flannel, hostLocal, loopback, staticAddresses];
+// biome-ignore format: a line for each, so that plugins which come at the same time do not meet
+const plugins = [
+  bridge,
+  dummy,
+  flannel,
+  hostLocal,
+  loopback,
+  staticAddresses,
+  tuning,
+];
 const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];
 
 const byName = <T extends { name: string }>(list: readonly T[]): Record<string, T> =>

@@ -2,6 +2,7 @@
 import { delegateCheck } from "../cni/delegate.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
+import { needPrevResult } from "../cni/prev-result.ts";
 import type { Interface, Result } from "../cni/result.ts";
 import { formatAddress, formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import type { Connection } from "../netlink/connection.ts";
@@ -16,17 +17,6 @@ const REMEDY = "delete the attachment and add it again (DEL, then ADD with the s
 /** An attachment is not what ADD made. */
 export function deviation(msg: string): CniError {
   return new CniError({ code: ErrorCode.internal, msg, details: "found by CHECK", remedy: REMEDY });
-}
-
-/** The result of ADD, without which there is nothing to compare with. @throws CniError 7 */
-export function needPrevResult(attachment: Attachment<unknown>): Result {
-  if (attachment.prevResult !== undefined) return attachment.prevResult;
-  throw new CniError({
-    code: ErrorCode.invalidConfig,
-    msg: "Required prevResult missing",
-    details: "CHECK compares with the result of ADD",
-    remedy: `pass the final result of ADD as "prevResult" in the configuration, as runtimes do`,
-  });
 }
 
 /** The entry of the attachment's own interface: the last one of its name and namespace. */

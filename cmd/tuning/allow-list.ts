@@ -1,0 +1,35 @@
+/** Which sysctls the administrator of this host allows networks to set: regular expressions, one in each line of a file. */
+import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
+import { findText } from "../../pkg/sys/file.ts";
+import type { Sysctl } from "./netconf.ts";
+
+export const ALLOW_LIST = "/etc/cni/tuning/allowlist.conf";
+
+/** Without the file everything is allowed. @throws CniError 7 */
+export function refuseForbidden(sysctls: readonly Sysctl[]): void {
+  const text = sysctls.length === 0 ? undefined : findText(ALLOW_LIST);
+  if (text === undefined) return;
+  const lines = text.split("\n").filter((line) => line !== "");
+  const allowed = lines.map(expression);
+  for (const { key } of sysctls) {
+    if (allowed.some((one) => one.test(key))) continue;
+    throw invalidConf(
+      `Sysctl ${key} is not allowed. Only the following sysctls are allowed: [${lines.join(" ")}]`,
+      `take it out of "sysctl", or have the administrator add a line for it to ${ALLOW_LIST}`,
+    );
+  }
+}
+
+/** Not anchored, as the reference plugin reads them: "net.ipv4.conf" allows all that contain it. */
+function expression(line: string): RegExp {
+  try {
+    return new RegExp(line);
+  } catch (cause) {
+    throw new CniError({
+      code: ErrorCode.invalidConfig,
+      msg: `${ALLOW_LIST}: ${JSON.stringify(line)} is not a regular expression: ${(cause as Error).message}`,
+      remedy: "correct the line: without it nobody can say what is allowed",
+      cause,
+    });
+  }
+}

@@ -1,0 +1,192 @@
+/** tuning: settings of the interface that a plugin before has made, and of the network inside the container. */
+import { validate } from "#validate/tuning";
+import { readArgs } from "../../pkg/cni/args.ts";
+import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import { needPrevResult } from "../../pkg/cni/prev-result.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
+import { writeStderr } from "../../pkg/cni/streams.ts";
+import { findAttributes, type LinkAttributes, setAttributes } from "../../pkg/link/attributes.ts";
+import { deviation } from "../../pkg/link/check.ts";
+import { openRoute } from "../../pkg/link/link.ts";
+import { formatMac } from "../../pkg/link/mac.ts";
+import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
+import type { Connection, NetlinkError } from "../../pkg/netlink/connection.ts";
+import { isErrno } from "../../pkg/sys/errno.ts";
+import { findNamespace, type Namespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
+import { refuseForbidden } from "./allow-list.ts";
+import { collectBackups, readBackup, removeBackup, writeBackup } from "./backup.ts";
+import { dataDirOf, refuseDuplicates, type Sysctl, settle, type TuningConf, type TuningSettings } from "./netconf.ts";
+
+export const tuning: Plugin<TuningConf> = {
+  name: "tuning",
+  about: "changes settings of the interface that a plugin before has made, and sysctls in the container",
+  validate,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(attachment: Attachment<TuningConf>): Result {
+  const { ifName } = attachment;
+  const { sysctls, attributes, dataDir } = settlementOf(attachment);
+  refuseForbidden(sysctls);
+  const result = needPrevResult(attachment);
+  const netns = openNamespace(attachment.netns ?? "");
+  const place = { ...attachment, dataDir };
+
+  return withRollback((undo) => {
+    within(netns, () => {
+      for (const sysctl of sysctls) {
+        const before = needSysctl(sysctl);
+        undo(`restore ${sysctl.key}`, () => within(netns, () => writeSysctl(sysctl.path, before)));
+        set(sysctl);
+      }
+    });
+    if (Object.keys(attributes).length === 0) return result;
+
+    const route = openRoute(netns);
+    const { index, ...before } = needAttributes(route, ifName, netns);
+    const changed = pick(before, attributes);
+    undo("remove the backup", () => removeBackup(place));
+    writeBackup(place, changed);
+    undo("restore the interface", () => route.request(setAttributes(index, changed)));
+    change(route, index, ifName, attributes);
+    return withMac(result, ifName, attributes.mac);
+  });
+}
+
+/** @throws CniError 7: what the configuration alone can refuse */
+function settlementOf({ conf, args, ifName, stdin }: Attachment<TuningConf>): TuningSettings {
+  if (conf.sysctl !== undefined) refuseDuplicates(stdin);
+  if (ifName.includes("/")) {
+    throw invalidConf(
+      `Interface name (${ifName}) contains an invalid character /`,
+      "choose another interface name: it becomes part of a path",
+    );
+  }
+  return settle(conf, ifName, readArgs(args, ["MAC"]).MAC);
+}
+
+function needSysctl({ key, path }: Sysctl): string {
+  const value = findSysctl(path);
+  if (value !== undefined) return value;
+  throw new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: `sysctl "${key}" does not exist in the container: there is no /proc/sys/net/${path}`,
+    remedy: `correct the key; "ip netns exec NAMESPACE sysctl -a" lists those that exist, for interfaces with dots write IFNAME`,
+  });
+}
+
+function set({ key, path, value }: Sysctl): void {
+  try {
+    writeSysctl(path, value);
+  } catch (cause) {
+    throw new CniError({
+      code: ErrorCode.invalidConfig,
+      msg: `the kernel refuses ${JSON.stringify(value)} for sysctl "${key}"`,
+      details: (cause as Error).message,
+      remedy: `see in the kernel's documentation (ip-sysctl) which values it takes; it is "${findSysctl(path)}" now`,
+      cause,
+    });
+  }
+}
+
+function needAttributes(route: Connection, ifName: string, { path }: Namespace) {
+  const found = findAttributes(route, ifName);
+  if (found !== undefined) return found;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `interface "${ifName}" does not exist in ${path}`,
+    remedy: "name tuning behind the plugin that makes the interface",
+  });
+}
+
+/** Of all attributes those that are to be changed. */
+function pick(all: Required<LinkAttributes>, wanted: LinkAttributes): LinkAttributes {
+  return Object.fromEntries(Object.entries(all).filter(([name]) => name in wanted)) as LinkAttributes;
+}
+
+function change(route: Connection, index: number, ifName: string, attributes: LinkAttributes): void {
+  const [refusal] = route.attemptAll([setAttributes(index, attributes)]);
+  if (refusal !== undefined) throw refused(ifName, attributes, refusal);
+}
+
+function refused(ifName: string, attributes: LinkAttributes, cause: NetlinkError): CniError {
+  const { mac, ...others } = attributes;
+  const wanted = Object.entries({ ...(mac && { mac: formatMac(mac) }), ...others }).map((pair) => pair.join(" "));
+  return new CniError({
+    code: isErrno(cause, "EINVAL", "ERANGE", "EADDRNOTAVAIL") ? ErrorCode.invalidConfig : ErrorCode.internal,
+    msg: `the kernel refuses ${wanted.join(", ")} for "${ifName}"`,
+    details: cause.message,
+    remedy: `see what the interface can do: ip -d link show dev ${ifName}`,
+    cause,
+  });
+}
+
+function withMac(result: Result, ifName: string, mac: Uint8Array | undefined): Result {
+  if (mac === undefined) return result;
+  const interfaces = result.interfaces.map((one) => (one.name === ifName ? { ...one, mac: formatMac(mac) } : one));
+  return { ...result, interfaces };
+}
+
+/** Matters for interfaces that outlive the container, as host-device's. Sysctls go with the namespace. */
+function del(attachment: Attachment<TuningConf>): void {
+  const { netns, ifName, network } = attachment;
+  const place = { ...attachment, dataDir: dataDirOf(attachment.conf) };
+  const before = readBackup(place);
+  const namespace = before === undefined ? undefined : findNamespace(netns);
+  if (before !== undefined && namespace !== undefined) {
+    const route = openRoute(namespace);
+    const link = findAttributes(route, ifName);
+    const [refusal] = link === undefined ? [] : route.attemptAll([setAttributes(link.index, before)]);
+    if (refusal !== undefined)
+      writeStderr(`tuning: network "${network}": could not restore "${ifName}": ${refusal.message}\n`);
+  }
+  removeBackup(place);
+}
+
+function check(attachment: Attachment<TuningConf>): void {
+  const { ifName } = attachment;
+  const { sysctls, attributes } = settlementOf(attachment);
+  needPrevResult(attachment);
+  const netns = openNamespace(attachment.netns ?? "");
+  within(netns, () => {
+    for (const { key, path, value } of sysctls) {
+      const found = findSysctl(path);
+      if (words(found) !== words(value))
+        throw deviation(`sysctl "${key}" is ${JSON.stringify(found)}, must be "${value}"`);
+    }
+  });
+  if (Object.keys(attributes).length === 0) return;
+  const found = findAttributes(openRoute(netns), ifName);
+  if (found === undefined) throw deviation(`Cannot find container link ${ifName}`);
+  for (const [name, [is, wanted]] of differences(found, attributes)) {
+    throw deviation(`${name} of "${ifName}" is ${is}, must be ${wanted}`);
+  }
+}
+
+/** The kernel prints lists with tabs. */
+const words = (value: string | undefined): string | undefined => value?.trim().split(/\s+/).join(" ");
+
+function differences(
+  found: Required<LinkAttributes>,
+  wanted: LinkAttributes,
+): [name: string, values: [unknown, unknown]][] {
+  const texts = ({ mac, ...others }: LinkAttributes) => ({ ...(mac && { mac: formatMac(mac) }), ...others });
+  const now: Record<string, unknown> = texts(found);
+  return Object.entries(texts(wanted))
+    .filter(([name, value]) => now[name] !== value)
+    .map(([name, value]) => [name, [now[name], value]]);
+}
+
+function gc({ conf, network, validAttachments }: Gc<TuningConf>): void {
+  collectBackups(dataDirOf(conf), network, validAttachments);
+}
+
+function status({ conf }: Request<TuningConf>): void {
+  refuseForbidden(settle(conf, "eth0", undefined).sysctls);
+}

@@ -1,0 +1,111 @@
+/** The tuning plugin's keys, and what they come to. */
+import { invalidConf } from "../../pkg/cni/error.ts";
+import { readJson } from "../../pkg/cni/json.ts";
+import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/cni/schema.ts";
+import type { LinkAttributes } from "../../pkg/link/attributes.ts";
+import { wantedMac } from "../../pkg/link/mac.ts";
+import { decode } from "../../pkg/sys/text.ts";
+
+/** What both the configuration and `args.cni` may ask for. */
+const wishes = {
+  sysctl: {
+    type: "object",
+    additionalProperties: { type: "string" },
+    description: "settings below net., as sysctl names them; IFNAME stands for the interface",
+  },
+  mac: { ...macProperty, description: "MAC of the interface" },
+  promisc: { type: "boolean", description: "set the interface promiscuous" },
+  mtu: { type: "integer", minimum: 0, maximum: 65535, description: "MTU of the interface" },
+  allmulti: { type: "boolean", description: "receive all multicast packets, or not" },
+  txQLen: { type: "integer", minimum: 0, maximum: 0xffffffff, description: "length of the transmit queue" },
+} as const satisfies Record<string, JsonSchema>;
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    ...wishes,
+    dataDir: { type: "string", description: "where is kept what DEL restores (/run/cni/tuning)" },
+    runtimeConfig: { type: "object", properties: { mac: macProperty } },
+    args: {
+      type: "object",
+      properties: { cni: { type: "object", properties: wishes } },
+    },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type TuningConf = FromSchema<typeof schema>;
+
+export interface TuningSettings {
+  sysctls: readonly Sysctl[];
+  attributes: LinkAttributes;
+  dataDir: string;
+}
+
+export interface Sysctl {
+  /** As it was asked for. */
+  key: string;
+  /** Below /proc/sys/net, with slashes. */
+  path: string;
+  value: string;
+}
+
+export const dataDirOf = ({ dataDir }: TuningConf): string => dataDir || "/run/cni/tuning";
+
+/**
+ * @param argsMac MAC of CNI_ARGS, which goes before the configuration's; `runtimeConfig.mac` and `args.cni.mac` go before both.
+ * @throws CniError 7
+ */
+export function settle(conf: TuningConf, ifName: string, argsMac: string | undefined): TuningSettings {
+  const asked = conf.args?.cni ?? {};
+  const mac = wantedMac(asked.mac, conf.runtimeConfig?.mac, argsMac, conf.mac);
+  const mtu = asked.mtu || conf.mtu;
+  const allMulticast = asked.allmulti ?? conf.allmulti;
+  const txQueueLength = asked.txQLen ?? conf.txQLen;
+  return {
+    sysctls: Object.entries({ ...conf.sysctl, ...asked.sysctl }).map(([key, value]) => sysctlOf(key, value, ifName)),
+    attributes: {
+      ...(mac && { mac }),
+      ...((asked.promisc ?? conf.promisc) === true && { promiscuous: true }), // false is the absence of a wish
+      ...(mtu && { mtu }),
+      ...(allMulticast !== undefined && { allMulticast }),
+      ...(txQueueLength !== undefined && { txQueueLength }),
+    },
+    dataDir: dataDirOf(conf),
+  };
+}
+
+const NET = "net/";
+
+/** Only settings of the network: the others belong to the whole machine. */
+function sysctlOf(key: string, value: string, ifName: string): Sysctl {
+  const parts = key.replaceAll(".", "/").split("/"); // so that there are no `..` among them
+  const path = parts
+    .filter((part) => part !== "")
+    .join("/")
+    .replace("IFNAME", () => ifName);
+  if (!path.startsWith(NET)) {
+    throw invalidConf(
+      `invalid net sysctl key: ${JSON.stringify(key)}`,
+      `write it as sysctl does, beginning with "net.", as "net.ipv4.conf.IFNAME.arp_filter"`,
+    );
+  }
+  return { key, path: path.slice(NET.length), value };
+}
+
+/** JSON takes the last of several; which one was meant is anybody's guess. @throws CniError 7 */
+export function refuseDuplicates(stdin: Uint8Array): void {
+  const { members = [] } = readJson(decode(stdin));
+  for (const { key, node } of members) {
+    if (key.toLowerCase() !== "sysctl") continue;
+    const keys = (node.members ?? []).map((member) => member.key);
+    const twice = keys.find((one, i) => keys.indexOf(one) !== i);
+    if (twice === undefined) continue;
+    throw invalidConf(
+      `duplicated sysctl keys are not allowed: ${JSON.stringify(twice)} is there more than once`,
+      `leave one of them in "sysctl"`,
+    );
+  }
+}

@@ -1,0 +1,56 @@
+/** What can be tuned of a link: what `ip link set … address … mtu … promisc … allmulticast … txqueuelen …` does. */
+import { type Connection, query, type Request, request } from "../netlink/connection.ts";
+import { only } from "../netlink/message.ts";
+import { IFF_ALLMULTI, IFF_PROMISC } from "../netlink/rtnetlink/link/interface.ts";
+import { linkMessage, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
+
+/** Those that are absent stay as they are. */
+export interface LinkAttributes {
+  mac?: Uint8Array;
+  promiscuous?: boolean;
+  mtu?: number;
+  allMulticast?: boolean;
+  txQueueLength?: number;
+}
+
+const attributesSummary = only(linkMessage, ["address", "mtu", "txQueueLength", "extMask", "ifName"]);
+
+/** All of them; undefined when there is no such link. */
+export function findAttributes(
+  route: Connection,
+  ifName: string,
+): (Required<LinkAttributes> & { index: number }) | undefined {
+  const value = { ifName, extMask: RTEXT_FILTER_SKIP_STATS };
+  const answer = route.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: attributesSummary, value }));
+  return (
+    answer && {
+      index: answer.index,
+      mac: answer.address ?? new Uint8Array(6),
+      mtu: answer.mtu ?? 0,
+      txQueueLength: answer.txQueueLength ?? 0,
+      promiscuous: (answer.flags & IFF_PROMISC) !== 0,
+      allMulticast: (answer.flags & IFF_ALLMULTI) !== 0,
+    }
+  );
+}
+
+/** All in one message, of which the kernel may have done a part when it refuses another. */
+export function setAttributes(index: number, attributes: LinkAttributes): Request {
+  const { mac, mtu, txQueueLength, promiscuous, allMulticast } = attributes;
+  const flag = (bit: number, wanted: boolean | undefined) =>
+    wanted === undefined ? { flags: 0, change: 0 } : { flags: wanted ? bit : 0, change: bit };
+  const [promisc, allmulti] = [flag(IFF_PROMISC, promiscuous), flag(IFF_ALLMULTI, allMulticast)];
+  return request({
+    name: "RTM_SETLINK",
+    type: RTM_SETLINK,
+    table: linkMessage,
+    value: {
+      index,
+      flags: promisc.flags | allmulti.flags,
+      change: promisc.change | allmulti.change,
+      ...(mac && { address: mac }),
+      ...(mtu !== undefined && { mtu }),
+      ...(txQueueLength !== undefined && { txQueueLength }),
+    },
+  });
+}
