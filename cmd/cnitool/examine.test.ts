@@ -15,6 +15,8 @@ const versions: Readonly<Record<string, readonly string[]>> = {
   flannel: ["0.4.0", "1.0.0"],
   "host-local": ["0.1.0", "0.4.0", "1.0.0", "1.1.0"],
   old: ["0.1.0", "0.2.0"],
+  portmap: ["1.0.0"],
+  bandwidth: ["1.0.0"],
 };
 
 const surroundings: Surroundings = {
@@ -43,11 +45,40 @@ const told = (findings: readonly Finding[]): string[] =>
 const flannelConf = (keys: object) =>
   JSON.stringify({ cniVersion: "1.0.0", name: "net", plugins: [{ type: "flannel", ...keys }] });
 
+const chainOf = (...plugins: object[]) => JSON.stringify({ cniVersion: "1.0.0", name: "net", plugins });
+
 const rows: { claim: string; file?: string; text: string; findings: string[] }[] = [
   {
     claim: "a good list",
     text: '{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"fake","mtu":1400}]}',
     findings: [],
+  },
+  {
+    claim: "chained plugins that ask for what they need",
+    text: chainOf(
+      { type: "fake" },
+      { type: "portmap", capabilities: { portMappings: true } },
+      { type: "bandwidth", ingressRate: 1 },
+    ),
+    findings: [],
+  },
+  {
+    claim: "a chained plugin without one before it",
+    text: chainOf({ type: "portmap", capabilities: { portMappings: true } }, { type: "fake" }),
+    findings: [
+      `net.conflist:1:48: error: plugin "portmap" works on what another plugin has made, and there is none before it
+    name one that makes an interface first, as "bridge"`,
+    ],
+  },
+  {
+    claim: "chained plugins that runtimes give nothing to",
+    text: chainOf({ type: "fake" }, { type: "portmap" }, { type: "bandwidth", capabilities: { bandwidth: false } }),
+    findings: [
+      `net.conflist:1:64: warning: plugin "portmap" does not ask for "portMappings", so no port is ever published
+    add "capabilities": {"portMappings": true}`,
+      `net.conflist:1:83: warning: plugin "bandwidth" does not ask for "bandwidth", so nothing is limited
+    add "capabilities": {"bandwidth": true}`,
+    ],
   },
   {
     claim: "a good single plugin",

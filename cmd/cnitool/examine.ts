@@ -9,6 +9,7 @@ import { settle } from "../../pkg/cni/settle.ts";
 import { compareVersions, newestVersion, oldestVersion, selectVersion } from "../../pkg/cni/version.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
 import { directoryOf, readText } from "../../pkg/sys/file.ts";
+import { chainFindings } from "./chain.ts";
 import { type Finding, findingAt, findingOf, inside, type Place, sorted } from "./finding.ts";
 import { type PlacedRange, placeRanges } from "./ranges.ts";
 
@@ -71,6 +72,7 @@ export function examine(file: string, surroundings: Surroundings): Examined {
     ...ofVersion,
     ...ofParts,
     ...plugins.flatMap((plugin) => plugin.findings),
+    ...chainFindings(plugins),
   ];
   return {
     file,
