@@ -35,12 +35,17 @@ interface Sample {
   file: string;
   network: string;
   needs?: readonly Feature[];
+  /** Run on the host first. */
+  prepare?: string;
   /** What two attached containers have, once both are there. */
   see(t: Test, node: Host): void;
 }
 
 const reaches = (t: Test, node: Host, address: string) =>
   t.equal(node.containers[0]?.run("ping", "-c1", "-W5", address).status, 0, `the first container reaches ${address}`);
+
+/** The host's way to a network that is nobody's. */
+const lan0 = "ip link add lan0 type veth peer name far; ip link set lan0 up; ip link set far up";
 
 const list: readonly Sample[] = [
   {
@@ -105,6 +110,19 @@ const list: readonly Sample[] = [
     see: (t, node) => t.match(node.containers[0]?.sh("ip -d address show eth0"), /dummy.*inet 10\.70\.0\.2\/24/s),
   },
   {
+    file: "61-macvlan.conflist",
+    network: "lan",
+    needs: ["macvlan"],
+    prepare: lan0,
+    see(t, node) {
+      t.match(
+        node.containers[0]?.sh("ip -d link show eth0; ip route"),
+        /macvlan mode bridge.*default via 10\.61\.0\.1/s,
+      );
+      reaches(t, node, "10.61.0.201");
+    },
+  },
+  {
     file: "70-tuning.conflist",
     network: "tuned",
     see(t, node) {
@@ -135,9 +153,10 @@ t.test("cnitool accepts the samples, together and one by one", needsRoot, async 
   }
 });
 
-for (const { file, network, needs = [], see } of list) {
+for (const { file, network, needs = [], prepare, see } of list) {
   t.test(`${file} does what docs/networks.md says`, needsKernel(...needs), async (t) => {
     const node = newHost(t, { containers: 2 });
+    if (prepare !== undefined) node.sh(prepare);
     const each = (verb: string) =>
       node.containers.map(({ path }) => t.match(cnitool(node, verb, network, path), { status: 0, stderr: "" }, verb));
     each("add");

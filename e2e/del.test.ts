@@ -191,8 +191,13 @@ function succeed(node: Host, plugin: string, verb: "ADD" | "DEL", conf: Conf, co
   return stdout;
 }
 
-/** Without the containers', which are not all in reach, and without which address was given last. */
+/**
+ * Without the containers', which are not all in reach, and without which address was given last. A master listens to the MACs of its
+ * children as long as they live, in containers that are out of reach as well.
+ */
 function hostState(node: Host): unknown {
   const { namespaces, files } = withoutRoundRobin(node.snapshot());
-  return { host: namespaces[node.name], files };
+  const { links = {}, ...host } = namespaces[node.name] ?? {};
+  const named = Object.entries(links).map(([name, { promiscuity: _, ...link }]) => [name, link]);
+  return { host: { ...host, links: Object.fromEntries(named) }, files };
 }

@@ -9,6 +9,7 @@ import { dummy } from "../dummy/main.ts";
 import { flannel } from "../flannel/main.ts";
 import { hostLocal } from "../host-local/main.ts";
 import { loopback } from "../loopback/main.ts";
+import { macvlan } from "../macvlan/main.ts";
 import { mkDockerOpts, mkDockerOptsScript } from "../mk-docker-opts/main.ts";
 import { staticAddresses } from "../static/main.ts";
 import { tuning } from "../tuning/main.ts";
@@ -26,6 +27,7 @@ const plugins = [
   flannel,
   hostLocal,
   loopback,
+  macvlan,
   staticAddresses,
   tuning,
 ];

@@ -44,6 +44,10 @@ export const keptIPv6Addresses = asRelease191("IPv6 addresses are kept when the 
   rewritten: [[/(: c\d sysctl ipv6\/conf\/[^/]+\/keep_addr_on_down) 0/, "$1 1"]],
 });
 
+export const neighboursTold = asRelease191("an interface tells its neighbours of its IPv6 addresses", {
+  rewritten: [[/(: c\d sysctl ipv6\/conf\/[^/]+\/ndisc_notify) 0/, "$1 1"]],
+});
+
 export const gatewayAtOnce = intended("An IPv6 gateway is usable at once", {
   rewritten: [
     [/(: host addr (?:br0|cni0)(?:\.\d+)? family inet6 local fd\S+ prefixlen \d+ scope global)$/, "$1 nodad true"],
@@ -63,4 +67,14 @@ export const inManyRows = [
   vethSaysWhose,
   gatewayAtOnce,
   keptIPv6Addresses,
+];
+
+/** The same of one whose links lie on one of the host's. */
+export const inManyRowsOfChildren = [
+  emptyDnsOmitted,
+  reservationsForRootAlone,
+  indexBesideReservations,
+  keptIPv6Addresses,
+  neighboursTold,
+  configurationCode,
 ];

@@ -1,12 +1,12 @@
 /** Links that are made inside a container: what `ip link add <name> netns <container> type <kind>` does. */
 import { CniError, ErrorCode } from "../cni/error.ts";
+import type { Attachment } from "../cni/plugin.ts";
 import { type Connection, NetlinkError, type Request, request } from "../netlink/connection.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import { type LinkRequest, linkMessage, RTM_NEWLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
-import type { Namespace } from "../sys/namespace.ts";
-import { randomHex } from "../sys/random.ts";
-import { deleteLink, type Link, needLink } from "./link.ts";
+import { findNamespace, type Namespace } from "../sys/namespace.ts";
+import { deleteLink, findLink, type Link, needLink, openRoute } from "./link.ts";
 
 /** A link by name in a container. */
 export interface LinkPlace {
@@ -37,16 +37,31 @@ export function createLink(place: LinkPlace, link: NewLink): Link {
     addLink(container, place, link, ifName);
     return madeLink(place, ifName);
   }
-  // Kernels before 6.14 look for clashes of the name among the host's links, where mostly there is an eth0.
-  const temporary = `veth${randomHex(4)}`;
+  const temporary = unnamed(ifName);
   addLink(link.parent.route, place, link, temporary);
+  const { index } = madeLink(place, temporary);
   try {
-    container.request(renameLink(needLink(container, temporary).index, ifName));
-    return needLink(container, ifName);
+    container.request(renameLink(index, ifName));
+    return needLink(container, index);
   } catch (error) {
-    deleteLink(container, temporary);
+    deleteLink(container, index); // whatever it is called by now
     throw refused(error, place, link);
   }
+}
+
+/**
+ * What a link with a parent on the host is called until it is in the container: kernels before 6.14 look for clashes of the name among the
+ * host's links, where mostly there is an eth0. The same for every call, so that DEL finds what a killed ADD did not get to name.
+ */
+const unnamed = (ifName: string): string => `~${ifName.slice(1)}`;
+
+/** What `createLink` made, unless it or its namespace is gone. */
+export function deleteCreatedLink({ netns, ifName }: Attachment<unknown>): void {
+  const namespace = findNamespace(netns);
+  if (namespace === undefined) return;
+  const container = openRoute(namespace);
+  deleteLink(container, ifName);
+  deleteLink(container, unnamed(ifName));
 }
 
 function addLink(route: Connection, place: LinkPlace, link: NewLink, name: string): void {
@@ -75,11 +90,11 @@ function addLink(route: Connection, place: LinkPlace, link: NewLink, name: strin
   }
 }
 
-function madeLink({ container }: LinkPlace, ifName: string): Link {
+function madeLink({ container }: LinkPlace, name: string): Link {
   try {
-    return needLink(container, ifName);
+    return needLink(container, name);
   } catch (error) {
-    deleteLink(container, ifName);
+    deleteLink(container, name);
     throw error;
   }
 }
@@ -91,7 +106,8 @@ export function renameLink(index: number, ifName: string): Request {
 
 function refused(error: unknown, place: LinkPlace, { linkInfo: { kind }, mtu = 0 }: NewLink): unknown {
   if (!(error instanceof NetlinkError)) return error;
-  if (isErrno(error, "EEXIST")) return inUse(place, `creating the ${kind} link (${error.request}: EEXIST)`, error);
+  if (isErrno(error, "EEXIST") && isTaken(place))
+    return inUse(place, `creating the ${kind} link (${error.request}: EEXIST)`, error);
   if (isErrno(error, "EOPNOTSUPP")) return lacksKind(kind, error);
   return new CniError({
     code: ErrorCode.internal,
@@ -102,6 +118,11 @@ function refused(error: unknown, place: LinkPlace, { linkInfo: { kind }, mtu = 0
       : "check the network's configuration against what the kernel says",
     cause: error,
   });
+}
+
+/** Or another thing of the same kind is in the way. */
+function isTaken({ container, ifName }: LinkPlace): boolean {
+  return [ifName, unnamed(ifName)].some((name) => findLink(container, name) !== undefined);
 }
 
 export function inUse(

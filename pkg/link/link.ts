@@ -3,8 +3,10 @@ import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import type { Interface } from "../cni/result.ts";
 import { type Connection, connect, NETLINK_ROUTE, query, type Request, request } from "../netlink/connection.ts";
+import { only } from "../netlink/message.ts";
 import { IFF_PROMISC, IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
 import {
+  type LinkMessage,
   type LinkSummary,
   linkMessage,
   linkSummary,
@@ -60,6 +62,14 @@ export function needLink(route: Connection, nameOrIndex: string | number): Link 
     msg: `link ${JSON.stringify(nameOrIndex)} does not exist`,
     remedy: "look who deleted it (`ip monitor link`), then try again",
   });
+}
+
+const linkKind = only(linkMessage, ["linkInfo", "extMask"]);
+
+/** What the link's kind has set, as `ip -d link show` prints it; undefined for hardware, and when it is gone. */
+export function findLinkInfo(route: Connection, index: number): LinkMessage["linkInfo"] {
+  const value = { index, extMask };
+  return route.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkKind, value }))?.linkInfo;
 }
 
 export function listLinks(route: Connection): Link[] {
@@ -128,8 +138,8 @@ export function setGroup(index: number, group: number): Request {
 }
 
 /** `ip link delete <name>`. @returns false when there was none. */
-export function deleteLink(route: Connection, name: string): boolean {
-  return deleteMatching(route, { ifName: name });
+export function deleteLink(route: Connection, nameOrIndex: string | number): boolean {
+  return deleteMatching(route, typeof nameOrIndex === "string" ? { ifName: nameOrIndex } : { index: nameOrIndex });
 }
 
 /** The container's interface, unless it or its namespace is gone. */
@@ -143,7 +153,7 @@ export function deleteLinksOfGroup(route: Connection, group: number): boolean {
   return deleteMatching(route, { group });
 }
 
-function deleteMatching(route: Connection, value: { ifName: string } | { group: number }): boolean {
+function deleteMatching(route: Connection, value: { ifName: string } | { index: number } | { group: number }): boolean {
   try {
     route.request(request({ name: "RTM_DELLINK", type: RTM_DELLINK, table: linkMessage, value }));
     return true;

@@ -1,0 +1,87 @@
+/** macvlan: an interface with a MAC of its own on the network of one of the host's links. */
+import { validate } from "#validate/macvlan";
+import { readArgs } from "../../pkg/cni/args.ts";
+import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { dnsOf, ipamOf, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { checkContainer, deviation } from "../../pkg/link/check.ts";
+import { configure } from "../../pkg/link/configure.ts";
+import { deleteCreatedLink } from "../../pkg/link/create.ts";
+import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
+import {
+  announcing,
+  type ChildLink,
+  checkParent,
+  createChild,
+  needParent,
+  parentStatus,
+} from "../../pkg/link/parent.ts";
+import { openNamespace } from "../../pkg/sys/namespace.ts";
+import { type MacvlanConf, type MacvlanSettings, modes, settle } from "./netconf.ts";
+
+export const macvlan: Plugin<MacvlanConf> = {
+  name: "macvlan",
+  about: "gives the container a MAC of its own on the network of one of the host's links",
+  validate,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(attachment: Attachment<MacvlanConf>): Result {
+  const { conf, ifName } = attachment;
+  const settings = settlementOf(attachment);
+  const ipam = ipamOf(conf);
+  const netns = openNamespace(attachment.netns ?? "");
+  const container = openRoute(netns);
+  const parent = needParent(conf, container);
+
+  return withRollback((undo) => {
+    const link = createChild({ netns, container, ifName }, parent, linkOf(settings));
+    undo("delete the link", () => deleteLink(container, ifName));
+    const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
+    configure({ netns, route: container, link, sysctls: ipam === undefined ? {} : announcing(ifName) }, lease);
+    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
+  });
+}
+
+function settlementOf({ conf, args }: Attachment<MacvlanConf>): MacvlanSettings {
+  return settle(conf, readArgs(args, ["MAC"]).MAC);
+}
+
+function linkOf({ mode, broadcastQueueLength, mac }: MacvlanSettings): ChildLink {
+  const data = { mode: modes[mode], ...(broadcastQueueLength > 0 && { broadcastQueueLength }) };
+  return { linkInfo: { kind: "macvlan", data }, mac };
+}
+
+function del(attachment: Attachment<MacvlanConf>): void {
+  attemptAll(
+    withRelease(attachment, ipamOf(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
+  );
+}
+
+function check(attachment: Attachment<MacvlanConf>): void {
+  const { conf } = attachment;
+  const { mode } = settlementOf(attachment);
+  const checked = checkContainer(attachment, { ipam: ipamOf(conf), kind: "macvlan" });
+  checkParent(conf, checked);
+  const info = findLinkInfo(checked.container, checked.link.index);
+  if (info?.kind !== "macvlan" || info.data?.mode !== modes[mode])
+    throw deviation(`"${checked.link.name}" is not in macvlan mode ${mode}`);
+}
+
+/** What it makes goes with the namespace; addresses do not. */
+function gc(request: Gc<MacvlanConf>): void {
+  const ipam = ipamOf(request.conf);
+  if (ipam !== undefined) delegateGc(request, ipam);
+}
+
+function status(request: Request<MacvlanConf>): void {
+  const ipam = ipamOf(request.conf);
+  parentStatus(request.conf);
+  if (ipam !== undefined) delegateStatus(request, ipam);
+}

@@ -1,0 +1,62 @@
+/** The macvlan plugin's keys, and what they come to. */
+import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/cni/schema.ts";
+import { wantedMac } from "../../pkg/link/mac.ts";
+import { parentProperties } from "../../pkg/link/parent.ts";
+import {
+  MACVLAN_MODE_BRIDGE,
+  MACVLAN_MODE_PASSTHRU,
+  MACVLAN_MODE_PRIVATE,
+  MACVLAN_MODE_VEPA,
+} from "../../pkg/netlink/rtnetlink/link/macvlan.ts";
+
+export const modes = {
+  bridge: MACVLAN_MODE_BRIDGE,
+  private: MACVLAN_MODE_PRIVATE,
+  vepa: MACVLAN_MODE_VEPA,
+  passthru: MACVLAN_MODE_PASSTHRU,
+} as const;
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    ...parentProperties,
+    mode: {
+      type: "string",
+      enum: ["bridge", "private", "vepa", "passthru", ""],
+      description: "how containers of one master see each other (bridge)",
+    },
+    mac: { ...macProperty, description: "of the container's interface; random by default" },
+    bcqueuelen: {
+      type: "integer",
+      minimum: 0,
+      maximum: 0xffffffff,
+      description: "how many broadcasts may wait for delivery; by default what the kernel has (1000)",
+    },
+    runtimeConfig: { type: "object", properties: { mac: macProperty } },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type MacvlanConf = FromSchema<typeof schema>;
+
+/** Settled: defaults are in, what contradicts itself has been refused. */
+export interface MacvlanSettings {
+  mode: keyof typeof modes;
+  /** 0: the kernel's default. */
+  broadcastQueueLength: number;
+  mac: Uint8Array | undefined;
+}
+
+/**
+ * @param argsMac MAC of CNI_ARGS, which yields to `runtimeConfig.mac` and goes before `mac`.
+ * @throws CniError 7
+ */
+export function settle(conf: MacvlanConf, argsMac: string | undefined): MacvlanSettings {
+  return {
+    mode: conf.mode || "bridge",
+    broadcastQueueLength: conf.bcqueuelen ?? 0,
+    mac: wantedMac(conf.runtimeConfig?.mac, argsMac, conf.mac),
+  };
+}

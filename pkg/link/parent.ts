@@ -1,0 +1,160 @@
+/**
+ * Links that lie on another one: macvlan, ipvlan, vlan. Configurations call that one "master", as `ip` does for bridges; to the kernel it
+ * is the parent.
+ */
+import { CniError, ErrorCode, invalidConf } from "../cni/error.ts";
+import type { JsonSchema } from "../cni/schema.ts";
+import { type Connection, NetlinkError } from "../netlink/connection.ts";
+import { AF_INET, AF_INET6 } from "../netlink/rtnetlink/family.ts";
+import type { RouteMessage } from "../netlink/rtnetlink/route.ts";
+import { isErrno } from "../sys/errno.ts";
+import { type Checked, deviation } from "./check.ts";
+import { createLink, type LinkPlace, type NewLink } from "./create.ts";
+import { findLink, type Link, openRoute } from "./link.ts";
+import { listRoutes } from "./route.ts";
+
+/** The keys that the three plugins share. */
+export const parentProperties = {
+  master: {
+    type: "string",
+    anyOf: [{ format: "ifname" }, { const: "" }],
+    description: "the link to lie on; by default that of the default route",
+  },
+  linkInContainer: { type: "boolean", description: "the master is in the container's namespace, not on the host" },
+  mtu: { type: "integer", description: "from 0, which is the default and means the master's, to the master's" },
+} as const satisfies Record<string, JsonSchema>;
+
+export interface ParentWish {
+  master?: string | undefined;
+  linkInContainer?: boolean | undefined;
+  mtu?: number | undefined;
+}
+
+export interface Parent {
+  /** Routing socket of the namespace that it is in. */
+  route: Connection;
+  link: Link;
+  /** Of its children, as wished. */
+  mtu: number;
+}
+
+/** What of a child is not its parent's business. */
+export type ChildLink = Omit<NewLink, "parent" | "mtu">;
+
+/**
+ * The parent that a configuration names, or the link of the default route.
+ *
+ * @throws CniError 999: there is none. CniError 7: it cannot carry packets of that MTU
+ */
+export function needParent(
+  { master = "", linkInContainer = false, mtu = 0 }: ParentWish,
+  container: Connection,
+): Parent {
+  const where = linkInContainer ? "in the container" : "on the host";
+  const route = linkInContainer ? container : openRoute();
+  const link = master === "" ? findDefault(route) : findLink(route, master);
+  if (link === undefined) throw master === "" ? noDefault(where) : missing(master, where);
+  if (mtu < 0 || mtu > link.mtu) {
+    throw invalidConf(
+      `invalid MTU ${mtu}, must be [0, master MTU(${link.mtu})]`,
+      `lower "mtu", remove it to have the master's, or raise that one (ip link set ${link.name} mtu ${mtu}) where the network carries it`,
+    );
+  }
+  return { route, link, mtu };
+}
+
+/** The link of the default route: IPv4 before IPv6, the lowest metric first, of several next hops the first. */
+function findDefault(route: Connection): Link | undefined {
+  for (const family of [AF_INET, AF_INET6]) {
+    const defaults = listRoutes(route, family).filter((one) => one.destinationLength === 0 && outputOf(one) !== 0);
+    const [first] = defaults.sort((one, other) => (one.priority ?? 0) - (other.priority ?? 0));
+    const link = first && findLink(route, outputOf(first));
+    if (link !== undefined) return link;
+  }
+  return undefined;
+}
+
+/** 0: it leads nowhere ("unreachable default"). */
+const outputOf = ({ outputIndex, multipath }: RouteMessage): number => outputIndex ?? multipath?.[0]?.index ?? 0;
+
+function noDefault(where: string): CniError {
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: "no default route interface found",
+    details: `"master" is not set, and there is no default route ${where}`,
+    remedy: `set "master" to the interface that leads to the network`,
+  });
+}
+
+function missing(master: string, where: string): CniError {
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `failed to lookup master "${master}": there is no such link ${where}`,
+    remedy: `set "master" to one that is there (ip link), or "linkInContainer" to say in which namespace it is`,
+  });
+}
+
+/** STATUS: whether there is a parent. One in a container is another one for each. */
+export function parentStatus(wish: ParentWish): void {
+  if (wish.linkInContainer) return;
+  try {
+    needParent(wish, openRoute());
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    throw new CniError({ code: ErrorCode.notAvailable, msg: error.msg, remedy: error.details, cause: error });
+  }
+}
+
+/** Makes a link on the parent, down, with the parent's MTU unless another one is wished. @throws CniError 999 */
+export function createChild(place: LinkPlace, { route, link: parent, mtu }: Parent, link: ChildLink): Link {
+  try {
+    return createLink(place, { ...link, mtu, parent: { route, index: parent.index } });
+  } catch (error) {
+    throw explained(error, parent, link.linkInfo);
+  }
+}
+
+/** What the kernel's numbers mean here. */
+function explained(error: unknown, { name }: Link, { kind, data }: NewLink["linkInfo"]): unknown {
+  if (!(error instanceof CniError) || !(error.cause instanceof NetlinkError)) return error;
+  const { cause } = error;
+  const told = (msg: string, remedy: string) =>
+    new CniError({ code: ErrorCode.internal, msg, details: cause.message, remedy, cause });
+  if (isErrno(cause, "EBUSY")) {
+    return told(
+      `master "${name}" cannot carry ${kind} links, because something else has taken it`,
+      `it can carry either macvlan or ipvlan links, and neither while it is a port of a bridge, bond or team: use another master, or the kind that is there (ip -d link show dev ${name}; ip -d link show type macvlan, here and in the containers)`,
+    );
+  }
+  if (kind === "macvlan" && isErrno(cause, "EINVAL")) {
+    return told(
+      `master "${name}" takes no other macvlan link`,
+      `one of mode passthru is the only one of its master (ip -d link show type macvlan, here and in each namespace of ip netns list), and lo has none: delete what is there, or use another master`,
+    );
+  }
+  if (kind === "vlan" && isErrno(cause, "EEXIST")) {
+    return told(
+      `VLAN ${data?.id} of master "${name}" exists already`,
+      `a master has each VLAN once, in whatever namespace: look where it is (ip -d link show type vlan, here and in each namespace of ip netns list), delete that attachment or link, or use another "vlanId"`,
+    );
+  }
+  return error;
+}
+
+/**
+ * CHECK: the link lies on the master that is named. One that was looked up when the link was made is not looked up again: the
+ * link goes with its parent, and a default route that has moved since takes nothing from it.
+ */
+export function checkParent({ master = "", linkInContainer = false }: ParentWish, { container, link }: Checked): void {
+  if (master === "") return;
+  const parent = findLink(linkInContainer ? container : openRoute(), master);
+  if (parent === undefined) throw deviation(`master "${master}" is missing`);
+  const index = link.parent || link.index; // kernels before 5.12 leave the parent's out when both are the same
+  if (index !== parent.index) throw deviation(`"${link.name}" does not lie on master "${master}"`);
+}
+
+/** Settings of the child: it tells the network of its addresses and its MAC when it comes up. By path below /proc/sys/net. */
+export const announcing = (ifName: string): Record<string, string> => ({
+  [`ipv4/conf/${ifName}/arp_notify`]: "1",
+  [`ipv6/conf/${ifName}/ndisc_notify`]: "1",
+});
