@@ -259,13 +259,13 @@ export function listChains(netfilter: Connection, family: number): ChainMessage[
 /**
  * Rules of a chain, or of all chains of a table. None when there is no such chain.
  *
- * @param concerns Whether a rule is wanted, judged by its bytes as text: names and comments stand in there. Decoding is what costs.
+ * @param concerns Whether a rule is wanted, judged by its bytes, also as text: names and comments stand in there. Decoding is what costs.
  * @returns Bodies of NFT_MSG_NEWRULE as the kernel sent them, for `ruleMessage`, `handleOf` and so on.
  */
 export function findRules(
   netfilter: Connection,
   { family, table, chain }: Omit<Place, "chain"> & { chain?: string },
-  concerns: (text: string) => boolean,
+  concerns: (text: string, body: Uint8Array) => boolean,
 ): Uint8Array[] {
   const value = { family, table, chain };
   const all = query({ name: "NFT_MSG_GETRULE", type: NFT_MSG_GETRULE, table: ruleMessage, value });
@@ -277,11 +277,11 @@ export function findRules(
   }
 }
 
-function bodyIf(concerns: (text: string) => boolean): Wire<Uint8Array | undefined, never> {
+function bodyIf(concerns: (text: string, body: Uint8Array) => boolean): Wire<Uint8Array | undefined, never> {
   return {
     write() {},
     read: ({ bytes }: Input, from: number, to: number) =>
-      concerns(decodeText(bytes, from, to)) ? bytes.slice(from, to) : undefined,
+      concerns(decodeText(bytes, from, to), bytes.subarray(from, to)) ? bytes.slice(from, to) : undefined,
     text: () => "",
   };
 }

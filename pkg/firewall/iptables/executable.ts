@@ -1,5 +1,6 @@
 // The way through programs, for legacy iptables: one run of iptables-save to read, one of iptables-restore --noflush to change.
 import { CniError, ErrorCode } from "../../cni/error.ts";
+import { type Address, formatPrefix } from "../../ip/address.ts";
 import { findStat } from "../../sys/file.ts";
 import { environment, run } from "../../sys/process.ts";
 import { decode, encode } from "../../sys/text.ts";
@@ -39,11 +40,13 @@ function saveOf(printed: string, { family, table }: { family: Family; table: Tab
     if (chain === undefined || words === undefined) continue;
     chains.get(chain)?.push({ chain: { family, table, chain }, meaning: meaningOfLine(words), id: words });
   }
-  const holds = ({ meaning, id }: FoundRule, text: string) =>
-    commentOf(meaning)?.includes(text) || String(id).includes(text);
+  const holds = ({ meaning, id }: FoundRule, held: string | Address) =>
+    typeof held === "string"
+      ? commentOf(meaning)?.includes(held) || String(id).includes(held)
+      : String(id).includes(formatPrefix({ address: held, length: 8 * held.length }));
   return {
     present: (wanted) => wanted.map(({ chain }) => chains.has(chain) || hookOf(table, chain) !== undefined), // base chains always are
-    rules: ({ chain }, text) => (chains.get(chain) ?? []).filter((rule) => text === undefined || holds(rule, text)),
+    rules: ({ chain }, held) => (chains.get(chain) ?? []).filter((rule) => held === undefined || holds(rule, held)),
     jumps: ({ chain }, to) => (chains.get(chain) ?? []).filter(({ meaning }) => jumpsTo(meaning, to)),
     chains: () => [...chains.keys()],
   };

@@ -153,8 +153,11 @@ function requestsFor(change: Change): Request[] {
 function viewOf(netfilter: Connection): View {
   return {
     present: (chains) => existing(netfilter, chains.map(placeOf)),
-    rules: (chain, text = "") =>
-      findRules(netfilter, placeOf(chain), (held) => held.includes(text)).map((body) => foundRule(chain, body)),
+    rules: (chain, held = "") =>
+      (typeof held === "string"
+        ? findRules(netfilter, placeOf(chain), (text) => text.includes(held))
+        : findRules(netfilter, placeOf(chain), (_, body) => includes(body, held))
+      ).map((body) => foundRule(chain, body)),
     jumps: (from, to) =>
       findRules(netfilter, placeOf(from), (held) => held.includes(to))
         .map((body) => ({ body, rule: foundRule(from, body) }))
@@ -178,6 +181,15 @@ function foundRule(chain: Chain, body: Uint8Array): FoundRule {
       return read.meaning;
     },
   };
+}
+
+/** Whether the bytes are in there, wherever. */
+function includes(body: Uint8Array, bytes: Uint8Array): boolean {
+  const first = bytes[0] ?? 0;
+  for (let at = body.indexOf(first); at >= 0; at = body.indexOf(first, at + 1)) {
+    if (bytes.every((byte, i) => body[at + i] === byte)) return true;
+  }
+  return false;
 }
 
 /** Whether the last bytes are those of a jump's verdict and chain, as they are in rules of all releases but 1.8.2, which puts comments behind. */

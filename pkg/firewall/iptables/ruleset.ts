@@ -1,4 +1,6 @@
 /** What is in the chains of iptables and what is to be changed there, whichever way they are reached. */
+import type { Address, Prefix } from "../../ip/address.ts";
+import { type Is, stated } from "../compare.ts";
 import type { Meaning } from "./meaning.ts";
 import { meaningOf, sameMeaning } from "./meaning.ts";
 import type { Chain, Rule } from "./rule.ts";
@@ -19,8 +21,11 @@ export interface FoundRule {
 export interface View {
   /** Which of the chains there are. */
   present(chains: readonly Chain[]): boolean[];
-  /** The rules that hold a text in their comment or target (all, for none), in order. None when there is no such chain. */
-  rules(chain: Chain, text?: string): FoundRule[];
+  /**
+   * The rules that hold a text in their comment or target, or name an address without a mask (all, for neither), in order. There may be
+   * some among them that only look so. None when there is no such chain.
+   */
+  rules(chain: Chain, held?: string | Address): FoundRule[];
   /** The rules of a chain that jump to another one. */
   jumps(from: Chain, to: string): FoundRule[];
   /** Names of all chains of the table. */
@@ -57,15 +62,21 @@ export function missing(view: View, wanted: readonly Wanted[]): Change[] {
 function notIn(view: View, chain: Chain, rules: readonly Rule[]): Rule[] {
   return rules.filter((rule) => {
     const meaning = meaningOf(chain.family, rule);
-    return !view.rules(chain, textIn(rule)).some((found) => sameMeaning(found.meaning, meaning));
+    return !view.rules(chain, heldBy(rule)).some((found) => sameMeaning(found.meaning, meaning));
   });
 }
 
-/** A text that only few rules hold, so that few need to be decoded. */
-function textIn({ target, matches = [] }: Rule): string | undefined {
+/** What only few rules hold, so that few need to be decoded. */
+function heldBy({ source, destination, target, matches = [] }: Rule): string | Address | undefined {
   if (typeof target === "object" && "jump" in target) return target.jump;
-  return matches.find((match) => match.name === "comment")?.text;
+  return matches.find((match) => match.name === "comment")?.text ?? wholeAddress(source) ?? wholeAddress(destination);
 }
+
+function wholeAddress(is: Is<Prefix> | undefined): Address | undefined {
+  const { address, length } = is === undefined ? NO_PREFIX : stated(is).value;
+  return length > 0 && length === 8 * address.length ? address : undefined;
+}
+const NO_PREFIX: Prefix = { address: new Uint8Array(), length: 0 };
 
 /** First rules are given last one first, each in front of the one before. */
 function additions(to: Chain, rules: readonly Rule[], at: "first" | "last" = "last"): Change[] {
