@@ -6,6 +6,7 @@ import { processArguments } from "../../pkg/sys/process.ts";
 import { bridge } from "../bridge/main.ts";
 import { cnitool } from "../cnitool/main.ts";
 import { dummy } from "../dummy/main.ts";
+import { firewall } from "../firewall/main.ts";
 import { flannel } from "../flannel/main.ts";
 import { hostLocal } from "../host-local/main.ts";
 import { loopback } from "../loopback/main.ts";
@@ -24,6 +25,7 @@ declare const TWILL_VERSION: string;
 const plugins = [
   bridge,
   dummy,
+  firewall,
   flannel,
   hostLocal,
   loopback,

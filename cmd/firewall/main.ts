@@ -1,0 +1,98 @@
+/** firewall: lets the container's addresses through the host's firewall, and keeps bridges apart. */
+import { validate } from "#validate/firewall";
+import { invalidConf } from "../../pkg/cni/error.ts";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import { needPrevResult } from "../../pkg/cni/prev-result.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
+import { writeStderr } from "../../pkg/cni/streams.ts";
+import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
+import type { Admission, Policy } from "../../pkg/firewall/forwarding/tenancy.ts";
+import { admit, dismiss, dismissOthers, findDeviation, type Told } from "../../pkg/firewall/forwarding.ts";
+import type { Address } from "../../pkg/ip/address.ts";
+import { deviation } from "../../pkg/link/check.ts";
+import { addressOf } from "../../pkg/link/configure.ts";
+import { type FirewallConf, type FirewallSettings, settle, warningOf } from "./netconf.ts";
+
+export const firewall: Plugin<FirewallConf> = {
+  name: "firewall",
+  about: "lets the container's addresses through the host's firewall",
+  versions: supportedVersions.filter((version) => isAtLeast(version, "0.4.0")),
+  validate,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(attachment: Attachment<FirewallConf>): Result {
+  const settings = settle(attachment.conf);
+  const result = needPrevResult(attachment, NOT_CHAINED);
+  const admission = admissionOf(attachment, settings, result);
+  const warning = warningOf(attachment.conf);
+  if (warning !== undefined) writeStderr(`${warning}\n`);
+
+  return withRollback((undo) => {
+    undo("remove the rules", () => dismiss(attachment, toldBy(attachment)));
+    admit(admission, settings.backend ?? "iptables");
+    return result;
+  });
+}
+
+/** In the words of the reference plugin. */
+const NOT_CHAINED = "missing prevResult from earlier plugin";
+
+function admissionOf(owner: Attachment<FirewallConf>, settings: FirewallSettings, result: Result): Admission {
+  return {
+    owner,
+    addresses: addressesOf(result),
+    policy: policyOf(settings, result),
+    adminChain: settings.adminChain,
+  };
+}
+
+const addressesOf = ({ ips }: Result): Address[] => ips.map((ip) => addressOf(ip).prefix.address);
+
+/** The bridge is the first interface of the result, where the bridge plugin has it. */
+function policyOf({ policy }: FirewallSettings, { interfaces }: Result): Policy | undefined {
+  if (policy === "open") return undefined;
+  const bridge = interfaces[0]?.name;
+  if (bridge === undefined) {
+    throw invalidConf(
+      `interface needs to be set for ingress policy "${policy}", make sure to chain "firewall" plugin with "bridge"`,
+      `write firewall behind a bridge plugin, or leave out "ingressPolicy"`,
+    );
+  }
+  if (bridge === "") {
+    throw invalidConf("got empty bridge name", `the first interface of prevResult has no name: see the plugin before`);
+  }
+  return { bridge, isolated: policy === "isolated" };
+}
+
+/** The policy is not to be right any more: DEL goes on with any configuration. */
+function toldBy({ conf, prevResult }: Attachment<FirewallConf>): Told {
+  if (prevResult === undefined) return { addresses: [], bridge: undefined };
+  const hasPolicy = (conf.ingressPolicy || "open") !== "open";
+  return { addresses: addressesOf(prevResult), bridge: hasPolicy ? prevResult.interfaces[0]?.name : undefined };
+}
+
+/** Also what other backends made: the configuration may have been changed meanwhile. */
+function del(attachment: Attachment<FirewallConf>): void {
+  dismiss(attachment, toldBy(attachment));
+}
+
+function check(attachment: Attachment<FirewallConf>): void {
+  const settings = settle(attachment.conf);
+  const result = needPrevResult(attachment, NOT_CHAINED);
+  const found = findDeviation(admissionOf(attachment, settings, result), settings.backend ?? "iptables");
+  if (found !== undefined) throw deviation(found);
+}
+
+function gc({ network, validAttachments }: Gc<FirewallConf>): void {
+  dismissOthers(network, validAttachments);
+}
+
+function status({ conf }: Request<FirewallConf>): void {
+  settle(conf);
+}

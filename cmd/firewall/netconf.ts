@@ -1,0 +1,62 @@
+/** The configuration of the firewall plugin. */
+import { invalidConf } from "../../pkg/cni/error.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import type { Backend } from "../../pkg/firewall/forwarding/backend.ts";
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    backend: { type: "string", description: `"iptables", "firewalld" or "nftables"; by default what the host uses` },
+    iptablesAdminChainName: { type: "string", description: "chain for the administrator's own rules (CNI-ADMIN)" },
+    firewalldZone: { type: "string", description: "zone that the container's addresses join (trusted)" },
+    ingressPolicy: { type: "string", description: `"open", "same-bridge" or "isolated" (open)` },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type FirewallConf = FromSchema<typeof schema>;
+
+export interface FirewallSettings {
+  /** undefined: what the host uses. */
+  backend: Backend | undefined;
+  adminChain: string;
+  zone: string;
+  policy: "open" | "same-bridge" | "isolated";
+}
+
+const BACKENDS: readonly string[] = ["iptables", "firewalld", "nftables"] satisfies Backend[];
+const POLICIES: readonly string[] = ["open", "same-bridge", "isolated"] satisfies FirewallSettings["policy"][];
+/** iptables' limit for names of chains. */
+const CHAIN_NAME_MAX = 28;
+
+/** @throws CniError 7 */
+export function settle(conf: FirewallConf): FirewallSettings {
+  const adminChain = conf.iptablesAdminChainName || "CNI-ADMIN";
+  if (adminChain.length > CHAIN_NAME_MAX || !/^[^\s!-][^\s]*$/.test(adminChain)) {
+    throw invalidConf(
+      `"iptablesAdminChainName" is ${JSON.stringify(adminChain)}, must be a name of at most ${CHAIN_NAME_MAX} characters without blanks`,
+      "iptables takes no other names for chains: choose another one",
+    );
+  }
+  const policy = conf.ingressPolicy || "open";
+  if (!POLICIES.includes(policy)) {
+    throw invalidConf(
+      `unknown ingress policy: ${JSON.stringify(policy)}`,
+      `set "ingressPolicy" to one of ${POLICIES.map((name) => `"${name}"`).join(", ")}`,
+    );
+  }
+  return {
+    backend: BACKENDS.includes(conf.backend ?? "") ? (conf.backend as Backend) : undefined,
+    adminChain,
+    zone: conf.firewalldZone || "trusted",
+    policy: policy as FirewallSettings["policy"],
+  };
+}
+
+/** The reference plugin takes any other text for none; undefined when there is nothing to say. */
+export function warningOf({ backend = "" }: FirewallConf): string | undefined {
+  if (backend === "" || BACKENDS.includes(backend)) return undefined;
+  return `"backend" is ${JSON.stringify(backend)}, which is none of ${BACKENDS.join(", ")}: it is ignored, and chosen by what the host uses`;
+}

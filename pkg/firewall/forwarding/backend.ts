@@ -1,0 +1,2 @@
+/** Whose rules let addresses through, where the configuration leaves it open. */
+export type Backend = "iptables" | "firewalld" | "nftables";

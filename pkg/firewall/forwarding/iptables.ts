@@ -1,0 +1,270 @@
+/** Admissions through iptables: what to change in table filter, told from what is there. Pure; who calls commits it. */
+import { type Address, formatAddress, isIPv4, parsePrefix } from "../../ip/address.ts";
+import type { Family } from "../iptables/extension.ts";
+import { commentOf, type Meaning, meaningOf, sameMeaning, wordsOf } from "../iptables/meaning.ts";
+import type { Chain, Rule } from "../iptables/rule.ts";
+import { type Change, type FoundRule, missing, type View, type Wanted } from "../iptables/ruleset.ts";
+import type { Owner } from "../names.ts";
+import {
+  addressRules,
+  bridgeRules,
+  CNI_FORWARD,
+  dropInto,
+  FORWARD,
+  filter,
+  OWNERS,
+  ownerRule,
+  policyRules,
+  STAGE_1,
+  STAGE_2,
+  sharedRules,
+  TO_STAGE_1,
+} from "./iptables-rules.ts";
+import {
+  type Admission,
+  isIsolated,
+  type Policy,
+  policyWords,
+  readTenancy,
+  sameNetwork,
+  type Tenancy,
+  tenancyComment,
+  tenantId,
+} from "./tenancy.ts";
+
+const ofFamily = (family: Family, addresses: readonly Address[]): Address[] =>
+  addresses.filter((address) => isIPv4(address) === (family === "ip"));
+
+const deletion = (rule: FoundRule): Change => ({ delete: rule });
+
+// --- Tenancies as rules ------------------------------------------------------------------------------------------------------------------
+
+interface Found extends Tenancy {
+  rule: FoundRule;
+}
+
+/** @param held Narrows what has to be read. */
+function tenancies(view: View, family: Family, held: string | Address): Found[] {
+  return view.rules(filter(family, OWNERS), held).flatMap((rule): Found[] => {
+    const tenancy = readTenancy(commentOf(rule.meaning) ?? "");
+    const address = sourceOf(rule.meaning);
+    return tenancy === undefined || address === undefined ? [] : [{ ...tenancy, address, rule }];
+  });
+}
+
+function sourceOf(meaning: Meaning | undefined): Address | undefined {
+  const source = meaning?.find((part) => part.startsWith("-s "));
+  return source === undefined ? undefined : parsePrefix(source.slice("-s ".length))?.address;
+}
+
+const same = (one: Address, other: Address): boolean => formatAddress(one) === formatAddress(other);
+
+/** Those of the address, whosever they are. */
+const tenanciesOf = (view: View, family: Family, address: Address): Found[] =>
+  tenancies(view, family, address).filter((found) => same(found.address, address));
+
+/** How many rely on this policy for the bridge. Counted without reading: on a large network that is what costs. */
+const countUsers = (view: View, family: Family, policy: Policy): number =>
+  view.rules(filter(family, OWNERS), policyWords(policy)).length;
+
+// --- ADD ---------------------------------------------------------------------------------------------------------------------------------
+
+/** Rules for addresses are iptables' where that is the backend; policies and tenancies are so in any case. */
+export interface Scope {
+  addressRules: boolean;
+}
+
+/** What is missing, and what an earlier policy or tenant left. */
+export function admitting(view: View, family: Family, admission: Admission, scope: Scope): Change[] {
+  const addresses = ofFamily(family, admission.addresses);
+  if (addresses.length === 0) return [];
+  const policy = admission.policy && settledPolicy(view, family, admission.owner, admission.policy);
+  const wanted = wantedRules(family, { ...admission, addresses, policy }, scope);
+  return [
+    ...inFront(view, family, missing(view, wanted)),
+    ...(policy === undefined ? [] : bridgeRulesThere(view, family, other(policy)).map(deletion)),
+    ...addresses.flatMap((address) => entering(view, family, address, admission)),
+  ];
+}
+
+/** All rules of the admission but its tenancies, whether they are there or not. */
+export function wantedRules(
+  family: Family,
+  { addresses, policy, adminChain }: Omit<Admission, "owner">,
+  scope: Scope,
+): Wanted[] {
+  const own = ofFamily(family, addresses);
+  if (own.length === 0) return [];
+  const accepting = { ...filter(family, CNI_FORWARD), rules: own.flatMap(addressRules) };
+  return [
+    ...(scope.addressRules ? [...sharedRules(family, adminChain), accepting] : []),
+    ...(policy === undefined ? [] : policyRules(family, policy)),
+  ];
+}
+
+const other = (policy: Policy): Policy => ({ ...policy, isolated: !policy.isolated });
+
+/** As strict as the strictest of those who share the bridge; also as whoever made its rules may want it, of whom nothing is known. */
+function settledPolicy(view: View, family: Family, owner: Owner, policy: Policy): Policy {
+  if (policy.isolated) return policy;
+  const isolated = { ...policy, isolated: true };
+  const isStill =
+    (countUsers(view, family, isolated) > 0 &&
+      isIsolated(policy.bridge, [...tenancies(view, family, policy.bridge), { id: tenantId(owner), policy }])) ||
+    (bridgeRulesThere(view, family, isolated).length > 0 && hasStrangers(view, family, []));
+  return isStill ? isolated : policy;
+}
+
+/** Isolation comes first: a jump that is added in front of its own would overtake it, so that it moves as well. */
+function inFront(view: View, family: Family, changes: readonly Change[]): Change[] {
+  const adds = (chain: string) => changes.some((change) => "add" in change && leadsTo(change.add, chain));
+  if (!adds(CNI_FORWARD) || adds(STAGE_1)) return [...changes];
+  const overtaken = view.jumps(filter(family, FORWARD), STAGE_1);
+  if (overtaken.length === 0) return [...changes];
+  return [...changes, ...overtaken.map(deletion), { add: TO_STAGE_1, to: filter(family, FORWARD), at: "first" }];
+}
+
+const leadsTo = ({ target }: Rule, chain: string): boolean =>
+  typeof target === "object" && "jump" in target && target.jump === chain;
+
+/** The tenancy is written anew unless it says the same; an address that had another tenant in the network has been given away. */
+function entering(view: View, family: Family, address: Address, { owner, policy }: Admission): Change[] {
+  const id = tenantId(owner);
+  const text = tenancyComment(owner, policy);
+  const found = tenanciesOf(view, family, address).filter((one) => sameNetwork(one.id, id));
+  const isSame = ({ rule }: Found) => commentOf(rule.meaning) === text;
+  const chain = filter(family, OWNERS);
+  return [
+    ...found.filter((one) => !isSame(one)).map(({ rule }) => deletion(rule)),
+    ...(found.some(isSame) ? [] : missing(view, [{ ...chain, rules: [ownerRule(address, text)] }])),
+  ];
+}
+
+// --- DEL, GC -----------------------------------------------------------------------------------------------------------------------------
+
+/** Who goes. */
+export interface Departure {
+  isGone(id: string): boolean;
+  /** In the comments of all who may be gone. */
+  held: string;
+  /** Of an attachment that may have been admitted by another plugin, of which no tenancy tells: of its result. */
+  addresses: readonly Address[];
+  /** The same of its bridge; undefined without a policy. */
+  bridge: string | undefined;
+}
+
+export interface Dismissal {
+  changes: Change[];
+  /** Addresses that nobody has any more. */
+  freed: Address[];
+}
+
+/** What nobody needs when they are gone. What the next tenant of an address has stays. */
+export function dismissing(view: View, family: Family, { isGone, held, ...told }: Departure): Dismissal {
+  const gone = tenancies(view, family, held).filter(({ id }) => isGone(id));
+  const mayBeFree = [...gone.map(({ address }) => address), ...ofFamily(family, told.addresses)];
+  const freed = unique(mayBeFree).filter((address) => tenanciesOf(view, family, address).every(({ id }) => isGone(id)));
+  const bridges = new Set(gone.flatMap(({ policy }) => policy?.bridge ?? []));
+  if (told.bridge !== undefined && freed.length > gone.length) bridges.add(told.bridge);
+  return {
+    freed,
+    changes: [
+      ...leaving(view, family, gone),
+      ...freed
+        .flatMap((address) => rulesThere(view, filter(family, CNI_FORWARD), addressRules(address), address))
+        .map(deletion),
+      ...unneeded(view, family, [...bridges], { gone, freed }),
+    ],
+  };
+}
+
+const unique = (addresses: readonly Address[]): Address[] => [
+  ...new Map(addresses.map((address) => [formatAddress(address), address])).values(),
+];
+
+/** The chain goes with the last one. */
+function leaving(view: View, family: Family, gone: readonly Found[]): Change[] {
+  if (gone.length === 0) return [];
+  const owners = filter(family, OWNERS);
+  return view.rules(owners).length === gone.length ? [{ drop: owners }] : gone.map(({ rule }) => deletion(rule));
+}
+
+/** What makes the policies of these bridges as those who stay want them. */
+function unneeded(
+  view: View,
+  family: Family,
+  bridges: readonly string[],
+  { gone, freed }: { gone: readonly Found[]; freed: readonly Address[] },
+): Change[] {
+  const isWanted = (policy: Policy) =>
+    countUsers(view, family, policy) >
+    gone.filter((one) => one.policy?.bridge === policy.bridge && one.policy.isolated === policy.isolated).length;
+  const eased: Policy[] = [];
+  const doomed = bridges.flatMap((bridge): FoundRule[] => {
+    const isolated: Policy = { bridge, isolated: true };
+    if (isWanted(isolated)) return [];
+    const open = other(isolated);
+    const strict = bridgeRulesThere(view, family, isolated);
+    if (!isWanted(open)) {
+      const into = rulesThere(view, filter(family, STAGE_2), [dropInto(bridge)]);
+      return [...strict, ...bridgeRulesThere(view, family, open), ...into];
+    }
+    if (strict.length > 0) eased.push(open);
+    return strict;
+  });
+  if (doomed.length === 0 || hasStrangers(view, family, freed)) return [];
+  if (eased.length > 0)
+    return [...eased.flatMap((policy) => missing(view, policyRules(family, policy))), ...doomed.map(deletion)];
+  return withoutRest(view, family, doomed);
+}
+
+/** The chains go with the last rule that does something. */
+function withoutRest(view: View, family: Family, doomed: readonly FoundRule[]): Change[] {
+  const [stage1, stage2] = [filter(family, STAGE_1), filter(family, STAGE_2)];
+  const ids = new Set(doomed.map(({ id }) => id));
+  const staying = view.rules(stage1).filter(({ id, meaning }) => !ids.has(id) && !meaning?.includes("-j RETURN"));
+  if (staying.length > 0) return doomed.map(deletion);
+  const jumps = view.jumps(filter(family, FORWARD), STAGE_1).map(deletion);
+  const there = view.present([stage1, stage2]);
+  return [...jumps, ...[stage1, stage2].filter((_, i) => there[i]).map((drop): Change => ({ drop }))];
+}
+
+/** Whether containers have been let through of whom no tenancy tells: by another plugin, or since the tenancies were flushed. */
+function hasStrangers(view: View, family: Family, except: readonly Address[]): boolean {
+  const known = new Set([...except, ...tenancies(view, family, "").map(({ address }) => address)].map(formatAddress));
+  return view.rules(filter(family, CNI_FORWARD)).some(({ meaning }) => {
+    const source = meaning?.includes("-j ACCEPT") ? sourceOf(meaning) : undefined;
+    return source !== undefined && !known.has(formatAddress(source));
+  });
+}
+
+const bridgeRulesThere = (view: View, family: Family, policy: Policy): FoundRule[] =>
+  rulesThere(view, filter(family, STAGE_1), bridgeRules(policy), policy.bridge);
+
+function rulesThere(view: View, chain: Chain, rules: readonly Rule[], held?: string | Address): FoundRule[] {
+  const meanings = rules.map((rule) => meaningOf(chain.family, rule));
+  return view.rules(chain, held).filter((found) => meanings.some((meaning) => sameMeaning(found.meaning, meaning)));
+}
+
+// --- CHECK -------------------------------------------------------------------------------------------------------------------------------
+
+/** What is missing, in the reference plugin's words; undefined: nothing. Tenancies may be missing: that plugin has none. */
+export function missingRule(view: View, family: Family, admission: Admission, scope: Scope): string | undefined {
+  const policy = admission.policy && policyInForce(view, family, admission.owner, admission.policy);
+  const [first] = missing(view, wantedRules(family, { ...admission, policy }, scope)).filter(
+    (change) => "add" in change,
+  );
+  if (first === undefined) return undefined;
+  const words = wordsOf(family, first.add).join(" ").replaceAll('"', "");
+  const isOurs = first.to.chain === CNI_FORWARD && !words.includes("--comment");
+  return `expected ${isOurs ? "" : `${first.to.chain} `}rule [${words}] not found`;
+}
+
+/** Its network may have changed its mind since the attachment was made. */
+function policyInForce(view: View, family: Family, owner: Owner, policy: Policy): Policy {
+  const users = tenancies(view, family, policy.bridge);
+  const isKnown = users.some(({ id }) => id === tenantId(owner));
+  return isKnown
+    ? { ...policy, isolated: isIsolated(policy.bridge, users) }
+    : settledPolicy(view, family, owner, policy);
+}
