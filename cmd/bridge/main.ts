@@ -12,8 +12,7 @@ import { collectMasquerade, masquerade, unmasquerade } from "../../pkg/firewall/
 import { familyOf } from "../../pkg/ip/address.ts";
 import { ensureBridge, setPort } from "../../pkg/link/bridge.ts";
 import { checkContainer, deviation, needSameLink } from "../../pkg/link/check.ts";
-import { addressOf, configure } from "../../pkg/link/configure.ts";
-import { deleteLinkFast, wantsFastDelete } from "../../pkg/link/fast-delete.ts";
+import { configure, prefixesOf } from "../../pkg/link/configure.ts";
 import {
   deleteLink,
   entryOf,
@@ -22,16 +21,15 @@ import {
   listLinks,
   needLink,
   openRoute,
-  setAlias,
   setUp,
 } from "../../pkg/link/link.ts";
-import { aliasOf, deleteOwnedLinks, deleteStaleLinks } from "../../pkg/link/owner.ts";
+import { deleteStaleLinks, setOwner } from "../../pkg/link/owner.ts";
 import { enableForwarding } from "../../pkg/link/sysctl.ts";
-import { createVeth, type VethPair } from "../../pkg/link/veth.ts";
+import { createVeth, deleteVeth, type VethPair } from "../../pkg/link/veth.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { IF_OPER_UP } from "../../pkg/netlink/rtnetlink/link.ts";
 import { sleepMs } from "../../pkg/sys/clock.ts";
-import { findNamespace, type Namespace, openNamespace } from "../../pkg/sys/namespace.ts";
+import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { ensureAddress, gatewayPrefixes, withDefaultRoutes, withGateways } from "./gateway.ts";
 import { type BridgeConf, type BridgeSettings, settle } from "./netconf.ts";
 import { ensureVlanGateway, setPortVlans } from "./vlan.ts";
@@ -101,10 +99,9 @@ function settlementOf({ conf, args }: Attachment<BridgeConf>): BridgeSettings {
 
 /** The mark is there first: from then on GC finds the link. */
 function setUpPort(host: Connection, port: Link, attachment: Attachment<BridgeConf>, settings: BridgeSettings): void {
-  const alias = aliasOf(attachment);
   const { hairpin, isolated } = settings;
   host.requestAll([
-    ...(alias === undefined ? [] : [setAlias(port.index, alias)]),
+    ...setOwner(port.index, attachment),
     ...(hairpin || isolated ? [setPort(port.index, { hairpin, isolated })] : []),
   ]);
   setPortVlans(host, port, settings);
@@ -117,8 +114,6 @@ function completed({ ips, ...lease }: Lease, { isGateway, isDefaultGateway }: Br
   const whole: Lease = { ...lease, ips: isGateway ? withGateways(ips) : ips };
   return isDefaultGateway ? { ...whole, routes: withDefaultRoutes(whole) } : whole;
 }
-
-const prefixesOf = ({ ips }: Pick<Result, "ips">) => ips.map((ip) => addressOf(ip).prefix);
 
 /** IPAM guarantees that addresses are unique, so looking for duplicates would only delay (1-2 s); the kernel announces them. */
 function sysctlsOf(ifName: string, { duplicateAddressDetection }: BridgeSettings): Record<string, string> {
@@ -181,23 +176,16 @@ function resultOf(
 }
 
 function del(attachment: Attachment<BridgeConf>): void {
-  const { conf, ifName, prevResult } = attachment;
+  const { conf, prevResult } = attachment;
   const ipam = ipamOf(conf);
   const leased = prevResult === undefined ? [] : prefixesOf(prevResult);
   const steps: Step[] = [
     // the kernel's waits for removed rules and for the removed link overlap when the rules go first
     ["remove the MAC spoof check", () => conf.macspoofchk === true && removeMacSpoofCheck(attachment)],
     ["remove the masquerade", () => conf.ipMasq === true && ipam !== undefined && unmasquerade(attachment, leased)],
-    ["delete the veth pair", () => deleteVeth(attachment, findNamespace(attachment.netns), ifName)],
+    ["delete the veth pair", () => deleteVeth(attachment)],
   ];
   attemptAll(withRelease(attachment, ipam, steps));
-}
-
-/** From inside the container; when that is out of reach, by the mark on the host's end. */
-function deleteVeth(attachment: Attachment<BridgeConf>, netns: Namespace | undefined, ifName: string): void {
-  if (netns === undefined) deleteOwnedLinks(openRoute(), attachment);
-  else if (wantsFastDelete()) deleteLinkFast(netns, ifName);
-  else deleteLink(openRoute(netns), ifName);
 }
 
 function check(attachment: Attachment<BridgeConf>): void {

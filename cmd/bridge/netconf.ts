@@ -1,7 +1,13 @@
 /** The bridge plugin's keys, and what they come to. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { ipamOf } from "../../pkg/cni/lease.ts";
-import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/cni/schema.ts";
+import {
+  type FromSchema,
+  type JsonSchema,
+  macProperty,
+  masqueradeProperties,
+  netconfProperties,
+} from "../../pkg/cni/schema.ts";
 import { wantedMac } from "../../pkg/link/mac.ts";
 import { type Trunk, trunkVlans } from "./vlan.ts";
 
@@ -16,8 +22,7 @@ export const schema = {
     isGateway: { type: "boolean", description: "give the bridge the gateway's address and let the host forward" },
     isDefaultGateway: { type: "boolean", description: "isGateway, and a default route through it" },
     forceAddress: { type: "boolean", description: "replace an address of the bridge that is in the way" },
-    ipMasq: { type: "boolean", description: "masquerade what leaves the subnet" },
-    ipMasqBackend: { type: "string", enum: ["iptables", "nftables"], description: "by default what the host uses" },
+    ...masqueradeProperties,
     mtu: { type: "integer", minimum: 0, maximum: 65535, description: "of a bridge that is made and of the veth pair" },
     hairpinMode: { type: "boolean", description: "let a container reach itself through the bridge" },
     promiscMode: { type: "boolean", description: "set the bridge promiscuous" },

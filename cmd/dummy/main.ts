@@ -10,7 +10,7 @@ import { configure } from "../../pkg/link/configure.ts";
 import { createLink } from "../../pkg/link/create.ts";
 import { deleteContainerLink, deleteLink, entryOf, openRoute } from "../../pkg/link/link.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
-import { type DummyConf, needIpam } from "./netconf.ts";
+import { type DummyConf, needAddresses } from "./netconf.ts";
 
 export const dummy: Plugin<DummyConf> = {
   name: "dummy",
@@ -25,7 +25,7 @@ export const dummy: Plugin<DummyConf> = {
 
 function add(attachment: Attachment<DummyConf>): Result {
   const { conf, ifName } = attachment;
-  const ipam = needIpam(conf);
+  const ipam = needAddresses(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
 
@@ -45,7 +45,7 @@ function del(attachment: Attachment<DummyConf>): void {
 }
 
 function check(attachment: Attachment<DummyConf>): void {
-  checkContainer(attachment, { ipam: needIpam(attachment.conf), kind: "dummy" });
+  checkContainer(attachment, { ipam: needAddresses(attachment.conf), kind: "dummy" });
 }
 
 /** What it makes goes with the namespace; addresses do not. */
@@ -55,5 +55,5 @@ function gc(request: Gc<DummyConf>): void {
 }
 
 function status(request: Request<DummyConf>): void {
-  delegateStatus(request, needIpam(request.conf));
+  delegateStatus(request, needAddresses(request.conf));
 }

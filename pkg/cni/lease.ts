@@ -1,6 +1,6 @@
 /** What a plugin that makes interfaces gets from its IPAM plugin, and gives back. */
 import { delegateAdd, delegateDel } from "./delegate.ts";
-import { CniError, ErrorCode } from "./error.ts";
+import { CniError, ErrorCode, invalidConf } from "./error.ts";
 import type { Attachment } from "./plugin.ts";
 import type { Dns, Result } from "./result.ts";
 import type { Step } from "./rollback.ts";
@@ -17,6 +17,13 @@ interface WithIpam {
 
 /** The IPAM plugin's name; undefined for a layer 2 network, which may have an empty `ipam`. */
 export const ipamOf = ({ ipam }: WithIpam): string | undefined => ipam?.type || undefined;
+
+/** The same where there is no attachment without addresses. @throws CniError 7 with this text: there is none */
+export function needIpam(conf: WithIpam, msg: string): string {
+  const ipam = ipamOf(conf);
+  if (ipam !== undefined) return ipam;
+  throw invalidConf(msg, `add "ipam" with a "type", as "static" or "host-local"`);
+}
 
 /**
  * Has the IPAM plugin give addresses.
@@ -57,8 +64,8 @@ export function withRelease(
   return ipam === "dhcp" ? [release, ...steps] : [...steps, release];
 }
 
-/** What a result says of name servers: the configuration's, when it says anything at all, else the IPAM plugin's. */
+/** What a result says of name servers: the configuration's, when it says anything at all (an empty list does), else the IPAM plugin's. */
 export function dnsOf(conf: { dns?: Dns | undefined }, { dns: leased }: Lease): Dns | undefined {
   const { nameservers, search, options, domain } = conf.dns ?? {};
-  return nameservers?.length || search?.length || options?.length || domain ? conf.dns : leased;
+  return (nameservers ?? search ?? options) !== undefined || domain ? conf.dns : leased;
 }

@@ -51,6 +51,12 @@ export const routeSchema = {
 /** A MAC that is asked for, wherever that may be. */
 export const macProperty = { type: "string", format: "mac" } as const satisfies JsonSchema;
 
+/** Of plugins whose containers may leave the host with its address. */
+export const masqueradeProperties = {
+  ipMasq: { type: "boolean", description: "masquerade what leaves the subnet" },
+  ipMasqBackend: { type: "string", enum: ["iptables", "nftables"], description: "by default what the host uses" },
+} as const satisfies Record<string, JsonSchema>;
+
 /** Addresses that are asked for, whether by the runtime or in `args`. Each IPAM plugin reads them in its own way. */
 export const ipsProperty = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
 

@@ -1,5 +1,5 @@
 /** The container's end of an attachment: addresses, link up, routes. */
-import { CniError, ErrorCode } from "../cni/error.ts";
+import { CniError, type CniErrorOptions, ErrorCode } from "../cni/error.ts";
 import type { IpConfig, Result } from "../cni/result.ts";
 import { type Address, familyOf, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import type { Connection, NetlinkError, Request } from "../netlink/connection.ts";
@@ -32,6 +32,8 @@ export function addressOf({ address, gateway }: IpConfig): Address4Or6 {
   return { prefix, gateway: parsed };
 }
 
+export const prefixesOf = ({ ips }: Pick<Result, "ips">): Prefix[] => ips.map((ip) => addressOf(ip).prefix);
+
 function unreadable(what: string, text: string): CniError {
   return new CniError({
     code: ErrorCode.decoding,
@@ -47,52 +49,67 @@ export interface Container {
   link: Link;
   /** Settings of the interface to write before it has addresses, by path below /proc/sys/net; refusals are ignored. */
   sysctls: Readonly<Record<string, string>>;
+  /** IPv6 addresses are usable at once: nobody looks whether another host has them. */
+  withoutDetection?: boolean;
+}
+
+/** One thing to ask of the kernel about a link. */
+export interface Task {
+  /** For people: `address 10.1.0.5/24` */
+  what: string;
+  request: Request;
+  /** What EEXIST means; a duplicate in the result unless given. */
+  whenExists?: Pick<CniErrorOptions, "msg" | "remedy">;
 }
 
 /**
  * Gives the interface its addresses, sets it up, waits until IPv6 addresses may be used, adds the routes.
  *
+ * @param more Further tasks, sent with these: before the routes, or after them.
  * @throws CniError 999: the kernel refuses an address or a route, or another host has an IPv6 address
  */
-export function configure(container: Container, result: Pick<Result, "ips" | "routes">): void {
-  const { netns, route, link } = container;
+export function configure(
+  container: Container,
+  result: Pick<Result, "ips" | "routes">,
+  more: { beforeRoutes: readonly Task[]; afterRoutes: readonly Task[] } = { beforeRoutes: [], afterRoutes: [] },
+): void {
+  const { netns, route, link, withoutDetection = false } = container;
   const addresses = result.ips.map(addressOf);
   const hasIPv6 = addresses.some(({ prefix }) => familyOf(prefix.address) === "6");
   within(netns, () => {
     for (const [name, value] of Object.entries(container.sysctls)) trySysctl(name, value);
     if (hasIPv6) enableIPv6(link.name);
   });
-  const steps: Step[] = addresses.map(({ prefix }) => ({
-    what: `address ${formatPrefix(prefix)}`,
-    request: addAddress(link.index, prefix),
-  }));
-  steps.push({ what: "state up", request: setUp(link.index) });
+  const first: Task[] = addresses.map(({ prefix }) => addressTask(link.index, prefix, { withoutDetection }));
+  first.push({ what: "state up", request: setUp(link.index) });
   const routes = result.routes.map(
-    (one): Step => ({ what: routeText(one), request: routeRequest(link.index, one, addresses) }),
+    (one): Task => ({ what: routeText(one), request: routeRequest(link.index, one, addresses) }),
   );
-  if (addresses.some(({ gateway }) => gateway !== undefined && familyOf(gateway) === "6")) {
-    apply(route, link, steps);
+  const then = [...more.beforeRoutes, ...routes, ...more.afterRoutes];
+  if (!withoutDetection && addresses.some(({ gateway }) => gateway !== undefined && familyOf(gateway) === "6")) {
+    perform(route, link, first);
     settle(route, link);
-    apply(route, link, routes);
+    perform(route, link, then);
   } else {
-    apply(route, link, [...steps, ...routes]);
+    perform(route, link, [...first, ...then]);
   }
 }
 
-interface Step {
-  what: string;
-  request: Request;
-}
+export const addressTask = (index: number, prefix: Prefix, options: { withoutDetection: boolean }): Task => ({
+  what: `address ${formatPrefix(prefix)}`,
+  request: addAddress(index, prefix, options),
+});
 
-/** One send for all. The first refusal is told with what was asked for. */
-function apply(route: Connection, link: Link, steps: readonly Step[]): void {
-  const outcomes = route.attemptAll(steps.map((step) => step.request));
+/** Has the kernel do all of them in one send. @throws CniError 999: the first refusal, with what was asked for */
+export function perform(route: Connection, link: Link, tasks: readonly Task[]): void {
+  const outcomes = route.attemptAll(tasks.map((task) => task.request));
   outcomes.forEach((refusal, i) => {
-    if (refusal !== undefined) throw refused(link, steps[i]?.what ?? "", refusal);
+    if (refusal !== undefined) throw refused(link, tasks[i], refusal);
   });
 }
 
-function refused(link: Link, what: string, refusal: NetlinkError): CniError {
+function refused(link: Link, task: Task | undefined, refusal: NetlinkError): CniError {
+  const { what = "", whenExists } = task ?? {};
   const remedies = {
     EEXIST: "remove the duplicate from the IPAM plugin's result",
     ENETUNREACH:
@@ -103,8 +120,9 @@ function refused(link: Link, what: string, refusal: NetlinkError): CniError {
   return new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses ${what} on "${link.name}"`,
-    details: refusal.message,
     remedy: known === undefined ? `look at the interface: ip address show dev ${link.name}` : remedies[known],
+    ...(known === "EEXIST" && whenExists),
+    details: refusal.message,
     cause: refusal,
   });
 }

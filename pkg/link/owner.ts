@@ -4,8 +4,8 @@
  *
  * Rejected: the runtime's cache of results. It is the runtime's, may lie anywhere and may be gone.
  */
-import type { Connection } from "../netlink/connection.ts";
-import { deleteLink, deleteLinksOfGroup, type Link, listLinks, setGroup } from "./link.ts";
+import type { Connection, Request } from "../netlink/connection.ts";
+import { deleteLink, deleteLinksOfGroup, type Link, listLinks, setAlias, setGroup } from "./link.ts";
 
 export interface Owner {
   network: string;
@@ -21,6 +21,12 @@ const MARK = "cni";
 export function aliasOf({ network, containerId, ifName }: Owner): string | undefined {
   const alias = [MARK, network, containerId, ifName].join(" ");
   return alias.length < ALIAS_BYTES ? alias : undefined;
+}
+
+/** What writes the mark on a link: one request, or none where it does not fit. */
+export function setOwner(index: number, owner: Owner): Request[] {
+  const alias = aliasOf(owner);
+  return alias === undefined ? [] : [setAlias(index, alias)];
 }
 
 export function ownerOf({ alias }: Link): Owner | undefined {

@@ -1,12 +1,14 @@
 /** Routes: what `ip route` does. */
 import { type Address, networkOf, type Prefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE } from "../netlink/frame.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import {
   type RouteMessage,
+  RT_SCOPE_NOWHERE,
   RT_SCOPE_UNIVERSE,
   RT_TABLE_MAIN,
   RT_TABLE_UNSPEC,
+  RTM_DELROUTE,
   RTM_F_CLONED,
   RTM_GETROUTE,
   RTM_NEWROUTE,
@@ -27,6 +29,8 @@ export interface LinkRoute {
   table?: number | undefined;
   /** RT_SCOPE_*. */
   scope?: number | undefined;
+  /** Of packets that this host sends there. */
+  source?: Uint8Array | undefined;
   mtu?: number | undefined;
   advertisedMss?: number | undefined;
 }
@@ -34,14 +38,21 @@ export interface LinkRoute {
 /**
  * `ip route prepend <destination> via <gateway> dev <index>`: a destination may have several gateways; the same route twice
  * is refused (EEXIST).
+ *
+ * @param options.exclusive `ip route add`: any route to that destination, over whichever link, is in the way (EEXIST).
  */
-export function addRoute(index: number, route: LinkRoute): Request {
+export function addRoute(
+  index: number,
+  route: LinkRoute,
+  { exclusive = false }: { exclusive?: boolean } = {},
+): Request {
   const {
     destination,
     gateway,
     priority,
     table = RT_TABLE_MAIN,
     scope = RT_SCOPE_UNIVERSE,
+    source,
     mtu,
     advertisedMss,
   } = route;
@@ -49,7 +60,7 @@ export function addRoute(index: number, route: LinkRoute): Request {
   return request({
     name: "RTM_NEWROUTE",
     type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE,
+    flags: NLM_F_CREATE | (exclusive ? NLM_F_EXCL : 0),
     table: routeMessage,
     value: {
       family: familyNumber(network.address),
@@ -63,7 +74,26 @@ export function addRoute(index: number, route: LinkRoute): Request {
       ...(table >= 256 && { longTable: table }),
       gateway,
       priority,
+      preferredSource: source,
       ...((mtu || advertisedMss) && { metrics: { mtu: mtu || undefined, advertisedMss: advertisedMss || undefined } }),
+    },
+  });
+}
+
+/** `ip route del <destination> dev <index>`, of whatever scope and origin. */
+export function deleteRoute(index: number, destination: Prefix): Request {
+  const network = networkOf(destination);
+  return request({
+    name: "RTM_DELROUTE",
+    type: RTM_DELROUTE,
+    table: routeMessage,
+    value: {
+      family: familyNumber(network.address),
+      destinationLength: network.length,
+      table: RT_TABLE_MAIN,
+      scope: RT_SCOPE_NOWHERE,
+      ...(network.length > 0 && { destination: network.address }),
+      outputIndex: index,
     },
   });
 }

@@ -1,14 +1,17 @@
 /** A pair of links with one end in a container. */
 import { CniError, ErrorCode } from "../cni/error.ts";
+import type { Attachment } from "../cni/plugin.ts";
 import { type Connection, NetlinkError, request } from "../netlink/connection.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import { IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
 import { linkMessage, RTM_NEWLINK } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
-import type { Namespace } from "../sys/namespace.ts";
+import { findNamespace, type Namespace } from "../sys/namespace.ts";
 import { randomHex } from "../sys/random.ts";
 import { inUse, lacksKind } from "./create.ts";
-import { deleteLink, findLink, type Link, needLink } from "./link.ts";
+import { deleteLinkFast, wantsFastDelete } from "./fast-delete.ts";
+import { deleteLink, findLink, type Link, needLink, openRoute } from "./link.ts";
+import { deleteOwnedLinks } from "./owner.ts";
 import { trySysctl } from "./sysctl.ts";
 
 /** So often a random name is tried for the host's end. */
@@ -106,4 +109,12 @@ function refused(error: unknown, { ifName, mtu, netns }: VethOptions): unknown {
       : `check "mtu" and "mac" of the network`,
     cause: error,
   });
+}
+
+/** From inside the container; when that is out of reach, by the owner's mark on the host's end. */
+export function deleteVeth(attachment: Attachment<unknown>): void {
+  const netns = findNamespace(attachment.netns);
+  if (netns === undefined) deleteOwnedLinks(openRoute(), attachment);
+  else if (wantsFastDelete()) deleteLinkFast(netns, attachment.ifName);
+  else deleteLink(openRoute(netns), attachment.ifName);
 }
