@@ -92,6 +92,14 @@ const list: readonly Sample[] = [
     },
   },
   {
+    file: "45-ptp.conflist",
+    network: "cables",
+    see(t, node) {
+      t.match(node.sh("ip route"), /10\.76\.0\.2 dev veth.*10\.76\.0\.3 dev veth/s);
+      for (const address of ["10.76.0.1", "10.76.0.3", "fd00:76::1", "fd00:76::3"]) reaches(t, node, address);
+    },
+  },
+  {
     file: "50-flannel.conflist",
     network: "cbr0",
     see(t, node) {

@@ -12,6 +12,7 @@ import { hostLocal } from "../host-local/main.ts";
 import { loopback } from "../loopback/main.ts";
 import { macvlan } from "../macvlan/main.ts";
 import { mkDockerOpts, mkDockerOptsScript } from "../mk-docker-opts/main.ts";
+import { ptp } from "../ptp/main.ts";
 import { staticAddresses } from "../static/main.ts";
 import { tuning } from "../tuning/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
@@ -30,6 +31,7 @@ const plugins = [
   hostLocal,
   loopback,
   macvlan,
+  ptp,
   staticAddresses,
   tuning,
 ];

@@ -1,0 +1,34 @@
+/** The ptp plugin's keys, and what they come to. */
+import { needIpam } from "../../pkg/cni/lease.ts";
+import { type FromSchema, type JsonSchema, masqueradeProperties, netconfProperties } from "../../pkg/cni/schema.ts";
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    ...masqueradeProperties,
+    mtu: { type: "integer", minimum: 0, maximum: 65535, description: "of the veth pair" },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type PtpConf = FromSchema<typeof schema>;
+
+/** Settled: defaults are in, what cannot work has been refused. */
+export interface PtpSettings {
+  /** The IPAM plugin's name. */
+  ipam: string;
+  /** 0: the kernel's default. */
+  mtu: number;
+  masquerade: { backend: "iptables" | "nftables" | undefined } | undefined;
+}
+
+/** @throws CniError 7 */
+export function settle(conf: PtpConf): PtpSettings {
+  return {
+    ipam: needIpam(conf, `no plugin name provided: "ipam" has no "type"`),
+    mtu: conf.mtu ?? 0,
+    masquerade: conf.ipMasq === true ? { backend: conf.ipMasqBackend } : undefined,
+  };
+}

@@ -1,0 +1,82 @@
+/**
+ * The way between container and host: the container reaches everything, its own subnet too, through the gateway, which is the host's
+ * end of the cable; the host reaches one address of the subnet through each cable.
+ *
+ * So the subnet has no link of its own: each host's end has the gateway's address alone, without the subnet's prefix.
+ */
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { IpConfig } from "../../pkg/cni/result.ts";
+import { type Address, formatAddress, formatPrefix, networkOf, type Prefix } from "../../pkg/ip/address.ts";
+import { addressOf, addressTask, type Task } from "../../pkg/link/configure.ts";
+import { addRoute, deleteRoute } from "../../pkg/link/route.ts";
+import { RT_SCOPE_HOST, RT_SCOPE_LINK } from "../../pkg/netlink/rtnetlink/route.ts";
+
+/** An address of the container and its gateway. */
+export interface Way {
+  prefix: Prefix;
+  gateway: Address;
+}
+
+/** @throws CniError 999: an address has no gateway */
+export function waysOf(ips: readonly IpConfig[]): Way[] {
+  return ips.map((ip) => {
+    const { prefix, gateway } = addressOf(ip);
+    if (gateway !== undefined) return { prefix, gateway };
+    throw new CniError({
+      code: ErrorCode.internal,
+      msg: `address ${ip.address} of the IPAM plugin has no gateway, which is the address of the host's end`,
+      remedy: `add a "gateway" to the address in "ipam": any address that nobody else has, mostly the first one of the subnet`,
+    });
+  });
+}
+
+/** `ip route add <gateway> dev <index> scope link src <address>` */
+export function routesToGateways(index: number, ways: readonly Way[]): Task[] {
+  return distinct(ways, ({ gateway }) => formatAddress(gateway)).map(({ prefix, gateway }) =>
+    routeTask(index, { destination: alone(gateway), scope: RT_SCOPE_LINK, source: prefix.address }),
+  );
+}
+
+/**
+ * The kernel's own route to the subnet, over the link, makes way for one through the gateway. An address that is all of its subnet
+ * has no such route.
+ */
+export function routesToSubnets(index: number, ways: readonly Way[]): Task[] {
+  const subnets = distinct(ways, ({ prefix }) => formatPrefix(networkOf(prefix)));
+  return subnets
+    .filter(({ prefix: { address, length } }) => length < 8 * address.length)
+    .flatMap(({ prefix, gateway }) => [
+      { what: `deleting route ${formatPrefix(networkOf(prefix))}`, request: deleteRoute(index, prefix) },
+      routeTask(index, { destination: prefix, gateway, source: prefix.address }),
+    ]);
+}
+
+/** On the host's end: the gateways' addresses, and a route to each of the container's. */
+export function hostsWay(index: number, ways: readonly Way[]): Task[] {
+  const gateways = distinct(ways, ({ gateway }) => formatAddress(gateway));
+  return [
+    ...gateways.map(({ gateway }) => addressTask(index, alone(gateway), { withoutDetection: true })),
+    ...ways.map(({ prefix: { address } }) => ({
+      ...routeTask(index, { destination: alone(address), scope: RT_SCOPE_HOST }),
+      whenExists: {
+        msg: `the host reaches ${formatAddress(address)} over another link already`,
+        remedy: `see whose it is (ip route show ${formatAddress(address)}; the link's alias names its container), and delete that or choose another address`,
+      },
+    })),
+  ];
+}
+
+const alone = (address: Address): Prefix => ({ address, length: 8 * address.length });
+
+function routeTask(index: number, route: Parameters<typeof addRoute>[1]): Task {
+  const { destination, gateway } = route;
+  const via = gateway === undefined ? "" : ` via ${formatAddress(gateway)}`;
+  return {
+    what: `route ${formatPrefix(networkOf(destination))}${via}`,
+    request: addRoute(index, route, { exclusive: true }),
+  };
+}
+
+function distinct(ways: readonly Way[], key: (way: Way) => string): Way[] {
+  return [...new Map(ways.toReversed().map((way) => [key(way), way])).values()].toReversed();
+}

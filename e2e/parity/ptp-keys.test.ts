@@ -1,0 +1,4 @@
+import { testParity } from "./parity.ts";
+import { inManyPtpRows, ptpKeyRows } from "./ptp.rows.ts";
+
+testParity(ptpKeyRows, inManyPtpRows);

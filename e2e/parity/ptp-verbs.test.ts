@@ -1,0 +1,5 @@
+import { configurationCode } from "./deviations.ts";
+import { testParity } from "./parity.ts";
+import { inManyPtpRows, ptpVerbRows } from "./ptp.rows.ts";
+
+testParity(ptpVerbRows, [configurationCode, ...inManyPtpRows]);
