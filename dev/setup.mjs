@@ -31,6 +31,8 @@ const packages = {
   "etcd-server": "etcd",
   "etcd-client": "etcdctl",
   openssl: "openssl",
+  "dnsmasq-base": "dnsmasq",
+  udhcpd: "udhcpd",
   "containernetworking-plugins": "/usr/lib/cni/bridge",
 };
 const kernelPackages = {

@@ -11,6 +11,8 @@ const mayImport: Record<string, readonly string[]> = {
   "pkg/netlink": ["pkg/sys"],
   "pkg/cni": ["pkg/ip", "pkg/sys"],
   "pkg/runtime": ["pkg/cni", "pkg/sys"],
+  "pkg/gorpc": ["pkg/sys"],
+  "pkg/dhcp": ["pkg/cni", "pkg/ip", "pkg/sys"],
   "pkg/ipam": ["pkg/cni", "pkg/ip", "pkg/sys"],
   "pkg/link": ["pkg/cni", "pkg/netlink", "pkg/ip", "pkg/sys"],
   "pkg/firewall": ["pkg/cni", "pkg/netlink", "pkg/ip", "pkg/sys"],

@@ -5,6 +5,8 @@ import type { Tool } from "../../pkg/cni/tool.ts";
 import { processArguments } from "../../pkg/sys/process.ts";
 import { bridge } from "../bridge/main.ts";
 import { cnitool } from "../cnitool/main.ts";
+import { dhcpDaemon } from "../dhcp/daemon.ts";
+import { dhcp } from "../dhcp/main.ts";
 import { dummy } from "../dummy/main.ts";
 import { firewall } from "../firewall/main.ts";
 import { flannel } from "../flannel/main.ts";
@@ -25,6 +27,7 @@ declare const TWILL_VERSION: string;
 // biome-ignore format: a line for each, so that plugins which come at the same time do not meet
 const plugins = [
   bridge,
+  dhcp,
   dummy,
   firewall,
   flannel,
@@ -44,6 +47,7 @@ const programs: Programs = {
   version: TWILL_VERSION,
   plugins: byName(plugins) satisfies Delegates,
   tools: byName(tools),
+  daemons: { dhcp: dhcpDaemon },
 };
 
 host.start = () => runProgram(programs, processArguments(), standardStreams());

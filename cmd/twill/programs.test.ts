@@ -16,6 +16,7 @@ const programs: Programs = {
   version: "1.2.3",
   plugins: { bridge: fakePlugin({ name: "bridge" }), "host-local": fakePlugin({ name: "host-local" }) },
   tools: { cnitool: tool },
+  daemons: {},
 };
 
 function run(args: string[], environment: Record<string, string> = {}): { status: number } & FakeStreams["written"] {

@@ -11,6 +11,8 @@ export interface Programs {
   version: string;
   plugins: Delegates;
   tools: Readonly<Record<string, Tool>>;
+  /** Of plugins that need one, by the plugin's name: `NAME daemon` runs it. */
+  daemons: Readonly<Record<string, Tool>>;
 }
 
 const ownName = "twill";
@@ -24,7 +26,9 @@ export function runProgram(programs: Programs, args: readonly string[], streams:
 
 /** undefined when there is no program of that name. */
 function runNamed(programs: Programs, name: string, args: readonly string[], streams: Streams): number | undefined {
-  const { version, plugins, tools } = programs;
+  const { version, plugins, tools, daemons } = programs;
+  const daemon = args[0] === "daemon" && Object.hasOwn(daemons, name) ? daemons[name] : undefined;
+  if (daemon !== undefined) return daemon.run(args.slice(1), { version, plugins, streams });
   const plugin = Object.hasOwn(plugins, name) ? plugins[name] : undefined;
   if (plugin !== undefined) return runPlugin(plugin, { delegates: plugins, version, streams });
   const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
@@ -89,7 +93,10 @@ function suggestion(name: string, programs: Programs): string {
   return meant === undefined ? `; it holds ${namesOf(programs).join(", ")}` : `; did you mean "${meant}"?`;
 }
 
-function helpText({ version, plugins, tools }: Programs, program: string): string {
+const byOwnName = (tools: Readonly<Record<string, Tool>>): Record<string, Tool> =>
+  Object.fromEntries(Object.values(tools).map((tool) => [tool.name, tool]));
+
+function helpText({ version, plugins, tools, daemons }: Programs, program: string): string {
   const lines = (parts: Readonly<Record<string, { about: string }>>): string[] =>
     Object.entries(parts).map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`);
   const example = Object.keys(tools)[0] ?? Object.keys(plugins)[0];
@@ -99,6 +106,7 @@ function helpText({ version, plugins, tools }: Programs, program: string): strin
     "Plugins, called by container runtimes under their own names:",
     ...lines(plugins),
     ...(Object.keys(tools).length === 0 ? [] : ["", "Tools, for people:", ...lines(tools)]),
+    ...(Object.keys(daemons).length === 0 ? [] : ["", "Daemons:", ...lines(byOwnName(daemons))]),
     "",
     `A link or a copy of this file with one of these names is that program; \`${program} NAME …\` runs it too.`,
     `Try: ${program} ${example} --help`,

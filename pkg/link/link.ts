@@ -127,6 +127,11 @@ export function setMac(index: number, mac: Uint8Array): Request {
   return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, address: mac } });
 }
 
+/** `ip link set <index> mtu <mtu>` */
+export function setMtu(index: number, mtu: number): Request {
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, mtu } });
+}
+
 /** `ip link set <index> alias <text>`, at most 255 bytes. */
 export function setAlias(index: number, alias: string): Request {
   return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, alias } });

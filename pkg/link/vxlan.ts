@@ -4,13 +4,7 @@ import { type Connection, query, type Request, request } from "../netlink/connec
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import { type MessageOf, only } from "../netlink/message.ts";
 import { IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
-import {
-  linkMessage,
-  RTEXT_FILTER_SKIP_STATS,
-  RTM_GETLINK,
-  RTM_NEWLINK,
-  RTM_SETLINK,
-} from "../netlink/rtnetlink/link.ts";
+import { linkMessage, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_NEWLINK } from "../netlink/rtnetlink/link.ts";
 
 /** What one is made with. */
 export interface VxlanSettings {
@@ -99,8 +93,3 @@ const ends = ({ parent, local }: VxlanSettings) => ({
   link: parent,
   ...(isIPv4(local) ? { local } : { local6: local }),
 });
-
-/** `ip link set dev <index> mtu <mtu>` */
-export function setMtu(index: number, mtu: number): Request {
-  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, mtu } });
-}

@@ -118,7 +118,16 @@ function waitWith(child: number, options: number): Pick<Outcome, "status" | "sig
   return signal === 0 ? { status: (word >> 8) & 0xff, signal: undefined } : { status: undefined, signal };
 }
 
-function pipe(): [readEnd: number, writeEnd: number] {
+/** As many open files as the administrator allows. */
+export function raiseFileLimit(): void {
+  const limit = new BigUint64Array(2); // struct rlimit64: what counts, what it may be raised to
+  call("prlimit64", undefined, 0, RLIMIT_NOFILE, 0, new Uint8Array(limit.buffer));
+  limit[0] = limit[1] ?? 0n;
+  call("prlimit64", undefined, 0, RLIMIT_NOFILE, new Uint8Array(limit.buffer), 0);
+}
+const RLIMIT_NOFILE = 7;
+
+export function pipe(): [readEnd: number, writeEnd: number] {
   const ends = new Int32Array(2);
   call("pipe2", undefined, new Uint8Array(ends.buffer), O_CLOEXEC);
   return [ends[0] ?? -1, ends[1] ?? -1];

@@ -33,6 +33,15 @@ export function trySocketOption(fd: number, level: number, option: number, value
   return ask("setsockopt", fd, level, option, bytes, bytes.length) === 0;
 }
 
+/** Of the network namespace that a socket belongs to: unique until the next boot. 0 on kernels before 5.14. */
+export function namespaceCookie(fd: number): bigint {
+  const cookie = new BigUint64Array(1);
+  const size = new Uint8Array(new Int32Array([8]).buffer);
+  ask("getsockopt", fd, SOL_SOCKET, SO_NETNS_COOKIE, new Uint8Array(cookie.buffer), size);
+  return cookie[0] ?? 0n;
+}
+const SO_NETNS_COOKIE = 71;
+
 export function send(fd: number, data: Uint8Array): void {
   call("sendto", undefined, fd, data, data.length, 0, 0, 0);
 }

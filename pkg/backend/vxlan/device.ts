@@ -4,18 +4,10 @@
  */
 import { type Address, compareAddresses, contains, formatPrefix, isIPv4, type Prefix } from "../../ip/address.ts";
 import { addAddress, addressesOf, deleteAddress, samePrefix } from "../../link/address.ts";
-import { deleteLink, setMac, setUp } from "../../link/link.ts";
+import { deleteLink, setMac, setMtu, setUp } from "../../link/link.ts";
 import { formatMac, randomMac } from "../../link/mac.ts";
 import { trySysctl } from "../../link/sysctl.ts";
-import {
-  addVxlan,
-  changeVxlan,
-  findVxlan,
-  listVxlans,
-  setMtu,
-  type VxlanLink,
-  type VxlanSettings,
-} from "../../link/vxlan.ts";
+import { addVxlan, changeVxlan, findVxlan, listVxlans, type VxlanLink, type VxlanSettings } from "../../link/vxlan.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import type { Log } from "../../observe/log.ts";
 import { isErrno } from "../../sys/errno.ts";

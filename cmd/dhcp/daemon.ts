@@ -1,0 +1,104 @@
+/**
+ * dhcp daemon: gets leases for containers and keeps them. One thread, which waits for everything at once.
+ *
+ * Sockets belong to the namespace in which they were opened, so no thread has to live in there. They are open only while something is being asked:
+ * five hundred leases that are bound have none.
+ */
+import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
+import { writeStderr } from "../../pkg/cni/streams.ts";
+import type { Tool, ToolContext } from "../../pkg/cni/tool.ts";
+import { bootMs } from "../../pkg/sys/clock.ts";
+import { startCloser } from "../../pkg/sys/closer.ts";
+import { directoryOf, makeDirectories, removeFile, writeFile } from "../../pkg/sys/file.ts";
+import { openPoller } from "../../pkg/sys/poller.ts";
+import { processId, raiseFileLimit, variable } from "../../pkg/sys/process.ts";
+import { openSignals, SIGINT, SIGTERM } from "../../pkg/sys/signal.ts";
+import { isListenedTo, listenUnix, neverWaiting } from "../../pkg/sys/unix-socket.ts";
+import { type Flags, readFlags, usage, WrongUsage } from "./flags.ts";
+import { openJournal } from "./journal.ts";
+import { Keeper } from "./keeper.ts";
+import { Server } from "./server.ts";
+
+export const dhcpDaemon: Tool = {
+  name: "dhcp daemon",
+  about: "gets leases for the plugin dhcp, and keeps them",
+  run,
+};
+
+function run(args: readonly string[], _context: ToolContext): number {
+  try {
+    serve(readFlags(args));
+    return 0;
+  } catch (error) {
+    if (error instanceof WrongUsage) {
+      writeStderr(error.message === "" ? usage : `dhcp daemon: ${error.message}\n${usage}`);
+      return error.message === "" ? 0 : 2;
+    }
+    const { msg, details } = failureOf(error);
+    writeStderr(`dhcp daemon: ${msg}\n${details === "" ? "" : `  ${details}\n`}`);
+    return 1;
+  }
+}
+
+function serve(flags: Flags): void {
+  const signals = openSignals([SIGINT, SIGTERM]);
+  const socketPath = `${flags.hostPrefix}${flags.socketPath}`;
+  raiseFileLimit();
+  if (flags.pidFile !== "") writeFile(flags.pidFile, String(processId()), { mode: 0o644 });
+  const { listener, isOurs } = openListener(socketPath);
+  const poller = openPoller();
+  const journal = openJournal(`${socketPath.replace(/\.sock$/, "")}.leases`);
+  const keeper = new Keeper({ flags, poller, journal, close: startCloser(), log });
+  const server = new Server({ listener, keeper, poller, hostPrefix: flags.hostPrefix, log });
+  poller.watch(signals);
+  keeper.resumeAll();
+  log(`listens on ${socketPath}, with ${keeper.count} leases`);
+
+  for (let stopped = false; !stopped; ) {
+    const ready = poller.wait(Math.max(0, Math.min(keeper.wakeAtMs - bootMs(), LONGEST_WAIT_MS)));
+    for (const fd of ready) {
+      if (fd === signals) stopped = true;
+      else if (!server.read(fd)) keeper.read(fd);
+    }
+    keeper.tick();
+  }
+
+  log("stops; leases are kept for the next one");
+  if (isOurs) removeFile(socketPath);
+  if (flags.pidFile !== "") removeFile(flags.pidFile);
+}
+
+/** The kernel's waiting does not count the time for which the machine is suspended: afterwards it is late by this at most. */
+const LONGEST_WAIT_MS = 60_000;
+
+const log = (text: string): void => writeStderr(`dhcp daemon: ${text}\n`);
+
+/** systemd's socket, or one of our own. */
+function openListener(path: string): { listener: number; isOurs: boolean } {
+  const passed = socketOfSystemd();
+  if (passed !== undefined) return { listener: passed, isOurs: false };
+  makeDirectories(directoryOf(path), 0o700);
+  if (isListenedTo(path)) {
+    throw new CniError({
+      code: ErrorCode.internal,
+      msg: `Error getting listener: another daemon listens on ${path}`,
+      remedy: "stop that one, or give this one another -socketpath",
+    });
+  }
+  removeFile(path); // a daemon that was killed leaves its name behind
+  return { listener: listenUnix(path), isOurs: true };
+}
+
+/** sd_listen_fds(3): they begin at 3. */
+function socketOfSystemd(): number | undefined {
+  if (variable("LISTEN_PID") !== String(processId())) return undefined;
+  const count = Number(variable("LISTEN_FDS") ?? 0);
+  if (count === 1) return neverWaiting(FIRST_PASSED);
+  if (count === 0) return undefined;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `Error getting listener: Too many (${count}) FDs passed through socket activation`,
+    remedy: "have one ListenStream= in the socket unit",
+  });
+}
+const FIRST_PASSED = 3;

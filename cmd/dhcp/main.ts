@@ -1,0 +1,83 @@
+/** dhcp: addresses from a DHCP server of the container's network. A daemon asks for them and keeps them; this is the plugin, which asks the daemon. */
+import { validate } from "#validate/dhcp";
+import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { writeStderr } from "../../pkg/cni/streams.ts";
+import { readLink } from "../../pkg/sys/file.ts";
+import { askDaemon, askOwnDaemon, DaemonUnreachable } from "./ask.ts";
+import { type DhcpConf, optionsToSend, socketPathOf } from "./netconf.ts";
+import { ALLOCATE, type CallArgs, CHECK, COLLECT, RELEASE, resultOfGob, STATUS } from "./protocol.ts";
+
+export const dhcp: Plugin<DhcpConf> = {
+  name: "dhcp",
+  about: "has a daemon (dhcp daemon) get addresses from a DHCP server",
+  validate,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(attachment: Attachment<DhcpConf>): Result {
+  const { conf, args } = attachment;
+  needIpam(conf);
+  optionsToSend(conf, args, ""); // what is wrong with them is said before anybody is asked
+  return resultOfGob(askDaemon(socketPathOf(conf), ALLOCATE, callOf(attachment)));
+}
+
+/** A lease that cannot be given back runs out by itself; the specification names DHCP as the case in which that is no failure. */
+function del(attachment: Attachment<DhcpConf>): void {
+  try {
+    askDaemon(socketPathOf(attachment.conf), RELEASE, callOf(attachment));
+  } catch (error) {
+    if (!(error instanceof DaemonUnreachable)) throw error;
+    writeStderr(`dhcp: network "${attachment.network}": a lease is not given back and runs out: ${error.msg}\n`);
+  }
+}
+
+function check(attachment: Attachment<DhcpConf>): void {
+  const { conf, prevResult } = attachment;
+  needIpam(conf);
+  const [path, call] = [socketPathOf(conf), callOf(attachment)];
+  const [held] = resultOfGob(askOwnDaemon(path, CHECK, call, () => askDaemon(path, ALLOCATE, call))).ips;
+  const expected = prevResult?.ips.map(({ address }) => address) ?? [];
+  if (held === undefined || expected.length === 0 || expected.includes(held.address)) return;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `dhcp: the lease is for ${held.address}, must be for ${expected.join(" or ")}, which prevResult has`,
+    remedy: "the address in use may be given to another host any time: restart the container",
+  });
+}
+
+/** Of namespaces that are gone the daemon forgets leases by itself; this is about those that are still there. */
+function gc(request: Gc<DhcpConf>): void {
+  askOwnDaemon(socketPathOf(request.conf), COLLECT, callOf(request), () => ({}));
+}
+
+function status(request: Request<DhcpConf>): void {
+  try {
+    askOwnDaemon(socketPathOf(request.conf), STATUS, callOf(request), () => ({}));
+  } catch (error) {
+    if (!(error instanceof DaemonUnreachable)) throw error;
+    throw new CniError({
+      code: ErrorCode.notAvailable,
+      msg: error.msg,
+      details: error.details,
+      remedy: "",
+      cause: error,
+    });
+  }
+}
+
+function needIpam({ ipam }: DhcpConf): void {
+  if (ipam === undefined) throw invalidConf(`"ipam" is missing`, 'add "ipam": {"type": "dhcp"}');
+}
+
+/** The daemon may have another working directory. */
+function callOf(request: Request<DhcpConf> & Partial<Attachment<DhcpConf>>): CallArgs {
+  const { containerId = "", netns = "", ifName = "", args = "", path, stdin } = request;
+  const absolute = netns === "" || netns.startsWith("/") ? netns : `${readLink("/proc/self/cwd")}/${netns}`;
+  return { containerId, netns: absolute, ifName, args, path: path.join(":"), stdin };
+}

@@ -1,0 +1,209 @@
+/** Those who call the daemon: connections, what they ask for, and the answers. */
+import { validate } from "#validate/dhcp";
+import { CniError } from "../../pkg/cni/error.ts";
+import { checkedConf, readDocument } from "../../pkg/cni/netconf.ts";
+import { type Lease, resultOf } from "../../pkg/dhcp/lease.ts";
+import { GobError, type GobStruct, type StructType } from "../../pkg/gorpc/gob.ts";
+import { type RpcRequest, RpcServer } from "../../pkg/gorpc/rpc.ts";
+import { SystemError } from "../../pkg/sys/errno.ts";
+import { closeFile } from "../../pkg/sys/file.ts";
+import type { Poller } from "../../pkg/sys/poller.ts";
+import { acceptConnection, receiveStream, sendStream } from "../../pkg/sys/unix-socket.ts";
+import type { Keeper } from "./keeper.ts";
+import { type DhcpConf, optionsToSend } from "./netconf.ts";
+import type { Place } from "./port.ts";
+import {
+  ALLOCATE,
+  type CallArgs,
+  CHECK,
+  COLLECT,
+  callOfGob,
+  callResult,
+  gobOfResult,
+  nothing,
+  RELEASE,
+  STATUS,
+} from "./protocol.ts";
+
+interface Connection {
+  fd: number;
+  rpc: RpcServer;
+  /** To be called when the other side has gone: nobody waits for its leases any more. */
+  leave: Set<() => void>;
+}
+
+export interface ServerOptions {
+  listener: number;
+  keeper: Keeper;
+  poller: Poller;
+  hostPrefix: string;
+  log: (text: string) => void;
+}
+
+/** What a caller sends is a configuration and some texts. */
+const buffer = new Uint8Array(65536);
+
+export class Server {
+  readonly #options: ServerOptions;
+  readonly #connections = new Map<number, Connection>();
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    options.poller.watch(options.listener);
+  }
+
+  /** Whether the descriptor was one of ours. */
+  read(fd: number): boolean {
+    if (fd === this.#options.listener) this.#accept();
+    else {
+      const connection = this.#connections.get(fd);
+      if (connection === undefined) return false;
+      this.#receive(connection);
+    }
+    return true;
+  }
+
+  #accept(): void {
+    const { listener, poller } = this.#options;
+    for (let fd = acceptConnection(listener); fd !== undefined; fd = acceptConnection(listener)) {
+      this.#connections.set(fd, { fd, rpc: new RpcServer(), leave: new Set() });
+      poller.watch(fd);
+    }
+  }
+
+  #receive(connection: Connection): void {
+    try {
+      const bytes = receiveStream(connection.fd, buffer);
+      if (bytes?.length === 0) this.#hangUp(connection);
+      else if (bytes !== undefined) this.#take(connection, bytes);
+    } catch (error) {
+      if (!(error instanceof GobError || error instanceof SystemError)) throw error;
+      this.#options.log(`a caller is cut off: ${error.message}`);
+      this.#hangUp(connection);
+    }
+  }
+
+  #take(connection: Connection, bytes: Uint8Array): void {
+    const { send, requests } = connection.rpc.receive(bytes);
+    if (send !== undefined) this.#send(connection, send);
+    for (const request of requests) this.#serve(connection, request);
+  }
+
+  #hangUp(connection: Connection): void {
+    const { fd, leave } = connection;
+    if (!this.#connections.delete(fd)) return;
+    this.#options.poller.forget(fd);
+    closeFile(fd);
+    for (const one of [...leave]) one();
+    leave.clear();
+  }
+
+  #serve(connection: Connection, request: RpcRequest): void {
+    const { rpc } = connection;
+    const refuse = (error: unknown) => this.#send(connection, rpc.refuse(request, sentenceOf(error)));
+    try {
+      const method = methods.get(request.method);
+      if (method === undefined) throw new Error(`rpc: can't find method ${request.method}`);
+      const call = readCall(callOfGob(request.args), this.#options.hostPrefix);
+      method(call, this.#options.keeper, {
+        answer: (type, value) => this.#send(connection, rpc.answer(request, type, value)),
+        refuse,
+        leave: connection.leave,
+      });
+    } catch (error) {
+      refuse(error);
+    }
+  }
+
+  #send(connection: Connection, bytes: Uint8Array): void {
+    if (!this.#connections.has(connection.fd)) return;
+    try {
+      sendStream(connection.fd, bytes, "at once");
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#hangUp(connection);
+    }
+  }
+}
+
+interface Reply {
+  answer(type: StructType, value: GobStruct): void;
+  refuse(error: unknown): void;
+  /** What is called when the caller hangs up. */
+  leave: Set<() => void>;
+}
+
+type Method = (call: Call, keeper: Keeper, reply: Reply) => void;
+
+const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
+  [ALLOCATE, allocate],
+  [CHECK, (call, keeper, { answer }) => answer(callResult, gobOfLease(keeper.check(call), call))],
+  [
+    RELEASE,
+    ({ clientId }, keeper, { answer }) => {
+      keeper.release(clientId);
+      answer(nothing, {});
+    },
+  ],
+  [
+    COLLECT,
+    ({ conf, network }, keeper, { answer }) => {
+      const alive = new Set(aliveIn(conf).map(({ containerID, ifname }) => `${containerID}/${ifname}`));
+      keeper.collect(network, ({ containerId, ifName }) => alive.has(`${containerId}/${ifName}`));
+      answer(nothing, {});
+    },
+  ],
+  [STATUS, (_call, _keeper, { answer }) => answer(nothing, {})],
+]);
+
+function allocate(call: Call, keeper: Keeper, { answer, refuse, leave }: Reply): void {
+  const options = optionsToSend(call.conf, call.args, call.clientId);
+  const waiter = { granted: (lease: Lease) => answer(callResult, gobOfLease(lease, call)), refused: refuse };
+  leave.add(keeper.allocate({ ...call, options }, waiter));
+}
+
+const gobOfLease = (lease: Lease, { conf }: Call): GobStruct => gobOfResult(resultOf(lease, conf.ipam?.priority));
+
+/** What a caller says, in our words. */
+interface Call {
+  conf: DhcpConf;
+  args: string;
+  clientId: string;
+  containerId: string;
+  network: string;
+  place: Place;
+}
+
+/** @throws CniError 6 or 7: the configuration is none */
+function readCall({ containerId, netns, ifName, args, stdin }: CallArgs, hostPrefix: string): Call {
+  const document = readDocument(stdin, validate);
+  const conf = checkedConf<DhcpConf>(document, validate, { anyValue: true }); // refused by the plugin, which says so better
+  const network = conf.name ?? "";
+  const place = { netns: `${hostPrefix}${netns}`, ifName };
+  return { conf, args, clientId: clientIdOf({ containerId, network, ifName }), containerId, network, place };
+}
+
+/** As the reference makes it, so that a server knows a container again: an option has no room for more. */
+function clientIdOf({
+  containerId,
+  network,
+  ifName,
+}: {
+  containerId: string;
+  network: string;
+  ifName: string;
+}): string {
+  return `${containerId}/${network}/${ifName}`.slice(0, LONGEST_CLIENT_ID);
+}
+const LONGEST_CLIENT_ID = 254;
+
+const aliveIn = (conf: DhcpConf) => [
+  ...(conf["cni.dev/valid-attachments"] ?? []),
+  ...(conf["cni.dev/attachments"] ?? []),
+];
+
+/** The protocol has room for one line. */
+function sentenceOf(error: unknown): string {
+  if (error instanceof CniError) return error.details === "" ? error.msg : `${error.msg}; ${error.details}`;
+  return error instanceof Error ? error.message : String(error);
+}

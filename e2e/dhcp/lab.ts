@@ -1,0 +1,183 @@
+// A network with a real DHCP server, containers that are plugged into it, and the daemon: all of it gone when the test is over.
+//
+//   host namespace: br0 10.77.0.1/24, where the server listens, with one port for each container's eth0
+import { spawn } from "node:child_process";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Call, type Host, newHost, type Outcome, type Verb } from "../host.ts";
+import { ourBin } from "../project.ts";
+
+interface Test {
+  teardown(work: () => unknown): unknown;
+}
+
+/** A program that runs beside the test. */
+export interface Running {
+  pid: number;
+  /** Everything it has written so far. */
+  output(): string;
+  /** Waits until it has written this, after what was there already when `from` is given. @throws Error it has not after 20 s, or ended */
+  until(text: RegExp, from?: number): Promise<string>;
+  /** Ends it, and waits for that. @returns its exit status */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+export interface Lab {
+  node: Host;
+  /** For the daemon's socket and the servers' files. */
+  dir: string;
+  socket: string;
+  /** A configuration that asks the daemon here. */
+  network(ipam?: object, keys?: object): Record<string, unknown>;
+  /** The plugin, in the first container unless another one is named. */
+  cni(verb: Verb, conf?: unknown, call?: Call): Outcome;
+  cniAtOnce(verb: Verb, conf?: unknown, call?: Call): Promise<Outcome>;
+  /** Plugs another interface of a container in. */
+  plug(container: number, ifName: string): void;
+  startDaemon(...flags: string[]): Promise<Running>;
+  startServer(server: Server): Promise<Running>;
+  /** What the server's file of leases says: "10.77.0.10 <MAC>" each; of dnsmasq only. */
+  leases(): string[];
+}
+
+/** dnsmasq gives no lease for less than two minutes, udhcpd does. */
+export type Server =
+  | { dnsmasq: readonly string[]; range?: string; device?: string }
+  | { udhcpd: readonly string[]; device?: string };
+
+export async function newLab(
+  t: Test,
+  { containers = 1, flags = [] as readonly string[], bin = ourBin } = {},
+): Promise<Lab & { daemon: Running }> {
+  const lab = labOf(t, newHost(t, { containers }), bin);
+  return { ...lab, daemon: await lab.startDaemon(...flags) };
+}
+
+function labOf(t: Test, node: Host, bin: string): Lab {
+  const dir = mkdtempSync(join(tmpdir(), `${node.name}-dhcp-`));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const socket = join(dir, "dhcp.sock");
+  node.sh("ip link add br0 type bridge; ip address add 10.77.0.1/24 dev br0; ip link set br0 up");
+  const plug = (container: number, ifName: string) => {
+    const port = `c${container}${ifName}`;
+    node.sh(`ip link add ${port} type veth peer name ${ifName} netns ${node.containers[container]?.name}
+             ip link set ${port} master br0 up`);
+  };
+  for (const container of node.containers.keys()) plug(container, "eth0");
+  const network = (ipam: object = {}, keys: object = {}) => ({
+    cniVersion: "1.1.0",
+    name: "net",
+    type: "bridge",
+    ipam: { type: "dhcp", daemonSocketPath: socket, ...ipam },
+    ...keys,
+  });
+  return {
+    node,
+    dir,
+    socket,
+    network,
+    plug,
+    cni: (verb, conf = network(), call = {}) => node.cni("dhcp", verb, conf, call),
+    cniAtOnce: (verb, conf = network(), call = {}) => node.cniAtOnce("dhcp", verb, conf, call),
+    async startDaemon(...flags) {
+      const daemon = start(t, dir, join(bin, "dhcp"), ["daemon", "-socketpath", socket, ...flags]);
+      await daemon.until(/listens on/);
+      return daemon;
+    },
+    async startServer(server) {
+      const { command, args, ready } = "dnsmasq" in server ? dnsmasq(server, dir) : udhcpd(server, dir);
+      const running = start(t, dir, "ip", ["netns", "exec", node.name, command, ...args]);
+      await running.until(ready);
+      return running;
+    },
+    leases: () =>
+      (existsSync(join(dir, "dnsmasq.leases")) ? readFileSync(join(dir, "dnsmasq.leases"), "utf8") : "")
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => line.split(" "))
+        .map(([, mac, address]) => `${address} ${mac}`),
+  };
+}
+
+/** Without its own look whether an address is in use (3 s), unless the test wants that. */
+function dnsmasq(
+  {
+    dnsmasq: args,
+    range = "10.77.0.10,10.77.0.99,255.255.255.0,120",
+    device = "br0",
+  }: Extract<Server, { dnsmasq: unknown }>,
+  dir: string,
+) {
+  const standard = [
+    "--no-daemon",
+    "--conf-file=/dev/null",
+    "--port=0",
+    `--interface=${device}`,
+    "--bind-interfaces",
+    "--no-ping",
+  ];
+  const files = [`--dhcp-leasefile=${join(dir, "dnsmasq.leases")}`, "--log-dhcp", `--dhcp-range=${range}`];
+  return { command: "dnsmasq", args: [...standard, ...files, ...args], ready: /sockets bound/ };
+}
+
+function udhcpd({ udhcpd: lines, device = "br0" }: Extract<Server, { udhcpd: unknown }>, dir: string) {
+  const file = join(dir, `udhcpd-${device}.conf`);
+  const standard = [
+    `interface ${device}`,
+    "start 10.77.0.10",
+    "end 10.77.0.99",
+    "option subnet 255.255.255.0",
+    "min_lease 1",
+    "conflict_time 60",
+  ];
+  writeFileSync(file, `${[...standard, `lease_file ${join(dir, "udhcpd.leases")}`, ...lines].join("\n")}\n`);
+  writeFileSync(join(dir, "udhcpd.leases"), "");
+  return { command: "udhcpd", args: ["-f", file], ready: /started/ };
+}
+
+const longestWaitMs = 20_000;
+
+/** It writes to a file: a pipe would fill up while the test waits for a plugin, and with it the program would stop. */
+function start(t: Test, dir: string, command: string, args: readonly string[]): Running {
+  const file = join(dir, `output-${++started}`);
+  const fd = openSync(file, "w");
+  const child = spawn(command, args, { stdio: ["ignore", fd, fd] });
+  closeSync(fd);
+  let status: number | null | undefined;
+  const ended = new Promise<number | null>((resolve) =>
+    child.on("close", (code) => {
+      status = code;
+      resolve(code);
+    }),
+  );
+  const output = () => readFileSync(file, "utf8");
+  const running: Running = {
+    pid: child.pid ?? 0,
+    output,
+    until: (wanted, from = 0) =>
+      new Promise((resolve, reject) => {
+        const settle = (work: () => void) => {
+          clearTimeout(deadline);
+          watcher.close();
+          work();
+        };
+        const fail = (why: string) => settle(() => reject(new Error(`${command}: ${why} ${wanted}:\n${output()}`)));
+        const look = () => {
+          if (wanted.test(output().slice(from))) settle(() => resolve(output()));
+          else if (status !== undefined) fail(`ended (${status}) without`);
+        };
+        const watcher = watch(file, look);
+        const deadline = setTimeout(() => fail("did not write"), longestWaitMs);
+        ended.then(look, reject);
+        look();
+      }),
+    stop(signal = "SIGTERM") {
+      if (status === undefined) child.kill(signal);
+      return ended;
+    },
+  };
+  t.teardown(() => running.stop("SIGKILL"));
+  return running;
+}
+let started = 0;

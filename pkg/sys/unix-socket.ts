@@ -1,0 +1,92 @@
+/** Stream sockets with a path as their name. */
+import { Errno, isErrno, SystemError } from "./errno.ts";
+import { closeFile } from "./file.ts";
+import { bindSocket, openSocket } from "./socket.ts";
+import { ask, call } from "./syscall.ts";
+import { encode } from "./text.ts";
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const BACKLOG = 4096; // the kernel cuts it to net.core.somaxconn
+/** linux/un.h: sun_path, with the NUL at its end. */
+const LONGEST_PATH = 107;
+
+/** Connects to who listens there. @throws SystemError ENOENT, ECONNREFUSED: nobody does */
+export function connectUnix(path: string): number {
+  const fd = openSocket(AF_UNIX, SOCK_STREAM, 0);
+  const address = addressOf(path);
+  const result = ask("connect", fd, address, address.length);
+  if (result === 0) return fd;
+  closeFile(fd);
+  throw new SystemError("connect", -result, path);
+}
+
+/** @throws SystemError EADDRINUSE: there is a file of that name */
+export function listenUnix(path: string): number {
+  const fd = openSocket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  try {
+    bindSocket(fd, addressOf(path));
+    call("listen", path, fd, BACKLOG);
+    return fd;
+  } catch (error) {
+    closeFile(fd);
+    throw error instanceof SystemError ? new SystemError(error.call, error.errno, path) : error;
+  }
+}
+
+/** Whether somebody listens on the socket of that name. */
+export function isListenedTo(path: string): boolean {
+  try {
+    closeFile(connectUnix(path));
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ECONNREFUSED", "ENOTSOCK", "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+/** The next one who has connected, as a descriptor that never waits; undefined when nobody has. */
+export function acceptConnection(listener: number): number | undefined {
+  const fd = ask("accept4", listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd === -Errno.EAGAIN || fd === -Errno.ECONNABORTED) return undefined;
+  if (fd < 0) throw new SystemError("accept4", -fd);
+  return fd;
+}
+
+/** A socket that came from somebody else, made like ours. */
+export function neverWaiting(fd: number): number {
+  call("fcntl", undefined, fd, F_SETFL, SOCK_NONBLOCK);
+  call("fcntl", undefined, fd, F_SETFD, FD_CLOEXEC);
+  return fd;
+}
+const F_SETFD = 2;
+const F_SETFL = 4;
+const FD_CLOEXEC = 1;
+
+/** Sends all of it. @throws SystemError EPIPE, ECONNRESET: the other side has gone; EAGAIN: it does not read, and must not be waited for */
+export function sendStream(fd: number, data: Uint8Array, wait: "wait" | "at once"): void {
+  const flags = MSG_NOSIGNAL | (wait === "at once" ? MSG_DONTWAIT : 0);
+  for (let from = 0; from < data.length; )
+    from += call("sendto", undefined, fd, data.subarray(from), data.length - from, flags, 0, 0);
+}
+
+/** What has arrived: empty at the end of the stream, undefined when there is nothing yet. */
+export function receiveStream(fd: number, buffer: Uint8Array): Uint8Array | undefined {
+  const size = ask("recvfrom", fd, buffer, buffer.length, MSG_DONTWAIT, 0, 0);
+  if (size === -Errno.EAGAIN) return undefined;
+  if (size < 0) throw new SystemError("recvfrom", -size);
+  return buffer.slice(0, size);
+}
+
+function addressOf(path: string): Uint8Array {
+  const name = encode(path);
+  if (name.length > LONGEST_PATH || name.includes(0)) throw new SystemError("connect", Errno.ENAMETOOLONG, path);
+  const address = new Uint8Array(2 + name.length + 1);
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(name, 2);
+  return address;
+}
