@@ -142,6 +142,22 @@ const list: readonly Sample[] = [
     },
   },
   {
+    file: "75-sbr.conflist",
+    network: "storage",
+    see(t, node) {
+      const [container] = node.containers;
+      t.match(
+        container?.sh("ip rule; ip route show table 100"),
+        /from 10\.75\.0\.2 lookup 100.*default via 10\.75\.0\.1 dev eth0/s,
+      );
+      t.equal(
+        container?.run("ping", "-c1", "-W5", "-I", "10.75.0.2", "10.75.0.3").status,
+        0,
+        "from its address the others are reached",
+      );
+    },
+  },
+  {
     file: "99-loopback.conflist",
     network: "lo",
     see: (t, node) => reaches(t, node, "127.0.0.1"),

@@ -15,6 +15,7 @@ import { loopback } from "../loopback/main.ts";
 import { macvlan } from "../macvlan/main.ts";
 import { mkDockerOpts, mkDockerOptsScript } from "../mk-docker-opts/main.ts";
 import { ptp } from "../ptp/main.ts";
+import { sbr } from "../sbr/main.ts";
 import { staticAddresses } from "../static/main.ts";
 import { tuning } from "../tuning/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
@@ -35,6 +36,7 @@ const plugins = [
   loopback,
   macvlan,
   ptp,
+  sbr,
   staticAddresses,
   tuning,
 ];

@@ -15,6 +15,8 @@ export interface Subject {
   call?: Call;
   /** How the node's state is seen; `node.snapshot()` unless given. */
   look?: () => unknown;
+  /** What the rest of the chain does after its DEL. */
+  afterDel?: () => void;
 }
 
 /** The n-th call of this name in a process. */
@@ -119,6 +121,7 @@ function eachFault(
   if (verb === "DEL") plainly(subject, "ADD");
   const calls = systemCalls(subject, verb).filter(only);
   plainly(subject, "DEL");
+  subject.afterDel?.();
   if (calls.length === 0) throw new Error(`no system call of ${verb} to break`);
   return calls.flatMap((systemCall) => {
     if (verb === "DEL") plainly(subject, "ADD");
@@ -148,12 +151,14 @@ function plainly(subject: Subject, verb: Verb): void {
 function settled(subject: Subject): unknown {
   plainly(subject, "ADD");
   plainly(subject, "DEL");
+  subject.afterDel?.();
   return seen(subject);
 }
 
 /** DEL, and GC where that may be needed; then the state must be the one from before. */
 function undone(subject: Subject, before: unknown, mayNeedGc: boolean): string[] {
   const { status, stdout } = run(subject, "DEL", []);
+  subject.afterDel?.();
   if (mayNeedGc && differences(before, seen(subject), "").length > 0) plainly(subject, "GC");
   return [
     ...(status === 0 ? [] : [`DEL ended with ${JSON.stringify(stdout)}`]),

@@ -6,11 +6,11 @@ import { needPrevResult } from "../cni/prev-result.ts";
 import type { Interface, Result } from "../cni/result.ts";
 import { formatAddress, formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import type { Connection } from "../netlink/connection.ts";
-import { type RouteMessage, RT_TABLE_MAIN } from "../netlink/rtnetlink/route.ts";
+import { type RouteMessage, RT_TABLE_LOCAL } from "../netlink/rtnetlink/route.ts";
 import { openNamespace } from "../sys/namespace.ts";
-import { addressesOf, familyNumber, samePrefix } from "./address.ts";
+import { addressesOf, samePrefix } from "./address.ts";
 import { findLink, type Link, openRoute } from "./link.ts";
-import { listRoutes } from "./route.ts";
+import { destinationOf, gatewaysOf, listAllRoutes, tableOf } from "./route.ts";
 
 const REMEDY = "delete the attachment and add it again (DEL, then ADD with the same container ID and interface name)";
 
@@ -56,8 +56,9 @@ export function checkContainer(
   const link = needSameLink(container, own, kind, `in ${netns.path}`);
   if (ipam !== undefined) {
     if (!link.up) throw deviation(`interface "${link.name}" in ${netns.path} is down, must be up`); // which takes the routes away
-    checkAddresses(container, link, result);
-    checkRoutes(container, result);
+    const routes = listAllRoutes(container);
+    checkAddresses(container, link, routes, result);
+    checkRoutes(routes, result);
   }
   return { result, container, link };
 }
@@ -79,8 +80,16 @@ export function needSameLink(
   return link;
 }
 
-/** Every address of the result that belongs to this interface is on it, with its subnet's route. */
-export function checkAddresses(route: Connection, link: Link, { ips, interfaces }: Result): void {
+/**
+ * Every address of the result that belongs to this interface is on it, with its subnet's route: in whatever table, since plugins that
+ * come later in the chain (sbr, vrf) may move it.
+ */
+function checkAddresses(
+  route: Connection,
+  link: Link,
+  routes: readonly RouteMessage[],
+  { ips, interfaces }: Result,
+): void {
   const found = addressesOf(route, link.index).map(({ prefix }) => prefix);
   for (const { address, interface: index } of ips) {
     if (index !== undefined && interfaces[index] !== undefined && interfaces[index].name !== link.name) continue;
@@ -93,18 +102,21 @@ export function checkAddresses(route: Connection, link: Link, { ips, interfaces 
       );
     }
     const single = wanted.length === 8 * wanted.address.length; // has no subnet to route to
-    if (!single && !hasRoute(listRoutes(route, familyNumber(wanted.address)), networkOf(wanted))) {
+    if (!single && !hasRoute(routes, networkOf(wanted))) {
       throw deviation(`the route to ${formatPrefix(networkOf(wanted))}, the subnet of ${address}, is missing`);
     }
   }
 }
 
-/** Every route of the result is in its table, with its gateway unless it is a default route. */
-export function checkRoutes(connection: Connection, { routes }: Result): void {
+/**
+ * Every route of the result is there, with its gateway unless it is a default route; in its table if the result names one, in any
+ * otherwise: later plugins that move routes need not say so.
+ */
+function checkRoutes(all: readonly RouteMessage[], { routes }: Result): void {
   for (const { dst, gw, table } of routes) {
     const destination = parsePrefix(dst);
     if (destination === undefined) throw deviation(`prevResult has a route to "${dst}", which is not a subnet`);
-    const known = listRoutes(connection, familyNumber(destination.address), table || RT_TABLE_MAIN);
+    const known = all.filter((route) => tableOf(route) === (table || tableOf(route)));
     const gateway = gw === undefined || destination.length === 0 ? undefined : parseAddress(gw);
     if (!hasRoute(known, networkOf(destination), gateway)) {
       throw deviation(
@@ -116,14 +128,9 @@ export function checkRoutes(connection: Connection, { routes }: Result): void {
 
 function hasRoute(routes: readonly RouteMessage[], wanted: Prefix, gateway?: Uint8Array): boolean {
   return routes.some((route) => {
-    if (route.destinationLength !== wanted.length) return false;
-    if (wanted.length > 0 && !sameAddress(route.destination, wanted.address)) return false;
-    if (gateway === undefined) return true;
-    const gateways = [route.gateway, ...(route.multipath ?? []).map((hop) => hop.gateway)];
-    return gateways.some((one) => sameAddress(one, gateway));
+    if (tableOf(route) === RT_TABLE_LOCAL || !samePrefix(destinationOf(route), wanted)) return false;
+    return gateway === undefined || gatewaysOf(route).some((one) => sameAddress(one, gateway));
   });
 }
 
-function sameAddress(one: Uint8Array | undefined, other: Uint8Array): boolean {
-  return one !== undefined && formatAddress(one) === formatAddress(other);
-}
+const sameAddress = (one: Uint8Array, other: Uint8Array): boolean => formatAddress(one) === formatAddress(other);

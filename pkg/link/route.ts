@@ -1,7 +1,9 @@
 /** Routes: what `ip route` does. */
 import { type Address, networkOf, type Prefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/frame.ts";
+import { AF_INET, AF_INET6, AF_UNSPEC } from "../netlink/rtnetlink/family.ts";
+import { RTNH_F_ONLINK } from "../netlink/rtnetlink/nexthop.ts";
 import {
   type RouteMessage,
   RT_SCOPE_NOWHERE,
@@ -65,13 +67,12 @@ export function addRoute(
     value: {
       family: familyNumber(network.address),
       destinationLength: network.length,
-      table: table < 256 ? table : RT_TABLE_UNSPEC,
+      ...tableAttributes(table),
       protocol: RTPROT_BOOT,
       scope,
       type: RTN_UNICAST,
       ...(network.length > 0 && { destination: network.address }),
       outputIndex: index,
-      ...(table >= 256 && { longTable: table }),
       gateway,
       priority,
       preferredSource: source,
@@ -80,8 +81,8 @@ export function addRoute(
   });
 }
 
-/** `ip route del <destination> dev <index>`, of whatever scope and origin. */
-export function deleteRoute(index: number, destination: Prefix): Request {
+/** `ip route del <destination> dev <index> table <table>`, of whatever scope and origin. */
+export function deleteRoute(index: number, destination: Prefix, table = RT_TABLE_MAIN): Request {
   const network = networkOf(destination);
   return request({
     name: "RTM_DELROUTE",
@@ -90,7 +91,7 @@ export function deleteRoute(index: number, destination: Prefix): Request {
     value: {
       family: familyNumber(network.address),
       destinationLength: network.length,
-      table: RT_TABLE_MAIN,
+      ...tableAttributes(table),
       scope: RT_SCOPE_NOWHERE,
       ...(network.length > 0 && { destination: network.address }),
       outputIndex: index,
@@ -98,13 +99,92 @@ export function deleteRoute(index: number, destination: Prefix): Request {
   });
 }
 
+/** The header has room for 8 bits. */
+const tableAttributes = (table: number) => (table < 256 ? { table } : { table: RT_TABLE_UNSPEC, longTable: table });
+
 /** Routes of a family, of the main table unless another one is named; without those the kernel made up for a flow. */
 export function listRoutes(connection: Connection, family: number, table = RT_TABLE_MAIN): RouteMessage[] {
-  const value = { family, table: table < 256 ? table : RT_TABLE_UNSPEC, ...(table >= 256 && { longTable: table }) };
+  const value = { family, ...tableAttributes(table) };
   return connection
     .dump(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeMessage, value }))
-    .filter((route) => (route.longTable ?? route.table) === table && (route.flags & RTM_F_CLONED) === 0);
+    .filter((route) => tableOf(route) === table && (route.flags & RTM_F_CLONED) === 0);
 }
+
+/** `ip route show table all`, of both families; without those the kernel made up for a flow. */
+export function listAllRoutes(connection: Connection): RouteMessage[] {
+  return connection
+    .dump(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeMessage, value: { family: AF_UNSPEC } }))
+    .filter(({ family, flags }) => (family === AF_INET || family === AF_INET6) && (flags & RTM_F_CLONED) === 0);
+}
+
+export const tableOf = ({ longTable, table }: Pick<RouteMessage, "longTable" | "table">): number => longTable ?? table;
+
+/** Prefix length 0 for the default route. */
+export const destinationOf = ({ family, destination, destinationLength: length }: RouteMessage): Prefix => ({
+  address: destination ?? new Uint8Array(family === AF_INET ? 4 : 16),
+  length,
+});
+
+/** Whether every way of the route is through this link. */
+export function leadsThrough({ outputIndex, multipath = [] }: RouteMessage, index: number): boolean {
+  return multipath.length > 0 ? multipath.every((hop) => hop.index === index) : outputIndex === index;
+}
+
+/** `ip route append …` of a route that was listed, into its own table or another one. The same route twice is refused (EEXIST). */
+export function appendListed(route: RouteMessage, table = tableOf(route)): Request {
+  return listedRequest("RTM_NEWROUTE", NLM_F_CREATE | NLM_F_APPEND, route, table);
+}
+
+/** `ip route replace …` of the same. */
+export function replaceListed(route: RouteMessage, table = tableOf(route)): Request {
+  return listedRequest("RTM_NEWROUTE", NLM_F_CREATE | NLM_F_REPLACE, route, table);
+}
+
+/** `ip route delete …` of the same. */
+export function deleteListed(route: RouteMessage, table = tableOf(route)): Request {
+  return listedRequest("RTM_DELROUTE", 0, route, table);
+}
+
+const numbers = { RTM_NEWROUTE, RTM_DELROUTE };
+
+/** What the kernel tells of a route, without what it does not take back: states, timers, the number of a next hop that is told in full. */
+function listedRequest(name: keyof typeof numbers, flags: number, listed: RouteMessage, table: number): Request {
+  const {
+    cacheInfo: _,
+    nexthopId: _id,
+    expiresSeconds: _time,
+    unknown: _unknown,
+    longTable: _table,
+    ...route
+  } = listed;
+  const { multipath } = route;
+  return request({
+    name,
+    type: numbers[name],
+    flags,
+    table: routeMessage,
+    value: {
+      ...route,
+      ...tableAttributes(table),
+      flags: route.flags & RTNH_F_ONLINK,
+      ...(multipath && { multipath: multipath.map((hop) => ({ ...hop, flags: hop.flags & RTNH_F_ONLINK })) }),
+    },
+  });
+}
+
+/** Those without a gateway first: the others' gateways are reached by them. */
+export const inOrder = (routes: readonly RouteMessage[]): RouteMessage[] => [
+  ...routes.filter((route) => !hasGateway(route)),
+  ...routes.filter(hasGateway),
+];
+
+/** Of each of its ways. */
+export const gatewaysOf = ({ gateway, multipath = [] }: RouteMessage): Address[] =>
+  [gateway, ...multipath.map((hop) => hop.gateway)].filter((one) => one !== undefined);
+
+/** Also one of another family. */
+export const hasGateway = (route: RouteMessage): boolean =>
+  gatewaysOf(route).length > 0 || [route, ...(route.multipath ?? [])].some(({ via }) => via !== undefined);
 
 /**
  * `ip route get <address>`: the way the kernel would send there. One without `gateway` leads to a neighbour; one of type

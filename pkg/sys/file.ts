@@ -332,6 +332,11 @@ export function fileSystemType(path: string): number | undefined {
 export function withLock<T>(path: string, { mode, timeoutMs }: { mode: number; timeoutMs: number }, work: () => T): T {
   const isDirectory = findStat(path)?.type === "directory";
   const fd = openFile(path, isDirectory ? Open.readOnly | Open.directory : Open.readWrite | Open.create, mode);
+  return withLockedFile(fd, path, timeoutMs, work);
+}
+
+/** The same for a file that is open, which it closes in the end. */
+export function withLockedFile<T>(fd: number, path: string, timeoutMs: number, work: () => T): T {
   try {
     lock(fd, path, timeoutMs);
     return work();

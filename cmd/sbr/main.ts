@@ -1,0 +1,157 @@
+/** sbr: source-based routing. What the container sends from an address of the interface leaves through that interface. */
+import { validate } from "#validate/sbr";
+import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
+import type { Attachment, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import { needPrevResult } from "../../pkg/cni/prev-result.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
+import { type Address, familyOf, formatAddress } from "../../pkg/ip/address.ts";
+import { familyNumber, listAddresses } from "../../pkg/link/address.ts";
+import { deviation } from "../../pkg/link/check.ts";
+import { type Address4Or6, addressOf } from "../../pkg/link/configure.ts";
+import { findLink, needLink, openRoute } from "../../pkg/link/link.ts";
+import { withLockedNamespace } from "../../pkg/link/lock.ts";
+import { leadsThrough, listAllRoutes, tableOf } from "../../pkg/link/route.ts";
+import { deleteSourceRule, listRules, type SourceRule, sourceRuleOf, usedTables } from "../../pkg/link/rule.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import { RT_TABLE_MAIN } from "../../pkg/netlink/rtnetlink/route.ts";
+import type { RuleMessage } from "../../pkg/netlink/rtnetlink/rule.ts";
+import { isErrno } from "../../pkg/sys/errno.ts";
+import { findNamespace, openNamespace } from "../../pkg/sys/namespace.ts";
+import { carryOut } from "./carry-out.ts";
+import { type SbrConf, type SbrSettings, settle } from "./netconf.ts";
+import { type Plan, resultIn, rulesOnly, tableForEach } from "./plan.ts";
+
+export const sbr: Plugin<SbrConf> = {
+  name: "sbr",
+  about: "has what is sent from the interface's addresses leave through the interface",
+  validate,
+  add,
+  del,
+  check,
+  gc() {}, // rules and routes go with the namespace
+  status,
+};
+
+const UNCHAINED = "This plugin must be called as chained plugin";
+
+function add(attachment: Attachment<SbrConf>): Result {
+  const { ifName } = attachment;
+  const settings = settle(attachment.conf);
+  const result = needPrevResult(attachment, UNCHAINED);
+  const addresses = needAddresses(result, ifName);
+  const netns = openNamespace(attachment.netns ?? "");
+
+  return withLockedNamespace(netns, () => {
+    const route = openRoute(netns);
+    const { index } = needLink(route, ifName);
+    const rules = listRules(route);
+    const plan = planOf({ route, index, rules, addresses }, settings);
+    refuseExisting(rules, plan);
+    withRollback((undo) => carryOut(plan, { route, index }, undo));
+    return resultIn(plan, result);
+  });
+}
+
+/** Those of this interface, and those that are said to be of none. @throws CniError 7: there is none of these */
+function needAddresses(result: Result, ifName: string): Address4Or6[] {
+  const addresses = addressesIn(result, ifName);
+  if (addresses.length > 0) return addresses;
+  throw invalidConf(
+    `No IP addresses supplied on interface: ${ifName}`,
+    `name "sbr" behind a plugin that gives "${ifName}" addresses: it needs "ipam"`,
+  );
+}
+
+function addressesIn({ ips, interfaces }: Result, ifName: string): Address4Or6[] {
+  const isOwn = (index: number | undefined) =>
+    (index === undefined ? ifName : (interfaces[index]?.name ?? ifName)) === ifName;
+  return ips.filter((ip) => isOwn(ip.interface)).map(addressOf);
+}
+
+interface Found {
+  route: Connection;
+  index: number;
+  rules: readonly RuleMessage[];
+  addresses: readonly Address4Or6[];
+}
+
+function planOf({ route, index, rules, addresses }: Found, settings: SbrSettings): Plan {
+  if (settings.table !== undefined) return rulesOnly(addresses, settings.table);
+  const all = listAllRoutes(route);
+  const own = all.filter((one) => tableOf(one) === RT_TABLE_MAIN && leadsThrough(one, index));
+  return tableForEach(addresses, own, usedTables(rules, all), settings);
+}
+
+/** Whose it is nobody can say, so it would be in the way of a rollback, too. */
+function refuseExisting(rules: readonly RuleMessage[], { tables }: Plan): void {
+  const existing = new Set(rules.flatMap((rule) => sourceRuleOf(rule) ?? []).map(textOf));
+  const twice = tables.map(textOf).find((rule) => existing.has(rule));
+  if (twice === undefined) return;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `rule "${twice}" exists already in the container`,
+    remedy: "delete the attachment that made it (DEL), or remove it by hand: `ip rule delete …` in the namespace",
+  });
+}
+
+const textOf = ({ source, table }: SourceRule): string => `from ${formatAddress(source)} lookup ${table}`;
+
+/** Routes go with the interface; rules would stay. */
+function del(attachment: Attachment<SbrConf>): void {
+  const netns = findNamespace(attachment.netns);
+  if (netns === undefined) return;
+  withLockedNamespace(netns, () => {
+    const route = openRoute(netns);
+    const { table } = attachment.conf;
+    const sources = new Set(sourcesOf(route, attachment).map(formatAddress));
+    const rules = listRules(route)
+      .flatMap((rule) => sourceRuleOf(rule) ?? [])
+      .filter((rule) => sources.has(formatAddress(rule.source)) && (table === undefined || rule.table === table));
+    for (const refusal of route.attemptAll(rules.map(deleteSourceRule)))
+      if (refusal !== undefined && !isErrno(refusal, "ENOENT", "ESRCH")) throw refusal;
+  });
+}
+
+/** The interface's addresses, and those that it has lost since ADD, unless another interface has them now. */
+function sourcesOf(route: Connection, { ifName, prevResult }: Attachment<SbrConf>): Address[] {
+  const own = findLink(route, ifName)?.index;
+  const present = [...listAddresses(route)].flatMap(([index, addresses]) =>
+    addresses.map(({ prefix: { address } }) => ({ index, address })),
+  );
+  const elsewhere = new Set(present.filter(({ index }) => index !== own).map(({ address }) => formatAddress(address)));
+  const lost = prevResult === undefined ? [] : addressesIn(prevResult, ifName).map(({ prefix }) => prefix.address);
+  return [
+    ...present.filter(({ index }) => index === own).map(({ address }) => address),
+    ...lost.filter((address) => !elsewhere.has(formatAddress(address))),
+  ];
+}
+
+function check(attachment: Attachment<SbrConf>): void {
+  const { ifName } = attachment;
+  const { table, gateways } = settle(attachment.conf);
+  const addresses = needAddresses(needPrevResult(attachment, UNCHAINED), ifName);
+  const route = openRoute(openNamespace(attachment.netns ?? ""));
+  const rules = listRules(route).flatMap((rule) => sourceRuleOf(rule) ?? []);
+  const routes = table === undefined ? listAllRoutes(route) : [];
+  for (const { prefix, gateway } of addresses) {
+    const source = formatAddress(prefix.address);
+    const tables = rules.filter((rule) => formatAddress(rule.source) === source).map((rule) => rule.table);
+    if (table !== undefined) {
+      if (!tables.includes(table)) throw deviation(`rule "from ${source} lookup ${table}" is missing`);
+      continue;
+    }
+    if (tables.length === 0) throw deviation(`the rule from ${source} to a table of its own is missing`);
+    const isReachable = gateway !== undefined || gateways.some((one) => familyOf(one) === familyOf(prefix.address));
+    const hasDefault = routes.some(
+      (one) =>
+        one.family === familyNumber(prefix.address) && one.destinationLength === 0 && tables.includes(tableOf(one)),
+    );
+    if (isReachable && !hasDefault)
+      throw deviation(`the default route in table ${tables.join(" and ")}, for what comes from ${source}, is missing`);
+  }
+}
+
+function status({ conf }: Request<SbrConf>): void {
+  settle(conf);
+}

@@ -1,0 +1,50 @@
+/** The sbr plugin's keys, and what they come to. */
+import { invalidConf } from "../../pkg/cni/error.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { type Address, familyOf, parseAddress } from "../../pkg/ip/address.ts";
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    table: {
+      type: "integer",
+      minimum: 1,
+      maximum: 0xffffffff,
+      description: "look up what the container sends in this table, and leave the routes where they are",
+    },
+    gateways: {
+      type: "array",
+      items: { type: "string", format: "ip" },
+      description: "default gateway of each family (that of the address)",
+    },
+    addSourceHints: {
+      type: "boolean",
+      description: "leave the routes to the subnets in the main table, with the address as the source",
+    },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type SbrConf = FromSchema<typeof schema>;
+
+export interface SbrSettings {
+  /** undefined: a free one for each address, into which the routes are moved. */
+  table: number | undefined;
+  gateways: readonly Address[];
+  keepsSubnetRoutes: boolean;
+}
+
+/** @throws CniError 7 */
+export function settle({ table, gateways = [], addSourceHints = false }: SbrConf): SbrSettings {
+  const addresses = gateways.map((text) => parseAddress(text)).filter((address) => address !== undefined);
+  for (const family of ["4", "6"] as const) {
+    if (addresses.filter((address) => familyOf(address) === family).length < 2) continue;
+    throw invalidConf(
+      `multiple IPv${family} addresses in "gateways": ${gateways.join(", ")}`,
+      "name one gateway for each family at most",
+    );
+  }
+  return { table, gateways: addresses, keepsSubnetRoutes: addSourceHints };
+}

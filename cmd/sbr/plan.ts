@@ -1,0 +1,159 @@
+/** Which route goes into which table: for each address a table of its own, with the routes that lead through the interface. Pure. */
+import type { Result, Route } from "../../pkg/cni/result.ts";
+import {
+  type Address,
+  contains,
+  familyOf,
+  formatAddress,
+  formatPrefix,
+  networkOf,
+  type Prefix,
+  parsePrefix,
+} from "../../pkg/ip/address.ts";
+import { familyNumber } from "../../pkg/link/address.ts";
+import type { Address4Or6 } from "../../pkg/link/configure.ts";
+import { destinationOf, gatewaysOf, hasGateway, inOrder } from "../../pkg/link/route.ts";
+import { freeTable } from "../../pkg/link/rule.ts";
+import { AF_INET } from "../../pkg/netlink/rtnetlink/family.ts";
+import { type RouteMessage, RT_SCOPE_LINK, RT_TABLE_MAIN } from "../../pkg/netlink/rtnetlink/route.ts";
+import type { SbrSettings } from "./netconf.ts";
+
+/** The ways of what comes from one address. */
+export interface OwnTable {
+  table: number;
+  source: Address;
+  /** Of a default route that none of `routes` is. */
+  gateway: Address | undefined;
+  /** As they are in the main table, in an order in which they can be added. */
+  routes: RouteMessage[];
+}
+
+export interface Plan {
+  tables: OwnTable[];
+  /** What leaves the main table. */
+  moved: RouteMessage[];
+  /** What stays there, and gets the address as its source. */
+  hinted: { route: RouteMessage; source: Address }[];
+}
+
+/** The reference plugin's first. */
+const FIRST_TABLE = 100;
+
+/** All that comes from the addresses is looked up in one table, which is somebody else's. */
+export const rulesOnly = (addresses: readonly Address4Or6[], table: number): Plan => ({
+  tables: addresses.map(({ prefix }) => ({ table, source: prefix.address, gateway: undefined, routes: [] })),
+  moved: [],
+  hinted: [],
+});
+
+/**
+ * A free table for each address, into which the interface's routes move.
+ *
+ * @param routes Those of the main table that lead through the interface.
+ * @param used Tables that are not free.
+ */
+export function tableForEach(
+  addresses: readonly Address4Or6[],
+  routes: readonly RouteMessage[],
+  used: ReadonlySet<number>,
+  settings: Pick<SbrSettings, "gateways" | "keepsSubnetRoutes">,
+): Plan {
+  const movable = inOrder(routes.filter((route) => !isLinkLocal(route)));
+  const taken = new Set(used);
+  const tables = addresses.map((address): OwnTable => {
+    const table = freeTable(taken, FIRST_TABLE);
+    taken.add(table);
+    const own = movable.filter((route) => belongsTo(route, address, addresses));
+    return { table, source: address.prefix.address, ...defaultsOf(address, own, settings) };
+  });
+  if (!settings.keepsSubnetRoutes) return { tables, moved: movable, hinted: [] };
+  const isKept = (route: RouteMessage) => isOnLink(route) || subnetAddress(route, addresses) !== undefined;
+  return {
+    tables,
+    moved: movable.filter((route) => !isKept(route)),
+    hinted: movable.filter(isKept).flatMap((route) => {
+      const source = subnetAddress(route, addresses)?.prefix.address;
+      const needsHint = source !== undefined && route.family === AF_INET && route.preferredSource === undefined;
+      return needsHint ? [{ route, source }] : []; // IPv6 chooses among the link's addresses by itself
+    }),
+  };
+}
+
+/** The kernel makes them for each link; they are of use there only. */
+const isLinkLocal = ({ destination, destinationLength }: RouteMessage): boolean =>
+  destination?.length === 16 &&
+  destinationLength >= 10 &&
+  destination[0] === 0xfe &&
+  ((destination[1] ?? 0) & 0xc0) === 0x80;
+
+/** A route names a source or a gateway of the address's subnet, or none of any subnet. */
+function belongsTo(route: RouteMessage, { prefix }: Address4Or6, all: readonly Address4Or6[]): boolean {
+  if (route.family !== familyNumber(prefix.address)) return false;
+  const named = [...(route.preferredSource ? [route.preferredSource] : []), ...gatewaysOf(route)];
+  const liesIn = (subnet: Prefix) => named.some((address) => isIn(subnet, address));
+  return liesIn(prefix) || !all.some((other) => liesIn(other.prefix));
+}
+
+const isIn = (subnet: Prefix, address: Address): boolean =>
+  address.length === subnet.address.length && contains(networkOf(subnet), address);
+
+/** The gateway of the configuration stands instead of default routes, that of the address where there is none of the same metric. */
+function defaultsOf(
+  { prefix, gateway }: Address4Or6,
+  routes: RouteMessage[],
+  { gateways }: Pick<SbrSettings, "gateways">,
+): Pick<OwnTable, "gateway" | "routes"> {
+  const wanted = gateways.find((one) => familyOf(one) === familyOf(prefix.address));
+  if (wanted !== undefined) return { gateway: wanted, routes: routes.filter((route) => route.destinationLength > 0) };
+  const has = routes.some(
+    ({ destinationLength, tos, priority = 0 }) =>
+      destinationLength === 0 && tos === 0 && priority === usualMetric(prefix),
+  );
+  return { gateway: has ? undefined : gateway, routes };
+}
+
+/** linux/ipv6_route.h: IP6_RT_PRIO_USER, which the kernel puts where nobody names one. */
+const usualMetric = ({ address }: Prefix): number => (familyOf(address) === "4" ? 0 : 1024);
+
+/** IPv6 routes have no scope. */
+const isOnLink = (route: RouteMessage): boolean =>
+  route.family === AF_INET ? route.scope === RT_SCOPE_LINK : !hasGateway(route);
+
+/** The first address to whose subnet this is the route. */
+function subnetAddress(route: RouteMessage, addresses: readonly Address4Or6[]): Address4Or6 | undefined {
+  return addresses.find(
+    ({ prefix }) =>
+      route.family === familyNumber(prefix.address) &&
+      formatPrefix(destinationOf(route)) === formatPrefix(networkOf(prefix)),
+  );
+}
+
+/** The result's routes, with an entry for each table they are in now. */
+export function resultIn({ tables, moved }: Plan, result: Result): Result {
+  return { ...result, routes: result.routes.flatMap((route) => entriesOf(route, tables, moved)) };
+}
+
+function entriesOf(route: Route, tables: readonly OwnTable[], moved: readonly RouteMessage[]): Route[] {
+  const gone = isInMain(route) ? moved.filter((one) => isSame(one, route)) : [];
+  if (gone.length === 0) return [route];
+  const now = tables.filter(({ routes }) => routes.some((one) => gone.includes(one)));
+  return now.length > 0 ? now.map(({ table }) => ({ ...route, table })) : replacements(route, tables);
+}
+
+const isInMain = ({ table = RT_TABLE_MAIN }: Route): boolean => table === RT_TABLE_MAIN;
+
+/** A default route is in no table where the configuration names another gateway. */
+const replacements = (route: Route, tables: readonly OwnTable[]): Route[] =>
+  tables.flatMap(({ table, gateway }) => {
+    const isSuch = gateway !== undefined && familyOf(gateway) === (route.dst.includes(":") ? "6" : "4");
+    return isSuch ? [{ ...route, gw: formatAddress(gateway), table }] : [];
+  });
+
+/** A gateway that the result does not name was filled in by whoever set the route. */
+function isSame(route: RouteMessage, { dst, gw }: Route): boolean {
+  const destination = parsePrefix(dst);
+  if (destination === undefined || formatPrefix(destinationOf(route)) !== formatPrefix(networkOf(destination)))
+    return false;
+  const gateways = gatewaysOf(route).map(formatAddress);
+  return gw === undefined || gateways.includes(gw);
+}
