@@ -40,6 +40,7 @@ import {
   flushChain,
   type Hook,
   handleOf,
+  holds,
   listChains,
   newChain,
   newRule,
@@ -101,7 +102,7 @@ export function addMacSpoofCheck(owner: Owner, { hostIfName, mac }: { hostIfName
 
 /** The jumps from PREROUTING, which are all that others can see of the private chains. */
 function jumps(netfilter: Connection, comment: string): Request[] {
-  return findRules(netfilter, PREROUTING, (text) => text.includes(comment))
+  return findRules(netfilter, PREROUTING, (text) => holds(text, comment))
     .filter((body) => commentOf(body) === comment)
     .map((body) => deleteRule(PREROUTING, handleOf(body)));
 }
@@ -164,7 +165,7 @@ function staleChecks(netfilter: Connection, route: Connection): Places[] {
   return [...found].filter((comment) => !alive.has(comment)).map((comment) => placesOf(comment.slice(COMMENT.length)));
 }
 
-const isCheck = (text: string): boolean => text.includes(COMMENT);
+const isCheck = (text: string): boolean => holds(text, COMMENT);
 
 function comesFromLink(route: Connection, body: Uint8Array): boolean {
   const { expressions = [] } = decode(ruleMessage, body);

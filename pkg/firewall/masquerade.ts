@@ -1,6 +1,7 @@
 /** What leaves the container's network leaves it with the host's address. Source: containernetworking/plugins, pkg/ip/ipmasq_linux.go. */
 import { formatPrefix, type Prefix } from "../ip/address.ts";
-import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
+import { connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
+import { lazily } from "../sys/lazily.ts";
 import { ensureRules } from "./iptables.ts";
 import { type Backend, chooseBackend } from "./masquerade/backend.ts";
 import { collectRules, masqueradeRules, removeRules } from "./masquerade/iptables.ts";
@@ -15,7 +16,7 @@ import { inWords, type Refusal } from "./refusal.ts";
  * @throws CniError 999: the kernel, or legacy iptables, refuses
  */
 export function masquerade(owner: Owner, addresses: readonly Prefix[], backend: Backend | undefined): void {
-  const netfilter = opener();
+  const netfilter = lazily(() => connect(NETLINK_NETFILTER));
   const choice = chooseBackend(backend, netfilter).backend;
   inWords(refusal(owner, `masquerading ${addresses.map(formatPrefix).join(", ")} by ${choice}`), () => {
     if (choice === "iptables") ensureRules(netfilter, masqueradeRules(owner, addresses));
@@ -49,15 +50,6 @@ export function collectMasquerade(network: string, valid: readonly Omit<Owner, "
     collectRules(netfilter, network, (containerId) => containers.has(containerId));
     collectNftables(netfilter, network, valid);
   });
-}
-
-/** Opens the socket when it is asked for first. */
-function opener(): () => Connection {
-  let netfilter: Connection | undefined;
-  return () => {
-    netfilter ??= connect(NETLINK_NETFILTER);
-    return netfilter;
-  };
 }
 
 const refusal = ({ network, containerId }: { network: string; containerId?: string }, doing: string): Refusal => ({

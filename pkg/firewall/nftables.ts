@@ -259,7 +259,7 @@ export function listChains(netfilter: Connection, family: number): ChainMessage[
 /**
  * Rules of a chain, or of all chains of a table. None when there is no such chain.
  *
- * @param concerns Whether a rule is wanted, judged by its bytes, also as text: names and comments stand in there. Decoding is what costs.
+ * @param concerns Whether a rule is wanted, judged by its bytes, also as text: names and comments stand in there (see `holds`). Decoding is what costs.
  * @returns Bodies of NFT_MSG_NEWRULE as the kernel sent them, for `ruleMessage`, `handleOf` and so on.
  */
 export function findRules(
@@ -276,6 +276,12 @@ export function findRules(
     throw error;
   }
 }
+
+/**
+ * Whether a rule's bytes, as text, may hold this comment or this beginning of one. A comment of 127 characters and more has a length in front of it that is
+ * no text, and which takes the first character with it.
+ */
+export const holds = (text: string, comment: string): boolean => text.includes(comment.slice(1));
 
 function bodyIf(concerns: (text: string, body: Uint8Array) => boolean): Wire<Uint8Array | undefined, never> {
   return {

@@ -38,6 +38,7 @@ import {
   generation,
   type Hook,
   handleOf,
+  holds,
   newChain,
   newRule,
   newTable,
@@ -59,7 +60,7 @@ export function masqueradeByNftables(netfilter: Connection, owner: Owner, addres
   const rules = addresses.map((address) => newRule(CHECKS, { expressions: encodeCheck(address), comment }));
   for (let attempt = 1; ; attempt++) {
     const ruleset = generation(netfilter);
-    const found = findRules(netfilter, TABLE, (text) => text.includes(id) || text.includes(POSTROUTING.chain));
+    const found = findRules(netfilter, TABLE, (text) => holds(text, id) || text.includes(POSTROUTING.chain));
     const changes = [...(isComplete(found) ? [] : frameRequests()), ...deletions(found, (text) => text.startsWith(id))];
     // What only adds to a chain that all may add to is right whatever others do meanwhile, unless they delete the chain.
     const bond = changes.length > 0 && attempt < ATTEMPTS ? ruleset : undefined;
@@ -119,7 +120,7 @@ export function collectNftables(
 function deleteChecks(netfilter: Connection, id: () => string, isDoomed: (comment: string) => boolean): void {
   for (let attempt = 1; ; attempt++) {
     const doomed = deletions(
-      findRules(netfilter, CHECKS, (text) => text.includes(id())),
+      findRules(netfilter, CHECKS, (text) => holds(text, id())),
       isDoomed,
     );
     if (doomed.length === 0) return;
