@@ -1,4 +1,6 @@
 // Messages as text for people, through their tables: what TWILL_TRACE=1 prints.
+
+import * as flow from "./conntrack/flow.ts";
 import {
   decodeAnswer,
   type Frame,
@@ -60,6 +62,7 @@ const routeTypes = new Map<number, Explained>([
 ]);
 
 const netfilterTypes = new Map<number, Explained>([
+  ...typesOf(/^IPCTNL_MSG_/, flow, flow.flowMessage),
   ...typesOf(/^NFNL_MSG_/, batch, batch.batchMessage),
   ...typesOf(/^NFNL_MSG_/, compat, compat.compatMessage),
   ...typesOf(/^NFT_MSG_/, generation, generation.generationMessage),

@@ -10,7 +10,8 @@ const headers = `
   sys/socket.h limits.h linux/netlink.h linux/rtnetlink.h linux/if_link.h linux/if_addr.h linux/if_bridge.h linux/if_vlan.h linux/if_tun.h linux/if.h
   linux/if_ether.h linux/neighbour.h linux/fib_rules.h linux/pkt_sched.h linux/pkt_cls.h linux/tc_act/tc_mirred.h linux/tc_act/tc_gact.h linux/veth.h
   linux/netfilter.h linux/netfilter_ipv4.h linux/netfilter_bridge.h linux/netfilter/nfnetlink.h linux/netfilter/nf_tables.h
-  linux/netfilter/nf_tables_compat.h linux/netfilter/nf_nat.h linux/netfilter/nf_conntrack_common.h`;
+  linux/netfilter/nf_tables_compat.h linux/netfilter/nf_nat.h linux/netfilter/nf_conntrack_common.h
+  linux/netfilter/nfnetlink_conntrack.h`;
 
 const sources = dirname(fileURLToPath(import.meta.url));
 
@@ -31,6 +32,7 @@ function namedNumbers(): Map<string, string> {
 /** As it is in C: there the messages of a netfilter subsystem are numbered from 0, and the mask is a whole word's. */
 function inHeaders(name: string): string {
   if (name.startsWith("NFT_MSG_")) return `NFNL_SUBSYS_NFTABLES << 8 | ${name}`;
+  if (name.startsWith("IPCTNL_MSG_CT_")) return `NFNL_SUBSYS_CTNETLINK << 8 | ${name}`;
   if (name.startsWith("NFNL_MSG_COMPAT_")) return `NFNL_SUBSYS_NFT_COMPAT << 8 | ${name}`;
   return name === "NLA_TYPE_MASK" ? `0xffff & ${name}` : name;
 }
