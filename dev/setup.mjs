@@ -28,6 +28,8 @@ const packages = {
   kmod: "modprobe",
   "iputils-ping": "ping",
   strace: "strace",
+  socat: "socat",
+  conntrack: "conntrack",
   "etcd-server": "etcd",
   "etcd-client": "etcdctl",
   openssl: "openssl",

@@ -59,6 +59,14 @@ const list: readonly Sample[] = [
     },
   },
   {
+    file: "15-published.conflist",
+    network: "published",
+    see(t, node) {
+      for (const address of ["10.71.0.1", "10.71.0.3", "fd00:71::3"]) reaches(t, node, address);
+      t.match(node.sh("bridge -d link show"), "hairpin on");
+    },
+  },
+  {
     file: "20-dualstack.conflist",
     network: "dualstack",
     see(t, node) {

@@ -14,6 +14,7 @@ import { hostLocal } from "../host-local/main.ts";
 import { loopback } from "../loopback/main.ts";
 import { macvlan } from "../macvlan/main.ts";
 import { mkDockerOpts, mkDockerOptsScript } from "../mk-docker-opts/main.ts";
+import { portmap } from "../portmap/main.ts";
 import { ptp } from "../ptp/main.ts";
 import { sbr } from "../sbr/main.ts";
 import { staticAddresses } from "../static/main.ts";
@@ -35,6 +36,7 @@ const plugins = [
   hostLocal,
   loopback,
   macvlan,
+  portmap,
   ptp,
   sbr,
   staticAddresses,

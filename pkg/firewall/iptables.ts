@@ -1,4 +1,5 @@
 // The host's iptables: rules go to the world that its `iptables` writes to, in one go for both families where they are in one world.
+import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { TableName } from "./iptables/base-chain.ts";
 import { editThrough } from "./iptables/executable.ts";
@@ -35,6 +36,17 @@ function findLegacy(family: Family): Iptables | undefined {
   return iptables?.variant === "legacy" ? iptables : undefined;
 }
 
+function needIptables(family: Family): Iptables {
+  const iptables = findIptables(family);
+  if (iptables !== undefined) return iptables;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `there is no "${family}tables" in PATH, which is needed for conditions that twill does not know`,
+    details: "it knows -s, -d, -i and -o, each with or without !",
+    remedy: "install iptables, or write the conditions with these",
+  });
+}
+
 /** Also where the administrator has gone over to nf_tables: what was made before then still works, and is still to be deleted. */
 function findLegacyProgram(family: Family): Iptables | undefined {
   return findLegacy(family) ?? findIptables(family, { name: `${family}tables-legacy` });
@@ -51,17 +63,19 @@ function ensureThrough(iptables: Iptables, family: Family, wanted: readonly Want
  * Reads tables and changes them, each where its family's iptables has it: those of nf_tables in one transaction, a legacy one in one run.
  *
  * @param work Called once per table and attempt. No changes, nothing to do.
+ * @param throughProgram Also where rules could be written directly, for rules with `words`.
  */
 export function editTables(
   netfilter: () => Connection,
   tables: readonly Table[],
   work: (view: View, table: Table) => readonly Change[],
+  { throughProgram = false }: { throughProgram?: boolean } = {},
 ): void {
   const direct: Table[] = [];
   for (const table of tables) {
-    const legacy = findLegacy(table.family);
-    if (legacy === undefined) direct.push(table);
-    else editThrough(legacy, table, (view) => work(view, table));
+    const program = throughProgram ? needIptables(table.family) : findLegacy(table.family);
+    if (program === undefined) direct.push(table);
+    else editThrough(program, table, (view) => work(view, table));
   }
   if (direct.length > 0) editRules(netfilter(), (view) => direct.flatMap((table) => work(view, table)));
 }

@@ -23,6 +23,7 @@ export const nfproto: Readonly<Record<Family, number>> = { ip: NFPROTO_IPV4, ip6
 
 /** What goes into NFTA_RULE_EXPRESSIONS. In iptables' own order, which it need not be. */
 export function encodeRule(family: Family, rule: Rule): Uint8Array {
+  if (rule.words !== undefined) throw new RangeError(`only iptables knows what "${rule.words.join(" ")}" is`);
   const parts: Uint8Array[] = [];
   if (rule.inInterface !== undefined) parts.push(encodeInterface("in", rule.inInterface));
   if (rule.outInterface !== undefined) parts.push(encodeInterface("out", rule.outInterface));

@@ -5,7 +5,7 @@ import { findStat } from "../../sys/file.ts";
 import { environment, run } from "../../sys/process.ts";
 import { decode, encode } from "../../sys/text.ts";
 import { hookOf, type TableName } from "./base-chain.ts";
-import type { Family } from "./extension.ts";
+import { type Family, quoted } from "./extension.ts";
 import { locked } from "./lock.ts";
 import { commentOf, jumpsTo, meaningOfLine, wordsOf } from "./meaning.ts";
 import type { Change, FoundRule, View } from "./ruleset.ts";
@@ -61,7 +61,8 @@ function linesFor(change: Change): string[] {
   if ("delete" in change) return [`-D ${change.delete.chain.chain} ${change.delete.id}`];
   if ("drop" in change) return [`-F ${change.drop.chain}`, `-X ${change.drop.chain}`];
   const { add, to, at } = change;
-  return [`${at === "last" ? `-A ${to.chain}` : `-I ${to.chain} 1`} ${wordsOf(to.family, add).join(" ")}`];
+  const words = [...wordsOf(to.family, add), ...(add.words ?? []).map(quoted)];
+  return [`${at === "last" ? `-A ${to.chain}` : `-I ${to.chain} 1`} ${words.join(" ")}`];
 }
 
 /** The tool is looked for beside the iptables found, so that both are of one variant; multi-call executables are told which one to be. */

@@ -15,6 +15,8 @@ export interface Rule {
   destination?: Is<Prefix>;
   /** In the order of the command line. */
   matches?: readonly Match[];
+  /** Further matches that only iptables understands, as arguments: such a rule can be made through its programs alone. */
+  words?: readonly string[] | undefined;
   target: Target;
 }
 

@@ -1,0 +1,155 @@
+/** portmap: ports of the container are reached through ports of the host. */
+import { validate } from "#validate/portmap";
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import { needPrevResult } from "../../pkg/cni/prev-result.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
+import { writeStderr } from "../../pkg/cni/streams.ts";
+import { type FlowsTo, forgetFlows } from "../../pkg/firewall/conntrack.ts";
+import type { Family } from "../../pkg/firewall/iptables/extension.ts";
+import { FAMILIES } from "../../pkg/firewall/iptables.ts";
+import { type Backend, chooseBackend } from "../../pkg/firewall/masquerade/backend.ts";
+import { mappingsFor, type Publication } from "../../pkg/firewall/port-mapping/publication.ts";
+import { collectPublished, deviationOf, obstacleTo, publish, unpublish } from "../../pkg/firewall/port-mapping.ts";
+import { type Address, isIPv4, type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
+import { deviation } from "../../pkg/link/check.ts";
+import { findLink, openRoute } from "../../pkg/link/link.ts";
+import { lookupRoute } from "../../pkg/link/route.ts";
+import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
+import { type Connection, connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
+import { RTN_LOCAL } from "../../pkg/netlink/rtnetlink/route.ts";
+import { lazily } from "../../pkg/sys/lazily.ts";
+import { asksForNothing, type PortmapConf, type PortmapSettings, refuseOtherLanguage, settle } from "./netconf.ts";
+
+export const portmap: Plugin<PortmapConf> = {
+  name: "portmap",
+  about: "publishes ports of the container on the host",
+  validate,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(attachment: Attachment<PortmapConf>): Result {
+  const { conf } = attachment;
+  const settings = settle(conf);
+  const prevResult = needPrevResult(attachment, "must be called as chained plugin");
+  if (settings.mappings.length === 0) {
+    if (conf.backend !== undefined) refuseOtherLanguage(conf.backend as Backend, conf);
+    return prevResult;
+  }
+
+  const netfilter = openNetfilter();
+  const backend = backendFor(attachment, settings, netfilter);
+  const publications = publicationsOf(attachment, settings, prevResult);
+  return withRollback((undo) => {
+    publish(netfilter, backend, publications);
+    undo("delete the host ports", () => unpublish(attachment, { legacy: true })); // after: a refused one has changed nothing
+    forget(
+      publications.flatMap(({ family, ...one }) =>
+        mappingsFor({ family, ...one }).map((port) => ({ ...port, family })),
+      ),
+    );
+    if (settings.snat)
+      for (const { container } of publications) if (isIPv4(container.address)) routeLocalnet(container.address);
+    return prevResult;
+  });
+}
+
+/** The socket is opened when it is asked for first. */
+const openNetfilter = (): (() => Connection) => lazily(() => connect(NETLINK_NETFILTER));
+
+function backendFor(
+  { conf }: Pick<Attachment<PortmapConf>, "conf">,
+  settings: PortmapSettings,
+  netfilter: () => Connection,
+): Backend {
+  const { backend } = chooseBackend(settings.backend, netfilter);
+  refuseOtherLanguage(backend, conf);
+  return backend;
+}
+
+/** One for each family in which the container has an address. */
+function publicationsOf(
+  { network, containerId, ifName }: Attachment<PortmapConf>,
+  settings: PortmapSettings,
+  result: Result,
+): Publication[] {
+  const { conditions, ...rest } = settings;
+  return FAMILIES.flatMap((family): Publication[] => {
+    const container = containerAddress(result, ifName, family);
+    if (container === undefined) return [];
+    return [{ ...rest, owner: { network, containerId, ifName }, family, container, conditions: conditions[family] }];
+  });
+}
+
+/** The first of the family that does not belong to another interface, as far as the result tells. */
+function containerAddress({ ips, interfaces }: Result, ifName: string, family: Family): Prefix | undefined {
+  for (const { address, interface: index } of ips) {
+    const entry = index === undefined ? undefined : interfaces[index];
+    if (entry !== undefined && (entry.name !== ifName || !entry.sandbox)) continue;
+    const prefix = parsePrefix(address);
+    if (prefix !== undefined && isIPv4(prefix.address) === (family === "ip")) return prefix;
+  }
+  return undefined;
+}
+
+/** Lets packets from 127.0.0.1 leave by the interface that leads to the container: the kernel drops them as martians otherwise. */
+function routeLocalnet(container: Address): void {
+  const route = openRoute();
+  const index = lookupRoute(route, container)?.outputIndex;
+  const link = index === undefined ? undefined : findLink(route, index);
+  if (link === undefined) return; // no way there
+  const name = `ipv4/conf/${link.name}/route_localnet`;
+  if (findSysctl(name) !== "1") writeSysctl(name, "1");
+}
+
+/** What still follows the port's former way finds the new one. That it cannot be done concerns old connections only. */
+function forget(targets: readonly FlowsTo[]): void {
+  try {
+    const route = lazily(openRoute);
+    forgetFlows(targets, (address) => lookupRoute(route(), address)?.type === RTN_LOCAL);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    writeStderr(`portmap: connections that were there before may go on to their old target: ${error.message}\n`);
+  }
+}
+
+/** By owner: what was published is found whether the configuration mentions it or not. */
+function del(attachment: Attachment<PortmapConf>): void {
+  const ports = unpublish(attachment, { legacy: !asksForNothing(attachment.conf) });
+  forget(
+    ports
+      .map(({ address, ...port }) => ({ ...port, container: address }))
+      .filter(({ container }) => container !== undefined),
+  );
+}
+
+function check(attachment: Attachment<PortmapConf>): void {
+  const result = needPrevResult(attachment);
+  const settings = settle(attachment.conf);
+  if (settings.mappings.length === 0) return;
+  const netfilter = openNetfilter();
+  const backend = backendFor(attachment, settings, netfilter);
+  const found = deviationOf(netfilter, backend, publicationsOf(attachment, settings, result));
+  if (found !== undefined) throw deviation(found);
+}
+
+function gc({ network, validAttachments }: Gc<PortmapConf>): void {
+  collectPublished(network, validAttachments);
+}
+
+function status({ conf }: Request<PortmapConf>): void {
+  const netfilter = openNetfilter();
+  const backend = backendFor({ conf }, settle(conf), netfilter);
+  const obstacle = obstacleTo(netfilter, backend);
+  if (obstacle === undefined) return;
+  throw new CniError({
+    code: ErrorCode.notAvailable,
+    msg: `ports cannot be published by ${backend}: ${obstacle}`,
+    remedy: `load the modules (modprobe nf_tables nft_chain_nat nft_nat), or choose another "backend"`,
+  });
+}

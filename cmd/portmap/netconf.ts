@@ -1,0 +1,190 @@
+/** The portmap plugin's keys, and what they come to. */
+import { invalidConf } from "../../pkg/cni/error.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import type { Backend } from "../../pkg/firewall/masquerade/backend.ts";
+import type { PortMapping, Protocol } from "../../pkg/firewall/port-mapping/publication.ts";
+import { type Address, isIPv4, parseAddress } from "../../pkg/ip/address.ts";
+
+const words = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
+
+/** What a reference plugin refuses with a text of its own is checked by `settle`, so that the text stays. */
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    backend: { type: "string", description: `"iptables" or "nftables"; by default what the host uses` },
+    snat: {
+      type: "boolean",
+      description: "let the host and the container's own network reach it by its host ports (true)",
+    },
+    masqAll: { type: "boolean", description: "masquerade every connection to a host port, whoever makes it" },
+    markMasqBit: { type: "integer", description: "bit of the packet mark that asks for masquerade (13)" },
+    externalSetMarkChain: { type: "string", description: "chain of iptables that sets the mark instead" },
+    conditionsV4: { ...words, description: "further matches for IPv4, in the words of the backend" },
+    conditionsV6: { ...words, description: "further matches for IPv6, in the words of the backend" },
+    runtimeConfig: {
+      type: "object",
+      properties: {
+        portMappings: {
+          type: "array",
+          items: {
+            type: "object",
+            properties: {
+              hostPort: { type: "integer" },
+              containerPort: { type: "integer" },
+              protocol: { type: "string" },
+              hostIP: { type: "string" },
+            },
+          },
+        },
+      },
+    },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type PortmapConf = FromSchema<typeof schema>;
+
+/** Settled: defaults are in, what contradicts itself has been refused. */
+export interface PortmapSettings {
+  backend: Backend | undefined;
+  snat: boolean;
+  masqAll: boolean;
+  /** With one bit set. */
+  mark: number;
+  externalSetMarkChain: string | undefined;
+  conditions: Readonly<Record<"ip" | "ip6", readonly string[]>>;
+  mappings: readonly PortMapping[];
+}
+
+/** Kubernetes has 14 and 15, Calico 20 to 31. */
+const DEFAULT_MARK_BIT = 13;
+const MARK_BITS = 32;
+
+/** @throws CniError 7 */
+export function settle(conf: PortmapConf): PortmapSettings {
+  const { snat = true, masqAll = false, markMasqBit, externalSetMarkChain } = conf;
+  if (markMasqBit !== undefined && externalSetMarkChain !== undefined) {
+    throw invalidConf(
+      "Cannot specify externalSetMarkChain and markMasqBit",
+      `remove "markMasqBit": the chain of "externalSetMarkChain" knows which mark it sets`,
+    );
+  }
+  const bit = markMasqBit ?? DEFAULT_MARK_BIT;
+  if (bit < 0 || bit >= MARK_BITS) {
+    throw invalidConf(
+      `MasqMarkBit must be between 0 and 31`,
+      `set "markMasqBit", now ${bit}, to a bit that nobody else uses`,
+    );
+  }
+  return {
+    backend: backendOf(conf),
+    snat,
+    masqAll,
+    mark: (1 << bit) >>> 0,
+    externalSetMarkChain,
+    conditions: { ip: wordsOf(conf.conditionsV4), ip6: wordsOf(conf.conditionsV6) },
+    mappings: mappingsOf(conf),
+  };
+}
+
+const wordsOf = (conditions: readonly string[] = []): readonly string[] => (conditions[0] === "" ? [] : conditions);
+
+/** Whether the runtime asks for nothing. Whoever does not mention ports may have forgotten them. */
+export const asksForNothing = ({ runtimeConfig }: PortmapConf): boolean =>
+  (runtimeConfig?.portMappings ?? []).length === 0;
+
+// --- Backends ----------------------------------------------------------------------------------------------------------------------------
+
+function backendOf({ backend }: PortmapConf): Backend | undefined {
+  if (backend !== undefined && backend !== "iptables" && backend !== "nftables") {
+    throw invalidConf(
+      `unrecognized backend ${JSON.stringify(backend)}`,
+      `set "backend" to "iptables" or "nftables", or remove it`,
+    );
+  }
+  return backend;
+}
+
+/** @throws CniError 7: the configuration speaks the other backend's language */
+export function refuseOtherLanguage(backend: Backend, conf: PortmapConf): void {
+  const other: Backend = backend === "iptables" ? "nftables" : "iptables";
+  const found = [
+    ...(conf.externalSetMarkChain !== undefined && other === "iptables" ? ["externalSetMarkChain"] : []),
+    ...(["conditionsV4", "conditionsV6"] as const).filter((key) => languageOf(conf[key]) === other),
+  ];
+  if (found.length === 0) return;
+  throw invalidConf(
+    `${backend} backend was requested but configuration contains ${other}-specific options [${found.join(" ")}]`,
+    conf.backend === undefined
+      ? `"backend" is not set, and this host uses ${backend}: set it to "${other}", or write ${found.join(" and ")} for ${backend}`
+      : `set "backend" to "${other}", or write ${found.join(" and ")} for ${backend}`,
+  );
+}
+
+/** Words of iptables begin with a dash or an exclamation mark, those of nft never do. */
+function languageOf(conditions: readonly string[] | undefined): Backend | undefined {
+  const [first = ""] = conditions ?? [];
+  if (first === "") return undefined;
+  return /^[-!]/.test(first) ? "iptables" : "nftables";
+}
+
+// --- Mappings ----------------------------------------------------------------------------------------------------------------------------
+
+const PROTOCOLS: ReadonlySet<string> = new Set<Protocol>(["tcp", "udp", "sctp"]);
+const PORT_MAX = 65535;
+
+type RawMapping = NonNullable<NonNullable<PortmapConf["runtimeConfig"]>["portMappings"]>[number];
+
+/** The same mapping twice is one. */
+function mappingsOf({ runtimeConfig }: PortmapConf): PortMapping[] {
+  const byPort = new Map<string, PortMapping>();
+  for (const raw of runtimeConfig?.portMappings ?? []) {
+    const mapping = mappingOf(raw);
+    const key = `${mapping.protocol} ${mapping.hostPort} ${raw.hostIP ?? ""}`;
+    const other = byPort.get(key);
+    if (other !== undefined && other.containerPort !== mapping.containerPort) throw mappedTwice(mapping, other);
+    byPort.set(key, mapping);
+  }
+  return [...byPort.values()];
+}
+
+function mappingOf({ hostPort = 0, containerPort = 0, protocol = "", hostIP = "" }: RawMapping): PortMapping {
+  if (containerPort <= 0 || containerPort > PORT_MAX) throw invalidPort("container", containerPort);
+  if (hostPort <= 0 || hostPort > PORT_MAX) throw invalidPort("host", hostPort);
+  const known = protocol.toLowerCase();
+  if (!PROTOCOLS.has(known)) {
+    throw invalidConf(
+      `host port ${hostPort} has protocol ${JSON.stringify(protocol)}, must be "tcp", "udp" or "sctp"`,
+      `correct "protocol" in "portMappings"`,
+    );
+  }
+  return { protocol: known as Protocol, hostPort, containerPort, ...hostAddressOf(hostIP, hostPort) };
+}
+
+function hostAddressOf(text: string, hostPort: number): Pick<PortMapping, "hostIp" | "family"> {
+  if (text === "") return { hostIp: undefined, family: undefined };
+  const address = parseAddress(text);
+  if (address === undefined) {
+    throw invalidConf(
+      `host port ${hostPort} has hostIP ${JSON.stringify(text)}, which is not an IP address`,
+      `write an address of this host, or remove "hostIP" for all of them`,
+    );
+  }
+  return { hostIp: isUnspecified(address) ? undefined : address, family: isIPv4(address) ? "ip" : "ip6" };
+}
+
+const isUnspecified = (address: Address): boolean => address.every((byte) => byte === 0);
+
+const invalidPort = (whose: "container" | "host", port: number) =>
+  invalidConf(
+    `Invalid ${whose} port number: ${port}`,
+    `set "${whose}Port" in "portMappings" to a number from 1 to ${PORT_MAX}`,
+  );
+
+const mappedTwice = ({ protocol, hostPort, containerPort }: PortMapping, other: PortMapping) =>
+  invalidConf(
+    `host port ${hostPort}/${protocol} is to lead to container port ${other.containerPort} and to ${containerPort}`,
+    `keep only one of the two in "portMappings"`,
+  );

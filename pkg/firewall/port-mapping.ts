@@ -1,0 +1,103 @@
+/** Ports of containers, reached through ports of the host. Source: containernetworking/plugins, plugins/meta/portmap. */
+import { withRollback } from "../cni/rollback.ts";
+import { type Connection, connect, NETLINK_NETFILTER, NetlinkError } from "../netlink/connection.ts";
+import { SystemError } from "../sys/errno.ts";
+import { usesLegacy } from "./iptables.ts";
+import type { Backend } from "./masquerade/backend.ts";
+import type { Owner } from "./names.ts";
+import { generation } from "./nftables.ts";
+import {
+  collectByIptables,
+  deviationInIptables,
+  needsProgram,
+  publishByIptables,
+  unpublishByIptables,
+} from "./port-mapping/iptables.ts";
+import {
+  collectByNftables,
+  deviationInNftables,
+  publishByNftables,
+  unpublishByNftables,
+} from "./port-mapping/nftables.ts";
+import { addByProgram } from "./port-mapping/nftables-conditions.ts";
+import { unpublishInReference } from "./port-mapping/nftables-reference.ts";
+import type { Publication } from "./port-mapping/publication.ts";
+import { judge, type Removed } from "./port-mapping/rival.ts";
+import { inWords, type Refusal } from "./refusal.ts";
+
+/**
+ * Publishes what a container has in both families. What it had before is replaced. All or nothing, in one transaction where that is possible.
+ *
+ * @throws CniError 11: a port is taken. CniError 7: conditions that nobody understands. CniError 999: the kernel refuses
+ */
+export function publish(netfilter: () => Connection, backend: Backend, publications: readonly Publication[]): void {
+  const [first] = publications;
+  if (first === undefined) return;
+  const { owner, mappings } = first;
+  inWords(refusal(owner, `publishing ${mappings.length} ports by ${backend}`), () => {
+    withRollback((undo) => {
+      if (backend === "nftables") {
+        publishByNftables(netfilter(), publications, judge);
+        undo("delete the host ports", () => unpublish(owner, { legacy: false }));
+        addByProgram(publications);
+        return;
+      }
+      if (isInSteps(publications)) undo("delete the host ports", () => unpublish(owner, { legacy: true }));
+      publishByIptables(netfilter, publications, judge);
+    });
+  });
+}
+
+/** Programs are run for one family after the other. */
+const isInSteps = (publications: readonly Publication[]): boolean =>
+  publications.length > 1 && publications.some((one) => usesLegacy(one.family) || needsProgram(one));
+
+/** Why the backend cannot be used here; undefined when it can. */
+export function obstacleTo(netfilter: () => Connection, backend: Backend): string | undefined {
+  if (backend === "iptables" && usesLegacy("ip")) return undefined;
+  try {
+    generation(netfilter());
+    return undefined;
+  } catch (error) {
+    if (error instanceof NetlinkError || error instanceof SystemError) return error.message;
+    throw error;
+  }
+}
+
+/** Deletes what the owner published, by whichever backend and whichever plugins. Nothing is there: nothing is done. The socket stays open, see `unmasquerade`. */
+export function unpublish(owner: Owner, options: { legacy: boolean }): Removed[] {
+  const netfilter = connect(NETLINK_NETFILTER);
+  return inWords(refusal(owner, "deleting its host ports"), () => [
+    ...unpublishByNftables(netfilter, owner),
+    ...unpublishInReference(netfilter, owner.containerId),
+    ...unpublishByIptables(netfilter, owner, options),
+  ]);
+}
+
+/** Deletes what the network's attachments that are not among the valid ones published, by whichever backend. */
+export function collectPublished(network: string, valid: readonly Omit<Owner, "network">[]): void {
+  const netfilter = connect(NETLINK_NETFILTER);
+  const containers = new Set(valid.map(({ containerId }) => containerId));
+  inWords(refusal({ network }, "collecting host ports"), () => {
+    collectByNftables(netfilter, network, valid);
+    collectByIptables(netfilter, network, (containerId) => containers.has(containerId));
+  });
+}
+
+/** What is not as `publish` made it, in words. */
+export function deviationOf(
+  netfilter: () => Connection,
+  backend: Backend,
+  publications: readonly Publication[],
+): string | undefined {
+  return backend === "iptables"
+    ? deviationInIptables(netfilter, publications)
+    : deviationInNftables(netfilter(), publications);
+}
+
+const refusal = ({ network, containerId }: { network: string; containerId?: string }, doing: string): Refusal => ({
+  msg: `network ${JSON.stringify(network)}: the kernel refuses rules for host ports`,
+  doing: containerId === undefined ? doing : `${doing} for container ${containerId}`,
+  remedy:
+    "look whether the kernel has nf_tables and NAT (modprobe nf_tables nft_chain_nat nft_nat); compare with: nft list ruleset",
+});
