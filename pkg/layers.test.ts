@@ -8,6 +8,7 @@ import t from "tap";
 const mayImport: Record<string, readonly string[]> = {
   "pkg/sys": [],
   "pkg/ip": [],
+  "pkg/dbus": ["pkg/sys"],
   "pkg/netlink": ["pkg/sys"],
   "pkg/cni": ["pkg/ip", "pkg/sys"],
   "pkg/runtime": ["pkg/cni", "pkg/sys"],
@@ -15,7 +16,7 @@ const mayImport: Record<string, readonly string[]> = {
   "pkg/dhcp": ["pkg/cni", "pkg/ip", "pkg/sys"],
   "pkg/ipam": ["pkg/cni", "pkg/ip", "pkg/sys"],
   "pkg/link": ["pkg/cni", "pkg/netlink", "pkg/ip", "pkg/sys"],
-  "pkg/firewall": ["pkg/cni", "pkg/netlink", "pkg/ip", "pkg/sys"],
+  "pkg/firewall": ["pkg/cni", "pkg/dbus", "pkg/netlink", "pkg/ip", "pkg/sys"],
   "pkg/observe": [],
   "pkg/subnet": ["pkg/cni", "pkg/ip", "pkg/observe", "pkg/sys"],
   "pkg/traffic": ["pkg/cni", "pkg/firewall", "pkg/ip", "pkg/link", "pkg/netlink", "pkg/observe", "pkg/sys"],

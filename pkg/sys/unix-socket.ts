@@ -1,4 +1,4 @@
-/** Stream sockets with a path as their name. */
+/** Stream sockets with a path as their name, or any name behind a NUL, which no file stands for. */
 import { Errno, isErrno, SystemError } from "./errno.ts";
 import { closeFile } from "./file.ts";
 import { bindSocket, openSocket } from "./socket.ts";
@@ -84,8 +84,8 @@ export function receiveStream(fd: number, buffer: Uint8Array): Uint8Array | unde
 
 function addressOf(path: string): Uint8Array {
   const name = encode(path);
-  if (name.length > LONGEST_PATH || name.includes(0)) throw new SystemError("connect", Errno.ENAMETOOLONG, path);
-  const address = new Uint8Array(2 + name.length + 1);
+  if (name.length > LONGEST_PATH || name.includes(0, 1)) throw new SystemError("connect", Errno.ENAMETOOLONG, path);
+  const address = new Uint8Array(2 + name.length + (name[0] === 0 ? 0 : 1));
   new DataView(address.buffer).setUint16(0, AF_UNIX, true);
   address.set(name, 2);
   return address;
