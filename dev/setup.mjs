@@ -35,6 +35,9 @@ const packages = {
   openssl: "openssl",
   "dnsmasq-base": "dnsmasq",
   udhcpd: "udhcpd",
+  "dbus-bin": "dbus-send",
+  "dbus-daemon": "dbus-daemon",
+  firewalld: "firewalld",
   "containernetworking-plugins": "/usr/lib/cni/bridge",
 };
 const kernelPackages = {

@@ -139,12 +139,6 @@ const list: readonly Sample[] = [
     },
   },
   {
-    file: "65-tap.conflist",
-    network: "vm",
-    see: (t, node) =>
-      t.match(node.containers[0]?.sh("ip -d link show eth0"), /tun type tap .*vnet_hdr on multi_queue.*persist on/),
-  },
-  {
     file: "70-tuning.conflist",
     network: "tuned",
     see(t, node) {
@@ -153,6 +147,17 @@ const list: readonly Sample[] = [
         /mtu 1400 .*\n1\n/s,
       );
       reaches(t, node, "10.71.0.3");
+    },
+  },
+  {
+    file: "72-firewall.conflist",
+    network: "apart",
+    see(t, node) {
+      reaches(t, node, "10.77.0.3");
+      const rules = node.sh("iptables -S FORWARD; iptables -S CNI-FORWARD; iptables -S CNI-ISOLATION-STAGE-2");
+      t.match(rules, /-A FORWARD .*-j CNI-ISOLATION-STAGE-1\n.*-j CNI-FORWARD/);
+      t.match(rules, "-A CNI-FORWARD -s 10.77.0.2/32 -j ACCEPT");
+      t.match(rules, /-A CNI-ISOLATION-STAGE-2 -o apart0 .*-j DROP/);
     },
   },
   {

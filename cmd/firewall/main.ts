@@ -8,11 +8,11 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import { writeStderr } from "../../pkg/cni/streams.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
 import type { Admission, Policy } from "../../pkg/firewall/forwarding/tenancy.ts";
-import { admit, dismiss, dismissOthers, findDeviation, type Told } from "../../pkg/firewall/forwarding.ts";
+import { admit, dismiss, dismissOthers, findDeviation, needBackend, type Told } from "../../pkg/firewall/forwarding.ts";
 import type { Address } from "../../pkg/ip/address.ts";
 import { deviation } from "../../pkg/link/check.ts";
 import { addressOf } from "../../pkg/link/configure.ts";
-import { type FirewallConf, type FirewallSettings, settle, warningOf } from "./netconf.ts";
+import { choicesOf, type FirewallConf, type FirewallSettings, settle, warningOf } from "./netconf.ts";
 
 export const firewall: Plugin<FirewallConf> = {
   name: "firewall",
@@ -34,8 +34,8 @@ function add(attachment: Attachment<FirewallConf>): Result {
   if (warning !== undefined) writeStderr(`${warning}\n`);
 
   return withRollback((undo) => {
-    undo("remove the rules", () => dismiss(attachment, toldBy(attachment)));
-    admit(admission, settings.backend ?? "iptables");
+    undo("remove the rules", () => dismiss(attachment, toldBy(attachment), settings));
+    admit(admission, settings);
     return result;
   });
 }
@@ -79,20 +79,20 @@ function toldBy({ conf, prevResult }: Attachment<FirewallConf>): Told {
 
 /** Also what other backends made: the configuration may have been changed meanwhile. */
 function del(attachment: Attachment<FirewallConf>): void {
-  dismiss(attachment, toldBy(attachment));
+  dismiss(attachment, toldBy(attachment), choicesOf(attachment.conf));
 }
 
 function check(attachment: Attachment<FirewallConf>): void {
   const settings = settle(attachment.conf);
   const result = needPrevResult(attachment, NOT_CHAINED);
-  const found = findDeviation(admissionOf(attachment, settings, result), settings.backend ?? "iptables");
+  const found = findDeviation(admissionOf(attachment, settings, result), settings);
   if (found !== undefined) throw deviation(found);
 }
 
-function gc({ network, validAttachments }: Gc<FirewallConf>): void {
-  dismissOthers(network, validAttachments);
+function gc({ conf, network, validAttachments }: Gc<FirewallConf>): void {
+  dismissOthers(network, validAttachments, choicesOf(conf));
 }
 
 function status({ conf }: Request<FirewallConf>): void {
-  settle(conf);
+  needBackend(settle(conf));
 }

@@ -2,6 +2,7 @@
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
 import type { Backend } from "../../pkg/firewall/forwarding/backend.ts";
+import type { Choices } from "../../pkg/firewall/forwarding.ts";
 
 export const schema = {
   type: "object",
@@ -18,11 +19,8 @@ export const schema = {
 
 export type FirewallConf = FromSchema<typeof schema>;
 
-export interface FirewallSettings {
-  /** undefined: what the host uses. */
-  backend: Backend | undefined;
+export interface FirewallSettings extends Choices {
   adminChain: string;
-  zone: string;
   policy: "open" | "same-bridge" | "isolated";
 }
 
@@ -48,12 +46,17 @@ export function settle(conf: FirewallConf): FirewallSettings {
     );
   }
   return {
-    backend: BACKENDS.includes(conf.backend ?? "") ? (conf.backend as Backend) : undefined,
+    ...choicesOf(conf),
     adminChain,
-    zone: conf.firewalldZone || "trusted",
     policy: policy as FirewallSettings["policy"],
   };
 }
+
+/** What is never wrong, so that DEL and GC can go by it. */
+export const choicesOf = ({ backend = "", firewalldZone }: FirewallConf): Choices => ({
+  backend: BACKENDS.includes(backend) ? (backend as Backend) : undefined,
+  zone: firewalldZone || "trusted",
+});
 
 /** The reference plugin takes any other text for none; undefined when there is nothing to say. */
 export function warningOf({ backend = "" }: FirewallConf): string | undefined {

@@ -18,7 +18,6 @@ import { portmap } from "../portmap/main.ts";
 import { ptp } from "../ptp/main.ts";
 import { sbr } from "../sbr/main.ts";
 import { staticAddresses } from "../static/main.ts";
-import { tap } from "../tap/main.ts";
 import { tuning } from "../tuning/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 
@@ -41,7 +40,6 @@ const plugins = [
   ptp,
   sbr,
   staticAddresses,
-  tap,
   tuning,
 ];
 const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];

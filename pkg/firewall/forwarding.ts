@@ -1,73 +1,133 @@
 /** What passes through the host to containers and from them: their addresses are let through, bridges are kept apart. */
-import { formatAddress } from "../ip/address.ts";
+import { ErrorCode } from "../cni/error.ts";
+import { type Address, formatAddress } from "../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
-import type { Backend } from "./forwarding/backend.ts";
-import { admitting, type Departure, dismissing, missingRule, type Scope } from "./forwarding/iptables.ts";
+import { type Backend, chooseBackend } from "./forwarding/backend.ts";
+import {
+  addSources,
+  findFirewalld,
+  lookForFirewalld,
+  missingSource,
+  needFirewalld,
+  removeSources,
+} from "./forwarding/firewalld.ts";
+import {
+  admitting,
+  type Departure,
+  type Dismissal,
+  dismissing,
+  missingRule,
+  type Scope,
+} from "./forwarding/iptables.ts";
+import { admitByNftables, dismissByNftables, findNftablesDeviation } from "./forwarding/nftables.ts";
 import { type Admission, tenantId, tenantsOf } from "./forwarding/tenancy.ts";
 import type { Family } from "./iptables/extension.ts";
 import { editRules } from "./iptables/netlink.ts";
-import type { Table } from "./iptables/ruleset.ts";
+import type { Change, Table, View } from "./iptables/ruleset.ts";
 import { editLegacy, editTables, FAMILIES } from "./iptables.ts";
 import type { Owner } from "./names.ts";
 import { inWords, type Refusal } from "./refusal.ts";
+
+/** What the configuration says of backends. */
+export interface Choices {
+  /** undefined: what the host uses. */
+  backend: Backend | undefined;
+  /** Of firewalld. */
+  zone: string;
+}
 
 /**
  * Lets the addresses through and applies the policy. What is there already stays; also for who makes it true again.
  *
  * @throws CniError 999: the kernel, legacy iptables or firewalld refuses
  */
-export function admit(admission: Admission, backend: Backend): void {
-  inWords(refusal(admission.owner, `letting ${admission.addresses.map(formatAddress).join(", ")} through`), () => {
-    editTables(opener(), filterTables, (view, { family }) => admitting(view, family, admission, scopeOf(backend)));
+export function admit(admission: Admission, { backend: configured, zone }: Choices): void {
+  const { owner, addresses } = admission;
+  const netfilter = opener();
+  const { backend } = chooseBackend(configured, netfilter);
+  inWords(refusal(owner, `letting ${addresses.map(formatAddress).join(", ")} through`), () => {
+    if (backend === "nftables") admitByNftables(netfilter(), admission);
+    else editTables(netfilter, FILTERS, (view, { family }) => admitting(view, family, admission, scopeOf(backend)));
   });
+  if (backend === "firewalld") addSources(needFirewalld(ErrorCode.tryAgainLater), zone, addresses);
 }
 
 const scopeOf = (backend: Backend): Scope => ({ addressRules: backend === "iptables" });
+
+/** Whether `admit` could do it. @throws CniError 50: firewalld is wanted and does not run */
+export function needBackend({ backend }: Choices): void {
+  if (backend === "firewalld") needFirewalld(ErrorCode.notAvailable).close();
+}
 
 /** What a result tells of an attachment. */
 export type Told = Pick<Departure, "addresses" | "bridge">;
 
 /**
- * Takes back what `admit`, or the reference plugin, did for the owner, whatever the backend was. Addresses that are another's by now, and policies
- * that others rely on, stay.
+ * Takes back what `admit`, or the reference plugin, did for the owner. Addresses that are another's by now, and policies that others rely on, stay.
  *
  * @param told What to go by where the owner is not known.
  */
-export function dismiss(owner: Owner, told: Told): void {
+export function dismiss(owner: Owner, told: Told, choices: Choices): void {
   const id = tenantId(owner);
   inWords(refusal(owner, "removing the rules"), () => {
-    depart({ ...told, held: id, isGone: (one) => one === id });
+    depart({ ...told, held: id, isGone: (one) => one === id }, choices);
   });
 }
 
 /** The same for the network's attachments that are not among the valid ones. */
-export function dismissOthers(network: string, valid: readonly Omit<Owner, "network">[]): void {
+export function dismissOthers(network: string, valid: readonly Omit<Owner, "network">[], choices: Choices): void {
   const alive = new Set(valid.map((attachment) => tenantId({ network, ...attachment })));
   const held = tenantsOf(network);
   inWords(refusal({ network }, "collecting rules"), () => {
-    depart({ held, isGone: (id) => id.startsWith(held) && !alive.has(id), addresses: [], bridge: undefined });
+    const isGone = (id: string) => id.startsWith(held) && !alive.has(id);
+    depart({ held, isGone, addresses: [], bridge: undefined }, choices);
   });
 }
 
-/** From both worlds of iptables: the administrator may have gone over to the other one meanwhile. */
-function depart(departure: Departure): void {
-  editRules(connect(NETLINK_NETFILTER), (view) =>
-    FAMILIES.flatMap((family) => dismissing(view, family, departure).changes),
-  );
-  editLegacy("filter", (view, family) => dismissing(view, family, departure).changes);
+/**
+ * From wherever they were admitted: the configuration, and what the administrator uses, may have changed meanwhile. The socket stays open, see `unmasquerade`.
+ */
+function depart(departure: Departure, { backend, zone }: Choices): void {
+  const netfilter = connect(NETLINK_NETFILTER);
+  const dismissals = new Map<string, Dismissal>(); // of the last attempt
+  const changes = (view: View, family: Family, world: string): Change[] => {
+    const dismissal = dismissing(view, family, departure);
+    dismissals.set(`${family} ${world}`, dismissal);
+    return dismissal.changes;
+  };
+  editRules(netfilter, (view) => FAMILIES.flatMap((family) => changes(view, family, "nf_tables")));
+  editLegacy("filter", (view, family) => changes(view, family, "legacy"));
+  dismissByNftables(netfilter, departure);
+  const bus = backend === "firewalld" ? findFirewalld() : backend === undefined ? lookForFirewalld() : undefined;
+  if (bus !== undefined) removeSources(bus, zone, freedBy([...dismissals.values()]));
+}
+
+/** What nobody holds, in neither world of iptables. */
+function freedBy(dismissals: readonly Dismissal[]): Address[] {
+  const held = new Set(dismissals.flatMap((one) => one.held.map(formatAddress)));
+  const freed = dismissals.flatMap((one) => one.freed.map((address) => [formatAddress(address), address] as const));
+  return [...new Map(freed)].flatMap(([name, address]) => (held.has(name) ? [] : [address]));
 }
 
 /** What is not as `admit` makes it; undefined: all is. */
-export function findDeviation(admission: Admission, backend: Backend): string | undefined {
+export function findDeviation(admission: Admission, { backend: configured, zone }: Choices): string | undefined {
+  const netfilter = opener();
+  const { backend } = chooseBackend(configured, netfilter);
+  if (backend === "nftables") return findNftablesDeviation(netfilter(), admission);
   let found: string | undefined;
-  editTables(opener(), filterTables, (view, { family }) => {
+  editTables(netfilter, FILTERS, (view, { family }) => {
     found ??= missingRule(view, family, admission, scopeOf(backend));
     return [];
   });
-  return found;
+  return (
+    found ??
+    (backend === "firewalld"
+      ? missingSource(needFirewalld(ErrorCode.tryAgainLater), zone, admission.addresses)
+      : undefined)
+  );
 }
 
-const filterTables: readonly Table[] = FAMILIES.map((family: Family) => ({ family, table: "filter" }));
+const FILTERS: readonly Table[] = FAMILIES.map((family: Family) => ({ family, table: "filter" }));
 
 /** Opens the socket when it is asked for first. */
 function opener(): () => Connection {

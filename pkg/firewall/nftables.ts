@@ -259,18 +259,18 @@ export function listChains(netfilter: Connection, family: number): ChainMessage[
 /**
  * Rules of a chain, or of all chains of a table. None when there is no such chain.
  *
- * @param concerns Whether a rule is wanted, judged by its bytes, also as text: names and comments stand in there (see `holds`). Decoding is what costs.
+ * @param wanted Bytes that stand in it, or whether it is wanted, judged by its bytes as text: names and comments stand in there (see `holds`). Decoding is what costs.
  * @returns Bodies of NFT_MSG_NEWRULE as the kernel sent them, for `ruleMessage`, `handleOf` and so on.
  */
 export function findRules(
   netfilter: Connection,
   { family, table, chain }: Omit<Place, "chain"> & { chain?: string },
-  concerns: (text: string, body: Uint8Array) => boolean,
+  wanted: Uint8Array | ((text: string) => boolean),
 ): Uint8Array[] {
   const value = { family, table, chain };
   const all = query({ name: "NFT_MSG_GETRULE", type: NFT_MSG_GETRULE, table: ruleMessage, value });
   try {
-    return netfilter.dump({ ...all, answers: bodyIf(concerns) }).filter((body) => body !== undefined);
+    return netfilter.dump({ ...all, answers: bodyIf(wanted) }).filter((body) => body !== undefined);
   } catch (error) {
     if (isErrno(error, ...NOT_THERE)) return [];
     throw error;
@@ -283,13 +283,26 @@ export function findRules(
  */
 export const holds = (text: string, comment: string): boolean => text.includes(comment.slice(1));
 
-function bodyIf(concerns: (text: string, body: Uint8Array) => boolean): Wire<Uint8Array | undefined, never> {
+function bodyIf(wanted: Uint8Array | ((text: string) => boolean)): Wire<Uint8Array | undefined, never> {
+  const isWanted =
+    typeof wanted === "function"
+      ? (bytes: Uint8Array, from: number, to: number) => wanted(decodeText(bytes, from, to))
+      : (bytes: Uint8Array, from: number, to: number) => includes(bytes.subarray(from, to), wanted);
   return {
     write() {},
     read: ({ bytes }: Input, from: number, to: number) =>
-      concerns(decodeText(bytes, from, to), bytes.subarray(from, to)) ? bytes.slice(from, to) : undefined,
+      isWanted(bytes, from, to) ? bytes.slice(from, to) : undefined,
     text: () => "",
   };
+}
+
+/** Whether they are in there, wherever. */
+function includes(body: Uint8Array, wanted: Uint8Array): boolean {
+  const first = wanted[0] ?? 0;
+  for (let at = body.indexOf(first); at >= 0; at = body.indexOf(first, at + 1)) {
+    if (wanted.every((byte, i) => body[at + i] === byte)) return true;
+  }
+  return false;
 }
 
 /** What of a rule is looked at without decoding the rest. */

@@ -20,6 +20,7 @@ import {
   NFT_SET_MAP,
   type SetMessage,
   setMessage,
+  TYPE_IFNAME,
 } from "../netlink/nftables/set.ts";
 import { elementUserdata } from "../netlink/nftables/userdata.ts";
 import { bytes, hostIsLittle, nested } from "../netlink/wire.ts";
@@ -67,15 +68,16 @@ export function newSet({ family, table, set }: SetPlace, { key, data, comment, e
       ...(data !== undefined && { dataType: typeOf(data), dataLength: lengthOf(data) }),
       id: 1, // must be there; nothing refers to it
       userdata: {
-        keyByteOrder: key.length === 1 ? BIG_ENDIAN : 0,
+        keyByteOrder: key.length > 1 ? 0 : key[0]?.[0] === TYPE_IFNAME ? HOST_ENDIAN : BIG_ENDIAN,
         ...(data !== undefined && { dataByteOrder: 0, dataInterval: 0 }),
         comment,
       },
     },
   });
 }
-/** As nft says it of addresses; of concatenations it says nothing. */
+/** As nft says it of addresses and ports, and of names; of concatenations it says nothing. */
 const BIG_ENDIAN = 2;
+const HOST_ENDIAN = 1;
 
 export function deleteSet({ family, table, set }: SetPlace): Request {
   return request({

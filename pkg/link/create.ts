@@ -90,8 +90,7 @@ function addLink(route: Connection, place: LinkPlace, link: NewLink, name: strin
   }
 }
 
-/** A link that was made just now; when it cannot be read it goes again. */
-export function madeLink({ container }: LinkPlace, name: string): Link {
+function madeLink({ container }: LinkPlace, name: string): Link {
   try {
     return needLink(container, name);
   } catch (error) {
@@ -141,7 +140,7 @@ export function inUse(
   });
 }
 
-export function lacksKind(kind: string, cause: Error): CniError {
+export function lacksKind(kind: string, cause: NetlinkError): CniError {
   return new CniError({
     code: ErrorCode.internal,
     msg: `this kernel cannot make links of kind ${kind}`,

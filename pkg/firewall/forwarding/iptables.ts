@@ -136,7 +136,12 @@ function entering(view: View, family: Family, address: Address, { owner, policy 
   const chain = filter(family, OWNERS);
   return [
     ...found.filter((one) => !isSame(one)).map(({ rule }) => deletion(rule)),
-    ...(found.some(isSame) ? [] : missing(view, [{ ...chain, rules: [ownerRule(address, text)] }])),
+    ...(found.some(isSame)
+      ? []
+      : [
+          ...missing(view, [{ ...chain, rules: [] }]),
+          { add: ownerRule(address, text), to: chain, at: "last" } as const,
+        ]),
   ];
 }
 
@@ -157,17 +162,21 @@ export interface Dismissal {
   changes: Change[];
   /** Addresses that nobody has any more. */
   freed: Address[];
+  /** Addresses that another one has by now. */
+  held: Address[];
 }
 
 /** What nobody needs when they are gone. What the next tenant of an address has stays. */
 export function dismissing(view: View, family: Family, { isGone, held, ...told }: Departure): Dismissal {
   const gone = tenancies(view, family, held).filter(({ id }) => isGone(id));
   const mayBeFree = [...gone.map(({ address }) => address), ...ofFamily(family, told.addresses)];
-  const freed = unique(mayBeFree).filter((address) => tenanciesOf(view, family, address).every(({ id }) => isGone(id)));
+  const isFree = (address: Address) => tenanciesOf(view, family, address).every(({ id }) => isGone(id));
+  const freed = unique(mayBeFree).filter(isFree);
   const bridges = new Set(gone.flatMap(({ policy }) => policy?.bridge ?? []));
   if (told.bridge !== undefined && freed.length > gone.length) bridges.add(told.bridge);
   return {
     freed,
+    held: unique(mayBeFree).filter((address) => !freed.includes(address)),
     changes: [
       ...leaving(view, family, gone),
       ...freed
@@ -260,11 +269,13 @@ export function missingRule(view: View, family: Family, admission: Admission, sc
   return `expected ${isOurs ? "" : `${first.to.chain} `}rule [${words}] not found`;
 }
 
-/** Its network may have changed its mind since the attachment was made. */
+/** Its network may have changed its mind since the attachment was made: what those who rely on the bridge's policy say counts. */
 function policyInForce(view: View, family: Family, owner: Owner, policy: Policy): Policy {
-  const users = tenancies(view, family, policy.bridge);
-  const isKnown = users.some(({ id }) => id === tenantId(owner));
-  return isKnown
-    ? { ...policy, isolated: isIsolated(policy.bridge, users) }
-    : settledPolicy(view, family, owner, policy);
+  const strict = { ...policy, isolated: true };
+  const open = { ...policy, isolated: false };
+  const [strictUsers, openUsers] = [countUsers(view, family, strict), countUsers(view, family, open)];
+  if (strictUsers === 0 && openUsers === 0) return settledPolicy(view, family, owner, policy);
+  if (openUsers === 0) return strict;
+  if (strictUsers === 0) return open;
+  return { ...policy, isolated: isIsolated(policy.bridge, tenancies(view, family, policy.bridge)) };
 }

@@ -150,14 +150,21 @@ function requestsFor(change: Change): Request[] {
   return [newRule(placeOf(to), { expressions: encodeRule(to.family, add), compat: compatFor(add), at })];
 }
 
+/** One look: what was read is not read again. */
 function viewOf(netfilter: Connection): View {
+  const known = new Map<string, FoundRule[]>();
   return {
     present: (chains) => existing(netfilter, chains.map(placeOf)),
-    rules: (chain, held = "") =>
-      (typeof held === "string"
-        ? findRules(netfilter, placeOf(chain), (text) => text.includes(held))
-        : findRules(netfilter, placeOf(chain), (_, body) => includes(body, held))
-      ).map((body) => foundRule(chain, body)),
+    rules(chain, held = "") {
+      const key = [chain.family, chain.table, chain.chain, held].join(" ");
+      let found = known.get(key);
+      if (found === undefined) {
+        const wanted = typeof held === "string" ? (text: string) => text.includes(held) : held;
+        found = findRules(netfilter, placeOf(chain), wanted).map((body) => foundRule(chain, body));
+        known.set(key, found);
+      }
+      return found;
+    },
     jumps: (from, to) =>
       findRules(netfilter, placeOf(from), (held) => held.includes(to))
         .map((body) => ({ body, rule: foundRule(from, body) }))
@@ -181,15 +188,6 @@ function foundRule(chain: Chain, body: Uint8Array): FoundRule {
       return read.meaning;
     },
   };
-}
-
-/** Whether the bytes are in there, wherever. */
-function includes(body: Uint8Array, bytes: Uint8Array): boolean {
-  const first = bytes[0] ?? 0;
-  for (let at = body.indexOf(first); at >= 0; at = body.indexOf(first, at + 1)) {
-    if (bytes.every((byte, i) => body[at + i] === byte)) return true;
-  }
-  return false;
 }
 
 /** Whether the last bytes are those of a jump's verdict and chain, as they are in rules of all releases but 1.8.2, which puts comments behind. */

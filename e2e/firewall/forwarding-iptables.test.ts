@@ -1,0 +1,3 @@
+import { testBackend } from "./forwarding.ts";
+
+testBackend("iptables");

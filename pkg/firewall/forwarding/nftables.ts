@@ -1,0 +1,168 @@
+/** Admissions through nftables: elements in the sets of our table. */
+import { type Address, formatAddress, isIPv4 } from "../../ip/address.ts";
+import type { Connection, Request } from "../../netlink/connection.ts";
+import type { SetElement } from "../../netlink/nftables/element.ts";
+import { ATTEMPTS, committed, generation } from "../nftables.ts";
+import { addElements, deleteElements, findElement, listElements, presentElements, type SetPlace } from "../sets.ts";
+import type { Departure } from "./iptables.ts";
+import {
+  asksAdmin,
+  BRIDGES,
+  bridgeKey,
+  CONTAINERS,
+  findFrame,
+  frameRequests,
+  missingFixedRule,
+  OPEN_BRIDGES,
+  withinKey,
+} from "./nftables-frame.ts";
+import {
+  type Admission,
+  isIsolated,
+  type Policy,
+  readTenancy,
+  sameNetwork,
+  type Tenancy,
+  tenancyComment,
+  tenantId,
+} from "./tenancy.ts";
+
+const setOf = (address: Address): SetPlace => CONTAINERS[isIPv4(address) ? "ip" : "ip6"];
+
+/** All of both families. */
+function tenancies(netfilter: Connection): Tenancy[] {
+  return [CONTAINERS.ip, CONTAINERS.ip6].flatMap((set) =>
+    (listElements(netfilter, set) ?? []).flatMap((element) => tenancyOf(element) ?? []),
+  );
+}
+
+function tenancyOf({ key, userdata }: SetElement): Tenancy | undefined {
+  const tenancy = readTenancy(userdata?.comment ?? "");
+  return tenancy === undefined || key?.value === undefined ? undefined : { ...tenancy, address: key.value };
+}
+
+/** Decides from what is there and commits; when anybody changed the ruleset meanwhile, again from the beginning. */
+function edit(netfilter: Connection, decide: () => readonly Request[]): void {
+  for (let attempt = 1; ; attempt++) {
+    const id = attempt < ATTEMPTS ? generation(netfilter) : undefined;
+    const isLast = id === undefined;
+    if (committed(netfilter, decide(), { generation: id, ifNot: isLast ? [] : ["ERESTART", "ENOENT", "EEXIST"] }))
+      return;
+  }
+}
+
+// --- ADD ---------------------------------------------------------------------------------------------------------------------------------
+
+export function admitByNftables(netfilter: Connection, admission: Admission): void {
+  edit(netfilter, () => admitting(netfilter, admission));
+}
+
+/** What is missing, and what an earlier policy or tenant left. */
+function admitting(netfilter: Connection, admission: Admission): Request[] {
+  const { addresses, policy, adminChain } = admission;
+  if (addresses.length === 0) return [];
+  return [
+    ...frameRequests(findFrame(netfilter), adminChain),
+    ...(policy === undefined ? [] : policyRequests(netfilter, settledPolicy(netfilter, admission, policy))),
+    ...addresses.flatMap((address) => entering(netfilter, address, admission)),
+  ];
+}
+
+/** As strict as the strictest of those who share the bridge. Their elements are only read where a bridge would be opened. */
+function settledPolicy(netfilter: Connection, { owner }: Admission, policy: Policy): Policy {
+  if (policy.isolated || isAsWanted(netfilter, policy)) return policy;
+  const id = tenantId(owner);
+  const others = tenancies(netfilter).filter((tenancy) => !sameNetwork(tenancy.id, id));
+  return { ...policy, isolated: isIsolated(policy.bridge, others) };
+}
+
+const isAsWanted = (netfilter: Connection, { bridge, isolated }: Policy): boolean => {
+  const [hasPolicy, isOpen] = presence(netfilter, bridge);
+  return hasPolicy === true && isOpen === !isolated;
+};
+
+const presence = (netfilter: Connection, bridge: string): boolean[] =>
+  presentElements(netfilter, [
+    { place: BRIDGES, key: bridgeKey(bridge) },
+    { place: OPEN_BRIDGES, key: withinKey(bridge) },
+  ]);
+
+function policyRequests(netfilter: Connection, { bridge, isolated }: Policy): Request[] {
+  const [hasPolicy, isOpen] = presence(netfilter, bridge);
+  const within = withinKey(bridge);
+  return [
+    ...(hasPolicy ? [] : addElements(BRIDGES, [{ key: bridgeKey(bridge) }])),
+    ...(isolated && isOpen ? deleteElements(OPEN_BRIDGES, [within]) : []),
+    ...(isolated || isOpen ? [] : addElements(OPEN_BRIDGES, [{ key: within }])),
+  ];
+}
+
+/** An address is in the set once: the last one that comes has it. */
+function entering(netfilter: Connection, address: Address, { owner, policy }: Admission): Request[] {
+  const set = setOf(address);
+  const comment = tenancyComment(owner, policy);
+  const found = findElement(netfilter, set, address);
+  if (found?.userdata?.comment === comment) return [];
+  return [
+    ...(found === undefined ? [] : deleteElements(set, [address])),
+    ...addElements(set, [{ key: address }], { comment }),
+  ];
+}
+
+// --- DEL, GC -----------------------------------------------------------------------------------------------------------------------------
+
+/** @returns Addresses that were theirs. */
+export function dismissByNftables(netfilter: Connection, { isGone }: Departure): void {
+  edit(netfilter, () => {
+    const all = tenancies(netfilter);
+    const gone = all.filter(({ id }) => isGone(id));
+    const staying = all.filter(({ id }) => !isGone(id));
+    const bridges = new Set(gone.flatMap(({ policy }) => policy?.bridge ?? []));
+    return [
+      ...gone.flatMap(({ address }) => deleteElements(setOf(address), [address])),
+      ...[...bridges].flatMap((bridge) => unneeded(netfilter, bridge, staying)),
+    ];
+  });
+}
+
+/** What makes the bridge's policy as those who stay want it. */
+function unneeded(netfilter: Connection, bridge: string, staying: readonly Tenancy[]): Request[] {
+  const users = staying.filter(({ policy }) => policy?.bridge === bridge);
+  if (users.length > 0)
+    return users.some(({ policy }) => policy?.isolated) ? [] : policyRequests(netfilter, { bridge, isolated: false });
+  const [hasPolicy, isOpen] = presence(netfilter, bridge);
+  return [
+    ...(hasPolicy ? deleteElements(BRIDGES, [bridgeKey(bridge)]) : []),
+    ...(isOpen ? deleteElements(OPEN_BRIDGES, [withinKey(bridge)]) : []),
+  ];
+}
+
+// --- CHECK -------------------------------------------------------------------------------------------------------------------------------
+
+/** What is not as `admitByNftables` makes it; undefined: all is. */
+export function findNftablesDeviation(netfilter: Connection, admission: Admission): string | undefined {
+  const { addresses, policy, adminChain } = admission;
+  if (addresses.length === 0) return undefined;
+  const frame = findFrame(netfilter);
+  const rule = missingFixedRule(frame);
+  if (rule !== undefined)
+    return `the rule "${rule.comment}" is missing in chain ${rule.chain} of table inet twill_firewall`;
+  if (!asksAdmin(frame, adminChain))
+    return `chain ${adminChain} is not asked in chain forward of table inet twill_firewall`;
+  const address = addresses.find((one) => findElement(netfilter, setOf(one), one) === undefined);
+  if (address !== undefined)
+    return `address ${formatAddress(address)} is not in set ${setOf(address).set} of table inet twill_firewall`;
+  return policy && findPolicyDeviation(netfilter, policy);
+}
+
+/** Whether it is as strict as it should be depends on others of the bridge as well. */
+function findPolicyDeviation(netfilter: Connection, { bridge }: Policy): string | undefined {
+  const [hasPolicy, isOpen] = presence(netfilter, bridge);
+  if (!hasPolicy) return `bridge "${bridge}" is not in set bridges of table inet twill_firewall`;
+  const users = tenancies(netfilter).filter(({ policy }) => policy?.bridge === bridge);
+  const isolated = !users.some(({ policy }) => policy?.isolated === false);
+  if (isolated && isOpen)
+    return `bridge "${bridge}" is in set open_bridges of table inet twill_firewall, must not be: it is isolated`;
+  const open = !users.some(({ policy }) => policy?.isolated);
+  return open && !isOpen ? `bridge "${bridge}" is not in set open_bridges of table inet twill_firewall` : undefined;
+}
