@@ -37,7 +37,9 @@ interface Sample {
   needs?: readonly Feature[];
   /** Run on the host first. */
   prepare?: string;
-  /** What two attached containers have, once both are there. */
+  /** 2 unless given. */
+  containers?: number;
+  /** What the attached containers have, once all are there. */
   see(t: Test, node: Host): void;
 }
 
@@ -139,6 +141,24 @@ const list: readonly Sample[] = [
     },
   },
   {
+    file: "62-ipvlan.conflist",
+    network: "lan-by-address",
+    needs: ["ipvlan"],
+    prepare: lan0,
+    see(t, node) {
+      t.match(node.containers[0]?.sh("ip -d link show eth0; ip route"), /ipvlan +mode l2.*default via 10\.62\.0\.1/s);
+      reaches(t, node, "10.62.0.201");
+    },
+  },
+  {
+    file: "63-vlan.conflist",
+    network: "vlan42",
+    needs: ["vlan"],
+    prepare: lan0,
+    containers: 1,
+    see: (t, node) => t.match(node.containers[0]?.sh("ip -d link show eth0"), "vlan protocol 802.1Q id 42"),
+  },
+  {
     file: "70-tuning.conflist",
     network: "tuned",
     see(t, node) {
@@ -196,9 +216,9 @@ t.test("cnitool accepts the samples, together and one by one", needsRoot, async 
   }
 });
 
-for (const { file, network, needs = [], prepare, see } of list) {
+for (const { file, network, needs = [], prepare, containers = 2, see } of list) {
   t.test(`${file} does what docs/networks.md says`, needsKernel(...needs), async (t) => {
-    const node = newHost(t, { containers: 2 });
+    const node = newHost(t, { containers });
     if (prepare !== undefined) node.sh(prepare);
     const each = (verb: string) =>
       node.containers.map(({ path }) => t.match(cnitool(node, verb, network, path), { status: 0, stderr: "" }, verb));

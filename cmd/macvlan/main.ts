@@ -44,7 +44,7 @@ function add(attachment: Attachment<MacvlanConf>): Result {
     const link = createChild({ netns, container, ifName }, parent, linkOf(settings));
     undo("delete the link", () => deleteLink(container, ifName));
     const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
-    configure({ netns, route: container, link, sysctls: ipam === undefined ? {} : announcing(ifName) }, lease);
+    configure({ netns, route: container, link, sysctls: announcing(ifName, lease) }, lease);
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
 }

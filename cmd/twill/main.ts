@@ -11,6 +11,7 @@ import { dummy } from "../dummy/main.ts";
 import { firewall } from "../firewall/main.ts";
 import { flannel } from "../flannel/main.ts";
 import { hostLocal } from "../host-local/main.ts";
+import { ipvlan } from "../ipvlan/main.ts";
 import { loopback } from "../loopback/main.ts";
 import { macvlan } from "../macvlan/main.ts";
 import { mkDockerOpts, mkDockerOptsScript } from "../mk-docker-opts/main.ts";
@@ -19,6 +20,7 @@ import { ptp } from "../ptp/main.ts";
 import { sbr } from "../sbr/main.ts";
 import { staticAddresses } from "../static/main.ts";
 import { tuning } from "../tuning/main.ts";
+import { vlan } from "../vlan/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 
 /** The engine's global object of our C code, see native/host.c. */
@@ -34,6 +36,7 @@ const plugins = [
   firewall,
   flannel,
   hostLocal,
+  ipvlan,
   loopback,
   macvlan,
   portmap,
@@ -41,6 +44,7 @@ const plugins = [
   sbr,
   staticAddresses,
   tuning,
+  vlan,
 ];
 const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];
 

@@ -1,32 +1,19 @@
 // The macvlan plugin with host-local behind it, on an uplink whose other end is nobody's.
 import { failedAdd, failedAddLeavesNothing } from "./deviations.ts";
 import { asRelease191, intended, type Json, type Row } from "./row.ts";
+import { defaultRoute, dual, gosEth0, networkOn, uplink, v4 } from "./uplink.ts";
 
-const v4 = { subnet: "10.1.0.0/24" };
-const dual = { ranges: [[v4], [{ subnet: "fd00:1::/64" }]] };
-
-/** @param ipam What host-local gets; null for another or none. */
-function network(keys: Json, ipam: Json | null = v4): Json {
-  const base = { cniVersion: "1.0.0", name: "net", type: "macvlan", master: "uplink" };
-  return { ...base, ...keys, ...(ipam && { ipam: { type: "host-local", ...ipam } }) };
-}
-
-const uplink = "ip link add uplink type veth peer name far; ip link set uplink up; ip link set far up";
-/** The container looks for duplicates of IPv6 addresses, which takes its second or two. */
-const atOnce =
-  "for c in $C0 $C1; do ip netns exec $c sh -c 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad'; done";
+const network = (keys: Json, ipam?: Json | null): Json => networkOn("macvlan", keys, ipam);
 
 function macvlan(claim: string, conf: Json, { prepare = "", ...more }: Partial<Row> = {}): Row {
-  const prepared = [uplink, atOnce, prepare].filter(Boolean).join("\n");
+  const prepared = `${uplink}${prepare}`;
   return { name: `macvlan: ${claim}`, plugin: "macvlan", conf, prepare: prepared, needs: ["macvlan"], ...more };
 }
 
 /** What is left of a row whose ADD is refused. */
 const refused = (says: string): Partial<Row> => ({ steps: [{ verb: "ADD", says }] });
 
-/** What a failed ADD of Go leaves. */
-const gosEth0 = /: c0 .*\beth0\b/;
-/** Which keeps the master listening to all MACs. */
+/** The link that it leaves keeps the master listening to all MACs. */
 const gosPromiscuity = intended(failedAdd, { rewritten: [[/(link uplink promiscuity) 1/, "$1 0"]] });
 
 const dnsOfIpam = intended("The dns of the IPAM is reported when the configuration has none", { ours: /ADD: dns\./ });
@@ -43,7 +30,7 @@ export const macvlanRows: Row[] = [
   macvlan("mtu counts", network({ mtu: 1400 })),
   macvlan("without mtu it is the master's", network({}), { prepare: "ip link set uplink mtu 1300" }),
   macvlan("without master it is the default route's link", network({ master: undefined }), {
-    prepare: "ip address add 192.0.2.1/24 dev uplink; ip route add default via 192.0.2.9",
+    prepare: defaultRoute,
   }),
   macvlan("a MAC that is asked for", network({ mac: "c2:11:22:33:44:55" })),
   macvlan("MAC from CNI_ARGS wins over mac", network({ mac: "c2:11:22:33:44:55" }), {
@@ -103,7 +90,7 @@ export const macvlanRows: Row[] = [
     steps: ["ADD", { verb: "DEL", environment: { CNI_NETNS: "" } }],
   }),
   macvlan("DEL when interface and master are gone gives the address back", network({ master: undefined }), {
-    prepare: "ip address add 192.0.2.1/24 dev uplink; ip route add default via 192.0.2.9",
+    prepare: defaultRoute,
     steps: ["ADD", { verb: "DEL", before: "ip link delete uplink" }],
     deviations: [delWithoutMaster],
   }),

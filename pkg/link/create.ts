@@ -108,7 +108,7 @@ function refused(error: unknown, place: LinkPlace, { linkInfo: { kind }, mtu = 0
   if (!(error instanceof NetlinkError)) return error;
   if (isErrno(error, "EEXIST") && isTaken(place))
     return inUse(place, `creating the ${kind} link (${error.request}: EEXIST)`, error);
-  if (isErrno(error, "EOPNOTSUPP")) return lacksKind(kind, error);
+  if (isErrno(error, "EOPNOTSUPP") && UNKNOWN_KIND.includes(error.kernelMessage)) return lacksKind(kind, error);
   return new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses a ${kind} link "${place.ifName}" in ${place.netns.path}${mtu === 0 ? "" : ` with MTU ${mtu}`}`,
@@ -119,6 +119,9 @@ function refused(error: unknown, place: LinkPlace, { linkInfo: { kind }, mtu = 0
     cause: error,
   });
 }
+
+/** With other words it knows the kind, but not on this parent. */
+const UNKNOWN_KIND: readonly (string | undefined)[] = [undefined, "Unknown device type"];
 
 /** Or another thing of the same kind is in the way. */
 function isTaken({ container, ifName }: LinkPlace): boolean {

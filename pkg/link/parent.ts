@@ -3,6 +3,7 @@
  * is the parent.
  */
 import { CniError, ErrorCode, invalidConf } from "../cni/error.ts";
+import type { Lease } from "../cni/lease.ts";
 import type { JsonSchema } from "../cni/schema.ts";
 import { type Connection, NetlinkError } from "../netlink/connection.ts";
 import { AF_INET, AF_INET6 } from "../netlink/rtnetlink/family.ts";
@@ -153,8 +154,8 @@ export function checkParent({ master = "", linkInContainer = false }: ParentWish
   if (index !== parent.index) throw deviation(`"${link.name}" does not lie on master "${master}"`);
 }
 
-/** Settings of the child: it tells the network of its addresses and its MAC when it comes up. By path below /proc/sys/net. */
-export const announcing = (ifName: string): Record<string, string> => ({
-  [`ipv4/conf/${ifName}/arp_notify`]: "1",
-  [`ipv6/conf/${ifName}/ndisc_notify`]: "1",
-});
+/** Settings of a child with addresses: it tells the network of them when it comes up. By path below /proc/sys/net. */
+export function announcing(ifName: string, { ips }: Lease): Record<string, string> {
+  if (ips.length === 0) return {};
+  return { [`ipv4/conf/${ifName}/arp_notify`]: "1", [`ipv6/conf/${ifName}/ndisc_notify`]: "1" };
+}

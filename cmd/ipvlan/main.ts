@@ -1,0 +1,84 @@
+/** ipvlan: an interface with the MAC of one of the host's links, and addresses of its own on that one's network. */
+import { validate } from "#validate/ipvlan";
+import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { dnsOf, ipamOf, type Lease, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { checkAddresses, checkContainer, checkRoutes, deviation } from "../../pkg/link/check.ts";
+import { configure } from "../../pkg/link/configure.ts";
+import { deleteCreatedLink } from "../../pkg/link/create.ts";
+import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
+import { announcing, checkParent, createChild, needParent, parentStatus } from "../../pkg/link/parent.ts";
+import { openNamespace } from "../../pkg/sys/namespace.ts";
+import { type IpvlanConf, modeOf, modes, parentWish } from "./netconf.ts";
+
+export const ipvlan: Plugin<IpvlanConf> = {
+  name: "ipvlan",
+  about: "gives the container addresses of its own behind the MAC of one of the host's links",
+  validate,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(attachment: Attachment<IpvlanConf>): Result {
+  const { conf, ifName, prevResult } = attachment;
+  const ipam = ipamOf(conf);
+  const wish = parentWish(conf, prevResult);
+  const netns = openNamespace(attachment.netns ?? "");
+  const container = openRoute(netns);
+  const parent = needParent(wish, container);
+
+  return withRollback((undo) => {
+    const linkInfo = { kind: "ipvlan", data: { mode: modes[modeOf(conf)] } } as const;
+    const link = createChild({ netns, container, ifName }, parent, { linkInfo });
+    undo("delete the link", () => deleteLink(container, ifName));
+    const lease = ipam === undefined ? inherited(prevResult) : takeLease(attachment, ipam, 0, undo);
+    configure({ netns, route: container, link, sysctls: announcing(ifName, lease) }, lease);
+    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
+  });
+}
+
+/** Without IPAM the addresses of the plugin before this one are the interface's. */
+function inherited(prevResult: Result | undefined): Lease {
+  if (prevResult === undefined || prevResult.ips.length === 0) return noLease;
+  const { ips, routes, dns } = prevResult;
+  return { ips: ips.map((ip) => ({ ...ip, interface: 0 })), routes, ...(dns && { dns }) };
+}
+
+function del(attachment: Attachment<IpvlanConf>): void {
+  attemptAll(
+    withRelease(attachment, ipamOf(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
+  );
+}
+
+function check(attachment: Attachment<IpvlanConf>): void {
+  const { conf } = attachment;
+  const ipam = ipamOf(conf);
+  const checked = checkContainer(attachment, { ipam, kind: "ipvlan" });
+  const { result, container, link } = checked;
+  if (ipam === undefined) {
+    checkAddresses(container, link, result);
+    checkRoutes(container, result);
+  }
+  checkParent(conf, checked);
+  const info = findLinkInfo(container, link.index);
+  if (info?.kind !== "ipvlan" || info.data?.mode !== modes[modeOf(conf)])
+    throw deviation(`"${link.name}" is not in ipvlan mode ${modeOf(conf)}`);
+}
+
+/** What it makes goes with the namespace; addresses do not. */
+function gc(request: Gc<IpvlanConf>): void {
+  const ipam = ipamOf(request.conf);
+  if (ipam !== undefined) delegateGc(request, ipam);
+}
+
+/** A master that is not named may be one that the plugin before makes. */
+function status(request: Request<IpvlanConf>): void {
+  const ipam = ipamOf(request.conf);
+  if (request.conf.master) parentStatus(request.conf);
+  if (ipam !== undefined) delegateStatus(request, ipam);
+}

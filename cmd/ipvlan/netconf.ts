@@ -1,0 +1,42 @@
+/** The ipvlan plugin's keys, and what they come to. */
+import { invalidConf } from "../../pkg/cni/error.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { type ParentWish, parentProperties } from "../../pkg/link/parent.ts";
+import { IPVLAN_MODE_L2, IPVLAN_MODE_L3, IPVLAN_MODE_L3S } from "../../pkg/netlink/rtnetlink/link/ipvlan.ts";
+
+export const modes = { l2: IPVLAN_MODE_L2, l3: IPVLAN_MODE_L3, l3s: IPVLAN_MODE_L3S } as const;
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    ...parentProperties,
+    mode: {
+      type: "string",
+      enum: ["l2", "l3", "l3s", ""],
+      description: "whether the master switches (l2) or routes between containers and network",
+    },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type IpvlanConf = FromSchema<typeof schema>;
+
+export const modeOf = ({ mode }: IpvlanConf): keyof typeof modes => mode || "l2";
+
+/**
+ * A chained ipvlan lies on what the plugin before it has made, unless a master is named.
+ *
+ * @throws CniError 7: that is not one interface
+ */
+export function parentWish(conf: IpvlanConf, prevResult: Result | undefined): ParentWish {
+  if (conf.master || prevResult === undefined) return conf;
+  const [only, ...more] = prevResult.interfaces;
+  if (only?.name && more.length === 0) return { ...conf, master: only.name };
+  throw invalidConf(
+    "chained master failure. PrevResult lacks a single named interface",
+    `set "master", since the plugins before this one have made ${prevResult.interfaces.length} interfaces`,
+  );
+}

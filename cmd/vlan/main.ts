@@ -1,0 +1,73 @@
+/** vlan: an interface in a VLAN of the network that one of the host's links leads to. */
+import { validate } from "#validate/vlan";
+import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { dnsOf, ipamOf, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { checkContainer, deviation } from "../../pkg/link/check.ts";
+import { configure } from "../../pkg/link/configure.ts";
+import { deleteCreatedLink } from "../../pkg/link/create.ts";
+import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
+import { checkParent, createChild, needParent, parentStatus } from "../../pkg/link/parent.ts";
+import { openNamespace } from "../../pkg/sys/namespace.ts";
+import { settle, type VlanConf } from "./netconf.ts";
+
+export const vlan: Plugin<VlanConf> = {
+  name: "vlan",
+  about: "puts the container into a VLAN of one of the host's links",
+  validate,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+function add(attachment: Attachment<VlanConf>): Result {
+  const { conf, ifName } = attachment;
+  const { id } = settle(conf);
+  const ipam = ipamOf(conf);
+  const netns = openNamespace(attachment.netns ?? "");
+  const container = openRoute(netns);
+  const parent = needParent(conf, container);
+
+  return withRollback((undo) => {
+    const link = createChild({ netns, container, ifName }, parent, { linkInfo: { kind: "vlan", data: { id } } });
+    undo("delete the link", () => deleteLink(container, ifName));
+    const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
+    configure({ netns, route: container, link, sysctls: {} }, lease);
+    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
+  });
+}
+
+function del(attachment: Attachment<VlanConf>): void {
+  attemptAll(
+    withRelease(attachment, ipamOf(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
+  );
+}
+
+function check(attachment: Attachment<VlanConf>): void {
+  const { conf } = attachment;
+  const { id } = settle(conf);
+  const checked = checkContainer(attachment, { ipam: ipamOf(conf), kind: "vlan" });
+  const { container, link } = checked;
+  checkParent(conf, checked);
+  const info = findLinkInfo(container, link.index);
+  const found = info?.kind === "vlan" ? info.data?.id : undefined;
+  if (found !== id) throw deviation(`"${link.name}" is in VLAN ${found}, not ${id}`);
+  if (conf.mtu && link.mtu !== conf.mtu) throw deviation(`"${link.name}" has MTU ${link.mtu}, not ${conf.mtu}`);
+}
+
+/** What it makes goes with the namespace; addresses do not. */
+function gc(request: Gc<VlanConf>): void {
+  const ipam = ipamOf(request.conf);
+  if (ipam !== undefined) delegateGc(request, ipam);
+}
+
+function status(request: Request<VlanConf>): void {
+  settle(request.conf);
+  const ipam = ipamOf(request.conf);
+  parentStatus(request.conf);
+  if (ipam !== undefined) delegateStatus(request, ipam);
+}

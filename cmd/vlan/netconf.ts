@@ -1,0 +1,43 @@
+/** The vlan plugin's keys, and what they come to. */
+import { invalidConf } from "../../pkg/cni/error.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { parentProperties } from "../../pkg/link/parent.ts";
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    ...parentProperties,
+    /** Bounds are checked by `settle`, with the text of the reference plugin. */
+    vlanId: {
+      type: "integer",
+      description: "the VLAN's ID, from 0, which is the default and means priority tags, to 4094",
+    },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type VlanConf = FromSchema<typeof schema>;
+
+/** Settled: defaults are in, what cannot be has been refused. */
+export interface VlanSettings {
+  id: number;
+}
+
+/** @throws CniError 7 */
+export function settle({ master = "", vlanId: id = 0 }: VlanConf): VlanSettings {
+  if (master === "") {
+    throw invalidConf(
+      `"master" field is required. It specifies the host interface name to create the VLAN for`,
+      `set "master" to the interface whose network carries the VLAN`,
+    );
+  }
+  if (id < 0 || id > 4094) {
+    throw invalidConf(
+      `invalid VLAN ID ${id} (must be between 0 and 4094 inclusive)`,
+      `set "vlanId" to the ID that the switch has for the network`,
+    );
+  }
+  return { id };
+}
