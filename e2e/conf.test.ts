@@ -131,13 +131,14 @@ const list: readonly Sample[] = [
     file: "61-macvlan.conflist",
     network: "lan",
     needs: ["macvlan"],
-    prepare: lan0,
+    prepare: `${lan0}; ip address add 10.61.0.10/24 dev lan0`,
     see(t, node) {
       t.match(
         node.containers[0]?.sh("ip -d link show eth0; ip route"),
         /macvlan mode bridge.*default via 10\.61\.0\.1/s,
       );
       reaches(t, node, "10.61.0.201");
+      t.equal(node.run("ping", "-c1", "-W5", "10.61.0.200").status, 0, "and the host reaches it");
     },
   },
   {

@@ -82,6 +82,8 @@ t.test("vlan: an ADD that cannot be done leaves nothing, and says why", needs, a
   ];
   for (const [keys, stdout] of refused)
     t.match(node.cni("vlan", "ADD", network(keys)), { status: 1, stdout }, JSON.stringify(keys));
+  node.sh("ip link set uplink down");
+  t.match(node.cni("vlan", "ADD", network()), { status: 1, stdout: { msg: `master "uplink" is down, must be up` } });
   t.equal(reservations(node), "");
   t.equal(node.containers[0]?.sh("ls /sys/class/net"), "lo\n");
   for (const vlanId of [0, 4094]) {

@@ -5,7 +5,7 @@ import { dnsOf, ipamOf, type Lease, noLease, takeLease, withRelease } from "../.
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
-import { checkAddresses, checkContainer, checkRoutes, deviation } from "../../pkg/link/check.ts";
+import { checkContainer, deviation } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
@@ -57,13 +57,8 @@ function del(attachment: Attachment<IpvlanConf>): void {
 
 function check(attachment: Attachment<IpvlanConf>): void {
   const { conf } = attachment;
-  const ipam = ipamOf(conf);
-  const checked = checkContainer(attachment, { ipam, kind: "ipvlan" });
-  const { result, container, link } = checked;
-  if (ipam === undefined) {
-    checkAddresses(container, link, result);
-    checkRoutes(container, result);
-  }
+  const checked = checkContainer(attachment, { ipam: ipamOf(conf), kind: "ipvlan", hasAddresses: true });
+  const { container, link } = checked;
   checkParent(conf, checked);
   const info = findLinkInfo(container, link.index);
   if (info?.kind !== "ipvlan" || info.data?.mode !== modes[modeOf(conf)])

@@ -5,7 +5,7 @@ import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { dnsOf, ipamOf, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
-import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { attemptAll, type Step, withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer, deviation } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink } from "../../pkg/link/create.ts";
@@ -19,6 +19,7 @@ import {
   parentStatus,
 } from "../../pkg/link/parent.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
+import { checkHostAccess, closeHostAccess, collectHostAccess, openHostAccess } from "./host-access.ts";
 import { type MacvlanConf, type MacvlanSettings, modes, settle } from "./netconf.ts";
 
 export const macvlan: Plugin<MacvlanConf> = {
@@ -45,6 +46,10 @@ function add(attachment: Attachment<MacvlanConf>): Result {
     undo("delete the link", () => deleteLink(container, ifName));
     const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
     configure({ netns, route: container, link, sysctls: announcing(ifName, lease) }, lease);
+    if (settings.hostAccess) {
+      undo("close the host's access", () => closeHostAccess(attachment));
+      openHostAccess(parent, attachment, lease.ips);
+    }
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
 }
@@ -59,25 +64,33 @@ function linkOf({ mode, broadcastQueueLength, mac }: MacvlanSettings): ChildLink
 }
 
 function del(attachment: Attachment<MacvlanConf>): void {
-  attemptAll(
-    withRelease(attachment, ipamOf(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
-  );
+  const { conf } = attachment;
+  const steps: Step[] = [
+    ["close the host's access", () => conf.hostAccess === true && closeHostAccess(attachment)],
+    ["delete the link", () => deleteCreatedLink(attachment)],
+  ];
+  attemptAll(withRelease(attachment, ipamOf(conf), steps));
 }
 
 function check(attachment: Attachment<MacvlanConf>): void {
   const { conf } = attachment;
-  const { mode } = settlementOf(attachment);
+  const { mode, hostAccess } = settlementOf(attachment);
   const checked = checkContainer(attachment, { ipam: ipamOf(conf), kind: "macvlan" });
   checkParent(conf, checked);
   const info = findLinkInfo(checked.container, checked.link.index);
   if (info?.kind !== "macvlan" || info.data?.mode !== modes[mode])
     throw deviation(`"${checked.link.name}" is not in macvlan mode ${mode}`);
+  if (hostAccess) checkHostAccess(attachment, checked.result.ips);
 }
 
-/** What it makes goes with the namespace; addresses do not. */
+/** The link goes with the namespace; what is on the host does not. */
 function gc(request: Gc<MacvlanConf>): void {
-  const ipam = ipamOf(request.conf);
-  if (ipam !== undefined) delegateGc(request, ipam);
+  const { conf, network, validAttachments } = request;
+  const ipam = ipamOf(conf);
+  attemptAll([
+    ["collect the host's access", () => collectHostAccess(network, validAttachments)],
+    ["collect addresses", () => ipam !== undefined && delegateGc(request, ipam)],
+  ]);
 }
 
 function status(request: Request<MacvlanConf>): void {

@@ -1,4 +1,6 @@
 /** The macvlan plugin's keys, and what they come to. */
+import { invalidConf } from "../../pkg/cni/error.ts";
+import { ipamOf } from "../../pkg/cni/lease.ts";
 import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/cni/schema.ts";
 import { wantedMac } from "../../pkg/link/mac.ts";
 import { parentProperties } from "../../pkg/link/parent.ts";
@@ -33,6 +35,7 @@ export const schema = {
       maximum: 0xffffffff,
       description: "how many broadcasts may wait for delivery; by default what the kernel has (1000)",
     },
+    hostAccess: { type: "boolean", description: "let the host and the container reach each other (false)" },
     runtimeConfig: { type: "object", properties: { mac: macProperty } },
   },
   required: ["type"],
@@ -46,6 +49,7 @@ export interface MacvlanSettings {
   mode: keyof typeof modes;
   /** 0: the kernel's default. */
   broadcastQueueLength: number;
+  hostAccess: boolean;
   mac: Uint8Array | undefined;
 }
 
@@ -54,8 +58,17 @@ export interface MacvlanSettings {
  * @throws CniError 7
  */
 export function settle(conf: MacvlanConf, argsMac: string | undefined): MacvlanSettings {
+  const mode = conf.mode || "bridge";
+  const { hostAccess = false, linkInContainer = false } = conf;
+  if (hostAccess && (mode !== "bridge" || linkInContainer || ipamOf(conf) === undefined)) {
+    throw invalidConf(
+      "hostAccess needs mode bridge, a master on the host, and ipam",
+      `remove "hostAccess", or what is in its way`,
+    );
+  }
   return {
-    mode: conf.mode || "bridge",
+    mode,
+    hostAccess,
     broadcastQueueLength: conf.bcqueuelen ?? 0,
     mac: wantedMac(conf.runtimeConfig?.mac, argsMac, conf.mac),
   };

@@ -46,7 +46,10 @@ export function routesToSubnets(index: number, ways: readonly Way[]): Task[] {
   return subnets
     .filter(({ prefix: { address, length } }) => length < 8 * address.length)
     .flatMap(({ prefix, gateway }) => [
-      { what: `deleting route ${formatPrefix(networkOf(prefix))}`, request: deleteRoute(index, prefix) },
+      {
+        what: `deleting route ${formatPrefix(networkOf(prefix))}`,
+        request: deleteRoute(index, { destination: prefix }),
+      },
       routeTask(index, { destination: prefix, gateway, source: prefix.address }),
     ]);
 }

@@ -62,7 +62,7 @@ function waysOf({ table, source, gateway, routes }: OwnTable, index: number): Ch
   const text = `route add default via ${formatAddress(gateway)} table ${table}`;
   return [
     ...copies,
-    { what: text, make: addRoute(index, route), undo: deleteRoute(index, route.destination, table) },
+    { what: text, make: addRoute(index, route), undo: deleteRoute(index, { destination: route.destination, table }) },
     ruled,
   ];
 }

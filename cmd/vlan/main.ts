@@ -1,6 +1,7 @@
 /** vlan: an interface in a VLAN of the network that one of the host's links leads to. */
 import { validate } from "#validate/vlan";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { dnsOf, ipamOf, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
@@ -8,7 +9,7 @@ import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer, deviation } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink } from "../../pkg/link/create.ts";
-import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
+import { deleteLink, entryOf, findLinkInfo, type Link, openRoute } from "../../pkg/link/link.ts";
 import { checkParent, createChild, needParent, parentStatus } from "../../pkg/link/parent.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { settle, type VlanConf } from "./netconf.ts";
@@ -31,6 +32,7 @@ function add(attachment: Attachment<VlanConf>): Result {
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
   const parent = needParent(conf, container);
+  if (!parent.link.up) throw masterIsDown(parent.link);
 
   return withRollback((undo) => {
     const link = createChild({ netns, container, ifName }, parent, { linkInfo: { kind: "vlan", data: { id } } });
@@ -38,6 +40,15 @@ function add(attachment: Attachment<VlanConf>): Result {
     const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
     configure({ netns, route: container, link, sysctls: {} }, lease);
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
+  });
+}
+
+/** Then the kernel does not set the VLAN up either (ENETDOWN), and later not by itself. */
+function masterIsDown({ name }: Link): CniError {
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `master "${name}" is down, must be up`,
+    remedy: `set it up (ip link set ${name} up), then try again`,
   });
 }
 

@@ -41,12 +41,17 @@ export interface Checked {
  * What the CHECKs of all plugins that make an interface have in common: IPAM's, then the container's interface, its addresses and its
  * routes as the result has them.
  *
- * @param kind Of the interface; whatever it is where absent.
+ * @param options.kind Of the interface; whatever it is where absent.
+ * @param options.hasAddresses Whether it is looked for addresses and routes; with IPAM unless given.
  * @throws CniError 999: they differ. CniError of the IPAM plugin.
  */
 export function checkContainer(
   attachment: Attachment<unknown>,
-  { ipam, kind }: { ipam?: string | undefined; kind?: string },
+  {
+    ipam,
+    kind,
+    hasAddresses = ipam !== undefined,
+  }: { ipam?: string | undefined; kind?: string; hasAddresses?: boolean },
 ): Checked {
   if (ipam !== undefined) delegateCheck(attachment, ipam);
   const result = needPrevResult(attachment);
@@ -54,7 +59,7 @@ export function checkContainer(
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
   const link = needSameLink(container, own, kind, `in ${netns.path}`);
-  if (ipam !== undefined) {
+  if (hasAddresses) {
     if (!link.up) throw deviation(`interface "${link.name}" in ${netns.path} is down, must be up`); // which takes the routes away
     const routes = listAllRoutes(container);
     checkAddresses(container, link, routes, result);

@@ -6,6 +6,7 @@ import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import { type LinkRequest, linkMessage, RTM_NEWLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
 import { findNamespace, type Namespace } from "../sys/namespace.ts";
+import { deleteLinkFast, wantsFastDelete } from "./fast-delete.ts";
 import { deleteLink, findLink, type Link, needLink, openRoute } from "./link.ts";
 
 /** A link by name in a container. */
@@ -39,12 +40,12 @@ export function createLink(place: LinkPlace, link: NewLink): Link {
   }
   const temporary = unnamed(ifName);
   addLink(link.parent.route, place, link, temporary);
-  const { index } = madeLink(place, temporary);
+  const made = madeLink(place, temporary);
   try {
-    container.request(renameLink(index, ifName));
-    return needLink(container, index);
+    container.request(renameLink(made.index, ifName));
+    return { ...made, name: ifName };
   } catch (error) {
-    deleteLink(container, index); // whatever it is called by now
+    deleteLink(container, made.index); // whatever it is called by now
     throw refused(error, place, link);
   }
 }
@@ -59,9 +60,9 @@ const unnamed = (ifName: string): string => `~${ifName.slice(1)}`;
 export function deleteCreatedLink({ netns, ifName }: Attachment<unknown>): void {
   const namespace = findNamespace(netns);
   if (namespace === undefined) return;
+  if (wantsFastDelete()) deleteLinkFast(namespace, ifName);
   const container = openRoute(namespace);
-  deleteLink(container, ifName);
-  deleteLink(container, unnamed(ifName));
+  for (const name of [ifName, unnamed(ifName)]) deleteLink(container, name);
 }
 
 function addLink(route: Connection, place: LinkPlace, link: NewLink, name: string): void {

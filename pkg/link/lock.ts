@@ -1,4 +1,4 @@
-/** Plugins that choose among what is free in a container take turns. */
+/** Plugins that choose among what is free in a container, or share what is on the host, take turns. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { isErrno } from "../sys/errno.ts";
 import { Open, openFile, withLockedFile } from "../sys/file.ts";
@@ -12,7 +12,7 @@ const TIMEOUT_MS = 10_000;
  *
  * @throws CniError 11: someone else had it for 10 s
  */
-export function withLockedNamespace<T>({ path }: Namespace, work: () => T): T {
+export function withLockedNamespace<T>({ path }: Pick<Namespace, "path">, work: () => T): T {
   try {
     return withLockedFile(openFile(path, Open.readOnly), path, TIMEOUT_MS, work);
   } catch (error) {

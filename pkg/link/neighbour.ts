@@ -5,6 +5,7 @@ import { NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/frame.ts";
 import { only } from "../netlink/message.ts";
 import { AF_BRIDGE, AF_INET, AF_INET6 } from "../netlink/rtnetlink/family.ts";
 import {
+  NTF_PROXY,
   NTF_SELF,
   NUD_PERMANENT,
   neighbourMessage,
@@ -35,6 +36,17 @@ export function replaceNeighbour(index: number, { address, mac }: Neighbour): Re
 export function deleteNeighbour(index: number, address: Address): Request {
   const value = { family: familyNumber(address), index, destination: address };
   return request({ name: "RTM_DELNEIGH", type: RTM_DELNEIGH, table: neighbourMessage, value });
+}
+
+/** `ip neighbour replace proxy <address> dev <index>`: the link answers who asks for the address. */
+export function proxyNeighbour(index: number, address: Address): Request {
+  return request({
+    name: "RTM_NEWNEIGH",
+    type: RTM_NEWNEIGH,
+    flags: NLM_F_CREATE | NLM_F_REPLACE,
+    table: neighbourMessage,
+    value: { family: familyNumber(address), index, state: NUD_PERMANENT, flags: NTF_PROXY, destination: address },
+  });
 }
 
 /** `bridge fdb replace <mac> dst <address> self permanent dev <index>` */

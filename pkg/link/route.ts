@@ -81,8 +81,11 @@ export function addRoute(
   });
 }
 
-/** `ip route del <destination> dev <index> table <table>`, of whatever scope and origin. */
-export function deleteRoute(index: number, destination: Prefix, table = RT_TABLE_MAIN): Request {
+/** `ip route del <destination> dev <index> table <table>`, of whatever scope and origin; of whatever metric, too, unless one is named. */
+export function deleteRoute(
+  index: number,
+  { destination, table = RT_TABLE_MAIN, priority }: Pick<LinkRoute, "destination" | "table" | "priority">,
+): Request {
   const network = networkOf(destination);
   return request({
     name: "RTM_DELROUTE",
@@ -95,6 +98,7 @@ export function deleteRoute(index: number, destination: Prefix, table = RT_TABLE
       scope: RT_SCOPE_NOWHERE,
       ...(network.length > 0 && { destination: network.address }),
       outputIndex: index,
+      priority,
     },
   });
 }

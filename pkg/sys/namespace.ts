@@ -8,7 +8,8 @@ const CLONE_NEWNET = 0x40000000;
 const NSFS_MAGIC = 0x6e736673;
 const PROC_SUPER_MAGIC = 0x9fa0;
 
-const OWN = "/proc/thread-self/ns/net";
+/** The path of the namespace that this process is in. */
+export const OWN_NAMESPACE = "/proc/thread-self/ns/net";
 
 /** A network namespace that is held open. */
 export interface Namespace {
@@ -55,13 +56,13 @@ export function closeNamespace(namespace: Namespace): void {
 
 /** Runs `work` inside. Sockets and files of /proc/sys opened there keep belonging to it. */
 export function within<T>(namespace: Namespace, work: () => T): T {
-  const home = openFile(OWN, Open.readOnly);
+  const home = openFile(OWN_NAMESPACE, Open.readOnly);
   try {
     enter(namespace.fd, namespace.path);
     try {
       return work();
     } finally {
-      call("setns", OWN, home, CLONE_NEWNET);
+      call("setns", OWN_NAMESPACE, home, CLONE_NEWNET);
     }
   } finally {
     closeFile(home);
@@ -79,7 +80,7 @@ function enter(fd: number, path: string): void {
 
 /** Whether `path` is the namespace this process runs in. False when nothing is there. */
 export function isOwnNamespace(path: string): boolean {
-  const own = findStat(OWN);
+  const own = findStat(OWN_NAMESPACE);
   const other = findStat(path);
   return own !== undefined && other !== undefined && own.inode === other.inode && own.device === other.device;
 }

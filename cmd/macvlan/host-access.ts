@@ -1,0 +1,152 @@
+/**
+ * The host's way to its own macvlan containers, with `hostAccess`. The kernel hands nothing that leaves a macvlan link to the master's own stack, but it does
+ * hand it to the master's other macvlan links. So the host gets one of those, the shim, and routes through it to the containers' addresses.
+ *
+ * The shim has no addresses: in IPv4 the host answers for its addresses on all its links, in IPv6 the shim answers for the master's as their proxy.
+ * Rejected: copies of the master's addresses, which would stay when one moves, to another host perhaps.
+ *
+ * A network has one shim on each master. Whose a route is, its metric says: an address passes from one container to the next, a metric does not. The
+ * shim goes with its last route. Who changes any of it holds the lock of the host's namespace, so that the last does not go while another one comes.
+ */
+import type { IpConfig } from "../../pkg/cni/result.ts";
+import { hashedName } from "../../pkg/firewall/names.ts";
+import { type Address, contains, formatAddress, isIPv4, type Prefix } from "../../pkg/ip/address.ts";
+import { addressesOf } from "../../pkg/link/address.ts";
+import { deviation } from "../../pkg/link/check.ts";
+import { addressOf } from "../../pkg/link/configure.ts";
+import {
+  deleteLink,
+  findLink,
+  type Link,
+  listLinks,
+  needLink,
+  openRoute,
+  setAlias,
+  setUp,
+} from "../../pkg/link/link.ts";
+import { withLockedNamespace } from "../../pkg/link/lock.ts";
+import { proxyNeighbour } from "../../pkg/link/neighbour.ts";
+import type { Owner } from "../../pkg/link/owner.ts";
+import type { Parent } from "../../pkg/link/parent.ts";
+import { addRoute, deleteRoute, listRoutes } from "../../pkg/link/route.ts";
+import { trySysctl } from "../../pkg/link/sysctl.ts";
+import { type Connection, request } from "../../pkg/netlink/connection.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../../pkg/netlink/frame.ts";
+import { AF_INET, AF_INET6 } from "../../pkg/netlink/rtnetlink/family.ts";
+import { MACVLAN_MODE_BRIDGE } from "../../pkg/netlink/rtnetlink/link/macvlan.ts";
+import { linkMessage, RTM_NEWLINK } from "../../pkg/netlink/rtnetlink/link.ts";
+import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTPROT_BOOT } from "../../pkg/netlink/rtnetlink/route.ts";
+import { OWN_NAMESPACE } from "../../pkg/sys/namespace.ts";
+
+/** Lets host and container reach each other at the container's addresses. */
+export function openHostAccess({ route, link: master }: Parent, owner: Owner, ips: readonly IpConfig[]): void {
+  const addresses = ips.map((ip) => addressOf(ip).prefix.address);
+  withLockedNamespace({ path: OWN_NAMESPACE }, () => {
+    const shim = ensureShim(route, master, owner.network);
+    const ofHost = addressesOf(route, master.index).filter(({ scope }) => scope === RT_SCOPE_UNIVERSE);
+    const own = ofHost.map(({ prefix }) => prefix.address).filter((address) => !isIPv4(address));
+    route.requestAll([
+      ...own.map((address) => proxyNeighbour(shim.index, address)),
+      ...addresses.map((address) =>
+        addRoute(shim.index, {
+          destination: single(address),
+          priority: metricOf(owner),
+          scope: RT_SCOPE_LINK,
+          source: ofHost.find(({ prefix }) => contains(prefix, address))?.prefix.address,
+        }),
+      ),
+    ]);
+  });
+}
+
+const single = (address: Address): Prefix => ({ address, length: 8 * address.length });
+
+/** Made where it is missing, and set up as it has to be: whoever made it may have been killed in between. */
+function ensureShim(route: Connection, master: Link, network: string): Link {
+  const ifName = shimName(network, master);
+  const shim = findLink(route, ifName) ?? makeShim(route, ifName, master);
+  // before it is up: nothing that is announced on that network is for the host's shim
+  trySysctl(`ipv6/conf/${ifName}/accept_ra`, "0");
+  // an interface answers for others if it forwards; the host as a whole does not forward because of that
+  trySysctl(`ipv6/conf/${ifName}/proxy_ndp`, "1");
+  trySysctl(`ipv6/conf/${ifName}/forwarding`, "1");
+  route.requestAll([setAlias(shim.index, `the host's access to network ${network}`), setUp(shim.index)]);
+  return shim;
+}
+
+function makeShim(route: Connection, ifName: string, master: Link): Link {
+  const linkInfo = { kind: "macvlan", data: { mode: MACVLAN_MODE_BRIDGE } } as const;
+  route.request(
+    request({
+      name: "RTM_NEWLINK",
+      type: RTM_NEWLINK,
+      flags: NLM_F_CREATE | NLM_F_EXCL,
+      table: linkMessage,
+      value: { ifName, link: master.index, linkInfo },
+    }),
+  );
+  return needLink(route, ifName);
+}
+
+/** The container's part: its routes, and the shim when nobody else needs it. */
+export function closeHostAccess(owner: Owner): void {
+  const own = metricOf(owner);
+  removeWays(owner.network, (metric) => metric === own);
+}
+
+/** GC: the parts of attachments that are not in the list. */
+export function collectHostAccess(network: string, valid: readonly Omit<Owner, "network">[]): void {
+  const alive = new Set(valid.map(metricOf));
+  removeWays(network, (metric) => !alive.has(metric));
+}
+
+function removeWays(network: string, isGone: (metric: number) => boolean): void {
+  const route = openRoute();
+  withLockedNamespace({ path: OWN_NAMESPACE }, () => {
+    for (const shim of shimsOf(route, network)) {
+      const ways = waysThrough(route, shim);
+      const gone = ways.filter(({ metric }) => isGone(metric));
+      if (gone.length === ways.length) deleteLink(route, shim.index);
+      else
+        route.requestAll(
+          gone.map(({ destination, metric }) => deleteRoute(shim.index, { destination, priority: metric })),
+        );
+    }
+  });
+}
+
+/** CHECK: each address has its route. */
+export function checkHostAccess(owner: Owner, ips: readonly IpConfig[]): void {
+  const route = openRoute();
+  const ways = shimsOf(route, owner.network).flatMap((shim) => waysThrough(route, shim));
+  const own = ways.filter(({ metric }) => metric === metricOf(owner));
+  const there = own.map(({ destination }) => formatAddress(destination.address));
+  const missing = ips.map((ip) => formatAddress(addressOf(ip).prefix.address)).find((one) => !there.includes(one));
+  if (missing !== undefined) throw deviation(`the host has no route to ${missing}, as "hostAccess" wants it`);
+}
+
+const shimsOf = (route: Connection, network: string): Link[] =>
+  listLinks(route).filter(({ name, kind }) => kind === "macvlan" && name.startsWith(shimPrefix(network)));
+
+/** A container's. */
+interface Way {
+  destination: Prefix;
+  metric: number;
+}
+
+/** Those that the kernel has made itself are left out. */
+const waysThrough = (route: Connection, shim: Link): Way[] =>
+  [AF_INET, AF_INET6]
+    .flatMap((family) => listRoutes(route, family))
+    .filter(({ outputIndex, protocol }) => outputIndex === shim.index && protocol === RTPROT_BOOT)
+    .flatMap(({ destination: address, destinationLength: length, priority: metric = 0 }) =>
+      address === undefined ? [] : [{ destination: { address, length }, metric }],
+    );
+
+/** `mvh` and twelve digits: six for the network, by which DEL and GC find it, and six for the master. */
+const shimName = (network: string, master: Link): string => shimPrefix(network) + hashedName("", master.name, 6);
+const shimPrefix = (network: string): string => hashedName("mvh", network, 9);
+
+/** 1 to 2^31. 0 would mean that there is none. */
+const metricOf = ({ containerId, ifName }: Omit<Owner, "network">): number =>
+  1 + (Number.parseInt(hashedName("", `${containerId}:${ifName}`, 8), 16) >>> 1);
