@@ -198,6 +198,16 @@ const list: readonly Sample[] = [
     },
   },
   {
+    file: "76-vrf.conflist",
+    network: "tenant",
+    needs: ["vrf"],
+    see(t, node) {
+      const [container] = node.containers;
+      t.match(container?.sh("ip route show vrf blue"), "default via 10.86.0.1 dev eth0");
+      t.equal(container?.run("ping", "-c1", "-W9", "-I", "blue", "10.86.0.3").status, 0, "the VRF reaches the others");
+    },
+  },
+  {
     file: "99-loopback.conflist",
     network: "lo",
     see: (t, node) => reaches(t, node, "127.0.0.1"),

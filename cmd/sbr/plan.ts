@@ -8,11 +8,10 @@ import {
   formatPrefix,
   networkOf,
   type Prefix,
-  parsePrefix,
 } from "../../pkg/ip/address.ts";
 import { familyNumber } from "../../pkg/link/address.ts";
 import type { Address4Or6 } from "../../pkg/link/configure.ts";
-import { destinationOf, gatewaysOf, hasGateway, inOrder } from "../../pkg/link/route.ts";
+import { destinationOf, gatewaysOf, hasGateway, inOrder, isRouteOfResult } from "../../pkg/link/route.ts";
 import { freeTable } from "../../pkg/link/rule.ts";
 import { AF_INET } from "../../pkg/netlink/rtnetlink/family.ts";
 import { type RouteMessage, RT_SCOPE_LINK, RT_TABLE_MAIN } from "../../pkg/netlink/rtnetlink/route.ts";
@@ -134,7 +133,7 @@ export function resultIn({ tables, moved }: Plan, result: Result): Result {
 }
 
 function entriesOf(route: Route, tables: readonly OwnTable[], moved: readonly RouteMessage[]): Route[] {
-  const gone = isInMain(route) ? moved.filter((one) => isSame(one, route)) : [];
+  const gone = isInMain(route) ? moved.filter((one) => isRouteOfResult(one, route)) : [];
   if (gone.length === 0) return [route];
   const now = tables.filter(({ routes }) => routes.some((one) => gone.includes(one)));
   return now.length > 0 ? now.map(({ table }) => ({ ...route, table })) : replacements(route, tables);
@@ -148,12 +147,3 @@ const replacements = (route: Route, tables: readonly OwnTable[]): Route[] =>
     const isSuch = gateway !== undefined && familyOf(gateway) === (route.dst.includes(":") ? "6" : "4");
     return isSuch ? [{ ...route, gw: formatAddress(gateway), table }] : [];
   });
-
-/** A gateway that the result does not name was filled in by whoever set the route. */
-function isSame(route: RouteMessage, { dst, gw }: Route): boolean {
-  const destination = parsePrefix(dst);
-  if (destination === undefined || formatPrefix(destinationOf(route)) !== formatPrefix(networkOf(destination)))
-    return false;
-  const gateways = gatewaysOf(route).map(formatAddress);
-  return gw === undefined || gateways.includes(gw);
-}

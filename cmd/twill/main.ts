@@ -21,6 +21,7 @@ import { sbr } from "../sbr/main.ts";
 import { staticAddresses } from "../static/main.ts";
 import { tuning } from "../tuning/main.ts";
 import { vlan } from "../vlan/main.ts";
+import { vrf } from "../vrf/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 
 /** The engine's global object of our C code, see native/host.c. */
@@ -45,6 +46,7 @@ const plugins = [
   staticAddresses,
   tuning,
   vlan,
+  vrf,
 ];
 const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];
 

@@ -5,7 +5,10 @@ import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import {
   type AddressMessage,
   addressMessage,
+  IFA_F_DADFAILED,
   IFA_F_NODAD,
+  IFA_F_PERMANENT,
+  IFA_F_TENTATIVE,
   RTM_DELADDR,
   RTM_GETADDR,
   RTM_NEWADDR,
@@ -76,6 +79,25 @@ export function addAddress(
 /** As the reference plugins and `ip` set it: the last address of IPv4 networks with room for one. */
 function broadcastOf(prefix: Prefix): { broadcast?: Uint8Array } {
   return isIPv4(prefix.address) && prefix.length <= 30 ? { broadcast: lastAddressOf(prefix) } : {};
+}
+
+/** `ip -6 address show dev <index>`, as the kernel tells it. */
+export function listIPv6Addresses(route: Connection, index: number): AddressMessage[] {
+  const value = { family: AF_INET6, index };
+  const all = route.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value }));
+  return all.filter((message) => message.index === index); // before 4.20 the kernel does not filter
+}
+
+/** `ip address add …` of an address that was listed, with its settings and the rest of its lifetime. */
+export function addListedAddress({ unknown: _, flags, longFlags, ...address }: AddressMessage): Request {
+  const settings = (longFlags ?? flags) & ~(IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_PERMANENT);
+  return request({
+    name: "RTM_NEWADDR",
+    type: RTM_NEWADDR,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    table: addressMessage,
+    value: { ...address, flags: settings & 0xff, longFlags: settings },
+  });
 }
 
 /** `ip address del <prefix> dev <index>` */

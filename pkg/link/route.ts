@@ -1,5 +1,6 @@
 /** Routes: what `ip route` does. */
-import { type Address, networkOf, type Prefix } from "../ip/address.ts";
+import type { Route } from "../cni/result.ts";
+import { type Address, formatAddress, formatPrefix, networkOf, type Prefix, parsePrefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/frame.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC } from "../netlink/rtnetlink/family.ts";
@@ -185,6 +186,14 @@ export const inOrder = (routes: readonly RouteMessage[]): RouteMessage[] => [
 /** Of each of its ways. */
 export const gatewaysOf = ({ gateway, multipath = [] }: RouteMessage): Address[] =>
   [gateway, ...multipath.map((hop) => hop.gateway)].filter((one) => one !== undefined);
+
+/** Whether it is what a result says. A gateway that the result does not name was filled in by whoever set the route. */
+export function isRouteOfResult(route: RouteMessage, { dst, gw }: Pick<Route, "dst" | "gw">): boolean {
+  const destination = parsePrefix(dst);
+  if (destination === undefined || formatPrefix(destinationOf(route)) !== formatPrefix(networkOf(destination)))
+    return false;
+  return gw === undefined || gatewaysOf(route).map(formatAddress).includes(gw);
+}
 
 /** Also one of another family. */
 export const hasGateway = (route: RouteMessage): boolean =>

@@ -1,0 +1,164 @@
+/** vrf: the interface becomes part of a VRF in the container, which has a routing table of its own. */
+import { validate } from "#validate/vrf";
+import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
+import type { Attachment, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import { needPrevResult } from "../../pkg/cni/prev-result.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
+import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
+import { deviation } from "../../pkg/link/check.ts";
+import { createLink } from "../../pkg/link/create.ts";
+import { deleteLink, openRoute, setUp } from "../../pkg/link/link.ts";
+import { withLockedNamespace } from "../../pkg/link/lock.ts";
+import { isRouteOfResult, listAllRoutes, tableOf } from "../../pkg/link/route.ts";
+import { freeTable, listRules, usedTables } from "../../pkg/link/rule.ts";
+import { listVrfMembers, needVrfs, setMaster, type VrfMember } from "../../pkg/link/vrf.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import { type RouteMessage, RT_TABLE_MAIN } from "../../pkg/netlink/rtnetlink/route.ts";
+import { findNamespace, type Namespace, openNamespace } from "../../pkg/sys/namespace.ts";
+import { belongingsOf, withBelongings } from "./belongings.ts";
+import { settle, type VrfConf, type VrfSettings } from "./netconf.ts";
+
+export const vrf: Plugin<VrfConf> = {
+  name: "vrf",
+  about: "makes the interface part of a VRF in the container",
+  validate,
+  versions: supportedVersions.filter((version) => isAtLeast(version, "0.3.1")),
+  add,
+  del,
+  check,
+  gc() {}, // the VRF is in the container and goes with it
+  status,
+};
+
+const UNCHAINED = "missing prevResult from earlier plugin";
+
+function add(attachment: Attachment<VrfConf>): Result {
+  const { ifName } = attachment;
+  const settings = settle(attachment.conf);
+  const result = needPrevResult(attachment, UNCHAINED);
+  const netns = openNamespace(attachment.netns ?? "");
+
+  return withLockedNamespace(netns, () => {
+    const route = openRoute(netns);
+    const links = listVrfMembers(route);
+    const link = needFreeLink(links, ifName, netns);
+    const existing = findVrf(links, settings);
+    const routes = listAllRoutes(route);
+    const table = existing?.table ?? settings.table ?? unusedTable(route, links, routes);
+    const belongings = belongingsOf({ netns, route, link }, routes);
+
+    return withRollback((undo) => {
+      const master = existing?.index ?? createVrf({ netns, route, name: settings.vrf, table }, undo);
+      undo("set the interface free", () =>
+        withBelongings(belongings, RT_TABLE_MAIN, () => route.request(setMaster(link.index, 0))),
+      );
+      withBelongings(belongings, table, () => route.requestAll([setUp(master), setMaster(link.index, master)]));
+      return {
+        ...result,
+        routes: result.routes.map((one) => (isMoved(one, belongings.routes) ? { ...one, table } : one)),
+      };
+    });
+  });
+}
+
+function needFreeLink(links: readonly VrfMember[], ifName: string, { path }: Namespace): VrfMember {
+  const link = links.find(({ name }) => name === ifName);
+  if (link === undefined) {
+    throw new CniError({
+      code: ErrorCode.internal,
+      msg: `could not get link by name ${ifName}: there is none in ${path}`,
+      remedy: `name "vrf" behind the plugin that makes the interface`,
+    });
+  }
+  if (link.master === 0) return link;
+  const master = links.find(({ index }) => index === link.master)?.name ?? `index ${link.master}`;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `interface ${ifName} has already a master set: ${master}`,
+    remedy: "delete the attachment first (DEL), or take the interface out: `ip link set … nomaster` in the container",
+  });
+}
+
+/** undefined: there is no link of that name. @throws CniError 999: there is, and it is not the one that is wanted */
+function findVrf(links: readonly VrfMember[], { vrf, table }: VrfSettings): VrfMember | undefined {
+  const found = links.find(({ name }) => name === vrf);
+  if (found === undefined) return undefined;
+  if (found.table === undefined) {
+    throw new CniError({
+      code: ErrorCode.internal,
+      msg: `Netlink ${vrf} is not a VRF: it is of kind "${found.kind}"`,
+      remedy: `set "vrfname" to another name`,
+    });
+  }
+  if (table === undefined || table === found.table) return found;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `VRF ${vrf} already exist with different routing table ${found.table}, "table" says ${table}`,
+    remedy: `networks that share a VRF have to agree: set "table" to ${found.table}, or remove it, or choose another "vrfname"`,
+  });
+}
+
+/** The reference plugin's first is 1. */
+function unusedTable(route: Connection, links: readonly VrfMember[], routes: readonly RouteMessage[]): number {
+  const ofVrfs = links.flatMap(({ table }) => table ?? []);
+  return freeTable(new Set([...usedTables(listRules(route), routes), ...ofVrfs]), 1);
+}
+
+interface NewVrf {
+  netns: Namespace;
+  route: Connection;
+  name: string;
+  table: number;
+}
+
+/** @returns its index */
+function createVrf({ netns, route, name, table }: NewVrf, undo: (what: string, action: () => void) => void): number {
+  const place = { netns, container: route, ifName: name };
+  const { index } = createLink(place, { linkInfo: { kind: "vrf", data: { table } } });
+  undo("delete the VRF", () => deleteLink(route, name));
+  return index;
+}
+
+/** What a result says of routes that were in the main table. */
+const isMoved = (one: Result["routes"][number], routes: readonly RouteMessage[]): boolean =>
+  (one.table ?? RT_TABLE_MAIN) === RT_TABLE_MAIN &&
+  routes.some((route) => tableOf(route) === RT_TABLE_MAIN && isRouteOfResult(route, one));
+
+/** The VRF goes with its last interface, which the kernel sets free then. */
+function del({ conf, netns: path, ifName }: Attachment<VrfConf>): void {
+  const netns = conf.vrfname === undefined ? undefined : findNamespace(path);
+  if (netns === undefined) return;
+  withLockedNamespace(netns, () => {
+    const route = openRoute(netns);
+    const links = listVrfMembers(route);
+    const vrf = links.find(({ name, table }) => name === conf.vrfname && table !== undefined);
+    if (vrf === undefined) return;
+    const members = links.filter(({ master }) => master === vrf.index);
+    const own = members.find(({ name }) => name === ifName);
+    if (members.every((one) => one === own)) deleteLink(route, vrf.name);
+    else if (own !== undefined) route.request(setMaster(own.index, 0));
+  });
+}
+
+function check(attachment: Attachment<VrfConf>): void {
+  const { ifName } = attachment;
+  const settings = settle(attachment.conf);
+  needPrevResult(attachment, UNCHAINED);
+  const links = listVrfMembers(openRoute(openNamespace(attachment.netns ?? "")));
+  const vrf = findVrf(links, settings);
+  if (vrf === undefined) throw deviation(`VRF "${settings.vrf}" is missing`);
+  if (!vrf.up) throw deviation(`VRF "${settings.vrf}" is down, must be up`);
+  const isMember = links.some(({ name, master }) => name === ifName && master === vrf.index);
+  if (!isMember) throw deviation(`failed to find ${ifName} associated to vrf ${settings.vrf}`);
+}
+
+function status({ conf }: Request<VrfConf>): void {
+  settle(conf);
+  try {
+    needVrfs(openRoute());
+  } catch (error) {
+    const { msg, details } = failureOf(error);
+    throw new CniError({ code: ErrorCode.notAvailable, msg, details, remedy: "", cause: error });
+  }
+}

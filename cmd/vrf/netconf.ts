@@ -1,0 +1,36 @@
+/** The vrf plugin's keys, and what they come to. */
+import { invalidConf } from "../../pkg/cni/error.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    vrfname: { type: "string", format: "ifname", description: "name of the VRF in the container; made when missing" },
+    table: {
+      type: "integer",
+      minimum: 0,
+      maximum: 0xffffffff,
+      description: "the VRF's routing table; a free one when it is made",
+    },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type VrfConf = FromSchema<typeof schema>;
+
+export interface VrfSettings {
+  vrf: string;
+  /** undefined: whichever it has, or a free one. */
+  table: number | undefined;
+}
+
+/** @throws CniError 7 */
+export function settle({ vrfname, table }: VrfConf): VrfSettings {
+  if (vrfname !== undefined) return { vrf: vrfname, table: table || undefined };
+  throw invalidConf(
+    "configuration is expected to have a valid vrf name",
+    `set "vrfname" to the name that the VRF is to have in the container, as "blue"`,
+  );
+}
