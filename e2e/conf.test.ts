@@ -64,7 +64,7 @@ const list: readonly Sample[] = [
     file: "15-published.conflist",
     network: "published",
     see(t, node) {
-      for (const address of ["10.71.0.1", "10.71.0.3", "fd00:71::3"]) reaches(t, node, address);
+      for (const address of ["10.65.0.1", "10.65.0.3", "fd00:65::3"]) reaches(t, node, address);
       t.match(node.sh("bridge -d link show"), "hairpin on");
     },
   },
