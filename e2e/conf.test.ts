@@ -160,6 +160,12 @@ const list: readonly Sample[] = [
     see: (t, node) => t.match(node.containers[0]?.sh("ip -d link show eth0"), "vlan protocol 802.1Q id 42"),
   },
   {
+    file: "65-tap.conflist",
+    network: "vm",
+    see: (t, node) =>
+      t.match(node.containers[0]?.sh("ip -d link show eth0"), /tun type tap .*vnet_hdr on multi_queue.*persist on/),
+  },
+  {
     file: "70-tuning.conflist",
     network: "tuned",
     see(t, node) {

@@ -48,7 +48,7 @@ function add(attachment: Attachment<PtpConf>): Result {
     if (families.has("6")) trySysctl(...withoutDetection(outside));
     const sysctls = families.has("6") ? [withoutDetection(inside)] : [];
     configure(
-      { netns, route: container, link: inside, sysctls: Object.fromEntries(sysctls), withoutDetection: true },
+      { netns, route: container, link: inside, sysctls: Object.fromEntries(sysctls), duplicates: "none" },
       lease,
       {
         beforeRoutes: routesToGateways(inside.index, ways), // which IPAM's routes may go through

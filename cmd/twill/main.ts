@@ -19,6 +19,7 @@ import { portmap } from "../portmap/main.ts";
 import { ptp } from "../ptp/main.ts";
 import { sbr } from "../sbr/main.ts";
 import { staticAddresses } from "../static/main.ts";
+import { tap } from "../tap/main.ts";
 import { tuning } from "../tuning/main.ts";
 import { vlan } from "../vlan/main.ts";
 import { vrf } from "../vrf/main.ts";
@@ -44,6 +45,7 @@ const plugins = [
   ptp,
   sbr,
   staticAddresses,
+  tap,
   tuning,
   vlan,
   vrf,

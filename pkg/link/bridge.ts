@@ -96,6 +96,11 @@ function notABridge({ name, kind }: Link): CniError {
   });
 }
 
+/** `ip link set <index> master <master>` */
+export function setMaster(index: number, master: number): Request {
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, master } });
+}
+
 /** `bridge link set dev <index> hairpin on isolated on` */
 export function setPort(index: number, settings: { hairpin?: boolean; isolated?: boolean }): Request {
   return request({

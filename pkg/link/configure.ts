@@ -42,6 +42,12 @@ function unreadable(what: string, text: string): CniError {
   });
 }
 
+/**
+ * Whether somebody looks if another host has an IPv6 address before it is usable, which takes a second or two: not at all; and ADD waits
+ * for the outcome; or it comes later, for links on which nothing is heard yet.
+ */
+export type DuplicateDetection = "none" | "awaited" | "later";
+
 export interface Container {
   netns: Namespace;
   /** Routing socket inside `netns`. */
@@ -49,8 +55,7 @@ export interface Container {
   link: Link;
   /** Settings of the interface to write before it has addresses, by path below /proc/sys/net; refusals are ignored. */
   sysctls: Readonly<Record<string, string>>;
-  /** IPv6 addresses are usable at once: nobody looks whether another host has them. */
-  withoutDetection?: boolean;
+  duplicates?: DuplicateDetection;
 }
 
 /** One thing to ask of the kernel about a link. */
@@ -73,20 +78,22 @@ export function configure(
   result: Pick<Result, "ips" | "routes">,
   more: { beforeRoutes: readonly Task[]; afterRoutes: readonly Task[] } = { beforeRoutes: [], afterRoutes: [] },
 ): void {
-  const { netns, route, link, withoutDetection = false } = container;
+  const { netns, route, link, duplicates = "awaited" } = container;
   const addresses = result.ips.map(addressOf);
   const hasIPv6 = addresses.some(({ prefix }) => familyOf(prefix.address) === "6");
   within(netns, () => {
     for (const [name, value] of Object.entries(container.sysctls)) trySysctl(name, value);
     if (hasIPv6) enableIPv6(link.name);
   });
-  const first: Task[] = addresses.map(({ prefix }) => addressTask(link.index, prefix, { withoutDetection }));
+  const first: Task[] = addresses.map(({ prefix }) =>
+    addressTask(link.index, prefix, { withoutDetection: duplicates === "none" }),
+  );
   first.push({ what: "state up", request: setUp(link.index) });
   const routes = result.routes.map(
     (one): Task => ({ what: routeText(one), request: routeRequest(link.index, one, addresses) }),
   );
   const then = [...more.beforeRoutes, ...routes, ...more.afterRoutes];
-  if (!withoutDetection && addresses.some(({ gateway }) => gateway !== undefined && familyOf(gateway) === "6")) {
+  if (duplicates === "awaited" && addresses.some(({ gateway }) => gateway !== undefined && familyOf(gateway) === "6")) {
     perform(route, link, first);
     settle(route, link);
     perform(route, link, then);

@@ -91,7 +91,8 @@ function addLink(route: Connection, place: LinkPlace, link: NewLink, name: strin
   }
 }
 
-function madeLink({ container }: LinkPlace, name: string): Link {
+/** A link that was made just now; when it cannot be read it goes again. */
+export function madeLink({ container }: LinkPlace, name: string): Link {
   try {
     return needLink(container, name);
   } catch (error) {
@@ -144,7 +145,7 @@ export function inUse(
   });
 }
 
-export function lacksKind(kind: string, cause: NetlinkError): CniError {
+export function lacksKind(kind: string, cause: Error): CniError {
   return new CniError({
     code: ErrorCode.internal,
     msg: `this kernel cannot make links of kind ${kind}`,

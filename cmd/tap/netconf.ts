@@ -1,0 +1,50 @@
+/** The tap plugin's keys, and what they come to. */
+import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/cni/schema.ts";
+import { wantedMac } from "../../pkg/link/mac.ts";
+import type { TapOptions } from "../../pkg/link/tap.ts";
+
+/** The largest one stands for none. */
+const id = { type: "integer", minimum: 0, maximum: 0xfffffffe } as const satisfies JsonSchema;
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    multiQueue: { type: "boolean", description: "several programs or threads may each have a queue of it" },
+    mtu: { type: "integer", minimum: 0, maximum: 65521, description: "of the device" },
+    mac: { ...macProperty, description: "of the device; random by default" },
+    owner: { ...id, description: "user ID of who may open it" },
+    group: { ...id, description: "group ID of who may open it" },
+    selinuxContext: { type: "string", description: "label of the device" },
+    bridge: { type: "string", format: "ifname", description: "a bridge in the container that it joins" },
+    runtimeConfig: { type: "object", properties: { mac: macProperty } },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type TapConf = FromSchema<typeof schema>;
+
+/** Settled: defaults are in. */
+export interface TapSettings extends TapOptions {
+  /** 0: the kernel's default. */
+  mtu: number;
+  mac: Uint8Array | undefined;
+  bridge: string | undefined;
+}
+
+/**
+ * @param argsMac MAC of CNI_ARGS, which yields to `runtimeConfig.mac` and goes before `mac`.
+ * @throws CniError 7
+ */
+export function settle(conf: TapConf, argsMac: string | undefined): TapSettings {
+  return {
+    multiQueue: conf.multiQueue ?? false,
+    owner: conf.owner,
+    group: conf.group,
+    selinuxContext: conf.selinuxContext || undefined,
+    mtu: conf.mtu ?? 0,
+    mac: wantedMac(conf.runtimeConfig?.mac, argsMac, conf.mac),
+    bridge: conf.bridge || undefined,
+  };
+}

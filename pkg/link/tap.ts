@@ -1,0 +1,191 @@
+/**
+ * Tap devices: what `ip tuntap add mode tap` does. The kernel makes none by message, only by ioctl on /dev/net/tun, in the namespace of
+ * who opens that.
+ *
+ * The device is there when its name is, but goes with its last descriptor until it is told to persist, which is the last step: an error or
+ * a signal in between leaves nothing.
+ */
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { hostIsLittle } from "../netlink/wire.ts";
+import { isErrno, SystemError } from "../sys/errno.ts";
+import { closeFile, findStat, Open, openFile, writeExisting } from "../sys/file.ts";
+import { within } from "../sys/namespace.ts";
+import { environment, type Program, run } from "../sys/process.ts";
+import { call } from "../sys/syscall.ts";
+import { decode, encode } from "../sys/text.ts";
+import { inUse, type LinkPlace, lacksKind, madeLink } from "./create.ts";
+import { findLink, type Link, needLink } from "./link.ts";
+
+const DEVICE = "/dev/net/tun";
+
+/** linux/if_tun.h */
+const TUNSETIFF = 0x400454ca;
+const TUNSETPERSIST = 0x400454cb;
+const TUNSETOWNER = 0x400454cc;
+const TUNSETGROUP = 0x400454ce;
+const IFF_TAP = 0x0002;
+const IFF_MULTI_QUEUE = 0x0100;
+const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
+const IFF_TUN_EXCL = 0x8000;
+
+/** linux/if.h: struct ifreq */
+const IFREQ_SIZE = 40;
+const IFNAMSIZ = 16;
+
+export interface TapOptions {
+  /** Several programs, or threads of one, may each have a queue of it. */
+  multiQueue: boolean;
+  /** Who may open it besides root: user and group IDs. */
+  owner: number | undefined;
+  group: number | undefined;
+  /** The label it gets; the caller's when undefined. */
+  selinuxContext: string | undefined;
+}
+
+/**
+ * Makes the device, down and without carrier, until a program opens it.
+ *
+ * @throws CniError 999: `ifName` exists there; the kernel has no tap devices, or refuses it
+ */
+export function createTap(place: LinkPlace, options: TapOptions): Link {
+  const { netns, container, ifName } = place;
+  if (findLink(container, ifName) !== undefined) throw inUse(place, "creating the tap device");
+  const { selinuxContext } = options;
+  if (selinuxContext !== undefined) {
+    within(netns, () => runLabelled(selinuxContext, place, makingWithIp(ifName, options)));
+    return madeLink(place, ifName);
+  }
+  const fd = within(netns, () => openTap(place, options));
+  try {
+    const link = needLink(container, ifName);
+    call("ioctl", "TUNSETPERSIST", fd, TUNSETPERSIST, 1);
+    return link;
+  } finally {
+    closeFile(fd);
+  }
+}
+
+/** A descriptor of a new device, which lives as long as that. */
+function openTap(place: LinkPlace, options: TapOptions): number {
+  const { owner, group } = options;
+  try {
+    const fd = openFile(DEVICE, Open.readWrite);
+    try {
+      call("ioctl", `TUNSETIFF ${place.ifName}`, fd, TUNSETIFF, interfaceRequest(place.ifName, flagsOf(options)));
+      if (owner !== undefined) call("ioctl", `TUNSETOWNER ${owner}`, fd, TUNSETOWNER, owner);
+      if (group !== undefined) call("ioctl", `TUNSETGROUP ${group}`, fd, TUNSETGROUP, group);
+      return fd;
+    } catch (error) {
+      closeFile(fd);
+      throw error;
+    }
+  } catch (error) {
+    throw refused(error, place);
+  }
+}
+
+function interfaceRequest(ifName: string, flags: number): Uint8Array {
+  const request = new Uint8Array(IFREQ_SIZE);
+  request.set(encode(ifName).subarray(0, IFNAMSIZ - 1));
+  new DataView(request.buffer).setUint16(IFNAMSIZ, flags, hostIsLittle);
+  return request;
+}
+
+/**
+ * The reference plugin makes devices in two ways, which differ in what stands before each packet: with owner and group there is a header for
+ * offloads, which virtual machines use; and the four bytes that say which protocol it is, unless there are several queues.
+ */
+function flagsOf({ multiQueue, owner, group }: TapOptions): number {
+  const offloads = owner !== undefined && group !== undefined;
+  return (
+    IFF_TAP |
+    IFF_TUN_EXCL |
+    (multiQueue ? IFF_MULTI_QUEUE : 0) |
+    (offloads ? IFF_VNET_HDR : 0) |
+    (offloads && !multiQueue ? 0 : IFF_NO_PI)
+  );
+}
+
+function refused(error: unknown, place: LinkPlace): unknown {
+  if (!(error instanceof SystemError)) return error;
+  if (isErrno(error, "EBUSY")) return inUse(place, `creating the tap device (${error.message})`, error);
+  if (isErrno(error, "ENOENT", "ENODEV", "ENXIO")) return lacksKind("tun", error);
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `the kernel refuses a tap device "${place.ifName}" in ${place.netns.path}`,
+    details: error.message,
+    remedy: isErrno(error, "EPERM", "EACCES")
+      ? `run as root with CAP_NET_ADMIN, and see that the device cgroup allows ${DEVICE} (c 10:200 rw)`
+      : `check "owner" and "group" of the network`,
+    cause: error,
+  });
+}
+
+/**
+ * `ip tuntap add mode tap name <ifName> …`, which is only run for a label: a device gets that of the program that makes it, and policies
+ * know `ip` as a program that does.
+ */
+function makingWithIp(ifName: string, { multiQueue, owner, group }: TapOptions): Program {
+  const variables = environment();
+  const path = (variables["PATH"] ?? "")
+    .split(":")
+    .map((directory) => `${directory}/ip`)
+    .find((file) => findStat(file)?.type === "file");
+  if (path === undefined) throw noIp(variables["PATH"] ?? "");
+  return {
+    path,
+    args: [
+      ...["tuntap", "add", "mode", "tap", "name", ifName],
+      ...(multiQueue ? ["multi_queue"] : []),
+      ...(owner === undefined ? [] : ["user", String(owner)]),
+      ...(group === undefined ? [] : ["group", String(group)]),
+    ],
+    environment: variables,
+    stdin: new Uint8Array(),
+    takesStderr: true,
+  };
+}
+
+const noIp = (path: string): CniError =>
+  new CniError({
+    code: ErrorCode.internal,
+    msg: `found no "ip" in PATH=${path}, which "selinuxContext" needs`,
+    remedy: `install iproute2, or leave "selinuxContext" out`,
+  });
+
+const EXEC_LABEL = "/proc/thread-self/attr/exec";
+
+/** Runs a program as the label says; those that are started later run as this one does. */
+function runLabelled(label: string, { ifName, netns }: LinkPlace, program: Program): void {
+  try {
+    writeExisting(EXEC_LABEL, label);
+  } catch (error) {
+    throw noLabel(label, error);
+  }
+  try {
+    const { status, stdout } = run(program);
+    if (status === 0) return;
+    throw new CniError({
+      code: ErrorCode.internal,
+      msg: `no tap device "${ifName}" in ${netns.path} as ${JSON.stringify(label)}`,
+      details: `${[program.path, ...(program.args ?? [])].join(" ")}: exit status ${status}: ${decode(stdout).trim()}`,
+      remedy: "see what SELinux forbids (ausearch -m avc), and allow it or use another context",
+    });
+  } finally {
+    writeExisting(EXEC_LABEL, "\n"); // none
+  }
+}
+
+function noLabel(label: string, cause: unknown): CniError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `cannot set the SELinux context ${JSON.stringify(label)}`,
+    details: reason,
+    remedy: isErrno(cause, "EPERM", "EACCES")
+      ? "let the policy allow the runtime's domain to set it (setexec)"
+      : `see that the host has SELinux (sestatus) and knows the context, or leave "selinuxContext" out`,
+    cause,
+  });
+}
