@@ -86,13 +86,18 @@ function boot({ image, initramfs, modules }: Kernel, tests: string): Promise<voi
     ["-fsdev", `local,id=results,path=${results},security_model=none`],
     ["-device", "virtio-9p-pci,fsdev=results,mount_tag=results"],
   ];
+  // Two network cards that no test but host-device's has a driver loaded for, joined by a hub.
+  const cards = [0, 1].flatMap((i) => [
+    ...["-netdev", `hubport,id=card${i},hubid=0`],
+    ...["-device", `virtio-net-pci,netdev=card${i},mac=52:54:00:00:00:0${i},addr=0x1${i},romfile=`],
+  ]);
   const machine = ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024"];
   const console = openSync(join(results, "console"), "w");
   const qemu = spawn(
     "qemu-system-x86_64",
     [
       ...[...machine, "-nographic", "-no-reboot", "-kernel", image, "-initrd", initramfs],
-      ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off", ...shares.flat()],
+      ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off", ...shares.flat(), ...cards],
     ],
     { stdio: ["ignore", console, console], timeout: longestRunMs, killSignal: "SIGKILL" },
   );
