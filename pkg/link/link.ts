@@ -39,6 +39,10 @@ export interface Link {
   operState: number;
   /** Free text on the link, "" for none. */
   alias: string;
+  /** Of hardware: the MAC that it was made with, "" where unknown. */
+  permanentMac: string;
+  /** Of hardware: its name on its bus, as "0000:00:05.0"; "" before kernel 5.14. */
+  device: string;
 }
 
 /** The routing socket of a namespace, of this process's own by default. */
@@ -91,6 +95,8 @@ function linkOf(message: LinkSummary): Link {
     parent: message.link ?? 0,
     operState: message.operState ?? 0,
     alias: message.alias ?? "",
+    permanentMac: message.permanentAddress === undefined ? "" : formatMac(message.permanentAddress),
+    device: message.parentDeviceName ?? "",
   };
 }
 
@@ -135,6 +141,35 @@ export function setMtu(index: number, mtu: number): Request {
 /** `ip link set <index> alias <text>`, at most 255 bytes. */
 export function setAlias(index: number, alias: string): Request {
   return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, alias } });
+}
+
+/** Where a link is sent, and what becomes of it there. */
+export interface Destination {
+  netns: Namespace;
+  name: string;
+  /** Unchanged when absent. */
+  alias?: string;
+  up?: boolean;
+}
+
+/**
+ * `ip link set <index> netns <netns> name <name> alias <alias> up`: one message, but several steps, done in this order. A later one
+ * may be refused when the link is in the other namespace already. Moving sets a link down, and takes addresses, routes and
+ * master from it.
+ */
+export function moveLink(index: number, { netns, name, alias, up = false }: Destination): Request {
+  return request({
+    name: "RTM_SETLINK",
+    type: RTM_SETLINK,
+    table: linkMessage,
+    value: {
+      index,
+      netnsFd: netns.fd,
+      ifName: name,
+      ...(alias !== undefined && { alias }),
+      ...(up && { flags: IFF_UP, change: IFF_UP }),
+    },
+  });
 }
 
 /** `ip link set <index> group <group>` */

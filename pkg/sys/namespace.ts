@@ -50,22 +50,38 @@ export function findNamespace(path: string | undefined): Namespace | undefined {
   }
 }
 
+/** The namespace that this process is in. */
+export const ownNamespace = (): Namespace => ({ path: OWN_NAMESPACE, fd: openFile(OWN_NAMESPACE, Open.readOnly) });
+
+/** A new, empty one that lives as long as somebody holds it open. */
+export function makeNamespace(): Namespace {
+  const home = ownNamespace();
+  try {
+    unshareNetwork();
+    const made = ownNamespace();
+    call("setns", OWN_NAMESPACE, home.fd, CLONE_NEWNET);
+    return made;
+  } finally {
+    closeNamespace(home);
+  }
+}
+
 export function closeNamespace(namespace: Namespace): void {
   closeFile(namespace.fd);
 }
 
 /** Runs `work` inside. Sockets and files of /proc/sys opened there keep belonging to it. */
 export function within<T>(namespace: Namespace, work: () => T): T {
-  const home = openFile(OWN_NAMESPACE, Open.readOnly);
+  const home = ownNamespace();
   try {
     enter(namespace.fd, namespace.path);
     try {
       return work();
     } finally {
-      call("setns", OWN_NAMESPACE, home, CLONE_NEWNET);
+      call("setns", OWN_NAMESPACE, home.fd, CLONE_NEWNET);
     }
   } finally {
-    closeFile(home);
+    closeNamespace(home);
   }
 }
 

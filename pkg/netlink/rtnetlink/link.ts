@@ -101,6 +101,18 @@ export const linkSummary = only(
     header: interfaceHeader,
     attributes: { ...interfaceAttributes, linkInfo: attribute(18, "IFLA_LINKINFO", only(linkInfo, ["kind"])) },
   }),
-  ["ifName", "mtu", "address", "master", "link", "operState", "alias", "linkInfo", "extMask"],
+  [
+    "ifName",
+    "mtu",
+    "address",
+    "master",
+    "link",
+    "operState",
+    "alias",
+    "permanentAddress",
+    "parentDeviceName",
+    "linkInfo",
+    "extMask",
+  ],
 );
 export type LinkSummary = MessageOf<typeof linkSummary>;
