@@ -160,6 +160,13 @@ const list: readonly Sample[] = [
     see: (t, node) => t.match(node.containers[0]?.sh("ip -d link show eth0"), "vlan protocol 802.1Q id 42"),
   },
   {
+    file: "64-host-device.conflist",
+    network: "card",
+    prepare: "ip link add eth1 type veth peer name far; ip link set far up; ip address add 10.72.0.1/24 dev far",
+    containers: 1,
+    see: (t, node) => reaches(t, node, "10.72.0.1"),
+  },
+  {
     file: "65-tap.conflist",
     network: "vm",
     see: (t, node) =>
@@ -173,7 +180,7 @@ const list: readonly Sample[] = [
         node.containers[0]?.sh("ip link show eth0; cat /proc/sys/net/ipv4/conf/eth0/arp_filter"),
         /mtu 1400 .*\n1\n/s,
       );
-      reaches(t, node, "10.71.0.3");
+      reaches(t, node, "10.77.0.3");
     },
   },
   {

@@ -46,7 +46,7 @@ const subjects: Record<string, Subject> = {
       `printf 'FLANNEL_NETWORK=10.1.0.0/16\\nFLANNEL_SUBNET=10.1.3.1/24\\nFLANNEL_MTU=1450\\nFLANNEL_IPMASQ=false\\n' > /var/lib/subnet.env`,
   },
   "host-device": {
-    keys: (container) => ({ ipam, device: `dev${container}` }),
+    keys: (container) => ({ ipam, device: `dev${container}`, dataDir: "/var/lib/host-device" }),
     prepare: (containers) => each(containers, (i) => `ip link add dev${i} type veth peer name peer${i}`),
     without: ["its interface"], // a device that is gone does not come back
   },

@@ -10,6 +10,7 @@ import { dhcp } from "../dhcp/main.ts";
 import { dummy } from "../dummy/main.ts";
 import { firewall } from "../firewall/main.ts";
 import { flannel } from "../flannel/main.ts";
+import { hostDevice } from "../host-device/main.ts";
 import { hostLocal } from "../host-local/main.ts";
 import { ipvlan } from "../ipvlan/main.ts";
 import { loopback } from "../loopback/main.ts";
@@ -37,6 +38,7 @@ const plugins = [
   dummy,
   firewall,
   flannel,
+  hostDevice,
   hostLocal,
   ipvlan,
   loopback,

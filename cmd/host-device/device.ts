@@ -1,0 +1,126 @@
+/** The device that a configuration means: by name, MAC, or place in /sys. */
+import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
+import { findLink, type Link, listLinks } from "../../pkg/link/link.ts";
+import { formatMac, parseMac } from "../../pkg/link/mac.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import { isErrno } from "../../pkg/sys/errno.ts";
+import { findDirectory, findStat, readLink } from "../../pkg/sys/file.ts";
+import type { Names } from "./netconf.ts";
+
+const PCI = "/sys/bus/pci/devices";
+const AUXILIARY = "/sys/bus/auxiliary/devices";
+
+/** Drivers that hand a device to a program, as DPDK's: then it is no network interface of the kernel. */
+const userSpaceDrivers: readonly string[] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
+
+/** A device that may be there. */
+export interface Selection {
+  /** Completes "there is no interface on the host …". */
+  what: string;
+  /** Bound to a driver that hands it to a program: there is no interface to move. */
+  isForUserSpace: boolean;
+  find(host: Connection): Link | undefined;
+  /** Whether this is about it, as far as one can tell of a device that is elsewhere. */
+  matches(known: { name: string; mac: string; sysfs: string }): boolean;
+}
+
+/**
+ * @throws CniError 7: there is nothing of that PCI address or device ID. 999: a PCI device without driver
+ */
+export function selectionOf(names: Names): Selection {
+  const { pci, auxiliary } = placeOf(names);
+  const isForUserSpace = pci !== "" && userSpaceDrivers.includes(needDriver(pci));
+  return { ...way(names, pci, auxiliary), isForUserSpace };
+}
+
+/** The same for DEL, which goes on when the device is gone. */
+export function isForUserSpace(names: Names): boolean {
+  const pci = names.deviceID !== "" && findStat(`${PCI}/${names.deviceID}`) ? names.deviceID : names.pciBusID;
+  return pci !== "" && userSpaceDrivers.includes(findDriver(pci) ?? "");
+}
+
+/** The runtime's choice goes before the configuration's PCI address. */
+function placeOf({ deviceID, pciBusID }: Names): { pci: string; auxiliary: string } {
+  if (deviceID === "") return { pci: pciBusID, auxiliary: "" };
+  if (findStat(`${PCI}/${deviceID}`)) return { pci: deviceID, auxiliary: "" };
+  if (findStat(`${AUXILIARY}/${deviceID}`)) return { pci: "", auxiliary: deviceID };
+  throw invalidConf(
+    `runtime config DeviceID ${deviceID} not found or unsupported`,
+    `it must be a name in ${PCI} or ${AUXILIARY}; see what the device plugin gave to the container`,
+  );
+}
+
+function way({ device, hwaddr, kernelpath }: Names, pci: string, auxiliary: string) {
+  if (device !== "") return byName(device);
+  if (hwaddr !== "") return byMac(hwaddr);
+  if (kernelpath !== "") return byPath(kernelpath, kernelpath.replace(/\/+$/, ""));
+  if (pci !== "") return byPath(pciPathOf(pci), `/${pci}`);
+  return byPath(`${AUXILIARY}/${auxiliary}`, `/${auxiliary}`);
+}
+
+const byName = (device: string): Omit<Selection, "isForUserSpace"> => ({
+  what: `"${device}"`,
+  find: (host) => findLink(host, device),
+  matches: ({ name }) => name === device,
+});
+
+function byMac(hwaddr: string): Omit<Selection, "isForUserSpace"> {
+  const wanted = formatMac(parseMac(hwaddr) ?? new Uint8Array());
+  return {
+    what: `with MAC ${wanted}`,
+    find: (host) => listLinks(host).find(({ mac }) => mac === wanted),
+    matches: ({ mac }) => mac === wanted,
+  };
+}
+
+/** The first interface of a directory in /sys, which shows those of this namespace. */
+const byPath = (path: string, part: string): Omit<Selection, "isForUserSpace"> => ({
+  what: `of ${path}`,
+  find(host) {
+    const [name] = findDirectory(`${path}/net`) ?? [];
+    return name === undefined ? undefined : findLink(host, name);
+  },
+  matches: ({ sysfs }) => `${sysfs}/`.includes(`${part}/`),
+});
+
+/** A virtio device has its interface one directory further down. */
+function pciPathOf(id: string): string {
+  const path = `${PCI}/${id}`;
+  if (findStat(`${path}/net`)) return path;
+  const virtio = (findDirectory(path) ?? []).find(
+    (name) => name.startsWith("virtio") && findStat(`${path}/${name}/net`),
+  );
+  return virtio === undefined ? path : `${path}/${virtio}`;
+}
+
+function needDriver(id: string): string {
+  const driver = findDriver(id);
+  if (driver !== undefined) return driver;
+  const isThere = findStat(`${PCI}/${id}`) !== undefined;
+  throw new CniError({
+    code: isThere ? ErrorCode.internal : ErrorCode.invalidConfig,
+    msg: `error with host device: PCI device "${id}" ${isThere ? "has no driver" : "does not exist"}`,
+    details: `looked for ${PCI}/${id}/driver`,
+    remedy: isThere ? `bind it to one: lspci -k -s ${id}` : "see which there are: lspci -D",
+  });
+}
+
+function findDriver(id: string): string | undefined {
+  return findTarget(`${PCI}/${id}/driver`)?.split("/").at(-1);
+}
+
+/** The directory of an interface's hardware in /sys; "" when it has none, or /sys is another namespace's. */
+export function hardwarePathOf(ifName: string): string {
+  const target = findTarget(`/sys/class/net/${ifName}`) ?? ""; // ../../devices/pci0000:00/0000:00:05.0/virtio3/net/eth1
+  const path = /^(?:\.\.\/)*(devices\/.*)\/net\/[^/]+$/.exec(target)?.[1];
+  return path === undefined || path.startsWith("devices/virtual") ? "" : `/sys/${path}`;
+}
+
+function findTarget(path: string): string | undefined {
+  try {
+    return readLink(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR", "EINVAL")) return undefined;
+    throw error;
+  }
+}

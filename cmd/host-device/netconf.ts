@@ -1,0 +1,77 @@
+/** The host-device plugin's keys: which device, by one of its many names. */
+import { invalidConf } from "../../pkg/cni/error.ts";
+import { ipamOf } from "../../pkg/cni/lease.ts";
+import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/cni/schema.ts";
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    device: { type: "string", format: "ifname", description: "name of the interface on the host" },
+    hwaddr: { ...macProperty, description: "its MAC; of several interfaces the first" },
+    kernelpath: { type: "string", description: "its directory below /sys/devices/" },
+    pciBusID: {
+      type: "string",
+      pattern: "^([0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\\.[0-7])?$",
+      description: 'a PCI address with its domain, as "0000:00:1f.6"',
+    },
+    dataDir: { type: "string", description: "where it is kept which device is whose; /run/cni/host-device" },
+    runtimeConfig: {
+      type: "object",
+      properties: { deviceID: { type: "string", description: "a PCI address, or a name on the auxiliary bus" } },
+    },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type HostDeviceConf = FromSchema<typeof schema>;
+
+const DEFAULT_DATA_DIR = "/run/cni/host-device";
+const DEVICES = "/sys/devices/";
+
+/** A way to name a device. Where several are given the first one of this order counts. */
+export interface Names {
+  device: string;
+  hwaddr: string;
+  kernelpath: string;
+  pciBusID: string;
+  deviceID: string;
+}
+
+/** What DEL and GC need, and what is there whatever else is wrong. */
+export interface Keeping {
+  /** The name on the host that the configuration gives; "" when it names the device otherwise. */
+  device: string;
+  dataDir: string;
+  /** The IPAM plugin's name; undefined: layer 2 only. */
+  ipam: string | undefined;
+}
+
+export const keepingOf = (conf: HostDeviceConf): Keeping => ({
+  device: conf.device ?? "",
+  dataDir: conf.dataDir || DEFAULT_DATA_DIR,
+  ipam: ipamOf(conf),
+});
+
+/** @throws CniError 7: a path that is none. What the configuration leaves open, a call may bring: see `needNames`. */
+export function settle(conf: HostDeviceConf): Names {
+  const { device = "", hwaddr = "", kernelpath = "", pciBusID = "" } = conf;
+  if (kernelpath !== "" && !kernelpath.startsWith(DEVICES)) {
+    throw invalidConf(
+      `kernel device path "${kernelpath}" must be absolute and begin with ${DEVICES}`,
+      `take what "readlink -f /sys/class/net/NAME/device" prints`,
+    );
+  }
+  return { device, hwaddr, kernelpath, pciBusID, deviceID: conf.runtimeConfig?.deviceID ?? "" };
+}
+
+/** @throws CniError 7: no device is named */
+export function needNames(conf: HostDeviceConf): Names {
+  const names = settle(conf);
+  if (Object.values(names).some((name) => name !== "")) return names;
+  throw invalidConf(
+    'specify either "device", "hwaddr", "kernelpath" or "pciBusID"',
+    `name the device, as "device": "eth1"; a device plugin's choice comes by the capability "deviceID"`,
+  );
+}
