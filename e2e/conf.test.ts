@@ -180,7 +180,7 @@ const list: readonly Sample[] = [
         node.containers[0]?.sh("ip link show eth0; cat /proc/sys/net/ipv4/conf/eth0/arp_filter"),
         /mtu 1400 .*\n1\n/s,
       );
-      reaches(t, node, "10.77.0.3");
+      reaches(t, node, "10.79.0.3");
     },
   },
   {
