@@ -1,5 +1,6 @@
 // The firewall plugin: what it refuses, what it starts, and many calls at once.
 import t, { type Test } from "tap";
+import { commands, legacyIptables } from "./commands.ts";
 import { attach, firewallConf, saved } from "./firewall/forwarding.ts";
 import { newHost } from "./host.ts";
 import { needsRoot } from "./needs.ts";
@@ -56,6 +57,109 @@ t.test("firewall: no program is started where iptables is the nf_tables variant"
   }
 });
 
+const someResult = { cniVersion: "1.1.0", interfaces: [{ name: "br1" }], ips: [{ address: "10.1.0.2/24" }] };
+const dualResult = { ...someResult, ips: [...someResult.ips, { address: "fd00:1::2/64" }] };
+
+t.test("firewall: legacy iptables gets the same rules, and is rid of them without prevResult", needsRoot, async (t) => {
+  const node = newHost(t);
+  const PATH = `${commands(t, legacyIptables)}:/usr/sbin:/usr/bin:/sbin:/bin`;
+  const call = { environment: { PATH } };
+  const keys = { ingressPolicy: "isolated" };
+  const rules = () =>
+    node
+      .sh("iptables-legacy-save -t filter; ip6tables-legacy-save -t filter")
+      .replace(/^#.*\n/gm, "")
+      .replace(/\[\d+:\d+\]/g, "");
+  t.match(node.cni("firewall", "ADD", firewallConf(1, keys, dualResult), call), { status: 0, stderr: "" });
+  t.match(node.cni("firewall", "DEL", firewallConf(1, keys), call), { status: 0 });
+  const resting = rules();
+  for (let i = 0; i < 2; i++)
+    t.match(node.cni("firewall", "ADD", firewallConf(1, keys, dualResult), call), { status: 0 });
+  t.match(rules(), "-A CNI-FORWARD -s 10.1.0.2/32 -j ACCEPT");
+  t.match(rules(), /-A CNI-ISOLATION-STAGE-1 -i br1 -o br1 .*-j DROP/);
+  t.equal(rules().match(/-A CNI-FORWARD-OWNERS /g)?.length, 2);
+  t.match(node.cni("firewall", "CHECK", firewallConf(1, keys, dualResult), call), { status: 0, stdout: "" });
+  t.match(node.cni("firewall", "DEL", firewallConf(1, keys), call), { status: 0, stdout: "" });
+  t.equal(rules(), resting);
+  t.equal(node.sh("nft list ruleset"), "", "nothing in the other world");
+});
+
+t.test("firewall: beside Docker's rules containers get through, and Docker's stay", needsRoot, async (t) => {
+  const node = newHost(t, { containers: 2 });
+  const docker = `
+    iptables -w -P FORWARD DROP; iptables -w -N DOCKER-USER; iptables -w -N DOCKER; iptables -w -N DOCKER-ISOLATION-STAGE-1
+    iptables -w -A FORWARD -j DOCKER-USER; iptables -w -A FORWARD -j DOCKER-ISOLATION-STAGE-1
+    iptables -w -A FORWARD -o docker0 -j DOCKER; iptables -w -A FORWARD -i docker0 ! -o docker0 -j ACCEPT`;
+  node.sh(docker);
+  const isDockers = (line: string) => /DOCKER|docker0|:FORWARD DROP/.test(line);
+  const before = saved(node).split("\n").filter(isDockers);
+  const [one, across] = [attach(node, 0, 1, {}), attach(node, 1, 2, {})];
+  t.equal(node.containers[0]?.run("ping", "-c1", "-W1", across.addresses[0] ?? "").status, 0);
+  t.strictSame(saved(node).split("\n").filter(isDockers), before);
+  one.detach();
+  across.detach();
+  t.strictSame(saved(node).split("\n").filter(isDockers), before);
+});
+
+t.test("firewall: the administrator's chain is asked before the container's rules", needsRoot, async (t) => {
+  const node = newHost(t, { containers: 2 });
+  attach(node, 0, 1, {});
+  const across = attach(node, 1, 2, {});
+  const reaches = () => node.containers[0]?.run("ping", "-c1", "-W1", across.addresses[0] ?? "").status === 0;
+  t.ok(reaches());
+  node.sh("iptables -w -A CNI-ADMIN -s 10.1.0.0/24 -j DROP");
+  t.notOk(reaches());
+});
+
+t.test("firewall: in nftables the administrator's chain also overrides policies", needsRoot, async (t) => {
+  const node = newHost(t, { containers: 2 });
+  const keys = { backend: "nftables", ingressPolicy: "isolated", iptablesAdminChainName: "mine" };
+  attach(node, 0, 1, keys);
+  const across = attach(node, 1, 2, keys);
+  const reaches = () => node.containers[0]?.run("ping", "-c1", "-W1", across.addresses[0] ?? "").status === 0;
+  t.notOk(reaches());
+  node.sh(
+    "nft add rule inet twill_firewall mine ip saddr 10.1.0.0/24 accept; nft add rule inet twill_firewall mine ct state established accept",
+  );
+  t.ok(reaches());
+});
+
+t.test("firewall: neither iptables nor firewalld: nftables it is", needsRoot, async (t) => {
+  const node = newHost(t);
+  const call = { under: ["env", "PATH=/nowhere"] };
+  for (const verb of ["ADD", "CHECK"] as const)
+    t.match(node.cni("firewall", verb, firewallConf(1, {}, someResult), call), { status: 0, stderr: "" });
+  t.match(node.sh("nft list ruleset"), /^table inet twill_firewall \{.*10\.1\.0\.2 comment/s);
+  t.match(node.cni("firewall", "DEL", firewallConf(1, {}), call), { status: 0 });
+});
+
+t.test("firewall: an unknown backend is told, and ignored as the reference plugin ignores it", needsRoot, async (t) => {
+  const node = newHost(t);
+  const { status, stderr } = node.cni("firewall", "ADD", firewallConf(1, { backend: "nft" }, someResult));
+  t.equal(status, 0);
+  t.equal(
+    stderr,
+    `"backend" is "nft", which is none of iptables, firewalld, nftables: it is ignored, and chosen by what the host uses\n`,
+  );
+});
+
+t.test("firewall: CHECK says which rule is missing", needsRoot, async (t) => {
+  const node = newHost(t);
+  const conf = firewallConf(1, { ingressPolicy: "isolated" }, someResult);
+  const policy = "CNI firewall plugin rules (ingressPolicy: isolated)";
+  for (const [damage, msg] of [
+    ["iptables -w -D CNI-FORWARD -s 10.1.0.2 -j ACCEPT", "expected rule [-s 10.1.0.2/32 -j ACCEPT] not found"],
+    [
+      `iptables -w -D CNI-ISOLATION-STAGE-1 -i br1 -o br1 -m comment --comment "${policy}" -j DROP`,
+      `expected CNI-ISOLATION-STAGE-1 rule [-i br1 -o br1 -m comment --comment ${policy} -j DROP] not found`,
+    ],
+  ] as const) {
+    t.match(node.cni("firewall", "ADD", conf), { status: 0 });
+    node.sh(damage);
+    t.match(node.cni("firewall", "CHECK", conf), { status: 1, stdout: { code: 999, msg } });
+  }
+});
+
 /** Which keys are refused, with the whole text. */
 function refused(t: Test, keys: Conf, prevResult: unknown, expected: { msg: string; details: string | RegExp }): void {
   const node = newHost(t);
@@ -67,8 +171,6 @@ function refused(t: Test, keys: Conf, prevResult: unknown, expected: { msg: stri
   t.strictSame(node.snapshot(), before);
   t.match(node.cni("firewall", "DEL", firewallConf(1, keys, prevResult)), { status: 0 }, "DEL goes on");
 }
-
-const someResult = { cniVersion: "1.1.0", interfaces: [{ name: "br1" }], ips: [{ address: "10.1.0.2/24" }] };
 
 t.test("firewall: what is refused leaves nothing", needsRoot, async (t) => {
   refused(t, {}, undefined, {

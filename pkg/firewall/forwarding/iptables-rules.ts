@@ -84,6 +84,10 @@ export function bridgeRules({ bridge, isolated }: Policy): Rule[] {
 
 export const dropInto = (bridge: string): Rule => commented(SHARED, { outInterface: bridge, target: "DROP" });
 
+/** The same with each comment that a release of the reference plugin gives it: old ones name the policy that came first in rules that policies share. */
+export const asAnyRelease = (rule: Rule): Rule[] =>
+  [SHARED, policyComment("same-bridge"), policyComment("isolated")].map((text) => commented(text, rule));
+
 /** Says whose address it is. */
 export const ownerRule = (address: Address, text: string): Rule =>
   commented(text, { source: whole(address), target: "RETURN" });

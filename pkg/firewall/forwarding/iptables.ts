@@ -7,6 +7,7 @@ import { type Change, type FoundRule, missing, type View, type Wanted } from "..
 import type { Owner } from "../names.ts";
 import {
   addressRules,
+  asAnyRelease,
   bridgeRules,
   CNI_FORWARD,
   dropInto,
@@ -117,15 +118,15 @@ function settledPolicy(view: View, family: Family, owner: Owner, policy: Policy)
 
 /** Isolation comes first: a jump that is added in front of its own would overtake it, so that it moves as well. */
 function inFront(view: View, family: Family, changes: readonly Change[]): Change[] {
-  const adds = (chain: string) => changes.some((change) => "add" in change && leadsTo(change.add, chain));
+  const adds = (chain: string) => changes.some((change) => "add" in change && jumpOf(change.add) === chain);
   if (!adds(CNI_FORWARD) || adds(STAGE_1)) return [...changes];
   const overtaken = view.jumps(filter(family, FORWARD), STAGE_1);
   if (overtaken.length === 0) return [...changes];
   return [...changes, ...overtaken.map(deletion), { add: TO_STAGE_1, to: filter(family, FORWARD), at: "first" }];
 }
 
-const leadsTo = ({ target }: Rule, chain: string): boolean =>
-  typeof target === "object" && "jump" in target && target.jump === chain;
+const jumpOf = ({ target }: Rule): string | undefined =>
+  typeof target === "object" && "jump" in target ? target.jump : undefined;
 
 /** The tenancy is written anew unless it says the same; an address that had another tenant in the network has been given away. */
 function entering(view: View, family: Family, address: Address, { owner, policy }: Admission): Change[] {
@@ -215,7 +216,7 @@ function unneeded(
     const open = other(isolated);
     const strict = bridgeRulesThere(view, family, isolated);
     if (!isWanted(open)) {
-      const into = rulesThere(view, filter(family, STAGE_2), [dropInto(bridge)]);
+      const into = rulesThere(view, filter(family, STAGE_2), asAnyRelease(dropInto(bridge)));
       return [...strict, ...bridgeRulesThere(view, family, open), ...into];
     }
     if (strict.length > 0) eased.push(open);
@@ -260,14 +261,21 @@ function rulesThere(view: View, chain: Chain, rules: readonly Rule[], held?: str
 /** What is missing, in the reference plugin's words; undefined: nothing. Tenancies may be missing: that plugin has none. */
 export function missingRule(view: View, family: Family, admission: Admission, scope: Scope): string | undefined {
   const policy = admission.policy && policyInForce(view, family, admission.owner, admission.policy);
-  const [first] = missing(view, wantedRules(family, { ...admission, policy }, scope)).filter(
-    (change) => "add" in change,
-  );
-  if (first === undefined) return undefined;
-  const words = wordsOf(family, first.add).join(" ").replaceAll('"', "");
-  const isOurs = first.to.chain === CNI_FORWARD && !words.includes("--comment");
-  return `expected ${isOurs ? "" : `${first.to.chain} `}rule [${words}] not found`;
+  for (const { rules, ...chain } of wantedRules(family, { ...admission, policy }, scope)) {
+    const first = rules.find((rule) => !isThere(view, chain, rule));
+    if (first !== undefined) return `expected ${nameOf(chain)}rule [${unquoted(wordsOf(family, first))}] not found`;
+  }
+  return undefined;
 }
+
+function isThere(view: View, chain: Chain, rule: Rule): boolean {
+  const isOfPolicy = [chain.chain, jumpOf(rule)].some((name) => name === STAGE_1 || name === STAGE_2);
+  return rulesThere(view, chain, isOfPolicy ? asAnyRelease(rule) : [rule]).length > 0;
+}
+
+/** It names the chain of all rules but those of addresses. */
+const nameOf = ({ chain }: Chain): string => (chain === CNI_FORWARD ? "" : `${chain} `);
+const unquoted = (words: readonly string[]): string => words.join(" ").replaceAll('"', "");
 
 /** Its network may have changed its mind since the attachment was made: what those who rely on the bridge's policy say counts. */
 function policyInForce(view: View, family: Family, owner: Owner, policy: Policy): Policy {
