@@ -195,6 +195,15 @@ const list: readonly Sample[] = [
     },
   },
   {
+    file: "74-bandwidth.conflist",
+    network: "limited",
+    needs: ["ifb", "tbf"],
+    see(t, node) {
+      t.match(node.sh("tc qdisc show"), /tbf 1: dev veth.* rate 80Mbit .*tbf 1: dev bwp.* rate 40Mbit /s);
+      reaches(t, node, "10.72.0.3");
+    },
+  },
+  {
     file: "75-sbr.conflist",
     network: "storage",
     see(t, node) {

@@ -27,6 +27,8 @@ export interface NamespaceState {
   nft: string[];
   /** As commands: "iptables -t nat -P OUTPUT ACCEPT", "ip6tables -t nat -N CNI-x", "iptables -t nat -A CNI-x -j ACCEPT". */
   iptables: string[];
+  /** Queueing disciplines that somebody has put on a link, and their filters: "qdisc tbf 1: dev v0 root rate 8Mbit burst 100000b lat 25ms". */
+  traffic: string[];
 }
 
 export interface Link {
@@ -44,6 +46,14 @@ export interface Link {
   /** "10", "100-105", "1 PVID Egress Untagged". */
   vlans: string[];
 }
+
+/** Prints what `trafficLines` reads. */
+export const trafficScript = `
+tc qdisc show || exit 1
+for link in $(tc qdisc show | sed -nE 's/^qdisc (ingress|clsact) .* dev (\\S+) .*/\\2/p'); do
+  tc filter show dev "$link" ingress | sed "s/^/$link /"
+done
+`;
 
 /** Run in each namespace; one line of `marker` between the answers. */
 const marker = "----8<----";
@@ -65,6 +75,7 @@ echo "$ruleset"
 echo '${marker}'
 if [ -n "$ruleset" ]; then echo @iptables && iptables-save && echo @ip6tables && ip6tables-save || exit 1; fi
 echo '${marker}'
+${trafficScript}echo '${marker}'
 `;
 
 /**
@@ -124,7 +135,9 @@ export function filesBelow(root: string): Record<string, string> {
 type Json = Record<string, unknown>;
 
 function read(printed: string): Seen {
-  const [ip = "", rules = "", vlans = "", sysctls = "", nft = "", iptables = "", ...end] = printed.split(`${marker}\n`);
+  const [ip = "", rules = "", vlans = "", sysctls = "", nft = "", iptables = "", traffic = "", ...end] = printed.split(
+    `${marker}\n`,
+  );
   if (end.length !== 1) throw new Error(`cannot look at a namespace: ${printed.split("\n").slice(-10).join("\n")}`);
   const [links = [], addresses = [], routes = []] = documents(ip);
   const vlansOf = new Map(
@@ -142,6 +155,7 @@ function read(printed: string): Seen {
     sysctls: Object.fromEntries(lines(sysctls).map(readSysctl)),
     nft: lines(nft),
     iptables: iptablesCommands(lines(iptables)),
+    traffic: trafficLines(traffic),
   };
   if (links.length === 0 || Object.keys(state.sysctls).length === 0) throw new Error("a namespace without lo?");
   return { state, settled: isSettled(addresses, routes, state.sysctls) };
@@ -237,6 +251,17 @@ function iptablesCommands(saved: readonly string[]): string[] {
     return command.startsWith("-") ? [`${program} -t ${table} ${command}`] : [];
   });
 }
+
+/** Without what the kernel has put there by itself, without counts, and numbers that it gives to actions. */
+export const trafficLines = (printed: string): string[] =>
+  lines(printed)
+    .map((line) =>
+      line
+        .replace(/ refcnt \d+/, "")
+        .replace(/\s+/g, " ")
+        .trim(),
+    )
+    .filter((line) => !/^qdisc \S+ 0: |^\S+$| index \d+ ref \d+ bind/.test(line));
 
 function lines(printed: string): string[] {
   return printed.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("#"));

@@ -3,6 +3,7 @@ import type { Delegates } from "../../pkg/cni/plugin.ts";
 import { standardStreams } from "../../pkg/cni/streams.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { processArguments } from "../../pkg/sys/process.ts";
+import { bandwidth } from "../bandwidth/main.ts";
 import { bridge } from "../bridge/main.ts";
 import { cnitool } from "../cnitool/main.ts";
 import { dhcpDaemon } from "../dhcp/daemon.ts";
@@ -33,6 +34,7 @@ declare const TWILL_VERSION: string;
 
 // biome-ignore format: a line for each, so that plugins which come at the same time do not meet
 const plugins = [
+  bandwidth,
   bridge,
   dhcp,
   dummy,

@@ -97,6 +97,7 @@ function namespaceLines(state: NamespaceState): string[] {
     ...state.routes.map((route) => `route ${route}`),
     ...state.rules.map((rule) => `rule ${rule}`),
     ...Object.entries(state.sysctls).map(([name, value]) => `sysctl ${name} ${value}`),
+    ...state.traffic,
     ...inChains(state.nft).map((line) => `nft ${line}`),
     ...numbered(state.iptables.map((line) => [line.split(" ", 5).join(" "), line.split(" ").slice(5).join(" ")])),
   ];

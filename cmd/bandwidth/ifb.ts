@@ -1,0 +1,79 @@
+/** The intermediate device that takes what a container sends, and sends it on no faster than it may. */
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import { hashedName, ifbName } from "../../pkg/firewall/names.ts";
+import { lacksKind } from "../../pkg/link/create.ts";
+import { deleteLink, findLink, type Link, needLink, setAlias } from "../../pkg/link/link.ts";
+import { aliasOf, type Owner } from "../../pkg/link/owner.ts";
+import { type Connection, NetlinkError, type Request, request } from "../../pkg/netlink/connection.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../../pkg/netlink/frame.ts";
+import { IFF_UP } from "../../pkg/netlink/rtnetlink/link/interface.ts";
+import { linkMessage, RTM_NEWLINK, RTM_SETLINK } from "../../pkg/netlink/rtnetlink/link.ts";
+import { isErrno } from "../../pkg/sys/errno.ts";
+
+/**
+ * The reference plugin's name (`ifbName`) does not tell a container's interfaces apart. So the first one on a network gets it, which
+ * either set of plugins finds, and a further one gets this.
+ */
+const furtherName = ({ network, containerId, ifName }: Owner): string =>
+  hashedName("bwp", [network, containerId, ifName].join(" "), 15);
+
+/**
+ * `ip link add <name> mtu <mtu> txqueuelen 0 up type ifb`; what an ADD before has left of it is used.
+ *
+ * A device of the first name that bears nobody's mark is the reference plugin's, perhaps for another interface, and left alone.
+ */
+export function ensureIfb(host: Connection, owner: Owner, mtu: number): Link {
+  const alias = aliasOf(owner);
+  for (const name of [ifbName(owner), furtherName(owner)]) {
+    const made = tryCreate(host, name, { mtu, alias });
+    if (made !== undefined) return made;
+    const known = findLink(host, name);
+    if (known === undefined || known.kind !== "ifb" || known.alias === "" || known.alias !== alias) continue;
+    host.request(adjust(known.index, mtu));
+    return known;
+  }
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `links "${ifbName(owner)}" and "${furtherName(owner)}" exist already, and are not this attachment's`,
+    remedy: "see whose they are (ip -d link show type ifb), and delete those that nobody needs",
+  });
+}
+
+/** undefined when the name is taken. Leaves nothing when it throws. */
+function tryCreate(host: Connection, name: string, { mtu, alias }: { mtu: number; alias: string | undefined }) {
+  try {
+    host.request(creation(name, mtu));
+    const link = needLink(host, name);
+    if (alias !== undefined) host.request(setAlias(link.index, alias));
+    return link;
+  } catch (error) {
+    const isRefusal = error instanceof NetlinkError && error.request === "RTM_NEWLINK";
+    if (!isRefusal) deleteLink(host, name); // made, or perhaps made and its answer not read
+    if (isRefusal && isErrno(error, "EEXIST")) return undefined;
+    throw isRefusal && isErrno(error, "EOPNOTSUPP") ? lacksKind("ifb", error) : error;
+  }
+}
+
+function creation(ifName: string, mtu: number): Request {
+  const value = { ifName, mtu, txQueueLength: 0, flags: IFF_UP, change: IFF_UP, linkInfo: { kind: "ifb" } };
+  const flags = NLM_F_CREATE | NLM_F_EXCL;
+  return request({ name: "RTM_NEWLINK", type: RTM_NEWLINK, flags, table: linkMessage, value });
+}
+
+/** `ip link set <index> mtu <mtu> up` */
+function adjust(index: number, mtu: number): Request {
+  const value = { index, mtu, flags: IFF_UP, change: IFF_UP };
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value });
+}
+
+/** The attachment's device, by its mark; without one by its name alone, as the reference plugin made it. */
+export function findIfb(host: Connection, owner: Owner): Link | undefined {
+  const [first, further] = [ifbName(owner), furtherName(owner)].map((name) => findLink(host, name));
+  if (first !== undefined && first.alias === aliasOf(owner)) return first;
+  return further ?? (first?.alias === "" ? first : undefined);
+}
+
+/** All that the attachment has; there is no telling after a crash. */
+export function deleteIfb(host: Connection, owner: Owner): void {
+  for (let ifb = findIfb(host, owner); ifb !== undefined; ifb = findIfb(host, owner)) deleteLink(host, ifb.name);
+}

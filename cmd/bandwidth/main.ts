@@ -1,0 +1,79 @@
+/** bandwidth: limits what a container receives and sends, on the host's end of its veth pair. */
+import { validate } from "#validate/bandwidth";
+import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import { needPrevResult } from "../../pkg/cni/prev-result.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
+import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
+import { deviation } from "../../pkg/link/check.ts";
+import { deleteLink, entryOf, openRoute } from "../../pkg/link/link.ts";
+import { deleteStaleLinks } from "../../pkg/link/owner.ts";
+import { needHostInterface } from "./host-interface.ts";
+import { deleteIfb, ensureIfb, findIfb } from "./ifb.ts";
+import { type BandwidthConf, settle } from "./netconf.ts";
+import { isRedirected, redirect, removeRedirection } from "./redirection.ts";
+import { checkLimit, limit, unlimit } from "./token-bucket.ts";
+
+export const bandwidth: Plugin<BandwidthConf> = {
+  name: "bandwidth",
+  about: "limits what a container receives and sends",
+  validate,
+  versions: supportedVersions.filter((version) => isAtLeast(version, "0.3.0")),
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+
+/** What the container receives, the host sends: there is the limit. What it sends passes an ifb first, and is limited there. */
+function add(attachment: Attachment<BandwidthConf>): Result {
+  const { ingress, egress } = settle(attachment.conf);
+  const result = needPrevResult(attachment, "must be called as chained plugin");
+  if (ingress === undefined && egress === undefined) return result;
+  const host = openRoute();
+  const port = needHostInterface(host, attachment, result);
+
+  return withRollback((undo) => {
+    if (ingress !== undefined) {
+      undo("take the limit away", () => unlimit(host, port));
+      limit(host, port, ingress);
+    }
+    if (egress === undefined) return result;
+    const ifb = ensureIfb(host, attachment, port.mtu);
+    undo("delete the ifb", () => deleteLink(host, ifb.name));
+    limit(host, ifb, egress);
+    undo("take the redirection away", () => removeRedirection(host, port, ifb));
+    redirect(host, port, ifb);
+    return { ...result, interfaces: [...result.interfaces, entryOf(ifb)] };
+  });
+}
+
+/** What hangs on the host's end of the veth pair goes with it. */
+function del(attachment: Attachment<BandwidthConf>): void {
+  deleteIfb(openRoute(), attachment);
+}
+
+function check(attachment: Attachment<BandwidthConf>): void {
+  const { ingress, egress } = settle(attachment.conf);
+  const result = needPrevResult(attachment, "must be called as a chained plugin");
+  if (ingress === undefined && egress === undefined) return;
+  const host = openRoute();
+  const port = needHostInterface(host, attachment, result);
+  if (ingress !== undefined) checkLimit(host, port, ingress);
+  if (egress === undefined) return;
+  const ifb = findIfb(host, attachment);
+  if (ifb === undefined) throw deviation(`the ifb that limits what "${attachment.ifName}" sends is missing`);
+  if (!ifb.up) throw deviation(`"${ifb.name}", which limits what "${attachment.ifName}" sends, is down, must be up`);
+  checkLimit(host, ifb, egress);
+  if (!isRedirected(host, port, ifb))
+    throw deviation(`what "${port.name}" receives is not redirected to "${ifb.name}"`);
+}
+
+function gc({ network, validAttachments }: Gc<BandwidthConf>): void {
+  deleteStaleLinks(openRoute(), network, validAttachments, { kind: "ifb" });
+}
+
+function status({ conf }: Request<BandwidthConf>): void {
+  settle(conf);
+}

@@ -1,0 +1,91 @@
+/** The bandwidth plugin's keys, and what they come to. */
+import { invalidConf } from "../../pkg/cni/error.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { bucketOf, shortestBurstBits, type TokenBucket } from "./token-bucket.ts";
+
+const bits = { type: "integer", minimum: 0, maximum: 2 ** 64 } as const satisfies JsonSchema;
+
+/** What both the configuration and the runtime may ask for. Directions are the container's. */
+const wishes = {
+  ingressRate: { ...bits, description: "what the container receives, in bit/s" },
+  ingressBurst: { ...bits, description: "so many bits of it may come at once" },
+  egressRate: { ...bits, description: "what the container sends, in bit/s" },
+  egressBurst: { ...bits, description: "so many bits of it may go at once" },
+} as const satisfies Record<string, JsonSchema>;
+
+export const schema = {
+  type: "object",
+  properties: {
+    ...netconfProperties,
+    ...wishes,
+    latency: {
+      type: "integer",
+      minimum: 1,
+      maximum: 60_000,
+      description: "ms that a packet may wait for its turn (25)",
+    },
+    runtimeConfig: { type: "object", properties: { bandwidth: { type: "object", properties: wishes } } },
+  },
+  required: ["type"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+export type BandwidthConf = FromSchema<typeof schema>;
+
+/** undefined: no limit. */
+export interface Limits {
+  /** Of what the container receives. */
+  ingress: TokenBucket | undefined;
+  /** Of what the container sends. */
+  egress: TokenBucket | undefined;
+}
+
+const DEFAULT_LATENCY_MS = 25;
+
+/**
+ * The configuration's limits, or the runtime's when the configuration has not one of the keys.
+ *
+ * @throws CniError 7
+ */
+export function settle(conf: BandwidthConf): Limits {
+  const isStatic = Object.keys(wishes).some((key) => conf[key as keyof typeof wishes] !== undefined);
+  const wished = isStatic ? conf : (conf.runtimeConfig?.bandwidth ?? {});
+  const latencyMs = conf.latency ?? DEFAULT_LATENCY_MS;
+  return {
+    ingress: limitOf("ingress", wished.ingressRate, wished.ingressBurst, latencyMs),
+    egress: limitOf("egress", wished.egressRate, wished.egressBurst, latencyMs),
+  };
+}
+
+/** What the reference plugin's counter of bytes does not hold. */
+const TOO_LONG_BURST_BITS = 8 * 0xffffffff;
+
+function limitOf(direction: keyof Limits, rateBits = 0, burstBits = 0, latencyMs: number): TokenBucket | undefined {
+  if (rateBits === 0 && burstBits === 0) return undefined;
+  const [rate, burst] = [`"${direction}Rate"`, `"${direction}Burst"`];
+  if (burstBits === 0) {
+    throw invalidConf(
+      `${burst} is missing: if rate is set, burst must also be set`,
+      `set ${burst}, in bits, to what may come at once; a tenth of the rate is usual`,
+    );
+  }
+  if (rateBits === 0) {
+    throw invalidConf(`${rate} is missing: if burst is set, rate must also be set`, `set ${rate}, in bit/s`);
+  }
+  if (burstBits >= TOO_LONG_BURST_BITS) {
+    throw invalidConf(
+      `${burst} is ${burstBits} bits: burst cannot be more than 4GB`,
+      `set ${burst} below ${TOO_LONG_BURST_BITS}`,
+    );
+  }
+  if (rateBits < 8)
+    throw invalidConf(`${rate} is ${rateBits} bit/s, must be at least 8`, "the kernel counts whole bytes");
+  const shortest = shortestBurstBits(rateBits);
+  if (burstBits < shortest) {
+    throw invalidConf(
+      `${burst} is ${burstBits} bits, must be at least ${shortest} at ${rateBits} bit/s`,
+      "the kernel counts whole bytes, and a burst by the microseconds that it takes at the rate",
+    );
+  }
+  return bucketOf({ rateBits, burstBits, latencyMs });
+}

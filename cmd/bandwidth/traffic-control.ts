@@ -1,0 +1,28 @@
+/** What buckets and redirections have in common. */
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { Link } from "../../pkg/link/link.ts";
+import { type Connection, type NetlinkError, query } from "../../pkg/netlink/connection.ts";
+import { type QdiscMessage, qdiscMessage, RTM_GETQDISC } from "../../pkg/netlink/rtnetlink/qdisc.ts";
+import { isErrno } from "../../pkg/sys/errno.ts";
+
+/** `tc qdisc show dev <link>` */
+export function listQdiscs(host: Connection, { index }: Link): QdiscMessage[] {
+  return host
+    .dump(query({ name: "RTM_GETQDISC", type: RTM_GETQDISC, table: qdiscMessage, value: { index } }))
+    .filter((qdisc) => qdisc.index === index); // the kernel tells those of all links
+}
+
+const modules: Readonly<Record<string, string>> = { tbf: "sch_tbf", ingress: "sch_ingress", u32: "cls_u32 act_mirred" };
+
+/** @param kind Of what was asked for: "tbf", "ingress", "u32" */
+export function refusedTrafficControl(kind: string, { name }: Link, cause: NetlinkError): CniError {
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `the kernel refuses "${kind}" on "${name}"`,
+    details: cause.message,
+    remedy: isErrno(cause, "ENOENT", "EOPNOTSUPP")
+      ? `load what it lacks (modprobe -a ${modules[kind]}), or use a kernel that has it`
+      : `look what is there: tc qdisc show dev ${name}; tc filter show dev ${name} ingress`,
+    cause,
+  });
+}
