@@ -4,6 +4,7 @@
  *   address(bytes)                           where a byte array lies, for structures that hold pointers
  *   encode(text), decode(bytes[, from, to])  UTF-8
  *   spawn(path, argv, env, [fd0, fd1, fd2])  starts a program; its process ID or -errno
+ *   collect()                                frees values that refer to each other and to which nothing else does
  *   args, environ, arch                      what this process was started with, on which architecture
  *   start                                    set by the program while it is frozen: its entry, returns the exit status
  *
@@ -174,10 +175,17 @@ done:
   return result;
 }
 
+/* collect(): plugins never need it, what stays does (JS_SetGCThreshold in load). */
+static JSValue host_collect(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc, (void)argv;
+  JS_RunGC(JS_GetRuntime(ctx));
+  return JS_UNDEFINED;
+}
+
 static const JSCFunctionListEntry host_functions[] = {
   JS_CFUNC_DEF("syscall", 7, host_syscall), JS_CFUNC_DEF("address", 1, host_address),
   JS_CFUNC_DEF("encode", 1, host_encode),   JS_CFUNC_DEF("decode", 3, host_decode),
-  JS_CFUNC_DEF("spawn", 4, host_spawn),
+  JS_CFUNC_DEF("spawn", 4, host_spawn),     JS_CFUNC_DEF("collect", 0, host_collect),
 };
 
 static JSValue strings(JSContext *ctx, char **list) {

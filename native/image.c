@@ -7,7 +7,8 @@ __asm__(".pushsection .image,\"aw\",%nobits\n .balign 65536\n .globl image\nimag
 _Static_assert(sizeof(struct image) <= 16777216, "fits into the section above");
 
 /* Blocks come in size classes: multiples of 8 bytes up to 1 kB, then four per power of two. A freed block waits for the next
- * one of its class and is never given back: right for a process that lives for milliseconds. In front of each stands its class. */
+ * one of its class and is never given back to the kernel: a plugin lives for milliseconds, and a daemon needs again what it has needed once.
+ * In front of each stands its class. */
 enum { HEADER = 8, STEP = 8, SMALL = 1024 / STEP, REGION = 1 << 20 };
 
 static unsigned class_of(size_t size) {                      /* of a block with its header */
@@ -26,7 +27,8 @@ static size_t *class_field(const void *block) { return (size_t *)((char *)block 
 
 static size_t block_size(const void *block) { return block ? class_size(*class_field(block)) - HEADER : 0; }
 
-/* Tables that outgrew their block leave holes in the image: the largest become the current region for a while. */
+/* Tables that outgrew their block leave holes in the image: the largest become the current region for a while. Not so in a run, where what is
+ * left of a hole would be lost: one that stays would grow. */
 enum { HOLE = 8192 };
 
 static void enter_hole(char *from, char *to) {
@@ -73,7 +75,7 @@ static void block_free(JSMallocState *state, void *block) {
   (void)state;
   if (!block) return;
   unsigned c = *class_field(block);
-  if (class_size(c) >= HOLE && !image.outer_end) {
+  if (class_size(c) >= HOLE && !image.outer_end && !image.frozen_end) {
     enter_hole((char *)class_field(block), (char *)class_field(block) + class_size(c));
     return;
   }

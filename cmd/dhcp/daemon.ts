@@ -11,7 +11,7 @@ import { bootMs } from "../../pkg/sys/clock.ts";
 import { startCloser } from "../../pkg/sys/closer.ts";
 import { directoryOf, makeDirectories, removeFile, writeFile } from "../../pkg/sys/file.ts";
 import { openPoller } from "../../pkg/sys/poller.ts";
-import { processId, raiseFileLimit, variable } from "../../pkg/sys/process.ts";
+import { collectCycles, processId, raiseFileLimit, variable } from "../../pkg/sys/process.ts";
 import { openSignals, SIGINT, SIGTERM } from "../../pkg/sys/signal.ts";
 import { isListenedTo, listenUnix, neverWaiting } from "../../pkg/sys/unix-socket.ts";
 import { type Flags, readFlags, usage, WrongUsage } from "./flags.ts";
@@ -54,7 +54,8 @@ function serve(flags: Flags): void {
   keeper.resumeAll();
   log(`listens on ${socketPath}, with ${keeper.count} leases`);
 
-  for (let stopped = false; !stopped; ) {
+  for (let stopped = false, round = 1; !stopped; round++) {
+    if (round % ROUNDS_BETWEEN_COLLECTIONS === 0) collectCycles();
     const ready = poller.wait(Math.max(0, Math.min(keeper.wakeAtMs - bootMs(), LONGEST_WAIT_MS)));
     for (const fd of ready) {
       if (fd === signals) stopped = true;
@@ -70,6 +71,9 @@ function serve(flags: Flags): void {
 
 /** The kernel's waiting does not count the time for which the machine is suspended: afterwards it is late by this at most. */
 const LONGEST_WAIT_MS = 60_000;
+
+/** One takes a few milliseconds. */
+const ROUNDS_BETWEEN_COLLECTIONS = 4000;
 
 const log = (text: string): void => writeStderr(`dhcp daemon: ${text}\n`);
 

@@ -17,6 +17,8 @@ export interface Door {
   decode(bytes: Uint8Array, from?: number, to?: number): string;
   /** Starts a program with three descriptors as its 0, 1, 2: its process ID or -errno. */
   spawn(path: string, args: string[], environment: string[], descriptors: [number, number, number]): number;
+  /** Frees values that refer to each other and to which nothing else does: QuickJS does so only when it is told. */
+  collect(): void;
   /** What this process was started with, its own name first. */
   args(): string[];
   /** `NAME=value` each. */

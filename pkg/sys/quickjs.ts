@@ -10,6 +10,7 @@ export const door: Door = {
   encode: host.encode,
   decode: host.decode,
   spawn: host.spawn,
+  collect: host.collect,
   args: () => host.args,
   environment: () => host.environ,
 };
