@@ -7,7 +7,7 @@
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
 import { writeStderr } from "../../pkg/cni/streams.ts";
 import type { Tool, ToolContext } from "../../pkg/cni/tool.ts";
-import { bootMs } from "../../pkg/sys/clock.ts";
+import { bootMs, sleepMs } from "../../pkg/sys/clock.ts";
 import { startCloser } from "../../pkg/sys/closer.ts";
 import { directoryOf, makeDirectories, removeFile, writeFile } from "../../pkg/sys/file.ts";
 import { openPoller } from "../../pkg/sys/poller.ts";
@@ -82,7 +82,7 @@ function openListener(path: string): { listener: number; isOurs: boolean } {
   const passed = socketOfSystemd();
   if (passed !== undefined) return { listener: passed, isOurs: false };
   makeDirectories(directoryOf(path), 0o700);
-  if (isListenedTo(path)) {
+  if (staysListenedTo(path)) {
     throw new CniError({
       code: ErrorCode.internal,
       msg: `Error getting listener: another daemon listens on ${path}`,
@@ -92,6 +92,13 @@ function openListener(path: string): { listener: number; isOurs: boolean } {
   removeFile(path); // a daemon that was killed leaves its name behind
   return { listener: listenUnix(path), isOurs: true };
 }
+
+/** A daemon that was killed may have a socket to close, which takes the kernel a moment, and lets go of the others only then. */
+function staysListenedTo(path: string): boolean {
+  for (const untilMs = bootMs() + LETTING_GO_MS; isListenedTo(path); sleepMs(10)) if (bootMs() > untilMs) return true;
+  return false;
+}
+const LETTING_GO_MS = 500;
 
 /** sd_listen_fds(3): they begin at 3. */
 function socketOfSystemd(): number | undefined {

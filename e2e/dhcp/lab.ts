@@ -41,10 +41,11 @@ export interface Lab {
   leases(): string[];
 }
 
-/** dnsmasq gives no lease for less than two minutes, udhcpd does. */
-export type Server =
-  | { dnsmasq: readonly string[]; range?: string; device?: string }
-  | { udhcpd: readonly string[]; device?: string };
+/** dnsmasq gives no lease for less than two minutes, and keeps T1 at a half of it; udhcpd gives any. */
+export type Server = ({ dnsmasq: readonly string[]; range?: string } | { udhcpd: readonly string[] }) & {
+  /** Where it listens: the host's br0, or eth0 of a container. */
+  container?: number;
+};
 
 export async function newLab(
   t: Test,
@@ -86,8 +87,10 @@ function labOf(t: Test, node: Host, bin: string): Lab {
       return daemon;
     },
     async startServer(server) {
-      const { command, args, ready } = "dnsmasq" in server ? dnsmasq(server, dir) : udhcpd(server, dir);
-      const running = start(t, dir, "ip", ["netns", "exec", node.name, command, ...args]);
+      const place = server.container === undefined ? node : node.containers[server.container];
+      const device = server.container === undefined ? "br0" : "eth0";
+      const { command, args, ready } = "dnsmasq" in server ? dnsmasq(server, dir, device) : udhcpd(server, dir, device);
+      const running = start(t, dir, "ip", ["netns", "exec", place?.name ?? "", command, ...args]);
       await running.until(ready);
       return running;
     },
@@ -102,12 +105,9 @@ function labOf(t: Test, node: Host, bin: string): Lab {
 
 /** Without its own look whether an address is in use (3 s), unless the test wants that. */
 function dnsmasq(
-  {
-    dnsmasq: args,
-    range = "10.77.0.10,10.77.0.99,255.255.255.0,120",
-    device = "br0",
-  }: Extract<Server, { dnsmasq: unknown }>,
+  { dnsmasq: args, range = "10.77.0.10,10.77.0.99,255.255.255.0,120" }: Extract<Server, { dnsmasq: unknown }>,
   dir: string,
+  device: string,
 ) {
   const standard = [
     "--no-daemon",
@@ -121,7 +121,7 @@ function dnsmasq(
   return { command: "dnsmasq", args: [...standard, ...files, ...args], ready: /sockets bound/ };
 }
 
-function udhcpd({ udhcpd: lines, device = "br0" }: Extract<Server, { udhcpd: unknown }>, dir: string) {
+function udhcpd({ udhcpd: lines }: Extract<Server, { udhcpd: unknown }>, dir: string, device: string) {
   const file = join(dir, `udhcpd-${device}.conf`);
   const standard = [
     `interface ${device}`,
@@ -133,7 +133,7 @@ function udhcpd({ udhcpd: lines, device = "br0" }: Extract<Server, { udhcpd: unk
   ];
   writeFileSync(file, `${[...standard, `lease_file ${join(dir, "udhcpd.leases")}`, ...lines].join("\n")}\n`);
   writeFileSync(join(dir, "udhcpd.leases"), "");
-  return { command: "udhcpd", args: ["-f", file], ready: /started/ };
+  return { command: "udhcpd", args: ["-f", "-a", "1", file], ready: /started/ };
 }
 
 const longestWaitMs = 20_000;
