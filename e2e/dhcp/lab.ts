@@ -3,10 +3,11 @@
 //   host namespace: br0 10.77.0.1/24, where the server listens, with one port for each container's eth0
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Call, type Host, newHost, type Outcome, type Verb } from "../host.ts";
-import { ourBin } from "../project.ts";
+import { goBin, ourBin } from "../project.ts";
 
 interface Test {
   teardown(work: () => unknown): unknown;
@@ -36,6 +37,8 @@ export interface Lab {
   /** Plugs another interface of a container in. */
   plug(container: number, ifName: string): void;
   startDaemon(...flags: string[]): Promise<Running>;
+  /** The Go plugins' daemon in its place. */
+  startGoDaemon(): Promise<Running>;
   startServer(server: Server): Promise<Running>;
   /** What the server's file of leases says: "10.77.0.10 <MAC>" each; of dnsmasq only. */
   leases(): string[];
@@ -47,15 +50,23 @@ export type Server = ({ dnsmasq: readonly string[]; range?: string } | { udhcpd:
   container?: number;
 };
 
+function isListenedTo(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => socket.destroy());
+    socket.on("error", () => resolve(false));
+    socket.on("close", (failed) => resolve(!failed));
+  });
+}
+
 export async function newLab(
   t: Test,
-  { containers = 1, flags = [] as readonly string[], bin = ourBin } = {},
+  { containers = 1, flags = [] as readonly string[] } = {},
 ): Promise<Lab & { daemon: Running }> {
-  const lab = labOf(t, newHost(t, { containers }), bin);
+  const lab = labOf(t, newHost(t, { containers }));
   return { ...lab, daemon: await lab.startDaemon(...flags) };
 }
 
-function labOf(t: Test, node: Host, bin: string): Lab {
+function labOf(t: Test, node: Host): Lab {
   const dir = mkdtempSync(join(tmpdir(), `${node.name}-dhcp-`));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const socket = join(dir, "dhcp.sock");
@@ -82,8 +93,13 @@ function labOf(t: Test, node: Host, bin: string): Lab {
     cni: (verb, conf = network(), call = {}) => node.cni("dhcp", verb, conf, call),
     cniAtOnce: (verb, conf = network(), call = {}) => node.cniAtOnce("dhcp", verb, conf, call),
     async startDaemon(...flags) {
-      const daemon = start(t, dir, join(bin, "dhcp"), ["daemon", "-socketpath", socket, ...flags]);
+      const daemon = start(t, dir, join(ourBin, "dhcp"), ["daemon", "-socketpath", socket, ...flags]);
       await daemon.until(/listens on/);
+      return daemon;
+    },
+    async startGoDaemon() {
+      const daemon = start(t, dir, join(goBin, "dhcp"), ["daemon", "-socketpath", socket]);
+      while (!(await isListenedTo(socket))); // it says nothing
       return daemon;
     },
     async startServer(server) {
