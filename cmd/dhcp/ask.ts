@@ -6,6 +6,7 @@ import { SystemError } from "../../pkg/sys/errno.ts";
 import { closeFile } from "../../pkg/sys/file.ts";
 import { receive, waitReadable } from "../../pkg/sys/socket.ts";
 import { connectUnix, sendStream } from "../../pkg/sys/unix-socket.ts";
+import { DEFAULT_SOCKET } from "./netconf.ts";
 import { type CallArgs, callArgs, gobOfCall } from "./protocol.ts";
 
 /** A daemon that is alive greets at once. How long it then takes is for the runtime to say: a server may be slow. */
@@ -13,7 +14,21 @@ const GREETING_MS = 10_000;
 const BUFFER_BYTES = 65536;
 
 /** No daemon listens, or what listens does not answer. */
-export class DaemonUnreachable extends CniError {}
+export class DaemonUnreachable extends CniError {
+  /** Whether it may have done what it was asked for. */
+  readonly wasConnected: boolean;
+
+  constructor(path: string, cause: SystemError | GobError) {
+    super({
+      code: ErrorCode.tryAgainLater,
+      msg: `error dialing DHCP daemon: ${path}: ${cause instanceof SystemError ? cause.code : cause.message}`,
+      details: "leases are had and kept by a daemon, which has to run on this node",
+      remedy: `start it: \`dhcp daemon\` in the folder of the plugins${path === DEFAULT_SOCKET ? "" : `, with -socketpath ${path}`}, or the unit cni-dhcp.socket`,
+      cause,
+    });
+    this.wasConnected = !(cause instanceof SystemError && cause.call === "connect");
+  }
+}
 
 /** The daemon does not know the method: it is the reference's. */
 class UnknownMethod extends Error {}
@@ -67,16 +82,8 @@ function next(fd: number, timeoutMs: number | undefined): Uint8Array {
   return bytes;
 }
 
-function unreachable(path: string, cause: unknown): unknown {
-  if (!(cause instanceof SystemError || cause instanceof GobError)) return cause;
-  return new DaemonUnreachable({
-    code: ErrorCode.tryAgainLater,
-    msg: `error dialing DHCP daemon: ${path}: ${cause instanceof SystemError ? cause.code : cause.message}`,
-    details: "leases are had and kept by a daemon, which has to run on this node",
-    remedy: `start it: \`dhcp daemon\` in the folder of the plugins${path === "/run/cni/dhcp.sock" ? "" : `, with -socketpath ${path}`}, or the unit cni-dhcp.socket`,
-    cause,
-  });
-}
+const unreachable = (path: string, cause: unknown): unknown =>
+  cause instanceof SystemError || cause instanceof GobError ? new DaemonUnreachable(path, cause) : cause;
 
 /** The protocol has one line for what is wrong, where, and what to do about it. */
 function refusal(method: string, { message }: RpcError): Error {

@@ -24,7 +24,12 @@ function add(attachment: Attachment<DhcpConf>): Result {
   const { conf, args } = attachment;
   needIpam(conf);
   optionsToSend(conf, args, ""); // what is wrong with them is said before anybody is asked
-  return resultOfGob(askDaemon(socketPathOf(conf), ALLOCATE, callOf(attachment)));
+  try {
+    return resultOfGob(askDaemon(socketPathOf(conf), ALLOCATE, callOf(attachment)));
+  } catch (error) {
+    if (error instanceof DaemonUnreachable && error.wasConnected) del(attachment); // its answer was lost: it may have a lease
+    throw error;
+  }
 }
 
 /** A lease that cannot be given back runs out by itself; the specification names DHCP as the case in which that is no failure. */
