@@ -159,6 +159,28 @@ t.test("ptp: an ADD that cannot be done says why, and leaves nothing", needsRoot
   }
 });
 
+t.test("ptp: CHECK sees what is missing on the host", needsRoot, async (t) => {
+  const missing: { damage: (outside: string) => string; msg: RegExp }[] = [
+    {
+      damage: (outside) => `ip address del 10.1.0.1/32 dev ${outside}`,
+      msg: /^gateway 10\.1\.0\.1 is not on "veth\w+"$/,
+    },
+    { damage: () => "ip route del 10.1.0.2", msg: /^the host has no route to 10\.1\.0\.2 over "veth\w+"$/ },
+    { damage: () => "ip -6 route del fd00:1::2", msg: /^the host has no route to fd00:1::2 over "veth\w+"$/ },
+    { damage: (outside) => `ip link set ${outside} down`, msg: /^"veth\w+", the host's end, is down, must be up$/ },
+    {
+      damage: (outside) => `ip link set ${outside} down; ip link set ${outside} name other`,
+      msg: /^the host's end of "eth0" is missing$/,
+    },
+  ];
+  for (const { damage, msg } of missing) {
+    const node = newHost(t);
+    const prevResult = add(node, network());
+    node.sh(damage(prevResult.interfaces[0]?.name ?? ""));
+    t.match(call(node, "CHECK", network({ prevResult })), { status: 1, stdout: { code: 999, msg } });
+  }
+});
+
 t.test("ptp: STATUS asks IPAM", needsRoot, async (t) => {
   const node = newHost(t);
   t.match(call(node, "STATUS", network()), { status: 0, stdout: "" });

@@ -11,7 +11,7 @@ import { addMacSpoofCheck, collectMacSpoofChecks, removeMacSpoofCheck } from "..
 import { collectMasquerade, masquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
 import { familyOf } from "../../pkg/ip/address.ts";
 import { ensureBridge, setPort } from "../../pkg/link/bridge.ts";
-import { checkContainer, deviation, needSameLink } from "../../pkg/link/check.ts";
+import { checkContainer, deviation, needHostsEnd, needSameLink } from "../../pkg/link/check.ts";
 import { configure, prefixesOf } from "../../pkg/link/configure.ts";
 import {
   deleteLink,
@@ -204,11 +204,8 @@ function checkBridge(host: Connection, { interfaces }: Result, { bridge: name, p
   return bridge;
 }
 
-/** One of the host's interfaces is the other end of the container's, and a port of the bridge. */
-function checkPort(host: Connection, bridge: Link, inside: Link, { interfaces }: Result): void {
-  const ends = interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => findLink(host, name));
-  const end = ends.find((link) => link?.kind === "veth" && link.index === inside.parent);
-  if (end === undefined) throw deviation(`the host's end of "${inside.name}" is missing`);
+function checkPort(host: Connection, bridge: Link, inside: Link, result: Result): void {
+  const end = needHostsEnd(host, inside, result);
   if (end.master !== bridge.index) throw deviation(`"${end.name}" is not a port of bridge "${bridge.name}"`);
 }
 

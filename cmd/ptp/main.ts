@@ -7,7 +7,7 @@ import type { Result } from "../../pkg/cni/result.ts";
 import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
 import { collectMasquerade, masquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
 import { familyOf } from "../../pkg/ip/address.ts";
-import { checkContainer } from "../../pkg/link/check.ts";
+import { checkContainer, needHostsEnd } from "../../pkg/link/check.ts";
 import { configure, perform, prefixesOf } from "../../pkg/link/configure.ts";
 import { deleteLink, entryOf, type Link, openRoute } from "../../pkg/link/link.ts";
 import { deleteStaleLinks, setOwner } from "../../pkg/link/owner.ts";
@@ -15,7 +15,7 @@ import { enableForwarding, trySysctl } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth } from "../../pkg/link/veth.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { type PtpConf, settle } from "./netconf.ts";
-import { hostsWay, routesToGateways, routesToSubnets, waysOf } from "./way.ts";
+import { checkHostsWay, hostsWay, routesToGateways, routesToSubnets, waysOf } from "./way.ts";
 
 export const ptp: Plugin<PtpConf> = {
   name: "ptp",
@@ -85,7 +85,9 @@ function del(attachment: Attachment<PtpConf>): void {
 }
 
 function check(attachment: Attachment<PtpConf>): void {
-  checkContainer(attachment, { ipam: settle(attachment.conf).ipam, kind: "veth" });
+  const { result, link } = checkContainer(attachment, { ipam: settle(attachment.conf).ipam, kind: "veth" });
+  const host = openRoute();
+  checkHostsWay(host, needHostsEnd(host, link, result), waysOf(result.ips));
 }
 
 function gc(request: Gc<PtpConf>): void {

@@ -7,8 +7,13 @@
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { IpConfig } from "../../pkg/cni/result.ts";
 import { type Address, formatAddress, formatPrefix, networkOf, type Prefix } from "../../pkg/ip/address.ts";
+import { addressesOf, samePrefix } from "../../pkg/link/address.ts";
+import { deviation } from "../../pkg/link/check.ts";
 import { addressOf, addressTask, type Task } from "../../pkg/link/configure.ts";
-import { addRoute, deleteRoute } from "../../pkg/link/route.ts";
+import type { Link } from "../../pkg/link/link.ts";
+import { addRoute, deleteRoute, destinationOf, listRoutes } from "../../pkg/link/route.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import { AF_UNSPEC } from "../../pkg/netlink/rtnetlink/family.ts";
 import { RT_SCOPE_HOST, RT_SCOPE_LINK } from "../../pkg/netlink/rtnetlink/route.ts";
 
 /** An address of the container and its gateway. */
@@ -67,6 +72,19 @@ export function hostsWay(index: number, ways: readonly Way[]): Task[] {
       },
     })),
   ];
+}
+
+/** @throws CniError 999: the host's end is not as `hostsWay` made it */
+export function checkHostsWay(host: Connection, end: Link, ways: readonly Way[]): void {
+  if (!end.up) throw deviation(`"${end.name}", the host's end, is down, must be up`); // which takes the routes away
+  const addresses = addressesOf(host, end.index).map(({ prefix }) => prefix);
+  const routes = listRoutes(host, AF_UNSPEC).filter(({ outputIndex }) => outputIndex === end.index);
+  for (const { prefix, gateway } of ways) {
+    if (!addresses.some((one) => samePrefix(one, alone(gateway))))
+      throw deviation(`gateway ${formatAddress(gateway)} is not on "${end.name}"`);
+    if (!routes.some((route) => samePrefix(destinationOf(route), alone(prefix.address))))
+      throw deviation(`the host has no route to ${formatAddress(prefix.address)} over "${end.name}"`);
+  }
 }
 
 const alone = (address: Address): Prefix => ({ address, length: 8 * address.length });

@@ -85,6 +85,14 @@ export function needSameLink(
   return link;
 }
 
+/** The other end of the container's veth: one of the host's interfaces in the result. */
+export function needHostsEnd(host: Connection, inside: Link, { interfaces }: Result): Link {
+  const ends = interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => findLink(host, name));
+  const end = ends.find((link) => link?.kind === "veth" && link.index === inside.parent);
+  if (end === undefined) throw deviation(`the host's end of "${inside.name}" is missing`);
+  return end;
+}
+
 /**
  * Every address of the result that belongs to this interface is on it, with its subnet's route: in whatever table, since plugins that
  * come later in the chain (sbr, vrf) may move it.

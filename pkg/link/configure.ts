@@ -81,10 +81,13 @@ export function configure(
   const { netns, route, link, duplicates = "awaited" } = container;
   const addresses = result.ips.map(addressOf);
   const hasIPv6 = addresses.some(({ prefix }) => familyOf(prefix.address) === "6");
-  within(netns, () => {
-    for (const [name, value] of Object.entries(container.sysctls)) trySysctl(name, value);
-    if (hasIPv6) enableIPv6(link.name);
-  });
+  const sysctls = Object.entries(container.sysctls);
+  if (hasIPv6 || sysctls.length > 0) {
+    within(netns, () => {
+      for (const [name, value] of sysctls) trySysctl(name, value);
+      if (hasIPv6) enableIPv6(link.name);
+    });
+  }
   const first: Task[] = addresses.map(({ prefix }) =>
     addressTask(link.index, prefix, { withoutDetection: duplicates === "none" }),
   );
