@@ -74,6 +74,8 @@ export interface Host extends Namespace {
   cniAtOnce(plugin: string, verb: Verb, conf: unknown, call?: Call): Promise<Outcome>;
   /** Runs any executable as plugins run, with this environment alone. */
   runInside(command: readonly string[], environment?: Record<string, string>, stdin?: string): Ran;
+  /** The same without waiting. */
+  runInsideAtOnce(command: readonly string[], environment?: Record<string, string>): Promise<Ran>;
   /** Writes a file that plugins see under `path`, which begins with /var/lib/. */
   write(path: string, content: string): void;
   snapshot(): Snapshot;
@@ -154,6 +156,15 @@ export function newHost(t: Test, { containers = 1, bin = ourBin }: HostOptions =
           input: stdin,
         }),
       );
+    },
+    runInsideAtOnce(command, environment = {}) {
+      const child = spawn("ip", inside(command), {
+        env: { PATH: standardPath, ...environment },
+        timeout: longestCallMs,
+        killSignal: "SIGKILL",
+      });
+      child.stdin.end();
+      return collected(child);
     },
     write(path, content) {
       if (!path.startsWith("/var/lib/")) throw new Error(`${path} is not below /var/lib`);
