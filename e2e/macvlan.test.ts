@@ -85,13 +85,16 @@ t.test("macvlan: without master it is the link of the default route with the low
   t.ok(reaches(node, "10.1.0.1"), "it lies on uplink");
   node.sh("ip route delete default metric 100");
   t.match(node.cni("macvlan", "CHECK", { ...conf, prevResult: stdout }), { status: 0 }, "the default route has moved");
-  node.sh("ip route delete default; ip -6 route add default dev uplink");
+  node.sh(`ip route delete default
+    ip route add default nexthop via 198.51.100.9 dev uplink nexthop via 192.0.2.9 dev other`);
+  t.match(node.cni("macvlan", "ADD", conf, { ifName: "eth3" }), { status: 0 }, "of several next hops the first counts");
+  node.sh("ip route delete default; ip route add unreachable default; ip -6 route add default dev uplink");
   t.match(node.cni("macvlan", "ADD", conf, { ifName: "eth1" }), { status: 0 }, "an IPv6 default route counts as well");
   node.sh("ip -6 route delete default");
   const says = { msg: "no default route interface found" };
   t.match(node.cni("macvlan", "ADD", conf, { ifName: "eth2" }), { status: 1, stdout: { code: 999, ...says } });
   t.match(node.cni("macvlan", "STATUS", conf), { status: 1, stdout: { code: 50, ...says } });
-  for (const ifName of ["eth0", "eth1", "eth2"])
+  for (const ifName of ["eth0", "eth1", "eth2", "eth3"])
     t.match(node.cni("macvlan", "DEL", conf, { ifName }), { status: 0 }, `DEL ${ifName}`);
   t.strictSame(reservations(node), []);
 });

@@ -64,18 +64,17 @@ export function needParent(
   return { route, link, mtu };
 }
 
-/** The link of the default route: IPv4 before IPv6, the lowest metric first, of several next hops the first. */
+/** The link of the default route: IPv4 before IPv6, the lowest metric first, as the kernel lists them. */
 function findDefault(route: Connection): Link | undefined {
   for (const family of [AF_INET, AF_INET6]) {
-    const defaults = listRoutes(route, family).filter((one) => one.destinationLength === 0 && outputOf(one) !== 0);
-    const [first] = defaults.sort((one, other) => (one.priority ?? 0) - (other.priority ?? 0));
+    const first = listRoutes(route, family).find((one) => one.destinationLength === 0 && outputOf(one) !== 0);
     const link = first && findLink(route, outputOf(first));
     if (link !== undefined) return link;
   }
   return undefined;
 }
 
-/** 0: it leads nowhere ("unreachable default"). */
+/** Of several next hops the first; 0: it leads nowhere ("unreachable default"). */
 const outputOf = ({ outputIndex, multipath }: RouteMessage): number => outputIndex ?? multipath?.[0]?.index ?? 0;
 
 function noDefault(where: string): CniError {
