@@ -6,7 +6,7 @@ import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { writeStderr } from "../../pkg/cni/streams.ts";
-import { type FlowsTo, forgetFlows } from "../../pkg/firewall/conntrack.ts";
+import { type FlowsTo, forgetFlows, keepsFlows } from "../../pkg/firewall/conntrack.ts";
 import type { Family } from "../../pkg/firewall/iptables/extension.ts";
 import { FAMILIES } from "../../pkg/firewall/iptables.ts";
 import { type Backend, chooseBackend } from "../../pkg/firewall/masquerade/backend.ts";
@@ -47,6 +47,8 @@ function add(attachment: Attachment<PortmapConf>): Result {
   const publications = publicationsOf(attachment, settings, prevResult);
   return withRollback((undo) => {
     publish(netfilter, backend, publications);
+    undo("delete the host ports", () => unpublish(attachment, { legacy: true })); // after: a refused one has changed nothing
+    forget(publications.flatMap(flowsTo));
     undo("delete the host ports", () => unpublish(attachment, { legacy: true })); // after: a refused one has changed nothing
     forget(
       publications.flatMap(({ family, ...one }) =>
@@ -106,6 +108,11 @@ function routeLocalnet(container: Address): void {
   const name = `ipv4/conf/${link.name}/route_localnet`;
   if (findSysctl(name) !== "1") writeSysctl(name, "1");
 }
+
+const flowsTo = (publication: Publication): FlowsTo[] =>
+  mappingsFor(publication)
+    .filter(keepsFlows)
+    .map((port) => ({ ...port, family: publication.family }));
 
 /** What still follows the port's former way finds the new one. That it cannot be done concerns old connections only. */
 function forget(targets: readonly FlowsTo[]): void {

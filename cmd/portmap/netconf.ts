@@ -142,7 +142,7 @@ function mappingsOf({ runtimeConfig }: PortmapConf): PortMapping[] {
   const byPort = new Map<string, PortMapping>();
   for (const raw of runtimeConfig?.portMappings ?? []) {
     const mapping = mappingOf(raw);
-    const key = `${mapping.protocol} ${mapping.hostPort} ${raw.hostIP ?? ""}`;
+    const key = `${mapping.hostPort}${mapping.protocol}${raw.hostIP ?? ""}`;
     const other = byPort.get(key);
     if (other !== undefined && other.containerPort !== mapping.containerPort) throw mappedTwice(mapping, other);
     byPort.set(key, mapping);
@@ -153,18 +153,20 @@ function mappingsOf({ runtimeConfig }: PortmapConf): PortMapping[] {
 function mappingOf({ hostPort = 0, containerPort = 0, protocol = "", hostIP = "" }: RawMapping): PortMapping {
   if (containerPort <= 0 || containerPort > PORT_MAX) throw invalidPort("container", containerPort);
   if (hostPort <= 0 || hostPort > PORT_MAX) throw invalidPort("host", hostPort);
-  const known = protocol.toLowerCase();
+  const known = PROTOCOLS.has(protocol) ? protocol : protocol.toLowerCase();
   if (!PROTOCOLS.has(known)) {
     throw invalidConf(
       `host port ${hostPort} has protocol ${JSON.stringify(protocol)}, must be "tcp", "udp" or "sctp"`,
       `correct "protocol" in "portMappings"`,
     );
   }
-  return { protocol: known as Protocol, hostPort, containerPort, ...hostAddressOf(hostIP, hostPort) };
+  const { hostIp, family } = hostIP === "" ? EVERY_ADDRESS : hostAddressOf(hostIP, hostPort);
+  return { protocol: known as Protocol, hostPort, containerPort, hostIp, family };
 }
 
+const EVERY_ADDRESS = { hostIp: undefined, family: undefined };
+
 function hostAddressOf(text: string, hostPort: number): Pick<PortMapping, "hostIp" | "family"> {
-  if (text === "") return { hostIp: undefined, family: undefined };
   const address = parseAddress(text);
   if (address === undefined) {
     throw invalidConf(

@@ -69,12 +69,17 @@ export function settle(document: Json, root: Shape): Settled {
   function settled(value: Json, shape: Shape, path: JsonPath): Json {
     if (Array.isArray(value)) {
       const { items } = shape;
-      return items === undefined ? value : value.map((item, i) => settled(item, items, [...path, i]));
+      return items === undefined
+        ? value
+        : value.map((item, i) =>
+            isObject(item) && isSettled(item, items) ? item : settled(item, items, [...path, i]),
+          );
     }
     return isObject(value) && shape.keys.size > 0 ? members(value, shape, path) : value;
   }
 
   function members(object: JsonObject, shape: Shape, path: JsonPath): JsonObject {
+    if (isSettled(object, shape)) return object;
     const byKey = new Map<string, Json>();
     for (const [spelling, value] of Object.entries(object)) {
       const known = shape.keys.get(spelling) ?? shape.keys.get(foldKey(spelling));
@@ -97,6 +102,15 @@ export function settle(document: Json, root: Shape): Settled {
 
   const value = settled(document, root, []);
   return { value, unknownKeys, isAmbiguous };
+}
+
+/** Whether nothing in it has to be looked at: flat, and every key as the schema spells it. Of lists with a thousand objects, that is all of them. */
+function isSettled(object: JsonObject, { keys }: Shape): boolean {
+  for (const key in object) {
+    const value = object[key];
+    if (typeof value === "object" || value === "" || keys.get(key)?.key !== key) return false;
+  }
+  return true;
 }
 
 /** Keys that runtimes write, also those of later versions. */

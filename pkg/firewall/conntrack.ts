@@ -25,17 +25,20 @@ export interface FlowsTo extends HostPort {
   container?: Address | undefined;
 }
 
+/** Whether a flow of the protocol may outlive what its client thinks of as a connection. */
+export const keepsFlows = ({ protocol }: HostPort): boolean => protocol !== "tcp";
+
 /** Above, all connections of the protocol are read at once. Each filtered look lets the kernel walk through its whole table. */
 const SEPARATE_LOOKS = 16;
 
 /**
- * Forgets the connections of protocols that need it; TCP does not.
+ * Forgets the connections to the targets, where their protocol keeps flows.
  *
  * @param isLocal Whether an address is one of this host's: who only passes by with the same port is none of ours.
  * @throws NetlinkError the kernel has no connection tracking that can be asked
  */
 export function forgetFlows(targets: readonly FlowsTo[], isLocal: (address: Address) => boolean): void {
-  const wanted = targets.filter(({ protocol }) => protocol !== "tcp");
+  const wanted = targets.filter(keepsFlows);
   if (wanted.length === 0) return;
   const netfilter = connect(NETLINK_NETFILTER);
   const families = new Set(wanted.map(({ family, protocol }) => `${family} ${protocol}`));

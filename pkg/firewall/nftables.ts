@@ -308,6 +308,7 @@ function includes(body: Uint8Array, wanted: Uint8Array): boolean {
 /** What of a rule is looked at without decoding the rest. */
 const RULE_CHAIN = ruleMessage.attributes.chain.type;
 const RULE_HANDLE = ruleMessage.attributes.handle.type;
+const RULE_EXPRESSIONS = ruleMessage.attributes.expressions.type;
 const RULE_USERDATA = ruleMessage.attributes.userdata.type;
 
 export const chainOf = (body: Uint8Array): string => {
@@ -319,6 +320,9 @@ export const handleOf = (body: Uint8Array): bigint => {
   const handle = attributeOf(body, RULE_HANDLE);
   return handle === undefined ? 0n : new DataView(handle.buffer, handle.byteOffset).getBigUint64(0);
 };
+
+/** What the rule consists of, encoded. */
+export const expressionsOf = (body: Uint8Array): Uint8Array | undefined => attributeOf(body, RULE_EXPRESSIONS);
 
 /** The comment of a rule that nft made; "" for others. */
 export const commentOf = (body: Uint8Array): string => {

@@ -108,10 +108,19 @@ export interface Element {
   data?: Uint8Array | undefined;
 }
 
+/** Many elements that differ in a few bytes. */
+export interface Elements<T> {
+  items: readonly T[];
+  /** What any of them looks like. */
+  model: Element;
+  /** Writes what differs over a copy of the model. */
+  write(item: T, bytes: Uint8Array, keyAt: number, dataAt: number): void;
+}
+
 /** @param comment One for all of them. @param exclusive Refused with EEXIST when one is there. */
-export function addElements(
+export function addElements<T>(
   place: SetPlace,
-  elements: readonly Element[],
+  elements: Elements<T>,
   { comment, exclusive = false }: { comment?: string; exclusive?: boolean } = {},
 ): Request[] {
   const userdata = comment === undefined ? undefined : encode(elementUserdata, { comment });
@@ -119,10 +128,15 @@ export function addElements(
   return chunked(elements, userdata).map((list) => elementRequest("NEW", NFT_MSG_NEWSETELEM, flags, place, list));
 }
 
-export function deleteElements(place: SetPlace, keys: readonly Uint8Array[]): Request[] {
-  const elements = keys.map((key) => ({ key }));
+export function deleteElements<T>(place: SetPlace, elements: Elements<T>): Request[] {
   return chunked(elements, undefined).map((list) => elementRequest("DEL", NFT_MSG_DELSETELEM, 0, place, list));
 }
+
+export const oneElement = (key: Uint8Array): Elements<undefined> => ({
+  items: [undefined],
+  model: { key },
+  write() {},
+});
 
 function elementRequest(verb: string, type: number, flags: number, place: SetPlace, elements: Uint8Array): Request {
   return request({
@@ -155,24 +169,20 @@ const ELEM_DATA = 2;
 const ELEM_USERDATA = 6;
 const DATA_VALUE = 1;
 
-/** What goes into NFTA_SET_ELEM_LIST_ELEMENTS, in as many parts as needed. All elements have the same size. */
-function chunked(elements: readonly Element[], userdata: Uint8Array | undefined): Uint8Array[] {
-  const [first] = elements;
-  if (first === undefined) return [];
-  const model = encodeElement(first, userdata);
+/** What goes into NFTA_SET_ELEM_LIST_ELEMENTS, in as many parts as needed. */
+function chunked<T>({ items, model, write }: Elements<T>, userdata: Uint8Array | undefined): Uint8Array[] {
+  if (items.length === 0) return [];
+  const bytes = encodeElement(model, userdata);
   const keyAt = 3 * HEADER;
-  const dataAt = keyAt + padded(first.key.length) + 2 * HEADER;
-  const perList = Math.floor(LIST_MAX / model.length);
+  const dataAt = keyAt + padded(model.key.length) + 2 * HEADER;
+  const perList = Math.floor(LIST_MAX / bytes.length);
   const lists: Uint8Array[] = [];
-  for (let from = 0; from < elements.length; from += perList) {
-    const part = elements.slice(from, from + perList);
-    const list = new Uint8Array(part.length * model.length);
-    let at = 0;
-    for (const { key, data } of part) {
-      list.set(model, at);
-      list.set(key, at + keyAt);
-      if (data !== undefined) list.set(data, at + dataAt);
-      at += model.length;
+  for (let from = 0; from < items.length; from += perList) {
+    const count = Math.min(perList, items.length - from);
+    const list = new Uint8Array(count * bytes.length);
+    for (let i = 0, at = 0; i < count; i++, at += bytes.length) {
+      list.set(bytes, at);
+      write(items[from + i] as T, list, at + keyAt, at + dataAt);
     }
     lists.push(list);
   }

@@ -2,7 +2,7 @@
 import type { Owner } from "../names.ts";
 
 /** In bytes; nft allows no longer comment. */
-const COMMENT_MAX = 128;
+export const COMMENT_MAX = 128;
 
 /** What comes first is what must not be cut. */
 export function commentFor({ network, containerId, ifName }: Owner): string {

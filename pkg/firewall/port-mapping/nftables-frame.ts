@@ -6,7 +6,10 @@
 //     map hostip_hostports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service }     for single addresses of the host
 //     set hairpin { type ipv4_addr; elements = { 10.22.0.5 } }           containers with "snat"
 //     set masquerade_all { type ipv4_addr }                              containers with "masqAll"
-//     set hostports-6fd94d501e58f0aa-287fc69eff0574a2 { type ipv4_addr . inet_proto . inet_service; elements = { 0.0.0.0 . tcp . 8080 } }
+//     chain hostports-6fd94d501e58f0aa-287fc69eff0574a2 {                nobody jumps here
+//       ip daddr 10.22.0.5 comment "id: 3f2a, if: eth0, net: podnet"
+//       ip daddr 10.22.0.5 comment "tcp 8080"
+//     }
 //     chain prerouting { type nat hook prerouting priority dstnat + 1; fib daddr type local goto lookup }       and output
 //     chain lookup {
 //       meta mark set meta mark | 0x2000
@@ -26,7 +29,8 @@
 //     }
 //   }
 //
-// The last set is the record of what an attachment has. It is what DEL goes by: neither the ports have to be told, nor is anything searched.
+// The chain nobody jumps to is the record of what an attachment has (record.ts). It is what DEL goes by: neither the ports have to be told, nor is anything
+// searched. It has no verdict, since each change of one has the kernel validate all chains of the table.
 //
 // The mark stands from the lookup to the masquerade of the packets that one of the maps led somewhere, and of no others: not of those that somebody else
 // sends to the same container. That is why it is set before the maps and taken away behind them, for `dnat` ends the chain.
@@ -104,7 +108,7 @@ const PROTOCOL = [TYPE_INET_PROTOCOL, 1] as const;
 const PORT = [TYPE_INET_SERVICE, 2] as const;
 
 /** A port of the host at one of its addresses. */
-export const hostPortFields = (family: Family): FieldTypes => [ADDRESS[family], PROTOCOL, PORT];
+const hostPortFields = (family: Family): FieldTypes => [ADDRESS[family], PROTOCOL, PORT];
 
 function newSets({ family, hostports, hostipHostports, hairpin, masqueradeAll }: Frame): Request[] {
   const data = [ADDRESS[family], PORT];
@@ -125,6 +129,10 @@ const PREROUTING = "prerouting";
 const OUTPUT = "output";
 const LOOKUP = "lookup";
 const MASQUERADING = "masquerading";
+
+/** All chains whose rules are always the same, but for one rule for each network. */
+export const frameChains = ({ table }: Frame): Place[] =>
+  [LOOKUP, PREROUTING, OUTPUT, MASQUERADING].map((chain) => ({ ...table, chain }));
 
 /** Behind the reference plugin's chains, and kube-proxy's. */
 const PRIORITY = NF_IP_PRI_NAT_DST + 1;
@@ -162,7 +170,7 @@ const markComment = (mark: number): string => `mark 0x${mark.toString(16)}`;
 /** What is in each chain of the frame without the networks' rules. */
 const RULE_COUNTS: Readonly<Record<string, number>> = { [LOOKUP]: 5, [PREROUTING]: 1, [OUTPUT]: 1 };
 
-/** @param rules All of the table, as `findRules` has them. */
+/** @param rules Of `frameChains`, as `findRules` has them. */
 export function isComplete(rules: readonly Uint8Array[], mark: number): boolean {
   const marked = (chain: string) =>
     rules.some((rule) => chainOf(rule) === chain && commentOf(rule) === markComment(mark));

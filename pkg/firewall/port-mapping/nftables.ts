@@ -1,6 +1,7 @@
 // Port mappings through nftables: what is in the maps, what is missing, who else is there. What they look like is in nftables-frame.ts.
 import { type Address, formatPrefix, networkOf, type Prefix } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
+import { encodeAddress } from "../compare.ts";
 import type { Family } from "../iptables/extension.ts";
 import { FAMILIES } from "../iptables.ts";
 import { masqueradeId, networkId, type Owner } from "../names.ts";
@@ -9,22 +10,25 @@ import {
   commentOf,
   committed,
   DELETE_ATTEMPTS,
+  deleteChain,
   deleteRule,
+  existing,
+  expressionsOf,
   findRules,
   generation,
   handleOf,
   holds,
+  listChains,
+  newChain,
   newRule,
+  type Place,
 } from "../nftables.ts";
 import {
   addElements,
   deleteElements,
-  deleteSet,
-  type Element,
+  type Elements,
   findElement,
-  listElements,
-  listSets,
-  newSet,
+  oneElement,
   presentElements,
   type SetPlace,
 } from "../sets.ts";
@@ -33,8 +37,8 @@ import { conditionalRules } from "./nftables-conditions.ts";
 import {
   FRAMES,
   type Frame,
+  frameChains,
   hairpinsIn,
-  hostPortFields,
   isComplete,
   newFrame,
   newHairpin,
@@ -46,9 +50,10 @@ import {
   mappingsFor,
   type PortMapping,
   PROTOCOL_NUMBERS,
+  type Protocol,
   type Publication,
-  protocolOf,
 } from "./publication.ts";
+import { portComments, portsIn } from "./record.ts";
 import type { Occupied, Removed } from "./rival.ts";
 
 // --- What is wanted ----------------------------------------------------------------------------------------------------------------------
@@ -56,13 +61,11 @@ import type { Occupied, Removed } from "./rival.ts";
 /** What a publication has in the sets and maps. */
 interface Wanted {
   frame: Frame;
-  record: SetPlace;
+  record: Place;
   comment: string;
   mappings: readonly PortMapping[];
-  /** Of the record. */
-  keys: readonly Uint8Array[];
-  hostports: readonly Element[];
-  hostipHostports: readonly Element[];
+  hostports: Elements<PortMapping>;
+  hostipHostports: Elements<PortMapping>;
   /** Where the container's address goes to. */
   masquerade: SetPlace | undefined;
   container: Prefix;
@@ -74,74 +77,95 @@ interface Wanted {
 export function wantedOf(publication: Publication, skipped: ReadonlySet<PortMapping>): Wanted {
   const { family, owner, container, snat, masqAll, conditions } = publication;
   const frame = FRAMES[family];
-  const all = mappingsFor(publication).filter((mapping) => !skipped.has(mapping));
+  const published = mappingsFor(publication);
+  const all = skipped.size === 0 ? published : published.filter((mapping) => !skipped.has(mapping));
   const mappings = conditions.length === 0 ? all : [];
+  const forAll = mappings.filter(({ hostIp }) => hostIp === undefined);
   return {
     frame,
     record: recordOf(frame, owner),
     comment: commentFor(owner),
     mappings,
-    keys: mappings.map((mapping) => recordKey(family, mapping)),
-    hostports: mappings.filter(({ hostIp }) => hostIp === undefined).map((one) => elementOf(container, one)),
-    hostipHostports: mappings.filter(({ hostIp }) => hostIp !== undefined).map((one) => elementOf(container, one)),
+    hostports: elementsOf(container, forAll),
+    hostipHostports: addressElementsOf(
+      container,
+      mappings.filter(({ hostIp }) => hostIp !== undefined),
+    ),
     masquerade: !snat ? undefined : masqAll ? frame.masqueradeAll : frame.hairpin,
     container,
     rules: conditions.length === 0 ? [] : conditionalRules(publication),
   };
 }
 
-const recordOf = ({ table }: Frame, owner: Owner): SetPlace => ({ ...table, set: RECORD + masqueradeId(owner) });
+const recordOf = ({ table }: Frame, owner: Owner): Place => ({ ...table, chain: RECORD + masqueradeId(owner) });
 
 const ADDRESS_LENGTH: Readonly<Record<Family, number>> = { ip: 4, ip6: 16 };
 
-/** The address, protocol and port; zeros stand for all addresses. */
-function recordKey(family: Family, port: HostPort): Uint8Array {
-  const key = new Uint8Array(ADDRESS_LENGTH[family] + PORT_KEY_LENGTH);
-  if (port.hostIp !== undefined) key.set(port.hostIp);
-  key.set(portKey(port), ADDRESS_LENGTH[family]);
-  return key;
-}
-/** Protocol and port fill 4 bytes each. */
+/** Protocol and port fill 4 bytes each; an address stands before them. */
 const PORT_KEY_LENGTH = 8;
 
-function portKey({ protocol, hostPort }: HostPort): Uint8Array {
-  const key = new Uint8Array(PORT_KEY_LENGTH);
-  key[0] = PROTOCOL_NUMBERS[protocol];
-  key[4] = hostPort >> 8;
-  key[5] = hostPort & 0xff;
+function keyOf({ hostIp, protocol, hostPort }: HostPort): Uint8Array {
+  const key = new Uint8Array((hostIp?.length ?? 0) + PORT_KEY_LENGTH);
+  if (hostIp !== undefined) key.set(hostIp);
+  writePort(key, hostIp?.length ?? 0, protocol, hostPort);
   return key;
 }
 
-function elementOf({ address }: Prefix, mapping: PortMapping): Element {
-  const { hostIp, containerPort } = mapping;
+function writePort(bytes: Uint8Array, at: number, protocol: Protocol, port: number): void {
+  bytes[at] = PROTOCOL_NUMBERS[protocol];
+  bytes[at + 4] = port >> 8;
+  bytes[at + 5] = port & 0xff;
+}
+
+/** What a map has for a mapping: address and port, with room to 4 bytes. */
+function dataOf({ address }: Prefix, containerPort: number): Uint8Array {
   const data = new Uint8Array(address.length + 4);
   data.set(address);
   data[address.length] = containerPort >> 8;
   data[address.length + 1] = containerPort & 0xff;
+  return data;
+}
+
+/** For all addresses of the host. */
+function elementsOf(container: Prefix, items: readonly PortMapping[]): Elements<PortMapping> {
+  const portAt = container.address.length;
   return {
-    key: hostIp === undefined ? portKey(mapping) : recordKey(address.length === 4 ? "ip" : "ip6", mapping),
-    data,
+    items,
+    model: { key: new Uint8Array(PORT_KEY_LENGTH), data: dataOf(container, 0) },
+    write({ protocol, hostPort, containerPort }, bytes, keyAt, dataAt) {
+      writePort(bytes, keyAt, protocol, hostPort);
+      bytes[dataAt + portAt] = containerPort >> 8;
+      bytes[dataAt + portAt + 1] = containerPort & 0xff;
+    },
   };
 }
 
-/** Where the port of a record's key stands, and under which key. */
-function elementPlace(
-  { hostports, hostipHostports, family }: Frame,
-  key: Uint8Array,
-): { place: SetPlace; key: Uint8Array } {
-  const length = ADDRESS_LENGTH[family];
-  const isForAll = key.subarray(0, length).every((byte) => byte === 0);
-  return isForAll ? { place: hostports, key: key.subarray(length) } : { place: hostipHostports, key };
+/** For single ones. */
+function addressElementsOf(container: Prefix, items: readonly PortMapping[]): Elements<PortMapping> {
+  const length = container.address.length;
+  const { model, write } = elementsOf(container, items);
+  return {
+    items,
+    model: { ...model, key: new Uint8Array(length + PORT_KEY_LENGTH) },
+    write(mapping, bytes, keyAt, dataAt) {
+      bytes.set(mapping.hostIp ?? [], keyAt);
+      write(mapping, bytes, keyAt + length, dataAt);
+    },
+  };
 }
 
-/** undefined for a protocol that is none of ours. */
-function hostPortOf({ family }: Frame, key: Uint8Array): HostPort | undefined {
-  const length = ADDRESS_LENGTH[family];
-  const protocol = protocolOf(key[length]);
-  const address = key.slice(0, length);
-  const hostPort = ((key[length + 4] ?? 0) << 8) | (key[length + 5] ?? 0);
-  return protocol && { protocol, hostPort, hostIp: address.some((byte) => byte !== 0) ? address : undefined };
-}
+/** Of the same length each. */
+const keysOf = (keys: readonly Uint8Array[]): Elements<Uint8Array> => ({
+  items: keys,
+  model: { key: keys[0] ?? new Uint8Array() },
+  write: (key, bytes, keyAt) => bytes.set(key, keyAt),
+});
+
+/** Where a port stands, and under which key. */
+const placeOf = ({ hostports, hostipHostports }: Frame, port: HostPort): { place: SetPlace; key: Uint8Array } => ({
+  place: port.hostIp === undefined ? hostports : hostipHostports,
+  key: keyOf(port),
+});
 
 // --- Publishing --------------------------------------------------------------------------------------------------------------------------
 
@@ -171,7 +195,7 @@ export function missingFrame(
   { family, mark, snat, masqAll, container }: Publication,
 ): Request[] {
   const frame = FRAMES[family];
-  const rules = findRules(netfilter, frame.table, () => true);
+  const rules = frameChains(frame).flatMap((chain) => findRules(netfilter, chain, () => true));
   const isThere = isComplete(rules, mark);
   const hairpins = new Set(hairpinsIn(rules));
   const own = snat && !masqAll ? [formatPrefix(networkOf(container))] : [];
@@ -184,18 +208,19 @@ export function missingFrame(
 
 /** All of it is to be new. */
 export function additions(wanted: Wanted): Request[] {
-  const { frame, record, comment, masquerade, container } = wanted;
+  const { frame, record, comment, mappings, masquerade, container } = wanted;
   const isNew = { comment, exclusive: true };
+  const expressions = encodeAddress("destination", {
+    address: container.address,
+    length: 8 * container.address.length,
+  });
   return [
-    newSet(record, { key: hostPortFields(frame.family), ...isNew }),
-    ...addElements(
-      record,
-      wanted.keys.map((key) => ({ key })),
-    ),
+    newChain(record, { exclusive: true }),
+    ...[comment, ...portComments(mappings)].map((text) => newRule(record, { expressions, comment: text })),
     ...addElements(frame.hostports, wanted.hostports, isNew),
     ...addElements(frame.hostipHostports, wanted.hostipHostports, isNew),
-    ...(masquerade === undefined ? [] : addElements(masquerade, [{ key: container.address }], isNew)),
-    ...wanted.rules.map((expressions) => newRule(frame.conditional, { expressions, comment })),
+    ...(masquerade === undefined ? [] : addElements(masquerade, oneElement(container.address), isNew)),
+    ...wanted.rules.map((rule) => newRule(frame.conditional, { expressions: rule, comment })),
   ];
 }
 
@@ -207,53 +232,74 @@ function makeWay(
   skipped: Set<PortMapping>,
 ): Request[] {
   const { frame, record, comment, mappings, masquerade, container } = wantedOf(publication, skipped);
-  const doomed = new Map<string, Removal>();
-  const own = removalOf(netfilter, frame, record, comment);
-  if (own !== undefined) doomed.set(record.set, own);
+  const own = readRecord(netfilter, frame, record);
+  const doomed = new Map<string, Recorded>(own === undefined ? [] : [[record.chain, { ...own, comment }]]);
   for (const mapping of mappings) {
-    const { place, key } = elementPlace(frame, recordKey(frame.family, mapping));
+    const { place, key } = placeOf(frame, mapping);
     const element = findElement(netfilter, place, key);
     if (element === undefined || element.userdata?.comment === comment) continue;
-    const holder = { ...ownerIn(element.userdata?.comment ?? ""), address: addressOf(frame, element.data?.value) };
-    if (occupied(publication, mapping, holder) === "same") skipped.add(mapping);
-    else for (const removal of removalsWith(netfilter, frame, mapping)) doomed.set(removal.record, removal);
+    const address = element.data?.value?.slice(0, ADDRESS_LENGTH[frame.family]);
+    const verdict = occupied(publication, mapping, { ...ownerIn(element.userdata?.comment ?? ""), address });
+    if (verdict === "same") skipped.add(mapping);
+    else for (const one of holdersOf(netfilter, frame, mapping)) doomed.set(one.record.chain, one);
   }
-  const removals = [...doomed.values()].flatMap(({ requests }) => requests);
+  const removals = [...doomed.values()].flatMap((one) => removalOf(netfilter, frame, one));
   const isTaken = masquerade !== undefined && findElement(netfilter, masquerade, container.address) !== undefined;
-  const isFreed = [...doomed.values()].some(({ addresses }) =>
-    addresses.some((one) => isEqual(one, container.address)),
+  const isFreed = [...doomed.values()].some(
+    ({ address }) => address !== undefined && isEqual(address, container.address),
   );
-  return isTaken && !isFreed ? [...removals, ...deleteElements(masquerade, [container.address])] : removals;
+  return isTaken && !isFreed ? [...removals, ...deleteElements(masquerade, oneElement(container.address))] : removals;
 }
 
-/** Of all attachments that have the port, which is one. */
-function removalsWith(netfilter: Connection, frame: Frame, port: HostPort): Removal[] {
-  const wanted = recordKey(frame.family, port);
+/** All attachments that have the port, which is one. */
+function holdersOf(netfilter: Connection, frame: Frame, port: HostPort): Recorded[] {
+  const wanted = keyOf(port);
   return recordsIn(netfilter, frame, RECORD)
-    .filter(({ place }) => keysOf(netfilter, place)?.some((key) => isEqual(key, wanted)))
-    .flatMap(({ place, comment }) => removalOf(netfilter, frame, place, comment) ?? []);
+    .flatMap((record) => readRecord(netfilter, frame, record) ?? [])
+    .filter(({ ports }) => ports.some((one) => isEqual(keyOf(one), wanted)));
 }
 
 const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
   one.length === other.length && one.every((byte, i) => byte === other[i]);
 
-const addressOf = ({ family }: Frame, data: Uint8Array | undefined): Address | undefined =>
-  data?.slice(0, ADDRESS_LENGTH[family]);
+// --- Records -----------------------------------------------------------------------------------------------------------------------------
+
+/** What an attachment has, as its record tells. */
+interface Recorded {
+  record: Place;
+  /** Of its elements. */
+  comment: string;
+  ports: HostPort[];
+  /** The container's. */
+  address: Address | undefined;
+}
+
+/** undefined when there is no such record. */
+function readRecord(netfilter: Connection, { family }: Frame, record: Place): Recorded | undefined {
+  const rules = findRules(netfilter, record, () => true);
+  const [first, ...more] = rules;
+  if (first === undefined && existing(netfilter, [record])[0] !== true) return undefined;
+  return {
+    record,
+    comment: first === undefined ? "" : commentOf(first),
+    ports: more.flatMap((rule) => portsIn(commentOf(rule))),
+    address: first && expressionsOf(first)?.slice(-ADDRESS_LENGTH[family]), // what they compare with stands last
+  };
+}
+
+const recordsIn = (netfilter: Connection, { table }: Frame, prefix: string): Place[] =>
+  listChains(netfilter, table.family).flatMap(({ table: name, name: chain = "" }) =>
+    name === table.table && chain.startsWith(prefix) ? [{ ...table, chain }] : [],
+  );
 
 // --- Taking it back ----------------------------------------------------------------------------------------------------------------------
 
-/** What deletes an attachment. */
-interface Removal {
-  record: string;
-  requests: Request[];
-  ports: Removed[];
-  /** What of it was in the sets for masquerade. */
-  addresses: Address[];
-}
-
 /** Deletes what is there of the attachment. @returns its mappings */
 export function unpublishByNftables(netfilter: Connection, owner: Owner): Removed[] {
-  return deleteRecorded(netfilter, (frame) => [{ place: recordOf(frame, owner), comment: commentFor(owner) }]);
+  return deleteRecorded(netfilter, (frame) => {
+    const recorded = readRecord(netfilter, frame, recordOf(frame, owner));
+    return recorded === undefined ? [] : [{ ...recorded, comment: commentFor(owner) }];
+  });
 }
 
 /** Deletes what there is of the network's attachments that are not among the valid ones. */
@@ -263,83 +309,50 @@ export function collectByNftables(
   valid: readonly Omit<Owner, "network">[],
 ): void {
   const alive = new Set(valid.map((attachment) => RECORD + masqueradeId({ network, ...attachment })));
-  const prefix = `${RECORD}${networkId(network)}-`;
   deleteRecorded(netfilter, (frame) =>
-    recordsIn(netfilter, frame, prefix).filter(({ place }) => !alive.has(place.set)),
+    recordsIn(netfilter, frame, `${RECORD}${networkId(network)}-`)
+      .filter(({ chain }) => !alive.has(chain))
+      .flatMap((record) => readRecord(netfilter, frame, record) ?? []),
   );
 }
-
-interface Recorded {
-  place: SetPlace;
-  comment: string;
-}
-
-const recordsIn = (netfilter: Connection, { table }: Frame, prefix: string): Recorded[] =>
-  listSets(netfilter, table)
-    .filter(({ name }) => name?.startsWith(prefix))
-    .map(({ name = "", userdata }) => ({ place: { ...table, set: name }, comment: userdata?.comment ?? "" }));
 
 function deleteRecorded(netfilter: Connection, find: (frame: Frame) => readonly Recorded[]): Removed[] {
   for (let attempt = 1; ; attempt++) {
     const isCautious = attempt > 1; // somebody deletes the same, or has deleted part of it
-    const removals = FAMILIES.map((family) => FRAMES[family]).flatMap((frame) =>
-      find(frame).flatMap(({ place, comment }) => removalOf(netfilter, frame, place, comment, { isCautious }) ?? []),
+    const found = FAMILIES.map((family) => FRAMES[family]).map((frame) => ({ frame, recorded: find(frame) }));
+    const requests = found.flatMap(({ frame, recorded }) =>
+      recorded.flatMap((one) => removalOf(netfilter, frame, one, { isCautious })),
     );
-    const requests = removals.flatMap((removal) => removal.requests);
     const ifNot = attempt < DELETE_ATTEMPTS ? (["ENOENT"] as const) : [];
-    if (committed(netfilter, requests, { ifNot })) return removals.flatMap(({ ports }) => ports);
+    if (!committed(netfilter, requests, { ifNot })) continue;
+    return found.flatMap(({ frame: { family }, recorded }) =>
+      recorded.flatMap(({ ports, address }) => ports.map((port) => ({ ...port, family, address }))),
+    );
   }
 }
 
-/** @param isCautious Look which elements are there, since one that is missing is refused. @returns undefined: there is no such attachment */
+/** What deletes an attachment. @param isCautious Look which elements are there, since one that is missing is refused. */
 function removalOf(
   netfilter: Connection,
   frame: Frame,
-  record: SetPlace,
-  comment: string,
+  { record, comment, ports, address }: Recorded,
   { isCautious = false }: { isCautious?: boolean } = {},
-): Removal | undefined {
-  const keys = keysOf(netfilter, record);
-  if (keys === undefined) return undefined;
-  const all = keys.map((key) => elementPlace(frame, key));
+): Request[] {
+  const all = ports.map((port) => placeOf(frame, port));
   const there = isCautious ? presentElements(netfilter, all) : undefined;
   const elements = there === undefined ? all : all.filter((_, i) => there[i]);
   const inSet = ({ set }: SetPlace) => elements.filter(({ place }) => place.set === set).map(({ key }) => key);
-  const address =
-    elements[0] && addressOf(frame, findElement(netfilter, elements[0].place, elements[0].key)?.data?.value);
-  const masqueraded = [frame.hairpin, frame.masqueradeAll].map((set) => ({
-    set,
-    keys: ownIn(netfilter, set, comment, address),
-  }));
-  return {
-    record: record.set,
-    requests: [
-      ...deleteElements(frame.hostports, inSet(frame.hostports)),
-      ...deleteElements(frame.hostipHostports, inSet(frame.hostipHostports)),
-      ...masqueraded.flatMap(({ set, keys }) => deleteElements(set, keys)),
-      ...conditionalOf(netfilter, frame, comment).map((rule) => deleteRule(frame.conditional, handleOf(rule))),
-      deleteSet(record),
-    ],
-    ports: keys.flatMap((key) => {
-      const port = hostPortOf(frame, key);
-      return port === undefined ? [] : [{ ...port, family: frame.family, address }];
-    }),
-    addresses: masqueraded.flatMap(({ keys }) => keys),
-  };
-}
-
-/** undefined when there is no such record. */
-function keysOf(netfilter: Connection, record: SetPlace): Uint8Array[] | undefined {
-  return listElements(netfilter, record)?.flatMap(({ key }) => (key?.value === undefined ? [] : [key.value]));
-}
-
-/** The attachment's addresses in a set. Where none of its ports tells the address, all of the set is looked through. */
-function ownIn(netfilter: Connection, set: SetPlace, comment: string, address: Address | undefined): Address[] {
-  const element = address && findElement(netfilter, set, address);
-  const found = address === undefined ? (listElements(netfilter, set) ?? []) : element === undefined ? [] : [element];
-  return found.flatMap(({ key, userdata }) =>
-    userdata?.comment === comment && key?.value !== undefined ? [key.value] : [],
-  );
+  const isIn = (set: SetPlace) =>
+    address !== undefined && findElement(netfilter, set, address)?.userdata?.comment === comment;
+  return [
+    ...deleteElements(frame.hostports, keysOf(inSet(frame.hostports))),
+    ...deleteElements(frame.hostipHostports, keysOf(inSet(frame.hostipHostports))),
+    ...[frame.hairpin, frame.masqueradeAll]
+      .filter(isIn)
+      .flatMap((set) => deleteElements(set, oneElement(address as Address))),
+    ...conditionalOf(netfilter, frame, comment).map((rule) => deleteRule(frame.conditional, handleOf(rule))),
+    deleteChain(record),
+  ];
 }
 
 const conditionalOf = (netfilter: Connection, { conditional }: Frame, comment: string): Uint8Array[] =>
@@ -360,16 +373,16 @@ export function deviationOf(netfilter: Connection, publication: Publication): st
   const { frame, record, comment, mappings, masquerade, container, rules } = wantedOf(publication, new Set());
   const where = `table ${publication.family} ${frame.table.table}`;
   if (missingFrame(netfilter, publication).length > 0) return `chains or rules of ${where} are missing`;
-  if (keysOf(netfilter, record) === undefined) return `set ${record.set} of ${where} is missing`;
+  if (readRecord(netfilter, frame, record) === undefined) return `chain ${record.chain} of ${where} is missing`;
   const lost = mappings.find((mapping) => !leadsToContainer(netfilter, frame, publication, mapping));
-  if (lost !== undefined)
+  if (lost !== undefined) {
     return `host port ${lost.hostPort}/${lost.protocol} does not lead to the container in ${where}`;
+  }
   if (masquerade !== undefined && findElement(netfilter, masquerade, container.address) === undefined) {
     return `set ${masquerade.set} of ${where} lacks the container's address`;
   }
-  if (conditionalOf(netfilter, frame, comment).length < rules.length)
-    return `chain conditional of ${where} lacks rules of the container`;
-  return undefined;
+  const isShort = conditionalOf(netfilter, frame, comment).length < rules.length;
+  return isShort ? `chain conditional of ${where} lacks rules of the container` : undefined;
 }
 
 /** Or, by another network, to the same container. */
@@ -379,9 +392,9 @@ function leadsToContainer(
   { owner, container }: Publication,
   mapping: PortMapping,
 ): boolean {
-  const { place, key } = elementPlace(frame, recordKey(frame.family, mapping));
+  const { place, key } = placeOf(frame, mapping);
   const element = findElement(netfilter, place, key);
-  const wanted = elementOf(container, mapping).data;
-  if (element?.data?.value !== undefined && wanted !== undefined && isEqual(element.data.value, wanted)) return true;
+  const wanted = dataOf(container, mapping.containerPort);
+  if (element?.data?.value !== undefined && isEqual(element.data.value, wanted)) return true;
   return ownerIn(element?.userdata?.comment ?? "").containerId === owner.containerId;
 }
