@@ -46,10 +46,9 @@ function add(attachment: Attachment<PortmapConf>): Result {
   const backend = backendFor(attachment, settings, netfilter);
   const publications = publicationsOf(attachment, settings, prevResult);
   return withRollback((undo) => {
+    undo("delete the host ports", () => unpublish(attachment, { legacy: true }));
     publish(netfilter, backend, publications);
-    undo("delete the host ports", () => unpublish(attachment, { legacy: true })); // after: a refused one has changed nothing
     forget(publications.flatMap(flowsTo));
-    undo("delete the host ports", () => unpublish(attachment, { legacy: true })); // after: a refused one has changed nothing
     forget(
       publications.flatMap(({ family, ...one }) =>
         mappingsFor({ family, ...one }).map((port) => ({ ...port, family })),

@@ -1,5 +1,4 @@
 /** Ports of containers, reached through ports of the host. Source: containernetworking/plugins, plugins/meta/portmap. */
-import { withRollback } from "../cni/rollback.ts";
 import { type Connection, connect, NETLINK_NETFILTER, NetlinkError } from "../netlink/connection.ts";
 import { SystemError } from "../sys/errno.ts";
 import { usesLegacy } from "./iptables.ts";
@@ -9,7 +8,6 @@ import { generation } from "./nftables.ts";
 import {
   collectByIptables,
   deviationInIptables,
-  needsProgram,
   publishByIptables,
   unpublishByIptables,
 } from "./port-mapping/iptables.ts";
@@ -26,7 +24,7 @@ import { judge, type Removed } from "./port-mapping/rival.ts";
 import { inWords, type Refusal } from "./refusal.ts";
 
 /**
- * Publishes what a container has in both families. What it had before is replaced. All or nothing, in one transaction where that is possible.
+ * Publishes what a container has in both families, in one transaction unless programs are needed. What it had before is replaced.
  *
  * @throws CniError 11: a port is taken. CniError 7: conditions that nobody understands. CniError 999: the kernel refuses
  */
@@ -35,22 +33,11 @@ export function publish(netfilter: () => Connection, backend: Backend, publicati
   if (first === undefined) return;
   const { owner, mappings } = first;
   inWords(refusal(owner, `publishing ${mappings.length} ports by ${backend}`), () => {
-    withRollback((undo) => {
-      if (backend === "nftables") {
-        publishByNftables(netfilter(), publications, judge);
-        undo("delete the host ports", () => unpublish(owner, { legacy: false }));
-        addByProgram(publications);
-        return;
-      }
-      if (isInSteps(publications)) undo("delete the host ports", () => unpublish(owner, { legacy: true }));
-      publishByIptables(netfilter, publications, judge);
-    });
+    if (backend === "iptables") return publishByIptables(netfilter, publications, judge);
+    publishByNftables(netfilter(), publications, judge);
+    addByProgram(publications);
   });
 }
-
-/** Programs are run for one family after the other. */
-const isInSteps = (publications: readonly Publication[]): boolean =>
-  publications.length > 1 && publications.some((one) => usesLegacy(one.family) || needsProgram(one));
 
 /** Why the backend cannot be used here; undefined when it can. */
 export function obstacleTo(netfilter: () => Connection, backend: Backend): string | undefined {

@@ -117,25 +117,30 @@ export interface Elements<T> {
   write(item: T, bytes: Uint8Array, keyAt: number, dataAt: number): void;
 }
 
-/** @param comment One for all of them. @param exclusive Refused with EEXIST when one is there. */
-export function addElements<T>(
+/** Elements one by one, or many that are alike. @param comment One for all of them. @param exclusive Refused with EEXIST when one is there. */
+export function addElements<T = Element>(
   place: SetPlace,
-  elements: Elements<T>,
+  elements: readonly Element[] | Elements<T>,
   { comment, exclusive = false }: { comment?: string; exclusive?: boolean } = {},
 ): Request[] {
   const userdata = comment === undefined ? undefined : encode(elementUserdata, { comment });
   const flags = NLM_F_CREATE | (exclusive ? NLM_F_EXCL : 0);
-  return chunked(elements, userdata).map((list) => elementRequest("NEW", NFT_MSG_NEWSETELEM, flags, place, list));
+  const lists = "items" in elements ? chunked(elements, userdata) : chunked(alike(elements), userdata);
+  return lists.map((list) => elementRequest("NEW", NFT_MSG_NEWSETELEM, flags, place, list));
 }
 
-export function deleteElements<T>(place: SetPlace, elements: Elements<T>): Request[] {
-  return chunked(elements, undefined).map((list) => elementRequest("DEL", NFT_MSG_DELSETELEM, 0, place, list));
+export function deleteElements(place: SetPlace, keys: readonly Uint8Array[]): Request[] {
+  const lists = chunked(alike(keys.map((key) => ({ key }))), undefined);
+  return lists.map((list) => elementRequest("DEL", NFT_MSG_DELSETELEM, 0, place, list));
 }
 
-export const oneElement = (key: Uint8Array): Elements<undefined> => ({
-  items: [undefined],
-  model: { key },
-  write() {},
+const alike = (items: readonly Element[]): Elements<Element> => ({
+  items,
+  model: items[0] ?? { key: new Uint8Array() },
+  write({ key, data }, bytes, keyAt, dataAt) {
+    bytes.set(key, keyAt);
+    if (data !== undefined) bytes.set(data, dataAt);
+  },
 });
 
 function elementRequest(verb: string, type: number, flags: number, place: SetPlace, elements: Uint8Array): Request {

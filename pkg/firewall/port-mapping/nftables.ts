@@ -23,15 +23,7 @@ import {
   newRule,
   type Place,
 } from "../nftables.ts";
-import {
-  addElements,
-  deleteElements,
-  type Elements,
-  findElement,
-  oneElement,
-  presentElements,
-  type SetPlace,
-} from "../sets.ts";
+import { addElements, deleteElements, type Elements, findElement, presentElements, type SetPlace } from "../sets.ts";
 import { commentFor, ownerIn } from "./comment.ts";
 import { conditionalRules } from "./nftables-conditions.ts";
 import {
@@ -154,13 +146,6 @@ function addressElementsOf(container: Prefix, items: readonly PortMapping[]): El
   };
 }
 
-/** Of the same length each. */
-const keysOf = (keys: readonly Uint8Array[]): Elements<Uint8Array> => ({
-  items: keys,
-  model: { key: keys[0] ?? new Uint8Array() },
-  write: (key, bytes, keyAt) => bytes.set(key, keyAt),
-});
-
 /** Where a port stands, and under which key. */
 const placeOf = ({ hostports, hostipHostports }: Frame, port: HostPort): { place: SetPlace; key: Uint8Array } => ({
   place: port.hostIp === undefined ? hostports : hostipHostports,
@@ -219,7 +204,7 @@ export function additions(wanted: Wanted): Request[] {
     ...[comment, ...portComments(mappings)].map((text) => newRule(record, { expressions, comment: text })),
     ...addElements(frame.hostports, wanted.hostports, isNew),
     ...addElements(frame.hostipHostports, wanted.hostipHostports, isNew),
-    ...(masquerade === undefined ? [] : addElements(masquerade, oneElement(container.address), isNew)),
+    ...(masquerade === undefined ? [] : addElements(masquerade, [{ key: container.address }], isNew)),
     ...wanted.rules.map((rule) => newRule(frame.conditional, { expressions: rule, comment })),
   ];
 }
@@ -248,7 +233,7 @@ function makeWay(
   const isFreed = [...doomed.values()].some(
     ({ address }) => address !== undefined && isEqual(address, container.address),
   );
-  return isTaken && !isFreed ? [...removals, ...deleteElements(masquerade, oneElement(container.address))] : removals;
+  return isTaken && !isFreed ? [...removals, ...deleteElements(masquerade, [container.address])] : removals;
 }
 
 /** All attachments that have the port, which is one. */
@@ -345,11 +330,9 @@ function removalOf(
   const isIn = (set: SetPlace) =>
     address !== undefined && findElement(netfilter, set, address)?.userdata?.comment === comment;
   return [
-    ...deleteElements(frame.hostports, keysOf(inSet(frame.hostports))),
-    ...deleteElements(frame.hostipHostports, keysOf(inSet(frame.hostipHostports))),
-    ...[frame.hairpin, frame.masqueradeAll]
-      .filter(isIn)
-      .flatMap((set) => deleteElements(set, oneElement(address as Address))),
+    ...deleteElements(frame.hostports, inSet(frame.hostports)),
+    ...deleteElements(frame.hostipHostports, inSet(frame.hostipHostports)),
+    ...[frame.hairpin, frame.masqueradeAll].filter(isIn).flatMap((set) => deleteElements(set, [address as Address])),
     ...conditionalOf(netfilter, frame, comment).map((rule) => deleteRule(frame.conditional, handleOf(rule))),
     deleteChain(record),
   ];

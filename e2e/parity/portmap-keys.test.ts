@@ -1,0 +1,5 @@
+import { emptyDnsOmitted } from "./deviations.ts";
+import { testParity } from "./parity.ts";
+import { anyReleasesWords, checkOfOneFamily, looksMakeNoTables, portmapKeyRows } from "./portmap.rows.ts";
+
+testParity(portmapKeyRows, [emptyDnsOmitted, anyReleasesWords, checkOfOneFamily, looksMakeNoTables]);
