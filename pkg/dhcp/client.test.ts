@@ -112,10 +112,10 @@ t.test("an address is found, asked for, looked after, and there", async (t) => {
   const client = play(start(0, settings));
   t.strictSame(client.begun, ["DISCOVER"]);
   t.strictSame(client.answered(5, "offer"), ["probe 10.0.0.9", "REQUEST of 10.0.0.9 by 10.0.0.1"]);
-  t.strictSame(client.answered(6, "ack"), [], "until the probe would have been answered");
-  t.equal(client.state.wakeAtMs, 8);
-  t.strictSame(client.at(8), ["bound 10.0.0.9"]);
-  t.match(client.state, { phase: "bound", wakeAtMs: 50_006 });
+  t.strictSame(client.answered(5.5, "ack"), [], "until the probe would have been answered");
+  t.equal(client.state.wakeAtMs, 6);
+  t.strictSame(client.at(6), ["bound 10.0.0.9"]);
+  t.match(client.state, { phase: "bound", wakeAtMs: 50_005.5 });
 });
 
 t.test("a slow server's ACK is waited for no longer", async (t) => {
@@ -153,10 +153,10 @@ t.test("an address that somebody has is declined, before the ACK or after it", a
   t.strictSame(early.at(early.state.wakeAtMs), ["DISCOVER"]);
   const late = play(start(0, settings));
   late.answered(0, "offer");
-  late.answered(1, "ack");
-  t.strictSame(late.at(2, { kind: "claim", address: address(8) }), [], "of another address");
-  t.strictSame(late.at(2, claim), declined);
-  t.strictSame([late.state.phase, late.state.lease, late.state.wakeAtMs], ["selecting", undefined, 502]);
+  late.answered(0.5, "ack");
+  t.strictSame(late.at(0.6, { kind: "claim", address: address(8) }), [], "of another address");
+  t.strictSame(late.at(0.7, claim), declined);
+  t.strictSame([late.state.phase, late.state.lease, late.state.wakeAtMs], ["selecting", undefined, 500.7]);
 });
 
 t.test("a NAK to a REQUEST begins the search anew, a little later", async (t) => {

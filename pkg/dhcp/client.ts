@@ -89,8 +89,11 @@ const PAUSE_FACTOR = 3;
 const REQUEST_PAUSE_MS = 500;
 /** After a DECLINE or NAK; RFC 2131 says ten seconds for the first, in which the runtime would have given up. */
 const REFUSED_PAUSE_MS = 500;
-/** From the ARP probe on, which goes out with the REQUEST. On a wire, an answer takes less than one. */
-const PROBE_MS = 3;
+/**
+ * From the ARP probe on, which goes out with the REQUEST. A host on the same wire answers it sooner than a server writes a lease down and acknowledges
+ * it, so this is for servers that are faster than that. RFC 5227 waits for seconds, in which no container starts.
+ */
+const PROBE_MS = 1;
 /** RFC 2131, section 4.4.5: half of the time that is left, but at least this, or a tenth of the lease. */
 const LONGEST_FLOOR_MS = 60_000;
 const SHORTEST_FLOOR_MS = 1000;
