@@ -17,9 +17,9 @@ import type { OwnTable, Plan } from "./plan.ts";
 
 /** A request, in the words of `ip`, and the one that takes it back. */
 interface Change {
-  what: string;
+  what(): string;
   make: Request;
-  undo: Request;
+  undo(): Request;
 }
 
 /**
@@ -37,10 +37,10 @@ export function carryOut(
     ["rules and tables", news],
     ["routes of the main table", olds],
   ] as const) {
-    undo(`undo the changes of ${what}`, () => route.attemptAll(changes.toReversed().map((change) => change.undo)));
+    undo(`undo the changes of ${what}`, () => route.attemptAll(changes.toReversed().map((change) => change.undo())));
     route.attemptAll(changes.map(({ make }) => make)).forEach((refusal, i) => {
       const isGone = isErrno(refusal, "ESRCH"); // a route that went by itself, as one of a router's announcement
-      if (refusal !== undefined && !isGone) throw refused(changes[i]?.what ?? what, refusal);
+      if (refusal !== undefined && !isGone) throw refused(changes[i]?.what() ?? what, refusal);
     });
   }
 }
@@ -48,37 +48,37 @@ export function carryOut(
 function waysOf({ table, source, gateway, routes }: OwnTable, index: number): Change[] {
   const rule = { source, table };
   const copies = routes.map((one) => ({
-    what: `route add ${textOf(one)} table ${table}`,
+    what: () => `route add ${textOf(one)} table ${table}`,
     make: appendListed(one, table),
-    undo: deleteListed(one, table),
+    undo: () => deleteListed(one, table),
   }));
   const ruled = {
-    what: `rule add from ${formatAddress(source)} lookup ${table}`,
+    what: () => `rule add from ${formatAddress(source)} lookup ${table}`,
     make: addSourceRule(rule),
-    undo: deleteSourceRule(rule),
+    undo: () => deleteSourceRule(rule),
   };
   if (gateway === undefined) return [...copies, ruled];
   const route = { destination: { address: new Uint8Array(gateway.length), length: 0 }, gateway, table };
-  const text = `route add default via ${formatAddress(gateway)} table ${table}`;
+  const what = () => `route add default via ${formatAddress(gateway)} table ${table}`;
   return [
     ...copies,
-    { what: text, make: addRoute(index, route), undo: deleteRoute(index, { destination: route.destination, table }) },
+    { what, make: addRoute(index, route), undo: () => deleteRoute(index, { destination: route.destination, table }) },
     ruled,
   ];
 }
 
 function hint({ route, source }: Plan["hinted"][number]): Change {
   return {
-    what: `route replace ${textOf(route)} src ${formatAddress(source)}`,
+    what: () => `route replace ${textOf(route)} src ${formatAddress(source)}`,
     make: replaceListed({ ...route, preferredSource: source }),
-    undo: replaceListed(route),
+    undo: () => replaceListed(route),
   };
 }
 
 const removal = (route: RouteMessage): Change => ({
-  what: `route delete ${textOf(route)}`,
+  what: () => `route delete ${textOf(route)}`,
   make: deleteListed(route),
-  undo: appendListed(route),
+  undo: () => appendListed(route),
 });
 
 function textOf(route: RouteMessage): string {

@@ -5,8 +5,8 @@ import type { Attachment, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
-import { type Address, familyOf, formatAddress } from "../../pkg/ip/address.ts";
-import { familyNumber, listAddresses } from "../../pkg/link/address.ts";
+import { type Address, compareAddresses, familyOf, formatAddress } from "../../pkg/ip/address.ts";
+import { addressesOf, familyNumber, listAddresses } from "../../pkg/link/address.ts";
 import { deviation } from "../../pkg/link/check.ts";
 import { type Address4Or6, addressOf } from "../../pkg/link/configure.ts";
 import { findLink, needLink, openRoute } from "../../pkg/link/link.ts";
@@ -85,17 +85,17 @@ function planOf({ route, index, rules, addresses }: Found, settings: SbrSettings
 
 /** Whose it is nobody can say, so it would be in the way of a rollback, too. */
 function refuseExisting(rules: readonly RuleMessage[], { tables }: Plan): void {
-  const existing = new Set(rules.flatMap((rule) => sourceRuleOf(rule) ?? []).map(textOf));
-  const twice = tables.map(textOf).find((rule) => existing.has(rule));
+  const existing = rules.flatMap((rule) => sourceRuleOf(rule) ?? []);
+  const twice = tables.find((one) => existing.some((rule) => isFrom(one.source, rule) && rule.table === one.table));
   if (twice === undefined) return;
   throw new CniError({
     code: ErrorCode.internal,
-    msg: `rule "${twice}" exists already in the container`,
+    msg: `rule "from ${formatAddress(twice.source)} lookup ${twice.table}" exists already in the container`,
     remedy: "delete the attachment that made it (DEL), or remove it by hand: `ip rule delete …` in the namespace",
   });
 }
 
-const textOf = ({ source, table }: SourceRule): string => `from ${formatAddress(source)} lookup ${table}`;
+const isFrom = (address: Address, { source }: SourceRule): boolean => compareAddresses(address, source) === 0;
 
 /** Routes go with the interface; rules would stay. */
 function del(attachment: Attachment<SbrConf>): void {
@@ -104,10 +104,11 @@ function del(attachment: Attachment<SbrConf>): void {
   withLockedNamespace(netns, () => {
     const route = openRoute(netns);
     const { table } = attachment.conf;
-    const sources = new Set(sourcesOf(route, attachment).map(formatAddress));
+    const sources = sourcesOf(route, attachment);
     const rules = listRules(route)
       .flatMap((rule) => sourceRuleOf(rule) ?? [])
-      .filter((rule) => sources.has(formatAddress(rule.source)) && (table === undefined || rule.table === table));
+      .filter((rule) => table === undefined || rule.table === table)
+      .filter((rule) => sources.some((source) => isFrom(source, rule)));
     for (const refusal of route.attemptAll(rules.map(deleteSourceRule)))
       if (refusal !== undefined && !isErrno(refusal, "ENOENT", "ESRCH")) throw refusal;
   });
@@ -115,17 +116,22 @@ function del(attachment: Attachment<SbrConf>): void {
 
 /** The interface's addresses, and those that it has lost since ADD, unless another interface has them now. */
 function sourcesOf(route: Connection, { ifName, prevResult }: Attachment<SbrConf>): Address[] {
-  const own = findLink(route, ifName)?.index;
-  const present = [...listAddresses(route)].flatMap(([index, addresses]) =>
-    addresses.map(({ prefix: { address } }) => ({ index, address })),
-  );
-  const elsewhere = new Set(present.filter(({ index }) => index !== own).map(({ address }) => formatAddress(address)));
-  const lost = prevResult === undefined ? [] : addressesIn(prevResult, ifName).map(({ prefix }) => prefix.address);
+  const link = findLink(route, ifName);
+  const own = link === undefined ? [] : addressesOf(route, link.index).map(({ prefix }) => prefix.address);
+  const given = prevResult === undefined ? [] : addressesIn(prevResult, ifName).map(({ prefix }) => prefix.address);
+  const lost = without(given, own);
+  const elsewhere = lost.length === 0 ? [] : [...listAddresses(route).values()].flat();
   return [
-    ...present.filter(({ index }) => index === own).map(({ address }) => address),
-    ...lost.filter((address) => !elsewhere.has(formatAddress(address))),
+    ...own,
+    ...without(
+      lost,
+      elsewhere.map(({ prefix }) => prefix.address),
+    ),
   ];
 }
+
+const without = (addresses: readonly Address[], others: readonly Address[]): Address[] =>
+  addresses.filter((address) => !others.some((other) => compareAddresses(address, other) === 0));
 
 function check(attachment: Attachment<SbrConf>): void {
   const { ifName } = attachment;
@@ -136,7 +142,7 @@ function check(attachment: Attachment<SbrConf>): void {
   const routes = table === undefined ? listAllRoutes(route) : [];
   for (const { prefix, gateway } of addresses) {
     const source = formatAddress(prefix.address);
-    const tables = rules.filter((rule) => formatAddress(rule.source) === source).map((rule) => rule.table);
+    const tables = rules.filter((rule) => isFrom(prefix.address, rule)).map((rule) => rule.table);
     if (table !== undefined) {
       if (!tables.includes(table)) throw deviation(`rule "from ${source} lookup ${table}" is missing`);
       continue;

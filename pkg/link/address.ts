@@ -1,5 +1,5 @@
 /** Addresses of links: what `ip address` does. */
-import { formatPrefix, isIPv4, lastAddressOf, type Prefix } from "../ip/address.ts";
+import { compareAddresses, isIPv4, lastAddressOf, type Prefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import {
@@ -112,4 +112,5 @@ export function deleteAddress(index: number, { address, length }: Prefix): Reque
 
 export const familyNumber = (address: Uint8Array): number => (isIPv4(address) ? AF_INET : AF_INET6);
 
-export const samePrefix = (one: Prefix, other: Prefix): boolean => formatPrefix(one) === formatPrefix(other);
+export const samePrefix = (one: Prefix, other: Prefix): boolean =>
+  one.length === other.length && compareAddresses(one.address, other.address) === 0;

@@ -4,7 +4,7 @@ import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import { needPrevResult } from "../cni/prev-result.ts";
 import type { Interface, Result } from "../cni/result.ts";
-import { formatAddress, formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
+import { compareAddresses, formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { type RouteMessage, RT_TABLE_LOCAL } from "../netlink/rtnetlink/route.ts";
 import { openNamespace } from "../sys/namespace.ts";
@@ -142,8 +142,6 @@ function checkRoutes(all: readonly RouteMessage[], { routes }: Result): void {
 function hasRoute(routes: readonly RouteMessage[], wanted: Prefix, gateway?: Uint8Array): boolean {
   return routes.some((route) => {
     if (tableOf(route) === RT_TABLE_LOCAL || !samePrefix(destinationOf(route), wanted)) return false;
-    return gateway === undefined || gatewaysOf(route).some((one) => sameAddress(one, gateway));
+    return gateway === undefined || gatewaysOf(route).some((one) => compareAddresses(one, gateway) === 0);
   });
 }
-
-const sameAddress = (one: Uint8Array, other: Uint8Array): boolean => formatAddress(one) === formatAddress(other);

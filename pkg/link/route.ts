@@ -1,6 +1,6 @@
 /** Routes: what `ip route` does. */
 import type { Route } from "../cni/result.ts";
-import { type Address, formatAddress, formatPrefix, networkOf, type Prefix, parsePrefix } from "../ip/address.ts";
+import { type Address, compareAddresses, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/frame.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC } from "../netlink/rtnetlink/family.ts";
@@ -20,7 +20,7 @@ import {
   routeMessage,
 } from "../netlink/rtnetlink/route.ts";
 import { isErrno } from "../sys/errno.ts";
-import { familyNumber } from "./address.ts";
+import { familyNumber, samePrefix } from "./address.ts";
 
 export interface LinkRoute {
   /** Prefix length 0 for the default route. */
@@ -190,9 +190,9 @@ export const gatewaysOf = ({ gateway, multipath = [] }: RouteMessage): Address[]
 /** Whether it is what a result says. A gateway that the result does not name was filled in by whoever set the route. */
 export function isRouteOfResult(route: RouteMessage, { dst, gw }: Pick<Route, "dst" | "gw">): boolean {
   const destination = parsePrefix(dst);
-  if (destination === undefined || formatPrefix(destinationOf(route)) !== formatPrefix(networkOf(destination)))
-    return false;
-  return gw === undefined || gatewaysOf(route).map(formatAddress).includes(gw);
+  if (destination === undefined || !samePrefix(destinationOf(route), networkOf(destination))) return false;
+  const gateway = gw === undefined ? undefined : parseAddress(gw);
+  return gateway === undefined || gatewaysOf(route).some((one) => compareAddresses(one, gateway) === 0);
 }
 
 /** Also one of another family. */
