@@ -5,10 +5,16 @@ import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { dnsOf, ipamOf, type Lease, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Interface, Result } from "../../pkg/cni/result.ts";
 import { attemptAll, type Step, withRollback } from "../../pkg/cni/rollback.ts";
-import { addMacSpoofCheck, collectMacSpoofChecks, removeMacSpoofCheck } from "../../pkg/firewall/mac-spoof-check.ts";
-import { collectMasquerade, masquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
+import {
+  addMacSpoofCheck,
+  collectMacSpoofChecks,
+  removeMacSpoofCheck,
+  restoreMacSpoofCheck,
+} from "../../pkg/firewall/mac-spoof-check.ts";
+import { collectMasquerade, masquerade, restoreMasquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
 import { familyOf } from "../../pkg/ip/address.ts";
 import { ensureBridge, setPort } from "../../pkg/link/bridge.ts";
 import { checkContainer, deviation, needHostsEnd, needSameLink } from "../../pkg/link/check.ts";
@@ -173,6 +179,22 @@ function resultOf(
     ...(gateway === undefined ? [] : [entryOf(gateway)]),
   ];
   return { interfaces, ips: lease.ips, routes: lease.routes, dns: dnsOf(attachment.conf, lease) };
+}
+
+/** Makes the rules true again that ADD made, as its result tells. */
+export function restore(attachment: Attachment<BridgeConf>, netfilter: () => Connection): void {
+  const { macSpoofCheck, masquerade: masquerading, bridge } = settlementOf(attachment);
+  const result = needPrevResult(attachment);
+  const own = result.interfaces.findIndex(({ name, sandbox }) => name === attachment.ifName && sandbox);
+  const port = result.interfaces.find(({ name, sandbox }) => !sandbox && name !== bridge);
+  const mac = result.interfaces[own]?.mac;
+  if (macSpoofCheck && port !== undefined && mac !== undefined) {
+    restoreMacSpoofCheck(netfilter(), attachment, { hostIfName: port.name, mac });
+  }
+  if (masquerading !== undefined) {
+    const ips = result.ips.filter((ip) => ip.interface === undefined || ip.interface === own);
+    restoreMasquerade(netfilter, attachment, prefixesOf({ ips }), masquerading.backend);
+  }
 }
 
 function del(attachment: Attachment<BridgeConf>): void {

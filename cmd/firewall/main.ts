@@ -7,11 +7,13 @@ import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { writeStderr } from "../../pkg/cni/streams.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
+import { chooseBackend } from "../../pkg/firewall/forwarding/backend.ts";
 import type { Admission, Policy } from "../../pkg/firewall/forwarding/tenancy.ts";
 import { admit, dismiss, dismissOthers, findDeviation, needBackend, type Told } from "../../pkg/firewall/forwarding.ts";
 import type { Address } from "../../pkg/ip/address.ts";
 import { deviation } from "../../pkg/link/check.ts";
 import { addressOf } from "../../pkg/link/configure.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
 import { choicesOf, type FirewallConf, type FirewallSettings, settle, warningOf } from "./netconf.ts";
 
 export const firewall: Plugin<FirewallConf> = {
@@ -38,6 +40,17 @@ function add(attachment: Attachment<FirewallConf>): Result {
     admit(admission, settings);
     return result;
   });
+}
+
+/** Makes the rules true again that ADD made, as its result tells. @param options.dryRun The firewalld that runs is told nothing, and not asked. */
+export function restore(
+  attachment: Attachment<FirewallConf>,
+  netfilter: () => Connection,
+  { dryRun }: { dryRun: boolean },
+): void {
+  const settings = settle(attachment.conf);
+  if (dryRun && chooseBackend(settings.backend, netfilter).backend === "firewalld") return;
+  admit(admissionOf(attachment, settings, needPrevResult(attachment, NOT_CHAINED)), settings, netfilter);
 }
 
 /** In the words of the reference plugin. */

@@ -100,6 +100,15 @@ function del(attachment: Attachment<FlannelConf>): void {
   forget(file);
 }
 
+/** The delegate's call for an attachment, as ADD remembered it; undefined when it did not. */
+export function delegateOf(
+  attachment: Attachment<FlannelConf>,
+): { type: string; attachment: Attachment<FlannelConf> } | undefined {
+  const conf = recall(dataDirOf(attachment.conf), attachment, attachment.network)?.conf;
+  if (conf === undefined) return undefined;
+  return { type: conf.type, attachment: configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }) };
+}
+
 /** In the version of the delegate's configuration, which the network's may have left behind. */
 function prevResultFor({ cniVersion }: PluginConf, { prevResult }: Attachment<FlannelConf>): JsonObject {
   if (prevResult === undefined || typeof cniVersion !== "string") return {};

@@ -10,8 +10,16 @@ import { type FlowsTo, forgetFlows, keepsFlows } from "../../pkg/firewall/conntr
 import type { Family } from "../../pkg/firewall/iptables/extension.ts";
 import { FAMILIES } from "../../pkg/firewall/iptables.ts";
 import { type Backend, chooseBackend } from "../../pkg/firewall/masquerade/backend.ts";
+import { needsProgram } from "../../pkg/firewall/port-mapping/iptables.ts";
 import { mappingsFor, type Publication } from "../../pkg/firewall/port-mapping/publication.ts";
-import { collectPublished, deviationOf, obstacleTo, publish, unpublish } from "../../pkg/firewall/port-mapping.ts";
+import {
+  collectPublished,
+  deviationOf,
+  obstacleTo,
+  publish,
+  restorePublished,
+  unpublish,
+} from "../../pkg/firewall/port-mapping.ts";
 import { type Address, isIPv4, type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
 import { deviation } from "../../pkg/link/check.ts";
 import { findLink, openRoute } from "../../pkg/link/link.ts";
@@ -122,6 +130,19 @@ function forget(targets: readonly FlowsTo[]): void {
     if (!(error instanceof Error)) throw error;
     writeStderr(`portmap: connections that were there before may go on to their old target: ${error.message}\n`);
   }
+}
+
+/** Makes the rules true again that ADD made, as its result tells. @param options.dryRun Those that only programs can make are left out. */
+export function restore(
+  attachment: Attachment<PortmapConf>,
+  netfilter: () => Connection,
+  { dryRun }: { dryRun: boolean },
+): void {
+  const settings = settle(attachment.conf);
+  const publications = publicationsOf(attachment, settings, needPrevResult(attachment));
+  if (dryRun && publications.some(needsProgram)) return;
+  if (settings.mappings.length > 0)
+    restorePublished(netfilter, backendFor(attachment, settings, netfilter), publications);
 }
 
 /** By owner: what was published is found whether the configuration mentions it or not. */

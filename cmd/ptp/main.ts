@@ -3,9 +3,10 @@ import { validate } from "#validate/ptp";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { dnsOf, ipamOf, takeLease, withRelease } from "../../pkg/cni/lease.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
-import { collectMasquerade, masquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
+import { collectMasquerade, masquerade, restoreMasquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
 import { familyOf } from "../../pkg/ip/address.ts";
 import { checkContainer, needHostsEnd } from "../../pkg/link/check.ts";
 import { configure, perform, prefixesOf } from "../../pkg/link/configure.ts";
@@ -13,6 +14,7 @@ import { deleteLink, entryOf, type Link, openRoute } from "../../pkg/link/link.t
 import { deleteStaleLinks, setOwner } from "../../pkg/link/owner.ts";
 import { enableForwarding, trySysctl } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth } from "../../pkg/link/veth.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { type PtpConf, settle } from "./netconf.ts";
 import { checkHostsWay, hostsWay, routesToGateways, routesToSubnets, waysOf } from "./way.ts";
@@ -71,6 +73,16 @@ function add(attachment: Attachment<PtpConf>): Result {
  * link-local addresses, which the kernel makes: without one a host cannot ask for its neighbour.
  */
 const withoutDetection = ({ name }: Link) => [`ipv6/conf/${name}/accept_dad`, "0"] as const;
+
+/** Makes the rules true again that ADD made, as its result tells. */
+export function restore(attachment: Attachment<PtpConf>, netfilter: () => Connection): void {
+  const { masquerade: masquerading } = settle(attachment.conf);
+  const { ips, interfaces } = needPrevResult(attachment);
+  const own = interfaces.findIndex(({ name, sandbox }) => name === attachment.ifName && sandbox);
+  const leased = ips.filter((ip) => ip.interface === undefined || ip.interface === own);
+  if (masquerading !== undefined)
+    restoreMasquerade(netfilter, attachment, prefixesOf({ ips: leased }), masquerading.backend);
+}
 
 function del(attachment: Attachment<PtpConf>): void {
   const { conf, prevResult } = attachment;

@@ -26,6 +26,7 @@ import { tuning } from "../tuning/main.ts";
 import { vlan } from "../vlan/main.ts";
 import { vrf } from "../vrf/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
+import { reload } from "./reload.ts";
 
 /** The engine's global object of our C code, see native/host.c. */
 declare const host: { start: () => number };
@@ -64,6 +65,7 @@ const programs: Programs = {
   plugins: byName(plugins) satisfies Delegates,
   tools: byName(tools),
   daemons: { dhcp: dhcpDaemon },
+  commands: byName([reload]),
 };
 
 host.start = () => runProgram(programs, processArguments(), standardStreams());

@@ -17,6 +17,7 @@ const programs: Programs = {
   plugins: { bridge: fakePlugin({ name: "bridge" }), "host-local": fakePlugin({ name: "host-local" }) },
   tools: { cnitool: tool },
   daemons: {},
+  commands: {},
 };
 
 function run(args: string[], environment: Record<string, string> = {}): { status: number } & FakeStreams["written"] {

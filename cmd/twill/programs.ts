@@ -13,6 +13,8 @@ export interface Programs {
   tools: Readonly<Record<string, Tool>>;
   /** Of plugins that need one, by the plugin's name: `NAME daemon` runs it. */
   daemons: Readonly<Record<string, Tool>>;
+  /** What only `twill NAME` runs. */
+  commands: Readonly<Record<string, Tool>>;
 }
 
 const ownName = "twill";
@@ -44,7 +46,9 @@ function runSelf(programs: Programs, args: readonly string[], streams: Streams):
     streams.stdout(asked(programs, streams.program));
     return 0;
   }
-  const status = runNamed(programs, name ?? "", rest, streams);
+  const { version, plugins, commands } = programs;
+  const command = Object.hasOwn(commands, name ?? "") ? commands[name ?? ""] : undefined;
+  const status = command?.run(rest, { version, plugins, streams }) ?? runNamed(programs, name ?? "", rest, streams);
   if (status !== undefined) return status;
   streams.stderr(`${ownName}: there is no ${JSON.stringify(name)} in it${suggestion(name ?? "", programs)}\n`);
   return 1;
@@ -86,6 +90,7 @@ function runUnknown(programs: Programs, _args: readonly string[], streams: Strea
 
 const isCalledByRuntime = ({ environment }: Streams): boolean => (environment["CNI_COMMAND"] ?? "") !== "";
 
+/** Those that links are made for. */
 const namesOf = ({ plugins, tools }: Programs): string[] => [...Object.keys(plugins), ...Object.keys(tools)];
 
 function suggestion(name: string, programs: Programs): string {
@@ -96,7 +101,7 @@ function suggestion(name: string, programs: Programs): string {
 const byOwnName = (tools: Readonly<Record<string, Tool>>): Record<string, Tool> =>
   Object.fromEntries(Object.values(tools).map((tool) => [tool.name, tool]));
 
-function helpText({ version, plugins, tools, daemons }: Programs, program: string): string {
+function helpText({ version, plugins, tools, daemons, commands }: Programs, program: string): string {
   const lines = (parts: Readonly<Record<string, { about: string }>>): string[] =>
     Object.entries(parts).map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`);
   const example = Object.keys(tools)[0] ?? Object.keys(plugins)[0];
@@ -107,6 +112,7 @@ function helpText({ version, plugins, tools, daemons }: Programs, program: strin
     ...lines(plugins),
     ...(Object.keys(tools).length === 0 ? [] : ["", "Tools, for people:", ...lines(tools)]),
     ...(Object.keys(daemons).length === 0 ? [] : ["", "Daemons:", ...lines(byOwnName(daemons))]),
+    ...(Object.keys(commands).length === 0 ? [] : ["", `Commands of ${ownName} itself:`, ...lines(commands)]),
     "",
     `A link or a copy of this file with one of these names is that program; \`${program} NAME …\` runs it too.`,
     `Try: ${program} ${example} --help`,

@@ -41,9 +41,12 @@ export interface Choices {
  *
  * @throws CniError 999: the kernel, legacy iptables or firewalld refuses
  */
-export function admit(admission: Admission, { backend: configured, zone }: Choices): void {
+export function admit(
+  admission: Admission,
+  { backend: configured, zone }: Choices,
+  netfilter: () => Connection = opener(),
+): void {
   const { owner, addresses } = admission;
-  const netfilter = opener();
   const { backend } = chooseBackend(configured, netfilter);
   inWords(refusal(owner, `letting ${addresses.map(formatAddress).join(", ")} through`), () => {
     if (backend === "nftables") admitByNftables(netfilter(), admission);

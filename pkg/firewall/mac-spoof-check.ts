@@ -80,7 +80,11 @@ const placesOf = (id: string): Places => ({
  * @param mac Lower case with colons, of the container's end.
  * @throws CniError 999: the kernel refuses
  */
-export function addMacSpoofCheck(owner: Owner, { hostIfName, mac }: { hostIfName: string; mac: string }): void {
+export function addMacSpoofCheck(
+  owner: Owner,
+  { hostIfName, mac }: { hostIfName: string; mac: string },
+  netfilter = connect(NETLINK_NETFILTER),
+): void {
   const { iface, mac: macChain, comment } = placesOf(idOf(owner));
   const name = encode(hostIfName);
   const address = Uint8Array.from(mac.split(":"), (byte) => Number.parseInt(byte, 16));
@@ -91,13 +95,24 @@ export function addMacSpoofCheck(owner: Owner, { hostIfName, mac }: { hostIfName
     newRule(PREROUTING, { expressions: concat([fill(FROM_INTERFACE, name), jumpTo(iface.chain)]), comment }),
   ];
   inWords(refusal(owner, "adding"), () => {
-    const netfilter = connect(NETLINK_NETFILTER);
     const [base, ifaceThere, macThere] = existing(netfilter, [PREROUTING, iface, macChain]);
     const frame = base ? [] : [newTable(TABLE), newChain(PREROUTING, { hook: HOOK })];
     const chains = [newChain(iface), newChain(macChain)];
     const old = ifaceThere || macThere ? [flushChain(iface), flushChain(macChain), ...jumps(netfilter, comment)] : [];
     commit(netfilter, [...frame, ...chains, ...old, ...checks]);
   });
+}
+
+/** Makes true again what `addMacSpoofCheck` made, unless all of it is there. */
+export function restoreMacSpoofCheck(
+  netfilter: Connection,
+  owner: Owner,
+  link: { hostIfName: string; mac: string },
+): void {
+  const { iface, mac, comment } = placesOf(idOf(owner));
+  const rulesIn = (place: Place) => findRules(netfilter, place, (text) => holds(text, comment)).length;
+  const isThere = rulesIn(PREROUTING) === 1 && rulesIn(iface) === 1 && rulesIn(mac) === 2;
+  if (!isThere) addMacSpoofCheck(owner, link, netfilter);
 }
 
 /** The jumps from PREROUTING, which are all that others can see of the private chains. */

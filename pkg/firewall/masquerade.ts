@@ -1,11 +1,12 @@
 /** What leaves the container's network leaves it with the host's address. Source: containernetworking/plugins, pkg/ip/ipmasq_linux.go. */
 import { formatPrefix, type Prefix } from "../ip/address.ts";
-import { connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
+import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
 import { lazily } from "../sys/lazily.ts";
-import { ensureRules } from "./iptables.ts";
+import { missing } from "./iptables/ruleset.ts";
+import { editTables, ensureRules, FAMILIES } from "./iptables.ts";
 import { type Backend, chooseBackend } from "./masquerade/backend.ts";
 import { collectRules, masqueradeRules, removeRules } from "./masquerade/iptables.ts";
-import { collectNftables, masqueradeByNftables, unmasqueradeByNftables } from "./masquerade/nftables.ts";
+import { collectNftables, isMasqueraded, masqueradeByNftables, unmasqueradeByNftables } from "./masquerade/nftables.ts";
 import type { Owner } from "./names.ts";
 import { inWords, type Refusal } from "./refusal.ts";
 
@@ -22,6 +23,25 @@ export function masquerade(owner: Owner, addresses: readonly Prefix[], backend: 
     if (choice === "iptables") ensureRules(netfilter, masqueradeRules(owner, addresses));
     else masqueradeByNftables(netfilter(), owner, addresses);
   });
+}
+
+/** Makes true again what `masquerade` made, as far as it is missing. */
+export function restoreMasquerade(
+  netfilter: () => Connection,
+  owner: Owner,
+  addresses: readonly Prefix[],
+  backend: Backend | undefined,
+): void {
+  const wanted = masqueradeRules(owner, addresses);
+  if (chooseBackend(backend, netfilter).backend === "iptables") {
+    const tables = FAMILIES.map((family) => ({ family, table: "nat" as const }));
+    editTables(netfilter, tables, (view, { family }) =>
+      missing(
+        view,
+        wanted.filter((want) => want.family === family),
+      ),
+    );
+  } else if (!isMasqueraded(netfilter(), owner, addresses)) masqueradeByNftables(netfilter(), owner, addresses);
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   collectByNftables,
   deviationInNftables,
   publishByNftables,
+  restoreByNftables,
   unpublishByNftables,
 } from "./port-mapping/nftables.ts";
 import { addByProgram } from "./port-mapping/nftables-conditions.ts";
@@ -37,6 +38,16 @@ export function publish(netfilter: () => Connection, backend: Backend, publicati
     publishByNftables(netfilter(), publications, judge);
     addByProgram(publications);
   });
+}
+
+/** Makes true again what `publish` made, as far as it is missing; a port that somebody else has by now stays with him. */
+export function restorePublished(
+  netfilter: () => Connection,
+  backend: Backend,
+  publications: readonly Publication[],
+): void {
+  if (backend === "iptables") publishByIptables(netfilter, publications, () => "same");
+  else restoreByNftables(netfilter(), publications);
 }
 
 /** Why the backend cannot be used here; undefined when it can. */

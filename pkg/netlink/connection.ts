@@ -329,6 +329,17 @@ export class Connection {
   }
 }
 
+/** Sees the kernel as it is and keeps what would be changed: for who wants the changes of several to be one transaction. */
+export class Draft extends Connection {
+  readonly requests: Request[] = [];
+
+  override transact({ requests }: { requests: readonly Request[] }): void {
+    this.requests.push(...requests);
+  }
+}
+
+export const draft = (family: number): Draft => new Draft(openChannel(family));
+
 /** A connection of the namespace, of the one this process runs in by default. */
 export function connect(family: number, namespace?: Namespace): Connection {
   return new Connection(namespace === undefined ? openChannel(family) : within(namespace, () => openChannel(family)));

@@ -69,6 +69,14 @@ export function masqueradeByNftables(netfilter: Connection, owner: Owner, addres
   }
 }
 
+/** Whether there is nothing that `masqueradeByNftables` would have to make. */
+export function isMasqueraded(netfilter: Connection, owner: Owner, addresses: readonly Prefix[]): boolean {
+  const id = masqueradeId(owner);
+  const found = findRules(netfilter, TABLE, (text) => holds(text, id) || text.includes(POSTROUTING.chain));
+  const own = found.filter((body) => chainOf(body) === CHECKS.chain && commentOf(body).startsWith(id));
+  return isComplete(found) && own.length === addresses.length;
+}
+
 /** Whether `postrouting` has three rules, one of which leads to the checks. */
 function isComplete(found: readonly Uint8Array[]): boolean {
   const fixed = found.filter((body) => chainOf(body) === POSTROUTING.chain);

@@ -36,7 +36,7 @@ export function publishByIptables(
 }
 
 /** Whether there are conditions that only iptables understands. */
-const needsProgram = ({ conditions }: Publication): boolean => conditionsOf(conditions).words !== undefined;
+export const needsProgram = ({ conditions }: Publication): boolean => conditionsOf(conditions).words !== undefined;
 
 function edit(
   netfilter: () => Connection,

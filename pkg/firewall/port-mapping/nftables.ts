@@ -174,6 +174,21 @@ export function publishByNftables(
   }
 }
 
+/** As far as something is missing, and not of the ports that somebody else has by now. */
+export function restoreByNftables(netfilter: Connection, publications: readonly Publication[]): void {
+  for (const publication of publications) {
+    if (deviationInNftables(netfilter, [publication]) === undefined) continue;
+    const skipped = new Set<PortMapping>();
+    const removals = makeWay(netfilter, publication, () => "same", skipped);
+    const requests = [
+      ...missingFrame(netfilter, publication),
+      ...removals,
+      ...additions(wantedOf(publication, skipped)),
+    ];
+    committed(netfilter, requests, { ifNot: [] });
+  }
+}
+
 /** The table with its chains, and the rule of the container's network, as far as they are missing. */
 export function missingFrame(
   netfilter: Connection,

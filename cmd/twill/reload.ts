@@ -1,0 +1,236 @@
+/**
+ * `twill reload`: after a firewall was reloaded, or `nft flush ruleset`, the rules of all living attachments are there again, in one transaction.
+ *
+ * It goes by the runtime's cache of results, which costs ADD nothing and knows the containers that other plugins attached. Rejected: files of our own
+ * with what each ADD made, which would be one more thing that can be wrong.
+ */
+import { type CacheEntry, cacheFile, defaultCacheRoot, listCache } from "../../pkg/cni/cache.ts";
+import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
+import { parseList } from "../../pkg/cni/list.ts";
+import { checkedConf, readDocument } from "../../pkg/cni/netconf.ts";
+import type { AnyPlugin, Attachment, Delegates } from "../../pkg/cni/plugin.ts";
+import { parseResult } from "../../pkg/cni/result.ts";
+import type { Streams } from "../../pkg/cni/streams.ts";
+import type { Tool } from "../../pkg/cni/tool.ts";
+import { usesLegacy } from "../../pkg/firewall/iptables.ts";
+import { hex } from "../../pkg/firewall/names.ts";
+import { ATTEMPTS, commit, generation } from "../../pkg/firewall/nftables.ts";
+import {
+  type Connection,
+  connect,
+  type Draft,
+  draft,
+  NETLINK_NETFILTER,
+  type Request,
+} from "../../pkg/netlink/connection.ts";
+import { encode } from "../../pkg/netlink/message.ts";
+import { requestOf } from "../../pkg/runtime/network.ts";
+import { isErrno } from "../../pkg/sys/errno.ts";
+import { findStat } from "../../pkg/sys/file.ts";
+import { restore as restoreBridge } from "../bridge/main.ts";
+import { isAlive } from "../cnitool/alive.ts";
+import { restore as restoreFirewall } from "../firewall/main.ts";
+import { delegateOf } from "../flannel/main.ts";
+import { restore as restorePortmap } from "../portmap/main.ts";
+import { restore as restorePtp } from "../ptp/main.ts";
+
+export const reload: Tool = {
+  name: "reload",
+  about: "makes the rules of all living containers again, after a firewall was reloaded",
+  run,
+};
+
+// biome-ignore lint/suspicious/noExplicitAny: plugins of all configurations in one table
+type Restore = (attachment: Attachment<any>, netfilter: () => Connection, options: { dryRun: boolean }) => void;
+
+/** Of the plugins that make rules on the host. */
+const restorers: Readonly<Record<string, Restore>> = {
+  bridge: restoreBridge,
+  firewall: restoreFirewall,
+  portmap: restorePortmap,
+  ptp: restorePtp,
+};
+
+const USAGE = `Usage: twill reload [--dry-run] [--cache-dir DIR]
+
+Looks at every living attachment in the runtime's cache, and makes again what its plugins had made on the
+host and what is missing now: masquerade, host ports, firewall, MAC spoof checks. All at once.
+
+  --dry-run         say what is missing, and change nothing
+  --cache-dir DIR   of the runtime, with "results" in it (${defaultCacheRoot})
+`;
+
+interface Options {
+  dryRun: boolean;
+  cacheRoot: string;
+}
+
+function run(args: readonly string[], { plugins, streams }: { plugins: Delegates; streams: Streams }): number {
+  const options = optionsOf(args);
+  if (options === undefined) {
+    const isAsked = args.includes("--help") || args.includes("-h");
+    (isAsked ? streams.stdout : streams.stderr)(USAGE);
+    return isAsked ? 0 : 2;
+  }
+  try {
+    if (options.dryRun) refuseLegacy();
+    return reloadAll(options, plugins, streams);
+  } catch (error) {
+    streams.stderr(`twill reload: ${failureOf(error).message}\n`);
+    return 1;
+  }
+}
+
+function optionsOf(args: readonly string[]): Options | undefined {
+  let options: Options = { dryRun: false, cacheRoot: defaultCacheRoot };
+  for (let at = 0; at < args.length; at++) {
+    const value = args[at + 1];
+    if (args[at] === "--dry-run") options = { ...options, dryRun: true };
+    else if (args[at] === "--cache-dir" && value !== undefined) {
+      options = { ...options, cacheRoot: value };
+      at++;
+    } else return undefined;
+  }
+  return options;
+}
+
+/** There, programs are run to look and to change. */
+function refuseLegacy(): void {
+  if (!usesLegacy("ip") && !usesLegacy("ip6")) return;
+  throw new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: "--dry-run cannot tell what is missing from legacy iptables",
+    remedy: "run it without: what is there already stays as it is",
+  });
+}
+
+/** What is missing once some of it is there again shows only then: policies of bridges that several containers share. */
+const ROUNDS = 3;
+
+function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: Streams): number {
+  const attachments = livingAttachments(cacheRoot);
+  const netfilter = connect(NETLINK_NETFILTER);
+  let failures = 0;
+  let changes = 0;
+  for (let round = 1; round <= ROUNDS; round++) {
+    const plan = committedPlan(netfilter, attachments, plugins, dryRun);
+    for (const { entry, count } of plan.parts) {
+      if (count > 0)
+        streams.stdout(`${nameOf(entry)}: ${dryRun ? `${count} changes to make` : `restored, ${count} changes`}\n`);
+    }
+    if (round === 1) for (const { entry, error } of plan.failed) streams.stderr(`${nameOf(entry)}: ${error}\n`);
+    failures = plan.failed.length;
+    changes += plan.requests.length;
+    if (plan.requests.length === 0 || dryRun) break;
+  }
+  const what = changes === 0 ? "nothing is missing" : dryRun ? `${changes} changes to make` : `${changes} changes made`;
+  streams.stdout(`${attachments.length} attachments, ${what}\n`);
+  return failures === 0 ? 0 : 1;
+}
+
+const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string => `${networkName} ${containerId} ${ifName}`;
+
+/** In the order in which they were attached, which is that of their rules. */
+function livingAttachments(cacheRoot: string): CacheEntry[] {
+  return listCache(cacheRoot)
+    .filter(isAlive)
+    .map((entry) => ({ entry, since: findStat(cacheFile(cacheRoot, entry))?.modifiedNs ?? 0n }))
+    .sort((one, other) => (one.since < other.since ? -1 : one.since > other.since ? 1 : 0))
+    .map(({ entry }) => entry);
+}
+
+interface Plan {
+  requests: Request[];
+  /** How many of them are for the sake of whom. */
+  parts: { entry: CacheEntry; count: number }[];
+  failed: { entry: CacheEntry; error: string }[];
+}
+
+/** Read, decided and done as one: when anybody changes the ruleset meanwhile, again from the beginning. */
+function committedPlan(
+  netfilter: Connection,
+  attachments: readonly CacheEntry[],
+  plugins: Delegates,
+  dryRun: boolean,
+): Plan {
+  for (let attempt = 1; ; attempt++) {
+    const ruleset = generation(netfilter);
+    const plan = planFor(attachments, plugins, dryRun);
+    if (plan.requests.length === 0 || dryRun) return plan;
+    try {
+      commit(netfilter, plan.requests, attempt < ATTEMPTS ? ruleset : undefined);
+      return plan;
+    } catch (error) {
+      if (!isErrno(error, "ERESTART") || attempt >= ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** Each plans as if it were alone; what several want alike, the chains and rules they share, is made once. */
+function planFor(attachments: readonly CacheEntry[], plugins: Delegates, dryRun: boolean): Plan {
+  const plan: Plan = { requests: [], parts: [], failed: [] };
+  const known = new Set<string>();
+  const drawn: Draft = draft(NETLINK_NETFILTER);
+  for (const entry of attachments) {
+    const from = drawn.requests.length;
+    const before = plan.requests.length;
+    try {
+      restoreAttachment(entry, plugins, (restore, attachment) => restore(attachment, () => drawn, { dryRun }));
+      for (const request of drawn.requests.slice(from)) {
+        const key = `${request.type} ${request.flags} ${hex(encode(request.table as never, request.value as never))}`;
+        if (!known.has(key)) plan.requests.push(request);
+        known.add(key);
+      }
+    } catch (error) {
+      plan.failed.push({ entry, error: failureOf(error).message });
+    }
+    plan.parts.push({ entry, count: plan.requests.length - before });
+  }
+  return plan;
+}
+
+/** Calls what restores the rules of each plugin of its list that has some; of flannel, of the plugin that it delegated to. */
+function restoreAttachment(
+  entry: CacheEntry,
+  plugins: Delegates,
+  restoreBy: (restore: Restore, attachment: Attachment<unknown>) => void,
+): void {
+  const what = `cached result of ${nameOf(entry)}`;
+  const list = parseList(entry.config, what);
+  const prevResult = parseResult(entry.result, "", { what, remedy: "delete the attachment and add it again" });
+  const visit = (type: string, stdin: Uint8Array): void => {
+    const plugin = Object.hasOwn(plugins, type) ? plugins[type] : undefined;
+    if (plugin === undefined) return;
+    const attachment = attachmentOf(entry, plugin, stdin, { plugins, prevResult });
+    const restore = Object.hasOwn(restorers, type) ? restorers[type] : undefined;
+    const delegated = plugin.name === "flannel" ? delegateOf(attachment) : undefined;
+    if (restore !== undefined) restoreBy(restore, attachment);
+    else if (delegated !== undefined) visit(delegated.type, delegated.attachment.stdin);
+  };
+  for (const conf of list.plugins) {
+    visit(conf.type, requestOf(list, conf, { prevResult, capabilityArgs: entry.capabilityArgs }));
+  }
+}
+
+function attachmentOf(
+  { networkName, containerId, ifName, netns, cniArgs }: CacheEntry,
+  { validate }: AnyPlugin,
+  stdin: Uint8Array,
+  { plugins, prevResult }: { plugins: Delegates; prevResult: Attachment<unknown>["prevResult"] },
+  // biome-ignore lint/suspicious/noExplicitAny: the plugin knows which it is
+): Attachment<any> {
+  const document = readDocument(stdin, validate);
+  return {
+    conf: checkedConf(document, validate, { anyValue: true }),
+    cniVersion: String(document.settled["cniVersion"] ?? ""),
+    network: networkName,
+    stdin,
+    path: [],
+    delegates: plugins,
+    containerId,
+    netns,
+    ifName,
+    args: cniArgs.map(([key, value]) => `${key}=${value}`).join(";"),
+    prevResult,
+  };
+}

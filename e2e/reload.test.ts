@@ -1,0 +1,155 @@
+// `twill reload`: after the firewall has lost all rules, what living containers had is there again.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import type { Host, Ran } from "./host.ts";
+import { needsRoot } from "./needs.ts";
+import { ourBin, projectRoot } from "./project.ts";
+import { type Backend, backends, CLIENT, HOST, Site } from "./publishing.ts";
+
+/** bridge with masquerade and MAC spoof check, portmap, firewall. */
+function list(backend: Backend, keys: { network?: string; subnet?: string } = {}): object {
+  const { network = "net", subnet = "10.1.0.0/24" } = keys;
+  const ipam = { type: "host-local", ranges: [[{ subnet }]] };
+  return {
+    cniVersion: "1.0.0",
+    name: network,
+    plugins: [
+      {
+        type: "bridge",
+        bridge: `${network}0`,
+        isDefaultGateway: true,
+        ipMasq: true,
+        ipMasqBackend: backend,
+        macspoofchk: true,
+        ipam,
+      },
+      { type: "portmap", backend, capabilities: { portMappings: true } },
+      { type: "firewall", backend, ingressPolicy: "same-bridge" },
+    ],
+  };
+}
+
+/** Through cnitool, as a runtime with its cache. */
+function attach(node: Host, network: string, container: number, hostPort: number): void {
+  const portMappings = [{ hostPort, containerPort: 80, protocol: "tcp" }];
+  const { status, stderr } = node.runInside(
+    [join(ourBin, "cnitool"), "add", network, node.containers[container]?.path ?? ""],
+    {
+      CNI_PATH: ourBin,
+      NETCONFPATH: "/var/lib/net.d",
+      CAP_ARGS: JSON.stringify({ portMappings }),
+    },
+  );
+  if (status !== 0) throw new Error(stderr);
+}
+
+const reload = (node: Host, ...args: string[]): Ran => node.runInside([join(ourBin, "twill"), "reload", ...args]);
+
+/** Without handles, which are new each time. */
+const rules = (node: Host): unknown =>
+  JSON.parse(node.sh("nft -s -j list ruleset"), (key, value) => (key === "handle" ? undefined : value));
+
+for (const backend of backends) {
+  t.test(
+    `reload, ${backend}: all rules are there again as they were, and connections go through`,
+    needsRoot,
+    async (t) => {
+      const site = new Site(t, backend, 3);
+      const { node, client } = site;
+      node.write("/var/lib/net.d/10-net.conflist", JSON.stringify(list(backend)));
+      node.write(
+        "/var/lib/net.d/20-other.conflist",
+        JSON.stringify(list(backend, { network: "other", subnet: "10.2.0.0/24" })),
+      );
+      attach(node, "net", 0, 8080);
+      attach(node, "other", 1, 8081);
+      attach(node, "net", 2, 8082);
+      for (const container of [0, 1, 2]) site.serve(80, container);
+      const before = rules(node);
+      const printed = node.sh("nft -s list ruleset");
+      t.match(
+        reload(node),
+        { status: 0, stdout: "3 attachments, nothing is missing\n", stderr: "" },
+        "as long as nothing is missing",
+      );
+      t.equal(node.sh("nft -s list ruleset"), printed, "nothing is changed");
+
+      node.sh("nft flush ruleset");
+      t.equal(site.ask(client, HOST, 8080), "");
+      const dry = reload(node, "--dry-run");
+      t.match(dry, {
+        status: 0,
+        stderr: "",
+        stdout: /^net cnitool-\w+ eth0: \d+ changes to make\n(.+\n)+3 attachments, \d+ changes to make\n$/,
+      });
+      t.equal(node.sh("nft list ruleset"), "", "--dry-run changes nothing");
+      t.match(reload(node), {
+        status: 0,
+        stderr: "",
+        stdout:
+          /^net cnitool-\w+ eth0: restored, \d+ changes\nother cnitool-\w+ eth0: restored, \d+ changes\nnet cnitool-\w+ eth0: restored, /,
+      });
+      t.equal(node.sh("nft -s list ruleset"), printed);
+      t.strictSame(rules(node), before);
+      for (const [i, port] of [8080, 8081, 8082].entries()) t.equal(site.ask(client, HOST, port), `c${i} ${CLIENT}`);
+    },
+  );
+
+  t.test(`reload, ${backend}: half of the rules, and a container that is dead`, needsRoot, async (t) => {
+    const site = new Site(t, backend, 2);
+    const { node } = site;
+    node.write("/var/lib/net.d/10-net.conflist", JSON.stringify(list(backend)));
+    attach(node, "net", 0, 8080);
+    const alone = node.sh("nft -s list ruleset");
+    attach(node, "net", 1, 8081);
+    node.sh(`ip netns del ${node.containers[1]?.name}`);
+    node.sh("nft flush ruleset");
+    t.match(reload(node), { status: 0, stderr: "", stdout: /1 attachments/ });
+    t.equal(node.sh("nft -s list ruleset"), alone, "the dead one has none");
+
+    node.sh(
+      backend === "iptables"
+        ? "iptables -t nat -F CNI-HOSTPORT-DNAT; iptables -F CNI-FORWARD"
+        : "nft delete table ip twill_hostport",
+    );
+    t.match(reload(node), { status: 0, stderr: "", stdout: /net cnitool-\w+ eth0: restored/ });
+    t.equal(sorted(node), sortedText(alone));
+  });
+}
+
+const sortedText = (text: string): string => text.split("\n").sort().join("\n");
+const sorted = (node: Host): string => sortedText(node.sh("nft -s list ruleset"));
+
+t.test("reload: the runtime's cache may lie elsewhere, or be damaged", needsRoot, async (t) => {
+  const { node } = new Site(t, "iptables");
+  t.match(reload(node, "--cache-dir", "/var/lib/none"), { status: 0, stdout: "0 attachments, nothing is missing\n" });
+  const { path = "" } = node.containers[0] ?? {};
+  const entry = { kind: "cniCacheV1", containerId: "c", ifName: "eth0", networkName: "net", netns: path, result: {} };
+  node.write(
+    "/var/lib/cni/results/net-c-eth0",
+    JSON.stringify({ ...entry, config: Buffer.from("{}").toString("base64") }),
+  );
+  t.match(reload(node), {
+    status: 1,
+    stdout: "1 attachments, nothing is missing\n",
+    stderr: /^net c eth0: cached result of net c eth0: /,
+  });
+  for (const wrong of [["--dry"], ["--cache-dir"], ["now"]])
+    t.match(reload(node, ...wrong), { status: 2, stdout: "", stderr: /^Usage: / });
+  t.match(reload(node, "--help"), { status: 0, stdout: /^Usage: twill reload/ });
+});
+
+t.test("reload: systemd runs it after the firewall's services, whose failure it never is", async (t) => {
+  const conf = join(projectRoot, "conf");
+  const dropIns = readdirSync(conf).filter((name) => name.endsWith(".service.d"));
+  t.ok(dropIns.length >= 5, "sees them");
+  for (const dropIn of dropIns) {
+    const lines = readFileSync(join(conf, dropIn, "twill.conf"), "utf8")
+      .split("\n")
+      .filter((line) => /^[^#]/.test(line));
+    t.equal(lines[0], "[Service]");
+    t.equal(lines[1], "ExecStartPost=-/opt/cni/bin/twill reload", dropIn);
+    for (const line of lines.slice(1)) t.match(line, /^Exec(StartPost|Reload)=-\//);
+  }
+});
