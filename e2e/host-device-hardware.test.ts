@@ -142,6 +142,27 @@ t.test("host-device: GC gives the name back when DEL never came", needsCards, as
   t.match(find(card.mac), home(card));
 });
 
+t.test(
+  "host-device: a card that the container has given away comes back with its name later",
+  needsCards,
+  async (t) => {
+    const card = firstCard(t);
+    const node = newHost(t, { containers: 2 });
+    cni(node, "ADD", { pciBusID: card.pciBusID });
+    const [container, elsewhere] = node.containers;
+    container?.sh(`ip link set net0 netns ${elsewhere?.name} name lost`);
+    t.match(cni(node, "DEL", { pciBusID: card.pciBusID }), {
+      status: 0,
+      stderr: `host-device: network "net": "${card.name}" (${card.kernelpath}), which was "net0" of the container, is in another namespace; a later DEL or GC gives it its name back\n`,
+    });
+    sh(`ip netns delete ${elsewhere?.name}`);
+    waitFor(card);
+    t.match(cni(node, "GC", { "cni.dev/valid-attachments": [] }), { status: 0, stderr: "" });
+    t.match(find(card.mac), home(card));
+    t.strictSame(records(node), []);
+  },
+);
+
 t.test("host-device: the next ADD gives the name back when nobody else did", needsCards, async (t) => {
   const card = firstCard(t);
   for (const keys of [{ pciBusID: card.pciBusID }, { device: card.name }]) {

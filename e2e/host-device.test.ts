@@ -175,6 +175,7 @@ t.test(
       ["the path is gone", {}, "/run/netns/gone-long-ago"],
       ["the configuration names another device", { device: "dev9" }, undefined],
       ["the configuration names none", { device: "" }, undefined],
+      ["the configuration is wrong", { device: "", kernelpath: "/tmp", hwaddr: "none", pciBusID: "none" }, undefined],
       ["the PCI device is gone", { device: "", pciBusID: "0000:ff:1f.6" }, undefined],
     ] as const) {
       t.match(node.cni("host-device", "ADD", network()), { status: 0 });

@@ -28,7 +28,7 @@ const RETURN_POLL_MS = 10;
 
 export interface Place {
   dataDir: string;
-  /** CNI_NETNS */
+  /** CNI_NETNS; the namespace of the record when it is absent, or leads nowhere. */
   netns: string | undefined;
   /** The name on the host that the configuration gives; "" when it names the device otherwise. */
   device: string;
@@ -55,8 +55,9 @@ export function bringHome(host: Host, owner: Owner, { dataDir, netns, device }: 
     giveNameBack(host, device);
     return;
   }
-  const mayComeLater = namespace === undefined && hasInterfaceSomewhere(record);
-  const returned = mayComeLater ? waitForReturned(host, record) : findReturned(host, record);
+  const mayComeLater = hasInterfaceSomewhere(record);
+  const isOnTheWay = mayComeLater && namespace === undefined;
+  const returned = isOnTheWay ? waitForReturned(host, record) : findReturned(host, record);
   if (returned !== undefined) rename(host, returned, homeOf(returned, record));
   if (returned === undefined && mayComeLater) tellMissing(record);
   else forget(dataDir, owner);
@@ -135,6 +136,6 @@ function tellUnknown({ network, ifName }: Owner): void {
 
 function tellMissing({ network, ifName, name, sysfs }: DeviceRecord): void {
   writeStderr(
-    `host-device: network "${network}": "${name}" (${sysfs}), which was "${ifName}" of the container, is still in a namespace that cannot be reached; a later DEL or GC gives it its name back\n`,
+    `host-device: network "${network}": "${name}" (${sysfs}), which was "${ifName}" of the container, is in another namespace; a later DEL or GC gives it its name back\n`,
   );
 }

@@ -15,7 +15,7 @@ import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { isForUserSpace, type Selection, selectionOf } from "./device.ts";
 import { bringHome, findReturnedCalled, giveNameBack, settleReturned } from "./home.ts";
 import { type Host, moveIn, openHost } from "./move.ts";
-import { type HostDeviceConf, type Keeping, keepingOf, needNames, settle } from "./netconf.ts";
+import { type HostDeviceConf, type Keeping, keepingOf, namesOf, needNames, settle } from "./netconf.ts";
 import { listRecords, type Owner, recordOf, recordsOf, remember } from "./record.ts";
 import { tellUse } from "./use.ts";
 
@@ -87,7 +87,7 @@ function del(attachment: Attachment<HostDeviceConf>): void {
   const { conf, netns } = attachment;
   const keeping = keepingOf(conf);
   const home: Step = ["bring the device home", () => bringHome(openHost(), attachment, { ...keeping, netns })];
-  attemptAll(withRelease(attachment, keeping.ipam, isForUserSpace(settle(conf)) ? [] : [home]));
+  attemptAll(withRelease(attachment, keeping.ipam, isForUserSpace(namesOf(conf)) ? [] : [home]));
 }
 
 function check(attachment: Attachment<HostDeviceConf>): void {
@@ -112,7 +112,7 @@ function gc(request: Gc<HostDeviceConf>): void {
       .map(
         (record): Step => [
           `bring "${record.name}" home`,
-          () => bringHome(openHost(), record, { dataDir, netns: record.netns, device: "" }),
+          () => bringHome(openHost(), record, { dataDir, netns: undefined, device: "" }),
         ],
       ),
     ["give a device its name back", () => giveNameBack(openHost(), device)],

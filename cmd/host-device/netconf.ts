@@ -54,16 +54,20 @@ export const keepingOf = (conf: HostDeviceConf): Keeping => ({
   ipam: ipamOf(conf),
 });
 
+export function namesOf(conf: HostDeviceConf): Names {
+  const { device = "", hwaddr = "", kernelpath = "", pciBusID = "" } = conf;
+  return { device, hwaddr, kernelpath, pciBusID, deviceID: conf.runtimeConfig?.deviceID ?? "" };
+}
+
 /** @throws CniError 7: a path that is none. What the configuration leaves open, a call may bring: see `needNames`. */
 export function settle(conf: HostDeviceConf): Names {
-  const { device = "", hwaddr = "", kernelpath = "", pciBusID = "" } = conf;
-  if (kernelpath !== "" && !kernelpath.startsWith(DEVICES)) {
-    throw invalidConf(
-      `kernel device path "${kernelpath}" must be absolute and begin with ${DEVICES}`,
-      `take what "readlink -f /sys/class/net/NAME/device" prints`,
-    );
-  }
-  return { device, hwaddr, kernelpath, pciBusID, deviceID: conf.runtimeConfig?.deviceID ?? "" };
+  const names = namesOf(conf);
+  const { kernelpath } = names;
+  if (kernelpath === "" || kernelpath.startsWith(DEVICES)) return names;
+  throw invalidConf(
+    `kernel device path "${kernelpath}" must be absolute and begin with ${DEVICES}`,
+    `take what "readlink -f /sys/class/net/NAME/device" prints`,
+  );
 }
 
 /** @throws CniError 7: no device is named */

@@ -94,7 +94,8 @@ function read(path: string): DeviceRecord | undefined {
  */
 export function isDevice({ name, kind, device, permanentMac, mac }: DeviceRecord, link: Link): boolean {
   if (link.kind !== kind || link.device !== device) return false;
-  return (permanentMac !== "" && link.permanentMac === permanentMac) || link.mac === mac || link.alias === name;
+  const same = (one: string, other: string) => one !== "" && one === other;
+  return same(permanentMac, link.permanentMac) || same(mac, link.mac) || same(name, link.alias);
 }
 
 /** The namespace the device went to, as long as its path leads there. */

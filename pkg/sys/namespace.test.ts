@@ -5,6 +5,7 @@ import {
   closeNamespace,
   findNamespace,
   isOwnNamespace,
+  makeNamespace,
   NotANamespace,
   openNamespace,
   unshareNetwork,
@@ -60,6 +61,18 @@ t.test("work inside another namespace, and back outside", needsRoot, (t) => {
   );
   t.equal(readLink(OWN), inside, "back again after a failure too");
   closeNamespace(outside);
+  t.end();
+});
+
+t.test("a new namespace is another one, and nobody has moved into it", needsRoot, (t) => {
+  const home = readLink(OWN);
+  const made = makeNamespace();
+  t.equal(readLink(OWN), home);
+  t.not(
+    within(made, () => readLink(OWN)),
+    home,
+  );
+  closeNamespace(made);
   t.end();
 });
 
