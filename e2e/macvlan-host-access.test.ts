@@ -1,4 +1,7 @@
 // The macvlan plugin's `hostAccess`: the host and its own containers reach each other. Seen with `ping` and `ip`.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { setImmediate } from "node:timers/promises";
 import t from "tap";
 import { type Host, newHost } from "./host.ts";
 import { needsKernel } from "./needs.ts";
@@ -103,6 +106,24 @@ t.test("macvlan: hostAccess at once for many containers, and none is lost", need
   t.equal(routes(node).length, 3, "of those that came while the others went");
   await Promise.all(all("DEL", [3, 4, 5]));
   t.strictSame(shims(node), []);
+});
+
+t.test("macvlan: hostAccess waits for whoever has the lock of the host's namespace", needs, async (t) => {
+  const node = newNode(t);
+  const holder = spawn("flock", [node.path, "sh", "-c", "echo held; exec cat"], { stdio: ["pipe", "pipe", "ignore"] });
+  t.teardown(() => holder.kill("SIGKILL"));
+  await once(holder.stdout, "data");
+  const conf = network({ ipam: { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }]] } });
+  const added = node.cniAtOnce("macvlan", "ADD", conf);
+  const until = Date.now() + 30_000;
+  while (!/10\.1\.0\.2/.test(node.containers[0]?.run("ip", "address", "show", "eth0").stdout ?? "")) {
+    if (Date.now() > until) throw new Error("the container never got its address");
+    await setImmediate();
+  }
+  t.strictSame(shims(node), [], "the container is ready, the host's part waits");
+  holder.stdin.end();
+  t.match(await added, { status: 0 });
+  t.equal(routes(node).length, 1);
 });
 
 t.test(
