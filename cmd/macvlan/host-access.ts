@@ -8,7 +8,7 @@
  * A network has one shim on each master. Whose a route is, its metric says: an address passes from one container to the next, a metric does not. The
  * shim goes with its last route. Who changes any of it holds the lock of the host's namespace, so that the last does not go while another one comes.
  */
-import type { IpConfig } from "../../pkg/cni/result.ts";
+import type { IpConfig, Result } from "../../pkg/cni/result.ts";
 import { hashedName } from "../../pkg/firewall/names.ts";
 import { type Address, contains, formatAddress, isIPv4, type Prefix } from "../../pkg/ip/address.ts";
 import { addressesOf } from "../../pkg/link/address.ts";
@@ -115,13 +115,16 @@ function removeWays(network: string, isGone: (metric: number) => boolean): void 
   });
 }
 
-/** CHECK: each address has its route. */
-export function checkHostAccess(owner: Owner, ips: readonly IpConfig[]): void {
+/** CHECK: each of the container's addresses has its route. */
+export function checkHostAccess(owner: Owner, { ips, interfaces }: Result): void {
   const route = openRoute();
   const ways = shimsOf(route, owner.network).flatMap((shim) => waysThrough(route, shim));
   const own = ways.filter(({ metric }) => metric === metricOf(owner));
   const there = own.map(({ destination }) => formatAddress(destination.address));
-  const missing = ips.map((ip) => formatAddress(addressOf(ip).prefix.address)).find((one) => !there.includes(one));
+  const missing = ips
+    .filter(({ interface: index = 0 }) => interfaces[index]?.name === owner.ifName) // not those of plugins that came later
+    .map((ip) => formatAddress(addressOf(ip).prefix.address))
+    .find((one) => !there.includes(one));
   if (missing !== undefined) throw deviation(`the host has no route to ${missing}, as "hostAccess" wants it`);
 }
 

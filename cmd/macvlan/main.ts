@@ -80,7 +80,7 @@ function check(attachment: Attachment<MacvlanConf>): void {
   const info = findLinkInfo(checked.container, checked.link.index);
   if (info?.kind !== "macvlan" || info.data?.mode !== modes[mode])
     throw deviation(`"${checked.link.name}" is not in macvlan mode ${mode}`);
-  if (hostAccess) checkHostAccess(attachment, checked.result.ips);
+  if (hostAccess) checkHostAccess(attachment, checked.result);
 }
 
 /** The link goes with the namespace; what is on the host does not. */
