@@ -4,7 +4,7 @@
  *
  * Rejected: one file with all of them, which would be written anew, a few hundred kilobytes, for each container that starts.
  */
-import { objectIn } from "../../pkg/cni/json.ts";
+import { isObject, objectIn } from "../../pkg/cni/json.ts";
 import { fromHex, hex, type Lease } from "../../pkg/dhcp/lease.ts";
 import type { Options } from "../../pkg/dhcp/message.ts";
 import { findDirectory, findText, makeDirectories, readText, removeFile, replaceFile } from "../../pkg/sys/file.ts";
@@ -64,10 +64,11 @@ export function openJournal(directory: string): Journal {
 export const newName = (): string => randomHex(8);
 const isName = (name: string): boolean => /^[0-9a-f]{16}$/.test(name);
 
-/** Written by ourselves, in a folder of root's: what has the right form and boot is believed. */
+/** Written by ourselves, in a folder of root's: what has the right form and boot, and all of its parts, is believed. */
 function entryIn(text: string, boot: string): Entry | undefined {
   const { form, boot: written, options, ...entry } = objectIn(text) ?? {};
   if (form !== FORM || written !== boot || !Array.isArray(options)) return undefined;
+  if (![entry["place"], entry["identity"], entry["lease"]].every(isObject)) return undefined;
   const pairs = options as [number, string][];
   return { ...(entry as unknown as Entry), options: new Map(pairs.map(([code, value]) => [code, fromHex(value)])) };
 }

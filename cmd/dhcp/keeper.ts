@@ -16,7 +16,7 @@ import { bootMs } from "../../pkg/sys/clock.ts";
 import type { Poller } from "../../pkg/sys/poller.ts";
 import { randomBytes } from "../../pkg/sys/random.ts";
 import type { Flags } from "./flags.ts";
-import { type Journal, newName } from "./journal.ts";
+import { type Entry, type Journal, newName } from "./journal.ts";
 import {
   findIdentity,
   type Identity,
@@ -89,24 +89,20 @@ export class Keeper {
     const { journal, log } = this.#options;
     for (const [name, entry] of journal.read(log)) {
       const found = findIdentity(entry.place);
-      if (found === undefined || !sameIdentity(found, entry.identity)) {
+      if (found !== undefined && sameIdentity(found, entry.identity)) this.#resume(name, entry);
+      else {
         log(`${entry.clientId}: its interface is gone: lease of ${entry.lease.address} forgotten`);
         journal.remove(name);
-        continue;
       }
-      const settings = this.#settingsFor(entry, entry.identity, entry.broadcast);
-      const state = resume(entry.lease, bootMs(), settings);
-      this.#held.set(entry.clientId, {
-        ...entry,
-        name,
-        settings,
-        state,
-        port: undefined,
-        ended: undefined,
-        waiters: new Set(),
-      });
-      log(`${entry.clientId}: goes on with the lease of ${entry.lease.address}`);
     }
+  }
+
+  #resume(name: string, entry: Entry): void {
+    const settings = this.#settingsFor(entry, entry.identity, entry.broadcast);
+    const state = resume(entry.lease, bootMs(), settings);
+    const nothingYet = { port: undefined, ended: undefined, waiters: new Set<Waiter>() };
+    this.#held.set(entry.clientId, { ...entry, name, settings, state, ...nothingYet });
+    this.#options.log(`${entry.clientId}: goes on with the lease of ${entry.lease.address}`);
   }
 
   /** @returns what to call when nobody waits any more. @throws NoInterface */
@@ -247,7 +243,7 @@ export class Keeper {
     held.state = { ...held.state, wakeAtMs: bootMs() + RETRY_MS };
   }
 
-  /** For a renewal. @throws NoInterface also when there is another one now */
+  /** For a renewal; the client's MAC stays the one that the server knows. @throws NoInterface also when there is another one now */
   #open(held: Held): void {
     const port = openPort(held.place, "renewal");
     this.#attach(held, port);

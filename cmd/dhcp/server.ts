@@ -3,8 +3,9 @@ import { validate } from "#validate/dhcp";
 import { CniError } from "../../pkg/cni/error.ts";
 import { checkedConf, readDocument } from "../../pkg/cni/netconf.ts";
 import { type Lease, resultOf } from "../../pkg/dhcp/lease.ts";
-import { GobError, type GobStruct, type StructType } from "../../pkg/gorpc/gob.ts";
+import type { GobStruct, StructType } from "../../pkg/gorpc/gob.ts";
 import { type RpcRequest, RpcServer } from "../../pkg/gorpc/rpc.ts";
+import { sleepMs } from "../../pkg/sys/clock.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
 import { closeFile } from "../../pkg/sys/file.ts";
 import type { Poller } from "../../pkg/sys/poller.ts";
@@ -40,6 +41,9 @@ export interface ServerOptions {
   log: (text: string) => void;
 }
 
+/** The listener goes on saying that somebody waits; the others are served in between. */
+const ACCEPT_AGAIN_MS = 100;
+
 /** What a caller sends is a configuration and some texts. */
 const buffer = new Uint8Array(65536);
 
@@ -64,10 +68,15 @@ export class Server {
   }
 
   #accept(): void {
-    const { listener, poller } = this.#options;
-    for (let fd = acceptConnection(listener); fd !== undefined; fd = acceptConnection(listener)) {
-      this.#connections.set(fd, { fd, rpc: new RpcServer(), leave: new Set() });
-      poller.watch(fd);
+    const { listener, poller, log } = this.#options;
+    try {
+      for (let fd = acceptConnection(listener); fd !== undefined; fd = acceptConnection(listener)) {
+        this.#connections.set(fd, { fd, rpc: new RpcServer(), leave: new Set() });
+        poller.watch(fd);
+      }
+    } catch (error) {
+      log(`a caller has to wait: ${sentenceOf(error)}`); // too many open files
+      sleepMs(ACCEPT_AGAIN_MS);
     }
   }
 
@@ -77,8 +86,7 @@ export class Server {
       if (bytes?.length === 0) this.#hangUp(connection);
       else if (bytes !== undefined) this.#take(connection, bytes);
     } catch (error) {
-      if (!(error instanceof GobError || error instanceof SystemError)) throw error;
-      this.#options.log(`a caller is cut off: ${error.message}`);
+      this.#options.log(`a caller is cut off: ${sentenceOf(error)}`);
       this.#hangUp(connection);
     }
   }

@@ -152,6 +152,19 @@ function udhcpd({ udhcpd: lines }: Extract<Server, { udhcpd: unknown }>, dir: st
   return { command: "udhcpd", args: ["-f", "-a", "1", file], ready: /started/ };
 }
 
+/** What the plugin that calls dhcp does with the address. */
+export function configure({ node }: Lab, result: unknown, container = 0): string {
+  const { ips } = result as { ips: { address: string }[] };
+  const address = ips[0]?.address ?? "";
+  node.containers[container]?.sh(`ip address add ${address} dev eth0`);
+  return address.replace("/24", "");
+}
+
+export const isUp = ({ node }: Lab): boolean => /<.*\bUP\b/.test(node.containers[0]?.sh("ip -br link show eth0") ?? "");
+
+/** The daemon has a lease that ends after this. */
+export const lasting = (seconds: number): RegExp => new RegExp(`has 10\\.77\\.0\\.\\d+ for ${seconds} s`);
+
 const longestWaitMs = 20_000;
 
 /** It writes to a file: a pipe would fill up while the test waits for a plugin, and with it the program would stop. */
