@@ -39,7 +39,7 @@ t.test(
     for (const again of ["once", "twice"])
       t.match(lab.node.cni("bridge", "DEL", held), { status: 0, stdout: "" }, again);
     await server.until(/DHCPRELEASE/);
-    t.strictSame(lab.leases(), []);
+    t.strictSame(await lab.leases(0), []);
     t.strictSame(lab.node.snapshot(), before);
   },
 );
@@ -66,7 +66,7 @@ t.test("bridge: an ADD that fails after it had an address gives it back", needsR
   const before = lab.node.snapshot();
   t.match(lab.node.cni("bridge", "ADD", lab.network({}, { bridge: "br0" })), { status: 1 });
   await server.until(/DHCPRELEASE/);
-  t.strictSame(lab.leases(), []);
+  t.strictSame(await lab.leases(0), []);
   t.strictSame(lab.node.snapshot(), before);
 });
 

@@ -2,7 +2,7 @@
 //
 //   host namespace: br0 10.77.0.1/24, where the server listens, with one port for each container's eth0
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ export interface Running {
   pid: number;
   /** Everything it has written so far. */
   output(): string;
-  /** Waits until it has written this, after what was there already when `from` is given. @throws Error it has not after 20 s, or ended */
+  /** Waits until it has written this, behind the character `from`. @throws Error it has not after 20 s, or ended */
   until(text: RegExp, from?: number): Promise<string>;
   /** Ends it, and waits for that. @returns its exit status */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
@@ -40,8 +40,8 @@ export interface Lab {
   /** The Go plugins' daemon in its place. */
   startGoDaemon(): Promise<Running>;
   startServer(server: Server): Promise<Running>;
-  /** What the server's file of leases says: "10.77.0.10 <MAC>" each; of dnsmasq only. */
-  leases(): string[];
+  /** What dnsmasq's file of leases says, once there are so many of them: "10.77.0.10 <MAC>" each. It writes after it has answered. */
+  leases(count: number): Promise<string[]>;
 }
 
 /** dnsmasq gives no lease for less than two minutes, and keeps T1 at a half of it; udhcpd gives any. */
@@ -110,12 +110,8 @@ function labOf(t: Test, node: Host): Lab {
       await running.until(ready);
       return running;
     },
-    leases: () =>
-      (existsSync(join(dir, "dnsmasq.leases")) ? readFileSync(join(dir, "dnsmasq.leases"), "utf8") : "")
-        .split("\n")
-        .filter(Boolean)
-        .map((line) => line.split(" "))
-        .map(([, mac, address]) => `${address} ${mac}`),
+    leases: (count) =>
+      until(join(dir, "dnsmasq.leases"), (text) => (leasesIn(text).length === count ? leasesIn(text) : undefined)),
   };
 }
 
@@ -167,6 +163,37 @@ export const lasting = (seconds: number): RegExp => new RegExp(`has 10\\.77\\.0\
 
 const longestWaitMs = 20_000;
 
+const leasesIn = (text: string): string[] =>
+  text
+    .split("\n")
+    .map((line) => line.split(" "))
+    .flatMap(([, mac, address]) => (address === undefined ? [] : [`${address} ${mac}`]));
+
+/** Waits until a file's text is as wanted: until `found` gives something, or throws. */
+function until<T>(file: string, found: (text: string) => T | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const end = (work: () => void) => {
+      clearTimeout(deadline);
+      clearInterval(heartbeat);
+      watcher.close();
+      work();
+    };
+    const look = () => {
+      try {
+        const value = found(readFileSync(file, "utf8"));
+        if (value !== undefined) end(() => resolve(value));
+      } catch (error) {
+        end(() => reject(error));
+      }
+    };
+    const watcher = watch(file, look);
+    const heartbeat = setInterval(look, 500); // for a program that ends without a word
+    const tooLate = () => end(() => reject(new Error(`not what was waited for:\n${readFileSync(file, "utf8")}`)));
+    const deadline = setTimeout(tooLate, longestWaitMs);
+    look();
+  });
+}
+
 /** It writes to a file: a pipe would fill up while the test waits for a plugin, and with it the program would stop. */
 function start(t: Test, dir: string, command: string, args: readonly string[]): Running {
   const file = join(dir, `output-${++started}`);
@@ -185,21 +212,10 @@ function start(t: Test, dir: string, command: string, args: readonly string[]): 
     pid: child.pid ?? 0,
     output,
     until: (wanted, from = 0) =>
-      new Promise((resolve, reject) => {
-        const settle = (work: () => void) => {
-          clearTimeout(deadline);
-          watcher.close();
-          work();
-        };
-        const fail = (why: string) => settle(() => reject(new Error(`${command}: ${why} ${wanted}:\n${output()}`)));
-        const look = () => {
-          if (wanted.test(output().slice(from))) settle(() => resolve(output()));
-          else if (status !== undefined) fail(`ended (${status}) without`);
-        };
-        const watcher = watch(file, look);
-        const deadline = setTimeout(() => fail("did not write"), longestWaitMs);
-        ended.then(look, reject);
-        look();
+      until(file, (text) => {
+        if (wanted.test(text.slice(from))) return text;
+        if (status !== undefined) throw new Error(`${command} ended (${status}) without ${wanted}:\n${text}`);
+        return undefined;
       }),
     stop(signal = "SIGTERM") {
       if (status === undefined) child.kill(signal);
