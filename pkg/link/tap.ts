@@ -8,9 +8,9 @@
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { hostIsLittle } from "../netlink/wire.ts";
 import { isErrno, SystemError } from "../sys/errno.ts";
-import { closeFile, findStat, Open, openFile, writeExisting } from "../sys/file.ts";
+import { closeFile, Open, openFile, writeExisting } from "../sys/file.ts";
 import { within } from "../sys/namespace.ts";
-import { environment, type Program, run } from "../sys/process.ts";
+import { environment, findCommand, type Program, run } from "../sys/process.ts";
 import { call } from "../sys/syscall.ts";
 import { decode, encode } from "../sys/text.ts";
 import { inUse, type LinkPlace, lacksKind, madeLink } from "./create.ts";
@@ -128,10 +128,7 @@ function refused(error: unknown, place: LinkPlace): unknown {
  */
 function makingWithIp(ifName: string, { multiQueue, owner, group }: TapOptions): Program {
   const variables = environment();
-  const path = (variables["PATH"] ?? "")
-    .split(":")
-    .map((directory) => `${directory}/ip`)
-    .find((file) => findStat(file)?.type === "file");
+  const path = findCommand("ip");
   if (path === undefined) throw noIp(variables["PATH"] ?? "");
   return {
     path,

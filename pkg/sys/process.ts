@@ -1,7 +1,7 @@
 /** This process and those it starts. */
 import { door } from "#door";
 import { Errno, SystemError } from "./errno.ts";
-import { closeFile, readAll, writeAll } from "./file.ts";
+import { closeFile, findStat, readAll, writeAll } from "./file.ts";
 import { ask, call } from "./syscall.ts";
 
 const O_CLOEXEC = 0o2000000;
@@ -31,6 +31,15 @@ export function variable(name: string): string | undefined {
     .environment()
     .findLast((one) => one.startsWith(start))
     ?.slice(start.length);
+}
+
+/** The file that a command stands for in PATH, of which relative parts do not count: root does not run what lies about. */
+export function findCommand(name: string): string | undefined {
+  return (variable("PATH") ?? "")
+    .split(":")
+    .filter((directory) => directory.startsWith("/"))
+    .map((directory) => `${directory}/${name}`)
+    .find((path) => findStat(path)?.type === "file");
 }
 
 export const processId = (): number => ask("getpid");

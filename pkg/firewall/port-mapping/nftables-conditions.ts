@@ -9,8 +9,7 @@ import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.t
 import { NFT_META_IIFNAME, NFT_META_L4PROTO } from "../../netlink/nftables/expression/meta.ts";
 import { NFT_PAYLOAD_TRANSPORT_HEADER } from "../../netlink/nftables/expression/payload.ts";
 import { type ExpressionRequest, expressions } from "../../netlink/nftables/expression.ts";
-import { findStat } from "../../sys/file.ts";
-import { environment, run } from "../../sys/process.ts";
+import { environment, findCommand, run } from "../../sys/process.ts";
 import { decode, encode } from "../../sys/text.ts";
 import { compare, encodeAddress } from "../compare.ts";
 import { commentFor } from "./comment.ts";
@@ -123,10 +122,7 @@ function linesFor(publication: Publication): string[] {
 }
 
 function needNft(): string {
-  const found = (environment()["PATH"] ?? "")
-    .split(":")
-    .map((directory) => `${directory}/nft`)
-    .find((path) => path.startsWith("/") && findStat(path) !== undefined);
+  const found = findCommand("nft");
   if (found !== undefined) return found;
   throw new CniError({
     code: ErrorCode.internal,
