@@ -43,7 +43,7 @@ export async function compileSchemas() {
     ),
   );
   names.forEach((name, i) => {
-    replace(join(target, `${name}.js`), `export { validate${i} as validate } from "./${ALL}";\n`);
+    replace(join(target, `${name}.js`), `export { plugin${i} as validate } from "./${ALL}";\n`);
   });
   const wanted = [ALL, ...names.map((name) => `${name}.js`)];
   for (const file of readdirSync(target)) if (!wanted.includes(file)) rmSync(join(target, file));
@@ -157,7 +157,7 @@ function module(code, schemas) {
     body.replace(/^"use strict";\n/, "").replaceAll(/^export const (check\d+) = (\w+);$/gm, "const $1 = $2;"),
     ...schemas.map((schema, i) => {
       return `const schema${i}Of = ${JSON.stringify(schema)};
-export const validate${i} = { schema: schema${i}Of, shape: /* @__PURE__ */ shapeOf(schema${i}Of), check: check${i} };`;
+export const plugin${i} = { schema: schema${i}Of, shape: /* @__PURE__ */ shapeOf(schema${i}Of), check: check${i} };`;
     }),
   ];
   return `${texts.join("\n")}\n`;
