@@ -230,6 +230,11 @@ const list: readonly Sample[] = [
     },
   },
   {
+    file: "80-debug.conflist",
+    network: "looked-at",
+    see: (t, node) => t.match(node.containers[0]?.sh("ip address show eth0"), "inet 10.80.0.2/24"),
+  },
+  {
     file: "99-loopback.conflist",
     network: "lo",
     see: (t, node) => reaches(t, node, "127.0.0.1"),

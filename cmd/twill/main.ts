@@ -6,6 +6,7 @@ import { processArguments } from "../../pkg/sys/process.ts";
 import { bandwidth } from "../bandwidth/main.ts";
 import { bridge } from "../bridge/main.ts";
 import { cnitool } from "../cnitool/main.ts";
+import { debug } from "../debug/main.ts";
 import { dhcpDaemon } from "../dhcp/daemon.ts";
 import { dhcp } from "../dhcp/main.ts";
 import { dummy } from "../dummy/main.ts";
@@ -37,6 +38,7 @@ declare const TWILL_VERSION: string;
 const plugins = [
   bandwidth,
   bridge,
+  debug,
   dhcp,
   dummy,
   firewall,

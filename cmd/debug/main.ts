@@ -1,0 +1,46 @@
+/** debug: writes down what the plugins of a list are told, and runs commands where the container is. */
+import { validate } from "#validate/debug";
+import type { Attachment, Plugin } from "../../pkg/cni/plugin.ts";
+import type { Result } from "../../pkg/cni/result.ts";
+import { writeStderr } from "../../pkg/cni/streams.ts";
+import { SystemError } from "../../pkg/sys/errno.ts";
+import { runHooks } from "./hooks.ts";
+import type { DebugConf } from "./netconf.ts";
+import { recordCall } from "./record.ts";
+
+export const debug: Plugin<DebugConf> = {
+  name: "debug",
+  about: "writes down what the plugins of a list are told, and runs commands in the container's namespace",
+  validate,
+  add,
+  del,
+  check,
+  gc() {}, // the file is whoever asked for it to keep
+  status() {}, // needs nothing
+};
+
+const nothing: Result = { interfaces: [], ips: [], routes: [] };
+
+function add(attachment: Attachment<DebugConf>): Result {
+  const { conf, netns, prevResult } = attachment;
+  if (conf.cniOutput) recordCall(conf.cniOutput, "CmdAdd", attachment);
+  runHooks(conf.addHooks ?? [], netns);
+  return prevResult ?? nothing;
+}
+
+function del(attachment: Attachment<DebugConf>): void {
+  const { conf, netns } = attachment;
+  try {
+    if (conf.cniOutput) recordCall(conf.cniOutput, "CmdDel", attachment);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    writeStderr(`debug: ${error.message}\n`); // no reason to keep a container
+  }
+  runHooks(conf.delHooks ?? [], netns);
+}
+
+function check(attachment: Attachment<DebugConf>): void {
+  const { conf, netns } = attachment;
+  if (conf.cniOutput) recordCall(conf.cniOutput, "CmdCheck", attachment);
+  runHooks(conf.checkHooks ?? [], netns);
+}
