@@ -2,7 +2,7 @@
 //
 //   npm run bench                     all but builds and tests, about 9 minutes
 //   npm run bench -- --quick          few rounds, about a minute: to see a trend
-//   npm run bench -- --only bridge    sections: start, bridge, flannel, snapshot, cluster, at-once, host-local, size
+//   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, cluster, at-once, host-local, size
 //   npm run bench -- --build --tests  also the time of builds, and of the tests
 //   PEER_DIR=/opt/cni/bin npm run bench    beside other Go plugins
 //
@@ -23,6 +23,8 @@ import { flannelRows } from "./flannel.ts";
 import { hostLocalRows } from "./host-local.ts";
 import { compile } from "./launcher.ts";
 import { plot } from "./plot.ts";
+import { pluginRows } from "./plugins.ts";
+import { manyPortsRows, wideRows } from "./ports.ts";
 import { sizeRows } from "./size.ts";
 import { snapshotRows } from "./snapshot.ts";
 import { startRows } from "./start.ts";
@@ -37,8 +39,18 @@ const { values: options } = parseArgs({
   },
 });
 const rounds = options.quick
-  ? { start: 30, bridge: 8, flannel: 20, atOnce: 1, hostLocal: 3, cluster: 3, snapshot: 3 }
-  : { start: 200, bridge: 60, flannel: 100, atOnce: 7, hostLocal: 15, cluster: 10, snapshot: 9 };
+  ? { start: 30, bridge: 8, flannel: 20, atOnce: 1, hostLocal: 3, cluster: 3, snapshot: 3, plugins: 6, ports: 4 }
+  : {
+      start: 200,
+      bridge: 60,
+      flannel: 100,
+      atOnce: 7,
+      hostLocal: 15,
+      cluster: 10,
+      snapshot: 9,
+      plugins: 40,
+      ports: 20,
+    };
 /** Processes that run or wait to run, over the last minute; from here on the figures are other people's too. */
 const BUSY_LOAD = 0.5;
 
@@ -67,6 +79,9 @@ async function measureAll(): Promise<Row[]> {
       "100 containers at once",
       () => atOnceRows({ ...bench, rounds: rounds.atOnce, masquerade: "iptables" }),
     ],
+    ["plugins", "each plugin, and chains", () => pluginRows({ ...bench, rounds: rounds.plugins })],
+    ["ports", "many ports in one call", () => wideRows({ ...bench, rounds: rounds.ports })],
+    ["ports", "ports beside many others", () => manyPortsRows({ ...bench, rounds: rounds.ports })],
     ["host-local", "host-local", () => hostLocalRows({ ...bench, rounds: rounds.hostLocal })],
     ["snapshot", "flanneld's first pass", () => snapshotRows({ rounds: rounds.snapshot })],
     ["cluster", "flanneld in a cluster", () => clusterRows({ rounds: rounds.cluster })],
