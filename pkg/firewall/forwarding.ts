@@ -2,6 +2,7 @@
 import { ErrorCode } from "../cni/error.ts";
 import { type Address, formatAddress } from "../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
+import { lazily } from "../sys/lazily.ts";
 import { type Backend, chooseBackend } from "./forwarding/backend.ts";
 import {
   addSources,
@@ -44,7 +45,7 @@ export interface Choices {
 export function admit(
   admission: Admission,
   { backend: configured, zone }: Choices,
-  netfilter: () => Connection = opener(),
+  netfilter: () => Connection = lazily(() => connect(NETLINK_NETFILTER)),
 ): void {
   const { owner, addresses } = admission;
   const { backend } = chooseBackend(configured, netfilter);
@@ -114,7 +115,7 @@ function freedBy(dismissals: readonly Dismissal[]): Address[] {
 
 /** What is not as `admit` makes it; undefined: all is. */
 export function findDeviation(admission: Admission, { backend: configured, zone }: Choices): string | undefined {
-  const netfilter = opener();
+  const netfilter = lazily(() => connect(NETLINK_NETFILTER));
   const { backend } = chooseBackend(configured, netfilter);
   if (backend === "nftables") return findNftablesDeviation(netfilter(), admission);
   let found: string | undefined;
@@ -131,15 +132,6 @@ export function findDeviation(admission: Admission, { backend: configured, zone 
 }
 
 const FILTERS: readonly Table[] = FAMILIES.map((family: Family) => ({ family, table: "filter" }));
-
-/** Opens the socket when it is asked for first. */
-function opener(): () => Connection {
-  let netfilter: Connection | undefined;
-  return () => {
-    netfilter ??= connect(NETLINK_NETFILTER);
-    return netfilter;
-  };
-}
 
 const refusal = ({ network, containerId }: { network: string; containerId?: string }, doing: string): Refusal => ({
   msg: `network ${JSON.stringify(network)}: the kernel refuses the rules of the firewall`,

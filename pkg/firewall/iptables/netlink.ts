@@ -182,6 +182,7 @@ function foundRule(chain: Chain, body: Uint8Array): FoundRule {
   let read: { meaning: Meaning | undefined } | undefined;
   return {
     chain,
+    body,
     id: handleOf(body),
     get meaning() {
       read ??= { meaning: meaningOfMessage(chain.family, decode(ruleMessage, body)) };

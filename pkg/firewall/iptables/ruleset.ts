@@ -13,6 +13,8 @@ export interface FoundRule {
   readonly chain: Chain;
   /** undefined: it holds something that is not known here, so that it equals nothing. */
   readonly meaning: Meaning | undefined;
+  /** As the kernel sent it, for a look that costs less than its meaning; absent where rules are lines. */
+  readonly body?: Uint8Array;
   /** Its handle in the kernel; its line of iptables-save. */
   readonly id: bigint | string;
 }

@@ -1,8 +1,10 @@
 // Port mappings through iptables: what is in the chains, what is missing, who else is there.
 import { formatAddress, parseAddress } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
+import { hostIsLittle } from "../../netlink/wire.ts";
+import { encode } from "../../sys/text.ts";
 import type { Family } from "../iptables/extension.ts";
-import { commentOf, jumpsTo, type Meaning, meaningOf, sameMeaning, targetOf } from "../iptables/meaning.ts";
+import { commentOf, type Meaning, meaningOf, sameMeaning, targetOf } from "../iptables/meaning.ts";
 import { deleteRules } from "../iptables/netlink.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import { type Change, type FoundRule, missing, type View } from "../iptables/ruleset.ts";
@@ -55,18 +57,14 @@ function edit(
 export function publishing(view: View, publication: Publication, occupied: Occupied): Change[] {
   const { family, owner } = publication;
   const own = portChain(family, owner);
-  const all = view.rules(nat(family, DNAT));
-  const isOwn = ({ meaning }: FoundRule) => jumpsTo(meaning, own.chain);
-  const rivals = rivalsOf(
-    view,
-    publication,
-    all.filter((entry) => !isOwn(entry)),
-  );
+  const isThere = view.present([own])[0] === true;
+  const entries = isThere ? view.jumps(nat(family, DNAT), own.chain) : [];
+  const rivals = rivalsOf(view, publication, own);
   const dead = rivals.filter(({ port, holder, isSame }) => isSame && occupied(publication, port, holder) === "dead");
   return [
     ...[...new Set(dead.map(({ chain }) => chain))].flatMap((chain) => removal(view, nat(family, chain), DNAT)),
     ...missing(view, sharedRules(publication)),
-    ...replacement(view, publication, all.filter(isOwn), rivals),
+    ...replacement(view, publication, { isThere, entries, rivals }),
   ];
 }
 
@@ -74,12 +72,10 @@ export function publishing(view: View, publication: Publication, occupied: Occup
 function replacement(
   view: View,
   publication: Publication,
-  entries: readonly FoundRule[],
-  rivals: readonly Rival[],
+  { isThere, entries, rivals }: { isThere: boolean; entries: readonly FoundRule[]; rivals: readonly Rival[] },
 ): Change[] {
   const own = portChain(publication.family, publication.owner);
   const wanted = { rules: portRules(publication), entries: entriesOf(publication) };
-  const isThere = view.present([own])[0] === true;
   const rules = isThere ? view.rules(own) : [];
   if (isThere && isAsWanted(own.family, rules, wanted.rules) && areAll(own.family, entries, wanted.entries)) return [];
   return [
@@ -134,12 +130,14 @@ const samePort = (one: HostPort, other: HostPort): boolean =>
 const sameAddress = ({ hostIp: one }: HostPort, { hostIp: other }: HostPort): boolean =>
   one === undefined || other === undefined ? one === other : formatAddress(one) === formatAddress(other);
 
-function rivalsOf(view: View, publication: Publication, entries: readonly FoundRule[]): Rival[] {
+function rivalsOf(view: View, publication: Publication, { chain: ownChain }: Chain): Rival[] {
   const own = mappingsFor(publication);
+  const ports = new Set(own.map(({ hostPort }) => hostPort));
   const keys = new Set(own.map(({ protocol, hostPort }) => `${protocol} ${hostPort}`));
-  return entries.flatMap((entry) => {
+  return view.rules(nat(publication.family, DNAT)).flatMap((entry) => {
+    if (entry.body !== undefined && !multiportsIn(entry.body).some((port) => ports.has(port))) return [];
     const chain = targetOf(entry.meaning ?? []);
-    if (chain === undefined || hasOtherConditions(entry.meaning, publication)) return [];
+    if (chain === undefined || chain === ownChain || hasOtherConditions(entry.meaning, publication)) return [];
     if (!portsOf(entry.meaning).some((key) => keys.has(key))) return [];
     return rivalsIn(view, nat(publication.family, chain), own, ownerIn(commentOf(entry.meaning) ?? ""));
   });
@@ -164,6 +162,25 @@ function hasOtherConditions(meaning: Meaning | undefined, { conditions, family }
   const wanted = meaningOf(family, { ...ours, target: "ACCEPT" }).filter((part) => part !== "-j ACCEPT");
   return !sameMeaning(extra, wanted);
 }
+
+/** NFTA_MATCH_NAME's header and text, then NFTA_MATCH_REV, then the header of NFTA_MATCH_INFO: what is between the name and the struct. */
+const MULTIPORT = encode("multiport\0");
+const STRUCT_BEHIND_NAME = 12 + 8 + 4;
+
+/** The ports of the rule's multiport match, without decoding the rest: there may be thousands of entries. */
+function multiportsIn(body: Uint8Array): number[] {
+  for (let at = body.indexOf(MULTIPORT[0] as number); at >= 0; at = body.indexOf(MULTIPORT[0] as number, at + 1)) {
+    if (!MULTIPORT.every((byte, i) => body[at + i] === byte)) continue;
+    const struct = at + STRUCT_BEHIND_NAME;
+    return Array.from({ length: body[struct + 1] ?? 0 }, (_, i) => u16At(body, struct + 2 + 2 * i));
+  }
+  return [];
+}
+
+const u16At = (bytes: Uint8Array, at: number): number => {
+  const [first = 0, second = 0] = [bytes[at], bytes[at + 1]];
+  return hostIsLittle ? first | (second << 8) : (first << 8) | second;
+};
 
 /** "tcp 8080" for each port of an entry. */
 function portsOf(meaning: Meaning | undefined): string[] {
