@@ -1,6 +1,7 @@
 // host-device with real network cards: the two of the guest, PCI devices of virtio, which nothing else uses. Hardware comes back to the
 // machine's first namespace when its own dies, so that is where the plugin runs here.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -39,8 +40,20 @@ function sh(script: string): string {
 }
 
 /** The plugin in the machine's first namespace. */
-function cni(node: Host, verb: Verb, keys: object, { bin = ourBin, ifName = "net0", container = 0 } = {}) {
-  const { status, stdout, stderr } = spawnSync(join(bin, "host-device"), {
+function cni(node: Host, verb: Verb, keys: object, call: Call = {}) {
+  const { command, options } = callOf(node, verb, keys, call);
+  const { status, stdout, stderr } = spawnSync(command, { ...options, encoding: "utf8" });
+  return { status, stderr, stdout: stdout === "" ? "" : JSON.parse(stdout) };
+}
+
+interface Call {
+  bin?: string;
+  ifName?: string;
+  container?: number;
+}
+
+function callOf(node: Host, verb: Verb, keys: object, { bin = ourBin, ifName = "net0", container = 0 }: Call = {}) {
+  const options = {
     env: {
       PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
       CNI_COMMAND: verb,
@@ -50,15 +63,11 @@ function cni(node: Host, verb: Verb, keys: object, { bin = ourBin, ifName = "net
       CNI_PATH: bin,
     },
     input: JSON.stringify({
-      cniVersion: "1.1.0",
-      name: "net",
-      type: "host-device",
-      dataDir: join(node.varLib, "hd"),
+      ...{ cniVersion: "1.1.0", name: "net", type: "host-device", dataDir: join(node.varLib, "hd") },
       ...keys,
     }),
-    encoding: "utf8",
-  });
-  return { status, stderr, stdout: stdout === "" ? "" : JSON.parse(stdout) };
+  };
+  return { command: join(bin, "host-device"), options };
 }
 
 interface Shown {
@@ -128,6 +137,24 @@ t.test("host-device: a card whose container died first has its name back after D
     t.strictSame(records(node), []);
     if (claim === "and is taken") sh("ip link delete net0");
   }
+});
+
+t.test("host-device: DEL waits for a card that is on its way back", needsCards, async (t) => {
+  const card = firstCard(t);
+  const node = newHost(t);
+  cni(node, "ADD", { pciBusID: card.pciBusID });
+  const holder = spawn("ip", ["netns", "exec", node.containers[0]?.name ?? "", "sh", "-c", "echo; exec sleep 60"]);
+  t.teardown(() => holder.kill("SIGKILL"));
+  await once(holder.stdout, "data");
+  dies(node); // but for the process in it
+  const { command, options } = callOf(node, "DEL", { pciBusID: card.pciBusID });
+  const del = spawn("strace", ["-qq", "-e", "trace=clock_nanosleep", command], options);
+  del.stdin.end(options.input);
+  await once(del.stderr, "data"); // it waits
+  holder.kill("SIGKILL");
+  t.strictSame(await once(del, "close"), [0, null]);
+  t.match(find(card.mac), home(card));
+  t.strictSame(records(node), []);
 });
 
 t.test("host-device: GC gives the name back when DEL never came", needsCards, async (t) => {

@@ -23,7 +23,7 @@ import {
 } from "./record.ts";
 
 /** How long the kernel may take to move hardware out of a namespace that has died. */
-const RETURN_TIMEOUT_MS = 1000;
+const RETURN_TIMEOUT_MS = 2000;
 const RETURN_POLL_MS = 10;
 
 export interface Place {
