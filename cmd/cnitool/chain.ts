@@ -1,12 +1,17 @@
 /** Whether the plugins of a list fit together: what each of them alone cannot see. Pure. */
 import { isObject, type JsonObject } from "../../pkg/cni/json.ts";
-import type { PlacedPlugin } from "./examine.ts";
-import { type Finding, findingAt, inside } from "./finding.ts";
+import { type Finding, findingAt, inside, type Place } from "./finding.ts";
+
+interface Member {
+  type: string;
+  conf: JsonObject;
+  place: Place;
+}
 
 /** Plugins of the reference project that fail without the result of another one. */
 const chained: readonly string[] = ["bandwidth", "firewall", "portmap", "sbr", "tuning", "vrf"];
 
-export function chainFindings(plugins: readonly PlacedPlugin[]): Finding[] {
+export function chainFindings(plugins: readonly Member[]): Finding[] {
   const [first] = plugins;
   return [
     ...(first !== undefined && chained.includes(first.type) ? [standsFirst(first)] : []),
@@ -14,7 +19,7 @@ export function chainFindings(plugins: readonly PlacedPlugin[]): Finding[] {
   ];
 }
 
-function standsFirst({ type, place }: PlacedPlugin): Finding {
+function standsFirst({ type, place }: Member): Finding {
   const text = `plugin "${type}" works on what another plugin has made, and there is none before it`;
   return findingAt(inside(place, "type"), "error", text, `name one that makes an interface first, as "bridge"`);
 }
@@ -25,7 +30,7 @@ const inputs: Readonly<Record<string, { capability: string; unless: readonly str
   portmap: { capability: "portMappings", unless: [], effect: "no port is ever published" },
 };
 
-function withoutInput({ type, conf, place }: PlacedPlugin): Finding[] {
+function withoutInput({ type, conf, place }: Member): Finding[] {
   const input = Object.hasOwn(inputs, type) ? inputs[type] : undefined;
   if (input === undefined || isObject(conf["runtimeConfig"])) return [];
   if (asksFor(conf, input.capability) || input.unless.some((key) => key in conf)) return [];
