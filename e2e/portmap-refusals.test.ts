@@ -114,6 +114,34 @@ for (const backend of backends) {
     }
     t.strictSame(node.snapshot().files, before.files);
   });
+
+  t.test(
+    `portmap, ${backend}: of many at once each gets its ports, and one the port that all want`,
+    needsRoot,
+    async (t) => {
+      const site = new Site(t, backend);
+      site.attach();
+      const at = (i: number) => ({ interfaces: [], ips: [{ address: `10.1.0.${50 + i}/24` }] });
+      const atOnce = (mappings: (i: number) => Mapping[]) =>
+        Promise.all(
+          Array.from({ length: 12 }, (_, i) => {
+            const prevResult = { cniVersion: "1.1.0", ...at(i) };
+            return site.node.cniAtOnce("portmap", "ADD", site.conf(mappings(i), { prevResult }), {
+              containerId: `many-${i}`,
+            });
+          }),
+        );
+      const own = await atOnce((i) => [{ hostPort: 9000 + i, containerPort: 80 }]);
+      t.strictSame(new Set(own.map(({ status, stderr }) => `${status} ${stderr}`)), new Set(["0 "]));
+      const all = await atOnce((i) => [
+        { hostPort: 9000 + i, containerPort: 80 },
+        { hostPort: 7000, containerPort: 80 },
+      ]);
+      t.equal(all.filter(({ status }) => status === 0).length, 1);
+      const codes = all.filter(({ status }) => status !== 0).map(({ stdout }) => (stdout as { code: number }).code);
+      t.strictSame(new Set(codes), new Set([11]));
+    },
+  );
 }
 
 t.test("portmap: what is wrong with a configuration is said before anything is done", needsRoot, async (t) => {

@@ -36,9 +36,10 @@
 // sends to the same container. That is why it is set before the maps and taken away behind them, for `dnat` ends the chain.
 //
 // Rejected:
-// - the reference plugin's form, a rule for each mapping in table cni_hostport. Adding to a chain costs the more the longer it is, and so does finding
-//   a rule again by its comment: 5,000 mappings made an ADD 30 times as long. Its DEL would find such rules, though, and does not find these elements; what it
+// - the reference plugin's form, a rule for each mapping in table cni_hostport. Adding to a chain costs the more the longer it is (0.1 ms with 1,000 rules, 1.3 ms
+//   with 10,000), and so does finding a rule again by its comment. Its DEL would find such rules, though, and does not find these elements; what it
 //   leaves when a node goes back to it is in docs/plugins/portmap.md.
+// - a set for each attachment as its record: the kernel finds sets by walking through all of the table, so that an ADD beside 5,000 took three times as long.
 // - a verdict map to a chain for each container: with each change the kernel walks through all chains that such a map leads to.
 // - the reference plugin's table. Its chains are flushed with each of its ADDs, and whoever goes back to it for good can delete a table of our own.
 // - its priority: behind it, what it maps and what kube-proxy does come first, as they do with its rules.

@@ -170,7 +170,10 @@ export function publishByNftables(
     const bond = frames.length + removals.length > 0 ? ruleset : undefined;
     const ifNot = attempt < ATTEMPTS ? (["ERESTART", "EEXIST", "ENOENT"] as const) : [];
     if (committed(netfilter, [...frames, ...removals, ...own], { generation: bond, ifNot })) return;
-    removals = publications.flatMap((one) => makeWay(netfilter, one, occupied, skipped));
+    removals = publications.flatMap((one) => [
+      ...makeWayInReference(netfilter, one, occupied, skipped),
+      ...makeWay(netfilter, one, occupied, skipped),
+    ]);
   }
 }
 
