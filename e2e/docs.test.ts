@@ -177,7 +177,7 @@ t.test("files, functions, commands and switches that a page names exist", async 
   for (const name of switches) t.match(operations, name, `docs/operations.md has ${name}`);
 });
 
-t.test("every plugin has a page with a picture, an example, its keys and its differences", async (t) => {
+t.test("every plugin has a page with a picture, an example, its keys and its differences", needsRoot, async (t) => {
   let plugins = 0;
   for (const file of readdirSync(join(projectRoot, "dist/validate")).filter((name) => /^[^_].*\.js$/.test(name))) {
     const { validate } = (await import(join(projectRoot, "dist/validate", file))) as { validate: Validate };
