@@ -110,10 +110,11 @@ function reached(node: Host, from: number, to: number): string {
   const [asking, answering] = [node.containers[from], node.containers[to]];
   const gateway = "10.1.0.1";
   return node.sh(`
+    mkfifo /var/lib/ready
     ip netns exec ${answering?.name} node -e 'require("net").createServer((s) => s.end("from container ${to}")).listen(80, () => console.log("ready"))' > /var/lib/ready &
     server=$!
     trap 'kill $server; rm /var/lib/ready' EXIT
-    tail -f /var/lib/ready --pid=$server | head -n 1 > /dev/null
+    read ready < /var/lib/ready
     ip netns exec ${asking?.name} node -e 'require("net").connect(${10_000 + to}, "${gateway}").pipe(process.stdout)'`);
 }
 
