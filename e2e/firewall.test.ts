@@ -94,7 +94,7 @@ t.test("firewall: beside Docker's rules containers get through, and Docker's sta
   const isDockers = (line: string) => /DOCKER|docker0|:FORWARD DROP/.test(line);
   const before = saved(node).split("\n").filter(isDockers);
   const [one, across] = [attach(node, 0, 1, {}), attach(node, 1, 2, {})];
-  t.equal(node.containers[0]?.run("ping", "-c1", "-W1", across.addresses[0] ?? "").status, 0);
+  t.equal(node.containers[0]?.run("ping", "-c1", "-W10", across.addresses[0] ?? "").status, 0);
   t.strictSame(saved(node).split("\n").filter(isDockers), before);
   one.detach();
   across.detach();
@@ -105,10 +105,11 @@ t.test("firewall: the administrator's chain is asked before the container's rule
   const node = newHost(t, { containers: 2 });
   attach(node, 0, 1, {});
   const across = attach(node, 1, 2, {});
-  const reaches = () => node.containers[0]?.run("ping", "-c1", "-W1", across.addresses[0] ?? "").status === 0;
-  t.ok(reaches());
+  const reaches = (waitS: number) =>
+    node.containers[0]?.run("ping", "-c1", `-W${waitS}`, across.addresses[0] ?? "").status === 0;
+  t.ok(reaches(10));
   node.sh("iptables -w -A CNI-ADMIN -s 10.1.0.0/24 -j DROP");
-  t.notOk(reaches());
+  t.notOk(reaches(1));
 });
 
 t.test("firewall: in nftables the administrator's chain also overrides policies", needsRoot, async (t) => {
@@ -116,12 +117,13 @@ t.test("firewall: in nftables the administrator's chain also overrides policies"
   const keys = { backend: "nftables", ingressPolicy: "isolated", iptablesAdminChainName: "mine" };
   attach(node, 0, 1, keys);
   const across = attach(node, 1, 2, keys);
-  const reaches = () => node.containers[0]?.run("ping", "-c1", "-W1", across.addresses[0] ?? "").status === 0;
-  t.notOk(reaches());
+  const reaches = (waitS: number) =>
+    node.containers[0]?.run("ping", "-c1", `-W${waitS}`, across.addresses[0] ?? "").status === 0;
+  t.notOk(reaches(1));
   node.sh(
     "nft add rule inet twill_firewall mine ip saddr 10.1.0.0/24 accept; nft add rule inet twill_firewall mine ct state established accept",
   );
-  t.ok(reaches());
+  t.ok(reaches(10));
 });
 
 t.test("firewall: neither iptables nor firewalld: nftables it is", needsRoot, async (t) => {

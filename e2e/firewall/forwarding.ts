@@ -77,10 +77,15 @@ export function attach(node: Host, container: number, bridge: number, keys: Conf
 }
 type Attached = ReturnType<typeof attach>;
 
+/** Much longer than an answer takes, also where ten programs want each processor. */
+const PATIENCE_S = 10;
+/** For what is not to answer: that it can is seen in another test, with patience. */
+const SHORTLY_S = 1;
+
 /** Both families, side by side. */
-function pings(node: Host, from: number, { addresses }: Attached): boolean[] {
-  const script = 'for a; do { ping -c1 -W1 "$a" > /dev/null && echo "$a"; } & done; wait';
-  const answered = node.containers[from]?.run("sh", "-c", script, "sh", ...addresses).stdout.split("\n");
+function pings(node: Host, from: number, { addresses }: Attached, waitS: number): boolean[] {
+  const script = 'wait=$1; shift; for a; do { ping -c1 -W"$wait" "$a" > /dev/null && echo "$a"; } & done; wait';
+  const answered = node.containers[from]?.run("sh", "-c", script, "sh", String(waitS), ...addresses).stdout.split("\n");
   return addresses.map((address) => answered?.includes(address) ?? false);
 }
 const both = [true, true];
@@ -109,8 +114,8 @@ export function testBackend(backend: Backend): void {
     const one = attach(node, 0, 1, { backend });
     node.sh(forwardsNothing[backend]);
     const [other, across] = [attach(node, 1, 1, { backend }), attach(node, 2, 2, { backend })];
-    t.strictSame(pings(node, 0, other), both, "within the bridge");
-    t.strictSame(pings(node, 0, across), both, "to another bridge");
+    t.strictSame(pings(node, 0, other, PATIENCE_S), both, "within the bridge");
+    t.strictSame(pings(node, 0, across, PATIENCE_S), both, "to another bridge");
     for (const attached of [one, other, across]) attached.detach();
   });
 
@@ -119,8 +124,8 @@ export function testBackend(backend: Backend): void {
     const keys = { backend, ingressPolicy: "same-bridge" };
     attach(node, 0, 1, keys);
     const [other, across] = [attach(node, 1, 1, keys), attach(node, 2, 2, keys)];
-    t.strictSame(pings(node, 0, other), both, "within the bridge");
-    t.strictSame(pings(node, 0, across), none, "not to another bridge");
+    t.strictSame(pings(node, 0, other, PATIENCE_S), both, "within the bridge");
+    t.strictSame(pings(node, 0, across, SHORTLY_S), none, "not to another bridge");
   });
 
   t.test(`${backend}: isolated lets through nothing from any bridge`, needsRoot, async (t) => {
@@ -128,16 +133,16 @@ export function testBackend(backend: Backend): void {
     const keys = { backend, ingressPolicy: "isolated" };
     attach(node, 0, 1, keys);
     const [other, across] = [attach(node, 1, 1, keys), attach(node, 2, 2, keys)];
-    t.strictSame(pings(node, 0, other), none, "not within the bridge");
-    t.strictSame(pings(node, 0, across), none, "not to another bridge");
-    t.equal(node.run("ping", "-c1", "-W1", other.addresses[0] ?? "").status, 0, "the host reaches it");
+    t.strictSame(pings(node, 0, other, SHORTLY_S), none, "not within the bridge");
+    t.strictSame(pings(node, 0, across, SHORTLY_S), none, "not to another bridge");
+    t.equal(node.run("ping", "-c1", `-W${PATIENCE_S}`, other.addresses[0] ?? "").status, 0, "the host reaches it");
   });
 
   t.test(`${backend}: a bridge without a policy is out of reach of none`, needsRoot, async (t) => {
     const node = await newNode(t, backend, 2);
     attach(node, 0, 1, { backend, ingressPolicy: "isolated" });
     const open = attach(node, 1, 2, { backend });
-    t.strictSame(pings(node, 0, open), both);
+    t.strictSame(pings(node, 0, open, PATIENCE_S), both);
   });
 
   for (const ingressPolicy of ["open", "same-bridge", "isolated"]) {
@@ -176,12 +181,12 @@ export function testBackend(backend: Backend): void {
       const node = await newNode(t, backend, 3);
       const old = attach(node, 0, 1, { backend, ingressPolicy: "isolated" });
       const young = attach(node, 1, 1, { backend, ingressPolicy: "same-bridge" });
-      t.strictSame(pings(node, 0, young), both);
+      t.strictSame(pings(node, 0, young, PATIENCE_S), both);
       t.match(old.call("CHECK"), { status: 0 }, "the old one's CHECK goes by what is in force");
-      t.strictSame(pings(node, 1, old), both);
+      t.strictSame(pings(node, 1, old, PATIENCE_S), both);
       young.detach();
       const again = attach(node, 1, 1, { backend, ingressPolicy: "isolated" });
-      t.strictSame(pings(node, 0, again), none, "and back");
+      t.strictSame(pings(node, 0, again, SHORTLY_S), none, "and back");
     },
   );
 
@@ -193,10 +198,10 @@ export function testBackend(backend: Backend): void {
       const strict = attach(node, 0, 1, { backend, name: "strict", ingressPolicy: "isolated" });
       const one = attach(node, 1, 1, { backend, ingressPolicy: "same-bridge" });
       const other = attach(node, 2, 1, { backend, ingressPolicy: "same-bridge" });
-      t.strictSame(pings(node, 1, other), none);
+      t.strictSame(pings(node, 1, other, SHORTLY_S), none);
       t.match(one.call("CHECK"), { status: 0 });
       strict.detach();
-      t.strictSame(pings(node, 1, other), both);
+      t.strictSame(pings(node, 1, other, PATIENCE_S), both);
       t.match(one.call("CHECK"), { status: 0 });
     },
   );
