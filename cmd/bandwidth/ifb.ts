@@ -73,7 +73,10 @@ export function findIfb(host: Connection, owner: Owner): Link | undefined {
   return further ?? (first?.alias === "" ? first : undefined);
 }
 
-/** All that the attachment has; there is no telling after a crash. */
+/** All that the attachment has: after a crash that may be one of either name. Each message may have to wait for the kernel's lock of all links. */
 export function deleteIfb(host: Connection, owner: Owner): void {
-  for (let ifb = findIfb(host, owner); ifb !== undefined; ifb = findIfb(host, owner)) deleteLink(host, ifb.name);
+  const first = findLink(host, ifbName(owner));
+  const hadFurther = deleteLink(host, furtherName(owner));
+  const isOurs = first?.alias === aliasOf(owner) || (first?.alias === "" && !hadFurther);
+  if (first !== undefined && isOurs) deleteLink(host, first.name);
 }

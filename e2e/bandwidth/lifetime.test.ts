@@ -144,6 +144,22 @@ t.test("bandwidth: DEL removes the ifb, also the reference plugin's, whatever is
   t.strictSame(chain.ifbs(), [ifbName("net", "other")], "and nobody else's");
 });
 
+t.test(
+  "bandwidth: DEL of a further interface leaves the reference plugin's ifb of the first one",
+  needed,
+  async (t) => {
+    const chain = new Chain(t);
+    const net1 = { ifName: "net1" };
+    const theirs = ifbName("net", "container-0");
+    chain.node.sh(`ip link add ${theirs} type ifb`);
+    t.match(chain.call("ADD", egress, net1), { status: 0 });
+    t.equal(chain.ifbs().length, 2);
+    t.match(chain.call("CHECK", egress, net1), { status: 0 });
+    t.match(chain.call("DEL", egress, net1), { status: 0, stdout: "" });
+    t.strictSame(chain.ifbs(), [theirs]);
+  },
+);
+
 t.test("bandwidth: GC removes the network's ifbs of attachments that are gone, and nothing else", needed, async (t) => {
   const chain = new Chain(t, { containers: 2 });
   const second = { container: 1 };
