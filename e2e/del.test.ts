@@ -5,7 +5,7 @@ import { join } from "node:path";
 import t from "tap";
 import { withoutRoundRobin } from "./faults/faults.ts";
 import { type Call, type Container, type Host, newHost } from "./host.ts";
-import { type Feature, needsKernel, needsRoot } from "./needs.ts";
+import { type Feature, inLab, needsKernel, needsRoot } from "./needs.ts";
 import { ourBin } from "./project.ts";
 
 type Conf = Record<string, unknown>;
@@ -86,6 +86,9 @@ const lacks: readonly Lack[] = [
   { what: "its interface", before: ({ run }, ifName) => run("ip", "link", "delete", ifName) },
 ];
 
+/** On the complete kernel each look at the host takes seconds. */
+const tried = inLab ? lacks.filter(({ what }) => ["CNI_NETNS and prevResult", "its interface"].includes(what)) : lacks;
+
 const names = spawnSync(join(ourBin, "twill"), ["--names"], { encoding: "utf8" }).stdout.split("\n").filter(Boolean);
 const plugins = names.filter((name) => "supportedVersions" in versionOf(name) && !elsewhere.includes(name));
 
@@ -112,12 +115,12 @@ for (const plugin of plugins) {
     `${plugin}: DEL and GC leave nothing on the host, whatever is missing`,
     needsKernel(...(subject.needs ?? [])),
     async (t) => {
-      const node = newHost(t, { containers: 1 + lacks.length });
-      node.sh(subject.prepare?.(1 + lacks.length) ?? "");
+      const node = newHost(t, { containers: 1 + tried.length });
+      node.sh(subject.prepare?.(1 + tried.length) ?? "");
       attach(node, plugin, subject, 0);
       detach(node, plugin, subject, 0);
       const before = hostState(node);
-      for (const [i, lack] of lacks.entries()) {
+      for (const [i, lack] of tried.entries()) {
         if (subject.without?.includes(lack.what)) continue;
         const result = attach(node, plugin, subject, 1 + i);
         const container = node.containers[1 + i];
