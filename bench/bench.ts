@@ -1,6 +1,6 @@
 // How fast twill is beside the Go plugins, and beside what the kernel alone takes. Usage, as root:
 //
-//   npm run bench                     all but builds and tests, about 9 minutes
+//   npm run bench                     all but builds and tests, about a quarter of an hour
 //   npm run bench -- --quick          few rounds, about a minute: to see a trend
 //   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, cluster, at-once, host-local, size
 //   npm run bench -- --build --tests  also the time of builds, and of the tests
