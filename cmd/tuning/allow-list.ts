@@ -3,7 +3,7 @@ import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import { findText } from "../../pkg/sys/file.ts";
 import type { Sysctl } from "./netconf.ts";
 
-export const ALLOW_LIST = "/etc/cni/tuning/allowlist.conf";
+const ALLOW_LIST = "/etc/cni/tuning/allowlist.conf";
 
 /** Without the file everything is allowed. @throws CniError 7 */
 export function refuseForbidden(sysctls: readonly Sysctl[]): void {

@@ -12,16 +12,7 @@ import {
   NFT_MSG_NEWSETELEM,
   type SetElement,
 } from "../netlink/nftables/element.ts";
-import {
-  concatenationType,
-  NFT_MSG_DELSET,
-  NFT_MSG_GETSET,
-  NFT_MSG_NEWSET,
-  NFT_SET_MAP,
-  type SetMessage,
-  setMessage,
-  TYPE_IFNAME,
-} from "../netlink/nftables/set.ts";
+import { concatenationType, NFT_MSG_NEWSET, NFT_SET_MAP, setMessage, TYPE_IFNAME } from "../netlink/nftables/set.ts";
 import { elementUserdata } from "../netlink/nftables/userdata.ts";
 import { bytes, hostIsLittle, nested } from "../netlink/wire.ts";
 import { isErrno } from "../sys/errno.ts";
@@ -48,15 +39,13 @@ export interface NewSet {
   /** Makes it a map. */
   data?: FieldTypes;
   comment?: string;
-  /** Refused with EEXIST when it is there. */
-  exclusive?: boolean;
 }
 
-export function newSet({ family, table, set }: SetPlace, { key, data, comment, exclusive = false }: NewSet): Request {
+export function newSet({ family, table, set }: SetPlace, { key, data, comment }: NewSet): Request {
   return request({
     name: "NFT_MSG_NEWSET",
     type: NFT_MSG_NEWSET,
-    flags: NLM_F_CREATE | (exclusive ? NLM_F_EXCL : 0),
+    flags: NLM_F_CREATE,
     table: setMessage,
     value: {
       family,
@@ -79,25 +68,6 @@ export function newSet({ family, table, set }: SetPlace, { key, data, comment, e
 const BIG_ENDIAN = 2;
 const HOST_ENDIAN = 1;
 
-export function deleteSet({ family, table, set }: SetPlace): Request {
-  return request({
-    name: "NFT_MSG_DELSET",
-    type: NFT_MSG_DELSET,
-    table: setMessage,
-    value: { family, table, name: set },
-  });
-}
-
-/** All sets and maps of a table; none when there is no such table. */
-export function listSets(netfilter: Connection, { family, table }: Omit<SetPlace, "set">): SetMessage[] {
-  const all = query({ name: "NFT_MSG_GETSET", type: NFT_MSG_GETSET, table: setMessage, value: { family, table } });
-  try {
-    return netfilter.dump(all).filter((set) => set.table === table);
-  } catch (error) {
-    if (isErrno(error, ...NOT_THERE)) return [];
-    throw error;
-  }
-}
 /** EOPNOTSUPP, EINVAL: a kernel without nf_tables has none of them. */
 const NOT_THERE = ["ENOENT", "EOPNOTSUPP", "EINVAL"] as const;
 

@@ -7,8 +7,6 @@ export const SIGTERM = 15;
 const SIG_BLOCK = 0;
 const SFD_NONBLOCK = 0o4000;
 const SFD_CLOEXEC = 0o2000000;
-/** sizeof(struct signalfd_siginfo) */
-const SIGINFO_SIZE = 128;
 
 /** A descriptor from which the signals are read from now on; they do nothing else any more. */
 export function openSignals(signals: readonly number[]): number {
@@ -21,11 +19,4 @@ export function openSignals(signals: readonly number[]): number {
   const bytes = new Uint8Array(mask.buffer);
   call("rt_sigprocmask", undefined, SIG_BLOCK, bytes, 0, bytes.length);
   return call("signalfd4", undefined, -1, bytes, bytes.length, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
-/** The signal that has come. */
-export function readSignal(fd: number): number {
-  const info = new Uint8Array(SIGINFO_SIZE);
-  call("read", undefined, fd, info, info.length);
-  return new DataView(info.buffer).getUint32(0, true);
 }
