@@ -37,6 +37,15 @@ static uint8_t *bytes_of(JSContext *ctx, JSValueConst v, size_t *size) {
   return p ? p + offset : NULL;
 }
 
+/* The UTF-8 of a value's text, NUL-terminated; free with JS_FreeCString. NULL: an exception is set. The engine writes a lone
+ * surrogate as three bytes that are not UTF-8; U+FFFD has three too. Text that is not ASCII is a copy of ours. */
+static const char *utf8_of(JSContext *ctx, JSValueConst value, size_t *size) {
+  const char *text = JS_ToCStringLen(ctx, size, value);
+  for (size_t i = 0; text && i + 2 < *size; i++)
+    if ((uint8_t)text[i] == 0xed && (uint8_t)text[i + 1] >= 0xa0) memcpy((char *)text + i, "\xef\xbf\xbd", 3);
+  return text;
+}
+
 /* syscall(nr, ...args) -> number
  *
  * At most six arguments: a number goes as it is, a string as a NUL-terminated copy, a byte array as its own memory, so
@@ -54,7 +63,7 @@ static JSValue host_syscall(JSContext *ctx, JSValueConst self, int argc, JSValue
     if (JS_VALUE_GET_TAG(argv[i]) == JS_TAG_INT) {
       a[i] = JS_VALUE_GET_INT(argv[i]);
     } else if (JS_IsString(argv[i])) {
-      if (!(text[i] = JS_ToCString(ctx, argv[i]))) goto done;
+      if (!(text[i] = utf8_of(ctx, argv[i], &size))) goto done;
       a[i] = (long)text[i];
     } else if (JS_IsObject(argv[i])) {
       uint8_t *p = bytes_of(ctx, argv[i], &size);
@@ -89,7 +98,7 @@ static JSValue host_address(JSContext *ctx, JSValueConst self, int argc, JSValue
 static JSValue host_encode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self, (void)argc;
   size_t size;
-  const char *s = JS_ToCStringLen(ctx, &size, argv[0]);
+  const char *s = utf8_of(ctx, argv[0], &size);
   if (!s) return JS_EXCEPTION;
   JSValue buffer = JS_NewArrayBufferCopy(ctx, (const uint8_t *)s, size);
   JS_FreeCString(ctx, s);
@@ -100,7 +109,42 @@ static JSValue host_encode(JSContext *ctx, JSValueConst self, int argc, JSValueC
   return bytes;
 }
 
-/* decode(bytes[, from, to]) -> string. Broken UTF-8 becomes U+FFFD. Throws RangeError outside of the array. */
+/* Length of the UTF-8 sequence at p, or 0 where it is ill-formed; *skip is then how many bytes one U+FFFD stands for: the
+ * longest start of a well-formed sequence, else one byte. This is the decoder of the WHATWG Encoding Standard. */
+static size_t sequence_length(const uint8_t *p, const uint8_t *end, size_t *skip) {
+  uint8_t first = *p, low = 0x80, high = 0xbf; /* of the second byte; narrower where overlong, a surrogate or too great */
+  size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  if (first == 0xe0) low = 0xa0;
+  if (first == 0xed) high = 0x9f;
+  if (first == 0xf0) low = 0x90;
+  if (first == 0xf4) high = 0x8f;
+  for (size_t i = *skip = 1; i < length; i++, low = 0x80, high = 0xbf) {
+    if (p + i == end || p[i] < low || p[i] > high) return 0;
+    *skip = i + 1;
+  }
+  return length;
+}
+
+/* A string from bytes that should be UTF-8. The engine alone would make lone surrogates of encoded ones, and a string that
+ * has one can be neither compared with what was written nor given to encodeURIComponent. */
+static JSValue string_of(JSContext *ctx, const char *bytes, size_t size) {
+  const uint8_t *p = (const uint8_t *)bytes, *end = p + size;
+  size_t skip, length;
+  while (p < end && (length = sequence_length(p, end, &skip))) p += length;
+  if (p == end) return JS_NewStringLen(ctx, bytes, size);
+  uint8_t *repaired = js_malloc(ctx, 3 * size), *to = repaired;
+  if (!repaired) return JS_EXCEPTION;
+  for (p = (const uint8_t *)bytes; p < end; p += skip) {
+    length = sequence_length(p, end, &skip);
+    memcpy(to, length ? p : (const uint8_t *)"\xef\xbf\xbd", length ? length : 3);
+    to += length ? length : 3;
+  }
+  JSValue string = JS_NewStringLen(ctx, (char *)repaired, to - repaired);
+  js_free(ctx, repaired);
+  return string;
+}
+
+/* decode(bytes[, from, to]) -> string. Ill-formed UTF-8 becomes U+FFFD. Throws RangeError outside of the array. */
 static JSValue host_decode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self;
   size_t size;
@@ -111,7 +155,7 @@ static JSValue host_decode(JSContext *ctx, JSValueConst self, int argc, JSValueC
   if (argc > 2 && !JS_IsUndefined(argv[2]) && JS_ToInt64(ctx, &to, argv[2])) return JS_EXCEPTION;
   if (from < 0 || to > (int64_t)size || from > to)
     return JS_ThrowRangeError(ctx, __FILE__, __LINE__, "decode: %lld..%lld outside of %zu bytes", (long long)from, (long long)to, size);
-  return JS_NewStringLen(ctx, (char *)p + from, to - from);
+  return string_of(ctx, (char *)p + from, to - from);
 }
 
 static void free_vector(JSContext *ctx, const char **v) {
@@ -127,7 +171,8 @@ static const char **vector(JSContext *ctx, JSValueConst list) {
   const char **v = js_mallocz(ctx, (n + 1) * sizeof *v);
   for (uint32_t i = 0; v && i < n; i++) {
     JSValue item = JS_GetPropertyUint32(ctx, list, i);
-    v[i] = JS_ToCString(ctx, item);
+    size_t size;
+    v[i] = utf8_of(ctx, item, &size);
     JS_FreeValue(ctx, item);
     if (!v[i]) {
       free_vector(ctx, v);
@@ -190,7 +235,7 @@ static const JSCFunctionListEntry host_functions[] = {
 
 static JSValue strings(JSContext *ctx, char **list) {
   JSValue array = JS_NewArray(ctx);
-  for (uint32_t i = 0; list[i]; i++) JS_SetPropertyUint32(ctx, array, i, JS_NewString(ctx, list[i]));
+  for (uint32_t i = 0; list[i]; i++) JS_SetPropertyUint32(ctx, array, i, string_of(ctx, list[i], strlen(list[i])));
   return array;
 }
 

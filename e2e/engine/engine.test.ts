@@ -29,6 +29,41 @@ const synchronous: Plugin = {
   },
 };
 
+/** Every tuple of bytes at which a UTF-8 decoder decides otherwise than at its neighbours, each followed by "|", which is none of them. */
+function illFormedTexts(): Buffer {
+  const decisive = "00 7f 80 8f 90 9f a0 bf c1 c2 df e0 e1 ec ed ee ef f0 f1 f3 f4 f5 ff".split(" ");
+  const tuples = decisive.flatMap((a) => decisive.flatMap((b) => decisive.map((c) => `${a}${b}${c}`)));
+  const fourth = ["41", "80", "8f", "90", "bf", "f0"];
+  const longer = tuples.filter((tuple) => tuple.startsWith("f")).flatMap((tuple) => fourth.map((d) => tuple + d));
+  return Buffer.from([...tuples, ...longer].map((tuple) => `${tuple}7c`).join(""), "hex");
+}
+
+/** A test for the plugins' engine that holds its decoder against Node's TextDecoder. */
+function decoderTest(): string {
+  const texts = illFormedTexts();
+  const wanted = new TextDecoder("utf-8", { ignoreBOM: true }).decode(texts);
+  return `
+    import t from "tap";
+    import { fromHex } from ${JSON.stringify(resolve("pkg/netlink/golden.ts"))};
+    import { readUtf8 } from ${JSON.stringify(resolve("pkg/netlink/utf8.ts"))};
+    import { decode } from ${JSON.stringify(resolve("pkg/sys/text.ts"))};
+    const bytes = fromHex(${JSON.stringify(texts.toString("hex"))});
+    const wanted = ${JSON.stringify(wanted)}.split("|");
+    for (const [name, read] of Object.entries({ decode, readUtf8 })) {
+      t.test(name + " reads what is not UTF-8 as TextDecoder does", (t) => {
+        let at = 0;
+        const different = wanted.slice(0, -1).filter((text) => {
+          const end = bytes.indexOf(0x7c, at);
+          const found = read(bytes, at, end);
+          at = end + 1;
+          return found !== text;
+        });
+        t.equal(different.length, 0, different.slice(0, 5).map((text) => JSON.stringify(text)).join(" "));
+        t.equal(read(bytes, 0, bytes.length), wanted.join("|"), "all in one text");
+      });
+    }`;
+}
+
 /** Sanitizers need a dynamic executable, which loads the bytecode at its start instead of being frozen. */
 function buildSanitized(executable: string): void {
   const engine = `node_modules/@suchipi/quickjs/build/${process.arch === "arm64" ? "aarch64" : "x86_64"}-unknown-linux-gnu`;
@@ -74,7 +109,9 @@ t.test("unit tests on the plugins' engine", async (t) => {
     join(folder, `tests.${end}`),
   );
   if (!entry || !script || !bytecode || !program) throw new Error("unreachable");
-  writeFileSync(entry, files.map((file) => `import ${JSON.stringify(resolve(file))};\n`).join(""));
+  const decoder = join(folder, "decoder.ts");
+  writeFileSync(decoder, decoderTest());
+  writeFileSync(entry, [...files, decoder].map((file) => `import ${JSON.stringify(resolve(file))};\n`).join(""));
   await bundleScript(entry, script, {
     alias: { tap: resolve("e2e/engine/tap.ts") },
     plugins: [synchronous],

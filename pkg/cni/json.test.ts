@@ -14,6 +14,13 @@ t.test("readJson reads what JSON.parse reads", async (t) => {
   for (const text of texts) t.equal(JSON.stringify(readJson(text).value), JSON.stringify(JSON.parse(text)), text);
 });
 
+t.test("half a pair of surrogates is U+FFFD, as in Go", async (t) => {
+  const text = `{"a\\uDC00": ["\\ud800", "\\ud83d\\ude00", "\\ud83d\\u0041"]}`;
+  const wanted = { "a\ufffd": ["\ufffd", "😀", "\ufffdA"] };
+  t.strictSame(parseJson(text), wanted);
+  t.strictSame(readJson(text).value, wanted);
+});
+
 const faults: [what: string, text: string, message: string, remedy: string | undefined][] = [
   ["nothing", "", "line 1, column 1: nothing where a value is due", undefined],
   ["white space alone", " \n ", "line 2, column 2: nothing where a value is due", undefined],

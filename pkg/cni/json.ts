@@ -82,7 +82,7 @@ export class JsonSyntaxError extends Error {
  */
 export function parseJson(text: string): Json {
   try {
-    return JSON.parse(text) as Json;
+    return parsed(text);
   } catch (error) {
     const { message } = error as Error;
     if (message.includes("stack overflow")) throw new JsonSyntaxError("too many levels of nesting");
@@ -91,10 +91,25 @@ export function parseJson(text: string): Json {
   }
 }
 
+/** The engine's value of a text, with U+FFFD for half a pair of surrogates, as in Go: it could neither be written nor found again. */
+function parsed(text: string): Json {
+  const value = JSON.parse(text) as Json;
+  return /\\u[dD][89a-fA-F]/.test(text) ? wellFormed(value) : value;
+}
+
+function wellFormed(value: Json): Json {
+  if (typeof value === "string") return wellFormedText(value);
+  if (Array.isArray(value)) return value.map(wellFormed);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [wellFormedText(key), wellFormed(item)]));
+}
+
+const wellFormedText = (text: string): string => text.replace(/\p{Surrogate}/gu, "\ufffd");
+
 /** For files that programs keep for themselves. @returns undefined: it is no object, or no JSON */
 export function objectIn(text: string): JsonObject | undefined {
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parsed(text);
     return isObject(value) ? value : undefined;
   } catch {
     return undefined; // an answer: it cannot be understood
@@ -264,7 +279,7 @@ class Reader {
         next === "\\" ? this.escape() : this.fail(`${this.found()} inside a string`, "write it as an escape, as \\t");
     }
     this.at++;
-    return value;
+    return wellFormedText(value);
   }
 
   private escape(): string {

@@ -26,6 +26,7 @@ t.test("what is not UTF-8 is read as U+FFFD", (t) => {
   t.equal(read("c3"), "\ufffd", "cut off");
   t.equal(read("c080"), "\ufffd\ufffd", "a long form of NUL");
   t.equal(read("eda080"), "\ufffd\ufffd\ufffd", "half a surrogate pair");
+  t.equal(read("e28261"), "\ufffda", "cut off by another character");
   t.equal(read("f4908080"), "\ufffd\ufffd\ufffd\ufffd", "beyond U+10FFFF");
   t.end();
 });

@@ -38,7 +38,10 @@ function writeMultiByte(buffer: Uint8Array, at: number, code: number): number {
   return end;
 }
 
-/** The text in `buffer[from..to)`. What is not UTF-8 becomes U+FFFD: a name that cannot be read must not stop a dump. */
+/**
+ * The text in `buffer[from..to)`. Ill-formed UTF-8 becomes U+FFFD, one for each longest start of a sequence, as in the WHATWG
+ * Encoding Standard: a name that cannot be read must not stop a dump.
+ */
 export function readUtf8(buffer: Uint8Array, from: number, to: number): string {
   let text = "";
   for (let i = from; i < to; ) {
@@ -48,25 +51,41 @@ export function readUtf8(buffer: Uint8Array, from: number, to: number): string {
       i++;
       continue;
     }
-    const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    const code = i + length > to ? replacement : multiByte(buffer, i, length);
-    text += String.fromCodePoint(code);
-    i += code === replacement ? 1 : length;
+    const length = sequenceLength(first);
+    const end = length === 0 ? i + 1 : i + wellFormedStart(buffer, i, Math.min(i + length, to));
+    text += end - i === length ? String.fromCodePoint(codePoint(buffer, i, length)) : "\ufffd";
+    i = end;
   }
   return text;
 }
 
-const smallest = [0, 0, 0x80, 0x800, 0x10000]; // by length: a longer form of a smaller code is not UTF-8
+/** By the first byte, which is not ASCII. 0: none begins so. */
+function sequenceLength(first: number): number {
+  if (first < 0xc2 || first > 0xf4) return 0;
+  return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
 
-function multiByte(buffer: Uint8Array, at: number, length: number): number {
+/** How many bytes from `at` on can begin a sequence. Second bytes that would make it overlong, a surrogate or too great cannot. */
+function wellFormedStart(buffer: Uint8Array, at: number, end: number): number {
   const first = buffer[at] as number;
-  if (first < 0xc2 || first > 0xf4) return replacement;
-  let code = first & (0xff >> (length + 1));
-  for (let i = at + 1; i < at + length; i++) {
-    const next = buffer[i] as number;
-    if ((next & 0xc0) !== 0x80) return replacement;
-    code = (code << 6) | (next & 0x3f);
+  for (let i = at + 1; i < end; i++) {
+    const [low, high] = i === at + 1 ? (secondByte.get(first) ?? continuation) : continuation;
+    const byte = buffer[i] as number;
+    if (byte < low || byte > high) return i - at;
   }
-  const surrogate = code >= 0xd800 && code < 0xe000;
-  return code < (smallest[length] as number) || code > 0x10ffff || surrogate ? replacement : code;
+  return end - at;
+}
+
+const continuation: readonly [number, number] = [0x80, 0xbf];
+const secondByte: ReadonlyMap<number, readonly [number, number]> = new Map([
+  [0xe0, [0xa0, 0xbf]],
+  [0xed, [0x80, 0x9f]],
+  [0xf0, [0x90, 0xbf]],
+  [0xf4, [0x80, 0x8f]],
+]);
+
+function codePoint(buffer: Uint8Array, at: number, length: number): number {
+  let code = (buffer[at] as number) & (0xff >> (length + 1));
+  for (let i = at + 1; i < at + length; i++) code = (code << 6) | ((buffer[i] as number) & 0x3f);
+  return code;
 }
