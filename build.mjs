@@ -1,14 +1,15 @@
-// cmd/*, pkg/*, native/* -> dist/bin: one static executable and a hard link per plugin and tool, and the daemon's launcher.
+// cmd/*, pkg/*, native/* -> dist/plugins and dist/bin: one static executable with a hard link per plugin and per tool, and the
+// daemon's launcher. Runtimes run every file of their plugin directory, some without asking what it is: tools lie elsewhere.
 //
 //   node build.mjs            for this machine            node build.mjs --watch   again after each change
-//   node build.mjs --arm64    dist/arm64/bin, with Debian's cross compiler and qemu-user (both architectures share stages 1 to 3)
+//   node build.mjs --arm64    dist/arm64/plugins and dist/arm64/bin, with Debian's cross compiler and qemu-user (both architectures share stages 1 to 3)
 //
 //   1 validators   cmd/*/netconf.ts -> dist/validate/*.js     JSON schemas become code (ajv)
 //   2 bundle       cmd/twill/main.ts -> dist/twill.js         TypeScript becomes one script (esbuild), with its line table
 //   3 bytecode     dist/twill.js -> dist/twill.bytecode       (the compiler that comes with the engine)
 //   4 host         native/*.c + engine -> dist/<arch>/host    an executable that can load bytecode (gcc)
 //   5 freeze       host + bytecode -> dist/bin/twill          the program is loaded once, its memory becomes part of the executable
-//   6 links        dist/bin/bridge, dist/bin/host-local ...
+//   6 links        dist/plugins/bridge, dist/plugins/host-local ..., dist/bin/cnitool ...
 //   7 daemon       cmd/flanneld/main.ts -> dist/flanneld.mjs, with dist/koffi.node beside it, for Node; dist/bin/flanneld starts it
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -56,13 +57,16 @@ const targets = {
 
 const cross = process.argv.includes("--arm64") && process.arch !== "arm64";
 const target = cross ? targets.arm64Cross : targets[process.arch];
-const bin = cross ? "dist/arm64/bin" : "dist/bin";
-const hostFile = cross ? "dist/arm64/host" : "dist/host";
+const dist = cross ? "dist/arm64" : "dist";
+const pluginFolder = `${dist}/plugins`;
+const toolFolder = `${dist}/bin`;
+const twill = `${toolFolder}/twill`;
+const hostFile = `${dist}/host`;
 
 const stages = { validators, bundle, bytecode, host, freeze, links, ...(!cross && { daemon }) };
 
 async function buildAll() {
-  mkdirSync(bin, { recursive: true });
+  for (const folder of [pluginFolder, toolFolder]) mkdirSync(folder, { recursive: true });
   const started = performance.now();
   for (const [name, stage] of Object.entries(stages)) {
     const from = performance.now();
@@ -163,7 +167,7 @@ function host() {
 }
 
 function freeze() {
-  return freezeProgram("dist/twill.bytecode", `${bin}/twill`);
+  return freezeProgram("dist/twill.bytecode", twill);
 }
 
 /** Starts the host on the bytecode and appends the memory it hands back, so that exec maps it where it was. */
@@ -195,17 +199,23 @@ function programHeader(elf, address) {
   throw new Error(`the linker made no segment at 0x${address.toString(16)} for the image`);
 }
 
-/** The executable says itself what it holds. */
+/** The executable says itself what it holds. What else lies in the folders is of an earlier build. */
 function links() {
-  const [command, ...args] = [...target.start, `${bin}/twill`, "--names"];
+  const plugins = linkAll("--plugins", pluginFolder, []);
+  const tools = linkAll("--tools", toolFolder, ["twill", "flanneld"]);
+  return `${plugins.length} plugins: ${plugins.join(" ")}; ${tools.length} tools: ${tools.join(" ")}`;
+}
+
+function linkAll(listOption, folder, kept) {
+  const [command, ...args] = [...target.start, twill, listOption];
   const names = execFileSync(command, args, { encoding: "utf8" }).split("\n").filter(Boolean);
-  for (const name of readdirSync(bin)) if (name !== "twill" && name !== "flanneld") rmSync(`${bin}/${name}`);
-  for (const name of names) linkSync(`${bin}/twill`, `${bin}/${name}`);
-  return `${names.length} names: ${names.join(" ")}`;
+  for (const name of readdirSync(folder)) if (!kept.includes(name)) rmSync(`${folder}/${name}`);
+  for (const name of names) linkSync(twill, `${folder}/${name}`);
+  return names;
 }
 
 /**
- * It lies among the plugins, and cnitool asks every file there what it is. Without --enable-source-maps, which would keep the decoded map in
+ * A node may still have a link to it among its plugins, where runtimes and cnitool ask every file what it is. Without --enable-source-maps, which would keep the decoded map in
  * memory (25 MB) from the first stack on that a library looks at; the bundle has its names, and the map lies beside it.
  */
 const LAUNCHER = `#!/bin/sh
@@ -241,7 +251,7 @@ async function daemon() {
   for (const { path, contents } of outputFiles) replace(path, contents);
   const koffi = `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
   replace("dist/koffi.node", readFileSync(koffi));
-  replace("dist/bin/flanneld", LAUNCHER, 0o755);
+  replace(`${toolFolder}/flanneld`, LAUNCHER, 0o755);
   replace("dist/flanneld.licenses", licensesOf([...Object.keys(metafile.inputs), koffi]));
   return kB(outputFiles.find(({ path }) => path.endsWith(".mjs")).contents.length);
 }

@@ -114,7 +114,7 @@ function installedMatchesLock() {
 function buildIfChanged() {
   const built = "dist/.built";
   const stamp = hashOf(sources().map((file) => `${file} ${statSync(file).size} ${statSync(file).mtimeMs}\n`));
-  if (textOf(built) === stamp && existsSync("dist/bin/twill")) return;
+  if (textOf(built) === stamp && existsSync("dist/plugins/bridge")) return;
   say("sources have changed: building");
   rmSync(built, { force: true });
   if (run([process.execPath, "build.mjs"]) !== 0) stop("the build failed");
@@ -128,7 +128,7 @@ async function compileValidators() {
   await compileSchemas();
 }
 
-/** Everything that dist/bin is made from. */
+/** Everything that the build is made from. */
 function sources() {
   const below = ["cmd", "pkg", "native"].flatMap((folder) =>
     readdirSync(folder, { recursive: true, withFileTypes: true })

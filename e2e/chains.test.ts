@@ -4,7 +4,7 @@ import t, { type Test } from "tap";
 import { withoutRoundRobin } from "./faults/faults.ts";
 import { type Host, newHost } from "./host.ts";
 import { needsKernel } from "./needs.ts";
-import { ourBin } from "./project.ts";
+import { ourBin, ourTools } from "./project.ts";
 
 const CONTAINERS = 100;
 const NETWORK = "chain";
@@ -38,7 +38,7 @@ const chain = (backend: "iptables" | "nftables") => ({
 function cnitool(node: Host, verb: string, container: number, under: readonly string[] = []) {
   const portMappings = [{ hostPort: 10_000 + container, containerPort: 80, protocol: "tcp" }];
   return node.runInsideAtOnce(
-    [...under, join(ourBin, "cnitool"), verb, NETWORK, node.containers[container]?.path ?? ""],
+    [...under, join(ourTools, "cnitool"), verb, NETWORK, node.containers[container]?.path ?? ""],
     {
       CNI_PATH: ourBin,
       NETCONFPATH: "/var/lib/net.d",

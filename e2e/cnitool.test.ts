@@ -4,7 +4,7 @@ import { join } from "node:path";
 import t from "tap";
 import { type Host, newHost, type Ran } from "./host.ts";
 import { needsRoot } from "./needs.ts";
-import { goBin, ourBin } from "./project.ts";
+import { goBin, ourBin, ourTools } from "./project.ts";
 
 /** Appends what it is given to a log, then does as the script beside it says that is named after the verb: `double.ADD`. */
 const double = `#!/bin/sh
@@ -43,7 +43,7 @@ function newNode(t: Parameters<typeof newHost>[0], configurations: Record<string
   return {
     ...host,
     cnitool: (args, environment = {}) =>
-      host.runInside([join(ourBin, "cnitool"), ...(typeof args === "string" ? args.split(" ") : args)], {
+      host.runInside([join(ourTools, "cnitool"), ...(typeof args === "string" ? args.split(" ") : args)], {
         ...path,
         ...environment,
       }),
@@ -118,7 +118,19 @@ t.test("our own plugins are not started: one executable does the whole add", nee
   const node = newNode(t, { "net.conflist": lists([bridged.plugins[0] ?? {}]) });
   const netns = node.containers[0]?.path ?? "";
   const traced = node.runInside(
-    ["strace", "-f", "-qq", "-e", "trace=execve", "-o", "/var/lib/trace", join(ourBin, "cnitool"), "add", "net", netns],
+    [
+      "strace",
+      "-f",
+      "-qq",
+      "-e",
+      "trace=execve",
+      "-o",
+      "/var/lib/trace",
+      join(ourTools, "cnitool"),
+      "add",
+      "net",
+      netns,
+    ],
     { ...path, CNI_PATH: ourBin },
   );
   t.match(traced, { status: 0 });
@@ -266,7 +278,7 @@ t.test("a plugin that hangs ends with cnitool", needsRoot, async (t) => {
   node.behave("double", "ADD", `exec sleep ${seconds}`);
   const running = () => node.run("sh", "-c", `grep -ls '[6]${seconds.slice(1)}' /proc/[0-9]*/cmdline`).stdout;
   t.equal(running(), "");
-  const killed = node.runInside(["timeout", "-s", "KILL", "0.5", join(ourBin, "cnitool"), "add", "net", "/ns"], path);
+  const killed = node.runInside(["timeout", "-s", "KILL", "0.5", join(ourTools, "cnitool"), "add", "net", "/ns"], path);
   t.not(killed.status, 0);
   const deadline = Date.now() + 5000;
   while (running() !== "" && Date.now() < deadline);
@@ -526,7 +538,7 @@ t.test("the examples of every help text work when pasted, one after the other", 
     .replaceAll("ip netns add example", "true"); // the test's own namespace instead
   t.ok(script.split("\n").length > 20, "sees the examples");
   node.sh("mkdir -p /var/lib/net.d");
-  const ran = node.runInside(["sh", "-ec", script], { ...path, PATH: `${ourBin}:/usr/sbin:/usr/bin:/sbin:/bin` });
+  const ran = node.runInside(["sh", "-ec", script], { ...path, PATH: `${ourTools}:/usr/sbin:/usr/bin:/sbin:/bin` });
   t.match(ran, { status: 0, stderr: "" });
   t.match(ran.stdout, /127\.0\.0\.1\/8/);
 });
@@ -538,7 +550,7 @@ t.test("bash completes commands, flags, and files", needsRoot, async (t) => {
       .runInside([
         "bash",
         "-c",
-        `eval "$('${ourBin}/cnitool' completion bash)"; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _cnitool; echo "\${COMPREPLY[@]}"`,
+        `eval "$('${ourTools}/cnitool' completion bash)"; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _cnitool; echo "\${COMPREPLY[@]}"`,
         "bash",
         ...words,
       ])

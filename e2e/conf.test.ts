@@ -5,7 +5,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type Host, newHost, type Ran } from "./host.ts";
 import { type Feature, needsKernel, needsRoot } from "./needs.ts";
-import { ourBin, projectRoot } from "./project.ts";
+import { ourBin, ourTools, projectRoot } from "./project.ts";
 
 /** The networks alone: what else is there is flanneld's. */
 const conf = join(projectRoot, "conf");
@@ -15,7 +15,7 @@ t.teardown(() => rmSync(samples, { recursive: true }));
 for (const file of files) copyFileSync(join(conf, file), join(samples, file));
 
 function cnitool(node: Host, ...args: string[]): Ran {
-  const command = [...runWithFlannel, join(ourBin, "cnitool"), ...args];
+  const command = [...runWithFlannel, join(ourTools, "cnitool"), ...args];
   return node.runInside(command, { CNI_PATH: ourBin, NETCONFPATH: samples });
 }
 

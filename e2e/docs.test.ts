@@ -14,7 +14,7 @@ import type { Validate } from "../pkg/cni/plugin.ts";
 import { type JsonSchema, netconfProperties } from "../pkg/cni/schema.ts";
 import { newHost } from "./host.ts";
 import { type Feature, needsKernel, needsRoot } from "./needs.ts";
-import { ourBin, projectRoot } from "./project.ts";
+import { ourBin, ourTools, projectRoot } from "./project.ts";
 
 interface Block {
   /** "docs/networks.md:12" */
@@ -74,7 +74,7 @@ t.test("JSON is JSON, and networks are right", async (t) => {
     networks++;
     const file = join(folder, `${networks}.${"plugins" in value ? "conflist" : "conf"}`);
     writeFileSync(file, text);
-    const { status, stdout, stderr } = spawnSync(join(ourBin, "cnitool"), ["validate", "--strict", file], {
+    const { status, stdout, stderr } = spawnSync(join(ourTools, "cnitool"), ["validate", "--strict", file], {
       encoding: "utf8",
       env: { CNI_PATH: ourBin, NETCONFPATH: join(folder, "none") },
     });
@@ -97,7 +97,7 @@ for (const { place, use, text } of marked) {
       const operands = verb === "validate" ? [name] : [name, node.containers[0]?.path ?? ""];
       const environment = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d" };
       t.match(
-        node.runInside([join(ourBin, "cnitool"), verb, ...operands], environment),
+        node.runInside([join(ourTools, "cnitool"), verb, ...operands], environment),
         { status: 0, stderr: "" },
         verb,
       );
@@ -125,7 +125,7 @@ const isRun = ({ language, use }: Block): boolean => language === "sh" && use ==
 /** Folders that the commands may fill; all of it is gone with the shell. The working directory stays what it was. */
 const privateMachine = `
 mount --make-rprivate /
-for folder in /run /opt /var/lib; do mount -t tmpfs none $folder; done
+for folder in /run /opt /var/lib /usr/local/bin; do mount -t tmpfs none $folder; done
 cp -a /etc /run/etc && rm -rf /run/etc/cni && mount --bind /run/etc /etc
 ip link set lo up
 `;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import t, { type Test } from "tap";
 import { bundleScript, compileScript, freezeProgram } from "../build.mjs";
-import { ourBin, projectRoot } from "./project.ts";
+import { ourBin, ourTools, projectRoot } from "./project.ts";
 
 const VERSION = { CNI_COMMAND: "VERSION" };
 
@@ -20,25 +20,29 @@ function run(file: string, args: string[] = [], env: Record<string, string> = {}
   return { status, stdout, stderr };
 }
 
-t.test("all names are one static, stripped file", async (t) => {
-  const names = readdirSync(ourBin).filter((name) => name !== "flanneld"); // a launcher of Node
-  t.ok(names.includes("bridge") && names.includes("host-local") && names.includes("cnitool"), names.join(" "));
-  t.equal(new Set(names.map((name) => statSync(join(ourBin, name)).ino)).size, 1);
-  const headers = execFileSync("readelf", ["-lSW", join(ourBin, "twill")], { encoding: "utf8" });
+t.test("plugins and tools lie in folders of their own, all names one static, stripped file", async (t) => {
+  t.strictSame(readdirSync(ourTools).sort(), ["cnitool", "flanneld", "mk-docker-opts", "mk-docker-opts.sh", "twill"]);
+  const names = readdirSync(ourBin);
+  t.equal(names.length, 20, names.join(" "));
+  for (const name of names) t.match(run(join(ourBin, name), [], VERSION), { status: 0, stdout: /supportedVersions/ });
+  const tools = readdirSync(ourTools).filter((name) => name !== "flanneld"); // a launcher of Node
+  const files = [...names.map((name) => join(ourBin, name)), ...tools.map((name) => join(ourTools, name))];
+  t.equal(new Set(files.map((file) => statSync(file).ino)).size, 1);
+  const headers = execFileSync("readelf", ["-lSW", join(ourTools, "twill")], { encoding: "utf8" });
   t.notMatch(headers, /INTERP|DYNAMIC/, "asks for no loader and no library");
   t.notMatch(headers, /\.symtab/);
 });
 
 t.test("the name decides, for a copy and a symbolic link too", async (t) => {
   const dir = folder(t);
-  copyFileSync(join(ourBin, "twill"), join(dir, "loopback"));
-  symlinkSync(join(ourBin, "twill"), join(dir, "bridge"));
+  copyFileSync(join(ourTools, "twill"), join(dir, "loopback"));
+  symlinkSync(join(ourTools, "twill"), join(dir, "bridge"));
   for (const name of ["loopback", "bridge"]) {
     t.match(run(join(dir, name)).stderr, new RegExp(`^CNI ${name} plugin .* \\(twill\\)`), `${name} says who it is`);
     t.match(run(join(dir, name), [], VERSION), { status: 0, stdout: /"supportedVersions":\["0.1.0",.*"1.1.0"\]/ });
   }
-  t.match(run(join(ourBin, "twill"), ["cnitool", "--help"]), { status: 0, stdout: /cnitool/ });
-  t.match(run(join(ourBin, "twill")), { status: 0, stdout: /host-local/ }, "called twill it says what it holds");
+  t.match(run(join(ourTools, "twill"), ["cnitool", "--help"]), { status: 0, stdout: /cnitool/ });
+  t.match(run(join(ourTools, "twill")), { status: 0, stdout: /host-local/ }, "called twill it says what it holds");
 });
 
 t.test("started without standard descriptors it opens no file in their place", async (t) => {
@@ -87,7 +91,7 @@ function fallOver(deep: Deep): never {
 
 t.test("a build for arm64 runs", async (t) => {
   execFileSync(process.execPath, ["build.mjs", "--arm64"], { cwd: projectRoot });
-  const twill = join(projectRoot, "dist/arm64/bin/loopback");
+  const twill = join(projectRoot, "dist/arm64/plugins/loopback");
   t.match(execFileSync("readelf", ["-h", twill], { encoding: "utf8" }), /Machine: +AArch64/);
   const { status, stdout } = spawnSync("qemu-aarch64-static", ["-0", "loopback", twill], {
     env: VERSION,

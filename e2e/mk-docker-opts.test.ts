@@ -5,7 +5,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type Host, newHost, type Ran } from "./host.ts";
 import { needsRoot } from "./needs.ts";
-import { ourBin } from "./project.ts";
+import { ourTools } from "./project.ts";
 
 const subnetFile = [
   "FLANNEL_NETWORK=10.1.0.0/16",
@@ -32,7 +32,7 @@ function run(
   args: readonly string[] = [],
   environment: Record<string, string> = {},
 ): Ran {
-  return node.runInside([join(ourBin, "mk-docker-opts"), "-f", input, "-d", output, ...args], environment);
+  return node.runInside([join(ourTools, "mk-docker-opts"), "-f", input, "-d", output, ...args], environment);
 }
 
 const each = [
@@ -81,7 +81,7 @@ t.test("the old name will do, and a subnet file need not be there", needsRoot, a
   const place = files(t);
   rmSync(place.input);
   const { node, input, output } = place;
-  t.match(node.runInside([join(ourBin, "mk-docker-opts.sh"), "-f", input, "-d", output]), { status: 0, stderr: "" });
+  t.match(node.runInside([join(ourTools, "mk-docker-opts.sh"), "-f", input, "-d", output]), { status: 0, stderr: "" });
   t.equal(readFileSync(output, "utf8"), 'DOCKER_OPTS=""\n');
 });
 

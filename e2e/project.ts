@@ -4,8 +4,11 @@ import { dirname, join } from "node:path";
 
 export const projectRoot = findRoot(import.meta.dirname);
 
-/** The executables under test. */
-export const ourBin = join(projectRoot, "dist/bin");
+/** The plugins under test. */
+export const ourBin = join(projectRoot, "dist/plugins");
+
+/** The tools: twill, cnitool, mk-docker-opts, flanneld. */
+export const ourTools = join(projectRoot, "dist/bin");
 
 /** The Go plugins: Debian's package containernetworking-plugins, or those that PEER_DIR names. */
 export const goBin = process.env["PEER_DIR"] ?? "/usr/lib/cni";

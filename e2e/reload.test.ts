@@ -4,7 +4,7 @@ import { join } from "node:path";
 import t from "tap";
 import type { Host, Ran } from "./host.ts";
 import { needsRoot } from "./needs.ts";
-import { ourBin, projectRoot } from "./project.ts";
+import { ourBin, ourTools, projectRoot } from "./project.ts";
 import { type Backend, backends, CLIENT, HOST, Site } from "./publishing.ts";
 
 /** bridge with masquerade and MAC spoof check, portmap, firewall. */
@@ -34,7 +34,7 @@ function list(backend: Backend, keys: { network?: string; subnet?: string } = {}
 function attach(node: Host, network: string, container: number, hostPort: number): void {
   const portMappings = [{ hostPort, containerPort: 80, protocol: "tcp" }];
   const { status, stderr } = node.runInside(
-    [join(ourBin, "cnitool"), "add", network, node.containers[container]?.path ?? ""],
+    [join(ourTools, "cnitool"), "add", network, node.containers[container]?.path ?? ""],
     {
       CNI_PATH: ourBin,
       NETCONFPATH: "/var/lib/net.d",
@@ -44,7 +44,7 @@ function attach(node: Host, network: string, container: number, hostPort: number
   if (status !== 0) throw new Error(stderr);
 }
 
-const reload = (node: Host, ...args: string[]): Ran => node.runInside([join(ourBin, "twill"), "reload", ...args]);
+const reload = (node: Host, ...args: string[]): Ran => node.runInside([join(ourTools, "twill"), "reload", ...args]);
 
 /** Without handles, which are new each time. */
 const rules = (node: Host): unknown =>
@@ -149,7 +149,7 @@ t.test("reload: systemd runs it after the firewall's services, whose failure it 
       .split("\n")
       .filter((line) => /^[^#]/.test(line));
     t.equal(lines[0], "[Service]");
-    t.equal(lines[1], "ExecStartPost=-/opt/cni/bin/twill reload", dropIn);
+    t.equal(lines[1], "ExecStartPost=-/usr/local/bin/twill reload", dropIn);
     for (const line of lines.slice(1)) t.match(line, /^Exec(StartPost|Reload)=-\//);
   }
 });

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import t from "tap";
 import { type Call, newHost, type Verb } from "./host.ts";
 import { needsRoot } from "./needs.ts";
-import { ourBin } from "./project.ts";
+import { ourBin, ourTools } from "./project.ts";
 
 const version = "1.1.0";
 const loopback = { cniVersion: version, name: "net", type: "loopback" };
@@ -319,7 +319,7 @@ t.test(
   async (t) => {
     const folder = mkdtempSync(join(tmpdir(), "twill-names-"));
     t.teardown(() => rmSync(folder, { recursive: true }));
-    const twill = join(ourBin, "twill");
+    const twill = join(ourTools, "twill");
     linkSync(copied(twill, join(folder, "copy")), join(folder, "host-local"));
     copied(twill, join(folder, "loopback"));
     symlinkSync(twill, join(folder, "bridge"));
@@ -345,7 +345,7 @@ function copied(from: string, to: string): string {
 }
 
 t.test("twill says what it holds", async (t) => {
-  const { status, stdout, stderr } = spawnSync(join(ourBin, "twill"), { env: {}, encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(join(ourTools, "twill"), { env: {}, encoding: "utf8" });
   t.strictSame({ status, stderr }, { status: 0, stderr: "" });
   for (const name of Object.keys(plugins)) t.match(stdout, new RegExp(`^  ${name} `, "m"));
 });

@@ -43,7 +43,7 @@ t.test("called twill, the first argument is the name", async (t) => {
 
 t.test("called twill alone, it says what it holds and what to try", async (t) => {
   for (const args of [[], ["--help"], ["-h"], ["help"]]) {
-    t.strictSame(run(["/opt/cni/bin/twill", ...args]), {
+    t.strictSame(run(["/usr/local/bin/twill", ...args]), {
       status: 0,
       stdout: `twill 1.2.3: container network plugins (CNI 0.1.0 to 1.1.0) in one executable
 
@@ -54,8 +54,8 @@ Plugins, called by container runtimes under their own names:
 Tools, for people:
   cnitool      does things by hand
 
-A link or a copy of this file with one of these names is that program; \`/opt/cni/bin/twill NAME …\` runs it too.
-Try: /opt/cni/bin/twill cnitool --help
+A link or a copy of this file with one of these names is that program; \`/usr/local/bin/twill NAME …\` runs it too.
+Try: /usr/local/bin/twill cnitool --help
 `,
       stderr: "",
     });
@@ -68,7 +68,12 @@ t.test("it tells its version, and its names for those who make links", async (t)
     stdout: "twill 1.2.3, CNI 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n",
     stderr: "",
   });
-  t.strictSame(run(["twill", "--names"]), { status: 0, stdout: "bridge\nhost-local\ncnitool\n", stderr: "" });
+  for (const [option, stdout] of Object.entries({
+    "--plugins": "bridge\nhost-local\n",
+    "--tools": "cnitool\n",
+    "--names": "bridge\nhost-local\ncnitool\n",
+  }))
+    t.strictSame(run(["twill", option]), { status: 0, stdout, stderr: "" });
 });
 
 t.test("a name that it does not hold is answered with the nearest one", async (t) => {

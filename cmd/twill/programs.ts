@@ -62,13 +62,14 @@ const selfCommands = new Map<string, Answer>(
     "-h": helpText,
     help: helpText,
     "--version": ({ version }: Programs) => `${ownName} ${version}, CNI ${supportedVersions.join(", ")}\n`,
-    /** For the build, which makes a link for each. */
-    "--names": (programs: Programs) =>
-      namesOf(programs)
-        .map((name) => `${name}\n`)
-        .join(""),
+    /** For the build, which makes a link for each: runtimes start whatever lies in the plugins' directory, so no tool may. */
+    "--plugins": ({ plugins }: Programs) => linesOf(Object.keys(plugins)),
+    "--tools": ({ tools }: Programs) => linesOf(Object.keys(tools)),
+    "--names": (programs: Programs) => linesOf(namesOf(programs)),
   }),
 );
+
+const linesOf = (names: readonly string[]): string => names.map((name) => `${name}\n`).join("");
 
 /** Called by a name that it does not hold: a link or a copy went wrong, or a configuration names the wrong "type". */
 function runUnknown(programs: Programs, _args: readonly string[], streams: Streams): number {

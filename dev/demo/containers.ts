@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { bin, callersSeenOutside, containers, makeNeighbours, outsideAddress, pingFrom, root } from "./lab.ts";
+import { callersSeenOutside, containers, makeNeighbours, outsideAddress, pingFrom, pluginFolder, root } from "./lab.ts";
 import { picture, reservations, rules } from "./picture.ts";
 import { dim, heading, say, show, verdict } from "./tell.ts";
 
@@ -83,21 +83,21 @@ prints what it made.`);
 
 /** Calls the plugin as a runtime does. @returns what it printed. */
 function call(verb: "ADD" | "CHECK" | "DEL", container: string, netconf: { type: string }): unknown {
-  const executable = join(bin, netconf.type);
+  const executable = join(pluginFolder, netconf.type);
   const variables = {
     CNI_COMMAND: verb,
     CNI_CONTAINERID: container,
     CNI_NETNS: `/run/netns/${container}`,
     CNI_IFNAME: "eth0",
-    CNI_PATH: bin,
+    CNI_PATH: pluginFolder,
   };
   const input = JSON.stringify(netconf);
   const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...variables };
   const { status, signal, stdout, stderr } = timed(`bridge ${verb}`, () =>
     spawnSync(executable, { input, env, encoding: "utf8", timeout: 30_000 }),
   );
-  const words = Object.entries({ ...variables, CNI_PATH: "dist/bin" }).map(([name, value]) => `${name}=${value}`);
-  console.log(`  ${dim(`$ ${words.join(" ")} dist/bin/${netconf.type} < netconf`)}`);
+  const words = Object.entries({ ...variables, CNI_PATH: "dist/plugins" }).map(([name, value]) => `${name}=${value}`);
+  console.log(`  ${dim(`$ ${words.join(" ")} dist/plugins/${netconf.type} < netconf`)}`);
   if (stderr) show(stderr.trimEnd());
   if (status !== 0) throw new Error(`bridge ${verb} for ${container}: exit status ${status ?? signal}\n${stdout}`);
   if (stdout !== "") show(shortJson(JSON.parse(stdout)));

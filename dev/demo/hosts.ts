@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { bin, root, run } from "./lab.ts";
+import { pluginFolder, root, run, toolFolder } from "./lab.ts";
 
 /** 198.51.100.0/24 is set aside for examples (RFC 5737). */
 const SWITCH = { name: "switch", bridge: "sw0", address: "198.51.100.254" };
@@ -65,7 +65,7 @@ const subnetFile = ({ name }: Host) => `/run/flannel/${name}/subnet.env`;
 export async function startDaemon(host: Host): Promise<number> {
   const started = performance.now();
   rmSync(subnetFile(host), { force: true });
-  host.daemon = start(host.name, `${bin}/${daemonCommand(host)}`);
+  host.daemon = start(host.name, `${toolFolder}/${daemonCommand(host)}`);
   await until(`${host.name} has a subnet`, () => existsSync(subnetFile(host)));
   return performance.now() - started;
 }
@@ -109,9 +109,9 @@ export function addContainer(host: Host, container: string, conflist: string): s
     CNI_NETNS: `/run/netns/${container}`,
     CNI_IFNAME: "eth0",
   };
-  const { status, stdout, stderr } = spawnSync("ip", ["netns", "exec", host.name, join(bin, netconf.type)], {
+  const { status, stdout, stderr } = spawnSync("ip", ["netns", "exec", host.name, join(pluginFolder, netconf.type)], {
     input: JSON.stringify(netconf),
-    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", CNI_PATH: bin, ...variables },
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", CNI_PATH: pluginFolder, ...variables },
     encoding: "utf8",
   });
   if (status !== 0) throw new Error(`flannel ADD for ${container}: ${stdout}${stderr}`);

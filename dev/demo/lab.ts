@@ -13,7 +13,8 @@ const CLONE_NEWNS = 0x20000;
 const CLONE_NEWNET = 0x40000000;
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-export const bin = join(root, "dist/bin");
+export const pluginFolder = join(root, "dist/plugins");
+export const toolFolder = join(root, "dist/bin");
 
 export const containers = ["c1", "c2"] as const;
 export const outside = "outside";

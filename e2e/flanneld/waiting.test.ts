@@ -6,7 +6,7 @@ import t from "tap";
 import { startProgram } from "../cluster/program.ts";
 import { newHost } from "../host.ts";
 import { needsRoot } from "../needs.ts";
-import { ourBin } from "../project.ts";
+import { ourTools } from "../project.ts";
 
 t.test("a host that waits for a free subnet keeps no socket from its attempts", needsRoot, async (t) => {
   const host = newHost(t);
@@ -20,7 +20,7 @@ t.test("a host that waits for a free subnet keeps no socket from its attempts", 
   for (const subnet of ["10.5.0.4-30", "10.5.0.8-30", "10.5.0.12-30"])
     writeFileSync(join(folder, "subnets", subnet), '{"PublicIP":"192.0.2.9"}');
   const flags = ["--subnet-dir", folder, "--subnet-file", subnetFile, "--iface", "eth0"];
-  const daemon = startProgram(t, host.name, [join(ourBin, "flanneld"), ...flags]);
+  const daemon = startProgram(t, host.name, [join(ourTools, "flanneld"), ...flags]);
 
   /** Netlink sockets of this namespace after so many attempts, as its own metrics count those. */
   const socketsAfter = (attempts: number) =>
