@@ -307,9 +307,10 @@ t.test("called by hand, a plugin says what it is and what to try", async (t) => 
   const file = join(ourBin, "loopback");
   const { status, stdout, stderr } = spawnSync(file, { env: {}, encoding: "utf8" });
   t.strictSame({ status, stdout }, { status: 0, stdout: "" });
-  const [about, versions, hint] = stderr.split("\n");
-  t.match(about, /^CNI loopback plugin \d+\.\d+\.\d+ \(twill\): sets up the container's lo$/);
+  const [first, versions, about, hint] = stderr.split("\n");
+  t.match(first, /^CNI loopback plugin v1\.9\.1\+twill\.\d+\.\d+\.\d+$/);
   t.equal(versions, "CNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0");
+  t.equal(about, "About: sets up the container's lo");
   const command = /try: (.*)$/.exec(hint ?? "")?.[1] ?? "";
   t.match(spawnSync("sh", ["-c", command], { encoding: "utf8" }), { status: 0, stdout: /^\{"cniVersion"/ }, command);
 });

@@ -13,15 +13,21 @@ import { readOptions, usage, WrongUsage } from "./options.ts";
 export const mkDockerOpts: Tool = {
   name: "mk-docker-opts",
   about: "turns flanneld's subnet file into options for Docker's daemon",
+  run: (args, context) => (args.length === 0 ? help(context) : run(args, context)),
+};
+
+/** Under the name of flannel's script, which units and images call, also without arguments: it writes the file then. */
+export const mkDockerOptsScript: Tool = {
+  name: "mk-docker-opts.sh",
+  about: "the same, under the name of flannel's script",
   run,
 };
 
-/** Under the name of flannel's script, which units and images call. */
-export const mkDockerOptsScript: Tool = {
-  ...mkDockerOpts,
-  name: "mk-docker-opts.sh",
-  about: "the same, under the old name",
-};
+/** Merely started it changes nothing, as any tool whose name is not an existing script's. */
+function help({ streams }: ToolContext): number {
+  streams.stdout(usage);
+  return 0;
+}
 
 function run(args: readonly string[], { streams }: ToolContext): number {
   try {
@@ -37,7 +43,7 @@ function run(args: readonly string[], { streams }: ToolContext): number {
   }
 }
 
-/** It lies among plugins, and writes a file at once: whoever asks all of them what they are must not have it written. */
+/** It may still lie among plugins: whoever asks all of them for their versions must not have the file written. */
 function refusePluginCall(verb = ""): void {
   if (verb === "") return;
   throw new CniError({

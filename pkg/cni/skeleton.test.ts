@@ -108,8 +108,9 @@ t.test("called by hand it says what it is and what to try", async (t) => {
     t.strictSame({ status, stdout }, { status: 0, stdout: "" });
     t.equal(
       stderr,
-      "CNI fake plugin 1.2.3 (twill): does nothing\n" +
+      "CNI fake plugin v1.9.1+twill.1.2.3\n" +
         "CNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n" +
+        "About: does nothing\n" +
         "Container runtimes call it. By hand, try: CNI_COMMAND=VERSION /opt/cni/bin/fake\n",
     );
   }

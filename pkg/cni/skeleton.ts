@@ -7,6 +7,7 @@
  * @see CNI specification, section 2 "Execution Protocol"
  */
 import { isOwnNamespace } from "../sys/namespace.ts";
+import { aboutText } from "./about.ts";
 import { checkNetworkName, type Parameters, readParameters } from "./environment.ts";
 import { CniError, ErrorCode, failureOf, printError } from "./error.ts";
 import { type Json, type JsonObject, printJson, sameKey } from "./json.ts";
@@ -270,12 +271,3 @@ function validAttachmentsOf({ raw, settled }: Document): Gc<unknown>["validAttac
     .map(({ containerID, ifname }) => ({ containerId: String(containerID), ifName: String(ifname) }));
 }
 const attachmentKeys = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const;
-
-function aboutText(plugin: AnyPlugin, version: string, program: string): string {
-  return [
-    `CNI ${plugin.name} plugin ${version} (twill): ${plugin.about}`,
-    `CNI protocol versions supported: ${versionsOf(plugin).join(", ")}`,
-    `Container runtimes call it. By hand, try: CNI_COMMAND=VERSION ${program}`,
-    "",
-  ].join("\n");
-}

@@ -1,9 +1,12 @@
-/** Versions of the CNI specification: reading, comparing, choosing. Pure. */
+/** Versions of the CNI specification: reading, comparing, choosing; and of the plugins whose place ours take. Pure. */
 import { CniError, ErrorCode } from "./error.ts";
 
 /** What we speak, oldest first. */
 export const supportedVersions: readonly string[] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 export const newestVersion = "1.1.0";
+
+/** The release of the reference plugins (containernetworking/plugins) that ours take the place of. */
+export const referenceRelease = "1.9.1";
 
 /** A configuration without `cniVersion` is one of these. */
 export const oldestVersion = "0.1.0";

@@ -34,8 +34,11 @@ t.test("a foreign plugin is asked by hand, on either stream, without a runtime's
   const polite = script(join(root, "polite"), `echo "CNI polite plugin v1 \${CNI_COMMAND-by hand}" >&2; echo more >&2`);
   t.strictSame(introduction(polite, {}), { about: "CNI polite plugin v1 by hand", isOurs: false });
   t.strictSame(introduction(script(join(root, "mute"), "exit 1"), {}), { about: "", isOurs: false });
-  const copy = script(join(root, "copy"), 'echo "CNI bridge plugin 0.1.0 (twill): a bridge" >&2');
-  t.match(introduction(copy, {}), { isOurs: true });
+  const copy = script(
+    join(root, "copy"),
+    'echo "CNI bridge plugin v1.9.1+twill.0.1.0" >&2; echo "About: a bridge" >&2',
+  );
+  t.strictSame(introduction(copy, {}), { about: "CNI bridge plugin v1.9.1+twill.0.1.0: a bridge", isOurs: true });
 });
 
 t.test("a file that cannot be started says nothing about itself, and why when asked for its versions", async (t) => {

@@ -1,4 +1,5 @@
 /** What a plugin says about itself: the versions of the specification that it speaks, and its about text. */
+import { type Introduction, parseAbout } from "../cni/about.ts";
 import { versionsOfPlugin } from "../cni/delegate.ts";
 import { findExecutable } from "../cni/find.ts";
 import type { Delegates } from "../cni/plugin.ts";
@@ -34,32 +35,24 @@ function isExecutable(path: string): boolean {
   return stat?.type === "file" && (stat.mode & 0o111) !== 0;
 }
 
-export interface Self {
-  /** One line; empty: it says nothing. */
-  about: string;
-  /** Whether it is a plugin of twill, of this executable or of another copy. */
-  isOurs: boolean;
-}
-
 /** Another program of this very executable, which no runtime calls. */
 export const isOwnTool = ({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): boolean =>
   !Object.hasOwn(plugins, name) && findExecutable(name, [directoryOf(path)]).isSelf;
 
 /** A plugin that is called by hand, without CNI_COMMAND, says what it is. */
-export function introduction({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): Self {
+export function introduction({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): Introduction {
   if (findExecutable(name, [directoryOf(path)]).isSelf) {
     const own = Object.hasOwn(plugins, name) ? plugins[name] : undefined;
     return { about: own?.about ?? "", isOurs: true };
   }
-  const about = firstLine(path);
-  return { about, isOurs: about.includes("(twill)") };
+  return parseAbout(printedBy(path));
 }
 
-function firstLine(path: string): string {
+function printedBy(path: string): string {
   const variables = Object.fromEntries(Object.entries(environment()).filter(([name]) => !name.startsWith("CNI_")));
   try {
     const { stdout } = run({ path, environment: variables, stdin: encode(""), takesStderr: true });
-    return decode(stdout).trim().split("\n")[0] ?? "";
+    return decode(stdout);
   } catch (error) {
     if (isErrno(error, "EACCES", "ENOEXEC", "ENOENT")) return ""; // asked for its versions, it says why
     throw error;
