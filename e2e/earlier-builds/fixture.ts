@@ -1,0 +1,151 @@
+// A fixture: all that is needed to put a node into the state in which a build left it, without that build.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import type { Ran } from "../host.ts";
+import { projectRoot } from "../project.ts";
+import { type Case, cases } from "./cases.ts";
+import { type Files, readFiles, restoreFiles } from "./files.ts";
+import { defaultSysctls, type KernelState, readKernelState, restoreKernelState } from "./kernel-state.ts";
+import { differences, listAll, remainsOn } from "./listing.ts";
+import { batchesIn, sendBatches, traced } from "./netfilter.ts";
+import { type Node, netnsOf, newNode } from "./node.ts";
+import { type Build, runTool } from "./tools.ts";
+
+export interface Fixture {
+  /** How many containers were attached, `/run/netns/c0` and so on, to the network "net". */
+  attached: number;
+  isLegacy?: true;
+  kernel: KernelState;
+  /** What was sent to nf_tables: datagrams in base64, together compressed. */
+  netfilter: string;
+  /** What iptables-legacy-save and ip6tables-legacy-save print. */
+  legacy: { iptables: string; ip6tables: string };
+  files: Files;
+  /** What the build itself left on the host when it had deleted the attachments. */
+  left: readonly string[];
+}
+
+type Test = Parameters<typeof newNode>[0];
+
+export function caseOf(name: string): Case {
+  const found = cases[name];
+  if (found === undefined) throw new Error(`no case "${name}"; there are ${Object.keys(cases).join(", ")}`);
+  return found;
+}
+
+/** A node with one container more than are attached: that one is for the build under test. */
+export const nodeFor = (t: Test, name: string): Node => newNode(t, caseOf(name).attached + 1);
+
+/** Writes the network and attaches all containers of the case. @param under A command in front; `each` is called after each of them. */
+export function attachAll(
+  node: Node,
+  build: Build,
+  name: string,
+  under: readonly string[] = [],
+  each = () => {},
+): void {
+  const { attached, plugins, prepare = "" } = caseOf(name);
+  node.sh(prepare);
+  node.write("/var/lib/net.d/10-net.conflist", JSON.stringify({ cniVersion: "1.1.0", name: "net", plugins }));
+  for (let i = 0; i < attached; i++) {
+    succeed(name, runVerb(node, build, name, "add", i, under));
+    each();
+  }
+}
+
+/** Runs cnitool with what a runtime gives to this container. */
+export function runVerb(
+  node: Node,
+  build: Build,
+  name: string,
+  verb: "add" | "check" | "del",
+  container: number,
+  under: readonly string[] = [],
+): Ran {
+  const { capabilities, isLegacy } = caseOf(name);
+  const environment = capabilities && { CAP_ARGS: JSON.stringify(capabilities(container)) };
+  return runTool(node, build, ["cnitool", verb, "net", netnsOf(container)], { environment, isLegacy, under });
+}
+
+function succeed(what: string, { status, stdout, stderr }: Ran): void {
+  if (status !== 0) throw new Error(`${what}: exit status ${status}: ${stdout}${stderr}`);
+}
+
+/** Runs the build, reads what it left, and makes sure that the fixture brings exactly that back. */
+export function record(t: Test, build: Build, name: string): Fixture {
+  const { attached, isLegacy } = caseOf(name);
+  const node = nodeFor(t, name);
+  const defaults = defaultSysctls(node);
+  const trace = join(dirname(node.varLib), "trace");
+  const sent: Buffer[] = [];
+  attachAll(node, build, name, traced(trace), () => sent.push(...batchesIn(readFileSync(trace, "latin1"))));
+
+  const made = listAll(node);
+  const fixture = {
+    attached,
+    ...(isLegacy && { isLegacy }),
+    kernel: readKernelState(node, defaults),
+    netfilter: packed(sent),
+    legacy: { iptables: legacySaved(node, "ip"), ip6tables: legacySaved(node, "ip6") },
+    files: readFiles(node),
+  };
+  for (let i = 0; i < attached; i++) succeed(`${name}, del`, runVerb(node, build, name, "del", i));
+  const left = remainsOn(node);
+  const again = nodeFor(t, name);
+  restore(again, { ...fixture, left });
+  const lost = differences(made, listAll(again));
+  if (lost.length > 0)
+    throw new Error(`${name}: what the fixture restores is not what was recorded:\n${lost.join("\n")}`);
+  return { ...fixture, left };
+}
+
+const packed = (datagrams: readonly Buffer[]): string =>
+  datagrams.length === 0
+    ? ""
+    : gzipSync(datagrams.map((bytes) => bytes.toString("base64")).join("\n"), { level: 9 }).toString("base64");
+
+const unpacked = (text: string): Buffer[] =>
+  text === ""
+    ? []
+    : gunzipSync(Buffer.from(text, "base64"))
+        .toString()
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => Buffer.from(line, "base64"));
+
+function legacySaved(node: Node, family: "ip" | "ip6"): string {
+  const tables = node.sh(`cat /proc/net/${family}_tables_names 2>/dev/null || true`).trim();
+  if (tables === "") return "";
+  return node.sh(
+    tables
+      .split("\n")
+      .map((table) => `${family}tables-legacy-save -t ${table} | grep -v '^#'`)
+      .join("\n"),
+  );
+}
+
+/** Puts fresh namespaces and folders into the state of the fixture. */
+export function restore(node: Node, fixture: Fixture): void {
+  restoreKernelState(node, fixture.kernel);
+  sendBatches(node.path, unpacked(fixture.netfilter));
+  for (const [program, saved] of Object.entries(fixture.legacy)) {
+    if (saved === "") continue;
+    const { status, stderr } = node.exec([`${program}-legacy-restore`], {}, saved);
+    if (status !== 0) throw new Error(`${program}-legacy-restore: ${stderr}`);
+  }
+  restoreFiles(node, fixture.files);
+}
+
+export const fixtureFolder = join(projectRoot, "e2e/earlier-builds");
+const fileOf = (build: string, name: string): string => join(fixtureFolder, build, `${name}.json`);
+
+export function loadFixture(build: string, name: string): Fixture | undefined {
+  const file = fileOf(build, name);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Fixture) : undefined;
+}
+
+export function saveFixture(build: string, name: string, fixture: Fixture): void {
+  mkdirSync(join(fixtureFolder, build), { recursive: true });
+  writeFileSync(fileOf(build, name), `${JSON.stringify(fixture, null, 1)}\n`);
+}
