@@ -1,13 +1,12 @@
 /** The intermediate device that takes what a container sends, and sends it on no faster than it may. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { hashedName, ifbName } from "../../pkg/firewall/names.ts";
-import { lacksKind } from "../../pkg/link/create.ts";
-import { deleteLink, findLink, type Link, needLink, setAlias } from "../../pkg/link/link.ts";
+import { createOwnedLink, lacksKind } from "../../pkg/link/create.ts";
+import { deleteLink, findLink, type Link } from "../../pkg/link/link.ts";
 import { aliasOf, type Owner } from "../../pkg/link/owner.ts";
 import { type Connection, NetlinkError, type Request, request } from "../../pkg/netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../../pkg/netlink/frame.ts";
 import { IFF_UP } from "../../pkg/netlink/rtnetlink/link/interface.ts";
-import { linkMessage, RTM_NEWLINK, RTM_SETLINK } from "../../pkg/netlink/rtnetlink/link.ts";
+import { type LinkRequest, linkMessage, RTM_SETLINK } from "../../pkg/netlink/rtnetlink/link.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 
 /**
@@ -25,7 +24,7 @@ const furtherName = ({ network, containerId, ifName }: Owner): string =>
 export function ensureIfb(host: Connection, owner: Owner, mtu: number): Link {
   const alias = aliasOf(owner);
   for (const name of [ifbName(owner), furtherName(owner)]) {
-    const made = tryCreate(host, name, { mtu, alias });
+    const made = tryCreate(host, ifbLink(name, mtu), owner);
     if (made !== undefined) return made;
     const known = findLink(host, name);
     if (known === undefined || known.kind !== "ifb" || known.alias === "" || known.alias !== alias) continue;
@@ -40,25 +39,23 @@ export function ensureIfb(host: Connection, owner: Owner, mtu: number): Link {
 }
 
 /** undefined when the name is taken. Leaves nothing when it throws. */
-function tryCreate(host: Connection, name: string, { mtu, alias }: { mtu: number; alias: string | undefined }) {
+function tryCreate(host: Connection, link: LinkRequest, owner: Owner): Link | undefined {
   try {
-    host.request(creation(name, mtu));
-    const link = needLink(host, name);
-    if (alias !== undefined) host.request(setAlias(link.index, alias));
-    return link;
+    return createOwnedLink(host, link, owner);
   } catch (error) {
-    const isRefusal = error instanceof NetlinkError && error.request === "RTM_NEWLINK";
-    if (!isRefusal) deleteLink(host, name); // made, or perhaps made and its answer not read
-    if (isRefusal && isErrno(error, "EEXIST")) return undefined;
-    throw isRefusal && isErrno(error, "EOPNOTSUPP") ? lacksKind("ifb", error) : error;
+    if (isErrno(error, "EEXIST")) return undefined;
+    throw error instanceof NetlinkError && isErrno(error, "EOPNOTSUPP") ? lacksKind("ifb", error) : error;
   }
 }
 
-function creation(ifName: string, mtu: number): Request {
-  const value = { ifName, mtu, txQueueLength: 0, flags: IFF_UP, change: IFF_UP, linkInfo: { kind: "ifb" } };
-  const flags = NLM_F_CREATE | NLM_F_EXCL;
-  return request({ name: "RTM_NEWLINK", type: RTM_NEWLINK, flags, table: linkMessage, value });
-}
+const ifbLink = (ifName: string, mtu: number): LinkRequest => ({
+  ifName,
+  mtu,
+  txQueueLength: 0,
+  flags: IFF_UP,
+  change: IFF_UP,
+  linkInfo: { kind: "ifb" },
+});
 
 /** `ip link set <index> mtu <mtu> up` */
 function adjust(index: number, mtu: number): Request {

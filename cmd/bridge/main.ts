@@ -29,7 +29,7 @@ import {
   openRoute,
   setUp,
 } from "../../pkg/link/link.ts";
-import { deleteStaleLinks, setOwner } from "../../pkg/link/owner.ts";
+import { deleteStaleLinks } from "../../pkg/link/owner.ts";
 import { enableForwarding } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth, type VethPair } from "../../pkg/link/veth.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
@@ -70,9 +70,9 @@ function add(attachment: Attachment<BridgeConf>): Result {
     }); // shared with other containers: never undone
 
     const { mtu, mac } = settings;
-    const veth = createVeth(host, { netns, container, ifName, mtu, mac, master: bridge.index });
+    const veth = createVeth(host, { netns, container, ifName, mtu, mac, master: bridge.index, owner: attachment });
     undo("delete the veth pair", () => deleteLink(container, ifName));
-    setUpPort(host, veth.outside, attachment, settings);
+    setUpPort(host, veth.outside, settings);
 
     if (settings.macSpoofCheck) {
       undo("remove the MAC spoof check", () => removeMacSpoofCheck(attachment));
@@ -103,13 +103,9 @@ function settlementOf({ conf, args }: Attachment<BridgeConf>): BridgeSettings {
   return settle(conf, readArgs(args, ["MAC"]).MAC);
 }
 
-/** The mark is there first: from then on GC finds the link. */
-function setUpPort(host: Connection, port: Link, attachment: Attachment<BridgeConf>, settings: BridgeSettings): void {
+function setUpPort(host: Connection, port: Link, settings: BridgeSettings): void {
   const { hairpin, isolated } = settings;
-  host.requestAll([
-    ...setOwner(port.index, attachment),
-    ...(hairpin || isolated ? [setPort(port.index, { hairpin, isolated })] : []),
-  ]);
+  if (hairpin || isolated) host.request(setPort(port.index, { hairpin, isolated }));
   setPortVlans(host, port, settings);
 }
 
@@ -236,7 +232,7 @@ function gc(request: Gc<BridgeConf>): void {
   const ipam = ipamOf(conf);
   attemptAll([
     ["collect masquerade rules", () => collectMasquerade(network, validAttachments)],
-    ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments)],
+    ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments, { kind: "veth" })],
     ["collect MAC spoof checks", () => collectMacSpoofChecks(validAttachments)], // those whose links are gone
     ["collect addresses", () => ipam !== undefined && delegateGc(request, ipam)],
   ]);

@@ -30,7 +30,7 @@ function add(attachment: Attachment<DummyConf>): Result {
   const container = openRoute(netns);
 
   return withRollback((undo) => {
-    const link = createLink({ netns, container, ifName }, { linkInfo: { kind: "dummy" } });
+    const link = createLink({ netns, container, ifName, owner: attachment }, { linkInfo: { kind: "dummy" } });
     undo("delete the link", () => deleteLink(container, ifName));
     const lease = takeLease(attachment, ipam, 0, undo);
     configure({ netns, route: container, link, sysctls: {} }, lease);

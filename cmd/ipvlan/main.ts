@@ -34,7 +34,7 @@ function add(attachment: Attachment<IpvlanConf>): Result {
 
   return withRollback((undo) => {
     const linkInfo = { kind: "ipvlan", data: { mode: modes[modeOf(conf)] } } as const;
-    const link = createChild({ netns, container, ifName }, parent, { linkInfo });
+    const link = createChild({ netns, container, ifName, owner: attachment }, parent, { linkInfo });
     undo("delete the link", () => deleteLink(container, ifName));
     const lease = ipam === undefined ? inherited(prevResult) : takeLease(attachment, ipam, 0, undo);
     configure({ netns, route: container, link, sysctls: announcing(ifName, lease) }, lease);

@@ -15,6 +15,7 @@ import { addressesOf } from "../../pkg/link/address.ts";
 import { deviation } from "../../pkg/link/check.ts";
 import { addressOf } from "../../pkg/link/configure.ts";
 import {
+  addLink,
   deleteLink,
   findLink,
   type Link,
@@ -30,11 +31,9 @@ import type { Owner } from "../../pkg/link/owner.ts";
 import type { Parent } from "../../pkg/link/parent.ts";
 import { addRoute, deleteRoute, listRoutes } from "../../pkg/link/route.ts";
 import { trySysctl } from "../../pkg/link/sysctl.ts";
-import { type Connection, request } from "../../pkg/netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../../pkg/netlink/frame.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
 import { AF_INET, AF_INET6 } from "../../pkg/netlink/rtnetlink/family.ts";
 import { MACVLAN_MODE_BRIDGE } from "../../pkg/netlink/rtnetlink/link/macvlan.ts";
-import { linkMessage, RTM_NEWLINK } from "../../pkg/netlink/rtnetlink/link.ts";
 import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTPROT_BOOT } from "../../pkg/netlink/rtnetlink/route.ts";
 import { OWN_NAMESPACE } from "../../pkg/sys/namespace.ts";
 
@@ -76,15 +75,7 @@ function ensureShim(route: Connection, master: Link, network: string): Link {
 
 function makeShim(route: Connection, ifName: string, master: Link): Link {
   const linkInfo = { kind: "macvlan", data: { mode: MACVLAN_MODE_BRIDGE } } as const;
-  route.request(
-    request({
-      name: "RTM_NEWLINK",
-      type: RTM_NEWLINK,
-      flags: NLM_F_CREATE | NLM_F_EXCL,
-      table: linkMessage,
-      value: { ifName, link: master.index, linkInfo },
-    }),
-  );
+  route.request(addLink({ ifName, link: master.index, linkInfo }));
   return needLink(route, ifName);
 }
 

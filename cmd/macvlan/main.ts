@@ -42,7 +42,7 @@ function add(attachment: Attachment<MacvlanConf>): Result {
   const parent = needParent(conf, container);
 
   return withRollback((undo) => {
-    const link = createChild({ netns, container, ifName }, parent, linkOf(settings));
+    const link = createChild({ netns, container, ifName, owner: attachment }, parent, linkOf(settings));
     undo("delete the link", () => deleteLink(container, ifName));
     const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
     configure({ netns, route: container, link, sysctls: announcing(ifName, lease) }, lease);

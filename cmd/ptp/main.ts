@@ -11,7 +11,7 @@ import { familyOf } from "../../pkg/ip/address.ts";
 import { checkContainer, needHostsEnd } from "../../pkg/link/check.ts";
 import { configure, perform, prefixesOf } from "../../pkg/link/configure.ts";
 import { deleteLink, entryOf, type Link, openRoute } from "../../pkg/link/link.ts";
-import { deleteStaleLinks, setOwner } from "../../pkg/link/owner.ts";
+import { deleteStaleLinks } from "../../pkg/link/owner.ts";
 import { enableForwarding, trySysctl } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth } from "../../pkg/link/veth.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
@@ -40,9 +40,8 @@ function add(attachment: Attachment<PtpConf>): Result {
   const container = openRoute(netns);
 
   return withRollback((undo) => {
-    const { inside, outside } = createVeth(host, { netns, container, ifName, mtu });
+    const { inside, outside } = createVeth(host, { netns, container, ifName, mtu, owner: attachment });
     undo("delete the veth pair", () => deleteLink(container, ifName));
-    host.requestAll(setOwner(outside.index, attachment)); // first of all: from then on GC finds it
 
     const lease = takeLease(attachment, ipam, CONTAINER, undo);
     const ways = waysOf(lease.ips);
@@ -107,7 +106,7 @@ function gc(request: Gc<PtpConf>): void {
   const ipam = ipamOf(conf);
   attemptAll([
     ["collect masquerade rules", () => collectMasquerade(network, validAttachments)],
-    ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments)],
+    ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments, { kind: "veth" })],
     ["collect addresses", () => ipam !== undefined && delegateGc(request, ipam)],
   ]);
 }

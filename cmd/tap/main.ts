@@ -46,7 +46,7 @@ function add(attachment: Attachment<TapConf>): Result {
   const bridge = settings.bridge === undefined ? undefined : needBridge(container, settings.bridge, netns);
 
   return withRollback((undo) => {
-    const made = createTap({ netns, container, ifName }, settings);
+    const made = createTap({ netns, container, ifName, owner: attachment }, settings);
     undo("delete the tap device", () => deleteLink(container, ifName));
     const link = adjusted(container, made, adjustments(made, settings, bridge));
     const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);

@@ -35,7 +35,9 @@ function add(attachment: Attachment<VlanConf>): Result {
   if (!parent.link.up) throw masterIsDown(parent.link);
 
   return withRollback((undo) => {
-    const link = createChild({ netns, container, ifName }, parent, { linkInfo: { kind: "vlan", data: { id } } });
+    const link = createChild({ netns, container, ifName, owner: attachment }, parent, {
+      linkInfo: { kind: "vlan", data: { id } },
+    });
     undo("delete the link", () => deleteLink(container, ifName));
     const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
     configure({ netns, route: container, link, sysctls: {} }, lease);

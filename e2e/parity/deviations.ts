@@ -69,6 +69,12 @@ export const inManyRows = [
   keptIPv6Addresses,
 ];
 
+/** Of a link that is in the container alone. */
+export const linkSaysWhose = intended("A link says in its alias whose it is", {
+  go: /: c\d link eth\d alias $/,
+  ours: /: c\d link eth\d alias cni net container-\d eth\d$/,
+});
+
 /** The same of one whose links lie on one of the host's. */
 export const inManyRowsOfChildren = [
   emptyDnsOmitted,
@@ -77,4 +83,5 @@ export const inManyRowsOfChildren = [
   keptIPv6Addresses,
   neighboursTold,
   configurationCode,
+  linkSaysWhose,
 ];

@@ -4,6 +4,7 @@ import { logOf } from "../observe/log.ts";
 import { createBackend } from "./create.ts";
 
 const route = new Connection({
+  fd: -1,
   send: () => {},
   receive: () => new Uint8Array(),
   receiveArrived: () => undefined,

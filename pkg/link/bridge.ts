@@ -1,7 +1,6 @@
 /** A Linux bridge and its ports: what `ip link add type bridge`, `bridge link` and `bridge vlan` do. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { type Connection, NetlinkError, query, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import {
   BRIDGE_VLAN_INFO_PVID,
   BRIDGE_VLAN_INFO_RANGE_BEGIN,
@@ -11,16 +10,9 @@ import {
 } from "../netlink/rtnetlink/bridge-link.ts";
 import { AF_BRIDGE } from "../netlink/rtnetlink/family.ts";
 import { IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
-import {
-  linkMessage,
-  RTEXT_FILTER_BRVLAN,
-  RTM_DELLINK,
-  RTM_GETLINK,
-  RTM_NEWLINK,
-  RTM_SETLINK,
-} from "../netlink/rtnetlink/link.ts";
+import { linkMessage, RTEXT_FILTER_BRVLAN, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
-import { findLink, type Link, needLink, setPromiscuous, setUp } from "./link.ts";
+import { addLink, findLink, type Link, needLink, setPromiscuous, setUp } from "./link.ts";
 import { randomMac } from "./mac.ts";
 import { trySysctl } from "./sysctl.ts";
 
@@ -51,19 +43,13 @@ export function ensureBridge(route: Connection, options: BridgeOptions): Link {
 function createBridge(route: Connection, { name, mtu, vlanFiltering }: BridgeOptions): Link {
   try {
     route.request(
-      request({
-        name: "RTM_NEWLINK",
-        type: RTM_NEWLINK,
-        flags: NLM_F_CREATE | NLM_F_EXCL,
-        table: linkMessage,
-        value: {
-          flags: IFF_UP,
-          change: IFF_UP,
-          ifName: name,
-          address: randomMac(), // a bridge without one of its own changes it with its ports
-          ...(mtu !== 0 && { mtu }),
-          linkInfo: { kind: "bridge", ...(vlanFiltering && { data: { vlanFiltering: true } }) },
-        },
+      addLink({
+        flags: IFF_UP,
+        change: IFF_UP,
+        ifName: name,
+        address: randomMac(), // a bridge without one of its own changes it with its ports
+        ...(mtu !== 0 && { mtu }),
+        linkInfo: { kind: "bridge", ...(vlanFiltering && { data: { vlanFiltering: true } }) },
       }),
     );
   } catch (error) {

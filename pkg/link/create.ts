@@ -2,12 +2,13 @@
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import { type Connection, NetlinkError, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
-import { type LinkRequest, linkMessage, RTM_NEWLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
+import { type LinkRequest, linkMessage, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
 import { findNamespace, type Namespace } from "../sys/namespace.ts";
 import { deleteLinkFast, wantsFastDelete } from "./fast-delete.ts";
-import { deleteLink, findLink, type Link, needLink, openRoute } from "./link.ts";
+import { addLink, deleteLink, findLink, type Link, linkAfter, needLink, openRoute } from "./link.ts";
+import { aliasOf, type Owner, setOwner } from "./owner.ts";
+import { unusedIndex } from "./unused-index.ts";
 
 /** A link by name in a container. */
 export interface LinkPlace {
@@ -15,6 +16,8 @@ export interface LinkPlace {
   /** Routing socket inside `netns`. */
   container: Connection;
   ifName: string;
+  /** Whose a link that is made there will be; absent for one that several share. */
+  owner?: Owner | undefined;
 }
 
 export interface NewLink {
@@ -28,27 +31,72 @@ export interface NewLink {
 }
 
 /**
- * Makes the link, down. It has never been on the host.
+ * Creates a link that bears its owner's alias, so that DEL and GC find it wherever this process is killed.
+ *
+ * RTM_NEWLINK ignores IFLA_IFALIAS (seen on 6.1 and 6.18). So creation, alias and the question for the link are messages of one send: the
+ * kernel carries out all of them within that system call, and no signal falls between. It also carries out the second when it refuses the
+ * first, and by name the alias would then be written on somebody else's link, which has the name. Therefore the index is chosen here, one that
+ * no link has: where no link was made, the alias meets ENODEV.
+ *
+ * @throws NetlinkError the kernel refuses one of them; then there is no such link
+ */
+export function createOwnedLink(route: Connection, link: LinkRequest, owner: Owner | undefined): Link {
+  const index = unusedIndex(route);
+  const marking = owner === undefined ? [] : setOwner(index, owner);
+  try {
+    return linkAfter(route, [addLink({ ...link, index }), ...marking], index);
+  } catch (error) {
+    const notMade = error instanceof NetlinkError && error.request === "RTM_NEWLINK";
+    if (!notMade) deleteLink(route, index); // made, or perhaps made and its answer not read
+    throw error;
+  }
+}
+
+/**
+ * Makes the link, down. It has never been on the host, and has its name only together with its owner's alias.
  *
  * @throws CniError 999: `ifName` exists there, the kernel has no links of that kind, or refuses it
  */
 export function createLink(place: LinkPlace, link: NewLink): Link {
-  const { container, ifName } = place;
-  if (link.parent === undefined || link.parent.route === container) {
-    addLink(container, place, link, ifName);
-    return madeLink(place, ifName);
-  }
-  const temporary = unnamed(ifName);
-  addLink(link.parent.route, place, link, temporary);
-  const made = madeLink(place, temporary);
+  const { container, ifName, owner } = place;
   try {
-    container.request(renameLink(made.index, ifName));
-    return { ...made, name: ifName };
+    const { parent } = link;
+    if (parent !== undefined && parent.route !== container) return createFromHost(place, link, parent.route);
+    return createOwnedLink(container, attributesOf(link, ifName), owner);
   } catch (error) {
-    deleteLink(container, made.index); // whatever it is called by now
     throw refused(error, place, link);
   }
 }
+
+/** A message goes to one namespace, so the link is made from the host, then named and given its alias from the container. */
+function createFromHost(place: LinkPlace, link: NewLink, host: Connection): Link {
+  const { netns, container, ifName, owner } = place;
+  const temporary = unnamed(ifName);
+  try {
+    host.request(addLink({ ...attributesOf(link, temporary), netnsFd: netns.fd }));
+  } catch (error) {
+    const notMade = error instanceof NetlinkError;
+    if (!notMade) deleteLink(container, temporary); // perhaps made, and its answer not read
+    throw error;
+  }
+  const made = madeLink(place, temporary);
+  const alias = owner && aliasOf(owner);
+  try {
+    container.request(renameLink(made.index, ifName, alias));
+    return { ...made, name: ifName, alias: alias ?? "" };
+  } catch (error) {
+    deleteLink(container, made.index); // whatever it is called by now
+    throw error;
+  }
+}
+
+const attributesOf = ({ mtu = 0, mac, parent, linkInfo }: NewLink, ifName: string): LinkRequest => ({
+  ifName,
+  ...(mtu > 0 && { mtu }),
+  ...(mac && { address: mac }),
+  ...(parent && { link: parent.index }),
+  linkInfo,
+});
 
 /**
  * What a link with a parent on the host is called until it is in the container: kernels before 6.14 look for clashes of the name among the
@@ -65,32 +113,6 @@ export function deleteCreatedLink({ netns, ifName }: Attachment<unknown>): void 
   for (const name of [ifName, unnamed(ifName)]) deleteLink(container, name);
 }
 
-function addLink(route: Connection, place: LinkPlace, link: NewLink, name: string): void {
-  const { mtu = 0, mac, parent, linkInfo } = link;
-  try {
-    route.request(
-      request({
-        name: "RTM_NEWLINK",
-        type: RTM_NEWLINK,
-        flags: NLM_F_CREATE | NLM_F_EXCL,
-        table: linkMessage,
-        value: {
-          ifName: name,
-          ...(route !== place.container && { netnsFd: place.netns.fd }),
-          ...(mtu > 0 && { mtu }),
-          ...(mac && { address: mac }),
-          ...(parent && { link: parent.index }),
-          linkInfo,
-        },
-      }),
-    );
-  } catch (error) {
-    const notMade = error instanceof NetlinkError && error.request === "RTM_NEWLINK";
-    if (!notMade) deleteLink(place.container, name); // perhaps made, and its answer not read
-    throw refused(error, place, link);
-  }
-}
-
 /** A link that was made just now; when it cannot be read it goes again. */
 export function madeLink({ container }: LinkPlace, name: string): Link {
   try {
@@ -101,15 +123,16 @@ export function madeLink({ container }: LinkPlace, name: string): Link {
   }
 }
 
-/** `ip link set <index> name <name>`, of a link that is down. */
-export function renameLink(index: number, ifName: string): Request {
-  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, ifName } });
+/** `ip link set <index> name <name>`, of a link that is down. @param alias Written with the name, in one step; kept when undefined */
+export function renameLink(index: number, ifName: string, alias?: string): Request {
+  const value = { index, ifName, ...(alias !== undefined && { alias }) };
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value });
 }
 
 function refused(error: unknown, place: LinkPlace, { linkInfo: { kind }, mtu = 0 }: NewLink): unknown {
   if (!(error instanceof NetlinkError)) return error;
   if (isErrno(error, "EEXIST") && isTaken(place))
-    return inUse(place, `creating the ${kind} link (${error.request}: EEXIST)`, error);
+    return inUse(place, `creating the ${kind} link (${error.request}: EEXIST)`);
   if (isErrno(error, "EOPNOTSUPP") && UNKNOWN_KIND.includes(error.kernelMessage)) return lacksKind(kind, error);
   return new CniError({
     code: ErrorCode.internal,

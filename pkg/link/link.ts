@@ -3,16 +3,19 @@ import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import type { Interface } from "../cni/result.ts";
 import { type Connection, connect, NETLINK_ROUTE, query, type Request, request } from "../netlink/connection.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import { only } from "../netlink/message.ts";
 import { IFF_PROMISC, IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
 import {
   type LinkMessage,
+  type LinkRequest,
   type LinkSummary,
   linkMessage,
   linkSummary,
   RTEXT_FILTER_SKIP_STATS,
   RTM_DELLINK,
   RTM_GETLINK,
+  RTM_NEWLINK,
   RTM_SETLINK,
 } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
@@ -52,9 +55,18 @@ const extMask = RTEXT_FILTER_SKIP_STATS;
 
 /** undefined when there is no link of that name or index. */
 export function findLink(route: Connection, nameOrIndex: string | number): Link | undefined {
-  const value = typeof nameOrIndex === "string" ? { ifName: nameOrIndex, extMask } : { index: nameOrIndex, extMask };
-  const answer = route.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkSummary, value }));
+  const answer = route.find(linkQuery(nameOrIndex));
   return answer === undefined ? undefined : linkOf(answer);
+}
+
+/** The link as it is when the kernel has done these things, in one send. @throws NetlinkError the first refusal */
+export function linkAfter(route: Connection, requests: readonly Request[], nameOrIndex: string | number): Link {
+  return linkOf(route.requestAllAndGet(requests, linkQuery(nameOrIndex)));
+}
+
+function linkQuery(nameOrIndex: string | number) {
+  const value = typeof nameOrIndex === "string" ? { ifName: nameOrIndex, extMask } : { index: nameOrIndex, extMask };
+  return query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkSummary, value });
 }
 
 /** @throws CniError 999: it is gone, though it was there when this call began */
@@ -107,6 +119,17 @@ export const entryOf = ({ name, mac }: Link, sandbox?: string): Interface => ({
   ...(sandbox && { sandbox }),
 });
 
+/** `ip link add …`, refused with EEXIST where the name is taken. */
+export function addLink(value: LinkRequest): Request {
+  return request({
+    name: "RTM_NEWLINK",
+    type: RTM_NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    table: linkMessage,
+    value,
+  });
+}
+
 /** `ip link set <index> up` */
 export function setUp(index: number): Request {
   return request({
@@ -138,9 +161,10 @@ export function setMtu(index: number, mtu: number): Request {
   return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, mtu } });
 }
 
-/** `ip link set <index> alias <text>`, at most 255 bytes. */
-export function setAlias(index: number, alias: string): Request {
-  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, alias } });
+/** `ip link set <name or index> alias <text>`, at most 255 bytes. */
+export function setAlias(nameOrIndex: string | number, alias: string): Request {
+  const value = typeof nameOrIndex === "string" ? { ifName: nameOrIndex, alias } : { index: nameOrIndex, alias };
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value });
 }
 
 /** Where a link is sent, and what becomes of it there. */

@@ -24,9 +24,9 @@ export function aliasOf({ network, containerId, ifName }: Owner): string | undef
 }
 
 /** What writes the mark on a link: one request, or none where it does not fit. */
-export function setOwner(index: number, owner: Owner): Request[] {
+export function setOwner(nameOrIndex: string | number, owner: Owner): Request[] {
   const alias = aliasOf(owner);
-  return alias === undefined ? [] : [setAlias(index, alias)];
+  return alias === undefined ? [] : [setAlias(nameOrIndex, alias)];
 }
 
 export function ownerOf({ alias }: Link): Owner | undefined {

@@ -2,8 +2,8 @@
  * Tap devices: what `ip tuntap add mode tap` does. The kernel makes none by message, only by ioctl on /dev/net/tun, in the namespace of
  * who opens that.
  *
- * The device is there when its name is, but goes with its last descriptor until it is told to persist, which is the last step: an error or
- * a signal in between leaves nothing.
+ * The device is there when its name is, but goes with its last descriptor until it is told to persist, which is the last step, after its
+ * owner's alias: an error or a signal in between leaves nothing.
  */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { hostIsLittle } from "../netlink/wire.ts";
@@ -13,8 +13,9 @@ import { within } from "../sys/namespace.ts";
 import { environment, findCommand, type Program, run } from "../sys/process.ts";
 import { call } from "../sys/syscall.ts";
 import { decode, encode } from "../sys/text.ts";
-import { inUse, type LinkPlace, lacksKind, madeLink } from "./create.ts";
-import { findLink, type Link, needLink } from "./link.ts";
+import { inUse, type LinkPlace, lacksKind } from "./create.ts";
+import { deleteLink, findLink, type Link, linkAfter } from "./link.ts";
+import { setOwner } from "./owner.ts";
 
 const DEVICE = "/dev/net/tun";
 
@@ -54,17 +55,26 @@ export function createTap(place: LinkPlace, options: TapOptions): Link {
   const { selinuxContext } = options;
   if (selinuxContext !== undefined) {
     within(netns, () => runLabelled(selinuxContext, place, makingWithIp(ifName, options)));
-    return madeLink(place, ifName);
+    try {
+      return marked(place);
+    } catch (error) {
+      deleteLink(container, ifName);
+      throw error;
+    }
   }
   const fd = within(netns, () => openTap(place, options));
   try {
-    const link = needLink(container, ifName);
+    const link = marked(place);
     call("ioctl", "TUNSETPERSIST", fd, TUNSETPERSIST, 1);
     return link;
   } finally {
     closeFile(fd);
   }
 }
+
+/** The device that was made just now, with its owner's alias. By name, which it has got for itself. */
+const marked = ({ container, ifName, owner }: LinkPlace): Link =>
+  linkAfter(container, owner === undefined ? [] : setOwner(ifName, owner), ifName);
 
 /** A descriptor of a new device, which lives as long as that. */
 function openTap(place: LinkPlace, options: TapOptions): number {

@@ -1,17 +1,16 @@
 /** A pair of links with one end in a container. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
-import { type Connection, NetlinkError, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
+import { type Connection, NetlinkError } from "../netlink/connection.ts";
 import { IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
-import { linkMessage, RTM_NEWLINK } from "../netlink/rtnetlink/link.ts";
+import type { LinkRequest } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
 import { findNamespace, type Namespace } from "../sys/namespace.ts";
 import { randomHex } from "../sys/random.ts";
-import { inUse, lacksKind } from "./create.ts";
+import { createOwnedLink, inUse, lacksKind } from "./create.ts";
 import { deleteLinkFast, wantsFastDelete } from "./fast-delete.ts";
 import { deleteLink, findLink, type Link, needLink, openRoute } from "./link.ts";
-import { deleteOwnedLinks } from "./owner.ts";
+import { deleteOwnedLinks, type Owner } from "./owner.ts";
 import { trySysctl } from "./sysctl.ts";
 
 /** So often a random name is tried for the host's end. */
@@ -36,12 +35,15 @@ export interface VethOptions {
   mac?: Uint8Array | undefined;
   /** Index of the bridge that the host's end joins. */
   master?: number;
+  /** Whose it is, written on the host's end; absent for a pair that several share. */
+  owner?: Owner;
 }
 
 /**
- * Makes the pair in one message: it exists whole or not at all, and the container's end never shows on the host.
+ * Makes the pair in one message: it exists whole or not at all, and the container's end never shows on the host. The host's end bears
+ * its owner's alias from the first moment.
  *
- * Same as `ip link add vethX master <bridge> up type veth peer name eth0 netns <container>`.
+ * Same as `ip link add vethX master <bridge> up type veth peer name eth0 netns <container>; ip link set vethX alias <owner>`.
  *
  * @throws CniError 999: `ifName` exists in the container
  */
@@ -56,16 +58,24 @@ export function createVeth(host: Connection, options: VethOptions): VethPair {
   }
 }
 
-/** undefined when one of the two names is taken. Leaves nothing when it throws: nobody else has the host's end's name. */
+/** undefined when one of the two names is taken. Leaves nothing when it throws. */
 function tryCreate(host: Connection, hostIfName: string, options: VethOptions): VethPair | undefined {
+  const outside = tryCreateOutside(host, hostIfName, options);
+  if (outside === undefined) return undefined;
   try {
-    host.request(vethRequest(hostIfName, options));
     trySysctl(`ipv6/conf/${hostIfName}/accept_ra`, "0"); // the host must not take addresses from what a container announces
-    return { inside: needLink(options.container, options.ifName), outside: needLink(host, hostIfName) };
+    return { inside: needLink(options.container, options.ifName), outside };
+  } catch (error) {
+    deleteLink(host, outside.index);
+    throw refused(error, options);
+  }
+}
+
+function tryCreateOutside(host: Connection, hostIfName: string, options: VethOptions): Link | undefined {
+  try {
+    return createOwnedLink(host, vethLink(hostIfName, options), options.owner);
   } catch (error) {
     if (isErrno(error, "EEXIST")) return undefined;
-    const notMade = error instanceof NetlinkError && error.request === "RTM_NEWLINK";
-    if (!notMade) deleteLink(host, hostIfName); // made, or perhaps made and its answer not read
     throw refused(error, options);
   }
 }
@@ -78,23 +88,17 @@ function noFreeName(tried: string): CniError {
   });
 }
 
-function vethRequest(hostIfName: string, { netns, ifName, mtu, mac, master }: VethOptions) {
+function vethLink(hostIfName: string, { netns, ifName, mtu, mac, master }: VethOptions): LinkRequest {
   const size = mtu === 0 ? {} : { mtu };
   const peer = { ifName, netnsFd: netns.fd, ...size, ...(mac && { address: mac }) }; // never up: it is not paired yet
-  return request({
-    name: "RTM_NEWLINK",
-    type: RTM_NEWLINK,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    table: linkMessage,
-    value: {
-      flags: IFF_UP,
-      change: IFF_UP,
-      ifName: hostIfName,
-      ...size,
-      ...(master !== undefined && { master }),
-      linkInfo: { kind: "veth", data: { peer } },
-    },
-  });
+  return {
+    flags: IFF_UP,
+    change: IFF_UP,
+    ifName: hostIfName,
+    ...size,
+    ...(master !== undefined && { master }),
+    linkInfo: { kind: "veth", data: { peer } },
+  };
 }
 
 function refused(error: unknown, { ifName, mtu, netns }: VethOptions): unknown {

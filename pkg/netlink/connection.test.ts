@@ -21,6 +21,7 @@ function fake(answer: (requests: Frame[], round: number) => Datagram[]): Connect
     return next;
   };
   const channel: Channel = {
+    fd: -1,
     send(datagram) {
       round++;
       waiting.push(...answer(frames(datagram), round));
@@ -85,6 +86,33 @@ t.test("answers find their requests by sequence number, in whatever order they c
     outcomes.map((outcome) => outcome?.message),
     [undefined, "RTM_SETLINK: ENODEV", undefined],
   );
+  t.end();
+});
+
+t.test("a query behind requests is answered in the same send, and the first refusal is thrown", (t) => {
+  const sizes: number[] = [];
+  const kernel = (refused: readonly number[]) =>
+    fake((requests) => {
+      sizes.push(requests.length);
+      return requests.flatMap((one, i) => {
+        if (refused.includes(i)) return [ack(one, 17 + i)];
+        return i === requests.length - 1 ? [link(one, "eth0")] : [];
+      });
+    });
+  t.match(kernel([]).requestAllAndGet([setUp(1), setUp(2)], getLinks), { ifName: "eth0" });
+  t.equal(
+    thrown(() => kernel([0, 1, 2]).requestAllAndGet([setUp(1), setUp(2)], getLinks)),
+    "RTM_SETLINK: EEXIST",
+  );
+  t.equal(
+    thrown(() => kernel([1]).requestAllAndGet([setUp(1), setUp(2)], getLinks)),
+    "RTM_SETLINK: EXDEV",
+  );
+  t.equal(
+    thrown(() => kernel([2]).requestAllAndGet([setUp(1), setUp(2)], getLinks)),
+    "RTM_GETLINK: ENODEV",
+  );
+  t.strictSame(sizes, [3, 3, 3, 3]);
   t.end();
 });
 

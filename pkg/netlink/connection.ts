@@ -119,6 +119,7 @@ export class NetlinkError extends Error {
 
 /** Where requests go and answers come from: a netlink socket, or a test's idea of a kernel. */
 export interface Channel {
+  readonly fd: number;
   send(datagram: Uint8Array): void;
   /** The next datagram, valid until the next call of any channel; waits for it. */
   receive(kind: "answer" | "dump"): Uint8Array;
@@ -142,6 +143,11 @@ export class Connection {
   constructor(channel: Channel) {
     this.#channel = channel;
     this.#trace = variable("TWILL_TRACE") === "1";
+  }
+
+  /** For ioctls about the namespace that the socket is in. */
+  get fd(): number {
+    return this.#channel.fd;
   }
 
   /** Has the kernel do one thing. @throws NetlinkError it refuses */
@@ -198,12 +204,29 @@ export class Connection {
 
   /** The one message the kernel answers with. @throws NetlinkError it has none, ENODEV or ENOENT mostly */
   get<Out>(query: Query<Out>): Out {
-    const sent = this.#send([query]);
+    return this.requestAllAndGet([], query);
+  }
+
+  /**
+   * Has the kernel do several things in this order and then answer a query, in one send: it has done all of them, or refused them, when
+   * the system call returns, and a signal that ends the process meanwhile takes effect after that. It does the later ones also when it
+   * refuses an earlier one.
+   *
+   * @returns the one message that the query is answered with. @throws NetlinkError the first refusal
+   */
+  requestAllAndGet<Out>(requests: readonly Request[], query: Query<Out>): Out {
+    const all = [...requests, query];
+    const sent = this.#send(all);
+    let refusal: NetlinkError | undefined;
     for (;;) {
       for (const answer of this.#receive()) {
-        if (answer.sequence !== this.#sequence) continue;
-        if (answer.type === NLMSG_ERROR)
-          throw refusalOf(query, decodeAnswer(answer), sent.message(0)) ?? nothingCame(query);
+        const index = answer.sequence - sent.first;
+        const request = all[index];
+        if (request === undefined) continue; // of an earlier request
+        if (answer.type === NLMSG_ERROR) refusal ??= refusalOf(request, decodeAnswer(answer), sent.message(index));
+        if (request !== query) continue;
+        if (refusal !== undefined) throw refusal;
+        if (answer.type === NLMSG_ERROR) throw nothingCame(query);
         return decode(query.answers, answer.body);
       }
     }
@@ -379,6 +402,7 @@ function openChannel(family: number): Channel {
   if (family === NETLINK_ROUTE) trySocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1); // dumps filtered by the kernel, since 4.20
   let dumpBuffer: Uint8Array | undefined;
   return {
+    fd,
     send(datagram) {
       if (datagram.length > LARGE_BATCH) trySocketOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, 2 * datagram.length);
       send(fd, datagram);

@@ -10,6 +10,7 @@ import { type DeviceWish, ensureDevice } from "./device.ts";
 function kernelThatRefuses(errno: number): Connection {
   const waiting: Uint8Array[] = [];
   return new Connection({
+    fd: -1,
     send(datagram) {
       for (const one of frames(datagram)) waiting.push(refusal(one, one.type === RTM_GETLINK ? Errno.ENODEV : errno));
     },

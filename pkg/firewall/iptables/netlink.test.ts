@@ -32,6 +32,7 @@ function kernel(refuse: (batch: number) => number) {
   const end = (to: Frame, errno: number) =>
     answer(to, NLMSG_ERROR, concat([new Uint8Array(new Int32Array([-errno]).buffer), new Uint8Array(16)]));
   const channel: Channel = {
+    fd: -1,
     send(datagram) {
       const messages = frames(datagram.slice());
       sent.push(messages);
