@@ -73,7 +73,7 @@ class Network {
 
   call(verb: Verb, id: string, call: Call = {}): Answer {
     const { command, args, options } = this.#process(verb, id, call);
-    return answer(spawnSync(command, args, { ...options, input: this.#stdin(call) }));
+    return answer(spawnSync(command, args, { ...options, input: this.#stdin(call), timeout: 60_000 }));
   }
 
   callAtOnce(verb: Verb, id: string, call: Call = {}): Promise<Answer> {
@@ -315,6 +315,74 @@ t.test("what Go's plugin leaves when it is killed does not cost an address", nee
     [],
     "but they count as free",
   );
+});
+
+/** What may lie where a reservation is expected, as a shell makes it in the network's directory under the name `$0`. */
+const notReservations = [
+  { what: "an encoded lone surrogate", make: "printf '\\355\\240\\200\\r\\neth0' > $0" },
+  { what: "an overlong form", make: "printf '\\300\\257\\r\\neth0' > $0" },
+  { what: "a sequence that is cut off", make: "printf 'abc\\r\\neth\\360\\237\\230' > $0" },
+  { what: "above U+10FFFF", make: "printf '\\364\\220\\200\\200\\r\\neth0' > $0" },
+  { what: "three lines", make: "printf 'x\\r\\neth0\\r\\ny' > $0" },
+  { what: "a directory", make: "mkdir $0" },
+  { what: "a FIFO", make: "mkfifo $0" },
+  { what: "a symbolic link to itself", make: "ln -s $0 $0" },
+  { what: "an endless file", make: "ln -s /dev/zero $0" },
+  { what: "a huge file", make: "truncate -s 100M $0; printf x | dd of=$0 conv=notrunc 2>/dev/null" },
+];
+
+for (const { what, make } of notReservations) {
+  t.test(`${what} in a reservation's place is nobody's: told, passed over, and stays`, needsRoot, async (t) => {
+    const network = new Network(t, { subnet: "10.1.0.0/29" });
+    network.call("ADD", "old");
+    const damage = (name: string) => run("sh", "-c", `cd ${network.directory} && ${make}`, name);
+    damage("10.1.0.4");
+    damage("10.1.0.5");
+    run("sh", "-c", `mkfifo '${network.owners}/%zz:eth0' '${network.owners}/fifo:eth0'`); // nor is this an owner
+    const calls = [
+      network.call("ADD", "new"),
+      network.call("DEL", "unknown"),
+      network.call("CHECK", "new"),
+      network.call("ADD", "third"),
+      network.call("DEL", "new"),
+      network.call("GC", "", { keys: { "cni.dev/valid-attachments": [{ containerID: "third", ifname: "eth0" }] } }),
+    ];
+    t.strictSame(
+      calls.map(({ status, text }) => [status, text]),
+      [
+        [0, "10.1.0.3/29"],
+        [0, ""],
+        [0, ""],
+        [0, "10.1.0.6/29"],
+        [0, ""],
+        [0, ""],
+      ],
+    );
+    t.strictSame(network.reserved(), ["10.1.0.4", "10.1.0.5", "10.1.0.6"]);
+    const warning = /10\.1\.0\.[45] \(and 1 more\) stays taken: .*10\.1\.0\.[45] is no reservation; .*rm /g;
+    for (const { stderr } of [calls[1], calls[5]] as Answer[]) t.equal(stderr.match(warning)?.length, 1, stderr);
+    t.match(network.call("ADD", "asks", { args: "IP=10.1.0.4" }), {
+      status: 1,
+      code: 999,
+      details: /10\.1\.0\.4 is no reservation.*To fix: request another address; if nothing uses this one: rm /,
+    });
+    for (const id of ["a", "b"]) t.equal(network.call("ADD", id).status, 0);
+    t.match(network.call("ADD", "c"), { status: 1, details: /5 of 5 addresses are held/ }, "full without them");
+    run("rm", "-r", join(network.directory, "10.1.0.4"));
+    t.match(network.call("ADD", "c"), { status: 0, text: "10.1.0.4/29" }, "what the warning says, done");
+  });
+}
+
+t.test("something else in the place of last_reserved_ip costs the order only", needsRoot, async (t) => {
+  for (const make of ["mkdir $0", "mkfifo $0", "ln -s $0 $0", "printf '\\355\\240\\200' > $0"]) {
+    const network = new Network(t);
+    mkdirSync(network.directory, { recursive: true });
+    run("sh", "-c", `cd ${network.directory} && ${make}`, "last_reserved_ip.0");
+    t.match(network.call("ADD", "a"), { status: 0, text: "10.1.0.2/24" }, make);
+    t.match(network.call("ADD", "b"), { status: 0, text: "10.1.0.3/24" }, make);
+    t.match(network.call("DEL", "a"), { status: 0 }, make);
+    t.strictSame(network.reserved(), ["10.1.0.3"]);
+  }
 });
 
 t.test("a full disk refuses, leaves nothing, and is forgotten when there is space", needsRoot, async (t) => {

@@ -1,7 +1,7 @@
 /** Files and directories. Everything is opened close-on-exec; modes are subject to the process's umask, as in the shell. */
 import { door } from "#door";
 import { monotonicMs, sleepMs } from "./clock.ts";
-import { Errno, isErrno, SystemError } from "./errno.ts";
+import { Errno, type ErrnoName, isErrno, SystemError } from "./errno.ts";
 import { randomHex } from "./random.ts";
 import { ask, call } from "./syscall.ts";
 import { decode, encode } from "./text.ts";
@@ -74,6 +74,51 @@ export function findText(path: string): string | undefined {
   }
 }
 
+/** Something is at the path, but no text that a program of ours could have written there: nobody's, and no evidence of anything. */
+export interface Unreadable {
+  /** Completes "the file …": `is a directory`, `cannot be read (EIO)`. */
+  problem: string;
+}
+
+/**
+ * What is kept in a file of our own, for walks over many: one that cannot be read must not end them. Never waits, as for a FIFO
+ * without a writer.
+ *
+ * @returns undefined when there is no such file
+ * @throws SystemError for what is not the file's fault (ENOMEM, EMFILE)
+ */
+export function readRecord(path: string): string | Unreadable | undefined {
+  const found = readOnce(path);
+  const mayPass = typeof found === "object" && found.problem === unreadableBy("EIO"); // as of storage across a network
+  return mayPass ? readOnce(path) : found;
+}
+
+const unreadableBy = (code: string): string => `cannot be read (${code})`;
+
+function readOnce(path: string): string | Unreadable | undefined {
+  const fd = ask("openat", AT_FDCWD, path, Open.readOnly | Open.nonBlocking | O_NOCTTY | O_CLOEXEC, 0);
+  if (fd === -Errno.ENOENT || fd === -Errno.ENOTDIR) return undefined;
+  try {
+    if (fd < 0) throw new SystemError("openat", -fd, path);
+    const bytes = readAll(fd, path, LARGEST_RECORD);
+    if (bytes.length > LARGEST_RECORD) return { problem: `has more than ${LARGEST_RECORD >> 10} kB` };
+    const isOther = bytes.length === 0 && findStat(path)?.type === "other"; // a FIFO ends at once when nobody writes
+    return isOther ? { problem: "is a FIFO or a device" } : decode(bytes);
+  } catch (error) {
+    if (!(error instanceof SystemError) || !isErrno(error, ...FAULTS_OF_FILE)) throw error;
+    return { problem: error.errno === Errno.EISDIR ? "is a directory" : unreadableBy(error.code) };
+  } finally {
+    if (fd >= 0) closeFile(fd);
+  }
+}
+const O_NOCTTY = 0o400;
+const LARGEST_RECORD = 1 << 20;
+/** The last two: what XFS and ext4 say of damaged blocks. */
+const FAULTS_OF_FILE =
+  "EISDIR EACCES EPERM ELOOP ENXIO ENODEV EIO EAGAIN EINVAL ESTALE ENAMETOOLONG EOVERFLOW EBADMSG EUCLEAN".split(
+    " ",
+  ) as ErrnoName[];
+
 /** Everything up to the end of a descriptor. @param limit bytes after which it stops reading, one read past it at most. */
 export function readAll(fd: number, path: string | undefined, limit = Number.POSITIVE_INFINITY): Uint8Array {
   let buffer = new Uint8Array(4096);
@@ -105,7 +150,7 @@ export function writeFile(path: string, data: Uint8Array | string, { mode }: { m
  */
 export function overwriteFile(path: string, data: Uint8Array | string, { mode }: { mode: number }): void {
   const bytes = bytesOf(data);
-  const fd = openFile(path, Open.writeOnly | Open.create, mode);
+  const fd = openFile(path, Open.writeOnly | Open.create | Open.nonBlocking, mode); // ENXIO: a FIFO that nobody reads
   try {
     writeAll(fd, bytes, path);
     call("ftruncate", path, fd, bytes.length);

@@ -8,6 +8,7 @@
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import { withRollback } from "../../cni/rollback.ts";
 import { type Address, compareAddresses, formatAddress, parseAddress } from "../../ip/address.ts";
+import { isErrno } from "../../sys/errno.ts";
 import { begin, type Held, heldBy, record } from "./holder.ts";
 import { forgetRelease, sinceReleaseMs } from "./ledger.ts";
 import type { Pool } from "./pool.ts";
@@ -18,6 +19,7 @@ import {
   createReservation,
   findReservation,
   forEachReserved,
+  isOwner,
   isReserved,
   lastReserved,
   pathOf,
@@ -66,7 +68,7 @@ export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]
     if (wanted.size > 0) throw unused([...wanted.keys()], pool.sets);
     allocations.forEach(({ address }, index) => {
       undo(`reset last_reserved_ip.${index}`, () => setLastReserved(store, index, lasts[index]));
-      setLastReserved(store, index, address);
+      noteLast(pool, index, address);
       ledger.last[index] = formatAddress(address);
     });
     record(
@@ -76,6 +78,16 @@ export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]
     );
     return allocations;
   }, pool.log);
+}
+
+/** Where something else lies in the file's place, addresses are given out all the same, from the range's start. */
+function noteLast({ store, log }: Pool, index: number, address: Address): void {
+  try {
+    setLastReserved(store, index, address);
+  } catch (error) {
+    if (!isErrno(error, "EISDIR", "ENXIO", "ELOOP")) throw error;
+    log(`cannot note which address was given out last: ${(error as Error).message}; remove it`);
+  }
 }
 
 /** The first requested address that the set contains: nobody else's from now on. */
@@ -104,10 +116,14 @@ function reserveRequested(
     (reclaimOne(pool, name) && createReservation(pool.store, name, owner));
   if (!reserved) {
     const holder = findReservation(pool.store, name);
-    const who = holder === undefined || holder === "torn" ? "nobody that can be named" : describeOwner(holder);
+    const file = pathOf(pool.store, name);
+    const who = isOwner(holder) ? describeOwner(holder) : undefined;
     throw failure(`${place}requested IP address ${name} is not available in range set ${formatRangeSet(set)}`, {
-      details: `${who} holds it since this boot: ${pathOf(pool.store, name)}`,
-      remedy: `request another address, or have the runtime call DEL for ${who}; if that is gone for good: rm ${pathOf(pool.store, name)}`,
+      details: who === undefined ? `${file} is no reservation` : `${who} holds it since this boot: ${file}`,
+      remedy:
+        who === undefined
+          ? `request another address; if nothing uses this one: rm ${file}`
+          : `request another address, or have the runtime call DEL for ${who}; if that is gone for good: rm ${file}`,
     });
   }
   if (pool.reuseDelayMs > 0) forgetRelease(pool.ledger, name);

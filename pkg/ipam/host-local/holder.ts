@@ -4,7 +4,7 @@ import { accountOf, isOfEarlierBoot, markReleased, newHolding, setAccount } from
 import type { Pool } from "./pool.ts";
 import { type RangeSet, rangeFor } from "./range.ts";
 import { type Owner, sameOwner } from "./reservation.ts";
-import { isHeldBy, removeReservation } from "./store.ts";
+import { isHeldBy, isOwner, removeReservation } from "./store.ts";
 import { survey } from "./survey.ts";
 
 /** A reservation that was looked at just now. */
@@ -42,7 +42,7 @@ export function heldBy(pool: Pool, owner: Owner, hints: readonly string[], scope
   if (isSurveyDue && !ledger.complete) {
     const seen = new Set(held.map(({ name }) => name));
     survey(pool, (name, found) => {
-      const one = owners.find((known) => found !== "torn" && sameOwner(found, known));
+      const one = owners.find((known) => isOwner(found) && sameOwner(found, known));
       if (one && !seen.has(name)) held.push({ name, owner: one, isOfEarlierBoot: false });
     });
   }

@@ -34,6 +34,7 @@ import {
   findText,
   makeDirectories,
   overwriteFile,
+  readRecord,
   removeFile,
   setModified,
 } from "../../sys/file.ts";
@@ -51,6 +52,8 @@ export interface Ledger {
   complete: boolean;
   /** Becomes false when the file system refuses to be written: nothing recorded before is lost, nothing new is kept. */
   usable: boolean;
+  /** This call has told of files that are no reservations. */
+  hasWarned: boolean;
   /** Text of the address that each range set gave out last, as far as is known. */
   last: Record<string, string>;
   /** Range sets, as texts, in which nothing is left of an earlier boot. */
@@ -94,6 +97,7 @@ export function openLedger(store: Store): Ledger {
     note: undefined,
     complete: false,
     usable: true,
+    hasWarned: false,
     last: {},
     swept: [],
   };
@@ -138,12 +142,22 @@ export function isOfEarlierBoot(ledger: Ledger, store: Store, holding: Holding):
   return holding.file !== "" && holding.file === identityOf(store, holding.name);
 }
 
-/** Every owner of whom something is recorded. */
+/** Every owner of whom something is recorded. Files that we have not written are passed over. */
 export function recordedOwners(ledger: Ledger): Owner[] {
-  return (findDirectory(`${ledger.directory}/owners`) ?? []).map((name) => {
+  return (findDirectory(`${ledger.directory}/owners`) ?? []).flatMap((name) => {
+    const owner = ownerIn(name);
+    return owner !== undefined && ownerFile(owner) === `owners/${name}` ? [owner] : [];
+  });
+}
+
+function ownerIn(name: string): Owner | undefined {
+  try {
     const [containerId = "", ifName = ""] = name.split(":").map(decodeURIComponent);
     return { containerId, ifName: ifName === "" ? undefined : ifName };
-  });
+  } catch (error) {
+    if (error instanceof URIError) return undefined;
+    throw error;
+  }
 }
 
 /** Notes that an address is given back now. */
@@ -186,9 +200,9 @@ function identityOf(store: Store, name: string): string | undefined {
  */
 function read<T>(ledger: Ledger, name: string, fits: (value: unknown) => value is T): T | undefined {
   return attempt(ledger, () => {
-    const text = findText(`${ledger.directory}/${name}`);
+    const text = readRecord(`${ledger.directory}/${name}`);
     if (text === undefined) return undefined;
-    const value = parsed(text.slice(0, text.indexOf("\n")));
+    const value = typeof text === "string" ? parsed(text.slice(0, text.indexOf("\n"))) : undefined;
     if (fits(value)) return value;
     ledger.complete = false;
     return undefined;

@@ -24,7 +24,7 @@ import { isErrno } from "../../sys/errno.ts";
 import { closeLedger, type Ledger, openLedger } from "./ledger.ts";
 import { previousInSet, type RangeSet } from "./range.ts";
 import { reclaimEverywhere } from "./reclaim.ts";
-import { findReservation, findStore, lastReserved, locked, lockOf, makeStore, type Store } from "./store.ts";
+import { findReservation, findStore, isOwner, lastReserved, locked, lockOf, makeStore, type Store } from "./store.ts";
 import { forgetWhatIsGone, LEARN_AT_MOST, learn, recall, survey } from "./survey.ts";
 
 export interface PoolConf {
@@ -115,8 +115,7 @@ function catchUp({ store, ledger, sets }: Pool): void {
     for (let looks = 0; looks < LOOK_BACK && address && formatAddress(address) !== seen; looks++) {
       const name = formatAddress(address);
       const found = findReservation(store, name);
-      if (found !== undefined && found !== "torn")
-        recall(ledger, store, name, found) ?? learn(ledger, store, name, found);
+      if (isOwner(found)) recall(ledger, store, name, found) ?? learn(ledger, store, name, found);
       address = previousInSet(set, address);
     }
   });

@@ -5,7 +5,7 @@ import { type Holding, isOfEarlierBoot } from "./ledger.ts";
 import type { Pool } from "./pool.ts";
 import { formatRangeSet, type RangeSet, rangeFor } from "./range.ts";
 import { describeOwner, type Owner } from "./reservation.ts";
-import { type Found, findReservation, pathOf, removeReservation } from "./store.ts";
+import { type Found, findReservation, isOwner, pathOf, removeReservation } from "./store.ts";
 import { forgetWhatIsGone, recall, survey } from "./survey.ts";
 
 /**
@@ -47,7 +47,7 @@ export function reclaimOne(pool: Pool, name: string): boolean {
   const { store, ledger } = pool;
   const found = findReservation(store, name);
   if (found === undefined) return true;
-  const holding = found === "torn" ? undefined : recall(ledger, store, name, found);
+  const holding = isOwner(found) ? recall(ledger, store, name, found) : undefined;
   if (!isAbandoned(pool, found, holding)) return false;
   takeBack(pool, name, found);
   return true;
@@ -59,7 +59,7 @@ function isAbandoned({ store, ledger }: Pool, found: Found, holding: Holding | u
 
 /** Removes an abandoned reservation, and says so: nobody asked for it. */
 export function takeBack(pool: Pool, name: string, found: Found): void {
-  if (found === "torn") {
+  if (!isOwner(found)) {
     removeReservation(pool.store, name);
     pool.log(`took back ${name}: its file ${pathOf(pool.store, name)} names no container`);
   } else {
@@ -77,7 +77,7 @@ export function reclaimEverywhere(pool: Pool): void {
 export function collectGarbage(pool: Pool, isAlive: (owner: Owner) => boolean): void {
   survey(pool, (name, found) => {
     if (found === "torn") takeBack(pool, name, found);
-    else if (!isAlive(found)) giveBack(pool, found, [{ name }]);
+    else if (isOwner(found) && !isAlive(found)) giveBack(pool, found, [{ name }]);
   });
   forgetWhatIsGone(pool);
 }

@@ -1,18 +1,27 @@
 import t from "tap";
-import { describeOwner, formatReservation, type Owner, parseReservation, sameOwner } from "./reservation.ts";
+import {
+  describeOwner,
+  formatReservation,
+  type Owner,
+  type Ownerless,
+  parseReservation,
+  sameOwner,
+} from "./reservation.ts";
 
 t.test("a reservation's file says whose it is", async (t) => {
-  const cases: { text: string; owner: Owner | undefined }[] = [
+  const cases: { text: string; owner: Owner | Ownerless }[] = [
     { text: "c1\r\neth0", owner: { containerId: "c1", ifName: "eth0" } },
     { text: " c1\r\neth0 \n", owner: { containerId: "c1", ifName: "eth0" } },
     { text: "c1", owner: { containerId: "c1", ifName: undefined } }, // releases before interface names were kept
     { text: "c1\n", owner: { containerId: "c1", ifName: undefined } },
-    { text: "", owner: undefined },
-    { text: " \r\n", owner: undefined },
-    { text: "\0\0\0\0", owner: undefined },
-    { text: "c1\r\neth0\0\0", owner: undefined },
-    { text: "c1\r\neth0\r\nmore", owner: undefined },
-    { text: "\ufffd\ufffd", owner: undefined },
+    { text: "", owner: "torn" },
+    { text: " \r\n", owner: "torn" },
+    { text: "\0\0\0\0", owner: "torn" },
+    { text: "c1\r\neth0\0\0", owner: "torn" },
+    { text: "c1\r\neth0\r\nmore", owner: "unknown" },
+    { text: "\ufffd\ufffd\ufffd\r\neth0", owner: "unknown" },
+    { text: "c1\u0007\r\neth0", owner: "unknown" },
+    { text: "\ufffd\ufffd", owner: "unknown" },
   ];
   for (const { text, owner } of cases) t.strictSame(parseReservation(text), owner, JSON.stringify(text));
 });

@@ -12,21 +12,28 @@ export interface Owner {
 
 const LINE_BREAK = "\r\n";
 
-/** Never part of an ID or a name, but what a crash leaves: the NULs of a block that was not written. */
+/** Never part of an ID or a name; U+FFFD stands for bytes that are not UTF-8. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\x00-\x1f\x7f\ufffd]/;
+
+/**
+ * What a file holds that names no owner. `torn`: nothing, or the NULs of a block that was not written, which a crash or a full disk
+ * leaves; nobody has the address. `unknown`: something that no plugin writes; somebody may have the address.
+ */
+export type Ownerless = "torn" | "unknown";
 
 export function formatReservation({ containerId, ifName }: Owner): string {
   const id = containerId.trim();
   return ifName === undefined ? id : id + LINE_BREAK + ifName;
 }
 
-/** @returns undefined when nobody owns it: the file is empty or torn, left by a crash or a full disk. */
-export function parseReservation(text: string): Owner | undefined {
-  const [containerId = "", ifName, ...more] = text.trim().split(LINE_BREAK);
-  if (containerId === "" || more.length > 0 || CONTROL.test(containerId) || CONTROL.test(ifName ?? ""))
-    return undefined;
-  return { containerId, ifName };
+export function parseReservation(text: string): Owner | Ownerless {
+  const trimmed = text.trim();
+  if (trimmed === "" || trimmed.includes("\0")) return "torn";
+  const [containerId = "", ifName, ...more] = trimmed.split(LINE_BREAK);
+  return more.length > 0 || CONTROL.test(containerId) || CONTROL.test(ifName ?? "")
+    ? "unknown"
+    : { containerId, ifName };
 }
 
 export function sameOwner(one: Owner, other: Owner): boolean {

@@ -11,28 +11,26 @@
  * plugin reads every file below it, whatever its name, and removes those that look like the reservation it releases.
  */
 import { type Address, formatAddress, parseAddress } from "../../ip/address.ts";
-import { isErrno } from "../../sys/errno.ts";
 import {
   appendFile,
   createFile,
   findStat,
-  findText,
   forEachName,
   makeDirectories,
   overwriteFile,
-  readText,
+  readRecord,
   removeDirectory,
   removeFile,
   withLock,
 } from "../../sys/file.ts";
-import { formatReservation, type Owner, parseReservation, sameOwner } from "./reservation.ts";
+import { formatReservation, type Owner, type Ownerless, parseReservation, sameOwner } from "./reservation.ts";
 
 export interface Store {
   readonly directory: string;
 }
 
-/** What a reservation's file holds; "torn" when nobody's name is in it. */
-export type Found = Owner | "torn";
+/** What a reservation's file holds. */
+export type Found = Owner | Ownerless;
 
 const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o600;
@@ -67,21 +65,24 @@ export const lockOf = ({ directory }: Store): string => `${directory}/lock`;
 export const pathOf = ({ directory }: Store, name: string): string => `${directory}/${name}`;
 
 export function isReserved(store: Store, name: string): boolean {
-  return findStat(pathOf(store, name)) !== undefined;
+  return findStat(pathOf(store, name), "link") !== undefined;
 }
 
 /** @returns undefined when the address is free. */
 export function findReservation(store: Store, name: string): Found | undefined {
-  const text = findText(pathOf(store, name));
-  return text === undefined ? undefined : (parseReservation(text) ?? "torn");
+  const text = readRecord(pathOf(store, name));
+  if (text === undefined) return undefined;
+  return typeof text === "string" ? parseReservation(text) : "unknown";
 }
+
+export const isOwner = (found: Found | undefined): found is Owner => typeof found === "object";
 
 export function isHeldBy(store: Store, name: string, owner: Owner): boolean {
   const found = findReservation(store, name);
-  return found !== undefined && found !== "torn" && sameOwner(found, owner);
+  return isOwner(found) && sameOwner(found, owner);
 }
 
-/** @returns false when the address is taken, by a torn file too. */
+/** @returns false when the address is taken, by a file without an owner too. */
 export function createReservation(store: Store, name: string, owner: Owner): boolean {
   return createFile(pathOf(store, name), formatReservation(owner), { mode: FILE_MODE });
 }
@@ -96,20 +97,10 @@ export function forEachReserved({ directory }: Store, visit: (name: string) => u
   forEachName(directory, (name) => (parseAddress(name) ? visit(name) : undefined));
 }
 
-/** As `findReservation`, for a walk: what cannot be read (a directory of that name) is passed over. */
-export function readReservation(store: Store, name: string): Found | undefined {
-  try {
-    return parseReservation(readText(pathOf(store, name))) ?? "torn";
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "EISDIR", "EACCES", "EPERM", "ELOOP", "ENXIO")) return undefined;
-    throw error;
-  }
-}
-
 /** What range set `index` gave out last; undefined when that is unknown, which costs no more than the order. */
 export function lastReserved(store: Store, index: number): Address | undefined {
-  const text = findText(lastReservedPath(store, index));
-  return text === undefined ? undefined : parseAddress(text.trim());
+  const text = readRecord(lastReservedPath(store, index));
+  return typeof text === "string" ? parseAddress(text.trim()) : undefined;
 }
 
 export function setLastReserved(store: Store, index: number, address: Address | undefined): void {

@@ -10,7 +10,7 @@ import {
 } from "./ledger.ts";
 import type { Pool } from "./pool.ts";
 import type { Owner } from "./reservation.ts";
-import { type Found, forEachReserved, isHeldBy, readReservation, type Store } from "./store.ts";
+import { type Found, findReservation, forEachReserved, isHeldBy, isOwner, pathOf, type Store } from "./store.ts";
 
 /** How many unknown reservations are recorded at a time: 0.1 ms each. The first call of a boot reads no more than these. */
 export const LEARN_AT_MOST = 1024;
@@ -22,7 +22,9 @@ type Visit = (name: string, found: Found, holding: Holding | undefined) => void;
  * Reads all reservations, or some. What is new to the ledger is recorded, but no more than costs a tenth of a second: with
  * the 60,000 reservations of somebody else it takes several walks until the ledger is complete.
  */
-export function survey({ store, ledger }: Pool, visit: Visit, { atMost = Number.POSITIVE_INFINITY } = {}): void {
+export function survey(pool: Pool, visit: Visit, { atMost = Number.POSITIVE_INFINITY } = {}): void {
+  const { store, ledger } = pool;
+  const unknown: string[] = [];
   let visited = 0;
   let learned = 0;
   let isComplete = true;
@@ -31,17 +33,27 @@ export function survey({ store, ledger }: Pool, visit: Visit, { atMost = Number.
       isComplete = false;
       return "stop";
     }
-    const found = readReservation(store, name);
+    const found = findReservation(store, name);
     if (found === undefined) return undefined;
-    if (found === "torn") {
-      ledger.swept = []; // it has come since, and may be reclaimed
-      return visit(name, found, undefined);
-    }
+    if (found === "unknown") unknown.push(name);
+    if (found === "torn") ledger.swept = []; // it has come since, and may be reclaimed
+    if (!isOwner(found)) return visit(name, found, undefined);
     const known = recall(ledger, store, name, found);
     if (!known && learned++ >= LEARN_AT_MOST) isComplete = false;
     return visit(name, found, known ?? (learned <= LEARN_AT_MOST ? learn(ledger, store, name, found) : undefined));
   });
   ledger.complete = isComplete && ledger.usable;
+  warnOfUnknown(pool, unknown);
+}
+
+/** One line for each call, however many there are. */
+function warnOfUnknown(pool: Pool, names: readonly string[]): void {
+  const [first] = names;
+  if (first === undefined || pool.ledger.hasWarned) return;
+  pool.ledger.hasWarned = true;
+  const others = names.length > 1 ? ` (and ${names.length - 1} more)` : "";
+  const file = pathOf(pool.store, first);
+  pool.log(`${first}${others} stays taken: ${file} is no reservation; if nothing uses the address: rm ${file}`);
 }
 
 /** What is recorded of a reservation that exists. A record of another file of that name is none. */

@@ -4,7 +4,7 @@ import { findStat } from "../../sys/file.ts";
 import type { Pool } from "./pool.ts";
 import { type RangeSet, rangeFor, sizeOf } from "./range.ts";
 import { describeOwner, type Owner } from "./reservation.ts";
-import { forEachReserved, readReservation } from "./store.ts";
+import { findReservation, forEachReserved, isOwner } from "./store.ts";
 
 /** How many owners are named. */
 const NAMED = 3;
@@ -35,8 +35,8 @@ function countHolders({ store }: Pool, set: RangeSet): { held: number; owners: {
   forEachReserved(store, (name) => {
     if (!rangeFor(set, parseAddress(name) as Address)) return;
     held++;
-    const found = owners.length < READ_AT_MOST ? readReservation(store, name) : undefined;
-    if (found !== undefined && found !== "torn") owners.push({ name, owner: found });
+    const found = owners.length < READ_AT_MOST ? findReservation(store, name) : undefined;
+    if (isOwner(found)) owners.push({ name, owner: found });
   });
   const numberOf = (name: string) => parseAddress(name) as Address;
   return { held, owners: owners.sort((one, other) => compareAddresses(numberOf(one.name), numberOf(other.name))) };
