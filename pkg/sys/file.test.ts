@@ -98,7 +98,7 @@ t.test("absent files and folders are undefined where asked so, and ENOENT otherw
   t.equal(findText(path("no/deeper")), undefined);
   t.equal(findDirectory(path("no")), undefined);
   t.equal(findStat(path("no")), undefined);
-  t.equal(fileSystemType(path("no")), undefined);
+  t.throws(() => fileSystemType(path("no")), { code: "ENOENT" });
   t.equal(
     refusal(() => readText(path("no"))),
     "ENOENT",

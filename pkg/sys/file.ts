@@ -359,12 +359,10 @@ export function readLink(path: string): string {
   return decode(target, 0, call("readlinkat", path, AT_FDCWD, path, target, target.length));
 }
 
-/** The magic number of the file system that holds `path` (linux/magic.h); undefined when nothing is there. */
-export function fileSystemType(path: string): number | undefined {
+/** The magic number of the file system that holds `path` (linux/magic.h). */
+export function fileSystemType(path: string): number {
   const buffer = new DataView(new ArrayBuffer(128));
-  const result = ask("statfs", path, new Uint8Array(buffer.buffer));
-  if (result === -Errno.ENOENT || result === -Errno.ENOTDIR) return undefined;
-  if (result < 0) throw new SystemError("statfs", -result, path);
+  call("statfs", path, path, new Uint8Array(buffer.buffer));
   return buffer.getUint32(0, true);
 }
 

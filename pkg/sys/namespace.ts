@@ -1,5 +1,5 @@
 /** Network namespaces. Entering one concerns the calling thread only: in Node, keep `work` synchronous. */
-import { Errno, SystemError } from "./errno.ts";
+import { Errno, isErrno, SystemError } from "./errno.ts";
 import { closeFile, fileSystemType, findStat, Open, openFile } from "./file.ts";
 import { call } from "./syscall.ts";
 
@@ -31,11 +31,20 @@ export class NotANamespace extends Error {
 
 /** @throws NotANamespace */
 export function openNamespace(path: string): Namespace {
-  const type = path === "" ? undefined : fileSystemType(path);
-  if (type === undefined) throw new NotANamespace(path, "missing");
-  if (type !== NSFS_MAGIC && type !== PROC_SUPER_MAGIC) throw new NotANamespace(path, "other file");
+  if (!isNamespaceFileSystem(existingFileSystemType(path))) throw new NotANamespace(path, "other file");
   return { path, fd: openFile(path, Open.readOnly) };
 }
+
+function existingFileSystemType(path: string): number {
+  try {
+    return fileSystemType(path);
+  } catch (error) {
+    throw isErrno(error, "ENOENT", "ENOTDIR") ? new NotANamespace(path, "missing") : error;
+  }
+}
+
+/** @param type as fileSystemType has it; before Linux 3.19 namespaces were files of /proc. */
+export const isNamespaceFileSystem = (type: number): boolean => type === NSFS_MAGIC || type === PROC_SUPER_MAGIC;
 
 /**
  * The open namespace, undefined when the path is empty, gone, or something else by now: a mount point that was left behind must not
