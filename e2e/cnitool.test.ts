@@ -1,7 +1,10 @@
 // cnitool, as people and scripts call it, with our plugins, with Go's, and with a double that writes down what it is given.
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import { cacheSamples } from "./cache-entries.ts";
 import { type Host, newHost, type Ran } from "./host.ts";
 import { needsRoot } from "./needs.ts";
 import { goBin, ourBin, ourTools } from "./project.ts";
@@ -308,7 +311,19 @@ t.test("gc after add deletes it, is content with nothing, and del after it too",
   node.cnitool("add other /ns/one");
   node.noted();
 
-  t.strictSame(said(node.cnitool("gc net /ns/none")), silence);
+  const id = "cnitool-[0-9a-f]{20}";
+  t.match(said(node.cnitool("gc --dry-run net /ns/none")), {
+    status: 0,
+    stdout: new RegExp(`^net ${id} eth0: to be deleted\nnet ${id} net7: to be deleted\n$`),
+    stderr: "",
+  });
+  t.strictSame(node.noted(), [], "--dry-run runs no plugin");
+  t.equal(Object.keys(node.cached()).length, 3);
+  t.match(said(node.cnitool("gc net /ns/none")), {
+    status: 0,
+    stdout: new RegExp(`^net ${id} eth0: deleted\nnet ${id} net7: deleted\n$`),
+    stderr: "",
+  });
   const noted = node.noted();
   t.strictSame(verbs(noted), ["DEL", "DEL", "DEL", "DEL", "GC", "GC"]);
   t.equal(noted.filter((line) => /^DEL .* netns=\/ns\/two if=net7 /.test(line)).length, 2);
@@ -344,7 +359,7 @@ t.test("gc --dead spares what may be alive", needsRoot, async (t) => {
   node.cnitool(["add", "net", alive]);
   node.cnitool("add net /run/netns/gone");
   node.noted();
-  t.strictSame(said(node.cnitool("gc --dead net /ns/none")), silence);
+  t.match(said(node.cnitool("gc --dead net /ns/none")), { status: 0, stdout: /^net \S+ eth0: deleted\n$/, stderr: "" });
   const noted = node.noted();
   t.strictSame(verbs(noted), ["DEL", "DEL", "GC", "GC"]);
   t.match(noted[0], "netns=/run/netns/gone");
@@ -388,7 +403,12 @@ t.test("a cache entry that is damaged stops check, and goes with del", needsRoot
   const [name = ""] = Object.keys(node.cached());
   node.write(`/var/lib/cni/results/${name}`, '{"kind":');
   t.match(node.cnitool("check net /ns/one"), { status: 1, stderr: /is damaged/ });
-  t.strictSame(said(node.cnitool("del net /ns/one")), silence);
+  t.match(said(node.cnitool("del net /ns/one")), {
+    status: 0,
+    stdout: "",
+    stderr:
+      /^cnitool: cached result \S+ is damaged: it is not a JSON object: plugins get CNI_ARGS and CAP_ARGS as they are given/,
+  });
   t.strictSame(node.cached(), {});
 });
 
@@ -447,9 +467,110 @@ t.test("attachments of other runtimes are listed, and garbage of theirs is colle
   );
   t.equal(node.cnitool("list other").stdout, 'no attachments to network "other"\n');
 
-  t.strictSame(said(node.cnitool("gc --dead net /ns/none")), silence);
+  t.strictSame(said(node.cnitool("gc --dead net /ns/none")), { ...silence, stdout: "net dead eth0: deleted\n" });
   t.match(node.noted()[0], "DEL id=dead netns=/run/netns/gone if=eth0 args=IgnoreUnknown=1;K8S_POD_NAME=web");
   t.strictSame(Object.keys(node.cached()), ["README", "net-3f2a-eth0", "net-lost-eth0"]);
+});
+
+t.test("who is dead is known from every runtime's cache", needsRoot, async (t) => {
+  const node = newNode(t, { "net.conflist": chain({ cniVersion: "1.1.0" }) });
+  const alive = node.containers[0]?.path ?? "";
+  for (const { writer, write, hasNamespace } of cacheSamples) {
+    write(node, { id: "one", netns: alive });
+    write(node, { id: "two", netns: "/run/netns/gone" });
+    const states = hasNamespace ? ["alive", "dead"] : ["unknown", "unknown"];
+    const listed = JSON.parse(node.cnitool("list --json").stdout) as { namespace: string; netns?: string }[];
+    t.strictSame(
+      listed.map(({ namespace }) => namespace),
+      states,
+      writer,
+    );
+    t.strictSame(
+      listed.map(({ netns }) => netns),
+      hasNamespace ? [alive, "/run/netns/gone"] : [undefined, undefined],
+      writer,
+    );
+    const stdout = hasNamespace ? "net two eth0: deleted\n" : "";
+    t.strictSame(said(node.cnitool("gc --dead net /ns/none")), { ...silence, stdout }, writer);
+    const left = hasNamespace ? ["net-one-eth0"] : ["net-one-eth0", "net-two-eth0"];
+    t.strictSame(Object.keys(node.cached()), left, writer);
+  }
+});
+
+const damages = {
+  empty: "",
+  truncated: '{"kind":"cniCacheV1","containerId":"cni',
+  "not UTF-8": Buffer.of(0xff),
+  "of another kind": "[]",
+};
+for (const [what, content] of Object.entries(damages)) {
+  t.test(`a living container keeps its interface and address when its cache entry is ${what}`, needsRoot, async (t) => {
+    const bridge = { ...bridged.plugins[0], bridge: "br-gc" };
+    const node = newNode(t, { "net.conflist": lists([bridge], { cniVersion: "1.1.0" }) });
+    const [living, dead] = node.containers;
+    for (const container of [living, dead]) t.match(node.cnitool(["add", "net", container?.path ?? ""]), { status: 0 });
+    node.sh(`ip netns del ${dead?.name}`);
+    const states = JSON.parse(node.cnitool("list --json").stdout) as { namespace: string; containerId: string }[];
+    const id = states.find(({ namespace }) => namespace === "alive")?.containerId;
+    const deadId = states.find(({ namespace }) => namespace === "dead")?.containerId;
+    const file = `/var/lib/cni/results/net-${id}-eth0`;
+    writeFileSync(join(node.varLib, file.slice("/var/lib/".length)), content);
+
+    const listed = node.cnitool("list");
+    t.equal(listed.status, 1);
+    t.match(listed.stderr, `cnitool: damaged ${file}: it is `);
+    t.match(listed.stdout, new RegExp(`net +${deadId} .* dead\n$`), "others are shown");
+    t.match(node.cnitool("list --json net"), { status: 1, stderr: `cnitool: damaged ${file}: ` });
+    t.match(node.cnitool("list other"), { status: 0, stderr: "" }, "not of this network");
+
+    for (const flags of ["--dead", "--dead --dry-run", ""]) {
+      const collected = node.cnitool(`gc ${flags} net /ns/none`.replace("  ", " "));
+      t.equal(collected.status, 1, flags);
+      t.match(
+        collected.stderr,
+        new RegExp(`^cnitool: damaged ${file}: it is .*; kept what it may be about: .*${id} eth0\n  To fix: `),
+      );
+      t.equal(collected.stdout, flags === "--dead" ? `net ${deadId} eth0: deleted\n` : "", flags);
+    }
+    t.match(living?.sh("ip -4 addr show eth0"), "inet 10.22.0.2/24");
+    t.ok(existsSync(join(node.varLib, "cni/networks/net/10.22.0.2")));
+    t.notOk(existsSync(join(node.varLib, "cni/networks/net/10.22.0.3")), "the dead one's is given back");
+
+    node.sh(`rm ${file}`);
+    t.match(node.cnitool("gc net /ns/none"), { status: 0, stdout: "", stderr: "" }, "the remedy");
+    t.notOk(existsSync(join(node.varLib, "cni/networks/net/10.22.0.2")));
+  });
+}
+
+t.test("a cache that cannot be read is told by list and gc, which deletes nothing", needsRoot, async (t) => {
+  const node = newNode(t, { "net.conflist": chain({ cniVersion: "1.1.0" }) });
+  node.write("/var/lib/cni/results", "a file");
+  const told =
+    /^cnitool: \/var\/lib\/cni\/results cannot be read: openat \/var\/lib\/cni\/results: ENOTDIR\n {2}To fix: /;
+  for (const command of ["list", "gc net /ns/none", "gc --dead net /ns/none"])
+    t.match(node.cnitool(command), { status: 1, stdout: "", stderr: told }, command);
+  t.strictSame(node.noted(), []);
+});
+
+t.test("a namespace is alive where only its runtime's mount namespace shows it", needsRoot, async (t) => {
+  const node = newNode(t, { "net.conflist": chain({ cniVersion: "1.1.0" }) });
+  const netns = `${node.containers[0]?.path}-private`;
+  const mounted = `touch ${netns}; mount --bind /proc/self/ns/net ${netns}; echo mounted; exec sleep 1000`;
+  const runtime = spawn("unshare", ["-m", "--propagation", "private", "unshare", "-n", "sh", "-c", mounted]);
+  t.teardown(() => {
+    runtime.kill("SIGKILL");
+    rmSync(netns, { force: true });
+  });
+  await once(runtime.stdout, "data");
+  node.write("/var/lib/cni/results/net-3f2a-eth0", foreign(netns));
+  t.match(node.cnitool("list").stdout, /alive\n$/);
+  t.strictSame(said(node.cnitool("gc --dead net /ns/none")), silence);
+  t.strictSame(Object.keys(node.cached()), ["net-3f2a-eth0"]);
+
+  runtime.kill("SIGKILL");
+  await once(runtime, "exit");
+  const seesAll = readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]";
+  t.match(node.cnitool("list").stdout, seesAll ? /dead\n$/ : /unknown\n$/);
 });
 
 t.test("networks are found as the reference library finds them", needsRoot, async (t) => {

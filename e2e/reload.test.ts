@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import { cacheSamples } from "./cache-entries.ts";
 import type { Host, Ran } from "./host.ts";
 import { needsRoot } from "./needs.ts";
 import { ourBin, ourTools, projectRoot } from "./project.ts";
@@ -117,6 +118,49 @@ for (const backend of backends) {
     t.equal(sorted(node), sortedText(alone));
   });
 }
+
+for (const backend of backends) {
+  t.test(`reload, ${backend}: who is dead is known from every runtime's cache`, needsRoot, async (t) => {
+    const site = new Site(t, backend);
+    const { node } = site;
+    site.attach();
+    node.sh("nft flush ruleset");
+    const { path = "" } = node.containers[0] ?? {};
+    for (const { writer, write, hasNamespace } of cacheSamples) {
+      for (const netns of ["/run/netns/gone", node.path, path]) {
+        const state = !hasNamespace || netns === node.path ? "unknown" : netns === path ? "alive" : "dead";
+        write(node, { id: "c", netns }, backend);
+        const { status, stdout, stderr } = reload(node);
+        const what = `${writer}: ${state}`;
+        t.equal(status, state === "unknown" ? 1 : 0, what);
+        t.match(stderr, state === "unknown" ? /^net c eth0: skipped, it may be dead: .+\n$/ : /^$/, what);
+        t.equal(node.sh("nft list ruleset") !== "", state === "alive", what);
+        t.match(stdout, state === "alive" ? /^net c eth0: restored, / : /^0 attachments, nothing is missing\n$/, what);
+        node.sh("nft flush ruleset");
+      }
+    }
+  });
+}
+
+t.test("reload: a damaged entry is told, and does not keep others from being restored", needsRoot, async (t) => {
+  const site = new Site(t, "nftables");
+  const { node } = site;
+  site.attach();
+  node.sh("nft flush ruleset");
+  const [sample] = cacheSamples.filter(({ hasNamespace }) => hasNamespace);
+  sample?.write(node, { id: "c", netns: node.containers[0]?.path ?? "" }, "nftables");
+  const file = "/var/lib/cni/results/net-d-eth0";
+  node.write(file, "");
+  t.match(reload(node), {
+    status: 1,
+    stdout: /^net c eth0: restored, \d+ changes\n1 attachments, /,
+    stderr: `damaged ${file}: skipped: it is empty\n`,
+  });
+  t.not(site.published().length, 0);
+  node.sh("rm -r /var/lib/cni/results");
+  node.write("/var/lib/cni/results", "a file");
+  t.match(reload(node), { status: 1, stdout: "", stderr: /^twill reload: \/var\/lib\/cni\/results cannot be read: / });
+});
 
 const sortedText = (text: string): string => text.split("\n").sort().join("\n");
 const sorted = (node: Host): string => sortedText(node.sh("nft -s list ruleset"));

@@ -1,23 +1,31 @@
 /** add, check, del, gc, status: the commands of the Go tool, with its environment, files and container IDs. */
 import { readPairs } from "../../pkg/cni/args.ts";
-import { type CacheEntry, defaultCacheRoot, listCache, readCache } from "../../pkg/cni/cache.ts";
+import {
+  attachmentsNamedBy,
+  type CacheEntry,
+  type DamagedFile,
+  defaultCacheRoot,
+  readCache,
+} from "../../pkg/cni/cache.ts";
+import { cachedNamespace } from "../../pkg/cni/cached-namespace.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { isObject, type JsonObject, JsonSyntaxError, parseJson, showJson } from "../../pkg/cni/json.ts";
 import { defaultConfigDirectory, loadNetwork, type NetworkList } from "../../pkg/cni/list.ts";
 import { printResult } from "../../pkg/cni/result.ts";
+import type { Streams } from "../../pkg/cni/streams.ts";
 import type { ToolContext } from "../../pkg/cni/tool.ts";
 import { hashedName } from "../../pkg/firewall/names.ts";
 import {
   addNetwork,
   checkNetwork,
+  collectGarbage,
   deleteNetwork,
-  gcNetwork,
+  planGarbageCollection,
   type Runtime,
   type RuntimeAttachment,
   statusNetwork,
 } from "../../pkg/runtime/network.ts";
 import { readLink } from "../../pkg/sys/file.ts";
-import { isAlive } from "./alive.ts";
 import type { Call, Command, Flag } from "./command.ts";
 import { configDirectory, pluginPath } from "./search.ts";
 
@@ -79,20 +87,43 @@ export const del: Command = {
 export const gc: Command = {
   ...usage,
   name: "gc",
-  flags: [ifNameFlag, { name: "dead", about: "spare attachments whose namespace exists" }],
+  flags: [
+    ifNameFlag,
+    { name: "dead", about: "spare attachments whose namespace exists, or may exist" },
+    { name: "dry-run", about: "say which attachments would be deleted, and change nothing" },
+  ],
   about: "delete the attachments of a network and what was left behind",
   details: [
     "Deletes EVERY attachment of the network that a runtime of this host remembers (cnitool list shows them), as the Go tool does,",
-    `then has plugins remove what belongs to none. The namespace does not matter.\n${configured}`,
+    "then has plugins remove what belongs to none. It prints what it deletes. The namespace does not matter.",
+    "What a damaged file of the cache may be about is kept, and the exit status is 1.",
+    configured,
   ].join("\n"),
-  examples: ["CNI_PATH=/opt/cni/bin cnitool gc --dead example /run/netns/example"],
+  examples: [
+    "CNI_PATH=/opt/cni/bin cnitool gc --dead --dry-run example /run/netns/example",
+    "CNI_PATH=/opt/cni/bin cnitool gc --dead example /run/netns/example",
+  ],
   run(call) {
     const { list, runtime } = networkOf(call);
-    const remembered = listCache(runtime.cacheRoot).filter(({ networkName }) => networkName === list.name);
-    gcNetwork(list, call.flags.has("dead") ? remembered.filter(isAlive) : [], runtime);
-    return 0;
+    const { stdout, stderr } = call.context.streams;
+    const isValid = (entry: CacheEntry) => call.flags.has("dead") && cachedNamespace(entry).state !== "dead";
+    const plan = planGarbageCollection(list, isValid, runtime);
+    for (const file of plan.damaged) stderr(`cnitool: ${keptBecauseOf(file, list)}\n`);
+    if (call.flags.has("dry-run")) stdout(plan.stale.map((entry) => `${nameOf(entry)}: to be deleted\n`).join(""));
+    else collectGarbage(list, plan, runtime, (entry) => stdout(`${nameOf(entry)}: deleted\n`));
+    return plan.damaged.length === 0 ? 0 : 1;
   },
 };
+
+const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string => `${networkName} ${containerId} ${ifName}`;
+
+function keptBecauseOf(file: DamagedFile, list: NetworkList): string {
+  const kept = attachmentsNamedBy(file, list.name).map(({ containerId, ifName }) => `${containerId} ${ifName}`);
+  return (
+    `damaged ${file.path}: ${file.reason}; kept what it may be about: ${kept.join(", or ")}\n` +
+    "  To fix: if that container is gone, remove the file and call gc again"
+  );
+}
 
 export const status: Command = {
   ...usage,
@@ -193,7 +224,7 @@ function asAdded(
   { streams }: ToolContext,
 ): RuntimeAttachment {
   const { containerId, ifName } = attachment;
-  const entry = findEntry(() => readCache(cacheRoot, { networkName: list.name, containerId, ifName }));
+  const entry = usableEntry(() => readCache(cacheRoot, { networkName: list.name, containerId, ifName }), streams);
   if (entry === undefined) return attachment;
   return {
     ...attachment,
@@ -202,12 +233,12 @@ function asAdded(
   };
 }
 
-/** What is damaged, the runtime reports or ignores itself. */
-function findEntry(read: () => CacheEntry | undefined): CacheEntry | undefined {
+function usableEntry(read: () => CacheEntry | undefined, { stderr }: Streams): CacheEntry | undefined {
   try {
     return read();
   } catch (error) {
-    if (error instanceof CniError) return undefined;
-    throw error;
+    if (!(error instanceof CniError)) throw error;
+    stderr(`cnitool: ${error.msg}: plugins get CNI_ARGS and CAP_ARGS as they are given now, not those of the add\n`);
+    return undefined;
   }
 }

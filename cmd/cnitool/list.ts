@@ -1,8 +1,9 @@
 /** list: the attachments that runtimes on this host remember. */
-import { type CacheEntry, defaultCacheRoot, listCache } from "../../pkg/cni/cache.ts";
+import { attachmentsNamedBy, type CacheEntry, defaultCacheRoot, listCache } from "../../pkg/cni/cache.ts";
+import { cachedNamespace } from "../../pkg/cni/cached-namespace.ts";
 import { CniError } from "../../pkg/cni/error.ts";
 import { parseResult, type Result } from "../../pkg/cni/result.ts";
-import { type NamespaceState, namespaceState } from "./alive.ts";
+import type { NamespaceState } from "../../pkg/sys/namespace-state.ts";
 import { type Command, jsonFlag } from "./command.ts";
 import { printed, table } from "./table.ts";
 
@@ -24,22 +25,27 @@ export const list: Command = {
   details: [
     `Reads the cache in ${defaultCacheRoot}/results, where cnitool, podman, containerd and others that use the reference library`,
     "write what they attached. The namespace is alive, dead (gone: cnitool gc --dead removes the attachment), or unknown.",
+    "Files that cannot be read are told on stderr; the list is then not complete, and the exit status 1.",
   ].join("\n"),
   flags: [jsonFlag],
   examples: ["cnitool list", "cnitool list --json example"],
   run({ operands: [network], flags, context: { streams } }) {
-    const attachments = listCache(defaultCacheRoot)
+    const { entries, damaged } = listCache(defaultCacheRoot);
+    const attachments = entries
       .filter(({ networkName }) => network === undefined || networkName === network)
       .map(attachmentOf);
+    const unread = damaged.filter((file) => network === undefined || attachmentsNamedBy(file, network).length > 0);
     streams.stdout(flags.has("json") ? printed(attachments) : tableOf(attachments, network));
-    return 0;
+    for (const { path, reason } of unread) streams.stderr(`cnitool: damaged ${path}: ${reason}\n`);
+    return unread.length === 0 ? 0 : 1;
   },
 };
 
 function attachmentOf(entry: CacheEntry): Attachment {
-  const { networkName, containerId, ifName, netns } = entry;
+  const { networkName, containerId, ifName } = entry;
   const addresses = resultOf(entry)?.ips.map(({ address }) => address) ?? [];
-  return { network: networkName, containerId, ifName, addresses, netns, namespace: namespaceState(entry) };
+  const { path: netns, state: namespace } = cachedNamespace(entry);
+  return { network: networkName, containerId, ifName, addresses, netns, namespace };
 }
 
 function resultOf({ result }: CacheEntry): Result | undefined {

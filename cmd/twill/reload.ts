@@ -4,7 +4,8 @@
  * It goes by the runtime's cache of results, which costs ADD nothing and knows the containers that other plugins attached. Rejected: files of our own
  * with what each ADD made, which would be one more thing that can be wrong.
  */
-import { type CacheEntry, cacheFile, defaultCacheRoot, listCache } from "../../pkg/cni/cache.ts";
+import { type CacheContent, type CacheEntry, cacheFile, defaultCacheRoot, listCache } from "../../pkg/cni/cache.ts";
+import { cachedNamespace } from "../../pkg/cni/cached-namespace.ts";
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
 import { parseList } from "../../pkg/cni/list.ts";
 import { checkedConf, readDocument } from "../../pkg/cni/netconf.ts";
@@ -28,7 +29,6 @@ import { requestOf } from "../../pkg/runtime/network.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { findStat } from "../../pkg/sys/file.ts";
 import { restore as restoreBridge } from "../bridge/main.ts";
-import { isAlive } from "../cnitool/alive.ts";
 import { restore as restoreFirewall } from "../firewall/main.ts";
 import { delegateOf } from "../flannel/main.ts";
 import { restore as restorePortmap } from "../portmap/main.ts";
@@ -108,8 +108,10 @@ function refuseLegacy(): void {
 const ROUNDS = 3;
 
 function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: Streams): number {
-  const attachments = livingAttachments(cacheRoot);
+  const cache = listCache(cacheRoot);
+  const attachments = livingAttachments(cache, cacheRoot);
   const netfilter = connect(NETLINK_NETFILTER);
+  const skipped = tellSkipped(cache, streams);
   let failures = 0;
   let changes = 0;
   for (let round = 1; round <= ROUNDS; round++) {
@@ -125,15 +127,33 @@ function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: 
   }
   const what = changes === 0 ? "nothing is missing" : dryRun ? `${changes} changes to make` : `${changes} changes made`;
   streams.stdout(`${attachments.length} attachments, ${what}\n`);
-  return failures === 0 ? 0 : 1;
+  return failures + skipped === 0 ? 0 : 1;
+}
+
+/**
+ * Says which attachments are left out because nobody knows whether they are alive. Rules of a dead one would lead its host ports to
+ * whoever gets its address next, and nobody would notice; a living one that lacks its rules is told here.
+ *
+ * @returns how many
+ */
+function tellSkipped({ entries, damaged }: CacheContent, { stderr }: Streams): number {
+  const unknown = entries
+    .map((entry) => ({ entry, ...cachedNamespace(entry) }))
+    .filter(({ state }) => state === "unknown");
+  for (const { entry, path } of unknown) {
+    const why = path === undefined ? "its cached result names no namespace" : `${path} cannot be examined`;
+    stderr(`${nameOf(entry)}: skipped, it may be dead: ${why}; if it is alive, delete and add it again\n`);
+  }
+  for (const { path, reason } of damaged) stderr(`damaged ${path}: skipped: ${reason}\n`);
+  return unknown.length + damaged.length;
 }
 
 const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string => `${networkName} ${containerId} ${ifName}`;
 
 /** In the order in which they were attached, which is that of their rules. */
-function livingAttachments(cacheRoot: string): CacheEntry[] {
-  return listCache(cacheRoot)
-    .filter(isAlive)
+function livingAttachments({ entries }: CacheContent, cacheRoot: string): CacheEntry[] {
+  return entries
+    .filter((entry) => cachedNamespace(entry).state === "alive")
     .map((entry) => ({ entry, since: findStat(cacheFile(cacheRoot, entry))?.modifiedNs ?? 0n }))
     .sort((one, other) => (one.since < other.since ? -1 : one.since > other.since ? 1 : 0))
     .map(({ entry }) => entry);

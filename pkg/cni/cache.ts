@@ -7,10 +7,13 @@
  * @see reference library, libcni/api.go: file `<root>/results/<network>-<containerID>-<ifname>`, kind "cniCacheV1"
  */
 
-import { SystemError } from "../sys/errno.ts";
-import { findDirectory, makeDirectories, readText, removeFile, writeFile } from "../sys/file.ts";
+import { isErrno, SystemError } from "../sys/errno.ts";
+import { listDirectory, makeDirectories, readFile, removeFile, writeFile } from "../sys/file.ts";
+import { decode, encode } from "../sys/text.ts";
 import { decodeBase64, encodeBase64 } from "./base64.ts";
+import { isContainerId } from "./environment.ts";
 import { CniError, ErrorCode } from "./error.ts";
+import { isInterfaceName } from "./formats.ts";
 import { isObject, type Json, type JsonObject, printJson, sortKeys } from "./json.ts";
 import { type Origin, parseResult, type Result } from "./result.ts";
 
@@ -29,6 +32,7 @@ export interface CacheKey {
 export interface CacheEntry extends CacheKey {
   /** The bytes of the configuration list. */
   config: Uint8Array;
+  /** Written by libcni 1.2 and later; `cachedNamespace` knows where to look without it. */
   netns: string | undefined;
   cniArgs: readonly (readonly [string, string])[];
   capabilityArgs: JsonObject;
@@ -36,12 +40,25 @@ export interface CacheEntry extends CacheKey {
   result: JsonObject;
 }
 
+/** A file with the name of an entry that cannot be read as one. Of the attachments that it may be about nothing is known. */
+export interface DamagedFile {
+  path: string;
+  /** In its directory. */
+  name: string;
+  reason: string;
+}
+
+export interface CacheContent {
+  entries: CacheEntry[];
+  damaged: DamagedFile[];
+}
+
 const resultsIn = (root: string): string => `${root}/results`;
 
 /** @throws CniError 999: a part of the name is missing. */
-export function cacheFile(root: string, { networkName, containerId, ifName }: CacheKey): string {
-  if (networkName !== "" && containerId !== "" && ifName !== "")
-    return `${resultsIn(root)}/${networkName}-${containerId}-${ifName}`;
+export function cacheFile(root: string, key: CacheKey): string {
+  const { networkName, containerId, ifName } = key;
+  if (networkName !== "" && containerId !== "" && ifName !== "") return `${resultsIn(root)}/${nameOf(key)}`;
   throw new CniError({
     code: ErrorCode.internal,
     msg:
@@ -50,6 +67,8 @@ export function cacheFile(root: string, { networkName, containerId, ifName }: Ca
     remedy: "give all three",
   });
 }
+
+const nameOf = ({ networkName, containerId, ifName }: CacheKey): string => `${networkName}-${containerId}-${ifName}`;
 
 export function writeCache(root: string, entry: CacheEntry): void {
   const file = cacheFile(root, entry);
@@ -80,95 +99,157 @@ export const removeCache = (root: string, key: CacheKey): boolean => removeFile(
 /**
  * The cached result, also from a file of the form before cniCacheV1, which is a bare result. undefined when there is no file.
  *
- * @throws CniError 6: the file is neither.
+ * @throws CniError 5: the file cannot be read; 6: it is neither.
  */
 export function readCachedResult(root: string, key: CacheKey): Result | undefined {
-  const file = cacheFile(root, key);
-  const text = textOf(file);
-  if (text === undefined) return undefined;
-  const origin: Origin = { what: `cached result ${file}`, remedy: `remove the file and add the attachment again` };
-  const document = parsed(text);
-  const entry = document === undefined ? undefined : entryOf(document);
-  if (document === undefined) throw notACache(file);
-  return parseResult(entry?.result ?? document, "", origin);
+  const path = cacheFile(root, key);
+  const found = readEntry(path);
+  if (found === undefined) return undefined;
+  const result = "entry" in found ? found.entry.result : found.bareResult;
+  if (result === undefined) throw unusable(path, found);
+  const origin: Origin = { what: `cached result ${path}`, remedy: `remove the file and add the attachment again` };
+  return parseResult(result, "", origin);
 }
 
 /**
  * The whole entry. undefined when there is no file.
  *
- * @throws CniError 6: the file is none of ours, or of the form before cniCacheV1.
+ * @throws CniError 5: the file cannot be read; 6: it is none of ours, or of the form before cniCacheV1.
  */
 export function readCache(root: string, key: CacheKey): CacheEntry | undefined {
-  const file = cacheFile(root, key);
-  const text = textOf(file);
-  if (text === undefined) return undefined;
-  const entry = entryOf(parsed(text));
-  if (entry === undefined) throw notACache(file);
-  return entry;
+  const path = cacheFile(root, key);
+  const found = readEntry(path);
+  if (found === undefined || "entry" in found) return found?.entry;
+  throw unusable(path, found);
 }
 
-/** All attachments, sorted by file name; of one container when an ID is given. Files that are none are passed over. */
-export function listCache(root: string, containerId?: string): CacheEntry[] {
-  return (findDirectory(resultsIn(root)) ?? [])
-    .filter((name) => containerId === undefined || isNameOf(name, containerId))
-    .map((name) => entryOf(parsed(textOf(`${resultsIn(root)}/${name}`))))
-    .filter((entry) => entry !== undefined)
-    .filter((entry) => entry.ifName !== "" && entry.networkName !== "")
-    .filter((entry) => containerId === undefined || entry.containerId === containerId);
+/**
+ * All attachments, sorted by file name; of one container when an ID is given. Passes over what is no entry by its name, and folders.
+ *
+ * @throws CniError 5: the directory cannot be read.
+ */
+export function listCache(root: string, containerId?: string): CacheContent {
+  const content: CacheContent = { entries: [], damaged: [] };
+  for (const name of namesIn(resultsIn(root)).filter((name) => isNameOf(name, containerId))) {
+    const path = `${resultsIn(root)}/${name}`;
+    const found = readEntry(path);
+    if (found === undefined || isErrno(found.cause, "EISDIR")) continue;
+    if (!("entry" in found)) content.damaged.push({ path, name, reason: found.reason });
+    else if (containerId === undefined || found.entry.containerId === containerId) content.entries.push(found.entry);
+  }
+  return content;
 }
 
-/** Whether `-<ID>-` is in the middle of the name. */
-function isNameOf(fileName: string, containerId: string): boolean {
-  const part = `-${containerId}-`;
-  const at = fileName.indexOf(part);
-  return at > 0 && at + part.length < fileName.length;
-}
-
-/** What cannot be read is as good as not there, as the reference library has it. */
-function textOf(file: string): string | undefined {
+function namesIn(directory: string): string[] {
   try {
-    return readText(file);
+    return listDirectory(directory);
   } catch (error) {
-    if (error instanceof SystemError) return undefined;
+    if (isErrno(error, "ENOENT")) return [];
+    if (error instanceof SystemError) throw unusable(directory, { reason: error.message, cause: error });
     throw error;
   }
 }
 
-function parsed(text: string | undefined): Json | undefined {
+/** Whether it is NETWORK-ID-INTERFACE, with this ID when one is given. */
+function isNameOf(fileName: string, containerId: string | undefined): boolean {
+  if (containerId === undefined) return /^.+-.+-.+$/s.test(fileName);
+  const part = `-${containerId}-`;
+  const at = fileName.indexOf(part, 1);
+  return at > 0 && at + part.length < fileName.length;
+}
+
+/**
+ * The attachments to a network that a damaged file may be about, by its name. These may be several, since network, container ID and
+ * interface may have dashes in them.
+ */
+export function attachmentsNamedBy({ name }: DamagedFile, networkName: string): Omit<CacheKey, "networkName">[] {
+  const prefix = `${networkName}-`;
+  if (!name.startsWith(prefix)) return [];
+  const parts = name.slice(prefix.length).split("-");
+  return parts
+    .map((_, i) => ({ containerId: parts.slice(0, i).join("-"), ifName: parts.slice(i).join("-") }))
+    .filter(({ containerId, ifName }) => isContainerId(containerId) && isInterfaceName(ifName));
+}
+
+interface Unreadable {
+  reason: string;
+  cause?: SystemError;
+  /** The form before cniCacheV1, which does not say whose it is. */
+  bareResult?: JsonObject;
+}
+
+type Found = { entry: CacheEntry; reason?: undefined; cause?: undefined } | Unreadable;
+
+/** undefined when there is no such file. */
+function readEntry(path: string): Found | undefined {
+  let bytes: Uint8Array;
   try {
-    return text === undefined ? undefined : (JSON.parse(text) as Json);
+    bytes = readFile(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    if (error instanceof SystemError) return { reason: error.message, cause: error };
+    throw error;
+  }
+  return entryIn(bytes, path.slice(path.lastIndexOf("/") + 1));
+}
+
+function entryIn(bytes: Uint8Array, fileName: string): Found {
+  if (bytes.length === 0) return { reason: "it is empty" };
+  const text = decode(bytes);
+  if (text.includes("\ufffd") && !isEqual(encode(text), bytes)) return { reason: "it is not UTF-8" };
+  const document = parsed(text);
+  if (!isObject(document)) return { reason: "it is not a JSON object" };
+  if (!("kind" in document)) return { reason: `it has no "kind", as before libcni 0.8`, bareResult: document };
+  if (document["kind"] !== kind) return { reason: `its "kind" is not "${kind}"` };
+  const entry = entryOf(document);
+  if (entry === undefined) return { reason: "a key is missing, or its value of a wrong type" };
+  const named = nameOf(entry);
+  return named === fileName ? { entry } : { reason: `it is the entry of ${named}` };
+}
+
+const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && one.every((byte, i) => byte === other[i]);
+
+function parsed(text: string): Json | undefined {
+  try {
+    return JSON.parse(text) as Json;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }
 
-function entryOf(document: Json | undefined): CacheEntry | undefined {
-  if (!isObject(document) || document["kind"] !== kind) return undefined;
-  const config = decodeBase64(text(document["config"]));
-  const { netns, cniArgs, capabilityArgs, result } = document;
-  if (config === undefined) return undefined;
-  return {
-    containerId: text(document["containerId"]),
-    ifName: text(document["ifName"]),
-    networkName: text(document["networkName"]),
-    config,
-    netns: text(netns) || undefined,
-    cniArgs: Array.isArray(cniArgs) ? cniArgs.filter(isPair) : [],
-    capabilityArgs: isObject(capabilityArgs) ? capabilityArgs : {},
-    result: isObject(result) ? result : {},
-  };
+/** undefined when a key is missing that libcni writes, or a value is of another type than there. */
+function entryOf(document: JsonObject): CacheEntry | undefined {
+  const texts = ["containerId", "ifName", "networkName", "netns", "config"].map((key) => document[key] ?? "");
+  if (!texts.every((value) => typeof value === "string")) return undefined;
+  const [containerId = "", ifName = "", networkName = "", netns, base64 = ""] = texts;
+  const [cniArgs, capabilityArgs, result] = [
+    document["cniArgs"] ?? [],
+    document["capabilityArgs"] ?? {},
+    document["result"] ?? {},
+  ];
+  if (!Array.isArray(cniArgs) || !cniArgs.every(isPair)) return undefined;
+  if (!isObject(capabilityArgs) || !isObject(result)) return undefined;
+  const config = decodeBase64(base64);
+  if (config === undefined || [containerId, ifName, networkName].includes("")) return undefined;
+  return { containerId, ifName, networkName, config, netns: netns || undefined, cniArgs, capabilityArgs, result };
 }
-
-const text = (value: Json | undefined): string => (typeof value === "string" ? value : "");
 
 const isPair = (value: Json): value is readonly [string, string] =>
   Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === "string");
 
-function notACache(file: string): CniError {
+function unusable(path: string, { reason = "", cause }: Pick<Found, "reason" | "cause">): CniError {
+  if (cause === undefined)
+    return new CniError({
+      code: ErrorCode.decoding,
+      msg: `cached result ${path} is damaged: ${reason}`,
+      remedy: `delete the attachment, which ignores and removes the file, then add it again`,
+    });
   return new CniError({
-    code: ErrorCode.decoding,
-    msg: `cached result ${file} is damaged: it is neither an entry of the cache nor a result`,
-    remedy: `delete the attachment, which ignores and removes the file, then add it again`,
+    code: ErrorCode.io,
+    msg: `${path} cannot be read: ${reason}`,
+    remedy: "run it as root, and see that it is the runtime's cache and its file system is in order",
+    cause,
   });
 }

@@ -75,9 +75,11 @@ const examples: Readonly<Record<string, string>> = {
 const safeName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const safeNameRule = 'must begin with a letter or digit and go on with these, "_", "." or "-"';
 
+export const isContainerId = (text: string): boolean => safeName.test(text);
+
 /** @throws CniError 4 */
 export function checkContainerId(containerId: string): void {
-  if (safeName.test(containerId)) return;
+  if (isContainerId(containerId)) return;
   throw new CniError({
     code: ErrorCode.invalidEnvironment,
     msg: `invalid characters in CNI_CONTAINERID ${JSON.stringify(containerId)}: it ${safeNameRule}`,

@@ -11,14 +11,16 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import type { CacheEntry } from "../cni/cache.ts";
 import { fakePlugin } from "../cni/fake.ts";
 import { type NetworkList, parseList } from "../cni/list.ts";
 import { decode, encode } from "../sys/text.ts";
 import {
   addNetwork,
   checkNetwork,
+  collectGarbage,
   deleteNetwork,
-  gcNetwork,
+  planGarbageCollection,
   type Runtime,
   type RuntimeAttachment,
   requestOf,
@@ -244,6 +246,56 @@ t.test("parameters are checked before any plugin is run", async (t) => {
 const v11 = (first: object = {}, second: object = {}, keys: object = {}) =>
   list(first, second, { cniVersion: "1.1.0", ...keys });
 
+/** @returns containers whose attachments were deleted */
+function gc(list: NetworkList, runtime: Runtime, isValid: (entry: CacheEntry) => boolean = () => false): string[] {
+  const deleted: string[] = [];
+  const plan = planGarbageCollection(list, isValid, runtime);
+  collectGarbage(list, plan, runtime, ({ containerId }) => deleted.push(containerId));
+  return deleted;
+}
+
+for (const [what, content] of [
+  ["empty", ""],
+  ["truncated", '{"kind":"cniCacheV1","con'],
+] as const) {
+  t.test(`gc keeps what a cache entry that is ${what} may be about`, async (t) => {
+    const runtime = node(t);
+    addNetwork(v11(), attachment, runtime);
+    addNetwork(v11(), { ...attachment, containerId: "two-three" }, runtime);
+    runtime.noted();
+    const file = join(runtime.cacheRoot, "results/net-two-three-eth0");
+    writeFileSync(file, content);
+
+    t.match(planGarbageCollection(v11(), () => false, runtime).damaged, [{ path: file }]);
+    t.strictSame(gc(v11(), runtime), ["one"]);
+    const noted = runtime.noted();
+    t.strictSame(verbs(noted), ["DEL second", "DEL first", "GC first", "GC second"]);
+    t.strictSame(noted.at(-1)?.conf["cni.dev/valid-attachments"], [
+      { containerID: "two", ifname: "three-eth0" },
+      { containerID: "two-three", ifname: "eth0" },
+    ]);
+    t.strictSame(runtime.cached(), ["net-two-three-eth0"]);
+    t.strictSame(planGarbageCollection(v11({}, {}, { name: "other" }), () => false, runtime).damaged, []);
+  });
+}
+
+t.test("gc is refused when the cache cannot be read", async (t) => {
+  const runtime = node(t);
+  mkdirSync(runtime.cacheRoot);
+  writeFileSync(join(runtime.cacheRoot, "results"), "");
+  t.throws(() => gc(v11(), runtime), { code: 5 });
+  t.strictSame(runtime.noted(), []);
+});
+
+t.test("a delete that fails keeps a damaged cache entry", async (t) => {
+  const runtime = node(t);
+  addNetwork(list(), attachment, runtime);
+  writeFileSync(join(runtime.cacheRoot, "results/net-one-eth0"), "");
+  runtime.fail("second", "DEL", { code: 100, msg: "stuck" });
+  t.throws(() => deleteNetwork(list(), attachment, runtime), { code: 100 });
+  t.strictSame(runtime.cached(), ["net-one-eth0"]);
+});
+
 t.test("gc deletes what is not valid, with its own parameters, then asks the plugins", async (t) => {
   const runtime = node(t);
   addNetwork(v11(), attachment, runtime);
@@ -251,7 +303,7 @@ t.test("gc deletes what is not valid, with its own parameters, then asks the plu
   addNetwork(v11({}, {}, { name: "other" }), attachment, runtime);
   runtime.noted();
 
-  gcNetwork(v11(), [{ containerId: "two", ifName: "eth0" }], runtime);
+  gc(v11(), runtime, ({ containerId }) => containerId === "two");
   const noted = runtime.noted();
   t.strictSame(verbs(noted), ["DEL second", "DEL first", "GC first", "GC second"]);
   t.match(noted[0], { id: "one", netns: "/run/netns/one", args: "A=1;B=2" });
@@ -264,7 +316,7 @@ t.test("gc deletes what is not valid, with its own parameters, then asks the plu
   t.strictSame(runtime.cached().sort(), ["net-two-eth0", "other-one-eth0"]);
 
   deleteNetwork(v11(), { ...attachment, containerId: "two" }, runtime);
-  gcNetwork(v11(), [], runtime);
+  gc(v11(), runtime);
   t.strictSame(verbs(runtime.noted()), ["DEL second", "DEL first", "GC first", "GC second"]);
 });
 
@@ -275,7 +327,7 @@ t.test("gc goes on after failures and tells all", async (t) => {
   runtime.fail("second", "DEL", { code: 102, msg: "three" });
   addNetwork(v11(), attachment, runtime);
   runtime.noted();
-  t.throws(() => gcNetwork(v11(), [], runtime), {
+  t.throws(() => gc(v11(), runtime), {
     code: 102,
     msg: 'failed to delete stale attachment one eth0: plugin type="second" failed (delete): three',
     details:
@@ -289,9 +341,9 @@ t.test("gc below 1.1.0 deletes but does not ask; with disableGC it does nothing"
   const runtime = node(t);
   addNetwork(list(), attachment, runtime);
   runtime.noted();
-  gcNetwork(list({}, {}, { disableGC: true }), [], runtime);
+  gc(list({}, {}, { disableGC: true }), runtime);
   t.strictSame(runtime.noted(), []);
-  gcNetwork(list(), [], runtime);
+  gc(list(), runtime);
   t.strictSame(verbs(runtime.noted()), ["DEL second", "DEL first"]);
 });
 

@@ -5,7 +5,16 @@
  * @see CNI specification, section 3 "Execution of Network Configurations"
  */
 
-import { type CacheEntry, type CacheKey, listCache, readCachedResult, removeCache, writeCache } from "../cni/cache.ts";
+import {
+  attachmentsNamedBy,
+  type CacheEntry,
+  type CacheKey,
+  type DamagedFile,
+  listCache,
+  readCachedResult,
+  removeCache,
+  writeCache,
+} from "../cni/cache.ts";
 import { invoke } from "../cni/delegate.ts";
 import { checkContainerId, checkInterfaceName, readParameters } from "../cni/environment.ts";
 import { CniError, ErrorCode, failureOf } from "../cni/error.ts";
@@ -109,33 +118,72 @@ function usableResult(list: NetworkList, { cacheRoot }: Runtime, key: CacheKey):
     if (result !== undefined) encodeResult(result, list.cniVersion);
     return result;
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    removeCache(cacheRoot, key);
-    return undefined;
+    if (error instanceof CniError) return undefined;
+    throw error;
   }
 }
 
+/** What a GC of a network is going to do. */
+export interface GarbagePlan {
+  /** Cached attachments to be deleted. */
+  stale: CacheEntry[];
+  /** What plugins must not touch: valid attachments, and those that damaged files may be about. */
+  valid: ValidAttachments;
+  /** Files of the cache that may be about attachments of this network. */
+  damaged: DamagedFile[];
+}
+
 /**
- * Deletes the cached attachments of the network that are not in `valid`, then has every plugin clean up.
+ * Cached attachments that are not valid are stale. What a damaged file may be about is kept, since nobody can tell: plugins delete
+ * whatever they are not told of.
  *
+ * @throws CniError 5: the cache cannot be read
+ */
+export function planGarbageCollection(
+  list: NetworkList,
+  isValid: (entry: CacheEntry) => boolean,
+  { cacheRoot }: Pick<Runtime, "cacheRoot">,
+): GarbagePlan {
+  if (list.disableGC) return { stale: [], valid: [], damaged: [] };
+  const { entries, damaged } = listCache(cacheRoot);
+  const own = entries.filter(({ networkName }) => networkName === list.name);
+  const named = damaged.map((file) => ({ file, attachments: attachmentsNamedBy(file, list.name) }));
+  const valid = own.filter(isValid);
+  return {
+    stale: own.filter((entry) => !valid.includes(entry)),
+    valid: [...valid, ...named.flatMap(({ attachments }) => attachments)].map(({ containerId, ifName }) => ({
+      containerId,
+      ifName,
+    })),
+    damaged: named.filter(({ attachments }) => attachments.length > 0).map(({ file }) => file),
+  };
+}
+
+/**
+ * Deletes what is stale, then has every plugin clean up.
+ *
+ * @param deleted is told of each attachment that was deleted
  * @throws CniError with all that went wrong
  */
-export function gcNetwork(list: NetworkList, valid: ValidAttachments, runtime: Runtime): void {
+export function collectGarbage(
+  list: NetworkList,
+  { stale, valid }: Pick<GarbagePlan, "stale" | "valid">,
+  runtime: Runtime,
+  deleted: (entry: CacheEntry) => void = () => undefined,
+): void {
   if (list.disableGC) return;
-  const stale = listCache(runtime.cacheRoot)
-    .filter(({ networkName }) => networkName === list.name)
-    .filter((entry) => !valid.some((known) => known.containerId === entry.containerId && known.ifName === entry.ifName))
-    .map((entry) => () => {
-      const what = `failed to delete stale attachment ${entry.containerId} ${entry.ifName}`;
-      prefixed(what, () => deleteNetwork(list, cachedAttachment(entry), runtime));
-    });
+  const deletions = stale.map((entry) => () => {
+    const what = `failed to delete stale attachment ${entry.containerId} ${entry.ifName}`;
+    prefixed(what, () => deleteNetwork(list, cachedAttachment(entry), runtime));
+    deleted(entry);
+  });
   const plugins = isAtLeast(list.cniVersion, "1.1.0") ? list.plugins : [];
-  const collect = plugins.map((plugin) => () => {
+  const collections = plugins.map((plugin) => () => {
     const stdin = requestOf(list, plugin, { valid });
     const what = `failed to GC plugin ${plugin.type}`;
     prefixed(what, () => call("GC", plugin, { list, attachment: noAttachment, runtime, stdin }));
   });
-  attemptAll([...stale, ...collect].map((step) => ["collect garbage", step]));
+  attemptAll([...deletions, ...collections].map((step) => ["collect garbage", step]));
 }
 
 const cachedAttachment = ({ containerId, netns, ifName, cniArgs, capabilityArgs }: CacheEntry): RuntimeAttachment => ({

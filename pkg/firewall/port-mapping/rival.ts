@@ -3,11 +3,11 @@
 // The reference plugin lets the one that came first have it, without a word, even when that container is long gone. Here a holder that is gone is replaced,
 // and one that lives is named. Gone is who has the address that is ours now, whose namespace is gone according to the runtime's cache of results, or whose
 // address no link leads to any more. Of whom none of this can be told is taken to live: GC knows better, and DEL.
-import { defaultCacheRoot, listCache } from "../../cni/cache.ts";
+import { attachmentsNamedBy, type CacheContent, defaultCacheRoot, listCache } from "../../cni/cache.ts";
+import { cachedNamespace } from "../../cni/cached-namespace.ts";
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import { writeStderr } from "../../cni/streams.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
-import { closeNamespace, findNamespace } from "../../sys/namespace.ts";
 import type { HostPort, Publication } from "./publication.ts";
 
 export interface Holder {
@@ -48,14 +48,22 @@ export function judge({ owner, container }: Publication, port: HostPort, holder:
 function reasonOfDeath({ network, containerId, address }: Holder, ours: Address): string | undefined {
   if (address !== undefined && formatAddress(address) === formatAddress(ours))
     return "its address is this container's now";
-  if (containerId === undefined) return undefined;
-  const attachments = listCache(defaultCacheRoot, containerId).filter(({ networkName }) => networkName === network);
-  if (attachments.length === 0 || attachments.some(({ netns }) => isThere(netns))) return undefined;
+  if (network === undefined || containerId === undefined) return undefined;
+  const { entries, damaged } = cachedOf(containerId);
+  const attachments = entries.filter(({ networkName }) => networkName === network);
+  if (damaged.some((file) => attachmentsNamedBy(file, network).some((named) => named.containerId === containerId)))
+    return undefined;
+  if (attachments.length === 0 || attachments.some((entry) => cachedNamespace(entry).state !== "dead"))
+    return undefined;
   return "its namespace is";
 }
 
-function isThere(netns: string | undefined): boolean {
-  const namespace = findNamespace(netns);
-  if (namespace !== undefined) closeNamespace(namespace);
-  return namespace !== undefined;
+/** A cache that cannot be read tells nothing, as an empty one. */
+function cachedOf(containerId: string): CacheContent {
+  try {
+    return listCache(defaultCacheRoot, containerId);
+  } catch (error) {
+    if (error instanceof CniError) return { entries: [], damaged: [] };
+    throw error;
+  }
 }
