@@ -29,6 +29,7 @@ import { createRequire, SourceMap } from "node:module";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { compileSchemas } from "./dev/compile-schemas.mjs";
+import { unpackedProgram } from "./dev/unpacked.mjs";
 
 const ENGINE = "node_modules/@suchipi/quickjs/build";
 /** Where the image lies in memory: near enough to the code for the compiler's usual addressing, far from anything else. */
@@ -50,7 +51,7 @@ const targets = {
     compiler: "aarch64-linux-gnu-gcc",
     objcopy: "aarch64-linux-gnu-objcopy",
     engine: "aarch64-unknown-linux-gnu",
-    start: ["qemu-aarch64-static"],
+    start: [unpackedProgram(".", "qemu-user-static")],
     page: 65536,
   },
 };

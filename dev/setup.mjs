@@ -1,66 +1,74 @@
-// Brings a clean clone to where everything runs: Debian packages, npm packages, build.
+// Brings a clean clone to where something runs: Debian packages, npm packages, build. Each purpose brings its own packages alone.
 //
-//   node dev/setup.mjs           for the build and all tests on this kernel
-//   node dev/setup.mjs kernel    also for those on the complete kernel
+//   node dev/setup.mjs           what a build needs, and the build itself
+//   node dev/setup.mjs PURPOSE   the same for the demo, the tests and so on: the names in `purposes` below
+//   node dev/setup.mjs build     what a build needs, without building
 //   node dev/setup.mjs unit      npm packages and validators alone, which need no root
 //
 // Each step looks first and does only what is missing: with everything in place it takes a tenth of a second.
 // Plain Node without dependencies: it runs before npm ci.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { contents, unpackedFolder } from "./unpacked.mjs";
 
 const OLDEST_NODE = 20;
 
-/** Debian packages, each with a file that shows that it is there: a command's name, or a path. */
-const packages = {
-  gcc: "gcc",
-  "libc6-dev": "/usr/include/stdio.h",
-  "musl-tools": "musl-gcc",
+/** Debian packages that are installed, each with a file that shows that it is there: a command's name, or a path. */
+const build = { gcc: "gcc", "libc6-dev": "/usr/include/stdio.h", "musl-tools": "musl-gcc" };
+const arm64 = {
   "gcc-aarch64-linux-gnu": "aarch64-linux-gnu-gcc",
   "libc6-dev-arm64-cross": "/usr/aarch64-linux-gnu/lib/libc.a",
-  "qemu-user-static": "qemu-aarch64-static",
-  iproute2: "ip",
+};
+const demo = { iproute2: "ip", nftables: "nft", "iputils-ping": "ping", procps: "sysctl" };
+const endToEnd = {
   iptables: "iptables",
-  nftables: "nft",
   kmod: "modprobe",
-  "iputils-ping": "ping",
   strace: "strace",
   socat: "socat",
   conntrack: "conntrack",
-  "etcd-server": "etcd",
-  "etcd-client": "etcdctl",
   openssl: "openssl",
-  "dnsmasq-base": "dnsmasq",
-  udhcpd: "udhcpd",
   "dbus-bin": "dbus-send",
   "dbus-daemon": "dbus-daemon",
-  firewalld: "firewalld",
+  "python3-firewall": "/usr/lib/python3/dist-packages/firewall", // what firewalld consists of, without the service
+  "python3-nftables": "/usr/lib/python3/dist-packages/nftables",
   "containernetworking-plugins": "/usr/lib/cni/bridge",
 };
-const kernelPackages = {
-  "qemu-system-x86": "qemu-system-x86_64",
-  "busybox-static": "/usr/share/doc/busybox-static", // /bin/busybox may be the dynamic one
-  cpio: "cpio",
+const kernel = { "qemu-system-x86": "qemu-system-x86_64", cpio: "cpio" };
+
+/** Packages of dev/unpacked.mjs. */
+const etcd = ["etcd-server", "etcd-client"];
+const servers = [...etcd, "dnsmasq-base", "firewalld", "busybox-static"];
+
+const purposes = {
+  build: { installed: build, unpacked: [] },
+  arm64: { installed: { ...build, ...arm64 }, unpacked: ["qemu-user-static"] },
+  demo: { installed: { ...build, ...demo }, unpacked: etcd },
+  bench: { installed: { ...build, ...demo, ...endToEnd }, unpacked: servers },
+  test: { installed: { ...build, ...arm64, ...demo, ...endToEnd }, unpacked: [...servers, "qemu-user-static"] },
+  kernel: { installed: { ...build, ...demo, ...endToEnd, ...kernel }, unpacked: servers },
+  long: {
+    installed: { ...build, ...arm64, ...demo, ...endToEnd, ...kernel },
+    unpacked: [...servers, "qemu-user-static", "debootstrap"],
+  },
 };
 
-/** Debian starts services that it installs, etcd's among them; the tests start their own. policy-rc.d is where it asks. */
-const quietApt = `
-  if [ ! -e /usr/sbin/policy-rc.d ]; then
-    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-    printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
-  fi
-  DEBIAN_FRONTEND=noninteractive apt-get "$@"`;
-
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
-const wanted = process.argv[2];
+const [wanted] = process.argv.slice(2);
 needNode();
-if (wanted !== "unit") installDebianPackages(wanted === "kernel" ? { ...packages, ...kernelPackages } : packages);
-installNpmPackages();
-if (wanted === "unit") await compileValidators();
-else buildIfChanged();
+if (wanted === "unit") {
+  installNpmPackages();
+  await compileValidators();
+} else {
+  const purpose =
+    purposes[wanted ?? "build"] ?? stop(`no purpose "${wanted}": ${Object.keys(purposes).join(", ")}, unit`);
+  installDebianPackages(purpose.installed);
+  installNpmPackages();
+  unpackDebianPackages(purpose.unpacked); // npm ci would remove them
+  if (wanted !== "build") buildIfChanged();
+}
 
 function needNode() {
   if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
@@ -72,18 +80,57 @@ function installDebianPackages(wanted) {
   const missing = Object.entries(wanted).filter(([, proof]) => !isThere(proof));
   if (missing.length === 0) return;
   const names = missing.map(([name]) => name);
-  say(`these Debian packages are missing: ${names.join(" ")}`);
+  say(`installing Debian packages: ${names.join(" ")}`);
   if (!isThere("apt-get")) {
     stop(`no apt-get here: please install what gives ${missing.map(([, proof]) => proof).join(", ")}, then try again`);
   }
-  const asRoot = process.getuid() === 0 ? [] : ["sudo"];
-  if (asRoot.length > 0 && !isThere("sudo")) stop(`please run as root: apt-get install ${names.join(" ")}`);
-  say(asRoot.length > 0 ? "installing them with sudo" : "installing them");
-  const apt = (...args) => run([...asRoot, "sh", "-c", quietApt, "sh", "-q", "-y", ...args]) === 0;
-  const install = () => apt("install", "--no-install-recommends", ...names);
+  withLists(
+    () => apt("install", "--no-install-recommends", ...names),
+    `apt-get could not install ${names.join(" ")}: its own words above say why`,
+  );
+  say(`to remove them again: apt-get autoremove --purge ${names.join(" ")}`);
+}
+
+/** Where there is no apt-get, the machine's own programs are taken. */
+function unpackDebianPackages(names) {
+  const isThereAlready = (name) =>
+    existsSync(unpackedFolder(".", name)) || (!isThere("apt-get") && isThere(basename(contents[name][0])));
+  const missing = names.filter((name) => !isThereAlready(name));
+  if (missing.length === 0) return;
+  say(
+    `unpacking Debian packages into ${dirname(unpackedFolder(".", "*"))}, without installing them: ${missing.join(" ")}`,
+  );
+  if (!isThere("apt-get")) stop("no apt-get here: please install what gives their programs, then try again");
+  for (const name of missing)
+    withLists(() => unpack(name), `apt-get could not download ${name}: its own words above say why`);
+}
+
+/** Whole or not at all. @returns whether it worked */
+function unpack(name) {
+  const folder = unpackedFolder(".", name);
+  const work = `${folder}.new`;
+  const files = contents[name].map((path) => `./${path}`).join(" ");
+  rmSync(work, { recursive: true, force: true });
+  mkdirSync(work, { recursive: true });
+  const script = `cd "$0" && apt-get -q download -o APT::Sandbox::User=root ${name} &&
+    dpkg-deb --fsys-tarfile *.deb | tar -x ${files} && rm *.deb`;
+  if (run(["sh", "-c", script, work]) !== 0) return false;
+  renameSync(work, folder);
+  return true;
+}
+
+/** Tries again with new lists of packages: they may be missing, or stale. */
+function withLists(work, complaint) {
   const haveLists = globOf("/var/lib/apt/lists", /_Packages/).length > 0;
-  if (haveLists && install()) return;
-  if (!apt("update") || !install()) stop(`apt-get could not install ${names.join(" ")}`); // lists grow stale
+  if (haveLists && work()) return;
+  if (!apt("update") || !work()) stop(complaint);
+}
+
+/** @returns whether it worked */
+function apt(...args) {
+  const asRoot = process.getuid() === 0 ? [] : ["sudo"];
+  if (asRoot.length > 0 && !isThere("sudo")) stop(`please run as root: apt-get ${args.join(" ")}`);
+  return run([...asRoot, "sh", "dev/apt/install.sh", "-q", "-y", ...args]) === 0;
 }
 
 /** npm keeps a lock file of what it installed; `ready` says that tap was built for our plugins as well. */

@@ -1,7 +1,9 @@
-// Runs tests. Usage: node dev/test.mjs           everything: unit and end-to-end tests
-//                    node dev/test.mjs NAME      the files whose path contains NAME
-//                    node dev/test.mjs unit      those beside the code, which need no root
-//                    node dev/test.mjs kernel    those that need a kernel feature, on the complete kernel
+// Runs tests. Usage: node dev/test.mjs             unit and end-to-end tests
+//                    node dev/test.mjs NAME        the files whose path contains NAME; where there is none, those whose text does
+//                    node dev/test.mjs unit        those beside the code, which need no root
+//                    node dev/test.mjs kernel      those that need a kernel feature, on the complete kernel
+//                    node dev/test.mjs long        on both kernels, also what `inLongRunOnly` keeps out of the others, and all faults
+//                    node dev/test.mjs long NAME   of that, the files whose path contains NAME, on this kernel
 //
 // One run of tap for all files. Unit tests are joined into a few files: each file of its own would cost half
 // a second before its first test (50 s instead of 10 s for all). While it runs, a line per file; of what fails, the reason; last the counts.
@@ -17,10 +19,12 @@ const JOBS = 2;
 const BUNDLES = 2 * JOBS;
 /** Of a file that takes longer something hangs. */
 const LONGEST_FILE_S = 480;
+const LONGEST_FILE_OF_LONG_RUN_S = 3600;
 const RESULTS = "dist/test";
 
 const SKIPPED = /^ *ok \d+ - .* # SKIP/;
 const SKIPPED_FOR_KERNEL = /^ *ok \d+ - (.*?) # SKIP .*npm run test:kernel/;
+const SKIPPED_FOR_LONG_RUN = /# SKIP runs in npm run test:long/;
 /** A file's own line, without indentation; what it consists of came before. */
 const FILE_POINT = /^(ok|not ok) \d+ - (\S+).* # time=([\d.]+)ms/;
 
@@ -29,24 +33,39 @@ const NOT_SHOWN = /^ *(---|at:|columnNumber|typeName|methodName|functionName|is[
 
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
 const [wanted = "", ...rest] = process.argv.slice(2);
-const counts = wanted === "kernel" ? await onCompleteKernel(rest) : await onThisKernel(wanted);
+const isLong = wanted === "long";
+if (isLong) Object.assign(process.env, { TWILL_LONG: "1", TWILL_FAULTS: "all" });
+const counts = sum(await runs());
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exitCode = counts.status === 0 && counts.failed === 0 && counts.passed + counts.skipped > 0 ? 0 : 1;
+
+async function runs() {
+  if (wanted === "kernel") return [await onCompleteKernel(rest)];
+  if (!isLong) return [await onThisKernel(wanted)];
+  const [name = ""] = rest;
+  return name === "" ? [await onThisKernel(""), await onCompleteKernel([])] : [await onThisKernel(name)];
+}
 
 async function onThisKernel(wanted) {
   const unit = testFiles("pkg", "cmd");
   const all = [...unit, ...testFiles("e2e", "dev", "bench")];
-  const chosen = wanted === "" ? all : wanted === "unit" ? unit : all.filter((file) => file.includes(wanted));
+  const chosen = wanted === "" ? all : wanted === "unit" ? unit : filesNamed(wanted, all);
   const files = wanted === "" || wanted === "unit" ? await joined(chosen, unit) : chosen;
   if (files.length === 0) stop(`no test file has "${wanted}" in its path; there are:\n  ${all.join("\n  ")}`);
 
   mkdirSync(RESULTS, { recursive: true });
   const tap = ["node_modules/tap/dist/esm/run.mjs", "run", "--reporter=tap", `--jobs=${JOBS}`];
-  const printed = await follow([...tap, `--timeout=${LONGEST_FILE_S}`, ...files], reportFile);
+  const printed = await follow(
+    [...tap, `--timeout=${isLong ? LONGEST_FILE_OF_LONG_RUN_S : LONGEST_FILE_S}`, ...files],
+    reportFile,
+  );
   writeFileSync(`${RESULTS}/tap`, printed.lines.join("\n")); // tap's own --output-file would print each line twice
   const leftToOtherKernel = printed.lines.flatMap((line) => SKIPPED_FOR_KERNEL.exec(line)?.[1] ?? []);
   if (wanted === "") writeFileSync(`${RESULTS}/skipped-for-kernel.json`, JSON.stringify(leftToOtherKernel, null, 2));
-  for (const line of new Set(printed.lines.filter((line) => SKIPPED.test(line)))) console.log(line.trim());
+  const skipped = printed.lines.filter((line) => SKIPPED.test(line));
+  const leftToLongRun = skipped.filter((line) => SKIPPED_FOR_LONG_RUN.test(line));
+  for (const line of new Set(skipped.filter((line) => !leftToLongRun.includes(line)))) console.log(line.trim());
+  if (leftToLongRun.length > 0) console.log(`# left to npm run test:long: ${leftToLongRun.length}`);
   return { ...countsOf(printed.lines), status: printed.status };
 }
 
@@ -57,6 +76,11 @@ async function onCompleteKernel(args) {
   });
   const { skipped, ...counts } = countsOf(lines);
   return { ...counts, skipped: skipped - lines.filter(isElsewhere).length, status };
+}
+
+function filesNamed(name, files) {
+  const byPath = files.filter((file) => file.includes(name));
+  return byPath.length > 0 ? byPath : files.filter((file) => readFileSync(file, "utf8").includes(name));
 }
 
 /** The files with the unit tests among them bundled; a test that looks at files beside itself stays one. */
@@ -137,6 +161,12 @@ function countsOf(lines) {
   const summary = lines.findLast((line) => /^# \{ total: \d+/.test(line)) ?? "";
   const count = (name) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(summary)?.[1] ?? 0);
   return { passed: count("pass"), failed: count("fail"), skipped: count("skip") + count("todo") };
+}
+
+function sum(counts) {
+  const of = (key) => counts.reduce((total, each) => total + each[key], 0);
+  const status = counts.every((each) => each.status === 0) ? 0 : 1;
+  return { passed: of("passed"), failed: of("failed"), skipped: of("skipped"), status };
 }
 
 function testFiles(...folders) {

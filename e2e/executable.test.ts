@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import t, { type Test } from "tap";
 import { bundleScript, compileScript, freezeProgram } from "../build.mjs";
+import { unpackedProgram } from "../dev/unpacked.mjs";
 import { ourBin, ourTools, projectRoot } from "./project.ts";
 
 const VERSION = { CNI_COMMAND: "VERSION" };
@@ -93,7 +94,7 @@ t.test("a build for arm64 runs", async (t) => {
   execFileSync(process.execPath, ["build.mjs", "--arm64"], { cwd: projectRoot });
   const twill = join(projectRoot, "dist/arm64/plugins/loopback");
   t.match(execFileSync("readelf", ["-h", twill], { encoding: "utf8" }), /Machine: +AArch64/);
-  const { status, stdout } = spawnSync("qemu-aarch64-static", ["-0", "loopback", twill], {
+  const { status, stdout } = spawnSync(unpackedProgram(projectRoot, "qemu-user-static"), ["-0", "loopback", twill], {
     env: VERSION,
     encoding: "utf8",
   });

@@ -1,9 +1,11 @@
 // A system bus and firewalld of its own for a throw-away node, with copies of what they would write to.
 import { spawn, spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { unpackedFolder } from "../dev/unpacked.mjs";
 import { until } from "./cluster/until.ts";
 import type { Host } from "./host.ts";
+import { projectRoot } from "./project.ts";
 
 export interface Bus {
   /** As CNI plugins get it from the runtime: DBUS_SYSTEM_BUS_ADDRESS. */
@@ -54,10 +56,14 @@ export async function startBus(node: Host): Promise<Bus> {
 export const FIREWALLD = "org.fedoraproject.FirewallD1";
 export const FIREWALLD_PATH = "/org/fedoraproject/FirewallD1";
 
-/** It writes into /etc/firewalld, /run and /var/log, which are its own here. */
+/** As setup unpacked it, else the machine's own. */
+const folder = unpackedFolder(projectRoot, "firewalld");
+const root = existsSync(folder) ? folder : "";
+
+/** It writes into its system configuration, /run and /var/log, which are its own here. */
 const ownFolders = `
-  mount -t tmpfs none /run && cp -a /etc/firewalld /run/etc && mount --bind /run/etc /etc/firewalld && mount -t tmpfs none /var/log &&
-  exec /usr/sbin/firewalld --nofork --nopid`;
+  mount -t tmpfs none /run && cp -a ${root}/etc/firewalld /run/etc && mount -t tmpfs none /var/log &&
+  exec ${root}/usr/sbin/firewalld --nofork --nopid --default-config=${root}/usr/lib/firewalld --system-config=/run/etc`;
 
 export async function startFirewalld(node: Host): Promise<Bus> {
   const bus = await startBus(node);

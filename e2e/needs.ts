@@ -35,6 +35,14 @@ export interface Need {
 /** Whether this is the complete kernel, where everything takes ten times as long. */
 export const inLab = process.env["TWILL_LAB"] === "1";
 
+/** Whether this is `npm run test:long`. */
+const inLongRun = process.env["TWILL_LONG"] === "1";
+
+/** For tests that repeat what others have shown, with more of the same or for minutes: npm run test:long alone runs them. */
+export function inLongRunOnly(need: Need): Need {
+  return inLongRun ? need : { skip: "runs in npm run test:long" };
+}
+
 /** For tests that make namespaces and links of kinds that every kernel has. */
 export const needsRoot: Need = { skip: inLab ? "runs on the machine's own kernel" : lacksRoot() };
 

@@ -7,6 +7,7 @@ import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { call } from "../../pkg/sys/syscall.ts";
+import { withUnpacked } from "../unpacked.mjs";
 
 /** linux/sched.h */
 const CLONE_NEWNS = 0x20000;
@@ -24,6 +25,7 @@ export const outsideAddress = "192.0.2.2";
 
 /** From here on this process, and every program it starts, is on the demo's host. */
 export function enterHost(): void {
+  process.env["PATH"] = withUnpacked(root, process.env["PATH"] ?? ""); // etcd
   call("unshare", "the demo's namespaces", CLONE_NEWNS | CLONE_NEWNET);
   run("mount --make-rprivate /"); // what is mounted from here on, nobody else sees
   run("mount -t tmpfs twill-demo /run");

@@ -9,6 +9,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import "../search-path.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 
 export interface EtcdOptions {

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Call, type Host, newHost, type Outcome, type Verb } from "../host.ts";
 import { goBin, ourBin } from "../project.ts";
+import "../search-path.ts";
 
 interface Test {
   teardown(work: () => unknown): unknown;
@@ -145,7 +146,7 @@ function udhcpd({ udhcpd: lines }: Extract<Server, { udhcpd: unknown }>, dir: st
   ];
   writeFileSync(file, `${[...standard, `lease_file ${join(dir, "udhcpd.leases")}`, ...lines].join("\n")}\n`);
   writeFileSync(join(dir, "udhcpd.leases"), "");
-  return { command: "udhcpd", args: ["-f", "-a", "1", file], ready: /started/ };
+  return { command: "busybox", args: ["udhcpd", "-f", "-a", "1", file], ready: /started/ };
 }
 
 /** What the plugin that calls dhcp does with the address. */

@@ -1,7 +1,7 @@
 # First process of the guest. Its root is the host's, shared read-only, under a layer of memory that takes what is
 # written; only the results go to a share of their own.
 results=/run/results
-. $results/job # modules, node, tests, lacking
+. $results/job # modules, node, busybox, tests, lacking
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mkdir -p /run/lock /run/tmp /lib/modules
@@ -12,4 +12,4 @@ uname -r > $results/kernel
 "$node" "$tests" > $results/tap 2> $results/errors
 echo $? > $results/status
 sync
-busybox poweroff -f
+"$busybox" poweroff -f

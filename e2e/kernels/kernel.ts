@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { unpackedProgram } from "../../dev/unpacked.mjs";
 import { projectRoot } from "../project.ts";
 
 export interface Kernel {
@@ -57,7 +58,7 @@ function makeInitramfs(root: string, release: string, initramfs: string): void {
   rmSync(tree, { recursive: true, force: true });
   for (const dir of ["bin", "modules", "proc", "sys", "dev", "lower", "upper", "root"])
     mkdirSync(join(tree, dir), { recursive: true });
-  cpSync("/bin/busybox", join(tree, "bin/busybox"));
+  cpSync(unpackedProgram(projectRoot, "busybox-static"), join(tree, "bin/busybox"));
   for (const file of found) cpSync(file, join(tree, "modules", basename(file)));
   const insmods = found.map((file) => `/bin/busybox insmod /modules/${basename(file)}`).join("\n");
   writeFileSync(join(tree, "init"), initScript(insmods));
