@@ -1,6 +1,15 @@
 // The files that a build left below /var/lib and /run, and how they are put back so that what they say of this machine is true: which boot it
 // is, which namespaces and files are meant, when a folder was changed last.
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { closeFile, setModified } from "../../pkg/sys/file.ts";
 import { closeNamespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
@@ -8,7 +17,10 @@ import { AF_NETLINK, namespaceCookie, openSocket, SOCK_RAW } from "../../pkg/sys
 import type { Namespace } from "../host.ts";
 import type { Node } from "./node.ts";
 
-/** By path: "mode content", or "mode directory", with the time of its modification where another file names it. */
+/**
+ * By path: "mode content", "mode {same file as PATH}" for another name of a file, or "mode directory" with the time of its modification
+ * where a file names it.
+ */
 export type Files = Record<string, string>;
 
 const bootId = (): string => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
@@ -39,6 +51,8 @@ export function readFiles(node: Node): Files {
     const modified = statSync(at, { bigint: true }).mtimeNs;
     const isNamed = contents.some((text) => text.includes(`"${modified}"`));
     if (content === undefined) return [path, `${mode} directory${isNamed ? ` ${modified}` : ""}`] as const;
+    const first = identities.find(([identity]) => identity === identityOf(at))?.[1];
+    if (first !== undefined && first !== path) return [path, `${mode} {same file as ${first}}`] as const;
     let text = content.replaceAll(bootId(), "{boot}");
     for (const [identity, file] of identities) text = text.replaceAll(identity, `{identity ${file}}`);
     for (const [i, container] of node.containers.entries()) {
@@ -81,7 +95,8 @@ export function restoreFiles(node: Node, files: Files): void {
   const isDirectory = ({ content }: { content: string }) => /^directory( \d+)?$/.test(content);
   const namesOthers = ({ content }: { content: string }) => content.includes("{identity ");
   for (const entry of entries.filter(isDirectory)) mkdirSync(placeOf(entry.path), { recursive: true });
-  const plain = entries.filter((entry) => !isDirectory(entry));
+  const firstNameOf = ({ content }: { content: string }) => /^\{same file as ([^}]+)\}$/.exec(content)?.[1];
+  const plain = entries.filter((entry) => !isDirectory(entry) && firstNameOf(entry) === undefined);
   for (const entry of [...plain.filter((one) => !namesOthers(one)), ...plain.filter(namesOthers)]) {
     const content = entry.content
       .replaceAll("{boot}", bootId())
@@ -91,6 +106,10 @@ export function restoreFiles(node: Node, files: Files): void {
     mkdirSync(dirname(placeOf(entry.path)), { recursive: true });
     writeFileSync(placeOf(entry.path), content);
     chmodSync(placeOf(entry.path), entry.mode);
+  }
+  for (const entry of entries) {
+    const first = firstNameOf(entry);
+    if (first !== undefined) linkSync(placeOf(first), placeOf(entry.path));
   }
   for (const entry of entries.filter(isDirectory)) {
     chmodSync(placeOf(entry.path), entry.mode);

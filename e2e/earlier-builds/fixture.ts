@@ -45,14 +45,29 @@ export function attachAll(
   under: readonly string[] = [],
   each = () => {},
 ): void {
-  const { attached, plugins, prepare = "" } = caseOf(name);
+  const { attached, prepare = "" } = caseOf(name);
   node.sh(prepare);
-  node.write("/var/lib/net.d/10-net.conflist", JSON.stringify({ cniVersion: "1.1.0", name: "net", plugins }));
+  writeNetworks(node, name);
   for (let i = 0; i < attached; i++) {
     succeed(name, runVerb(node, build, name, "add", i, under));
     each();
   }
 }
+
+/** The configurations as an administrator writes them. */
+function writeNetworks(node: Node, name: string): void {
+  const { attached, plugins } = caseOf(name);
+  const write = (network: string, list: readonly object[]) =>
+    node.write(
+      `/var/lib/net.d/10-${network}.conflist`,
+      JSON.stringify({ cniVersion: "1.1.0", name: network, plugins: list }),
+    );
+  if (typeof plugins !== "function") write("net", plugins);
+  else for (let i = 0; i <= attached; i++) write(`net${i}`, plugins(i));
+}
+
+export const networkOf = (name: string, container: number): string =>
+  typeof caseOf(name).plugins === "function" ? `net${container}` : "net";
 
 /** Runs cnitool with what a runtime gives to this container. */
 export function runVerb(
@@ -65,7 +80,11 @@ export function runVerb(
 ): Ran {
   const { capabilities, isLegacy } = caseOf(name);
   const environment = capabilities && { CAP_ARGS: JSON.stringify(capabilities(container)) };
-  return runTool(node, build, ["cnitool", verb, "net", netnsOf(container)], { environment, isLegacy, under });
+  return runTool(node, build, ["cnitool", verb, networkOf(name, container), netnsOf(container)], {
+    environment,
+    isLegacy,
+    under,
+  });
 }
 
 function succeed(what: string, { status, stdout, stderr }: Ran): void {

@@ -1,6 +1,7 @@
 // The state of network namespaces as commands that make it again: `ip`, `bridge`, `tc`, files of /proc/sys. Rules of nf_tables are
 // in netfilter.ts.
 import { spawnSync } from "node:child_process";
+import { formatPrefix, parsePrefix, networkOf as withoutHost } from "../../pkg/ip/address.ts";
 import type { Host, Namespace } from "../host.ts";
 import { lookAt, type NamespaceState } from "../snapshot.ts";
 
@@ -156,6 +157,7 @@ function commandsOf(
   state: NamespaceState,
   defaults: Record<string, string>,
 ): NamespaceCommands {
+  const addresses = addressesIn(namespace);
   const masters = links.filter(({ ifname }) => links.some(({ master }) => master === ifname));
   const inOrder = [...masters, ...links.filter((link) => !masters.includes(link))];
   return {
@@ -163,8 +165,8 @@ function commandsOf(
     ip: [
       ...inOrder.flatMap(settingsOf),
       ...links.flatMap(({ ifname, flags }) => (flags.includes("UP") ? [`link set dev ${ifname} up`] : [])),
-      ...addressesOf(namespace),
-      ...routesOf(namespace),
+      ...addresses.map(addressLine),
+      ...routesOf(namespace, links, addresses),
       ...rulesOf(namespace),
       ...neighboursOf(namespace),
     ],
@@ -209,36 +211,52 @@ function settingsOf(link: LinkJson): string[] {
 }
 
 /** Without those that the kernel gives by itself. */
-function addressesOf(namespace: Namespace): string[] {
-  const links = namespace.json("ip", "-d", "-j", "address", "show") as { ifname: string; addr_info: Json[] }[];
+function addressesIn(namespace: Namespace): Json[] {
+  const links = namespace.json("ip", "-d", "-j", "address", "show") as { ifname: string; addr_info?: Json[] }[];
+  const isByItself = ({ family, scope, local }: Json) =>
+    (family === "inet6" && scope === "link") || local === "127.0.0.1" || local === "::1";
   return links.flatMap(({ ifname, addr_info: addresses = [] }) =>
-    addresses
-      .filter(
-        ({ family, scope, local }) =>
-          !(family === "inet6" && scope === "link") && local !== "127.0.0.1" && local !== "::1",
-      )
-      .map((address) =>
-        [
-          `address add ${address["local"]}/${address["prefixlen"]} dev ${ifname} scope ${address["scope"]}`,
-          address["broadcast"] && `broadcast ${address["broadcast"]}`,
-          address["label"] && address["family"] === "inet" && `label ${address["label"]}`,
-          address["noprefixroute"] && "noprefixroute",
-          address["nodad"] && "nodad",
-          address["metric"] !== undefined && `metric ${address["metric"]}`,
-        ]
-          .filter(Boolean)
-          .join(" "),
-      ),
+    addresses.filter((address) => !isByItself(address)).map((address) => ({ ...address, dev: ifname })),
   );
 }
 
-function routesOf(namespace: Namespace): string[] {
+const addressLine = (address: Json): string =>
+  [
+    `address add ${address["local"]}/${address["prefixlen"]} dev ${address["dev"]} scope ${address["scope"]}`,
+    address["broadcast"] && `broadcast ${address["broadcast"]}`,
+    address["label"] && address["family"] === "inet" && `label ${address["label"]}`,
+    address["noprefixroute"] && "noprefixroute",
+    address["nodad"] && "nodad",
+    address["metric"] !== undefined && `metric ${address["metric"]}`,
+  ]
+    .filter(Boolean)
+    .join(" ");
+
+/** The network of an address, to which the kernel makes a route. */
+function networkOf({ local, prefixlen }: Json): string {
+  const prefix = parsePrefix(`${local}/${prefixlen}`);
+  if (prefix === undefined) throw new Error(`${local}/${prefixlen} is no address`);
+  return formatPrefix(withoutHost(prefix));
+}
+
+/** A plugin may have removed what the kernel made for an address, or moved it to another table. */
+function routesOf(namespace: Namespace, links: readonly LinkJson[], addresses: readonly Json[]): string[] {
   const routes = ["-4", "-6"].flatMap((family) =>
     (namespace.json("ip", family, "-d", "-j", "route", "show", "table", "all") as Json[]).map(
       (route) => ({ family, ...route }) as Json,
     ),
   );
-  const added = routes.filter(({ protocol, dst }) => protocol !== "kernel" && dst !== undefined);
+  const vrfTables = links.flatMap(({ linkinfo }) =>
+    linkinfo?.info_kind === "vrf" ? String(linkinfo.info_data?.["table"]) : [],
+  );
+  const isByItself = ({ protocol, table = "main" }: Json) =>
+    protocol === "kernel" && ["main", "local", ...vrfTables].includes(String(table));
+  const added = routes.filter((route) => !isByItself(route) && route["dst"] !== undefined);
+  const connected = routes.filter(isByItself).map(({ dst, dev }) => `${dst} dev ${dev}`);
+  const removed = addresses
+    .filter((address) => address["noprefixroute"] === undefined)
+    .map((address) => `${networkOf(address)} dev ${address["dev"]}`)
+    .filter((route) => !connected.includes(route) && !/\/(32|128) /.test(route));
   const line = (route: Json) =>
     [
       `route add ${route["type"] === undefined ? "" : `${route["type"]} `}${
@@ -257,7 +275,10 @@ function routesOf(namespace: Namespace): string[] {
       .filter(Boolean)
       .join(" ");
   const isDirect = (route: Json) => route["gateway"] === undefined;
-  return [...added.filter(isDirect), ...added.filter((route) => !isDirect(route))].map(line);
+  return [
+    ...removed.map((route) => `route del ${route} proto kernel`),
+    ...[...added.filter(isDirect), ...added.filter((route) => !isDirect(route))].map(line),
+  ];
 }
 
 function metricsOf(route: Json): string {

@@ -8,7 +8,7 @@ import type { Node } from "./node.ts";
 export function listHost(node: Node): string[] {
   return [
     ...listNamespace(node, lookAt([node.name])[node.name] as NamespaceState),
-    ...legacyRules(node),
+    ...rulesOn(node),
     ...listFiles(node),
   ];
 }
@@ -21,23 +21,43 @@ export function glance(node: Node): string[] {
     ip route show table all | grep -v ' fe80::' | sed -E 's/ linkdown//; s/^/route /'
     ip rule show; ip -6 rule show
     bridge fdb show | grep ' dst ' || true
-    tc qdisc show | grep -v '^qdisc [a-z_]* 0: ' || true`);
-  return [...printed.split("\n"), ...rulesOn(node), ...listFiles(node)];
+    tc qdisc show | grep -v '^qdisc [a-z_]* 0: ' || true
+    ${rulesScript}`);
+  const state = printed.slice(0, printed.indexOf(marker)).split("\n");
+  const isLock = (line: string) => line.startsWith("file /run/twill");
+  return [...state, ...rulesIn(printed), ...listFiles(node).filter((line) => !isLock(line))];
 }
 
 /** All rules of the host. */
-export const rulesOn = (node: Node): string[] => [
-  ...rulesetLines(node.sh("nft -s list ruleset").split("\n")),
-  ...legacyRules(node),
-];
+export const rulesOn = (node: Node): string[] => rulesIn(node.sh(rulesScript));
 
-/** All namespaces, each line with its namespace in front. */
+const marker = "----8<----";
+const rulesScript = `
+  echo '${marker}'
+  nft -s list ruleset
+  for family in ip ip6; do
+    [ -e /proc/net/\${family}_tables_names ] || continue
+    for table in $(cat /proc/net/\${family}_tables_names); do
+      echo '${marker}'
+      \${family}tables-legacy-save -t $table | sed -E "/^[-:]/!d; s/ \\[[0-9]+:[0-9]+\\]$//; s/^/\${family}tables-legacy $table /"
+    done
+  done`;
+
+function rulesIn(printed: string): string[] {
+  const [, nft = "", ...legacy] = printed.split(`${marker}\n`);
+  return [...rulesetLines(nft.split("\n")), ...legacy.flatMap((text) => text.split("\n"))].filter(
+    (line) => line !== "",
+  );
+}
+
+/** All namespaces, each line with its namespace in front. Without what the kernel adds for IPv6 when a link comes up. */
 export function listAll(node: Node): string[] {
   const seen = lookAt(namespacesOf(node).map(({ name }) => name));
   const ofContainers = node.containers.flatMap((container, i) =>
     listNamespace(container, seen[container.name] as NamespaceState).map((line) => `c${i}: ${line}`),
   );
-  return [...listHost(node), ...ofContainers];
+  const isByItself = (line: string) => /(address|route) .*(fe80:|multicast dst ff00::)/.test(line);
+  return [...listHost(node), ...ofContainers].filter((line) => !isByItself(line));
 }
 
 function listNamespace(node: { sh(script: string): string }, state: NamespaceState): string[] {
@@ -54,7 +74,6 @@ function listNamespace(node: { sh(script: string): string }, state: NamespaceSta
     ...Object.entries(state.sysctls).map(([key, value]) => `sysctl ${key} ${value}`),
     ...state.traffic.map((line) => `tc ${line}`),
     ...permanentEntries(node),
-    ...rulesetLines(state.nft),
   ];
 }
 
@@ -73,7 +92,7 @@ function rulesetLines(lines: readonly string[]): string[] {
   const found: string[] = [];
   const around: string[] = [];
   let elements: string | undefined;
-  for (const line of lines.map((line) => line.trim()).filter((line) => !line.startsWith("#"))) {
+  for (const line of lines.map((line) => line.trim()).filter((line) => line !== "" && !line.startsWith("#"))) {
     if (elements !== undefined || /^elements = \{/.test(line)) {
       elements = `${elements ?? ""} ${line}`;
       if (!line.endsWith("}")) continue;
@@ -90,21 +109,6 @@ function rulesetLines(lines: readonly string[]): string[] {
   return found;
 }
 
-const legacyRules = (node: Node): string[] =>
-  ["iptables", "ip6tables"].flatMap((program) => {
-    const names = node
-      .sh(`cat /proc/net/${program === "iptables" ? "ip" : "ip6"}_tables_names 2>/dev/null || true`)
-      .trim();
-    const tables = names === "" ? [] : names.split("\n");
-    return tables.flatMap((table) =>
-      node
-        .sh(`${program}-legacy-save -t ${table}`)
-        .split("\n")
-        .filter((line) => /^[-:]/.test(line))
-        .map((line) => `${program}-legacy ${table} ${line.replace(/ \[\d+:\d+\]$/, "")}`),
-    );
-  });
-
 const listFiles = (node: Node): string[] =>
   Object.entries(readFiles(node)).map(([path, text]) => `file ${path} ${text}`);
 
@@ -118,7 +122,8 @@ export function remainsOn(node: Node): string[] {
     !/^route .*protocol kernel|^address .* local fe80:|^sysctl .*\/conf\/(?!all\/|default\/)/.test(line);
   return listHost(node)
     .filter(isOwn)
-    .map((line) => line.replace(/^(link \S+ \S+) .*/, "$1").replace(/^(file \S+) .*/s, "$1"));
+    .map((line) => line.replace(/^(link \S+ \S+) .*/, "$1").replace(/^(file \S+) .*/s, "$1"))
+    .map((line) => line.replace(/\/released\/\S+$/, "/released/ADDRESS"));
 }
 
 /** Lines of one listing that the other lacks, for people. */

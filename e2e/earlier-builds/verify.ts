@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Test } from "tap";
-import { caseOf, runVerb } from "./fixture.ts";
+import { caseOf, networkOf, runVerb } from "./fixture.ts";
 import { differences, glance, remainsOn, rulesOn } from "./listing.ts";
 import { type Node, netnsOf } from "./node.ts";
 import { type Build, runTool } from "./tools.ts";
@@ -26,19 +26,20 @@ export function verify(t: Test, node: Node, build: Build, name: string, left: re
   const { attached, isLegacy, capabilities } = caseOf(name);
   const run = (verb: "add" | "check" | "del", container: number) => runVerb(node, build, name, verb, container);
   const succeeds = (verb: "add" | "check" | "del", container: number, how: string) =>
-    t.match(run(verb, container), { status: 0, stderr: "" }, `${verb} ${how}`);
-  const collect = () =>
-    t.match(
-      runTool(node, build, ["cnitool", "gc", "--dead", "net", netnsOf(0)], { isLegacy }),
-      { status: 0, stderr: "" },
-      "gc",
-    );
-  const made = attachmentsOn(node);
+    t.match(run(verb, container), { status: 0, ...(verb !== "add" && { stderr: "" }) }, `${verb} ${how}`);
+  const collect = () => {
+    const networks = new Set(Array.from({ length: attached }, (_, i) => networkOf(name, i)));
+    for (const network of networks) {
+      const ran = runTool(node, build, ["cnitool", "gc", "--dead", network, netnsOf(0)], { isLegacy });
+      t.match(ran, { status: 0, stderr: "" }, `gc of ${network}`);
+    }
+  };
+  const made = attachmentsOn(node, { hasOneNetwork: networkOf(name, 0) === networkOf(name, 1) });
   t.equal(made.length, attached, "the cache has all attachments");
 
   const before = glance(node);
   for (const { container } of made) succeeds("check", container, `of container ${container}`);
-  const listed = runTool(node, build, ["cnitool", "list", "net"]).stdout;
+  const listed = runTool(node, build, ["cnitool", "list"]).stdout;
   t.equal(listed.match(/\balive\b/g)?.length, attached, `all are listed as alive:\n${listed}`);
   collect();
   t.strictSame(differences(before, glance(node)), [], "CHECK and GC of what is valid change nothing");
@@ -87,7 +88,9 @@ export function verify(t: Test, node: Node, build: Build, name: string, left: re
   succeeds("check", next, "of the other container, afterwards");
   succeeds("del", next, "of the other container");
   t.strictSame(
-    remainsOn(node).filter((line) => !left.includes(line)),
+    remainsOn(node)
+      .map((line) => line.replaceAll(`/net${next}`, "/net0"))
+      .filter((line) => !left.includes(line)),
     [],
     "what stays on the host is what stayed before",
   );
@@ -114,7 +117,10 @@ function refusesHeldPort(t: Test, node: Node, build: Build, name: string): void 
   if (!("portMappings" in capabilities(0))) return;
   const before = glance(node);
   const environment = { CAP_ARGS: JSON.stringify(capabilities(0)) };
-  const ran = runTool(node, build, ["cnitool", "add", "net", netnsOf(attached)], { environment, isLegacy });
+  const ran = runTool(node, build, ["cnitool", "add", networkOf(name, attached), netnsOf(attached)], {
+    environment,
+    isLegacy,
+  });
   t.not(ran.status, 0, "a port that is held is refused");
   t.match(ran.stdout + ran.stderr, /held by/, "with its holder");
   t.match(runVerb(node, build, name, "del", attached), { status: 0, stderr: "" }, "del after it, as runtimes do");
@@ -129,7 +135,8 @@ function refusesHeldPort(t: Test, node: Node, build: Build, name: string): void 
 
 const RESULTS = "cni/results";
 
-function attachmentsOn(node: Node): Attachment[] {
+/** @param options.hasOneNetwork Else each network has the same addresses. */
+function attachmentsOn(node: Node, { hasOneNetwork }: { hasOneNetwork: boolean }): Attachment[] {
   const folder = join(node.varLib, RESULTS);
   return readdirSync(folder)
     .map((file) => {
@@ -137,21 +144,25 @@ function attachmentsOn(node: Node): Attachment[] {
       const { containerId, netns, result } = JSON.parse(readFileSync(entry, "utf8")) as CacheEntry;
       const interfaces = result.interfaces ?? [];
       const own = interfaces.filter(({ name, sandbox }) => sandbox === undefined && /^veth|^bwp/.test(name));
-      const addresses = (result.ips ?? []).map(({ address }) => address.replace(/\/.*/, ""));
+      const addresses = hasOneNetwork ? (result.ips ?? []).map(({ address }) => address.replace(/\/.*/, "")) : [];
+      const isLoopback = (address: string) => address === "127.0.0.1" || address === "::1";
       return {
         container: Number(/\d+$/.exec(netns)?.[0]),
         entry,
-        words: [containerId, ...own.map(({ name }) => name), ...addresses],
+        words: [containerId, ...own.map(({ name }) => name), ...addresses.filter((one) => !isLoopback(one))],
       };
     })
     .sort((a, b) => a.container - b.container);
 }
 
-/** Which address was given last says nothing of whose it is. */
+/** Which address was given last, or back, says nothing of whose it is; configurations are nobody's. */
+const isHistory = (line: string): boolean =>
+  /^file \S*(last_reserved_ip|\/\.twill\/[^/]+\/(note|released\/)|\/net\.d\/)/.test(line);
+
 function linesOf(lines: readonly string[], attachments: readonly Attachment[]): string[] {
   const words = attachments.flatMap(({ words }) => words);
   if (words.length === 0) return [];
   const escaped = words.map((word) => word.replaceAll(".", "\\."));
   const anyWord = new RegExp(`(?<![\\w:.])(${escaped.join("|")})(?![\\w:]|\\.\\d)`);
-  return lines.filter((line) => anyWord.test(line) && !/last_reserved_ip|\/\.twill\/net\/note /.test(line));
+  return lines.filter((line) => anyWord.test(line) && !isHistory(line));
 }

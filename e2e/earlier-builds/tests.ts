@@ -1,0 +1,38 @@
+// The tests of some cases, for each build of which there are fixtures.
+import { readdirSync } from "node:fs";
+import { dirname } from "node:path";
+import t from "tap";
+import { needsKernel } from "../needs.ts";
+import { ourTools } from "../project.ts";
+import { cases } from "./cases.ts";
+import { fixtureFolder, loadFixture, nodeFor, restore } from "./fixture.ts";
+import { buildIn } from "./tools.ts";
+import { verify, verifyReload } from "./verify.ts";
+
+export const builds = readdirSync(fixtureFolder, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name);
+const ours = buildIn(dirname(ourTools));
+
+/** @param chosen Which cases, by name. */
+export function testCases(chosen: (name: string) => boolean): void {
+  for (const build of builds) for (const name of Object.keys(cases)) if (chosen(name)) testCase(build, name);
+}
+
+function testCase(build: string, name: string): void {
+  const fixture = loadFixture(build, name);
+  if (fixture === undefined) return;
+  const needs = needsKernel(...(cases[name]?.needs ?? []));
+  t.test(`${name} of ${build}: checked, kept and collected by GC, deleted in every way`, needs, async (t) => {
+    const node = nodeFor(t, name);
+    restore(node, fixture);
+    verify(t, node, ours, name, fixture.left);
+  });
+
+  if (fixture.netfilter === "" && fixture.legacy.iptables === "") return;
+  t.test(`${name} of ${build}: reload brings all rules back`, needs, async (t) => {
+    const node = nodeFor(t, name);
+    restore(node, fixture);
+    verifyReload(t, node, ours, name);
+  });
+}
