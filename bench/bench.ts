@@ -2,7 +2,7 @@
 //
 //   npm run bench                     all but builds and tests, about a quarter of an hour
 //   npm run bench -- --quick          few rounds, about a minute: to see a trend
-//   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, cluster, at-once, host-local, size
+//   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, cluster, lease-events, at-once, host-local, size
 //   npm run bench -- --build --tests  also the time of builds, and of the tests
 //   PEER_DIR=/opt/cni/bin npm run bench    beside other Go plugins
 //
@@ -22,6 +22,7 @@ import { isMet, type Row } from "./figures.ts";
 import { flannelRows } from "./flannel.ts";
 import { hostLocalRows } from "./host-local.ts";
 import { compile } from "./launcher.ts";
+import { leaseEventRows } from "./lease-events.ts";
 import { plot } from "./plot.ts";
 import { pluginRows } from "./plugins.ts";
 import { manyPortsRows, wideRows } from "./ports.ts";
@@ -85,6 +86,7 @@ async function measureAll(): Promise<Row[]> {
     ["host-local", "host-local", () => hostLocalRows({ ...bench, rounds: rounds.hostLocal })],
     ["snapshot", "flanneld's first pass", () => snapshotRows({ rounds: rounds.snapshot })],
     ["cluster", "flanneld in a cluster", () => clusterRows({ rounds: rounds.cluster })],
+    ["lease-events", "one lease event of flanneld", leaseEventRows],
     ["size", "sizes", sizeRows],
   ];
   const wanted = sections.filter(([name]) => options.only === undefined || options.only.split(",").includes(name));

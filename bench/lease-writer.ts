@@ -1,10 +1,11 @@
 // Writes leases of made-up hosts into etcd, from inside the namespace that reaches it.   node lease-writer.ts ENDPOINT PREFIX
 //
-// Reads "put N" and "fill COUNT", a line each; answers "began N MS" before it asks etcd, on the machine's monotonic clock, and "filled".
+// Reads "put N", "delete N" and "fill COUNT", a line each; answers "began N MS" before it asks etcd, on the machine's monotonic clock, and "filled".
 import { createInterface } from "node:readline";
 import { parsePrefix } from "../pkg/ip/address.ts";
 import { logOf } from "../pkg/observe/log.ts";
 import { openEtcdStore } from "../pkg/subnet/etcd.ts";
+import type { Subnets } from "../pkg/subnet/lease.ts";
 import { monotonicMs } from "../pkg/sys/clock.ts";
 
 const LEASE_MS = 3600_000;
@@ -17,6 +18,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (verb === "put") {
     console.log(`began ${number} ${monotonicMs()}`);
     await put(Number(number));
+  } else if (verb === "delete") {
+    await store.delete(subnetsOf(Number(number)));
   } else {
     await fill(Number(number));
     console.log("filled");
@@ -30,12 +33,16 @@ async function fill(count: number): Promise<void> {
   }
 }
 
-/** Above 10.1.0.0: the network gives out what is below. */
 async function put(number: number): Promise<void> {
   const [high, low] = [number >> 8, number & 0xff];
-  const ipv4 = parsePrefix(`10.${1 + high}.${low}.0/24`);
-  if (ipv4 === undefined) throw new RangeError(`no subnet for host ${number}`);
   const VtepMAC = [2, 0, 0, 0, high, low].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
   const publicIP = new Uint8Array([172, 16, high, low]);
-  await store.put({ ipv4 }, { publicIP, backendType: "vxlan", backendData: { VNI: 1, VtepMAC } }, LEASE_MS);
+  await store.put(subnetsOf(number), { publicIP, backendType: "vxlan", backendData: { VNI: 1, VtepMAC } }, LEASE_MS);
+}
+
+/** Above 10.1.0.0: the network gives out what is below. */
+function subnetsOf(number: number): Subnets {
+  const ipv4 = parsePrefix(`10.${1 + (number >> 8)}.${number & 0xff}.0/24`);
+  if (ipv4 === undefined) throw new RangeError(`no subnet for host ${number}`);
+  return { ipv4 };
 }
