@@ -17,6 +17,7 @@ import {
   RTMGRP_IPV6_ROUTE,
   RTMGRP_LINK,
   RTMGRP_NEIGH,
+  type Watching,
   watch,
 } from "../../pkg/netlink/watch.ts";
 import type { Log } from "../../pkg/observe/log.ts";
@@ -28,13 +29,15 @@ import { type Following, followPeers } from "../../pkg/subnet/peers.ts";
 import type { Store } from "../../pkg/subnet/store.ts";
 import { type Soon, soon } from "../../pkg/sys/soon.ts";
 import type { Metrics } from "./metrics.ts";
-import { keepOverlay, type Overlay, REPAIR } from "./overlay.ts";
+import { keepOverlay, type Overlay } from "./overlay.ts";
 import type { Membership } from "./status/report.ts";
 
 /** As flannel leases: a day, from each renewal on. */
 export const LEASE_MS = 24 * 3600_000;
 
 const RETRY_MS = 5000;
+/** The interface is looked at when it has been quiet for a tenth of a second, and each second while it goes on changing. */
+const FOLLOWING = { quietMs: 100, latestMs: 1000 };
 
 export interface Parts {
   store: Store;
@@ -83,7 +86,7 @@ export class Member {
   #said: string;
   /** The subnet file has it. */
   #writtenMtu: number;
-  readonly #stopWatching: () => void;
+  #kernel: Watching | undefined;
   #retry: NodeJS.Timeout | undefined;
   #isInTrouble = false;
 
@@ -94,7 +97,7 @@ export class Member {
     this.#said = printAttributes(attributes);
     this.#writtenMtu = parts.backend.mtu;
     this.#overlay = keepOverlay(parts.backend, parts);
-    this.#move = soon(() => this.#followInterface(), REPAIR);
+    this.#move = soon(() => this.#followInterface(), FOLLOWING);
     this.#keeper = keepLease(parts.store, parts.lease, {
       attributes,
       ttlMs: LEASE_MS,
@@ -107,7 +110,7 @@ export class Member {
     const { promise, resolve } = promiseWithResolver();
     this.programmed = promise;
     this.#following = this.#followPeers(resolve);
-    this.#stopWatching = this.#watchKernel();
+    this.#kernel = this.#watchKernel();
   }
 
   get lease(): Lease {
@@ -124,7 +127,7 @@ export class Member {
 
   /** What the kernel has stays, and so does the lease. */
   stop(): void {
-    this.#stopWatching();
+    this.#kernel?.stop();
     this.#following.stop();
     this.#keeper.stop();
     this.#overlay.stop();
@@ -144,7 +147,9 @@ export class Member {
       },
       changed: (changes) => {
         metrics.peers(this.#following.peers().size);
+        this.#kernel?.read();
         this.#overlay.changePeers(changes);
+        this.#kernel?.read(); // later, after more changes, these would look like somebody else's
       },
       ownEvent: (event) => this.#keeper.own(event),
       malformed: ({ key, reason }) => log.warn("a lease cannot be understood: it is skipped", { key, reason }),
@@ -161,7 +166,7 @@ export class Member {
     this.#parts.trouble(why);
   }
 
-  #watchKernel(): () => void {
+  #watchKernel(): Watching {
     return watch(NETLINK_ROUTE, GROUPS, {
       messages: (frames) => {
         if (this.#concernBackend(frames)) this.#overlay.repairSoon();

@@ -3,7 +3,7 @@ import type { Backend, Programmed } from "../../pkg/backend/backend.ts";
 import type { Log } from "../../pkg/observe/log.ts";
 import type { Lease } from "../../pkg/subnet/lease.ts";
 import type { LeaseChanges } from "../../pkg/subnet/peers.ts";
-import { soon } from "../../pkg/sys/soon.ts";
+import { newPace } from "../../pkg/traffic/pace.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface Overlay {
@@ -14,23 +14,39 @@ export interface Overlay {
   stop(): void;
 }
 
-/** What others remove comes back in a tenth of a second, or in a second while they go on removing. */
-export const REPAIR = { quietMs: 100, latestMs: 1000 };
+/** Between repairs, where somebody undoes each of them. */
+const LONGEST_PAUSE_MS = 60_000;
 /** What the kernel refused is tried again. */
 const RETRY_MS = 5000;
 /** In case that an event was lost. */
 const LOOK_MS = 300_000;
 
 export function keepOverlay(backend: Backend, { log, metrics }: { log: Log; metrics: Metrics }): Overlay {
+  const pace = newPace({ longestMs: LONGEST_PAUSE_MS });
   let retry: NodeJS.Timeout | undefined;
-  const repair = soon(() => {
+  let next: NodeJS.Timeout | undefined;
+  const look = setInterval(repairSoon, LOOK_MS);
+
+  function repairSoon(): void {
+    clearTimeout(next);
+    next = setTimeout(repair, pace.waitMs(performance.now()));
+  }
+
+  function repair(): void {
+    let repaired = false;
     attempt(backend.repair, (done, ms) => {
-      const { added, removed } = done;
+      const { added, removed, refused } = done;
       metrics.repairedEntries(done);
+      repaired = added + removed > refused.length;
       if (added + removed > 0) log.warn("mended what somebody else had changed", { added, removed, ms });
     });
-  }, REPAIR);
-  const look = setInterval(repair.ask, LOOK_MS);
+    pace.looked(performance.now(), { repaired });
+    if (pace.becameFight())
+      log.warn(
+        "somebody keeps changing the routes, neighbours or forwarding entries of the other hosts: they are restored at growing intervals; " +
+          "`ip monitor route neigh` shows what is changed, and `ip -d route` by which protocol",
+      );
+  }
 
   function attempt(work: () => Programmed, report: (done: Programmed, ms: number) => void): void {
     const startedMs = performance.now();
@@ -47,7 +63,7 @@ export function keepOverlay(backend: Backend, { log, metrics }: { log: Log; metr
 
   function tryAgain(): void {
     clearTimeout(retry);
-    retry = setTimeout(repair.ask, RETRY_MS);
+    retry = setTimeout(repairSoon, RETRY_MS);
   }
 
   function program(work: () => Programmed): void {
@@ -60,9 +76,9 @@ export function keepOverlay(backend: Backend, { log, metrics }: { log: Log; metr
   return {
     setPeers: (all) => program(() => backend.setPeers(all)),
     changePeers: (changes) => program(() => backend.changePeers(changes)),
-    repairSoon: repair.ask,
+    repairSoon,
     stop() {
-      repair.stop();
+      clearTimeout(next);
       clearInterval(look);
       clearTimeout(retry);
     },

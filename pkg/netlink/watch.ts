@@ -25,20 +25,32 @@ export interface Watched {
   lost(): void;
 }
 
-/** @returns ends it */
-export function watch(family: number, groups: number, { messages, lost }: Watched): () => void {
+export interface Watching {
+  /**
+   * Reads what has come already. The kernel tells of a change before the request for it returns: who calls this before and after changes of its own
+   * sees what they made while it still knows that it wanted it so.
+   */
+  read(): void;
+  stop(): void;
+}
+
+export function watch(family: number, groups: number, { messages, lost }: Watched): Watching {
   const listener = listen(family, groups);
   trySocketOption(listener.fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
-  const stop = onReadable(listener.fd, () => {
+  const read = () => {
     try {
       for (let frames = listener.next(0); frames !== undefined; frames = listener.next(0)) messages(frames);
     } catch (error) {
       if (!isErrno(error, "ENOBUFS")) throw error;
       lost();
     }
-  });
-  return () => {
-    stop();
-    listener.close();
+  };
+  const stop = onReadable(listener.fd, read);
+  return {
+    read,
+    stop() {
+      stop();
+      listener.close();
+    },
   };
 }

@@ -47,14 +47,14 @@ export function keepBlackhole(
       for (const subnet of subnets) settleBlackhole(route, subnet);
     });
   const burst = soon(settle, { quietMs: BURST_MS, latestMs: BURST_MS });
-  const stopWatching = watch(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, {
+  const watching = watch(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, {
     messages: (frames) => frames.some((frame) => mayConcern(subnets, frame)) && burst.ask(),
     lost: burst.ask,
   });
   settle();
   const resync = setInterval(settle, periodMs);
   return () => {
-    stopWatching();
+    watching.stop();
     clearInterval(resync);
     burst.stop();
   };

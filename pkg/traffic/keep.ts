@@ -40,14 +40,14 @@ export function keepTraffic(traffic: Traffic, { resyncMs, log, repaired }: Keepi
     next = setTimeout(look, pace.waitMs(performance.now()));
   };
 
-  const stopWatching = watch(NETLINK_NETFILTER, NFNLGRP_NFTABLES_BIT, {
+  const watching = watch(NETLINK_NETFILTER, NFNLGRP_NFTABLES_BIT, {
     messages: (frames) => frames.some(concernsRules) && lookSoon(),
     lost: lookSoon,
   });
   lookSoon(); // what changed before the watch began was told to nobody
   const resync = setInterval(look, resyncMs);
   return () => {
-    stopWatching();
+    watching.stop();
     clearInterval(resync);
     clearTimeout(next);
   };

@@ -1,6 +1,6 @@
-/** When to look at the rules again: soon, but not for each of a thousand changes, and not in a race with whoever undoes our repairs. Pure. */
+/** When to look again at what others may have changed: soon, but not for each of a thousand changes, and not in a race with whoever undoes our repairs. Pure. */
 
-/** Without a change for so long, whoever changes the rules is done. */
+/** Without a change for so long, whoever changes something is done. */
 const QUIET_MS = 100;
 /** From the first change on, for those who do not stop. */
 const LONGEST_MS = 1000;
