@@ -2,14 +2,16 @@
 import type { Backend, ExternalInterface } from "../../pkg/backend/backend.ts";
 import { createBackend } from "../../pkg/backend/create.ts";
 import { selectExternalInterface } from "../../pkg/backend/external-interface.ts";
-import { openRoute } from "../../pkg/link/link.ts";
+import { listLocalAddresses, reservedFor } from "../../pkg/backend/local-networks.ts";
+import type { Prefix } from "../../pkg/ip/address.ts";
+import { findLink, openRoute } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import type { Log } from "../../pkg/observe/log.ts";
 import { acquire } from "../../pkg/subnet/acquire.ts";
 import { NoSubnetLeft } from "../../pkg/subnet/choose.ts";
 import { systemClock } from "../../pkg/subnet/clock.ts";
 import type { Lease, Subnets } from "../../pkg/subnet/lease.ts";
-import { InvalidNetworkConfig, type NetworkConfig } from "../../pkg/subnet/network-config.ts";
+import { familiesOf, InvalidNetworkConfig, type NetworkConfig } from "../../pkg/subnet/network-config.ts";
 import { NoConfig, type Store, StoreError } from "../../pkg/subnet/store.ts";
 import { type EarlierSubnets, readEarlierSubnets, type SubnetFile } from "../../pkg/subnet/subnet-file.ts";
 import { checkPrerequisites } from "./kernel-prerequisites.ts";
@@ -43,13 +45,29 @@ export async function findPlace(options: Options, store: Store, log: Log): Promi
     const backend = createBackend({ route, external, network, log });
     const attributes = attributesOf(backend, external);
     const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));
-    const wanted = { attributes, previous: previousSubnets(earlier), ttlMs: LEASE_MS };
+    const previous = previousSubnets(earlier);
+    const local = localNetworks(route, { network, backend, external, own: previous });
+    const wanted = { attributes, previous, local, ttlMs: LEASE_MS };
     const lease = await acquire(store, network, wanted, { clock: systemClock, log, random: Math.random });
     return { network, route, external, backend, lease, earlier };
   } catch (error) {
     route.close(); // this is tried once a second, for days maybe
     throw error;
   }
+}
+
+interface Present extends Pick<Place, "network" | "backend" | "external"> {
+  /** What this host had before: its containers may still be there. */
+  own: Subnets | undefined;
+}
+
+/** What of the cluster's network this host cannot have for its containers, since it is in there itself. */
+function localNetworks(route: Connection, { network, backend, external, own }: Present): Prefix[] {
+  const devices = backend.devices.flatMap(({ name }) => findLink(route, name)?.index ?? []);
+  return familiesOf(network).flatMap((family) => {
+    const side = { networks: [family.network], devices, own, external: external.index };
+    return listLocalAddresses(route, side).map((one) => reservedFor(one, family.network));
+  });
 }
 
 /** Whether waiting may help: for the store, for the administrator, or for another host to leave. */

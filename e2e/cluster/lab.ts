@@ -17,7 +17,7 @@ import { type Program, startProgram, type Test } from "./program.ts";
 import { type Peer, startPeer } from "./traffic.ts";
 
 /** The daemon under test; FLANNELD names another one, installed elsewhere. */
-const executable = process.env["FLANNELD"] ?? join(ourTools, "flanneld");
+export const executable = process.env["FLANNELD"] ?? join(ourTools, "flanneld");
 
 const router = { ipv4: "192.0.2.1", ipv6: "2001:db8::1" };
 const outside = { ipv4: "198.51.100.2", ipv6: "2001:db8:ffff::2" };

@@ -177,6 +177,7 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
       mtu: 1450,
       devices: [{ family: "ipv4", name: "flannel.1", mtu: 1450 }],
       missing: () => ["route 10.65.3.0/24 via 10.65.3.0 is missing"],
+      obstacles: () => [],
     },
     route: openRoute(namespace),
     peers: [lease(2), lease(3)],

@@ -18,6 +18,7 @@ export function alloc({ external }: BackendContext): Backend {
       mtu = next.mtu;
     },
     missing: () => [],
+    obstacles: () => [],
   };
 }
 

@@ -68,4 +68,11 @@ export interface Backend {
   follow(external: ExternalInterface): void;
   /** What of the peers' entries is missing or different right now, for `flanneld --status`: "route 10.5.3.0/24 via … is missing". */
   missing(): readonly string[];
+  /** What keeps it from leading to some peers, and what to do; repairing does not help. */
+  obstacles(): readonly Obstacle[];
+}
+
+export interface Obstacle {
+  text: string;
+  remedy: string;
 }

@@ -57,26 +57,94 @@ interface RouteParts {
   otherwise?: string;
 }
 
-export function routeEntry(parts: RouteParts): RouteEntry {
-  const { destination, gateway, link, isOnLink, protocol = RTPROT_TWILL, selector = "", otherwise = "" } = parts;
-  const id = `route ${formatPrefix(destination)}${selector}`;
-  const via = gateway === undefined ? "" : ` via ${formatAddress(gateway)}`;
-  const text = `${id}${via} dev ${link.name} proto ${protocol}${isOnLink ? " onlink" : ""}${otherwise}`;
-  return { kind: "route", id, text, destination, gateway, link, isOnLink, protocol };
+export const routeEntry = (parts: RouteParts): RouteEntry => new Route(parts);
+
+export const neighbourEntry = (parts: LinkEntryParts): NeighbourEntry => new Neighbour(parts);
+
+export const forwardingEntry = (parts: LinkEntryParts): ForwardingEntry => new Forwarding(parts);
+
+/** Texts are made when they are asked for: there are thousands of entries, of which few are compared. */
+class Route implements RouteEntry {
+  readonly id: string;
+  readonly destination: Prefix;
+  readonly gateway: Address | undefined;
+  readonly link: LinkName;
+  readonly isOnLink: boolean;
+  readonly protocol: number;
+  readonly #otherwise: string;
+
+  constructor({ selector = "", otherwise = "", ...parts }: RouteParts) {
+    this.id = `route ${formatPrefix(parts.destination)}${selector}`;
+    this.destination = parts.destination;
+    this.gateway = parts.gateway;
+    this.link = parts.link;
+    this.isOnLink = parts.isOnLink;
+    this.protocol = parts.protocol ?? RTPROT_TWILL;
+    this.#otherwise = otherwise;
+  }
+
+  get kind() {
+    return "route" as const;
+  }
+
+  get text(): string {
+    const via = this.gateway === undefined ? "" : ` via ${formatAddress(this.gateway)}`;
+    const { id, link, protocol, isOnLink } = this;
+    return `${id}${via} dev ${link.name} proto ${protocol}${isOnLink ? " onlink" : ""}${this.#otherwise}`;
+  }
 }
 
-export function neighbourEntry({ address, mac, link }: Omit<NeighbourEntry, "kind" | keyof Named>): NeighbourEntry {
-  const id = `neighbour ${formatAddress(address)} dev ${link.name}`;
-  return { kind: "neighbour", id, text: `${id} lladdr ${formatMac(mac)}`, address, mac, link };
+type LinkEntryParts = Pick<NeighbourEntry, "address" | "mac" | "link">;
+
+class LinkEntry {
+  readonly id: string;
+  readonly address: Address;
+  readonly mac: Uint8Array;
+  readonly link: LinkName;
+
+  constructor(id: string, { address, mac, link }: LinkEntryParts) {
+    this.id = id;
+    this.address = address;
+    this.mac = mac;
+    this.link = link;
+  }
 }
 
-export function forwardingEntry({ address, mac, link }: Omit<ForwardingEntry, "kind" | keyof Named>): ForwardingEntry {
-  const id = `fdb ${formatMac(mac)} dev ${link.name}`;
-  return { kind: "fdb", id, text: `${id} dst ${formatAddress(address)}`, address, mac, link };
+class Neighbour extends LinkEntry implements NeighbourEntry {
+  constructor(parts: LinkEntryParts) {
+    super(`neighbour ${formatAddress(parts.address)} dev ${parts.link.name}`, parts);
+  }
+
+  get kind() {
+    return "neighbour" as const;
+  }
+
+  get text(): string {
+    return `${this.id} lladdr ${formatMac(this.mac)}`;
+  }
+}
+
+class Forwarding extends LinkEntry implements ForwardingEntry {
+  constructor(parts: LinkEntryParts) {
+    super(`fdb ${formatMac(parts.mac)} dev ${parts.link.name}`, parts);
+  }
+
+  get kind() {
+    return "fdb" as const;
+  }
+
+  get text(): string {
+    return `${this.id} dst ${formatAddress(this.address)}`;
+  }
 }
 
 /** By ID. Of two that claim the same, as peers with one MAC do, the last one wins. */
 export type Entries = ReadonlyMap<string, Entry>;
+
+/** A map of them, as far as it is needed here. */
+export interface ReadableEntries extends Pick<Entries, "get" | "has"> {
+  values(): Iterable<Entry>;
+}
 
 export const entriesById = (entries: Iterable<Entry>): Map<string, Entry> =>
   new Map(Array.from(entries, (entry) => [entry.id, entry]));
@@ -103,18 +171,36 @@ export interface Found {
   entry: Entry;
   /** Whether it is ours to remove: on our own device everything is, elsewhere what carries our protocol. */
   isOurs: boolean;
+  /** A route of the kernel or of another program that says so: nothing takes its place. */
+  isProtected?: boolean;
 }
 
-/** From what was read back. What is right already is not touched. */
-export function planFromFound(found: readonly Found[], wanted: Entries): Plan {
-  const effective = entriesById(found.map(({ entry }) => entry).toReversed()); // the first of each ID
-  const put = [...wanted.values()].filter(({ id, text }) => effective.get(id)?.text !== text);
-  const first = inTheWay(put, effective);
+/** In the kernel's order the first of each ID is the one that counts. */
+const effectiveOf = (found: readonly Found[]): Map<string, Found> =>
+  new Map(found.toReversed().map((one) => [one.entry.id, one]));
+
+/** What of the wanted cannot be put, by ID: the protected route that is there. */
+export function obstructed(found: readonly Found[], wanted: Pick<Entries, "has">): Map<string, RouteEntry> {
+  const others = new Map<string, RouteEntry>();
+  for (const [id, { entry, isProtected }] of effectiveOf(found))
+    if (isProtected && entry.kind === "route" && wanted.has(id)) others.set(id, entry);
+  return others;
+}
+
+/** From what was read back. What is right already is not touched, nor what is protected. */
+export function planFromFound(found: readonly Found[], wanted: ReadableEntries): Plan {
+  const effective = effectiveOf(found);
+  const put: Entry[] = [];
+  for (const entry of wanted.values()) {
+    const present = effective.get(entry.id);
+    if (present === undefined || (present.entry.text !== entry.text && !present.isProtected)) put.push(entry);
+  }
+  const first = inTheWay(put, { get: (id) => effective.get(id)?.entry });
   const gone: Entry[] = [];
   for (const { entry, isOurs } of found) {
     if (!isOurs) continue;
     if (!wanted.has(entry.id)) gone.push(entry);
-    else if (effective.get(entry.id) !== entry) first.push(entry);
+    else if (effective.get(entry.id)?.entry !== entry) first.push(entry);
   }
   return ordered({ first, put, gone });
 }
@@ -123,7 +209,7 @@ export function planFromFound(found: readonly Found[], wanted: Entries): Plan {
  * What cannot be replaced in one step: while an IPv6 route leads to a gateway over another device, the kernel does not believe that
  * the gateway is on the link (EINVAL).
  */
-const inTheWay = (put: readonly Entry[], present: Entries): Entry[] =>
+const inTheWay = (put: readonly Entry[], present: Pick<Entries, "get">): Entry[] =>
   put.flatMap((entry) => {
     const other = present.get(entry.id);
     if (entry.kind !== "route" || other?.kind !== "route" || isIPv4(entry.destination.address)) return [];

@@ -1,8 +1,8 @@
 /**
  * The host-gw backend: a route per peer, over the interface to the other hosts, which are all on one link.
  *
- * What has a peer's subnet as its destination is replaced, whoever made it, as flannel deletes the first such route; with the same
- * metric there can be one only, and a subnet of the overlay is nobody else's. Routes with another metric are left alone.
+ * What has a peer's subnet as its destination is replaced if it may be flannel's; flannel deletes the first such route, whoever made it. With the
+ * same metric there can be one only. Routes with another metric are left alone.
  */
 import { compareAddresses, formatAddress } from "../ip/address.ts";
 import { familiesOf } from "../subnet/network-config.ts";
@@ -30,7 +30,7 @@ export function hostGw({ route, network, log, ...context }: BackendContext): Bac
     },
     devices: [],
     attributes: () => ({ backendType: "host-gw" }),
-    takeLease() {},
+    takeLease: peers.takeLease,
     setPeers: peers.set,
     changePeers: peers.change,
     concerns: (message) => isOfLink(message, external.index) || peers.concerns(message), // it takes its routes along silently
@@ -40,6 +40,7 @@ export function hostGw({ route, network, log, ...context }: BackendContext): Bac
       peers.repair();
     },
     missing: peers.missing,
+    obstacles: peers.obstacles,
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Entries that are wanted, and kept in the kernel whatever others do there: what is sent is the difference between two states, never
- * the answer to one event, so that nothing depends on having seen all events.
+ * Entries that are wanted, and kept in the kernel whatever others do there: what is sent is the difference between two states. A change compares the
+ * entries that it touches, `mend` all of them with what was read back, so that nothing depends on having seen all events.
  */
 import { neighbourSummary } from "../link/neighbour.ts";
 import type { Connection, NetlinkError, Request } from "../netlink/connection.ts";
@@ -22,9 +22,12 @@ import {
   type Found,
   forwardingEntry,
   neighbourEntry,
+  obstructed,
   type Plan,
   planFrom,
   planFromFound,
+  type ReadableEntries,
+  type RouteEntry,
 } from "./entries.ts";
 import {
   type Domain,
@@ -35,40 +38,77 @@ import {
   removeRequest,
   routeSummary,
 } from "./kernel-entries.ts";
+import { connectedRoute, type LocalAddress, leadsTo, showConnectedRoute } from "./local-networks.ts";
+import { WantedEntries } from "./wanted-entries.ts";
+
+/** What a peer wants. */
+export interface Want {
+  /** The peer's key. */
+  owner: string;
+  /** undefined: the peer is gone. */
+  entries: readonly Entry[] | undefined;
+}
 
 export interface KeptEntries {
-  /** From now on these are wanted. Sends what differs from what was wanted before. */
-  want(entries: Iterable<Entry>): Programmed;
-  /** The same, and compares with what the kernel has. */
-  mend(entries: Iterable<Entry>): Programmed;
-  /** What of them the kernel lacks or has otherwise. */
+  /** These peers want something else from now on. Sends what differs. */
+  want(changes: readonly Want[]): Programmed;
+  /** These peers and no others. Compares with what the kernel has. */
+  mend(all: Iterable<Want>): Programmed;
+  /** What of the wanted the kernel lacks or has otherwise, and `mend` would put right. */
   missing(): readonly string[];
+  /** Wanted routes whose destination somebody else has a route to, as found by `mend`. */
+  obstructed(): readonly { wanted: RouteEntry; found: RouteEntry }[];
   /** Whether a message of the kernel tells of an entry that `mend` would put back or remove. */
   concerns(message: Frame): boolean;
   /** All entries on a link have gone with it. */
   forget(index: number): void;
 }
 
-/** @param domain As it is at the moment: devices come and go. */
-export function keepEntries(route: Connection, domain: () => Domain, log: Log): KeptEntries {
-  let wanted: Entries = new Map();
-  /** What the kernel has as far as we know. */
+interface Parts {
+  route: Connection;
+  /** As it is at the moment: devices come and go. */
+  domain(): Domain;
+  /** As they were when last looked at. */
+  local(): readonly LocalAddress[];
+  log: Log;
+}
+
+export function keepEntries({ route, domain, local, log }: Parts): KeptEntries {
+  let wanted = new WantedEntries();
+  /** What the kernel has of the wanted, as far as we know. */
   const known = new Map<string, Entry>();
+  /** Routes of others in the place of wanted ones. */
+  let others: ReadonlyMap<string, RouteEntry> = new Map();
+
+  function compare(): Programmed {
+    const found = readEntries(route, domain());
+    const plan = planFromFound(found, wanted);
+    const obstacles = obstructed(found, wanted);
+    tellObstructed(obstacles, { wanted, before: others }, log);
+    others = obstacles;
+    tellReplaced(found, plan, log);
+    known.clear();
+    for (const entry of wanted.values()) if (!others.has(entry.id)) known.set(entry.id, entry);
+    for (const { id } of plan.put) known.delete(id);
+    const present = new Set(found.map(({ entry }) => entry.id));
+    const { obscure, ...done } = carryOut(route, plan, { known, present });
+    restoreConnected(route, { removed: plan.first, found, local: local() }, log);
+    return { ...done, refused: [...done.refused, ...obscure] };
+  }
 
   return {
-    want(entries) {
-      wanted = entriesById(entries);
-      return carryOut(route, planFrom(known, wanted), known);
+    want(changes) {
+      const touched = new Set(
+        changes.flatMap(({ owner, entries }) => (entries ? wanted.set(owner, entries) : wanted.delete(owner))),
+      );
+      const plan = planFrom(selected(known, touched), selected(wanted, touched));
+      const { obscure, ...done } = carryOut(route, plan, { known, present: known });
+      return obscure.length === 0 ? done : sum({ ...done, added: done.added - obscure.length }, compare());
     },
-    mend(entries) {
-      wanted = entriesById(entries);
-      const found = readEntries(route, domain());
-      const plan = planFromFound(found, wanted);
-      tellReplaced(found, plan, log);
-      known.clear();
-      for (const [id, entry] of wanted) known.set(id, entry);
-      for (const { id } of plan.put) known.delete(id);
-      return carryOut(route, plan, known);
+    mend(all) {
+      wanted = new WantedEntries();
+      for (const { owner, entries = [] } of all) wanted.set(owner, entries);
+      return compare();
     },
     missing() {
       const found = readEntries(route, domain());
@@ -78,53 +118,87 @@ export function keepEntries(route: Connection, domain: () => Domain, log: Log): 
         return instead === undefined ? `${text} is missing` : `${text} is missing: there is ${instead.text}`;
       });
     },
-    concerns: (message) => concerns(message, wanted, domain()),
+    obstructed: () =>
+      [...others].flatMap(([id, found]) => {
+        const entry = wanted.get(id);
+        return entry?.kind === "route" ? [{ wanted: entry, found }] : [];
+      }),
+    concerns: (message) => concerns(message, { wanted, others, domain: domain() }),
     forget(index) {
       for (const [id, { link }] of known) if (link.index === index) known.delete(id);
     },
   };
 }
 
-function carryOut(route: Connection, { first, put, last }: Plan, known: Map<string, Entry>): Programmed {
+interface Kernel {
+  /** The wanted that are there; is kept. */
+  known: Map<string, Entry>;
+  /** IDs that there is something of which may be replaced. */
+  present: Pick<ReadonlySet<string>, "has">;
+}
+
+interface CarriedOut extends Programmed {
+  /** Routes that are refused for something that we did not know of, as a route of somebody else: what to do depends on what there is. */
+  obscure: readonly string[];
+}
+
+function carryOut(route: Connection, { first, put, last }: Plan, { known, present }: Kernel): CarriedOut {
+  const refused: string[] = [];
+  const obscure: string[] = [];
+  const note = (list: string[], entry: Entry, refusal: NetlinkError) =>
+    void list.push(`${entry.text}: ${refusal.message}`);
   const removed = (entry: Entry) => {
     if (known.get(entry.id)?.text === entry.text) known.delete(entry.id);
   };
-  const refused = [
-    ...sendAll(route, first, { requestOf: removeRequest, isFine: wasGone, done: removed }),
-    ...sendAll(route, put, { requestOf: putRequest, isFine: never, done: (entry) => known.set(entry.id, entry) }),
-    ...sendAll(route, last, { requestOf: removeRequest, isFine: wasGone, done: removed }),
-  ];
-  return { added: put.length, removed: first.length + last.length, refused };
+  const removal: Step = {
+    requestOf: removeRequest,
+    done: removed,
+    refused: (entry, refusal) => (wasGone(refusal) ? removed(entry) : note(refused, entry, refusal)),
+  };
+  const addition: Step = {
+    requestOf: (entry) => putRequest(entry, { replaces: present.has(entry.id) }),
+    done: (entry) => void known.set(entry.id, entry),
+    refused: (entry, refusal) =>
+      note(entry.kind === "route" && !present.has(entry.id) ? obscure : refused, entry, refusal),
+  };
+  sendAll(route, first, removal);
+  sendAll(route, put, addition);
+  sendAll(route, last, removal);
+  return { added: put.length, removed: first.length + last.length, refused, obscure };
 }
 
 interface Step {
   requestOf(entry: Entry): Request;
-  /** Whether a refusal says that it is so already. */
-  isFine(refusal: NetlinkError): boolean;
   done(entry: Entry): void;
+  refused(entry: Entry, refusal: NetlinkError): void;
 }
 
 /** So many requests are there at a time: thousands that live until all are sent are what the garbage collector is busy with. */
 const AT_ONCE = 1024;
 
-/** @returns What the kernel refused. */
-function sendAll(route: Connection, entries: readonly Entry[], { requestOf, isFine, done }: Step): string[] {
-  const refused: string[] = [];
+function sendAll(route: Connection, entries: readonly Entry[], { requestOf, done, refused }: Step): void {
   for (let from = 0; from < entries.length; from += AT_ONCE) {
     const part = entries.slice(from, from + AT_ONCE);
     const refusals = route.attemptAll(part.map(requestOf));
     for (const [i, entry] of part.entries()) {
       const refusal = refusals[i];
-      if (refusal === undefined || isFine(refusal)) done(entry);
-      else refused.push(`${entry.text}: ${refusal.message}`);
+      if (refusal === undefined) done(entry);
+      else refused(entry, refusal);
     }
   }
-  return refused;
 }
 
-const never = () => false;
 /** Routes answer ESRCH, neighbours and forwarding entries ENOENT, everything ENODEV when the link has gone. */
 const wasGone = (refusal: NetlinkError) => isErrno(refusal, "ESRCH", "ENOENT", "ENODEV");
+
+const sum = (one: Programmed, other: Programmed): Programmed => ({
+  added: one.added + other.added,
+  removed: one.removed + other.removed,
+  refused: [...one.refused, ...other.refused],
+});
+
+const selected = (entries: Pick<Entries, "get">, ids: ReadonlySet<string>): Entries =>
+  entriesById([...ids].flatMap((id) => entries.get(id) ?? []));
 
 /** flannel's own routes, when ours takes over; or somebody's in the way, which flannel would delete just so. */
 function tellReplaced(found: readonly Found[], { put }: Plan, log: Log): void {
@@ -135,30 +209,78 @@ function tellReplaced(found: readonly Found[], { put }: Plan, log: Log): void {
   }
 }
 
-function concerns({ type, body }: Frame, wanted: Entries, domain: Domain): boolean {
+function tellObstructed(
+  others: ReadonlyMap<string, Entry>,
+  { wanted, before }: { wanted: ReadableEntries; before: ReadonlyMap<string, Entry> },
+  log: Log,
+): void {
+  for (const [id, { text }] of others) {
+    if (before.get(id)?.text === text) continue;
+    log.warn("a host cannot be reached: the kernel or another program has a route to its subnet, which stays", {
+      found: text,
+      wanted: wanted.get(id)?.text,
+    });
+  }
+}
+
+interface Removal {
+  removed: readonly Entry[];
+  found: readonly Found[];
+  local: readonly LocalAddress[];
+}
+
+/** Earlier versions put routes to peers in the place of the kernel's own to an interface's network: with the former gone the latter comes back. */
+function restoreConnected(route: Connection, { removed, found, local }: Removal, log: Log): void {
+  for (const entry of removed) {
+    if (entry.kind !== "route") continue;
+    const address = local.find((one) => leadsTo(one, entry.destination));
+    if (address === undefined || found.some((one) => one.isProtected && one.entry.id === entry.id)) continue;
+    const [refusal] = route.attemptAll([connectedRoute(address)]);
+    const fields = { route: showConnectedRoute(address) };
+    if (refusal === undefined) log.warn("the route to an interface's own network is restored", fields);
+    else if (!isErrno(refusal, "EEXIST"))
+      log.warn("the route to an interface's own network cannot be restored", { ...fields, error: refusal.message });
+  }
+}
+
+interface Known {
+  wanted: ReadableEntries;
+  /** In the place of wanted ones. */
+  others: ReadonlyMap<string, Entry>;
+  domain: Domain;
+}
+
+function concerns({ type, body }: Frame, known: Known): boolean {
   switch (type) {
     case RTM_NEWROUTE:
     case RTM_DELROUTE: {
-      const found = foundRoute(decode(routeSummary, body), domain);
-      return found !== undefined && (type === RTM_NEWROUTE ? isWrong(found, wanted) : isWanted(found, wanted));
+      const found = foundRoute(decode(routeSummary, body), known.domain);
+      return found !== undefined && (type === RTM_NEWROUTE ? hasComeWrong(found, known) : hasGoneWrong(found, known));
     }
     case RTM_NEWNEIGH:
     case RTM_DELNEIGH:
-      return neighbourConcerns(type, body, wanted, domain);
+      return neighbourConcerns(type, body, known);
     default:
       return false;
   }
 }
 
-const isWanted = ({ entry }: Found, wanted: Entries): boolean => wanted.get(entry.id)?.text === entry.text;
+const hasComeWrong = (found: Found, { wanted, others }: Known): boolean =>
+  others.get(found.entry.id)?.text !== found.entry.text && isWrong(found, wanted);
 
-const isWrong = (found: Found, wanted: Entries): boolean =>
+/** Ours has gone, or what was in its place. */
+const hasGoneWrong = (found: Found, { wanted, others }: Known): boolean =>
+  isWanted(found, wanted) || others.get(found.entry.id)?.text === found.entry.text;
+
+const isWanted = ({ entry }: Found, wanted: ReadableEntries): boolean => wanted.get(entry.id)?.text === entry.text;
+
+const isWrong = (found: Found, wanted: ReadableEntries): boolean =>
   wanted.has(found.entry.id) ? !isWanted(found, wanted) : found.isOurs;
 
 /** Most are of other links: these are told by the index alone, which is at the same place in every header but that of routes. */
-function neighbourConcerns(type: number, body: Uint8Array, wanted: Entries, { devices }: Domain): boolean {
+function neighbourConcerns(type: number, body: Uint8Array, { wanted, domain }: Known): boolean {
   const index = indexOf(body);
-  const link = devices.find((device) => device.link.index === index)?.link;
+  const link = domain.devices.find((device) => device.link.index === index)?.link;
   if (link === undefined) return false;
   const { family, state, destination: address, linkAddress: mac = noMac } = decode(neighbourSummary, body);
   if (address === undefined) return false;

@@ -10,7 +10,7 @@ import {
   replaceNeighbour,
 } from "../link/neighbour.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/frame.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/frame.ts";
 import { type MessageOf, only } from "../netlink/message.ts";
 import { AF_INET, AF_INET6 } from "../netlink/rtnetlink/family.ts";
 import { RTNH_F_ONLINK } from "../netlink/rtnetlink/nexthop.ts";
@@ -23,7 +23,9 @@ import {
   RTM_GETROUTE,
   RTM_NEWROUTE,
   RTN_UNICAST,
+  RTPROT_BOOT,
   RTPROT_KERNEL,
+  RTPROT_UNSPEC,
   routeMessage,
 } from "../netlink/rtnetlink/route.ts";
 import {
@@ -47,11 +49,16 @@ export interface Domain {
   networks: readonly Prefix[];
 }
 
-/** What `ip route replace`, `ip neighbour replace` or `bridge fdb replace` would send. */
-export function putRequest(entry: Entry): Request {
+/**
+ * What `ip route replace`, `ip neighbour replace` or `bridge fdb replace` would send.
+ *
+ * @param options.replaces There is a route with this ID that may be replaced, in one send: there is no moment without one. Else `ip route add`: EEXIST
+ *   says that somebody has one.
+ */
+export function putRequest(entry: Entry, { replaces }: { replaces: boolean }): Request {
   switch (entry.kind) {
     case "route":
-      return replaceRoute(entry);
+      return replaces ? routeRequest(entry, NLM_F_REPLACE) : routeRequest(entry, NLM_F_EXCL);
     case "neighbour":
       return replaceNeighbour(entry.link.index, entry);
     case "fdb":
@@ -70,12 +77,11 @@ export function removeRequest(entry: Entry): Request {
   }
 }
 
-/** One send replaces what has this destination, whoever made it and wherever it leads: there is no moment without a route. */
-function replaceRoute({ destination, gateway, link, isOnLink, protocol }: RouteEntry): Request {
+function routeRequest({ destination, gateway, link, isOnLink, protocol }: RouteEntry, flag: number): Request {
   return request({
     name: "RTM_NEWROUTE",
     type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | NLM_F_REPLACE,
+    flags: NLM_F_CREATE | flag,
     table: routeMessage,
     value: {
       family: familyNumber(destination.address),
@@ -168,8 +174,12 @@ export function foundRoute(message: RouteSummary, { devices, external, networks 
       otherwise: otherwise(message),
     }),
     isOurs: message.type === RTN_UNICAST && (device !== undefined || protocol === RTPROT_TWILL),
+    isProtected: device === undefined && !replaceable.has(protocol),
   };
 }
+
+/** Ours, and what flannel and `ip route add` without a protocol make. */
+const replaceable = new Set([RTPROT_TWILL, RTPROT_BOOT, RTPROT_UNSPEC]);
 
 /** The kernel's own number for IPv6 routes without one (linux/ipv6_route.h: IP6_RT_PRIO_USER). */
 const IP6_RT_PRIO_USER = 1024;

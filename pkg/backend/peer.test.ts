@@ -1,8 +1,9 @@
 import t from "tap";
-import { formatAddress, formatPrefix } from "../ip/address.ts";
+import { formatAddress, formatPrefix, networkOf } from "../ip/address.ts";
 import { cidr, ip } from "../subnet/fake.ts";
 import type { Lease } from "../subnet/lease.ts";
 import type { ExternalInterface } from "./backend.ts";
+import type { LocalAddress } from "./local-networks.ts";
 import { peerOf, type Viewpoint } from "./peer.ts";
 
 /** Behind NAT: others reach it under 203.0.113.1. */
@@ -13,7 +14,7 @@ const external: ExternalInterface = {
   ipv4: ip("192.0.2.1"),
   publicIP: ip("203.0.113.1"),
 };
-const us: Viewpoint = { family: "ipv4", backendType: "vxlan", network: cidr("10.5.0.0/16"), external };
+const us: Viewpoint = { family: "ipv4", backendType: "vxlan", network: cidr("10.5.0.0/16"), external, local: [] };
 
 interface Said {
   subnet?: string;
@@ -42,9 +43,44 @@ const refused: [said: Said, message: string][] = [
   [{ subnet: "10.5.0.0/16" }, "its subnet 10.5.0.0/16 is no part of the network 10.5.0.0/16"],
   [{ publicIP: "192.0.2.1" }, `its public address 192.0.2.1 ${ours}`],
   [{ publicIP: "203.0.113.1" }, `its public address 203.0.113.1 ${ours}`],
+  [
+    { publicIP: "10.5.2.9" },
+    "its public address 10.5.2.9 is in its own subnet 10.5.2.0/24, to which the way leads through that address",
+  ],
   [{ publicIP: "127.0.0.1" }, "its public address 127.0.0.1 is no host's IPv4 address"],
   [{ publicIP: "239.1.2.3" }, "its public address 239.1.2.3 is no host's IPv4 address"],
 ];
+const eth1 = (text: string): LocalAddress => {
+  const { address, length } = cidr(text);
+  return {
+    link: { index: 3, name: "eth1" },
+    address,
+    network: networkOf({ address, length }),
+    flags: 0,
+    priority: undefined,
+  };
+};
+const locals: [address: string, subnet: string, said: string | undefined][] = [
+  ["10.5.2.7/24", "10.5.2.0/24", "10.5.2.7/24 of eth1"],
+  ["10.5.2.7/25", "10.5.2.0/24", "10.5.2.7/25 of eth1"],
+  ["10.5.2.7/32", "10.5.2.0/24", "10.5.2.7/32 of eth1"],
+  ["10.5.3.7/23", "10.5.2.0/24", "10.5.3.7/23 of eth1"],
+  ["10.5.2.7/16", "10.5.2.0/24", "10.5.2.7/16 of eth1"],
+  ["10.5.2.7/8", "10.5.2.0/24", "10.5.2.7/8 of eth1"],
+  ["10.5.4.7/24", "10.5.2.0/24", undefined],
+  ["10.5.4.7/16", "10.5.2.0/24", undefined], // the cluster has a part of the hosts' network
+  ["10.200.0.1/8", "10.5.2.0/24", undefined],
+  ["fd00::1/64", "10.5.2.0/24", undefined],
+];
+for (const [address, subnet, said] of locals) {
+  t.test(`beside ${address} of this host the lease ${subnet} is ${said ? "passed over" : "used"}`, async (t) => {
+    const ask = () => peerOf(lease({ subnet }), { ...us, local: [eth1(address)] });
+    const message = `its subnet ${subnet} overlaps the network of this host's address ${said}, which goes first`;
+    if (said === undefined) t.ok(ask());
+    else t.throws(ask, { message });
+  });
+}
+
 for (const [said, message] of refused) {
   t.test(`a lease is not believed: ${JSON.stringify(said)}`, async (t) => {
     t.throws(() => peerOf(lease(said), us), { name: "Unreachable", message });

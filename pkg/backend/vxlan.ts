@@ -84,6 +84,7 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
     },
     takeLease(own) {
       for (const tunnel of tunnels) tunnel.take(needSubnet(own[tunnel.family], tunnel.family));
+      peers.takeLease(own);
     },
     setPeers: peers.set,
     changePeers: peers.change,
@@ -102,6 +103,7 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
       peers.repair();
     },
     missing: peers.missing,
+    obstacles: peers.obstacles,
   };
 }
 

@@ -11,6 +11,8 @@ export interface Wanted {
   attributes: LeaseAttributes;
   /** What this host had when it last ran (subnet.env). */
   previous?: Subnets | undefined;
+  /** Networks that this host is in itself. */
+  local?: readonly Prefix[];
   ttlMs: number;
 }
 
@@ -33,7 +35,11 @@ export async function acquire(store: Store, network: NetworkConfig, wanted: Want
   let { previous } = wanted;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const listed = await store.list();
-    const choice = choose(network, listed, { publicIP: wanted.attributes.publicIP, previous });
+    const choice = choose(network, listed, {
+      publicIP: wanted.attributes.publicIP,
+      previous,
+      ...(wanted.local && { local: wanted.local }),
+    });
     if (choice.kind === "reuse") return takeOver(store, choice.lease, wanted, means);
     if (choice.kind === "delete") {
       means.log.warn("our lease does not fit the network configuration: it goes", { lease: showSubnets(choice.lease) });

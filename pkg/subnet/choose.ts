@@ -21,6 +21,8 @@ export interface Host {
   publicIP: Address | undefined;
   /** What it had when it last ran. */
   previous: Subnets | undefined;
+  /** Networks that it is in itself: no new subnet of its own overlaps them. */
+  local?: readonly Prefix[];
 }
 
 /** One subnet of each list is taken; `ipv6` is there when the network has that family. */
@@ -49,15 +51,19 @@ const CANDIDATES = 100;
  *
  * @throws NoSubnetLeft; Error the network has no IPv4, without which a lease has no name
  */
-export function choose(network: NetworkConfig, { leases, malformed }: Snapshot, { publicIP, previous }: Host): Choice {
+export function choose(
+  network: NetworkConfig,
+  { leases, malformed }: Snapshot,
+  { publicIP, previous, local = [] }: Host,
+): Choice {
   const { ipv4, ipv6 } = network;
   if (!ipv4) throw new Error(onlyIPv6);
   const own = publicIP ? ownLease(network, leases, publicIP, previous) : undefined;
   if (own) return { kind: fits(network, own) ? "reuse" : "delete", lease: own };
   const taken = [...leases, ...malformed.flatMap(({ key }) => parseKey(key) ?? [])];
   const candidates = {
-    ipv4: candidatesOf(ipv4, previous?.ipv4, subnetsOf(taken, "ipv4")),
-    ...(ipv6 && { ipv6: candidatesOf(ipv6, previous?.ipv6, subnetsOf(taken, "ipv6")) }),
+    ipv4: candidatesOf(ipv4, previous?.ipv4, { leased: subnetsOf(taken, "ipv4"), local }),
+    ...(ipv6 && { ipv6: candidatesOf(ipv6, previous?.ipv6, { leased: subnetsOf(taken, "ipv6"), local }) }),
   };
   return { kind: "create", candidates };
 }
@@ -94,23 +100,28 @@ function fitsFamily(family: FamilyConfig | undefined, subnet: Prefix | undefined
   );
 }
 
+interface InUse {
+  leased: readonly Prefix[];
+  /** By the host itself; of both families. */
+  local: readonly Prefix[];
+}
+
 /** The previous subnet alone, where it fits and is free. */
-function candidatesOf(
-  family: FamilyConfig,
-  previous: Prefix | undefined,
-  leased: readonly Prefix[],
-): readonly Prefix[] {
-  if (previous && fitsFamily(family, previous) && !leased.some((one) => overlaps(one, previous))) return [previous];
-  const free = freeSubnets(family, leased, CANDIDATES);
-  if (free.length === 0) throw new NoSubnetLeft(noneLeft(family, leased));
+function candidatesOf(family: FamilyConfig, previous: Prefix | undefined, inUse: InUse): readonly Prefix[] {
+  const taken = [...inUse.leased, ...inUse.local.filter((one) => overlaps(one, family.network))];
+  if (previous && fitsFamily(family, previous) && !taken.some((one) => overlaps(one, previous))) return [previous];
+  const free = freeSubnets(family, taken, CANDIDATES);
+  if (free.length === 0) throw new NoSubnetLeft(noneLeft(family, inUse));
   return free;
 }
 
-function noneLeft({ network, subnetLength, subnetMin, subnetMax }: FamilyConfig, leased: readonly Prefix[]): string {
+function noneLeft({ network, subnetLength, subnetMin, subnetMax }: FamilyConfig, { leased, local }: InUse): string {
   const inNetwork = leased.filter((subnet) => overlaps(subnet, network)).length;
+  const own = local.filter((one) => overlaps(one, network)).map(formatPrefix);
   return (
     `out of subnets: ${formatPrefix(network)} has no free /${subnetLength} between ` +
-    `${formatAddress(subnetMin)} and ${formatAddress(subnetMax)}, ${inNetwork} leases are in it. ` +
+    `${formatAddress(subnetMin)} and ${formatAddress(subnetMax)}, ${inNetwork} leases are in it` +
+    `${own.length > 0 ? `, and this host itself is in ${own.join(", ")}` : ""}. ` +
     "To fix: delete the leases of hosts that are gone, or configure a larger Network, a longer SubnetLen or a wider SubnetMin to SubnetMax"
   );
 }
@@ -118,7 +129,7 @@ function noneLeft({ network, subnetLength, subnetMin, subnetMax }: FamilyConfig,
 const subnetsOf = (leases: readonly Subnets[], family: "ipv4" | "ipv6"): Prefix[] =>
   leases.flatMap((lease) => lease[family] ?? []);
 
-/** The first ones that overlap no lease, at most `limit`. */
+/** The first ones that overlap nothing of `leased`, at most `limit`. */
 export function freeSubnets(family: FamilyConfig, leased: readonly Prefix[], limit: number): Prefix[] {
   const { subnetLength: length, subnetMin, subnetMax } = family;
   const larger = leased.filter((subnet) => subnet.length < length);

@@ -143,9 +143,12 @@ class Peers {
     const gone: Subnets[] = [];
     for (const key of this.touched) {
       const [before, now] = [this.told.get(key), this.known.get(key)];
-      if (now && !(before && sameAttributes(before.attributes, now.attributes))) put.push(now);
+      const isSame = before && now && sameAttributes(before.attributes, now.attributes);
+      if (now && !isSame) put.push(now);
       if (before && !now) gone.push(subnetsOf(before));
-      if (now) this.told.set(key, now);
+      if (isSame)
+        this.known.set(key, { ...now, ...subnetsOf(before), attributes: before.attributes }); // the follower has those already
+      else if (now) this.told.set(key, now);
       else this.told.delete(key);
     }
     this.touched.clear();

@@ -29,6 +29,7 @@ const healthy: MemberFacts = {
   probes: [],
   malformed: new Map(),
   missing: [],
+  obstacles: [],
   renewMarginMs: HOUR_MS,
   nowMs,
 };
@@ -130,6 +131,11 @@ const cases: { title: string; facts?: Partial<Facts>; member?: Partial<MemberFac
           "flanneld mends it within seconds; if it stays, the log says what the kernel refuses",
         ],
       ],
+    },
+    {
+      title: "what the backend cannot do",
+      member: { obstacles: [{ text: "the host of lease 10.5.2.0-24 is not reached: why", remedy: "what to do" }] },
+      problems: [["the host of lease 10.5.2.0-24 is not reached: why", "what to do"]],
     },
     {
       title: "leases that are not renewed",

@@ -27,6 +27,8 @@ export interface MemberFacts {
   malformed: ReadonlyMap<string, string>;
   /** Entries of the kernel, as the backend says. */
   missing: readonly string[];
+  /** What repairing them does not help against, as the backend says. */
+  obstacles: readonly Problem[];
   /** So long before its end a lease is renewed. */
   renewMarginMs: number;
   nowMs: number;
@@ -116,11 +118,13 @@ function fileProblems({ path, text }: MemberFacts["subnetFile"], mtu: number): P
   return [{ text: `subnet file ${path} has ${has}, must have ${mtu}`, remedy }];
 }
 
-const entryProblems = ({ missing }: MemberFacts): Problem[] =>
-  missing.map((text) => ({
+const entryProblems = ({ missing, obstacles }: MemberFacts): Problem[] => [
+  ...missing.map((text) => ({
     text,
     remedy: "flanneld mends it within seconds; if it stays, the log says what the kernel refuses",
-  }));
+  })),
+  ...obstacles,
+];
 
 function leaseProblems({ own, peers, renewMarginMs, nowMs }: MemberFacts): Problem[] {
   const known = peers.filter((peer) => endOf(peer, nowMs) !== "unknown");

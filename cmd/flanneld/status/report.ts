@@ -26,7 +26,7 @@ export interface Running {
 export interface Membership {
   lease: Lease;
   external: ExternalInterface;
-  backend: Pick<Backend, "mtu" | "devices" | "missing">;
+  backend: Pick<Backend, "mtu" | "devices" | "missing" | "obstacles">;
   route: Connection;
   peers: readonly Lease[];
   /** Reason by key. */
@@ -58,6 +58,7 @@ async function factsOf(member: Membership, subnetFile: string): Promise<MemberFa
     peers,
     malformed,
     missing: backend.missing(),
+    obstacles: backend.obstacles(),
     renewMarginMs,
     nowMs: nowMs(),
     probes: await probePeers(member),

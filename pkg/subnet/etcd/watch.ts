@@ -75,18 +75,21 @@ class Follower {
 
   /** @returns why it has ended; undefined: it has only to begin again */
   private async follow(member: Member): Promise<unknown> {
-    const opened = await member.ask(open(this.to.keys)).catch((error: unknown) => ({ error }));
-    if ("error" in opened) return opened.error;
-    return await this.listen(opened);
+    const begun = await member.ask(open(this.to.keys)).then(
+      (opened) => this.begin(opened),
+      (error: unknown) => ({ ended: error }),
+    );
+    return await begun.ended;
   }
 
-  private async listen({ list, stream }: Opened): Promise<Error | undefined> {
+  /** Waits for nothing: what waits for the end would keep the list for as long, some kilobytes for each lease. */
+  private begin({ list, stream }: Opened): { ended: unknown } {
     const { keys, endOf, event } = this.to;
     if (!this.isStopped) event({ kind: "snapshot", snapshot: snapshotOf(list.kvs, keys, endOf) }); // may take its time, or stop
     const ended = this.untilEnd(stream);
     if (this.isStopped) this.interrupt();
     else stream.write({ create_request: { ...keys.leases, start_revision: after(list.header.revision) } });
-    return await ended;
+    return { ended };
   }
 
   private untilEnd(stream: WatchStream): Promise<Error | undefined> {
