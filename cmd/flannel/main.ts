@@ -100,12 +100,10 @@ function del(attachment: Attachment<FlannelConf>): void {
   forget(file);
 }
 
-/** The delegate's call for an attachment, as ADD remembered it; undefined when it did not. */
-export function delegateOf(
-  attachment: Attachment<FlannelConf>,
-): { type: string; attachment: Attachment<FlannelConf> } | undefined {
+/** The delegate's call for an attachment, as ADD remembered it. @throws CniError 999: nothing is remembered, or it is damaged */
+export function delegateOf(attachment: Attachment<FlannelConf>): { type: string; attachment: Attachment<FlannelConf> } {
   const conf = recall(dataDirOf(attachment.conf), attachment, attachment.network)?.conf;
-  if (conf === undefined) return undefined;
+  if (conf === undefined) throw notRemembered(attachment);
   return { type: conf.type, attachment: configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }) };
 }
 

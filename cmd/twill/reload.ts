@@ -5,12 +5,13 @@
  * with what each ADD made, which would be one more thing that can be wrong.
  */
 import { type CacheContent, type CacheEntry, cacheFile, defaultCacheRoot, listCache } from "../../pkg/cni/cache.ts";
-import { cachedNamespace } from "../../pkg/cni/cached-namespace.ts";
+import { cachedNamespace, namespacePath } from "../../pkg/cni/cached-namespace.ts";
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
 import { parseList } from "../../pkg/cni/list.ts";
 import { checkedConf, readDocument } from "../../pkg/cni/netconf.ts";
 import type { AnyPlugin, Attachment, Delegates } from "../../pkg/cni/plugin.ts";
 import { parseResult } from "../../pkg/cni/result.ts";
+import { attemptAll } from "../../pkg/cni/rollback.ts";
 import type { Streams } from "../../pkg/cni/streams.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { usesLegacy } from "../../pkg/firewall/iptables.ts";
@@ -192,15 +193,17 @@ function planFor(attachments: readonly CacheEntry[], plugins: Delegates, dryRun:
   const known = new Set<string>();
   const drawn: Draft = draft(NETLINK_NETFILTER);
   for (const entry of attachments) {
-    const from = drawn.requests.length;
     const before = plan.requests.length;
     try {
-      restoreAttachment(entry, plugins, (restore, attachment) => restore(attachment, () => drawn, { dryRun }));
-      for (const request of drawn.requests.slice(from)) {
-        const key = `${request.type} ${request.flags} ${hex(encode(request.table as never, request.value as never))}`;
-        if (!known.has(key)) plan.requests.push(request);
-        known.add(key);
-      }
+      restoreAttachment(entry, plugins, (restore, attachment) => {
+        const from = drawn.requests.length;
+        restore(attachment, () => drawn, { dryRun });
+        for (const request of drawn.requests.slice(from)) {
+          const key = `${request.type} ${request.flags} ${hex(encode(request.table as never, request.value as never))}`;
+          if (!known.has(key)) plan.requests.push(request);
+          known.add(key);
+        }
+      });
     } catch (error) {
       plan.failed.push({ entry, error: failureOf(error).message });
     }
@@ -209,7 +212,10 @@ function planFor(attachments: readonly CacheEntry[], plugins: Delegates, dryRun:
   return plan;
 }
 
-/** Calls what restores the rules of each plugin of its list that has some; of flannel, of the plugin that it delegated to. */
+/**
+ * Calls what restores the rules of each plugin of its list that has some; of flannel, of the plugin that it delegated to. When one of
+ * them fails, the others' rules are restored all the same.
+ */
 function restoreAttachment(
   entry: CacheEntry,
   plugins: Delegates,
@@ -223,17 +229,21 @@ function restoreAttachment(
     if (plugin === undefined) return;
     const attachment = attachmentOf(entry, plugin, stdin, { plugins, prevResult });
     const restore = Object.hasOwn(restorers, type) ? restorers[type] : undefined;
-    const delegated = plugin.name === "flannel" ? delegateOf(attachment) : undefined;
     if (restore !== undefined) restoreBy(restore, attachment);
-    else if (delegated !== undefined) visit(delegated.type, delegated.attachment.stdin);
+    if (plugin.name !== "flannel") return;
+    const delegated = delegateOf(attachment);
+    visit(delegated.type, delegated.attachment.stdin);
   };
-  for (const conf of list.plugins) {
-    visit(conf.type, requestOf(list, conf, { prevResult, capabilityArgs: entry.capabilityArgs }));
-  }
+  attemptAll(
+    list.plugins.map((conf) => [
+      `restore what ${conf.type} made`,
+      () => visit(conf.type, requestOf(list, conf, { prevResult, capabilityArgs: entry.capabilityArgs })),
+    ]),
+  );
 }
 
 function attachmentOf(
-  { networkName, containerId, ifName, netns, cniArgs }: CacheEntry,
+  entry: CacheEntry,
   { validate }: AnyPlugin,
   stdin: Uint8Array,
   { plugins, prevResult }: { plugins: Delegates; prevResult: Attachment<unknown>["prevResult"] },
@@ -243,14 +253,14 @@ function attachmentOf(
   return {
     conf: checkedConf(document, validate, { anyValue: true }),
     cniVersion: String(document.settled["cniVersion"] ?? ""),
-    network: networkName,
+    network: entry.networkName,
     stdin,
     path: [],
     delegates: plugins,
-    containerId,
-    netns,
-    ifName,
-    args: cniArgs.map(([key, value]) => `${key}=${value}`).join(";"),
+    containerId: entry.containerId,
+    netns: namespacePath(entry),
+    ifName: entry.ifName,
+    args: entry.cniArgs.map(([key, value]) => `${key}=${value}`).join(";"),
     prevResult,
   };
 }

@@ -16,9 +16,13 @@ export interface CachedNamespace {
 
 /** "unknown" is neither alive nor dead: it must not be deleted or replaced, and nothing may be made for it. */
 export function cachedNamespace(entry: Pick<CacheEntry, "netns" | "ifName" | "result">): CachedNamespace {
-  const path = entry.netns ?? sandboxOf(entry);
+  const path = namespacePath(entry);
   return { path, state: path === undefined ? "unknown" : namespaceState(path) };
 }
+
+/** Where the entry, or else its result, says that the namespace is. */
+export const namespacePath = (entry: Pick<CacheEntry, "netns" | "ifName" | "result">): string | undefined =>
+  entry.netns ?? sandboxOf(entry);
 
 /** What the result says of the container's interface. The host's side may have the same name, and has no sandbox. */
 function sandboxOf({ ifName, result }: Pick<CacheEntry, "ifName" | "result">): string | undefined {

@@ -279,6 +279,15 @@ for (const [what, content] of [
   });
 }
 
+t.test("gc tells DEL the namespace also of an entry of libcni before 1.2, by its result", async (t) => {
+  const runtime = node(t);
+  const entry = readFileSync("pkg/cni/cache-entries/libcni-1.1.2-cni-1.0.0/results/net-container-0-eth0");
+  mkdirSync(join(runtime.cacheRoot, "results"), { recursive: true });
+  writeFileSync(join(runtime.cacheRoot, "results/net-container-0-eth0"), entry);
+  t.strictSame(gc(v11(), runtime), ["container-0"]);
+  t.match(runtime.noted()[0], { verb: "DEL", id: "container-0", netns: "/run/netns/fixture" });
+});
+
 t.test("gc is refused when the cache cannot be read", async (t) => {
   const runtime = node(t);
   mkdirSync(runtime.cacheRoot);

@@ -15,6 +15,7 @@ import {
   removeCache,
   writeCache,
 } from "../cni/cache.ts";
+import { namespacePath } from "../cni/cached-namespace.ts";
 import { invoke } from "../cni/delegate.ts";
 import { checkContainerId, checkInterfaceName, readParameters } from "../cni/environment.ts";
 import { CniError, ErrorCode, failureOf } from "../cni/error.ts";
@@ -186,12 +187,12 @@ export function collectGarbage(
   attemptAll([...deletions, ...collections].map((step) => ["collect garbage", step]));
 }
 
-const cachedAttachment = ({ containerId, netns, ifName, cniArgs, capabilityArgs }: CacheEntry): RuntimeAttachment => ({
-  containerId,
-  netns,
-  ifName,
-  args: cniArgs,
-  capabilityArgs,
+const cachedAttachment = (entry: CacheEntry): RuntimeAttachment => ({
+  containerId: entry.containerId,
+  netns: namespacePath(entry),
+  ifName: entry.ifName,
+  args: entry.cniArgs,
+  capabilityArgs: entry.capabilityArgs,
 });
 
 /** @throws CniError of the first plugin that is not ready, unchanged */
