@@ -34,20 +34,6 @@ for (const backend of backends) {
     for (const mapping of held) isRefused(`alive, ${JSON.stringify(mapping)}`, mapping);
     t.strictSame(site.published(), published);
 
-    for (const { writer, write, hasNamespace } of cacheSamples) {
-      write(node, { ...holder, netns: "/run/netns/gone" });
-      if (!hasNamespace) {
-        isRefused(`${writer}: unknown`);
-        continue;
-      }
-      t.match(
-        second(held[0] as Mapping),
-        { status: 0, stderr: /which is gone \(its namespace is\): taken over/ },
-        `${writer}: dead`,
-      );
-      t.match(site.call("DEL", undefined, {}, { container: 1 }), { status: 0 });
-      t.match(site.call("ADD", held), { status: 0 });
-    }
     node.sh("touch /var/lib/file");
     const [dead] = cacheSamples.filter(({ hasNamespace }) => hasNamespace);
     for (const netns of ["/var/lib/file/below", node.path, "vm-3f2a"]) {
@@ -61,8 +47,31 @@ for (const backend of backends) {
       node.write("/var/lib/cni/results/net-container-0-eth0", content);
       isRefused(`its only attachment is damaged: ${content}`);
     }
+    for (const { writer, write } of cacheSamples.filter(({ hasNamespace }) => !hasNamespace)) {
+      node.sh("rm -r /var/lib/cni/results");
+      write(node, { ...holder, netns: "/run/netns/gone" });
+      isRefused(`${writer}: unknown`);
+    }
     node.sh("rm -r /var/lib/cni/results");
     node.write("/var/lib/cni/results", "a file");
     isRefused("a cache that cannot be read");
+    t.strictSame(site.published(), published);
+
+    node.sh("rm /var/lib/cni/results");
+    let [from, to] = [0, 1];
+    for (const { writer, write } of cacheSamples.filter(({ hasNamespace }) => hasNamespace)) {
+      write(node, { id: `container-${from}`, netns: "/run/netns/gone" });
+      t.match(
+        site.call("ADD", held.slice(0, 1), {}, { container: to }),
+        {
+          status: 0,
+          stderr: new RegExp(
+            `held by container container-${from} of .* which is gone \\(its namespace is\\): taken over`,
+          ),
+        },
+        `${writer}: dead`,
+      );
+      [from, to] = [to, from];
+    }
   });
 }
