@@ -54,7 +54,7 @@ function add(attachment: Attachment<PortmapConf>): Result {
   const backend = backendFor(attachment, settings, netfilter);
   const publications = publicationsOf(attachment, settings, prevResult);
   return withRollback((undo) => {
-    undo("delete the host ports", () => unpublish(attachment, { legacy: true }));
+    undo("delete the host ports", () => unpublish(attachment, addressesIn(attachment), { legacy: true }));
     publish(netfilter, backend, publications);
     forget(publications.flatMap(flowsTo));
     forget(
@@ -106,6 +106,12 @@ function containerAddress({ ips, interfaces }: Result, ifName: string, family: F
   return undefined;
 }
 
+/** Those that `publicationsOf` has, as far as there is a result. */
+function addressesIn({ prevResult, ifName }: Attachment<PortmapConf>): Prefix[] {
+  if (prevResult === undefined) return [];
+  return FAMILIES.flatMap((family) => containerAddress(prevResult, ifName, family) ?? []);
+}
+
 /** Lets packets from 127.0.0.1 leave by the interface that leads to the container: the kernel drops them as martians otherwise. */
 function routeLocalnet(container: Address): void {
   const route = openRoute();
@@ -147,7 +153,7 @@ export function restore(
 
 /** By owner: what was published is found whether the configuration mentions it or not. */
 function del(attachment: Attachment<PortmapConf>): void {
-  const ports = unpublish(attachment, { legacy: !asksForNothing(attachment.conf) });
+  const ports = unpublish(attachment, addressesIn(attachment), { legacy: !asksForNothing(attachment.conf) });
   forget(
     ports
       .map(({ address, ...port }) => ({ ...port, container: address }))

@@ -35,10 +35,11 @@ const checks = (host: Namespace) =>
     .map((rule) => rule.trim())
     .sort();
 
-t.test("by iptables it looks as the reference plugins make it", needs, async (t) => {
+t.test("by iptables it looks as the reference plugins make it, and says whose an address is", needs, async (t) => {
   const host = newHost(t, { containers: 0 });
   hostCalls(host).masquerade(owner("1234", "test"), ["10.1.2.3/16", "2001:db8::2/64"], "iptables");
   const comment = '-m comment --comment "name: \\"test\\" id: \\"1234\\""';
+  const owned = comment.replace(/"$/, ' if: \\"eth0\\""');
   const chain = "CNI-2bbe0c48b91a7d1b8a6753a8";
   t.strictSame(nat(host), [
     ...["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"].map((base) => `-P ${base} ACCEPT`),
@@ -46,11 +47,13 @@ t.test("by iptables it looks as the reference plugins make it", needs, async (t)
     `-A POSTROUTING -s 10.1.2.3/32 ${comment} -j ${chain}`,
     `-A ${chain} -d 10.1.0.0/16 ${comment} -j ACCEPT`,
     `-A ${chain} ! -d 224.0.0.0/4 ${comment} -j MASQUERADE`,
+    `-A ${chain} -s 10.1.2.3/32 ${owned} -j RETURN`,
     ...["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"].map((base) => `-P ${base} ACCEPT`),
     `-N ${chain}`,
     `-A POSTROUTING -s 2001:db8::2/128 ${comment} -j ${chain}`,
     `-A ${chain} -d 2001:db8::/64 ${comment} -j ACCEPT`,
     `-A ${chain} ! -d ff00::/8 ${comment} -j MASQUERADE`,
+    `-A ${chain} -s 2001:db8::2/128 ${owned} -j RETURN`,
   ]);
 });
 
@@ -150,7 +153,7 @@ for (const backend of ["iptables", "nftables"] as const) {
     t.equal(ruleset(host).replace(IP6_NAT, ""), wanted);
     calls.collect("podnet", []);
     const left = () => [...nat(host), ...checks(host)].filter((rule) => rule.includes("id: "));
-    t.equal(left().length, backend === "iptables" ? 3 : 1, "podnet2's are there");
+    t.equal(left().length, backend === "iptables" ? 4 : 1, "podnet2's are there");
     calls.collect("podnet2", []);
     t.strictSame(left(), []);
   });
@@ -200,7 +203,7 @@ for (const backend of ["iptables", "nftables"] as const) {
     );
     t.strictSame(await Promise.all([...workers, foreign]), [0, 0, 0, 0, 0]);
     const rules = [...nat(host), ...checks(host)].filter((rule) => rule.includes("id: "));
-    const expected = { iptables: 4 * (each / 2) * 2 * 3, nftables: 4 * (each / 2) * 2 }[backend];
+    const expected = { iptables: 4 * (each / 2) * 2 * 4, nftables: 4 * (each / 2) * 2 }[backend];
     t.equal(rules.length, expected);
     t.equal(new Set(rules).size, expected, "none twice");
     t.equal(nat(host).filter((rule) => rule.includes("-s 9.9.9.")).length, 40);
@@ -217,14 +220,23 @@ t.test("two attachments of a container to a network share a chain of iptables", 
   calls.masquerade(owner("a", "podnet", "net1"), ["10.2.0.3/16"], "iptables");
   t.match(
     nat(host).filter((rule) => rule.startsWith("-A CNI-")),
-    [/-d 10\.2\.0\.0\/16 .*ACCEPT/, /-d 10\.1\.0\.0\/16 .*ACCEPT/, /MASQUERADE/],
+    [
+      /-d 10\.2\.0\.0\/16 .*ACCEPT/,
+      /-d 10\.1\.0\.0\/16 .*ACCEPT/,
+      /MASQUERADE/,
+      /-s 10\.1\.0\.3\/32 .*RETURN/,
+      /-s 10\.2\.0\.3\/32 .*RETURN/,
+    ],
     "networks come before the masquerade",
   );
   calls.unmasquerade(owner("a", "podnet", "net1"), ["10.2.0.3/16", "fd00::3/64"]);
   t.equal(ruleset(host), one);
   calls.masquerade(owner("a", "podnet", "net1"), ["10.2.0.3/16"], "iptables");
   calls.unmasquerade(owner("a"));
-  t.notMatch(ruleset(host), /CNI-/, "without addresses all go");
+  t.notMatch(ruleset(host), /10\.1\.0/, "also without addresses");
+  t.match(ruleset(host), /10\.2\.0\.3/);
+  calls.unmasquerade(owner("a", "podnet", "net1"));
+  t.notMatch(ruleset(host), /CNI-/);
 });
 
 t.test("nftables: the cases of the reference plugins' suite", needs, async (t) => {
@@ -301,12 +313,22 @@ t.test("the Go bridge's rules are ours, and we delete them", needs, async (t) =>
   const byGo = nat(host);
   const { masquerade, unmasquerade } = hostCalls(host);
   const of = owner(host.containers[0]?.id ?? "");
+  const isOwnerRule = (rule: string) => rule.includes('if: \\"eth0\\"');
   masquerade(of, addresses, "iptables");
-  t.strictSame(nat(host), byGo, "nothing to add");
+  t.strictSame(
+    nat(host).filter((rule) => !isOwnerRule(rule)),
+    byGo,
+    "nothing to add but whose the addresses are",
+  );
+  t.equal(nat(host).filter(isOwnerRule).length, addresses.length);
   unmasquerade(of);
   t.notMatch(ruleset(host), /CNI-/);
   masquerade(of, addresses, "iptables");
-  t.strictSame(nat(host), byGo, "we write what it wrote");
+  t.strictSame(
+    nat(host).filter((rule) => !isOwnerRule(rule)),
+    byGo,
+    "we write what it wrote",
+  );
 });
 
 t.test("the Go bridge deletes our rules", needs, async (t) => {
@@ -333,7 +355,7 @@ t.test("legacy iptables gets its rules through iptables-restore", needs, async (
     const chain = "CNI-2bbe0c48b91a7d1b8a6753a8";
     t.equal(
       saved()[0],
-      `-N ${chain}\n-A POSTROUTING -s 10.1.2.3/32 ${comment} -j ${chain}\n-A ${chain} -d 10.1.0.0/16 ${comment} -j ACCEPT\n-A ${chain} ! -d 224.0.0.0/4 ${comment} -j MASQUERADE\n`,
+      `-N ${chain}\n-A POSTROUTING -s 10.1.2.3/32 ${comment} -j ${chain}\n-A ${chain} -d 10.1.0.0/16 ${comment} -j ACCEPT\n-A ${chain} ! -d 224.0.0.0/4 ${comment} -j MASQUERADE\n-A ${chain} -s 10.1.2.3/32 ${comment.replace(/"$/, ' if: \\"eth0\\""')} -j RETURN\n`,
     );
     t.match(saved()[1], "-s 2001:db8::2/128");
     t.equal(ruleset(host), "", "nothing in nf_tables");
@@ -368,7 +390,7 @@ t.test("what legacy iptables complains about is told", needs, async (t) => {
   t.match(failure, {
     code: 999,
     msg: `"${path}/iptables-restore --noflush --wait" ended with exit status 2`,
-    details: `line 3: no; its input was: *nat | :${chain} - [0:0] | -I ${chain} 1 -d 10.1.0.0/16 ${comment} -j ACCEPT | -A ${chain} ! -d 224.0.0.0/4 ${comment} -j MASQUERADE | -A POSTROUTING -s 10.1.0.3/32 ${comment} -j ${chain} | COMMIT | . To fix: run it by hand to see why, or choose the nftables backend in the configuration`,
+    details: `line 3: no; its input was: *nat | :${chain} - [0:0] | -I ${chain} 1 -d 10.1.0.0/16 ${comment} -j ACCEPT | -A ${chain} ! -d 224.0.0.0/4 ${comment} -j MASQUERADE | -A ${chain} -s 10.1.0.3/32 ${comment.replace(/"$/, ' if: \\"eth0\\""')} -j RETURN | -A POSTROUTING -s 10.1.0.3/32 ${comment} -j ${chain} | COMMIT | . To fix: run it by hand to see why, or choose the nftables backend in the configuration`,
   });
 });
 

@@ -40,6 +40,11 @@ export const vethSaysWhose = intended("A host veth says in its alias whose it is
   ours: /: host link veth#\d+ alias cni net container-\d \S+$/,
 });
 
+/** Both as `iptables -S` and as `nft list` print it. */
+export const addressesHaveOwners = intended("iptables: an address has an owner", {
+  ours: /: host (ip6?tables|nft table ip6?) .*name: \\?"[^"\\]+\\?" id: \\?"[^"\\]+\\?" if: .*(RETURN|return)$/,
+});
+
 export const keptIPv6Addresses = asRelease191("IPv6 addresses are kept when the interface goes down", {
   rewritten: [[/(: c\d sysctl ipv6\/conf\/[^/]+\/keep_addr_on_down) 0/, "$1 1"]],
 });
@@ -65,6 +70,7 @@ export const inManyRows = [
   indexBesideReservations,
   bridgeKeepsItsMac,
   vethSaysWhose,
+  addressesHaveOwners,
   gatewayAtOnce,
   keptIPv6Addresses,
 ];

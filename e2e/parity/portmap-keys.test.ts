@@ -1,5 +1,11 @@
-import { emptyDnsOmitted } from "./deviations.ts";
+import { addressesHaveOwners, emptyDnsOmitted } from "./deviations.ts";
 import { testParity } from "./parity.ts";
 import { anyReleasesWords, checkOfOneFamily, looksMakeNoTables, portmapKeyRows } from "./portmap.rows.ts";
 
-testParity(portmapKeyRows, [emptyDnsOmitted, anyReleasesWords, checkOfOneFamily, looksMakeNoTables]);
+testParity(portmapKeyRows, [
+  emptyDnsOmitted,
+  addressesHaveOwners,
+  anyReleasesWords,
+  checkOfOneFamily,
+  looksMakeNoTables,
+]);

@@ -1,5 +1,11 @@
-import { emptyDnsOmitted } from "./deviations.ts";
+import { addressesHaveOwners, emptyDnsOmitted } from "./deviations.ts";
 import { testParity } from "./parity.ts";
 import { anyReleasesWords, checkOfOneFamily, looksMakeNoTables, portmapVerbRows } from "./portmap.rows.ts";
 
-testParity(portmapVerbRows, [emptyDnsOmitted, anyReleasesWords, checkOfOneFamily, looksMakeNoTables]);
+testParity(portmapVerbRows, [
+  emptyDnsOmitted,
+  addressesHaveOwners,
+  anyReleasesWords,
+  checkOfOneFamily,
+  looksMakeNoTables,
+]);

@@ -1,5 +1,6 @@
 // The ptp plugin with host-local or static behind it: each key, family and version, and what is refused.
 import {
+  addressesHaveOwners,
   emptyDnsOmitted,
   failedAddLeavesNothing,
   indexBesideReservations,
@@ -189,6 +190,7 @@ export const inManyPtpRows = [
   reservationsForRootAlone,
   indexBesideReservations,
   vethSaysWhose,
+  addressesHaveOwners,
   keptIPv6Addresses,
   usableAtOnce,
 ];

@@ -48,8 +48,7 @@ export function restoreMasquerade(
  * Deletes what `masquerade`, or a reference plugin, made for the owner, by whichever backend. Rules of another container that
  * has the address by now stay. Nothing is there: nothing is done.
  *
- * iptables' rules know the container, not its interface: where it is attached to the network more than once, `addresses`
- * tell which rules go; without any, all do.
+ * @param addresses Of the attachment: those of iptables' rules that do not tell whose they are (`departureOf`). None where there is no result.
  *
  * The socket stays open on purpose: closing it would wait for the kernel to free what was deleted, which overlaps with the
  * deletion of the link that follows.
@@ -65,9 +64,8 @@ export function unmasquerade(owner: Owner, addresses: readonly Prefix[]): void {
 /** Deletes the rules of the network's attachments that are not among the valid ones, by whichever backend they were made. */
 export function collectMasquerade(network: string, valid: readonly Omit<Owner, "network">[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
-  const containers = new Set(valid.map(({ containerId }) => containerId));
   inWords(refusal({ network }, "collecting masquerade rules"), () => {
-    collectRules(netfilter, network, (containerId) => containers.has(containerId));
+    collectRules(netfilter, network, valid);
     collectNftables(netfilter, network, valid);
   });
 }

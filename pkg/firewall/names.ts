@@ -32,6 +32,24 @@ export function ruleComment({ network, containerId }: Omit<Owner, "ifName">): st
   return `name: ${JSON.stringify(network)} id: ${JSON.stringify(containerId)}`;
 }
 
+/** iptables allows no longer comment. In bytes. */
+const RULE_COMMENT_MAX = 255;
+
+/** `name: "podnet" id: "3f2a" if: "eth0"`, the comment of iptables rules that say whose an address is; hashes where that does not fit. */
+export function ownerComment(owner: Owner): string {
+  const ending = ` if: ${JSON.stringify(owner.ifName)}`;
+  const text = ruleComment(owner) + ending;
+  return encode(text).length <= RULE_COMMENT_MAX ? text : masqueradeId(owner) + ending;
+}
+
+/** Whether it is the owner comment of any attachment to the network. */
+export function isOwnerCommentOf(comment: string, network: string): boolean {
+  return (
+    (comment.startsWith(`name: ${JSON.stringify(network)} id: `) && comment.includes(`" if: "`)) ||
+    comment.startsWith(`${networkId(network)}-`)
+  );
+}
+
 /** The container ID in a comment of that form; undefined when it is another network's or another comment. */
 export function containerIdOf(comment: string, network: string): string | undefined {
   const before = `name: ${JSON.stringify(network)} id: `;

@@ -1,4 +1,5 @@
 /** Ports of containers, reached through ports of the host. Source: containernetworking/plugins, plugins/meta/portmap. */
+import type { Prefix } from "../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER, NetlinkError } from "../netlink/connection.ts";
 import { SystemError } from "../sys/errno.ts";
 import { usesLegacy } from "./iptables.ts";
@@ -62,23 +63,26 @@ export function obstacleTo(netfilter: () => Connection, backend: Backend): strin
   }
 }
 
-/** Deletes what the owner published, by whichever backend and whichever plugins. Nothing is there: nothing is done. The socket stays open, see `unmasquerade`. */
-export function unpublish(owner: Owner, options: { legacy: boolean }): Removed[] {
+/**
+ * Deletes what the owner published, by whichever backend and whichever plugins. Nothing is there: nothing is done. The socket stays open, see `unmasquerade`.
+ *
+ * @param addresses Of the attachment: those of rules that do not tell whose they are (`departureOf`). None where there is no result.
+ */
+export function unpublish(owner: Owner, addresses: readonly Prefix[], options: { legacy: boolean }): Removed[] {
   const netfilter = connect(NETLINK_NETFILTER);
   return inWords(refusal(owner, "deleting its host ports"), () => [
     ...unpublishByNftables(netfilter, owner),
     ...unpublishInReference(netfilter, owner.containerId),
-    ...unpublishByIptables(netfilter, owner, options),
+    ...unpublishByIptables(netfilter, owner, addresses, options),
   ]);
 }
 
 /** Deletes what the network's attachments that are not among the valid ones published, by whichever backend. */
 export function collectPublished(network: string, valid: readonly Omit<Owner, "network">[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
-  const containers = new Set(valid.map(({ containerId }) => containerId));
   inWords(refusal({ network }, "collecting host ports"), () => {
     collectByNftables(netfilter, network, valid);
-    collectByIptables(netfilter, network, (containerId) => containers.has(containerId));
+    collectByIptables(netfilter, network, valid);
   });
 }
 

@@ -25,7 +25,7 @@ export function editThrough(
     const saved = saveOf(runTool(iptables, "save", ["-t", table]), { family, table });
     const changes = work(saved);
     if (changes.length === 0) return;
-    const lines = [`*${table}`, ...declarations(changes), ...changes.flatMap(linesFor), "COMMIT", ""];
+    const lines = [`*${table}`, ...declarations(changes), ...inOrder(changes).flatMap(linesFor), "COMMIT", ""];
     runTool(iptables, "restore", ["--noflush", "--wait"], lines.join("\n"));
   });
 }
@@ -33,12 +33,16 @@ export function editThrough(
 /** What iptables-save printed. */
 function saveOf(printed: string, { family, table }: { family: Family; table: TableName }): View {
   const chains = new Map<string, FoundRule[]>();
+  const seen = new Set<string>();
   for (const line of printed.split("\n")) {
     const [, declared] = /^:(\S+) /.exec(line) ?? [];
     const [, chain, words] = /^-A (\S+) (.*)$/.exec(line) ?? [];
     if (declared !== undefined) chains.set(declared, []);
     if (chain === undefined || words === undefined) continue;
-    chains.get(chain)?.push({ chain: { family, table, chain }, meaning: meaningOfLine(words), id: words });
+    const rules = chains.get(chain) ?? [];
+    const number = seen.has(line) ? { number: rules.length + 1 } : {};
+    seen.add(line);
+    rules.push({ chain: { family, table, chain }, meaning: meaningOfLine(words), id: words, ...number });
   }
   const holds = ({ meaning, id }: FoundRule, held: string | Address) =>
     typeof held === "string"
@@ -56,8 +60,16 @@ function saveOf(printed: string, { family, table }: { family: Family; table: Tab
 const declarations = (changes: readonly Change[]): string[] =>
   changes.flatMap((change) => ("make" in change ? [`:${change.make.chain} - [0:0]`] : []));
 
+/** Rules that are deleted by their number come first, the last one first: numbers change with every deletion. */
+function inOrder(changes: readonly Change[]): Change[] {
+  const numberOf = (change: Change) => ("delete" in change ? (change.delete.number ?? 0) : 0);
+  return [...changes].sort((one, other) => numberOf(other) - numberOf(one));
+}
+
 function linesFor(change: Change): string[] {
   if ("make" in change) return [];
+  if ("delete" in change && change.delete.number !== undefined)
+    return [`-D ${change.delete.chain.chain} ${change.delete.number}`];
   if ("delete" in change) return [`-D ${change.delete.chain.chain} ${change.delete.id}`];
   if ("drop" in change) return [`-F ${change.drop.chain}`, `-X ${change.drop.chain}`];
   const { add, to, at } = change;

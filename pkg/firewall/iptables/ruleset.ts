@@ -17,6 +17,8 @@ export interface FoundRule {
   readonly body?: Uint8Array;
   /** Its handle in the kernel; its line of iptables-save. */
   readonly id: bigint | string;
+  /** Where rules are lines: its number in the chain, from 1, when an equal one is before it. */
+  readonly number?: number;
 }
 
 /** What is there now. */

@@ -3,20 +3,20 @@
 //   -A POSTROUTING -s 10.22.0.5/32 -m comment --comment "name: \"podnet\" id: \"3f2a\"" -j CNI-2bbe0c48b91a7d1b8a6753a8
 //   -A CNI-2bbe0c48b91a7d1b8a6753a8 -d 10.22.0.0/16 … -j ACCEPT
 //   -A CNI-2bbe0c48b91a7d1b8a6753a8 ! -d 224.0.0.0/4 … -j MASQUERADE
+//   -A CNI-2bbe0c48b91a7d1b8a6753a8 -s 10.22.0.5/32 -m comment --comment "name: \"podnet\" id: \"3f2a\" if: \"eth0\"" -j RETURN
 //
-// Source: containernetworking/plugins, pkg/ip/ipmasq_iptables_linux.go, whose rules these are. Only their order differs: with several addresses all ACCEPTs
-// come first, else a packet to the second address's network would meet the first address's MASQUERADE before.
-import { formatPrefix, isIPv4, networkOf, type Prefix, parsePrefix } from "../../ip/address.ts";
+// Source: containernetworking/plugins, pkg/ip/ipmasq_iptables_linux.go, whose rules these are, but for the last one: ../iptables/owner.ts. Their order differs
+// too: with several addresses all ACCEPTs come first, else a packet to the second address's network would meet the first address's MASQUERADE before.
+import { contains, formatPrefix, isIPv4, networkOf, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import type { Family } from "../iptables/extension.ts";
-import { commentOf, type Meaning, targetOf } from "../iptables/meaning.ts";
+import { commentOf, targetOf } from "../iptables/meaning.ts";
 import { deleteRules } from "../iptables/netlink.ts";
+import { type Departure, departureOf, goes, ownerRule, ownerRulesIn, sourceOf, staleOf } from "../iptables/owner.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import type { Change, FoundRule, View, Wanted } from "../iptables/ruleset.ts";
 import { editLegacy, FAMILIES } from "../iptables.ts";
 import { chainName, containerIdOf, type Owner, ruleComment } from "../names.ts";
-
-type Container = Omit<Owner, "ifName">;
 
 const MULTICAST: Readonly<Record<Family, Prefix>> = {
   ip: { address: Uint8Array.of(224, 0, 0, 0), length: 4 },
@@ -26,9 +26,9 @@ const MULTICAST: Readonly<Record<Family, Prefix>> = {
 const postrouting = (family: Family): Chain => ({ family, table: "nat", chain: "POSTROUTING" });
 const familyOf = ({ address }: Prefix): Family => (isIPv4(address) ? "ip" : "ip6");
 
-export function masqueradeRules(container: Container, addresses: readonly Prefix[]): Wanted[] {
-  const chain = chainName(container);
-  const matches: Rule["matches"] = [{ name: "comment", text: ruleComment(container) }];
+export function masqueradeRules(owner: Owner, addresses: readonly Prefix[]): Wanted[] {
+  const chain = chainName(owner);
+  const matches: Rule["matches"] = [{ name: "comment", text: ruleComment(owner) }];
   return FAMILIES.flatMap((family): Wanted[] => {
     const own = addresses.filter((address) => familyOf(address) === family);
     if (own.length === 0) return [];
@@ -39,7 +39,7 @@ export function masqueradeRules(container: Container, addresses: readonly Prefix
     });
     return [
       { family, table: "nat", chain, rules: accept, at: "first" },
-      { family, table: "nat", chain, rules: [masquerade] },
+      { family, table: "nat", chain, rules: [masquerade, ...own.map(({ address }) => ownerRule(owner, address))] },
       { ...postrouting(family), rules: jumps },
     ];
   });
@@ -51,97 +51,93 @@ function networksOf(addresses: readonly Prefix[]): Prefix[] {
   return [...new Map(addresses.map(networkOf).map((network) => [formatPrefix(network), network])).values()];
 }
 
-/** Deletes the container's rules from both worlds. Without addresses all of them, else as far as no other attachment of the container needs them. */
-export function removeRules(netfilter: Connection, container: Container, addresses: readonly Prefix[]): void {
-  const name = chainName(container);
-  const chains = FAMILIES.map((family): Chain => ({ family, table: "nat", chain: name }));
-  const remaining = (view: View, chains: readonly Chain[]) => {
+/** Deletes the attachment's rules from both worlds. @param addresses As its result tells them, see `departureOf` */
+export function removeRules(netfilter: Connection, owner: Owner, addresses: readonly Prefix[]): void {
+  const departure = ofContainer(ruleComment(owner), departureOf(owner, addresses));
+  const chain = chainName(owner);
+  const work = (view: View, families: readonly Family[]) => {
+    const chains = families.map((family): Chain => ({ family, table: "nat", chain }));
     const there = view.present(chains);
-    return chains.filter((_, i) => there[i]).flatMap((chain) => leftBehind(view, chain, addresses));
+    return chains.filter((_, i) => there[i]).flatMap((chain) => leaving(view, chain, departure));
   };
-  deleteRules(netfilter, (view) => remaining(view, chains));
-  editLegacy("nat", (view, family) =>
-    remaining(
-      view,
-      chains.filter((chain) => chain.family === family),
-    ),
-  );
+  deleteRules(netfilter, (view) => work(view, FAMILIES));
+  editLegacy("nat", (view, family) => work(view, [family]));
 }
 
+/** Other containers may share the chain. */
+const ofContainer = (text: string, departure: Departure): Departure => ({
+  ...departure,
+  isGoneUnowned: (source, owners, comment) => comment === text && departure.isGoneUnowned(source, owners, comment),
+});
+
 /** What to delete of a chain that exists, and of the jumps to it. */
-function leftBehind(view: View, chain: Chain, addresses: readonly Prefix[]): Change[] {
+function leaving(view: View, chain: Chain, departure: Departure): Change[] {
   const jumps = view.jumps(postrouting(chain.family), chain.chain);
-  const others = addresses.length === 0 ? [] : jumps.filter(({ meaning }) => !comesFrom(meaning, addresses));
-  if (others.length === 0) return [...jumps.map(deletion), { drop: chain }];
-  const own = jumps.filter((jump) => !others.includes(jump));
-  return [...own, ...unusedAccepts(view, chain, addresses, others)].map(deletion);
+  const owners = ownerRulesIn(view, chain);
+  const isGone = (jump: FoundRule) => goes(sourceOf(jump), owners, departure, textOf(jump));
+  const staying = jumps.filter((jump) => !isGone(jump));
+  const stayingOwners = owners.filter(({ comment }) => !departure.isGone(comment));
+  if (staying.length + stayingOwners.length === 0) {
+    const isBare = jumps.length + owners.length === 0;
+    return isBare && isLeftBySomebodyElse(view, chain, departure) ? [] : [...jumps.map(deletion), { drop: chain }];
+  }
+  const gone = jumps.filter((jump) => !staying.includes(jump));
+  return [
+    ...gone,
+    ...owners.filter((one) => !stayingOwners.includes(one)).map(({ rule }) => rule),
+    ...unused(view, chain, new Set(gone.map(textOf)), staying),
+  ].map(deletion);
 }
+
+/** Of a chain that nothing leads to: its own rules tell whose it was. */
+const isLeftBySomebodyElse = (view: View, chain: Chain, departure: Departure): boolean =>
+  view.rules(chain, `name: "`).some((rule) => !departure.isGoneUnowned("", [], textOf(rule)));
+
+const textOf = ({ meaning }: FoundRule): string => commentOf(meaning) ?? "";
 
 const deletion = (rule: FoundRule): Change => ({ delete: rule });
 
-/** Also in the form of old releases of the reference plugins, which gave the whole network as the source. */
-function comesFrom(meaning: Meaning | undefined, addresses: readonly Prefix[]): boolean {
-  return addresses.some((prefix) => {
-    const whole = { address: prefix.address, length: 8 * prefix.address.length };
-    return meaning?.includes(`-s ${formatPrefix(whole)}`) || meaning?.includes(`-s ${formatPrefix(networkOf(prefix))}`);
+/** The rules of these containers that no jump leads to for whom they are made: ACCEPTs of networks in which nobody is any more, MASQUERADEs of nobody. */
+function unused(view: View, chain: Chain, texts: ReadonlySet<string>, staying: readonly FoundRule[]): FoundRule[] {
+  return view.rules(chain).filter((rule) => {
+    const text = textOf(rule);
+    if (!texts.has(text)) return false;
+    const sources = staying.filter((jump) => textOf(jump) === text).map(sourceOf);
+    const network = parsePrefix(rule.meaning?.find((part) => part.startsWith("-d "))?.slice("-d ".length) ?? "");
+    return rule.meaning?.includes("-j ACCEPT") && network !== undefined
+      ? !sources.some((source) => isWithin(source, network))
+      : sources.length === 0;
   });
 }
 
-/** The ACCEPTs of networks that none of the other sources is in. */
-function unusedAccepts(view: View, chain: Chain, own: readonly Prefix[], others: readonly FoundRule[]): FoundRule[] {
-  const sources = others.flatMap(({ meaning }) => meaning?.filter((part) => part.startsWith("-s ")) ?? []);
-  const networks = own
-    .map(networkOf)
-    .filter((network) => !sources.some((source) => isWithin(source.slice("-s ".length), network)));
-  const words = new Set(networks.map((network) => `-d ${formatPrefix(network)}`));
-  return view
-    .rules(chain)
-    .filter(({ meaning }) => meaning?.includes("-j ACCEPT") && meaning.some((part) => words.has(part)));
-}
-
+/** Whether the source, "10.22.0.5" or "10.22.0.0/16", is in the network. */
 function isWithin(source: string, network: Prefix): boolean {
-  const parsed = parsePrefix(source);
-  return (
-    parsed !== undefined && formatPrefix(networkOf({ ...parsed, length: network.length })) === formatPrefix(network)
-  );
+  const address = parsePrefix(source)?.address ?? parseAddress(source);
+  return address !== undefined && contains(network, address);
 }
 
-/** Deletes the rules and chains of the network's containers that are not among the valid ones. */
-export function collectRules(netfilter: Connection, network: string, isValid: (containerId: string) => boolean): void {
-  deleteRules(netfilter, (view) => FAMILIES.flatMap((family) => stale(view, family, network, isValid)));
-  editLegacy("nat", (view, family) => stale(view, family, network, isValid));
+/** Deletes the rules and chains of the network's attachments that are not among the valid ones. */
+export function collectRules(netfilter: Connection, network: string, valid: readonly Omit<Owner, "network">[]): void {
+  const containers = new Set(valid.map(({ containerId }) => containerId));
+  const departure = staleOf(network, valid, (_source, _owners, text) => {
+    const containerId = containerIdOf(text, network);
+    return containerId !== undefined && !containers.has(containerId);
+  });
+  deleteRules(netfilter, (view) => FAMILIES.flatMap((family) => stale(view, family, network, departure)));
+  editLegacy("nat", (view, family) => stale(view, family, network, departure));
 }
 
-function stale(view: View, family: Family, network: string, isValid: (containerId: string) => boolean): Change[] {
+function stale(view: View, family: Family, network: string, departure: Departure): Change[] {
   const text = ruleComment({ network, containerId: "" }).slice(0, -1);
-  const isStale = ({ meaning }: FoundRule) => {
-    const containerId = containerIdOf(commentOf(meaning) ?? "", network);
-    return containerId !== undefined && !isValid(containerId) && PRIVATE.test(targetOf(meaning ?? []) ?? "");
-  };
-  const jumps = view.rules(postrouting(family), text).filter(isStale);
-  const chains = view.chains({ family, table: "nat" }).filter((name) => PRIVATE.test(name));
+  const jumps = view.rules(postrouting(family), text);
   const jumpedTo = new Set(jumps.map(({ meaning }) => targetOf(meaning ?? [])));
-  return [
-    ...jumps.map(deletion),
-    ...chains
-      .map((chain): Chain => ({ family, table: "nat", chain }))
-      .filter((chain) => jumpedTo.has(chain.chain) || isStaleChain(view, chain, network, text, isValid))
-      .map((drop): Change => ({ drop })),
-  ];
+  return view
+    .chains({ family, table: "nat" })
+    .filter((name) => PRIVATE.test(name))
+    .map((chain): Chain => ({ family, table: "nat", chain }))
+    .filter((chain) => jumpedTo.has(chain.chain) || view.rules(chain, text).length > 0)
+    .flatMap((chain) => leaving(view, chain, departure));
 }
 
 /** What the masquerade's chains are called; other plugins' have a word behind the dash. */
 const PRIVATE = /^CNI-[0-9a-f]{24}$/;
-
-/** Left without a jump: its own rules tell whose it was. */
-function isStaleChain(
-  view: View,
-  chain: Chain,
-  network: string,
-  text: string,
-  isValid: (containerId: string) => boolean,
-): boolean {
-  const [rule] = view.rules(chain, text);
-  const containerId = containerIdOf(commentOf(rule?.meaning) ?? "", network);
-  return containerId !== undefined && !isValid(containerId);
-}

@@ -8,9 +8,10 @@
 //   -A CNI-DN-2bbe0c48b91a7d1b8a675 -s 10.22.0.0/16 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK
 //   -A CNI-DN-2bbe0c48b91a7d1b8a675 -s 127.0.0.1/32 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK
 //   -A CNI-DN-2bbe0c48b91a7d1b8a675 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.22.0.5:80
+//   -A CNI-DN-2bbe0c48b91a7d1b8a675 -s 10.22.0.5/32 -m comment --comment "name: \"podnet\" id: \"3f2a\" if: \"eth0\"" -j RETURN
 //
-// Source: containernetworking/plugins, plugins/meta/portmap, whose rules these are: either set of plugins checks and deletes what the other made. Only
-// where they stand differs in one case: what is for one address of the host comes before what is for all, for the first entry wins.
+// Source: containernetworking/plugins, plugins/meta/portmap, whose rules these are, but for the last one (../iptables/owner.ts): either set of plugins checks
+// and deletes what the other made. Where they stand differs in one case: what is for one address of the host comes before what is for all, for the first entry wins.
 import type { Prefix } from "../../ip/address.ts";
 import { encode } from "../../sys/text.ts";
 import {
