@@ -1,5 +1,5 @@
 // Runs tests. Usage: node dev/test.mjs             unit and end-to-end tests
-//                    node dev/test.mjs NAME        the files whose path contains NAME; where there is none, those whose text does
+//                    node dev/test.mjs NAME        the files whose path contains NAME; where there is none, those with NAME in their text
 //                    node dev/test.mjs unit        those beside the code, which need no root
 //                    node dev/test.mjs kernel      those that need a kernel feature, on the complete kernel
 //                    node dev/test.mjs long        on both kernels, also what `inLongRunOnly` keeps out of the others, and all faults
@@ -8,7 +8,7 @@
 // One run of tap for all files. Unit tests are joined into a few files: each file of its own would cost half
 // a second before its first test (50 s instead of 10 s for all). While it runs, a line per file; of what fails, the reason; last the counts.
 import { spawn } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -80,7 +80,14 @@ async function onCompleteKernel(args) {
 
 function filesNamed(name, files) {
   const byPath = files.filter((file) => file.includes(name));
-  return byPath.length > 0 ? byPath : files.filter((file) => readFileSync(file, "utf8").includes(name));
+  return byPath.length > 0 ? byPath : files.filter((file) => textWithImports(file).includes(name));
+}
+
+/** A file with what it imports from beside it: rows of a table have their names there. */
+function textWithImports(file) {
+  const text = readFileSync(file, "utf8");
+  const imported = [...text.matchAll(/from "\.\/([\w.-]+\.ts)"/g)].map(([, name]) => join(dirname(file), name));
+  return [file, ...imported.filter((each) => existsSync(each))].map((each) => readFileSync(each, "utf8")).join("\n");
 }
 
 /** The files with the unit tests among them bundled; a test that looks at files beside itself stays one. */
@@ -156,10 +163,11 @@ function failures(lines) {
   });
 }
 
-/** tap's own count, on its last line but one: `# { total: 7, pass: 5, fail: 1, skip: 1 }`. */
+/** tap's own counts, on the last line but one of each run: `# { total: 7, pass: 5, fail: 1, skip: 1 }`. */
 function countsOf(lines) {
-  const summary = lines.findLast((line) => /^# \{ total: \d+/.test(line)) ?? "";
-  const count = (name) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(summary)?.[1] ?? 0);
+  const summaries = lines.filter((line) => /^# \{ total: \d+/.test(line));
+  const count = (name) =>
+    summaries.reduce((total, line) => total + Number(new RegExp(`\\b${name}: (\\d+)`).exec(line)?.[1] ?? 0), 0);
   return { passed: count("pass"), failed: count("fail"), skipped: count("skip") + count("todo") };
 }
 

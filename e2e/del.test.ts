@@ -7,6 +7,7 @@ import { withoutRoundRobin } from "./faults/faults.ts";
 import { type Call, type Container, type Host, newHost } from "./host.ts";
 import { type Feature, inLab, needsKernel, needsRoot } from "./needs.ts";
 import { ourTools } from "./project.ts";
+import { filesBelow, lookAt } from "./snapshot.ts";
 
 type Conf = Record<string, unknown>;
 
@@ -192,7 +193,10 @@ function succeed(node: Host, plugin: string, verb: "ADD" | "DEL", conf: Conf, co
  * children as long as they live, in containers that are out of reach as well.
  */
 function hostState(node: Host): unknown {
-  const { namespaces, files } = withoutRoundRobin(node.snapshot());
+  const { namespaces, files } = withoutRoundRobin({
+    namespaces: lookAt([node.name]),
+    files: filesBelow(node.varLib),
+  });
   const { links = {}, ...host } = namespaces[node.name] ?? {};
   const named = Object.entries(links).map(([name, { promiscuity: _, ...link }]) => [name, link]);
   return { host: { ...host, links: Object.fromEntries(named) }, files };

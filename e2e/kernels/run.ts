@@ -1,7 +1,8 @@
 // Runs, on the complete kernel, every end-to-end test that asks for a kernel feature. Usage: run.ts [name part]
 //
-// One boot of QEMU without KVM: the tests and tap become one file (node starts once, and reads one module instead of
-// some three hundred over 9p), which the guest runs on the host's own root file system, mounted read-only.
+// QEMU without KVM: the tests and tap become one file (node starts once, and reads one module instead of some three hundred over
+// 9p), which the guest runs on the host's own root file system, mounted read-only. A test mostly waits for one program, so a guest
+// keeps one processor busy: two guests at once have half of the files each.
 import { spawn } from "node:child_process";
 import {
   closeSync,
@@ -21,7 +22,8 @@ import { lackingFeatures } from "../needs.ts";
 import { projectRoot } from "../project.ts";
 import { completeKernel, type Kernel } from "./kernel.ts";
 
-/** It takes about ten minutes on a machine that does nothing else. */
+const GUESTS = 2;
+/** It takes about five minutes on a machine that does nothing else. */
 const longestRunMs = (process.env["TWILL_LONG"] === "1" ? 120 : 45) * 60_000;
 const results = join(projectRoot, "dist/kernel");
 const part = process.argv[2] ?? "";
@@ -30,12 +32,31 @@ const files = testsThatNeedKernel();
 if (files.length === 0) throw new Error("no test asks for a kernel feature");
 rmSync(results, { recursive: true, force: true });
 mkdirSync(results, { recursive: true });
-const bundle = join(results, "tests.mjs");
-await bundleTests(files, bundle);
+const guests = Array.from({ length: Math.min(GUESTS, files.length) }, (_, i) => ({
+  results: join(results, `guest-${i + 1}`),
+  files: files.filter((_, at) => at % GUESTS === i),
+}));
 const kernel = completeKernel();
 const started = performance.now();
-await boot(kernel, bundle);
-report((performance.now() - started) / 1000);
+await Promise.all(guests.map((guest) => run(guest, kernel)));
+for (const guest of guests) report(guest);
+complain(guests);
+console.log(
+  `# ${files.length} files on kernel ${kernel.release}, ${((performance.now() - started) / 1000).toFixed(1)} s`,
+);
+
+interface Guest {
+  /** Folder for what it prints. */
+  results: string;
+  files: readonly string[];
+}
+
+async function run({ results, files }: Guest, kernel: Kernel): Promise<void> {
+  mkdirSync(results);
+  const bundle = join(results, "tests.mjs");
+  await bundleTests(files, bundle);
+  await boot(kernel, bundle, results);
+}
 
 /** The test files that call `needsKernel`, by themselves or in what they import. */
 function testsThatNeedKernel(): string[] {
@@ -77,7 +98,7 @@ async function bundleTests(files: readonly string[], outfile: string): Promise<v
   });
 }
 
-function boot({ image, initramfs, modules }: Kernel, tests: string): Promise<void> {
+function boot({ image, initramfs, modules }: Kernel, tests: string, results: string): Promise<void> {
   copyFileSync(join(projectRoot, "e2e/kernels/guest.sh"), join(results, "guest.sh"));
   const busybox = unpackedProgram(projectRoot, "busybox-static");
   const job = { modules, node: process.execPath, busybox, tests, lacking: lackingFeatures().join(" ") };
@@ -118,30 +139,41 @@ function boot({ image, initramfs, modules }: Kernel, tests: string): Promise<voi
   });
 }
 
-function report(seconds: number): void {
-  const read = (name: string) => (existsSync(join(results, name)) ? readFileSync(join(results, name), "utf8") : "");
-  process.stdout.write(read("tap"));
-  process.stderr.write(read("errors"));
-  console.log(`# ${files.length} files on kernel ${read("kernel").trim()}, ${seconds.toFixed(1)} s`);
-  const complaints = unfinished(read("status").trim(), read("tap"));
-  if (complaints.length > 0) {
-    for (const complaint of complaints) console.log(`not ok - ${complaint}`);
-    console.log(`# the guest's console: ${relative(process.cwd(), join(results, "console"))}`);
+function read({ results }: Guest, name: string): string {
+  const file = join(results, name);
+  return existsSync(file) ? readFileSync(file, "utf8") : "";
+}
+
+function report(guest: Guest): void {
+  process.stdout.write(read(guest, "tap"));
+  process.stderr.write(read(guest, "errors"));
+  const complaints = unfinished(read(guest, "status").trim());
+  for (const complaint of complaints) {
+    console.log(`not ok - ${complaint}`);
+    console.log(`# the guest's console: ${relative(process.cwd(), join(guest.results, "console"))}`);
     process.exitCode = 1;
   }
 }
 
-/** A test that ran on neither kernel is as bad as one that failed. */
-function unfinished(status: string, tap: string): string[] {
+function unfinished(status: string): string[] {
   if (status === "") return [`the guest ended without a result, or took longer than ${longestRunMs / 1000} s`];
-  const points = tap.split("\n").filter((line) => /^ *ok \d+ - /.test(line) && !line.includes(" # SKIP"));
+  return status === "0" ? [] : [`tests failed on the complete kernel (exit status ${status})`];
+}
+
+/** A test that ran on neither kernel is as bad as one that failed. */
+function complain(guests: readonly Guest[]): void {
+  const lines = guests.flatMap((guest) => read(guest, "tap").split("\n"));
+  const points = lines.filter((line) => /^ *ok \d+ - /.test(line) && !line.includes(" # SKIP"));
   const passed = new Set(points.map((line) => line.replace(/^ *ok \d+ - /, "").replace(/ # time=.*/, "")));
   const ranNowhere = part === "" ? leftToUs().filter((name) => !passed.has(name)) : [];
-  return [
-    ...(status === "0" ? [] : [`tests failed on the complete kernel (exit status ${status})`]),
+  const complaints = [
     ...(passed.size === 0 ? ["no test passed on the complete kernel"] : []),
     ...ranNowhere.map((name) => `skipped on the machine's kernel, did not pass on the complete one: ${name}`),
   ];
+  for (const complaint of complaints) {
+    console.log(`not ok - ${complaint}`);
+    process.exitCode = 1;
+  }
 }
 
 /** Names of the tests that the last complete `npm test` skipped for the sake of a kernel feature. */
