@@ -444,14 +444,6 @@ t.test("GC removes what belongs to no valid attachment, and nothing else", needs
   t.notMatch(rules, /container-[02]\b/);
 });
 
-t.test("STATUS asks IPAM, and reports a full range", needsRoot, async (t) => {
-  const node = newHost(t);
-  const conf = network({ ipam: { type: "host-local", ranges: [[{ subnet: "10.22.0.0/30" }]] } });
-  t.equal(call(node, "STATUS", conf).status, 0);
-  add(node, conf);
-  t.match(call(node, "STATUS", conf), { status: 1, stdout: { code: 50 } });
-});
-
 t.test("CHECK names what is not as ADD made it", needsRoot, async (t) => {
   const cases: { spoil: string; where: "host" | "container"; msg: string | RegExp }[] = [
     {

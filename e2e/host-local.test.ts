@@ -441,8 +441,16 @@ t.test("GC and STATUS", needsRoot, async (t) => {
   t.notOk(existsSync(network.directory), "asking makes nothing");
   for (const id of ["a", "b", "c", "d"]) network.call("ADD", id, id < "c" ? {} : go);
   network.write("10.1.0.6", "old-format");
-  const stands = "no IP addresses available in range set: 10.1.0.1-10.1.0.6";
-  t.match(network.call("STATUS", ""), { status: 1, code: 50, text: stands, details: /5 of 5 addresses are held/ });
+  const exhausted = "no IP addresses available in range set: 10.1.0.1-10.1.0.6";
+  const { status, text, stderr } = network.call("STATUS", "");
+  t.match({ status, text }, { status: 0, text: "" }, "healthy containers hold them");
+  t.match(stderr, `STATUS: ADD fails until an address is free: ${exhausted}; 5 of 5 addresses are held`);
+  t.match(network.call("STATUS", "", { ipam: { failStatusWhenFull: true } }), {
+    status: 1,
+    code: 50,
+    text: exhausted,
+    details: /5 of 5 addresses are held/,
+  });
 
   const alive = [
     { containerID: "b", ifname: "eth0" },
@@ -451,11 +459,47 @@ t.test("GC and STATUS", needsRoot, async (t) => {
   ];
   t.match(network.call("GC", "", { keys: { "cni.dev/valid-attachments": alive } }), { status: 0, text: "" });
   t.strictSame(network.reserved(), ["10.1.0.3", "10.1.0.6"]);
-  t.match(network.call("STATUS", ""), { status: 0 });
+  t.match(network.call("STATUS", ""), { status: 0, stderr: "" });
   t.match(network.call("GC", "", {}), { status: 1, code: 7 }, "without a list nothing is taken for gone");
   t.match(network.call("GC", "", { keys: { "cni.dev/valid-attachments": [] } }), { status: 0 });
   t.strictSame(network.reserved(), []);
   t.strictSame(readdirSync(network.owners), []);
+});
+
+t.test("STATUS fails where no reservation can be written, before and after the first", needsRoot, async (t) => {
+  const network = new Network(t);
+  network.mount("size=64k,mode=755");
+  const files = () => readdirSync(network.dataDir, { recursive: true }).sort();
+  const fill = () => spawnSync("dd", ["if=/dev/zero", `of=${network.dataDir}/filler`, "bs=4k"], { stdio: "ignore" });
+  const refuses = (claim: string, why: RegExp) => {
+    const before = files();
+    t.match(network.call("STATUS", ""), { status: 1, code: 50, text: why, details: /has room/ }, claim);
+    t.strictSame(files(), before, `${claim}: asking makes nothing`);
+  };
+  network.remount("ro");
+  refuses("read-only, no directory", /no address of network "net" can be reserved: .*EROFS/);
+  network.remount("rw");
+  fill();
+  refuses("full, no directory", /ENOSPC/);
+  t.match(network.call("ADD", "a"), { status: 1, code: 5, text: /ENOSPC/ });
+  rmSync(`${network.dataDir}/filler`);
+  t.match(network.call("STATUS", ""), { status: 0, stderr: "" });
+  t.match(network.call("ADD", "a"), { status: 0 });
+  fill();
+  refuses("full, with a reservation", /ENOSPC/);
+  t.match(network.call("ADD", "b"), { status: 1, code: 5, text: /ENOSPC/ });
+});
+
+t.test("STATUS and GC work where the runtime gives the ranges with each call", needsRoot, async (t) => {
+  const network = new Network(t, {});
+  const keys = { capabilities: { ipRanges: true } };
+  const attached = { keys: { ...keys, runtimeConfig: { ipRanges: [[{ subnet: "10.7.0.0/24" }]] } } };
+  t.match(network.call("ADD", "a", attached), { status: 0, text: "10.7.0.2/24" });
+  t.match(network.call("STATUS", "", { keys }), { status: 0, text: "", stderr: "" });
+  t.match(network.call("GC", "", { keys: { ...keys, "cni.dev/valid-attachments": [] } }), { status: 0, text: "" });
+  t.strictSame(network.reserved(), []);
+  t.match(network.call("STATUS", ""), { status: 1, code: 7, text: "no IP ranges specified" });
+  t.match(network.call("ADD", "a", { keys }), { status: 1, code: 7, text: "no IP ranges specified" });
 });
 
 t.test("it is silent about other plugins' keys, and helps with its own", needsRoot, async (t) => {

@@ -49,6 +49,12 @@ t.test("vlan: the container is in the VLAN, CHECK sees it, DEL deletes it", need
   t.match(check({ mtu: 1200 }), { status: 1, stdout: { code: 999, msg: `"eth0" has MTU 1300, not 1200` } });
   t.match(check({ master: "gone" }), { status: 1, stdout: { msg: `master "gone" is missing` } });
 
+  t.match(node.cni("vlan", "STATUS", network()), { status: 0, stdout: "" });
+  node.sh("ip link set uplink down");
+  t.match(node.cni("vlan", "STATUS", network()), {
+    status: 1,
+    stdout: { code: 50, msg: 'master "uplink" is down, must be up' },
+  });
   node.sh("ip link delete uplink");
   t.match(node.cni("vlan", "STATUS", network()), { status: 1, stdout: { code: 50, msg: /^failed to lookup master/ } });
   for (const again of ["once", "twice"])

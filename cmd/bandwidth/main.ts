@@ -1,4 +1,5 @@
 /** bandwidth: limits what a container receives and sends, on the host's end of its veth pair. */
+
 import { validate } from "#validate/bandwidth";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
@@ -6,6 +7,7 @@ import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
 import { deviation } from "../../pkg/link/check.ts";
+import { needKinds } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, openRoute } from "../../pkg/link/link.ts";
 import { deleteStaleLinks } from "../../pkg/link/owner.ts";
 import { needHostInterface } from "./host-interface.ts";
@@ -75,5 +77,6 @@ function gc({ network, validAttachments }: Gc<BandwidthConf>): void {
 }
 
 function status({ conf }: Request<BandwidthConf>): void {
-  settle(conf);
+  const { egress } = settle(conf);
+  if (egress !== undefined) needKinds(openRoute(), "ifb");
 }

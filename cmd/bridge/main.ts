@@ -1,4 +1,5 @@
 /** bridge: a veth pair between the container and a Linux bridge. */
+
 import { validate } from "#validate/bridge";
 import { readArgs } from "../../pkg/cni/args.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
@@ -14,11 +15,18 @@ import {
   removeMacSpoofCheck,
   restoreMacSpoofCheck,
 } from "../../pkg/firewall/mac-spoof-check.ts";
-import { collectMasquerade, masquerade, restoreMasquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
+import {
+  collectMasquerade,
+  masquerade,
+  needMasquerade,
+  restoreMasquerade,
+  unmasquerade,
+} from "../../pkg/firewall/masquerade.ts";
 import { familyOf } from "../../pkg/ip/address.ts";
 import { ensureBridge, setPort } from "../../pkg/link/bridge.ts";
 import { checkContainer, deviation, needHostsEnd, needSameLink } from "../../pkg/link/check.ts";
 import { configure, prefixesOf } from "../../pkg/link/configure.ts";
+import { needKinds } from "../../pkg/link/create.ts";
 import {
   deleteLink,
   entryOf,
@@ -239,7 +247,9 @@ function gc(request: Gc<BridgeConf>): void {
 }
 
 function status(request: Request<BridgeConf>): void {
-  settle(request.conf, undefined);
+  const { masquerade } = settle(request.conf, undefined);
   const ipam = ipamOf(request.conf);
+  needKinds(openRoute(), "bridge", "veth");
+  if (masquerade !== undefined) needMasquerade(masquerade.backend);
   if (ipam !== undefined) delegateStatus(request, ipam);
 }

@@ -1,8 +1,10 @@
 /** dhcp: addresses from a DHCP server of the container's network. A daemon asks for them and keeps them; this is the plugin, which asks the daemon. */
+
 import { validate } from "#validate/dhcp";
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
+import { orNotAvailable } from "../../pkg/cni/status.ts";
 import { writeStderr } from "../../pkg/cni/streams.ts";
 import { readLink } from "../../pkg/sys/file.ts";
 import { askDaemon, askOwnDaemon, DaemonUnreachable } from "./ask.ts";
@@ -62,18 +64,7 @@ function gc(request: Gc<DhcpConf>): void {
 }
 
 function status(request: Request<DhcpConf>): void {
-  try {
-    askOwnDaemon(socketPathOf(request.conf), STATUS, callOf(request), () => ({}));
-  } catch (error) {
-    if (!(error instanceof DaemonUnreachable)) throw error;
-    throw new CniError({
-      code: ErrorCode.notAvailable,
-      msg: error.msg,
-      details: error.details,
-      remedy: "",
-      cause: error,
-    });
-  }
+  orNotAvailable(() => askOwnDaemon(socketPathOf(request.conf), STATUS, callOf(request), () => ({})));
 }
 
 function needIpam({ ipam }: DhcpConf): void {

@@ -7,7 +7,7 @@ import type { Result } from "../../pkg/cni/result.ts";
 import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
-import { createLink } from "../../pkg/link/create.ts";
+import { createLink, needKinds } from "../../pkg/link/create.ts";
 import { deleteContainerLink, deleteLink, entryOf, openRoute } from "../../pkg/link/link.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { type DummyConf, needAddresses } from "./netconf.ts";
@@ -55,5 +55,7 @@ function gc(request: Gc<DummyConf>): void {
 }
 
 function status(request: Request<DummyConf>): void {
-  delegateStatus(request, needAddresses(request.conf));
+  const ipam = needAddresses(request.conf);
+  needKinds(openRoute(), "dummy");
+  delegateStatus(request, ipam);
 }

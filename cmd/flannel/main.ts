@@ -2,14 +2,16 @@
  * flannel: attaches containers to the subnet that flanneld has for this host. The work is another plugin's, by default that of
  * bridge with host-local: this one knows how to configure it, and remembers that until DEL.
  */
+
 import { validate } from "#validate/flannel";
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
-import { CniError, ErrorCode, receivedError } from "../../pkg/cni/error.ts";
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { findExecutable } from "../../pkg/cni/find.ts";
 import { type JsonObject, printJson, sortKeys } from "../../pkg/cni/json.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { encodeResult, type Result } from "../../pkg/cni/result.ts";
 import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { orNotAvailable } from "../../pkg/cni/status.ts";
 import { writeStderr } from "../../pkg/cni/streams.ts";
 import { decode, encode } from "../../pkg/sys/text.ts";
 import {
@@ -180,18 +182,8 @@ function collect(request: Gc<FlannelConf>, settings: FlannelSettings, remembered
 
 function status(request: Request<FlannelConf>): void {
   const settings = settle(request.conf);
-  const env = available(() => needSubnetEnv(settings.subnetFile));
+  const env = orNotAvailable(() => needSubnetEnv(settings.subnetFile));
   refuseLostLease(settings.subnetFile);
   const conf = delegateConf(settings, networkOf(request), env);
   delegateStatus(configured(request, conf), conf.type);
-}
-
-/** What makes an ADD fail is STATUS's answer: code 50. */
-function available<T>(need: () => T): T {
-  try {
-    return need();
-  } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    throw receivedError({ ...error, code: ErrorCode.notAvailable });
-  }
 }

@@ -3,16 +3,18 @@ import { validate } from "#validate/host-local";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Dns, Result } from "../../pkg/cni/result.ts";
+import { warnOfStatus } from "../../pkg/cni/status.ts";
 import { formatAddress, formatPrefix, parsePrefix } from "../../pkg/ip/address.ts";
-import { type Allocation, allocate, refuseWhenExhausted } from "../../pkg/ipam/host-local/allocate.ts";
+import { type Allocation, allocate, findExhaustion } from "../../pkg/ipam/host-local/allocate.ts";
 import { heldBy, release } from "../../pkg/ipam/host-local/holder.ts";
-import { withExistingPool, withPool } from "../../pkg/ipam/host-local/pool.ts";
+import { type Pool, withExistingPool, withPool } from "../../pkg/ipam/host-local/pool.ts";
 import { collectGarbage } from "../../pkg/ipam/host-local/reclaim.ts";
 import { formatReservation, type Owner } from "../../pkg/ipam/host-local/reservation.ts";
 import { parseResolvConf } from "../../pkg/ipam/host-local/resolv-conf.ts";
+import { probeStore } from "../../pkg/ipam/host-local/store.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
 import { readText } from "../../pkg/sys/file.ts";
-import { type HostLocalConf, requestedAddresses, settle } from "./netconf.ts";
+import { type HostLocalConf, requestedAddresses, type Settings, settle, settleForAll } from "./netconf.ts";
 
 export const hostLocal: Plugin<HostLocalConf> = {
   name: "host-local",
@@ -62,19 +64,31 @@ function gc(request: Gc<HostLocalConf>): void {
     formatReservation({ containerId, ifName: undefined }), // files of old releases name only the container
   ]);
   const texts = new Set(alive);
-  withExistingPool(settle(request), (pool) => collectGarbage(pool, (owner) => texts.has(formatReservation(owner))));
+  withExistingPool(settleForAll(request), (pool) =>
+    collectGarbage(pool, (owner) => texts.has(formatReservation(owner))),
+  );
 }
 
+/** A full range is over when a container ends, so it fails STATUS only where the configuration says so. */
 function status(request: Request<HostLocalConf>): void {
-  const settings = settle(request);
+  const settings = settleForAll(request);
+  const exhaustion = withReservations(settings, findExhaustion);
+  if (exhaustion === undefined) return;
+  if (settings.ipam.failStatusWhenFull === true) throw exhaustion;
+  warnOfStatus("host-local", settings.network, `ADD fails until an address is free: ${exhaustion.message}`);
+}
+
+/** @throws CniError 50: no reservation can be written */
+function withReservations<T>(settings: Settings, work: (pool: Pool) => T): T | undefined {
   try {
-    withExistingPool(settings, refuseWhenExhausted);
+    probeStore(`${settings.dataDir}/${settings.network}`);
+    return withExistingPool(settings, work);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     throw new CniError({
       code: ErrorCode.notAvailable,
       msg: `no address of network "${settings.network}" can be reserved: ${error.message}`,
-      remedy: `see that ${settings.dataDir} can be written, or set "dataDir" to another directory`,
+      remedy: `see that ${settings.dataDir} can be written and has room, or set "dataDir" to another directory`,
       cause: error,
     });
   }

@@ -5,7 +5,7 @@ import type { Attachment, Request } from "../../pkg/cni/plugin.ts";
 import { type FromSchema, ipsProperty, type JsonSchema, netconfProperties, routeSchema } from "../../pkg/cni/schema.ts";
 import { type Address, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
 import type { PoolConf } from "../../pkg/ipam/host-local/pool.ts";
-import { settleRangeSets } from "../../pkg/ipam/host-local/range.ts";
+import { type RangeConf, type RangeSet, settleRangeSets } from "../../pkg/ipam/host-local/range.ts";
 import { writeAll } from "../../pkg/sys/file.ts";
 import { standardError } from "../../pkg/sys/process.ts";
 import { encode } from "../../pkg/sys/text.ts";
@@ -53,6 +53,10 @@ export const schema = {
           type: "boolean",
           description: "free what an earlier boot left at the first call; otherwise when a range is full",
         },
+        failStatusWhenFull: {
+          type: "boolean",
+          description: "STATUS fails with code 50 when no address is left; otherwise it says so on stderr",
+        },
         reuseDelay: {
           type: "integer",
           minimum: 0,
@@ -80,19 +84,36 @@ export interface Settings extends PoolConf {
  *
  * @throws CniError 7 for what the reference plugin refuses, with its texts.
  */
-export function settle({ conf, cniVersion, network }: Request<HostLocalConf>): Settings {
-  const { ipam, runtimeConfig } = conf;
-  if (!ipam) {
-    const remedy = 'add "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/16"}]]}';
-    throw new CniError({ code: ErrorCode.invalidConfig, msg: "IPAM config missing 'ipam' key", remedy });
-  }
-  const { subnet, rangeStart, rangeEnd, gateway, ranges = [] } = ipam;
+export function settle(request: Request<HostLocalConf>): Settings {
+  return settingsOf(request, settleRangeSets(rangeSetsOf(request.conf), request.cniVersion));
+}
+
+/** The same for STATUS and GC, to which runtimes pass no runtimeConfig: without range sets where these come with each call. */
+export function settleForAll(request: Request<HostLocalConf>): Settings {
+  const sets = rangeSetsOf(request.conf);
+  const comeWithEachCall = sets.length === 0 && request.conf.capabilities?.["ipRanges"] === true;
+  return settingsOf(request, comeWithEachCall ? [] : settleRangeSets(sets, request.cniVersion));
+}
+
+function rangeSetsOf({ ipam, runtimeConfig }: HostLocalConf): RangeConf[][] {
+  const { subnet, rangeStart, rangeEnd, gateway, ranges = [] } = needIpam(ipam);
   const single = subnet === undefined ? [] : [[{ subnet, rangeStart, rangeEnd, gateway }]];
+  return [...(runtimeConfig?.ipRanges ?? []), ...single, ...ranges];
+}
+
+function needIpam(ipam: HostLocalConf["ipam"]): Settings["ipam"] {
+  if (ipam) return ipam;
+  const remedy = 'add "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/16"}]]}';
+  throw new CniError({ code: ErrorCode.invalidConfig, msg: "IPAM config missing 'ipam' key", remedy });
+}
+
+function settingsOf({ conf, network }: Request<HostLocalConf>, sets: readonly RangeSet[]): Settings {
+  const ipam = needIpam(conf.ipam);
   return {
     ipam,
     network,
     dataDir: ipam.dataDir || DEFAULT_DATA_DIR,
-    sets: settleRangeSets([...(runtimeConfig?.ipRanges ?? []), ...single, ...ranges], cniVersion),
+    sets,
     reclaimAfterReboot: ipam.reclaimAfterReboot ?? false,
     reuseDelayMs: (ipam.reuseDelay ?? 0) * 1000,
     log: (line) => writeAll(standardError, encode(`host-local: network ${JSON.stringify(network)}: ${line}\n`)),

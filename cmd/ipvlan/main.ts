@@ -7,7 +7,7 @@ import type { Result } from "../../pkg/cni/result.ts";
 import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer, deviation } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
-import { deleteCreatedLink } from "../../pkg/link/create.ts";
+import { deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
 import { announcing, checkParent, createChild, needParent, parentStatus } from "../../pkg/link/parent.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
@@ -74,6 +74,7 @@ function gc(request: Gc<IpvlanConf>): void {
 /** A master that is not named may be one that the plugin before makes. */
 function status(request: Request<IpvlanConf>): void {
   const ipam = ipamOf(request.conf);
+  needKinds(openRoute(), "ipvlan");
   if (request.conf.master) parentStatus(request.conf);
   if (ipam !== undefined) delegateStatus(request, ipam);
 }

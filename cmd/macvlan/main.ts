@@ -8,7 +8,7 @@ import type { Result } from "../../pkg/cni/result.ts";
 import { attemptAll, type Step, withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer, deviation } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
-import { deleteCreatedLink } from "../../pkg/link/create.ts";
+import { deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
 import {
   announcing,
@@ -95,6 +95,7 @@ function gc(request: Gc<MacvlanConf>): void {
 
 function status(request: Request<MacvlanConf>): void {
   const ipam = ipamOf(request.conf);
+  needKinds(openRoute(), "macvlan");
   parentStatus(request.conf);
   if (ipam !== undefined) delegateStatus(request, ipam);
 }

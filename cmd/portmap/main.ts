@@ -1,21 +1,22 @@
 /** portmap: ports of the container are reached through ports of the host. */
+
 import { validate } from "#validate/portmap";
-import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
+import { warnOfStatus } from "../../pkg/cni/status.ts";
 import { writeStderr } from "../../pkg/cni/streams.ts";
 import { type FlowsTo, forgetFlows, keepsFlows } from "../../pkg/firewall/conntrack.ts";
 import type { Family } from "../../pkg/firewall/iptables/extension.ts";
 import { FAMILIES } from "../../pkg/firewall/iptables.ts";
 import { type Backend, chooseBackend } from "../../pkg/firewall/masquerade/backend.ts";
+import { findObstacle } from "../../pkg/firewall/obstacle.ts";
 import { needsProgram } from "../../pkg/firewall/port-mapping/iptables.ts";
 import { mappingsFor, type Publication } from "../../pkg/firewall/port-mapping/publication.ts";
 import {
   collectPublished,
   deviationOf,
-  obstacleTo,
   publish,
   restorePublished,
   unpublish,
@@ -175,14 +176,10 @@ function gc({ network, validAttachments }: Gc<PortmapConf>): void {
   collectPublished(network, validAttachments);
 }
 
-function status({ conf }: Request<PortmapConf>): void {
-  const netfilter = openNetfilter();
-  const backend = backendFor({ conf }, settle(conf), netfilter);
-  const obstacle = obstacleTo(netfilter, backend);
-  if (obstacle === undefined) return;
-  throw new CniError({
-    code: ErrorCode.notAvailable,
-    msg: `ports cannot be published by ${backend}: ${obstacle}`,
-    remedy: `load the modules (modprobe nf_tables nft_chain_nat nft_nat), or choose another "backend"`,
-  });
+/** Containers that publish nothing need no backend. */
+function status({ conf, network }: Request<PortmapConf>): void {
+  const settings = settle(conf);
+  const backend = (netfilter: () => Connection) => backendFor({ conf }, settings, netfilter);
+  const obstacle = findObstacle({ backend, purpose: "publishing ports" });
+  if (obstacle !== undefined) warnOfStatus("portmap", network, obstacle.message);
 }

@@ -1,4 +1,5 @@
 /** ptp: a veth pair between the container and the host, which routes for it. */
+
 import { validate } from "#validate/ptp";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { dnsOf, ipamOf, takeLease, withRelease } from "../../pkg/cni/lease.ts";
@@ -6,10 +7,17 @@ import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
-import { collectMasquerade, masquerade, restoreMasquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
+import {
+  collectMasquerade,
+  masquerade,
+  needMasquerade,
+  restoreMasquerade,
+  unmasquerade,
+} from "../../pkg/firewall/masquerade.ts";
 import { familyOf } from "../../pkg/ip/address.ts";
 import { checkContainer, needHostsEnd } from "../../pkg/link/check.ts";
 import { configure, perform, prefixesOf } from "../../pkg/link/configure.ts";
+import { needKinds } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, type Link, openRoute } from "../../pkg/link/link.ts";
 import { deleteStaleLinks } from "../../pkg/link/owner.ts";
 import { enableForwarding, trySysctl } from "../../pkg/link/sysctl.ts";
@@ -112,5 +120,8 @@ function gc(request: Gc<PtpConf>): void {
 }
 
 function status(request: Request<PtpConf>): void {
-  delegateStatus(request, settle(request.conf).ipam);
+  const { ipam, masquerade } = settle(request.conf);
+  needKinds(openRoute(), "veth");
+  if (masquerade !== undefined) needMasquerade(masquerade.backend);
+  delegateStatus(request, ipam);
 }

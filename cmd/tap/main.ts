@@ -21,7 +21,7 @@ import {
   openRoute,
 } from "../../pkg/link/link.ts";
 import { formatMac } from "../../pkg/link/mac.ts";
-import { createTap } from "../../pkg/link/tap.ts";
+import { createTap, needTaps } from "../../pkg/link/tap.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { type Namespace, openNamespace } from "../../pkg/sys/namespace.ts";
 import { settle, type TapConf, type TapSettings } from "./netconf.ts";
@@ -111,5 +111,6 @@ function gc(request: Gc<TapConf>): void {
 function status(request: Request<TapConf>): void {
   settle(request.conf, undefined);
   const ipam = ipamOf(request.conf);
+  needTaps();
   if (ipam !== undefined) delegateStatus(request, ipam);
 }

@@ -8,9 +8,10 @@ import type { Result } from "../../pkg/cni/result.ts";
 import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer, deviation } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
-import { deleteCreatedLink } from "../../pkg/link/create.ts";
-import { deleteLink, entryOf, findLinkInfo, type Link, openRoute } from "../../pkg/link/link.ts";
-import { checkParent, createChild, needParent, parentStatus } from "../../pkg/link/parent.ts";
+import { deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
+import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
+import { checkParent, createChild, needParent, type Parent, parentStatus } from "../../pkg/link/parent.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { settle, type VlanConf } from "./netconf.ts";
 
@@ -31,8 +32,7 @@ function add(attachment: Attachment<VlanConf>): Result {
   const ipam = ipamOf(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
-  const parent = needParent(conf, container);
-  if (!parent.link.up) throw masterIsDown(parent.link);
+  const parent = needMaster(conf, container);
 
   return withRollback((undo) => {
     const link = createChild({ netns, container, ifName, owner: attachment }, parent, {
@@ -45,9 +45,12 @@ function add(attachment: Attachment<VlanConf>): Result {
   });
 }
 
-/** Then the kernel does not set the VLAN up either (ENETDOWN), and later not by itself. */
-function masterIsDown({ name }: Link): CniError {
-  return new CniError({
+/** When it is down the kernel does not set the VLAN up either (ENETDOWN), and later not by itself. */
+function needMaster(conf: VlanConf, container: Connection): Parent {
+  const parent = needParent(conf, container);
+  const { name, up } = parent.link;
+  if (up) return parent;
+  throw new CniError({
     code: ErrorCode.internal,
     msg: `master "${name}" is down, must be up`,
     remedy: `set it up (ip link set ${name} up), then try again`,
@@ -81,6 +84,7 @@ function gc(request: Gc<VlanConf>): void {
 function status(request: Request<VlanConf>): void {
   settle(request.conf);
   const ipam = ipamOf(request.conf);
-  parentStatus(request.conf);
+  needKinds(openRoute(), "vlan");
+  parentStatus(request.conf, needMaster);
   if (ipam !== undefined) delegateStatus(request, ipam);
 }

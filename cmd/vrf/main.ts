@@ -1,18 +1,18 @@
 /** vrf: the interface becomes part of a VRF in the container, which has a routing table of its own. */
 import { validate } from "#validate/vrf";
-import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
 import { deviation } from "../../pkg/link/check.ts";
-import { createLink } from "../../pkg/link/create.ts";
+import { createLink, needKinds } from "../../pkg/link/create.ts";
 import { deleteLink, openRoute, setUp } from "../../pkg/link/link.ts";
 import { withLockedNamespace } from "../../pkg/link/lock.ts";
 import { isRouteOfResult, listAllRoutes, tableOf } from "../../pkg/link/route.ts";
 import { freeTable, listRules, usedTables } from "../../pkg/link/rule.ts";
-import { listVrfMembers, needVrfs, setMaster, type VrfMember } from "../../pkg/link/vrf.ts";
+import { listVrfMembers, setMaster, type VrfMember } from "../../pkg/link/vrf.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { type RouteMessage, RT_TABLE_MAIN } from "../../pkg/netlink/rtnetlink/route.ts";
 import { findNamespace, type Namespace, openNamespace } from "../../pkg/sys/namespace.ts";
@@ -155,10 +155,5 @@ function check(attachment: Attachment<VrfConf>): void {
 
 function status({ conf }: Request<VrfConf>): void {
   settle(conf);
-  try {
-    needVrfs(openRoute());
-  } catch (error) {
-    const { msg, details } = failureOf(error);
-    throw new CniError({ code: ErrorCode.notAvailable, msg, details, remedy: "", cause: error });
-  }
+  needKinds(openRoute(), "vrf");
 }

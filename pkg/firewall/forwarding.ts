@@ -27,6 +27,7 @@ import { editRules } from "./iptables/netlink.ts";
 import type { Change, Table, View } from "./iptables/ruleset.ts";
 import { editLegacy, editTables, FAMILIES } from "./iptables.ts";
 import type { Owner } from "./names.ts";
+import { needTables } from "./obstacle.ts";
 import { inWords, type Refusal } from "./refusal.ts";
 
 /** What the configuration says of backends. */
@@ -58,9 +59,11 @@ export function admit(
 
 const scopeOf = (backend: Backend): Scope => ({ addressRules: backend === "iptables" });
 
-/** Whether `admit` could do it. @throws CniError 50: firewalld is wanted and does not run */
-export function needBackend({ backend }: Choices): void {
-  if (backend === "firewalld") needFirewalld(ErrorCode.notAvailable).close();
+/** Whether `admit` could do it. @throws CniError 50: firewalld is wanted and does not run; the kernel has no nf_tables */
+export function needBackend({ backend: configured }: Choices): void {
+  if (configured === "firewalld") needFirewalld(ErrorCode.notAvailable).close();
+  const backend = (netfilter: () => Connection) => chooseBackend(configured, netfilter).backend;
+  needTables({ backend, purpose: "letting containers through" });
 }
 
 /** What a result tells of an attachment. */

@@ -1,4 +1,5 @@
 /** What leaves the container's network leaves it with the host's address. Source: containernetworking/plugins, pkg/ip/ipmasq_linux.go. */
+
 import { formatPrefix, type Prefix } from "../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
 import { lazily } from "../sys/lazily.ts";
@@ -8,6 +9,7 @@ import { type Backend, chooseBackend } from "./masquerade/backend.ts";
 import { collectRules, masqueradeRules, removeRules } from "./masquerade/iptables.ts";
 import { collectNftables, isMasqueraded, masqueradeByNftables, unmasqueradeByNftables } from "./masquerade/nftables.ts";
 import type { Owner } from "./names.ts";
+import { needTables } from "./obstacle.ts";
 import { inWords, type Refusal } from "./refusal.ts";
 
 /**
@@ -23,6 +25,12 @@ export function masquerade(owner: Owner, addresses: readonly Prefix[], backend: 
     if (choice === "iptables") ensureRules(netfilter, masqueradeRules(owner, addresses));
     else masqueradeByNftables(netfilter(), owner, addresses);
   });
+}
+
+/** Whether `masquerade` could do it. @throws CniError 50 */
+export function needMasquerade(configured: Backend | undefined): void {
+  const backend = (netfilter: () => Connection) => chooseBackend(configured, netfilter).backend;
+  needTables({ backend, purpose: "masquerading" });
 }
 
 /** Makes true again what `masquerade` made, as far as it is missing. */

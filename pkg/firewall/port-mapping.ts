@@ -1,11 +1,8 @@
 /** Ports of containers, reached through ports of the host. Source: containernetworking/plugins, plugins/meta/portmap. */
 import type { Prefix } from "../ip/address.ts";
-import { type Connection, connect, NETLINK_NETFILTER, NetlinkError } from "../netlink/connection.ts";
-import { SystemError } from "../sys/errno.ts";
-import { usesLegacy } from "./iptables.ts";
+import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
 import type { Backend } from "./masquerade/backend.ts";
 import type { Owner } from "./names.ts";
-import { generation } from "./nftables.ts";
 import {
   collectByIptables,
   deviationInIptables,
@@ -49,18 +46,6 @@ export function restorePublished(
 ): void {
   if (backend === "iptables") publishByIptables(netfilter, publications, () => "same");
   else restoreByNftables(netfilter(), publications);
-}
-
-/** Why the backend cannot be used here; undefined when it can. */
-export function obstacleTo(netfilter: () => Connection, backend: Backend): string | undefined {
-  if (backend === "iptables" && usesLegacy("ip")) return undefined;
-  try {
-    generation(netfilter());
-    return undefined;
-  } catch (error) {
-    if (error instanceof NetlinkError || error instanceof SystemError) return error.message;
-    throw error;
-  }
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Links that are made inside a container: what `ip link add <name> netns <container> type <kind>` does. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
+import { notAvailable } from "../cni/status.ts";
 import { type Connection, NetlinkError, type Request, request } from "../netlink/connection.ts";
 import { type LinkRequest, linkMessage, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
@@ -133,7 +134,7 @@ function refused(error: unknown, place: LinkPlace, { linkInfo: { kind }, mtu = 0
   if (!(error instanceof NetlinkError)) return error;
   if (isErrno(error, "EEXIST") && isTaken(place))
     return inUse(place, `creating the ${kind} link (${error.request}: EEXIST)`);
-  if (isErrno(error, "EOPNOTSUPP") && UNKNOWN_KIND.includes(error.kernelMessage)) return lacksKind(kind, error);
+  if (isUnknownKind(error)) return lacksKind(kind, error);
   return new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses a ${kind} link "${place.ifName}" in ${place.netns.path}${mtu === 0 ? "" : ` with MTU ${mtu}`}`,
@@ -147,6 +148,9 @@ function refused(error: unknown, place: LinkPlace, { linkInfo: { kind }, mtu = 0
 
 /** With other words it knows the kind, but not on this parent. */
 const UNKNOWN_KIND: readonly (string | undefined)[] = [undefined, "Unknown device type"];
+
+const isUnknownKind = (refusal: NetlinkError): boolean =>
+  isErrno(refusal, "EOPNOTSUPP") && UNKNOWN_KIND.includes(refusal.kernelMessage);
 
 /** Or another thing of the same kind is in the way. */
 function isTaken({ container, ifName }: LinkPlace): boolean {
@@ -168,12 +172,31 @@ export function inUse(
   });
 }
 
+type Kind = NewLink["linkInfo"]["kind"];
+
+/** For STATUS: whether the kernel can make links of these kinds. @throws CniError 50 */
+export function needKinds(route: Connection, ...kinds: Kind[]): void {
+  const refusals = route.attemptAll(kinds.map(refusedLink));
+  kinds.forEach((kind, index) => {
+    const refusal = refusals[index];
+    if (refusal !== undefined && isUnknownKind(refusal)) throw notAvailable(lacksKind(kind, refusal));
+  });
+}
+
+/** Every kernel refuses it: one that knows the kind because no link can have a multicast address, or for want of a parent. */
+const refusedLink = (kind: Kind): Request =>
+  addLink({ address: Uint8Array.of(1, 0, 0, 0, 0, 0), linkInfo: { kind } as NewLink["linkInfo"] });
+
+/** Kinds whose module, or whose option, is called otherwise. */
+const MODULES: Readonly<Record<string, string>> = { vlan: "8021q" };
+const OPTIONS: Readonly<Record<string, string>> = { vlan: "CONFIG_VLAN_8021Q", vrf: "CONFIG_NET_VRF" };
+
 export function lacksKind(kind: string, cause: Error): CniError {
   return new CniError({
     code: ErrorCode.internal,
     msg: `this kernel cannot make links of kind ${kind}`,
     details: cause.message,
-    remedy: `load the module (\`modprobe ${kind}\`) or use a kernel with CONFIG_${kind.toUpperCase()}`,
+    remedy: `load the module (\`modprobe ${MODULES[kind] ?? kind}\`) or use a kernel with ${OPTIONS[kind] ?? `CONFIG_${kind.toUpperCase()}`}`,
     cause,
   });
 }

@@ -5,6 +5,7 @@
 import { CniError, ErrorCode, invalidConf } from "../cni/error.ts";
 import type { Lease } from "../cni/lease.ts";
 import type { JsonSchema } from "../cni/schema.ts";
+import { orNotAvailable } from "../cni/status.ts";
 import { type Connection, NetlinkError } from "../netlink/connection.ts";
 import { AF_INET, AF_INET6 } from "../netlink/rtnetlink/family.ts";
 import type { RouteMessage } from "../netlink/rtnetlink/route.ts";
@@ -95,14 +96,12 @@ function missing(master: string, where: string): CniError {
 }
 
 /** STATUS: whether there is a parent. One in a container is another one for each. */
-export function parentStatus(wish: ParentWish): void {
-  if (wish.linkInContainer) return;
-  try {
-    needParent(wish, openRoute());
-  } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    throw new CniError({ code: ErrorCode.notAvailable, msg: error.msg, remedy: error.details, cause: error });
-  }
+export function parentStatus<Conf extends ParentWish>(
+  conf: Conf,
+  need: (conf: Conf, host: Connection) => Parent = needParent,
+): void {
+  if (conf.linkInContainer) return;
+  orNotAvailable(() => need(conf, openRoute()));
 }
 
 /** Makes a link on the parent, down, with the parent's MTU unless another one is wished. @throws CniError 999 */

@@ -110,9 +110,14 @@ const tableAttributes = (table: number) => (table < 256 ? { table } : { table: R
 /** Routes of a family, of the main table unless another one is named; without those the kernel made up for a flow. */
 export function listRoutes(connection: Connection, family: number, table = RT_TABLE_MAIN): RouteMessage[] {
   const value = { family, ...tableAttributes(table) };
-  return connection
-    .dump(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeMessage, value }))
-    .filter((route) => tableOf(route) === table && (route.flags & RTM_F_CLONED) === 0);
+  try {
+    return connection
+      .dump(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeMessage, value }))
+      .filter((route) => tableOf(route) === table && (route.flags & RTM_F_CLONED) === 0);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return []; // the kernel makes a table with its first route
+    throw error;
+  }
 }
 
 /** `ip route show table all`, of both families; without those the kernel made up for a flow. */

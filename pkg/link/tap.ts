@@ -5,7 +5,9 @@
  * The device is there when its name is, but goes with its last descriptor until it is told to persist, which is the last step, after its
  * owner's alias: an error or a signal in between leaves nothing.
  */
+
 import { CniError, ErrorCode } from "../cni/error.ts";
+import { notAvailable } from "../cni/status.ts";
 import { hostIsLittle } from "../netlink/wire.ts";
 import { isErrno, SystemError } from "../sys/errno.ts";
 import { closeFile, Open, openFile, writeExisting } from "../sys/file.ts";
@@ -76,6 +78,18 @@ export function createTap(place: LinkPlace, options: TapOptions): Link {
 const marked = ({ container, ifName, owner }: LinkPlace): Link =>
   linkAfter(container, owner === undefined ? [] : setOwner(ifName, owner), ifName);
 
+/** For STATUS. @throws CniError 50: the kernel has no tap devices */
+export function needTaps(): void {
+  try {
+    closeFile(openFile(DEVICE, Open.readWrite));
+  } catch (error) {
+    if (!(error instanceof SystemError) || !isMissing(error)) throw error;
+    throw notAvailable(lacksKind("tun", error));
+  }
+}
+
+const isMissing = (error: SystemError): boolean => isErrno(error, "ENOENT", "ENODEV", "ENXIO");
+
 /** A descriptor of a new device, which lives as long as that. */
 function openTap(place: LinkPlace, options: TapOptions): number {
   const { owner, group } = options;
@@ -120,7 +134,7 @@ function flagsOf({ multiQueue, owner, group }: TapOptions): number {
 function refused(error: unknown, place: LinkPlace): unknown {
   if (!(error instanceof SystemError)) return error;
   if (isErrno(error, "EBUSY")) return inUse(place, `creating the tap device (${error.message})`, error);
-  if (isErrno(error, "ENOENT", "ENODEV", "ENXIO")) return lacksKind("tun", error);
+  if (isMissing(error)) return lacksKind("tun", error);
   return new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses a tap device "${place.ifName}" in ${place.netns.path}`,

@@ -1,17 +1,8 @@
 /** VRFs, which give the links enslaved to them a routing table of their own: what `ip link … type vrf` and `ip link set … master` do. */
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import { only } from "../netlink/message.ts";
 import { IFF_LOWER_UP, IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
-import {
-  linkMessage,
-  RTEXT_FILTER_SKIP_STATS,
-  RTM_GETLINK,
-  RTM_NEWLINK,
-  RTM_SETLINK,
-} from "../netlink/rtnetlink/link.ts";
-import { isErrno } from "../sys/errno.ts";
-import { lacksKind } from "./create.ts";
+import { linkMessage, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
 
 /** A link, seen as one that is a VRF or may be in one. */
 export interface VrfMember {
@@ -46,17 +37,4 @@ export function listVrfMembers(route: Connection): VrfMember[] {
 /** `ip link set <index> master <master>`, with 0 `nomaster`. The kernel sets the link down and up again when it is up. */
 export function setMaster(index: number, master: number): Request {
   return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, master } });
-}
-
-/**
- * Asks for a VRF without a table, which every kernel refuses, each in its own way.
- *
- * @throws CniError 999: this one knows no VRFs
- */
-export function needVrfs(route: Connection): void {
-  const value = { linkInfo: { kind: "vrf" } } as const;
-  const [refusal] = route.attemptAll([
-    request({ name: "RTM_NEWLINK", type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, table: linkMessage, value }),
-  ]);
-  if (refusal !== undefined && isErrno(refusal, "EOPNOTSUPP")) throw lacksKind("vrf", refusal);
 }

@@ -196,10 +196,8 @@ export function replaceFile(
  */
 export function createFile(path: string, data: Uint8Array | string, { mode }: { mode: number }): boolean {
   const fd = ask("openat", AT_FDCWD, directoryOf(path), O_TMPFILE | Open.writeOnly | O_CLOEXEC, mode);
-  if (fd < 0) {
-    if (fd === -Errno.EOPNOTSUPP || fd === -Errno.EISDIR || fd === -Errno.EINVAL) return createByLink(path, data, mode);
-    throw new SystemError("openat", -fd, path);
-  }
+  if (hasNoTmpfile(fd)) return createByLink(path, data, mode);
+  if (fd < 0) throw new SystemError("openat", -fd, path);
   try {
     writeAll(fd, bytesOf(data), path);
     return linked(ask("linkat", AT_FDCWD, `/proc/self/fd/${fd}`, AT_FDCWD, path, AT_SYMLINK_FOLLOW), path);
@@ -207,6 +205,26 @@ export function createFile(path: string, data: Uint8Array | string, { mode }: { 
     closeFile(fd);
   }
 }
+
+/**
+ * Whether a file with this content could be made in the directory: it is, without a name, and is gone when this returns. Where
+ * files without a name cannot be made, nothing is tried.
+ *
+ * @throws SystemError why it could not: EROFS, ENOSPC, EACCES ...
+ */
+export function probeFile(directory: string, data: Uint8Array | string): void {
+  const fd = ask("openat", AT_FDCWD, directory, O_TMPFILE | Open.writeOnly | O_CLOEXEC, 0o600);
+  if (hasNoTmpfile(fd)) return;
+  if (fd < 0) throw new SystemError("openat", -fd, directory);
+  try {
+    writeAll(fd, bytesOf(data), directory);
+  } finally {
+    closeFile(fd);
+  }
+}
+
+const hasNoTmpfile = (result: number): boolean =>
+  result === -Errno.EOPNOTSUPP || result === -Errno.EISDIR || result === -Errno.EINVAL;
 
 /**
  * For file systems without O_TMPFILE (9p, some network file systems): by way of a temporary file in the parent of the

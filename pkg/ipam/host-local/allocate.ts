@@ -203,19 +203,16 @@ function isResting({ ledger, reuseDelayMs }: Pool, name: string, rest: Rest): bo
   return false;
 }
 
-/**
- * Whether an ADD without requests would get its addresses.
- *
- * @throws CniError 50: a set is used up, and nothing in it could be reclaimed.
- */
-export function refuseWhenExhausted(pool: Pool): void {
-  pool.sets.forEach((set, index) => {
+/** Why an ADD without requests would get no address: a set is used up, and nothing in it could be reclaimed. Code 50. */
+export function findExhaustion(pool: Pool): CniError | undefined {
+  const used = pool.sets.find((set, index) => {
     const last = lastReserved(pool.store, index);
     const [free] = freeCandidates(pool, set, { last, rest: { soonestMs: Number.POSITIVE_INFINITY } });
-    if (free || hasAbandoned(pool, set)) return;
-    const msg = `no IP addresses available in range set: ${formatRangeSet(set)}`;
-    throw new CniError({ code: ErrorCode.notAvailable, msg, ...usage(pool, set) });
+    return !free && !hasAbandoned(pool, set);
   });
+  if (used === undefined) return undefined;
+  const msg = `no IP addresses available in range set: ${formatRangeSet(used)}`;
+  return new CniError({ code: ErrorCode.notAvailable, msg, ...usage(pool, used) });
 }
 
 function exhausted(pool: Pool, set: RangeSet, { place, rest }: { place: string; rest: Rest }): CniError {

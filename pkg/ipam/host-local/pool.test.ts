@@ -212,7 +212,7 @@ t.test("GC frees what belongs to nobody alive", (t) => {
   t.end();
 });
 
-t.test("STATUS fails when a set has nothing left", (t) => {
+t.test("STATUS finds a set that has nothing left", (t) => {
   const network = new Network(t, { sets: [[{ subnet: "10.0.0.0/24" }], [{ subnet: "10.0.1.0/30" }]] });
   t.equal(network.status(), "ok");
   network.add("c1");

@@ -14,10 +14,12 @@ import { type Address, formatAddress, parseAddress } from "../../ip/address.ts";
 import {
   appendFile,
   createFile,
+  directoryOf,
   findStat,
   forEachName,
   makeDirectories,
   overwriteFile,
+  probeFile,
   readRecord,
   removeDirectory,
   removeFile,
@@ -49,6 +51,16 @@ export function makeStore(directory: string): Store {
   }
   return store;
 }
+
+/** Whether a reservation could be written, in the directory or where it would be made. @throws SystemError why not */
+export function probeStore(directory: string): void {
+  const parent = directoryOf(directory);
+  if (findStat(directory) !== undefined || parent === directory) probeFile(directory, PROBE);
+  else probeStore(parent);
+}
+
+/** About as long as a reservation. */
+const PROBE = "x".repeat(64);
 
 export function findStore(directory: string): Store | undefined {
   return findStat(directory)?.type === "directory" ? { directory } : undefined;

@@ -11,7 +11,7 @@ import {
   writeFile,
 } from "../../sys/file.ts";
 import { randomHex } from "../../sys/random.ts";
-import { allocate, refuseWhenExhausted } from "./allocate.ts";
+import { allocate, findExhaustion } from "./allocate.ts";
 import { heldBy, release } from "./holder.ts";
 import { type Pool, type PoolConf, withExistingPool, withPool } from "./pool.ts";
 import { type RangeConf, settleRangeSets } from "./range.ts";
@@ -88,13 +88,7 @@ export class Network {
   }
 
   status(): string {
-    try {
-      withExistingPool(this.conf, (pool) => refuseWhenExhausted(pool));
-      return "ok";
-    } catch (error) {
-      if (error instanceof Error) return error.message;
-      throw error;
-    }
+    return withExistingPool(this.conf, findExhaustion)?.message ?? "ok";
   }
 
   /** What the reference plugin's ADD leaves. */

@@ -1,0 +1,87 @@
+// STATUS has one rule (docs/errors.md): it fails when every ADD of the network would, until somebody changes something on the
+// node. Runtimes make the whole node unready of it, so what fails some ADDs only is a line on stderr.
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { newHost } from "./host.ts";
+import { needsRoot } from "./needs.ts";
+
+const network = (type: string, keys: object = {}) => ({ cniVersion: "1.1.0", name: "net", type, ...keys });
+const ipam = { type: "static", addresses: [{ address: "10.1.0.2/24" }] };
+
+/** With how `ip` makes a link of that kind. "uplink" is a link of the host. */
+const kinds: Record<string, { keys: object; command: string }> = {
+  bridge: { keys: { ipam }, command: "ip link add try0 type bridge" },
+  ptp: { keys: { ipam }, command: "ip link add try0 type veth" },
+  dummy: { keys: { ipam }, command: "ip link add try0 type dummy" },
+  macvlan: { keys: { master: "uplink" }, command: "ip link add link uplink name try0 type macvlan" },
+  ipvlan: { keys: { master: "uplink" }, command: "ip link add link uplink name try0 type ipvlan" },
+  vlan: { keys: { master: "uplink", vlanId: 5 }, command: "ip link add link uplink name try0 type vlan id 5" },
+  vrf: { keys: { vrfname: "blue" }, command: "ip link add try0 type vrf table 10" },
+  bandwidth: { keys: { egressRate: 8000, egressBurst: 80000 }, command: "ip link add try0 type ifb" },
+};
+
+for (const [plugin, { keys, command }] of Object.entries(kinds)) {
+  t.test(`${plugin}: STATUS tells whether the kernel has the kind of link, and makes none`, needsRoot, async (t) => {
+    const node = newHost(t);
+    node.sh("ip link add uplink type veth peer name far; ip link set uplink up");
+    const links = () => node.sh("ip -o link");
+    const before = links();
+    const { status, stdout } = node.cni(plugin, "STATUS", network(plugin, keys));
+    t.equal(links(), before);
+    const msg = /^this kernel cannot make links of kind \w+$/;
+    const refusal = { status: 1, stdout: { code: 50, msg, details: /To fix: load the module/ } };
+    const hasKind = node.run("sh", "-c", command).status === 0;
+    t.match({ status, stdout }, hasKind ? { status: 0, stdout: "" } : refusal);
+  });
+}
+
+/** A kernel without nf_tables: no netlink socket of that protocol. */
+const withoutNetfilter = [
+  ...["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=socket"],
+  ...["-e", "inject=socket:error=EPROTONOSUPPORT"],
+];
+
+t.test("without nf_tables: firewall fails every ADD, portmap only those with ports", needsRoot, async (t) => {
+  const node = newHost(t);
+  const under = withoutNetfilter;
+  const msg = "letting containers through is not possible: the kernel's nf_tables do not answer";
+  t.match(node.cni("firewall", "STATUS", network("firewall"), { under }), { status: 1, stdout: { code: 50, msg } });
+  const { status, stdout, stderr } = node.cni("portmap", "STATUS", network("portmap"), { under });
+  t.match({ status, stdout }, { status: 0, stdout: "" });
+  t.match(stderr, /^portmap: network "net": STATUS: publishing ports is not possible: .*EPROTONOSUPPORT/);
+  for (const plugin of ["firewall", "portmap"])
+    t.match(node.cni(plugin, "STATUS", network(plugin)), { status: 0, stdout: "", stderr: "" }, plugin);
+});
+
+t.test("macvlan: a host that never had a route has no master, and STATUS and ADD say so", needsRoot, async (t) => {
+  const node = newHost(t);
+  const says = { msg: "no default route interface found", details: /there is no default route on the host/ };
+  t.match(node.cni("macvlan", "STATUS", network("macvlan")), { status: 1, stdout: { code: 50, ...says } });
+  t.match(node.cni("macvlan", "ADD", network("macvlan")), { status: 1, stdout: { code: 999, ...says } });
+});
+
+const fullRange = {
+  bridge: { bridge: "br0" },
+  ptp: {},
+};
+for (const [plugin, keys] of Object.entries(fullRange)) {
+  t.test(`${plugin}: a full range does not make the node unready, unless the key says so`, needsRoot, async (t) => {
+    const node = newHost(t);
+    const conf = (own: object = {}) =>
+      network(plugin, { ...keys, ipam: { type: "host-local", ranges: [[{ subnet: "10.22.0.0/30" }]], ...own } });
+    t.match(node.cni(plugin, "STATUS", conf()), { status: 0, stdout: "", stderr: "" });
+    t.match(node.cni(plugin, "ADD", conf()), { status: 0 });
+    const { status, stdout, stderr } = node.cni(plugin, "STATUS", conf());
+    t.match({ status, stdout }, { status: 0, stdout: "" });
+    const exhausted = "no IP addresses available in range set: 10.22.0.1-10.22.0.2";
+    t.match(stderr, `host-local: network "net": STATUS: ADD fails until an address is free: ${exhausted}`);
+    t.match(node.cni(plugin, "STATUS", conf({ failStatusWhenFull: true })), {
+      status: 1,
+      stdout: { code: 50, msg: exhausted },
+    });
+    t.match(node.cni(plugin, "DEL", conf()), { status: 0 });
+    t.match(node.cni(plugin, "STATUS", conf({ failStatusWhenFull: true })), { status: 0, stderr: "" });
+    t.ok(readdirSync(join(node.varLib, "cni/networks/net")).length > 0, "host-local was there");
+  });
+}
