@@ -11,6 +11,8 @@ export function measuredStore(store: Store, metrics: Metrics): Store {
     list: () => timed("list", () => store.list()),
     create: (...lease) => timed("create", () => store.create(...lease)),
     put: (...lease) => timed("put", () => store.put(...lease)),
+    find: (subnets) => timed("find", () => store.find(subnets)),
+    hasWritten: (lease) => store.hasWritten(lease),
     delete: (subnets) => timed("delete", () => store.delete(subnets)),
     watch: (event, trouble) => store.watch(countedEvents(metrics, event), countedTrouble(metrics, trouble)),
     reconnect: () => store.reconnect(),

@@ -70,6 +70,8 @@ function fakeStore(answer: () => Promise<never>, told: (watcher: Told) => void =
     list: async () => ({ leases: [], malformed: [] }),
     create: answer,
     put: answer,
+    find: answer,
+    hasWritten: () => false,
     delete: answer,
     watch(event, trouble) {
       told({ event, trouble });

@@ -28,7 +28,7 @@ export interface Metrics {
   readonly contentType: string;
 }
 
-const storeOperations = ["readConfig", "list", "create", "put", "delete"] as const;
+const storeOperations = ["readConfig", "list", "create", "put", "find", "delete"] as const;
 export type StoreOperation = (typeof storeOperations)[number];
 
 const eventKinds: readonly LeaseEvent["kind"][] = ["snapshot", "put", "gone", "malformed"];

@@ -20,6 +20,7 @@ import {
   createLease,
   deleteLease,
   findConfig,
+  findLease,
   type Leases,
   leasesIn,
   listLeases,
@@ -48,6 +49,13 @@ export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): S
     }
   };
   attempt("be made", () => prepare(leases));
+  const ends = new Set<number>();
+  const endOf = (ttlMs: number | undefined): number | undefined => {
+    if (ttlMs === undefined) return undefined;
+    const endMs = Math.round(nowMs() + ttlMs);
+    ends.add(endMs);
+    return endMs;
+  };
   const configCommand = configCommandOf(leases);
 
   return {
@@ -63,6 +71,13 @@ export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): S
       attempt(`create the lease ${keyOf(subnets)}`, () => createLease(leases, subnets, attributes, endOf(ttlMs))),
     put: async (subnets, attributes, ttlMs) =>
       attempt(`write the lease ${keyOf(subnets)}`, () => putLease(leases, subnets, attributes, endOf(ttlMs))),
+    find: async (subnets) =>
+      attempt(`read the lease ${keyOf(subnets)}`, () => {
+        const found = findLease(leases, keyOf(subnets), nowMs());
+        return found && "lease" in found ? found.lease : undefined;
+      }),
+    hasWritten: ({ expiresMs }) =>
+      expiresMs !== undefined && [...ends].some((writtenMs) => isStored(expiresMs, writtenMs)),
     delete: async (subnets) => attempt(`delete the lease ${keyOf(subnets)}`, () => deleteLease(leases, subnets)),
     watch(event, trouble) {
       const report = (why: SystemError | undefined) => trouble(why && refusal("tell of changes", directory, why));
@@ -77,8 +92,11 @@ export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): S
   };
 }
 
-const endOf = (ttlMs: number | undefined): number | undefined =>
-  ttlMs === undefined ? undefined : Math.round(nowMs() + ttlMs);
+/** File systems keep times to the nanosecond, the second, or two of them: what was written is read back so. */
+const TIMESTAMP_STEPS_MS = [1, 1000, 2000];
+
+const isStored = (readMs: number, writtenMs: number): boolean =>
+  TIMESTAMP_STEPS_MS.some((step) => readMs === Math.floor(writtenMs / step) * step);
 
 const configCommandOf = ({ config }: Leases): string =>
   `printf '%s\\n' '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}' > ${quoted(config)}`;

@@ -10,11 +10,11 @@ import { type Cluster, clusterOf } from "./etcd/cluster.ts";
 import type { Access } from "./etcd/connection.ts";
 import { createLease } from "./etcd/create.ts";
 import { readEndpoints } from "./etcd/endpoint.ts";
-import { type Grants, grantsOf } from "./etcd/grants.ts";
+import { type Grants, grantsOf, NONE } from "./etcd/grants.ts";
 import { type Keys, keysBelow, snapshotOf } from "./etcd/leases.ts";
 import { memberAt } from "./etcd/member.ts";
 import { type EtcdWatch, followLeases } from "./etcd/watch.ts";
-import { keyOf, printAttributes } from "./lease.ts";
+import { keyOf, type Lease, printAttributes } from "./lease.ts";
 import { NoConfig, type Store } from "./store.ts";
 
 export interface EtcdOptions extends Access {
@@ -68,7 +68,11 @@ export function openEtcdStore({ endpoints, prefix, log, ...access }: EtcdOptions
 
 const exampleConfig = '{ "Network": "10.5.0.0/16", "Backend": {"Type": "vxlan"} }';
 
-function leasesOf(cluster: Cluster, keys: Keys, grants: Grants): Pick<Store, "list" | "create" | "put" | "delete"> {
+function leasesOf(
+  cluster: Cluster,
+  keys: Keys,
+  grants: Grants,
+): Pick<Store, "list" | "create" | "put" | "find" | "hasWritten" | "delete"> {
   return {
     async list() {
       const { kvs } = await cluster.ask("list the leases", ({ kv }) => kv.range(keys.leases));
@@ -87,10 +91,23 @@ function leasesOf(cluster: Cluster, keys: Keys, grants: Grants): Pick<Store, "li
       });
       return { ...subnets, attributes, ...term };
     },
+    async find(subnets) {
+      const { kvs } = await cluster.ask(`read the lease ${keyOf(subnets)}`, ({ kv }) =>
+        kv.range({ key: keys.lease(subnets) }),
+      );
+      const [lease] = snapshotOf(kvs, keys, grants.endOf).leases;
+      const expiresMs = lease && (await grants.askEnd(kvs[0]?.lease ?? NONE));
+      return lease && withEnd(lease, expiresMs);
+    },
+    hasWritten: ({ expiresMs }) => expiresMs !== undefined && grants.isOurs(expiresMs),
     async delete(subnets) {
       await cluster.ask(`delete the lease ${keyOf(subnets)}`, ({ kv }) => kv.deleteRange({ key: keys.lease(subnets) }));
     },
   };
+}
+
+function withEnd({ expiresMs: _, ...lease }: Lease, expiresMs: number | undefined): Lease {
+  return expiresMs === undefined ? lease : { ...lease, expiresMs };
 }
 
 /** @throws Error for what cannot be meant */

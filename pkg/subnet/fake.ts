@@ -143,6 +143,8 @@ export class FakeStore implements Store {
   /** Called before a lease is made: somebody may be quicker. */
   beforeCreate: (subnets: Subnets) => void = () => {};
   private readonly clock: Clock;
+  /** Of leases that were written by `create` and `put`. */
+  private readonly ends = new Set<number>();
   private readonly watchers = new Set<(event: LeaseEvent) => void>();
 
   constructor(clock: Clock) {
@@ -162,12 +164,21 @@ export class FakeStore implements Store {
     await this.call(`create ${keyOf(subnets)}`);
     this.beforeCreate(subnets);
     const there = [...this.leases.keys(), ...this.malformed.keys()].flatMap((key) => parseKey(key) ?? []);
-    return there.some((one) => subnetsOverlap(one, subnets)) ? undefined : this.write(subnets, attributes, ttlMs);
+    return there.some((one) => subnetsOverlap(one, subnets)) ? undefined : this.writeOurs(subnets, attributes, ttlMs);
   }
 
   async put(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease> {
     await this.call(`put ${keyOf(subnets)}`);
-    return this.write(subnets, attributes, ttlMs);
+    return this.writeOurs(subnets, attributes, ttlMs);
+  }
+
+  async find(subnets: Subnets): Promise<Lease | undefined> {
+    await this.call(`find ${keyOf(subnets)}`);
+    return this.leases.get(keyOf(subnets));
+  }
+
+  hasWritten({ expiresMs }: Lease): boolean {
+    return expiresMs !== undefined && this.ends.has(expiresMs);
   }
 
   async delete(subnets: Subnets): Promise<void> {
@@ -186,6 +197,11 @@ export class FakeStore implements Store {
   }
 
   async close(): Promise<void> {}
+
+  private writeOurs(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Lease {
+    if (ttlMs !== undefined) this.ends.add(this.clock.wallMs() + ttlMs);
+    return this.write(subnets, attributes, ttlMs);
+  }
 
   /** By another host. */
   write(subnets: Subnets, attributes: LeaseAttributes, ttlMs?: number): Lease {

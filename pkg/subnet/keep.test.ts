@@ -1,8 +1,9 @@
 import t, { type Test } from "tap";
 import { attributesOf, FakeClock, FakeStore, ip, linesOf, randomFrom, settled, subnets } from "./fake.ts";
 import { type Keeper, type KeepOptions, keepLease } from "./keep.ts";
-import { keyOf, type LeaseAttributes } from "./lease.ts";
+import { keyOf, type Lease, type LeaseAttributes } from "./lease.ts";
 import { type Following, followPeers } from "./peers.ts";
+import type { Store } from "./store.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -26,7 +27,8 @@ async function keep(t: Test, options: Partial<KeepOptions> & { reserved?: true }
   const clock = new FakeClock();
   const store = new FakeStore(clock);
   const [told, lines]: [string[], string[]] = [[], []];
-  const lease = store.write(subnets(OWN), us, options.reserved ? undefined : DAY_MS);
+  const lease = await store.put(subnets(OWN), us, options.reserved ? undefined : DAY_MS);
+  store.calls.length = 0;
   const keeper = keepLease(store, lease, {
     attributes: us,
     ttlMs: DAY_MS,
@@ -54,7 +56,7 @@ async function keep(t: Test, options: Partial<KeepOptions> & { reserved?: true }
   return { clock, store, keeper, following, told, lines };
 }
 
-const writes = ({ store }: Kept) => store.calls.filter((call) => call !== "list");
+const writes = ({ store }: Pick<Kept, "store">) => store.calls.filter((call) => !/^(list|find)/.test(call));
 
 t.test("a lease is renewed once, an hour before its end, with all that it says", async (t) => {
   const kept = await keep(t);
@@ -251,6 +253,104 @@ t.test("another daemon with our public address is told of once, and not fought w
   await kept.store.list(); // its lease ends
   await settled();
   t.equal(kept.told.at(-1), "renewed 24 h", "when it has gone the lease is ours again");
+});
+
+/** What a daemon sees of a store that it shares. @param endsOfOthers Whether it tells when leases end that others have written: a folder does, etcd does not. */
+function clientOf(store: FakeStore, clock: FakeClock, endsOfOthers: "known" | "unknown"): Store {
+  const ends = new Set<number | undefined>();
+  const noted = <Written extends Lease | undefined>(lease: Written): Written => {
+    ends.add(lease?.expiresMs);
+    return lease;
+  };
+  const seen = (lease: Lease): Lease =>
+    endsOfOthers === "known" || lease.expiresMs === undefined || ends.has(lease.expiresMs)
+      ? lease
+      : { ...lease, expiresMs: clock.wallMs() };
+  const writing = (ttlMs: number | undefined) => ttlMs !== undefined && ends.add(clock.wallMs() + ttlMs);
+  return {
+    description: store.description,
+    configCommand: store.configCommand,
+    readConfig: () => store.readConfig(),
+    async list() {
+      const { leases, malformed } = await store.list();
+      return { leases: leases.map(seen), malformed };
+    },
+    async create(subnets, attributes, ttlMs) {
+      writing(ttlMs);
+      return noted(await store.create(subnets, attributes, ttlMs));
+    },
+    async put(subnets, attributes, ttlMs) {
+      writing(ttlMs);
+      return noted(await store.put(subnets, attributes, ttlMs));
+    },
+    find: (subnets) => store.find(subnets),
+    hasWritten: ({ expiresMs }) => ends.has(expiresMs),
+    delete: (subnets) => store.delete(subnets),
+    watch: (event) => store.watch((one) => event(one.kind === "put" ? { ...one, lease: seen(one.lease) } : one)),
+    reconnect() {},
+    async close() {},
+  };
+}
+
+for (const ends of ["known", "unknown"] as const) {
+  t.test(
+    `two daemons that share a lease do not race for it, and the first warns once; ends of others are ${ends}`,
+    async (t) => {
+      const clock = new FakeClock();
+      const store = new FakeStore(clock);
+      const lost: string[] = [];
+      const start = async (lines: string[]) => {
+        const client = clientOf(store, clock, ends);
+        const lease = await client.put(subnets(OWN), us, DAY_MS); // as a daemon does that finds the lease of its public address
+        const keeper = keepLease(client, lease, {
+          ...{ attributes: us, ttlMs: DAY_MS, renewMarginMs: HOUR_MS, clock, log: linesOf(lines) },
+          lost: (reason) => void lost.push(reason),
+          renewed() {},
+        });
+        const following = followPeers(client, {
+          ...{ own: () => keeper.lease(), peers() {}, changed() {}, malformed() {}, trouble() {} },
+          ownEvent: (event) => keeper.own(event),
+        });
+        t.teardown(() => {
+          following.stop();
+          keeper.stop();
+        });
+        await settled();
+        return keeper;
+      };
+      const [first, second]: [string[], string[]] = [[], []];
+      await start(first);
+      await clock.pass(10 * MINUTE_MS + 5000);
+      store.calls.length = 0;
+      const keeper = await start(second);
+      await clock.pass(MINUTE_MS);
+      t.strictSame(writes({ store }), [`put ${OWN}`], "of the second's start");
+      t.equal(first.filter((line) => /^warn another daemon writes our lease 10\.3\.1\.0\/24 too/.test(line)).length, 1);
+      t.strictSame(second, []);
+      t.equal(keeper.lease().expiresMs, store.leases.get(OWN)?.expiresMs);
+
+      await clock.pass(10 * DAY_MS);
+      t.ok(writes({ store }).length <= 1 + 2 * 11, `renewed as if there were one: ${writes({ store }).length}`);
+      t.equal(first.filter((line) => line.startsWith("warn another")).length, 1, "told once");
+      store.remove(OWN);
+      await clock.pass(MINUTE_MS);
+      t.ok(store.leases.has(OWN), "what is deleted comes back");
+      t.strictSame(lost, []);
+    },
+  );
+}
+
+t.test("a lease that somebody deletes again and again is written at growing intervals, and that is told", async (t) => {
+  const kept = await keep(t);
+  for (let second = 0; second < 600; second++) {
+    kept.store.remove(OWN);
+    await kept.clock.pass(1000);
+  }
+  const count = writes(kept).length;
+  t.ok(count >= 12 && count <= 20, `${count} writes in ten minutes`);
+  t.equal(kept.lines.filter((line) => line.startsWith("warn somebody keeps deleting or changing our lease")).length, 1);
+  await kept.clock.pass(MINUTE_MS);
+  t.ok(kept.store.leases.has(OWN), "it is there in the end");
 });
 
 t.test("a reservation made of our lease gets back what it must say, and stays one", async (t) => {

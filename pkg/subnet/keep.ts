@@ -52,6 +52,13 @@ export interface Keeper {
 const LOOK_MS = 60_000;
 /** Between attempts, when the store gives leases that are to be renewed already: there would be no end of them. */
 const REST_MS = 1000;
+/**
+ * What somebody else deletes or changes is written again at once, the first times in ten minutes; then after a second, after two, and so on
+ * up to a minute: nobody wins such a race.
+ */
+const MEMORY_MS = 600_000;
+const AT_ONCE = 3;
+const FIRST_PAUSE_MS = 1000;
 /** Before its end a lease counts as run out, since writing takes time and clocks differ; at most a tenth of what it lasts. */
 const SAFETY_MS = 10_000;
 const LARGEST_MARGIN = 0.9;
@@ -80,6 +87,11 @@ class LeaseKeeper {
   /** Of "overlapped" no event tells the end: somebody else's key is in the way. */
   private standing: "ours" | "gone" | "taken" | "overlapped" = "ours";
   private isChanged = false;
+  /** Somebody else has written it, and the store has not told until when. */
+  private isEndUnknown = false;
+  private hasToldOfAnother = false;
+  /** When it was deleted or changed, by the machine's clock. */
+  private disturbedBootMs: number[] = [];
   /** How many the watch has told. */
   private events = 0;
   /** By the machine's clock; undefined: never. */
@@ -106,11 +118,15 @@ class LeaseKeeper {
 
   own(event: OwnEvent): void {
     this.events++;
-    if (event.kind === "gone") this.standing = "gone";
-    else if (printAttributes(event.lease.attributes) === printAttributes(this.attributes)) this.hold(event.lease);
+    if (event.kind === "gone") this.miss();
+    else if (this.saysTheSame(event.lease)) this.confirm(event.lease);
     else if (this.isOfOurs(event.lease.attributes)) this.restore(event.lease);
     else this.lose(event.lease);
     this.tryNow();
+  }
+
+  private saysTheSame({ attributes }: Lease): boolean {
+    return printAttributes(attributes) === printAttributes(this.attributes);
   }
 
   changeAttributes(attributes: LeaseAttributes): void {
@@ -146,7 +162,9 @@ class LeaseKeeper {
   }
 
   private async step(): Promise<void> {
-    if (this.restMs() > 0 || this.standing === "taken") return; // until the timer goes off; until its key is gone
+    if (this.standing === "taken") return; // until its key is gone
+    if (this.isEndUnknown) await this.askEnd();
+    if (this.restMs() > 0) return; // until the timer goes off
     if (this.standing !== "ours" || this.remainingMs() <= this.safetyMs()) await this.makeAnew();
     else if (this.isChanged || this.remainingMs() <= this.marginMs()) await this.write();
   }
@@ -169,9 +187,20 @@ class LeaseKeeper {
     const { leases, malformed } = await this.store.list();
     const found = leases.find((one) => sameSubnets(one, this.lease));
     if (found && !this.isOfOurs(found.attributes)) return this.lose(found);
+    if (found && this.saysTheSame(found)) return this.confirm(found); // another daemon of this host was quicker
     if (found) this.learn(found);
     if (found || malformed.some(({ key }) => key === keyOf(this.lease))) await this.write();
     else this.giveWay(leases);
+  }
+
+  /** Of the lease as it is in the store now. What the watch tells meanwhile is younger. */
+  private async askEnd(): Promise<void> {
+    const { events } = this;
+    const found = await this.store.find(this.lease);
+    if (this.events !== events) return;
+    this.isEndUnknown = false;
+    if (found === undefined) this.standing = "gone";
+    else if (this.saysTheSame(found)) this.hold(found);
   }
 
   /** What is to be written, and how much the watch has told before. */
@@ -195,6 +224,33 @@ class LeaseKeeper {
     if (this.standing === "ours") this.options.renewed(lease);
   }
 
+  private miss(): void {
+    if (this.standing === "ours" && this.remainingMs() > this.safetyMs()) this.noteDisturbance();
+    this.standing = "gone";
+    this.isEndUnknown = false;
+  }
+
+  /** It says what it should. Who else has written it renews it as we do: to write it again would only make him do the same. */
+  private confirm(lease: Lease): void {
+    const { expiresMs = Number.POSITIVE_INFINITY } = lease;
+    if (expiresMs < Number.POSITIVE_INFINITY && !this.store.hasWritten(lease)) this.tellOfAnother();
+    this.hold(lease);
+    this.isEndUnknown = expiresMs <= this.options.clock.wallMs();
+  }
+
+  private tellOfAnother(): void {
+    if (this.hasToldOfAnother) return;
+    this.hasToldOfAnother = true;
+    this.options.log.warn(anotherDaemon(this.lease, this.attributes));
+  }
+
+  private noteDisturbance(): void {
+    const { clock, log } = this.options;
+    const now = clock.bootMs();
+    this.disturbedBootMs = [...this.disturbedBootMs.filter((at) => now - at < MEMORY_MS), now];
+    if (this.disturbedBootMs.length === AT_ONCE + 1) log.warn(disturbed(this.lease));
+  }
+
   private hold(lease: Lease): void {
     this.learn(lease);
     if (this.standing === "taken") this.options.renewed(lease);
@@ -204,6 +260,7 @@ class LeaseKeeper {
 
   /** Somebody made a reservation of it, or put an old copy of the store back: our attributes are missing. */
   private restore(lease: Lease): void {
+    this.noteDisturbance();
     this.hold(lease);
     this.isChanged = true;
   }
@@ -246,7 +303,10 @@ class LeaseKeeper {
   }
 
   private restMs(): number {
-    return this.isTooShort ? this.triedBootMs + REST_MS - this.options.clock.bootMs() : 0;
+    const many = this.disturbedBootMs.length - AT_ONCE;
+    const pauseMs = many > 0 ? Math.min(LOOK_MS, FIRST_PAUSE_MS * 2 ** (many - 1)) : 0;
+    const restMs = Math.max(pauseMs, this.isTooShort ? REST_MS : 0);
+    return restMs > 0 ? this.triedBootMs + restMs - this.options.clock.bootMs() : 0;
   }
 
   private safetyMs(): number {
@@ -278,6 +338,7 @@ class LeaseKeeper {
 
   private dueMs(): number {
     if (this.standing === "taken" || this.standing === "overlapped") return LOOK_MS;
+    if (this.isEndUnknown) return 0;
     return this.standing === "gone" || this.isChanged ? 0 : this.remainingMs() - this.marginMs();
   }
 }
@@ -297,6 +358,15 @@ function otherHost(lease: Lease, holder: Lease): string {
     "for another subnet here end them here, then restart this daemon"
   );
 }
+
+const anotherDaemon = (lease: Lease, { publicIP }: LeaseAttributes): string =>
+  `another daemon writes our lease ${showSubnets(lease)} too, with our public address ${showAddress(publicIP)}: a second flanneld on this host ` +
+  "(with another --subnet-file), or another host with our address. To fix: end the one that is not wanted (pgrep -af flanneld shows those of this host), " +
+  "or start the other host with its own --public-ip or --iface";
+
+const disturbed = (lease: Lease): string =>
+  `somebody keeps deleting or changing our lease ${showSubnets(lease)}: it is written again at growing intervals, and other hosts may not reach our containers meanwhile. ` +
+  "To fix: find who writes to the store, as a second flanneld with another network configuration, or a script that cleans up";
 
 const samePublicAddress = (lease: Lease, { publicIP, backendData }: LeaseAttributes): string =>
   `another daemon has put our lease ${showSubnets(lease)} with our public address ${showAddress(publicIP)} and ` +

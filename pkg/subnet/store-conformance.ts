@@ -45,6 +45,28 @@ export const storeClaims: readonly Claim[] = [
     },
   },
   {
+    claim: "a lease is found with its end, whoever has written it, and who has is known",
+    async holds(open) {
+      const { store, beside, write } = await open();
+      assert.equal(await store.find(one), undefined);
+      const made = await store.put(one, us, DAY_MS);
+      for (const client of [store, beside]) {
+        const found = await client.find(one);
+        assert.equal(found && shown(found), "10.3.1.0-24 192.0.2.1");
+        assertLasts(found, DAY_MS);
+      }
+      assert.deepEqual([store.hasWritten(made), beside.hasWritten(made)], [true, false]);
+      const stored = await store.find(one);
+      assert.ok(stored && store.hasWritten(stored) && !beside.hasWritten(stored));
+      await write(keyOf(one), printAttributes(other));
+      const reservation = await store.find(one);
+      assert.equal(reservation && shown(reservation), "10.3.1.0-24 192.0.2.2");
+      assert.equal(reservation?.expiresMs, undefined);
+      await write(keyOf(one), "nonsense");
+      assert.equal(await store.find(one), undefined);
+    },
+  },
+  {
     claim: "a lease is made once, and listed with its end for who made it",
     async holds(open) {
       const { store, beside } = await open();

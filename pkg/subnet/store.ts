@@ -48,6 +48,10 @@ export interface Store {
   create(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease | undefined>;
   /** Writes the lease, whether there or not: takes over, renews, changes. @throws StoreError */
   put(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease>;
+  /** The lease as it is now, with its end also where somebody else has written it. @returns undefined: there is none that can be understood. @throws StoreError */
+  find(subnets: Subnets): Promise<Lease | undefined>;
+  /** Whether this client of the store has written a lease with that end: else a watch's event of it is of somebody else. */
+  hasWritten(lease: Lease): boolean;
   /** @throws StoreError */
   delete(subnets: Subnets): Promise<void>;
   /**

@@ -16,6 +16,10 @@ export interface Term {
 
 export interface Grants {
   endOf: EndOf;
+  /** The same, and asks etcd for those that somebody else has started; one that is over ends now. */
+  askEnd(grantId: string): Promise<number | undefined>;
+  /** Whether one of ours ends then. */
+  isOurs(endMs: number): boolean;
   /**
    * Has something written that goes after `ttlMs` (undefined: never).
    *
@@ -45,8 +49,16 @@ export function grantsOf(cluster: Pick<Cluster, "ask">, log: Log): Grants {
       .catch((error: Error) => log.debug("an unused lease stays until it expires", { error: error.message }));
   };
 
+  const askEnd = async (ID: string) => {
+    const beforeMs = Date.now();
+    const { TTL } = await cluster.ask("ask for the time left", ({ lease }) => lease.leaseTimeToLive({ ID }));
+    return beforeMs + Math.max(0, Number(TTL)) * 1000;
+  };
+
   return {
     endOf: (id) => (id === NONE ? undefined : (ends.get(id) ?? Date.now())),
+    askEnd: async (id) => (id === NONE ? undefined : (ends.get(id) ?? (await askEnd(id)))),
+    isOurs: (endMs) => [...ends.values()].includes(endMs),
     async writeFor(ttlMs, write) {
       if (ttlMs === undefined) return (await write(NONE)) ? {} : undefined;
       const id = await grant(ttlMs);
