@@ -87,7 +87,10 @@ function policyOf({ policy }: FirewallSettings, { interfaces }: Result): Policy 
 function toldBy({ conf, prevResult }: Attachment<FirewallConf>): Told {
   if (prevResult === undefined) return { addresses: [], bridge: undefined };
   const hasPolicy = (conf.ingressPolicy || "open") !== "open";
-  return { addresses: addressesOf(prevResult), bridge: hasPolicy ? prevResult.interfaces[0]?.name : undefined };
+  return {
+    addresses: addressesOf(prevResult),
+    bridge: hasPolicy ? prevResult.interfaces[0]?.name || undefined : undefined,
+  };
 }
 
 /** Also what other backends made: the configuration may have been changed meanwhile. */

@@ -20,8 +20,12 @@ const examples: Record<keyof typeof formats, { fits: string[]; refused: string[]
     ],
     refused: ["", "0a:58", "0a:58:0a:01:00", "0a:58-0a:01:00:02", "0a580a010002", "0g:58:0a:01:00:02", "0a58.0a01"],
   },
+  linkAddress: {
+    fits: ["0a:58:0a:01:00:02", "0a58.0a01.0002", "0a:0a:00:01", "00", "ff:".repeat(31).concat("ff")],
+    refused: ["", "0a:58:", "x", "0a:58:0a:01:00:0", "0a:58\0", "ff:".repeat(32).concat("ff"), "0a580a010002"],
+  },
   ifname: {
-    fits: ["eth0", "a", "exactly15bytes.", "äöüäöüä", "eth0.100", "…"],
+    fits: ["eth0", "a", "exactly15bytes.", "äöüäöüä", "eth0.100", "…", "br+", "br*", "+"],
     refused: [
       "",
       ".",
@@ -33,6 +37,9 @@ const examples: Record<keyof typeof formats, { fits: string[]; refused: string[]
       "a\u0085",
       "a\u00a0",
       "a\u2003b",
+      "a\0b",
+      "voilà",
+      "a\u0820",
       "sixteen-bytes-xx",
       "äöüäöüäö",
     ],

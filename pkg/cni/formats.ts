@@ -14,6 +14,7 @@ export const formats = {
     fits: (text) => parsePrefix(text) !== undefined,
     allowed: 'an IP address with its prefix length, as "10.1.0.0/16" or "fd00::/64"',
   },
+  linkAddress: { fits: isLinkAddress, allowed: 'a hardware address of up to 32 bytes, as "0a:58:0a:01:00:02"' },
   mac: { fits: isMac, allowed: 'a hardware address, as "0a:58:0a:01:00:02"' },
   ifname: {
     fits: isInterfaceName,
@@ -29,18 +30,24 @@ export const checks: Readonly<Record<string, (text: string) => boolean>> = Objec
 /** linux/if.h: IFNAMSIZ is 16, with the NUL at the end. */
 const maxInterfaceNameBytes = 15;
 
-/** The property White_Space of Unicode: it has U+0085, unlike `\s`, and not U+FEFF. */
-const refusedInInterfaceNames = /[/:\p{White_Space}]/u;
+/** The property White_Space of Unicode: it has U+0085, unlike `\s`, and not U+FEFF. A NUL ends the name for the kernel. */
+const refusedInInterfaceNames = /[\0/:\p{White_Space}]/u;
 
-/** As the kernel's dev_valid_name; the length counts bytes of UTF-8. */
+/** As the kernel's dev_valid_name, which looks at bytes of UTF-8: their number, and 0xa0, a space of Latin-1 for it, as in "à". */
 export function isInterfaceName(text: string): boolean {
   return (
     text !== "" &&
     text !== "." &&
     text !== ".." &&
     byteLength(text) <= maxInterfaceNameBytes &&
-    !refusedInInterfaceNames.test(text)
+    !refusedInInterfaceNames.test(text) &&
+    !encodeURIComponent(text.replace(/\p{Surrogate}/gu, "\ufffd")).includes("%A0")
   );
+}
+
+/** Of any link layer, as Go prints it: tunnels have addresses of 4 and 16 bytes. linux/netdevice.h: MAX_ADDR_LEN is 32. */
+export function isLinkAddress(text: string): boolean {
+  return isMac(text) || /^[0-9a-f]{2}(?::[0-9a-f]{2}){0,31}$/i.test(text);
 }
 
 const colonOrDash = /^[0-9a-f]{2}(?:(?::[0-9a-f]{2})+|(?:-[0-9a-f]{2})+)$/i;

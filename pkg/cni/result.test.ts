@@ -319,6 +319,66 @@ for (const [what, document, msg] of unreadable) {
   });
 }
 
+/** What the kernel cannot have, though it is of the right type: a path, the value, what is allowed. */
+const impossible: [path: string, document: Json, allowed: RegExp][] = [
+  ["interfaces[0].name", { interfaces: [{ name: "br 0" }] }, /an interface name/],
+  ["interfaces[1].name", { interfaces: [{ name: "cni0" }, { name: "eth0\0x" }] }, /an interface name/],
+  ["interfaces[0].name", { interfaces: [{ name: "../../x" }] }, /an interface name/],
+  ["interfaces[0].mac", { interfaces: [{ name: "eth0", mac: "x" }] }, /a hardware address/],
+  ["interfaces[0].mtu", { interfaces: [{ name: "eth0", mtu: -1 }] }, /a whole number from 0 to 4294967295/],
+  ["interfaces[0].sandbox", { interfaces: [{ name: "eth0", sandbox: "/run/netns/x\0" }] }, /a path without NUL/],
+  ["routes[0].table", { routes: [{ dst: "10.0.0.0/8", table: 1e20 }] }, /a whole number from 0 to 4294967295/],
+  ["routes[0].table", { routes: [{ dst: "10.0.0.0/8", table: -1 }] }, /a whole number from 0 to 4294967295/],
+  ["routes[0].scope", { routes: [{ dst: "10.0.0.0/8", scope: 999 }] }, /a whole number from 0 to 255/],
+  ["routes[0].priority", { routes: [{ dst: "10.0.0.0/8", priority: 2 ** 32 }] }, /a whole number from 0 to 4294967295/],
+  ["routes[0].mtu", { routes: [{ dst: "10.0.0.0/8", mtu: 2 ** 32 }] }, /a whole number from 0 to 4294967295/],
+  ["routes[0].advmss", { routes: [{ dst: "10.0.0.0/8", advmss: -5 }] }, /a whole number from 0 to 4294967295/],
+];
+for (const [path, document, allowed] of impossible) {
+  t.test(
+    `a prevResult whose ${path} cannot be is refused, and does without it on DEL: ${JSON.stringify(document)}`,
+    async (t) => {
+      const refusal = {
+        code: 7,
+        msg: new RegExp(`^"prevResult\\.${path.replaceAll(/[[\]]/g, "\\$&")}" is .*, must be ${allowed.source}`),
+      };
+      t.throws(() => parsePrevResult(document, "1.1.0"), refusal);
+      t.throws(() => parseResult(document, "1.1.0", origin), { code: 7 }, "of an IPAM plugin too");
+      const ignored: string[] = [];
+      const result = parsePrevResult(document, "1.1.0", (problem) => ignored.push(problem));
+      t.equal(ignored.length, 1);
+      t.match(ignored[0], refusal.msg);
+      const [list = "", index = ""] = path.split(/[[\]]/);
+      const item = (result[list as "routes"][Number(index)] ?? {}) as unknown as Record<string, unknown>;
+      t.notOk(item[path.slice(path.indexOf(".") + 1)], "that value alone is missing");
+    },
+  );
+}
+
+t.test("what a DEL leaves out does not move what is told by its place", async (t) => {
+  const document = {
+    interfaces: [5, { name: "x y", mac: "0a:58:0a:01:00:02" }, { name: "eth0", sandbox: "/run/netns/a" }],
+    ips: [{ address: "10.1.0.5/24", interface: 2 }],
+    routes: "none",
+    dns: [],
+  };
+  const ignored: string[] = [];
+  const result = parsePrevResult(document, "1.1.0", (problem) => ignored.push(problem));
+  t.strictSame(result, {
+    interfaces: [{ name: "" }, { mac: "0a:58:0a:01:00:02", name: "" }, { name: "eth0", sandbox: "/run/netns/a" }],
+    ips: [{ address: "10.1.0.5/24", interface: 2 }],
+    routes: [],
+    dns: undefined,
+  });
+  t.equal(ignored.length, 4, ignored.join("\n"));
+  for (const ips of [{ address: "no" }, { address: "10.1.0.5/24", gateway: "x" }, 5])
+    t.throws(
+      () => parsePrevResult({ ...document, ips: [{ address: "10.1.0.5/24" }, ips] }, "1.1.0", () => {}),
+      { code: 6 },
+      "who is told some addresses takes them for all",
+    );
+});
+
 /** What a prevResult says of itself, under which configuration; whether it is read. */
 const families: [own: string | undefined, configuration: string, isRead: boolean][] = [
   ["0.4.0", "0.3.0", true],

@@ -62,6 +62,8 @@ export interface Result {
 interface Column<T> {
   /** The value, undefined when it does not fit. */
   read(value: Json): T | undefined;
+  /** Which of the values that can be read can be meant. */
+  range?: { fits(value: T): boolean; allowed: string };
   /** Completes "must be …". */
   allowed: string;
   /** As it is printed; undefined: left out. */
@@ -118,7 +120,21 @@ const index: Column<number> = {
   allowed: "a whole number",
   print: (value) => value,
 };
-const count: Column<number> = { ...index, print: (value) => value || undefined };
+/** A number that rtnetlink has `largest` as the greatest of. */
+const upTo = (largest: number): Column<number> => ({
+  ...index,
+  range: { fits: (value) => value >= 0 && value <= largest, allowed: `a whole number from 0 to ${largest}` },
+});
+const u8 = upTo(0xff);
+const u32 = upTo(0xffffffff);
+const count: Column<number> = { ...u32, print: (value) => value || undefined };
+/** "" is as good as absent. */
+const optional = (format: { fits(text: string): boolean; allowed: string }): Column<string> => ({
+  ...text,
+  range: { fits: (value) => value === "" || format.fits(value), allowed: format.allowed },
+});
+/** A NUL would end it for the kernel. */
+const path: Column<string> = optional({ fits: (value) => !value.includes("\0"), allowed: "a path without NUL" });
 const address: Column<string> = {
   read: (value) => {
     if (typeof value !== "string" || value === "") return value === "" ? "" : undefined;
@@ -140,11 +156,11 @@ const prefix: Column<string> = {
 const noDestination = "<nil>";
 
 const interfaceTable = table<Interface>({
-  name: { ...text, print: (value) => value, missing: "" },
-  mac: text,
+  name: { ...optional(formats.ifname), print: (value) => value, missing: "" },
+  mac: optional(formats.linkAddress),
   mtu: count,
-  sandbox: text,
-  socketPath: text,
+  sandbox: path,
+  socketPath: path,
   pciID: text,
 });
 const ipTable = table<IpConfig>({
@@ -164,8 +180,8 @@ const routeTable = table<Route>({
   mtu: count,
   advmss: count,
   priority: count,
-  table: index,
-  scope: index,
+  table: u32,
+  scope: u8,
 });
 const dnsTable = table<Dns>({ nameservers: texts, domain: text, search: texts, options: texts });
 
@@ -173,6 +189,11 @@ const dnsTable = table<Dns>({ nameservers: texts, domain: text, search: texts, o
 export interface Origin {
   what: string;
   remedy: string;
+  /**
+   * Told of each part that is left out since it cannot be right, where that is better than to refuse the whole. Addresses are all there or
+   * the whole is refused: who has some takes them for all.
+   */
+  ignore?: (problem: string) => void;
 }
 
 /**
@@ -180,12 +201,14 @@ export interface Origin {
  *
  * @param version of the configuration. The document's own must be of the same family; it may be missing, but not be empty, from
  *   0.3.0 on.
- * @throws CniError 1: of another family. 6: not a result.
+ * @param ignore For DEL: parts that cannot be right are left out, and told here; but for addresses.
+ * @throws CniError 1: of another family. 6: not a result. 7: a value that cannot be right
  */
-export function parsePrevResult(document: Json, version: string): Result {
-  const origin = {
+export function parsePrevResult(document: Json, version: string, ignore?: (problem: string) => void): Result {
+  const origin: Origin = {
     what: "prevResult",
     remedy: "the runtime has to pass on what the plugin before this one answered, in the configuration's version",
+    ...(ignore && { ignore }),
   };
   const own = ownVersion(document, origin) ?? version;
   const family = familyOf(version);
@@ -209,16 +232,16 @@ export function parseResult(document: Json, version: string, origin: Origin): Re
   return decodeResult(document, ownVersion(document, origin) || version, origin);
 }
 
-function ownVersion(document: Json, { what, remedy }: Origin): string | undefined {
+function ownVersion(document: Json, origin: Origin): string | undefined {
   if (!isObject(document)) return undefined;
   const version = member(document, "cniVersion");
   if (version === undefined || typeof version === "string") return version;
-  throw unreadable(what, "cniVersion", version, "a string", remedy);
+  return refuse(origin, "cniVersion", version, { allowed: "a string", code: ErrorCode.decoding });
 }
 
 function decodeResult(document: Json, version: string, origin: Origin): Result {
   const { what, remedy } = origin;
-  if (!isObject(document)) throw unreadable(what, "", document, "an object", remedy);
+  if (!isObject(document)) return refuse(origin, "", document, { allowed: "an object", code: ErrorCode.decoding });
   const family = familyOf(version);
   if (family === undefined) {
     throw new CniError({
@@ -230,15 +253,15 @@ function decodeResult(document: Json, version: string, origin: Origin): Result {
   const dns = member(document, "dns");
   return {
     ...(family === families[0] ? decodeFirst(document, origin) : decodeLists(document, origin)),
-    ...(dns === undefined ? {} : { dns: decodeRow(dnsTable, dns, "dns", origin) }),
+    ...(dns === undefined ? {} : { dns: part(origin, () => decodeRow(dnsTable, dns, "dns", origin)) }),
   };
 }
 
 /** 0.3.0 and later. */
 function decodeLists(document: JsonObject, origin: Origin): Omit<Result, "dns"> {
   return {
-    interfaces: decodeRows(interfaceTable, document, "interfaces", origin),
-    ips: decodeRows(ipTable, document, "ips", origin).map(withoutNoInterface),
+    interfaces: decodeRows(interfaceTable, document, "interfaces", origin, { name: "" }),
+    ips: decodeRows(ipTable, document, "ips", strictly(origin)).map(withoutNoInterface),
     routes: decodeRows(routeTable, document, "routes", origin),
   };
 }
@@ -253,39 +276,61 @@ function withoutNoInterface(ip: IpConfig): IpConfig {
 /** 0.1.0 and 0.2.0: one address per family, each with its routes. */
 function decodeFirst(document: JsonObject, origin: Origin): Omit<Result, "dns"> {
   const parts = (["ip4", "ip6"] as const).flatMap((key) => {
-    const part = member(document, key);
-    if (part === undefined) return [];
-    const { ip, gateway } = decodeRow(oldIpTable, part, key, origin);
-    const routes = decodeRows(routeTable, part as JsonObject, "routes", { ...origin, what: `${origin.what}: ${key}` });
+    const value = member(document, key);
+    if (value === undefined) return [];
+    const { ip, gateway } = decodeRow(oldIpTable, value, key, strictly(origin));
+    const routes = decodeRows(routeTable, value as JsonObject, "routes", { ...origin, what: `${origin.what}: ${key}` });
     return [{ ip: { address: ip, ...(gateway === undefined ? {} : { gateway }) }, routes }];
   });
   return { interfaces: [], ips: parts.map(({ ip }) => ip), routes: parts.flatMap(({ routes }) => routes) };
 }
 const oldIpTable = table<{ ip: string; gateway?: string }>({ ip: prefix, gateway: address });
 
-function decodeRows<T>(table: TableOf<T>, document: JsonObject, key: string, origin: Origin): T[] {
+/** @param nothing Stands for an item that is left out, where others are told by their place. */
+function decodeRows<T>(table: TableOf<T>, document: JsonObject, key: string, origin: Origin, nothing?: T): T[] {
   const list = member(document, key) ?? [];
-  if (!Array.isArray(list)) throw unreadable(origin.what, key, list, "a list", origin.remedy);
-  return list.map((item, i) => decodeRow(table, item, `${key}[${i}]`, origin));
+  if (!Array.isArray(list))
+    return part(origin, () => refuse(origin, key, list, { allowed: "a list", code: ErrorCode.decoding })) ?? [];
+  return list.flatMap((item, i) => part(origin, () => decodeRow(table, item, `${key}[${i}]`, origin)) ?? nothing ?? []);
+}
+
+const strictly = ({ what, remedy }: Origin): Origin => ({ what, remedy });
+
+/** What `decode` gives; undefined where it refuses and the origin would rather do without. */
+function part<T>({ ignore }: Origin, decode: () => T): T | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    if (ignore === undefined || !(error instanceof CniError)) throw error;
+    ignore(error.msg);
+    return undefined;
+  }
 }
 
 /** Keys in any case, of several spellings the last one counts, null is as good as absent, others are left out. */
-function decodeRow<T>({ rows, byKey }: TableOf<T>, value: Json, path: string, { what, remedy }: Origin): T {
-  if (!isObject(value)) throw unreadable(what, path, value, "an object", remedy);
+function decodeRow<T>({ rows, byKey }: TableOf<T>, value: Json, path: string, origin: Origin): T {
+  if (!isObject(value)) return refuse(origin, path, value, { allowed: "an object", code: ErrorCode.decoding });
   const decoded: Record<string, unknown> = {};
   for (const [spelling, given] of Object.entries(value)) {
     const [key, column] = byKey.get(spelling) ?? byKey.get(foldKey(spelling)) ?? [];
     if (key === undefined || column === undefined || given === null) continue;
-    const read = column.read(given);
-    if (read === undefined) throw unreadable(what, `${path}.${key}`, given, column.allowed, remedy);
-    decoded[key] = read;
+    const read = part(origin, () => decodeValue(column, given, `${path}.${key}`, origin));
+    if (read !== undefined) decoded[key] = read;
   }
   for (const [key, { missing, required, allowed }] of rows) {
     if (decoded[key] !== undefined) continue;
-    if (required) throw unreadable(what, `${path}.${key}`, undefined, allowed, remedy);
+    if (required) refuse(origin, `${path}.${key}`, undefined, { allowed, code: ErrorCode.decoding });
     if (missing !== undefined) decoded[key] = missing;
   }
   return decoded as T;
+}
+
+function decodeValue(column: Column<unknown>, given: Json, path: string, origin: Origin): unknown {
+  const { allowed, range } = column;
+  const read = column.read(given);
+  if (read === undefined) return refuse(origin, path, given, { allowed, code: ErrorCode.decoding });
+  if (range === undefined || range.fits(read)) return read;
+  return refuse(origin, path, given, { allowed: range.allowed, code: ErrorCode.invalidConfig });
 }
 
 /** The same for a single key. */
@@ -295,10 +340,16 @@ function member(object: JsonObject, key: string): Json | undefined {
   return found;
 }
 
-function unreadable(what: string, path: string, value: Json | undefined, allowed: string, remedy: string): CniError {
-  const subject = path === "" ? what : `${what}: "${path}"`;
-  return new CniError({
-    code: ErrorCode.decoding,
+function refuse(
+  { what, remedy }: Origin,
+  path: string,
+  value: Json | undefined,
+  { allowed, code }: { allowed: string; code: number },
+): never {
+  const isKey = /^\w+$/.test(what); // of the configuration
+  const subject = path === "" ? what : isKey ? `"${what}.${path}"` : `${what}: "${path}"`;
+  throw new CniError({
+    code,
     msg: value === undefined ? `${subject} is missing` : `${subject} is ${showJson(value)}, must be ${allowed}`,
     remedy,
   });

@@ -38,9 +38,9 @@ export const routeSchema = {
   properties: {
     dst: { type: "string", format: "cidr" },
     gw: { type: "string", format: "ip" },
-    mtu: { type: "integer", minimum: 0 },
-    advmss: { type: "integer", minimum: 0 },
-    priority: { type: "integer", minimum: 0 },
+    mtu: { type: "integer", minimum: 0, maximum: 0xffffffff },
+    advmss: { type: "integer", minimum: 0, maximum: 0xffffffff },
+    priority: { type: "integer", minimum: 0, maximum: 0xffffffff },
     table: { type: "integer", minimum: 0, maximum: 0xffffffff },
     scope: { type: "integer", minimum: 0, maximum: 255 },
   },

@@ -289,7 +289,7 @@ const refusals: {
   {
     what: "a prevResult that is none",
     stdin: { ...conf, prevResult: { ips: [{}] } },
-    error: { code: 6, msg: 'prevResult: "ips[0].address" is missing' },
+    error: { code: 6, msg: '"prevResult.ips[0].address" is missing' },
   },
   {
     what: "GC without the attachments that exist",

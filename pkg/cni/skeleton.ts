@@ -233,23 +233,32 @@ function attachmentOf(
   return { ...request, containerId, netns, ifName, args, prevResult };
 }
 
-function prevResultOf({ settled }: Document, cniVersion: string): Result | undefined {
+function prevResultOf(
+  { settled }: Document,
+  cniVersion: string,
+  ignore?: (problem: string) => void,
+): Result | undefined {
   const prevResult = settled["prevResult"];
-  return prevResult === undefined ? undefined : parsePrevResult(prevResult, cniVersion);
+  return prevResult === undefined ? undefined : parsePrevResult(prevResult, cniVersion, ignore);
 }
 
-/** What cannot be read must not keep anything from being removed. */
+/** What cannot be read must not keep anything from being removed, nor make anything else be removed. */
 function findPrevResult(
   plugin: AnyPlugin,
   request: Request<unknown>,
   call: Call,
   document: Document,
 ): Result | undefined {
+  const ignored: string[] = [];
   try {
-    return prevResultOf(document, request.cniVersion);
+    return prevResultOf(document, request.cniVersion, (problem) => ignored.push(problem));
   } catch (error) {
     warn(plugin, call, request.network, `goes on without prevResult: ${failureOf(error).message}`);
     return undefined;
+  } finally {
+    const [first, ...others] = ignored;
+    const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+    if (first !== undefined) warn(plugin, call, request.network, `ignores a part of ${first}${more}`);
   }
 }
 

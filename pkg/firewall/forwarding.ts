@@ -1,5 +1,5 @@
 /** What passes through the host to containers and from them: their addresses are let through, bridges are kept apart. */
-import { ErrorCode } from "../cni/error.ts";
+import { ErrorCode, invalidConf } from "../cni/error.ts";
 import { type Address, formatAddress } from "../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
 import { lazily } from "../sys/lazily.ts";
@@ -41,7 +41,7 @@ export interface Choices {
 /**
  * Lets the addresses through and applies the policy. What is there already stays; also for who makes it true again.
  *
- * @throws CniError 999: the kernel, legacy iptables or firewalld refuses
+ * @throws CniError 7: a bridge that iptables cannot match. 999: the kernel, legacy iptables or firewalld refuses
  */
 export function admit(
   admission: Admission,
@@ -50,11 +50,27 @@ export function admit(
 ): void {
   const { owner, addresses } = admission;
   const { backend } = chooseBackend(configured, netfilter);
+  refuseNameOfMany(admission, backend);
   inWords(refusal(owner, `letting ${addresses.map(formatAddress).join(", ")} through`), () => {
     if (backend === "nftables") admitByNftables(netfilter(), admission);
     else editTables(netfilter, FILTERS, (view, { family }) => admitting(view, family, admission, scopeOf(backend)));
   });
   if (backend === "firewalld") addSources(needFirewalld(ErrorCode.tryAgainLater), zone, addresses);
+}
+
+/**
+ * The kernel allows "br+" for one bridge, and iptables means by it all whose names begin with "br". In nftables, names are elements of a
+ * set, where every character stands for itself.
+ *
+ * @throws CniError 7
+ */
+function refuseNameOfMany({ policy }: Admission, backend: Backend): void {
+  if (backend === "nftables" || policy === undefined || !/[+"'\\!]/.test(policy.bridge)) return;
+  const name = JSON.stringify(policy.bridge);
+  throw invalidConf(
+    `the bridge in front of the firewall plugin is called ${name}, which iptables cannot match`,
+    `${policy.bridge.endsWith("+") ? "iptables takes it for the beginning of names: " : ""}choose another "bridge", set "backend" to "nftables", or leave out "ingressPolicy"`,
+  );
 }
 
 const scopeOf = (backend: Backend): Scope => ({ addressRules: backend === "iptables" });
@@ -120,6 +136,7 @@ function freedBy(dismissals: readonly Dismissal[]): Address[] {
 export function findDeviation(admission: Admission, { backend: configured, zone }: Choices): string | undefined {
   const netfilter = lazily(() => connect(NETLINK_NETFILTER));
   const { backend } = chooseBackend(configured, netfilter);
+  refuseNameOfMany(admission, backend);
   if (backend === "nftables") return findNftablesDeviation(netfilter(), admission);
   let found: string | undefined;
   editTables(netfilter, FILTERS, (view, { family }) => {

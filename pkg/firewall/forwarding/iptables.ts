@@ -208,7 +208,7 @@ function unneeded(
 ): Change[] {
   const isWanted = (policy: Policy) =>
     countUsers(view, family, policy) >
-    gone.filter((one) => one.policy?.bridge === policy.bridge && one.policy.isolated === policy.isolated).length;
+    gone.filter(({ rule }) => commentOf(rule.meaning)?.includes(policyWords(policy))).length;
   const eased: Policy[] = [];
   const doomed = bridges.flatMap((bridge): FoundRule[] => {
     const isolated: Policy = { bridge, isolated: true };
@@ -249,7 +249,7 @@ function hasStrangers(view: View, family: Family, except: readonly Address[]): b
 }
 
 const bridgeRulesThere = (view: View, family: Family, policy: Policy): FoundRule[] =>
-  rulesThere(view, filter(family, STAGE_1), bridgeRules(policy), policy.bridge);
+  rulesThere(view, filter(family, STAGE_1), bridgeRules(policy), policy.bridge.replace(/\+$/, "")); // "br+" is written without its end
 
 function rulesThere(view: View, chain: Chain, rules: readonly Rule[], held?: string | Address): FoundRule[] {
   const meanings = rules.map((rule) => meaningOf(chain.family, rule));

@@ -2,6 +2,7 @@
 import { type Address, formatAddress, isIPv4 } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import type { SetElement } from "../../netlink/nftables/element.ts";
+import { decode } from "../../sys/text.ts";
 import { ATTEMPTS, committed, generation } from "../nftables.ts";
 import { addElements, deleteElements, findElement, listElements, presentElements, type SetPlace } from "../sets.ts";
 import type { Departure } from "./iptables.ts";
@@ -130,12 +131,16 @@ function unneeded(netfilter: Connection, bridge: string, staying: readonly Tenan
   const users = staying.filter(({ policy }) => policy?.bridge === bridge);
   if (users.length > 0)
     return users.some(({ policy }) => policy?.isolated) ? [] : policyRequests(netfilter, { bridge, isolated: false });
-  const [hasPolicy, isOpen] = presence(netfilter, bridge);
-  return [
-    ...(hasPolicy ? deleteElements(BRIDGES, [bridgeKey(bridge)]) : []),
-    ...(isOpen ? deleteElements(OPEN_BRIDGES, [withinKey(bridge)]) : []),
-  ];
+  return [BRIDGES, OPEN_BRIDGES].flatMap((set) => {
+    const keys = (listElements(netfilter, set) ?? []).flatMap(({ key }) =>
+      key?.value !== undefined && isOfBridge(key.value, bridge) ? [key.value] : [],
+    );
+    return keys.length > 0 ? deleteElements(set, keys) : [];
+  });
 }
+
+/** Twill 0.1.0 also wrote names with a NUL, whose rest the kernel kept in the key, but not in the tenancy. */
+const isOfBridge = (key: Uint8Array, bridge: string): boolean => decode(key, 0, key.indexOf(0)) === bridge;
 
 // --- CHECK -------------------------------------------------------------------------------------------------------------------------------
 

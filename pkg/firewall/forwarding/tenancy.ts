@@ -49,10 +49,13 @@ export function tenancyComment(owner: Owner, policy: Policy | undefined): string
   return masqueradeComment(owner, tenantId(owner) + words);
 }
 
-/** undefined for another comment. */
+/**
+ * undefined for another comment. Twill 0.1.0 took any text for the bridge's name: with blanks, and with a NUL, where the kernel ends
+ * the comment.
+ */
 export function readTenancy(comment: string): Omit<Tenancy, "address"> | undefined {
   const [, id, word, bridge] =
-    /^([0-9a-f]{16}-[0-9a-f]{16}), (?:(isolated|same-bridge) (\S+), )?net: /.exec(comment) ?? [];
+    /^([0-9a-f]{16}-[0-9a-f]{16}), (?:(isolated|same-bridge) (.+?)(?:, net: |$)|net: )/s.exec(comment) ?? [];
   if (id === undefined) return undefined;
   return { id, policy: bridge === undefined ? undefined : { bridge, isolated: word === POLICY_WORDS.true } };
 }
