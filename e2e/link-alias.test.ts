@@ -1,7 +1,12 @@
 // Whose a link is, its alias says from the moment it is there: DEL and GC find by it what a killed ADD has left.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import t from "tap";
 import { type Host, newHost } from "./host.ts";
-import { type Feature, needsKernel } from "./needs.ts";
+import { type Feature, needsKernel, needsRoot } from "./needs.ts";
+import { projectRoot } from "./project.ts";
 
 interface Maker {
   keys?: Record<string, unknown>;
@@ -65,3 +70,30 @@ for (const [title, plugin, { keys = {}, needs = [], prepare = "true", isOnHost }
     t.strictSame(aliases(node, true), []);
   });
 }
+
+// What the alias relies on: RTM_NEWLINK and many aliases after it in one send, by a process that is killed at a random moment.
+t.test(
+  "the kernel carries out all messages of a send, also for a process that is killed meanwhile",
+  needsRoot,
+  async (t) => {
+    const node = newHost(t);
+    for (let round = 0; round < 5; round++) {
+      const loop = join(projectRoot, "e2e/link-alias-loop.ts");
+      const child = spawn("ip", ["netns", "exec", node.name, process.execPath, "--import", "tsx", loop], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      await once(child.stdout, "data");
+      await setTimeout(Math.random() * 40);
+      child.kill("SIGKILL");
+      await once(child, "close");
+      const made = (node.json("ip", "-j", "link") as ListedLink[]).filter(({ ifname }) => /^made/.test(ifname));
+      t.ok(made.length > 0);
+      t.strictSame(
+        made.filter(({ ifalias }) => ifalias !== "last"),
+        [],
+        `of ${made.length} links`,
+      );
+      node.sh(made.map(({ ifname }) => `ip link delete ${ifname}`).join("\n"));
+    }
+  },
+);

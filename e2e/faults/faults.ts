@@ -1,20 +1,23 @@
 // Every system call of a plugin made to fail, or to be the last: what is left behind then is enumerated, not hoped for.
 //
 // strace runs the call once to learn its system calls, and then once more for each, injecting an error into it, or the
-// signal that ends the program on entering it. `when=n` counts in each process on its own, so where a plugin starts
-// others, one run may hit several of them.
+// signal that ends the program before the kernel carries it out. strace's `when=n` counts the calls of that name, in each process on its own;
+// so a point is a name and a number, and where a plugin starts others, one run may hit several of them.
 import { readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Call, Host, Outcome, Verb } from "../host.ts";
 import type { Snapshot } from "../snapshot.ts";
+import { chosenBy, sample } from "./sample.ts";
 
 export interface Subject {
   node: Host;
   plugin: string;
   conf: Record<string, unknown>;
   call?: Call;
-  /** How the node's state is seen; `node.snapshot()` unless given. */
+  /** How the state is seen; `node.snapshot()` unless given. */
   look?: () => unknown;
+  /** What of that GC, and DEL without a namespace, have to restore: the host's part unless given. */
+  lookAtHost?: () => unknown;
   /** What the rest of the chain does after its DEL. */
   afterDel?: () => void;
 }
@@ -33,6 +36,8 @@ export type Fault = { error: string } | { signal: string };
 export interface Finding {
   fault: string;
   what: string;
+  /** The environment in which it is found again. */
+  again: string;
 }
 
 /** strace's own start of the program, what cannot fail, and the C library's first step, before any code of ours. */
@@ -60,77 +65,147 @@ function numbered(trace: string): SystemCall[] {
   });
 }
 
-export function runWithFault(subject: Subject, verb: Verb, { name, nth }: SystemCall, fault: Fault): Outcome {
+interface Faulty {
+  outcome: Outcome;
+  /** Whether the fault took place: the number of calls may differ between runs, where the kernel is waited for. */
+  isHit: boolean;
+}
+
+export function runWithFault(subject: Subject, verb: Verb, { name, nth }: SystemCall, fault: Fault): Faulty {
+  const file = join(dirname(subject.node.varLib), "strace");
   const [kind, value] = Object.entries(fault)[0] ?? [];
-  const quiet = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${name}`];
-  return run(subject, verb, [...quiet, "-e", `inject=${name}:${kind}=${value}:when=${nth}`]);
+  const quiet = ["strace", "-f", "-qq", "-o", file, "-e", `trace=${name}`];
+  const outcome = run(subject, verb, [...quiet, "-e", `inject=${name}:${kind}=${value}:when=${nth}`]);
+  const isHit = "signal" in fault ? outcome.signal === "SIGKILL" : readFileSync(file, "utf8").includes("(INJECTED)");
+  rmSync(file);
+  return { outcome, isHit };
 }
 
-export interface Options {
-  /** Which system calls get the fault; all unless given. */
-  only?: (systemCall: SystemCall) => boolean;
-  /** Whether an ADD that fails must have undone everything by itself, before any DEL; true unless given. */
-  leavesNothing?: boolean;
-  /** Whether a GC without valid attachments may do what DEL could not; false unless given. */
-  mayNeedGc?: boolean;
-}
+/** Which system calls get the fault: of a sample all, unless a test names some. */
+type Choice = (systemCalls: readonly SystemCall[]) => SystemCall[];
 
-/** ADD with each of its system calls failing. It ends in a result or a CNI error; DEL then restores the node. */
-export function failedAdds(subject: Subject, { leavesNothing = true, ...options }: Options = {}): Finding[] {
-  return eachFault(subject, "ADD", { error: "EIO" }, options, (systemCall, run, before) => {
-    const added = run();
-    const isPrinting = /^writev?\(1,/.test(systemCall.text); // all is done, and nobody can be told: DEL's business
-    const answers = isAnswer(added) || isPrinting;
-    const mustBeUndone = leavesNothing && added.status !== 0 && !isPrinting;
+/** ADD with each of its system calls failing. It ends in a result, or in a CNI error and nothing left; DEL then restores all. */
+export function failedAdds(subject: Subject, choice?: Choice): Finding[] {
+  return eachFault(subject, "ADD", { error: "EIO" }, choice, ({ text }, added, before) => {
+    const isPrinting = /^writev?\(1,/.test(text); // all is done, and nobody can be told: DEL's business
     return [
-      ...(answers ? [] : [`ADD ended with ${JSON.stringify(added)}`]),
-      ...(mustBeUndone ? differences(before, seen(subject), "after the failed ADD") : []),
+      ...(isAnswer(added) || isPrinting ? [] : [`ADD ended with ${JSON.stringify(added)}`]),
+      ...(added.status === 0 || isPrinting ? [] : differences(before.all, seen(subject), "after the failed ADD")),
+      ...deleted(subject, before),
     ];
   });
 }
 
-/** ADD killed at each of its system calls: the DEL that the runtime owes restores the node. */
-export function killedAdds(subject: Subject, options: Options = {}): Finding[] {
-  return eachFault(subject, "ADD", { signal: "KILL" }, options, (_, run) => {
-    run();
-    return [];
+/** ADD killed at each of its system calls: the DEL that the runtime owes restores all. */
+export function killedAdds(subject: Subject, choice?: Choice): Finding[] {
+  return eachFault(subject, "ADD", KILL, choice, (_call, _killed, before) => deleted(subject, before));
+}
+
+/** The same without that DEL: a GC in which the attachment is not valid leaves nothing of it on the host. */
+export function killedAddsCollected(subject: Subject, choice?: Choice): Finding[] {
+  return eachFault(subject, "ADD", KILL, choice, (_call, _killed, before) => {
+    const { status, stdout } = run(subject, "GC", []);
+    subject.afterDel?.();
+    const complaints = [
+      ...(status === 0 ? [] : [`GC ended with ${JSON.stringify(stdout)}`]),
+      ...differences(before.host, seenOnHost(subject), "after GC"),
+    ];
+    run(subject, "DEL", []);
+    subject.afterDel?.();
+    return complaints;
   });
 }
 
-/** DEL with each of its system calls failing, or killed there: the next DEL does what is left. */
-export function brokenDels(subject: Subject, fault: Fault, options: Options = {}): Finding[] {
-  return eachFault(subject, "DEL", fault, options, (_, run, before) => {
-    const deleted = run();
-    if (deleted.status !== 0) return [];
-    return differences(before, seen(subject), "after a DEL that said it was done");
+/** The same with another ADD, which succeeds or says why it does not, before DEL. */
+export function killedAddsRepeated(subject: Subject, choice?: Choice): Finding[] {
+  return eachFault(subject, "ADD", KILL, choice, (_call, _killed, before) => {
+    const added = run(subject, "ADD", []);
+    return [
+      ...(isAnswer(added) ? [] : [`the second ADD ended with ${JSON.stringify(added)}`]),
+      ...deleted(subject, before),
+    ];
   });
 }
+
+/** The same with a DEL that does not know the namespace, though it lives: nothing stays on the host. */
+export function killedAddsWithoutNamespace(subject: Subject, choice?: Choice): Finding[] {
+  const unnamed = { ...subject, call: { ...subject.call, environment: { CNI_NETNS: "" } } };
+  return eachFault(subject, "ADD", KILL, choice, (_call, _killed, before) => {
+    const { status, stdout } = run(unnamed, "DEL", []);
+    subject.afterDel?.();
+    return [
+      ...(status === 0 ? [] : [`DEL without CNI_NETNS ended with ${JSON.stringify(stdout)}`]),
+      ...differences(before.host, seenOnHost(subject), "after DEL without CNI_NETNS"),
+      ...deleted(subject, before),
+    ];
+  });
+}
+
+/** DEL with each of its system calls failing: it does all, or says that it did not; the next DEL does what is left. */
+export const failedDels = (subject: Subject, choice?: Choice): Finding[] =>
+  brokenDels(subject, { error: "EIO" }, choice);
+
+/** DEL killed at each of its system calls: the next DEL does what is left. */
+export const killedDels = (subject: Subject, choice?: Choice): Finding[] => brokenDels(subject, KILL, choice);
+
+function brokenDels(subject: Subject, fault: Fault, choice?: Choice): Finding[] {
+  return eachFault(subject, "DEL", fault, choice, (_call, { status }, before) => {
+    if (status === 0) subject.afterDel?.();
+    return [
+      ...(status === 0 ? differences(before.all, seen(subject), "after a DEL that said it was done") : []),
+      ...deleted(subject, before),
+    ];
+  });
+}
+
+const KILL: Fault = { signal: "KILL" };
+
+interface State {
+  all: unknown;
+  host: unknown;
+}
+
+/** So many of the chosen system calls may not come in their run, as a share. */
+const MISSED_AT_MOST = 0.1;
 
 /**
- * For each system call of the verb: the node as it is when the verb is due, the faulty run, then a DEL without fault,
- * which must leave what was there before. What a fault leaves behind is found once: the next begins with it.
+ * For each system call of the verb: the faulty run in the state before the verb, then what has to bring back that state. What a fault leaves
+ * behind is found once: the next begins with it.
+ *
+ * @param examine Ends with a DEL, and finds nothing only where the state is as before as far as it is looked at
  */
 function eachFault(
   subject: Subject,
   verb: "ADD" | "DEL",
   fault: Fault,
-  { only = () => true, mayNeedGc = false }: Options,
-  examine: (systemCall: SystemCall, run: () => Outcome, before: unknown) => string[],
+  choice: Choice = sample,
+  examine: (systemCall: SystemCall, outcome: Outcome, before: State) => string[],
 ): Finding[] {
-  let before = settled(subject);
+  settle(subject);
   if (verb === "DEL") plainly(subject, "ADD");
-  const calls = systemCalls(subject, verb).filter(only);
+  const calls = choice(systemCalls(subject, verb));
   plainly(subject, "DEL");
   subject.afterDel?.();
   if (calls.length === 0) throw new Error(`no system call of ${verb} to break`);
-  return calls.flatMap((systemCall) => {
+  let missed = 0;
+  let before = stateOf(subject); // looking takes longer than everything else
+  const findings = calls.flatMap((systemCall) => {
     if (verb === "DEL") plainly(subject, "ADD");
-    const complaints = examine(systemCall, () => runWithFault(subject, verb, systemCall, fault), before);
-    complaints.push(...undone(subject, before, mayNeedGc));
-    before = seen(subject);
+    const { outcome, isHit } = runWithFault(subject, verb, systemCall, fault);
+    if (!isHit) missed++;
     const { name, nth, text } = systemCall;
-    return complaints.map((what) => ({ fault: `${Object.values(fault)} in ${name} ${nth}: ${text}`, what }));
+    const title = `${Object.values(fault)} in ${name} ${nth} of ${verb}: ${text}`;
+    const complaints = examine(systemCall, outcome, before);
+    if (complaints.length > 0) before = stateOf(subject);
+    return complaints.map((what) => ({ fault: title, what, again: chosenBy }));
   });
+  const tooMany = missed > Math.max(1, MISSED_AT_MOST * calls.length);
+  const notReached = {
+    fault: `${Object.values(fault)} in ${verb}`,
+    what: `${missed} of ${calls.length} missed`,
+    again: "",
+  };
+  return tooMany ? [...findings, notReached] : findings;
 }
 
 /** A call that takes longer hangs. */
@@ -147,22 +222,27 @@ function plainly(subject: Subject, verb: Verb): void {
   if (status !== 0) throw new Error(`${verb} without a fault fails: ${JSON.stringify(stdout)} ${stderr}`);
 }
 
-/** The state after one ADD and DEL, which leave what is meant to stay, as the bridge. */
-function settled(subject: Subject): unknown {
+function stateOf(subject: Subject): State {
+  const { look, lookAtHost, node } = subject;
+  if (look || lookAtHost) return { all: seen(subject), host: seenOnHost(subject) };
+  const all = withoutRoundRobin(node.snapshot());
+  return { all, host: hostPart(node, all) };
+}
+
+/** One ADD and DEL, which leave what is meant to stay, as the bridge. */
+function settle(subject: Subject): void {
   plainly(subject, "ADD");
   plainly(subject, "DEL");
   subject.afterDel?.();
-  return seen(subject);
 }
 
-/** DEL, and GC where that may be needed; then the state must be the one from before. */
-function undone(subject: Subject, before: unknown, mayNeedGc: boolean): string[] {
+/** DEL; then the state must be the one from before. */
+function deleted(subject: Subject, before: State): string[] {
   const { status, stdout } = run(subject, "DEL", []);
   subject.afterDel?.();
-  if (mayNeedGc && differences(before, seen(subject), "").length > 0) plainly(subject, "GC");
   return [
     ...(status === 0 ? [] : [`DEL ended with ${JSON.stringify(stdout)}`]),
-    ...differences(before, seen(subject), "after DEL"),
+    ...differences(before.all, seen(subject), "after DEL"),
   ];
 }
 
@@ -176,6 +256,17 @@ function isAnswer({ status, stdout }: Outcome): boolean {
 function seen({ node, look }: Subject): unknown {
   return look ? look() : withoutRoundRobin(node.snapshot());
 }
+
+const seenOnHost = ({ node, look, lookAtHost = look }: Subject): unknown =>
+  lookAtHost ? lookAtHost() : hostState(node);
+
+/** The node without its containers. */
+export const hostState = (node: Host): Snapshot => hostPart(node, withoutRoundRobin(node.snapshot()));
+
+const hostPart = ({ name }: Host, { namespaces, files }: Snapshot): Snapshot => ({
+  namespaces: Object.fromEntries(Object.entries(namespaces).filter(([each]) => each === name)),
+  files,
+});
 
 /** Which address was given last is meant to move on. */
 export function withoutRoundRobin(snapshot: Snapshot): Snapshot {

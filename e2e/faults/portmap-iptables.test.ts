@@ -1,17 +1,4 @@
-// portmap by iptables, each system call of it failing or being its last.
-import t from "tap";
-import { needsRoot } from "../needs.ts";
-import { brokenDels, failedAdds, killedAdds } from "./faults.ts";
-import { portmap } from "./portmap.ts";
+// Faults of portmap, iptables.
+import { testFaults } from "./fault-tests.ts";
 
-t.test("portmap, iptables: an ADD in which any system call fails leaves nothing", needsRoot, async (t) => {
-  t.strictSame(failedAdds(portmap(t, "iptables")), []);
-});
-
-t.test("portmap, iptables: DEL removes what an ADD killed anywhere has made", needsRoot, async (t) => {
-  t.strictSame(killedAdds(portmap(t, "iptables")), []);
-});
-
-t.test("portmap, iptables: DEL does what a DEL killed anywhere has left", needsRoot, async (t) => {
-  t.strictSame(brokenDels(portmap(t, "iptables"), { signal: "KILL" }), []);
-});
+testFaults("portmap, iptables");

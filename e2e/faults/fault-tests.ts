@@ -1,0 +1,53 @@
+// The tests of a plugin: each sort of fault, at each of its system calls or at a sample of them.
+import t from "tap";
+import { needsKernel } from "../needs.ts";
+import {
+  type Finding,
+  failedAdds,
+  failedDels,
+  killedAdds,
+  killedAddsCollected,
+  killedAddsRepeated,
+  killedAddsWithoutNamespace,
+  killedDels,
+  type Subject,
+} from "./faults.ts";
+import { chosenBy } from "./sample.ts";
+import { type Entry, subjects } from "./subjects.ts";
+
+const asItIs = (subject: Subject): Subject => subject;
+
+interface Sort {
+  claim: string;
+  find: (subject: Subject) => Finding[];
+  seen?: (entry: Entry) => ((subject: Subject) => Subject) | undefined;
+}
+
+const sorts: readonly Sort[] = [
+  { claim: "an ADD in which any system call fails leaves nothing", find: (subject) => failedAdds(subject) },
+  { claim: "DEL removes what an ADD killed anywhere has made", find: (subject) => killedAdds(subject) },
+  { claim: "GC removes it from the host", find: (subject) => killedAddsCollected(subject) },
+  { claim: "another ADD, then DEL, leave nothing of it", find: (subject) => killedAddsRepeated(subject) },
+  { claim: "DEL without CNI_NETNS removes it from the host", find: (subject) => killedAddsWithoutNamespace(subject) },
+  {
+    claim: "a DEL in which any system call fails does all, or says that it did not",
+    find: (subject) => failedDels(subject),
+    seen: ({ ofFailedDel }) => ofFailedDel,
+  },
+  { claim: "DEL does what a DEL killed anywhere has left", find: (subject) => killedDels(subject) },
+];
+
+/** @param names Of the table. */
+export function testFaults(...names: string[]): void {
+  t.setTimeout(0); // the whole file has its time from whoever runs it
+  for (const name of names) {
+    const entry = subjects[name];
+    if (entry === undefined) throw new Error(`${name} is not in the table`);
+    for (const { claim, find, seen = () => undefined } of sorts) {
+      t.test(`${name}: ${claim}`, { ...needsKernel(...(entry.needs ?? [])), timeout: 0 }, async (t) => {
+        t.comment(chosenBy);
+        t.strictSame(find((seen(entry) ?? asItIs)(await entry.make(t))), []);
+      });
+    }
+  }
+}
