@@ -126,6 +126,23 @@ t.test("the tools print how they are used and change nothing when they are merel
   }
 });
 
+t.test("a tool that is called as a plugin gives an error object, and writes no file", needsRoot, async (t) => {
+  for (const tool of readdirSync(ourTools)) {
+    const inside = ["--net", "--mount", "sh", "-c", emptyMachine, "sh", join(ourTools, tool)];
+    const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", CNI_COMMAND: "VERSION" };
+    const { stdout, stderr } = start("unshare", inside, env);
+    const [answer = "", rest] = stdout.split("status ");
+    t.match(JSON.parse(answer), { msg: /is no plugin of this executable|not a CNI plugin/ }, tool);
+    t.equal(rest, "1\n", `${tool}: ${stderr}`);
+  }
+});
+
+t.test("twill and cnitool tell their version", async (t) => {
+  t.match(start(join(ourTools, "twill"), ["--version"]), { status: 0, stdout: `twill ${version}, CNI `, stderr: "" });
+  const told = start(join(ourTools, "cnitool"), ["--version"]);
+  t.match(told, { status: 0, stdout: `cnitool ${version} (twill), CNI 0.1.0 to 1.1.0\n`, stderr: "" });
+});
+
 t.test("only mk-docker-opts.sh writes its file at once, as flannel's script does", needsRoot, async (t) => {
   const inside = ["--net", "--mount", "sh", "-c", emptyMachine, "sh", join(ourTools, "mk-docker-opts.sh")];
   const { stdout } = start("unshare", inside, { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" });

@@ -8,7 +8,7 @@ import { completionScript } from "./completion.ts";
 import { helpFor, helpForAll } from "./help.ts";
 import { list } from "./list.ts";
 import { validate } from "./validate.ts";
-import { version } from "./version.ts";
+import { version, versionLine } from "./version.ts";
 
 export const cnitool: Tool = {
   name: "cnitool",
@@ -47,6 +47,10 @@ const completion: Command = {
 const commands: readonly Command[] = [add, check, del, gc, status, validate, list, version, help, completion];
 
 function run(args: readonly string[], context: ToolContext): number {
+  if (args.length === 1 && args[0] === "--version") {
+    context.streams.stdout(`${versionLine(context.version)}\n`);
+    return 0;
+  }
   try {
     const { command, operands, flags } = readCommandLine(args, commands);
     if (command === undefined || flags.has("help")) {

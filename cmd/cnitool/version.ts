@@ -35,11 +35,13 @@ export const version: Command = {
       .filter(({ name }) => type === undefined || name === type)
       .flatMap((file) => describe(file, plugins));
     if (flags.has("json")) streams.stdout(printed({ version, supportedVersions, plugins: found }));
-    else
-      streams.stdout(`cnitool ${version} (twill), CNI ${range(supportedVersions)}\n\n${tableOf(found, directories)}`);
+    else streams.stdout(`${versionLine(version)}\n\n${tableOf(found, directories)}`);
     return 0;
   },
 };
+
+/** Also what `cnitool --version` prints. */
+export const versionLine = (version: string): string => `cnitool ${version} (twill), CNI ${range(supportedVersions)}`;
 
 /** Only what answers VERSION is asked what it is: other programs may do their work when they are called so. */
 function describe(file: PluginFile, plugins: Delegates): Described[] {

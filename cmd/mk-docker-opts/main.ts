@@ -31,7 +31,6 @@ function help({ streams }: ToolContext): number {
 
 function run(args: readonly string[], { streams }: ToolContext): number {
   try {
-    refusePluginCall(streams.environment["CNI_COMMAND"]);
     const options = readOptions(args);
     const variables = new Map([...Object.entries(streams.environment), ...variablesIn(options.subnetFile)]);
     writeFile(options.outputFile, dockerOptions(variables, options), { mode: 0o666 }); // the umask decides, as for the script
@@ -41,16 +40,6 @@ function run(args: readonly string[], { streams }: ToolContext): number {
     streams.stderr(error instanceof WrongUsage ? usageAfter(error.message) : textOf(failureOf(error)));
     return 1;
   }
-}
-
-/** It may still lie among plugins: whoever asks all of them for their versions must not have the file written. */
-function refusePluginCall(verb = ""): void {
-  if (verb === "") return;
-  throw new CniError({
-    code: ErrorCode.invalidEnvironment,
-    msg: `CNI_COMMAND is ${verb}, and this is no CNI plugin`,
-    remedy: 'correct "type" in the network\'s configuration, or call it without CNI_COMMAND',
-  });
 }
 
 /** None where there is no file. */

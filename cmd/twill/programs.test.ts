@@ -107,6 +107,13 @@ t.test("a runtime that calls it by a wrong name gets an error object", async (t)
   }
 });
 
+t.test("a tool that a runtime takes for a plugin gives an error object, and does nothing", async (t) => {
+  const { status, stdout, stderr } = run(["/opt/cni/bin/cnitool"], asRuntime);
+  t.strictSame({ status, stderr }, { status: 1, stderr: "" });
+  t.match(JSON.parse(stdout), { code: 7, msg: '"cnitool" is no plugin of this executable' });
+  t.equal(run(["cnitool", "list"], asRuntime).status, 3, "with arguments it is a person who calls");
+});
+
 t.test("names of JavaScript's own are no programs", async (t) => {
   for (const name of ["constructor", "__proto__", "toString"]) t.equal(run([name]).status, 1);
   t.equal(run(["twill", "constructor"]).status, 1);

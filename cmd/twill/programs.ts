@@ -34,6 +34,7 @@ function runNamed(programs: Programs, name: string, args: readonly string[], str
   const plugin = Object.hasOwn(plugins, name) ? plugins[name] : undefined;
   if (plugin !== undefined) return runPlugin(plugin, { delegates: plugins, version, streams });
   const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
+  if (tool !== undefined && args.length === 0 && isCalledByRuntime(streams)) return runUnknown(programs, args, streams);
   return tool?.run(args, { version, plugins, streams });
 }
 
