@@ -4,10 +4,10 @@
  *
  * Rejected: one file with all of them, which would be written anew, a few hundred kilobytes, for each container that starts.
  */
-import { isObject, objectIn } from "../../pkg/cni/json.ts";
+import { isObject, type Json, type JsonObject, objectIn } from "../../pkg/cni/json.ts";
 import { fromHex, hex, type Lease } from "../../pkg/dhcp/lease.ts";
 import type { Options } from "../../pkg/dhcp/message.ts";
-import { findDirectory, findText, makeDirectories, readText, removeFile, replaceFile } from "../../pkg/sys/file.ts";
+import { findDirectory, findText, makeDirectories, readRecord, removeFile, replaceFile } from "../../pkg/sys/file.ts";
 import { randomHex } from "../../pkg/sys/random.ts";
 import type { Identity, Place } from "./port.ts";
 
@@ -26,7 +26,7 @@ export interface Journal {
   /** Writes an entry, over the one of that name. */
   write(name: string, entry: Entry): void;
   remove(name: string): void;
-  /** What an earlier daemon of this boot has left; other files are removed. */
+  /** What an earlier daemon of this boot has left. Files of another boot or form are removed, what cannot be read stays. */
   read(log: (text: string) => void): Map<string, Entry>;
 }
 
@@ -48,10 +48,15 @@ export function openJournal(directory: string): Journal {
     read(log) {
       const entries = new Map<string, Entry>();
       for (const name of findDirectory(directory) ?? []) {
-        const entry = isName(name) ? entryIn(readText(pathOf(name)), boot) : undefined; // else of a write that was cut short
+        const text = readRecord(pathOf(name));
+        const values = typeof text === "string" ? objectIn(text) : undefined;
+        const isOurs = isName(name); // another name is of a write that was cut short
+        const entry = isOurs && values ? entryIn(values, boot) : undefined;
         if (entry !== undefined) entries.set(name, entry);
-        else {
-          log(`${pathOf(name)} is of another boot or release, or broken: removed`);
+        else if (typeof text === "object" || (isOurs && (values === undefined || isCurrent(values, boot)))) {
+          log(`${pathOf(name)} is damaged and passed over: if a lease was in it, it is not renewed; remove it`);
+        } else {
+          log(`${pathOf(name)} is of another boot or release, or half written: removed`);
           removeFile(pathOf(name));
         }
       }
@@ -64,11 +69,17 @@ export function openJournal(directory: string): Journal {
 export const newName = (): string => randomHex(8);
 const isName = (name: string): boolean => /^[0-9a-f]{16}$/.test(name);
 
+const isCurrent = (values: JsonObject, boot: string): boolean => values["form"] === FORM && values["boot"] === boot;
+
+const isOption = (pair: Json): boolean =>
+  Array.isArray(pair) && typeof pair[0] === "number" && /^([0-9a-f]{2})*$/.test(String(pair[1]));
+
 /** Written by ourselves, in a folder of root's: what has the right form and boot, and all of its parts, is believed. */
-function entryIn(text: string, boot: string): Entry | undefined {
-  const { form, boot: written, options, ...entry } = objectIn(text) ?? {};
-  if (form !== FORM || written !== boot || !Array.isArray(options)) return undefined;
+function entryIn(values: JsonObject, boot: string): Entry | undefined {
+  const { form: _, boot: __, options, ...entry } = values;
+  if (!isCurrent(values, boot) || !Array.isArray(options)) return undefined;
   if (![entry["place"], entry["identity"], entry["lease"]].every(isObject)) return undefined;
+  if (!options.every(isOption)) return undefined;
   const pairs = options as [number, string][];
   return { ...(entry as unknown as Entry), options: new Map(pairs.map(([code, value]) => [code, fromHex(value)])) };
 }

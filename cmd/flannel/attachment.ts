@@ -16,10 +16,10 @@ import {
   directoryOf,
   findDirectory,
   findStat,
-  findText,
   linkFile,
   makeDirectories,
   overwriteFile,
+  readRecord,
   removeFile,
   syncFile,
 } from "../../pkg/sys/file.ts";
@@ -33,7 +33,7 @@ export interface Owner {
 /** What was found. */
 export interface Remembered {
   file: string;
-  /** As it was written. */
+  /** As it was written; what is wrong with it where it cannot be read. */
   text: string;
   /** undefined: it cannot be understood. */
   conf: PluginConf | undefined;
@@ -99,7 +99,7 @@ export const isEmpty = ({ text }: Remembered): boolean => text === "";
 export function forgetEmpty(dataDir: string): void {
   for (const name of findDirectory(dataDir) ?? []) {
     const file = `${dataDir}/${name}`;
-    const stat = findStat(file);
+    const stat = findStat(file, "link");
     if (stat?.type === "file" && stat.size === 0) removeFile(file);
   }
 }
@@ -121,16 +121,19 @@ function ownerIn(name: string): FoundOwner {
 }
 
 /** Whether one of a container's interfaces has this file for its own. */
-const isShared = (file: string): boolean => (findStat(file)?.links ?? 1) > 1;
+const isShared = (file: string): boolean => (findStat(file, "link")?.links ?? 1) > 1;
 
 function isSameFile(one: string, other: string): boolean {
-  const [a, b] = [findStat(one), findStat(other)];
+  const [a, b] = [findStat(one, "link"), findStat(other, "link")];
   return a !== undefined && a.inode === b?.inode && a.device === b.device;
 }
 
 function read(file: string): Remembered | undefined {
-  const text = findText(file);
-  return text === undefined ? undefined : { file, text, conf: confIn(text) };
+  const found = readRecord(file);
+  if (found === undefined) return undefined;
+  return typeof found === "string"
+    ? { file, text: found, conf: confIn(found) }
+    : { file, text: found.problem, conf: undefined };
 }
 
 function confIn(text: string): PluginConf | undefined {

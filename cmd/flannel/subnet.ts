@@ -2,12 +2,21 @@
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { type DaemonState, readDaemonState, stateFileOf } from "../../pkg/subnet/daemon-state.ts";
 import { parseSubnetEnv, type SubnetEnv } from "../../pkg/subnet/subnet-env.ts";
-import { findStat, findText } from "../../pkg/sys/file.ts";
+import { findStat, readRecord } from "../../pkg/sys/file.ts";
 
 /** @throws CniError 6: it is damaged */
 export function findSubnetEnv(path: string): SubnetEnv | undefined {
-  const text = findText(path);
+  const text = readRecord(path);
+  if (typeof text === "object") throw notAFile(path, text.problem);
   return text === undefined ? undefined : parseSubnetEnv(text, path);
+}
+
+function notAFile(path: string, problem: string): CniError {
+  return new CniError({
+    code: ErrorCode.decoding,
+    msg: `${path} ${problem}, must be the file that flanneld writes`,
+    remedy: 'remove it and restart flanneld, or set "subnetFile" to the daemon\'s --subnet-file',
+  });
 }
 
 /** @throws CniError 11: it is not there, with the daemon's own word why. 6: it is damaged */

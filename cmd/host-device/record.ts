@@ -7,7 +7,7 @@
  */
 import { isObject, parseJson, printJson } from "../../pkg/cni/json.ts";
 import type { Link } from "../../pkg/link/link.ts";
-import { createFile, findDirectory, findStat, findText, makeDirectories, removeFile } from "../../pkg/sys/file.ts";
+import { createFile, findDirectory, findStat, makeDirectories, readRecord, removeFile } from "../../pkg/sys/file.ts";
 import { findNamespace, type Namespace } from "../../pkg/sys/namespace.ts";
 import { hardwarePathOf } from "./device.ts";
 
@@ -77,8 +77,8 @@ const pathOf = (dataDir: string, { network, containerId, ifName }: Owner): strin
 
 /** undefined also for what is no record: the alias says the most important part of it. */
 function read(path: string): DeviceRecord | undefined {
-  const text = findText(path);
-  if (text === undefined) return undefined;
+  const text = readRecord(path);
+  if (typeof text !== "string") return undefined;
   try {
     const value = parseJson(text);
     if (!isObject(value) || !keys.every((key) => typeof value[key] === "string")) return undefined;

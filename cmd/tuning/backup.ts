@@ -5,7 +5,14 @@
 import { isObject, objectIn } from "../../pkg/cni/json.ts";
 import type { LinkAttributes } from "../../pkg/link/attributes.ts";
 import { formatMac, parseMac } from "../../pkg/link/mac.ts";
-import { createFile, findDirectory, findText, makeDirectories, overwriteFile, removeFile } from "../../pkg/sys/file.ts";
+import {
+  createFile,
+  findDirectory,
+  makeDirectories,
+  overwriteFile,
+  readRecord,
+  removeFile,
+} from "../../pkg/sys/file.ts";
 
 export interface Place {
   dataDir: string;
@@ -27,8 +34,8 @@ export function writeBackup(place: Place, attributes: LinkAttributes): void {
 
 /** undefined: there is none, or none that can be read. */
 export function readBackup(place: Place): LinkAttributes | undefined {
-  const text = findText(fileOf(place));
-  const values = text === undefined ? undefined : objectIn(text);
+  const text = readRecord(fileOf(place));
+  const values = typeof text === "string" ? objectIn(text) : undefined;
   if (!isObject(values)) return undefined;
   const { mac, promisc, mtu, allmulti, txQLen } = values;
   const address = typeof mac === "string" ? parseMac(mac) : undefined;
@@ -55,7 +62,8 @@ export function collectBackups(
   for (const name of findDirectory(dataDir) ?? []) {
     const file = `${dataDir}/${name}`;
     if (!name.endsWith(".json") || alive.has(file)) continue;
-    if (objectIn(findText(file) ?? "")?.["network"] === network) removeFile(file);
+    const text = readRecord(file);
+    if (typeof text === "string" && objectIn(text)?.["network"] === network) removeFile(file);
   }
 }
 

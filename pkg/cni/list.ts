@@ -7,7 +7,7 @@
  *
  * @see CNI specification, section 1 "Network configuration format"
  */
-import { findDirectory, findStat, readFile } from "../sys/file.ts";
+import { findDirectory, findStat, readRecord } from "../sys/file.ts";
 import { decode, encode } from "../sys/text.ts";
 import { checkNetworkName } from "./environment.ts";
 import { CniError, ErrorCode } from "./error.ts";
@@ -106,21 +106,32 @@ function noNetwork(directory: string, name: string, others: readonly string[]): 
 
 /** A `.conflist` with the plugins of the folder that is named after the network. @throws CniError 6, 7 */
 export function loadList(file: string): NetworkList {
-  const { list, loadOnlyInlinedPlugins } = parseListDocument(readFile(file), file);
+  const { list, loadOnlyInlinedPlugins } = parseListDocument(bytesOf(file), file);
   const directory = file.includes("/") ? file.slice(0, file.lastIndexOf("/")) : ".";
   const added = loadOnlyInlinedPlugins
     ? []
     : configurationFiles(`${directory}/${list.name}`, [".conf"]).map((path) =>
-        pluginOf(documentOf(readFile(path), path), path),
+        pluginOf(documentOf(bytesOf(path), path), path),
       );
   const plugins = [...list.plugins, ...added];
   if (plugins.length > 0) return { ...list, plugins };
   throw refused(file, "no plugin configs found", 'add "plugins": [{"type": …}]');
 }
 
+/** Never waits: a directory of configurations is walked. @throws CniError 5: it cannot be read */
+function bytesOf(file: string): Uint8Array {
+  const text = readRecord(file);
+  if (typeof text === "string") return encode(text);
+  throw new CniError({
+    code: ErrorCode.io,
+    msg: `${file} ${text?.problem ?? "is not there, or leads nowhere"}, must be a file with a network configuration`,
+    remedy: "remove it, or give it another ending",
+  });
+}
+
 /** A `.conf` or `.json` as a list of one plugin. @throws CniError 6, 7 */
 export function loadSingle(file: string): NetworkList {
-  const conf = documentOf(readFile(file), file);
+  const conf = documentOf(bytesOf(file), file);
   if (conf["plugins"] !== undefined)
     throw refused(file, 'has "plugins", so it is a list', `rename it to ${file.replace(/\.\w+$/, ".conflist")}`);
   const { name = "", cniVersion = "" } = conf;

@@ -16,6 +16,7 @@ import {
   overwriteFile,
   readFile,
   readLink,
+  readRecord,
   readText,
   removeDirectory,
   removeFile,
@@ -262,5 +263,22 @@ t.test("a directory keeps the time it was given until it changes", (t) => {
   forEachName("/proc", () => (++visits === 3 ? "stop" : undefined));
   t.equal(visits, 3, "and no further than it is wanted");
   t.strictSame(findDirectory(path("stamped")), []);
+  t.end();
+});
+
+t.test("a record is its text, and what cannot be one is told instead of thrown", (t) => {
+  const name = path("record");
+  t.equal(readRecord(name), undefined, "missing");
+  writeFile(name, "text\n", { mode: 0o600 });
+  t.equal(readRecord(name), "text\n");
+  writeFile(name, "", { mode: 0o600 });
+  t.equal(readRecord(name), "", "empty");
+  writeFile(name, new Uint8Array((1 << 20) + 1), { mode: 0o600 });
+  t.strictSame(readRecord(name), { problem: "has more than 1024 kB" });
+  t.strictSame(readRecord(folder), { problem: "is a directory" });
+  t.strictSame(readRecord("/dev/zero"), { problem: "has more than 1024 kB" }, "does not go on for ever");
+  t.strictSame(readRecord("/dev/null"), { problem: "is a FIFO or a device" });
+  t.strictSame(readRecord(`/proc/self/fd/${1 << 20}`), undefined, "a link that leads nowhere");
+  removeFile(name);
   t.end();
 });

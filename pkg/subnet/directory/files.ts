@@ -82,7 +82,8 @@ export function listLeases(files: Leases, atMs: number): Snapshot {
  */
 export function findLease(files: Leases, key: string, atMs: number, known?: Found): Found | undefined {
   const path = pathOf(files, key);
-  const stat = findStat(path);
+  const stat = lookAt(path);
+  if (typeof stat === "string") return { stamp: stat, malformed: { key, reason: stat } };
   if (!stat) return undefined;
   if (!hasEnded(stat, atMs)) return known?.stamp === stampOf(stat) ? known : read(path, key, stat);
   removeEnded(files, key, atMs);
@@ -112,8 +113,8 @@ function isOverlapping(key: string, subnets: Subnets): boolean {
 }
 
 function lasts(path: string): boolean {
-  const stat = findStat(path);
-  return stat !== undefined && !hasEnded(stat, nowMs());
+  const stat = lookAt(path);
+  return typeof stat === "string" || (stat !== undefined && !hasEnded(stat, nowMs()));
 }
 
 export function putLease(
@@ -182,6 +183,16 @@ function removeEnded(files: Leases, key: string, atMs: number): void {
     });
   } catch (error) {
     if (!isErrno(error, "EACCES", "EPERM", "EROFS", "EAGAIN")) throw error;
+  }
+}
+
+/** What is wrong where even that cannot be known, as of a symbolic link to itself: somebody may have the lease. */
+function lookAt(path: string): Stat | undefined | string {
+  try {
+    return findStat(path);
+  } catch (error) {
+    if (!isErrno(error, "ELOOP", "EACCES", "EIO", "ESTALE")) throw error;
+    return (error as Error).message;
   }
 }
 
