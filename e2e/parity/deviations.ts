@@ -40,9 +40,9 @@ export const vethSaysWhose = intended("A host veth says in its alias whose it is
   ours: /: host link veth#\d+ alias cni net container-\d \S+$/,
 });
 
-/** Both as `iptables -S` and as `nft list` print it. */
+/** As `iptables -S` prints it, and as `nft list` does, which leaves the comment out or in. */
 export const addressesHaveOwners = intended("iptables: an address has an owner", {
-  ours: /: host (ip6?tables|nft table ip6?) .*name: \\?"[^"\\]+\\?" id: \\?"[^"\\]+\\?" if: .*(RETURN|return)$/,
+  ours: /: host (ip6?tables .*name: \\?"[^"\\]+\\?" id: \\?"[^"\\]+\\?" if: .*RETURN|nft table ip6? nat chain CNI-.* counter return)$/,
 });
 
 export const keptIPv6Addresses = asRelease191("IPv6 addresses are kept when the interface goes down", {
