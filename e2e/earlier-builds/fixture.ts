@@ -54,6 +54,11 @@ export function attachAll(
   }
 }
 
+/** With the cached results. */
+export function detachAll(node: Node, build: Build, name: string): void {
+  for (let i = 0; i < caseOf(name).attached; i++) succeed(`${name}, del`, runVerb(node, build, name, "del", i));
+}
+
 /** The configurations as an administrator writes them. */
 function writeNetworks(node: Node, name: string): void {
   const { attached, plugins } = caseOf(name);
@@ -109,7 +114,7 @@ export function record(t: Test, build: Build, name: string): Fixture {
     legacy: { iptables: legacySaved(node, "ip"), ip6tables: legacySaved(node, "ip6") },
     files: readFiles(node),
   };
-  for (let i = 0; i < attached; i++) succeed(`${name}, del`, runVerb(node, build, name, "del", i));
+  detachAll(node, build, name);
   const left = remainsOn(node);
   const again = nodeFor(t, name);
   restore(again, { ...fixture, left });
