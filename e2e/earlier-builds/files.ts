@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -19,7 +20,7 @@ import type { Node } from "./node.ts";
 
 /**
  * By path: "mode content", "mode {same file as PATH}" for another name of a file, or "mode directory" with the time of its modification
- * where a file names it.
+ * where a file names it. A file that was modified in the future, as leases of flanneld's folder are, has "{in 3600 s}" before its content.
  */
 export type Files = Record<string, string>;
 
@@ -60,7 +61,8 @@ export function readFiles(node: Node): Files {
       text = text.replaceAll(`"inode":"${inodeOf(container)}"`, `"inode":"{inode ${i}}"`);
       text = text.replaceAll(`"cookie":"${cookieOf(container)}"`, `"cookie":"{cookie ${i}}"`);
     }
-    return [path, `${mode} ${text}`] as const;
+    const future = Math.round(statSync(at).mtimeMs / 1000 - Date.now() / 1000);
+    return [path, `${mode} ${future > 1 ? `{in ${future} s}` : ""}${text}`] as const;
   });
   return Object.fromEntries(kept.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
@@ -98,7 +100,9 @@ export function restoreFiles(node: Node, files: Files): void {
   const firstNameOf = ({ content }: { content: string }) => /^\{same file as ([^}]+)\}$/.exec(content)?.[1];
   const plain = entries.filter((entry) => !isDirectory(entry) && firstNameOf(entry) === undefined);
   for (const entry of [...plain.filter((one) => !namesOthers(one)), ...plain.filter(namesOthers)]) {
+    const [, future] = /^\{in (\d+) s\}/.exec(entry.content) ?? [];
     const content = entry.content
+      .replace(/^\{in \d+ s\}/, "")
       .replaceAll("{boot}", bootId())
       .replace(/\{identity ([^}]+)\}/g, (_, file) => identityOf(placeOf(file)))
       .replace(/\{inode (\d+)\}/g, (_, i) => String(inodeOf(node.containers[Number(i)] as Namespace)))
@@ -106,6 +110,7 @@ export function restoreFiles(node: Node, files: Files): void {
     mkdirSync(dirname(placeOf(entry.path)), { recursive: true });
     writeFileSync(placeOf(entry.path), content);
     chmodSync(placeOf(entry.path), entry.mode);
+    if (future !== undefined) utimesSync(placeOf(entry.path), new Date(), new Date(Date.now() + 1000 * Number(future)));
   }
   for (const entry of entries) {
     const first = firstNameOf(entry);

@@ -12,16 +12,20 @@ import { batchesIn, sendBatches, traced } from "./netfilter.ts";
 import { type Node, netnsOf, newNode } from "./node.ts";
 import { type Build, runTool } from "./tools.ts";
 
-export interface Fixture {
-  /** How many containers were attached, `/run/netns/c0` and so on, to the network "net". */
-  attached: number;
-  isLegacy?: true;
+/** What there is on a node. */
+export interface State {
   kernel: KernelState;
   /** What was sent to nf_tables: datagrams in base64, together compressed. */
   netfilter: string;
   /** What iptables-legacy-save and ip6tables-legacy-save print. */
   legacy: { iptables: string; ip6tables: string };
   files: Files;
+}
+
+export interface Fixture extends State {
+  /** How many containers were attached, `/run/netns/c0` and so on. */
+  attached: number;
+  isLegacy?: true;
   /** What the build itself left on the host when it had deleted the attachments. */
   left: readonly string[];
 }
@@ -96,6 +100,14 @@ function succeed(what: string, { status, stdout, stderr }: Ran): void {
   if (status !== 0) throw new Error(`${what}: exit status ${status}: ${stdout}${stderr}`);
 }
 
+/** @param sent To nf_tables. */
+export const stateOf = (node: Node, defaults: readonly Record<string, string>[], sent: readonly Buffer[]): State => ({
+  kernel: readKernelState(node, defaults),
+  netfilter: packed(sent),
+  legacy: { iptables: legacySaved(node, "ip"), ip6tables: legacySaved(node, "ip6") },
+  files: readFiles(node),
+});
+
 /** Runs the build, reads what it left, and makes sure that the fixture brings exactly that back. */
 export function record(t: Test, build: Build, name: string): Fixture {
   const { attached, isLegacy } = caseOf(name);
@@ -106,18 +118,11 @@ export function record(t: Test, build: Build, name: string): Fixture {
   attachAll(node, build, name, traced(trace), () => sent.push(...batchesIn(readFileSync(trace, "latin1"))));
 
   const made = listAll(node);
-  const fixture = {
-    attached,
-    ...(isLegacy && { isLegacy }),
-    kernel: readKernelState(node, defaults),
-    netfilter: packed(sent),
-    legacy: { iptables: legacySaved(node, "ip"), ip6tables: legacySaved(node, "ip6") },
-    files: readFiles(node),
-  };
+  const fixture = { attached, ...(isLegacy && { isLegacy }), ...stateOf(node, defaults, sent) };
   detachAll(node, build, name);
   const left = remainsOn(node);
   const again = nodeFor(t, name);
-  restore(again, { ...fixture, left });
+  restore(again, fixture);
   const lost = differences(made, listAll(again));
   if (lost.length > 0)
     throw new Error(`${name}: what the fixture restores is not what was recorded:\n${lost.join("\n")}`);
@@ -150,7 +155,7 @@ function legacySaved(node: Node, family: "ip" | "ip6"): string {
 }
 
 /** Puts fresh namespaces and folders into the state of the fixture. */
-export function restore(node: Node, fixture: Fixture): void {
+export function restore(node: Node, fixture: State): void {
   restoreKernelState(node, fixture.kernel);
   sendBatches(node.path, unpacked(fixture.netfilter));
   for (const [program, saved] of Object.entries(fixture.legacy)) {
@@ -164,12 +169,12 @@ export function restore(node: Node, fixture: Fixture): void {
 export const fixtureFolder = join(projectRoot, "e2e/earlier-builds");
 const fileOf = (build: string, name: string): string => join(fixtureFolder, build, `${name}.json`);
 
-export function loadFixture(build: string, name: string): Fixture | undefined {
+export function loadFixture<Kind = Fixture>(build: string, name: string): Kind | undefined {
   const file = fileOf(build, name);
-  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Fixture) : undefined;
+  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Kind) : undefined;
 }
 
-export function saveFixture(build: string, name: string, fixture: Fixture): void {
+export function saveFixture(build: string, name: string, fixture: State): void {
   mkdirSync(join(fixtureFolder, build), { recursive: true });
   writeFileSync(fileOf(build, name), `${JSON.stringify(fixture, null, 1)}\n`);
 }

@@ -9,8 +9,8 @@ export interface Node extends Host {
   runFolder: string;
   /** Runs a command on the node. */
   exec(command: readonly string[], environment?: Record<string, string>, stdin?: string): Ran;
-  /** The command that runs another one on the node, for programs that stay. */
-  commandOf(command: readonly string[]): string[];
+  /** The command that runs another one on the node once it is in its network namespace: for programs that stay. */
+  inside(command: readonly string[]): string[];
   /** Deletes the namespace of a container, as its end or a reboot does. */
   removeContainer(container: number): void;
 }
@@ -45,10 +45,7 @@ export function newNode(t: Test, containers: number): Node {
     ...host,
     runFolder,
     exec: (command, environment, stdin) => host.runInside(inside(command), environment, stdin),
-    commandOf: (command) => [
-      ...["ip", "netns", "exec", host.name, "sh", "-ec", 'mount --bind "$0" /var/lib && exec "$@"', host.varLib],
-      ...inside(command),
-    ],
+    inside: (command) => ["sh", "-ec", 'mount --bind "$0" /var/lib && exec "$@"', host.varLib, ...inside(command)],
     removeContainer(container) {
       host.sh(`ip netns delete ${host.containers[container]?.name}`);
       const path = join(runFolder, `netns/c${container}`);

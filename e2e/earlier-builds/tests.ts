@@ -12,7 +12,7 @@ import { verify, verifyReload } from "./verify.ts";
 export const builds = readdirSync(fixtureFolder, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => name);
-const ours = buildIn(dirname(ourTools));
+export const ours = buildIn(dirname(ourTools));
 
 /** @param chosen Which cases, by name. */
 export function testCases(chosen: (name: string) => boolean): void {

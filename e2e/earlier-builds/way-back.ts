@@ -7,6 +7,7 @@ import { needsKernel } from "../needs.ts";
 import { ourTools } from "../project.ts";
 import { cases } from "./cases.ts";
 import { attachAll, detachAll, nodeFor } from "./fixture.ts";
+import { type DaemonCase, daemonCases, leaveBehind, newDaemonNode, verifyDaemon } from "./flanneld.ts";
 import { remainsOn } from "./listing.ts";
 import { buildIn } from "./tools.ts";
 import { verify, verifyReload } from "./verify.ts";
@@ -16,7 +17,13 @@ const earlier = buildIn(dist);
 const ours = buildIn(dirname(ourTools));
 t.setTimeout(3_600_000);
 
-for (const name of wanted.length > 0 ? wanted : Object.keys(cases)) {
+for (const name of wanted.length > 0 ? wanted : [...Object.keys(cases), ...Object.keys(daemonCases)]) {
+  const daemon = daemonCases[name];
+  if (daemon === undefined) testPlugins(name);
+  else testDaemon(name, daemon);
+}
+
+function testPlugins(name: string): void {
   t.test(name, needsKernel(...(cases[name]?.needs ?? [])), async (t) => {
     const before = nodeFor(t, name);
     attachAll(before, ours, name);
@@ -28,5 +35,13 @@ for (const name of wanted.length > 0 ? wanted : Object.keys(cases)) {
     const flushed = nodeFor(t, name);
     attachAll(flushed, ours, name);
     if (flushed.sh("nft list ruleset") !== "") verifyReload(t, flushed, earlier, name);
+  });
+}
+
+function testDaemon(name: string, one: DaemonCase): void {
+  t.test(name, needsKernel("vxlan"), async (t) => {
+    const node = newDaemonNode(t);
+    const etcd = await leaveBehind(t, node, ours, one);
+    await verifyDaemon(t, node, earlier, one, etcd);
   });
 }
