@@ -526,6 +526,18 @@ t.test("VLANs of the port", needsKernel("vlan_filtering"), async (t) => {
   }
 });
 
+t.test("a VLAN's gateway that a killed ADD has left is completed", needsKernel("vlan_filtering"), async (t) => {
+  const node = newHost(t);
+  node.sh(`ip link add br0 type bridge vlan_filtering 1; ip link set br0 up
+    ip link add br0.100 type veth peer name left
+    ip link set left master br0 up`);
+  add(node, network({ vlan: 100 }));
+  const host = node.snapshot().namespaces[node.name];
+  t.strictSame(host?.links["left"]?.vlans, ["100 PVID Egress Untagged"]);
+  t.match(host?.links["br0.100"]?.flags, /\bUP\b/);
+  t.equal(node.containers[0]?.run("ping", "-c1", "-W5", "10.22.0.1").status, 0);
+});
+
 t.test("a VLAN's gateway is an interface of its own", needsKernel("vlan_filtering"), async (t) => {
   const node = newHost(t, { containers: 2 });
   const conf = network({ vlan: 100 });

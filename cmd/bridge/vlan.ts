@@ -1,10 +1,11 @@
 /** VLANs of a container's port, and the interface that carries the gateway's address into one. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { accessVlan, addVlans, deleteVlans, taggedVlans, type VlanRange, vlansOf } from "../../pkg/link/bridge.ts";
-import { findLink, type Link, setUp } from "../../pkg/link/link.ts";
+import { findLink, type Link, needLink, setUp } from "../../pkg/link/link.ts";
+import { withLockedNamespace } from "../../pkg/link/lock.ts";
 import { createVeth } from "../../pkg/link/veth.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
-import { openNamespace } from "../../pkg/sys/namespace.ts";
+import { OWN_NAMESPACE, openNamespace } from "../../pkg/sys/namespace.ts";
 
 /** An entry of `vlanTrunk`. */
 export interface Trunk {
@@ -92,23 +93,27 @@ function apply(host: Connection, port: Link, request: Parameters<Connection["req
 /**
  * `<bridge>.<vlan>`: the host's own foot in the VLAN, which carries the gateway's address. A veth pair whose other end is a
  * port of the bridge, as the reference plugin makes it. Used again when it is there.
+ *
+ * It is up only when its port is in the VLAN. One that is down is what an ADD that was killed or refused has left, and is completed.
  */
 export function ensureVlanGateway(host: Connection, bridge: Link, vlan: number): Link {
   const name = `${bridge.name}.${vlan}`;
-  const gateway = findLink(host, name) ?? createVlanGateway(host, bridge, { name, vlan });
-  if (!gateway.up) host.request(setUp(gateway.index)); // also one that a killed ADD left so
+  const gateway = findLink(host, name);
+  if (gateway?.up) return gateway;
+  return withLockedNamespace({ path: OWN_NAMESPACE }, () => completeVlanGateway(host, bridge, { name, vlan }));
+}
+
+function completeVlanGateway(host: Connection, bridge: Link, { name, vlan }: { name: string; vlan: number }): Link {
+  const gateway = findLink(host, name) ?? createVlanGateway(host, bridge, name);
+  if (gateway.kind === "veth") {
+    const port = needLink(host, gateway.parent);
+    setPortVlans(host, port, { vlan, trunk: [], preserveDefaultVlan: false });
+  }
+  host.request(setUp(gateway.index));
   return gateway;
 }
 
-function createVlanGateway(host: Connection, bridge: Link, { name, vlan }: { name: string; vlan: number }): Link {
-  const netns = openNamespace("/proc/thread-self/ns/net");
-  try {
-    const pair = createVeth(host, { netns, container: host, ifName: name, mtu: bridge.mtu, master: bridge.index });
-    setPortVlans(host, pair.outside, { vlan, trunk: [], preserveDefaultVlan: false });
-    return pair.inside;
-  } catch (error) {
-    const made = findLink(host, name); // another container was faster
-    if (made === undefined) throw error;
-    return made;
-  }
+function createVlanGateway(host: Connection, bridge: Link, name: string): Link {
+  const netns = openNamespace(OWN_NAMESPACE);
+  return createVeth(host, { netns, container: host, ifName: name, mtu: bridge.mtu, master: bridge.index }).inside;
 }
