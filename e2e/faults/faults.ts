@@ -110,8 +110,7 @@ export function killedAddsCollected(subject: Subject, choice?: Choice): Finding[
       ...(status === 0 ? [] : [`GC ended with ${JSON.stringify(stdout)}`]),
       ...differences(before.host, seenOnHost(subject), "after GC"),
     ];
-    run(subject, "DEL", []);
-    subject.afterDel?.();
+    cleanContainer(subject);
     return complaints;
   });
 }
@@ -133,12 +132,19 @@ export function killedAddsWithoutNamespace(subject: Subject, choice?: Choice): F
   return eachFault(subject, "ADD", KILL, choice, (_call, _killed, before) => {
     const { status, stdout } = run(unnamed, "DEL", []);
     subject.afterDel?.();
-    return [
+    const complaints = [
       ...(status === 0 ? [] : [`DEL without CNI_NETNS ended with ${JSON.stringify(stdout)}`]),
       ...differences(before.host, seenOnHost(subject), "after DEL without CNI_NETNS"),
-      ...deleted(subject, before),
     ];
+    cleanContainer(subject);
+    return complaints;
   });
+}
+
+/** Behind a call that cannot restore what is in the container, which goes with its namespace. */
+function cleanContainer(subject: Subject): void {
+  run(subject, "DEL", []);
+  subject.afterDel?.();
 }
 
 /** DEL with each of its system calls failing: it does all, or says that it did not; the next DEL does what is left. */
