@@ -37,13 +37,13 @@ import {
   openRoute,
   setUp,
 } from "../../pkg/link/link.ts";
-import { deleteStaleLinks } from "../../pkg/link/owner.ts";
+import { deleteStaleLinks, findOtherOwner } from "../../pkg/link/owner.ts";
 import { enableForwarding } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth, type VethPair } from "../../pkg/link/veth.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { IF_OPER_UP } from "../../pkg/netlink/rtnetlink/link.ts";
 import { sleepMs } from "../../pkg/sys/clock.ts";
-import { openNamespace } from "../../pkg/sys/namespace.ts";
+import { findNamespace, openNamespace } from "../../pkg/sys/namespace.ts";
 import { ensureAddress, gatewayPrefixes, withDefaultRoutes, withGateways } from "./gateway.ts";
 import { type BridgeConf, type BridgeSettings, settle } from "./netconf.ts";
 import { ensureVlanGateway, setPortVlans } from "./vlan.ts";
@@ -207,11 +207,20 @@ function del(attachment: Attachment<BridgeConf>): void {
   const leased = prevResult === undefined ? [] : prefixesOf(prevResult);
   const steps: Step[] = [
     // the kernel's waits for removed rules and for the removed link overlap when the rules go first
-    ["remove the MAC spoof check", () => conf.macspoofchk === true && removeMacSpoofCheck(attachment)],
+    [
+      "remove the MAC spoof check",
+      () => conf.macspoofchk === true && !isTaken(attachment) && removeMacSpoofCheck(attachment),
+    ],
     ["remove the masquerade", () => conf.ipMasq === true && ipam !== undefined && unmasquerade(attachment, leased)],
     ["delete the veth pair", () => deleteVeth(attachment)],
   ];
   attemptAll(withRelease(attachment, ipam, steps));
+}
+
+/** Another attachment has the interface, and with it the MAC spoof check, whose name tells container and interface alone. */
+function isTaken(attachment: Attachment<BridgeConf>): boolean {
+  const netns = findNamespace(attachment.netns);
+  return netns !== undefined && findOtherOwner(openRoute(netns), attachment) !== undefined;
 }
 
 function check(attachment: Attachment<BridgeConf>): void {

@@ -7,8 +7,8 @@ import type { Result } from "../../pkg/cni/result.ts";
 import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
-import { createLink, needKinds } from "../../pkg/link/create.ts";
-import { deleteContainerLink, deleteLink, entryOf, openRoute } from "../../pkg/link/link.ts";
+import { createLink, deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
+import { deleteLink, entryOf, openRoute } from "../../pkg/link/link.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { type DummyConf, needAddresses } from "./netconf.ts";
 
@@ -40,7 +40,7 @@ function add(attachment: Attachment<DummyConf>): Result {
 
 function del(attachment: Attachment<DummyConf>): void {
   attemptAll(
-    withRelease(attachment, ipamOf(attachment.conf), [["delete the link", () => deleteContainerLink(attachment)]]),
+    withRelease(attachment, ipamOf(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
   );
 }
 

@@ -44,7 +44,7 @@ export function bringHome(host: Host, owner: Owner, { dataDir, netns, device }: 
   const namespace = findNamespace(netns) ?? (record && namespaceOf(record));
   if (namespace !== undefined) {
     const container = openRoute(namespace);
-    const attached = findAttached(container, owner, record);
+    const attached = findAttached(container, owner, record, dataDir);
     if (attached !== undefined) {
       moveHome(host, attached.link, { netns: namespace, container, ifName: owner.ifName }, attached.home);
       forget(dataDir, owner);
@@ -75,10 +75,16 @@ interface Attached {
 }
 
 /** In the container. One that bears neither a record's marks nor an alias is not ours: the ADD failed, perhaps because it was there. */
-function findAttached(container: Connection, owner: Owner, record: DeviceRecord | undefined): Attached | undefined {
+function findAttached(
+  container: Connection,
+  owner: Owner,
+  record: DeviceRecord | undefined,
+  dataDir: string,
+): Attached | undefined {
   const named = findLink(container, owner.ifName);
   if (record === undefined) {
-    if (named === undefined) return undefined;
+    const isAnothers = named !== undefined && listRecords(dataDir).some((other) => isDevice(other, named));
+    if (named === undefined || isAnothers) return undefined;
     if (isInterfaceName(named.alias)) return { link: named, home: { name: named.alias, alias: "" } }; // the reference plugin took it
     tellUnknown(owner);
     return undefined;

@@ -38,7 +38,9 @@ function add(attachment: Attachment<HostDeviceConf>): Result {
   const container = openRoute(netns);
 
   return withRollback((undo) => {
-    const link = selection.isForUserSpace ? undefined : take(attachment, selection, { netns, container, ifName }, undo);
+    const link = selection.isForUserSpace
+      ? undefined
+      : take(attachment, selection, { netns, container, ifName, owner: attachment }, undo);
     const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
     if (link !== undefined && ipam !== undefined) configure({ netns, route: container, link, sysctls: {} }, lease);
     const entry = link === undefined ? { name: ifName, sandbox: netns.path } : entryOf(link, netns.path);

@@ -33,18 +33,20 @@ export interface Home {
  *
  * @throws CniError 999: the kernel refuses. Then it may be in the container already.
  */
-export function moveIn(host: Host, device: Link, { netns, container, ifName }: LinkPlace): Link {
+export function moveIn(host: Host, device: Link, place: LinkPlace): Link {
+  const { netns, container, ifName } = place;
   try {
     host.route.request(moveLink(device.index, { netns, name: ifName, alias: device.name, up: true }));
   } catch (error) {
-    throw refused(error, device, netns, ifName);
+    throw refused(error, device, place);
   }
   return needLink(container, ifName);
 }
 
-function refused(error: unknown, { name }: Link, netns: Namespace, ifName: string): unknown {
+function refused(error: unknown, { name }: Link, place: LinkPlace): unknown {
   if (!(error instanceof NetlinkError)) return error;
-  if (isErrno(error, "EEXIST")) return inUse({ ifName, netns }, `moving "${name}" (${error.message})`, error);
+  const { netns, ifName } = place;
+  if (isErrno(error, "EEXIST")) return inUse(place, `moving "${name}" (${error.message})`, error);
   return new CniError({
     code: ErrorCode.internal,
     msg: `failed to move "${name}" to ${netns.path} as "${ifName}"`,

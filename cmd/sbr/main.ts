@@ -11,6 +11,7 @@ import { deviation } from "../../pkg/link/check.ts";
 import { type Address4Or6, addressOf } from "../../pkg/link/configure.ts";
 import { findLink, needLink, openRoute } from "../../pkg/link/link.ts";
 import { withLockedNamespace } from "../../pkg/link/lock.ts";
+import { findOtherOwner } from "../../pkg/link/owner.ts";
 import { leadsThrough, listAllRoutes, tableOf } from "../../pkg/link/route.ts";
 import { deleteSourceRule, listRules, type SourceRule, sourceRuleOf, usedTables } from "../../pkg/link/rule.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
@@ -115,8 +116,9 @@ function del(attachment: Attachment<SbrConf>): void {
 }
 
 /** The interface's addresses, and those that it has lost since ADD, unless another interface has them now. */
-function sourcesOf(route: Connection, { ifName, prevResult }: Attachment<SbrConf>): Address[] {
-  const link = findLink(route, ifName);
+function sourcesOf(route: Connection, attachment: Attachment<SbrConf>): Address[] {
+  const { ifName, prevResult } = attachment;
+  const link = findOtherOwner(route, attachment) === undefined ? findLink(route, ifName) : undefined;
   const own = link === undefined ? [] : addressesOf(route, link.index).map(({ prefix }) => prefix.address);
   const given = prevResult === undefined ? [] : addressesIn(prevResult, ifName).map(({ prefix }) => prefix.address);
   const lost = without(given, own);

@@ -11,15 +11,8 @@ import { setAttributes } from "../../pkg/link/attributes.ts";
 import { setMaster } from "../../pkg/link/bridge.ts";
 import { checkContainer, deviation } from "../../pkg/link/check.ts";
 import { configure, perform, type Task } from "../../pkg/link/configure.ts";
-import {
-  deleteContainerLink,
-  deleteLink,
-  entryOf,
-  findLink,
-  type Link,
-  needLink,
-  openRoute,
-} from "../../pkg/link/link.ts";
+import { deleteCreatedLink } from "../../pkg/link/create.ts";
+import { deleteLink, entryOf, findLink, type Link, needLink, openRoute } from "../../pkg/link/link.ts";
 import { formatMac } from "../../pkg/link/mac.ts";
 import { createTap, needTaps } from "../../pkg/link/tap.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
@@ -87,9 +80,7 @@ function adjusted(container: Connection, link: Link, tasks: readonly Task[]): Li
 
 function del(attachment: Attachment<TapConf>): void {
   attemptAll(
-    withRelease(attachment, ipamOf(attachment.conf), [
-      ["delete the tap device", () => deleteContainerLink(attachment)],
-    ]),
+    withRelease(attachment, ipamOf(attachment.conf), [["delete the tap device", () => deleteCreatedLink(attachment)]]),
   );
 }
 

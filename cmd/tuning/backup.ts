@@ -2,7 +2,7 @@
  * What DEL restores: a file for each interface that ADD has changed, with the attributes as they were. Its name and form are the
  * reference plugin's, which reads ours; the key `network`, which it passes over, tells GC whose the file is.
  */
-import { isObject, objectIn } from "../../pkg/cni/json.ts";
+import { isObject, type JsonObject, objectIn } from "../../pkg/cni/json.ts";
 import type { LinkAttributes } from "../../pkg/link/attributes.ts";
 import { formatMac, parseMac } from "../../pkg/link/mac.ts";
 import {
@@ -32,11 +32,10 @@ export function writeBackup(place: Place, attributes: LinkAttributes): void {
   if (!createFile(fileOf(place), text, { mode: 0o600 })) overwriteFile(fileOf(place), text, { mode: 0o600 });
 }
 
-/** undefined: there is none, or none that can be read. */
+/** undefined: there is none, or none that can be read, or that of another network's attachment. */
 export function readBackup(place: Place): LinkAttributes | undefined {
-  const text = readRecord(fileOf(place));
-  const values = typeof text === "string" ? objectIn(text) : undefined;
-  if (!isObject(values)) return undefined;
+  const values = valuesOf(place);
+  if (!isObject(values) || isAnothers(values, place)) return undefined;
   const { mac, promisc, mtu, allmulti, txQLen } = values;
   const address = typeof mac === "string" ? parseMac(mac) : undefined;
   return {
@@ -48,9 +47,19 @@ export function readBackup(place: Place): LinkAttributes | undefined {
   };
 }
 
-export function removeBackup(place: Omit<Place, "network">): void {
-  removeFile(fileOf(place));
+export function removeBackup(place: Place): void {
+  const values = valuesOf(place);
+  if (!isObject(values) || !isAnothers(values, place)) removeFile(fileOf(place));
 }
+
+function valuesOf(place: Place): JsonObject | undefined {
+  const text = readRecord(fileOf(place));
+  return typeof text === "string" ? objectIn(text) : undefined;
+}
+
+/** The file's name does not have the network. Files of the reference plugin do not name it either: they are taken for the attachment's own. */
+const isAnothers = (values: JsonObject, { network }: Place): boolean =>
+  typeof values["network"] === "string" && values["network"] !== network;
 
 /** Removes the network's files of attachments that are not valid. Those of the reference plugin say no network, and stay. */
 export function collectBackups(

@@ -9,6 +9,7 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import { writeStderr } from "../../pkg/cni/streams.ts";
 import { findAttributes, type LinkAttributes, setAttributes } from "../../pkg/link/attributes.ts";
 import { deviation } from "../../pkg/link/check.ts";
+import { isLeftToOther } from "../../pkg/link/delete.ts";
 import { openRoute } from "../../pkg/link/link.ts";
 import { formatMac } from "../../pkg/link/mac.ts";
 import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
@@ -141,6 +142,7 @@ function del(attachment: Attachment<TuningConf>): void {
   const namespace = before === undefined ? undefined : findNamespace(netns);
   if (before !== undefined && namespace !== undefined) {
     const route = openRoute(namespace);
+    if (isLeftToOther(route, attachment)) return;
     const link = findAttributes(route, ifName);
     const [refusal] = link === undefined ? [] : route.attemptAll([setAttributes(link.index, before)]);
     if (refusal !== undefined)

@@ -8,6 +8,7 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
 import { deviation } from "../../pkg/link/check.ts";
 import { createLink, needKinds } from "../../pkg/link/create.ts";
+import { isLeftToOther } from "../../pkg/link/delete.ts";
 import { deleteLink, openRoute, setUp } from "../../pkg/link/link.ts";
 import { withLockedNamespace } from "../../pkg/link/lock.ts";
 import { isRouteOfResult, listAllRoutes, tableOf } from "../../pkg/link/route.ts";
@@ -126,11 +127,13 @@ const isMoved = (one: Result["routes"][number], routes: readonly RouteMessage[])
   routes.some((route) => tableOf(route) === RT_TABLE_MAIN && isRouteOfResult(route, one));
 
 /** The VRF goes with its last interface, which the kernel sets free then. */
-function del({ conf, netns: path, ifName }: Attachment<VrfConf>): void {
+function del(attachment: Attachment<VrfConf>): void {
+  const { conf, netns: path, ifName } = attachment;
   const netns = conf.vrfname === undefined ? undefined : findNamespace(path);
   if (netns === undefined) return;
   withLockedNamespace(netns, () => {
     const route = openRoute(netns);
+    if (isLeftToOther(route, attachment)) return;
     const links = listVrfMembers(route);
     const vrf = links.find(({ name, table }) => name === conf.vrfname && table !== undefined);
     if (vrf === undefined) return;

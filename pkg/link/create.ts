@@ -6,9 +6,9 @@ import { type Connection, NetlinkError, type Request, request } from "../netlink
 import { type LinkRequest, linkMessage, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
 import { findNamespace, type Namespace } from "../sys/namespace.ts";
-import { deleteLinkFast, wantsFastDelete } from "./fast-delete.ts";
-import { addLink, deleteLink, findLink, type Link, linkAfter, needLink, openRoute } from "./link.ts";
-import { aliasOf, type Owner, setOwner } from "./owner.ts";
+import { deleteAttachedLink } from "./delete.ts";
+import { addLink, deleteLink, findLink, type Link, linkAfter, listLinks, needLink, openRoute } from "./link.ts";
+import { aliasOf, findOwner, type Owner, setOwner } from "./owner.ts";
 import { unusedIndex } from "./unused-index.ts";
 
 /** A link by name in a container. */
@@ -105,13 +105,12 @@ const attributesOf = ({ mtu = 0, mac, parent, linkInfo }: NewLink, ifName: strin
  */
 const unnamed = (ifName: string): string => `~${ifName.slice(1)}`;
 
-/** What `createLink` made, unless it or its namespace is gone. */
-export function deleteCreatedLink({ netns, ifName }: Attachment<unknown>): void {
-  const namespace = findNamespace(netns);
+/** Deletes what `createLink` made, unless it or its namespace is gone. */
+export function deleteCreatedLink(attachment: Attachment<unknown>): void {
+  const namespace = findNamespace(attachment.netns);
   if (namespace === undefined) return;
-  if (wantsFastDelete()) deleteLinkFast(namespace, ifName);
-  const container = openRoute(namespace);
-  for (const name of [ifName, unnamed(ifName)]) deleteLink(container, name);
+  deleteAttachedLink(namespace, attachment);
+  deleteLink(openRoute(namespace), unnamed(attachment.ifName));
 }
 
 /** A link that was made just now; when it cannot be read it goes again. */
@@ -157,19 +156,44 @@ function isTaken({ container, ifName }: LinkPlace): boolean {
   return [ifName, unnamed(ifName)].some((name) => findLink(container, name) !== undefined);
 }
 
+/** Says whose the link is that has the name, and how to do without it. */
 export function inUse(
-  { ifName, netns }: Pick<LinkPlace, "ifName" | "netns">,
+  { ifName, netns, owner }: Pick<LinkPlace, "ifName" | "netns" | "owner">,
   details: string,
   cause?: unknown,
 ): CniError {
+  const container = openRoute(netns);
+  const link = findLink(container, ifName);
+  const holder = link && findOwner(link);
+  const isOwn = holder !== undefined && owner !== undefined && aliasOf(holder) === aliasOf(owner);
   return new CniError({
     code: ErrorCode.internal,
-    msg: `interface "${ifName}" already exists in ${netns.path}`,
-    details,
-    remedy:
-      "delete the attachment first (DEL with the same container ID and interface name), or choose another interface name",
+    msg: `interface "${ifName}" already exists in ${netns.path}${holder && !isOwn ? `: it belongs to network "${holder.network}"` : ""}`,
+    details:
+      holder && !isOwn
+        ? `${details}; attached as container ${holder.containerId}, interface ${holder.ifName}`
+        : details,
+    remedy: isOwn
+      ? "delete the attachment first (DEL with the same container ID and interface name)"
+      : withOtherName(freeName(container, ifName), netns, owner),
     cause,
   });
+}
+
+const withOtherName = (name: string, { path }: Namespace, owner: Owner | undefined): string =>
+  `choose another interface name: CNI_IFNAME=${name}${owner === undefined ? "" : `, cnitool add --ifname ${name} ${owner.network} ${path}`}`;
+
+/** linux/if.h: IFNAMSIZ, without the NUL. */
+const LINK_NAME_MAX = 15;
+
+/** The next name of the kind that no link has: eth1 behind eth0. */
+function freeName(container: Connection, taken: string): string {
+  const names = new Set(listLinks(container).map(({ name }) => name));
+  const stem = taken.replace(/\d+$/, "");
+  const named = (number: number) => `${stem.slice(0, LINK_NAME_MAX - `${number}`.length)}${number}`;
+  let number = Number(taken.slice(stem.length)) + 1;
+  while (names.has(named(number))) number++;
+  return named(number);
 }
 
 type Kind = NewLink["linkInfo"]["kind"];

@@ -1,6 +1,5 @@
 /** Links by name or index: what `ip link show`, `ip link set up` and `ip link delete` do. */
 import { CniError, ErrorCode } from "../cni/error.ts";
-import type { Attachment } from "../cni/plugin.ts";
 import type { Interface } from "../cni/result.ts";
 import { type Connection, connect, NETLINK_ROUTE, query, type Request, request } from "../netlink/connection.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
@@ -19,7 +18,7 @@ import {
   RTM_SETLINK,
 } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
-import { findNamespace, type Namespace } from "../sys/namespace.ts";
+import type { Namespace } from "../sys/namespace.ts";
 import { formatMac } from "./mac.ts";
 
 /** A link as the kernel tells it. */
@@ -204,12 +203,6 @@ export function setGroup(index: number, group: number): Request {
 /** `ip link delete <name>`. @returns false when there was none. */
 export function deleteLink(route: Connection, nameOrIndex: string | number): boolean {
   return deleteMatching(route, typeof nameOrIndex === "string" ? { ifName: nameOrIndex } : { index: nameOrIndex });
-}
-
-/** The container's interface, unless it or its namespace is gone. */
-export function deleteContainerLink({ netns, ifName }: Attachment<unknown>): void {
-  const namespace = findNamespace(netns);
-  if (namespace !== undefined) deleteLink(openRoute(namespace), ifName);
 }
 
 /** `ip link delete group <group>`: many links in the time of one. @returns false when there was none. */

@@ -1,11 +1,20 @@
 /**
- * Whose link it is, written on the host's end of a veth pair as its alias, where `ip link` shows it. With the mark DEL and GC
- * find links whose namespace is out of reach.
+ * Whose link it is, written as its alias, of a veth pair on the host's end, where `ip link` shows it. With the mark DEL and GC
+ * find links whose namespace is out of reach, and DEL does not take the link of another attachment that has its name.
  *
  * Rejected: the runtime's cache of results. It is the runtime's, may lie anywhere and may be gone.
  */
 import type { Connection, Request } from "../netlink/connection.ts";
-import { deleteLink, deleteLinksOfGroup, type Link, listLinks, setAlias, setGroup } from "./link.ts";
+import {
+  deleteLink,
+  deleteLinksOfGroup,
+  findLink,
+  type Link,
+  listLinks,
+  openRoute,
+  setAlias,
+  setGroup,
+} from "./link.ts";
 
 export interface Owner {
   network: string;
@@ -36,7 +45,27 @@ export function ownerOf({ alias }: Link): Owner | undefined {
   return { network, containerId, ifName };
 }
 
-/** Deletes the host's ends that bear the owner's mark, and with them the containers'. */
+/** Whose a container's link is, by its mark; a veth's is on the other end, on the host. undefined: it has none. */
+export function findOwner(link: Link): Owner | undefined {
+  const owner = ownerOf(link);
+  if (owner !== undefined || link.kind !== "veth") return owner;
+  const outside = findLink(openRoute(), link.parent);
+  return outside?.kind === "veth" && outside.parent === link.index ? ownerOf(outside) : undefined;
+}
+
+/** The owner of a container's link that is marked as another attachment's. Without a mark it is taken for the attachment's own. */
+export function otherOwnerOf(link: Link, owner: Owner): Owner | undefined {
+  const found = findOwner(link);
+  return found === undefined || aliasOf(found) === aliasOf(owner) ? undefined : found;
+}
+
+/** The same of the container's link of the attachment's name. */
+export function findOtherOwner(container: Connection, owner: Owner): Owner | undefined {
+  const link = findLink(container, owner.ifName);
+  return link && otherOwnerOf(link, owner);
+}
+
+/** Deletes the links of a namespace that bear the owner's mark, a veth's other end with it. */
 export function deleteOwnedLinks(route: Connection, owner: Owner): void {
   const alias = aliasOf(owner);
   for (const link of listLinks(route)) if (link.alias !== "" && link.alias === alias) deleteLink(route, link.name);

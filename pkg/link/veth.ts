@@ -8,7 +8,7 @@ import { isErrno } from "../sys/errno.ts";
 import { findNamespace, type Namespace } from "../sys/namespace.ts";
 import { randomHex } from "../sys/random.ts";
 import { createOwnedLink, inUse, lacksKind } from "./create.ts";
-import { deleteLinkFast, wantsFastDelete } from "./fast-delete.ts";
+import { deleteAttachedLink } from "./delete.ts";
 import { deleteLink, findLink, type Link, needLink, openRoute } from "./link.ts";
 import { deleteOwnedLinks, type Owner } from "./owner.ts";
 import { trySysctl } from "./sysctl.ts";
@@ -119,6 +119,5 @@ function refused(error: unknown, { ifName, mtu, netns }: VethOptions): unknown {
 export function deleteVeth(attachment: Attachment<unknown>): void {
   const netns = findNamespace(attachment.netns);
   if (netns === undefined) deleteOwnedLinks(openRoute(), attachment);
-  else if (wantsFastDelete()) deleteLinkFast(netns, attachment.ifName);
-  else deleteLink(openRoute(netns), attachment.ifName);
+  else deleteAttachedLink(netns, attachment, openRoute);
 }
