@@ -75,7 +75,7 @@ async function onCompleteKernel(args) {
     for (const line of lines) if (!isElsewhere(line) && line.trim() !== "") console.log(line);
   });
   const { skipped, ...counts } = countsOf(lines);
-  return { ...counts, skipped: skipped - lines.filter(isElsewhere).length, status };
+  return { ...counts, skipped: Math.max(0, skipped - lines.filter(isElsewhere).length), status }; // a guest may have ended early
 }
 
 function filesNamed(name, files) {

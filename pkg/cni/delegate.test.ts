@@ -234,9 +234,10 @@ t.test("a file that is no program for this machine is told", async (t) => {
 t.test("a file that is being written is waited for", async (t) => {
   const file = join(bin, "arriving");
   writeFileSync(file, readFileSync("/bin/true"), { mode: 0o755 });
-  const writer = spawn("sh", ["-c", 'exec 3<>"$0"; echo writing; sleep 0.2', file]); // "text file busy" meanwhile
+  const writer = spawn("sh", ["-c", 'exec 3<>"$0"; echo writing; read go; sleep 0.2', file]); // "text file busy" meanwhile
   await once(writer.stdout, "data");
   t.throws(() => execFileSync(file), { code: "ETXTBSY" });
+  writer.stdin.write("go\n");
   delegateDel(attachment, "arriving");
 });
 
