@@ -8,6 +8,8 @@ export interface Case {
   attached: number;
   /** Run on the host before. */
   prepare?: string;
+  /** Programs that run on the host meanwhile; "dhcp" is the build's own. */
+  programs?: readonly { command: readonly string[]; ready: RegExp }[];
   /** CAP_ARGS of a container. */
   capabilities?(container: number): object;
   needs?: readonly Feature[];
@@ -91,6 +93,11 @@ const subnetEnv = [
   "FLANNEL_IPMASQ=false",
 ];
 const subnetFile = "/var/lib/flannel/subnet.env";
+
+const dnsmasqFlags = [
+  ...["--no-daemon", "--conf-file=/dev/null", "--port=0", "--interface=net0", "--bind-interfaces"],
+  ...["--dhcp-leasefile=/run/dnsmasq.leases", "--dhcp-range=10.77.0.10,10.77.0.99,255.255.255.0,24h"],
+];
 
 export const cases: Record<string, Case> = {
   "bridge-portmap-nftables": published("nftables"),
@@ -184,6 +191,16 @@ export const cases: Record<string, Case> = {
           dns: { nameservers: ["192.0.2.53"] },
         },
       },
+    ],
+    attached: EVERY_WAY,
+  },
+  dhcp: {
+    plugins: [{ type: "bridge", bridge: "net0", ipam: { type: "dhcp" } }],
+    prepare:
+      "ip link add net0 address 02:00:00:00:00:01 type bridge; ip address add 10.77.0.1/24 dev net0; ip link set net0 up",
+    programs: [
+      { command: ["dnsmasq", ...dnsmasqFlags], ready: /sockets bound/ },
+      { command: ["dhcp", "daemon"], ready: /listens on/ },
     ],
     attached: EVERY_WAY,
   },

@@ -33,7 +33,7 @@ const roots = (node: Node): [string, string][] => [
 
 /** What is in the way of a copy: mount points, sockets, locks. */
 const isKept = (path: string): boolean =>
-  !/^\/run\/(netns|xtables\.lock)|^\/var\/lib\/legacy-iptables|\.sock$/.test(path);
+  !/^\/run\/(netns|xtables\.lock)|^\/var\/lib\/legacy-iptables|^\/run\/dnsmasq|\.sock$/.test(path);
 
 export function readFiles(node: Node): Files {
   const found: Record<string, { mode: string; at: string; content: string | undefined }> = {};
@@ -55,6 +55,7 @@ export function readFiles(node: Node): Files {
     const first = identities.find(([identity]) => identity === identityOf(at))?.[1];
     if (first !== undefined && first !== path) return [path, `${mode} {same file as ${first}}`] as const;
     let text = content.replaceAll(bootId(), "{boot}");
+    text = text.replace(leaseEnd, (_, key, ms) => `${key}"{in ${Math.round(Number(ms) - bootMs())} ms}"`);
     for (const [identity, file] of identities) text = text.replaceAll(identity, `{identity ${file}}`);
     for (const [i, container] of node.containers.entries()) {
       if (!existsSync(container.path)) continue;
@@ -66,6 +67,11 @@ export function readFiles(node: Node): Files {
   });
   return Object.fromEntries(kept.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
+
+/** Moments in the dhcp daemon's files, on the clock that begins with the boot. */
+const leaseEnd = /("(?:renew|rebind|expire)AtMs":)([\d.]+)/g;
+
+const bootMs = (): number => Math.round(1000 * Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]));
 
 /** As host-local's index names a file. */
 function identityOf(path: string): string {
@@ -105,6 +111,7 @@ export function restoreFiles(node: Node, files: Files): void {
       .replace(/^\{in \d+ s\}/, "")
       .replaceAll("{boot}", bootId())
       .replace(/\{identity ([^}]+)\}/g, (_, file) => identityOf(placeOf(file)))
+      .replace(/"\{in (-?\d+) ms\}"/g, (_, ms) => String(bootMs() + Number(ms)))
       .replace(/\{inode (\d+)\}/g, (_, i) => String(inodeOf(node.containers[Number(i)] as Namespace)))
       .replace(/\{cookie (\d+)\}/g, (_, i) => String(cookieOf(node.containers[Number(i)] as Namespace)));
     mkdirSync(dirname(placeOf(entry.path)), { recursive: true });

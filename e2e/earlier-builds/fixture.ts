@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { type Program, startProgram } from "../cluster/program.ts";
 import type { Ran } from "../host.ts";
 import { projectRoot } from "../project.ts";
 import { type Case, cases } from "./cases.ts";
@@ -30,7 +31,7 @@ export interface Fixture extends State {
   left: readonly string[];
 }
 
-type Test = Parameters<typeof newNode>[0];
+type Test = Parameters<typeof newNode>[0] & Parameters<typeof startProgram>[0];
 
 export function caseOf(name: string): Case {
   const found = cases[name];
@@ -41,17 +42,34 @@ export function caseOf(name: string): Case {
 /** A node with one container more than are attached: that one is for the build under test. */
 export const nodeFor = (t: Test, name: string): Node => newNode(t, caseOf(name).attached + 1);
 
-/** Writes the network and attaches all containers of the case. @param under A command in front; `each` is called after each of them. */
+/** Makes what the case needs before anything is attached. */
+export async function prepare(t: Test, node: Node, build: Build, name: string): Promise<Program[]> {
+  node.sh(caseOf(name).prepare ?? "");
+  writeNetworks(node, name);
+  return startPrograms(t, node, build, name);
+}
+
+export async function startPrograms(t: Test, node: Node, build: Build, name: string): Promise<Program[]> {
+  const started: Program[] = [];
+  for (const { command, ready } of caseOf(name).programs ?? []) {
+    const [program = "", ...args] = command;
+    const own = join(build.plugins, program);
+    const running = startProgram(t, node.name, node.inside([existsSync(own) ? own : program, ...args]));
+    await running.says(ready);
+    started.push(running);
+  }
+  return started;
+}
+
+/** Attaches all containers of the case. @param under A command in front; `each` is called after each of them. */
 export function attachAll(
   node: Node,
   build: Build,
   name: string,
   under: readonly string[] = [],
-  each = () => {},
+  each: () => void = () => {},
 ): void {
-  const { attached, prepare = "" } = caseOf(name);
-  node.sh(prepare);
-  writeNetworks(node, name);
+  const { attached } = caseOf(name);
   for (let i = 0; i < attached; i++) {
     succeed(name, runVerb(node, build, name, "add", i, under));
     each();
@@ -109,12 +127,13 @@ export const stateOf = (node: Node, defaults: readonly Record<string, string>[],
 });
 
 /** Runs the build, reads what it left, and makes sure that the fixture brings exactly that back. */
-export function record(t: Test, build: Build, name: string): Fixture {
+export async function record(t: Test, build: Build, name: string): Promise<Fixture> {
   const { attached, isLegacy } = caseOf(name);
   const node = nodeFor(t, name);
   const defaults = defaultSysctls(node);
   const trace = join(dirname(node.varLib), "trace");
   const sent: Buffer[] = [];
+  await prepare(t, node, build, name);
   attachAll(node, build, name, traced(trace), () => sent.push(...batchesIn(readFileSync(trace, "latin1"))));
 
   const made = listAll(node);

@@ -110,7 +110,9 @@ function rulesetLines(lines: readonly string[]): string[] {
 }
 
 const listFiles = (node: Node): string[] =>
-  Object.entries(readFiles(node)).map(([path, text]) => `file ${path} ${text}`);
+  Object.entries(readFiles(node)).map(
+    ([path, text]) => `file ${path} ${text.replace(/\{in -?\d+ (m?s)\}/g, "{in $1}")}`,
+  );
 
 /**
  * What stays on the host when nothing is attached any more, without what belongs to every host and what the kernel adds by itself. Of

@@ -17,7 +17,7 @@ for (const one of wanted.length > 0 ? wanted : [...Object.keys(cases), ...Object
   try {
     const daemon = daemonCases[one];
     const build = buildIn(dist);
-    saveFixture(name, one, daemon ? await recordDaemon(test, build, daemon) : record(test, build, one));
+    saveFixture(name, one, daemon ? await recordDaemon(test, build, daemon) : await record(test, build, one));
     console.log(`recorded ${one}`);
   } finally {
     for (const work of ended.reverse()) await work();

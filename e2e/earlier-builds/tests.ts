@@ -5,7 +5,7 @@ import t from "tap";
 import { needsKernel } from "../needs.ts";
 import { ourTools } from "../project.ts";
 import { cases } from "./cases.ts";
-import { fixtureFolder, loadFixture, nodeFor, restore } from "./fixture.ts";
+import { fixtureFolder, loadFixture, nodeFor, restore, startPrograms } from "./fixture.ts";
 import { buildIn } from "./tools.ts";
 import { verify, verifyReload } from "./verify.ts";
 
@@ -26,7 +26,9 @@ function testCase(build: string, name: string): void {
   t.test(`${name} of ${build}: checked, kept and collected by GC, deleted in every way`, needs, async (t) => {
     const node = nodeFor(t, name);
     restore(node, fixture);
+    const [server] = await startPrograms(t, node, ours, name);
     verify(t, node, ours, name, fixture.left);
+    if (name === "dhcp") await server?.says(/(DHCPRELEASE[^]*){3}/); // from where the interface is still there
   });
 
   if (fixture.netfilter === "" && fixture.legacy.iptables === "") return;

@@ -6,7 +6,7 @@ import t from "tap";
 import { needsKernel } from "../needs.ts";
 import { ourTools } from "../project.ts";
 import { cases } from "./cases.ts";
-import { attachAll, detachAll, nodeFor } from "./fixture.ts";
+import { attachAll, detachAll, nodeFor, prepare, startPrograms } from "./fixture.ts";
 import { type DaemonCase, daemonCases, leaveBehind, newDaemonNode, verifyDaemon } from "./flanneld.ts";
 import { remainsOn } from "./listing.ts";
 import { buildIn } from "./tools.ts";
@@ -26,13 +26,18 @@ for (const name of wanted.length > 0 ? wanted : [...Object.keys(cases), ...Objec
 function testPlugins(name: string): void {
   t.test(name, needsKernel(...(cases[name]?.needs ?? [])), async (t) => {
     const before = nodeFor(t, name);
+    await prepare(t, before, ours, name);
     attachAll(before, ours, name);
     detachAll(before, ours, name);
     const node = nodeFor(t, name);
+    const programs = await prepare(t, node, ours, name);
     attachAll(node, ours, name);
+    for (const program of programs) await program.end("SIGTERM");
+    await startPrograms(t, node, earlier, name);
     verify(t, node, earlier, name, remainsOn(before));
 
     const flushed = nodeFor(t, name);
+    await prepare(t, flushed, ours, name);
     attachAll(flushed, ours, name);
     if (flushed.sh("nft list ruleset") !== "") verifyReload(t, flushed, earlier, name);
   });
