@@ -111,7 +111,7 @@ export async function bundleScript(entry, script, options = {}) {
 }
 
 /**
- * Which source line a line of the script comes from, for stack traces (pkg/sys/stack.ts): `runs` holds triples "script line,
+ * Which source line a line of the script comes from, for stack traces (pkg/sys/stack-trace.ts): `runs` holds triples "script line,
  * source, source line", each valid until the next one, both lines counting on together. A text, since a list would be code.
  */
 function lineTable(map, lineCount) {

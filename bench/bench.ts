@@ -12,7 +12,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { goBin, ourBin } from "../e2e/project.ts";
+import { goBin, ourBin } from "../e2e/lab/project.ts";
 import { atOnceRows } from "./at-once.ts";
 import { bridgeRows } from "./bridge.ts";
 import { buildRows, testRows } from "./build-time.ts";

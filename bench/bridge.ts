@@ -1,5 +1,5 @@
 // ADD, CHECK and DEL of bridge + host-local, one container after the other, on a node that has some already.
-import type { Host, Verb } from "../e2e/host.ts";
+import type { Host, Verb } from "../e2e/lab/host.ts";
 import { bridgeConf, type Contenders, deletingFast, type Masquerade, prepareForFloor } from "./contenders.ts";
 import { type Row, Samples, withGoals } from "./figures.ts";
 import {

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { appendFileSync, cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { projectRoot } from "../e2e/project.ts";
+import { projectRoot } from "../e2e/lab/project.ts";
 import { exactly, type Quartiles, quartiles, type Row } from "./figures.ts";
 
 const REPEATS = 3;

@@ -1,7 +1,7 @@
 // Plugins in a list, called one after the other as a runtime does, by twill and by Go in turn.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { goBin } from "../e2e/project.ts";
+import { goBin } from "../e2e/lab/project.ts";
 import { type Contenders, hostLocalConf } from "./contenders.ts";
 import { type Row, Samples, withGoals } from "./figures.ts";
 import {

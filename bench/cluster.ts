@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { type ClusterHost, type Daemon, newCluster, prefix } from "../e2e/cluster/lab.ts";
 import { type Program, startProgram } from "../e2e/cluster/program.ts";
 import { until } from "../e2e/cluster/until.ts";
+import { RTMGRP_IPV4_ROUTE } from "../pkg/cluster/event-loop/netlink-watch.ts";
+import { onReadable } from "../pkg/cluster/event-loop/on-readable.ts";
 import { formatAddress } from "../pkg/ip/address.ts";
 import { type Listener, listen, NETLINK_ROUTE } from "../pkg/netlink/connection.ts";
 import { decode } from "../pkg/netlink/message.ts";
 import { RTM_NEWROUTE, routeMessage } from "../pkg/netlink/rtnetlink/route.ts";
-import { RTMGRP_IPV4_ROUTE } from "../pkg/netlink/watch.ts";
 import { monotonicMs } from "../pkg/sys/clock.ts";
 import { openNamespace } from "../pkg/sys/namespace.ts";
-import { onReadable } from "../pkg/sys/readiness.ts";
 import { exactly, type Goal, type Row, Samples } from "./figures.ts";
 
 const HOSTS = 3;

@@ -1,7 +1,7 @@
 // Who is measured, and with which networks.
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { goBin, ourBin } from "../e2e/project.ts";
+import { goBin, ourBin } from "../e2e/lab/project.ts";
 import type { Who } from "./figures.ts";
 import { compile } from "./launcher.ts";
 import { type Contender, chainName, type Netconf, type Node } from "./node.ts";

@@ -3,7 +3,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
-import { projectRoot } from "../e2e/project.ts";
+import { projectRoot } from "../e2e/lab/project.ts";
 
 /** musl's compiler does not look where Debian has the kernel's headers. */
 const kernelHeaders = ["/usr/include", `/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`];

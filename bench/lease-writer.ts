@@ -2,10 +2,10 @@
 //
 // Reads "put N", "delete N" and "fill COUNT", a line each; answers "began N MS" before it asks etcd, on the machine's monotonic clock, and "filled".
 import { createInterface } from "node:readline";
+import type { Subnets } from "../pkg/cluster/lease/lease.ts";
+import { logOf } from "../pkg/cluster/log/log.ts";
+import { openEtcdStore } from "../pkg/cluster/store/etcd/etcd.ts";
 import { parsePrefix } from "../pkg/ip/address.ts";
-import { logOf } from "../pkg/observe/log.ts";
-import { openEtcdStore } from "../pkg/subnet/etcd.ts";
-import type { Subnets } from "../pkg/subnet/lease.ts";
 import { monotonicMs } from "../pkg/sys/clock.ts";
 
 const LEASE_MS = 3600_000;

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Container, type Host, newHost, type Verb } from "../e2e/host.ts";
+import { type Container, type Host, newHost, type Verb } from "../e2e/lab/host.ts";
 import { type Job, type Launcher, openLauncher, type Run, type Runs } from "./launcher.ts";
 
 /** Longer than the kernel puts off what belongs to a deletion (25 ms): it is not for the next program to pay. */

@@ -1,7 +1,7 @@
 // What has to be installed.
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { goBin, ourBin } from "../e2e/project.ts";
+import { goBin, ourBin } from "../e2e/lab/project.ts";
 import { exactly, type Row, withGoals } from "./figures.ts";
 
 const MOST_MEGABYTES = 2.5;

@@ -1,14 +1,14 @@
 // How long flanneld takes to bring the kernel a whole cluster, as when it starts: three entries per peer on a VXLAN device, beside a C program that
 // sends the same messages and does nothing else.
 import { spawnSync } from "node:child_process";
-import { type Host, newHost } from "../e2e/host.ts";
-import type { Backend, ExternalInterface } from "../pkg/backend/backend.ts";
-import { createBackend } from "../pkg/backend/create.ts";
+import { type Host, newHost } from "../e2e/lab/host.ts";
+import type { Lease } from "../pkg/cluster/lease/lease.ts";
+import type { NetworkConfig } from "../pkg/cluster/lease/network-config.ts";
+import { logOf } from "../pkg/cluster/log/log.ts";
+import type { Backend, ExternalInterface } from "../pkg/flannel/backend/backend.ts";
+import { createBackend } from "../pkg/flannel/backend/registry.ts";
 import { type Address, type Prefix, parseAddress, parsePrefix } from "../pkg/ip/address.ts";
 import { openRoute } from "../pkg/link/link.ts";
-import { logOf } from "../pkg/observe/log.ts";
-import type { Lease } from "../pkg/subnet/lease.ts";
-import type { NetworkConfig } from "../pkg/subnet/network-config.ts";
 import { closeNamespace, openNamespace, within } from "../pkg/sys/namespace.ts";
 import { type Row, Samples, withGoals } from "./figures.ts";
 import { compile } from "./launcher.ts";

@@ -2,10 +2,10 @@
 // pay to write a schema. Reads the compiled schemas (dist/validate), so it sees each plugin there is.
 import { readdirSync } from "node:fs";
 import t from "tap";
-import { isObject, type Json, type JsonPath, showJson, showPath } from "../pkg/cni/json.ts";
 import { problemsOf } from "../pkg/cni/netconf.ts";
 import type { Validate } from "../pkg/cni/plugin.ts";
-import type { JsonSchema } from "../pkg/cni/schema.ts";
+import { isObject, type Json, type JsonPath, showJson, showPath } from "../pkg/config/json.ts";
+import type { JsonSchema } from "../pkg/config/schema.ts";
 
 const values: Record<string, Json> = { string: "x", number: 1.5, boolean: true, array: [], object: {} };
 

@@ -103,7 +103,7 @@ function withReferences(schema, shared) {
 /** The schemas and our formats, out of TypeScript. */
 async function load(names) {
   const lines = [
-    `export { formats } from "./pkg/cni/formats.ts";`,
+    `export { formats } from "./pkg/config/formats.ts";`,
     ...names.map((name, i) => `import { schema as s${i} } from "./cmd/${name}/netconf.ts";`),
     `export const schemas = { ${names.map((name, i) => `${JSON.stringify(name)}: s${i}`).join(", ")} };`,
   ];
@@ -122,9 +122,9 @@ async function load(names) {
 const noMachine = {
   name: "no-machine",
   setup(build) {
-    build.onResolve({ filter: /^#door$/ }, () => ({ path: "door", namespace: "no-machine" }));
+    build.onResolve({ filter: /^#native$/ }, () => ({ path: "native", namespace: "no-machine" }));
     build.onLoad({ filter: /.*/, namespace: "no-machine" }, () => ({
-      contents: "export const door = { arch: 'x64' };",
+      contents: "export const native = { arch: 'x64' };",
     }));
   },
 };
@@ -144,8 +144,8 @@ function withoutPeoplesPart(schema) {
 /** The text of the module with all checks. ajv writes `require` calls into its ECMAScript modules; here they are imports. */
 function module(code, schemas) {
   const imports = [
-    `import { checks as formats } from "../../pkg/cni/formats.ts";`,
-    `import { shapeOf } from "../../pkg/cni/settle.ts";`,
+    `import { checks as formats } from "../../pkg/config/formats.ts";`,
+    `import { shapeOf } from "../../pkg/config/normalize.ts";`,
   ];
   const body = code.replaceAll(/require\("(ajv\/[^"]+)"\)/g, (_call, path) => {
     const name = `runtime${imports.length}`;

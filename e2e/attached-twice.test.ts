@@ -1,9 +1,9 @@
 // One container attached twice to one network, as Multus does it: what belongs to one attachment is left alone by the other's DEL and by GC. And
 // networks and containers whose names say the same when they are joined.
 import t from "tap";
-import { commands, legacyIptables } from "./commands.ts";
-import { type Host, newHost } from "./host.ts";
-import { needsKernel } from "./needs.ts";
+import { commands, legacyIptables } from "./lab/commands.ts";
+import { type Host, newHost } from "./lab/host.ts";
+import { needsKernel } from "./lab/needs.ts";
 
 const needs = needsKernel("iptables_nat", "nft_inet_nat");
 

@@ -2,8 +2,8 @@
 import { spawnSync } from "node:child_process";
 import { setTimeout } from "node:timers/promises";
 import t from "tap";
-import { type Call, type Host, newHost, type Outcome, type Verb } from "./host.ts";
-import { needsKernel, needsRoot } from "./needs.ts";
+import { type Call, type Host, newHost, type Outcome, type Verb } from "./lab/host.ts";
+import { needsKernel, needsRoot } from "./lab/needs.ts";
 
 const version = "1.1.0";
 

@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { needsRoot } from "./needs.ts";
-import { goBin, ourBin, ourTools, projectRoot } from "./project.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { goBin, ourBin, ourTools, projectRoot } from "./lab/project.ts";
 
 const { version } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as { version: string };
 const names = readdirSync(ourBin);

@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { withoutRoundRobin } from "./faults/faults.ts";
-import { type Host, newHost } from "./host.ts";
-import { needsKernel } from "./needs.ts";
-import { ourBin, ourTools } from "./project.ts";
+import { type Host, newHost } from "./lab/host.ts";
+import { needsKernel } from "./lab/needs.ts";
+import { ourBin, ourTools } from "./lab/project.ts";
 
 const CONTAINERS = 100;
 const NETWORK = "chain";

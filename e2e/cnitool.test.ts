@@ -4,10 +4,10 @@ import { once } from "node:events";
 import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { cacheSamples } from "./cache-entries.ts";
-import { type Host, newHost, type Ran } from "./host.ts";
-import { needsRoot } from "./needs.ts";
-import { goBin, ourBin, ourTools } from "./project.ts";
+import { cacheSamples } from "./lab/cache-samples.ts";
+import { type Host, newHost, type Ran } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { goBin, ourBin, ourTools } from "./lab/project.ts";
 
 /** Appends what it is given to a log, then does as the script beside it says that is named after the verb: `double.ADD`. */
 const double = `#!/bin/sh

@@ -3,9 +3,9 @@ import { copyFileSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { type Host, newHost, type Ran } from "./host.ts";
-import { type Feature, needsKernel, needsRoot } from "./needs.ts";
-import { ourBin, ourTools, projectRoot } from "./project.ts";
+import { type Host, newHost, type Ran } from "./lab/host.ts";
+import { type Feature, needsKernel, needsRoot } from "./lab/needs.ts";
+import { ourBin, ourTools, projectRoot } from "./lab/project.ts";
 
 /** The networks alone: what else is there is flanneld's. */
 const conf = join(projectRoot, "conf");

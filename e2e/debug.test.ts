@@ -1,7 +1,7 @@
 // The debug plugin: what it writes down, and what its commands see.
 import t from "tap";
-import { type Host, newHost } from "./host.ts";
-import { needsRoot } from "./needs.ts";
+import { type Host, newHost } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
 
 const file = "/var/lib/debug.log";
 const network = (keys: object = {}) => ({ cniVersion: "1.1.0", name: "net", type: "debug", cniOutput: file, ...keys });

@@ -4,10 +4,10 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import t from "tap";
 import { withoutRoundRobin } from "./faults/faults.ts";
-import { type Call, type Container, type Host, newHost } from "./host.ts";
-import { type Feature, inLab, needsKernel, needsRoot } from "./needs.ts";
-import { ourTools } from "./project.ts";
-import { filesBelow, lookAt } from "./snapshot.ts";
+import { type Call, type Container, type Host, newHost } from "./lab/host.ts";
+import { type Feature, inLab, needsKernel, needsRoot } from "./lab/needs.ts";
+import { ourTools } from "./lab/project.ts";
+import { filesBelow, lookAt } from "./lab/snapshot.ts";
 
 type Conf = Record<string, unknown>;
 

@@ -5,9 +5,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeF
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { type Call, type Host, newHost } from "./host.ts";
-import { needsRoot } from "./needs.ts";
-import { ourBin } from "./project.ts";
+import { type Call, type Host, newHost } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { ourBin } from "./lab/project.ts";
 
 const network = (type: string) => ({
   cniVersion: "1.1.0",

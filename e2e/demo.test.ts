@@ -3,8 +3,8 @@ import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { needsRoot } from "./needs.ts";
-import { projectRoot } from "./project.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { projectRoot } from "./lab/project.ts";
 
 const script = join(projectRoot, "dev/demo.ts");
 const command = ["--import", "tsx", script];

@@ -11,10 +11,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t from "tap";
 import type { Validate } from "../pkg/cni/plugin.ts";
-import { type JsonSchema, netconfProperties } from "../pkg/cni/schema.ts";
-import { newHost } from "./host.ts";
-import { type Feature, needsKernel, needsRoot } from "./needs.ts";
-import { ourBin, ourTools, projectRoot } from "./project.ts";
+import { type JsonSchema, netconfProperties } from "../pkg/config/schema.ts";
+import { newHost } from "./lab/host.ts";
+import { type Feature, needsKernel, needsRoot } from "./lab/needs.ts";
+import { ourBin, ourTools, projectRoot } from "./lab/project.ts";
 
 interface Block {
   /** "docs/networks.md:12" */

@@ -1,7 +1,7 @@
 // The dummy plugin on a kernel that has dummy links, as `ip` sees it.
 import t from "tap";
-import { type Host, newHost } from "./host.ts";
-import { needsKernel } from "./needs.ts";
+import { type Host, newHost } from "./lab/host.ts";
+import { needsKernel } from "./lab/needs.ts";
 
 const ipam = { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }], [{ subnet: "fd00:1::/64" }]] };
 const network = (keys: object = {}) => ({ cniVersion: "1.1.0", name: "net", type: "dummy", ipam, ...keys });

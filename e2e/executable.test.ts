@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import t, { type Test } from "tap";
 import { bundleScript, compileScript, freezeProgram } from "../build.mjs";
 import { unpackedProgram } from "../dev/unpacked.mjs";
-import { ourBin, ourTools, projectRoot } from "./project.ts";
+import { ourBin, ourTools, projectRoot } from "./lab/project.ts";
 
 const VERSION = { CNI_COMMAND: "VERSION" };
 

@@ -1,9 +1,9 @@
 // The firewall plugin: what it refuses, what it starts, and many calls at once.
 import t, { type Test } from "tap";
-import { commands, legacyIptables } from "./commands.ts";
 import { attach, firewallConf, saved } from "./firewall/forwarding.ts";
-import { newHost } from "./host.ts";
-import { needsRoot } from "./needs.ts";
+import { commands, legacyIptables } from "./lab/commands.ts";
+import { newHost } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
 
 type Conf = Record<string, unknown>;
 

@@ -15,9 +15,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { withoutRoundRobin } from "./faults/faults.ts";
-import { type Call, type Host, newHost, type Outcome, type Verb } from "./host.ts";
-import { needsRoot } from "./needs.ts";
-import { ourBin } from "./project.ts";
+import { type Call, type Host, newHost, type Outcome, type Verb } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { ourBin } from "./lab/project.ts";
 
 const subnetFile = "/var/lib/flannel/subnet.env";
 const ipv4 = ["FLANNEL_NETWORK=10.1.0.0/16", "FLANNEL_SUBNET=10.1.17.1/24"];

@@ -5,10 +5,10 @@ import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { type Host, newHost, type Verb } from "./host.ts";
-import { needsKernel } from "./needs.ts";
-import { goBin, ourBin } from "./project.ts";
-import { filesBelow } from "./snapshot.ts";
+import { type Host, newHost, type Verb } from "./lab/host.ts";
+import { needsKernel } from "./lab/needs.ts";
+import { goBin, ourBin } from "./lab/project.ts";
+import { filesBelow } from "./lab/snapshot.ts";
 
 const pci = ["0000:00:10.0", "0000:00:11.0"] as const;
 const ipam = { type: "static", addresses: [{ address: "10.1.0.5/24" }] };

@@ -1,9 +1,9 @@
 // host-device with a veth for a device, as `ip` sees it. Real network cards: host-device-hardware.test.ts.
 import { type ChildProcess, spawn } from "node:child_process";
 import t from "tap";
-import { type Host, newHost } from "./host.ts";
-import { needsRoot } from "./needs.ts";
-import { withDevices } from "./sysfs.ts";
+import { type Host, newHost } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { withDevices } from "./lab/sysfs.ts";
 
 const ipam = { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }]] };
 const dataDir = "/var/lib/host-device";

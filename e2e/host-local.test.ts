@@ -14,8 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { needsRoot } from "./needs.ts";
-import { goBin, ourBin, projectRoot } from "./project.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { goBin, ourBin, projectRoot } from "./lab/project.ts";
 
 type Verb = "ADD" | "CHECK" | "DEL" | "GC" | "STATUS";
 

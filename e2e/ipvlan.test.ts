@@ -1,8 +1,8 @@
 // The ipvlan plugin on a kernel that has ipvlan links, as `ip` and `ping` see it. Its master is a veth whose other end is the outside, a
 // namespace of its own.
 import t from "tap";
-import { type Host, newHost } from "./host.ts";
-import { needsKernel } from "./needs.ts";
+import { type Host, newHost } from "./lab/host.ts";
+import { needsKernel } from "./lab/needs.ts";
 
 const needs = needsKernel("ipvlan");
 const ipam = { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }]] };

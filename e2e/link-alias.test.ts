@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import t from "tap";
-import { type Host, newHost } from "./host.ts";
-import { type Feature, needsKernel, needsRoot } from "./needs.ts";
-import { projectRoot } from "./project.ts";
+import { type Host, newHost } from "./lab/host.ts";
+import { type Feature, needsKernel, needsRoot } from "./lab/needs.ts";
+import { projectRoot } from "./lab/project.ts";
 
 interface Maker {
   keys?: Record<string, unknown>;
@@ -78,7 +78,7 @@ t.test(
   async (t) => {
     const node = newHost(t);
     for (let round = 0; round < 5; round++) {
-      const loop = join(projectRoot, "e2e/link-alias-loop.ts");
+      const loop = join(projectRoot, "e2e/lab/link-alias-loop.ts");
       const child = spawn("ip", ["netns", "exec", node.name, process.execPath, "--import", "tsx", loop], {
         stdio: ["ignore", "pipe", "inherit"],
       });

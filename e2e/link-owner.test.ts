@@ -1,9 +1,9 @@
 // An interface belongs to an attachment: the DEL of another one, whose ADD wanted the same name, leaves it and all that depends on it alone.
 import { join } from "node:path";
 import t from "tap";
-import { type Host, newHost } from "./host.ts";
-import { type Feature, needsKernel } from "./needs.ts";
-import { ourBin, ourTools } from "./project.ts";
+import { type Host, newHost } from "./lab/host.ts";
+import { type Feature, needsKernel } from "./lab/needs.ts";
+import { ourBin, ourTools } from "./lab/project.ts";
 
 interface Maker {
   keys?: Record<string, unknown>;

@@ -1,7 +1,7 @@
 // The loopback plugin on the real kernel, as `ip` sees it.
 import t from "tap";
-import { type Host, newHost } from "./host.ts";
-import { needsRoot } from "./needs.ts";
+import { type Host, newHost } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
 
 const network = (keys: object = {}) => ({ cniVersion: "1.1.0", name: "lo-net", type: "loopback", ...keys });
 

@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setImmediate } from "node:timers/promises";
 import t from "tap";
-import { type Host, newHost } from "./host.ts";
-import { needsKernel } from "./needs.ts";
+import { type Host, newHost } from "./lab/host.ts";
+import { needsKernel } from "./lab/needs.ts";
 
 const needs = needsKernel("macvlan");
 const ipam = { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }], [{ subnet: "fd00:1::/64" }]] };

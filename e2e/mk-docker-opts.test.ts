@@ -3,9 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { type Host, newHost, type Ran } from "./host.ts";
-import { needsRoot } from "./needs.ts";
-import { ourTools } from "./project.ts";
+import { type Host, newHost, type Ran } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { ourTools } from "./lab/project.ts";
 
 const subnetFile = [
   "FLANNEL_NETWORK=10.1.0.0/16",

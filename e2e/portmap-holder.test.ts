@@ -1,8 +1,8 @@
 // The portmap plugin in both backends: whether the holder of a host port is alive, by the cache of every runtime.
 import t from "tap";
-import { cacheSamples } from "./cache-entries.ts";
-import { needsRoot } from "./needs.ts";
-import { backends, HOST6, type Mapping, Site } from "./publishing.ts";
+import { cacheSamples } from "./lab/cache-samples.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { backends, HOST6, type Mapping, Site } from "./lab/publishing.ts";
 
 for (const backend of backends) {
   t.test(`portmap, ${backend}: whether a holder lives is known from every runtime's cache`, needsRoot, async (t) => {

@@ -1,8 +1,8 @@
 // The portmap plugin in both backends: whom it refuses, and that DEL never is.
 import t from "tap";
-import type { Outcome } from "./host.ts";
-import { needsRoot } from "./needs.ts";
-import { backends, CLIENT, HOST, HOST2, type Mapping, Site } from "./publishing.ts";
+import type { Outcome } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { backends, CLIENT, HOST, HOST2, type Mapping, Site } from "./lab/publishing.ts";
 
 for (const backend of backends) {
   t.test(`portmap, ${backend}: a port that a living container has is refused, with its name`, needsRoot, async (t) => {

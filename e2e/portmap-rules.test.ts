@@ -1,8 +1,8 @@
 // The portmap plugin in both backends: what it leaves in the firewall, and what it starts.
 import t from "tap";
-import type { Verb } from "./host.ts";
-import { needsRoot } from "./needs.ts";
-import { backends, CLIENT, HOST, type Mapping, Site } from "./publishing.ts";
+import type { Verb } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { backends, CLIENT, HOST, type Mapping, Site } from "./lab/publishing.ts";
 
 for (const backend of backends) {
   t.test(`portmap, ${backend}: an ADD replaces what the attachment had`, needsRoot, async (t) => {

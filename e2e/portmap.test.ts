@@ -1,9 +1,9 @@
 // The portmap plugin in both backends: connections that really go through.
 import t from "tap";
-import { commands, legacyIptables } from "./commands.ts";
-import type { Container } from "./host.ts";
-import { needsRoot } from "./needs.ts";
-import { askByUdp, type Backend, backends, CLIENT, HOST, HOST6, Site } from "./publishing.ts";
+import { commands, legacyIptables } from "./lab/commands.ts";
+import type { Container } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { askByUdp, type Backend, backends, CLIENT, HOST, HOST6, Site } from "./lab/publishing.ts";
 
 for (const backend of backends) {
   t.test(

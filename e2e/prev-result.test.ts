@@ -3,9 +3,9 @@
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { type Host, newHost, type Outcome } from "./host.ts";
-import { type Feature, needsKernel } from "./needs.ts";
-import { ourBin } from "./project.ts";
+import { type Host, newHost, type Outcome } from "./lab/host.ts";
+import { type Feature, needsKernel } from "./lab/needs.ts";
+import { ourBin } from "./lab/project.ts";
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 

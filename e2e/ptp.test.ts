@@ -1,7 +1,7 @@
 // The ptp plugin, as a runtime calls it, on the real kernel.
 import t from "tap";
-import { type Call, type Host, newHost, type Outcome, type Verb } from "./host.ts";
-import { needsRoot } from "./needs.ts";
+import { type Call, type Host, newHost, type Outcome, type Verb } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
 
 type Conf = Record<string, unknown>;
 

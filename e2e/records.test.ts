@@ -1,8 +1,8 @@
 // Directories in which plugins keep a file for each attachment, with all that may lie there besides: nobody's file stops anybody, and stays.
 import t from "tap";
-import { type Host, newHost } from "./host.ts";
-import { needsRoot } from "./needs.ts";
-import { ourTools } from "./project.ts";
+import { type Host, newHost } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { ourTools } from "./lab/project.ts";
 
 /** What a shell makes of `$1`, a path. */
 const oddities = [

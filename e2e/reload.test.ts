@@ -2,11 +2,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { cacheSamples } from "./cache-entries.ts";
-import type { Host, Ran } from "./host.ts";
-import { needsRoot } from "./needs.ts";
-import { ourBin, ourTools, projectRoot } from "./project.ts";
-import { type Backend, backends, CLIENT, HOST, Site } from "./publishing.ts";
+import { cacheSamples } from "./lab/cache-samples.ts";
+import type { Host, Ran } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { ourBin, ourTools, projectRoot } from "./lab/project.ts";
+import { type Backend, backends, CLIENT, HOST, Site } from "./lab/publishing.ts";
 
 /** bridge with masquerade and MAC spoof check, portmap, firewall. */
 function list(backend: Backend, keys: { network?: string; subnet?: string } = {}): object {

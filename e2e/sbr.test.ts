@@ -3,9 +3,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import t from "tap";
-import { newHost } from "./host.ts";
-import { containerWith, interfaceByHand, ownRules, resultByHand, routesIn } from "./interface-by-hand.ts";
-import { needsRoot } from "./needs.ts";
+import { newHost } from "./lab/host.ts";
+import { containerWith, interfaceByHand, ownRules, resultByHand, routesIn } from "./lab/interface-by-hand.ts";
+import { needsRoot } from "./lab/needs.ts";
 
 type Json = Record<string, unknown>;
 

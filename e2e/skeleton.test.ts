@@ -5,9 +5,9 @@ import { chmodSync, copyFileSync, linkSync, mkdtempSync, readFileSync, rmSync, s
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { type Call, newHost, type Verb } from "./host.ts";
-import { needsRoot } from "./needs.ts";
-import { ourBin, ourTools } from "./project.ts";
+import { type Call, newHost, type Verb } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { ourBin, ourTools } from "./lab/project.ts";
 
 const version = "1.1.0";
 const loopback = { cniVersion: version, name: "net", type: "loopback" };

@@ -1,7 +1,7 @@
 // static behind the plugins that ask it, and what it answers on its own.
 import t from "tap";
-import { newHost } from "./host.ts";
-import { needsRoot } from "./needs.ts";
+import { newHost } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
 
 const addresses = [{ address: "10.1.0.5/24", gateway: "10.1.0.1" }, { address: "fd00:1::5/64" }];
 const network = (ipam: object = { addresses }, keys: object = {}) => ({

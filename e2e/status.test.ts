@@ -3,8 +3,8 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { newHost } from "./host.ts";
-import { needsRoot } from "./needs.ts";
+import { newHost } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
 
 const network = (type: string, keys: object = {}) => ({ cniVersion: "1.1.0", name: "net", type, ...keys });
 const ipam = { type: "static", addresses: [{ address: "10.1.0.2/24" }] };

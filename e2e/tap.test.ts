@@ -1,8 +1,8 @@
 // The tap plugin on the real kernel, as `ip` sees its devices. Debian has no tap plugin to compare with: what `ip -d link` says here is what it
 // says of release 1.9.1's devices.
 import t from "tap";
-import { type Call, type Host, newHost, type Outcome, type Verb } from "./host.ts";
-import { needsRoot } from "./needs.ts";
+import { type Call, type Host, newHost, type Outcome, type Verb } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
 
 type Conf = Record<string, unknown>;
 

@@ -1,7 +1,7 @@
 // The tuning plugin behind bridge, on the real kernel, as `ip` and `cat` see it.
 import t from "tap";
-import { type Call, type Host, newHost } from "./host.ts";
-import { needsRoot } from "./needs.ts";
+import { type Call, type Host, newHost } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
 
 type Conf = Record<string, unknown>;
 

@@ -1,8 +1,8 @@
 // vrf behind interfaces made by hand, and behind bridge, on a kernel that has VRFs, as `ip` sees it.
 import t from "tap";
-import { type Container, newHost } from "./host.ts";
-import { containerWith, interfaceByHand, lines, resultByHand, routesIn } from "./interface-by-hand.ts";
-import { needsKernel, needsRoot } from "./needs.ts";
+import { type Container, newHost } from "./lab/host.ts";
+import { containerWith, interfaceByHand, lines, resultByHand, routesIn } from "./lab/interface-by-hand.ts";
+import { needsKernel, needsRoot } from "./lab/needs.ts";
 
 type Json = Record<string, unknown>;
 

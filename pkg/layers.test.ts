@@ -1,50 +1,76 @@
-// Imports point downwards: the architecture picture of docs/architecture.md as a test, so that it cannot go stale.
+// Imports point downwards, and never in a circle: the picture in docs/architecture.md as a test, so that it stays true.
 // Reads every `from "..."`, type imports included, which a bundler's metafile does not list.
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import t from "tap";
 
-/** A folder that is not named here fails the test. */
+/** What a folder may import of the others. A folder that is not named here fails the test. */
 const mayImport: Record<string, readonly string[]> = {
-  "pkg/sys": [],
+  "pkg/bytes": [],
   "pkg/ip": [],
+  "pkg/sys": [],
+  "pkg/config": ["pkg/ip"],
   "pkg/dbus": ["pkg/sys"],
-  "pkg/netlink": ["pkg/sys"],
-  "pkg/cni": ["pkg/ip", "pkg/sys"],
-  "pkg/runtime": ["pkg/cni", "pkg/sys"],
   "pkg/gorpc": ["pkg/sys"],
-  "pkg/dhcp": ["pkg/cni", "pkg/ip", "pkg/sys"],
-  "pkg/ipam": ["pkg/cni", "pkg/ip", "pkg/sys"],
-  "pkg/link": ["pkg/cni", "pkg/netlink", "pkg/ip", "pkg/sys"],
-  "pkg/firewall": ["pkg/cni", "pkg/dbus", "pkg/netlink", "pkg/ip", "pkg/sys"],
-  "pkg/observe": [],
-  "pkg/subnet": ["pkg/cni", "pkg/ip", "pkg/observe", "pkg/sys"],
-  "pkg/traffic": ["pkg/cni", "pkg/firewall", "pkg/ip", "pkg/link", "pkg/netlink", "pkg/observe", "pkg/sys"],
-  "pkg/backend": ["pkg/cni", "pkg/ip", "pkg/link", "pkg/netlink", "pkg/observe", "pkg/subnet", "pkg/sys"],
+  "pkg/netlink": ["pkg/bytes", "pkg/sys"],
+  "pkg/cni": ["pkg/bytes", "pkg/config", "pkg/ip", "pkg/sys"],
+  "pkg/runtime": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/sys"],
+  "pkg/dhcp": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/ip", "pkg/sys"],
+  "pkg/ipam": ["pkg/cni", "pkg/config", "pkg/ip", "pkg/sys"],
+  "pkg/link": ["pkg/cni", "pkg/config", "pkg/ip", "pkg/netlink", "pkg/sys"],
+  "pkg/firewall": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/dbus", "pkg/ip", "pkg/netlink", "pkg/runtime", "pkg/sys"],
+  "pkg/subnet-env": ["pkg/cni", "pkg/config", "pkg/ip", "pkg/sys"],
+  "pkg/cluster": ["pkg/config", "pkg/ip", "pkg/netlink", "pkg/sys"],
+  "pkg/flannel": [
+    "pkg/bytes",
+    "pkg/cluster",
+    "pkg/cni",
+    "pkg/config",
+    "pkg/firewall",
+    "pkg/ip",
+    "pkg/link",
+    "pkg/netlink",
+    "pkg/sys",
+  ],
 };
-/** Plugins do not know each other: they meet in the executable that holds them all. */
+/** Programs may import every package, but no other program: they meet in the executable that holds them all. */
 const everyPackage = Object.keys(mayImport);
 const holdsAll = "cmd/twill";
 
-/** What only the daemon has may use Node's own modules. */
-const onNode = ["cmd/flanneld", "pkg/observe", "pkg/subnet", "pkg/traffic", "pkg/backend"];
-/** Where packages are used: `import type` leaves nothing in the executable, koffi is the door's other side. A file, or how files begin. */
-const foreign: Record<string, readonly string[]> = {
-  "json-schema-to-ts": ["pkg/cni/schema.ts"],
-  koffi: ["pkg/sys/node.ts", "pkg/sys/readiness.ts"],
-  etcd3: ["pkg/subnet/etcd"],
+/** What runs on Node only: it is excluded from the type check for QuickJS, and may use Node's own modules. */
+const onNode = excludedFromQuickJs();
+
+/** Where packages from npm are used: a file, or how its path begins. `import type` leaves nothing in the executable. */
+const packageUsers: Record<string, readonly string[]> = {
+  "json-schema-to-ts": ["pkg/config/schema.ts"],
+  koffi: ["pkg/sys/native-node.ts", "pkg/cluster/event-loop/on-readable.ts"],
+  etcd3: ["pkg/cluster/store/etcd"],
   commander: ["cmd/flanneld/options"],
   "prom-client": ["cmd/flanneld/metrics.ts"],
-  ajv: ["pkg/cni/fake.ts"], // for tests
-  tap: ["pkg/netlink/golden.ts"], // for tests
+  ajv: ["pkg/cni/fake.testing.ts"],
+  tap: ["pkg/netlink/golden.testing.ts"],
 };
 
-const sources = ["cmd", "pkg"]
+/** Names that were given up for the field's own terms (docs/glossary.md), as names of files and of exports. */
+const GIVEN_UP_FILES =
+  /^(member|place|standing|wish|told|said|mend|settle|doomed|rival|door|soon|lazily|closer|complaint-box|tenancy|ledger|survey|holder|keeper|journal|way|home|belongings|carry-out|neighbours|meaning|without-repeats|interface-wish|kept-\w+|utils?|helpers?|types)$/;
+const GIVEN_UP_EXPORTS =
+  /^(settle\w*|\w*Wish|\w*Standing|Told|tell[A-Z]\w*|\w*Rival|judge|doomed|mend\w*|Door|door|soon|Soon|lazily|Ledger|\w+Ledger|Tenancy|tenant\w*|admit|dismiss\w*|Departure|Dismissal|takeLease|makeWay\w*|Occupied|Publication|publish|unpublish\w*|Belongings|carryOut|bringHome|stated|Place)$/;
+
+const files = ["cmd", "pkg"]
   .flatMap((top) => readdirSync(top, { recursive: true, encoding: "utf8" }).map((name) => join(top, name)))
-  .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"));
-const imports = sources.flatMap((file) =>
-  [...readFileSync(file, "utf8").matchAll(/(?:\bfrom|\bimport) "([^"]+)"/g)].map(([, name = ""]) => ({ file, name })),
-);
+  .filter((file) => file.endsWith(".ts"));
+const isTest = (file: string) => file.endsWith(".test.ts");
+const isTestSupport = (file: string) => file.endsWith(".testing.ts");
+const sources = files.filter((file) => !isTest(file));
+
+interface Import {
+  file: string;
+  name: string;
+}
+const importsOf = (file: string): Import[] =>
+  [...readFileSync(file, "utf8").matchAll(/(?:\bfrom|\bimport) "([^"]+)"/g)].map(([, name = ""]) => ({ file, name }));
+const imports = sources.flatMap(importsOf);
 const inside = imports
   .filter(({ name }) => name.startsWith("."))
   .map(({ file, name }) => ({ file, target: normalize(join(dirname(file), name)) }));
@@ -54,45 +80,103 @@ t.ok(sources.length > 10 && inside.length > 10, "sees the sources");
 t.test("imports point downwards through the layers", async (t) => {
   const upwards = inside.filter(({ file, target }) => {
     const [from, to] = [folderOf(file), folderOf(target)];
-    return from !== to && !(mayImport[from] ?? (isPlugin(from) ? everyPackage : [])).includes(to);
+    return from !== to && !(mayImport[from] ?? (isProgram(from) ? everyPackage : [])).includes(to);
   });
   t.strictSame(
-    upwards.filter(({ file }) => folderOf(file) !== holdsAll),
+    upwards.filter(({ file }) => folderOf(file) !== holdsAll && !isTestSupport(file)),
     [],
   );
 });
 
-t.test("every folder has its place in the layers", async (t) => {
-  const unknown = new Set(sources.map(folderOf).filter((folder) => !mayImport[folder] && !isPlugin(folder)));
+t.test("no files import each other in a circle", async (t) => {
+  t.strictSame(circles(inside), []);
+});
+
+t.test("every folder has its layer", async (t) => {
+  const unknown = new Set(sources.map(folderOf).filter((folder) => !mayImport[folder] && !isProgram(folder)));
   t.strictSame([...unknown], []);
 });
 
-t.test("netlink codecs are pure: they import nothing from outside their folder", async (t) => {
+t.test("test support is imported by tests only", async (t) => {
+  const wrong = inside.filter(({ file, target }) => isTestSupport(target) && !isTestSupport(file));
+  t.strictSame(wrong, []);
+});
+
+t.test("netlink codecs are pure: they import nothing that touches the machine", async (t) => {
   const codecs = inside.filter(({ file }) =>
     /^pkg\/netlink\/((rtnetlink|nftables|conntrack)\/|(wire|message)\.ts)/.test(file),
   );
   t.ok(codecs.length > 10, "sees the codecs");
   const impure = codecs.filter(
-    ({ target }) => folderOf(target) !== "pkg/netlink" || target === "pkg/netlink/connection.ts",
+    ({ target }) => !["pkg/netlink", "pkg/bytes"].includes(folderOf(target)) || target === "pkg/netlink/connection.ts",
   );
   t.strictSame(impure, []);
 });
 
-t.test("nothing comes from Node or a package, but where it is said to", async (t) => {
+t.test("Node's modules and packages are imported only where they are allowed", async (t) => {
   const packages = imports.filter(({ name }) => !/^[.#]/.test(name));
-  const isAllowed = ({ file, name }: { file: string; name: string }) =>
-    name.startsWith("node:") ? onNode.includes(folderOf(file)) : foreign[name]?.some((place) => file.startsWith(place));
+  const isAllowed = ({ file, name }: Import) =>
+    name.startsWith("node:")
+      ? onNode.some((excluded) => file.startsWith(excluded))
+      : packageUsers[name]?.some((user) => file.startsWith(user));
   t.strictSame(
     packages.filter((one) => !isAllowed(one)),
     [],
   );
 });
 
+t.test("names that were given up do not come back", async (t) => {
+  const named = files.filter((file) => GIVEN_UP_FILES.test(baseOf(file)));
+  t.strictSame(named, [], "files");
+  const exported = sources.flatMap((file) =>
+    [
+      ...readFileSync(file, "utf8").matchAll(/^export (?:async )?(?:function\*?|const|class|interface|type) (\w+)/gm),
+    ].flatMap(([, name = ""]) => (GIVEN_UP_EXPORTS.test(name) ? [`${file}: ${name}`] : [])),
+  );
+  t.strictSame(exported, [], "exports");
+});
+
+/** Circles of imports, each named once by the path that closes it. */
+function circles(edges: readonly { file: string; target: string }[]): string[] {
+  const targets = new Map<string, string[]>();
+  for (const { file, target } of edges) targets.set(file, [...(targets.get(file) ?? []), target]);
+  const done = new Set<string>();
+  const path: string[] = [];
+  const found: string[] = [];
+  const visit = (file: string) => {
+    if (done.has(file)) return;
+    const start = path.indexOf(file);
+    if (start >= 0) {
+      found.push([...path.slice(start), file].join(" -> "));
+      return;
+    }
+    path.push(file);
+    for (const target of targets.get(file) ?? []) visit(target);
+    path.pop();
+    done.add(file);
+  };
+  for (const file of targets.keys()) visit(file);
+  return found;
+}
+
+/** The paths that tsconfig.plugins.json excludes; it has comments, so it is no JSON. */
+function excludedFromQuickJs(): string[] {
+  const [, list = ""] = /"exclude": \[([^\]]*)\]/.exec(readFileSync("tsconfig.plugins.json", "utf8")) ?? [];
+  const excluded = [...list.matchAll(/"([^"]+)"/g)].map(([, path = ""]) => path).filter((path) => !path.includes("*"));
+  if (excluded.length === 0) throw new Error("tsconfig.plugins.json excludes nothing");
+  return excluded;
+}
+
 /** "pkg/netlink/rtnetlink/link.ts" is in "pkg/netlink". */
 function folderOf(file: string): string {
   return file.split("/").slice(0, 2).join("/");
 }
 
-function isPlugin(folder: string): boolean {
+/** "pkg/cni/ipam.test.ts" is named "ipam". */
+function baseOf(file: string): string {
+  return (file.split("/").at(-1) ?? "").replace(/(\.test|\.testing)?\.ts$/, "");
+}
+
+function isProgram(folder: string): boolean {
   return folder.startsWith("cmd/");
 }

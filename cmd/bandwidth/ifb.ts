@@ -1,7 +1,7 @@
 /** The intermediate device that takes what a container sends, and sends it on no faster than it may. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { hashedName, ifbName } from "../../pkg/firewall/names.ts";
-import { createOwnedLink, lacksKind } from "../../pkg/link/create.ts";
+import { hashedName, ifbName } from "../../pkg/firewall/upstream-names.ts";
+import { createOwnedLink, unsupportedKind } from "../../pkg/link/create.ts";
 import { deleteLink, findLink, type Link } from "../../pkg/link/link.ts";
 import { aliasOf, type Owner } from "../../pkg/link/owner.ts";
 import { type Connection, NetlinkError, type Request, request } from "../../pkg/netlink/connection.ts";
@@ -44,7 +44,7 @@ function tryCreate(host: Connection, link: LinkRequest, owner: Owner): Link | un
     return createOwnedLink(host, link, owner);
   } catch (error) {
     if (isErrno(error, "EEXIST")) return undefined;
-    throw error instanceof NetlinkError && isErrno(error, "EOPNOTSUPP") ? lacksKind("ifb", error) : error;
+    throw error instanceof NetlinkError && isErrno(error, "EOPNOTSUPP") ? unsupportedKind("ifb", error) : error;
   }
 }
 

@@ -6,13 +6,13 @@ import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
-import { deviation } from "../../pkg/link/check.ts";
+import { checkFailure } from "../../pkg/link/check.ts";
 import { needKinds } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, openRoute } from "../../pkg/link/link.ts";
 import { deleteStaleLinks } from "../../pkg/link/owner.ts";
 import { needHostInterface } from "./host-interface.ts";
 import { deleteIfb, ensureIfb, findIfb } from "./ifb.ts";
-import { type BandwidthConf, settle } from "./netconf.ts";
+import { type BandwidthConf, parseSettings } from "./netconf.ts";
 import { isRedirected, redirect, removeRedirection } from "./redirection.ts";
 import { checkLimit, limit, unlimit } from "./token-bucket.ts";
 
@@ -30,7 +30,7 @@ export const bandwidth: Plugin<BandwidthConf> = {
 
 /** What the container receives, the host sends: there is the limit. What it sends passes an ifb first, and is limited there. */
 function add(attachment: Attachment<BandwidthConf>): Result {
-  const { ingress, egress } = settle(attachment.conf);
+  const { ingress, egress } = parseSettings(attachment.conf);
   const result = needPrevResult(attachment, "must be called as chained plugin");
   if (ingress === undefined && egress === undefined) return result;
   const host = openRoute();
@@ -57,7 +57,7 @@ function del(attachment: Attachment<BandwidthConf>): void {
 }
 
 function check(attachment: Attachment<BandwidthConf>): void {
-  const { ingress, egress } = settle(attachment.conf);
+  const { ingress, egress } = parseSettings(attachment.conf);
   const result = needPrevResult(attachment, "must be called as a chained plugin");
   if (ingress === undefined && egress === undefined) return;
   const host = openRoute();
@@ -65,11 +65,11 @@ function check(attachment: Attachment<BandwidthConf>): void {
   if (ingress !== undefined) checkLimit(host, port, ingress);
   if (egress === undefined) return;
   const ifb = findIfb(host, attachment);
-  if (ifb === undefined) throw deviation(`the ifb that limits what "${attachment.ifName}" sends is missing`);
-  if (!ifb.up) throw deviation(`"${ifb.name}", which limits what "${attachment.ifName}" sends, is down, must be up`);
+  if (ifb === undefined) throw checkFailure(`the ifb that limits what "${attachment.ifName}" sends is missing`);
+  if (!ifb.up) throw checkFailure(`"${ifb.name}", which limits what "${attachment.ifName}" sends, is down, must be up`);
   checkLimit(host, ifb, egress);
   if (!isRedirected(host, port, ifb))
-    throw deviation(`what "${port.name}" receives is not redirected to "${ifb.name}"`);
+    throw checkFailure(`what "${port.name}" receives is not redirected to "${ifb.name}"`);
 }
 
 function gc({ network, validAttachments }: Gc<BandwidthConf>): void {
@@ -77,6 +77,6 @@ function gc({ network, validAttachments }: Gc<BandwidthConf>): void {
 }
 
 function status({ conf }: Request<BandwidthConf>): void {
-  const { egress } = settle(conf);
+  const { egress } = parseSettings(conf);
   if (egress !== undefined) needKinds(openRoute(), "ifb");
 }

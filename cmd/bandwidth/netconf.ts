@@ -1,6 +1,6 @@
 /** The bandwidth plugin's keys, and what they come to. */
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import { bucketOf, shortestBurstBits, type TokenBucket } from "./token-bucket.ts";
 
 const bits = { type: "integer", minimum: 0, maximum: 2 ** 64 } as const satisfies JsonSchema;
@@ -47,7 +47,7 @@ const DEFAULT_LATENCY_MS = 25;
  *
  * @throws CniError 7
  */
-export function settle(conf: BandwidthConf): Limits {
+export function parseSettings(conf: BandwidthConf): Limits {
   const isStatic = Object.keys(wishes).some((key) => conf[key as keyof typeof wishes] !== undefined);
   const wished = isStatic ? conf : (conf.runtimeConfig?.bandwidth ?? {});
   const latencyMs = conf.latency ?? DEFAULT_LATENCY_MS;

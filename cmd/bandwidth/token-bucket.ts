@@ -4,7 +4,7 @@
  * Its numbers are made as the reference plugin makes them, rounding included: each one's CHECK compares the other's to the digit.
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { deviation } from "../../pkg/link/check.ts";
+import { checkFailure } from "../../pkg/link/check.ts";
 import type { Link } from "../../pkg/link/link.ts";
 import { type Connection, type Request, request } from "../../pkg/netlink/connection.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../../pkg/netlink/frame.ts";
@@ -109,11 +109,11 @@ export function unlimit(host: Connection, link: Link): void {
 /** @throws CniError 999: the link is not limited, or not like this */
 export function checkLimit(host: Connection, link: Link, wanted: TokenBucket): void {
   const found = findBucket(host, link);
-  if (found === undefined) throw deviation(`"${link.name}" is not limited: Failed to find qdisc`);
+  if (found === undefined) throw checkFailure(`"${link.name}" is not limited: Failed to find qdisc`);
   for (const [name, text] of Object.entries(mismatches) as [keyof TokenBucket, string][]) {
     // where we cut a number, the reference plugin has taken it modulo 2^32
     if (found[name] !== wanted[name] && wanted[name] !== LARGEST)
-      throw deviation(`${text}: "${link.name}" has ${name} ${found[name]}, must have ${wanted[name]}`);
+      throw checkFailure(`${text}: "${link.name}" has ${name} ${found[name]}, must have ${wanted[name]}`);
   }
 }
 

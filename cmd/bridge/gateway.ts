@@ -83,7 +83,7 @@ export function ensureAddress(host: Connection, link: Link, wanted: Prefix, repl
   const [conflict] = conflicts;
   if (conflict !== undefined && !force) {
     const ownGateway = conflicts.find((prefix) => ours.some((other) => samePrefix(other, prefix)));
-    if (ownGateway !== undefined) throw inTheWay(link, wanted, rival(ownGateway));
+    if (ownGateway !== undefined) throw inTheWay(link, wanted, conflicting(ownGateway));
     const users = countUsers();
     if (users > 0) throw inTheWay(link, wanted, used(link, conflict, users));
   }
@@ -128,7 +128,7 @@ function inTheWay(link: Link, wanted: Prefix, { details, remedy }: { details: st
   });
 }
 
-const rival = (found: Prefix) => ({
+const conflicting = (found: Prefix) => ({
   details: `it has ${formatPrefix(found)}, which is a gateway of this network too`,
   remedy: `give the network one range of each family, or leave out "isGateway" and set the bridge's addresses yourself`,
 });

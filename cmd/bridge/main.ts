@@ -2,13 +2,14 @@
 
 import { validate } from "#validate/bridge";
 import { readArgs } from "../../pkg/cni/args.ts";
+import { type NamedStep, runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { dnsOf, ipamOf, type Lease, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import { dnsOf, emptyIpamResult, type IpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Interface, Result } from "../../pkg/cni/result.ts";
-import { attemptAll, type Step, withRollback } from "../../pkg/cni/rollback.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
 import {
   addMacSpoofCheck,
   collectMacSpoofChecks,
@@ -16,15 +17,15 @@ import {
   restoreMacSpoofCheck,
 } from "../../pkg/firewall/mac-spoof-check.ts";
 import {
-  collectMasquerade,
-  masquerade,
+  addMasquerade,
+  gcMasquerade,
   needMasquerade,
+  removeMasquerade,
   restoreMasquerade,
-  unmasquerade,
-} from "../../pkg/firewall/masquerade.ts";
+} from "../../pkg/firewall/masquerade/masquerade.ts";
 import { familyOf } from "../../pkg/ip/address.ts";
 import { ensureBridge, setPort } from "../../pkg/link/bridge.ts";
-import { checkContainer, deviation, needHostsEnd, needSameLink } from "../../pkg/link/check.ts";
+import { checkContainer, checkFailure, needHostsEnd, needSameLink } from "../../pkg/link/check.ts";
 import { configure, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
 import {
@@ -45,7 +46,7 @@ import { IF_OPER_UP } from "../../pkg/netlink/rtnetlink/link.ts";
 import { sleepMs } from "../../pkg/sys/clock.ts";
 import { findNamespace, openNamespace } from "../../pkg/sys/namespace.ts";
 import { ensureAddress, gatewayPrefixes, withDefaultRoutes, withGateways } from "./gateway.ts";
-import { type BridgeConf, type BridgeSettings, settle } from "./netconf.ts";
+import { type BridgeConf, type BridgeSettings, parseSettings } from "./netconf.ts";
 import { ensureVlanGateway, setPortVlans } from "./vlan.ts";
 
 export const bridge: Plugin<BridgeConf> = {
@@ -64,7 +65,7 @@ const UP_PAUSES_MS = [0, 1, 2, 4, 8, 15, 20, 50, 450, 1000, 1000];
 
 function add(attachment: Attachment<BridgeConf>): Result {
   const { ifName } = attachment;
-  const settings = settlementOf(attachment);
+  const settings = settingsOf(attachment);
   const netns = openNamespace(attachment.netns ?? "");
   const host = openRoute();
   const container = openRoute(netns);
@@ -89,14 +90,14 @@ function add(attachment: Attachment<BridgeConf>): Result {
 
     const lease =
       settings.ipam === undefined
-        ? noLease
-        : completed(takeLease(attachment, settings.ipam, CONTAINER, undo), settings);
+        ? emptyIpamResult
+        : completed(ipamAdd(attachment, settings.ipam, CONTAINER, undo), settings);
     if (settings.ipam !== undefined) {
       configure({ netns, route: container, link: veth.inside, sysctls: sysctlsOf(ifName, settings) }, lease);
       if (settings.isGateway) serveGateways(host, bridge, veth.outside, lease, settings);
       if (settings.masquerade !== undefined) {
-        undo("remove the masquerade", () => unmasquerade(attachment, prefixesOf(lease)));
-        masquerade(attachment, prefixesOf(lease), settings.masquerade.backend);
+        undo("remove the masquerade", () => removeMasquerade(attachment, prefixesOf(lease)));
+        addMasquerade(attachment, prefixesOf(lease), settings.masquerade.backend);
       }
     } else if (!settings.containerInterfaceDown) {
       container.request(setUp(veth.inside.index));
@@ -107,8 +108,8 @@ function add(attachment: Attachment<BridgeConf>): Result {
   });
 }
 
-function settlementOf({ conf, args }: Attachment<BridgeConf>): BridgeSettings {
-  return settle(conf, readArgs(args, ["MAC"]).MAC);
+function settingsOf({ conf, args }: Attachment<BridgeConf>): BridgeSettings {
+  return parseSettings(conf, readArgs(args, ["MAC"]).MAC);
 }
 
 function setUpPort(host: Connection, port: Link, settings: BridgeSettings): void {
@@ -120,8 +121,8 @@ function setUpPort(host: Connection, port: Link, settings: BridgeSettings): void
 const CONTAINER = 2; // index of the container's interface in the result
 
 /** What the container gets from IPAM, completed. */
-function completed({ ips, ...lease }: Lease, { isGateway, isDefaultGateway }: BridgeSettings): Lease {
-  const whole: Lease = { ...lease, ips: isGateway ? withGateways(ips) : ips };
+function completed({ ips, ...lease }: IpamResult, { isGateway, isDefaultGateway }: BridgeSettings): IpamResult {
+  const whole: IpamResult = { ...lease, ips: isGateway ? withGateways(ips) : ips };
   return isDefaultGateway ? { ...whole, routes: withDefaultRoutes(whole) } : whole;
 }
 
@@ -135,7 +136,13 @@ function sysctlsOf(ifName: string, { duplicateAddressDetection }: BridgeSettings
 }
 
 /** The gateway's addresses on the bridge, or in its VLAN, and forwarding. */
-function serveGateways(host: Connection, bridge: Link, port: Link, { ips }: Lease, settings: BridgeSettings): void {
+function serveGateways(
+  host: Connection,
+  bridge: Link,
+  port: Link,
+  { ips }: IpamResult,
+  settings: BridgeSettings,
+): void {
   const { vlan, forceAddress: force, duplicateAddressDetection } = settings;
   const link = vlan === 0 ? bridge : ensureVlanGateway(host, bridge, vlan);
   const countUsers = () =>
@@ -171,7 +178,7 @@ interface Made {
 function resultOf(
   attachment: Attachment<BridgeConf>,
   settings: BridgeSettings,
-  lease: Lease,
+  lease: IpamResult,
   { host, bridge, veth }: Made,
 ): Result {
   const gateway =
@@ -187,7 +194,7 @@ function resultOf(
 
 /** Makes the rules true again that ADD made, as its result tells. */
 export function restore(attachment: Attachment<BridgeConf>, netfilter: () => Connection): void {
-  const { macSpoofCheck, masquerade: masquerading, bridge } = settlementOf(attachment);
+  const { macSpoofCheck, masquerade: masquerading, bridge } = settingsOf(attachment);
   const result = needPrevResult(attachment);
   const own = result.interfaces.findIndex(({ name, sandbox }) => name === attachment.ifName && sandbox);
   const port = result.interfaces.find(({ name, sandbox }) => !sandbox && name !== bridge);
@@ -203,18 +210,18 @@ export function restore(attachment: Attachment<BridgeConf>, netfilter: () => Con
 
 function del(attachment: Attachment<BridgeConf>): void {
   const { conf, prevResult } = attachment;
-  const ipam = ipamOf(conf);
+  const ipam = ipamType(conf);
   const leased = prevResult === undefined ? [] : prefixesOf(prevResult);
-  const steps: Step[] = [
+  const steps: NamedStep[] = [
     // the kernel's waits for removed rules and for the removed link overlap when the rules go first
     [
       "remove the MAC spoof check",
       () => conf.macspoofchk === true && !isTaken(attachment) && removeMacSpoofCheck(attachment),
     ],
-    ["remove the masquerade", () => conf.ipMasq === true && ipam !== undefined && unmasquerade(attachment, leased)],
+    ["remove the masquerade", () => conf.ipMasq === true && ipam !== undefined && removeMasquerade(attachment, leased)],
     ["delete the veth pair", () => deleteVeth(attachment)],
   ];
-  attemptAll(withRelease(attachment, ipam, steps));
+  runAllSteps(withIpamDel(attachment, ipam, steps));
 }
 
 /** Another attachment has the interface, and with it the MAC spoof check, whose name tells container and interface alone. */
@@ -224,7 +231,7 @@ function isTaken(attachment: Attachment<BridgeConf>): boolean {
 }
 
 function check(attachment: Attachment<BridgeConf>): void {
-  const settings = settlementOf(attachment);
+  const settings = settingsOf(attachment);
   const { result, link } = checkContainer(attachment, { ipam: settings.ipam, kind: "veth" });
   const host = openRoute();
   checkPort(host, checkBridge(host, result, settings), link, result);
@@ -232,23 +239,23 @@ function check(attachment: Attachment<BridgeConf>): void {
 
 function checkBridge(host: Connection, { interfaces }: Result, { bridge: name, promiscuous }: BridgeSettings): Link {
   const entry = interfaces.find((one) => one.name === name && !one.sandbox);
-  if (entry === undefined) throw deviation(`prevResult has no bridge "${name}" among its interfaces`);
+  if (entry === undefined) throw checkFailure(`prevResult has no bridge "${name}" among its interfaces`);
   const bridge = needSameLink(host, entry, "bridge", "on the host");
   if (promiscuous && !bridge.promiscuous)
-    throw deviation(`bridge "${name}" is not promiscuous, as "promiscMode" wants it`);
+    throw checkFailure(`bridge "${name}" is not promiscuous, as "promiscMode" wants it`);
   return bridge;
 }
 
 function checkPort(host: Connection, bridge: Link, inside: Link, result: Result): void {
   const end = needHostsEnd(host, inside, result);
-  if (end.master !== bridge.index) throw deviation(`"${end.name}" is not a port of bridge "${bridge.name}"`);
+  if (end.master !== bridge.index) throw checkFailure(`"${end.name}" is not a port of bridge "${bridge.name}"`);
 }
 
 function gc(request: Gc<BridgeConf>): void {
   const { conf, network, validAttachments } = request;
-  const ipam = ipamOf(conf);
-  attemptAll([
-    ["collect masquerade rules", () => collectMasquerade(network, validAttachments)],
+  const ipam = ipamType(conf);
+  runAllSteps([
+    ["collect masquerade rules", () => gcMasquerade(network, validAttachments)],
     ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments, { kind: "veth" })],
     ["collect MAC spoof checks", () => collectMacSpoofChecks(validAttachments)], // those whose links are gone
     ["collect addresses", () => ipam !== undefined && delegateGc(request, ipam)],
@@ -256,8 +263,8 @@ function gc(request: Gc<BridgeConf>): void {
 }
 
 function status(request: Request<BridgeConf>): void {
-  const { masquerade } = settle(request.conf, undefined);
-  const ipam = ipamOf(request.conf);
+  const { masquerade } = parseSettings(request.conf, undefined);
+  const ipam = ipamType(request.conf);
   needKinds(openRoute(), "bridge", "veth");
   if (masquerade !== undefined) needMasquerade(masquerade.backend);
   if (ipam !== undefined) delegateStatus(request, ipam);

@@ -1,11 +1,11 @@
 import t from "tap";
 import { formatMac } from "../../pkg/link/mac.ts";
-import { type BridgeConf, settle } from "./netconf.ts";
+import { type BridgeConf, parseSettings } from "./netconf.ts";
 
 const conf = (keys: Partial<BridgeConf> = {}): BridgeConf => ({ type: "bridge", ...keys });
 
 t.test("without keys: a plain layer 2 bridge", async (t) => {
-  t.strictSame(settle(conf(), undefined), {
+  t.strictSame(parseSettings(conf(), undefined), {
     bridge: "cni0",
     isGateway: false,
     isDefaultGateway: false,
@@ -27,20 +27,21 @@ t.test("without keys: a plain layer 2 bridge", async (t) => {
 });
 
 t.test("isDefaultGateway implies isGateway", async (t) => {
-  t.equal(settle(conf({ isDefaultGateway: true }), undefined).isGateway, true);
+  t.equal(parseSettings(conf({ isDefaultGateway: true }), undefined).isGateway, true);
 });
 
 t.test("masquerade needs addresses", async (t) => {
-  t.equal(settle(conf({ ipMasq: true }), undefined).masquerade, undefined);
-  t.equal(settle(conf({ ipMasq: true, ipam: {} }), undefined).masquerade, undefined);
-  t.strictSame(settle(conf({ ipMasq: true, ipam: { type: "host-local" } }), undefined).masquerade, {
+  t.equal(parseSettings(conf({ ipMasq: true }), undefined).masquerade, undefined);
+  t.equal(parseSettings(conf({ ipMasq: true, ipam: {} }), undefined).masquerade, undefined);
+  t.strictSame(parseSettings(conf({ ipMasq: true, ipam: { type: "host-local" } }), undefined).masquerade, {
     backend: undefined,
   });
 });
 
 t.test("the MAC of runtimeConfig goes before args.cni, and that before CNI_ARGS", async (t) => {
   const [one, two, three] = ["02:00:00:00:00:01", "02-00-00-00-00-02", "0200.0000.0003"];
-  const mac = (keys: Partial<BridgeConf>, args?: string) => formatMac(settle(conf(keys), args).mac ?? new Uint8Array());
+  const mac = (keys: Partial<BridgeConf>, args?: string) =>
+    formatMac(parseSettings(conf(keys), args).mac ?? new Uint8Array());
   t.equal(mac({ runtimeConfig: { mac: one }, args: { cni: { mac: two } } }, three), one);
   t.equal(mac({ args: { cni: { mac: two } } }, three), "02:00:00:00:00:02");
   t.equal(mac({}, three), "02:00:00:00:00:03");
@@ -76,7 +77,7 @@ const refusals: { keys: Partial<BridgeConf>; args?: string; msg: string }[] = [
 for (const { keys, args, msg } of refusals) {
   t.test(`refused with code 7 and a remedy: ${msg}`, async (t) => {
     try {
-      settle(conf(keys), args);
+      parseSettings(conf(keys), args);
       t.fail("was accepted");
     } catch (error) {
       t.match(error, { code: 7, msg, details: /^To fix: ./ });
@@ -92,6 +93,6 @@ const trunks: { entries: NonNullable<BridgeConf["vlanTrunk"]>; ids: number[] }[]
 ];
 for (const { entries, ids } of trunks) {
   t.test(`the trunk ${JSON.stringify(entries)} has ${ids.length} VLANs`, async (t) => {
-    t.strictSame(settle(conf({ vlanTrunk: entries }), undefined).trunk, ids);
+    t.strictSame(parseSettings(conf({ vlanTrunk: entries }), undefined).trunk, ids);
   });
 }

@@ -1,13 +1,13 @@
 /** The bridge plugin's keys, and what they come to. */
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { ipamOf } from "../../pkg/cni/lease.ts";
+import { ipamType } from "../../pkg/cni/ipam.ts";
 import {
   type FromSchema,
   type JsonSchema,
   macProperty,
   masqueradeProperties,
   netconfProperties,
-} from "../../pkg/cni/schema.ts";
+} from "../../pkg/config/schema.ts";
 import { wantedMac } from "../../pkg/link/mac.ts";
 import { type Trunk, trunkVlans } from "./vlan.ts";
 
@@ -78,9 +78,9 @@ export interface BridgeSettings {
  * @param argsMac MAC of CNI_ARGS, which yields to `args.cni.mac`, and that to `runtimeConfig.mac`.
  * @throws CniError 7
  */
-export function settle(conf: BridgeConf, argsMac: string | undefined): BridgeSettings {
+export function parseSettings(conf: BridgeConf, argsMac: string | undefined): BridgeSettings {
   const { hairpinMode = false, promiscMode = false, disableContainerInterface = false, vlan = 0 } = conf;
-  const ipam = ipamOf(conf);
+  const ipam = ipamType(conf);
   if (hairpinMode && promiscMode) {
     throw invalidConf(
       "cannot set hairpin mode and promiscuous mode at the same time",

@@ -1,20 +1,12 @@
 /** add, check, del, gc, status: the commands of the Go tool, with its environment, files and container IDs. */
 import { readPairs } from "../../pkg/cni/args.ts";
-import {
-  attachmentsNamedBy,
-  type CacheEntry,
-  type DamagedFile,
-  defaultCacheRoot,
-  readCache,
-} from "../../pkg/cni/cache.ts";
-import { cachedNamespace } from "../../pkg/cni/cached-namespace.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { isObject, type JsonObject, JsonSyntaxError, parseJson, showJson } from "../../pkg/cni/json.ts";
-import { defaultConfigDirectory, loadNetwork, type NetworkList } from "../../pkg/cni/list.ts";
+import type { Streams } from "../../pkg/cni/process-io.ts";
 import { printResult } from "../../pkg/cni/result.ts";
-import type { Streams } from "../../pkg/cni/streams.ts";
 import type { ToolContext } from "../../pkg/cni/tool.ts";
-import { hashedName } from "../../pkg/firewall/names.ts";
+import { isObject, type JsonObject, JsonSyntaxError, parseJson, showJson } from "../../pkg/config/json.ts";
+import { hashedName } from "../../pkg/firewall/upstream-names.ts";
+import { cachedNamespace } from "../../pkg/runtime/cached-namespace.ts";
 import {
   addNetwork,
   checkNetwork,
@@ -25,9 +17,17 @@ import {
   type RuntimeAttachment,
   statusNetwork,
 } from "../../pkg/runtime/network.ts";
+import { defaultConfigDirectory, loadNetwork, type NetworkList } from "../../pkg/runtime/network-list.ts";
+import {
+  attachmentsNamedBy,
+  type CacheEntry,
+  type DamagedFile,
+  defaultCacheRoot,
+  readCache,
+} from "../../pkg/runtime/result-cache.ts";
 import { readLink } from "../../pkg/sys/file.ts";
 import type { Call, Command, Flag } from "./command.ts";
-import { configDirectory, pluginPath } from "./search.ts";
+import { configDirectory, pluginPath } from "./paths.ts";
 
 const ifNameFlag: Flag = {
   name: "ifname",

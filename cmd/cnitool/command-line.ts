@@ -6,7 +6,7 @@
  * stand-ins for five modules of Node, for less than what stands below.
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { nearest } from "../../pkg/cni/suggest.ts";
+import { nearest } from "../../pkg/config/suggest.ts";
 import type { Command, Flag, Flags } from "./command.ts";
 
 export interface CommandLine {

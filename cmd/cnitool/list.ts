@@ -1,8 +1,9 @@
 /** list: the attachments that runtimes on this host remember. */
-import { attachmentsNamedBy, type CacheEntry, defaultCacheRoot, listCache } from "../../pkg/cni/cache.ts";
-import { cachedNamespace } from "../../pkg/cni/cached-namespace.ts";
+
 import { CniError } from "../../pkg/cni/error.ts";
 import { parseResult, type Result } from "../../pkg/cni/result.ts";
+import { cachedNamespace } from "../../pkg/runtime/cached-namespace.ts";
+import { attachmentsNamedBy, type CacheEntry, defaultCacheRoot, listCache } from "../../pkg/runtime/result-cache.ts";
 import type { NamespaceState } from "../../pkg/sys/namespace-state.ts";
 import { type Command, jsonFlag } from "./command.ts";
 import { printed, table } from "./table.ts";

@@ -1,5 +1,5 @@
 /** The keys of a network list, for `cnitool validate`; the plugins' own keys are theirs. */
-import type { FromSchema, JsonSchema } from "../../pkg/cni/schema.ts";
+import type { FromSchema, JsonSchema } from "../../pkg/config/schema.ts";
 
 /** As the reference library takes it: "True" is one too. Which texts are, is checked where lists are loaded. */
 const flag = { type: ["boolean", "string"] } as const satisfies JsonSchema;

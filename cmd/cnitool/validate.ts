@@ -1,15 +1,15 @@
 /** validate: what is wrong with network configurations, before a container finds out. */
 import { versionsOfPlugin } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { configurationFiles, defaultConfigDirectory } from "../../pkg/cni/list.ts";
 import type { Delegates } from "../../pkg/cni/plugin.ts";
-import { nearest } from "../../pkg/cni/suggest.ts";
+import { nearest } from "../../pkg/config/suggest.ts";
+import { configurationFiles, defaultConfigDirectory } from "../../pkg/runtime/network-list.ts";
 import { findStat } from "../../pkg/sys/file.ts";
 import { type Command, jsonFlag } from "./command.ts";
-import { type Examined, examine, type Network, type Surroundings } from "./examine.ts";
-import { type Finding, printFinding, sorted } from "./finding.ts";
-import { clashes, firstWins } from "./neighbours.ts";
-import { configDirectory, pluginPathOrUsual, usualPath } from "./search.ts";
+import { loadOrderNotes, networkConflicts } from "./lint/conflicts.ts";
+import { type Finding, printFinding, sorted } from "./lint/finding.ts";
+import { type LintContext, type LintResult, lintFile, type Network } from "./lint/lint-file.ts";
+import { configDirectory, pluginPathOrUsual, usualPath } from "./paths.ts";
 import { printed } from "./table.ts";
 
 export const validate: Command = {
@@ -33,7 +33,7 @@ export const validate: Command = {
     const surroundings = { plugins, versionsOf: askedOnce(pluginPathOrUsual(streams.environment), plugins) };
     const isDirectory = target !== undefined && findStat(target)?.type === "directory";
     const directory = isDirectory ? target : configDirectory(streams.environment);
-    const all = configurationFiles(directory, endings).map((file) => examine(file, surroundings));
+    const all = configurationFiles(directory, endings).map((file) => lintFile(file, surroundings));
     const chosen =
       target === undefined || isDirectory ? together(all, directory) : one(target, all, { directory, surroundings });
 
@@ -53,7 +53,7 @@ export const validate: Command = {
 const endings = [".conflist", ".conf", ".json"];
 
 /** Starting a plugin takes longer than all the rest. */
-function askedOnce(path: readonly string[], plugins: Delegates): Surroundings["versionsOf"] {
+function askedOnce(path: readonly string[], plugins: Delegates): LintContext["versionsOf"] {
   const answers = new Map<string, readonly string[]>();
   return (type) => {
     const versions = answers.get(type) ?? versionsOfPlugin(type, path, plugins);
@@ -63,7 +63,7 @@ function askedOnce(path: readonly string[], plugins: Delegates): Surroundings["v
 }
 
 /** All files of the directory, each also held against those before it: of a pair, the later one is told. */
-function together(all: readonly Examined[], directory: string): Examined[] {
+function together(all: readonly LintResult[], directory: string): LintResult[] {
   if (all.length === 0) {
     const remedy = `put one there, as ${directory}/10-example.conflist, or set NETCONFPATH to the directory that has them`;
     throw new CniError({ code: ErrorCode.invalidConfig, msg: `no net configurations found in ${directory}`, remedy });
@@ -72,23 +72,23 @@ function together(all: readonly Examined[], directory: string): Examined[] {
   return all.map((examined) => {
     const { file, network, findings } = examined;
     if (network === undefined) return examined;
-    const first = firstWins(networks).filter((finding) => finding.file === file);
+    const first = loadOrderNotes(networks).filter((finding) => finding.file === file);
     return {
       ...examined,
-      findings: [...findings, ...first, ...clashes(network, networks.slice(0, networks.indexOf(network)))],
+      findings: [...findings, ...first, ...networkConflicts(network, networks.slice(0, networks.indexOf(network)))],
     };
   });
 }
 
 interface Searched {
   directory: string;
-  surroundings: Surroundings;
+  surroundings: LintContext;
 }
 
 /** A file, or the files with a network of that name, held against all others of the directory. */
-function one(target: string, all: readonly Examined[], { directory, surroundings }: Searched): Examined[] {
+function one(target: string, all: readonly LintResult[], { directory, surroundings }: Searched): LintResult[] {
   const isFile = findStat(target) !== undefined;
-  const chosen = isFile ? [examine(target, surroundings)] : all.filter(({ network }) => network?.name === target);
+  const chosen = isFile ? [lintFile(target, surroundings)] : all.filter(({ network }) => network?.name === target);
   if (chosen.length === 0) throw target.includes("/") ? noFile(target) : noNetwork(target, directory, networksOf(all));
   return chosen.map((examined) => {
     const { network, findings } = examined;
@@ -96,7 +96,7 @@ function one(target: string, all: readonly Examined[], { directory, surroundings
     const others = networksOf(all).filter(({ file }) => !isSameFile(file, network.file));
     const isInstalled = others.length < networksOf(all).length;
     const neighbours = others.filter(({ name }) => isInstalled || name !== network.name); // else it may be meant to replace it
-    return { ...examined, findings: [...findings, ...clashes(network, neighbours)] };
+    return { ...examined, findings: [...findings, ...networkConflicts(network, neighbours)] };
   });
 }
 
@@ -116,7 +116,7 @@ function noNetwork(name: string, directory: string, networks: readonly Network[]
   });
 }
 
-const networksOf = (all: readonly Examined[]): Network[] => all.flatMap(({ network }) => network ?? []);
+const networksOf = (all: readonly LintResult[]): Network[] => all.flatMap(({ network }) => network ?? []);
 
 function isSameFile(one: string, other: string): boolean {
   const [a, b] = [findStat(one), findStat(other)];

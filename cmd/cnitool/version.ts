@@ -2,9 +2,9 @@
 import { CniError } from "../../pkg/cni/error.ts";
 import type { Delegates } from "../../pkg/cni/plugin.ts";
 import { supportedVersions } from "../../pkg/cni/version.ts";
-import { introduction, isOwnTool, type PluginFile, pluginFiles, versionsOf } from "../../pkg/runtime/probe.ts";
+import { isOwnTool, type PluginFile, pluginFiles, pluginInfo, versionsOf } from "../../pkg/runtime/plugin-info.ts";
 import { type Command, jsonFlag } from "./command.ts";
-import { pluginPathOrUsual, usualPath } from "./search.ts";
+import { pluginPathOrUsual, usualPath } from "./paths.ts";
 import { printed, table } from "./table.ts";
 
 interface Described {
@@ -48,7 +48,7 @@ function describe(file: PluginFile, plugins: Delegates): Described[] {
   if (isOwnTool(file, plugins)) return [];
   const { name: type, path, hiddenBy } = file;
   const answered = answer(file, plugins);
-  const { about, isOurs } = answered.error === undefined ? introduction(file, plugins) : { about: "", isOurs: false };
+  const { about, isOurs } = answered.error === undefined ? pluginInfo(file, plugins) : { about: "", isOurs: false };
   return [{ type, path, origin: isOurs ? "ours" : "foreign", about, hiddenBy, ...answered }];
 }
 

@@ -1,5 +1,5 @@
 /** Commands of the configuration, run in the container's network namespace. */
-import { writeStderr } from "../../pkg/cni/streams.ts";
+import { writeStderr } from "../../pkg/cni/process-io.ts";
 import { findNamespace, within } from "../../pkg/sys/namespace.ts";
 import { environment, findCommand, run } from "../../pkg/sys/process.ts";
 import { decode } from "../../pkg/sys/text.ts";

@@ -1,8 +1,8 @@
 /** debug: writes down what the plugins of a list are told, and runs commands where the container is. */
 import { validate } from "#validate/debug";
 import type { Attachment, Plugin } from "../../pkg/cni/plugin.ts";
+import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
-import { writeStderr } from "../../pkg/cni/streams.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
 import { runHooks } from "./hooks.ts";
 import type { DebugConf } from "./netconf.ts";

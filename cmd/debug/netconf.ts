@@ -1,5 +1,5 @@
 /** The debug plugin's keys. */
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
 const hooks = {
   type: "array",

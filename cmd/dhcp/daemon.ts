@@ -5,18 +5,18 @@
  * five hundred leases that are bound have none.
  */
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
-import { writeStderr } from "../../pkg/cni/streams.ts";
+import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Tool, ToolContext } from "../../pkg/cni/tool.ts";
+import { startBackgroundClose } from "../../pkg/sys/background-close.ts";
 import { bootMs, sleepMs } from "../../pkg/sys/clock.ts";
-import { startCloser } from "../../pkg/sys/closer.ts";
 import { directoryOf, makeDirectories, removeFile, writeFile } from "../../pkg/sys/file.ts";
 import { openPoller } from "../../pkg/sys/poller.ts";
 import { collectCycles, processId, raiseFileLimit, variable } from "../../pkg/sys/process.ts";
 import { openSignals, SIGINT, SIGTERM } from "../../pkg/sys/signal.ts";
 import { isListenedTo, listenUnix, neverWaiting } from "../../pkg/sys/unix-socket.ts";
 import { type Flags, readFlags, usage, WrongUsage } from "./flags.ts";
-import { openJournal } from "./journal.ts";
-import { Keeper } from "./keeper.ts";
+import { openLeaseFiles } from "./lease-files.ts";
+import { LeaseTable } from "./lease-table.ts";
 import { Server } from "./server.ts";
 
 export const dhcpDaemon: Tool = {
@@ -47,21 +47,21 @@ function serve(flags: Flags): void {
   if (flags.pidFile !== "") writeFile(flags.pidFile, String(processId()), { mode: 0o644 });
   const { listener, isOurs } = openListener(socketPath);
   const poller = openPoller();
-  const journal = openJournal(`${socketPath.replace(/\.sock$/, "")}.leases`);
-  const keeper = new Keeper({ flags, poller, journal, close: startCloser(), log });
-  const server = new Server({ listener, keeper, poller, hostPrefix: flags.hostPrefix, log });
+  const journal = openLeaseFiles(`${socketPath.replace(/\.sock$/, "")}.leases`);
+  const leaseTable = new LeaseTable({ flags, poller, journal, close: startBackgroundClose(), log });
+  const server = new Server({ listener, leaseTable, poller, hostPrefix: flags.hostPrefix, log });
   poller.watch(signals);
-  keeper.resumeAll();
-  log(`listens on ${socketPath}, with ${keeper.count} leases`);
+  leaseTable.resumeAll();
+  log(`listens on ${socketPath}, with ${leaseTable.count} leases`);
 
   for (let stopped = false, round = 1; !stopped; round++) {
     if (round % ROUNDS_BETWEEN_COLLECTIONS === 0) collectCycles();
-    const ready = poller.wait(Math.max(0, Math.min(keeper.wakeAtMs - bootMs(), LONGEST_WAIT_MS)));
+    const ready = poller.wait(Math.max(0, Math.min(leaseTable.wakeAtMs - bootMs(), LONGEST_WAIT_MS)));
     for (const fd of ready) {
       if (fd === signals) stopped = true;
-      else if (!server.read(fd)) keeper.read(fd);
+      else if (!server.read(fd)) leaseTable.read(fd);
     }
-    keeper.tick();
+    leaseTable.tick();
   }
 
   log("stops; leases are kept for the next one");

@@ -3,13 +3,13 @@
 import { validate } from "#validate/dhcp";
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { orNotAvailable } from "../../pkg/cni/status.ts";
-import { writeStderr } from "../../pkg/cni/streams.ts";
 import { readLink } from "../../pkg/sys/file.ts";
-import { askDaemon, askOwnDaemon, DaemonUnreachable } from "./ask.ts";
 import { type DhcpConf, optionsToSend, socketPathOf } from "./netconf.ts";
 import { ALLOCATE, type CallArgs, CHECK, COLLECT, RELEASE, resultOfGob, STATUS } from "./protocol.ts";
+import { callDaemon, callTwillDaemon, DaemonUnreachable } from "./rpc-client.ts";
 
 export const dhcp: Plugin<DhcpConf> = {
   name: "dhcp",
@@ -27,7 +27,7 @@ function add(attachment: Attachment<DhcpConf>): Result {
   needIpam(conf);
   optionsToSend(conf, args, ""); // what is wrong with them is said before anybody is asked
   try {
-    return resultOfGob(askDaemon(socketPathOf(conf), ALLOCATE, callOf(attachment)));
+    return resultOfGob(callDaemon(socketPathOf(conf), ALLOCATE, callOf(attachment)));
   } catch (error) {
     if (error instanceof DaemonUnreachable && error.wasConnected) del(attachment); // its answer was lost: it may have a lease
     throw error;
@@ -37,7 +37,7 @@ function add(attachment: Attachment<DhcpConf>): Result {
 /** A lease that cannot be given back runs out by itself; the specification names DHCP as the case in which that is no failure. */
 function del(attachment: Attachment<DhcpConf>): void {
   try {
-    askDaemon(socketPathOf(attachment.conf), RELEASE, callOf(attachment));
+    callDaemon(socketPathOf(attachment.conf), RELEASE, callOf(attachment));
   } catch (error) {
     if (!(error instanceof DaemonUnreachable)) throw error;
     writeStderr(`dhcp: network "${attachment.network}": a lease is not given back and runs out: ${error.msg}\n`);
@@ -48,7 +48,7 @@ function check(attachment: Attachment<DhcpConf>): void {
   const { conf, prevResult } = attachment;
   needIpam(conf);
   const [path, call] = [socketPathOf(conf), callOf(attachment)];
-  const [held] = resultOfGob(askOwnDaemon(path, CHECK, call, () => askDaemon(path, ALLOCATE, call))).ips;
+  const [held] = resultOfGob(callTwillDaemon(path, CHECK, call, () => callDaemon(path, ALLOCATE, call))).ips;
   const expected = prevResult?.ips.map(({ address }) => address) ?? [];
   if (held === undefined || expected.length === 0 || expected.includes(held.address)) return;
   throw new CniError({
@@ -60,11 +60,11 @@ function check(attachment: Attachment<DhcpConf>): void {
 
 /** Of namespaces that are gone the daemon forgets leases by itself; this is about those that are still there. */
 function gc(request: Gc<DhcpConf>): void {
-  askOwnDaemon(socketPathOf(request.conf), COLLECT, callOf(request), () => ({}));
+  callTwillDaemon(socketPathOf(request.conf), COLLECT, callOf(request), () => ({}));
 }
 
 function status(request: Request<DhcpConf>): void {
-  orNotAvailable(() => askOwnDaemon(socketPathOf(request.conf), STATUS, callOf(request), () => ({})));
+  orNotAvailable(() => callTwillDaemon(socketPathOf(request.conf), STATUS, callOf(request), () => ({})));
 }
 
 function needIpam({ ipam }: DhcpConf): void {

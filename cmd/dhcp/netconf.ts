@@ -1,6 +1,6 @@
 /** dhcp's keys, all below `ipam`. */
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import type { Options } from "../../pkg/dhcp/message.ts";
 import { codeOf, configNames, type OptionName, parseOptionName } from "../../pkg/dhcp/option.ts";
 import { encode } from "../../pkg/sys/text.ts";

@@ -10,9 +10,9 @@ import { SystemError } from "../../pkg/sys/errno.ts";
 import { closeFile } from "../../pkg/sys/file.ts";
 import type { Poller } from "../../pkg/sys/poller.ts";
 import { acceptConnection, receiveStream, sendStream } from "../../pkg/sys/unix-socket.ts";
-import type { Keeper } from "./keeper.ts";
+import type { InterfaceRef } from "./client-socket.ts";
+import type { LeaseTable } from "./lease-table.ts";
 import { type DhcpConf, optionsToSend } from "./netconf.ts";
-import type { Place } from "./port.ts";
 import {
   ALLOCATE,
   type CallArgs,
@@ -35,7 +35,7 @@ interface Connection {
 
 export interface ServerOptions {
   listener: number;
-  keeper: Keeper;
+  leaseTable: LeaseTable;
   poller: Poller;
   hostPrefix: string;
   log: (text: string) => void;
@@ -113,7 +113,7 @@ export class Server {
       const method = methods.get(request.method);
       if (method === undefined) throw new Error(`rpc: can't find method ${request.method}`);
       const call = readCall(callOfGob(request.args), this.#options.hostPrefix);
-      method(call, this.#options.keeper, {
+      method(call, this.#options.leaseTable, {
         answer: (type, value) => this.#send(connection, rpc.answer(request, type, value)),
         refuse,
         leave: connection.leave,
@@ -141,33 +141,33 @@ interface Reply {
   leave: Set<() => void>;
 }
 
-type Method = (call: Call, keeper: Keeper, reply: Reply) => void;
+type Method = (call: Call, leaseTable: LeaseTable, reply: Reply) => void;
 
 const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
   [ALLOCATE, allocate],
-  [CHECK, (call, keeper, { answer }) => answer(callResult, gobOfLease(keeper.check(call), call))],
+  [CHECK, (call, leaseTable, { answer }) => answer(callResult, gobOfLease(leaseTable.check(call), call))],
   [
     RELEASE,
-    ({ clientId }, keeper, { answer }) => {
-      keeper.release(clientId);
+    ({ clientId }, leaseTable, { answer }) => {
+      leaseTable.release(clientId);
       answer(nothing, {});
     },
   ],
   [
     COLLECT,
-    ({ conf, network }, keeper, { answer }) => {
+    ({ conf, network }, leaseTable, { answer }) => {
       const alive = new Set(aliveIn(conf).map(({ containerID, ifname }) => `${containerID}/${ifname}`));
-      keeper.collect(network, ({ containerId, ifName }) => alive.has(`${containerId}/${ifName}`));
+      leaseTable.collect(network, ({ containerId, ifName }) => alive.has(`${containerId}/${ifName}`));
       answer(nothing, {});
     },
   ],
-  [STATUS, (_call, _keeper, { answer }) => answer(nothing, {})],
+  [STATUS, (_call, _leaseTable, { answer }) => answer(nothing, {})],
 ]);
 
-function allocate(call: Call, keeper: Keeper, { answer, refuse, leave }: Reply): void {
+function allocate(call: Call, leaseTable: LeaseTable, { answer, refuse, leave }: Reply): void {
   const options = optionsToSend(call.conf, call.args, call.clientId);
   const waiter = { granted: (lease: Lease) => answer(callResult, gobOfLease(lease, call)), refused: refuse };
-  leave.add(keeper.allocate({ ...call, options }, waiter));
+  leave.add(leaseTable.allocate({ ...call, options }, waiter));
 }
 
 const gobOfLease = (lease: Lease, { conf }: Call): GobStruct => gobOfResult(resultOf(lease, conf.ipam?.priority));
@@ -179,7 +179,7 @@ interface Call {
   clientId: string;
   containerId: string;
   network: string;
-  place: Place;
+  place: InterfaceRef;
 }
 
 /** @throws CniError 6 or 7: the configuration is none */

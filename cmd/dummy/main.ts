@@ -1,10 +1,11 @@
 /** dummy: an interface that leads nowhere, for addresses that a container is to have without a network. */
 import { validate } from "#validate/dummy";
+import { runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
-import { dnsOf, ipamOf, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import { dnsOf, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
-import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { createLink, deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
@@ -32,15 +33,15 @@ function add(attachment: Attachment<DummyConf>): Result {
   return withRollback((undo) => {
     const link = createLink({ netns, container, ifName, owner: attachment }, { linkInfo: { kind: "dummy" } });
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = takeLease(attachment, ipam, 0, undo);
+    const lease = ipamAdd(attachment, ipam, 0, undo);
     configure({ netns, route: container, link, sysctls: {} }, lease);
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
 }
 
 function del(attachment: Attachment<DummyConf>): void {
-  attemptAll(
-    withRelease(attachment, ipamOf(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
+  runAllSteps(
+    withIpamDel(attachment, ipamType(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
   );
 }
 
@@ -50,7 +51,7 @@ function check(attachment: Attachment<DummyConf>): void {
 
 /** What it makes goes with the namespace; addresses do not. */
 function gc(request: Gc<DummyConf>): void {
-  const ipam = ipamOf(request.conf);
+  const ipam = ipamType(request.conf);
   if (ipam !== undefined) delegateGc(request, ipam);
 }
 

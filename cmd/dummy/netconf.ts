@@ -1,6 +1,6 @@
 /** The dummy plugin has no keys of its own: addresses are all there is to it. */
-import { needIpam } from "../../pkg/cni/lease.ts";
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { requireIpamType } from "../../pkg/cni/ipam.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {
   type: "object",
@@ -13,4 +13,4 @@ export type DummyConf = FromSchema<typeof schema>;
 
 /** The IPAM plugin's name. @throws CniError 7: there is none */
 export const needAddresses = (conf: DummyConf): string =>
-  needIpam(conf, "dummy interface requires an IPAM configuration");
+  requireIpamType(conf, "dummy interface requires an IPAM configuration");

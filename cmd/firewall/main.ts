@@ -3,18 +3,25 @@ import { validate } from "#validate/firewall";
 import { invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
+import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
-import { writeStderr } from "../../pkg/cni/streams.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
 import { chooseBackend } from "../../pkg/firewall/forwarding/backend.ts";
-import type { Admission, Policy } from "../../pkg/firewall/forwarding/tenancy.ts";
-import { admit, dismiss, dismissOthers, findDeviation, needBackend, type Told } from "../../pkg/firewall/forwarding.ts";
+import {
+  allowForwarding,
+  findDeviation,
+  gcForwarding,
+  needBackend,
+  type ResultFacts,
+  revokeForwarding,
+} from "../../pkg/firewall/forwarding/forwarding.ts";
+import type { ForwardingRequest, Policy } from "../../pkg/firewall/forwarding/ownership.ts";
 import type { Address } from "../../pkg/ip/address.ts";
-import { deviation } from "../../pkg/link/check.ts";
+import { checkFailure } from "../../pkg/link/check.ts";
 import { addressOf } from "../../pkg/link/configure.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
-import { choicesOf, type FirewallConf, type FirewallSettings, settle, warningOf } from "./netconf.ts";
+import { choicesOf, type FirewallConf, type FirewallSettings, parseSettings, warningOf } from "./netconf.ts";
 
 export const firewall: Plugin<FirewallConf> = {
   name: "firewall",
@@ -29,15 +36,15 @@ export const firewall: Plugin<FirewallConf> = {
 };
 
 function add(attachment: Attachment<FirewallConf>): Result {
-  const settings = settle(attachment.conf);
+  const settings = parseSettings(attachment.conf);
   const result = needPrevResult(attachment, NOT_CHAINED);
-  const admission = admissionOf(attachment, settings, result);
+  const request = requestOf(attachment, settings, result);
   const warning = warningOf(attachment.conf);
   if (warning !== undefined) writeStderr(`${warning}\n`);
 
   return withRollback((undo) => {
-    undo("remove the rules", () => dismiss(attachment, toldBy(attachment), settings));
-    admit(admission, settings);
+    undo("remove the rules", () => revokeForwarding(attachment, toldBy(attachment), settings));
+    allowForwarding(request, settings);
     return result;
   });
 }
@@ -48,15 +55,15 @@ export function restore(
   netfilter: () => Connection,
   { dryRun }: { dryRun: boolean },
 ): void {
-  const settings = settle(attachment.conf);
+  const settings = parseSettings(attachment.conf);
   if (dryRun && chooseBackend(settings.backend, netfilter).backend === "firewalld") return;
-  admit(admissionOf(attachment, settings, needPrevResult(attachment, NOT_CHAINED)), settings, netfilter);
+  allowForwarding(requestOf(attachment, settings, needPrevResult(attachment, NOT_CHAINED)), settings, netfilter);
 }
 
 /** In the words of the reference plugin. */
 const NOT_CHAINED = "missing prevResult from earlier plugin";
 
-function admissionOf(owner: Attachment<FirewallConf>, settings: FirewallSettings, result: Result): Admission {
+function requestOf(owner: Attachment<FirewallConf>, settings: FirewallSettings, result: Result): ForwardingRequest {
   return {
     owner,
     addresses: addressesOf(result),
@@ -84,7 +91,7 @@ function policyOf({ policy }: FirewallSettings, { interfaces }: Result): Policy 
 }
 
 /** The policy is not to be right any more: DEL goes on with any configuration. */
-function toldBy({ conf, prevResult }: Attachment<FirewallConf>): Told {
+function toldBy({ conf, prevResult }: Attachment<FirewallConf>): ResultFacts {
   if (prevResult === undefined) return { addresses: [], bridge: undefined };
   const hasPolicy = (conf.ingressPolicy || "open") !== "open";
   return {
@@ -95,20 +102,20 @@ function toldBy({ conf, prevResult }: Attachment<FirewallConf>): Told {
 
 /** Also what other backends made: the configuration may have been changed meanwhile. */
 function del(attachment: Attachment<FirewallConf>): void {
-  dismiss(attachment, toldBy(attachment), choicesOf(attachment.conf));
+  revokeForwarding(attachment, toldBy(attachment), choicesOf(attachment.conf));
 }
 
 function check(attachment: Attachment<FirewallConf>): void {
-  const settings = settle(attachment.conf);
+  const settings = parseSettings(attachment.conf);
   const result = needPrevResult(attachment, NOT_CHAINED);
-  const found = findDeviation(admissionOf(attachment, settings, result), settings);
-  if (found !== undefined) throw deviation(found);
+  const found = findDeviation(requestOf(attachment, settings, result), settings);
+  if (found !== undefined) throw checkFailure(found);
 }
 
 function gc({ conf, network, validAttachments }: Gc<FirewallConf>): void {
-  dismissOthers(network, validAttachments, choicesOf(conf));
+  gcForwarding(network, validAttachments, choicesOf(conf));
 }
 
 function status({ conf }: Request<FirewallConf>): void {
-  needBackend(settle(conf));
+  needBackend(parseSettings(conf));
 }

@@ -1,8 +1,8 @@
 /** The configuration of the firewall plugin. */
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import type { Backend } from "../../pkg/firewall/forwarding/backend.ts";
-import type { Choices } from "../../pkg/firewall/forwarding.ts";
+import type { ForwardingOptions } from "../../pkg/firewall/forwarding/forwarding.ts";
 
 export const schema = {
   type: "object",
@@ -19,7 +19,7 @@ export const schema = {
 
 export type FirewallConf = FromSchema<typeof schema>;
 
-export interface FirewallSettings extends Choices {
+export interface FirewallSettings extends ForwardingOptions {
   adminChain: string;
   policy: "open" | "same-bridge" | "isolated";
 }
@@ -30,7 +30,7 @@ const POLICIES: readonly string[] = ["open", "same-bridge", "isolated"] satisfie
 const CHAIN_NAME_MAX = 28;
 
 /** @throws CniError 7 */
-export function settle(conf: FirewallConf): FirewallSettings {
+export function parseSettings(conf: FirewallConf): FirewallSettings {
   const adminChain = conf.iptablesAdminChainName || "CNI-ADMIN";
   if (adminChain.length > CHAIN_NAME_MAX || !/^[^\s!-][^\s]*$/.test(adminChain)) {
     throw invalidConf(
@@ -53,7 +53,7 @@ export function settle(conf: FirewallConf): FirewallSettings {
 }
 
 /** What is never wrong, so that DEL and GC can go by it. */
-export const choicesOf = ({ backend = "", firewalldZone }: FirewallConf): Choices => ({
+export const choicesOf = ({ backend = "", firewalldZone }: FirewallConf): ForwardingOptions => ({
   backend: BACKENDS.includes(backend) ? (backend as Backend) : undefined,
   zone: firewalldZone || "trusted",
 });

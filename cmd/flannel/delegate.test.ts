@@ -1,8 +1,8 @@
 import t from "tap";
 import { parsePrefix } from "../../pkg/ip/address.ts";
-import type { SubnetEnv } from "../../pkg/subnet/subnet-env.ts";
+import type { SubnetEnv } from "../../pkg/subnet-env/read-strict.ts";
 import { delegateConf } from "./delegate.ts";
-import { type FlannelConf, settle } from "./netconf.ts";
+import { type FlannelConf, parseSettings } from "./netconf.ts";
 
 const prefixes = (...texts: string[]) => texts.flatMap((text) => parsePrefix(text) ?? []);
 const ipv4: SubnetEnv = {
@@ -98,7 +98,7 @@ const cases: { what: string; conf?: Partial<FlannelConf>; cniVersion?: string; e
 ];
 for (const { what, conf = {}, cniVersion, env = ipv4, made } of cases) {
   t.test(`the delegate of ${what}`, async (t) => {
-    const settings = settle({ type: "flannel", ...conf });
+    const settings = parseSettings({ type: "flannel", ...conf });
     t.strictSame(delegateConf(settings, { name: "mynet", cniVersion }, env), made);
   });
 }

@@ -1,6 +1,6 @@
 /** What the plugin that does the work is configured with: the configuration's `delegate`, completed by the subnet file. Pure. */
 import { formatPrefix } from "../../pkg/ip/address.ts";
-import type { SubnetEnv } from "../../pkg/subnet/subnet-env.ts";
+import type { SubnetEnv } from "../../pkg/subnet-env/read-strict.ts";
 import type { FlannelSettings, PluginConf } from "./netconf.ts";
 
 export type DelegateConf = PluginConf & { readonly ipam: PluginConf };

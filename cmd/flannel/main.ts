@@ -4,29 +4,30 @@
  */
 
 import { validate } from "#validate/flannel";
+import { runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { findExecutable } from "../../pkg/cni/find.ts";
-import { type JsonObject, printJson, sortKeys } from "../../pkg/cni/json.ts";
+import { findExecutable } from "../../pkg/cni/find-executable.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import { writeStderr } from "../../pkg/cni/process-io.ts";
 import { encodeResult, type Result } from "../../pkg/cni/result.ts";
-import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
 import { orNotAvailable } from "../../pkg/cni/status.ts";
-import { writeStderr } from "../../pkg/cni/streams.ts";
+import { type JsonObject, printJson, sortKeys } from "../../pkg/config/json.ts";
 import { decode, encode } from "../../pkg/sys/text.ts";
-import {
-  type Found,
-  type FoundOwner,
-  fileOf,
-  forget,
-  forgetEmpty,
-  isEmpty,
-  recall,
-  recallAll,
-  remember,
-} from "./attachment.ts";
 import { type DelegateConf, delegateConf } from "./delegate.ts";
-import { dataDirOf, type FlannelConf, type FlannelSettings, type PluginConf, settle } from "./netconf.ts";
+import { dataDirOf, type FlannelConf, type FlannelSettings, type PluginConf, parseSettings } from "./netconf.ts";
+import {
+  fileOf,
+  findRecord,
+  isEmpty,
+  listRecords,
+  type OwnedRecord,
+  type RecordOwner,
+  removeEmptyRecord,
+  removeRecord,
+  writeRecord,
+} from "./netconf-record.ts";
 import { findSubnetEnv, needSubnetEnv, refuseLostLease } from "./subnet.ts";
 
 export const flannel: Plugin<FlannelConf> = {
@@ -41,20 +42,20 @@ export const flannel: Plugin<FlannelConf> = {
 };
 
 function add(attachment: Attachment<FlannelConf>): Result {
-  const settings = settle(attachment.conf);
+  const settings = parseSettings(attachment.conf);
   const { dataDir } = settings;
   const conf = delegateConf(settings, networkOf(attachment), needSubnetEnv(settings.subnetFile));
   const delegated = configured(attachment, conf);
   const file = fileOf(dataDir, attachment);
-  const earlier = recall(dataDir, attachment, attachment.network);
+  const earlier = findRecord(dataDir, attachment, attachment.network);
 
   return withRollback((undo) => {
     undo(`undo what "${conf.type}" was asked for`, () => {
       if (earlier === undefined) takeBack(delegated, conf);
-      if (earlier?.file === file) remember(file, earlier.text, { onDisk: false });
-      else forget(file);
+      if (earlier?.file === file) writeRecord(file, earlier.text, { onDisk: false });
+      else removeRecord(file);
     });
-    remember(file, decode(delegated.stdin), { onDisk: mayOutliveUs(attachment, conf) });
+    writeRecord(file, decode(delegated.stdin), { onDisk: mayOutliveUs(attachment, conf) });
     return delegateAdd(delegated, conf.type);
   });
 }
@@ -90,7 +91,7 @@ function isOwn({ path, delegates }: Attachment<FlannelConf>, type: string): bool
 
 function del(attachment: Attachment<FlannelConf>): void {
   const dataDir = dataDirOf(attachment.conf);
-  const remembered = recall(dataDir, attachment, attachment.network);
+  const remembered = findRecord(dataDir, attachment, attachment.network);
   if (remembered === undefined) return;
   const { conf, file } = remembered;
   if (conf === undefined && !isEmpty(remembered)) {
@@ -99,12 +100,12 @@ function del(attachment: Attachment<FlannelConf>): void {
   }
   if (conf !== undefined)
     delegateDel(configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }), conf.type);
-  forget(file);
+  removeRecord(file);
 }
 
 /** The delegate's call for an attachment, as ADD remembered it. @throws CniError 999: nothing is remembered, or it is damaged */
 export function delegateOf(attachment: Attachment<FlannelConf>): { type: string; attachment: Attachment<FlannelConf> } {
-  const conf = recall(dataDirOf(attachment.conf), attachment, attachment.network)?.conf;
+  const conf = findRecord(dataDirOf(attachment.conf), attachment, attachment.network)?.conf;
   if (conf === undefined) throw notRemembered(attachment);
   return { type: conf.type, attachment: configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }) };
 }
@@ -125,7 +126,7 @@ function tellDamaged(file: string, { containerId }: Attachment<FlannelConf>): vo
 
 function check(attachment: Attachment<FlannelConf>): void {
   const { conf, cniVersion, network } = attachment;
-  const remembered = recall(dataDirOf(conf), attachment, network)?.conf;
+  const remembered = findRecord(dataDirOf(conf), attachment, network)?.conf;
   if (remembered === undefined) throw notRemembered(attachment);
   const prevResult = conf.prevResult as JsonObject | undefined;
   const own = { ...remembered, cniVersion, ...(prevResult && { prevResult }) };
@@ -142,27 +143,27 @@ function notRemembered({ conf, containerId, ifName }: Attachment<FlannelConf>): 
 }
 
 function gc(request: Gc<FlannelConf>): void {
-  const settings = settle(request.conf);
-  const remembered = recallAll(settings.dataDir, request.network);
+  const settings = parseSettings(request.conf);
+  const remembered = listRecords(settings.dataDir, request.network);
   const stale = remembered.filter(({ owner }) => !isValid(owner, request));
-  attemptAll([
+  runAllSteps([
     ...stale.map((one) => [`delete container ${one.owner.containerId}`, () => remove(request, one)] as const),
-    ["forget what a power failure has emptied", () => forgetEmpty(settings.dataDir)],
+    ["forget what a power failure has emptied", () => removeEmptyRecord(settings.dataDir)],
     ["have the delegate collect", () => collect(request, settings, remembered.at(-1)?.conf)],
   ]);
 }
 
-function remove(request: Gc<FlannelConf>, { file, conf, owner }: Found): void {
+function remove(request: Gc<FlannelConf>, { file, conf, owner }: OwnedRecord): void {
   const { containerId, ifName = USUAL_INTERFACE } = owner;
   const attachment = { ...request, containerId, ifName, netns: undefined, args: "", prevResult: undefined };
   delegateDel(configured(attachment, conf), conf.type);
-  forget(file);
+  removeRecord(file);
 }
 
 /** What runtimes call the interface that the reference plugin has forgotten. */
 const USUAL_INTERFACE = "eth0";
 
-const isValid = ({ containerId, ifName }: FoundOwner, { validAttachments }: Gc<FlannelConf>): boolean =>
+const isValid = ({ containerId, ifName }: RecordOwner, { validAttachments }: Gc<FlannelConf>): boolean =>
   validAttachments.some(
     (valid) => valid.containerId === containerId && (ifName === undefined || valid.ifName === ifName),
   );
@@ -181,7 +182,7 @@ function collect(request: Gc<FlannelConf>, settings: FlannelSettings, remembered
 }
 
 function status(request: Request<FlannelConf>): void {
-  const settings = settle(request.conf);
+  const settings = parseSettings(request.conf);
   const env = orNotAvailable(() => needSubnetEnv(settings.subnetFile));
   refuseLostLease(settings.subnetFile);
   const conf = delegateConf(settings, networkOf(request), env);

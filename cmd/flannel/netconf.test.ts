@@ -1,8 +1,8 @@
 import t from "tap";
-import { settle } from "./netconf.ts";
+import { parseSettings } from "./netconf.ts";
 
 t.test("without keys: flannel's files, bridge and host-local", async (t) => {
-  t.strictSame(settle({ type: "flannel" }), {
+  t.strictSame(parseSettings({ type: "flannel" }), {
     subnetFile: "/run/flannel/subnet.env",
     dataDir: "/var/lib/cni/flannel",
     delegate: { type: "bridge" },
@@ -16,11 +16,11 @@ t.test("given keys are kept, also those that nobody knows", async (t) => {
   const ipam = { type: "calico-ipam", pool: "x" };
   const runtimeConfig = { mac: "02:00:00:00:00:01" };
   const given = { subnetFile: "/a/b.env", dataDir: "/c", delegate, ipam, runtimeConfig };
-  t.strictSame(settle({ type: "flannel", ...given }), given);
+  t.strictSame(parseSettings({ type: "flannel", ...given }), given);
 });
 
 t.test("empty texts are no paths", async (t) => {
-  t.match(settle({ type: "flannel", subnetFile: "", dataDir: "" }), {
+  t.match(parseSettings({ type: "flannel", subnetFile: "", dataDir: "" }), {
     subnetFile: "/run/flannel/subnet.env",
     dataDir: "/var/lib/cni/flannel",
   });
@@ -33,6 +33,6 @@ const refused: { key: string; details: string }[] = [
 for (const { key, details } of refused) {
   t.test(`a delegate's "${key}" is refused`, async (t) => {
     const msg = `'delegate' dictionary must not have '${key}' field, it'll be set by flannel`;
-    t.throws(() => settle({ type: "flannel", delegate: { [key]: {} } }), { code: 7, msg, details });
+    t.throws(() => parseSettings({ type: "flannel", delegate: { [key]: {} } }), { code: 7, msg, details });
   });
 }

@@ -1,7 +1,7 @@
 /** The flannel plugin's keys, and what they come to. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import type { JsonObject } from "../../pkg/cni/json.ts";
-import { type FromSchema, type JsonSchema, netconfProperties, routeSchema } from "../../pkg/cni/schema.ts";
+import type { JsonObject } from "../../pkg/config/json.ts";
+import { type FromSchema, type JsonSchema, netconfProperties, routeSchema } from "../../pkg/config/schema.ts";
 
 export const schema = {
   type: "object",
@@ -47,7 +47,7 @@ export interface FlannelSettings {
 }
 
 /** @throws CniError 7 for what the reference plugin refuses, with its texts. */
-export function settle(conf: FlannelConf): FlannelSettings {
+export function parseSettings(conf: FlannelConf): FlannelSettings {
   const { delegate = {}, ipam = {}, runtimeConfig, subnetFile } = conf;
   for (const key of ["name", "ipam"]) if (key in delegate) throw notTheirs(key);
   return {

@@ -1,7 +1,7 @@
 /** The subnet file, and what to tell those who need it when it is not there. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { type DaemonState, readDaemonState, stateFileOf } from "../../pkg/subnet/daemon-state.ts";
-import { parseSubnetEnv, type SubnetEnv } from "../../pkg/subnet/subnet-env.ts";
+import { type DaemonState, readDaemonState, stateFileOf } from "../../pkg/subnet-env/daemon-state.ts";
+import { parseSubnetEnv, type SubnetEnv } from "../../pkg/subnet-env/read-strict.ts";
 import { findStat, readRecord } from "../../pkg/sys/file.ts";
 
 /** @throws CniError 6: it is damaged */

@@ -4,21 +4,21 @@
  */
 import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { ListenOptions } from "node:net";
-import { readDaemonState, socketOf } from "../../pkg/subnet/daemon-state.ts";
+import { readDaemonState, socketOf } from "../../pkg/subnet-env/daemon-state.ts";
 import { directoryOf, findStat, makeDirectories, removeFile, withLock } from "../../pkg/sys/file.ts";
 import type { Metrics } from "./metrics.ts";
-import type { StatusReport } from "./status/shape.ts";
-import { hasListener } from "./unix-socket.ts";
+import { hasListener } from "./notify-socket.ts";
+import type { StatusReport } from "./status/format.ts";
 
 /** What is asked of the daemon. */
-export interface Answers {
+export interface HealthHandlers {
   /** The subnet file has been written once. */
   isReady(): boolean;
   status(): Promise<StatusReport>;
   metrics: Pick<Metrics, "text" | "contentType">;
 }
 
-export interface Places {
+export interface HealthAddresses {
   subnetFile: string;
   /** undefined: on the socket only. */
   health: { ip: string; port: number } | undefined;
@@ -35,7 +35,10 @@ export class CannotListen extends Error {
 }
 
 /** @throws CannotListen; SystemError: the folder of the subnet file cannot be written */
-export async function startHealth({ subnetFile, health }: Places, answers: Answers): Promise<HealthServer> {
+export async function startHealth(
+  { subnetFile, health }: HealthAddresses,
+  answers: HealthHandlers,
+): Promise<HealthServer> {
   const respond = responder(answers);
   const local = createServer(respond);
   await claimSocket(local, subnetFile);
@@ -152,7 +155,7 @@ interface Page {
 const plain = (code: number, body: string): Page => ({ code, type: "text/plain; charset=utf-8", body });
 
 /** The texts of the first two are flannel's: probes compare them. */
-const pages: Readonly<Record<string, (answers: Answers) => Page | Promise<Page>>> = {
+const pages: Readonly<Record<string, (answers: HealthHandlers) => Page | Promise<Page>>> = {
   "/healthz": () => plain(200, "flanneld is running"),
   "/readyz": ({ isReady }) => (isReady() ? plain(200, "flanneld is ready") : plain(503, "flanneld is not ready yet")),
   "/metrics": async ({ metrics }) => ({ code: 200, type: metrics.contentType, body: await metrics.text() }),
@@ -163,7 +166,7 @@ const pages: Readonly<Record<string, (answers: Answers) => Page | Promise<Page>>
   }),
 };
 
-function responder(answers: Answers): RequestListener {
+function responder(answers: HealthHandlers): RequestListener {
   const shared = { ...answers, status: sharedWhileUnderWay(answers.status) };
   return (request, response) => {
     const page = pageFor(request.method ?? "", request.url ?? "");
@@ -174,7 +177,7 @@ function responder(answers: Answers): RequestListener {
   };
 }
 
-function pageFor(method: string, url: string): (answers: Answers) => Page | Promise<Page> {
+function pageFor(method: string, url: string): (answers: HealthHandlers) => Page | Promise<Page> {
   const path = url.replace(/\?.*$/s, "");
   if (!Object.hasOwn(pages, path))
     return () => plain(404, `flanneld has no page ${JSON.stringify(path)}: ${Object.keys(pages).join(", ")}\n`);

@@ -1,10 +1,10 @@
 import t from "tap";
-import { checkPrerequisites, needNetworkAdmin, type Surroundings } from "./kernel-prerequisites.ts";
+import { checkPrerequisites, type HostFacts, needNetworkAdmin } from "./kernel-prerequisites.ts";
 
 const setting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 const forwards = { "/proc/sys/net/ipv4/ip_forward": "1\n" };
 
-interface FakeHost extends Surroundings {
+interface FakeHost extends HostFacts {
   loaded: string[];
 }
 

@@ -12,7 +12,7 @@ export interface Needs {
 }
 
 /** The host, as far as it is asked here. */
-export interface Surroundings {
+export interface HostFacts {
   /** undefined: there is no such file */
   findText(path: string): string | undefined;
   /** Loads a kernel module. @returns why it did not; undefined: done */
@@ -28,7 +28,7 @@ export class PrerequisiteMissing extends Error {
  * @returns What may not work, a sentence with its remedy each.
  * @throws PrerequisiteMissing
  */
-export function checkPrerequisites(needs: Needs, host: Surroundings = thisHost): string[] {
+export function checkPrerequisites(needs: Needs, host: HostFacts = thisHost): string[] {
   const warnings = forwardingWarnings(host);
   const problem = needs.bridgedTraffic ? ensureBrNetfilter(host) : undefined;
   if (problem === undefined) return warnings;
@@ -40,7 +40,7 @@ export function checkPrerequisites(needs: Needs, host: Surroundings = thisHost):
 const CAP_NET_ADMIN = 12n;
 
 /** Before anything else: without this right nothing works. @throws PrerequisiteMissing */
-export function needNetworkAdmin(host: Pick<Surroundings, "findText"> = thisHost): void {
+export function needNetworkAdmin(host: Pick<HostFacts, "findText"> = thisHost): void {
   const [, capabilities] = /^CapEff:\s*([\da-f]+)$/m.exec(host.findText("/proc/self/status") ?? "") ?? [];
   if (capabilities === undefined || (BigInt(`0x${capabilities}`) >> CAP_NET_ADMIN) & 1n) return;
   throw new PrerequisiteMissing(
@@ -49,7 +49,7 @@ export function needNetworkAdmin(host: Pick<Surroundings, "findText"> = thisHost
 }
 
 /** @returns what is wrong; undefined: bridged packets pass the rules */
-function ensureBrNetfilter(host: Surroundings): string | undefined {
+function ensureBrNetfilter(host: HostFacts): string | undefined {
   if (host.findText(bridgeSetting) !== undefined) return undefined;
   const refusal = host.loadModule("br_netfilter");
   if (refusal === undefined && host.findText(bridgeSetting) !== undefined) return undefined;
@@ -58,14 +58,14 @@ function ensureBrNetfilter(host: Surroundings): string | undefined {
 const bridgeSetting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
 /** The CNI plugins switch it on with the first container; other ways of attaching them may not. */
-function forwardingWarnings(host: Surroundings): string[] {
+function forwardingWarnings(host: HostFacts): string[] {
   if (host.findText("/proc/sys/net/ipv4/ip_forward")?.trim() !== "0") return [];
   return [
     "net.ipv4.ip_forward is 0: until it is 1 this host passes no packets between its containers and other hosts. To fix: sysctl -w net.ipv4.ip_forward=1 (plugin bridge does so for its first container)",
   ];
 }
 
-const thisHost: Surroundings = { findText, loadModule };
+const thisHost: HostFacts = { findText, loadModule };
 
 function loadModule(name: string): string | undefined {
   const modprobe = ["/usr/sbin/modprobe", "/sbin/modprobe"].find((path) => findStat(path) !== undefined);

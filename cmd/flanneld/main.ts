@@ -1,27 +1,28 @@
 /**
  * flanneld: gives this host its part of the cluster network, and keeps it. The steps of a start stand in their order in `serve`; what happens
- * afterwards is in member.ts.
+ * afterwards is in controller.ts.
  */
-import { createLog, type Log } from "../../pkg/observe/log.ts";
-import { withoutRepeats } from "../../pkg/observe/without-repeats.ts";
-import { showSubnets } from "../../pkg/subnet/lease.ts";
-import { StoreError } from "../../pkg/subnet/store.ts";
-import { writeSubnetFile } from "../../pkg/subnet/subnet-file.ts";
+
+import { formatSubnets } from "../../pkg/cluster/lease/lease.ts";
+import { StoreError } from "../../pkg/cluster/lease/store.ts";
+import { createLog, type Log } from "../../pkg/cluster/log/log.ts";
+import { rateLimited } from "../../pkg/cluster/log/rate-limited.ts";
+import { writeSubnetFile } from "../../pkg/subnet-env/subnet-file.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
+import { Controller } from "./controller.ts";
+import { createStateReporter } from "./daemon-state.ts";
 import { startHealth } from "./health.ts";
+import { isTemporary, joinNetwork, subnetFileOf } from "./join.ts";
 import { needNetworkAdmin } from "./kernel-prerequisites.ts";
-import { measuredStore } from "./measured-store.ts";
-import { Member } from "./member.ts";
 import { createMetrics } from "./metrics.ts";
+import { startRules } from "./network-rules.ts";
 import { createNotifier } from "./notify.ts";
-import { type Options, readOptions } from "./options.ts";
-import { findPlace, mayPass, subnetFileOf } from "./place.ts";
-import { keepRules } from "./rules.ts";
-import { createStanding } from "./standing.ts";
+import { type Options, readOptions } from "./options/options.ts";
+import { type RetryPolicy, retry, runCleanups, Stopped, stopSignal, untilStopped } from "./shutdown.ts";
+import { requestStatus } from "./status/client.ts";
 import { reportStatus } from "./status/report.ts";
-import { tellStatus } from "./status/tell.ts";
-import { endAll, type Patience, persist, Stopped, stopSignal, untilStopped } from "./stopping.ts";
 import { openStore } from "./store.ts";
+import { withStoreMetrics } from "./store-metrics.ts";
 
 /** Set by the build. */
 declare const TWILL_VERSION: string;
@@ -29,9 +30,9 @@ declare const TWILL_VERSION: string;
 const RETRY_MS = 1000;
 
 async function main(): Promise<number> {
-  const asked = readOptions(process.argv.slice(2), process.env, TWILL_VERSION);
-  if (asked.to === "run") return run(asked.options);
-  const { stdout, stderr, exitCode } = asked.to === "tell status" ? await tellStatus(asked) : asked;
+  const action = readOptions(process.argv.slice(2), process.env, TWILL_VERSION);
+  if (action.to === "run") return run(action.options);
+  const { stdout, stderr, exitCode } = action.to === "tell status" ? await requestStatus(action) : action;
   process.stdout.write(stdout);
   process.stderr.write(stderr);
   return exitCode;
@@ -44,7 +45,7 @@ async function run(options: Options): Promise<number> {
   log.info("flanneld starts", { version: TWILL_VERSION, ...options.settings });
   for (const warning of options.warnings) log.warn(warning);
   try {
-    await serve(options, withoutRepeats(log), stopSignal());
+    await serve(options, rateLimited(log), stopSignal());
     return 0;
   } catch (error) {
     if (error instanceof Stopped) return 0;
@@ -61,74 +62,74 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     needNetworkAdmin();
     const notifier = createNotifier({ environment: process.env, pid: process.pid, warn: log.warn });
     ends.push(notifier.stopping);
-    const standing = createStanding(subnetFile, notifier, log);
+    const reporter = createStateReporter(subnetFile, notifier, log);
     const metrics = createMetrics(TWILL_VERSION);
-    const store = measuredStore(openStore(options.store, log), metrics);
+    const store = withStoreMetrics(openStore(options.store, log), metrics);
     ends.push(() => store.close());
-    let member: Member | undefined;
+    let member: Controller | undefined;
     let trouble: Error | undefined;
     const status = () =>
       reportStatus({
         version: TWILL_VERSION,
         subnetFile,
-        state: standing.current(),
+        state: reporter.current(),
         store: { description: store.description, trouble },
         member: member?.facts(),
       });
-    const health = await startHealth(options, { isReady: standing.isReady, status, metrics });
+    const health = await startHealth(options, { isReady: reporter.isReady, status, metrics });
     ends.push(() => health.close());
 
-    const patience: Patience = {
+    const retryPolicy: RetryPolicy = {
       everyMs: RETRY_MS,
       stop,
-      isPassing: mayPass,
+      isPassing: isTemporary,
       failed(error) {
         trouble = error instanceof StoreError ? error : undefined;
-        standing.waiting(error.message);
+        reporter.waiting(error.message);
         log.warn(`waiting: ${error.message}`); // in the message, where commands to copy are not quoted
       },
     };
-    const place = await persist(() => findPlace(options, store, log), patience);
+    const place = await retry(() => joinNetwork(options, store, log), retryPolicy);
     trouble = undefined;
     place.backend.takeLease(place.lease);
-    ends.push(keepRules(options, place, { log, metrics }));
+    ends.push(startRules(options, place, { log, metrics }));
 
-    member = new Member({
+    member = new Controller({
       ...place,
       store,
       log,
       metrics,
-      wish: options.externalInterface,
+      selector: options.externalInterface,
       renewMarginMs: options.renewMarginMinutes * 60_000,
-      lost: standing.lost,
+      lost: reporter.lost,
       held(lease) {
         metrics.leaseExpires(lease.expiresMs);
-        standing.held();
+        reporter.held();
       },
       resized() {
         writeSubnetFile(subnetFile, subnetFileOf(options, place));
-        standing.repeat();
+        reporter.repeat();
       },
       trouble(why) {
         trouble = why;
-        if (why && !standing.isReady()) standing.waiting(why.message);
+        if (why && !reporter.isReady()) reporter.waiting(why.message);
       },
     });
     ends.push(() => member?.stop());
     metrics.leaseExpires(place.lease.expiresMs);
     await Promise.race([member.programmed, untilStopped(stop)]);
 
-    await persist(async () => writeSubnetFile(subnetFile, subnetFileOf(options, place)), {
-      ...patience,
+    await retry(async () => writeSubnetFile(subnetFile, subnetFileOf(options, place)), {
+      ...retryPolicy,
       isPassing: (error) => error instanceof SystemError, // a full disk, say
     });
-    const summary = `has ${showSubnets(place.lease)}, ${place.network.backend.type} over ${place.external.name}`;
-    standing.ready(summary);
+    const summary = `has ${formatSubnets(place.lease)}, ${place.network.backend.type} over ${place.external.name}`;
+    reporter.ready(summary);
     log.info("ready", { summary, mtu: place.backend.mtu, subnetFile });
     globalThis.gc?.(); // of what was needed for the first pass over all peers, nothing is needed any more: some 20 MB with 5,000
     await untilStopped(stop);
   } finally {
-    await endAll(ends, ({ message }) => log.error("cannot end in order", { error: message }));
+    await runCleanups(ends, ({ message }) => log.error("cannot end in order", { error: message }));
   }
 }
 

@@ -1,8 +1,8 @@
 import t from "tap";
-import type { Subnets } from "../../pkg/subnet/lease.ts";
-import { type LeaseEvent, NoConfig, type Store, StoreError } from "../../pkg/subnet/store.ts";
-import { measuredStore } from "./measured-store.ts";
+import type { Subnets } from "../../pkg/cluster/lease/lease.ts";
+import { type LeaseEvent, NoConfig, type Store, StoreError } from "../../pkg/cluster/lease/store.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { withStoreMetrics } from "./store-metrics.ts";
 
 /** The lines that are not comments, as `name{labels}` -> value; those of a time have none that could be foretold. */
 async function read(metrics: Metrics): Promise<Record<string, string>> {
@@ -84,7 +84,7 @@ function fakeStore(answer: () => Promise<never>, told: (watcher: Told) => void =
 
 t.test("requests are timed, and those that fail counted", async (t) => {
   const metrics = createMetrics("1");
-  const store = measuredStore(
+  const store = withStoreMetrics(
     fakeStore(async () => {
       throw new StoreError("no answer");
     }),
@@ -104,7 +104,7 @@ t.test("requests are timed, and those that fail counted", async (t) => {
 
 t.test("a store without a network configuration has answered", async (t) => {
   const metrics = createMetrics("1");
-  const store = measuredStore(
+  const store = withStoreMetrics(
     fakeStore(async () => {
       throw new NoConfig("there is none");
     }),
@@ -117,7 +117,7 @@ t.test("a store without a network configuration has answered", async (t) => {
 t.test("events pass on counted, and a second snapshot is a restart of the watch", async (t) => {
   const metrics = createMetrics("1");
   const watchers: Told[] = [];
-  const store = measuredStore(
+  const store = withStoreMetrics(
     fakeStore(
       async () => {
         throw new Error("not to be asked");

@@ -3,8 +3,8 @@
  * times a second.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Programmed } from "../../pkg/backend/backend.ts";
-import type { LeaseEvent } from "../../pkg/subnet/store.ts";
+import type { LeaseEvent } from "../../pkg/cluster/lease/store.ts";
+import type { Programmed } from "../../pkg/flannel/backend/backend.ts";
 
 /** Told of what happens; none of these throws, none is slow. */
 export interface Metrics {

@@ -1,5 +1,5 @@
-/** The keys of the network configuration, flannel's and our own; what they come to is in pkg/subnet/network-config.ts. */
-import type { JsonSchema } from "../../pkg/cni/schema.ts";
+/** The keys of the network configuration, flannel's and our own; what they come to is in pkg/cluster/lease/network-config.ts. */
+import type { JsonSchema } from "../../pkg/config/schema.ts";
 
 const address = { type: "string", format: "ip" } as const satisfies JsonSchema;
 

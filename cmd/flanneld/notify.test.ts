@@ -3,13 +3,13 @@ import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import { onReadable } from "../../pkg/cluster/event-loop/on-readable.ts";
 import { Errno } from "../../pkg/sys/errno.ts";
 import { closeFile } from "../../pkg/sys/file.ts";
-import { onReadable } from "../../pkg/sys/readiness.ts";
 import { bindSocket, openSocket, receiveArrived, SOCK_DGRAM } from "../../pkg/sys/socket.ts";
 import { decode } from "../../pkg/sys/text.ts";
 import { createNotifier, watchdogMs } from "./notify.ts";
-import { AF_UNIX, unixAddress } from "./unix-socket.ts";
+import { AF_UNIX, unixAddress } from "./notify-socket.ts";
 
 interface ServiceManager {
   /** Datagrams that have come since the last call. */

@@ -3,7 +3,7 @@
  */
 import { Errno, SystemError } from "../../pkg/sys/errno.ts";
 import { encode } from "../../pkg/sys/text.ts";
-import { sendDatagram, unixAddress } from "./unix-socket.ts";
+import { sendDatagram, unixAddress } from "./notify-socket.ts";
 
 /** All of it is nothing where no service manager waits. Never throws, never blocks. */
 export interface Notifier {

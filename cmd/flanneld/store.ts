@@ -1,10 +1,10 @@
 /** The store that was asked for. */
 import { readFileSync } from "node:fs";
-import type { Log } from "../../pkg/observe/log.ts";
-import { openDirectoryStore } from "../../pkg/subnet/directory.ts";
-import { openEtcdStore } from "../../pkg/subnet/etcd.ts";
-import type { Store } from "../../pkg/subnet/store.ts";
-import type { EtcdOptions, Options } from "./options.ts";
+import type { Store } from "../../pkg/cluster/lease/store.ts";
+import type { Log } from "../../pkg/cluster/log/log.ts";
+import { openDirectoryStore } from "../../pkg/cluster/store/directory/directory.ts";
+import { openEtcdStore } from "../../pkg/cluster/store/etcd/etcd.ts";
+import type { EtcdOptions, Options } from "./options/options.ts";
 
 /** @throws Error a file of keys or certificates cannot be read, or lacks its other half */
 export function openStore(options: Options["store"], log: Log): Store {

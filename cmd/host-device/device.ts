@@ -5,7 +5,7 @@ import { formatMac, parseMac } from "../../pkg/link/mac.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { findDirectory, findStat, readLink } from "../../pkg/sys/file.ts";
-import type { Names } from "./netconf.ts";
+import type { DeviceSelectors } from "./netconf.ts";
 
 const PCI = "/sys/bus/pci/devices";
 const AUXILIARY = "/sys/bus/auxiliary/devices";
@@ -27,20 +27,20 @@ export interface Selection {
 /**
  * @throws CniError 7: there is nothing of that PCI address or device ID. 999: a PCI device without driver
  */
-export function selectionOf(names: Names): Selection {
+export function selectionOf(names: DeviceSelectors): Selection {
   const { pci, auxiliary } = placeOf(names);
   const isForUserSpace = pci !== "" && userSpaceDrivers.includes(needDriver(pci));
   return { ...way(names, pci, auxiliary), isForUserSpace };
 }
 
 /** The same for DEL, which goes on when the device is gone. */
-export function isForUserSpace(names: Names): boolean {
+export function isForUserSpace(names: DeviceSelectors): boolean {
   const pci = names.deviceID !== "" && findStat(`${PCI}/${names.deviceID}`) ? names.deviceID : names.pciBusID;
   return pci !== "" && userSpaceDrivers.includes(findDriver(pci) ?? "");
 }
 
 /** The runtime's choice goes before the configuration's PCI address. */
-function placeOf({ deviceID, pciBusID }: Names): { pci: string; auxiliary: string } {
+function placeOf({ deviceID, pciBusID }: DeviceSelectors): { pci: string; auxiliary: string } {
   if (deviceID === "") return { pci: pciBusID, auxiliary: "" };
   if (findStat(`${PCI}/${deviceID}`)) return { pci: deviceID, auxiliary: "" };
   if (findStat(`${AUXILIARY}/${deviceID}`)) return { pci: "", auxiliary: deviceID };
@@ -50,7 +50,7 @@ function placeOf({ deviceID, pciBusID }: Names): { pci: string; auxiliary: strin
   );
 }
 
-function way({ device, hwaddr, kernelpath }: Names, pci: string, auxiliary: string) {
+function way({ device, hwaddr, kernelpath }: DeviceSelectors, pci: string, auxiliary: string) {
   if (device !== "") return byName(device);
   if (hwaddr !== "") return byMac(hwaddr);
   if (kernelpath !== "") return byPath(kernelpath, kernelpath.replace(/\/+$/, ""));

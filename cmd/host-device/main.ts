@@ -1,23 +1,31 @@
 /** host-device: an interface of the host moves into the container, and comes back with its name. */
 import { validate } from "#validate/host-device";
+import { type NamedStep, runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateCheck, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { dnsOf, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import { dnsOf, emptyIpamResult, ipamAdd, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
-import { attemptAll, type Step, withRollback } from "../../pkg/cni/rollback.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
-import { inUse, type LinkPlace } from "../../pkg/link/create.ts";
+import { type LinkRef, nameInUse } from "../../pkg/link/create.ts";
 import { entryOf, findLink, type Link, openRoute, setUp } from "../../pkg/link/link.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { isForUserSpace, type Selection, selectionOf } from "./device.ts";
-import { bringHome, findReturnedCalled, giveNameBack, settleReturned } from "./home.ts";
-import { type Host, moveIn, openHost } from "./move.ts";
-import { type HostDeviceConf, type Keeping, keepingOf, namesOf, needNames, settle } from "./netconf.ts";
-import { listRecords, type Owner, recordOf, recordsOf, remember } from "./record.ts";
-import { tellUse } from "./use.ts";
+import { warnIfInUse } from "./in-use.ts";
+import { type Host, moveToContainer, openHost } from "./move.ts";
+import {
+  type CleanupSettings,
+  cleanupSettings,
+  type HostDeviceConf,
+  namesOf,
+  needNames,
+  parseSettings,
+} from "./netconf.ts";
+import { listRecords, type Owner, recordOf, recordsOf, writeRecord } from "./record.ts";
+import { findReturnedByName, restoreName, restoreReturned, returnDevice } from "./return-device.ts";
 
 export const hostDevice: Plugin<HostDeviceConf> = {
   name: "host-device",
@@ -33,7 +41,7 @@ export const hostDevice: Plugin<HostDeviceConf> = {
 function add(attachment: Attachment<HostDeviceConf>): Result {
   const { conf, ifName } = attachment;
   const selection = selectionOf(needNames(conf));
-  const { ipam } = keepingOf(conf);
+  const { ipam } = cleanupSettings(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
 
@@ -41,7 +49,7 @@ function add(attachment: Attachment<HostDeviceConf>): Result {
     const link = selection.isForUserSpace
       ? undefined
       : take(attachment, selection, { netns, container, ifName, owner: attachment }, undo);
-    const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
+    const lease = ipam === undefined ? emptyIpamResult : ipamAdd(attachment, ipam, 0, undo);
     if (link !== undefined && ipam !== undefined) configure({ netns, route: container, link, sysctls: {} }, lease);
     const entry = link === undefined ? { name: ifName, sandbox: netns.path } : entryOf(link, netns.path);
     return { interfaces: [entry], ...lease, dns: dnsOf(conf, lease) };
@@ -52,27 +60,27 @@ function add(attachment: Attachment<HostDeviceConf>): Result {
 function take(
   attachment: Attachment<HostDeviceConf>,
   selection: Selection,
-  place: LinkPlace,
+  place: LinkRef,
   undo: (what: string, action: () => void) => void,
 ): Link {
-  const keeping = keepingOf(attachment.conf);
+  const keeping = cleanupSettings(attachment.conf);
   const host = openHost();
-  const device = settleReturned(host, keeping.dataDir, needDevice(host, selection, keeping));
+  const device = restoreReturned(host, keeping.dataDir, needDevice(host, selection, keeping));
   if (findLink(place.container, place.ifName) !== undefined)
-    throw inUse(place, `"${device.name}" would have that name there`);
-  tellUse(host.route, device, attachment.network);
+    throw nameInUse(place, `"${device.name}" would have that name there`);
+  warnIfInUse(host.route, device, attachment.network);
 
   undo("bring the device home", () => {
-    bringHome(host, attachment, { ...keeping, netns: place.netns.path });
+    returnDevice(host, attachment, { ...keeping, netns: place.netns.path });
     const returned = device.up ? findLink(host.route, device.name) : undefined;
     if (returned !== undefined) host.route.request(setUp(returned.index));
   });
-  remember(keeping.dataDir, recordOf(attachment, device, place.netns.path));
-  return moveIn(host, device, place);
+  writeRecord(keeping.dataDir, recordOf(attachment, device, place.netns.path));
+  return moveToContainer(host, device, place);
 }
 
-function needDevice(host: Host, { what, find, matches }: Selection, { device, dataDir }: Keeping): Link {
-  const link = find(host.route) ?? (device === "" ? undefined : findReturnedCalled(host, dataDir, device));
+function needDevice(host: Host, { what, find, matches }: Selection, { device, dataDir }: CleanupSettings): Link {
+  const link = find(host.route) ?? (device === "" ? undefined : findReturnedByName(host, dataDir, device));
   if (link !== undefined) return link;
   const holder = listRecords(dataDir).find(matches);
   throw new CniError({
@@ -87,14 +95,14 @@ function needDevice(host: Host, { what, find, matches }: Selection, { device, da
 
 function del(attachment: Attachment<HostDeviceConf>): void {
   const { conf, netns } = attachment;
-  const keeping = keepingOf(conf);
-  const home: Step = ["bring the device home", () => bringHome(openHost(), attachment, { ...keeping, netns })];
-  attemptAll(withRelease(attachment, keeping.ipam, isForUserSpace(namesOf(conf)) ? [] : [home]));
+  const keeping = cleanupSettings(conf);
+  const home: NamedStep = ["bring the device home", () => returnDevice(openHost(), attachment, { ...keeping, netns })];
+  runAllSteps(withIpamDel(attachment, keeping.ipam, isForUserSpace(namesOf(conf)) ? [] : [home]));
 }
 
 function check(attachment: Attachment<HostDeviceConf>): void {
   const { conf } = attachment;
-  const { ipam } = keepingOf(conf);
+  const { ipam } = cleanupSettings(conf);
   if (!isForUserSpace(needNames(conf))) {
     checkContainer(attachment, { ipam });
     return;
@@ -105,26 +113,26 @@ function check(attachment: Attachment<HostDeviceConf>): void {
 
 function gc(request: Gc<HostDeviceConf>): void {
   const { network, validAttachments } = request;
-  const { dataDir, device, ipam } = keepingOf(request.conf);
+  const { dataDir, device, ipam } = cleanupSettings(request.conf);
   const isValid = ({ containerId, ifName }: Owner) =>
     validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName);
-  attemptAll([
+  runAllSteps([
     ...recordsOf(dataDir, network)
       .filter((record) => !isValid(record))
       .map(
-        (record): Step => [
+        (record): NamedStep => [
           `bring "${record.name}" home`,
-          () => bringHome(openHost(), record, { dataDir, netns: undefined, device: "" }),
+          () => returnDevice(openHost(), record, { dataDir, netns: undefined, device: "" }),
         ],
       ),
-    ["give a device its name back", () => giveNameBack(openHost(), device)],
+    ["give a device its name back", () => restoreName(openHost(), device)],
     ["collect addresses", () => ipam !== undefined && delegateGc(request, ipam)],
   ]);
 }
 
 /** Whether the device is there it cannot say: a container may have it, and a runtime does not ask for more. */
 function status(request: Request<HostDeviceConf>): void {
-  settle(request.conf);
-  const { ipam } = keepingOf(request.conf);
+  parseSettings(request.conf);
+  const { ipam } = cleanupSettings(request.conf);
   if (ipam !== undefined) delegateStatus(request, ipam);
 }

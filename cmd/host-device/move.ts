@@ -8,7 +8,7 @@
  * Rejected: a namespace of their own always, as the reference plugin does it. Each move waits for all processors twice.
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { inUse, type LinkPlace, renameLink } from "../../pkg/link/create.ts";
+import { type LinkRef, nameInUse, renameLink } from "../../pkg/link/create.ts";
 import { findLink, type Link, moveLink, needLink, openRoute, setAlias, setDown, setUp } from "../../pkg/link/link.ts";
 import { type Connection, NetlinkError } from "../../pkg/netlink/connection.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
@@ -23,7 +23,7 @@ export interface Host {
 export const openHost = (): Host => ({ route: openRoute(), netns: ownNamespace() });
 
 /** What a device is called on the host. */
-export interface Home {
+export interface HostIdentity {
   name: string;
   alias: string;
 }
@@ -33,7 +33,7 @@ export interface Home {
  *
  * @throws CniError 999: the kernel refuses. Then it may be in the container already.
  */
-export function moveIn(host: Host, device: Link, place: LinkPlace): Link {
+export function moveToContainer(host: Host, device: Link, place: LinkRef): Link {
   const { netns, container, ifName } = place;
   try {
     host.route.request(moveLink(device.index, { netns, name: ifName, alias: device.name, up: true }));
@@ -43,10 +43,10 @@ export function moveIn(host: Host, device: Link, place: LinkPlace): Link {
   return needLink(container, ifName);
 }
 
-function refused(error: unknown, { name }: Link, place: LinkPlace): unknown {
+function refused(error: unknown, { name }: Link, place: LinkRef): unknown {
   if (!(error instanceof NetlinkError)) return error;
   const { netns, ifName } = place;
-  if (isErrno(error, "EEXIST")) return inUse(place, `moving "${name}" (${error.message})`, error);
+  if (isErrno(error, "EEXIST")) return nameInUse(place, `moving "${name}" (${error.message})`, error);
   return new CniError({
     code: ErrorCode.internal,
     msg: `failed to move "${name}" to ${netns.path} as "${ifName}"`,
@@ -65,7 +65,7 @@ function refused(error: unknown, { name }: Link, place: LinkPlace): unknown {
  *
  * @throws CniError 999: the name is taken there
  */
-export function moveHome(host: Host, inside: Link, { netns, container, ifName }: LinkPlace, home: Home): void {
+export function moveToHost(host: Host, inside: Link, { netns, container, ifName }: LinkRef, home: HostIdentity): void {
   refuseTaken(host.route, inside.name, home.name);
   const other = findLink(container, home.name);
   const refusal =
@@ -84,7 +84,7 @@ function moveDirectly(
   { netns }: Host,
   { index }: Link,
   container: Connection,
-  { name, alias }: Home,
+  { name, alias }: HostIdentity,
 ): NetlinkError | undefined {
   return container
     .attemptAll([setDown(index), renameLink(index, name), moveLink(index, { netns, name, alias })])
@@ -94,8 +94,8 @@ function moveDirectly(
 function moveByDetour(
   host: Host,
   inside: Link,
-  { netns, container }: Pick<LinkPlace, "netns" | "container">,
-  { name, alias }: Home,
+  { netns, container }: Pick<LinkRef, "netns" | "container">,
+  { name, alias }: HostIdentity,
 ): NetlinkError | undefined {
   const detour = makeNamespace();
   const between = openRoute(detour);
@@ -108,7 +108,7 @@ function moveByDetour(
 }
 
 /** Gives a device that is on the host already its name there, as when the kernel brought it back from a container that died. */
-export function rename({ route }: Host, device: Link, home: Home): void {
+export function rename({ route }: Host, device: Link, home: HostIdentity): void {
   if (device.name !== home.name) refuseTaken(route, device.name, home.name);
   const { index } = device;
   const outcomes = route.attemptAll([

@@ -1,7 +1,7 @@
 /** The host-device plugin's keys: which device, by one of its many names. */
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { ipamOf } from "../../pkg/cni/lease.ts";
-import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/cni/schema.ts";
+import { ipamType } from "../../pkg/cni/ipam.ts";
+import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {
   type: "object",
@@ -31,7 +31,7 @@ const DEFAULT_DATA_DIR = "/run/cni/host-device";
 const DEVICES = "/sys/devices/";
 
 /** A way to name a device. Where several are given the first one of this order counts. */
-export interface Names {
+export interface DeviceSelectors {
   device: string;
   hwaddr: string;
   kernelpath: string;
@@ -40,7 +40,7 @@ export interface Names {
 }
 
 /** What DEL and GC need, and what is there whatever else is wrong. */
-export interface Keeping {
+export interface CleanupSettings {
   /** The name on the host that the configuration gives; "" when it names the device otherwise. */
   device: string;
   dataDir: string;
@@ -48,19 +48,19 @@ export interface Keeping {
   ipam: string | undefined;
 }
 
-export const keepingOf = (conf: HostDeviceConf): Keeping => ({
+export const cleanupSettings = (conf: HostDeviceConf): CleanupSettings => ({
   device: conf.device ?? "",
   dataDir: conf.dataDir || DEFAULT_DATA_DIR,
-  ipam: ipamOf(conf),
+  ipam: ipamType(conf),
 });
 
-export function namesOf(conf: HostDeviceConf): Names {
+export function namesOf(conf: HostDeviceConf): DeviceSelectors {
   const { device = "", hwaddr = "", kernelpath = "", pciBusID = "" } = conf;
   return { device, hwaddr, kernelpath, pciBusID, deviceID: conf.runtimeConfig?.deviceID ?? "" };
 }
 
 /** @throws CniError 7: a path that is none. What the configuration leaves open, a call may bring: see `needNames`. */
-export function settle(conf: HostDeviceConf): Names {
+export function parseSettings(conf: HostDeviceConf): DeviceSelectors {
   const names = namesOf(conf);
   const { kernelpath } = names;
   if (kernelpath === "" || kernelpath.startsWith(DEVICES)) return names;
@@ -71,8 +71,8 @@ export function settle(conf: HostDeviceConf): Names {
 }
 
 /** @throws CniError 7: no device is named */
-export function needNames(conf: HostDeviceConf): Names {
-  const names = settle(conf);
+export function needNames(conf: HostDeviceConf): DeviceSelectors {
+  const names = parseSettings(conf);
   if (Object.values(names).some((name) => name !== "")) return names;
   throw invalidConf(
     'specify either "device", "hwaddr", "kernelpath" or "pciBusID"',

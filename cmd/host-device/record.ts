@@ -5,7 +5,7 @@
  * took. But it cannot say which attachment it belongs to, nor what the administrator had written into the alias, and the
  * container can change it. Under /run, as devices have all their old names after a restart of the machine.
  */
-import { isObject, parseJson, printJson } from "../../pkg/cni/json.ts";
+import { isObject, parseJson, printJson } from "../../pkg/config/json.ts";
 import type { Link } from "../../pkg/link/link.ts";
 import { createFile, findDirectory, findStat, makeDirectories, readRecord, removeFile } from "../../pkg/sys/file.ts";
 import { findNamespace, type Namespace } from "../../pkg/sys/namespace.ts";
@@ -47,14 +47,14 @@ export function recordOf({ network, containerId, ifName }: Owner, link: Link, ne
   return { network, containerId, ifName, ...known, netns, inode: inodeOf(netns) };
 }
 
-export function remember(dataDir: string, record: DeviceRecord): void {
+export function writeRecord(dataDir: string, record: DeviceRecord): void {
   makeDirectories(`${dataDir}/${record.network}`, 0o700);
   const path = pathOf(dataDir, record);
   removeFile(path); // of an attachment of this name whose DEL never came
   createFile(path, `${printJson({ ...record }, "    ")}\n`, { mode: 0o600 });
 }
 
-export function forget(dataDir: string, owner: Owner): void {
+export function removeRecord(dataDir: string, owner: Owner): void {
   removeFile(pathOf(dataDir, owner));
 }
 

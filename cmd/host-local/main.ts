@@ -6,15 +6,22 @@ import type { Dns, Result } from "../../pkg/cni/result.ts";
 import { warnOfStatus } from "../../pkg/cni/status.ts";
 import { formatAddress, formatPrefix, parsePrefix } from "../../pkg/ip/address.ts";
 import { type Allocation, allocate, findExhaustion } from "../../pkg/ipam/host-local/allocate.ts";
-import { heldBy, release } from "../../pkg/ipam/host-local/holder.ts";
-import { type Pool, withExistingPool, withPool } from "../../pkg/ipam/host-local/pool.ts";
+import { heldBy, releaseAll } from "../../pkg/ipam/host-local/held.ts";
+import { withExistingPool, withPool } from "../../pkg/ipam/host-local/pool.ts";
+import type { Pool } from "../../pkg/ipam/host-local/pool-types.ts";
 import { collectGarbage } from "../../pkg/ipam/host-local/reclaim.ts";
 import { formatReservation, type Owner } from "../../pkg/ipam/host-local/reservation.ts";
 import { parseResolvConf } from "../../pkg/ipam/host-local/resolv-conf.ts";
 import { probeStore } from "../../pkg/ipam/host-local/store.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
 import { readText } from "../../pkg/sys/file.ts";
-import { type HostLocalConf, requestedAddresses, type Settings, settle, settleForAll } from "./netconf.ts";
+import {
+  type HostLocalConf,
+  parseSettings,
+  parseSettingsForAll,
+  requestedAddresses,
+  type Settings,
+} from "./netconf.ts";
 
 export const hostLocal: Plugin<HostLocalConf> = {
   name: "host-local",
@@ -28,7 +35,7 @@ export const hostLocal: Plugin<HostLocalConf> = {
 };
 
 function add(attachment: Attachment<HostLocalConf>): Result {
-  const settings = settle(attachment);
+  const settings = parseSettings(attachment);
   const requested = requestedAddresses(attachment);
   const { routes = [], resolvConf } = settings.ipam;
   const dns = resolvConf ? readDns(resolvConf) : undefined;
@@ -39,13 +46,13 @@ function add(attachment: Attachment<HostLocalConf>): Result {
 }
 
 function del(attachment: Attachment<HostLocalConf>): void {
-  const settings = settle(attachment);
-  withExistingPool(settings, (pool) => release(pool, ownerOf(attachment), hintsOf(attachment)));
+  const settings = parseSettings(attachment);
+  withExistingPool(settings, (pool) => releaseAll(pool, ownerOf(attachment), hintsOf(attachment)));
 }
 
 function check(attachment: Attachment<HostLocalConf>): void {
   const { containerId, ifName } = attachment;
-  const settings = settle(attachment);
+  const settings = parseSettings(attachment);
   const found = withExistingPool(settings, (pool) =>
     heldBy(pool, ownerOf(attachment), hintsOf(attachment), "directory"),
   );
@@ -64,14 +71,14 @@ function gc(request: Gc<HostLocalConf>): void {
     formatReservation({ containerId, ifName: undefined }), // files of old releases name only the container
   ]);
   const texts = new Set(alive);
-  withExistingPool(settleForAll(request), (pool) =>
+  withExistingPool(parseSettingsForAll(request), (pool) =>
     collectGarbage(pool, (owner) => texts.has(formatReservation(owner))),
   );
 }
 
 /** A full range is over when a container ends, so it fails STATUS only where the configuration says so. */
 function status(request: Request<HostLocalConf>): void {
-  const settings = settleForAll(request);
+  const settings = parseSettingsForAll(request);
   const exhaustion = withReservations(settings, findExhaustion);
   if (exhaustion === undefined) return;
   if (settings.ipam.failStatusWhenFull === true) throw exhaustion;

@@ -2,10 +2,16 @@
 import { readArgs } from "../../pkg/cni/args.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Request } from "../../pkg/cni/plugin.ts";
-import { type FromSchema, ipsProperty, type JsonSchema, netconfProperties, routeSchema } from "../../pkg/cni/schema.ts";
+import {
+  type FromSchema,
+  ipsProperty,
+  type JsonSchema,
+  netconfProperties,
+  routeSchema,
+} from "../../pkg/config/schema.ts";
 import { type Address, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
-import type { PoolConf } from "../../pkg/ipam/host-local/pool.ts";
-import { type RangeConf, type RangeSet, settleRangeSets } from "../../pkg/ipam/host-local/range.ts";
+import type { PoolConf } from "../../pkg/ipam/host-local/pool-types.ts";
+import { parseRangeSets, type RangeConf, type RangeSet } from "../../pkg/ipam/host-local/range.ts";
 import { writeAll } from "../../pkg/sys/file.ts";
 import { standardError } from "../../pkg/sys/process.ts";
 import { encode } from "../../pkg/sys/text.ts";
@@ -84,15 +90,15 @@ export interface Settings extends PoolConf {
  *
  * @throws CniError 7 for what the reference plugin refuses, with its texts.
  */
-export function settle(request: Request<HostLocalConf>): Settings {
-  return settingsOf(request, settleRangeSets(rangeSetsOf(request.conf), request.cniVersion));
+export function parseSettings(request: Request<HostLocalConf>): Settings {
+  return settingsOf(request, parseRangeSets(rangeSetsOf(request.conf), request.cniVersion));
 }
 
 /** The same for STATUS and GC, to which runtimes pass no runtimeConfig: without range sets where these come with each call. */
-export function settleForAll(request: Request<HostLocalConf>): Settings {
+export function parseSettingsForAll(request: Request<HostLocalConf>): Settings {
   const sets = rangeSetsOf(request.conf);
   const comeWithEachCall = sets.length === 0 && request.conf.capabilities?.["ipRanges"] === true;
-  return settingsOf(request, comeWithEachCall ? [] : settleRangeSets(sets, request.cniVersion));
+  return settingsOf(request, comeWithEachCall ? [] : parseRangeSets(sets, request.cniVersion));
 }
 
 function rangeSetsOf({ ipam, runtimeConfig }: HostLocalConf): RangeConf[][] {

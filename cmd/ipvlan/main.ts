@@ -1,17 +1,18 @@
 /** ipvlan: an interface with the MAC of one of the host's links, and addresses of its own on that one's network. */
 import { validate } from "#validate/ipvlan";
+import { runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
-import { dnsOf, ipamOf, type Lease, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import { dnsOf, emptyIpamResult, type IpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
-import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
-import { checkContainer, deviation } from "../../pkg/link/check.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
+import { checkContainer, checkFailure } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
-import { announcing, checkParent, createChild, needParent, parentStatus } from "../../pkg/link/parent.ts";
+import { announceSysctls, checkParent, createChild, needParent, parentStatus } from "../../pkg/link/parent.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
-import { type IpvlanConf, modeOf, modes, parentWish } from "./netconf.ts";
+import { type IpvlanConf, modeOf, modes, parentSelector } from "./netconf.ts";
 
 export const ipvlan: Plugin<IpvlanConf> = {
   name: "ipvlan",
@@ -26,8 +27,8 @@ export const ipvlan: Plugin<IpvlanConf> = {
 
 function add(attachment: Attachment<IpvlanConf>): Result {
   const { conf, ifName, prevResult } = attachment;
-  const ipam = ipamOf(conf);
-  const wish = parentWish(conf, prevResult);
+  const ipam = ipamType(conf);
+  const wish = parentSelector(conf, prevResult);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
   const parent = needParent(wish, container);
@@ -36,44 +37,44 @@ function add(attachment: Attachment<IpvlanConf>): Result {
     const linkInfo = { kind: "ipvlan", data: { mode: modes[modeOf(conf)] } } as const;
     const link = createChild({ netns, container, ifName, owner: attachment }, parent, { linkInfo });
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = ipam === undefined ? inherited(prevResult) : takeLease(attachment, ipam, 0, undo);
-    configure({ netns, route: container, link, sysctls: announcing(ifName, lease) }, lease);
+    const lease = ipam === undefined ? inherited(prevResult) : ipamAdd(attachment, ipam, 0, undo);
+    configure({ netns, route: container, link, sysctls: announceSysctls(ifName, lease) }, lease);
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
 }
 
 /** Without IPAM the addresses of the plugin before this one are the interface's. */
-function inherited(prevResult: Result | undefined): Lease {
-  if (prevResult === undefined || prevResult.ips.length === 0) return noLease;
+function inherited(prevResult: Result | undefined): IpamResult {
+  if (prevResult === undefined || prevResult.ips.length === 0) return emptyIpamResult;
   const { ips, routes, dns } = prevResult;
   return { ips: ips.map((ip) => ({ ...ip, interface: 0 })), routes, ...(dns && { dns }) };
 }
 
 function del(attachment: Attachment<IpvlanConf>): void {
-  attemptAll(
-    withRelease(attachment, ipamOf(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
+  runAllSteps(
+    withIpamDel(attachment, ipamType(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
   );
 }
 
 function check(attachment: Attachment<IpvlanConf>): void {
   const { conf } = attachment;
-  const checked = checkContainer(attachment, { ipam: ipamOf(conf), kind: "ipvlan", hasAddresses: true });
+  const checked = checkContainer(attachment, { ipam: ipamType(conf), kind: "ipvlan", hasAddresses: true });
   const { container, link } = checked;
   checkParent(conf, checked);
   const info = findLinkInfo(container, link.index);
   if (info?.kind !== "ipvlan" || info.data?.mode !== modes[modeOf(conf)])
-    throw deviation(`"${link.name}" is not in ipvlan mode ${modeOf(conf)}`);
+    throw checkFailure(`"${link.name}" is not in ipvlan mode ${modeOf(conf)}`);
 }
 
 /** What it makes goes with the namespace; addresses do not. */
 function gc(request: Gc<IpvlanConf>): void {
-  const ipam = ipamOf(request.conf);
+  const ipam = ipamType(request.conf);
   if (ipam !== undefined) delegateGc(request, ipam);
 }
 
 /** A master that is not named may be one that the plugin before makes. */
 function status(request: Request<IpvlanConf>): void {
-  const ipam = ipamOf(request.conf);
+  const ipam = ipamType(request.conf);
   needKinds(openRoute(), "ipvlan");
   if (request.conf.master) parentStatus(request.conf);
   if (ipam !== undefined) delegateStatus(request, ipam);

@@ -1,8 +1,8 @@
 /** The ipvlan plugin's keys, and what they come to. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import type { Result } from "../../pkg/cni/result.ts";
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
-import { type ParentWish, parentProperties } from "../../pkg/link/parent.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
+import { type ParentSelector, parentProperties } from "../../pkg/link/parent.ts";
 import { IPVLAN_MODE_L2, IPVLAN_MODE_L3, IPVLAN_MODE_L3S } from "../../pkg/netlink/rtnetlink/link/ipvlan.ts";
 
 export const modes = { l2: IPVLAN_MODE_L2, l3: IPVLAN_MODE_L3, l3s: IPVLAN_MODE_L3S } as const;
@@ -31,7 +31,7 @@ export const modeOf = ({ mode }: IpvlanConf): keyof typeof modes => mode || "l2"
  *
  * @throws CniError 7: that is not one interface
  */
-export function parentWish(conf: IpvlanConf, prevResult: Result | undefined): ParentWish {
+export function parentSelector(conf: IpvlanConf, prevResult: Result | undefined): ParentSelector {
   if (conf.master || prevResult === undefined) return conf;
   const [only, ...more] = prevResult.interfaces;
   if (only?.name && more.length === 0) return { ...conf, master: only.name };

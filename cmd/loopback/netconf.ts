@@ -1,5 +1,5 @@
 /** loopback has no keys of its own. */
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {
   type: "object",

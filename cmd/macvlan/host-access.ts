@@ -9,10 +9,10 @@
  * shim goes with its last route. Who changes any of it holds the lock of the host's namespace, so that the last does not go while another one comes.
  */
 import type { IpConfig, Result } from "../../pkg/cni/result.ts";
-import { hashedName } from "../../pkg/firewall/names.ts";
+import { hashedName } from "../../pkg/firewall/upstream-names.ts";
 import { type Address, contains, formatAddress, isIPv4, type Prefix } from "../../pkg/ip/address.ts";
 import { addressesOf } from "../../pkg/link/address.ts";
-import { deviation } from "../../pkg/link/check.ts";
+import { checkFailure } from "../../pkg/link/check.ts";
 import { addressOf } from "../../pkg/link/configure.ts";
 import {
   addLink,
@@ -116,7 +116,7 @@ export function checkHostAccess(owner: Owner, { ips, interfaces }: Result): void
     .filter(({ interface: index = 0 }) => interfaces[index]?.name === owner.ifName) // not those of plugins that came later
     .map((ip) => formatAddress(addressOf(ip).prefix.address))
     .find((one) => !there.includes(one));
-  if (missing !== undefined) throw deviation(`the host has no route to ${missing}, as "hostAccess" wants it`);
+  if (missing !== undefined) throw checkFailure(`the host has no route to ${missing}, as "hostAccess" wants it`);
 }
 
 const shimsOf = (route: Connection, network: string): Link[] =>

@@ -1,17 +1,18 @@
 /** macvlan: an interface with a MAC of its own on the network of one of the host's links. */
 import { validate } from "#validate/macvlan";
 import { readArgs } from "../../pkg/cni/args.ts";
+import { type NamedStep, runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
-import { dnsOf, ipamOf, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
-import { attemptAll, type Step, withRollback } from "../../pkg/cni/rollback.ts";
-import { checkContainer, deviation } from "../../pkg/link/check.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
+import { checkContainer, checkFailure } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
 import {
-  announcing,
+  announceSysctls,
   type ChildLink,
   checkParent,
   createChild,
@@ -20,7 +21,7 @@ import {
 } from "../../pkg/link/parent.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { checkHostAccess, closeHostAccess, collectHostAccess, openHostAccess } from "./host-access.ts";
-import { type MacvlanConf, type MacvlanSettings, modes, settle } from "./netconf.ts";
+import { type MacvlanConf, type MacvlanSettings, modes, parseSettings } from "./netconf.ts";
 
 export const macvlan: Plugin<MacvlanConf> = {
   name: "macvlan",
@@ -35,8 +36,8 @@ export const macvlan: Plugin<MacvlanConf> = {
 
 function add(attachment: Attachment<MacvlanConf>): Result {
   const { conf, ifName } = attachment;
-  const settings = settlementOf(attachment);
-  const ipam = ipamOf(conf);
+  const settings = settingsOf(attachment);
+  const ipam = ipamType(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
   const parent = needParent(conf, container);
@@ -44,8 +45,8 @@ function add(attachment: Attachment<MacvlanConf>): Result {
   return withRollback((undo) => {
     const link = createChild({ netns, container, ifName, owner: attachment }, parent, linkOf(settings));
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
-    configure({ netns, route: container, link, sysctls: announcing(ifName, lease) }, lease);
+    const lease = ipam === undefined ? emptyIpamResult : ipamAdd(attachment, ipam, 0, undo);
+    configure({ netns, route: container, link, sysctls: announceSysctls(ifName, lease) }, lease);
     if (settings.hostAccess) {
       undo("close the host's access", () => closeHostAccess(attachment));
       openHostAccess(parent, attachment, lease.ips);
@@ -54,8 +55,8 @@ function add(attachment: Attachment<MacvlanConf>): Result {
   });
 }
 
-function settlementOf({ conf, args }: Attachment<MacvlanConf>): MacvlanSettings {
-  return settle(conf, readArgs(args, ["MAC"]).MAC);
+function settingsOf({ conf, args }: Attachment<MacvlanConf>): MacvlanSettings {
+  return parseSettings(conf, readArgs(args, ["MAC"]).MAC);
 }
 
 function linkOf({ mode, broadcastQueueLength, mac }: MacvlanSettings): ChildLink {
@@ -65,36 +66,36 @@ function linkOf({ mode, broadcastQueueLength, mac }: MacvlanSettings): ChildLink
 
 function del(attachment: Attachment<MacvlanConf>): void {
   const { conf } = attachment;
-  const steps: Step[] = [
+  const steps: NamedStep[] = [
     ["close the host's access", () => conf.hostAccess === true && closeHostAccess(attachment)],
     ["delete the link", () => deleteCreatedLink(attachment)],
   ];
-  attemptAll(withRelease(attachment, ipamOf(conf), steps));
+  runAllSteps(withIpamDel(attachment, ipamType(conf), steps));
 }
 
 function check(attachment: Attachment<MacvlanConf>): void {
   const { conf } = attachment;
-  const { mode, hostAccess } = settlementOf(attachment);
-  const checked = checkContainer(attachment, { ipam: ipamOf(conf), kind: "macvlan" });
+  const { mode, hostAccess } = settingsOf(attachment);
+  const checked = checkContainer(attachment, { ipam: ipamType(conf), kind: "macvlan" });
   checkParent(conf, checked);
   const info = findLinkInfo(checked.container, checked.link.index);
   if (info?.kind !== "macvlan" || info.data?.mode !== modes[mode])
-    throw deviation(`"${checked.link.name}" is not in macvlan mode ${mode}`);
+    throw checkFailure(`"${checked.link.name}" is not in macvlan mode ${mode}`);
   if (hostAccess) checkHostAccess(attachment, checked.result);
 }
 
 /** The link goes with the namespace; what is on the host does not. */
 function gc(request: Gc<MacvlanConf>): void {
   const { conf, network, validAttachments } = request;
-  const ipam = ipamOf(conf);
-  attemptAll([
+  const ipam = ipamType(conf);
+  runAllSteps([
     ["collect the host's access", () => collectHostAccess(network, validAttachments)],
     ["collect addresses", () => ipam !== undefined && delegateGc(request, ipam)],
   ]);
 }
 
 function status(request: Request<MacvlanConf>): void {
-  const ipam = ipamOf(request.conf);
+  const ipam = ipamType(request.conf);
   needKinds(openRoute(), "macvlan");
   parentStatus(request.conf);
   if (ipam !== undefined) delegateStatus(request, ipam);

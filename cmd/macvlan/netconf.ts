@@ -1,7 +1,7 @@
 /** The macvlan plugin's keys, and what they come to. */
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { ipamOf } from "../../pkg/cni/lease.ts";
-import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/cni/schema.ts";
+import { ipamType } from "../../pkg/cni/ipam.ts";
+import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
 import { wantedMac } from "../../pkg/link/mac.ts";
 import { parentProperties } from "../../pkg/link/parent.ts";
 import {
@@ -57,10 +57,10 @@ export interface MacvlanSettings {
  * @param argsMac MAC of CNI_ARGS, which yields to `runtimeConfig.mac` and goes before `mac`.
  * @throws CniError 7
  */
-export function settle(conf: MacvlanConf, argsMac: string | undefined): MacvlanSettings {
+export function parseSettings(conf: MacvlanConf, argsMac: string | undefined): MacvlanSettings {
   const mode = conf.mode || "bridge";
   const { hostAccess = false, linkInContainer = false } = conf;
-  if (hostAccess && (mode !== "bridge" || linkInContainer || ipamOf(conf) === undefined)) {
+  if (hostAccess && (mode !== "bridge" || linkInContainer || ipamType(conf) === undefined)) {
     throw invalidConf(
       "hostAccess needs mode bridge, a master on the host, and ipam",
       `remove "hostAccess", or what is in its way`,

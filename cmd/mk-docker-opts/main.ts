@@ -5,7 +5,7 @@ import { addToAddress, formatAddress, formatPrefix, isIPv4, type Prefix, parsePr
 import { openRoute } from "../../pkg/link/link.ts";
 import { listRoutes } from "../../pkg/link/route.ts";
 import { AF_INET } from "../../pkg/netlink/rtnetlink/family.ts";
-import { parseDotenv } from "../../pkg/subnet/dotenv.ts";
+import { parseDotenv } from "../../pkg/subnet-env/dotenv.ts";
 import { findText, writeFile } from "../../pkg/sys/file.ts";
 import { dockerOptions } from "./docker-options.ts";
 import { readOptions, usage, WrongUsage } from "./options.ts";

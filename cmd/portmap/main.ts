@@ -3,33 +3,39 @@
 import { validate } from "#validate/portmap";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
+import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { warnOfStatus } from "../../pkg/cni/status.ts";
-import { writeStderr } from "../../pkg/cni/streams.ts";
-import { type FlowsTo, forgetFlows, keepsFlows } from "../../pkg/firewall/conntrack.ts";
-import type { Family } from "../../pkg/firewall/iptables/extension.ts";
-import { FAMILIES } from "../../pkg/firewall/iptables.ts";
-import { type Backend, chooseBackend } from "../../pkg/firewall/masquerade/backend.ts";
-import { findObstacle } from "../../pkg/firewall/obstacle.ts";
-import { needsProgram } from "../../pkg/firewall/port-mapping/iptables.ts";
-import { mappingsFor, type Publication } from "../../pkg/firewall/port-mapping/publication.ts";
+import { findObstacle } from "../../pkg/firewall/availability.ts";
+import { type Backend, chooseBackend } from "../../pkg/firewall/backend.ts";
+import { FAMILIES } from "../../pkg/firewall/iptables/host.ts";
+import type { Family } from "../../pkg/firewall/iptables/xtables.ts";
+import { deleteFlows, type FlowsTo, keepsFlows } from "../../pkg/firewall/portmap/conntrack.ts";
+import { needsProgram } from "../../pkg/firewall/portmap/iptables.ts";
+import { type MappingSet, mappingsFor } from "../../pkg/firewall/portmap/port-mapping.ts";
 import {
-  collectPublished,
+  addPortMappings,
+  deletePortMappings,
   deviationOf,
-  publish,
-  restorePublished,
-  unpublish,
-} from "../../pkg/firewall/port-mapping.ts";
+  gcPortMappings,
+  restorePortMappings,
+} from "../../pkg/firewall/portmap/portmap.ts";
 import { type Address, isIPv4, type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
-import { deviation } from "../../pkg/link/check.ts";
+import { checkFailure } from "../../pkg/link/check.ts";
 import { findLink, openRoute } from "../../pkg/link/link.ts";
 import { lookupRoute } from "../../pkg/link/route.ts";
 import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
 import { RTN_LOCAL } from "../../pkg/netlink/rtnetlink/route.ts";
-import { lazily } from "../../pkg/sys/lazily.ts";
-import { asksForNothing, type PortmapConf, type PortmapSettings, refuseOtherLanguage, settle } from "./netconf.ts";
+import { lazy } from "../../pkg/sys/lazy.ts";
+import {
+  asksForNothing,
+  type PortmapConf,
+  type PortmapSettings,
+  parseSettings,
+  refuseOtherLanguage,
+} from "./netconf.ts";
 
 export const portmap: Plugin<PortmapConf> = {
   name: "portmap",
@@ -44,7 +50,7 @@ export const portmap: Plugin<PortmapConf> = {
 
 function add(attachment: Attachment<PortmapConf>): Result {
   const { conf } = attachment;
-  const settings = settle(conf);
+  const settings = parseSettings(conf);
   const prevResult = needPrevResult(attachment, "must be called as chained plugin");
   if (settings.mappings.length === 0) {
     if (conf.backend !== undefined) refuseOtherLanguage(conf.backend as Backend, conf);
@@ -53,24 +59,22 @@ function add(attachment: Attachment<PortmapConf>): Result {
 
   const netfilter = openNetfilter();
   const backend = backendFor(attachment, settings, netfilter);
-  const publications = publicationsOf(attachment, settings, prevResult);
+  const mappingSets = mappingSetsOf(attachment, settings, prevResult);
   return withRollback((undo) => {
-    undo("delete the host ports", () => unpublish(attachment, addressesIn(attachment), { legacy: true }));
-    publish(netfilter, backend, publications);
-    forget(publications.flatMap(flowsTo));
+    undo("delete the host ports", () => deletePortMappings(attachment, addressesIn(attachment), { legacy: true }));
+    addPortMappings(netfilter, backend, mappingSets);
+    forget(mappingSets.flatMap(flowsTo));
     forget(
-      publications.flatMap(({ family, ...one }) =>
-        mappingsFor({ family, ...one }).map((port) => ({ ...port, family })),
-      ),
+      mappingSets.flatMap(({ family, ...one }) => mappingsFor({ family, ...one }).map((port) => ({ ...port, family }))),
     );
     if (settings.snat)
-      for (const { container } of publications) if (isIPv4(container.address)) routeLocalnet(container.address);
+      for (const { container } of mappingSets) if (isIPv4(container.address)) routeLocalnet(container.address);
     return prevResult;
   });
 }
 
 /** The socket is opened when it is asked for first. */
-const openNetfilter = (): (() => Connection) => lazily(() => connect(NETLINK_NETFILTER));
+const openNetfilter = (): (() => Connection) => lazy(() => connect(NETLINK_NETFILTER));
 
 function backendFor(
   { conf }: Pick<Attachment<PortmapConf>, "conf">,
@@ -83,13 +87,13 @@ function backendFor(
 }
 
 /** One for each family in which the container has an address. */
-function publicationsOf(
+function mappingSetsOf(
   { network, containerId, ifName }: Attachment<PortmapConf>,
   settings: PortmapSettings,
   result: Result,
-): Publication[] {
+): MappingSet[] {
   const { conditions, ...rest } = settings;
-  return FAMILIES.flatMap((family): Publication[] => {
+  return FAMILIES.flatMap((family): MappingSet[] => {
     const container = containerAddress(result, ifName, family);
     if (container === undefined) return [];
     return [{ ...rest, owner: { network, containerId, ifName }, family, container, conditions: conditions[family] }];
@@ -123,16 +127,16 @@ function routeLocalnet(container: Address): void {
   if (findSysctl(name) !== "1") writeSysctl(name, "1");
 }
 
-const flowsTo = (publication: Publication): FlowsTo[] =>
-  mappingsFor(publication)
+const flowsTo = (mappingSet: MappingSet): FlowsTo[] =>
+  mappingsFor(mappingSet)
     .filter(keepsFlows)
-    .map((port) => ({ ...port, family: publication.family }));
+    .map((port) => ({ ...port, family: mappingSet.family }));
 
 /** What still follows the port's former way finds the new one. That it cannot be done concerns old connections only. */
 function forget(targets: readonly FlowsTo[]): void {
   try {
-    const route = lazily(openRoute);
-    forgetFlows(targets, (address) => lookupRoute(route(), address)?.type === RTN_LOCAL);
+    const route = lazy(openRoute);
+    deleteFlows(targets, (address) => lookupRoute(route(), address)?.type === RTN_LOCAL);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     writeStderr(`portmap: connections that were there before may go on to their old target: ${error.message}\n`);
@@ -145,16 +149,16 @@ export function restore(
   netfilter: () => Connection,
   { dryRun }: { dryRun: boolean },
 ): void {
-  const settings = settle(attachment.conf);
-  const publications = publicationsOf(attachment, settings, needPrevResult(attachment));
-  if (dryRun && publications.some(needsProgram)) return;
+  const settings = parseSettings(attachment.conf);
+  const mappingSets = mappingSetsOf(attachment, settings, needPrevResult(attachment));
+  if (dryRun && mappingSets.some(needsProgram)) return;
   if (settings.mappings.length > 0)
-    restorePublished(netfilter, backendFor(attachment, settings, netfilter), publications);
+    restorePortMappings(netfilter, backendFor(attachment, settings, netfilter), mappingSets);
 }
 
 /** By owner: what was published is found whether the configuration mentions it or not. */
 function del(attachment: Attachment<PortmapConf>): void {
-  const ports = unpublish(attachment, addressesIn(attachment), { legacy: !asksForNothing(attachment.conf) });
+  const ports = deletePortMappings(attachment, addressesIn(attachment), { legacy: !asksForNothing(attachment.conf) });
   forget(
     ports
       .map(({ address, ...port }) => ({ ...port, container: address }))
@@ -164,21 +168,21 @@ function del(attachment: Attachment<PortmapConf>): void {
 
 function check(attachment: Attachment<PortmapConf>): void {
   const result = needPrevResult(attachment);
-  const settings = settle(attachment.conf);
+  const settings = parseSettings(attachment.conf);
   if (settings.mappings.length === 0) return;
   const netfilter = openNetfilter();
   const backend = backendFor(attachment, settings, netfilter);
-  const found = deviationOf(netfilter, backend, publicationsOf(attachment, settings, result));
-  if (found !== undefined) throw deviation(found);
+  const found = deviationOf(netfilter, backend, mappingSetsOf(attachment, settings, result));
+  if (found !== undefined) throw checkFailure(found);
 }
 
 function gc({ network, validAttachments }: Gc<PortmapConf>): void {
-  collectPublished(network, validAttachments);
+  gcPortMappings(network, validAttachments);
 }
 
 /** Containers that publish nothing need no backend. */
 function status({ conf, network }: Request<PortmapConf>): void {
-  const settings = settle(conf);
+  const settings = parseSettings(conf);
   const backend = (netfilter: () => Connection) => backendFor({ conf }, settings, netfilter);
   const obstacle = findObstacle({ backend, purpose: "publishing ports" });
   if (obstacle !== undefined) warnOfStatus("portmap", network, obstacle.message);

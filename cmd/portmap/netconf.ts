@@ -1,8 +1,8 @@
 /** The portmap plugin's keys, and what they come to. */
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
-import type { Backend } from "../../pkg/firewall/masquerade/backend.ts";
-import type { PortMapping, Protocol } from "../../pkg/firewall/port-mapping/publication.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
+import type { Backend } from "../../pkg/firewall/backend.ts";
+import type { PortMapping, Protocol } from "../../pkg/firewall/portmap/port-mapping.ts";
 import { type Address, isIPv4, parseAddress } from "../../pkg/ip/address.ts";
 
 const words = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
@@ -63,7 +63,7 @@ const DEFAULT_MARK_BIT = 13;
 const MARK_BITS = 32;
 
 /** @throws CniError 7 */
-export function settle(conf: PortmapConf): PortmapSettings {
+export function parseSettings(conf: PortmapConf): PortmapSettings {
   const { snat = true, masqAll = false, markMasqBit, externalSetMarkChain } = conf;
   if (markMasqBit !== undefined && externalSetMarkChain !== undefined) {
     throw invalidConf(

@@ -1,22 +1,23 @@
 /** ptp: a veth pair between the container and the host, which routes for it. */
 
 import { validate } from "#validate/ptp";
+import { runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
-import { dnsOf, ipamOf, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import { dnsOf, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
-import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
 import {
-  collectMasquerade,
-  masquerade,
+  addMasquerade,
+  gcMasquerade,
   needMasquerade,
+  removeMasquerade,
   restoreMasquerade,
-  unmasquerade,
-} from "../../pkg/firewall/masquerade.ts";
+} from "../../pkg/firewall/masquerade/masquerade.ts";
 import { familyOf } from "../../pkg/ip/address.ts";
 import { checkContainer, needHostsEnd } from "../../pkg/link/check.ts";
-import { configure, perform, prefixesOf } from "../../pkg/link/configure.ts";
+import { configure, performTasks, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, type Link, openRoute } from "../../pkg/link/link.ts";
 import { deleteStaleLinks } from "../../pkg/link/owner.ts";
@@ -24,8 +25,8 @@ import { enableForwarding, trySysctl } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth } from "../../pkg/link/veth.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
-import { type PtpConf, settle } from "./netconf.ts";
-import { checkHostsWay, hostsWay, routesToGateways, routesToSubnets, waysOf } from "./way.ts";
+import { type PtpConf, parseSettings } from "./netconf.ts";
+import { checkHostEnd, gatewayAddresses, hostEndTasks, routesToGateways, routesToSubnets } from "./routes.ts";
 
 export const ptp: Plugin<PtpConf> = {
   name: "ptp",
@@ -42,7 +43,7 @@ const CONTAINER = 1; // index of the container's interface in the result
 
 function add(attachment: Attachment<PtpConf>): Result {
   const { conf, ifName } = attachment;
-  const { ipam, mtu, masquerade: masquerading } = settle(conf);
+  const { ipam, mtu, masquerade: masquerading } = parseSettings(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const host = openRoute();
   const container = openRoute(netns);
@@ -51,25 +52,25 @@ function add(attachment: Attachment<PtpConf>): Result {
     const { inside, outside } = createVeth(host, { netns, container, ifName, mtu, owner: attachment });
     undo("delete the veth pair", () => deleteLink(container, ifName));
 
-    const lease = takeLease(attachment, ipam, CONTAINER, undo);
-    const ways = waysOf(lease.ips);
-    const families = new Set(ways.map(({ gateway }) => familyOf(gateway)));
+    const lease = ipamAdd(attachment, ipam, CONTAINER, undo);
+    const entries = gatewayAddresses(lease.ips);
+    const families = new Set(entries.map(({ gateway }) => familyOf(gateway)));
     if (families.has("6")) trySysctl(...withoutDetection(outside));
     const sysctls = families.has("6") ? [withoutDetection(inside)] : [];
     configure(
       { netns, route: container, link: inside, sysctls: Object.fromEntries(sysctls), duplicates: "none" },
       lease,
       {
-        beforeRoutes: routesToGateways(inside.index, ways), // which IPAM's routes may go through
-        afterRoutes: routesToSubnets(inside.index, ways), // other gateways of IPAM's routes are known by the kernel's
+        beforeRoutes: routesToGateways(inside.index, entries), // which IPAM's routes may go through
+        afterRoutes: routesToSubnets(inside.index, entries), // other gateways of IPAM's routes are known by the kernel's
       },
     );
-    perform(host, outside, hostsWay(outside.index, ways));
+    performTasks(host, outside, hostEndTasks(outside.index, entries));
     for (const family of families) enableForwarding(family);
 
     if (masquerading !== undefined) {
-      undo("remove the masquerade", () => unmasquerade(attachment, prefixesOf(lease)));
-      masquerade(attachment, prefixesOf(lease), masquerading.backend);
+      undo("remove the masquerade", () => removeMasquerade(attachment, prefixesOf(lease)));
+      addMasquerade(attachment, prefixesOf(lease), masquerading.backend);
     }
     return { interfaces: [entryOf(outside), entryOf(inside, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
@@ -83,7 +84,7 @@ const withoutDetection = ({ name }: Link) => [`ipv6/conf/${name}/accept_dad`, "0
 
 /** Makes the rules true again that ADD made, as its result tells. */
 export function restore(attachment: Attachment<PtpConf>, netfilter: () => Connection): void {
-  const { masquerade: masquerading } = settle(attachment.conf);
+  const { masquerade: masquerading } = parseSettings(attachment.conf);
   const { ips, interfaces } = needPrevResult(attachment);
   const own = interfaces.findIndex(({ name, sandbox }) => name === attachment.ifName && sandbox);
   const leased = ips.filter((ip) => ip.interface === undefined || ip.interface === own);
@@ -94,33 +95,33 @@ export function restore(attachment: Attachment<PtpConf>, netfilter: () => Connec
 function del(attachment: Attachment<PtpConf>): void {
   const { conf, prevResult } = attachment;
   const leased = prevResult === undefined ? [] : prefixesOf(prevResult);
-  attemptAll(
-    withRelease(attachment, ipamOf(conf), [
+  runAllSteps(
+    withIpamDel(attachment, ipamType(conf), [
       // the kernel's waits for removed rules and for the removed link overlap when the rules go first
-      ["remove the masquerade", () => conf.ipMasq === true && unmasquerade(attachment, leased)],
+      ["remove the masquerade", () => conf.ipMasq === true && removeMasquerade(attachment, leased)],
       ["delete the veth pair", () => deleteVeth(attachment)],
     ]),
   );
 }
 
 function check(attachment: Attachment<PtpConf>): void {
-  const { result, link } = checkContainer(attachment, { ipam: settle(attachment.conf).ipam, kind: "veth" });
+  const { result, link } = checkContainer(attachment, { ipam: parseSettings(attachment.conf).ipam, kind: "veth" });
   const host = openRoute();
-  checkHostsWay(host, needHostsEnd(host, link, result), waysOf(result.ips));
+  checkHostEnd(host, needHostsEnd(host, link, result), gatewayAddresses(result.ips));
 }
 
 function gc(request: Gc<PtpConf>): void {
   const { conf, network, validAttachments } = request;
-  const ipam = ipamOf(conf);
-  attemptAll([
-    ["collect masquerade rules", () => collectMasquerade(network, validAttachments)],
+  const ipam = ipamType(conf);
+  runAllSteps([
+    ["collect masquerade rules", () => gcMasquerade(network, validAttachments)],
     ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments, { kind: "veth" })],
     ["collect addresses", () => ipam !== undefined && delegateGc(request, ipam)],
   ]);
 }
 
 function status(request: Request<PtpConf>): void {
-  const { ipam, masquerade } = settle(request.conf);
+  const { ipam, masquerade } = parseSettings(request.conf);
   needKinds(openRoute(), "veth");
   if (masquerade !== undefined) needMasquerade(masquerade.backend);
   delegateStatus(request, ipam);

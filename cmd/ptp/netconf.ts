@@ -1,6 +1,6 @@
 /** The ptp plugin's keys, and what they come to. */
-import { needIpam } from "../../pkg/cni/lease.ts";
-import { type FromSchema, type JsonSchema, masqueradeProperties, netconfProperties } from "../../pkg/cni/schema.ts";
+import { requireIpamType } from "../../pkg/cni/ipam.ts";
+import { type FromSchema, type JsonSchema, masqueradeProperties, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {
   type: "object",
@@ -25,9 +25,9 @@ export interface PtpSettings {
 }
 
 /** @throws CniError 7 */
-export function settle(conf: PtpConf): PtpSettings {
+export function parseSettings(conf: PtpConf): PtpSettings {
   return {
-    ipam: needIpam(conf, `no plugin name provided: "ipam" has no "type"`),
+    ipam: requireIpamType(conf, `no plugin name provided: "ipam" has no "type"`),
     mtu: conf.mtu ?? 0,
     masquerade: conf.ipMasq === true ? { backend: conf.ipMasqBackend } : undefined,
   };

@@ -7,7 +7,7 @@ import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { type Address, compareAddresses, familyOf, formatAddress } from "../../pkg/ip/address.ts";
 import { addressesOf, familyNumber, listAddresses } from "../../pkg/link/address.ts";
-import { deviation } from "../../pkg/link/check.ts";
+import { checkFailure } from "../../pkg/link/check.ts";
 import { type Address4Or6, addressOf } from "../../pkg/link/configure.ts";
 import { findLink, needLink, openRoute } from "../../pkg/link/link.ts";
 import { withLockedNamespace } from "../../pkg/link/lock.ts";
@@ -19,8 +19,8 @@ import { RT_TABLE_MAIN } from "../../pkg/netlink/rtnetlink/route.ts";
 import type { RuleMessage } from "../../pkg/netlink/rtnetlink/rule.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { findNamespace, openNamespace } from "../../pkg/sys/namespace.ts";
-import { carryOut } from "./carry-out.ts";
-import { type SbrConf, type SbrSettings, settle } from "./netconf.ts";
+import { applyPlan } from "./apply.ts";
+import { parseSettings, type SbrConf, type SbrSettings } from "./netconf.ts";
 import { type Plan, resultIn, rulesOnly, tableForEach } from "./plan.ts";
 
 export const sbr: Plugin<SbrConf> = {
@@ -38,7 +38,7 @@ const UNCHAINED = "This plugin must be called as chained plugin";
 
 function add(attachment: Attachment<SbrConf>): Result {
   const { ifName } = attachment;
-  const settings = settle(attachment.conf);
+  const settings = parseSettings(attachment.conf);
   const result = needPrevResult(attachment, UNCHAINED);
   const addresses = needAddresses(result, ifName);
   const netns = openNamespace(attachment.netns ?? "");
@@ -49,7 +49,7 @@ function add(attachment: Attachment<SbrConf>): Result {
     const rules = listRules(route);
     const plan = planOf({ route, index, rules, addresses }, settings);
     refuseExisting(rules, plan);
-    withRollback((undo) => carryOut(plan, { route, index }, undo));
+    withRollback((undo) => applyPlan(plan, { route, index }, undo));
     return resultIn(plan, result);
   });
 }
@@ -137,7 +137,7 @@ const without = (addresses: readonly Address[], others: readonly Address[]): Add
 
 function check(attachment: Attachment<SbrConf>): void {
   const { ifName } = attachment;
-  const { table, gateways } = settle(attachment.conf);
+  const { table, gateways } = parseSettings(attachment.conf);
   const addresses = needAddresses(needPrevResult(attachment, UNCHAINED), ifName);
   const route = openRoute(openNamespace(attachment.netns ?? ""));
   const rules = listRules(route).flatMap((rule) => sourceRuleOf(rule) ?? []);
@@ -146,20 +146,22 @@ function check(attachment: Attachment<SbrConf>): void {
     const source = formatAddress(prefix.address);
     const tables = rules.filter((rule) => isFrom(prefix.address, rule)).map((rule) => rule.table);
     if (table !== undefined) {
-      if (!tables.includes(table)) throw deviation(`rule "from ${source} lookup ${table}" is missing`);
+      if (!tables.includes(table)) throw checkFailure(`rule "from ${source} lookup ${table}" is missing`);
       continue;
     }
-    if (tables.length === 0) throw deviation(`the rule from ${source} to a table of its own is missing`);
+    if (tables.length === 0) throw checkFailure(`the rule from ${source} to a table of its own is missing`);
     const isReachable = gateway !== undefined || gateways.some((one) => familyOf(one) === familyOf(prefix.address));
     const hasDefault = routes.some(
       (one) =>
         one.family === familyNumber(prefix.address) && one.destinationLength === 0 && tables.includes(tableOf(one)),
     );
     if (isReachable && !hasDefault)
-      throw deviation(`the default route in table ${tables.join(" and ")}, for what comes from ${source}, is missing`);
+      throw checkFailure(
+        `the default route in table ${tables.join(" and ")}, for what comes from ${source}, is missing`,
+      );
   }
 }
 
 function status({ conf }: Request<SbrConf>): void {
-  settle(conf);
+  parseSettings(conf);
 }

@@ -1,9 +1,9 @@
 import t from "tap";
 import { formatAddress } from "../../pkg/ip/address.ts";
-import { settle } from "./netconf.ts";
+import { parseSettings } from "./netconf.ts";
 
 t.test("settle: a gateway for each family at most", async (t) => {
-  const gateways = (...texts: string[]) => settle({ type: "sbr", gateways: texts }).gateways.map(formatAddress);
+  const gateways = (...texts: string[]) => parseSettings({ type: "sbr", gateways: texts }).gateways.map(formatAddress);
   t.strictSame(gateways(), []);
   t.strictSame(gateways("fd00::1", "192.0.2.1"), ["fd00::1", "192.0.2.1"]);
   for (const [texts, msg] of [

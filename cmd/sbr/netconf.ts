@@ -1,6 +1,6 @@
 /** The sbr plugin's keys, and what they come to. */
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import { type Address, familyOf, parseAddress } from "../../pkg/ip/address.ts";
 
 export const schema = {
@@ -37,7 +37,7 @@ export interface SbrSettings {
 }
 
 /** @throws CniError 7 */
-export function settle({ table, gateways = [], addSourceHints = false }: SbrConf): SbrSettings {
+export function parseSettings({ table, gateways = [], addSourceHints = false }: SbrConf): SbrSettings {
   const addresses = gateways.map((text) => parseAddress(text)).filter((address) => address !== undefined);
   for (const family of ["4", "6"] as const) {
     if (addresses.filter((address) => familyOf(address) === family).length < 2) continue;

@@ -3,10 +3,10 @@ import { validate } from "#validate/static";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Plugin } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
+import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { IpConfig, Result } from "../../pkg/cni/result.ts";
-import { writeStderr } from "../../pkg/cni/streams.ts";
 import { formatAddress, formatPrefix } from "../../pkg/ip/address.ts";
-import { type StaticAddress, type StaticConf, settle } from "./netconf.ts";
+import { parseSettings, type StaticAddress, type StaticConf } from "./netconf.ts";
 
 export const staticAddresses: Plugin<StaticConf> = {
   name: "static",
@@ -16,11 +16,11 @@ export const staticAddresses: Plugin<StaticConf> = {
   del() {}, // nothing is kept
   check,
   gc() {},
-  status: (request) => void settle(request, ""),
+  status: (request) => void parseSettings(request, ""),
 };
 
 function add(attachment: Attachment<StaticConf>): Result {
-  const { ipam, addresses, idleGateways } = settle(attachment, attachment.args);
+  const { ipam, addresses, idleGateways } = parseSettings(attachment, attachment.args);
   for (const gateway of idleGateways) tellIdle(attachment, formatAddress(gateway));
   return { interfaces: [], ips: addresses.map(ipOf), routes: ipam.routes ?? [], dns: ipam.dns };
 }
@@ -39,7 +39,7 @@ function tellIdle({ network }: Attachment<StaticConf>, gateway: string): void {
 
 /** Only gateways that are named here are compared: the plugin that asked for the addresses may have given others theirs. */
 function check(attachment: Attachment<StaticConf>): void {
-  const wanted = settle(attachment, attachment.args).addresses.map(ipOf);
+  const wanted = parseSettings(attachment, attachment.args).addresses.map(ipOf);
   const { ips } = needPrevResult(attachment);
   for (const { address, gateway } of wanted) {
     const found = ips.find((ip) => ip.address === address);

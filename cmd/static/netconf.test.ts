@@ -1,7 +1,7 @@
 import t from "tap";
 import type { Request } from "../../pkg/cni/plugin.ts";
 import { formatAddress, formatPrefix } from "../../pkg/ip/address.ts";
-import { type StaticConf, settle } from "./netconf.ts";
+import { parseSettings, type StaticConf } from "./netconf.ts";
 
 type Keys = Pick<StaticConf, "args" | "runtimeConfig"> & { addresses?: { address?: string; gateway?: string }[] };
 
@@ -60,7 +60,7 @@ const sources: { claim: string; keys: Keys; env?: string; gives: string[]; idle?
 ];
 for (const { claim, keys, env = "", gives, idle = [] } of sources) {
   t.test(`addresses: ${claim}`, async (t) => {
-    const { addresses, idleGateways } = settle(request(keys), env);
+    const { addresses, idleGateways } = parseSettings(request(keys), env);
     t.strictSame(
       addresses.map(({ prefix, gateway }) => formatPrefix(prefix) + (gateway ? ` via ${formatAddress(gateway)}` : "")),
       gives,
@@ -122,7 +122,7 @@ const refusals: { keys: Keys; env?: string; version?: string; code?: number; msg
 for (const { keys, env = "", version, code = 7, msg, details } of refusals) {
   t.test(`refused with code ${code}: ${msg}`, async (t) => {
     try {
-      settle(request(keys, version), env);
+      parseSettings(request(keys, version), env);
       t.fail("was accepted");
     } catch (error) {
       t.match(error, { code, msg, details });
@@ -131,5 +131,5 @@ for (const { keys, env = "", version, code = 7, msg, details } of refusals) {
 }
 
 t.test("one address of each family fits into old results", async (t) => {
-  t.equal(settle(request(ips("10.1.0.5/24", "fd00::5/64"), "0.2.0"), "").addresses.length, 2);
+  t.equal(parseSettings(request(ips("10.1.0.5/24", "fd00::5/64"), "0.2.0"), "").addresses.length, 2);
 });

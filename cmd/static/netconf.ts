@@ -9,7 +9,7 @@ import {
   type JsonSchema,
   netconfProperties,
   routeSchema,
-} from "../../pkg/cni/schema.ts";
+} from "../../pkg/config/schema.ts";
 import { type Address, contains, formatAddress, type Prefix, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
 import { refuseSeveralPerFamily } from "../../pkg/ipam/per-family.ts";
 
@@ -72,7 +72,7 @@ export interface Settings {
  * @param args CNI_ARGS
  * @throws CniError 4 or 7 with the reference plugin's texts, then who said so
  */
-export function settle({ conf, cniVersion }: Request<StaticConf>, args: string): Settings {
+export function parseSettings({ conf, cniVersion }: Request<StaticConf>, args: string): Settings {
   const { ipam } = conf;
   if (ipam === undefined) {
     throw invalidConf(

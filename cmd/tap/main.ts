@@ -1,23 +1,24 @@
 /** tap: a device in the container that a program there opens to send and receive frames: a virtual machine mostly. */
 import { validate } from "#validate/tap";
 import { readArgs } from "../../pkg/cni/args.ts";
+import { runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { dnsOf, ipamOf, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
-import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
 import { setAttributes } from "../../pkg/link/attributes.ts";
 import { setMaster } from "../../pkg/link/bridge.ts";
-import { checkContainer, deviation } from "../../pkg/link/check.ts";
-import { configure, perform, type Task } from "../../pkg/link/configure.ts";
+import { checkContainer, checkFailure } from "../../pkg/link/check.ts";
+import { type ConfigTask, configure, performTasks } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, findLink, type Link, needLink, openRoute } from "../../pkg/link/link.ts";
 import { formatMac } from "../../pkg/link/mac.ts";
 import { createTap, needTaps } from "../../pkg/link/tap.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { type Namespace, openNamespace } from "../../pkg/sys/namespace.ts";
-import { settle, type TapConf, type TapSettings } from "./netconf.ts";
+import { parseSettings, type TapConf, type TapSettings } from "./netconf.ts";
 
 export const tap: Plugin<TapConf> = {
   name: "tap",
@@ -32,8 +33,8 @@ export const tap: Plugin<TapConf> = {
 
 function add(attachment: Attachment<TapConf>): Result {
   const { conf, ifName } = attachment;
-  const settings = settlementOf(attachment);
-  const ipam = ipamOf(conf);
+  const settings = settingsOf(attachment);
+  const ipam = ipamType(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
   const bridge = settings.bridge === undefined ? undefined : needBridge(container, settings.bridge, netns);
@@ -42,15 +43,15 @@ function add(attachment: Attachment<TapConf>): Result {
     const made = createTap({ netns, container, ifName, owner: attachment }, settings);
     undo("delete the tap device", () => deleteLink(container, ifName));
     const link = adjusted(container, made, adjustments(made, settings, bridge));
-    const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
+    const lease = ipam === undefined ? emptyIpamResult : ipamAdd(attachment, ipam, 0, undo);
     const sysctls = ipam === undefined ? {} : { [`ipv4/conf/${ifName}/arp_notify`]: "1" };
     configure({ netns, route: container, link, sysctls, duplicates: "later" }, lease); // nothing is heard until a program opens it
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
 }
 
-function settlementOf({ conf, args }: Attachment<TapConf>): TapSettings {
-  return settle(conf, readArgs(args, ["MAC"]).MAC);
+function settingsOf({ conf, args }: Attachment<TapConf>): TapSettings {
+  return parseSettings(conf, readArgs(args, ["MAC"]).MAC);
 }
 
 function needBridge(container: Connection, name: string, { path }: Namespace): Link {
@@ -63,7 +64,7 @@ function needBridge(container: Connection, name: string, { path }: Namespace): L
   });
 }
 
-function adjustments({ index }: Link, { mac, mtu }: TapSettings, bridge: Link | undefined): Task[] {
+function adjustments({ index }: Link, { mac, mtu }: TapSettings, bridge: Link | undefined): ConfigTask[] {
   return [
     ...(mac === undefined ? [] : [{ what: `MAC ${formatMac(mac)}`, request: setAttributes(index, { mac }) }]),
     ...(mtu === 0 ? [] : [{ what: `MTU ${mtu}`, request: setAttributes(index, { mtu }) }]),
@@ -72,36 +73,38 @@ function adjustments({ index }: Link, { mac, mtu }: TapSettings, bridge: Link | 
 }
 
 /** The link as it is then. */
-function adjusted(container: Connection, link: Link, tasks: readonly Task[]): Link {
+function adjusted(container: Connection, link: Link, tasks: readonly ConfigTask[]): Link {
   if (tasks.length === 0) return link;
-  perform(container, link, tasks);
+  performTasks(container, link, tasks);
   return needLink(container, link.index);
 }
 
 function del(attachment: Attachment<TapConf>): void {
-  attemptAll(
-    withRelease(attachment, ipamOf(attachment.conf), [["delete the tap device", () => deleteCreatedLink(attachment)]]),
+  runAllSteps(
+    withIpamDel(attachment, ipamType(attachment.conf), [
+      ["delete the tap device", () => deleteCreatedLink(attachment)],
+    ]),
   );
 }
 
 function check(attachment: Attachment<TapConf>): void {
-  const { bridge: name } = settlementOf(attachment);
-  const { container, link } = checkContainer(attachment, { ipam: ipamOf(attachment.conf), kind: "tun" });
+  const { bridge: name } = settingsOf(attachment);
+  const { container, link } = checkContainer(attachment, { ipam: ipamType(attachment.conf), kind: "tun" });
   if (name === undefined) return;
   const bridge = findLink(container, name);
-  if (bridge === undefined) throw deviation(`bridge "${name}" is missing in ${attachment.netns}`);
-  if (link.master !== bridge.index) throw deviation(`"${link.name}" is not a port of bridge "${name}"`);
+  if (bridge === undefined) throw checkFailure(`bridge "${name}" is missing in ${attachment.netns}`);
+  if (link.master !== bridge.index) throw checkFailure(`"${link.name}" is not a port of bridge "${name}"`);
 }
 
 /** What it makes goes with the namespace; addresses do not. */
 function gc(request: Gc<TapConf>): void {
-  const ipam = ipamOf(request.conf);
+  const ipam = ipamType(request.conf);
   if (ipam !== undefined) delegateGc(request, ipam);
 }
 
 function status(request: Request<TapConf>): void {
-  settle(request.conf, undefined);
-  const ipam = ipamOf(request.conf);
+  parseSettings(request.conf, undefined);
+  const ipam = ipamType(request.conf);
   needTaps();
   if (ipam !== undefined) delegateStatus(request, ipam);
 }

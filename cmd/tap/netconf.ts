@@ -1,5 +1,5 @@
 /** The tap plugin's keys, and what they come to. */
-import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/cni/schema.ts";
+import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
 import { wantedMac } from "../../pkg/link/mac.ts";
 import type { TapOptions } from "../../pkg/link/tap.ts";
 
@@ -37,7 +37,7 @@ export interface TapSettings extends TapOptions {
  * @param argsMac MAC of CNI_ARGS, which yields to `runtimeConfig.mac` and goes before `mac`.
  * @throws CniError 7
  */
-export function settle(conf: TapConf, argsMac: string | undefined): TapSettings {
+export function parseSettings(conf: TapConf, argsMac: string | undefined): TapSettings {
   return {
     multiQueue: conf.multiQueue ?? false,
     owner: conf.owner,

@@ -2,7 +2,7 @@
  * What DEL restores: a file for each interface that ADD has changed, with the attributes as they were. Its name and form are the
  * reference plugin's, which reads ours; the key `network`, which it passes over, tells GC whose the file is.
  */
-import { isObject, type JsonObject, objectIn } from "../../pkg/cni/json.ts";
+import { isObject, type JsonObject, objectIn } from "../../pkg/config/json.ts";
 import type { LinkAttributes } from "../../pkg/link/attributes.ts";
 import { formatMac, parseMac } from "../../pkg/link/mac.ts";
 import {
@@ -14,18 +14,18 @@ import {
   removeFile,
 } from "../../pkg/sys/file.ts";
 
-export interface Place {
+export interface BackupLocation {
   dataDir: string;
   network: string;
   containerId: string;
   ifName: string;
 }
 
-const fileOf = ({ dataDir, containerId, ifName }: Omit<Place, "network">): string =>
+const fileOf = ({ dataDir, containerId, ifName }: Omit<BackupLocation, "network">): string =>
   `${dataDir}/${containerId}_${ifName}.json`;
 
 /** What was there before the first ADD counts: the second one finds tuned values. */
-export function writeBackup(place: Place, attributes: LinkAttributes): void {
+export function writeBackup(place: BackupLocation, attributes: LinkAttributes): void {
   const known = readBackup(place);
   makeDirectories(place.dataDir, 0o600); // as the reference plugin makes it; root does not ask for more
   const text = textOf({ ...attributes, ...known }, place.network);
@@ -33,7 +33,7 @@ export function writeBackup(place: Place, attributes: LinkAttributes): void {
 }
 
 /** undefined: there is none, or none that can be read, or that of another network's attachment. */
-export function readBackup(place: Place): LinkAttributes | undefined {
+export function readBackup(place: BackupLocation): LinkAttributes | undefined {
   const values = valuesOf(place);
   if (!isObject(values) || isAnothers(values, place)) return undefined;
   const { mac, promisc, mtu, allmulti, txQLen } = values;
@@ -47,18 +47,18 @@ export function readBackup(place: Place): LinkAttributes | undefined {
   };
 }
 
-export function removeBackup(place: Place): void {
+export function removeBackup(place: BackupLocation): void {
   const values = valuesOf(place);
   if (!isObject(values) || !isAnothers(values, place)) removeFile(fileOf(place));
 }
 
-function valuesOf(place: Place): JsonObject | undefined {
+function valuesOf(place: BackupLocation): JsonObject | undefined {
   const text = readRecord(fileOf(place));
   return typeof text === "string" ? objectIn(text) : undefined;
 }
 
 /** The file's name does not have the network. Files of the reference plugin do not name it either: they are taken for the attachment's own. */
-const isAnothers = (values: JsonObject, { network }: Place): boolean =>
+const isAnothers = (values: JsonObject, { network }: BackupLocation): boolean =>
   typeof values["network"] === "string" && values["network"] !== network;
 
 /** Removes the network's files of attachments that are not valid. Those of the reference plugin say no network, and stay. */

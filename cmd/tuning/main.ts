@@ -4,11 +4,11 @@ import { readArgs } from "../../pkg/cni/args.ts";
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
+import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
-import { writeStderr } from "../../pkg/cni/streams.ts";
 import { findAttributes, type LinkAttributes, setAttributes } from "../../pkg/link/attributes.ts";
-import { deviation } from "../../pkg/link/check.ts";
+import { checkFailure } from "../../pkg/link/check.ts";
 import { isLeftToOther } from "../../pkg/link/delete.ts";
 import { openRoute } from "../../pkg/link/link.ts";
 import { formatMac } from "../../pkg/link/mac.ts";
@@ -18,7 +18,14 @@ import { isErrno } from "../../pkg/sys/errno.ts";
 import { findNamespace, type Namespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { refuseForbidden } from "./allow-list.ts";
 import { collectBackups, readBackup, removeBackup, writeBackup } from "./backup.ts";
-import { dataDirOf, refuseDuplicates, type Sysctl, settle, type TuningConf, type TuningSettings } from "./netconf.ts";
+import {
+  dataDirOf,
+  parseSettings,
+  refuseDuplicates,
+  type Sysctl,
+  type TuningConf,
+  type TuningSettings,
+} from "./netconf.ts";
 
 export const tuning: Plugin<TuningConf> = {
   name: "tuning",
@@ -33,7 +40,7 @@ export const tuning: Plugin<TuningConf> = {
 
 function add(attachment: Attachment<TuningConf>): Result {
   const { ifName } = attachment;
-  const { sysctls, attributes, dataDir } = settlementOf(attachment);
+  const { sysctls, attributes, dataDir } = settingsOf(attachment);
   refuseForbidden(sysctls);
   const result = needPrevResult(attachment);
   const netns = openNamespace(attachment.netns ?? "");
@@ -61,7 +68,7 @@ function add(attachment: Attachment<TuningConf>): Result {
 }
 
 /** @throws CniError 7: what the configuration alone can refuse */
-function settlementOf({ conf, args, ifName, stdin }: Attachment<TuningConf>): TuningSettings {
+function settingsOf({ conf, args, ifName, stdin }: Attachment<TuningConf>): TuningSettings {
   if (conf.sysctl !== undefined) refuseDuplicates(stdin);
   if (ifName.includes("/")) {
     throw invalidConf(
@@ -69,7 +76,7 @@ function settlementOf({ conf, args, ifName, stdin }: Attachment<TuningConf>): Tu
       "choose another interface name: it becomes part of a path",
     );
   }
-  return settle(conf, ifName, readArgs(args, ["MAC"]).MAC);
+  return parseSettings(conf, ifName, readArgs(args, ["MAC"]).MAC);
 }
 
 function needSysctl({ key, path }: Sysctl): string {
@@ -153,21 +160,21 @@ function del(attachment: Attachment<TuningConf>): void {
 
 function check(attachment: Attachment<TuningConf>): void {
   const { ifName } = attachment;
-  const { sysctls, attributes } = settlementOf(attachment);
+  const { sysctls, attributes } = settingsOf(attachment);
   needPrevResult(attachment);
   const netns = openNamespace(attachment.netns ?? "");
   within(netns, () => {
     for (const { key, path, value } of sysctls) {
       const found = findSysctl(path);
       if (words(found) !== words(value))
-        throw deviation(`sysctl "${key}" is ${JSON.stringify(found)}, must be "${value}"`);
+        throw checkFailure(`sysctl "${key}" is ${JSON.stringify(found)}, must be "${value}"`);
     }
   });
   if (Object.keys(attributes).length === 0) return;
   const found = findAttributes(openRoute(netns), ifName);
-  if (found === undefined) throw deviation(`Cannot find container link ${ifName}`);
+  if (found === undefined) throw checkFailure(`Cannot find container link ${ifName}`);
   for (const [name, [is, wanted]] of differences(found, attributes)) {
-    throw deviation(`${name} of "${ifName}" is ${is}, must be ${wanted}`);
+    throw checkFailure(`${name} of "${ifName}" is ${is}, must be ${wanted}`);
   }
 }
 
@@ -190,5 +197,5 @@ function gc({ conf, network, validAttachments }: Gc<TuningConf>): void {
 }
 
 function status({ conf }: Request<TuningConf>): void {
-  refuseForbidden(settle(conf, "eth0", undefined).sysctls);
+  refuseForbidden(parseSettings(conf, "eth0", undefined).sysctls);
 }

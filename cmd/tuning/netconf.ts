@@ -1,7 +1,7 @@
 /** The tuning plugin's keys, and what they come to. */
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { readJson } from "../../pkg/cni/json.ts";
-import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/cni/schema.ts";
+import { readJson } from "../../pkg/config/json.ts";
+import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
 import type { LinkAttributes } from "../../pkg/link/attributes.ts";
 import { wantedMac } from "../../pkg/link/mac.ts";
 import { decode } from "../../pkg/sys/text.ts";
@@ -58,7 +58,7 @@ export const dataDirOf = ({ dataDir }: TuningConf): string => dataDir || "/run/c
  * @param argsMac MAC of CNI_ARGS, which goes before the configuration's; `runtimeConfig.mac` and `args.cni.mac` go before both.
  * @throws CniError 7
  */
-export function settle(conf: TuningConf, ifName: string, argsMac: string | undefined): TuningSettings {
+export function parseSettings(conf: TuningConf, ifName: string, argsMac: string | undefined): TuningSettings {
   const asked = conf.args?.cni ?? {};
   const mac = wantedMac(asked.mac, conf.runtimeConfig?.mac, argsMac, conf.mac);
   const mtu = asked.mtu || conf.mtu;

@@ -1,6 +1,6 @@
 /** The one executable: its top level is run when it is built, `host.start` when it is called. */
 import type { Delegates } from "../../pkg/cni/plugin.ts";
-import { standardStreams } from "../../pkg/cni/streams.ts";
+import { standardStreams } from "../../pkg/cni/process-io.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { processArguments } from "../../pkg/sys/process.ts";
 import { bandwidth } from "../bandwidth/main.ts";

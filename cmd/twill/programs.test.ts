@@ -1,5 +1,5 @@
 import t from "tap";
-import { type FakeStreams, fakePlugin, fakeStreams } from "../../pkg/cni/fake.ts";
+import { type FakeStreams, fakePlugin, fakeStreams } from "../../pkg/cni/fake.testing.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { type Programs, runProgram } from "./programs.ts";
 

@@ -1,11 +1,11 @@
 /** What the executable holds, and how the name it is called by decides which part of it runs. */
 import { CniError, ErrorCode, printError } from "../../pkg/cni/error.ts";
 import type { Delegates } from "../../pkg/cni/plugin.ts";
+import type { Streams } from "../../pkg/cni/process-io.ts";
 import { runPlugin } from "../../pkg/cni/skeleton.ts";
-import type { Streams } from "../../pkg/cni/streams.ts";
-import { nearest } from "../../pkg/cni/suggest.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { newestVersion, supportedVersions } from "../../pkg/cni/version.ts";
+import { nearest } from "../../pkg/config/suggest.ts";
 
 export interface Programs {
   version: string;

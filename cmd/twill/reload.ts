@@ -4,19 +4,17 @@
  * It goes by the runtime's cache of results, which costs ADD nothing and knows the containers that other plugins attached. Rejected: files of our own
  * with what each ADD made, which would be one more thing that can be wrong.
  */
-import { type CacheContent, type CacheEntry, cacheFile, defaultCacheRoot, listCache } from "../../pkg/cni/cache.ts";
-import { cachedNamespace, namespacePath } from "../../pkg/cni/cached-namespace.ts";
+
+import { hex } from "../../pkg/bytes/hex.ts";
+import { runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
-import { parseList } from "../../pkg/cni/list.ts";
 import { checkedConf, readDocument } from "../../pkg/cni/netconf.ts";
 import type { AnyPlugin, Attachment, Delegates } from "../../pkg/cni/plugin.ts";
+import type { Streams } from "../../pkg/cni/process-io.ts";
 import { parseResult } from "../../pkg/cni/result.ts";
-import { attemptAll } from "../../pkg/cni/rollback.ts";
-import type { Streams } from "../../pkg/cni/streams.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
-import { usesLegacy } from "../../pkg/firewall/iptables.ts";
-import { hex } from "../../pkg/firewall/names.ts";
-import { ATTEMPTS, commit, generation } from "../../pkg/firewall/nftables.ts";
+import { usesLegacy } from "../../pkg/firewall/iptables/host.ts";
+import { ATTEMPTS, commit, generation } from "../../pkg/firewall/nftables/ruleset.ts";
 import {
   type Connection,
   connect,
@@ -26,7 +24,16 @@ import {
   type Request,
 } from "../../pkg/netlink/connection.ts";
 import { encode } from "../../pkg/netlink/message.ts";
+import { cachedNamespace, namespacePath } from "../../pkg/runtime/cached-namespace.ts";
 import { requestOf } from "../../pkg/runtime/network.ts";
+import { parseList } from "../../pkg/runtime/network-list.ts";
+import {
+  type CacheContent,
+  type CacheEntry,
+  cacheFile,
+  defaultCacheRoot,
+  listCache,
+} from "../../pkg/runtime/result-cache.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { findStat } from "../../pkg/sys/file.ts";
 import { restore as restoreBridge } from "../bridge/main.ts";
@@ -234,7 +241,7 @@ function restoreAttachment(
     const delegated = delegateOf(attachment);
     visit(delegated.type, delegated.attachment.stdin);
   };
-  attemptAll(
+  runAllSteps(
     list.plugins.map((conf) => [
       `restore what ${conf.type} made`,
       () => visit(conf.type, requestOf(list, conf, { prevResult, capabilityArgs: entry.capabilityArgs })),
@@ -252,7 +259,7 @@ function attachmentOf(
   const document = readDocument(stdin, validate);
   return {
     conf: checkedConf(document, validate, { anyValue: true }),
-    cniVersion: String(document.settled["cniVersion"] ?? ""),
+    cniVersion: String(document.normalizedConf["cniVersion"] ?? ""),
     network: entry.networkName,
     stdin,
     path: [],

@@ -1,19 +1,20 @@
 /** vlan: an interface in a VLAN of the network that one of the host's links leads to. */
 import { validate } from "#validate/vlan";
+import { runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { dnsOf, ipamOf, noLease, takeLease, withRelease } from "../../pkg/cni/lease.ts";
+import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
-import { attemptAll, withRollback } from "../../pkg/cni/rollback.ts";
-import { checkContainer, deviation } from "../../pkg/link/check.ts";
+import { withRollback } from "../../pkg/cni/rollback.ts";
+import { checkContainer, checkFailure } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
 import { checkParent, createChild, needParent, type Parent, parentStatus } from "../../pkg/link/parent.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
-import { settle, type VlanConf } from "./netconf.ts";
+import { parseSettings, type VlanConf } from "./netconf.ts";
 
 export const vlan: Plugin<VlanConf> = {
   name: "vlan",
@@ -28,8 +29,8 @@ export const vlan: Plugin<VlanConf> = {
 
 function add(attachment: Attachment<VlanConf>): Result {
   const { conf, ifName } = attachment;
-  const { id } = settle(conf);
-  const ipam = ipamOf(conf);
+  const { id } = parseSettings(conf);
+  const ipam = ipamType(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
   const parent = needMaster(conf, container);
@@ -39,7 +40,7 @@ function add(attachment: Attachment<VlanConf>): Result {
       linkInfo: { kind: "vlan", data: { id } },
     });
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = ipam === undefined ? noLease : takeLease(attachment, ipam, 0, undo);
+    const lease = ipam === undefined ? emptyIpamResult : ipamAdd(attachment, ipam, 0, undo);
     configure({ netns, route: container, link, sysctls: {} }, lease);
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
@@ -58,32 +59,32 @@ function needMaster(conf: VlanConf, container: Connection): Parent {
 }
 
 function del(attachment: Attachment<VlanConf>): void {
-  attemptAll(
-    withRelease(attachment, ipamOf(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
+  runAllSteps(
+    withIpamDel(attachment, ipamType(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
   );
 }
 
 function check(attachment: Attachment<VlanConf>): void {
   const { conf } = attachment;
-  const { id } = settle(conf);
-  const checked = checkContainer(attachment, { ipam: ipamOf(conf), kind: "vlan" });
+  const { id } = parseSettings(conf);
+  const checked = checkContainer(attachment, { ipam: ipamType(conf), kind: "vlan" });
   const { container, link } = checked;
   checkParent(conf, checked);
   const info = findLinkInfo(container, link.index);
   const found = info?.kind === "vlan" ? info.data?.id : undefined;
-  if (found !== id) throw deviation(`"${link.name}" is in VLAN ${found}, not ${id}`);
-  if (conf.mtu && link.mtu !== conf.mtu) throw deviation(`"${link.name}" has MTU ${link.mtu}, not ${conf.mtu}`);
+  if (found !== id) throw checkFailure(`"${link.name}" is in VLAN ${found}, not ${id}`);
+  if (conf.mtu && link.mtu !== conf.mtu) throw checkFailure(`"${link.name}" has MTU ${link.mtu}, not ${conf.mtu}`);
 }
 
 /** What it makes goes with the namespace; addresses do not. */
 function gc(request: Gc<VlanConf>): void {
-  const ipam = ipamOf(request.conf);
+  const ipam = ipamType(request.conf);
   if (ipam !== undefined) delegateGc(request, ipam);
 }
 
 function status(request: Request<VlanConf>): void {
-  settle(request.conf);
-  const ipam = ipamOf(request.conf);
+  parseSettings(request.conf);
+  const ipam = ipamType(request.conf);
   needKinds(openRoute(), "vlan");
   parentStatus(request.conf, needMaster);
   if (ipam !== undefined) delegateStatus(request, ipam);

@@ -1,6 +1,6 @@
 /** The vlan plugin's keys, and what they come to. */
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import { parentProperties } from "../../pkg/link/parent.ts";
 
 export const schema = {
@@ -26,7 +26,7 @@ export interface VlanSettings {
 }
 
 /** @throws CniError 7 */
-export function settle({ master = "", vlanId: id = 0 }: VlanConf): VlanSettings {
+export function parseSettings({ master = "", vlanId: id = 0 }: VlanConf): VlanSettings {
   if (master === "") {
     throw invalidConf(
       `"master" field is required. It specifies the host interface name to create the VLAN for`,

@@ -6,19 +6,19 @@ import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
-import { deviation } from "../../pkg/link/check.ts";
+import { checkFailure } from "../../pkg/link/check.ts";
 import { createLink, needKinds } from "../../pkg/link/create.ts";
 import { isLeftToOther } from "../../pkg/link/delete.ts";
 import { deleteLink, openRoute, setUp } from "../../pkg/link/link.ts";
 import { withLockedNamespace } from "../../pkg/link/lock.ts";
 import { isRouteOfResult, listAllRoutes, tableOf } from "../../pkg/link/route.ts";
 import { freeTable, listRules, usedTables } from "../../pkg/link/rule.ts";
-import { listVrfMembers, setMaster, type VrfMember } from "../../pkg/link/vrf.ts";
+import { listVrfPorts, setMaster, type VrfPort } from "../../pkg/link/vrf.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { type RouteMessage, RT_TABLE_MAIN } from "../../pkg/netlink/rtnetlink/route.ts";
 import { findNamespace, type Namespace, openNamespace } from "../../pkg/sys/namespace.ts";
-import { belongingsOf, withBelongings } from "./belongings.ts";
-import { settle, type VrfConf, type VrfSettings } from "./netconf.ts";
+import { parseSettings, type VrfConf, type VrfSettings } from "./netconf.ts";
+import { preserveAcross, preservedConfig } from "./preserve.ts";
 
 export const vrf: Plugin<VrfConf> = {
   name: "vrf",
@@ -36,34 +36,34 @@ const UNCHAINED = "missing prevResult from earlier plugin";
 
 function add(attachment: Attachment<VrfConf>): Result {
   const { ifName } = attachment;
-  const settings = settle(attachment.conf);
+  const settings = parseSettings(attachment.conf);
   const result = needPrevResult(attachment, UNCHAINED);
   const netns = openNamespace(attachment.netns ?? "");
 
   return withLockedNamespace(netns, () => {
     const route = openRoute(netns);
-    const links = listVrfMembers(route);
+    const links = listVrfPorts(route);
     const link = needFreeLink(links, ifName, netns);
     const existing = findVrf(links, settings);
     const routes = listAllRoutes(route);
     const table = existing?.table ?? settings.table ?? unusedTable(route, links, routes);
-    const belongings = belongingsOf({ netns, route, link }, routes);
+    const preserved = preservedConfig({ netns, route, link }, routes);
 
     return withRollback((undo) => {
       const master = existing?.index ?? createVrf({ netns, route, name: settings.vrf, table }, undo);
       undo("set the interface free", () =>
-        withBelongings(belongings, RT_TABLE_MAIN, () => route.request(setMaster(link.index, 0))),
+        preserveAcross(preserved, RT_TABLE_MAIN, () => route.request(setMaster(link.index, 0))),
       );
-      withBelongings(belongings, table, () => route.requestAll([setUp(master), setMaster(link.index, master)]));
+      preserveAcross(preserved, table, () => route.requestAll([setUp(master), setMaster(link.index, master)]));
       return {
         ...result,
-        routes: result.routes.map((one) => (isMoved(one, belongings.routes) ? { ...one, table } : one)),
+        routes: result.routes.map((one) => (isMoved(one, preserved.routes) ? { ...one, table } : one)),
       };
     });
   });
 }
 
-function needFreeLink(links: readonly VrfMember[], ifName: string, { path }: Namespace): VrfMember {
+function needFreeLink(links: readonly VrfPort[], ifName: string, { path }: Namespace): VrfPort {
   const link = links.find(({ name }) => name === ifName);
   if (link === undefined) {
     throw new CniError({
@@ -82,7 +82,7 @@ function needFreeLink(links: readonly VrfMember[], ifName: string, { path }: Nam
 }
 
 /** undefined: there is no link of that name. @throws CniError 999: there is, and it is not the one that is wanted */
-function findVrf(links: readonly VrfMember[], { vrf, table }: VrfSettings): VrfMember | undefined {
+function findVrf(links: readonly VrfPort[], { vrf, table }: VrfSettings): VrfPort | undefined {
   const found = links.find(({ name }) => name === vrf);
   if (found === undefined) return undefined;
   if (found.table === undefined) {
@@ -101,7 +101,7 @@ function findVrf(links: readonly VrfMember[], { vrf, table }: VrfSettings): VrfM
 }
 
 /** The reference plugin's first is 1. */
-function unusedTable(route: Connection, links: readonly VrfMember[], routes: readonly RouteMessage[]): number {
+function unusedTable(route: Connection, links: readonly VrfPort[], routes: readonly RouteMessage[]): number {
   const ofVrfs = links.flatMap(({ table }) => table ?? []);
   return freeTable(new Set([...usedTables(listRules(route), routes), ...ofVrfs]), 1);
 }
@@ -134,7 +134,7 @@ function del(attachment: Attachment<VrfConf>): void {
   withLockedNamespace(netns, () => {
     const route = openRoute(netns);
     if (isLeftToOther(route, attachment)) return;
-    const links = listVrfMembers(route);
+    const links = listVrfPorts(route);
     const vrf = links.find(({ name, table }) => name === conf.vrfname && table !== undefined);
     if (vrf === undefined) return;
     const members = links.filter(({ master }) => master === vrf.index);
@@ -146,17 +146,17 @@ function del(attachment: Attachment<VrfConf>): void {
 
 function check(attachment: Attachment<VrfConf>): void {
   const { ifName } = attachment;
-  const settings = settle(attachment.conf);
+  const settings = parseSettings(attachment.conf);
   needPrevResult(attachment, UNCHAINED);
-  const links = listVrfMembers(openRoute(openNamespace(attachment.netns ?? "")));
+  const links = listVrfPorts(openRoute(openNamespace(attachment.netns ?? "")));
   const vrf = findVrf(links, settings);
-  if (vrf === undefined) throw deviation(`VRF "${settings.vrf}" is missing`);
-  if (!vrf.up) throw deviation(`VRF "${settings.vrf}" is down, must be up`);
+  if (vrf === undefined) throw checkFailure(`VRF "${settings.vrf}" is missing`);
+  if (!vrf.up) throw checkFailure(`VRF "${settings.vrf}" is down, must be up`);
   const isMember = links.some(({ name, master }) => name === ifName && master === vrf.index);
-  if (!isMember) throw deviation(`failed to find ${ifName} associated to vrf ${settings.vrf}`);
+  if (!isMember) throw checkFailure(`failed to find ${ifName} associated to vrf ${settings.vrf}`);
 }
 
 function status({ conf }: Request<VrfConf>): void {
-  settle(conf);
+  parseSettings(conf);
   needKinds(openRoute(), "vrf");
 }

@@ -1,6 +1,6 @@
 /** The vrf plugin's keys, and what they come to. */
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/cni/schema.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {
   type: "object",
@@ -27,7 +27,7 @@ export interface VrfSettings {
 }
 
 /** @throws CniError 7 */
-export function settle({ vrfname, table }: VrfConf): VrfSettings {
+export function parseSettings({ vrfname, table }: VrfConf): VrfSettings {
   if (vrfname !== undefined) return { vrf: vrfname, table: table || undefined };
   throw invalidConf(
     "configuration is expected to have a valid vrf name",

@@ -1,8 +1,8 @@
 // bandwidth behind bridge on a throw-away host, and how `tc` and `ip` tell what it makes.
 import { spawnSync } from "node:child_process";
-import { type Call, type Host, newHost, type Verb } from "../host.ts";
-import { needsKernel } from "../needs.ts";
-import { trafficLines, trafficScript } from "../snapshot.ts";
+import { type Call, type Host, newHost, type Verb } from "../lab/host.ts";
+import { needsKernel } from "../lab/needs.ts";
+import { trafficLines, trafficScript } from "../lab/snapshot.ts";
 
 export type Conf = Record<string, unknown>;
 export interface Result extends Conf {

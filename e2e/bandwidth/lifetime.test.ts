@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { goBin } from "../project.ts";
+import { goBin } from "../lab/project.ts";
 import { both, Chain, egress, ifbName, needed, type Result, sending } from "./chain.ts";
 
 t.test("bandwidth: two interfaces of a container are limited each by itself", needed, async (t) => {

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { newCluster, type Pod, startDaemons } from "./lab.ts";
 import { until } from "./until.ts";
 

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { type ClusterHost, fakeLease, newCluster, prefix, startDaemons } from "./lab.ts";
 import { startProgram } from "./program.ts";
 import { until } from "./until.ts";

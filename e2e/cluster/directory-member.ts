@@ -3,12 +3,12 @@
 // Says "ready", then does what each line of its stdin says: "acquire <count> <first host>" gets leases for so many hosts at once and says
 // "leased <key>" for each; "follow" says "has <keys>" whenever the set of peers is another; "churn" writes one lease again and again.
 import { createInterface } from "node:readline";
-import { acquire } from "../../pkg/subnet/acquire.ts";
-import { systemClock } from "../../pkg/subnet/clock.ts";
-import { openDirectoryStore } from "../../pkg/subnet/directory.ts";
-import { attributesOf, network, subnets } from "../../pkg/subnet/fake.ts";
-import { keyOf } from "../../pkg/subnet/lease.ts";
-import { followPeers } from "../../pkg/subnet/peers.ts";
+import { acquireLease } from "../../pkg/cluster/lease/acquire.ts";
+import { systemClock } from "../../pkg/cluster/lease/clock.ts";
+import { attributesOf, network, subnets } from "../../pkg/cluster/lease/fake.testing.ts";
+import { keyOf } from "../../pkg/cluster/lease/lease.ts";
+import { watchPeers } from "../../pkg/cluster/lease/watch-peers.ts";
+import { openDirectoryStore } from "../../pkg/cluster/store/directory/directory.ts";
 
 const DAY_MS = 86_400_000;
 const say = (line: string) => void process.stdout.write(`${line}\n`);
@@ -22,7 +22,7 @@ const commands: Record<string, (count: number, first: number) => void> = {
   },
   follow() {
     const show = () => say(`has ${[...following.peers().keys()].sort().join(" ")}`);
-    const following = followPeers(store, {
+    const following = watchPeers(store, {
       own: () => subnets("10.3.255.0-24"),
       peers: show,
       changed: show,
@@ -42,7 +42,7 @@ const commands: Record<string, (count: number, first: number) => void> = {
 
 async function acquireFor(publicIP: string): Promise<void> {
   const attributes = attributesOf(publicIP);
-  const lease = await acquire(
+  const lease = await acquireLease(
     store,
     config,
     { attributes, ttlMs: DAY_MS },

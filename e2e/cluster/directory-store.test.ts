@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import t, { type Test } from "tap";
-import { readLease } from "../../pkg/subnet/lease.ts";
-import { projectRoot } from "../project.ts";
+import { readLease } from "../../pkg/cluster/lease/lease.ts";
+import { projectRoot } from "../lab/project.ts";
 import { until } from "./until.ts";
 
 const MEMBER = join(projectRoot, "e2e/cluster/directory-member.ts");

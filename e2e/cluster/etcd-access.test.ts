@@ -1,6 +1,6 @@
 // An etcd that does not talk to everybody: certificates, passwords, and one endpoint of several that says nothing.
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import type { Certificates } from "./certificates.ts";
 import { newCluster, startDaemons } from "./lab.ts";
 

@@ -4,14 +4,14 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import t, { type Test } from "tap";
-import type { Log } from "../../pkg/observe/log.ts";
-import { openEtcdStore } from "../../pkg/subnet/etcd.ts";
-import { cidr, ip } from "../../pkg/subnet/fake.ts";
-import { keyOf, type LeaseAttributes, type Subnets } from "../../pkg/subnet/lease.ts";
-import type { LeaseEvent, Snapshot, Store } from "../../pkg/subnet/store.ts";
-import { type StoreUnderTest, storeClaims } from "../../pkg/subnet/store-conformance.ts";
-import { needsRoot } from "../needs.ts";
-import { projectRoot } from "../project.ts";
+import { cidr, ip } from "../../pkg/cluster/lease/fake.testing.ts";
+import { keyOf, type LeaseAttributes, type Subnets } from "../../pkg/cluster/lease/lease.ts";
+import type { LeaseEvent, Snapshot, Store } from "../../pkg/cluster/lease/store.ts";
+import type { Log } from "../../pkg/cluster/log/log.ts";
+import { openEtcdStore } from "../../pkg/cluster/store/etcd/etcd.ts";
+import { type StoreUnderTest, storeClaims } from "../../pkg/cluster/store/store.testing.ts";
+import { needsRoot } from "../lab/needs.ts";
+import { projectRoot } from "../lab/project.ts";
 import type { KeyPair } from "./certificates.ts";
 import { type Etcd, freePort, startEtcd, startLink, startSilentEndpoint } from "./etcd.ts";
 
@@ -454,7 +454,7 @@ t.test("who has another address connects anew without a word", { ...needsRoot },
 t.test("after close() nothing keeps the process, and nothing is told", { ...needsRoot }, async (t) => {
   const etcd = await startEtcd(t);
   const script = `
-    const { openEtcdStore } = await import("./pkg/subnet/etcd.ts");
+    const { openEtcdStore } = await import("./pkg/cluster/store/etcd/etcd.ts");
     const log = { debug() {}, info() {}, warn() {}, error() {} };
     const stores = process.argv.slice(1).map((endpoint) => openEtcdStore({ endpoints: [endpoint], prefix: "/x", log }));
     const tell = (name) => (what) => console.log(name, what);

@@ -1,7 +1,7 @@
 // The throw-away etcd of the tests: Debian's, with data, ports and certificates of its own; etcdctl is the independent eye.
 //
 // Each member runs under a shell that reads from the test process and ends it when nothing more can come: it cannot outlive
-// the test, not even one that was killed. Its folder carries the process ID, as those of e2e/host.ts, and is removed like them.
+// the test, not even one that was killed. Its folder carries the process ID, as those of e2e/lab/host.ts, and is removed like them.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,7 +9,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import "../search-path.ts";
+import "../lab/search-path.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 
 export interface EtcdOptions {

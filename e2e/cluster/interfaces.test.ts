@@ -1,7 +1,7 @@
 // Which of a host's interfaces leads to the others, and two networks side by side on the same hosts.
 import { dirname, join } from "node:path";
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { type ClusterHost, newCluster, startDaemons } from "./lab.ts";
 import { until } from "./until.ts";
 

@@ -10,8 +10,8 @@
 //                198.51.100.2, 2001:db8:ffff::2                   outside
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { type Container, type Host, type Namespace, newHost } from "../host.ts";
-import { ourTools } from "../project.ts";
+import { type Container, type Host, type Namespace, newHost } from "../lab/host.ts";
+import { ourTools } from "../lab/project.ts";
 import { type Etcd, type EtcdOptions, startEtcd } from "./etcd.ts";
 import { type Program, startProgram, type Test } from "./program.ts";
 import { type Peer, startPeer } from "./traffic.ts";

@@ -1,7 +1,7 @@
 // Who gets which subnet, and what the other hosts make of it.
 import { writeFileSync } from "node:fs";
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { entriesOf, fakeLease, fakeMac, newCluster, prefix, startDaemons } from "./lab.ts";
 import { startProgram } from "./program.ts";
 import { until } from "./until.ts";

@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { type Cluster, type ClusterHost, executable, fakeLease, newCluster, prefix } from "./lab.ts";
 import { until } from "./until.ts";
 

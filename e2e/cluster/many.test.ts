@@ -1,7 +1,7 @@
 // Fifty hosts that start at the same moment, as after a power cut. One namespace with fifty addresses is enough: alloc makes no device.
 import { dirname, join } from "node:path";
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { type ClusterHost, newCluster, startDaemons } from "./lab.ts";
 
 const HOSTS = 50;

@@ -1,6 +1,6 @@
 // Whose address the other end sees: the host's outside the pod network, the pod's own inside it.
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { newCluster, startDaemons } from "./lab.ts";
 import { startPeer } from "./traffic.ts";
 import { until } from "./until.ts";

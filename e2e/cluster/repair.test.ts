@@ -1,6 +1,6 @@
 // What somebody else takes away or changes comes back, and what nobody needs any more goes.
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { type ClusterHost, entriesOf, fakeLease, fakeMac, newCluster, prefix, startDaemons } from "./lab.ts";
 import type { Test } from "./program.ts";
 import { until } from "./until.ts";

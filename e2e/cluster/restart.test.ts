@@ -1,6 +1,6 @@
 // Daemons and etcd that go and come back: what runs goes on, and what was missed is made up for.
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { type ClusterHost, fakeLease, newCluster, prefix, startDaemons } from "./lab.ts";
 import type { Test } from "./program.ts";
 import { startPinging } from "./traffic.ts";

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { type Cluster, type ClusterHost, newCluster } from "./lab.ts";
 
 const network = (type: string) => ({ Network: "10.5.0.0/16", Backend: { Type: type } });

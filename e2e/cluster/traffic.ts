@@ -1,6 +1,6 @@
 // What travels between namespaces: TCP transfers, UDP datagrams, running pings. Told by the other end, byte for byte.
 import { join } from "node:path";
-import { projectRoot } from "../project.ts";
+import { projectRoot } from "../lab/project.ts";
 import { type Program, startProgram, type Test } from "./program.ts";
 import { until } from "./until.ts";
 

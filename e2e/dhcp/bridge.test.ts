@@ -1,6 +1,6 @@
 // bridge with dhcp as its IPAM plugin: from nothing to a container that reaches the server, and back.
 import t, { type Test } from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { newLab } from "./lab.ts";
 
 /** Containers have no interface yet, and the bridge is as the plugin leaves it. */

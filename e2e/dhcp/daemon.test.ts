@@ -5,8 +5,8 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
-import { needsRoot } from "../needs.ts";
-import { ourBin } from "../project.ts";
+import { needsRoot } from "../lab/needs.ts";
+import { ourBin } from "../lab/project.ts";
 import { newLab } from "./lab.ts";
 
 const daemon = (...args: string[]) =>

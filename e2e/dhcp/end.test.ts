@@ -1,6 +1,6 @@
 // A lease ends: nobody extends it, its server refuses, its interface is gone.
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { configure, isUp, newLab } from "./lab.ts";
 
 /** udhcpd leaves T1 and T2 to the client: 1.5 and 2.55 s. */

@@ -6,9 +6,9 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, watch, writeFil
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Call, type Host, newHost, type Outcome, type Verb } from "../host.ts";
-import { goBin, ourBin } from "../project.ts";
-import "../search-path.ts";
+import { type Call, type Host, newHost, type Outcome, type Verb } from "../lab/host.ts";
+import { goBin, ourBin } from "../lab/project.ts";
+import "../lab/search-path.ts";
 
 interface Test {
   teardown(work: () => unknown): unknown;

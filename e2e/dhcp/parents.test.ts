@@ -1,6 +1,6 @@
 // macvlan and ipvlan with dhcp: containers that are guests on the network of one of the host's devices.
 import t from "tap";
-import { needsKernel } from "../needs.ts";
+import { needsKernel } from "../lab/needs.ts";
 import { type Lab, newLab } from "./lab.ts";
 
 /** A device of the host that is plugged into the server's network. */

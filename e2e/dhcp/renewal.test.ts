@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { configure, isUp, lasting, newLab } from "./lab.ts";
 
 t.test("a lease is renewed at T1, again and again, by a message to its server alone", needsRoot, async (t) => {

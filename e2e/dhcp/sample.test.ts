@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { needsKernel } from "../needs.ts";
-import { projectRoot } from "../project.ts";
+import { needsKernel } from "../lab/needs.ts";
+import { projectRoot } from "../lab/project.ts";
 import { newLab } from "./lab.ts";
 
 t.test("77-dhcp.conflist does what docs/networks.md says", needsKernel("macvlan"), async (t) => {

@@ -1,6 +1,6 @@
 // dhcp and its daemon with dnsmasq: what each verb does, seen in the server's file of leases.
 import t from "tap";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { newLab } from "./lab.ts";
 
 const versions = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];

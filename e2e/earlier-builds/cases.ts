@@ -1,5 +1,5 @@
 // What is recorded of each build: plugins and backends, each as a network to which containers are attached.
-import type { Feature } from "../needs.ts";
+import type { Feature } from "../lab/needs.ts";
 
 export interface Case {
   /** The plugins of the network "net"; a function where each container has a network of its own, "net0" and so on. */

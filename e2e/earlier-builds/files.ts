@@ -15,7 +15,7 @@ import { dirname, join } from "node:path";
 import { closeFile, setModified } from "../../pkg/sys/file.ts";
 import { closeNamespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { AF_NETLINK, namespaceCookie, openSocket, SOCK_RAW } from "../../pkg/sys/socket.ts";
-import type { Namespace } from "../host.ts";
+import type { Namespace } from "../lab/host.ts";
 import type { Node } from "./node.ts";
 
 /**

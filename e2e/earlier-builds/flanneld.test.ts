@@ -1,6 +1,6 @@
 // What the flanneld of builds that were handed over has left when it ended is taken over as it is. See README.md.
 import t from "tap";
-import { needsKernel } from "../needs.ts";
+import { needsKernel } from "../lab/needs.ts";
 import { loadFixture } from "./fixture.ts";
 import { type DaemonFixture, daemonCases, newDaemonNode, restoreDaemon, verifyDaemon } from "./flanneld.ts";
 import { builds, ours } from "./tests.ts";

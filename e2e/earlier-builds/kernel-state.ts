@@ -2,8 +2,8 @@
 // in netfilter.ts.
 import { spawnSync } from "node:child_process";
 import { formatPrefix, parsePrefix, networkOf as withoutHost } from "../../pkg/ip/address.ts";
-import type { Host, Namespace } from "../host.ts";
-import { lookAt, type NamespaceState } from "../snapshot.ts";
+import type { Host, Namespace } from "../lab/host.ts";
+import { lookAt, type NamespaceState } from "../lab/snapshot.ts";
 
 export interface KernelState {
   /** Lines for `ip -batch` on the host that make all links; "{c0}" is the namespace of the first container. */

@@ -1,5 +1,5 @@
 // What there is on a node, as lines of text that `ip`, `nft`, `tc`, `iptables-save` and the files say: the witness of these tests.
-import { lookAt, type NamespaceState } from "../snapshot.ts";
+import { lookAt, type NamespaceState } from "../lab/snapshot.ts";
 import { readFiles } from "./files.ts";
 import { namespacesOf } from "./kernel-state.ts";
 import type { Node } from "./node.ts";

@@ -2,7 +2,7 @@
 // build leaves name these paths, so they must be the same where it was recorded and where it is read.
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Host, newHost, type Ran } from "../host.ts";
+import { type Host, newHost, type Ran } from "../lab/host.ts";
 
 export interface Node extends Host {
   /** What its programs see as /run. */

@@ -2,8 +2,8 @@
 import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import t from "tap";
-import { needsKernel } from "../needs.ts";
-import { ourTools } from "../project.ts";
+import { needsKernel } from "../lab/needs.ts";
+import { ourTools } from "../lab/project.ts";
 import { cases } from "./cases.ts";
 import { fixtureFolder, loadFixture, nodeFor, restore, startPrograms } from "./fixture.ts";
 import { remainsOn } from "./listing.ts";

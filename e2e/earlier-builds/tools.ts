@@ -1,8 +1,8 @@
 // A build, by the folder of its output, and its programs run on a node.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { legacyIptables } from "../commands.ts";
-import type { Ran } from "../host.ts";
+import { legacyIptables } from "../lab/commands.ts";
+import type { Ran } from "../lab/host.ts";
 import type { Node } from "./node.ts";
 
 export interface Build {

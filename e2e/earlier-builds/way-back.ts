@@ -3,8 +3,8 @@
 //   node --import tsx e2e/earlier-builds/way-back.ts DIST [CASE...]
 import { dirname } from "node:path";
 import t from "tap";
-import { needsKernel } from "../needs.ts";
-import { ourTools } from "../project.ts";
+import { needsKernel } from "../lab/needs.ts";
+import { ourTools } from "../lab/project.ts";
 import { cases } from "./cases.ts";
 import { attachAll, detachAll, nodeFor, prepare, startPrograms } from "./fixture.ts";
 import { type DaemonCase, daemonCases, leaveBehind, newDaemonNode, verifyDaemon } from "./flanneld.ts";

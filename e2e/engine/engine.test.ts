@@ -44,8 +44,8 @@ function decoderTest(): string {
   const wanted = new TextDecoder("utf-8", { ignoreBOM: true }).decode(texts);
   return `
     import t from "tap";
-    import { fromHex } from ${JSON.stringify(resolve("pkg/netlink/golden.ts"))};
-    import { readUtf8 } from ${JSON.stringify(resolve("pkg/netlink/utf8.ts"))};
+    import { fromHex } from ${JSON.stringify(resolve("pkg/netlink/golden.testing.ts"))};
+    import { readUtf8 } from ${JSON.stringify(resolve("pkg/bytes/utf8.ts"))};
     import { decode } from ${JSON.stringify(resolve("pkg/sys/text.ts"))};
     const bytes = fromHex(${JSON.stringify(texts.toString("hex"))});
     const wanted = ${JSON.stringify(wanted)}.split("|");

@@ -5,7 +5,7 @@
 
 import { writeAll } from "../../pkg/sys/file.ts";
 import { standardOutput } from "../../pkg/sys/process.ts";
-import { stackOf } from "../../pkg/sys/stack.ts";
+import { stackTrace } from "../../pkg/sys/stack-trace.ts";
 import { encode } from "../../pkg/sys/text.ts";
 
 declare const host: { start: () => number };
@@ -70,7 +70,8 @@ class Test {
   }
   private note(good: boolean, message: string, found: unknown, wanted: unknown): void {
     this.assertions++;
-    if (!good) this.failures.push(`${message}: found ${text(found)}, wanted ${text(wanted)}\n${stackOf(new Error())}`);
+    if (!good)
+      this.failures.push(`${message}: found ${text(found)}, wanted ${text(wanted)}\n${stackTrace(new Error())}`);
   }
 }
 
@@ -124,7 +125,7 @@ function run(t: Test, body: Body): void {
   try {
     if (body(t) instanceof Promise) t.failures.push("is async: there is nothing here that could wait for it");
   } catch (error) {
-    t.failures.push(`${error}\n${stackOf(error as Error)}`);
+    t.failures.push(`${error}\n${stackTrace(error as Error)}`);
   }
 }
 

@@ -1,6 +1,6 @@
 // The tests of a plugin: each sort of fault, at each of its system calls or at a sample of them.
 import t from "tap";
-import { needsKernel } from "../needs.ts";
+import { needsKernel } from "../lab/needs.ts";
 import {
   type Finding,
   failedAdds,

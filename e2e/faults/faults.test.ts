@@ -3,10 +3,10 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { newHost } from "../host.ts";
-import { needsRoot } from "../needs.ts";
-import { goBin, ourTools, projectRoot } from "../project.ts";
-import { filesBelow } from "../snapshot.ts";
+import { newHost } from "../lab/host.ts";
+import { needsRoot } from "../lab/needs.ts";
+import { goBin, ourTools, projectRoot } from "../lab/project.ts";
+import { filesBelow } from "../lab/snapshot.ts";
 import { failedAdds, killedAdds, runWithFault, type SystemCall, systemCalls, withoutRoundRobin } from "./faults.ts";
 import { subjects } from "./subjects.ts";
 

@@ -5,8 +5,8 @@
 // so a point is a name and a number, and where a plugin starts others, one run may hit several of them.
 import { readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Call, Host, Outcome, Verb } from "../host.ts";
-import type { Snapshot } from "../snapshot.ts";
+import type { Call, Host, Outcome, Verb } from "../lab/host.ts";
+import type { Snapshot } from "../lab/snapshot.ts";
 import { chosenBy, sample } from "./sample.ts";
 
 export interface Subject {

@@ -2,7 +2,7 @@
 //
 //   TWILL_FAULTS=all   every point; on the complete kernel, where everything takes ten times as long, every tenth
 //   TWILL_FAULTS=3     the same points again: every tenth from the fourth on
-import { inLab } from "../needs.ts";
+import { inLab } from "../lab/needs.ts";
 
 const wanted = process.env["TWILL_FAULTS"] || String(Math.floor(Math.random() * 1000));
 const isAll = wanted === "all";

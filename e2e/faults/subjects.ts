@@ -3,10 +3,10 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Test } from "tap";
 import { newLab } from "../dhcp/lab.ts";
-import { type Host, newHost } from "../host.ts";
-import { containerWith, interfaceByHand, lines, ownRules, resultByHand } from "../interface-by-hand.ts";
-import type { Feature } from "../needs.ts";
-import { filesBelow } from "../snapshot.ts";
+import { type Host, newHost } from "../lab/host.ts";
+import { containerWith, interfaceByHand, lines, ownRules, resultByHand } from "../lab/interface-by-hand.ts";
+import type { Feature } from "../lab/needs.ts";
+import { filesBelow } from "../lab/snapshot.ts";
 import { hostState, type Subject, withoutRoundRobin } from "./faults.ts";
 
 export interface Entry {

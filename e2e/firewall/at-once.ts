@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import type { Namespace } from "../host.ts";
+import type { Namespace } from "../lab/host.ts";
 
 /** Starts a command in the namespace, to run beside others. @returns Its exit status, once it has ended. */
 export function started(host: Namespace, ...command: string[]): Promise<number | null> {

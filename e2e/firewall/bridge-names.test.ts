@@ -1,7 +1,7 @@
 // Names of bridges that a result may say and a rule must not, on the kernel: what ADD refuses, what is exact, and what DEL removes that twill 0.1.0 wrote.
 import t from "tap";
-import { type Host, newHost } from "../host.ts";
-import { needsRoot } from "../needs.ts";
+import { type Host, newHost } from "../lab/host.ts";
+import { needsRoot } from "../lab/needs.ts";
 
 const network = "netx";
 const conf = (backend: string, bridge: string, policy = "isolated", address = "10.77.0.5") => ({

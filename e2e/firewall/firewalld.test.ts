@@ -1,8 +1,8 @@
 // The firewall plugin and a real firewalld on a bus of its own, as dbus-send and nft see it.
 import t from "tap";
-import { type Bus, FIREWALLD, FIREWALLD_PATH, startBus, startFirewalld } from "../firewalld.ts";
-import { type Host, newHost } from "../host.ts";
-import { needsRoot } from "../needs.ts";
+import { type Bus, FIREWALLD, FIREWALLD_PATH, startBus, startFirewalld } from "../lab/firewalld.ts";
+import { type Host, newHost } from "../lab/host.ts";
+import { needsRoot } from "../lab/needs.ts";
 
 const result = {
   cniVersion: "1.1.0",

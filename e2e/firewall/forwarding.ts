@@ -1,8 +1,8 @@
 // The firewall plugin behind bridge, with each backend: what passes through the host and what does not, as ping, iptables and nft see it.
 import t, { type Test } from "tap";
-import { startFirewalld } from "../firewalld.ts";
-import { type Call, type Host, newHost } from "../host.ts";
-import { needsRoot } from "../needs.ts";
+import { startFirewalld } from "../lab/firewalld.ts";
+import { type Call, type Host, newHost } from "../lab/host.ts";
+import { needsRoot } from "../lab/needs.ts";
 
 type Conf = Record<string, unknown>;
 type Result = { interfaces: { name: string }[]; ips: { address: string }[] };

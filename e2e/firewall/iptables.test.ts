@@ -1,15 +1,15 @@
 // Rules written by netlink are iptables' own: it prints, finds and deletes them, and we do the same with what it writes.
 import t from "tap";
 import type { TableName } from "../../pkg/firewall/iptables/base-chain.ts";
-import { meaningOf, meaningOfLine } from "../../pkg/firewall/iptables/meaning.ts";
-import { editRules, ensureRules } from "../../pkg/firewall/iptables/netlink.ts";
+import { canonicalRule, parseRuleLine } from "../../pkg/firewall/iptables/canonical.ts";
+import { editRules, ensureRules } from "../../pkg/firewall/iptables/nft-variant.ts";
 import type { Rule } from "../../pkg/firewall/iptables/rule.ts";
 import type { FoundRule, Wanted } from "../../pkg/firewall/iptables/ruleset.ts";
-import { prefix, samples } from "../../pkg/firewall/iptables/samples.ts";
+import { prefix, samples } from "../../pkg/firewall/iptables/samples.testing.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
-import { type Namespace, newHost } from "../host.ts";
-import { needsKernel, needsRoot } from "../needs.ts";
+import { type Namespace, newHost } from "../lab/host.ts";
+import { needsKernel, needsRoot } from "../lab/needs.ts";
 import { started, startedScript } from "./at-once.ts";
 
 const netfilterOf = (host: Namespace): Connection => connect(NETLINK_NETFILTER, openNamespace(host.path));
@@ -59,8 +59,8 @@ t.test(
         return [];
       });
       t.strictSame(
-        found.map(({ meaning }) => meaning),
-        [meaningOf(family, rule)],
+        found.map(({ canonicalForm: meaning }) => meaning),
+        [canonicalRule(family, rule)],
         said,
       );
       ensureRules(netfilter, [{ family, table, chain: "CNI-test", rules: [rule] }]);
@@ -138,11 +138,11 @@ t.test("a rule that is not known is left alone, and hides none", needsRoot, asyn
   ensureRules(netfilter, [wanted]);
   ensureRules(netfilter, [wanted]);
   t.equal(iptables(host, "ip", "-S FORWARD").match(/-j ACCEPT/g)?.length, 3);
-  t.strictSame(meaningOfLine("-j ACCEPT"), ["-j ACCEPT"]);
+  t.strictSame(parseRuleLine("-j ACCEPT"), ["-j ACCEPT"]);
 });
 
 const writer = `
-import { ensureRules } from "./pkg/firewall/iptables/netlink.ts";
+import { ensureRules } from "./pkg/firewall/iptables/nft-variant.ts";
 import { connect, NETLINK_NETFILTER } from "./pkg/netlink/connection.ts";
 const netfilter = connect(NETLINK_NETFILTER);
 const [name, count] = process.argv.slice(1);

@@ -1,10 +1,10 @@
 // The MAC spoof check as nft shows it, as traffic feels it, and beside the Go bridge.
 import t from "tap";
 import { addMacSpoofCheck, collectMacSpoofChecks, removeMacSpoofCheck } from "../../pkg/firewall/mac-spoof-check.ts";
-import type { Owner } from "../../pkg/firewall/names.ts";
+import type { Owner } from "../../pkg/firewall/upstream-names.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
-import { type Host, type Namespace, newHost } from "../host.ts";
-import { needsKernel } from "../needs.ts";
+import { type Host, type Namespace, newHost } from "../lab/host.ts";
+import { needsKernel } from "../lab/needs.ts";
 
 const GO = "/usr/lib/cni";
 const needs = needsKernel("nft_bridge");

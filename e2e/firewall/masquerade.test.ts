@@ -1,13 +1,13 @@
 // Masquerade as the kernel and the standard tools see it, and beside the reference plugins.
 import t from "tap";
-import { prefix } from "../../pkg/firewall/iptables/samples.ts";
-import { type Backend, chooseBackend } from "../../pkg/firewall/masquerade/backend.ts";
-import { collectMasquerade, masquerade, unmasquerade } from "../../pkg/firewall/masquerade.ts";
-import { chainName, type Owner } from "../../pkg/firewall/names.ts";
+import { type Backend, chooseBackend } from "../../pkg/firewall/backend.ts";
+import { prefix } from "../../pkg/firewall/iptables/samples.testing.ts";
+import { addMasquerade, gcMasquerade, removeMasquerade } from "../../pkg/firewall/masquerade/masquerade.ts";
+import { chainName, type Owner } from "../../pkg/firewall/upstream-names.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
-import { commands, legacyIptables, withPath } from "../commands.ts";
-import { type Host, type Namespace, newHost } from "../host.ts";
-import { needsKernel } from "../needs.ts";
+import { commands, legacyIptables, withPath } from "../lab/commands.ts";
+import { type Host, type Namespace, newHost } from "../lab/host.ts";
+import { needsKernel } from "../lab/needs.ts";
 import { started, startedScript } from "./at-once.ts";
 
 const GO = "/usr/lib/cni";
@@ -20,9 +20,9 @@ function hostCalls(host: Namespace) {
   const inside = (work: () => void) => within(openNamespace(host.path), work);
   return {
     masquerade: (of: Owner, addresses: string[], backend: Backend | undefined) =>
-      inside(() => masquerade(of, addresses.map(prefix), backend)),
-    unmasquerade: (of: Owner, addresses: string[] = []) => inside(() => unmasquerade(of, addresses.map(prefix))),
-    collect: (network: string, valid: Owner[]) => inside(() => collectMasquerade(network, valid)),
+      inside(() => addMasquerade(of, addresses.map(prefix), backend)),
+    unmasquerade: (of: Owner, addresses: string[] = []) => inside(() => removeMasquerade(of, addresses.map(prefix))),
+    collect: (network: string, valid: Owner[]) => inside(() => gcMasquerade(network, valid)),
   };
 }
 
@@ -180,7 +180,7 @@ t.test(
 );
 
 const worker = `
-import { masquerade, unmasquerade } from "./pkg/firewall/masquerade.ts";
+import { masquerade, unmasquerade } from "./pkg/firewall/masquerade/masquerade.ts";
 import { parsePrefix } from "./pkg/ip/address.ts";
 const [name, backend, count] = process.argv.slice(1);
 for (let i = 0; i < Number(count); i++) {

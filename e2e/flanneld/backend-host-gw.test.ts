@@ -1,8 +1,8 @@
 // The host-gw and alloc backends on real kernels.
 import t from "tap";
-import type { Backend } from "../../pkg/backend/backend.ts";
+import type { Backend } from "../../pkg/flannel/backend/backend.ts";
 import type { Frame } from "../../pkg/netlink/frame.ts";
-import { needsRoot } from "../needs.ts";
+import { needsRoot } from "../lab/needs.ts";
 import { address, direct, newBackendHost, peer as vxlanPeer } from "./backend-host.ts";
 
 const hostGw = { Type: "host-gw" };

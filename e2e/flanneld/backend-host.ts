@@ -1,11 +1,5 @@
 // A host whose backend runs in this process, on sockets of a throw-away namespace; what comes of it is told by `ip` and `bridge`.
-import type { Backend, ExternalInterface } from "../../pkg/backend/backend.ts";
-import { createBackend } from "../../pkg/backend/create.ts";
-import type { JsonObject } from "../../pkg/cni/json.ts";
-import { type Address, type Prefix, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
-import { openRoute } from "../../pkg/link/link.ts";
-import { type Listener, listen, NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
-import type { Frame } from "../../pkg/netlink/frame.ts";
+
 import {
   RTMGRP_IPV4_IFADDR,
   RTMGRP_IPV4_ROUTE,
@@ -13,12 +7,19 @@ import {
   RTMGRP_IPV6_ROUTE,
   RTMGRP_LINK,
   RTMGRP_NEIGH,
-} from "../../pkg/netlink/watch.ts";
-import { logOf } from "../../pkg/observe/log.ts";
-import type { Lease } from "../../pkg/subnet/lease.ts";
-import type { FamilyConfig, NetworkConfig } from "../../pkg/subnet/network-config.ts";
+} from "../../pkg/cluster/event-loop/netlink-watch.ts";
+import type { Lease } from "../../pkg/cluster/lease/lease.ts";
+import type { FamilyConfig, NetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
+import { logOf } from "../../pkg/cluster/log/log.ts";
+import type { JsonObject } from "../../pkg/config/json.ts";
+import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
+import { createBackend } from "../../pkg/flannel/backend/registry.ts";
+import { type Address, type Prefix, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
+import { openRoute } from "../../pkg/link/link.ts";
+import { type Listener, listen, NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
+import type { Frame } from "../../pkg/netlink/frame.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
-import { type Host, type HostOptions, newHost } from "../host.ts";
+import { type Host, type HostOptions, newHost } from "../lab/host.ts";
 
 const GROUPS =
   RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;

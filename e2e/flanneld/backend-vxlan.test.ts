@@ -1,12 +1,12 @@
 // The vxlan backend on real kernels: devices, entries, and what becomes of them when others interfere.
 import t from "tap";
-import type { Backend } from "../../pkg/backend/backend.ts";
+import type { Lease } from "../../pkg/cluster/lease/lease.ts";
+import type { Backend } from "../../pkg/flannel/backend/backend.ts";
 import { offloadsTxChecksum } from "../../pkg/link/ethtool.ts";
 import type { Frame } from "../../pkg/netlink/frame.ts";
-import type { Lease } from "../../pkg/subnet/lease.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { bindSocket, openSocket } from "../../pkg/sys/socket.ts";
-import { needsKernel } from "../needs.ts";
+import { needsKernel } from "../lab/needs.ts";
 import {
   address,
   type BackendHost,

@@ -1,26 +1,30 @@
 // The interface to the other hosts, found in real namespaces by every flag, in each family, among one and two of them.
 import t from "tap";
-import type { ExternalInterface } from "../../pkg/backend/backend.ts";
-import { type Selection, sameExternal, selectExternalInterface } from "../../pkg/backend/external-interface.ts";
-import type { FamiliesWanted, InterfaceWish } from "../../pkg/backend/interface-wish.ts";
+import type { ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
+import {
+  type Selection,
+  sameExternal,
+  selectExternalInterface,
+} from "../../pkg/flannel/backend/interface/external-interface.ts";
+import type { InterfaceSelector, RequestedFamilies } from "../../pkg/flannel/backend/interface/selector.ts";
 import { type Address, formatAddress, parseAddress } from "../../pkg/ip/address.ts";
 import { openRoute } from "../../pkg/link/link.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
-import { type Host, newHost } from "../host.ts";
-import { needsRoot } from "../needs.ts";
+import { type Host, newHost } from "../lab/host.ts";
+import { needsRoot } from "../lab/needs.ts";
 
 type Test = Parameters<typeof newHost>[0];
 
-const nothing: InterfaceWish = {
+const nothing: InterfaceSelector = {
   ifaces: [],
   ifaceRegexes: [],
   canReach: undefined,
   publicIP: undefined,
   publicIPv6: undefined,
 };
-const dual: FamiliesWanted = { ipv4: true, ipv6: true };
-const onlyIPv4: FamiliesWanted = { ipv4: true, ipv6: false };
-const onlyIPv6: FamiliesWanted = { ipv4: false, ipv6: true };
+const dual: RequestedFamilies = { ipv4: true, ipv6: true };
+const onlyIPv4: RequestedFamilies = { ipv4: true, ipv6: false };
+const onlyIPv6: RequestedFamilies = { ipv4: false, ipv6: true };
 
 function address(text: string): Address {
   const parsed = parseAddress(text);
@@ -42,7 +46,7 @@ function hostWith(t: Test, nics: number): Host {
   return host;
 }
 
-function select(host: Host, wish: Partial<InterfaceWish>, wanted: FamiliesWanted, selection?: Selection) {
+function select(host: Host, wish: Partial<InterfaceSelector>, wanted: RequestedFamilies, selection?: Selection) {
   const route = openRoute(openNamespace(host.path));
   try {
     return selectExternalInterface(route, { ...nothing, ...wish }, wanted, selection);
@@ -67,7 +71,7 @@ function expected(host: Host, name: string, { ipv4, ipv6 }: { ipv4?: string | un
   return { index: link?.ifindex, name: link?.ifname, mtu: link?.mtu, ipv4, ipv6, publicIP: ipv4, publicIPv6: ipv6 };
 }
 
-const wishes: Record<string, (n: number) => Partial<InterfaceWish>> = {
+const wishes: Record<string, (n: number) => Partial<InterfaceSelector>> = {
   "by name": (n) => ({ ifaces: [`nic${n}`] }),
   "by IPv4 address": (n) => ({ ifaces: [`10.${n}.0.5`] }),
   "by IPv6 address": (n) => ({ ifaces: [`fd00:${n}::5`] }),
@@ -180,7 +184,7 @@ t.test("a change of the interface is another one, a further address is not", nee
 });
 
 const both = "this host has nic1 (10.1.0.5, fd00:1::5); choose one with --iface";
-const failures: { title: string; before?: string; wish?: Partial<InterfaceWish>; message: string }[] = [
+const failures: { title: string; before?: string; wish?: Partial<InterfaceSelector>; message: string }[] = [
   {
     title: "a name that nothing has",
     wish: { ifaces: ["nic7"] },

@@ -5,11 +5,11 @@ import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t from "tap";
-import { type Answers, type HealthServer, startHealth } from "../../cmd/flanneld/health.ts";
+import { type HealthHandlers, type HealthServer, startHealth } from "../../cmd/flanneld/health.ts";
 import { createMetrics } from "../../cmd/flanneld/metrics.ts";
-import type { StatusReport } from "../../cmd/flanneld/status/shape.ts";
-import { AF_UNIX, unixAddress } from "../../cmd/flanneld/unix-socket.ts";
-import { writeDaemonState } from "../../pkg/subnet/daemon-state.ts";
+import { AF_UNIX, unixAddress } from "../../cmd/flanneld/notify-socket.ts";
+import type { StatusReport } from "../../cmd/flanneld/status/format.ts";
+import { writeDaemonState } from "../../pkg/subnet-env/daemon-state.ts";
 import { closeFile } from "../../pkg/sys/file.ts";
 import { bindSocket, openSocket } from "../../pkg/sys/socket.ts";
 
@@ -27,7 +27,7 @@ const report: StatusReport = {
   problems: [],
 };
 
-const answersOf = (changes: Partial<Answers> = {}): Answers => ({
+const answersOf = (changes: Partial<HealthHandlers> = {}): HealthHandlers => ({
   isReady: () => false,
   status: async () => report,
   metrics: createMetrics("1.2.3"),
@@ -50,7 +50,7 @@ interface Started extends HealthServer {
   port: number;
 }
 
-async function start(t: Test, answers: Answers, ip = "127.0.0.1"): Promise<Started> {
+async function start(t: Test, answers: HealthHandlers, ip = "127.0.0.1"): Promise<Started> {
   const { subnetFile, socket } = newFolder(t);
   const port = await freePort(ip);
   const server = await startHealth({ subnetFile, health: { ip, port } }, answers);

@@ -1,13 +1,13 @@
 // Rules and routes that somebody else takes away come back, as soon as the kernel tells.
 import t from "tap";
+import { startBlackholeRoute } from "../../pkg/flannel/rules/blackhole-route.ts";
+import { startReconcile } from "../../pkg/flannel/rules/keep.ts";
+import type { Traffic } from "../../pkg/flannel/rules/rules.ts";
 import { connect, NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
-import { keepBlackhole } from "../../pkg/traffic/blackhole.ts";
-import { keepTraffic } from "../../pkg/traffic/keep.ts";
-import type { Traffic } from "../../pkg/traffic/traffic.ts";
 import { until } from "../cluster/until.ts";
-import { type Namespace, newHost } from "../host.ts";
-import { needsKernel, needsRoot } from "../needs.ts";
+import { type Namespace, newHost } from "../lab/host.ts";
+import { needsKernel, needsRoot } from "../lab/needs.ts";
 import { iptables, ipv4, ipv6, memoryLog, nftables, prefix, trafficOf } from "./traffic.ts";
 
 const needs = needsKernel("iptables_nat");
@@ -23,7 +23,7 @@ function kept(t: Test, host: Namespace, traffic: Traffic, { resyncMs = NEVER_MS,
     repairs.push(count);
     onRepair();
   };
-  t.teardown(within(openNamespace(host.path), () => keepTraffic(traffic, { resyncMs, log, repaired })));
+  t.teardown(within(openNamespace(host.path), () => startReconcile(traffic, { resyncMs, log, repaired })));
   return { log, repairs };
 }
 
@@ -131,7 +131,7 @@ function keptBlackhole(t: Test, host: Namespace, subnets = [ipv4.subnet, ipv6.su
   const log = memoryLog();
   const namespace = openNamespace(host.path);
   const route = connect(NETLINK_ROUTE, namespace);
-  const keep = () => keepBlackhole(route, subnets, { periodMs: NEVER_MS, log });
+  const keep = () => startBlackholeRoute(route, subnets, { periodMs: NEVER_MS, log });
   t.teardown(within(namespace, keep));
   return log;
 }

@@ -1,8 +1,8 @@
 // Leases that overlap a network that the host itself is in, and routes of others to the subnet of a lease: they stay, and it is said.
 import t from "tap";
-import type { Backend } from "../../pkg/backend/backend.ts";
-import type { JsonObject } from "../../pkg/cni/json.ts";
-import { needsKernel } from "../needs.ts";
+import type { JsonObject } from "../../pkg/config/json.ts";
+import type { Backend } from "../../pkg/flannel/backend/backend.ts";
+import { needsKernel } from "../lab/needs.ts";
 import { type BackendHost, direct, encapsulated, newBackendHost, peer as peerOf } from "./backend-host.ts";
 
 const kinds: { name: string; settings: JsonObject; reach: (n: number) => string[] }[] = [

@@ -1,9 +1,9 @@
 // Whose address the other end sees, with the rules alone: no daemon, no tunnel. A container of this host, one of another host, and an outsider.
 import t from "tap";
-import type { TrafficConf } from "../../pkg/traffic/traffic.ts";
+import type { TrafficConf } from "../../pkg/flannel/rules/settings.ts";
 import { type Peer, startPeer } from "../cluster/traffic.ts";
-import { type Host, newHost } from "../host.ts";
-import { needsKernel } from "../needs.ts";
+import { type Host, newHost } from "../lab/host.ts";
+import { needsKernel } from "../lab/needs.ts";
 import { iptables, nftables, prefix, trafficOf } from "./traffic.ts";
 
 const needs = needsKernel("iptables_nat");

@@ -1,19 +1,19 @@
 // A host as a member of the cluster, in this process, on sockets of a throw-away namespace: what it does when its interface changes.
 import t, { type Test } from "tap";
-import { Member } from "../../cmd/flanneld/member.ts";
+import { Controller } from "../../cmd/flanneld/controller.ts";
 import { createMetrics } from "../../cmd/flanneld/metrics.ts";
-import type { Backend } from "../../pkg/backend/backend.ts";
-import { createBackend } from "../../pkg/backend/create.ts";
-import { selectExternalInterface } from "../../pkg/backend/external-interface.ts";
+import { attributesOf, FakeClock, FakeStore, network, silent, subnets } from "../../pkg/cluster/lease/fake.testing.ts";
+import type { Lease } from "../../pkg/cluster/lease/lease.ts";
+import type { Backend } from "../../pkg/flannel/backend/backend.ts";
+import { selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
+import { createBackend } from "../../pkg/flannel/backend/registry.ts";
 import { openRoute } from "../../pkg/link/link.ts";
 import { NetlinkError } from "../../pkg/netlink/connection.ts";
-import { attributesOf, FakeClock, FakeStore, network, silent, subnets } from "../../pkg/subnet/fake.ts";
-import type { Lease } from "../../pkg/subnet/lease.ts";
 import { Errno } from "../../pkg/sys/errno.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { until } from "../cluster/until.ts";
-import { type Host, newHost } from "../host.ts";
-import { needsKernel } from "../needs.ts";
+import { type Host, newHost } from "../lab/host.ts";
+import { needsKernel } from "../lab/needs.ts";
 
 /** One of our own: settings under /proc/sys would be those of this machine's device of that name. */
 const VNI = process.pid;
@@ -39,8 +39,14 @@ function join(t: Test, { write = () => {}, asked = (backend) => backend }: Parti
     ...network("10.5.0.0/16 24 10.5.1.0 10.5.255.0"),
     backend: { type: "vxlan", settings: { Type: "vxlan", VNI } },
   };
-  const wish = { ifaces: ["eth0"], ifaceRegexes: [], canReach: undefined, publicIP: undefined, publicIPv6: undefined };
-  const external = selectExternalInterface(route, wish, { ipv4: true, ipv6: false });
+  const selector = {
+    ifaces: ["eth0"],
+    ifaceRegexes: [],
+    canReach: undefined,
+    publicIP: undefined,
+    publicIPv6: undefined,
+  };
+  const external = selectExternalInterface(route, selector, { ipv4: true, ipv6: false });
   const made = createBackend({ route, external, network: settings, log: silent });
   made.attributes();
   const backend = asked(made);
@@ -50,7 +56,7 @@ function join(t: Test, { write = () => {}, asked = (backend) => backend }: Parti
   clock.setWall(Date.now() - clock.wallMs()); // the member lives by the machine's
   const resized: number[] = [];
   const parts = {
-    ...{ route, external, backend, lease, wish, network: settings, log: silent },
+    ...{ route, external, backend, lease, selector, network: settings, log: silent },
     store: new FakeStore(clock),
     renewMarginMs: 3600_000,
     metrics: createMetrics("0.0.0"),
@@ -60,7 +66,7 @@ function join(t: Test, { write = () => {}, asked = (backend) => backend }: Parti
     },
     ...{ lost() {}, held() {}, trouble() {} },
   };
-  const member = within(namespace, () => new Member(parts));
+  const member = within(namespace, () => new Controller(parts));
   t.teardown(() => member.stop());
   return { host, backend, resized };
 }

@@ -2,12 +2,12 @@
 //
 //     host  10.61.0.1  --- 1500 ---  10.61.0.2  near  10.62.0.1  --- 1300 ---  10.62.0.2  far
 import t from "tap";
-import { probe, type Target } from "../../cmd/flanneld/status/probe.ts";
+import { ping, type Target } from "../../cmd/flanneld/status/ping.ts";
 import { parseAddress } from "../../pkg/ip/address.ts";
 import { closeNamespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { until } from "../cluster/until.ts";
-import { type Host, newHost } from "../host.ts";
-import { needsRoot } from "../needs.ts";
+import { type Host, newHost } from "../lab/host.ts";
+import { needsRoot } from "../lab/needs.ts";
 
 const SIZE = 1500;
 
@@ -45,7 +45,7 @@ const target = (address: string, size = SIZE): Target => ({ address: parseAddres
 
 function probeFrom(host: Host, targets: readonly Target[], timeoutMs?: number) {
   const namespace = openNamespace(host.path);
-  return within(namespace, () => probe(targets, timeoutMs)).finally(() => closeNamespace(namespace));
+  return within(namespace, () => ping(targets, timeoutMs)).finally(() => closeNamespace(namespace));
 }
 
 t.test("a peer answers, one does not, and one is behind a small MTU", needsRoot, async (t) => {
@@ -79,5 +79,5 @@ t.test("thousands of targets are asked side by side, and nothing is lost", needs
 });
 
 t.test("nobody to ask is nothing to wait for", async (t) => {
-  t.strictSame(await probe([], 600_000), []);
+  t.strictSame(await ping([], 600_000), []);
 });

@@ -4,15 +4,15 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { type Membership, type Running, reportStatus } from "../../cmd/flanneld/status/report.ts";
-import type { StatusReport } from "../../cmd/flanneld/status/shape.ts";
-import { printStatus, tellStatus } from "../../cmd/flanneld/status/tell.ts";
+import { printStatus, requestStatus } from "../../cmd/flanneld/status/client.ts";
+import type { StatusReport } from "../../cmd/flanneld/status/format.ts";
+import { type DaemonInfo, type NetworkInfo, reportStatus } from "../../cmd/flanneld/status/report.ts";
+import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import { openRoute } from "../../pkg/link/link.ts";
-import { socketOf, writeDaemonState } from "../../pkg/subnet/daemon-state.ts";
-import type { Lease } from "../../pkg/subnet/lease.ts";
+import { socketOf, writeDaemonState } from "../../pkg/subnet-env/daemon-state.ts";
 import { closeNamespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
-import { newHost } from "../host.ts";
-import { needsRoot } from "../needs.ts";
+import { newHost } from "../lab/host.ts";
+import { needsRoot } from "../lab/needs.ts";
 
 interface Test {
   teardown(work: () => unknown): unknown;
@@ -109,20 +109,20 @@ async function answering(t: Test, code: number, body: string): Promise<string> {
 
 t.test("the exit status says whether there are problems", async (t) => {
   const healthy = await answering(t, 200, JSON.stringify(report));
-  t.strictSame(await tellStatus({ subnetFile: healthy, asJson: false }), {
+  t.strictSame(await requestStatus({ subnetFile: healthy, asJson: false }), {
     exitCode: 0,
     stdout: printStatus(report),
     stderr: "",
   });
   const ill = { ...report, problems: [{ text: "something", remedy: "mend it" }] };
-  const told = await tellStatus({ subnetFile: await answering(t, 200, JSON.stringify(ill)), asJson: true });
+  const told = await requestStatus({ subnetFile: await answering(t, 200, JSON.stringify(ill)), asJson: true });
   t.equal(told.exitCode, 1);
   t.strictSame(JSON.parse(told.stdout), ill);
 });
 
 t.test("a daemon that cannot tell its status is no healthy one", async (t) => {
   const subnetFile = await answering(t, 500, "flanneld: out of memory\n");
-  t.strictSame(await tellStatus({ subnetFile, asJson: false }), {
+  t.strictSame(await requestStatus({ subnetFile, asJson: false }), {
     exitCode: 2,
     stdout: "",
     stderr: `flanneld: the daemon at ${socketOf(subnetFile)} does not tell its status: flanneld: out of memory. To fix: see its log\n`,
@@ -132,14 +132,14 @@ t.test("a daemon that cannot tell its status is no healthy one", async (t) => {
 t.test("without a daemon its last words are quoted", async (t) => {
   const subnetFile = newSubnetFile(t);
   const remedy = "To fix: start it, or name the --subnet-file it was started with\n";
-  t.strictSame(await tellStatus({ subnetFile, asJson: true }), {
+  t.strictSame(await requestStatus({ subnetFile, asJson: true }), {
     exitCode: 2,
     stdout: "",
     stderr: `flanneld: no flanneld runs for subnet file ${subnetFile}. ${remedy}`,
   });
   writeDaemonState(subnetFile, { ...state, state: "waiting", reason: "no network configuration" });
   t.equal(
-    (await tellStatus({ subnetFile, asJson: true })).stderr,
+    (await requestStatus({ subnetFile, asJson: true })).stderr,
     `flanneld: no flanneld runs for subnet file ${subnetFile}; the last one (pid 42) said at 2026-01-31T12:00:00.000Z: waiting, no network configuration. ${remedy}`,
   );
 });
@@ -170,7 +170,7 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
     ip route add 10.65.1.0/32 dev eth0`);
   const namespace = openNamespace(host.path);
   t.teardown(() => closeNamespace(namespace));
-  const member: Membership = {
+  const member: NetworkInfo = {
     lease: lease(1),
     external: { index: 2, name: "eth0", mtu: 1500 },
     backend: {
@@ -184,7 +184,7 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
     malformed: new Map(),
     renewMarginMs: 3600_000,
   };
-  const running: Running = {
+  const running: DaemonInfo = {
     version: "1",
     subnetFile,
     state,

@@ -1,12 +1,12 @@
 // flannel's masquerade and forward rules as iptables and nft print them, however they were damaged before, and as packets meet them.
 import t from "tap";
-import { generation } from "../../pkg/firewall/nftables.ts";
+import { generation } from "../../pkg/firewall/nftables/ruleset.ts";
+import type { TrafficConf } from "../../pkg/flannel/rules/settings.ts";
 import { connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
-import type { TrafficConf } from "../../pkg/traffic/traffic.ts";
-import { commands, legacyIptables, withPath } from "../commands.ts";
-import { type Namespace, newHost } from "../host.ts";
-import { needsKernel } from "../needs.ts";
+import { commands, legacyIptables, withPath } from "../lab/commands.ts";
+import { type Namespace, newHost } from "../lab/host.ts";
+import { needsKernel } from "../lab/needs.ts";
 import { iptables, ipv4, ipv6, nftables, prefix, trafficOf } from "./traffic.ts";
 
 const needs = needsKernel("iptables_nat");

@@ -1,10 +1,12 @@
 // The rules of a host's part of a pod network, as the daemon there would make and keep them.
+
+import type { Fields, Level, Log } from "../../pkg/cluster/log/log.ts";
+import { createTraffic, type Traffic } from "../../pkg/flannel/rules/rules.ts";
+import type { TrafficConf } from "../../pkg/flannel/rules/settings.ts";
 import { type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
 import { connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
-import type { Fields, Level, Log } from "../../pkg/observe/log.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
-import { createTraffic, type Traffic, type TrafficConf } from "../../pkg/traffic/traffic.ts";
-import type { Namespace } from "../host.ts";
+import type { Namespace } from "../lab/host.ts";
 
 export const prefix = (text: string) => parsePrefix(text) as Prefix;
 export const ipv4 = { network: prefix("10.5.0.0/16"), subnet: prefix("10.5.34.0/24") };

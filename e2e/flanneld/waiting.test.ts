@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { startProgram } from "../cluster/program.ts";
-import { newHost } from "../host.ts";
-import { needsRoot } from "../needs.ts";
-import { ourTools } from "../project.ts";
+import { newHost } from "../lab/host.ts";
+import { needsRoot } from "../lab/needs.ts";
+import { ourTools } from "../lab/project.ts";
 
 t.test("a host that waits for a free subnet keeps no socket from its attempts", needsRoot, async (t) => {
   const host = newHost(t);

@@ -1,7 +1,7 @@
 // The kernel lab itself: what the machine's kernel lacks is there, and a node can be made and looked at.
 import t from "tap";
-import { newHost } from "../host.ts";
-import { needsKernel } from "../needs.ts";
+import { newHost } from "../lab/host.ts";
+import { needsKernel } from "../lab/needs.ts";
 
 t.test("the complete kernel filters VLANs on a bridge", needsKernel("vlan_filtering"), async (t) => {
   const node = newHost(t);

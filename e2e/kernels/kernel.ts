@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { unpackedProgram } from "../../dev/unpacked.mjs";
-import { projectRoot } from "../project.ts";
+import { projectRoot } from "../lab/project.ts";
 
 export interface Kernel {
   release: string;

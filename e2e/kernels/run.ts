@@ -18,8 +18,8 @@ import {
 import { dirname, join, relative } from "node:path";
 import { build } from "esbuild";
 import { unpackedProgram } from "../../dev/unpacked.mjs";
-import { lackingFeatures } from "../needs.ts";
-import { projectRoot } from "../project.ts";
+import { lackingFeatures } from "../lab/needs.ts";
+import { projectRoot } from "../lab/project.ts";
 import { completeKernel, type Kernel } from "./kernel.ts";
 
 const GUESTS = 2;

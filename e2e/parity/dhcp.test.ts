@@ -2,8 +2,8 @@
 // harness of the other plugins knows of no daemons.
 import t, { type Test } from "tap";
 import { type Lab, newLab } from "../dhcp/lab.ts";
-import { needsRoot } from "../needs.ts";
-import { goBin, ourBin } from "../project.ts";
+import { needsRoot } from "../lab/needs.ts";
+import { goBin, ourBin } from "../lab/project.ts";
 
 /** A lab with the daemon of either side. */
 async function labWith(t: Test, bin: string): Promise<Lab> {

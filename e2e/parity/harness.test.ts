@@ -1,7 +1,7 @@
 // The parity tests tested: they see no difference where there is none, and one where there is one.
 import t from "tap";
-import { needsRoot } from "../needs.ts";
-import { goBin } from "../project.ts";
+import { needsRoot } from "../lab/needs.ts";
+import { goBin } from "../lab/project.ts";
 import { bridgeKeyRows } from "./bridge.rows.ts";
 import { compare } from "./compare.ts";
 import { play } from "./record.ts";

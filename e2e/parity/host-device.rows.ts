@@ -1,5 +1,5 @@
 // host-device: a veth stands for the device, a /sys/bus of its own for the hardware.
-import { type FakeDevice, withDevices } from "../sysfs.ts";
+import { type FakeDevice, withDevices } from "../lab/sysfs.ts";
 import { configurationCode, environmentCode } from "./deviations.ts";
 import { asRelease191, intended, type Json, type Row } from "./row.ts";
 

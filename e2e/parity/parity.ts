@@ -3,8 +3,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { inLongRunOnly, needsKernel } from "../needs.ts";
-import { goBin, ourBin, projectRoot } from "../project.ts";
+import { inLongRunOnly, needsKernel } from "../lab/needs.ts";
+import { goBin, ourBin, projectRoot } from "../lab/project.ts";
 import { compare } from "./compare.ts";
 import { play } from "./record.ts";
 import type { Deviation, Row } from "./row.ts";

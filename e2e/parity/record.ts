@@ -3,9 +3,9 @@
 // "1 ADD: ips.0.address 10.1.0.2/24"                            the result
 // "1 ADD: c0 link eth0 mtu 1500"                                the state after it
 // Random names and MACs become what they belong to: veth#1, mac(c0 eth0), fe80(host cni0).
-import { type Host, newHost, type Outcome } from "../host.ts";
-import { inLab } from "../needs.ts";
-import { filesBelow, type NamespaceState, type Snapshot } from "../snapshot.ts";
+import { type Host, newHost, type Outcome } from "../lab/host.ts";
+import { inLab } from "../lab/needs.ts";
+import { filesBelow, type NamespaceState, type Snapshot } from "../lab/snapshot.ts";
 import type { DetailedStep, Json, Row } from "./row.ts";
 
 export interface Played {

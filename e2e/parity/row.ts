@@ -1,6 +1,6 @@
 // What the parity tests are made of: a configuration, what is done with it, and where we mean to differ.
-import type { Call, Verb } from "../host.ts";
-import type { Feature } from "../needs.ts";
+import type { Call, Verb } from "../lab/host.ts";
+import type { Feature } from "../lab/needs.ts";
 
 /** A configuration that is given to the Go plugin and to ours, in fresh namespaces, and what both are made to do. */
 export interface Row {

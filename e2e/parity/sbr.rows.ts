@@ -1,5 +1,5 @@
 // sbr behind an interface that `ip` made: rules, tables and what is left in the main table.
-import { interfaceByHand, resultByHand } from "../interface-by-hand.ts";
+import { interfaceByHand, resultByHand } from "../lab/interface-by-hand.ts";
 import { configurationCode, environmentCode } from "./deviations.ts";
 import { asRelease191, intended, type Json, type Row } from "./row.ts";
 

@@ -1,5 +1,5 @@
 // vrf behind an interface that `ip` made. Looking at a node takes seconds on the kernel that has VRFs, so the rows are few.
-import { interfaceByHand, resultByHand } from "../interface-by-hand.ts";
+import { interfaceByHand, resultByHand } from "../lab/interface-by-hand.ts";
 import { asRelease191, intended, type Json, type Row } from "./row.ts";
 
 const inContainer = (script: string) => `ip netns exec $C0 sh -e <<END${script}\nEND\n`;

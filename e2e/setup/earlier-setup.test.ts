@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
-import { projectRoot } from "../project.ts";
+import { projectRoot } from "../lab/project.ts";
 
 /** @param links Below /etc. */
 function told(t: Test, links: readonly string[], policy?: string): string {

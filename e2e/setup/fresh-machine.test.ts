@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t from "tap";
 import { unpackedFolder } from "../../dev/unpacked.mjs";
-import { inLongRunOnly, needsRoot } from "../needs.ts";
-import { projectRoot } from "../project.ts";
+import { inLongRunOnly, needsRoot } from "../lab/needs.ts";
+import { projectRoot } from "../lab/project.ts";
 
 const dir = mkdtempSync(join(tmpdir(), `twill-${process.pid}-fresh-`));
 const root = join(dir, "root");

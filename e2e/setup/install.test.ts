@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { commands } from "../commands.ts";
-import { type Need, needsRoot } from "../needs.ts";
-import { projectRoot } from "../project.ts";
+import { commands } from "../lab/commands.ts";
+import { type Need, needsRoot } from "../lab/needs.ts";
+import { projectRoot } from "../lab/project.ts";
 
 const onDebian: Need = existsSync("/usr/sbin/update-rc.d") ? needsRoot : { skip: "not Debian: setup installs nothing" };
 

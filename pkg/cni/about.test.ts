@@ -1,6 +1,6 @@
 import t from "tap";
 import { aboutText, parseAbout } from "./about.ts";
-import { fakePlugin } from "./fake.ts";
+import { fakePlugin } from "./fake.testing.ts";
 
 t.test("the first line is the reference plugins', with our version as build metadata", async (t) => {
   const [first, versions] = aboutText(fakePlugin({ name: "bridge" }), "0.1.0-rc.1", "/opt/cni/bin/bridge").split("\n");

@@ -4,8 +4,9 @@
  * As in the reference library a semicolon at the end and a value with "=" are errors, keys are upper case, and keys that a plugin
  * does not know are errors unless IgnoreUnknown is true. Every plugin reads the text on its own, a delegate too.
  */
+
+import { nearest } from "../config/suggest.ts";
 import { CniError, ErrorCode } from "./error.ts";
-import { nearest } from "./suggest.ts";
 
 /** Pairs in the order of the text. @throws CniError 4 */
 export function readPairs(text: string): [key: string, value: string][] {

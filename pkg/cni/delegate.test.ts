@@ -6,7 +6,7 @@ import { join } from "node:path";
 import t from "tap";
 import { decode, encode } from "../sys/text.ts";
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus, versionsOfPlugin } from "./delegate.ts";
-import { findExecutable } from "./find.ts";
+import { findExecutable } from "./find-executable.ts";
 import type { Attachment, Gc } from "./plugin.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "twill-delegate-"));

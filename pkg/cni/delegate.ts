@@ -6,17 +6,18 @@
  *
  * @see CNI specification, section 4 "Plugin Delegation"
  */
+
+import { isObject, type Json, parseJson, showJson } from "../config/json.ts";
 import { monotonicMs, sleepMs } from "../sys/clock.ts";
 import { isErrno } from "../sys/errno.ts";
 import { environment, type Outcome, run } from "../sys/process.ts";
 import { decode, encode } from "../sys/text.ts";
 import { CniError, ErrorCode, receivedError } from "./error.ts";
-import { type Executable, findExecutable } from "./find.ts";
-import { isObject, type Json, parseJson, showJson } from "./json.ts";
+import { type Executable, findExecutable } from "./find-executable.ts";
 import type { Attachment, Delegates, Gc, Request } from "./plugin.ts";
+import { standardStreams } from "./process-io.ts";
 import { type Origin, parseResult, type Result } from "./result.ts";
 import { perform } from "./skeleton.ts";
-import { standardStreams } from "./streams.ts";
 import { newestVersion, oldestVersion, supportedVersions } from "./version.ts";
 
 /**

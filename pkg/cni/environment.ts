@@ -1,6 +1,7 @@
 /** The protocol parameters: CNI_* variables, read and checked. Pure. */
+
+import { formats, isInterfaceName } from "../config/formats.ts";
 import { CniError, ErrorCode } from "./error.ts";
-import { formats, isInterfaceName } from "./formats.ts";
 
 export interface Parameters {
   /** CNI_COMMAND as it is; the skeleton says which ones exist. */

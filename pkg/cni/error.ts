@@ -1,8 +1,9 @@
 /** Errors as the CNI specification wants them: a code, one line, details, and what to do about it. */
+
+import { type JsonObject, printJson } from "../config/json.ts";
 import { errnoName, SystemError } from "../sys/errno.ts";
 import { NotANamespace } from "../sys/namespace.ts";
-import { stackOf } from "../sys/stack.ts";
-import { type JsonObject, printJson } from "./json.ts";
+import { stackTrace } from "../sys/stack-trace.ts";
 
 /** cni-spec "Error": codes 0-99 are the specification's, 100 and up are free for plugins, 999 is everybody's "internal". */
 export const ErrorCode = {
@@ -82,7 +83,7 @@ export function failureOf(thrown: unknown): CniError {
   return new CniError({
     code: thrown instanceof SystemError ? ErrorCode.io : ErrorCode.internal,
     msg: thrown.message || thrown.name,
-    details: errno === undefined ? `${thrown.name}\n${stackOf(thrown)}`.trimEnd() : undefined,
+    details: errno === undefined ? `${thrown.name}\n${stackTrace(thrown)}`.trimEnd() : undefined,
     remedy: remedies[errno ?? ""] ?? report,
     cause: thrown,
   });
@@ -119,3 +120,5 @@ const remedies: Readonly<Record<string, string>> = {
   EAFNOSUPPORT: kernel,
   EIO: "the disk fails: see what the kernel's log says",
 };
+
+export const errorText = (error: unknown): string => (error instanceof Error ? error.message : String(error));

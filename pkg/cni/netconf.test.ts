@@ -1,7 +1,7 @@
 import t from "tap";
 import { encode } from "../sys/text.ts";
 import { CniError } from "./error.ts";
-import { validateFake } from "./fake.ts";
+import { validateFake } from "./fake.testing.ts";
 import { checkedConf, maxConfigurationBytes, problemsOf, readDocument, warningOf } from "./netconf.ts";
 
 const read = (text: string) => readDocument(encode(text), validateFake);
@@ -148,11 +148,11 @@ t.test("what fits comes back settled", async (t) => {
 t.test("of several spellings the last in the text counts", async (t) => {
   const text =
     '{"name": "n", "type": "t", "mtu": 1, "MTU": 2, "mtu": 3, "Mode": "vepa", "mode": "private", "MODE": "vepa"}';
-  t.strictSame(read(text).settled, { name: "n", type: "t", mtu: 3, mode: "vepa" });
+  t.strictSame(read(text).normalizedConf, { name: "n", type: "t", mtu: 3, mode: "vepa" });
 });
 
 t.test("problemsOf tells paths, for those who show lines", async (t) => {
-  const { settled } = read('{"type": "t", "ranges": [[{"subnet": "x"}, {}]]}');
+  const { normalizedConf: settled } = read('{"type": "t", "ranges": [[{"subnet": "x"}, {}]]}');
   t.strictSame(
     problemsOf(settled, validateFake).map(({ path }) => path),
     [
@@ -218,13 +218,13 @@ t.test("stdin of more than 8 MiB is refused without being parsed", async (t) => 
 });
 
 t.test("stdin that is null is an empty object, as Go's decoder takes it", async (t) => {
-  t.strictSame(read("null").settled, {});
+  t.strictSame(read("null").normalizedConf, {});
 });
 
 t.test("broken UTF-8 does not keep a configuration from being read", async (t) => {
   const bytes = encode('{"name": "a?b"}');
   bytes[bytes.indexOf(0x3f)] = 0xff;
-  t.strictSame(readDocument(bytes, validateFake).settled, { name: "a\ufffdb" });
+  t.strictSame(readDocument(bytes, validateFake).normalizedConf, { name: "a\ufffdb" });
 });
 
 t.test("for DEL a value that ADD would refuse will do, a wrong type will not", async (t) => {

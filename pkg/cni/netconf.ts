@@ -1,7 +1,6 @@
 /** A plugin's configuration: from bytes to something that fits the plugin's schema, or an error that says where it does not. Pure. */
-import { decode } from "../sys/text.ts";
-import { CniError, ErrorCode } from "./error.ts";
-import { formats } from "./formats.ts";
+
+import { formats } from "../config/formats.ts";
 import {
   isObject,
   type Json,
@@ -12,10 +11,12 @@ import {
   readJson,
   showJson,
   showPath,
-} from "./json.ts";
+} from "../config/json.ts";
+import { type Normalized, normalize, type Shape, type UnknownKey } from "../config/normalize.ts";
+import { nearest } from "../config/suggest.ts";
+import { decode } from "../sys/text.ts";
+import { CniError, ErrorCode } from "./error.ts";
 import type { SchemaError, Validate } from "./plugin.ts";
-import { type Settled, type Shape, settle, type UnknownKey } from "./settle.ts";
-import { nearest } from "./suggest.ts";
 
 /** Far above any configuration, far below what would hurt a node that starts a hundred containers at once. */
 export const maxConfigurationBytes = 8 << 20;
@@ -24,22 +25,26 @@ export interface Document {
   /** As it came. */
   raw: JsonObject;
   /** With the schema's spelling of keys. */
-  settled: JsonObject;
+  normalizedConf: JsonObject;
   unknownKeys: readonly UnknownKey[];
 }
 
 /** @throws CniError 6: too large, or not a JSON object. */
 export function readDocument(bytes: Uint8Array, { shape }: Pick<Validate, "shape">): Document {
   const text = textOf(bytes);
-  const { raw, settled } = explained(() => settleText(text, shape));
-  return { raw: objectOf(raw), settled: objectOf(settled.value), unknownKeys: settled.unknownKeys };
+  const { raw, normalizedConf } = explained(() => normalizeText(text, shape));
+  return {
+    raw: objectOf(raw),
+    normalizedConf: objectOf(normalizedConf.value),
+    unknownKeys: normalizedConf.unknownKeys,
+  };
 }
 
 /** Any JSON, as it came and settled. @throws JsonSyntaxError */
-export function settleText(text: string, shape: Shape): { raw: Json; settled: Settled } {
+export function normalizeText(text: string, shape: Shape): { raw: Json; normalizedConf: Normalized } {
   const raw = parseJson(text);
-  const settled = settle(raw, shape);
-  return { raw, settled: settled.isAmbiguous ? settle(readJson(text).value, shape) : settled };
+  const normalizedConf = normalize(raw, shape);
+  return { raw, normalizedConf: normalizedConf.isAmbiguous ? normalize(readJson(text).value, shape) : normalizedConf };
 }
 
 function textOf(bytes: Uint8Array): string {
@@ -94,14 +99,14 @@ export interface Problem {
  * @throws CniError 7
  */
 export function checkedConf<Conf>(
-  { settled }: Document,
+  { normalizedConf }: Document,
   validate: Validate,
   { anyValue = false }: { anyValue?: boolean } = {},
 ): Conf {
-  const problems = problemsOf(settled, validate).filter(({ isOfValue }) => !(anyValue && isOfValue));
+  const problems = problemsOf(normalizedConf, validate).filter(({ isOfValue }) => !(anyValue && isOfValue));
   const [first, ...others] = problems;
-  if (first === undefined) return settled as Conf;
-  const network = typeof settled["name"] === "string" ? ` of network "${settled["name"]}"` : "";
+  if (first === undefined) return normalizedConf as Conf;
+  const network = typeof normalizedConf["name"] === "string" ? ` of network "${normalizedConf["name"]}"` : "";
   throw new CniError({
     code: ErrorCode.invalidConfig,
     msg: first.text,
@@ -111,12 +116,12 @@ export function checkedConf<Conf>(
 }
 
 /** What does not fit, in the order of the schema. Empty: all does. */
-export function problemsOf(settled: Json, { check, schema }: Validate): Problem[] {
-  if (check(settled)) return [];
+export function problemsOf(normalizedConf: Json, { check, schema }: Validate): Problem[] {
+  if (check(normalizedConf)) return [];
   const errors = check.errors ?? [];
   return errors
     .filter((error) => !isPartOfChoice(error, errors))
-    .map((error) => problemOf(error, errors, settled, schema as JsonObject));
+    .map((error) => problemOf(error, errors, normalizedConf, schema as JsonObject));
 }
 
 /** Keywords that say what a thing is, not which of its values are allowed. */

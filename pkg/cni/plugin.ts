@@ -1,7 +1,8 @@
 /** What a plugin is: a record of functions, one for each verb. */
+
+import type { Shape } from "../config/normalize.ts";
+import type { JsonSchema } from "../config/schema.ts";
 import type { Result } from "./result.ts";
-import type { JsonSchema } from "./schema.ts";
-import type { Shape } from "./settle.ts";
 
 /** Plugins of this executable by their names. */
 export type Delegates = Readonly<Record<string, AnyPlugin>>;

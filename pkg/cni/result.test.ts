@@ -1,5 +1,5 @@
 import t from "tap";
-import type { Json } from "./json.ts";
+import type { Json } from "../config/json.ts";
 import { encodeResult, parsePrevResult, parseResult, printResult, type Result } from "./result.ts";
 import { supportedVersions } from "./version.ts";
 

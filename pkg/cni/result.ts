@@ -7,10 +7,11 @@
  *
  * @see CNI specification, section 5 "Result Types", of each version
  */
+
+import { formats } from "../config/formats.ts";
+import { foldKey, isObject, type Json, type JsonObject, printJson, sameKey, showJson } from "../config/json.ts";
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { CniError, ErrorCode } from "./error.ts";
-import { formats } from "./formats.ts";
-import { foldKey, isObject, type Json, type JsonObject, printJson, sameKey, showJson } from "./json.ts";
 import { families, familyOf, oldestVersion, supportedVersions } from "./version.ts";
 
 export interface Interface {

@@ -1,6 +1,7 @@
 import t from "tap";
+import { runAllSteps } from "./del-steps.ts";
 import { CniError } from "./error.ts";
-import { attemptAll, withRollback } from "./rollback.ts";
+import { withRollback } from "./rollback.ts";
 
 const fail = (text: string) => (): never => {
   throw new Error(text);
@@ -48,13 +49,13 @@ t.test("withRollback runs no undo that was not registered yet", async (t) => {
 
 t.test("attemptAll runs every step", async (t) => {
   const done: string[] = [];
-  attemptAll([
+  runAllSteps([
     ["one", () => done.push("one")],
     ["two", () => done.push("two")],
   ]);
   t.strictSame(done, ["one", "two"]);
   t.throws(() =>
-    attemptAll([
+    runAllSteps([
       ["one", fail("no")],
       ["three", () => done.push("three")],
     ]),
@@ -65,7 +66,7 @@ t.test("attemptAll runs every step", async (t) => {
 t.test("attemptAll throws the only error as it is", async (t) => {
   const error = new CniError({ code: 11, msg: "later", remedy: "wait" });
   const work = () =>
-    attemptAll([
+    runAllSteps([
       [
         "one",
         () => {
@@ -78,7 +79,7 @@ t.test("attemptAll throws the only error as it is", async (t) => {
 
 t.test("attemptAll reports several errors under the first one's code", async (t) => {
   const work = () =>
-    attemptAll([
+    runAllSteps([
       [
         "release the addresses",
         () => {

@@ -5,7 +5,7 @@ import t from "tap";
 import { SystemError } from "../sys/errno.ts";
 import { encode } from "../sys/text.ts";
 import { CniError, ErrorCode } from "./error.ts";
-import { type FakePlugin, type FakeStreams, fakePlugin, fakeStreams, oneAddress } from "./fake.ts";
+import { type FakePlugin, type FakeStreams, fakePlugin, fakeStreams, oneAddress } from "./fake.testing.ts";
 import type { Result } from "./result.ts";
 import { runPlugin } from "./skeleton.ts";
 import { supportedVersions } from "./version.ts";

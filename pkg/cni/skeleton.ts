@@ -6,18 +6,20 @@
  *
  * @see CNI specification, section 2 "Execution Protocol"
  */
+
+import { type Json, type JsonObject, printJson, sameKey } from "../config/json.ts";
+import { nearest } from "../config/suggest.ts";
 import { isOwnNamespace } from "../sys/namespace.ts";
 import { aboutText } from "./about.ts";
+import type { Answer } from "./answer.ts";
+import { withCallLog } from "./call-log.ts";
 import { checkNetworkName, type Parameters, readParameters } from "./environment.ts";
 import { CniError, ErrorCode, failureOf, printError } from "./error.ts";
-import { type Json, type JsonObject, printJson, sameKey } from "./json.ts";
-import { logged } from "./log.ts";
 import { checkedConf, type Document, readDocument, warningOf } from "./netconf.ts";
 import type { AnyPlugin, Attachment, Delegates, Gc, Request } from "./plugin.ts";
+import { type Streams, standardStreams } from "./process-io.ts";
 import { encodeResult, parsePrevResult, printResult, type Result } from "./result.ts";
 import { withRollback } from "./rollback.ts";
-import { type Streams, standardStreams } from "./streams.ts";
-import { nearest } from "./suggest.ts";
 import { compareVersions, isAtLeast, newestVersion, oldestVersion, supportedVersions } from "./version.ts";
 
 /** What calling a plugin takes, whether it came through the environment or from the plugin that delegates. */
@@ -95,7 +97,7 @@ function answerTo(plugin: AnyPlugin, verb: string, delegates: Delegates, streams
   } catch (error) {
     answer.error = failureOf(error);
   }
-  return logged({ plugin: plugin.name, verb, streams }, () => answer);
+  return withCallLog({ plugin: plugin.name, verb, streams }, () => answer);
 }
 
 function textOf(plugin: AnyPlugin, verb: string, { cniVersion, result, error }: Answer): string {
@@ -104,26 +106,16 @@ function textOf(plugin: AnyPlugin, verb: string, { cniVersion, result, error }: 
   return result === undefined ? "" : printResult(result, cniVersion);
 }
 
-/** What came of a call. */
-export interface Answer {
-  /** In which it is to be printed. */
-  cniVersion: string;
-  network?: string;
-  /** Of an ADD that went well. */
-  result?: Result;
-  error?: CniError;
-}
-
 /** Calls a verb: every check in the order of the specification, then the plugin. Never throws. */
 export function perform(plugin: AnyPlugin, call: Call): Answer {
-  return logged({ ...call, plugin: plugin.name }, () => attempt(plugin, call));
+  return withCallLog({ ...call, plugin: plugin.name }, () => attempt(plugin, call));
 }
 
 function attempt(plugin: AnyPlugin, call: Call): Answer {
   const answer: Answer = { cniVersion: newestVersion };
   try {
     const document = readDocument(call.stdin, plugin.validate);
-    const { name, cniVersion = "" } = document.settled;
+    const { name, cniVersion = "" } = document.normalizedConf;
     if (supportedVersions.some((known) => known === cniVersion)) answer.cniVersion = String(cniVersion);
     checkNetworkName(name);
     answer.network = name;
@@ -141,7 +133,7 @@ function attempt(plugin: AnyPlugin, call: Call): Answer {
 
 function requestOf(plugin: AnyPlugin, call: Call, document: Document, cniVersion: string): Request<unknown> {
   const conf = checkedConf<unknown>(document, plugin.validate, { anyValue: call.verb === "DEL" });
-  const network = String(document.settled["name"]);
+  const network = String(document.normalizedConf["name"]);
   for (const key of document.unknownKeys) warn(plugin, call, network, warningOf(key));
   return { conf, cniVersion, network, stdin: call.stdin, path: call.path, delegates: call.delegates };
 }
@@ -234,11 +226,11 @@ function attachmentOf(
 }
 
 function prevResultOf(
-  { settled }: Document,
+  { normalizedConf }: Document,
   cniVersion: string,
   ignore?: (problem: string) => void,
 ): Result | undefined {
-  const prevResult = settled["prevResult"];
+  const prevResult = normalizedConf["prevResult"];
   return prevResult === undefined ? undefined : parsePrevResult(prevResult, cniVersion, ignore);
 }
 
@@ -267,7 +259,7 @@ function findPrevResult(
  *
  * @throws CniError 7: neither is there. Everything would go, on a misunderstanding.
  */
-function validAttachmentsOf({ raw, settled }: Document): Gc<unknown>["validAttachments"] {
+function validAttachmentsOf({ raw, normalizedConf }: Document): Gc<unknown>["validAttachments"] {
   if (!Object.keys(raw).some((key) => attachmentKeys.some((name) => sameKey(key, name)))) {
     throw new CniError({
       code: ErrorCode.invalidConfig,
@@ -276,7 +268,7 @@ function validAttachmentsOf({ raw, settled }: Document): Gc<unknown>["validAttac
     });
   }
   return attachmentKeys
-    .flatMap((key) => (settled[key] ?? []) as readonly JsonObject[])
+    .flatMap((key) => (normalizedConf[key] ?? []) as readonly JsonObject[])
     .map(({ containerID, ifname }) => ({ containerId: String(containerID), ifName: String(ifname) }));
 }
 const attachmentKeys = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const;

@@ -6,7 +6,7 @@
  * @see CNI specification, section 2 "STATUS"; docs/errors.md
  */
 import { CniError, ErrorCode, receivedError } from "./error.ts";
-import { writeStderr } from "./streams.ts";
+import { writeStderr } from "./process-io.ts";
 
 /** What every ADD needs: its error, in its own words, is code 50. */
 export function orNotAvailable<T>(need: () => T): T {

@@ -1,6 +1,6 @@
 /** A program for people that lives in the plugins' executable, so that a node needs nothing else. */
 import type { Delegates } from "./plugin.ts";
-import type { Streams } from "./streams.ts";
+import type { Streams } from "./process-io.ts";
 
 export interface Tool {
   name: string;

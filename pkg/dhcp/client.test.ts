@@ -4,7 +4,7 @@ import { type Action, type Event, resume, type Settings, type State, type Step, 
 import { fromHex, hex, type Lease } from "./lease.ts";
 import { BOOTREPLY, type Message, MessageType } from "./message.ts";
 import { codeOf, readOption } from "./option.ts";
-import { nobody } from "./packet.ts";
+import { unspecifiedAddress } from "./packet.ts";
 
 const mac = fromHex("020000000001");
 const serverMac = fromHex("0200000000ff");
@@ -32,7 +32,7 @@ function answer(
     transaction: state.transaction,
     seconds: 0,
     broadcast: false,
-    clientAddress: nobody,
+    clientAddress: unspecifiedAddress,
     yourAddress: address(last),
     hardwareAddress: mac,
     options: new Map([
@@ -261,7 +261,7 @@ t.test("answers to others, and those that do not fit, change nothing", async (t)
     { ...message, transaction: message.transaction + 1 },
     { ...message, hardwareAddress: fromHex("020000000002") },
     { ...message, op: 1 },
-    { ...message, yourAddress: nobody },
+    { ...message, yourAddress: unspecifiedAddress },
     { ...message, options: new Map() },
   ];
   for (const other of others) t.strictSame(client.at(1, { ...offer, message: other }), []);

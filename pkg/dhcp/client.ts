@@ -10,11 +10,13 @@
  *
  * @see RFC 2131, section 4.4
  */
+
+import { equal } from "../bytes/equal.ts";
 import { type Address, formatAddress, parseAddress } from "../ip/address.ts";
 import { fromHex, type Lease, leaseOf } from "./lease.ts";
 import { BOOTREPLY, BOOTREQUEST, type Message, MessageType, type Options } from "./message.ts";
 import { codeOf, readOption } from "./option.ts";
-import { equal, nobody } from "./packet.ts";
+import { unspecifiedAddress } from "./packet.ts";
 
 /** What does not change. */
 export interface Settings {
@@ -166,7 +168,7 @@ function paused(state: State, nowMs: number, { longestPauseMs, random }: Setting
 function offered(state: State, { message, mac }: Answer, nowMs: number, settings: Settings): Step {
   const server = message.options.get(codeOf("server"));
   const address = message.yourAddress;
-  if (server === undefined || equal(address, nobody)) return [state, []];
+  if (server === undefined || equal(address, unspecifiedAddress)) return [state, []];
   const offer = {
     address,
     server,
@@ -201,7 +203,7 @@ const selectionOf = (
 function granted(state: State, { message, mac }: Answer, nowMs: number, settings: Settings): Step {
   const { offer } = state;
   const lease = leaseOf(message, mac, nowMs);
-  if (offer === undefined || equal(message.yourAddress, nobody)) return [state, []];
+  if (offer === undefined || equal(message.yourAddress, unspecifiedAddress)) return [state, []];
   if (typeof lease === "string") return joined(giveBack({ ...offer, mac }, state, settings), over(state, lease));
   if (offer.isTaken) return decline(state, offer, nowMs, settings);
   const probing: State = { ...state, phase: "probing", lease, wakeAtMs: offer.probedAtMs };
@@ -224,7 +226,7 @@ function claimed(state: State, address: Address, nowMs: number, settings: Settin
 
 function decline(state: State, { address, server }: Offer, nowMs: number, settings: Settings): Step {
   const about: Pair[] = [requestedAddress(address), [codeOf("server"), server]];
-  const message = farewellOf(MessageType.decline, state, nobody, settings, about);
+  const message = releaseMessage(MessageType.decline, state, unspecifiedAddress, settings, about);
   const text = `somebody else has ${formatAddress(address)}: declined`;
   return [
     later(state, nowMs),
@@ -348,7 +350,7 @@ function stop(state: State, _nowMs: number, settings: Settings): Step {
 
 function giveBack(holding: Pick<Offer, "address" | "server" | "mac">, state: State, settings: Settings): Action[] {
   const { address, server, mac } = holding;
-  const message = farewellOf(MessageType.release, state, address, settings, [[codeOf("server"), server]]);
+  const message = releaseMessage(MessageType.release, state, address, settings, [[codeOf("server"), server]]);
   return [{ kind: "send", message, to: { address: server, mac } }];
 }
 
@@ -372,15 +374,15 @@ function messageOf(type: number, state: State, nowMs: number, settings: Settings
     transaction: state.transaction,
     seconds: Math.floor((nowMs - state.sinceMs) / 1000),
     broadcast: settings.broadcast,
-    clientAddress: nobody,
-    yourAddress: nobody,
+    clientAddress: unspecifiedAddress,
+    yourAddress: unspecifiedAddress,
     hardwareAddress: settings.mac,
     options: new Map([[codeOf("messageType"), Uint8Array.of(type)], ...about, ...settings.options]),
   };
 }
 
 /** RFC 2131, table 5: a RELEASE or DECLINE has nothing in it but who and what. */
-function farewellOf(
+function releaseMessage(
   type: number,
   state: State,
   clientAddress: Address,
@@ -400,5 +402,5 @@ function farewellOf(
 }
 
 const requestedAddress = (address: Address): Pair => [codeOf("requestedAddress"), address];
-const addressOf = ({ address }: Lease): Address => parseAddress(address) ?? nobody;
-const serverOf = ({ server }: Lease): Address => parseAddress(server) ?? nobody;
+const addressOf = ({ address }: Lease): Address => parseAddress(address) ?? unspecifiedAddress;
+const serverOf = ({ server }: Lease): Address => parseAddress(server) ?? unspecifiedAddress;

@@ -3,7 +3,7 @@ import t from "tap";
 import { fromHex, hex, leaseOf, resultOf } from "./lease.ts";
 import { BOOTREQUEST, decodeMessage, encodeMessage, type Message, type Options } from "./message.ts";
 import { codeOf, parseOptionName, readOption } from "./option.ts";
-import { arpProbe, everybody, isClaimOf, nobody, udpPacket, udpPayload } from "./packet.ts";
+import { arpProbe, broadcastAddress, isClaimOf, udpPacket, udpPayload, unspecifiedAddress } from "./packet.ts";
 
 const zeros = (count: number): string => "00".repeat(count);
 
@@ -67,8 +67,8 @@ t.test("a DISCOVER goes out as udhcpd understood it", async (t) => {
     transaction: 0xfe6f6694,
     seconds: 0,
     broadcast: false,
-    clientAddress: nobody,
-    yourAddress: nobody,
+    clientAddress: unspecifiedAddress,
+    yourAddress: unspecifiedAddress,
     hardwareAddress: mac,
     options: new Map([
       [53, Uint8Array.of(1)],
@@ -76,7 +76,7 @@ t.test("a DISCOVER goes out as udhcpd understood it", async (t) => {
       [55, fromHex("01790321060f771a")],
     ]),
   };
-  const packet = hex(udpPacket(nobody, everybody, encodeMessage(message)));
+  const packet = hex(udpPacket(unspecifiedAddress, broadcastAddress, encodeMessage(message)));
   t.equal(packet.slice(0, 56), "45100148000040004011399600000000ffffffff0044004301347557");
   t.equal(packet.slice(56 + 480), `3501013d0c0063312f6e65742f65746830370801790321060f771aff${zeros(32)}`);
   t.strictSame(decodeMessage(encodeMessage(message)), message);
@@ -272,7 +272,7 @@ function messageWith(options: Options): Message {
     transaction: 1,
     seconds: 0,
     broadcast: true,
-    clientAddress: nobody,
+    clientAddress: unspecifiedAddress,
     yourAddress: Uint8Array.of(10, 0, 0, 9),
     hardwareAddress: mac,
     options,

@@ -5,13 +5,15 @@
  *
  * @see RFC 791, RFC 768, RFC 826, RFC 5227
  */
+
+import { equal } from "../bytes/equal.ts";
 import type { Address } from "../ip/address.ts";
 
 export const CLIENT_PORT = 68;
 export const SERVER_PORT = 67;
 
-export const everybody: Address = Uint8Array.of(255, 255, 255, 255);
-export const nobody: Address = new Uint8Array(4);
+export const broadcastAddress: Address = Uint8Array.of(255, 255, 255, 255);
+export const unspecifiedAddress: Address = new Uint8Array(4);
 export const broadcastMac: Uint8Array = new Uint8Array(6).fill(0xff);
 
 const IP_HEADER = 20;
@@ -72,9 +74,6 @@ export function isClaimOf(packet: Uint8Array, address: Address, mac: Uint8Array)
   if (packet.length < ARP_SIZE || packet[4] !== 6 || packet[5] !== 4) return false;
   return equal(packet.subarray(14, 18), address) && !equal(packet.subarray(8, 14), mac);
 }
-
-export const equal = (one: Uint8Array, other: Uint8Array): boolean =>
-  one.length === other.length && one.every((byte, at) => byte === other[at]);
 
 /** `tcpdump -dd 'udp dst port 68'`, seen from the IP header on: instructions of classic BPF (code, jump if true, if false, operand). */
 export const clientPortFilter = [

@@ -7,6 +7,8 @@
 //   }
 //
 // Source: containernetworking/plugins, pkg/link/spoofcheck.go, whose objects these are; each rule has the comment.
+
+import { concat } from "../bytes/concat.ts";
 import {
   type Connection,
   connect,
@@ -15,7 +17,6 @@ import {
   query,
   type Request,
 } from "../netlink/connection.ts";
-import { concat } from "../netlink/frame.ts";
 import { decode } from "../netlink/message.ts";
 import { NF_INET_PRE_ROUTING } from "../netlink/nftables/chain.ts";
 import { NFT_REG_1 } from "../netlink/nftables/data.ts";
@@ -26,9 +27,10 @@ import { NFPROTO_BRIDGE } from "../netlink/nftables/header.ts";
 import { ruleMessage } from "../netlink/nftables/rule.ts";
 import { linkMessage, RTM_GETLINK } from "../netlink/rtnetlink/link.ts";
 import { decode as decodeText, encode } from "../sys/text.ts";
-import { compare } from "./compare.ts";
-import type { Owner } from "./names.ts";
+import { type KernelErrorContext, withKernelErrors } from "./kernel-error.ts";
+import { compare } from "./nftables/match.ts";
 import {
+  type ChainRef,
   commentOf,
   commit,
   committed,
@@ -45,29 +47,28 @@ import {
   newChain,
   newRule,
   newTable,
-  type Place,
-} from "./nftables.ts";
-import { inWords, type Refusal } from "./refusal.ts";
-import { fill, hole, template } from "./template.ts";
-import { DROP, jumpTo, RETURN } from "./verdict.ts";
+} from "./nftables/ruleset.ts";
+import { fill, hole, template } from "./nftables/template.ts";
+import { DROP, jumpTo, RETURN } from "./nftables/verdict.ts";
+import type { Owner } from "./upstream-names.ts";
 
 type Attachment = Omit<Owner, "network">;
 
 const TABLE = { family: NFPROTO_BRIDGE, table: "nat" };
-const PREROUTING: Place = { ...TABLE, chain: "PREROUTING" };
+const PREROUTING: ChainRef = { ...TABLE, chain: "PREROUTING" };
 const HOOK: Hook = { number: NF_INET_PRE_ROUTING, priority: -300, type: "filter" };
 const IFACE_CHAIN = "cni-br-iface-";
 const COMMENT = "macspoofchk-";
 
-interface Places {
-  iface: Place;
-  mac: Place;
+interface ChainRefs {
+  iface: ChainRef;
+  mac: ChainRef;
   comment: string;
 }
 
 const idOf = ({ containerId, ifName }: Attachment): string => `${containerId}-${ifName}`;
 
-const placesOf = (id: string): Places => ({
+const chainsOf = (id: string): ChainRefs => ({
   iface: { ...TABLE, chain: IFACE_CHAIN + id },
   mac: { ...TABLE, chain: `${IFACE_CHAIN}${id}-mac` },
   comment: COMMENT + id,
@@ -85,7 +86,7 @@ export function addMacSpoofCheck(
   { hostIfName, mac }: { hostIfName: string; mac: string },
   netfilter = connect(NETLINK_NETFILTER),
 ): void {
-  const { iface, mac: macChain, comment } = placesOf(idOf(owner));
+  const { iface, mac: macChain, comment } = chainsOf(idOf(owner));
   const name = encode(hostIfName);
   const address = Uint8Array.from(mac.split(":"), (byte) => Number.parseInt(byte, 16));
   const checks = [
@@ -94,7 +95,7 @@ export function addMacSpoofCheck(
     newRule(macChain, { expressions: DROP, comment }),
     newRule(PREROUTING, { expressions: concat([fill(FROM_INTERFACE, name), jumpTo(iface.chain)]), comment }),
   ];
-  inWords(refusal(owner, "adding"), () => {
+  withKernelErrors(refusal(owner, "adding"), () => {
     const [base, ifaceThere, macThere] = existing(netfilter, [PREROUTING, iface, macChain]);
     const frame = base ? [] : [newTable(TABLE), newChain(PREROUTING, { hook: HOOK })];
     const chains = [newChain(iface), newChain(macChain)];
@@ -109,8 +110,8 @@ export function restoreMacSpoofCheck(
   owner: Owner,
   link: { hostIfName: string; mac: string },
 ): void {
-  const { iface, mac, comment } = placesOf(idOf(owner));
-  const rulesIn = (place: Place) => findRules(netfilter, place, (text) => holds(text, comment)).length;
+  const { iface, mac, comment } = chainsOf(idOf(owner));
+  const rulesIn = (place: ChainRef) => findRules(netfilter, place, (text) => holds(text, comment)).length;
   const isThere = rulesIn(PREROUTING) === 1 && rulesIn(iface) === 1 && rulesIn(mac) === 2;
   if (!isThere) addMacSpoofCheck(owner, link, netfilter);
 }
@@ -122,23 +123,23 @@ function jumps(netfilter: Connection, comment: string): Request[] {
     .map((body) => deleteRule(PREROUTING, handleOf(body)));
 }
 
-/** Deletes what `addMacSpoofCheck`, or a reference plugin, made for the attachment. Nothing is there: nothing is done. The socket stays open, see `unmasquerade`. */
+/** Deletes what `addMacSpoofCheck`, or a reference plugin, made for the attachment. Nothing is there: nothing is done. The socket stays open, see `removeMasquerade`. */
 export function removeMacSpoofCheck(owner: Owner): void {
-  inWords(refusal(owner, "removing"), () => {
+  withKernelErrors(refusal(owner, "removing"), () => {
     const netfilter = connect(NETLINK_NETFILTER);
-    deleteChecks(netfilter, () => [placesOf(idOf(owner))]);
+    deleteChecks(netfilter, () => [chainsOf(idOf(owner))]);
   });
 }
 
-function deleteChecks(netfilter: Connection, find: () => readonly Places[]): void {
+function deleteChecks(netfilter: Connection, find: () => readonly ChainRefs[]): void {
   for (let attempt = 1; ; attempt++) {
-    const requests = find().flatMap((places) => deletions(netfilter, places));
+    const requests = find().flatMap((chainRefs) => deletions(netfilter, chainRefs));
     if (requests.length === 0) return;
     if (committed(netfilter, requests, { ifNot: attempt < DELETE_ATTEMPTS ? ["ENOENT", "EBUSY"] : [] })) return;
   }
 }
 
-function deletions(netfilter: Connection, { iface, mac, comment }: Places): Request[] {
+function deletions(netfilter: Connection, { iface, mac, comment }: ChainRefs): Request[] {
   const [base, ifaceThere, macThere] = existing(netfilter, [PREROUTING, iface, mac]);
   return [
     ...(base ? jumps(netfilter, comment) : []),
@@ -153,7 +154,7 @@ function deletions(netfilter: Connection, { iface, mac, comment }: Places): Requ
  */
 export function collectMacSpoofChecks(valid: readonly Attachment[]): void {
   const known = new Set(valid.map((attachment) => COMMENT + idOf(attachment)));
-  inWords(refusal(undefined, "collecting"), () => {
+  withKernelErrors(refusal(undefined, "collecting"), () => {
     const netfilter = connect(NETLINK_NETFILTER);
     if (existing(netfilter, [PREROUTING])[0] !== true) return;
     const route = connect(NETLINK_ROUTE);
@@ -166,7 +167,7 @@ export function collectMacSpoofChecks(valid: readonly Attachment[]): void {
  * Those that no packet can reach any more: their interface is gone, or nothing jumps to them. Chains are looked at before the jumps, since an ADD makes
  * both at once; the reference plugin makes empty chains first, which are left alone.
  */
-function staleChecks(netfilter: Connection, route: Connection): Places[] {
+function staleChecks(netfilter: Connection, route: Connection): ChainRefs[] {
   const found = new Set(
     listChains(netfilter, TABLE.family)
       .filter(({ table, name }) => table === TABLE.table && name?.startsWith(IFACE_CHAIN))
@@ -177,7 +178,7 @@ function staleChecks(netfilter: Connection, route: Connection): Places[] {
     found.add(commentOf(body));
     if (comesFromLink(route, body)) alive.add(commentOf(body));
   }
-  return [...found].filter((comment) => !alive.has(comment)).map((comment) => placesOf(comment.slice(COMMENT.length)));
+  return [...found].filter((comment) => !alive.has(comment)).map((comment) => chainsOf(comment.slice(COMMENT.length)));
 }
 
 const isCheck = (text: string): boolean => holds(text, COMMENT);
@@ -216,7 +217,7 @@ const FROM_MAC = template(
   macHole,
 );
 
-const refusal = (owner: Owner | undefined, doing: string): Refusal => ({
+const refusal = (owner: Owner | undefined, doing: string): KernelErrorContext => ({
   msg: "the kernel refuses the rules of the MAC spoof check",
   doing: owner === undefined ? doing : `${doing} them for container ${owner.containerId}, ${owner.ifName}`,
   remedy: `look whether the kernel has nf_tables for bridges (CONFIG_NF_TABLES_BRIDGE), or leave out "macspoofchk"`,

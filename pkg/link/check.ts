@@ -15,7 +15,7 @@ import { destinationOf, gatewaysOf, listAllRoutes, tableOf } from "./route.ts";
 const REMEDY = "delete the attachment and add it again (DEL, then ADD with the same container ID and interface name)";
 
 /** An attachment is not what ADD made. */
-export function deviation(msg: string): CniError {
+export function checkFailure(msg: string): CniError {
   return new CniError({ code: ErrorCode.internal, msg, details: "found by CHECK", remedy: REMEDY });
 }
 
@@ -24,7 +24,7 @@ export function needOwnInterface({ interfaces }: Result, { ifName, netns }: Atta
   const own = interfaces.findLast((entry) => entry.name === ifName && entry.sandbox === netns);
   if (own !== undefined) return own;
   const others = interfaces.filter((entry) => entry.name === ifName).map((entry) => entry.sandbox ?? "the host");
-  throw deviation(
+  throw checkFailure(
     `prevResult has no interface "${ifName}" with sandbox ${netns}${others.length > 0 ? `, only in ${others.join(", ")}` : ""}`,
   );
 }
@@ -60,7 +60,7 @@ export function checkContainer(
   const container = openRoute(netns);
   const link = needSameLink(container, own, kind, `in ${netns.path}`);
   if (hasAddresses) {
-    if (!link.up) throw deviation(`interface "${link.name}" in ${netns.path} is down, must be up`); // which takes the routes away
+    if (!link.up) throw checkFailure(`interface "${link.name}" in ${netns.path} is down, must be up`); // which takes the routes away
     const routes = listAllRoutes(container);
     checkAddresses(container, link, routes, result);
     checkRoutes(routes, result);
@@ -76,11 +76,11 @@ export function needSameLink(
   where: string,
 ): Link {
   const link = findLink(route, name);
-  if (link === undefined) throw deviation(`interface "${name}" is missing ${where}`);
+  if (link === undefined) throw checkFailure(`interface "${name}" is missing ${where}`);
   if (kind !== undefined && link.kind !== kind)
-    throw deviation(`interface "${name}" ${where} is of kind "${link.kind}", not "${kind}"`);
+    throw checkFailure(`interface "${name}" ${where} is of kind "${link.kind}", not "${kind}"`);
   if (mac !== undefined && mac !== "" && mac.toLowerCase() !== link.mac) {
-    throw deviation(`interface "${name}" ${where} has MAC ${link.mac}, not ${mac}`);
+    throw checkFailure(`interface "${name}" ${where} has MAC ${link.mac}, not ${mac}`);
   }
   return link;
 }
@@ -89,7 +89,7 @@ export function needSameLink(
 export function needHostsEnd(host: Connection, inside: Link, { interfaces }: Result): Link {
   const ends = interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => findLink(host, name));
   const end = ends.find((link) => link?.kind === "veth" && link.index === inside.parent);
-  if (end === undefined) throw deviation(`the host's end of "${inside.name}" is missing`);
+  if (end === undefined) throw checkFailure(`the host's end of "${inside.name}" is missing`);
   return end;
 }
 
@@ -108,15 +108,15 @@ function checkAddresses(
     if (index !== undefined && interfaces[index] !== undefined && interfaces[index].name !== link.name) continue;
     const wanted = parsePrefix(address);
     if (wanted === undefined)
-      throw deviation(`prevResult has "${address}", which is not an IP address with prefix length`);
+      throw checkFailure(`prevResult has "${address}", which is not an IP address with prefix length`);
     if (!found.some((prefix) => samePrefix(prefix, wanted))) {
-      throw deviation(
+      throw checkFailure(
         `address ${address} is not on "${link.name}", only ${found.map(formatPrefix).join(", ") || "none"}`,
       );
     }
     const single = wanted.length === 8 * wanted.address.length; // has no subnet to route to
     if (!single && !hasRoute(routes, networkOf(wanted))) {
-      throw deviation(`the route to ${formatPrefix(networkOf(wanted))}, the subnet of ${address}, is missing`);
+      throw checkFailure(`the route to ${formatPrefix(networkOf(wanted))}, the subnet of ${address}, is missing`);
     }
   }
 }
@@ -128,11 +128,11 @@ function checkAddresses(
 function checkRoutes(all: readonly RouteMessage[], { routes }: Result): void {
   for (const { dst, gw, table } of routes) {
     const destination = parsePrefix(dst);
-    if (destination === undefined) throw deviation(`prevResult has a route to "${dst}", which is not a subnet`);
+    if (destination === undefined) throw checkFailure(`prevResult has a route to "${dst}", which is not a subnet`);
     const known = all.filter((route) => tableOf(route) === (table || tableOf(route)));
     const gateway = gw === undefined || destination.length === 0 ? undefined : parseAddress(gw);
     if (!hasRoute(known, networkOf(destination), gateway)) {
-      throw deviation(
+      throw checkFailure(
         `route ${dst}${gw === undefined ? "" : ` via ${gw}`} is missing${table ? ` in table ${table}` : ""}`,
       );
     }

@@ -59,7 +59,7 @@ export interface Container {
 }
 
 /** One thing to ask of the kernel about a link. */
-export interface Task {
+export interface ConfigTask {
   /** For people: `address 10.1.0.5/24` */
   what: string;
   request: Request;
@@ -76,7 +76,10 @@ export interface Task {
 export function configure(
   container: Container,
   result: Pick<Result, "ips" | "routes">,
-  more: { beforeRoutes: readonly Task[]; afterRoutes: readonly Task[] } = { beforeRoutes: [], afterRoutes: [] },
+  more: { beforeRoutes: readonly ConfigTask[]; afterRoutes: readonly ConfigTask[] } = {
+    beforeRoutes: [],
+    afterRoutes: [],
+  },
 ): void {
   const { netns, route, link, duplicates = "awaited" } = container;
   const addresses = result.ips.map(addressOf);
@@ -88,37 +91,37 @@ export function configure(
       if (hasIPv6) enableIPv6(link.name);
     });
   }
-  const first: Task[] = addresses.map(({ prefix }) =>
+  const first: ConfigTask[] = addresses.map(({ prefix }) =>
     addressTask(link.index, prefix, { withoutDetection: duplicates === "none" }),
   );
   first.push({ what: "state up", request: setUp(link.index) });
   const routes = result.routes.map(
-    (one): Task => ({ what: routeText(one), request: routeRequest(link.index, one, addresses) }),
+    (one): ConfigTask => ({ what: routeText(one), request: routeRequest(link.index, one, addresses) }),
   );
   const then = [...more.beforeRoutes, ...routes, ...more.afterRoutes];
   if (duplicates === "awaited" && addresses.some(({ gateway }) => gateway !== undefined && familyOf(gateway) === "6")) {
-    perform(route, link, first);
+    performTasks(route, link, first);
     settle(route, link);
-    perform(route, link, then);
+    performTasks(route, link, then);
   } else {
-    perform(route, link, [...first, ...then]);
+    performTasks(route, link, [...first, ...then]);
   }
 }
 
-export const addressTask = (index: number, prefix: Prefix, options: { withoutDetection: boolean }): Task => ({
+export const addressTask = (index: number, prefix: Prefix, options: { withoutDetection: boolean }): ConfigTask => ({
   what: `address ${formatPrefix(prefix)}`,
   request: addAddress(index, prefix, options),
 });
 
 /** Has the kernel do all of them in one send. @throws CniError 999: the first refusal, with what was asked for */
-export function perform(route: Connection, link: Link, tasks: readonly Task[]): void {
+export function performTasks(route: Connection, link: Link, tasks: readonly ConfigTask[]): void {
   const outcomes = route.attemptAll(tasks.map((task) => task.request));
   outcomes.forEach((refusal, i) => {
     if (refusal !== undefined) throw refused(link, tasks[i], refusal);
   });
 }
 
-function refused(link: Link, task: Task | undefined, refusal: NetlinkError): CniError {
+function refused(link: Link, task: ConfigTask | undefined, refusal: NetlinkError): CniError {
   const { what = "", whenExists } = task ?? {};
   const remedies = {
     EEXIST: "remove the duplicate from the IPAM plugin's result",

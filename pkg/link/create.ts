@@ -12,7 +12,7 @@ import { aliasOf, findOwner, type Owner, setOwner } from "./owner.ts";
 import { unusedIndex } from "./unused-index.ts";
 
 /** A link by name in a container. */
-export interface LinkPlace {
+export interface LinkRef {
   netns: Namespace;
   /** Routing socket inside `netns`. */
   container: Connection;
@@ -58,7 +58,7 @@ export function createOwnedLink(route: Connection, link: LinkRequest, owner: Own
  *
  * @throws CniError 999: `ifName` exists there, the kernel has no links of that kind, or refuses it
  */
-export function createLink(place: LinkPlace, link: NewLink): Link {
+export function createLink(place: LinkRef, link: NewLink): Link {
   const { container, ifName, owner } = place;
   try {
     const { parent } = link;
@@ -70,7 +70,7 @@ export function createLink(place: LinkPlace, link: NewLink): Link {
 }
 
 /** A message goes to one namespace, so the link is made from the host, then named and given its alias from the container. */
-function createFromHost(place: LinkPlace, link: NewLink, host: Connection): Link {
+function createFromHost(place: LinkRef, link: NewLink, host: Connection): Link {
   const { netns, container, ifName, owner } = place;
   const temporary = unnamed(ifName);
   try {
@@ -114,7 +114,7 @@ export function deleteCreatedLink(attachment: Attachment<unknown>): void {
 }
 
 /** A link that was made just now; when it cannot be read it goes again. */
-export function madeLink({ container }: LinkPlace, name: string): Link {
+export function madeLink({ container }: LinkRef, name: string): Link {
   try {
     return needLink(container, name);
   } catch (error) {
@@ -129,11 +129,11 @@ export function renameLink(index: number, ifName: string, alias?: string): Reque
   return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value });
 }
 
-function refused(error: unknown, place: LinkPlace, { linkInfo: { kind }, mtu = 0 }: NewLink): unknown {
+function refused(error: unknown, place: LinkRef, { linkInfo: { kind }, mtu = 0 }: NewLink): unknown {
   if (!(error instanceof NetlinkError)) return error;
   if (isErrno(error, "EEXIST") && isTaken(place))
-    return inUse(place, `creating the ${kind} link (${error.request}: EEXIST)`);
-  if (isUnknownKind(error)) return lacksKind(kind, error);
+    return nameInUse(place, `creating the ${kind} link (${error.request}: EEXIST)`);
+  if (isUnknownKind(error)) return unsupportedKind(kind, error);
   return new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses a ${kind} link "${place.ifName}" in ${place.netns.path}${mtu === 0 ? "" : ` with MTU ${mtu}`}`,
@@ -152,13 +152,13 @@ const isUnknownKind = (refusal: NetlinkError): boolean =>
   isErrno(refusal, "EOPNOTSUPP") && UNKNOWN_KIND.includes(refusal.kernelMessage);
 
 /** Or another thing of the same kind is in the way. */
-function isTaken({ container, ifName }: LinkPlace): boolean {
+function isTaken({ container, ifName }: LinkRef): boolean {
   return [ifName, unnamed(ifName)].some((name) => findLink(container, name) !== undefined);
 }
 
 /** Says whose the link is that has the name, and how to do without it. */
-export function inUse(
-  { ifName, netns, owner }: Pick<LinkPlace, "ifName" | "netns" | "owner">,
+export function nameInUse(
+  { ifName, netns, owner }: Pick<LinkRef, "ifName" | "netns" | "owner">,
   details: string,
   cause?: unknown,
 ): CniError {
@@ -203,7 +203,7 @@ export function needKinds(route: Connection, ...kinds: Kind[]): void {
   const refusals = route.attemptAll(kinds.map(refusedLink));
   kinds.forEach((kind, index) => {
     const refusal = refusals[index];
-    if (refusal !== undefined && isUnknownKind(refusal)) throw notAvailable(lacksKind(kind, refusal));
+    if (refusal !== undefined && isUnknownKind(refusal)) throw notAvailable(unsupportedKind(kind, refusal));
   });
 }
 
@@ -215,7 +215,7 @@ const refusedLink = (kind: Kind): Request =>
 const MODULES: Readonly<Record<string, string>> = { vlan: "8021q" };
 const OPTIONS: Readonly<Record<string, string>> = { vlan: "CONFIG_VLAN_8021Q", vrf: "CONFIG_NET_VRF" };
 
-export function lacksKind(kind: string, cause: Error): CniError {
+export function unsupportedKind(kind: string, cause: Error): CniError {
   return new CniError({
     code: ErrorCode.internal,
     msg: `this kernel cannot make links of kind ${kind}`,

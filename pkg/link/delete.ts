@@ -1,6 +1,6 @@
 /** Deleting what an attachment has in its container, by DEL. */
 import type { Attachment } from "../cni/plugin.ts";
-import { writeStderr } from "../cni/streams.ts";
+import { writeStderr } from "../cni/process-io.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Namespace } from "../sys/namespace.ts";
 import { deleteLinkFast, wantsFastDelete } from "./fast-delete.ts";

@@ -1,5 +1,5 @@
 /** Whether a device computes checksums: what `ethtool -K <dev> tx on|off` does. The older ioctl, which every kernel has. */
-import { door } from "#door";
+import { native } from "#native";
 import { AF_INET } from "../netlink/rtnetlink/family.ts";
 import { hostIsLittle } from "../netlink/wire.ts";
 import { closeFile } from "../sys/file.ts";
@@ -33,7 +33,7 @@ function ask(ifName: string, command: number, data: number): number {
   const memory = new Uint8Array(new ArrayBuffer(IFREQ_SIZE + ETHTOOL_VALUE_SIZE)); // one of its own: a small array may move
   const view = new DataView(memory.buffer);
   memory.set(encode(ifName).subarray(0, IFNAMSIZ - 1));
-  view.setBigUint64(IFNAMSIZ, BigInt(door.address(memory) + IFREQ_SIZE), hostIsLittle);
+  view.setBigUint64(IFNAMSIZ, BigInt(native.address(memory) + IFREQ_SIZE), hostIsLittle);
   view.setUint32(IFREQ_SIZE, command, hostIsLittle);
   view.setUint32(IFREQ_SIZE + 4, data, hostIsLittle);
   const fd = openSocket(AF_INET, SOCK_DGRAM, 0);

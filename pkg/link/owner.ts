@@ -72,7 +72,7 @@ export function deleteOwnedLinks(route: Connection, owner: Owner): void {
 }
 
 /** A link group for one moment: deleting a group costs one grace period, deleting its links one after the other one each. */
-const DOOMED_GROUP = 0x7477_6c6c;
+const DELETE_GROUP = 0x7477_6c6c;
 
 /** Deletes the network's links whose owner is not among the valid ones. @param options.kind Of the links; all kinds where absent */
 export function deleteStaleLinks(
@@ -87,6 +87,6 @@ export function deleteStaleLinks(
       (kind === undefined || link.kind === kind) && ownerOf(link)?.network === network && !alive.has(link.alias),
   );
   if (stale.length === 0) return;
-  route.attemptAll(stale.map(({ index }) => setGroup(index, DOOMED_GROUP))); // one that went meanwhile is fine
-  deleteLinksOfGroup(route, DOOMED_GROUP);
+  route.attemptAll(stale.map(({ index }) => setGroup(index, DELETE_GROUP))); // one that went meanwhile is fine
+  deleteLinksOfGroup(route, DELETE_GROUP);
 }

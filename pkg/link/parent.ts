@@ -3,15 +3,15 @@
  * is the parent.
  */
 import { CniError, ErrorCode, invalidConf } from "../cni/error.ts";
-import type { Lease } from "../cni/lease.ts";
-import type { JsonSchema } from "../cni/schema.ts";
+import type { IpamResult } from "../cni/ipam.ts";
 import { orNotAvailable } from "../cni/status.ts";
+import type { JsonSchema } from "../config/schema.ts";
 import { type Connection, NetlinkError } from "../netlink/connection.ts";
 import { AF_INET, AF_INET6 } from "../netlink/rtnetlink/family.ts";
 import type { RouteMessage } from "../netlink/rtnetlink/route.ts";
 import { isErrno } from "../sys/errno.ts";
-import { type Checked, deviation } from "./check.ts";
-import { createLink, type LinkPlace, type NewLink } from "./create.ts";
+import { type Checked, checkFailure } from "./check.ts";
+import { createLink, type LinkRef, type NewLink } from "./create.ts";
 import { findLink, type Link, openRoute } from "./link.ts";
 import { listRoutes } from "./route.ts";
 
@@ -26,7 +26,7 @@ export const parentProperties = {
   mtu: { type: "integer", description: "from 0, which is the default and means the master's, to the master's" },
 } as const satisfies Record<string, JsonSchema>;
 
-export interface ParentWish {
+export interface ParentSelector {
   master?: string | undefined;
   linkInContainer?: boolean | undefined;
   mtu?: number | undefined;
@@ -49,7 +49,7 @@ export type ChildLink = Omit<NewLink, "parent" | "mtu">;
  * @throws CniError 999: there is none. CniError 7: it cannot carry packets of that MTU
  */
 export function needParent(
-  { master = "", linkInContainer = false, mtu = 0 }: ParentWish,
+  { master = "", linkInContainer = false, mtu = 0 }: ParentSelector,
   container: Connection,
 ): Parent {
   const where = linkInContainer ? "in the container" : "on the host";
@@ -96,7 +96,7 @@ function missing(master: string, where: string): CniError {
 }
 
 /** STATUS: whether there is a parent. One in a container is another one for each. */
-export function parentStatus<Conf extends ParentWish>(
+export function parentStatus<Conf extends ParentSelector>(
   conf: Conf,
   need: (conf: Conf, host: Connection) => Parent = needParent,
 ): void {
@@ -105,7 +105,7 @@ export function parentStatus<Conf extends ParentWish>(
 }
 
 /** Makes a link on the parent, down, with the parent's MTU unless another one is wished. @throws CniError 999 */
-export function createChild(place: LinkPlace, { route, link: parent, mtu }: Parent, link: ChildLink): Link {
+export function createChild(place: LinkRef, { route, link: parent, mtu }: Parent, link: ChildLink): Link {
   try {
     return createLink(place, { ...link, mtu, parent: { route, index: parent.index } });
   } catch (error) {
@@ -144,16 +144,19 @@ function explained(error: unknown, { name }: Link, { kind, data }: NewLink["link
  * CHECK: the link lies on the master that is named. One that was looked up when the link was made is not looked up again: the
  * link goes with its parent, and a default route that has moved since takes nothing from it.
  */
-export function checkParent({ master = "", linkInContainer = false }: ParentWish, { container, link }: Checked): void {
+export function checkParent(
+  { master = "", linkInContainer = false }: ParentSelector,
+  { container, link }: Checked,
+): void {
   if (master === "") return;
   const parent = findLink(linkInContainer ? container : openRoute(), master);
-  if (parent === undefined) throw deviation(`master "${master}" is missing`);
+  if (parent === undefined) throw checkFailure(`master "${master}" is missing`);
   const index = link.parent || link.index; // kernels before 5.12 leave the parent's out when both are the same
-  if (index !== parent.index) throw deviation(`"${link.name}" does not lie on master "${master}"`);
+  if (index !== parent.index) throw checkFailure(`"${link.name}" does not lie on master "${master}"`);
 }
 
 /** Settings of a child with addresses: it tells the network of them when it comes up. By path below /proc/sys/net. */
-export function announcing(ifName: string, { ips }: Lease): Record<string, string> {
+export function announceSysctls(ifName: string, { ips }: IpamResult): Record<string, string> {
   if (ips.length === 0) return {};
   return { [`ipv4/conf/${ifName}/arp_notify`]: "1", [`ipv6/conf/${ifName}/ndisc_notify`]: "1" };
 }

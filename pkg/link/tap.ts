@@ -15,7 +15,7 @@ import { within } from "../sys/namespace.ts";
 import { environment, findCommand, type Program, run } from "../sys/process.ts";
 import { call } from "../sys/syscall.ts";
 import { decode, encode } from "../sys/text.ts";
-import { inUse, type LinkPlace, lacksKind } from "./create.ts";
+import { type LinkRef, nameInUse, unsupportedKind } from "./create.ts";
 import { deleteLink, findLink, type Link, linkAfter } from "./link.ts";
 import { setOwner } from "./owner.ts";
 
@@ -51,9 +51,9 @@ export interface TapOptions {
  *
  * @throws CniError 999: `ifName` exists there; the kernel has no tap devices, or refuses it
  */
-export function createTap(place: LinkPlace, options: TapOptions): Link {
+export function createTap(place: LinkRef, options: TapOptions): Link {
   const { netns, container, ifName } = place;
-  if (findLink(container, ifName) !== undefined) throw inUse(place, "creating the tap device");
+  if (findLink(container, ifName) !== undefined) throw nameInUse(place, "creating the tap device");
   const { selinuxContext } = options;
   if (selinuxContext !== undefined) {
     within(netns, () => runLabelled(selinuxContext, place, makingWithIp(ifName, options)));
@@ -75,7 +75,7 @@ export function createTap(place: LinkPlace, options: TapOptions): Link {
 }
 
 /** The device that was made just now, with its owner's alias. By name, which it has got for itself. */
-const marked = ({ container, ifName, owner }: LinkPlace): Link =>
+const marked = ({ container, ifName, owner }: LinkRef): Link =>
   linkAfter(container, owner === undefined ? [] : setOwner(ifName, owner), ifName);
 
 /** For STATUS. @throws CniError 50: the kernel has no tap devices */
@@ -84,14 +84,14 @@ export function needTaps(): void {
     closeFile(openFile(DEVICE, Open.readWrite));
   } catch (error) {
     if (!(error instanceof SystemError) || !isMissing(error)) throw error;
-    throw notAvailable(lacksKind("tun", error));
+    throw notAvailable(unsupportedKind("tun", error));
   }
 }
 
 const isMissing = (error: SystemError): boolean => isErrno(error, "ENOENT", "ENODEV", "ENXIO");
 
 /** A descriptor of a new device, which lives as long as that. */
-function openTap(place: LinkPlace, options: TapOptions): number {
+function openTap(place: LinkRef, options: TapOptions): number {
   const { owner, group } = options;
   try {
     const fd = openFile(DEVICE, Open.readWrite);
@@ -131,10 +131,10 @@ function flagsOf({ multiQueue, owner, group }: TapOptions): number {
   );
 }
 
-function refused(error: unknown, place: LinkPlace): unknown {
+function refused(error: unknown, place: LinkRef): unknown {
   if (!(error instanceof SystemError)) return error;
-  if (isErrno(error, "EBUSY")) return inUse(place, `creating the tap device (${error.message})`, error);
-  if (isMissing(error)) return lacksKind("tun", error);
+  if (isErrno(error, "EBUSY")) return nameInUse(place, `creating the tap device (${error.message})`, error);
+  if (isMissing(error)) return unsupportedKind("tun", error);
   return new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses a tap device "${place.ifName}" in ${place.netns.path}`,
@@ -178,7 +178,7 @@ const noIp = (path: string): CniError =>
 const EXEC_LABEL = "/proc/thread-self/attr/exec";
 
 /** Runs a program as the label says; those that are started later run as this one does. */
-function runLabelled(label: string, { ifName, netns }: LinkPlace, program: Program): void {
+function runLabelled(label: string, { ifName, netns }: LinkRef, program: Program): void {
   try {
     writeExisting(EXEC_LABEL, label);
   } catch (error) {

@@ -7,7 +7,7 @@ import type { LinkRequest } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
 import { findNamespace, type Namespace } from "../sys/namespace.ts";
 import { randomHex } from "../sys/random.ts";
-import { createOwnedLink, inUse, lacksKind } from "./create.ts";
+import { createOwnedLink, nameInUse, unsupportedKind } from "./create.ts";
 import { deleteAttachedLink } from "./delete.ts";
 import { deleteLink, findLink, type Link, needLink, openRoute } from "./link.ts";
 import { deleteOwnedLinks, type Owner } from "./owner.ts";
@@ -53,7 +53,7 @@ export function createVeth(host: Connection, options: VethOptions): VethPair {
     const pair = tryCreate(host, hostIfName, options);
     if (pair !== undefined) return pair;
     if (findLink(options.container, options.ifName) !== undefined)
-      throw inUse(options, "creating the veth pair (RTM_NEWLINK: EEXIST)");
+      throw nameInUse(options, "creating the veth pair (RTM_NEWLINK: EEXIST)");
     if (attempt === NAME_ATTEMPTS) throw noFreeName(hostIfName);
   }
 }
@@ -103,7 +103,7 @@ function vethLink(hostIfName: string, { netns, ifName, mtu, mac, master }: VethO
 
 function refused(error: unknown, { ifName, mtu, netns }: VethOptions): unknown {
   if (!(error instanceof NetlinkError)) return error;
-  if (isErrno(error, "EOPNOTSUPP")) return lacksKind("veth", error);
+  if (isErrno(error, "EOPNOTSUPP")) return unsupportedKind("veth", error);
   return new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses a veth pair with "${ifName}" in ${netns.path}${mtu === 0 ? "" : ` and MTU ${mtu}`}`,

@@ -5,7 +5,7 @@ import { IFF_LOWER_UP, IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
 import { linkMessage, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
 
 /** A link, seen as one that is a VRF or may be in one. */
-export interface VrfMember {
+export interface VrfPort {
   index: number;
   name: string;
   kind: string;
@@ -20,7 +20,7 @@ export interface VrfMember {
 const memberSummary = only(linkMessage, ["ifName", "master", "linkInfo", "extMask"]);
 
 /** All links. */
-export function listVrfMembers(route: Connection): VrfMember[] {
+export function listVrfPorts(route: Connection): VrfPort[] {
   const value = { extMask: RTEXT_FILTER_SKIP_STATS };
   const all = route.dump(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: memberSummary, value }));
   return all.map(({ index, ifName = "", flags, master = 0, linkInfo }) => ({

@@ -1,7 +1,7 @@
 import t from "tap";
 import { explain } from "./explain.ts";
 import { frame, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_MULTI, NLM_F_REQUEST } from "./frame.ts";
-import { fromHex, randomNumbers } from "./golden.ts";
+import { fromHex, randomNumbers } from "./golden.testing.ts";
 
 const cases: { type: number; flags: number; body: string; text: string }[] = [
   {

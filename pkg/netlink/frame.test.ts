@@ -1,6 +1,6 @@
 import t from "tap";
 import { decodeAnswer, frame, frames, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_MULTI, NLM_F_REQUEST } from "./frame.ts";
-import { fromHex, hexLines, randomNumbers } from "./golden.ts";
+import { fromHex, hexLines, randomNumbers } from "./golden.testing.ts";
 import { attributeAt } from "./message.ts";
 import { ruleMessage } from "./nftables/rule.ts";
 import { WireError } from "./wire.ts";

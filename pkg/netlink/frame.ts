@@ -73,19 +73,6 @@ export function writeFrame(
   return start;
 }
 
-/** Several parts one after the other: frames to a batch, encoded attributes to the content of a nest. */
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
 /**
  * The messages of one received datagram.
  *

@@ -18,7 +18,9 @@ const sources = dirname(fileURLToPath(import.meta.url));
 function namedNumbers(): Map<string, string> {
   const files = readdirSync(sources, { recursive: true, encoding: "utf8" });
   const found = new Map<string, string>();
-  for (const file of files.filter((file) => /(?<!\.test)\.ts$/.test(file) && !/^(connection|golden)\.ts$/.test(file))) {
+  for (const file of files.filter(
+    (file) => /(?<!\.test)\.ts$/.test(file) && !/^(connection|golden\.testing)\.ts$/.test(file),
+  )) {
     const source = readFileSync(join(sources, file), "utf8");
     for (const [, number, name] of source.matchAll(/attribute\(\s*(\d+),\s*"(\w+)"/g))
       found.set(`${name}`, `${number}`);

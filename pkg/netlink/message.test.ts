@@ -1,5 +1,5 @@
 import t from "tap";
-import { fromHex, hexLines } from "./golden.ts";
+import { fromHex, hexLines } from "./golden.testing.ts";
 import { attribute, attributeAt, decode, encode, message, type RequestOf } from "./message.ts";
 import {
   array,

@@ -3,7 +3,7 @@
 //
 // A wire type appends to one growing buffer and reads from one received buffer: no array is made per attribute, since plugins encode in an
 // interpreter, inside a program that runs for 4 ms. Byte order belongs to the wire type: the host's, unless its name ends in `be`.
-import { readUtf8, writeUtf8 } from "./utf8.ts";
+import { readUtf8, writeUtf8 } from "../bytes/utf8.ts";
 
 export const NLA_F_NESTED = 0x8000;
 export const NLA_F_NET_BYTEORDER = 0x4000;

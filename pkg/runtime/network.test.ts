@@ -11,9 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import type { CacheEntry } from "../cni/cache.ts";
-import { fakePlugin } from "../cni/fake.ts";
-import { type NetworkList, parseList } from "../cni/list.ts";
+import { fakePlugin } from "../cni/fake.testing.ts";
 import { decode, encode } from "../sys/text.ts";
 import {
   addNetwork,
@@ -26,6 +24,8 @@ import {
   requestOf,
   statusNetwork,
 } from "./network.ts";
+import { type NetworkList, parseList } from "./network-list.ts";
+import type { CacheEntry } from "./result-cache.ts";
 
 /**
  * The double of a plugin: appends what it is given to `log`. Fails with the object in `<name>.<verb>`, where there is such a
@@ -281,7 +281,7 @@ for (const [what, content] of [
 
 t.test("gc tells DEL the namespace also of an entry of libcni before 1.2, by its result", async (t) => {
   const runtime = node(t);
-  const entry = readFileSync("pkg/cni/cache-entries/libcni-1.1.2-cni-1.0.0/results/net-container-0-eth0");
+  const entry = readFileSync("pkg/runtime/cache-entries/libcni-1.1.2-cni-1.0.0/results/net-container-0-eth0");
   mkdirSync(join(runtime.cacheRoot, "results"), { recursive: true });
   writeFileSync(join(runtime.cacheRoot, "results/net-container-0-eth0"), entry);
   t.strictSame(gc(v11(), runtime), ["container-0"]);

@@ -5,6 +5,21 @@
  * @see CNI specification, section 3 "Execution of Network Configurations"
  */
 
+import { runAllSteps } from "../cni/del-steps.ts";
+import { invoke } from "../cni/delegate.ts";
+import { checkContainerId, checkInterfaceName, readParameters } from "../cni/environment.ts";
+import { CniError, ErrorCode, failureOf } from "../cni/error.ts";
+import { findExecutable } from "../cni/find-executable.ts";
+import type { Delegates } from "../cni/plugin.ts";
+import { standardStreams } from "../cni/process-io.ts";
+import { encodeResult, type Result } from "../cni/result.ts";
+import { perform } from "../cni/skeleton.ts";
+import { isAtLeast } from "../cni/version.ts";
+import { type Json, type JsonObject, printJson, sortKeys } from "../config/json.ts";
+import { environment } from "../sys/process.ts";
+import { encode } from "../sys/text.ts";
+import { namespacePath } from "./cached-namespace.ts";
+import type { NetworkList, PluginConf } from "./network-list.ts";
 import {
   attachmentsNamedBy,
   type CacheEntry,
@@ -14,22 +29,7 @@ import {
   readCachedResult,
   removeCache,
   writeCache,
-} from "../cni/cache.ts";
-import { namespacePath } from "../cni/cached-namespace.ts";
-import { invoke } from "../cni/delegate.ts";
-import { checkContainerId, checkInterfaceName, readParameters } from "../cni/environment.ts";
-import { CniError, ErrorCode, failureOf } from "../cni/error.ts";
-import { findExecutable } from "../cni/find.ts";
-import { type Json, type JsonObject, printJson, sortKeys } from "../cni/json.ts";
-import type { NetworkList, PluginConf } from "../cni/list.ts";
-import type { Delegates } from "../cni/plugin.ts";
-import { encodeResult, type Result } from "../cni/result.ts";
-import { attemptAll } from "../cni/rollback.ts";
-import { perform } from "../cni/skeleton.ts";
-import { standardStreams } from "../cni/streams.ts";
-import { isAtLeast } from "../cni/version.ts";
-import { environment } from "../sys/process.ts";
-import { encode } from "../sys/text.ts";
+} from "./result-cache.ts";
 
 export interface Runtime {
   /** Directories of plugins, in order. */
@@ -184,7 +184,7 @@ export function collectGarbage(
     const what = `failed to GC plugin ${plugin.type}`;
     prefixed(what, () => call("GC", plugin, { list, attachment: noAttachment, runtime, stdin }));
   });
-  attemptAll([...deletions, ...collections].map((step) => ["collect garbage", step]));
+  runAllSteps([...deletions, ...collections].map((step) => ["collect garbage", step]));
 }
 
 const cachedAttachment = (entry: CacheEntry): RuntimeAttachment => ({

@@ -1,5 +1,5 @@
 /** Files and directories. Everything is opened close-on-exec; modes are subject to the process's umask, as in the shell. */
-import { door } from "#door";
+import { native } from "#native";
 import { monotonicMs, sleepMs } from "./clock.ts";
 import { Errno, type ErrnoName, isErrno, SystemError } from "./errno.ts";
 import { randomHex } from "./random.ts";
@@ -16,8 +16,8 @@ export const Open = {
   truncate: 0o1000,
   append: 0o2000,
   nonBlocking: 0o4000,
-  directory: door.arch === "x64" ? 0o200000 : 0o40000,
-  noFollow: door.arch === "x64" ? 0o400000 : 0o100000,
+  directory: native.arch === "x64" ? 0o200000 : 0o40000,
+  noFollow: native.arch === "x64" ? 0o400000 : 0o100000,
 } as const;
 const O_CLOEXEC = 0o2000000;
 const O_TMPFILE = 0o20000000 | Open.directory;

@@ -1,5 +1,5 @@
 /** Packets of one interface below IP (packet(7)), without their link-layer headers: for who talks before there is an address. */
-import { door } from "#door";
+import { native } from "#native";
 import { Errno, SystemError } from "./errno.ts";
 import { closeFile } from "./file.ts";
 import { openSocket, SOCK_DGRAM, SOL_SOCKET } from "./socket.ts";
@@ -84,7 +84,7 @@ function attachFilter(fd: number, filter: readonly Instruction[]): void {
   const instructions = new Uint8Array(code.buffer);
   const program = new DataView(new ArrayBuffer(16));
   program.setUint16(0, filter.length, true);
-  program.setBigUint64(8, BigInt(door.address(instructions)), true);
+  program.setBigUint64(8, BigInt(native.address(instructions)), true);
   call("setsockopt", "SO_ATTACH_FILTER", fd, SOL_SOCKET, SO_ATTACH_FILTER, new Uint8Array(program.buffer), 16);
   instructions.fill(0); // and so it lived until here: the kernel has its own copy now
 }

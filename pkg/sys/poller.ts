@@ -1,5 +1,5 @@
 /** Waiting for many descriptors at once (epoll), for a program that has nothing else to do. */
-import { door } from "#door";
+import { native } from "#native";
 import { closeFile } from "./file.ts";
 import { ask, call } from "./syscall.ts";
 
@@ -9,7 +9,7 @@ const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
 const EPOLLRDHUP = 0x2000;
 /** linux/eventpoll.h: struct epoll_event; events u32, then data u64, on x64 without the gap. */
-const DATA_OFFSET = door.arch === "x64" ? 4 : 8;
+const DATA_OFFSET = native.arch === "x64" ? 4 : 8;
 const EVENT_SIZE = DATA_OFFSET + 8;
 const EVENTS_AT_ONCE = 64;
 

@@ -1,5 +1,5 @@
 /** This process and those it starts. */
-import { door } from "#door";
+import { native } from "#native";
 import { Errno, SystemError } from "./errno.ts";
 import { closeFile, findStat, readAll, writeAll } from "./file.ts";
 import { ask, call } from "./syscall.ts";
@@ -12,12 +12,12 @@ const SIGKILL = 9;
 const OUTPUT_LIMIT = 16 << 20;
 const WNOHANG = 1;
 
-export const processArguments = (): string[] => door.args();
+export const processArguments = (): string[] => native.args();
 
 /** Variables by name; of several with one name the last counts. */
 export function environment(): Record<string, string> {
   return Object.fromEntries(
-    door.environment().map((variable) => {
+    native.environment().map((variable) => {
       const equals = variable.indexOf("=");
       return [variable.slice(0, equals), variable.slice(equals + 1)];
     }),
@@ -27,7 +27,7 @@ export function environment(): Record<string, string> {
 /** One variable; undefined when it is not set. */
 export function variable(name: string): string | undefined {
   const start = `${name}=`;
-  return door
+  return native
     .environment()
     .findLast((one) => one.startsWith(start))
     ?.slice(start.length);
@@ -83,7 +83,7 @@ export function run({ path, args = [], environment, stdin, takesStderr = false }
     call("lseek", undefined, input, 0, 0);
     const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
     const errors = takesStderr ? outputEnd : standardError;
-    const child = door.spawn(path, [path, ...args], variables, [input, outputEnd, errors]);
+    const child = native.spawn(path, [path, ...args], variables, [input, outputEnd, errors]);
     closeFile(outputEnd); // so that the output ends when the program closes its own
     if (child < 0) throw new SystemError("execve", -child, path);
     const stdout = readAll(output, path, OUTPUT_LIMIT);
@@ -128,7 +128,7 @@ function waitWith(child: number, options: number): Pick<Outcome, "status" | "sig
 }
 
 /** For a program that stays: QuickJS does not look for values that only refer to each other, unless it is told. */
-export const collectCycles = (): void => door.collect();
+export const collectCycles = (): void => native.collect();
 
 /** As many open files as the administrator allows. */
 export function raiseFileLimit(): void {

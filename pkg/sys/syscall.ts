@@ -1,6 +1,6 @@
-import { door } from "#door";
-import type { SyscallArgument } from "./door.ts";
+import { native } from "#native";
 import { Errno, SystemError } from "./errno.ts";
+import type { SyscallArgument } from "./native.ts";
 
 /** asm/unistd_64.h and asm-generic/unistd.h. Only calls that both architectures have (`openat`, never `open`). */
 const NUMBERS = {
@@ -66,7 +66,7 @@ const NUMBERS = {
 
 export type SyscallName = keyof typeof NUMBERS;
 
-const column = door.arch === "x64" ? 0 : 1;
+const column = native.arch === "x64" ? 0 : 1;
 
 /**
  * The kernel's result or -errno; calls that a signal interrupted are repeated. A text with a NUL, which the kernel would
@@ -75,7 +75,7 @@ const column = door.arch === "x64" ? 0 : 1;
 export function ask(name: SyscallName, ...args: SyscallArgument[]): number {
   if (args.some((argument) => typeof argument === "string" && argument.includes("\0"))) return -Errno.EINVAL;
   for (;;) {
-    const result = door.syscall(NUMBERS[name][column], ...args);
+    const result = native.syscall(NUMBERS[name][column], ...args);
     if (result !== -Errno.EINTR) return result;
   }
 }

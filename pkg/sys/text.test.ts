@@ -1,6 +1,6 @@
 // Runs on Node and, through e2e/engine, on the plugins' engine, where every ill-formed sequence is held against TextDecoder as well.
 import t from "tap";
-import { fromHex, hexLines } from "../netlink/golden.ts";
+import { fromHex, hexLines } from "../netlink/golden.testing.ts";
 import { decode, encode } from "./text.ts";
 
 const illFormed = [

@@ -1,8 +1,8 @@
-import { door } from "#door";
+import { native } from "#native";
 
 /** UTF-8. */
-export const encode = (text: string): Uint8Array => door.encode(text);
+export const encode = (text: string): Uint8Array => native.encode(text);
 
 /** From UTF-8; broken sequences become U+FFFD. @throws RangeError when from..to lies outside. */
 export const decode = (bytes: Uint8Array, from?: number, to?: number): string =>
-  door.decode(bytes, from ?? 0, to ?? bytes.length);
+  native.decode(bytes, from ?? 0, to ?? bytes.length);

@@ -6,7 +6,7 @@
  * only follow `=`, so the words are brought into the form `--name=value` first.
  */
 import { Command, Option } from "commander";
-import { nearest } from "../../../pkg/cni/suggest.ts";
+import { nearest } from "../../../pkg/config/suggest.ts";
 import { type Flag, type FlagName, flagNames, flags, isFlagName, type Values, variableOf } from "./flags.ts";
 
 /** The command line cannot be understood. `message` says what is wrong and what to write. */

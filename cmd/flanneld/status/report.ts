@@ -1,29 +1,30 @@
 /** Finds out how this host's part of the cluster is, when asked. */
-import type { Backend, ExternalInterface } from "../../../pkg/backend/backend.ts";
-import { isObject, type Json } from "../../../pkg/cni/json.ts";
+
+import type { Lease } from "../../../pkg/cluster/lease/lease.ts";
+import { isObject, type Json } from "../../../pkg/config/json.ts";
+import type { Backend, ExternalInterface } from "../../../pkg/flannel/backend/backend.ts";
 import { type Address, formatAddress, formatPrefix, isIPv4 } from "../../../pkg/ip/address.ts";
 import { findLink } from "../../../pkg/link/link.ts";
 import type { Connection } from "../../../pkg/netlink/connection.ts";
-import type { DaemonState } from "../../../pkg/subnet/daemon-state.ts";
-import type { Lease } from "../../../pkg/subnet/lease.ts";
+import type { DaemonState } from "../../../pkg/subnet-env/daemon-state.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
 import { isErrno } from "../../../pkg/sys/errno.ts";
 import { findText } from "../../../pkg/sys/file.ts";
-import { endOf, examine, type MemberFacts, type Probe } from "./examine.ts";
-import { type Answer, probe } from "./probe.ts";
-import type { LeaseStatus, OwnStatus, PeerStatus, Reach, StatusReport } from "./shape.ts";
+import { diagnose, leaseEnd, type NetworkFacts, type PeerPing } from "./diagnose.ts";
+import type { LeaseStatus, OwnStatus, PeerStatus, Reach, StatusReport } from "./format.ts";
+import { type PingResult, ping } from "./ping.ts";
 
 /** What a daemon knows of itself. */
-export interface Running {
+export interface DaemonInfo {
   version: string;
   subnetFile: string;
   state: DaemonState;
   store: { description: string; trouble: Error | undefined };
   /** undefined: no lease yet */
-  member: Membership | undefined;
+  member: NetworkInfo | undefined;
 }
 
-export interface Membership {
+export interface NetworkInfo {
   lease: Lease;
   external: ExternalInterface;
   backend: Pick<Backend, "mtu" | "devices" | "missing" | "obstacles">;
@@ -34,7 +35,7 @@ export interface Membership {
   renewMarginMs: number;
 }
 
-export async function reportStatus({ version, subnetFile, state, store, member }: Running): Promise<StatusReport> {
+export async function reportStatus({ version, subnetFile, state, store, member }: DaemonInfo): Promise<StatusReport> {
   const facts = member && (await factsOf(member, subnetFile));
   const trouble = store.trouble?.message;
   return {
@@ -43,11 +44,11 @@ export async function reportStatus({ version, subnetFile, state, store, member }
     store: { description: store.description, connected: trouble === undefined, trouble: trouble ?? null },
     own: facts ? ownStatus(facts) : null,
     peers: facts ? peerStatuses(facts) : [],
-    problems: examine({ state, store: { description: store.description, trouble }, member: facts }),
+    problems: diagnose({ state, store: { description: store.description, trouble }, member: facts }),
   };
 }
 
-async function factsOf(member: Membership, subnetFile: string): Promise<MemberFacts> {
+async function factsOf(member: NetworkInfo, subnetFile: string): Promise<NetworkFacts> {
   const { lease, external, backend, route, peers, malformed, renewMarginMs } = member;
   return {
     own: lease,
@@ -65,7 +66,7 @@ async function factsOf(member: Membership, subnetFile: string): Promise<MemberFa
   };
 }
 
-async function probePeers({ lease, external, backend, peers }: Membership): Promise<MemberFacts["probes"]> {
+async function probePeers({ lease, external, backend, peers }: NetworkInfo): Promise<NetworkFacts["probes"]> {
   const sizeTo = (address: Address) => {
     const family = isIPv4(address) ? "ipv4" : "ipv6";
     return backend.devices.find((device) => device.family === family)?.mtu ?? external.mtu;
@@ -74,8 +75,8 @@ async function probePeers({ lease, external, backend, peers }: Membership): Prom
     addressesOf(peer, lease).map((address) => ({ peer, address, size: sizeTo(address) })),
   );
   try {
-    const answers = await probe(asked);
-    return asked.map((one, i): Probe => ({ ...one, answer: answers[i] ?? "no" }));
+    const answers = await ping(asked);
+    return asked.map((one, i): PeerPing => ({ ...one, answer: answers[i] ?? "no" }));
   } catch (error) {
     if (isErrno(error, "EPERM", "EACCES")) return "not permitted";
     throw error;
@@ -94,7 +95,7 @@ function addressesOf(peer: Lease, own: Lease): Address[] {
   return [own.ipv4 && ipv4, own.ipv6 && ipv6].filter((address) => address !== undefined);
 }
 
-function ownStatus({ own, mtu, external, devices }: MemberFacts): OwnStatus {
+function ownStatus({ own, mtu, external, devices }: NetworkFacts): OwnStatus {
   const present = devices.filter((device) => device.mtu !== undefined).map(({ name }) => name);
   const device = present.length > 0 ? present.join(", ") : null;
   return {
@@ -106,15 +107,18 @@ function ownStatus({ own, mtu, external, devices }: MemberFacts): OwnStatus {
   };
 }
 
-function peerStatuses({ peers, probes, nowMs }: MemberFacts): PeerStatus[] {
+function peerStatuses({ peers, probes, nowMs }: NetworkFacts): PeerStatus[] {
   const reaches = new Map<Lease, Reach>();
   for (const { peer, answer } of probes === "not permitted" ? [] : probes)
     reaches.set(peer, worse(answer, reaches.get(peer)));
-  return peers.map((peer) => ({ ...leaseStatus(peer, endOf(peer, nowMs)), reach: reaches.get(peer) ?? "not asked" }));
+  return peers.map((peer) => ({
+    ...leaseStatus(peer, leaseEnd(peer, nowMs)),
+    reach: reaches.get(peer) ?? "not asked",
+  }));
 }
 
 /** Of two families, the one that people will complain about. */
-const worse = (answer: Answer, other: Reach = "yes"): Reach =>
+const worse = (answer: PingResult, other: Reach = "yes"): Reach =>
   (["no", "small packets"] as const).find((reach) => answer === reach || other === reach) ?? "yes";
 
 function leaseStatus({ ipv4, ipv6, attributes }: Lease, end: number | "never" | "unknown"): LeaseStatus {

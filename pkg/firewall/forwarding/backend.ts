@@ -1,9 +1,9 @@
 /** Whose rules let addresses through, where the configuration leaves it open. */
 import type { Connection } from "../../netlink/connection.ts";
+import { lookForFirewalld } from "../firewalld.ts";
+import { findIptables } from "../iptables/detect.ts";
 import { nfproto } from "../iptables/encode.ts";
-import { findIptables } from "../iptables/variant.ts";
-import { existing } from "../nftables.ts";
-import { lookForFirewalld } from "./firewalld.ts";
+import { existing } from "../nftables/ruleset.ts";
 import { CNI_FORWARD } from "./iptables-rules.ts";
 
 export type Backend = "iptables" | "firewalld" | "nftables";

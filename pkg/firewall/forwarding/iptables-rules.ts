@@ -10,14 +10,14 @@
 //   -A CNI-ISOLATION-STAGE-1 … -j RETURN
 //   -A CNI-ISOLATION-STAGE-2 -o cni0 … -j DROP
 //   -A CNI-ISOLATION-STAGE-2 … -j RETURN
-//   -A CNI-FORWARD-OWNERS -s 10.22.0.5/32 … -j RETURN                nothing leads here: see tenancy.ts
+//   -A CNI-FORWARD-OWNERS -s 10.22.0.5/32 … -j RETURN                nothing leads here: see ownership.ts
 //
 // Source: containernetworking/plugins, plugins/meta/firewall, whose rules these are, but for the last.
 import type { Address, Prefix } from "../../ip/address.ts";
-import { type Family, type Match, statesOf } from "../iptables/extension.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import type { Wanted } from "../iptables/ruleset.ts";
-import type { Policy } from "./tenancy.ts";
+import { type Family, type Match, statesOf } from "../iptables/xtables.ts";
+import type { Policy } from "./ownership.ts";
 
 export const filter = (family: Family, chain: string): Chain => ({ family, table: "filter", chain });
 

@@ -1,10 +1,10 @@
 /** Admissions through iptables: what to change in table filter, told from what is there. Pure; who calls commits it. */
 import { type Address, formatAddress, isIPv4, parsePrefix } from "../../ip/address.ts";
-import type { Family } from "../iptables/extension.ts";
-import { commentOf, type Meaning, meaningOf, sameMeaning, wordsOf } from "../iptables/meaning.ts";
+import { type CanonicalRule, canonicalRule, commentOf, ruleWords, sameRule } from "../iptables/canonical.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import { type Change, type FoundRule, missing, type View, type Wanted } from "../iptables/ruleset.ts";
-import type { Owner } from "../names.ts";
+import type { Family } from "../iptables/xtables.ts";
+import type { Owner } from "../upstream-names.ts";
 import {
   addressRules,
   asAnyRelease,
@@ -22,16 +22,16 @@ import {
   TO_STAGE_1,
 } from "./iptables-rules.ts";
 import {
-  type Admission,
+  type AddressOwnership,
+  type ForwardingRequest,
   isIsolated,
+  ownerId,
+  ownershipComment,
   type Policy,
+  parseOwnershipComment,
   policyWords,
-  readTenancy,
   sameNetwork,
-  type Tenancy,
-  tenancyComment,
-  tenantId,
-} from "./tenancy.ts";
+} from "./ownership.ts";
 
 const ofFamily = (family: Family, addresses: readonly Address[]): Address[] =>
   addresses.filter((address) => isIPv4(address) === (family === "ip"));
@@ -40,29 +40,29 @@ const deletion = (rule: FoundRule): Change => ({ delete: rule });
 
 // --- Tenancies as rules ------------------------------------------------------------------------------------------------------------------
 
-interface Found extends Tenancy {
+interface Found extends AddressOwnership {
   rule: FoundRule;
 }
 
 /** @param held Narrows what has to be read. */
-function tenancies(view: View, family: Family, held: string | Address): Found[] {
+function ownerships(view: View, family: Family, held: string | Address): Found[] {
   return view.rules(filter(family, OWNERS), held).flatMap((rule): Found[] => {
-    const tenancy = readTenancy(commentOf(rule.meaning) ?? "");
-    const address = sourceOf(rule.meaning);
-    return tenancy === undefined || address === undefined ? [] : [{ ...tenancy, address, rule }];
+    const ownership = parseOwnershipComment(commentOf(rule.canonicalForm) ?? "");
+    const address = sourceOf(rule.canonicalForm);
+    return ownership === undefined || address === undefined ? [] : [{ ...ownership, address, rule }];
   });
 }
 
-function sourceOf(meaning: Meaning | undefined): Address | undefined {
-  const source = meaning?.find((part) => part.startsWith("-s "));
+function sourceOf(canonicalForm: CanonicalRule | undefined): Address | undefined {
+  const source = canonicalForm?.find((part) => part.startsWith("-s "));
   return source === undefined ? undefined : parsePrefix(source.slice("-s ".length))?.address;
 }
 
 const same = (one: Address, other: Address): boolean => formatAddress(one) === formatAddress(other);
 
 /** Those of the address, whosever they are. */
-const tenanciesOf = (view: View, family: Family, address: Address): Found[] =>
-  tenancies(view, family, address).filter((found) => same(found.address, address));
+const ownershipsOf = (view: View, family: Family, address: Address): Found[] =>
+  ownerships(view, family, address).filter((found) => same(found.address, address));
 
 /** How many rely on this policy for the bridge. Counted without reading: on a large network that is what costs. */
 const countUsers = (view: View, family: Family, policy: Policy): number =>
@@ -76,22 +76,22 @@ export interface Scope {
 }
 
 /** What is missing, and what an earlier policy or tenant left. */
-export function admitting(view: View, family: Family, admission: Admission, scope: Scope): Change[] {
-  const addresses = ofFamily(family, admission.addresses);
+export function allowChanges(view: View, family: Family, request: ForwardingRequest, scope: Scope): Change[] {
+  const addresses = ofFamily(family, request.addresses);
   if (addresses.length === 0) return [];
-  const policy = admission.policy && settledPolicy(view, family, admission.owner, admission.policy);
-  const wanted = wantedRules(family, { ...admission, addresses, policy }, scope);
+  const policy = request.policy && effectivePolicy(view, family, request.owner, request.policy);
+  const wanted = wantedRules(family, { ...request, addresses, policy }, scope);
   return [
     ...inFront(view, family, missing(view, wanted)),
     ...(policy === undefined ? [] : bridgeRulesThere(view, family, other(policy)).map(deletion)),
-    ...addresses.flatMap((address) => entering(view, family, address, admission)),
+    ...addresses.flatMap((address) => entering(view, family, address, request)),
   ];
 }
 
 /** All rules of the admission but its tenancies, whether they are there or not. */
 export function wantedRules(
   family: Family,
-  { addresses, policy, adminChain }: Omit<Admission, "owner">,
+  { addresses, policy, adminChain }: Omit<ForwardingRequest, "owner">,
   scope: Scope,
 ): Wanted[] {
   const own = ofFamily(family, addresses);
@@ -106,13 +106,13 @@ export function wantedRules(
 const other = (policy: Policy): Policy => ({ ...policy, isolated: !policy.isolated });
 
 /** As strict as the strictest of those who share the bridge; also as whoever made its rules may want it, of whom nothing is known. */
-function settledPolicy(view: View, family: Family, owner: Owner, policy: Policy): Policy {
+function effectivePolicy(view: View, family: Family, owner: Owner, policy: Policy): Policy {
   if (policy.isolated) return policy;
   const isolated = { ...policy, isolated: true };
   const isStill =
     (countUsers(view, family, isolated) > 0 &&
-      isIsolated(policy.bridge, [...tenancies(view, family, policy.bridge), { id: tenantId(owner), policy }])) ||
-    (bridgeRulesThere(view, family, isolated).length > 0 && hasStrangers(view, family, []));
+      isIsolated(policy.bridge, [...ownerships(view, family, policy.bridge), { id: ownerId(owner), policy }])) ||
+    (bridgeRulesThere(view, family, isolated).length > 0 && hasOthers(view, family, []));
   return isStill ? isolated : policy;
 }
 
@@ -129,11 +129,11 @@ const jumpOf = ({ target }: Rule): string | undefined =>
   typeof target === "object" && "jump" in target ? target.jump : undefined;
 
 /** The tenancy is written anew unless it says the same; an address that had another tenant in the network has been given away. */
-function entering(view: View, family: Family, address: Address, { owner, policy }: Admission): Change[] {
-  const id = tenantId(owner);
-  const text = tenancyComment(owner, policy);
-  const found = tenanciesOf(view, family, address).filter((one) => sameNetwork(one.id, id));
-  const isSame = ({ rule }: Found) => commentOf(rule.meaning) === text;
+function entering(view: View, family: Family, address: Address, { owner, policy }: ForwardingRequest): Change[] {
+  const id = ownerId(owner);
+  const text = ownershipComment(owner, policy);
+  const found = ownershipsOf(view, family, address).filter((one) => sameNetwork(one.id, id));
+  const isSame = ({ rule }: Found) => commentOf(rule.canonicalForm) === text;
   const chain = filter(family, OWNERS);
   return [
     ...found.filter((one) => !isSame(one)).map(({ rule }) => deletion(rule)),
@@ -149,7 +149,7 @@ function entering(view: View, family: Family, address: Address, { owner, policy 
 // --- DEL, GC -----------------------------------------------------------------------------------------------------------------------------
 
 /** Who goes. */
-export interface Departure {
+export interface Removal {
   isGone(id: string): boolean;
   /** In the comments of all who may be gone. */
   held: string;
@@ -159,7 +159,7 @@ export interface Departure {
   bridge: string | undefined;
 }
 
-export interface Dismissal {
+export interface RemovalPlan {
   changes: Change[];
   /** Addresses that nobody has any more. */
   freed: Address[];
@@ -168,10 +168,10 @@ export interface Dismissal {
 }
 
 /** What nobody needs when they are gone. What the next tenant of an address has stays. */
-export function dismissing(view: View, family: Family, { isGone, held, ...told }: Departure): Dismissal {
-  const gone = tenancies(view, family, held).filter(({ id }) => isGone(id));
+export function planRemoval(view: View, family: Family, { isGone, held, ...told }: Removal): RemovalPlan {
+  const gone = ownerships(view, family, held).filter(({ id }) => isGone(id));
   const mayBeFree = [...gone.map(({ address }) => address), ...ofFamily(family, told.addresses)];
-  const isFree = (address: Address) => tenanciesOf(view, family, address).every(({ id }) => isGone(id));
+  const isFree = (address: Address) => ownershipsOf(view, family, address).every(({ id }) => isGone(id));
   const freed = unique(mayBeFree).filter(isFree);
   const bridges = new Set(gone.flatMap(({ policy }) => policy?.bridge ?? []));
   if (told.bridge !== undefined && freed.length > gone.length) bridges.add(told.bridge);
@@ -208,9 +208,9 @@ function unneeded(
 ): Change[] {
   const isWanted = (policy: Policy) =>
     countUsers(view, family, policy) >
-    gone.filter(({ rule }) => commentOf(rule.meaning)?.includes(policyWords(policy))).length;
+    gone.filter(({ rule }) => commentOf(rule.canonicalForm)?.includes(policyWords(policy))).length;
   const eased: Policy[] = [];
-  const doomed = bridges.flatMap((bridge): FoundRule[] => {
+  const toDelete = bridges.flatMap((bridge): FoundRule[] => {
     const isolated: Policy = { bridge, isolated: true };
     if (isWanted(isolated)) return [];
     const open = other(isolated);
@@ -222,28 +222,30 @@ function unneeded(
     if (strict.length > 0) eased.push(open);
     return strict;
   });
-  if (doomed.length === 0 || hasStrangers(view, family, freed)) return [];
+  if (toDelete.length === 0 || hasOthers(view, family, freed)) return [];
   if (eased.length > 0)
-    return [...eased.flatMap((policy) => missing(view, policyRules(family, policy))), ...doomed.map(deletion)];
-  return withoutRest(view, family, doomed);
+    return [...eased.flatMap((policy) => missing(view, policyRules(family, policy))), ...toDelete.map(deletion)];
+  return withoutRest(view, family, toDelete);
 }
 
 /** The chains go with the last rule that does something. */
-function withoutRest(view: View, family: Family, doomed: readonly FoundRule[]): Change[] {
+function withoutRest(view: View, family: Family, toDelete: readonly FoundRule[]): Change[] {
   const [stage1, stage2] = [filter(family, STAGE_1), filter(family, STAGE_2)];
-  const ids = new Set(doomed.map(({ id }) => id));
-  const staying = view.rules(stage1).filter(({ id, meaning }) => !ids.has(id) && !meaning?.includes("-j RETURN"));
-  if (staying.length > 0) return doomed.map(deletion);
+  const ids = new Set(toDelete.map(({ id }) => id));
+  const staying = view
+    .rules(stage1)
+    .filter(({ id, canonicalForm }) => !ids.has(id) && !canonicalForm?.includes("-j RETURN"));
+  if (staying.length > 0) return toDelete.map(deletion);
   const jumps = view.jumps(filter(family, FORWARD), STAGE_1).map(deletion);
   const there = view.present([stage1, stage2]);
   return [...jumps, ...[stage1, stage2].filter((_, i) => there[i]).map((drop): Change => ({ drop }))];
 }
 
 /** Whether containers have been let through of whom no tenancy tells: by another plugin, or since the tenancies were flushed. */
-function hasStrangers(view: View, family: Family, except: readonly Address[]): boolean {
-  const known = new Set([...except, ...tenancies(view, family, "").map(({ address }) => address)].map(formatAddress));
-  return view.rules(filter(family, CNI_FORWARD)).some(({ meaning }) => {
-    const source = meaning?.includes("-j ACCEPT") ? sourceOf(meaning) : undefined;
+function hasOthers(view: View, family: Family, except: readonly Address[]): boolean {
+  const known = new Set([...except, ...ownerships(view, family, "").map(({ address }) => address)].map(formatAddress));
+  return view.rules(filter(family, CNI_FORWARD)).some(({ canonicalForm }) => {
+    const source = canonicalForm?.includes("-j ACCEPT") ? sourceOf(canonicalForm) : undefined;
     return source !== undefined && !known.has(formatAddress(source));
   });
 }
@@ -252,18 +254,20 @@ const bridgeRulesThere = (view: View, family: Family, policy: Policy): FoundRule
   rulesThere(view, filter(family, STAGE_1), bridgeRules(policy), policy.bridge.replace(/\+$/, "")); // "br+" is written without its end
 
 function rulesThere(view: View, chain: Chain, rules: readonly Rule[], held?: string | Address): FoundRule[] {
-  const meanings = rules.map((rule) => meaningOf(chain.family, rule));
-  return view.rules(chain, held).filter((found) => meanings.some((meaning) => sameMeaning(found.meaning, meaning)));
+  const canonicalForms = rules.map((rule) => canonicalRule(chain.family, rule));
+  return view
+    .rules(chain, held)
+    .filter((found) => canonicalForms.some((canonicalForm) => sameRule(found.canonicalForm, canonicalForm)));
 }
 
 // --- CHECK -------------------------------------------------------------------------------------------------------------------------------
 
 /** What is missing, in the reference plugin's words; undefined: nothing. Tenancies may be missing: that plugin has none. */
-export function missingRule(view: View, family: Family, admission: Admission, scope: Scope): string | undefined {
-  const policy = admission.policy && policyInForce(view, family, admission.owner, admission.policy);
-  for (const { rules, ...chain } of wantedRules(family, { ...admission, policy }, scope)) {
+export function missingRule(view: View, family: Family, request: ForwardingRequest, scope: Scope): string | undefined {
+  const policy = request.policy && policyInForce(view, family, request.owner, request.policy);
+  for (const { rules, ...chain } of wantedRules(family, { ...request, policy }, scope)) {
     const first = rules.find((rule) => !isThere(view, chain, rule));
-    if (first !== undefined) return `expected ${nameOf(chain)}rule [${unquoted(wordsOf(family, first))}] not found`;
+    if (first !== undefined) return `expected ${nameOf(chain)}rule [${unquoted(ruleWords(family, first))}] not found`;
   }
   return undefined;
 }
@@ -282,8 +286,8 @@ function policyInForce(view: View, family: Family, owner: Owner, policy: Policy)
   const strict = { ...policy, isolated: true };
   const open = { ...policy, isolated: false };
   const [strictUsers, openUsers] = [countUsers(view, family, strict), countUsers(view, family, open)];
-  if (strictUsers === 0 && openUsers === 0) return settledPolicy(view, family, owner, policy);
+  if (strictUsers === 0 && openUsers === 0) return effectivePolicy(view, family, owner, policy);
   if (openUsers === 0) return strict;
   if (strictUsers === 0) return open;
-  return { ...policy, isolated: isIsolated(policy.bridge, tenancies(view, family, policy.bridge)) };
+  return { ...policy, isolated: isIsolated(policy.bridge, ownerships(view, family, policy.bridge)) };
 }

@@ -3,43 +3,50 @@ import { type Address, formatAddress, isIPv4 } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import type { SetElement } from "../../netlink/nftables/element.ts";
 import { decode } from "../../sys/text.ts";
-import { ATTEMPTS, committed, generation } from "../nftables.ts";
-import { addElements, deleteElements, findElement, listElements, presentElements, type SetPlace } from "../sets.ts";
-import type { Departure } from "./iptables.ts";
+import { ATTEMPTS, committed, generation } from "../nftables/ruleset.ts";
 import {
-  asksAdmin,
+  addElements,
+  deleteElements,
+  findElement,
+  listElements,
+  presentElements,
+  type SetRef,
+} from "../nftables/set.ts";
+import type { Removal } from "./iptables.ts";
+import {
   BRIDGES,
   bridgeKey,
   CONTAINERS,
-  findFrame,
-  frameRequests,
+  jumpsToAdminChain,
   missingFixedRule,
   OPEN_BRIDGES,
+  readTable,
+  tableRequests,
   withinKey,
-} from "./nftables-frame.ts";
+} from "./nftables-table.ts";
 import {
-  type Admission,
+  type AddressOwnership,
+  type ForwardingRequest,
   isIsolated,
+  ownerId,
+  ownershipComment,
   type Policy,
-  readTenancy,
+  parseOwnershipComment,
   sameNetwork,
-  type Tenancy,
-  tenancyComment,
-  tenantId,
-} from "./tenancy.ts";
+} from "./ownership.ts";
 
-const setOf = (address: Address): SetPlace => CONTAINERS[isIPv4(address) ? "ip" : "ip6"];
+const setOf = (address: Address): SetRef => CONTAINERS[isIPv4(address) ? "ip" : "ip6"];
 
 /** All of both families. */
-function tenancies(netfilter: Connection): Tenancy[] {
+function ownerships(netfilter: Connection): AddressOwnership[] {
   return [CONTAINERS.ip, CONTAINERS.ip6].flatMap((set) =>
-    (listElements(netfilter, set) ?? []).flatMap((element) => tenancyOf(element) ?? []),
+    (listElements(netfilter, set) ?? []).flatMap((element) => ownershipOf(element) ?? []),
   );
 }
 
-function tenancyOf({ key, userdata }: SetElement): Tenancy | undefined {
-  const tenancy = readTenancy(userdata?.comment ?? "");
-  return tenancy === undefined || key?.value === undefined ? undefined : { ...tenancy, address: key.value };
+function ownershipOf({ key, userdata }: SetElement): AddressOwnership | undefined {
+  const ownership = parseOwnershipComment(userdata?.comment ?? "");
+  return ownership === undefined || key?.value === undefined ? undefined : { ...ownership, address: key.value };
 }
 
 /** Decides from what is there and commits; when anybody changed the ruleset meanwhile, again from the beginning. */
@@ -54,26 +61,26 @@ function edit(netfilter: Connection, decide: () => readonly Request[]): void {
 
 // --- ADD ---------------------------------------------------------------------------------------------------------------------------------
 
-export function admitByNftables(netfilter: Connection, admission: Admission): void {
-  edit(netfilter, () => admitting(netfilter, admission));
+export function allowByNftables(netfilter: Connection, request: ForwardingRequest): void {
+  edit(netfilter, () => admitting(netfilter, request));
 }
 
 /** What is missing, and what an earlier policy or tenant left. */
-function admitting(netfilter: Connection, admission: Admission): Request[] {
-  const { addresses, policy, adminChain } = admission;
+function admitting(netfilter: Connection, request: ForwardingRequest): Request[] {
+  const { addresses, policy, adminChain } = request;
   if (addresses.length === 0) return [];
   return [
-    ...frameRequests(findFrame(netfilter), adminChain),
-    ...(policy === undefined ? [] : policyRequests(netfilter, settledPolicy(netfilter, admission, policy))),
-    ...addresses.flatMap((address) => entering(netfilter, address, admission)),
+    ...tableRequests(readTable(netfilter), adminChain),
+    ...(policy === undefined ? [] : policyRequests(netfilter, effectivePolicy(netfilter, request, policy))),
+    ...addresses.flatMap((address) => entering(netfilter, address, request)),
   ];
 }
 
 /** As strict as the strictest of those who share the bridge. Their elements are only read where a bridge would be opened. */
-function settledPolicy(netfilter: Connection, { owner }: Admission, policy: Policy): Policy {
+function effectivePolicy(netfilter: Connection, { owner }: ForwardingRequest, policy: Policy): Policy {
   if (policy.isolated || isAsWanted(netfilter, policy)) return policy;
-  const id = tenantId(owner);
-  const others = tenancies(netfilter).filter((tenancy) => !sameNetwork(tenancy.id, id));
+  const id = ownerId(owner);
+  const others = ownerships(netfilter).filter((ownership) => !sameNetwork(ownership.id, id));
   return { ...policy, isolated: isIsolated(policy.bridge, others) };
 }
 
@@ -99,9 +106,9 @@ function policyRequests(netfilter: Connection, { bridge, isolated }: Policy): Re
 }
 
 /** An address is in the set once: the last one that comes has it. */
-function entering(netfilter: Connection, address: Address, { owner, policy }: Admission): Request[] {
+function entering(netfilter: Connection, address: Address, { owner, policy }: ForwardingRequest): Request[] {
   const set = setOf(address);
-  const comment = tenancyComment(owner, policy);
+  const comment = ownershipComment(owner, policy);
   const found = findElement(netfilter, set, address);
   if (found?.userdata?.comment === comment) return [];
   return [
@@ -113,9 +120,9 @@ function entering(netfilter: Connection, address: Address, { owner, policy }: Ad
 // --- DEL, GC -----------------------------------------------------------------------------------------------------------------------------
 
 /** @returns Addresses that were theirs. */
-export function dismissByNftables(netfilter: Connection, { isGone }: Departure): void {
+export function revokeByNftables(netfilter: Connection, { isGone }: Removal): void {
   edit(netfilter, () => {
-    const all = tenancies(netfilter);
+    const all = ownerships(netfilter);
     const gone = all.filter(({ id }) => isGone(id));
     const staying = all.filter(({ id }) => !isGone(id));
     const bridges = new Set(gone.flatMap(({ policy }) => policy?.bridge ?? []));
@@ -127,7 +134,7 @@ export function dismissByNftables(netfilter: Connection, { isGone }: Departure):
 }
 
 /** What makes the bridge's policy as those who stay want it. */
-function unneeded(netfilter: Connection, bridge: string, staying: readonly Tenancy[]): Request[] {
+function unneeded(netfilter: Connection, bridge: string, staying: readonly AddressOwnership[]): Request[] {
   const users = staying.filter(({ policy }) => policy?.bridge === bridge);
   if (users.length > 0)
     return users.some(({ policy }) => policy?.isolated) ? [] : policyRequests(netfilter, { bridge, isolated: false });
@@ -144,15 +151,15 @@ const isOfBridge = (key: Uint8Array, bridge: string): boolean => decode(key, 0, 
 
 // --- CHECK -------------------------------------------------------------------------------------------------------------------------------
 
-/** What is not as `admitByNftables` makes it; undefined: all is. */
-export function findNftablesDeviation(netfilter: Connection, admission: Admission): string | undefined {
-  const { addresses, policy, adminChain } = admission;
+/** What is not as `allowByNftables` makes it; undefined: all is. */
+export function findNftablesDeviation(netfilter: Connection, request: ForwardingRequest): string | undefined {
+  const { addresses, policy, adminChain } = request;
   if (addresses.length === 0) return undefined;
-  const frame = findFrame(netfilter);
+  const frame = readTable(netfilter);
   const rule = missingFixedRule(frame);
   if (rule !== undefined)
     return `the rule "${rule.comment}" is missing in chain ${rule.chain} of table inet twill_firewall`;
-  if (!asksAdmin(frame, adminChain))
+  if (!jumpsToAdminChain(frame, adminChain))
     return `chain ${adminChain} is not asked in chain forward of table inet twill_firewall`;
   const address = addresses.find((one) => findElement(netfilter, setOf(one), one) === undefined);
   if (address !== undefined)
@@ -164,7 +171,7 @@ export function findNftablesDeviation(netfilter: Connection, admission: Admissio
 function findPolicyDeviation(netfilter: Connection, { bridge }: Policy): string | undefined {
   const [hasPolicy, isOpen] = presence(netfilter, bridge);
   if (!hasPolicy) return `bridge "${bridge}" is not in set bridges of table inet twill_firewall`;
-  const users = tenancies(netfilter).filter(({ policy }) => policy?.bridge === bridge);
+  const users = ownerships(netfilter).filter(({ policy }) => policy?.bridge === bridge);
   const isolated = !users.some(({ policy }) => policy?.isolated === false);
   if (isolated && isOpen)
     return `bridge "${bridge}" is in set open_bridges of table inet twill_firewall, must not be: it is isolated`;

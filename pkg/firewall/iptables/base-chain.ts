@@ -12,7 +12,7 @@ import {
   NF_IP_PRI_NAT_SRC,
   NF_IP_PRI_RAW,
 } from "../../netlink/nftables/chain.ts";
-import type { Hook } from "../nftables.ts";
+import type { Hook } from "../nftables/ruleset.ts";
 
 export type TableName = "filter" | "nat" | "mangle" | "raw";
 

@@ -1,12 +1,12 @@
 import t from "tap";
-import { concat } from "../../netlink/frame.ts";
+import { concat } from "../../bytes/concat.ts";
 import { decode } from "../../netlink/message.ts";
 import { ruleMessage } from "../../netlink/nftables/rule.ts";
+import { canonicalRule, decodeRuleMessage, parseRuleLine, ruleWords, sameRule } from "./canonical.ts";
 import { compatFor, encodeRule } from "./encode.ts";
-import { dnatTo, type Family, statesOf } from "./extension.ts";
-import { meaningOf, meaningOfLine, meaningOfMessage, sameMeaning, wordsOf } from "./meaning.ts";
 import type { Rule } from "./rule.ts";
-import { prefix, samples } from "./samples.ts";
+import { prefix, samples } from "./samples.testing.ts";
+import { dnatTo, type Family, statesOf } from "./xtables.ts";
 
 const bytesOf = (hex: string) =>
   Uint8Array.from(hex.replace(/<00\*(\d+)>/g, (_, n) => "00".repeat(Number(n))).match(/[0-9a-f]{2}/g) ?? [], (byte) =>
@@ -108,18 +108,18 @@ t.test("the compat attribute tells the protocol, and whether it is negated", (t)
 
 for (const { family = "ip", rule, words } of samples) {
   t.test(`${family}: ${words}`, (t) => {
-    t.equal(wordsOf(family, rule).join(" "), words);
-    t.strictSame(meaningOfLine(words), meaningOf(family, rule), "from the line");
-    const read = meaningOfMessage(family, decode(ruleMessage, body(encodeRule(family, rule))));
-    t.strictSame(read, meaningOf(family, rule), "from the bytes");
+    t.equal(ruleWords(family, rule).join(" "), words);
+    t.strictSame(parseRuleLine(words), canonicalRule(family, rule), "from the line");
+    const read = decodeRuleMessage(family, decode(ruleMessage, body(encodeRule(family, rule))));
+    t.strictSame(read, canonicalRule(family, rule), "from the bytes");
     t.end();
   });
 }
 
 t.test("what is not known equals nothing, not even itself", (t) => {
   const rule = { family: 2, version: 0, resource: 0, expressions: [{ name: "quota" as const }] };
-  t.equal(meaningOfMessage("ip", rule as never), undefined);
-  t.notOk(sameMeaning(undefined, undefined));
+  t.equal(decodeRuleMessage("ip", rule as never), undefined);
+  t.notOk(sameRule(undefined, undefined));
   t.end();
 });
 

@@ -3,7 +3,7 @@
 //
 // No expression may be used here that iptables itself would not write: with a native `masq` in it `iptables -t nat -S` refuses the whole table.
 
-import { concat } from "../../netlink/frame.ts";
+import { concat } from "../../bytes/concat.ts";
 import { encode } from "../../netlink/message.ts";
 import { NFT_REG_1 } from "../../netlink/nftables/data.ts";
 import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.ts";
@@ -13,11 +13,11 @@ import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../../netlink/nftables/header.ts";
 import { NFT_RULE_COMPAT_F_INV, ruleMessage } from "../../netlink/nftables/rule.ts";
 import type { AnyFixed } from "../../netlink/wire.ts";
 import { encode as encodeText } from "../../sys/text.ts";
-import { both, compare, encodeAddress, type Is, stated } from "../compare.ts";
-import { fill, hole, type Template, template } from "../template.ts";
-import { ACCEPT, DROP, goTo, jumpTo, RETURN } from "../verdict.ts";
-import { type AnyExtension, type Family, infoSize, matches, targets } from "./extension.ts";
+import { compare, encodeAddress, eqAndNe, type Negatable, unwrapNegation } from "../nftables/match.ts";
+import { fill, hole, type Template, template } from "../nftables/template.ts";
+import { ACCEPT, DROP, goTo, jumpTo, RETURN } from "../nftables/verdict.ts";
 import type { Rule, Target } from "./rule.ts";
+import { type AnyExtension, type Family, infoSize, matches, targets } from "./xtables.ts";
 
 export const nfproto: Readonly<Record<Family, number>> = { ip: NFPROTO_IPV4, ip6: NFPROTO_IPV6 };
 
@@ -38,7 +38,7 @@ export function encodeRule(family: Family, rule: Rule): Uint8Array {
 /** NFTA_RULE_COMPAT: the protocol that the extensions check theirs with. */
 export function compatFor({ protocol }: Rule): Uint8Array {
   if (protocol === undefined) return NO_PROTOCOL;
-  const { value, not } = stated(protocol);
+  const { value, not } = unwrapNegation(protocol);
   return encodeCompat(value, not ? NFT_RULE_COMPAT_F_INV : 0);
 }
 
@@ -50,7 +50,7 @@ const NO_PROTOCOL = encodeCompat(0, 0);
 
 const COUNTER = template([{ name: "counter", data: { bytes: 0n, packets: 0n } }]);
 
-const PROTOCOL = both((operator) => {
+const PROTOCOL = eqAndNe((operator) => {
   const value = hole(1);
   return template(
     [{ name: "meta", data: { key: NFT_META_L4PROTO, destination: NFT_REG_1 } }, compare(operator, value)],
@@ -58,8 +58,8 @@ const PROTOCOL = both((operator) => {
   );
 });
 
-function encodeProtocol(is: Is<number>): Uint8Array {
-  const { value, not } = stated(is);
+function encodeProtocol(is: Negatable<number>): Uint8Array {
+  const { value, not } = unwrapNegation(is);
   return fill(PROTOCOL[not ? 1 : 0], Uint8Array.of(value));
 }
 
@@ -67,8 +67,8 @@ function encodeProtocol(is: Is<number>): Uint8Array {
 const IFNAMSIZ = 16;
 
 /** `eth+` is compared without its NUL; `+` alone, any interface, not at all. */
-function encodeInterface(direction: "in" | "out", is: Is<string>): Uint8Array {
-  const { value, not } = stated(is);
+function encodeInterface(direction: "in" | "out", is: Negatable<string>): Uint8Array {
+  const { value, not } = unwrapNegation(is);
   const name = encodeText(value.endsWith("+") ? value.slice(0, -1) : `${value}\0`);
   if (name.length > IFNAMSIZ) throw new RangeError(`interface name ${JSON.stringify(value)} is too long`);
   if (name.length === 0) return new Uint8Array();

@@ -1,18 +1,18 @@
 /** A rule of iptables as a value: what `iptables -A` takes as arguments. */
 import type { Prefix } from "../../ip/address.ts";
-import type { Is } from "../compare.ts";
+import type { Negatable } from "../nftables/match.ts";
 import type { TableName } from "./base-chain.ts";
-import type { Family, Match, TargetExtension } from "./extension.ts";
+import type { Family, Match, TargetExtension } from "./xtables.ts";
 
 export interface Rule {
   /** A name that ends in `+` stands for all that begin so. */
-  inInterface?: Is<string>;
-  outInterface?: Is<string>;
+  inInterface?: Negatable<string>;
+  outInterface?: Negatable<string>;
   /** IPPROTO_*; matches for ports need it. */
-  protocol?: Is<number>;
+  protocol?: Negatable<number>;
   /** Host bits do not count. A length of 0 is any address. */
-  source?: Is<Prefix>;
-  destination?: Is<Prefix>;
+  source?: Negatable<Prefix>;
+  destination?: Negatable<Prefix>;
   /** In the order of the command line. */
   matches?: readonly Match[];
   /** Further matches that only iptables understands, as arguments: such a rule can be made through its programs alone. */

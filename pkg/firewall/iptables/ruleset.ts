@@ -1,8 +1,8 @@
 /** What is in the chains of iptables and what is to be changed there, whichever way they are reached. */
 import type { Address, Prefix } from "../../ip/address.ts";
-import { type Is, stated } from "../compare.ts";
-import type { Meaning } from "./meaning.ts";
-import { meaningOf, sameMeaning } from "./meaning.ts";
+import { type Negatable, unwrapNegation } from "../nftables/match.ts";
+import type { CanonicalRule } from "./canonical.ts";
+import { canonicalRule, sameRule } from "./canonical.ts";
 import type { Chain, Rule } from "./rule.ts";
 
 /** Where chains are. */
@@ -12,7 +12,7 @@ export type Table = Omit<Chain, "chain">;
 export interface FoundRule {
   readonly chain: Chain;
   /** undefined: it holds something that is not known here, so that it equals nothing. */
-  readonly meaning: Meaning | undefined;
+  readonly canonicalForm: CanonicalRule | undefined;
   /** As the kernel sent it, for a look that costs less than its meaning; absent where rules are lines. */
   readonly body?: Uint8Array;
   /** Its handle in the kernel; its line of iptables-save. */
@@ -65,8 +65,8 @@ export function missing(view: View, wanted: readonly Wanted[]): Change[] {
 
 function notIn(view: View, chain: Chain, rules: readonly Rule[]): Rule[] {
   return rules.filter((rule) => {
-    const meaning = meaningOf(chain.family, rule);
-    return !view.rules(chain, heldBy(rule)).some((found) => sameMeaning(found.meaning, meaning));
+    const canonicalForm = canonicalRule(chain.family, rule);
+    return !view.rules(chain, heldBy(rule)).some((found) => sameRule(found.canonicalForm, canonicalForm));
   });
 }
 
@@ -76,8 +76,8 @@ function heldBy({ source, destination, target, matches = [] }: Rule): string | A
   return matches.find((match) => match.name === "comment")?.text ?? wholeAddress(source) ?? wholeAddress(destination);
 }
 
-function wholeAddress(is: Is<Prefix> | undefined): Address | undefined {
-  const { address, length } = is === undefined ? NO_PREFIX : stated(is).value;
+function wholeAddress(is: Negatable<Prefix> | undefined): Address | undefined {
+  const { address, length } = is === undefined ? NO_PREFIX : unwrapNegation(is).value;
   return length > 0 && length === 8 * address.length ? address : undefined;
 }
 const NO_PREFIX: Prefix = { address: new Uint8Array(), length: 0 };

@@ -9,14 +9,22 @@
 // too: with several addresses all ACCEPTs come first, else a packet to the second address's network would meet the first address's MASQUERADE before.
 import { contains, formatPrefix, isIPv4, networkOf, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
-import type { Family } from "../iptables/extension.ts";
-import { commentOf, targetOf } from "../iptables/meaning.ts";
-import { deleteRules } from "../iptables/netlink.ts";
-import { type Departure, departureOf, goes, ownerRule, ownerRulesIn, sourceOf, staleOf } from "../iptables/owner.ts";
+import {
+  departureOf,
+  goes,
+  ownerRule,
+  ownerRulesIn,
+  type Removal,
+  sourceOf,
+  staleOf,
+} from "../iptables/address-owner.ts";
+import { commentOf, targetOf } from "../iptables/canonical.ts";
+import { editLegacy, FAMILIES } from "../iptables/host.ts";
+import { deleteRules } from "../iptables/nft-variant.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import type { Change, FoundRule, View, Wanted } from "../iptables/ruleset.ts";
-import { editLegacy, FAMILIES } from "../iptables.ts";
-import { chainName, containerIdOf, type Owner, ruleComment } from "../names.ts";
+import type { Family } from "../iptables/xtables.ts";
+import { chainName, containerIdOf, type Owner, ruleComment } from "../upstream-names.ts";
 
 const MULTICAST: Readonly<Record<Family, Prefix>> = {
   ip: { address: Uint8Array.of(224, 0, 0, 0), length: 4 },
@@ -65,13 +73,13 @@ export function removeRules(netfilter: Connection, owner: Owner, addresses: read
 }
 
 /** Other containers may share the chain. */
-const ofContainer = (text: string, departure: Departure): Departure => ({
+const ofContainer = (text: string, departure: Removal): Removal => ({
   ...departure,
   isGoneUnowned: (source, owners, comment) => comment === text && departure.isGoneUnowned(source, owners, comment),
 });
 
 /** What to delete of a chain that exists, and of the jumps to it. */
-function leaving(view: View, chain: Chain, departure: Departure): Change[] {
+function leaving(view: View, chain: Chain, departure: Removal): Change[] {
   const jumps = view.jumps(postrouting(chain.family), chain.chain);
   const owners = ownerRulesIn(view, chain);
   const isGone = (jump: FoundRule) => goes(sourceOf(jump), owners, departure, textOf(jump));
@@ -90,10 +98,10 @@ function leaving(view: View, chain: Chain, departure: Departure): Change[] {
 }
 
 /** Of a chain that nothing leads to: its own rules tell whose it was. */
-const isLeftBySomebodyElse = (view: View, chain: Chain, departure: Departure): boolean =>
+const isLeftBySomebodyElse = (view: View, chain: Chain, departure: Removal): boolean =>
   view.rules(chain, `name: "`).some((rule) => !departure.isGoneUnowned("", [], textOf(rule)));
 
-const textOf = ({ meaning }: FoundRule): string => commentOf(meaning) ?? "";
+const textOf = ({ canonicalForm }: FoundRule): string => commentOf(canonicalForm) ?? "";
 
 const deletion = (rule: FoundRule): Change => ({ delete: rule });
 
@@ -103,8 +111,8 @@ function unused(view: View, chain: Chain, texts: ReadonlySet<string>, staying: r
     const text = textOf(rule);
     if (!texts.has(text)) return false;
     const sources = staying.filter((jump) => textOf(jump) === text).map(sourceOf);
-    const network = parsePrefix(rule.meaning?.find((part) => part.startsWith("-d "))?.slice("-d ".length) ?? "");
-    return rule.meaning?.includes("-j ACCEPT") && network !== undefined
+    const network = parsePrefix(rule.canonicalForm?.find((part) => part.startsWith("-d "))?.slice("-d ".length) ?? "");
+    return rule.canonicalForm?.includes("-j ACCEPT") && network !== undefined
       ? !sources.some((source) => isWithin(source, network))
       : sources.length === 0;
   });
@@ -127,10 +135,10 @@ export function collectRules(netfilter: Connection, network: string, valid: read
   editLegacy("nat", (view, family) => stale(view, family, network, departure));
 }
 
-function stale(view: View, family: Family, network: string, departure: Departure): Change[] {
+function stale(view: View, family: Family, network: string, departure: Removal): Change[] {
   const text = ruleComment({ network, containerId: "" }).slice(0, -1);
   const jumps = view.rules(postrouting(family), text);
-  const jumpedTo = new Set(jumps.map(({ meaning }) => targetOf(meaning ?? [])));
+  const jumpedTo = new Set(jumps.map(({ canonicalForm }) => targetOf(canonicalForm ?? [])));
   return view
     .chains({ family, table: "nat" })
     .filter((name) => PRIVATE.test(name))

@@ -14,9 +14,10 @@
 //
 // Source: containernetworking/plugins, pkg/ip/ipmasq_nftables_linux.go, whose objects these are. It flushes and refills `postrouting` with each ADD; here
 // that is done only when its rules are not these three, since whatever is deleted makes somebody wait for a grace period.
+
+import { concat } from "../../bytes/concat.ts";
 import { isIPv4, type Prefix } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
-import { concat } from "../../netlink/frame.ts";
 import { NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC } from "../../netlink/nftables/chain.ts";
 import { NFT_REG_1 } from "../../netlink/nftables/data.ts";
 import { NFT_CMP_EQ } from "../../netlink/nftables/expression/cmp.ts";
@@ -24,10 +25,10 @@ import { NFT_META_NFPROTO } from "../../netlink/nftables/expression/meta.ts";
 import type { ExpressionRequest } from "../../netlink/nftables/expression.ts";
 import { NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 } from "../../netlink/nftables/header.ts";
 import { decode } from "../../sys/text.ts";
-import { compare, encodeAddress } from "../compare.ts";
-import { masqueradeComment, masqueradeId, networkId, type Owner } from "../names.ts";
+import { compare, encodeAddress } from "../nftables/match.ts";
 import {
   ATTEMPTS,
+  type ChainRef,
   chainOf,
   commentOf,
   committed,
@@ -42,14 +43,14 @@ import {
   newChain,
   newRule,
   newTable,
-  type Place,
-} from "../nftables.ts";
-import { template } from "../template.ts";
-import { goTo, RETURN } from "../verdict.ts";
+} from "../nftables/ruleset.ts";
+import { template } from "../nftables/template.ts";
+import { goTo, RETURN } from "../nftables/verdict.ts";
+import { masqueradeComment, masqueradeId, networkId, type Owner } from "../upstream-names.ts";
 
 const TABLE = { family: NFPROTO_INET, table: "cni_plugins_masquerade" };
-const CHECKS: Place = { ...TABLE, chain: "masq_checks" };
-const POSTROUTING: Place = { ...TABLE, chain: "postrouting" };
+const CHECKS: ChainRef = { ...TABLE, chain: "masq_checks" };
+const POSTROUTING: ChainRef = { ...TABLE, chain: "postrouting" };
 const HOOK: Hook = { number: NF_INET_POST_ROUTING, priority: NF_IP_PRI_NAT_SRC, type: "nat" };
 const TABLE_COMMENT = "Masquerading for plugins from github.com/containernetworking/plugins";
 const CHECKS_COMMENT = "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet";
@@ -125,14 +126,14 @@ export function collectNftables(
   );
 }
 
-function deleteChecks(netfilter: Connection, id: () => string, isDoomed: (comment: string) => boolean): void {
+function deleteChecks(netfilter: Connection, id: () => string, isStale: (comment: string) => boolean): void {
   for (let attempt = 1; ; attempt++) {
-    const doomed = deletions(
+    const toDelete = deletions(
       findRules(netfilter, CHECKS, (text) => holds(text, id())),
-      isDoomed,
+      isStale,
     );
-    if (doomed.length === 0) return;
-    if (committed(netfilter, doomed, { ifNot: attempt < DELETE_ATTEMPTS ? ["ENOENT"] : [] })) return;
+    if (toDelete.length === 0) return;
+    if (committed(netfilter, toDelete, { ifNot: attempt < DELETE_ATTEMPTS ? ["ENOENT"] : [] })) return;
   }
 }
 

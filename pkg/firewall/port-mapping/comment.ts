@@ -1,5 +1,5 @@
 /** Whose an element or a rule of nftables is, for people too. */
-import type { Owner } from "../names.ts";
+import type { Owner } from "../upstream-names.ts";
 
 /** In bytes; nft allows no longer comment. */
 export const COMMENT_MAX = 128;

@@ -1,7 +1,7 @@
 import t from "tap";
 import { sleepMs } from "../../sys/clock.ts";
 import { findStat, makeDirectories, writeFile } from "../../sys/file.ts";
-import { Network } from "./throwaway.ts";
+import { Network } from "./network.testing.ts";
 
 const set = (...subnets: string[]) => subnets.map((subnet) => ({ subnet }));
 

@@ -9,11 +9,12 @@ import { CniError, ErrorCode } from "../../cni/error.ts";
 import { withRollback } from "../../cni/rollback.ts";
 import { type Address, compareAddresses, formatAddress, parseAddress } from "../../ip/address.ts";
 import { isErrno } from "../../sys/errno.ts";
-import { begin, type Held, heldBy, record } from "./holder.ts";
-import { forgetRelease, sinceReleaseMs } from "./ledger.ts";
-import type { Pool } from "./pool.ts";
+import { describeExhaustion } from "./exhausted.ts";
+import { type Held, heldBy, markUnfinished, recordReservations } from "./held.ts";
+import { forgetRelease, sinceReleaseMs } from "./owner-index.ts";
+import type { Pool } from "./pool-types.ts";
 import { type Candidate, candidates, formatRangeSet, type Range, type RangeSet, rangeFor } from "./range.ts";
-import { hasAbandoned, reclaim, reclaimOne, takeBack } from "./reclaim.ts";
+import { hasAbandoned, reclaim, reclaimOne, reclaimReservation } from "./reclaim.ts";
 import { describeOwner, type Owner } from "./reservation.ts";
 import {
   createReservation,
@@ -27,7 +28,6 @@ import {
   type Store,
   setLastReserved,
 } from "./store.ts";
-import { usage } from "./usage.ts";
 
 /** An address that is the owner's now. */
 export type Allocation = Candidate;
@@ -45,12 +45,12 @@ const ASK_AT_MOST = 64;
  *   of the set already. 11: all that is free was given back less than `reuseDelay` ago.
  */
 export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]): Allocation[] {
-  const { store, ledger } = pool;
+  const { store, ownerIndex } = pool;
   const wanted = new Map(requested.map((address) => [formatAddress(address), address]));
   const held = heldBy(pool, owner, [], "ledger");
   const lasts = pool.sets.map((_, index) => lastReserved(store, index));
   return withRollback((undo) => {
-    undo("forget the attempt", begin(pool, owner));
+    undo("forget the attempt", markUnfinished(pool, owner));
     const allocations = pool.sets.map((set, index) => {
       const place = `failed to allocate for range ${index}: `;
       const request = takeRequest(wanted, set);
@@ -60,7 +60,7 @@ export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]
         : reserveNext(pool, owner, { set, last: lasts[index], place });
       const name = formatAddress(allocation.address);
       undo(`give ${name} back`, () => {
-        ledger.complete = false; // if it cannot be removed it is listed nowhere
+        ownerIndex.complete = false; // if it cannot be removed it is listed nowhere
         removeReservation(store, name);
       });
       return allocation;
@@ -69,9 +69,9 @@ export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]
     allocations.forEach(({ address }, index) => {
       undo(`reset last_reserved_ip.${index}`, () => setLastReserved(store, index, lasts[index]));
       noteLast(pool, index, address);
-      ledger.last[index] = formatAddress(address);
+      ownerIndex.last[index] = formatAddress(address);
     });
-    record(
+    recordReservations(
       pool,
       owner,
       allocations.map(({ address }) => formatAddress(address)),
@@ -126,7 +126,7 @@ function reserveRequested(
           : `request another address, or have the runtime call DEL for ${who}; if that is gone for good: rm ${file}`,
     });
   }
-  if (pool.reuseDelayMs > 0) forgetRelease(pool.ledger, name);
+  if (pool.reuseDelayMs > 0) forgetRelease(pool.ownerIndex, name);
   return { address: request, range };
 }
 
@@ -137,7 +137,7 @@ function refuseSecondAddress(
 ): void {
   const inSet = held.filter(({ name }) => rangeFor(set, parseAddress(name) as Address));
   for (const reservation of inSet) if (!reservation.isOfEarlierBoot) throw duplicate(pool, reservation, place);
-  for (const { name, owner } of inSet) takeBack(pool, name, owner);
+  for (const { name, owner } of inSet) reclaimReservation(pool, name, owner);
 }
 
 function reserveNext(
@@ -192,14 +192,14 @@ function reservedNames(store: Store): Set<string> {
   return names;
 }
 
-function isResting({ ledger, reuseDelayMs }: Pool, name: string, rest: Rest): boolean {
-  const sinceMs = reuseDelayMs > 0 ? sinceReleaseMs(ledger, name) : undefined;
+function isResting({ ownerIndex, reuseDelayMs }: Pool, name: string, rest: Rest): boolean {
+  const sinceMs = reuseDelayMs > 0 ? sinceReleaseMs(ownerIndex, name) : undefined;
   if (sinceMs === undefined) return false;
   if (sinceMs < reuseDelayMs) {
     rest.soonestMs = Math.min(rest.soonestMs, reuseDelayMs - sinceMs);
     return true;
   }
-  forgetRelease(ledger, name);
+  forgetRelease(ownerIndex, name);
   return false;
 }
 
@@ -212,12 +212,12 @@ export function findExhaustion(pool: Pool): CniError | undefined {
   });
   if (used === undefined) return undefined;
   const msg = `no IP addresses available in range set: ${formatRangeSet(used)}`;
-  return new CniError({ code: ErrorCode.notAvailable, msg, ...usage(pool, used) });
+  return new CniError({ code: ErrorCode.notAvailable, msg, ...describeExhaustion(pool, used) });
 }
 
 function exhausted(pool: Pool, set: RangeSet, { place, rest }: { place: string; rest: Rest }): CniError {
   const msg = `${place}no IP addresses available in range set: ${formatRangeSet(set)}`;
-  if (rest.soonestMs === Number.POSITIVE_INFINITY) return failure(msg, usage(pool, set));
+  if (rest.soonestMs === Number.POSITIVE_INFINITY) return failure(msg, describeExhaustion(pool, set));
   const seconds = Math.ceil(rest.soonestMs / 1000);
   return new CniError({
     code: ErrorCode.tryAgainLater,

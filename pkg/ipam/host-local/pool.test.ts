@@ -1,6 +1,6 @@
 import t from "tap";
 import { findText, removeFile, writeFile } from "../../sys/file.ts";
-import { Network } from "./throwaway.ts";
+import { Network } from "./network.testing.ts";
 
 const large = [[{ subnet: "10.0.0.0/24" }]];
 
@@ -105,7 +105,7 @@ t.test("after an ADD that was killed all files are read for its owner", (t) => {
   const network = new Network(t, { sets: large });
   network.add("other");
   const text = JSON.stringify({ containerId: "c1", ifName: "eth0", holdings: [], unfinished: true });
-  writeFile(`${network.ledger}/owners/c1:eth0`, `${text}\n`, { mode: 0o600 });
+  writeFile(`${network.ownerIndex}/owners/c1:eth0`, `${text}\n`, { mode: 0o600 });
   network.write("10.0.0.200", "c1\r\neth0");
   t.match(network.tryAdd("c1"), /10.0.0.200 has been allocated to c1/);
   t.equal(network.add("c2"), "10.0.0.3/24");
@@ -152,7 +152,7 @@ t.test("the ledger of a network that nobody else writes stays complete", (t) => 
 });
 
 t.test("what the ledger says is a claim", (t) => {
-  const owners = (network: Network, name: string) => `${network.ledger}/owners/${name}`;
+  const owners = (network: Network, name: string) => `${network.ownerIndex}/owners/${name}`;
   const claim = (name: string) =>
     `${JSON.stringify({ containerId: "c1", ifName: "eth0", holdings: [{ name, bootId: "b", file: "f" }] })}\n`;
   const cases: { what: string; change(network: Network): void }[] = [
@@ -164,8 +164,8 @@ t.test("what the ledger says is a claim", (t) => {
       change: (n) => writeFile(owners(n, "c1:eth0"), claim("10.0.0.3"), { mode: 0o600 }),
     },
     { what: "names no address", change: (n) => writeFile(owners(n, "c1:eth0"), claim("../secret"), { mode: 0o600 }) },
-    { what: "has lost its note", change: (n) => removeFile(`${n.ledger}/note`) },
-    { what: "has a torn note", change: (n) => writeFile(`${n.ledger}/note`, '{"bootId":', { mode: 0o600 }) },
+    { what: "has lost its note", change: (n) => removeFile(`${n.ownerIndex}/note`) },
+    { what: "has a torn note", change: (n) => writeFile(`${n.ownerIndex}/note`, '{"bootId":', { mode: 0o600 }) },
   ];
   for (const { what, change } of cases) {
     const network = new Network(t);

@@ -21,28 +21,12 @@
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { isErrno } from "../../sys/errno.ts";
-import { closeLedger, type Ledger, openLedger } from "./ledger.ts";
-import { previousInSet, type RangeSet } from "./range.ts";
+import { closeOwnerIndex, openOwnerIndex } from "./owner-index.ts";
+import type { Pool, PoolConf } from "./pool-types.ts";
+import { previousInSet } from "./range.ts";
 import { reclaimEverywhere } from "./reclaim.ts";
+import { findEntry, recordEntry, removeStaleEntries, SCAN_LIMIT, scanReservations } from "./scan.ts";
 import { findReservation, findStore, isOwner, lastReserved, locked, lockOf, makeStore, type Store } from "./store.ts";
-import { forgetWhatIsGone, LEARN_AT_MOST, learn, recall, survey } from "./survey.ts";
-
-export interface PoolConf {
-  network: string;
-  dataDir: string;
-  sets: readonly RangeSet[];
-  /** Take everything back that an earlier boot left, at the first call; otherwise only what is needed. */
-  reclaimAfterReboot: boolean;
-  /** How long an address that was given back is not given out again. */
-  reuseDelayMs: number;
-  /** Told of what is done without being asked for. */
-  log(line: string): void;
-}
-
-export interface Pool extends PoolConf {
-  readonly store: Store;
-  readonly ledger: Ledger;
-}
 
 /** The reference plugin holds the lock for as long as it reads the directory: a second with 60,000 reservations. */
 const LOCK_TIMEOUT_MS = 60_000;
@@ -63,17 +47,17 @@ export function withExistingPool<T>(conf: PoolConf, work: (pool: Pool) => T): T 
 
 function opened<T>(conf: PoolConf, store: Store, work: (pool: Pool) => T): T {
   return waited(store, () => {
-    const pool: Pool = { ...conf, store, ledger: openLedger(store) };
-    const { ledger } = pool;
+    const pool: Pool = { ...conf, store, ownerIndex: openOwnerIndex(store) };
+    const { ownerIndex } = pool;
     try {
-      if (!ledger.note) meet(pool);
-      else if (!ledger.complete) catchUp(pool);
+      if (!ownerIndex.note) firstCallOfBoot(pool);
+      else if (!ownerIndex.complete) syncForeignChanges(pool);
       return work(pool);
     } catch (error) {
-      if (!(error instanceof CniError)) ledger.complete = false; // who knows what was changed before
+      if (!(error instanceof CniError)) ownerIndex.complete = false; // who knows what was changed before
       throw error;
     } finally {
-      closeLedger(ledger, store);
+      closeOwnerIndex(ownerIndex, store);
     }
   });
 }
@@ -94,28 +78,28 @@ function waited<T>(store: Store, work: () => T): T {
 }
 
 /** The first call in this boot: the ledger learns what there is, within limits, and forgets what is gone. */
-function meet(pool: Pool): void {
+function firstCallOfBoot(pool: Pool): void {
   if (pool.reclaimAfterReboot) reclaimEverywhere(pool);
-  else survey(pool, () => {}, { atMost: LEARN_AT_MOST }); // reading more than can be recorded would be for nothing
-  if (pool.ledger.complete) forgetWhatIsGone(pool);
+  else scanReservations(pool, () => {}, { atMost: SCAN_LIMIT }); // reading more than can be recorded would be for nothing
+  if (pool.ownerIndex.complete) removeStaleEntries(pool);
   pool.sets.forEach((_, index) => {
     const last = lastReserved(pool.store, index);
-    if (last) pool.ledger.last[index] = formatAddress(last);
+    if (last) pool.ownerIndex.last[index] = formatAddress(last);
   });
 }
 
 /** Somebody else has changed the directory: learns what was given out since. */
-function catchUp({ store, ledger, sets }: Pool): void {
+function syncForeignChanges({ store, ownerIndex, sets }: Pool): void {
   sets.forEach((set, index) => {
     const last = lastReserved(store, index);
-    const seen = ledger.last[index];
+    const seen = ownerIndex.last[index];
     if (!last) return;
-    ledger.last[index] = formatAddress(last);
+    ownerIndex.last[index] = formatAddress(last);
     let address: Address | undefined = last;
     for (let looks = 0; looks < LOOK_BACK && address && formatAddress(address) !== seen; looks++) {
       const name = formatAddress(address);
       const found = findReservation(store, name);
-      if (isOwner(found)) recall(ledger, store, name, found) ?? learn(ledger, store, name, found);
+      if (isOwner(found)) findEntry(ownerIndex, store, name, found) ?? recordEntry(ownerIndex, store, name, found);
       address = previousInSet(set, address);
     }
   });

@@ -4,15 +4,15 @@ import { type Address, formatAddress, parseAddress } from "../../ip/address.ts";
 import {
   candidates,
   formatRangeSet,
+  parseRangeSets,
   previousInSet,
   type RangeConf,
   type RangeSet,
-  settleRangeSets,
   sizeOf,
 } from "./range.ts";
 
-const settleOne = (conf: RangeConf) => settleRangeSets([[conf]], "1.0.0")[0] as RangeSet;
-const subnets = (...names: string[]) => settleRangeSets([names.map((subnet) => ({ subnet }))], "1.0.0")[0] as RangeSet;
+const settleOne = (conf: RangeConf) => parseRangeSets([[conf]], "1.0.0")[0] as RangeSet;
+const subnets = (...names: string[]) => parseRangeSets([names.map((subnet) => ({ subnet }))], "1.0.0")[0] as RangeSet;
 
 t.test("gateway, start and end have defaults", async (t) => {
   const cases: { conf: RangeConf; start: string; end: string; gateway: string }[] = [
@@ -138,7 +138,7 @@ t.test("what breaks a rule is refused in the reference plugin's words", async (t
     },
   ];
   for (const { sets, cniVersion = "0.3.1", msg } of cases) {
-    const error = refusalOf(() => settleRangeSets(sets, cniVersion));
+    const error = refusalOf(() => parseRangeSets(sets, cniVersion));
     t.equal(error?.msg, msg);
     t.equal(error?.code, 7, msg);
     t.match(error?.details, /To fix: /, msg);
@@ -152,7 +152,7 @@ t.test("sets without an address in common are accepted", async (t) => {
     { sets: [[parts("10.1.0.10", "10.1.0.19")], [parts("10.1.0.20", "10.1.0.29")]], cniVersion: "0.3.0" },
     { sets: [[{ subnet: "10.1.0.0/24" }], [{ subnet: "fd00::/64" }]], cniVersion: "0.1.0" },
   ];
-  for (const { sets, cniVersion } of cases) t.equal(settleRangeSets(sets, cniVersion).length, sets.length);
+  for (const { sets, cniVersion } of cases) t.equal(parseRangeSets(sets, cniVersion).length, sets.length);
 });
 
 t.test("addresses are tried round robin, gateways left out", async (t) => {

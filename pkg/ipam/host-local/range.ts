@@ -54,9 +54,9 @@ export interface Candidate {
  *
  * @throws CniError 7 with the reference plugin's text for the first rule that is broken.
  */
-export function settleRangeSets(sets: readonly (readonly RangeConf[])[], cniVersion: string): RangeSet[] {
+export function parseRangeSets(sets: readonly (readonly RangeConf[])[], cniVersion: string): RangeSet[] {
   if (sets.length === 0) throw refusal("no IP ranges specified", 'give "ranges", as in [[{"subnet": "10.1.0.0/16"}]]');
-  const settled = sets.map((set, index) => settleSet(set, `invalid range set ${index}: `));
+  const settled = sets.map((set, index) => parseRangeSet(set, `invalid range set ${index}: `));
   refuseSeveralPerFamily(
     settled.flatMap(([range]) => range?.start ?? []),
     cniVersion,
@@ -70,8 +70,8 @@ export function settleRangeSets(sets: readonly (readonly RangeConf[])[], cniVers
   return settled;
 }
 
-function settleSet(set: readonly RangeConf[], prefix: string): RangeSet {
-  const ranges = set.map((range) => settleRange(range, prefix));
+function parseRangeSet(set: readonly RangeConf[], prefix: string): RangeSet {
+  const ranges = set.map((range) => parseRange(range, prefix));
   const [first] = ranges;
   if (!first)
     throw refusal(`${prefix}empty range set`, 'put a range in it, as {"subnet": "10.1.0.0/16"}, or take it out');
@@ -88,7 +88,7 @@ function settleSet(set: readonly RangeConf[], prefix: string): RangeSet {
 }
 
 /** The rules are applied in the reference plugin's order, which decides on the text where several are broken. */
-function settleRange(conf: RangeConf, prefix: string): Range {
+function parseRange(conf: RangeConf, prefix: string): Range {
   const subnet = parsePrefix(conf.subnet);
   if (!subnet)
     throw refusal(`${prefix}invalid CIDR address: ${conf.subnet}`, 'write it as "10.1.0.0/16" or "fd00::/64"');

@@ -1,4 +1,4 @@
-import { golden, hex } from "../golden.ts";
+import { golden, hex } from "../golden.testing.ts";
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../nftables/header.ts";
 import { flowMessage } from "./flow.ts";
 

@@ -1,4 +1,4 @@
-import { golden } from "../golden.ts";
+import { golden } from "../golden.testing.ts";
 import { batchMessage } from "./batch.ts";
 import { generationMessage } from "./generation.ts";
 import { NFNL_SUBSYS_NFTABLES, NFPROTO_UNSPEC } from "./header.ts";

@@ -1,4 +1,4 @@
-import { golden } from "../golden.ts";
+import { golden } from "../golden.testing.ts";
 import {
   chainMessage,
   NF_INET_FORWARD,

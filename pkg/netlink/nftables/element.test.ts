@@ -1,4 +1,4 @@
-import { golden, hex } from "../golden.ts";
+import { golden, hex } from "../golden.testing.ts";
 import { NF_DROP, NFT_JUMP } from "./data.ts";
 import { elementMessage, NFT_SET_ELEM_INTERVAL_END } from "./element.ts";
 import { NFPROTO_INET, NFPROTO_IPV4 } from "./header.ts";

@@ -1,4 +1,4 @@
-import { golden, hex, padded } from "../golden.ts";
+import { golden, hex, padded } from "../golden.testing.ts";
 import {
   NF_ACCEPT,
   NF_DROP,

@@ -1,4 +1,4 @@
-import { golden, hex } from "../golden.ts";
+import { golden, hex } from "../golden.testing.ts";
 import { NFPROTO_INET, NFPROTO_IPV4 } from "./header.ts";
 import {
   concatenationType,

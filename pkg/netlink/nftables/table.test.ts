@@ -1,4 +1,4 @@
-import { golden } from "../golden.ts";
+import { golden } from "../golden.testing.ts";
 import { NFPROTO_INET, NFPROTO_IPV4 } from "./header.ts";
 import { NFT_TABLE_F_OWNER, tableMessage } from "./table.ts";
 

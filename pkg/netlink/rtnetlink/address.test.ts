@@ -1,4 +1,4 @@
-import { golden, ip } from "../golden.ts";
+import { golden, ip } from "../golden.testing.ts";
 import { addressMessage, IFA_F_NODAD, IFA_F_NOPREFIXROUTE, IFA_F_PERMANENT, IFA_F_TENTATIVE } from "./address.ts";
 import { AF_INET, AF_INET6 } from "./family.ts";
 

@@ -1,4 +1,4 @@
-import { golden, hex, mac } from "../golden.ts";
+import { golden, hex, mac } from "../golden.testing.ts";
 import {
   BRIDGE_FLAGS_MASTER,
   BRIDGE_FLAGS_SELF,

@@ -1,4 +1,4 @@
-import { golden, hex } from "../golden.ts";
+import { golden, hex } from "../golden.testing.ts";
 import { AF_UNSPEC } from "./family.ts";
 import {
   TC_ACT_OK,

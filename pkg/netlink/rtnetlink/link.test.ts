@@ -1,4 +1,4 @@
-import { golden, hex, ip, mac } from "../golden.ts";
+import { golden, hex, ip, mac } from "../golden.testing.ts";
 import { AF_UNSPEC } from "./family.ts";
 import { BR_STATE_FORWARDING, bridgePort } from "./link/bridge-port.ts";
 import { IFF_PROMISC, IFF_UP } from "./link/interface.ts";

@@ -1,4 +1,4 @@
-import { golden, ip, mac } from "../golden.ts";
+import { golden, ip, mac } from "../golden.testing.ts";
 import { AF_BRIDGE, AF_INET, AF_INET6 } from "./family.ts";
 import {
   NTF_EXT_LEARNED,

@@ -1,4 +1,4 @@
-import { golden, hex, ip } from "../golden.ts";
+import { golden, hex, ip } from "../golden.testing.ts";
 import { AF_INET, AF_INET6 } from "./family.ts";
 import { RTNH_F_ONLINK } from "./nexthop.ts";
 import {

@@ -1,4 +1,4 @@
-import { golden, hex, ip } from "../golden.ts";
+import { golden, hex, ip } from "../golden.testing.ts";
 import { AF_INET, AF_INET6 } from "./family.ts";
 import { RT_TABLE_COMPAT, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTPROT_KERNEL, RTPROT_STATIC } from "./route.ts";
 import { FIB_RULE_INVERT, FR_ACT_BLACKHOLE, FR_ACT_GOTO, FR_ACT_TO_TBL, ruleMessage } from "./rule.ts";

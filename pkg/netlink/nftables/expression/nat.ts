@@ -1,4 +1,4 @@
-// `snat to …`, `dnat to …`, `masquerade`, `redirect to …`: new addresses and ports, from registers.
+// `snat to …`, `dnat to …`, `addMasquerade`, `redirect to …`: new addresses and ports, from registers.
 import { attribute, message } from "../../message.ts";
 import { named, u32be } from "../../wire.ts";
 import { register } from "../data.ts";

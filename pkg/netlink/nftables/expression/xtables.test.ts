@@ -1,4 +1,4 @@
-import { golden, hex, padded } from "../../golden.ts";
+import { golden, hex, padded } from "../../golden.testing.ts";
 import { COMPAT_MATCH, COMPAT_TARGET, compatMessage } from "../compat.ts";
 import { NF_ACCEPT, NF_DROP, NFT_JUMP, NFT_REG_1, NFT_REG_VERDICT } from "../data.ts";
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../header.ts";

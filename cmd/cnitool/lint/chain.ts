@@ -1,0 +1,43 @@
+/** Whether the plugins of a list fit together: what each of them alone cannot see. Pure. */
+import { isObject, type JsonObject } from "../../../pkg/config/json.ts";
+import { type Finding, findingAt, inside, type Location } from "./finding.ts";
+
+interface Member {
+  type: string;
+  conf: JsonObject;
+  place: Location;
+}
+
+/** Plugins of the reference project that fail without the result of another one. */
+const chained: readonly string[] = ["bandwidth", "firewall", "portmap", "sbr", "tuning", "vrf"];
+
+export function chainFindings(plugins: readonly Member[]): Finding[] {
+  const [first] = plugins;
+  return [
+    ...(first !== undefined && chained.includes(first.type) ? [standsFirst(first)] : []),
+    ...plugins.flatMap(withoutInput),
+  ];
+}
+
+function standsFirst({ type, place }: Member): Finding {
+  const text = `plugin "${type}" works on what another plugin has made, and there is none before it`;
+  return findingAt(inside(place, "type"), "error", text, `name one that makes an interface first, as "bridge"`);
+}
+
+/** What runtimes pass only to plugins that ask for it. */
+const inputs: Readonly<Record<string, { capability: string; unless: readonly string[]; effect: string }>> = {
+  bandwidth: { capability: "bandwidth", unless: ["ingressRate", "egressRate"], effect: "nothing is limited" },
+  portmap: { capability: "portMappings", unless: [], effect: "no port is ever published" },
+};
+
+function withoutInput({ type, conf, place }: Member): Finding[] {
+  const input = Object.hasOwn(inputs, type) ? inputs[type] : undefined;
+  if (input === undefined || isObject(conf["runtimeConfig"])) return [];
+  if (asksFor(conf, input.capability) || input.unless.some((key) => key in conf)) return [];
+  const text = `plugin "${type}" does not ask for "${input.capability}", so ${input.effect}`;
+  return [findingAt(inside(place, "type"), "warning", text, `add "capabilities": {"${input.capability}": true}`)];
+}
+
+function asksFor({ capabilities }: JsonObject, name: string): boolean {
+  return isObject(capabilities) && capabilities[name] === true;
+}

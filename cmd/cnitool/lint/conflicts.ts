@@ -1,0 +1,77 @@
+/** What networks of one host must not have in common, and which of them a runtime sees. Pure. */
+import { compareAddresses, formatAddress, formatPrefix, overlaps } from "../../../pkg/ip/address.ts";
+import { type Finding, findingAt, inside, type Location } from "./finding.ts";
+import type { Network, PluginEntry } from "./lint-file.ts";
+import type { LocatedRange } from "./ranges.ts";
+
+/** What does not go together with networks of other files, each told at `network`. */
+export function networkConflicts(network: Network, others: readonly Network[]): Finding[] {
+  return others.flatMap((other) => {
+    if (other.name === network.name) return sameName(network, other);
+    return [...sameBridge(network, other), ...overlapping(network, other)];
+  });
+}
+
+/** Runtimes that take a network by its name look through the lists first, each kind in the order of file names. */
+function sameName(network: Network, other: Network): Finding[] {
+  const [used] = [network.file, other.file].sort(inOrderOfLookup);
+  const text = `network "${network.name}" is also in ${other.file}`;
+  return [findingAt(inside(network.place, "name"), "error", text, `give one another name; by name ${used} is used`)];
+}
+
+const inOrderOfLookup = (one: string, other: string): number =>
+  Number(!one.endsWith(".conflist")) - Number(!other.endsWith(".conflist")) || (one < other ? -1 : 1);
+
+/** Each wants an address of its own on the bridge. */
+function sameBridge(network: Network, other: Network): Finding[] {
+  const taken = gatewayBridges(other).map(({ bridge }) => bridge);
+  return gatewayBridges(network)
+    .filter(({ bridge }) => taken.includes(bridge))
+    .map(({ bridge, place }) => {
+      const text = `bridge "${bridge}" is also the gateway of network "${other.name}" (${other.file})`;
+      return findingAt(place, "warning", text, 'set "bridge" to a name that no other network uses');
+    });
+}
+
+function gatewayBridges({ plugins }: Network): { bridge: string; place: Location }[] {
+  return plugins
+    .filter(({ type, conf }) => type === "bridge" && (conf["isGateway"] === true || conf["isDefaultGateway"] === true))
+    .map(({ conf, place }) => ({ bridge: bridgeOf(conf), place: inside(place, "bridge") }));
+}
+
+/** The plugin's default. */
+const bridgeOf = ({ bridge }: PluginEntry["conf"]): string =>
+  typeof bridge === "string" && bridge !== "" ? bridge : "cni0";
+
+function overlapping(network: Network, other: Network): Finding[] {
+  const taken = other.plugins.flatMap(({ ranges }) => ranges);
+  return network.plugins
+    .flatMap(({ ranges }) => ranges)
+    .flatMap((range) =>
+      taken.filter(({ subnet }) => overlaps(subnet, range.subnet)).map((second) => overlap(range, second, other)),
+    );
+}
+
+function overlap(range: LocatedRange, second: LocatedRange, other: Network): Finding {
+  const { file, line, column } = findingAt(second.place, "warning", "");
+  const text =
+    `subnet ${formatPrefix(range.subnet)} overlaps with ${formatPrefix(second.subnet)} of network "${other.name}" ` +
+    `(${file}:${line}:${column})`;
+  const from = compareAddresses(range.start, second.start) > 0 ? range.start : second.start;
+  const to = compareAddresses(range.end, second.end) < 0 ? range.end : second.end;
+  const hint =
+    compareAddresses(from, to) <= 0
+      ? `both hand out ${formatAddress(from)} to ${formatAddress(to)}, so two containers may get one address`
+      : "no address is handed out by both, but the host cannot route to both";
+  return findingAt(range.place, "warning", text, hint);
+}
+
+/** Some runtimes know one network only: that of the first file, whatever its kind. */
+export function loadOrderNotes(networks: readonly Network[]): Finding[] {
+  const [first, ...others] = networks.toSorted((one, other) => (one.file < other.file ? -1 : 1));
+  if (first === undefined || others.length === 0) return [];
+  const rest = [...new Set(others.map(({ name }) => `"${name}"`))].join(", ");
+  const text = `sorts first: runtimes that take one network (containerd, CRI-O) use "${first.name}", not ${rest}`;
+  const hint = "rename the file of the one that is meant so that it sorts first; podman and nerdctl go by names";
+  return [findingAt(first.place, "warning", text, hint)];
+}

@@ -1,0 +1,60 @@
+/** Something to say about a place in a file. Pure. */
+import type { CniError } from "../../../pkg/cni/error.ts";
+import { type JsonNode, type JsonPath, type Position, positionOf } from "../../../pkg/config/json.ts";
+
+export interface Finding extends Position {
+  file: string;
+  /** An error keeps the network from working, or from doing what its author wants. */
+  severity: "error" | "warning";
+  text: string;
+  hint: string | undefined;
+}
+
+/** A part of a document. */
+export interface Location {
+  file: string;
+  document: JsonNode;
+  path: JsonPath;
+}
+
+export const inside = (place: Location, ...steps: JsonPath): Location => ({
+  ...place,
+  path: [...place.path, ...steps],
+});
+
+/** At the place, or at the nearest one around it that is in the text. */
+export function findingAt(
+  { file, document, path }: Location,
+  severity: Finding["severity"],
+  text: string,
+  hint?: string,
+): Finding {
+  let around = path;
+  let position = positionOf(document, around);
+  while (position === undefined) {
+    around = around.slice(0, -1);
+    position = positionOf(document, around);
+  }
+  return { file, ...position, severity, text, hint };
+}
+
+/** What the error tells to do is the hint. */
+export function findingOf(place: Location, { msg, details }: CniError): Finding {
+  const text = msg.startsWith(`${place.file}: `) ? msg.slice(place.file.length + 2) : msg;
+  return findingAt(place, "error", text, details.replaceAll("To fix: ", "") || undefined);
+}
+
+/** As compilers print them, so that editors find the place. */
+export function printFinding({ file, line, column, severity, text, hint }: Finding): string {
+  return `${file}:${line}:${column}: ${severity}: ${text}\n${hint === undefined ? "" : `    ${hint}\n`}`;
+}
+
+/** In the order of the text, each once: two schemas may refuse the same thing. */
+export function sorted(findings: readonly Finding[]): Finding[] {
+  const once = new Map(findings.map((finding) => [printFinding(finding), finding]));
+  return [...once.values()].sort(
+    (one, other) => compare(one.file, other.file) || one.line - other.line || one.column - other.column,
+  );
+}
+
+const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);

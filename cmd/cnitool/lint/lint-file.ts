@@ -1,0 +1,287 @@
+/** One file of network configuration: what is wrong with it, or may be, and the network in it. */
+import { validate as validateList } from "#validate/cnitool";
+import { CniError } from "../../../pkg/cni/error.ts";
+import { problemsOf } from "../../../pkg/cni/netconf.ts";
+import type { Delegates, Validate } from "../../../pkg/cni/plugin.ts";
+import { compareVersions, newestVersion, oldestVersion, selectVersion } from "../../../pkg/cni/version.ts";
+import {
+  isObject,
+  type JsonNode,
+  type JsonObject,
+  JsonSyntaxError,
+  readJson,
+  showJson,
+} from "../../../pkg/config/json.ts";
+import { normalize } from "../../../pkg/config/normalize.ts";
+import { configurationFiles, listKeys, loadList, loadSingle } from "../../../pkg/runtime/network-list.ts";
+import { SystemError } from "../../../pkg/sys/errno.ts";
+import { directoryOf, readText } from "../../../pkg/sys/file.ts";
+import { chainFindings } from "./chain.ts";
+import { type Finding, findingAt, findingOf, inside, type Location, sorted } from "./finding.ts";
+import { type LocatedRange, locateRanges } from "./ranges.ts";
+
+/** What a configuration is held against. */
+export interface LintContext {
+  /** The schemas that are known. */
+  plugins: Delegates;
+  /** What a plugin speaks. @throws CniError: there is none of that name, or it does not say */
+  versionsOf(type: string): readonly string[];
+}
+
+export interface Network {
+  file: string;
+  name: string;
+  cniVersion: string;
+  plugins: readonly PluginEntry[];
+  /** Of the whole file. */
+  place: Location;
+}
+
+export interface PluginEntry {
+  type: string;
+  ipam: string | undefined;
+  conf: JsonObject;
+  place: Location;
+  /** What host-local hands out for it. */
+  ranges: readonly LocatedRange[];
+}
+
+export interface LintResult {
+  file: string;
+  findings: readonly Finding[];
+  /** undefined: the file does not even name one. */
+  network: Network | undefined;
+}
+
+/** What plugins get from the list. */
+interface Head {
+  name: string;
+  cniVersion: string;
+}
+
+export function lintFile(file: string, surroundings: LintContext): LintResult {
+  const document = readDocument(file);
+  if (!("position" in document)) return { file, findings: [document], network: undefined };
+  const place: Location = { file, document, path: [] };
+  const { value } = document;
+  if (!isObject(value)) {
+    const text = `${showJson(value)} is no network configuration, must be an object`;
+    return { file, findings: [findingAt(place, "error", text)], network: undefined };
+  }
+  const isList = file.endsWith(".conflist") || value["plugins"] !== undefined;
+  const { version, findings: ofVersion } = examineVersion(place, value);
+  const name = typeof value["name"] === "string" ? value["name"] : "";
+  const { parts, findings: ofParts } = isList ? pluginsIn(place, value, name) : singlePlugin(place, value);
+  const plugins = parts.map((part) => examinePlugin(part, { name, cniVersion: version }, surroundings));
+  const findings = [
+    ...repeatedKeys(file, document),
+    ...examineHead(place, value, isList),
+    ...ofVersion,
+    ...ofParts,
+    ...plugins.flatMap((plugin) => plugin.findings),
+    ...chainFindings(plugins),
+  ];
+  return {
+    file,
+    findings: sorted([...findings, ...(findings.some(isError) ? [] : whatLoadingRefuses(place, isList))]),
+    network: name === "" ? undefined : { file, name, cniVersion: version, plugins, place },
+  };
+}
+
+const isError = ({ severity }: Finding): boolean => severity === "error";
+
+/** The document, or why there is none. */
+function readDocument(file: string): JsonNode | Finding {
+  try {
+    return readJson(readText(file));
+  } catch (error) {
+    if (error instanceof SystemError) {
+      const hint = "see that it is a file that may be read";
+      return { file, line: 1, column: 1, severity: "error", text: `cannot be read: ${error.message}`, hint };
+    }
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    const { position = { line: 1, column: 1 }, remedy } = error;
+    const text = `not JSON: ${error.message.replace(/^line \d+, column \d+: /, "")}`;
+    return { file, ...position, severity: "error", text, hint: remedy };
+  }
+}
+
+/** Legal JSON, of which the last one counts; nobody writes it on purpose. */
+function repeatedKeys(file: string, { members = [], items = [] }: JsonNode): Finding[] {
+  const keys = members.map(({ key }) => key);
+  const repeated = members.filter(({ key }, i) => keys.indexOf(key) < i);
+  return [
+    ...repeated.map(({ key, position }): Finding => {
+      const text = `key ${JSON.stringify(key)} is there more than once, the last one counts`;
+      return { file, ...position, severity: "warning", text, hint: undefined };
+    }),
+    ...[...members.map(({ node }) => node), ...items].flatMap((node) => repeatedKeys(file, node)),
+  ];
+}
+
+/** The list's own keys; of a single plugin those that are the network's. */
+function examineHead(place: Location, value: JsonObject, isList: boolean): Finding[] {
+  const { name, cniVersion } = value;
+  const head = isList
+    ? value
+    : { ...(name === undefined ? {} : { name }), ...(cniVersion === undefined ? {} : { cniVersion }) };
+  return [
+    ...schemaFindings(place, head, validateList),
+    ...Object.keys(head).flatMap((key) => {
+      const meant = listKeys.includes(key) ? undefined : listKeys.find((known) => sameLetters(known, key));
+      if (meant === undefined) return [];
+      return [findingAt(inside(place, key), "error", `key "${key}" is not recognised here`, `write it as "${meant}"`)];
+    }),
+  ];
+}
+
+/** Keys of plugins may be written in any case, those of a list not. */
+const sameLetters = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
+
+function examineVersion(
+  place: Location,
+  { cniVersion, cniVersions }: JsonObject,
+): { version: string; findings: Finding[] } {
+  const own = typeof cniVersion === "string" ? cniVersion : "";
+  const all = Array.isArray(cniVersions) ? cniVersions.filter((version) => typeof version === "string") : undefined;
+  const at = inside(place, all === undefined ? "cniVersion" : "cniVersions");
+  try {
+    const version = selectVersion(own, all);
+    if (version === "" && cniVersion !== undefined) return { version, findings: [] }; // no text: the schema has told
+    if (version === "") {
+      const text = `"cniVersion" is missing: plugins take it for ${oldestVersion}`;
+      return { version, findings: [findingAt(place, "warning", text, `add "cniVersion": "${newestVersion}"`)] };
+    }
+    if (compareVersions(version, newestVersion) <= 0) return { version, findings: [] };
+    const text = `"cniVersion" is "${version}", the newest that cnitool knows is ${newestVersion}`;
+    return { version, findings: [findingAt(at, "warning", text)] };
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    return { version: own, findings: [findingOf(at, error)] };
+  }
+}
+
+interface Part {
+  conf: JsonObject;
+  place: Location;
+}
+
+interface Parts {
+  parts: Part[];
+  findings: Finding[];
+}
+
+const singlePlugin = (place: Location, conf: JsonObject): Parts => ({ parts: [{ conf, place }], findings: [] });
+
+/** Those in the list, and those in the folder of the network's name. What is no object, or has no type, is refused elsewhere. */
+function pluginsIn(place: Location, { plugins, loadOnlyInlinedPlugins = false }: JsonObject, name: string): Parts {
+  const inlined = (Array.isArray(plugins) ? plugins : []).flatMap((conf, i) =>
+    isObject(conf) ? [{ conf, place: inside(place, "plugins", i) }] : [],
+  );
+  const looksIntoFolder = !/^true$/i.test(String(loadOnlyInlinedPlugins)) && name !== "" && !name.includes("/");
+  const files = looksIntoFolder ? configurationFiles(`${directoryOf(place.file)}/${name}`, [".conf"]) : [];
+  const documents = files.map((file) => ({ file, document: readDocument(file) }));
+  const added = documents.flatMap(({ file, document }) =>
+    "position" in document && isObject(document.value)
+      ? [{ conf: document.value, place: { file, document, path: [] } }]
+      : [],
+  );
+  const damaged = documents.flatMap(({ document }) => ("position" in document ? [] : [document]));
+  return { parts: [...inlined, ...added], findings: damaged };
+}
+
+function examinePlugin(
+  { conf, place }: Part,
+  head: Head,
+  surroundings: LintContext,
+): PluginEntry & { findings: Finding[] } {
+  const type = typeof conf["type"] === "string" ? conf["type"] : "";
+  const ipam = isObject(conf["ipam"]) && typeof conf["ipam"]["type"] === "string" ? conf["ipam"]["type"] : "";
+  const findings = [
+    ...reservedKeys(place, conf),
+    ...heldAgainst(type, inside(place, "type"), { conf, place }, head, surroundings),
+    ...heldAgainst(ipam, inside(place, "ipam", "type"), { conf, place }, head, surroundings),
+    ...(isFlannel(type) ? delegateFindings({ conf, place }, head, surroundings) : []),
+  ];
+  const { ranges, findings: ofRanges } =
+    ipam === "host-local" && !isFlannel(type) && !findings.some(isError)
+      ? locateRanges(place, conf, head.cniVersion)
+      : { ranges: [], findings: [] };
+  return { type, ipam: ipam || undefined, conf, place, ranges, findings: [...findings, ...ofRanges] };
+}
+
+/** It gives host-local its ranges, and what is in "delegate" to another plugin. */
+const isFlannel = (type: string): boolean => type === "flannel";
+
+function delegateFindings({ conf, place }: Part, head: Head, surroundings: LintContext): Finding[] {
+  const delegate = isObject(conf["delegate"]) ? conf["delegate"] : {};
+  const type = typeof delegate["type"] === "string" ? delegate["type"] : "bridge";
+  const own = inside(place, "delegate");
+  return heldAgainst(type, inside(own, "type"), { conf: { ...delegate, type }, place: own }, head, surroundings);
+}
+
+/** What a plugin of that name has to say: whether it is there, speaks the version, and knows the keys. */
+function heldAgainst(
+  type: string,
+  named: Location,
+  { conf, place }: Part,
+  { name, cniVersion }: Head,
+  { plugins, versionsOf }: LintContext,
+): Finding[] {
+  if (type === "") return [];
+  const schema = Object.hasOwn(plugins, type) ? plugins[type]?.validate : undefined;
+  const complete = { ...conf, name, cniVersion };
+  return [
+    ...versionFindings(type, named, cniVersion || oldestVersion, versionsOf),
+    ...(schema === undefined ? [] : schemaFindings(place, complete, schema)),
+  ];
+}
+
+function versionFindings(
+  type: string,
+  named: Location,
+  version: string,
+  versionsOf: LintContext["versionsOf"],
+): Finding[] {
+  try {
+    const versions = versionsOf(type);
+    if (versions.includes(version)) return [];
+    const text = `plugin "${type}" does not support CNI ${version}, it supports ${versions.join(", ")}`;
+    return [findingAt(named, "error", text, `set "cniVersion" of the network to one that all its plugins support`)];
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    return [findingOf(named, error)];
+  }
+}
+
+function schemaFindings(place: Location, conf: JsonObject, schema: Validate): Finding[] {
+  const { value, unknownKeys } = normalize(conf, schema.shape);
+  return [
+    ...problemsOf(value, schema).map(({ path, text, hint }) => findingAt(inside(place, ...path), "error", text, hint)),
+    ...unknownKeys.map(({ path, suggestion }) => {
+      const text = `unknown key ${JSON.stringify(path.at(-1))}`;
+      if (suggestion === undefined) return findingAt(inside(place, ...path), "warning", text, "plugins ignore it");
+      return findingAt(inside(place, ...path), "error", text, `did you mean "${suggestion}"?`);
+    }),
+  ];
+}
+
+const writtenByRuntimes = ["prevResult", "runtimeConfig"];
+
+function reservedKeys(place: Location, conf: JsonObject): Finding[] {
+  return Object.keys(conf)
+    .filter((key) => writtenByRuntimes.includes(key) || key.startsWith("cni.dev/"))
+    .map((key) => findingAt(inside(place, key), "warning", `key "${key}" is for runtimes to write, not for people`));
+}
+
+/** What is left to be said when the schemas are content: that nothing remains to be run, for example. */
+function whatLoadingRefuses(place: Location, isList: boolean): Finding[] {
+  const isSingle = /\.(conf|json)$/.test(place.file) || !isList;
+  try {
+    (isSingle ? loadSingle : loadList)(place.file);
+    return [];
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    return [findingOf(place, error)];
+  }
+}

@@ -1,0 +1,234 @@
+/** A container's interface as the client sees it: which one it is, and sockets there for as long as something is being asked. */
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { Event } from "../../pkg/dhcp/client.ts";
+import { decodeMessage, encodeMessage, type Message } from "../../pkg/dhcp/message.ts";
+import {
+  arpProbe,
+  broadcastAddress,
+  broadcastMac,
+  clientPortFilter,
+  everythingFilter,
+  isClaimOf,
+  udpPacket,
+  udpPayload,
+} from "../../pkg/dhcp/packet.ts";
+import type { Address } from "../../pkg/ip/address.ts";
+import { findLink, type Link, openRoute, setDown, setMtu, setUp } from "../../pkg/link/link.ts";
+import { parseMac } from "../../pkg/link/mac.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import { closeFile, findStat } from "../../pkg/sys/file.ts";
+import { closeNamespace, findNamespace, within } from "../../pkg/sys/namespace.ts";
+import {
+  ETH_P_ARP,
+  ETH_P_IP,
+  openPacketSocket,
+  openSendingSocket,
+  receivePacket,
+  sendPacket,
+} from "../../pkg/sys/packet-socket.ts";
+import { namespaceCookie, openSocket, SOCK_DGRAM } from "../../pkg/sys/socket.ts";
+
+/** Where an interface is to be found. */
+export interface InterfaceRef {
+  /** Path of the namespace. */
+  netns: string;
+  ifName: string;
+}
+
+/** What shows that it is still the same one: paths, names, numbers of files and of interfaces are all used again. */
+export interface InterfaceIdentity {
+  /** Of the namespace's file. */
+  inode: string;
+  /** Of the namespace, unique until the next boot; "0" where the kernel (before 5.14) has none. */
+  cookie: string;
+  index: number;
+  mac: string;
+}
+
+export interface ClientSocket {
+  identity: InterfaceIdentity;
+  kind: string;
+  mac: Uint8Array;
+  /** That messages come in on, and answers to probes. */
+  fds: readonly number[];
+  /** To a server whose MAC is known, or to everybody. */
+  send(message: Message, to?: { address: Address; mac: Uint8Array }): void;
+  probe(address: Address): void;
+  /** Everything that has arrived. */
+  receive(fd: number): Event[];
+}
+
+/** There is no such interface, or no such namespace: nothing can be asked for it any more. */
+export class NoInterface extends CniError {
+  constructor({ netns, ifName }: InterfaceRef, what: "namespace" | "link") {
+    super({
+      code: ErrorCode.internal,
+      msg:
+        what === "link"
+          ? `error looking up ${JSON.stringify(ifName)}: Link not found`
+          : `failed to open netns ${JSON.stringify(netns)}: it is not there, or no namespace`,
+      details: `namespace ${netns}`,
+      remedy:
+        what === "link"
+          ? "look why the plugin that calls dhcp has not made the interface"
+          : "see that the daemon sees the paths of the runtime: in a container it needs /run/netns, mounted with propagation, or -hostprefix",
+    });
+  }
+}
+
+/**
+ * Sockets in the container's namespace, to which they keep belonging. An interface that is down is set up when an address is looked for.
+ *
+ * @throws NoInterface
+ */
+export function openClientSocket(place: InterfaceRef, purpose: "search" | "renewal"): ClientSocket {
+  return inside(place, (route, link, inode) => {
+    if (purpose === "search" && !link.up) route.request(setUp(link.index));
+    const messages = openPacketSocket(link.index, ETH_P_IP, clientPortFilter);
+    const probes = purpose === "search" ? openPacketSocket(link.index, ETH_P_ARP, everythingFilter) : undefined;
+    return portOf(link, identityOf(link, inode, messages), messages, probes);
+  });
+}
+
+function portOf(link: Link, identity: InterfaceIdentity, messages: number, probes: number | undefined): ClientSocket {
+  const mac = macOf(link);
+  let probed: Address | undefined;
+  return {
+    identity,
+    kind: link.kind,
+    mac,
+    fds: probes === undefined ? [messages] : [messages, probes],
+    send: (message, to) => sendMessage(messages, link.index, message, to),
+    probe(address) {
+      probed = address;
+      const to = { index: link.index, protocol: ETH_P_ARP, mac: broadcastMac };
+      if (probes !== undefined) sendPacket(probes, to, arpProbe(mac, address));
+    },
+    receive: (fd) =>
+      arrived(fd, ({ packet, mac: from }) =>
+        fd === messages ? messageIn(packet, from) : claimIn(packet, probed, mac),
+      ),
+  };
+}
+
+const buffer = new Uint8Array(65536);
+/** At once; others want to be heard too. */
+const MOST_PACKETS = 64;
+
+function arrived(
+  fd: number,
+  eventOf: (received: { packet: Uint8Array; mac: Uint8Array }) => Event | undefined,
+): Event[] {
+  const events: Event[] = [];
+  for (let i = 0; i < MOST_PACKETS; i++) {
+    const received = receivePacket(fd, buffer);
+    if (received === undefined) break;
+    const event = eventOf(received);
+    if (event !== undefined) events.push(event);
+  }
+  return events;
+}
+
+function messageIn(packet: Uint8Array, mac: Uint8Array): Event | undefined {
+  const payload = udpPayload(packet);
+  const message = payload && decodeMessage(payload);
+  return message && { kind: "message", message, mac };
+}
+
+function claimIn(packet: Uint8Array, probed: Address | undefined, mac: Uint8Array): Event | undefined {
+  return probed !== undefined && isClaimOf(packet, probed, mac) ? { kind: "claim", address: probed } : undefined;
+}
+
+function sendMessage(fd: number, index: number, message: Message, to?: { address: Address; mac: Uint8Array }): void {
+  const { address, mac } = to ?? { address: broadcastAddress, mac: broadcastMac };
+  const packet = udpPacket(message.clientAddress, address, encodeMessage(message));
+  sendPacket(fd, { index, protocol: ETH_P_IP, mac }, packet);
+}
+
+/** Sends the last message for an interface, and waits for no answer. @param close takes the socket */
+export function sendRelease(
+  place: InterfaceRef,
+  { message, to }: { message: Message; to?: { address: Address; mac: Uint8Array } },
+  close: (fd: number) => void,
+): void {
+  inside(place, (_, link) => {
+    const fd = openSendingSocket();
+    try {
+      sendMessage(fd, link.index, message, to);
+    } finally {
+      close(fd);
+    }
+  });
+}
+
+/** Which interface is there now, undefined when none is. */
+export function findIdentity(place: InterfaceRef): InterfaceIdentity | undefined {
+  try {
+    return inside(place, (_, link, inode) => {
+      const fd = openSocket(AF_INET, SOCK_DGRAM, 0);
+      try {
+        return identityOf(link, inode, fd);
+      } finally {
+        closeFile(fd);
+      }
+    });
+  } catch (error) {
+    if (error instanceof NoInterface) return undefined;
+    throw error;
+  }
+}
+const AF_INET = 2;
+
+/** A MAC may be changed by a plugin that comes later in the chain; where the namespace is known for certain, that is no other interface. */
+export function sameIdentity(one: InterfaceIdentity, other: InterfaceIdentity): boolean {
+  if (one.cookie !== other.cookie || one.index !== other.index) return false;
+  return one.cookie !== "0" || (one.inode === other.inode && one.mac === other.mac);
+}
+
+export function setLinkDown(place: InterfaceRef): void {
+  inside(place, (route, link) => route.request(setDown(link.index)));
+}
+
+/** Never raised: a plugin's own setting, or what the path below it allows, may be the reason that it is lower. */
+export function lowerMtu(place: InterfaceRef, mtu: number): void {
+  if (mtu < SMALLEST_MTU) return;
+  inside(place, (route, link) => {
+    if (mtu < link.mtu) route.request(setMtu(link.index, mtu));
+  });
+}
+/** RFC 791: every host takes packets of this size; below it, a setting is a mistake or an attack. */
+const SMALLEST_MTU = 576;
+
+function inside<T>(place: InterfaceRef, work: (route: Connection, link: Link, inode: string) => T): T {
+  const namespace = findNamespace(place.netns);
+  if (namespace === undefined) throw new NoInterface(place, "namespace");
+  try {
+    const inode = String(findStat(`/proc/self/fd/${namespace.fd}`)?.inode);
+    return within(namespace, () => {
+      const route = openRoute();
+      try {
+        const link = findLink(route, place.ifName);
+        if (link === undefined) throw new NoInterface(place, "link");
+        return work(route, link, inode);
+      } finally {
+        route.close();
+      }
+    });
+  } finally {
+    closeNamespace(namespace);
+  }
+}
+
+function identityOf({ index, mac }: Link, inode: string, socket: number): InterfaceIdentity {
+  return { inode, cookie: String(namespaceCookie(socket)), index, mac };
+}
+
+function macOf({ name, mac }: Link): Uint8Array {
+  const bytes = parseMac(mac);
+  if (bytes?.length === 6) return bytes;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `link ${JSON.stringify(name)} has the hardware address ${JSON.stringify(mac)}, must have an Ethernet address`,
+    remedy: "use another IPAM plugin for interfaces without Ethernet addresses",
+  });
+}

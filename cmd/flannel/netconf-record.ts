@@ -1,0 +1,142 @@
+/**
+ * What is remembered of an attachment for its DEL: the delegate's configuration, since the subnet file may say something else by
+ * then, or be gone.
+ *
+ * The reference plugin keeps it in `<dataDir>/<container ID>`, where a second interface of the container overwrites the first one's.
+ * Here each attachment has a file of its own, `<dataDir>/<container ID>:<interface>`, and the first one of a container has
+ * the reference plugin's name too, as a second link to the same file: a node can be switched over and back at any time. A
+ * `<container ID>` that has no other name is the reference plugin's; whose interface it is about cannot be told.
+ *
+ * Rejected: the interface's name inside of the file, which is the delegate's configuration byte for byte; and `.` between ID
+ * and interface, which IDs may contain.
+ */
+import { objectIn } from "../../pkg/config/json.ts";
+import {
+  createFile,
+  directoryOf,
+  findDirectory,
+  findStat,
+  linkFile,
+  makeDirectories,
+  overwriteFile,
+  readRecord,
+  removeFile,
+  syncFile,
+} from "../../pkg/sys/file.ts";
+import type { PluginConf } from "./netconf.ts";
+
+export interface RecordKey {
+  containerId: string;
+  ifName: string;
+}
+
+/** What was found. */
+export interface NetconfRecord {
+  file: string;
+  /** As it was written; what is wrong with it where it cannot be read. */
+  text: string;
+  /** undefined: it cannot be understood. */
+  conf: PluginConf | undefined;
+}
+
+const SEPARATOR = ":"; // in no container ID, and in no interface's name
+const DIRECTORY_MODE = 0o700;
+const FILE_MODE = 0o600;
+
+/** The attachment's own file. */
+export const fileOf = (dataDir: string, { containerId, ifName }: RecordKey): string =>
+  `${dataDir}/${containerId}${SEPARATOR}${ifName}`;
+
+/** The name that the reference plugin would give it. */
+const containerFileOf = (file: string): string => `${directoryOf(file)}/${ownerIn(nameOf(file)).containerId}`;
+
+const nameOf = (file: string): string => file.slice(file.lastIndexOf("/") + 1);
+
+/** @param options.onDisk It outlives a power failure from when this returns, not only from a few seconds later. */
+export function writeRecord(file: string, text: string, { onDisk }: { onDisk: boolean }): void {
+  makeDirectories(directoryOf(file), DIRECTORY_MODE);
+  if (!createFile(file, text, { mode: FILE_MODE })) overwriteFile(file, text, { mode: FILE_MODE });
+  linkFile(file, containerFileOf(file)); // unless it is another interface's
+  if (onDisk) syncFile(file);
+}
+
+/** @param network Whose a file without the interface's name must be. */
+export function findRecord(dataDir: string, owner: RecordKey, network: string): NetconfRecord | undefined {
+  const file = fileOf(dataDir, owner);
+  const container = containerFileOf(file);
+  const own = read(file);
+  const found = own ?? read(container);
+  if (found === undefined || own !== undefined) return own;
+  const isOfOther = isShared(container) || (found.conf !== undefined && found.conf["name"] !== network);
+  return isOfOther ? undefined : found;
+}
+
+/** @param file The attachment's own, or the one that `recall` has found; it need not be there. */
+export function removeRecord(file: string): void {
+  const container = containerFileOf(file);
+  if (container !== file && isSameFile(file, container)) removeFile(container); // first: what is left is still whole
+  removeFile(file);
+}
+
+/** What a directory holds of a network. What cannot be understood is nobody's. */
+export function listRecords(dataDir: string, network: string): OwnedRecord[] {
+  return (findDirectory(dataDir) ?? []).flatMap((name) => {
+    const file = `${dataDir}/${name}`;
+    const owner = ownerIn(name);
+    if (owner.ifName === undefined && isShared(file)) return [];
+    const found = read(file);
+    return found?.conf?.["name"] === network ? [{ ...found, conf: found.conf, owner }] : [];
+  });
+}
+
+/**
+ * Whether a power failure has caught it before it was on the disk: records appear whole otherwise. What it was for went with
+ * the power.
+ */
+export const isEmpty = ({ text }: NetconfRecord): boolean => text === "";
+
+/** Empty ones, whoever's they were. */
+export function removeEmptyRecord(dataDir: string): void {
+  for (const name of findDirectory(dataDir) ?? []) {
+    const file = `${dataDir}/${name}`;
+    const stat = findStat(file, "link");
+    if (stat?.type === "file" && stat.size === 0) removeFile(file);
+  }
+}
+
+export interface OwnedRecord extends NetconfRecord {
+  owner: RecordOwner;
+  conf: PluginConf;
+}
+
+/** The reference plugin does not write down the interface. */
+export interface RecordOwner {
+  containerId: string;
+  ifName: string | undefined;
+}
+
+function ownerIn(name: string): RecordOwner {
+  const [containerId = "", ifName] = name.split(SEPARATOR);
+  return { containerId, ifName };
+}
+
+/** Whether one of a container's interfaces has this file for its own. */
+const isShared = (file: string): boolean => (findStat(file, "link")?.links ?? 1) > 1;
+
+function isSameFile(one: string, other: string): boolean {
+  const [a, b] = [findStat(one, "link"), findStat(other, "link")];
+  return a !== undefined && a.inode === b?.inode && a.device === b.device;
+}
+
+function read(file: string): NetconfRecord | undefined {
+  const found = readRecord(file);
+  if (found === undefined) return undefined;
+  return typeof found === "string"
+    ? { file, text: found, conf: confIn(found) }
+    : { file, text: found.problem, conf: undefined };
+}
+
+function confIn(text: string): PluginConf | undefined {
+  const conf = objectIn(text);
+  return typeof conf?.["type"] === "string" ? (conf as PluginConf) : undefined;
+}

@@ -1,0 +1,96 @@
+/** This host's place in the cluster: the network as the store has it, the interface to the other hosts, a device, a lease. */
+
+import { acquireLease } from "../../pkg/cluster/lease/acquire.ts";
+import { NoSubnetLeft } from "../../pkg/cluster/lease/choose-subnet.ts";
+import { systemClock } from "../../pkg/cluster/lease/clock.ts";
+import type { Lease, Subnets } from "../../pkg/cluster/lease/lease.ts";
+import { familiesOf, InvalidNetworkConfig, type NetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
+import { NoConfig, type Store, StoreError } from "../../pkg/cluster/lease/store.ts";
+import type { Log } from "../../pkg/cluster/log/log.ts";
+import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
+import { selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
+import { listLocalAddresses, reservedFor } from "../../pkg/flannel/backend/local-networks.ts";
+import { createBackend } from "../../pkg/flannel/backend/registry.ts";
+import type { Prefix } from "../../pkg/ip/address.ts";
+import { findLink, openRoute } from "../../pkg/link/link.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import { type EarlierSubnets, readEarlierSubnets, type SubnetFile } from "../../pkg/subnet-env/subnet-file.ts";
+import { attributesOf, configuredFamilies, LEASE_MS } from "./controller.ts";
+import { checkPrerequisites } from "./kernel-prerequisites.ts";
+import { readNetworkConfig } from "./network-config.ts";
+import type { Options } from "./options/options.ts";
+
+export interface JoinedNetwork {
+  network: NetworkConfig;
+  route: Connection;
+  external: ExternalInterface;
+  backend: Backend;
+  lease: Lease;
+  /** What subnet.env said before: of an earlier run. */
+  earlier: EarlierSubnets;
+}
+
+/**
+ * The device comes before the lease, which says the device's MAC.
+ *
+ * @throws NoConfig, InvalidNetworkConfig, NoSubnetLeft, StoreError: may pass; any other Error: does not
+ */
+export async function joinNetwork(options: Options, store: Store, log: Log): Promise<JoinedNetwork> {
+  const { config: network, warnings } = readNetworkConfig(await store.readConfig());
+  for (const warning of [...warnings, ...checkPrerequisites(needsOf(options, network))]) log.warn(warning);
+  const route = openRoute();
+  try {
+    const external = selectExternalInterface(route, options.externalInterface, configuredFamilies(network), {
+      passedOver: (why) => log.info("an interface does not do", { why }),
+    });
+    const backend = createBackend({ route, external, network, log });
+    const attributes = attributesOf(backend, external);
+    const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));
+    const previous = previousSubnets(earlier);
+    const local = localNetworks(route, { network, backend, external, own: previous });
+    const wanted = { attributes, previous, local, ttlMs: LEASE_MS };
+    const lease = await acquireLease(store, network, wanted, { clock: systemClock, log, random: Math.random });
+    return { network, route, external, backend, lease, earlier };
+  } catch (error) {
+    route.close(); // this is tried once a second, for days maybe
+    throw error;
+  }
+}
+
+interface Present extends Pick<JoinedNetwork, "network" | "backend" | "external"> {
+  /** What this host had before: its containers may still be there. */
+  own: Subnets | undefined;
+}
+
+/** What of the cluster's network this host cannot have for its containers, since it is in there itself. */
+function localNetworks(route: Connection, { network, backend, external, own }: Present): Prefix[] {
+  const devices = backend.devices.flatMap(({ name }) => findLink(route, name)?.index ?? []);
+  return familiesOf(network).flatMap((family) => {
+    const side = { networks: [family.network], devices, own, external: external.index };
+    return listLocalAddresses(route, side).map((one) => reservedFor(one, family.network));
+  });
+}
+
+/** Whether waiting may help: for the store, for the administrator, or for another host to leave. */
+export const isTemporary = (error: unknown): boolean =>
+  [NoConfig, InvalidNetworkConfig, NoSubnetLeft, StoreError].some((kind) => error instanceof kind);
+
+const needsOf = ({ rules }: Options, { nftables }: NetworkConfig) => ({
+  bridgedTraffic: !nftables,
+  requireBrNetfilter: rules.requireBrNetfilter,
+});
+
+function previousSubnets({ ipv4, ipv6 }: EarlierSubnets): Subnets | undefined {
+  if (ipv4.subnet === undefined) return undefined;
+  return { ipv4: ipv4.subnet, ...(ipv6.subnet && { ipv6: ipv6.subnet }) };
+}
+
+export function subnetFileOf({ rules }: Options, { network, lease, backend }: JoinedNetwork): SubnetFile {
+  const { ipv4, ipv6 } = network;
+  return {
+    ...(ipv4 && lease.ipv4 && { ipv4: { network: ipv4.network, subnet: lease.ipv4 } }),
+    ...(ipv6 && lease.ipv6 && { ipv6: { network: ipv6.network, subnet: lease.ipv6 } }),
+    mtu: backend.mtu,
+    ipMasq: rules.masquerade,
+  };
+}

@@ -1,0 +1,56 @@
+/** The text of a network configuration made into what the daemon works with. Pure. */
+import { validate } from "#validate/flanneld";
+import {
+  InvalidNetworkConfig,
+  type NetworkConfig,
+  type NetworkDocument,
+  parseNetworkConfig,
+} from "../../pkg/cluster/lease/network-config.ts";
+import { normalizeText, problemsOf, warningOf } from "../../pkg/cni/netconf.ts";
+import { isObject, type Json, type JsonObject, JsonSyntaxError, showJson } from "../../pkg/config/json.ts";
+import type { Normalized } from "../../pkg/config/normalize.ts";
+import type { JsonSchema } from "../../pkg/config/schema.ts";
+
+export interface ReadNetwork {
+  config: NetworkConfig;
+  /** What is in it without effect, a sentence each. */
+  warnings: string[];
+}
+
+/** @throws InvalidNetworkConfig with all problems */
+export function readNetworkConfig(text: string): ReadNetwork {
+  const { value, unknownKeys } = settled(text);
+  const document = objectOf(value);
+  const problems = problemsOf(document, validate).map(({ text, hint }) => (hint ? `${text}; ${hint}` : text));
+  if (problems.length > 0) throw new InvalidNetworkConfig(problems);
+  const config = parseNetworkConfig(document as NetworkDocument);
+  return { config, warnings: [...unknownKeys.map(warningOf), ...withoutEffect(config)] };
+}
+
+function settled(text: string): Normalized {
+  try {
+    return normalizeText(text, validate.shape).normalizedConf;
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    throw new InvalidNetworkConfig([
+      `it is not JSON: ${error.message}; ${error.remedy ?? `correct it; an example: ${example}`}`,
+    ]);
+  }
+}
+
+function objectOf(value: Json): JsonObject {
+  if (isObject(value)) return value;
+  throw new InvalidNetworkConfig([`it is ${showJson(value)}, must be a JSON object; an example: ${example}`]);
+}
+
+const example = '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}';
+
+/** Keys of vxlan do nothing for the other backends that are implemented. */
+function withoutEffect({ backend: { type, settings } }: NetworkConfig): string[] {
+  if (type !== "host-gw" && type !== "alloc") return [];
+  const keys = Object.keys(settings).filter((key) => key !== "Type" && Object.hasOwn(backendKeys, key));
+  return keys.map((key) => `key "Backend.${key}" is ignored: backend ${type} has no settings`);
+}
+
+const { Backend: backendSchema } = (validate.schema.properties ?? {}) as { Backend?: JsonSchema };
+const backendKeys = backendSchema?.properties ?? {};

@@ -1,0 +1,52 @@
+/** The rules that go with the pod network, as the settings want them. */
+
+import { familiesOf } from "../../pkg/cluster/lease/network-config.ts";
+import type { Log } from "../../pkg/cluster/log/log.ts";
+import { startBlackholeRoute } from "../../pkg/flannel/rules/blackhole-route.ts";
+import { startReconcile } from "../../pkg/flannel/rules/keep.ts";
+import { createTraffic } from "../../pkg/flannel/rules/rules.ts";
+import type { FamilyTraffic } from "../../pkg/flannel/rules/settings.ts";
+import { connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
+import type { JoinedNetwork } from "./join.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Options } from "./options/options.ts";
+
+/**
+ * Makes them before it returns, and keeps them right from then on; when the daemon ends they stay.
+ *
+ * @returns ends keeping
+ * @throws CniError the kernel, or legacy iptables, refuses
+ */
+export function startRules(
+  { rules }: Options,
+  place: JoinedNetwork,
+  { log, metrics }: { log: Log; metrics: Metrics },
+): () => void {
+  const { network, route, earlier } = place;
+  const families = familiesIn(place);
+  const netfilter = connect(NETLINK_NETFILTER);
+  const traffic = createTraffic(() => netfilter, {
+    kind: network.nftables ? "nftables" : "iptables",
+    families,
+    earlierNetworks: [earlier.ipv4.network, earlier.ipv6.network].filter((one) => one !== undefined),
+    masquerade: rules.masquerade,
+    forward: rules.forward,
+    randomFully: rules.randomFully,
+    noMasquerade: network.noMasquerade,
+  });
+  const resyncMs = rules.resyncSeconds * 1000;
+  traffic.ensure(); // first: a change of kind has no moment without rules
+  traffic.clean();
+  const ends = [startReconcile(traffic, { resyncMs, log, repaired: metrics.repairedRules })];
+  const subnets = families.map(({ subnet }) => subnet);
+  if (rules.blackholeRoute) ends.push(startBlackholeRoute(route, subnets, { periodMs: resyncMs, log }));
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
+const familiesIn = ({ network, lease }: JoinedNetwork): FamilyTraffic[] =>
+  familiesOf(network).flatMap(({ family, network }) => {
+    const subnet = lease[family];
+    return subnet ? [{ network, subnet }] : [];
+  });

@@ -1,0 +1,105 @@
+/** `flanneld --status`: asks the daemon of a subnet file how it is. */
+import { request } from "node:http";
+import { readDaemonState, socketOf } from "../../../pkg/subnet-env/daemon-state.ts";
+import type { OwnStatus, PeerStatus, Problem, StatusReport } from "./format.ts";
+
+export interface StatusOutput {
+  /** 0: no problems, 1: some, 2: no daemon answers. */
+  exitCode: 0 | 1 | 2;
+  stdout: string;
+  stderr: string;
+}
+
+export async function requestStatus({
+  subnetFile,
+  asJson,
+}: {
+  subnetFile: string;
+  asJson: boolean;
+}): Promise<StatusOutput> {
+  try {
+    const text = await ask(socketOf(subnetFile));
+    const report = JSON.parse(text) as StatusReport; // from our own socket, which only root may have made
+    const stdout = asJson ? `${JSON.stringify(report, null, 2)}\n` : printStatus(report);
+    return { exitCode: report.problems.length === 0 ? 0 : 1, stdout, stderr: "" };
+  } catch (error) {
+    return { exitCode: 2, stdout: "", stderr: `flanneld: ${noAnswer(subnetFile, error as NodeJS.ErrnoException)}\n` };
+  }
+}
+
+/** The daemon itself waits for its peers for a second at most. */
+const TIMEOUT_MS = 10_000;
+
+function ask(socketPath: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    const asked = request({ socketPath, path: "/status", signal: timeout, agent: false }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (part: string) => {
+        text += part;
+      });
+      response.on("error", reject).on("end", () => {
+        if (response.statusCode === 200) resolve(text);
+        else reject(new Error(text.trim()));
+      });
+    });
+    asked.on("error", (error) => reject(timeout.aborted ? timedOut : error)).end();
+  });
+}
+const timedOut = new Error(`no answer within ${TIMEOUT_MS / 1000} s`);
+
+function noAnswer(subnetFile: string, { code, message }: NodeJS.ErrnoException): string {
+  const socket = socketOf(subnetFile);
+  if (code === "EACCES") return `${socket} may be asked by root only. To fix: sudo flanneld --status`;
+  if (code !== "ENOENT" && code !== "ECONNREFUSED")
+    return `the daemon at ${socket} does not tell its status: ${message}. To fix: see its log`;
+  const last = readDaemonState(subnetFile);
+  const words = last ? `; the last one (pid ${last.pid}) said at ${last.since}: ${last.state}, ${last.reason}` : "";
+  return `no flanneld runs for subnet file ${subnetFile}${words}. To fix: start it, or name the --subnet-file it was started with`;
+}
+
+/** For people. */
+export function printStatus(report: StatusReport): string {
+  const { version, pid, state, since, reason, own, store, peers, problems } = report;
+  const sections = [
+    `flanneld ${version} (pid ${pid}) is ${state} since ${since}: ${reason}\n`,
+    columns([...(own ? ownRows(own) : []), ["store", `${store.description}, ${store.trouble ?? "connected"}`]]),
+    peers.length > 0 ? columns([peerHeading, ...peers.map(peerRow)]) : "no other host has a lease\n",
+    problems.length > 0 ? problems.map(problemLines).join("") : "no problems\n",
+  ];
+  return printable(sections.join("\n"));
+}
+
+function ownRows(own: OwnStatus): string[][] {
+  const vtep = own.vtepMac ? `, MAC ${own.vtepMac}` : "";
+  return [
+    ["subnet", own.subnets.join(", ")],
+    ["public IP", own.publicIPs.join(", ")],
+    ["backend", `${own.backend || "none"} over ${own.interface} (MTU ${own.interfaceMtu})`],
+    ["device", `${own.device ?? "none"}${vtep}, MTU ${own.mtu}`],
+    ["lease ends", own.expires],
+  ];
+}
+
+const peerHeading = ["PEER", "PUBLIC IP", "BACKEND", "VTEP MAC", "LEASE ENDS", "ANSWERS"];
+
+const peerRow = (peer: PeerStatus): string[] => [
+  peer.subnets.join(", "),
+  peer.publicIPs.join(", ") || "-",
+  peer.backend || "-",
+  peer.vtepMac ?? "-",
+  peer.expires,
+  peer.reach,
+];
+
+const problemLines = ({ text, remedy }: Problem): string => `problem: ${text}\n  to fix: ${remedy}\n`;
+
+function columns(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  const line = (row: readonly string[]) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ");
+  return rows.map((row) => `${line(row).trimEnd()}\n`).join("");
+}
+
+/** What others wrote into the store must not steer a terminal. */
+const printable = (text: string): string => text.replace(/(?!\n)\p{Cc}/gu, "?");

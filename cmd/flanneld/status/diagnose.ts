@@ -1,0 +1,221 @@
+/** What is wrong with this host's part of the cluster, from what is known of it. Pure. */
+
+import { formatSubnets, type Lease } from "../../../pkg/cluster/lease/lease.ts";
+import { type Address, formatAddress, isIPv4 } from "../../../pkg/ip/address.ts";
+import type { DaemonState } from "../../../pkg/subnet-env/daemon-state.ts";
+import type { Problem } from "./format.ts";
+import type { PingResult } from "./ping.ts";
+
+export interface DiagnosisInput {
+  state: DaemonState;
+  store: { description: string; trouble: string | undefined };
+  /** undefined: no lease yet */
+  member: NetworkFacts | undefined;
+}
+
+export interface NetworkFacts {
+  own: Lease;
+  /** The backend's; what FLANNEL_MTU must be. */
+  mtu: number;
+  external: { name: string; mtu: number };
+  /** The backend's own, found by name; without MTU: it is not there. */
+  devices: readonly { name: string; wantedMtu: number; mtu: number | undefined }[];
+  subnetFile: { path: string; text: string | undefined };
+  peers: readonly Lease[];
+  /** What was asked of them; fewer than peers when not all can be asked. */
+  probes: readonly PeerPing[] | "not permitted";
+  /** Keys in the store that are no leases, with why. */
+  malformed: ReadonlyMap<string, string>;
+  /** Entries of the kernel, as the backend says. */
+  missing: readonly string[];
+  /** What repairing them does not help against, as the backend says. */
+  obstacles: readonly Problem[];
+  /** So long before its end a lease is renewed. */
+  renewMarginMs: number;
+  nowMs: number;
+}
+
+export interface PeerPing {
+  peer: Lease;
+  address: Address;
+  /** Bytes of the larger packet. */
+  size: number;
+  answer: PingResult;
+}
+
+export function diagnose({ state, store, member }: DiagnosisInput): Problem[] {
+  return [
+    ...stateProblems(state),
+    ...storeProblems(store),
+    ...(member
+      ? [
+          ...mtuProblems(member),
+          ...entryProblems(member),
+          ...leaseProblems(member),
+          ...malformedProblems(member),
+          ...reachProblems(member),
+        ]
+      : []),
+  ];
+}
+
+function stateProblems({ state, reason }: DaemonState): Problem[] {
+  if (state === "waiting") return [{ text: `this host has no subnet yet: ${reason}`, remedy: "see what it waits for" }];
+  if (state === "lost")
+    return [
+      {
+        text: `this host has lost its lease: ${reason}`,
+        remedy:
+          "its containers may share addresses with another host's: see who has the subnet now, then restart flanneld",
+      },
+    ];
+  return [];
+}
+
+function storeProblems({ description, trouble }: DiagnosisInput["store"]): Problem[] {
+  if (trouble === undefined) return [];
+  return [
+    {
+      text: `the store (${description}) does not answer: ${trouble}`,
+      remedy:
+        "see that it runs and can be reached from here; what is programmed stays meanwhile, changes of other hosts are missed",
+    },
+  ];
+}
+
+/** Bytes that a backend puts before each packet. */
+const overheads: Readonly<Record<string, number>> = { vxlan: 50 };
+
+function mtuProblems({ own, mtu, external, devices, subnetFile }: NetworkFacts): Problem[] {
+  const problems: Problem[] = [];
+  const backend = own.attributes.backendType;
+  const room = external.mtu - (overheads[backend] ?? 0);
+  if (mtu > room)
+    problems.push({
+      text: `containers send packets of up to ${mtu} bytes, but interface ${external.name} (MTU ${external.mtu}) has room for ${room} under ${backend || "this backend"}`,
+      remedy: `lower "MTU" in the Backend of the network configuration, or raise it on ${external.name}; then restart flanneld`,
+    });
+  for (const device of devices) {
+    if (device.mtu === undefined)
+      problems.push({
+        text: `device ${device.name} is not there`,
+        remedy: "flanneld makes it again within seconds; if it stays away, the log says why",
+      });
+    else if (device.mtu !== device.wantedMtu)
+      problems.push({
+        text: `device ${device.name} has MTU ${device.mtu}, must have ${device.wantedMtu}`,
+        remedy: `flanneld sets it within seconds; if it does not: ip link set ${device.name} mtu ${device.wantedMtu}`,
+      });
+  }
+  return [...problems, ...fileProblems(subnetFile, mtu)];
+}
+
+function fileProblems({ path, text }: NetworkFacts["subnetFile"], mtu: number): Problem[] {
+  const remedy = "restart flanneld, which writes it";
+  if (text === undefined) return [{ text: `subnet file ${path} is not there: no container can be attached`, remedy }];
+  const [, found] = /^FLANNEL_MTU=(.*)$/m.exec(text) ?? [];
+  if (found === String(mtu)) return [];
+  const has = found === undefined ? "no FLANNEL_MTU" : `FLANNEL_MTU ${found}`;
+  return [{ text: `subnet file ${path} has ${has}, must have ${mtu}`, remedy }];
+}
+
+const entryProblems = ({ missing, obstacles }: NetworkFacts): Problem[] => [
+  ...missing.map((text) => ({
+    text,
+    remedy: "flanneld mends it within seconds; if it stays, the log says what the kernel refuses",
+  })),
+  ...obstacles,
+];
+
+function leaseProblems({ own, peers, renewMarginMs, nowMs }: NetworkFacts): Problem[] {
+  const known = peers.filter((peer) => leaseEnd(peer, nowMs) !== "unknown");
+  const late = [own, ...known].flatMap((lease) => {
+    const leftMs = (lease.expiresMs ?? Number.POSITIVE_INFINITY) - nowMs;
+    return leftMs < renewMarginMs / 2 ? [{ lease, leftMs }] : [];
+  });
+  return [...late.map(lateProblem), ...twins([own, ...peers])];
+}
+
+/** When another host's lease ends, milliseconds since 1970. One that is there has not ended: an end in the past says that the store does not know. */
+export function leaseEnd({ expiresMs }: Lease, nowMs: number): number | "never" | "unknown" {
+  if (expiresMs === undefined) return "never";
+  return expiresMs > nowMs ? expiresMs : "unknown";
+}
+
+/** Half of the margin: a host that renews in time is never seen with less. */
+function lateProblem({ lease, leftMs }: { lease: Lease; leftMs: number }): Problem {
+  const when = leftMs <= 0 ? `ended ${duration(-leftMs)} ago` : `ends in ${duration(leftMs)}`;
+  return {
+    text: `the lease of ${nameOf(lease)} ${when} and has not been renewed`,
+    remedy: "see that flanneld runs there and reaches the store; if the host is gone for good, nothing is to be done",
+  };
+}
+
+function duration(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/** Of several leases with one public IP, all but one are left over from before. */
+function twins(leases: readonly Lease[]): Problem[] {
+  const byAddress = new Map<string, Lease[]>();
+  for (const lease of leases) {
+    const address = publicAddressOf(lease);
+    if (address !== undefined) byAddress.set(address, [...(byAddress.get(address) ?? []), lease]);
+  }
+  return [...byAddress].filter(([, group]) => group.length > 1).map(twinProblem);
+}
+
+const twinProblem = ([address, group]: [string, Lease[]]): Problem => ({
+  text: `${address} has ${group.length} leases: ${group.map(formatSubnets).join(" and ")}`,
+  remedy:
+    "if one host has them, delete from the store those that it does not use; if several do, give each its own --public-ip",
+});
+
+const malformedProblems = ({ malformed }: NetworkFacts): Problem[] =>
+  [...malformed].map(([key, reason]) => ({
+    text: `key ${JSON.stringify(key)} in the store is passed over: ${reason}`,
+    remedy: "correct or delete it; its host is not reached until then",
+  }));
+
+function reachProblems(member: NetworkFacts): Problem[] {
+  if (member.probes === "not permitted")
+    return [
+      {
+        text: "the other hosts were not asked whether they answer: flanneld lacks CAP_NET_RAW",
+        remedy: "give it the capability, or run it as root",
+      },
+    ];
+  return member.probes.flatMap((probe) => reachProblem(probe, member));
+}
+
+function reachProblem({ peer, address, size, answer }: PeerPing, { own, external }: NetworkFacts): Problem[] {
+  const asked = formatAddress(address);
+  if (answer === "yes") return [];
+  if (answer === "small packets")
+    return [
+      {
+        text: `${nameOf(peer)} answers small packets, but none of ${size} bytes`,
+        remedy: `a link between the hosts has an MTU below the ${external.mtu} of ${external.name}: raise it, or lower "MTU" in the Backend of the network configuration (try sizes with: ping -M do -s ${size - pingHeaders(address)} ${asked})`,
+      },
+    ];
+  return [{ text: `${nameOf(peer)} does not answer (ping ${asked})`, remedy: whatToLookAt(own) }];
+}
+/** Bytes that ping adds to its size: IP and ICMP. */
+const pingHeaders = (address: Address): number => (isIPv4(address) ? 28 : 48);
+
+const whatToLookAt = ({ attributes }: Lease): string =>
+  attributes.backendType === "vxlan"
+    ? "see that flanneld runs there, and that firewalls between the hosts pass vxlan's UDP port (8472 unless configured) both ways"
+    : "see that the host runs, and that both are in one network segment";
+
+/** `10.5.4.0/24 (192.0.2.11)` */
+function nameOf(lease: Lease): string {
+  const address = publicAddressOf(lease);
+  return address === undefined ? formatSubnets(lease) : `${formatSubnets(lease)} (${address})`;
+}
+
+function publicAddressOf({ attributes: { publicIP, publicIPv6 } }: Lease): string | undefined {
+  const address = publicIP ?? publicIPv6;
+  return address && formatAddress(address);
+}

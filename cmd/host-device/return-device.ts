@@ -1,0 +1,151 @@
+/**
+ * Bringing devices home: out of the container, or, when that died first, from where the kernel put them.
+ *
+ * When a namespace goes, the kernel moves hardware to the machine's first namespace, with the container's name for it, or with
+ * "dev<index>" where that is taken, some milliseconds later; the alias stays. What is not hardware goes with the namespace.
+ */
+
+import { writeStderr } from "../../pkg/cni/process-io.ts";
+import { isInterfaceName } from "../../pkg/config/formats.ts";
+import { findLink, type Link, listLinks, openRoute } from "../../pkg/link/link.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
+import { monotonicMs, sleepMs } from "../../pkg/sys/clock.ts";
+import { findNamespace } from "../../pkg/sys/namespace.ts";
+import { type Host, type HostIdentity, moveToHost, rename } from "./move.ts";
+import {
+  type DeviceRecord,
+  findRecord,
+  hasInterfaceSomewhere,
+  isDevice,
+  listRecords,
+  namespaceOf,
+  type Owner,
+  removeRecord,
+} from "./record.ts";
+
+/** How long the kernel may take to move hardware out of a namespace that has died. */
+const RETURN_TIMEOUT_MS = 2000;
+const RETURN_POLL_MS = 10;
+
+export interface ReturnOptions {
+  dataDir: string;
+  /** CNI_NETNS; the namespace of the record when it is absent, or leads nowhere. */
+  netns: string | undefined;
+  /** The name on the host that the configuration gives; "" when it names the device otherwise. */
+  device: string;
+}
+
+/**
+ * The device of an attachment is on the host again, under its name there; as often as it is called.
+ *
+ * @throws CniError 999: that name is taken. Everything is as before then.
+ */
+export function returnDevice(host: Host, owner: Owner, { dataDir, netns, device }: ReturnOptions): void {
+  const record = findRecord(dataDir, owner);
+  const namespace = findNamespace(netns) ?? (record && namespaceOf(record));
+  if (namespace !== undefined) {
+    const container = openRoute(namespace);
+    const attached = findAttached(container, owner, record, dataDir);
+    if (attached !== undefined) {
+      moveToHost(host, attached.link, { netns: namespace, container, ifName: owner.ifName }, attached.home);
+      removeRecord(dataDir, owner);
+      return;
+    }
+  }
+  if (record === undefined) {
+    restoreName(host, device);
+    return;
+  }
+  const mayComeLater = hasInterfaceSomewhere(record);
+  const isOnTheWay = mayComeLater && namespace === undefined;
+  const returned = isOnTheWay ? waitForReturned(host, record) : findReturned(host, record);
+  if (returned !== undefined) rename(host, returned, homeOf(returned, record));
+  if (returned === undefined && mayComeLater) tellMissing(record);
+  else removeRecord(dataDir, owner);
+}
+
+/** To what the reference plugin took, and the kernel brought back: the only mark that it has is its alias. */
+export function restoreName(host: Host, device: string): void {
+  const link = device === "" ? undefined : findAliased(host, device);
+  if (link !== undefined) rename(host, link, { name: device, alias: "" });
+}
+
+interface Attached {
+  link: Link;
+  home: HostIdentity;
+}
+
+/** In the container. One that bears neither a record's marks nor an alias is not ours: the ADD failed, perhaps because it was there. */
+function findAttached(
+  container: Connection,
+  owner: Owner,
+  record: DeviceRecord | undefined,
+  dataDir: string,
+): Attached | undefined {
+  const named = findLink(container, owner.ifName);
+  if (record === undefined) {
+    const isAnothers = named !== undefined && listRecords(dataDir).some((other) => isDevice(other, named));
+    if (named === undefined || isAnothers) return undefined;
+    if (isInterfaceName(named.alias)) return { link: named, home: { name: named.alias, alias: "" } }; // the reference plugin took it
+    tellUnknown(owner);
+    return undefined;
+  }
+  const link = [named, findLink(container, record.name)].find((one) => one !== undefined && isDevice(record, one));
+  return link && { link, home: record };
+}
+
+/** On the host, under whatever name. */
+const findReturned = (host: Host, record: DeviceRecord): Link | undefined =>
+  listLinks(host.route).find((link) => isDevice(record, link));
+
+function findAliased(host: Host, device: string): Link | undefined {
+  return findLink(host.route, device) === undefined
+    ? listLinks(host.route).find(({ alias }) => alias === device)
+    : undefined;
+}
+
+function waitForReturned(host: Host, record: DeviceRecord): Link | undefined {
+  for (const started = monotonicMs(); ; sleepMs(RETURN_POLL_MS)) {
+    const link = findReturned(host, record);
+    if (link !== undefined || monotonicMs() - started > RETURN_TIMEOUT_MS) return link;
+  }
+}
+
+/** Whoever has written something else into the alias meanwhile, it is not ours to change. */
+const homeOf = (link: Link, { name, alias }: HostIdentity): HostIdentity => ({
+  name,
+  alias: link.alias === name ? alias : link.alias,
+});
+
+/**
+ * A device that was found on the host, under its own name: one that came back from a container that died, whose DEL never came, has
+ * another one.
+ *
+ * @throws CniError 999: that name is taken
+ */
+export function restoreReturned(host: Host, dataDir: string, link: Link): Link {
+  const record = listRecords(dataDir).find((one) => isDevice(one, link) && namespaceOf(one) === undefined);
+  if (record === undefined) return link;
+  const home = homeOf(link, record);
+  rename(host, link, home);
+  removeRecord(dataDir, record);
+  return { ...link, ...home };
+}
+
+/** The same by the name that it had, which no interface has now. */
+export function findReturnedByName(host: Host, dataDir: string, device: string): Link | undefined {
+  const record = listRecords(dataDir).find(({ name }) => name === device);
+  return (record && findReturned(host, record)) ?? findAliased(host, device);
+}
+
+function tellUnknown({ network, ifName }: Owner): void {
+  writeStderr(
+    `host-device: network "${network}": failed to find original ifname for "${ifName}" (alias is not set): it is left where it is\n`,
+  );
+}
+
+function tellMissing({ network, ifName, name, sysfs }: DeviceRecord): void {
+  writeStderr(
+    `host-device: network "${network}": "${name}" (${sysfs}), which was "${ifName}" of the container, is in another namespace; a later DEL or GC gives it its name back\n`,
+  );
+}

@@ -1,0 +1,57 @@
+/** What the kernel tells everybody who asks, as it happens: `ip monitor`, `nft monitor`. Node only. */
+
+import { listen } from "../../netlink/connection.ts";
+import type { Frame } from "../../netlink/frame.ts";
+import { isErrno } from "../../sys/errno.ts";
+import { SO_RCVBUFFORCE, SOL_SOCKET, trySocketOption } from "../../sys/socket.ts";
+import { onReadable } from "./on-readable.ts";
+
+/** linux/rtnetlink.h: RTMGRP_*, bits of `groups` for NETLINK_ROUTE. */
+export const RTMGRP_LINK = 0x1;
+export const RTMGRP_NEIGH = 0x4;
+export const RTMGRP_IPV4_IFADDR = 0x10;
+export const RTMGRP_IPV4_ROUTE = 0x40;
+export const RTMGRP_IPV6_IFADDR = 0x100;
+export const RTMGRP_IPV6_ROUTE = 0x400;
+/** linux/netfilter/nfnetlink.h: 1 << (NFNLGRP_NFTABLES - 1), for NETLINK_NETFILTER. */
+export const NFNLGRP_NFTABLES_BIT = 1 << 6;
+
+/** For some ten thousand messages, so that our own changes do not drown those of others. */
+const BUFFER_BYTES = 8 << 20;
+
+export interface NetlinkHandler {
+  /** Messages, each with `type` RTM_* and so on; valid during the call only. */
+  messages(frames: readonly Frame[]): void;
+  /** The kernel dropped some: whatever was known may be wrong. */
+  lost(): void;
+}
+
+export interface Watching {
+  /**
+   * Reads what has come already. The kernel tells of a change before the request for it returns: who calls this before and after changes of its own
+   * sees what they made while it still knows that it wanted it so.
+   */
+  read(): void;
+  stop(): void;
+}
+
+export function watchNetlink(family: number, groups: number, { messages, lost }: NetlinkHandler): Watching {
+  const listener = listen(family, groups);
+  trySocketOption(listener.fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
+  const read = () => {
+    try {
+      for (let frames = listener.next(0); frames !== undefined; frames = listener.next(0)) messages(frames);
+    } catch (error) {
+      if (!isErrno(error, "ENOBUFS")) throw error;
+      lost();
+    }
+  };
+  const stop = onReadable(listener.fd, read);
+  return {
+    read,
+    stop() {
+      stop();
+      listener.close();
+    },
+  };
+}

@@ -1,0 +1,105 @@
+/** Gets the host a lease: its last one, the one reserved for it, or a free one. */
+import type { Prefix } from "../../ip/address.ts";
+import type { Log } from "../log/log.ts";
+import { type Candidates, chooseSubnet } from "./choose-subnet.ts";
+import { type Clock, pause, racePauseMs } from "./clock.ts";
+import { formatSubnets, type Lease, type LeaseAttributes, type Subnets, sameAttributes, sameSubnets } from "./lease.ts";
+import type { NetworkConfig } from "./network-config.ts";
+import { type Store, StoreError } from "./store.ts";
+
+export interface LeaseRequest {
+  attributes: LeaseAttributes;
+  /** What this host had when it last ran (subnet.env). */
+  previous?: Subnets | undefined;
+  /** Networks that this host is in itself. */
+  local?: readonly Prefix[];
+  ttlMs: number;
+}
+
+export interface AcquireContext {
+  clock: Clock;
+  log: Log;
+  /** In [0, 1). */
+  random(): number;
+}
+
+/** A race is lost because somebody else got a subnet, so this many say that the store is broken, not that many hosts start. */
+const ATTEMPTS = 100;
+
+/**
+ * Tries until it has a lease: a subnet that somebody else is quicker to take is looked for again, among what is free then.
+ *
+ * @throws NoSubnetLeft; StoreError; Error the network has no IPv4
+ */
+export async function acquireLease(
+  store: Store,
+  network: NetworkConfig,
+  wanted: LeaseRequest,
+  means: AcquireContext,
+): Promise<Lease> {
+  let { previous } = wanted;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const listed = await store.list();
+    const choice = chooseSubnet(network, listed, {
+      publicIP: wanted.attributes.publicIP,
+      previous,
+      ...(wanted.local && { local: wanted.local }),
+    });
+    if (choice.kind === "reuse") return takeOver(store, choice.lease, wanted, means);
+    if (choice.kind === "delete") {
+      means.log.warn("our lease does not fit the network configuration: it goes", {
+        lease: formatSubnets(choice.lease),
+      });
+      await store.delete(choice.lease);
+      previous ??= choice.lease; // what of it fits stays ours
+      continue;
+    }
+    const subnets = pick(choice.candidates, means.random);
+    const lease = await store.create(subnets, wanted.attributes, wanted.ttlMs);
+    if (lease) return created(lease, listed.leases, wanted, means);
+    means.log.info("another host was quicker to take the subnet: looking for another", {
+      lease: formatSubnets(subnets),
+    });
+    await pause(means.clock, racePauseMs(attempt, means.random));
+  }
+  throw new StoreError(
+    `${store.description} lists subnets as free and says of each that it is taken, ${ATTEMPTS} times. ` +
+      "To fix: compare the leases that its members (or the file system's hosts) see",
+  );
+}
+
+/** A reservation stays one. */
+async function takeOver(
+  store: Store,
+  lease: Lease,
+  { attributes, ttlMs }: LeaseRequest,
+  { log }: AcquireContext,
+): Promise<Lease> {
+  const taken = await store.put(lease, attributes, lease.expiresMs === undefined ? undefined : ttlMs);
+  log.info("has the lease with our public address", {
+    lease: formatSubnets(lease),
+    reserved: lease.expiresMs === undefined,
+    as: sameAttributes(lease.attributes, attributes) ? "we wrote it" : "another device or daemon wrote it",
+  });
+  return taken;
+}
+
+function created(lease: Lease, leases: readonly Lease[], { previous }: LeaseRequest, { log }: AcquireContext): Lease {
+  const holder = previous && leases.find((one) => sameSubnets(one, previous));
+  log.info("has a new lease", {
+    lease: formatSubnets(lease),
+    ...(previous && { previous: formatSubnets(previous) }),
+    ...(holder && { why: "another host has the previous one" }),
+  });
+  return lease;
+}
+
+function pick({ ipv4, ipv6 }: Candidates, random: () => number): Subnets {
+  return { ipv4: oneOf(ipv4, random), ...(ipv6 && { ipv6: oneOf(ipv6, random) }) };
+}
+
+function oneOf(subnets: readonly Prefix[], random: () => number): Prefix {
+  const one = subnets[Math.floor(random() * subnets.length)];
+  if (!one) throw new RangeError("no candidates");
+  return one;
+}

@@ -1,0 +1,261 @@
+/** For tests: addresses from texts, chance that can be repeated, time that passes when told to, a store in memory. */
+import { type Address, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
+import type { Log } from "../log/log.ts";
+import type { Clock } from "./clock.ts";
+import { keyOf, type Lease, type LeaseAttributes, parseKey, type Subnets, subnetsOverlap } from "./lease.ts";
+import type { FamilyConfig, NetworkConfig } from "./network-config.ts";
+import { type LeaseEvent, type Malformed, type Snapshot, type Store, StoreError, type Watch } from "./store.ts";
+
+export function ip(text: string): Address {
+  const address = parseAddress(text);
+  if (!address) throw new Error(`not an address: ${text}`);
+  return address;
+}
+
+export function cidr(text: string): Prefix {
+  const prefix = parsePrefix(text);
+  if (!prefix) throw new Error(`not a prefix: ${text}`);
+  return prefix;
+}
+
+/** By its key. */
+export function subnets(key: string): Subnets {
+  const found = parseKey(key);
+  if (!found) throw new Error(`not a key: ${key}`);
+  return found;
+}
+
+/** Of a host with this public address, as vxlan writes them. */
+export const attributesOf = (publicIP: string, VtepMAC = "aa:00:00:00:00:01"): LeaseAttributes => ({
+  publicIP: ip(publicIP),
+  backendType: "vxlan",
+  backendData: { VNI: 1, VtepMAC },
+});
+
+/** "10.3.0.0/16 24 10.3.1.0 10.3.255.0": network, subnet length, first and last subnet. */
+export function network(ipv4: string, ipv6?: string): NetworkConfig {
+  return {
+    ipv4: family(ipv4),
+    ...(ipv6 !== undefined && { ipv6: family(ipv6) }),
+    nftables: false,
+    backend: { type: "vxlan", settings: { Type: "vxlan" } },
+    noMasquerade: [],
+  };
+}
+
+function family(text: string): FamilyConfig {
+  const [prefix = "", length, min = "", max = ""] = text.split(" ");
+  return { network: cidr(prefix), subnetLength: Number(length), subnetMin: ip(min), subnetMax: ip(max) };
+}
+
+/** Numbers in [0, 1), the same for the same seed (mulberry32). */
+export function randomFrom(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A line each, level first. */
+export function linesOf(lines: string[]): Log {
+  const line = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
+  return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
+}
+
+export const silent: Log = linesOf([]);
+
+export class FakeClock implements Clock {
+  private wall = Date.parse("2026-01-01T00:00:00Z");
+  private boot = 1000;
+  private ran = 0;
+  private timers: { at: number; work: () => void }[] = [];
+
+  wallMs(): number {
+    return this.wall;
+  }
+
+  bootMs(): number {
+    return this.boot;
+  }
+
+  after(ms: number, work: () => void): () => void {
+    const timer = { at: this.ran + ms, work };
+    this.timers.push(timer);
+    return () => {
+      this.timers = this.timers.filter((one) => one !== timer);
+    };
+  }
+
+  /** Time passes; timers go off, one after the other, and what they start comes to its end. */
+  async pass(ms: number): Promise<void> {
+    const end = this.ran + ms;
+    await flushPromises();
+    for (let next = this.next(end); next; next = this.next(end)) {
+      this.timers = this.timers.filter((one) => one !== next);
+      this.advance(next.at - this.ran);
+      next.work();
+      await flushPromises();
+    }
+    this.advance(end - this.ran);
+  }
+
+  /** Time passes for the world; no timer goes on. */
+  suspend(ms: number): void {
+    this.wall += ms;
+    this.boot += ms;
+  }
+
+  /** The administrator sets the date. */
+  setWall(byMs: number): void {
+    this.wall += byMs;
+  }
+
+  private advance(ms: number): void {
+    this.ran += ms;
+    this.wall += ms;
+    this.boot += ms;
+  }
+
+  private next(end: number): { at: number; work: () => void } | undefined {
+    const [first] = this.timers.toSorted((one, other) => one.at - other.at);
+    return first && first.at <= end ? first : undefined;
+  }
+}
+
+/** Everything that is under way has gone as far as it can. */
+export async function flushPromises(): Promise<void> {
+  for (let times = 0; times < 3; times++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Its leases expire by the clock's wall, when it is looked at. */
+export class FakeStore implements Store {
+  readonly description = "a store in memory";
+  readonly configCommand = "none";
+  readonly leases = new Map<string, Lease>();
+  readonly malformed = new Map<string, string>();
+  /** Every call, as "put 10.3.1.0-24". */
+  readonly calls: string[] = [];
+  /** Thrown by every call while set. */
+  failure: string | undefined;
+  /** Called before a lease is made: somebody may be quicker. */
+  beforeCreate: (subnets: Subnets) => void = () => {};
+  private readonly clock: Clock;
+  /** Of leases that were written by `create` and `put`. */
+  private readonly ends = new Set<number>();
+  private readonly watchers = new Set<(event: LeaseEvent) => void>();
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  async readConfig(): Promise<string> {
+    return "{}";
+  }
+
+  async list(): Promise<Snapshot> {
+    await this.call("list");
+    return this.snapshot();
+  }
+
+  async create(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease | undefined> {
+    await this.call(`create ${keyOf(subnets)}`);
+    this.beforeCreate(subnets);
+    const there = [...this.leases.keys(), ...this.malformed.keys()].flatMap((key) => parseKey(key) ?? []);
+    return there.some((one) => subnetsOverlap(one, subnets)) ? undefined : this.writeOurs(subnets, attributes, ttlMs);
+  }
+
+  async put(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease> {
+    await this.call(`put ${keyOf(subnets)}`);
+    return this.writeOurs(subnets, attributes, ttlMs);
+  }
+
+  async find(subnets: Subnets): Promise<Lease | undefined> {
+    await this.call(`find ${keyOf(subnets)}`);
+    return this.leases.get(keyOf(subnets));
+  }
+
+  hasWritten({ expiresMs }: Lease): boolean {
+    return expiresMs !== undefined && this.ends.has(expiresMs);
+  }
+
+  async delete(subnets: Subnets): Promise<void> {
+    await this.call(`delete ${keyOf(subnets)}`);
+    this.remove(keyOf(subnets));
+  }
+
+  watch(event: (event: LeaseEvent) => void): Watch {
+    this.watchers.add(event);
+    event({ kind: "snapshot", snapshot: this.snapshot() });
+    return { stop: () => void this.watchers.delete(event) };
+  }
+
+  reconnect(): void {
+    this.calls.push("reconnect");
+  }
+
+  async close(): Promise<void> {}
+
+  private writeOurs(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Lease {
+    if (ttlMs !== undefined) this.ends.add(this.clock.wallMs() + ttlMs);
+    return this.write(subnets, attributes, ttlMs);
+  }
+
+  /** By another host. */
+  write(subnets: Subnets, attributes: LeaseAttributes, ttlMs?: number): Lease {
+    const { ipv4, ipv6 } = subnets;
+    const lease: Lease = {
+      ...(ipv4 && { ipv4 }),
+      ...(ipv6 && { ipv6 }),
+      attributes,
+      ...(ttlMs !== undefined && { expiresMs: this.clock.wallMs() + ttlMs }),
+    };
+    this.malformed.delete(keyOf(lease));
+    this.leases.set(keyOf(lease), lease);
+    this.tell({ kind: "put", lease });
+    return lease;
+  }
+
+  remove(key: string): void {
+    const wasMalformed = this.malformed.delete(key);
+    if (this.leases.delete(key) || wasMalformed) this.tell({ kind: "gone", subnets: subnets(key) });
+  }
+
+  /** Somebody writes nonsense there. */
+  spoil(malformed: Malformed): void {
+    this.leases.delete(malformed.key);
+    this.malformed.set(malformed.key, malformed.reason);
+    this.tell({ kind: "malformed", malformed });
+  }
+
+  /** As after a connection was cut. */
+  tellAll(): void {
+    this.tell({ kind: "snapshot", snapshot: this.snapshot() });
+  }
+
+  private snapshot(): Snapshot {
+    this.expire();
+    return {
+      leases: [...this.leases.values()],
+      malformed: [...this.malformed].map(([key, reason]) => ({ key, reason })),
+    };
+  }
+
+  private async call(what: string): Promise<void> {
+    this.calls.push(what);
+    await null;
+    if (this.failure !== undefined) throw new StoreError(this.failure);
+    this.expire();
+  }
+
+  private expire(): void {
+    const isOver = ({ expiresMs = Number.POSITIVE_INFINITY }: Lease) => expiresMs <= this.clock.wallMs();
+    for (const [key, lease] of [...this.leases]) if (isOver(lease)) this.remove(key);
+  }
+
+  private tell(event: LeaseEvent): void {
+    for (const watcher of this.watchers) watcher(event);
+  }
+}

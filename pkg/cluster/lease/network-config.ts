@@ -1,0 +1,243 @@
+/** The network configuration of a flannel cluster, checked and completed. Pure. */
+import type { JsonObject } from "../../config/json.ts";
+import {
+  type Address,
+  addToAddress,
+  compareAddresses,
+  contains,
+  formatAddress,
+  formatPrefix,
+  isIPv4,
+  lastAddressOf,
+  networkOf,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+} from "../../ip/address.ts";
+import { type FamilyName, familyNames } from "../../ip/family.ts";
+
+/** The network of a family, and how hosts get their parts of it. */
+export interface FamilyConfig {
+  network: Prefix;
+  subnetLength: number;
+  /** First and last subnet that is given out, by base address. */
+  subnetMin: Address;
+  subnetMax: Address;
+}
+
+export interface NetworkConfig {
+  ipv4?: FamilyConfig;
+  ipv6?: FamilyConfig;
+  /** Which traffic manager. */
+  nftables: boolean;
+  backend: {
+    /** Lower case. */
+    type: string;
+    /** The whole `Backend` object, with the spelling of keys as the schema has it. */
+    settings: JsonObject;
+  };
+  /** Destinations that containers reach under their own addresses (`NoMasqueradeCIDRs`). */
+  noMasquerade: readonly Prefix[];
+}
+
+/** The families that it has, IPv4 first. */
+export const familiesOf = (config: NetworkConfig): { family: FamilyName; network: Prefix }[] =>
+  familyNames.flatMap((family) => {
+    const network = config[family]?.network;
+    return network ? [{ family, network }] : [];
+  });
+
+/** As it stands in the store: fits the schema of cmd/flanneld/netconf.ts. */
+export interface NetworkDocument {
+  EnableIPv4?: boolean;
+  EnableIPv6?: boolean;
+  EnableNFTables?: boolean;
+  Network?: string;
+  SubnetLen?: number;
+  SubnetMin?: string;
+  SubnetMax?: string;
+  IPv6Network?: string;
+  IPv6SubnetLen?: number;
+  IPv6SubnetMin?: string;
+  IPv6SubnetMax?: string;
+  NoMasqueradeCIDRs?: readonly string[];
+  Backend?: JsonObject;
+}
+
+/** The network configuration cannot be used. */
+export class InvalidNetworkConfig extends Error {
+  override name = "InvalidNetworkConfig";
+  /** A sentence each: the key, its value, what is allowed, what to do. */
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`the network configuration cannot be used: ${problems.join("; also: ")}`);
+    this.problems = problems;
+  }
+}
+
+/** @throws InvalidNetworkConfig with all problems */
+export function parseNetworkConfig(document: NetworkDocument): NetworkConfig {
+  const problems: string[] = [];
+  const { EnableIPv4 = true, EnableIPv6 = false, EnableNFTables = false, NoMasqueradeCIDRs = [] } = document;
+  if (!EnableIPv4) problems.push(EnableIPv6 ? onlyIPv6 : noFamily);
+  const ipv4 = EnableIPv4 ? parseFamily(document, families.ipv4, problems) : undefined;
+  const ipv6 = EnableIPv6 ? parseFamily(document, families.ipv6, problems) : undefined;
+  const type = parseBackendType(document.Backend, problems);
+  if (problems.length > 0) throw new InvalidNetworkConfig(problems);
+  return {
+    ...(ipv4 && { ipv4 }),
+    ...(ipv6 && { ipv6 }),
+    nftables: EnableNFTables,
+    backend: { type, settings: document.Backend ?? {} },
+    noMasquerade: NoMasqueradeCIDRs.map(parsePrefix).filter((prefix) => prefix !== undefined),
+  };
+}
+
+/** Keys of leases in the store begin with the IPv4 subnet: flannel itself loops here for ever. */
+const onlyIPv6 =
+  '"EnableIPv4" is false, must be true: leases are kept by their IPv4 subnets, also where "EnableIPv6" is true; remove "EnableIPv4" and give an IPv4 "Network" as well';
+const noFamily =
+  '"EnableIPv4" is false and "EnableIPv6" is not true, so the network has no family; remove "EnableIPv4"';
+
+interface Family {
+  name: string;
+  isOf(address: Address): boolean;
+  keys: {
+    network: "Network" | "IPv6Network";
+    length: "SubnetLen" | "IPv6SubnetLen";
+    min: "SubnetMin" | "IPv6SubnetMin";
+    max: "SubnetMax" | "IPv6SubnetMax";
+  };
+  /** What a host gets of a network with room for many. */
+  usualLength: number;
+  /** A host needs addresses for a device, a bridge and containers. */
+  longest: number;
+  /** Of a network whose hosts may have parts of the longest length at most: four of them. */
+  example: string;
+}
+
+const families: Record<FamilyName, Family> = {
+  ipv4: {
+    name: "IPv4",
+    isOf: isIPv4,
+    keys: { network: "Network", length: "SubnetLen", min: "SubnetMin", max: "SubnetMax" },
+    usualLength: 24,
+    longest: 30,
+    example: "10.244.0.0/16",
+  },
+  ipv6: {
+    name: "IPv6",
+    isOf: (address) => !isIPv4(address),
+    keys: { network: "IPv6Network", length: "IPv6SubnetLen", min: "IPv6SubnetMin", max: "IPv6SubnetMax" },
+    usualLength: 64,
+    longest: 126,
+    example: "fd00:10:244::/48",
+  },
+};
+
+/** A network has at least four subnets: the first is not given out, and one host is no cluster. */
+const LEAST_SUBNET_BITS = 2;
+
+/** @returns undefined: a problem was added */
+function parseFamily(document: NetworkDocument, family: Family, problems: string[]): FamilyConfig | undefined {
+  const network = parseSubnetPrefix(document, family, problems);
+  const subnetLength = network && parseLength(document, network, family, problems);
+  if (network === undefined || subnetLength === undefined) return undefined;
+  const edge = edgesOf(network, subnetLength);
+  const subnetMin = parseEdge(document, family.keys.min, { ...edge, fallback: edge.second }, problems);
+  const subnetMax = parseEdge(document, family.keys.max, { ...edge, fallback: edge.last }, problems);
+  if (compareAddresses(subnetMin, subnetMax) > 0) {
+    const { min, max } = family.keys;
+    problems.push(
+      `"${min}" is ${formatAddress(subnetMin)}, must not be above "${max}", ${formatAddress(subnetMax)}; exchange them, or remove one`,
+    );
+  }
+  return { network, subnetLength, subnetMin, subnetMax };
+}
+
+function parseSubnetPrefix(document: NetworkDocument, family: Family, problems: string[]): Prefix | undefined {
+  const { name, keys, example } = family;
+  const text = document[keys.network];
+  const prefix = text === undefined ? undefined : parsePrefix(text);
+  if (prefix !== undefined && family.isOf(prefix.address)) return networkOf(prefix);
+  problems.push(
+    prefix === undefined
+      ? `"${keys.network}" is missing, "Enable${name}" needs it; add "${keys.network}": "${example}"`
+      : `"${keys.network}" is "${text}", must be an ${name} network; write it as "${keys.network}": "${example}"`,
+  );
+  return undefined;
+}
+
+function parseLength(
+  document: NetworkDocument,
+  network: Prefix,
+  { keys, usualLength, longest }: Family,
+  problems: string[],
+): number | undefined {
+  const shortest = network.length + LEAST_SUBNET_BITS;
+  if (shortest > longest) {
+    problems.push(
+      `"${keys.network}" is "${formatPrefix(network)}", which has no room for four subnets of /${longest}; use a network of /${longest - LEAST_SUBNET_BITS} or larger`,
+    );
+    return undefined;
+  }
+  const length = document[keys.length];
+  if (length === undefined) return Math.max(usualLength, shortest);
+  if (length >= shortest && length <= longest) return length;
+  problems.push(
+    `"${keys.length}" is ${length}, must be from ${shortest} to ${longest} in ${formatPrefix(network)}: at least four subnets of at least four addresses; change it, or remove it for ${Math.max(usualLength, shortest)}`,
+  );
+  return undefined;
+}
+
+/** Base addresses of subnets of a network. */
+interface Edges {
+  network: Prefix;
+  subnetLength: number;
+  second: Address;
+  last: Address;
+}
+
+function edgesOf(network: Prefix, subnetLength: number): Edges {
+  const addresses = 1n << BigInt(network.address.length * 8 - subnetLength);
+  const { address: last } = networkOf({ address: lastAddressOf(network), length: subnetLength });
+  return { network, subnetLength, second: addToAddress(network.address, addresses), last };
+}
+
+/** A given edge, or the fallback; also after a problem, which was added then. */
+function parseEdge(
+  document: NetworkDocument,
+  key: Family["keys"]["min" | "max"],
+  { network, subnetLength, second, last, fallback }: Edges & { fallback: Address },
+  problems: string[],
+): Address {
+  const text = document[key];
+  const given = text === undefined ? undefined : parseAddress(text);
+  if (given === undefined) return fallback;
+  const { address: base } = networkOf({ address: given, length: subnetLength });
+  if (!contains(network, given)) {
+    problems.push(
+      `"${key}" is "${text}", must be in ${formatPrefix(network)}; use one from ${formatAddress(second)} to ${formatAddress(last)}`,
+    );
+    return fallback;
+  }
+  if (compareAddresses(base, given) !== 0) {
+    problems.push(
+      `"${key}" is "${text}", must be the first address of a subnet of /${subnetLength}; write it as "${key}": "${formatAddress(base)}"`,
+    );
+  }
+  return base;
+}
+
+/** In lower case; which types there are is the backends' affair. */
+function parseBackendType(backend: JsonObject | undefined, problems: string[]): string {
+  const type = backend?.["Type"];
+  if (typeof type === "string" && type !== "") return type.toLowerCase();
+  problems.push(
+    backend === undefined
+      ? '"Backend" is missing, which flannel takes for udp, a backend that is not implemented here; add "Backend": {"Type": "vxlan"}'
+      : '"Backend.Type" is missing; add it, as "Backend": {"Type": "vxlan"}',
+  );
+  return "";
+}

@@ -1,0 +1,377 @@
+/**
+ * Keeps the host's lease for as long as the daemon runs: renews it in time, makes it again when it is gone, and says so when
+ * somebody else has it. Containers keep their addresses, so the host never moves to another subnet; flannel exits instead.
+ *
+ * While the lease lasts nobody else can have its key, so that it may be written as it is. What has run out, by the wall's clock or
+ * by the machine's, is made anew, if its key is free: after a long suspension or outage another host may have it.
+ */
+import { showJson } from "../../config/json.ts";
+import { formatAddress } from "../../ip/address.ts";
+import type { Log } from "../log/log.ts";
+import type { Clock } from "./clock.ts";
+import {
+  formatSubnets,
+  keyOf,
+  type Lease,
+  type LeaseAttributes,
+  printAttributes,
+  sameSubnets,
+  subnetsOverlap,
+} from "./lease.ts";
+import type { Store } from "./store.ts";
+
+/** What happens to our own key, told by the watch. */
+export type OwnEvent = { kind: "put"; lease: Lease } | { kind: "gone" };
+
+export interface RenewOptions {
+  /** Those in the store; `changeAttributes` changes them. */
+  attributes: LeaseAttributes;
+  ttlMs: number;
+  /** So long before its end it is renewed; at most nine tenths of `ttlMs`. */
+  renewMarginMs: number;
+  clock: Clock;
+  log: Log;
+  /** Somebody else has our subnet; `reason` says who, and what to do. Called again only when that changes. */
+  lost(reason: string): void;
+  /** We have it, until then. Called after every renewal, and when it is ours again. */
+  renewed(lease: Lease): void;
+}
+
+export interface LeaseRenewer {
+  /** As last known. */
+  lease(): Lease;
+  own(event: OwnEvent): void;
+  /** Whether the store is there (undefined): what failed is tried at once. */
+  trouble(why: Error | undefined): void;
+  /** The host has another address or device: the others learn of it at once, or as soon as the store is there. */
+  changeAttributes(attributes: LeaseAttributes): void;
+  stop(): void;
+}
+
+/** How often the clocks are looked at, and what failed is tried again: a timer sleeps while the machine does. */
+const LOOK_MS = 60_000;
+/** Between attempts, when the store gives leases that are to be renewed already: there would be no end of them. */
+const REST_MS = 1000;
+/**
+ * What somebody else deletes or changes is written again at once, the first times in ten minutes; then after a second, after two, and so on
+ * up to a minute: nobody wins such a race.
+ */
+const MEMORY_MS = 600_000;
+const AT_ONCE = 3;
+const FIRST_PAUSE_MS = 1000;
+/** Before its end a lease counts as run out, since writing takes time and clocks differ; at most a tenth of what it lasts. */
+const SAFETY_MS = 10_000;
+const LARGEST_MARGIN = 0.9;
+
+export function startRenewal(store: Store, lease: Lease, options: RenewOptions): LeaseRenewer {
+  const renewer = new Renewer(store, lease, options);
+  return {
+    lease: () => renewer.lease,
+    own: (event) => renewer.own(event),
+    trouble: (why) => {
+      if (why === undefined) renewer.tryNow();
+    },
+    changeAttributes: (attributes) => renewer.changeAttributes(attributes),
+    stop: () => renewer.stop(),
+  };
+}
+
+class Renewer {
+  lease: Lease;
+  private readonly store: Store;
+  private readonly options: RenewOptions;
+  /** What the store shall have. */
+  private attributes: LeaseAttributes;
+  /** Everything we ever wrote there. */
+  private readonly written = new Set<string>();
+  /** Of "overlapped" no event tells the end: somebody else's key is in the way. */
+  private standing: "ours" | "gone" | "taken" | "overlapped" = "ours";
+  private isChanged = false;
+  /** Somebody else has written it, and the store has not told until when. */
+  private isEndUnknown = false;
+  private hasToldOfAnother = false;
+  /** When it was deleted or changed, by the machine's clock. */
+  private disturbedBootMs: number[] = [];
+  /** How many the watch has told. */
+  private events = 0;
+  /** By the machine's clock; undefined: never. */
+  private endsBootMs: number | undefined;
+  private triesAgainBootMs: number | undefined;
+  private triedBootMs = Number.NEGATIVE_INFINITY;
+  /** It was to be renewed when we learned of it. */
+  private isTooShort = false;
+  private toldReason: string | undefined;
+  private isWorking = false;
+  private hasMore = false;
+  private isStopped = false;
+  private cancelTimer: () => void = () => {};
+
+  constructor(store: Store, lease: Lease, options: RenewOptions) {
+    this.store = store;
+    this.options = options;
+    this.lease = lease;
+    this.attributes = options.attributes;
+    this.written.add(printAttributes(options.attributes));
+    this.learn(lease);
+    this.wait();
+  }
+
+  own(event: OwnEvent): void {
+    this.events++;
+    if (event.kind === "gone") this.miss();
+    else if (this.saysTheSame(event.lease)) this.confirm(event.lease);
+    else if (this.isOfOurs(event.lease.attributes)) this.restore(event.lease);
+    else this.lose(event.lease);
+    this.tryNow();
+  }
+
+  private saysTheSame({ attributes }: Lease): boolean {
+    return printAttributes(attributes) === printAttributes(this.attributes);
+  }
+
+  changeAttributes(attributes: LeaseAttributes): void {
+    this.attributes = attributes;
+    this.isChanged = true;
+    this.tryNow();
+  }
+
+  tryNow(): void {
+    void this.work();
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.cancelTimer();
+  }
+
+  /** One step at a time, until there is nothing to do. */
+  private async work(): Promise<void> {
+    this.hasMore = this.isWorking;
+    if (this.isWorking || this.isStopped) return;
+    this.isWorking = true;
+    this.triesAgainBootMs = undefined;
+    this.cancelTimer();
+    try {
+      await this.step();
+    } catch (error) {
+      this.fail(error);
+    }
+    this.isWorking = false;
+    if (this.hasMore) await this.work();
+    else this.wait();
+  }
+
+  private async step(): Promise<void> {
+    if (this.standing === "taken") return; // until its key is gone
+    if (this.isEndUnknown) await this.askEnd();
+    if (this.restMs() > 0) return; // until the timer goes off
+    if (this.standing !== "ours" || this.remainingMs() <= this.safetyMs()) await this.makeAnew();
+    else if (this.isChanged || this.remainingMs() <= this.marginMs()) await this.write();
+  }
+
+  private async write(): Promise<void> {
+    const { attributes, events } = this.attempt();
+    const ttlMs = this.lease.expiresMs === undefined ? undefined : this.options.ttlMs;
+    const lease = await this.store.put(this.lease, attributes, ttlMs);
+    this.options.log.info("the lease is renewed", { lease: formatSubnets(lease), until: untilOf(lease) });
+    this.isWritten(lease, attributes, events);
+  }
+
+  private async makeAnew(): Promise<void> {
+    const { attributes, events } = this.attempt();
+    const made = await this.store.create(this.lease, attributes, this.options.ttlMs);
+    if (made) {
+      this.options.log.warn("the lease was gone: it is made again", {
+        lease: formatSubnets(made),
+        until: untilOf(made),
+      });
+      return this.isWritten(made, attributes, events);
+    }
+    const { leases, malformed } = await this.store.list();
+    const found = leases.find((one) => sameSubnets(one, this.lease));
+    if (found && !this.isOfOurs(found.attributes)) return this.lose(found);
+    if (found && this.saysTheSame(found)) return this.confirm(found); // another daemon of this host was quicker
+    if (found) this.learn(found);
+    if (found || malformed.some(({ key }) => key === keyOf(this.lease))) await this.write();
+    else this.giveWay(leases);
+  }
+
+  /** Of the lease as it is in the store now. What the watch tells meanwhile is younger. */
+  private async askEnd(): Promise<void> {
+    const { events } = this;
+    const found = await this.store.find(this.lease);
+    if (this.events !== events) return;
+    this.isEndUnknown = false;
+    if (found === undefined) this.standing = "gone";
+    else if (this.saysTheSame(found)) this.hold(found);
+  }
+
+  /** What is to be written, and how much the watch has told before. */
+  private attempt(): { attributes: LeaseAttributes; events: number } {
+    const { attributes, events } = this;
+    this.triedBootMs = this.options.clock.bootMs();
+    this.written.add(printAttributes(attributes));
+    return { attributes, events };
+  }
+
+  private giveWay(leases: readonly Lease[]): void {
+    const inTheWay = leases.find((one) => subnetsOverlap(one, this.lease));
+    if (!inTheWay) throw new Error(`${keyOf(this.lease)} cannot be made because it is there, and is not listed`);
+    this.lose(inTheWay);
+  }
+
+  /** What the watch told meanwhile is the last word: it may be younger than what was written. */
+  private isWritten(lease: Lease, attributes: LeaseAttributes, eventsBefore: number): void {
+    this.isChanged = attributes !== this.attributes;
+    if (this.events === eventsBefore) this.hold(lease);
+    if (this.standing === "ours") this.options.renewed(lease);
+  }
+
+  private miss(): void {
+    if (this.standing === "ours" && this.remainingMs() > this.safetyMs()) this.noteDisturbance();
+    this.standing = "gone";
+    this.isEndUnknown = false;
+  }
+
+  /** It says what it should. Who else has written it renews it as we do: to write it again would only make him do the same. */
+  private confirm(lease: Lease): void {
+    const { expiresMs = Number.POSITIVE_INFINITY } = lease;
+    if (expiresMs < Number.POSITIVE_INFINITY && !this.store.hasWritten(lease)) this.tellOfAnother();
+    this.hold(lease);
+    this.isEndUnknown = expiresMs <= this.options.clock.wallMs();
+  }
+
+  private tellOfAnother(): void {
+    if (this.hasToldOfAnother) return;
+    this.hasToldOfAnother = true;
+    this.options.log.warn(anotherDaemon(this.lease, this.attributes));
+  }
+
+  private noteDisturbance(): void {
+    const { clock, log } = this.options;
+    const now = clock.bootMs();
+    this.disturbedBootMs = [...this.disturbedBootMs.filter((at) => now - at < MEMORY_MS), now];
+    if (this.disturbedBootMs.length === AT_ONCE + 1) log.warn(disturbed(this.lease));
+  }
+
+  private hold(lease: Lease): void {
+    this.learn(lease);
+    if (this.standing === "taken") this.options.renewed(lease);
+    this.standing = "ours";
+    this.toldReason = undefined;
+  }
+
+  /** Somebody made a reservation of it, or put an old copy of the store back: our attributes are missing. */
+  private restore(lease: Lease): void {
+    this.noteDisturbance();
+    this.hold(lease);
+    this.isChanged = true;
+  }
+
+  private lose(holder: Lease): void {
+    const isSame = sameSubnets(holder, this.lease);
+    this.standing = isSame ? "taken" : "overlapped";
+    const reason =
+      isSame && this.hasOurAddress(holder.attributes)
+        ? samePublicAddress(this.lease, holder.attributes)
+        : otherHost(this.lease, holder);
+    if (reason === this.toldReason) return;
+    this.toldReason = reason;
+    this.options.log.error("the lease is lost", { lease: formatSubnets(this.lease), reason });
+    this.options.lost(reason);
+  }
+
+  /** Written by us, or for us by someone who is no daemon (a reservation). */
+  private isOfOurs(attributes: LeaseAttributes): boolean {
+    const isReservation = attributes.backendType === "" && attributes.backendData === undefined;
+    return this.written.has(printAttributes(attributes)) || (isReservation && this.hasOurAddress(attributes));
+  }
+
+  private hasOurAddress({ publicIP }: LeaseAttributes): boolean {
+    return showAddress(publicIP) === showAddress(this.attributes.publicIP);
+  }
+
+  private learn(lease: Lease): void {
+    const { clock } = this.options;
+    this.lease = lease;
+    this.endsBootMs = lease.expiresMs === undefined ? undefined : clock.bootMs() + lease.expiresMs - clock.wallMs();
+    this.isTooShort = this.remainingMs() <= this.marginMs();
+  }
+
+  /** Until its end, by the clock that is nearer to it. */
+  private remainingMs(): number {
+    const { clock } = this.options;
+    if (this.lease.expiresMs === undefined || this.endsBootMs === undefined) return Number.POSITIVE_INFINITY;
+    return Math.min(this.lease.expiresMs - clock.wallMs(), this.endsBootMs - clock.bootMs());
+  }
+
+  private restMs(): number {
+    const many = this.disturbedBootMs.length - AT_ONCE;
+    const pauseMs = many > 0 ? Math.min(LOOK_MS, FIRST_PAUSE_MS * 2 ** (many - 1)) : 0;
+    const restMs = Math.max(pauseMs, this.isTooShort ? REST_MS : 0);
+    return restMs > 0 ? this.triedBootMs + restMs - this.options.clock.bootMs() : 0;
+  }
+
+  private safetyMs(): number {
+    return Math.min(SAFETY_MS, this.options.ttlMs * (1 - LARGEST_MARGIN));
+  }
+
+  private marginMs(): number {
+    return Math.min(this.options.renewMarginMs, this.options.ttlMs * LARGEST_MARGIN);
+  }
+
+  private fail(error: unknown): void {
+    const { clock, log } = this.options;
+    if (this.isStopped) return;
+    this.triesAgainBootMs = clock.bootMs() + LOOK_MS;
+    const message = error instanceof Error ? error.message : String(error);
+    log.warn("the lease is not renewed: trying again in a minute", {
+      lease: formatSubnets(this.lease),
+      until: untilOf(this.lease),
+      error: message,
+    });
+  }
+
+  private wait(): void {
+    const { clock } = this.options;
+    const laterMs = this.triesAgainBootMs === undefined ? this.dueMs() : this.triesAgainBootMs - clock.bootMs();
+    if (this.isStopped) return;
+    this.cancelTimer = clock.after(Math.min(Math.max(laterMs, this.restMs(), 0), LOOK_MS), () => void this.work());
+  }
+
+  private dueMs(): number {
+    if (this.standing === "taken" || this.standing === "overlapped") return LOOK_MS;
+    if (this.isEndUnknown) return 0;
+    return this.standing === "gone" || this.isChanged ? 0 : this.remainingMs() - this.marginMs();
+  }
+}
+
+const untilOf = ({ expiresMs }: Lease): string =>
+  expiresMs === undefined ? "for ever" : new Date(expiresMs).toISOString();
+
+const showAddress = (address: Uint8Array | undefined): string => (address ? formatAddress(address) : "0.0.0.0");
+
+function otherHost(lease: Lease, holder: Lease): string {
+  const what = sameSubnets(holder, lease)
+    ? `our subnet ${formatSubnets(lease)}, which`
+    : `${formatSubnets(holder)}, which overlaps our subnet ${formatSubnets(lease)} and`;
+  return (
+    `host ${showAddress(holder.attributes.publicIP)} has ${what} was free while our lease was gone: ` +
+    "containers of both have the same addresses. Waiting until it is free. To fix: end the containers of one of the hosts; " +
+    "for another subnet here end them here, then restart this daemon"
+  );
+}
+
+const anotherDaemon = (lease: Lease, { publicIP }: LeaseAttributes): string =>
+  `another daemon writes our lease ${formatSubnets(lease)} too, with our public address ${showAddress(publicIP)}: a second flanneld on this host ` +
+  "(with another --subnet-file), or another host with our address. To fix: end the one that is not wanted (pgrep -af flanneld shows those of this host), " +
+  "or start the other host with its own --public-ip or --iface";
+
+const disturbed = (lease: Lease): string =>
+  `somebody keeps deleting or changing our lease ${formatSubnets(lease)}: it is written again at growing intervals, and other hosts may not reach our containers meanwhile. ` +
+  "To fix: find who writes to the store, as a second flanneld with another network configuration, or a script that cleans up";
+
+const samePublicAddress = (lease: Lease, { publicIP, backendData }: LeaseAttributes): string =>
+  `another daemon has put our lease ${formatSubnets(lease)} with our public address ${showAddress(publicIP)} and ` +
+  `${showJson(backendData ?? {})}: two hosts with one address, or a second daemon on this host. ` +
+  "To fix: start each host with its own --public-ip or --iface, then restart this daemon";

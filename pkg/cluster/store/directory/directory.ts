@@ -1,0 +1,122 @@
+/**
+ * Leases as files: for trying, for a single machine, and for hosts that share a file system. Keys and values are those of etcd:
+ *
+ *   config                 the network configuration
+ *   subnets/10.5.1.0-24    0644  a lease's attributes; `ls -l` shows when it ends: it is "last modified" then, in the future
+ *   lock                   0644  empty; who writes or removes a lease holds it with flock(2)
+ *
+ * A lease's end is its file's modification time, where that is a second or more after the change of its inode, which nobody can
+ * set. A file that somebody writes by hand (or touches) is older, so it never ends: a reservation, as a key without lease is in
+ * etcd. What has ended is removed by whoever sees it first. Files appear whole: made under another name, then linked (so that of
+ * two who create one only one does) or renamed.
+ *
+ * Rejected: the end in a second file, which a crash leaves alone, or in the value, which would not be flannel's any more.
+ * Hosts that share a directory need clocks that agree, to seconds.
+ */
+
+import { nowMs } from "../../../sys/clock.ts";
+import { errnoName, isErrno, SystemError } from "../../../sys/errno.ts";
+import { keyOf } from "../../lease/lease.ts";
+import { NoConfig, type Store, StoreError } from "../../lease/store.ts";
+import type { Log } from "../../log/log.ts";
+import {
+  createLease,
+  deleteLease,
+  findConfig,
+  findLease,
+  type Leases,
+  leasesIn,
+  listLeases,
+  prepare,
+  putLease,
+} from "./files.ts";
+import { watchLeases } from "./watch.ts";
+
+export interface DirectoryStoreOptions {
+  /** Is made when missing. */
+  directory: string;
+  log: Log;
+}
+
+/** @throws StoreError the directory cannot be made */
+export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): Store {
+  const leases = leasesIn(directory);
+  const watches = new Set<() => void>();
+  const attempt = <T>(doing: string, work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw error instanceof SystemError ? refusal(doing, directory, error) : error;
+    }
+  };
+  attempt("be made", () => prepare(leases));
+  const ends = new Set<number>();
+  const endOf = (ttlMs: number | undefined): number | undefined => {
+    if (ttlMs === undefined) return undefined;
+    const endMs = Math.round(nowMs() + ttlMs);
+    ends.add(endMs);
+    return endMs;
+  };
+  const configCommand = configCommandOf(leases);
+
+  return {
+    description: `directory ${directory}`,
+    configCommand,
+    async readConfig() {
+      const text = attempt("give the network configuration", () => findConfig(leases));
+      if (text === undefined) throw new NoConfig(`${leases.config} is missing. To fix: ${configCommand}`);
+      return text;
+    },
+    list: async () => attempt("list the leases", () => listLeases(leases, nowMs())),
+    create: async (subnets, attributes, ttlMs) =>
+      attempt(`create the lease ${keyOf(subnets)}`, () => createLease(leases, subnets, attributes, endOf(ttlMs))),
+    put: async (subnets, attributes, ttlMs) =>
+      attempt(`write the lease ${keyOf(subnets)}`, () => putLease(leases, subnets, attributes, endOf(ttlMs))),
+    find: async (subnets) =>
+      attempt(`read the lease ${keyOf(subnets)}`, () => {
+        const found = findLease(leases, keyOf(subnets), nowMs());
+        return found && "lease" in found ? found.lease : undefined;
+      }),
+    hasWritten: ({ expiresMs }) =>
+      expiresMs !== undefined && [...ends].some((writtenMs) => isStored(expiresMs, writtenMs)),
+    delete: async (subnets) => attempt(`delete the lease ${keyOf(subnets)}`, () => deleteLease(leases, subnets)),
+    watch(event, trouble) {
+      const report = (why: SystemError | undefined) => trouble(why && refusal("tell of changes", directory, why));
+      const stop = watchLeases(leases, { event, trouble: report, log });
+      watches.add(stop);
+      return { stop };
+    },
+    reconnect() {}, // nothing is connected
+    async close() {
+      for (const stop of watches) stop();
+    },
+  };
+}
+
+/** File systems keep times to the nanosecond, the second, or two of them: what was written is read back so. */
+const TIMESTAMP_STEPS_MS = [1, 1000, 2000];
+
+const isStored = (readMs: number, writtenMs: number): boolean =>
+  TIMESTAMP_STEPS_MS.some((step) => readMs === Math.floor(writtenMs / step) * step);
+
+const configCommandOf = ({ config }: Leases): string =>
+  `printf '%s\\n' '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}' > ${quoted(config)}`;
+
+/** For a shell. */
+const quoted = (path: string): string => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
+
+function refusal(doing: string, directory: string, error: SystemError): StoreError {
+  const object = error.object === undefined ? "" : ` ${error.object}`;
+  const said = `${error.call}${object}: ${errnoName(error.errno)}`;
+  return new StoreError(`directory ${directory} cannot ${doing}: ${said}. To fix: ${remedyFor(error)}`, {
+    cause: error,
+  });
+}
+
+function remedyFor(error: SystemError): string {
+  if (isErrno(error, "ENOENT", "ENOTDIR")) return "mount the file system that holds it, or make it with: mkdir -p";
+  if (isErrno(error, "EACCES", "EPERM", "EROFS")) return "let the daemon's user write there (it runs as root)";
+  if (isErrno(error, "ENOSPC", "EDQUOT")) return "make room on its file system";
+  if (isErrno(error, "EAGAIN")) return "end the process that holds its lock (fuser -v shows it)";
+  return "look at what the kernel says of its file system (dmesg)";
+}

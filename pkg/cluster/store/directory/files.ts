@@ -1,0 +1,225 @@
+/** One file per lease: see ../directory.ts. */
+import { linkSync } from "node:fs";
+import { nowMs } from "../../../sys/clock.ts";
+import { isErrno, SystemError } from "../../../sys/errno.ts";
+import {
+  findStat,
+  findText,
+  listDirectory,
+  makeDirectories,
+  removeFile,
+  rename,
+  type Stat,
+  setModified,
+  withLock,
+  writeFile,
+} from "../../../sys/file.ts";
+import { randomHex } from "../../../sys/random.ts";
+import {
+  keyOf,
+  type Lease,
+  type LeaseAttributes,
+  parseKey,
+  printAttributes,
+  readLease,
+  type Subnets,
+  subnetsOverlap,
+} from "../../lease/lease.ts";
+import type { Malformed, Snapshot } from "../../lease/store.ts";
+
+/** Where they lie. */
+export interface Leases {
+  /** Of the files, one per key. */
+  directory: string;
+  config: string;
+  lock: string;
+  /** On the same file system, and not among them: what is not yet a lease. */
+  workplace: string;
+}
+
+export const leasesIn = (directory: string): Leases => ({
+  directory: `${directory}/subnets`,
+  config: `${directory}/config`,
+  lock: `${directory}/lock`,
+  workplace: directory,
+});
+
+/** What a key's file holds; `stamp` is another after every change. */
+export type Found = { stamp: string } & ({ lease: Lease } | { malformed: Malformed });
+
+const DIRECTORY_MODE = 0o755;
+const FILE_MODE = 0o644;
+/** Nobody holds the lock for longer than a millisecond. */
+const LOCK = { mode: FILE_MODE, timeoutMs: 2000 };
+/** A value is some hundred bytes; etcd takes no request larger than this. */
+const LARGEST = 1.5 * 2 ** 20;
+
+/** Makes the directory where it is missing, and removes what was left by processes that were killed while they wrote. */
+export function prepare(files: Leases): void {
+  makeDirectories(files.directory, DIRECTORY_MODE);
+  withLock(files.lock, LOCK, () => {
+    for (const name of listDirectory(files.workplace)) if (isTemporary(name)) removeFile(`${files.workplace}/${name}`);
+  });
+}
+
+export const findConfig = ({ config }: Leases): string | undefined => findText(config);
+
+/** What has ended is removed. */
+export function listLeases(files: Leases, atMs: number): Snapshot {
+  const leases: Lease[] = [];
+  const malformed: Malformed[] = [];
+  for (const key of listDirectory(files.directory)) {
+    const found = findLease(files, key, atMs);
+    if (found && "lease" in found) leases.push(found.lease);
+    else if (found) malformed.push(found.malformed);
+  }
+  return { leases, malformed };
+}
+
+/**
+ * @param known What was found before; is not read again where nothing has changed.
+ * @returns undefined when there is none, or none any more: then its file is removed.
+ */
+export function findLease(files: Leases, key: string, atMs: number, known?: Found): Found | undefined {
+  const path = pathOf(files, key);
+  const stat = lookAt(path);
+  if (typeof stat === "string") return { stamp: stat, malformed: { key, reason: stat } };
+  if (!stat) return undefined;
+  if (!hasEnded(stat, atMs)) return known?.stamp === stampOf(stat) ? known : read(path, key, stat);
+  removeEnded(files, key, atMs);
+  return undefined;
+}
+
+/** @returns undefined when there is one that overlaps it */
+export function createLease(
+  files: Leases,
+  subnets: Subnets,
+  attributes: LeaseAttributes,
+  endMs: number | undefined,
+): Lease | undefined {
+  const path = pathOf(files, keyOf(subnets));
+  const isMade = withLock(files.lock, LOCK, () => {
+    const inTheWay = listDirectory(files.directory).filter((key) => isOverlapping(key, subnets));
+    if (inTheWay.some((key) => lasts(pathOf(files, key)))) return false;
+    removeFile(path);
+    return prepared(files, attributes, endMs, (temporary) => link(temporary, path));
+  });
+  return isMade ? leaseOf(subnets, attributes, endMs) : undefined;
+}
+
+function isOverlapping(key: string, subnets: Subnets): boolean {
+  const found = parseKey(key);
+  return found !== undefined && subnetsOverlap(found, subnets);
+}
+
+function lasts(path: string): boolean {
+  const stat = lookAt(path);
+  return typeof stat === "string" || (stat !== undefined && !hasEnded(stat, nowMs()));
+}
+
+export function putLease(
+  files: Leases,
+  subnets: Subnets,
+  attributes: LeaseAttributes,
+  endMs: number | undefined,
+): Lease {
+  const path = pathOf(files, keyOf(subnets));
+  withLock(files.lock, LOCK, () => prepared(files, attributes, endMs, (temporary) => rename(temporary, path)));
+  return leaseOf(subnets, attributes, endMs);
+}
+
+export function deleteLease(files: Leases, subnets: Subnets): void {
+  withLock(files.lock, LOCK, () => removeFile(pathOf(files, keyOf(subnets))));
+}
+
+const pathOf = ({ directory }: Leases, key: string): string => `${directory}/${key}`;
+
+function leaseOf({ ipv4, ipv6 }: Subnets, attributes: LeaseAttributes, expiresMs: number | undefined): Lease {
+  const subnets = { ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) };
+  return { ...subnets, attributes, ...(expiresMs !== undefined && { expiresMs }) };
+}
+
+/** Whole, with its end, and under a name of its own until `place` gives it the lease's. */
+function prepared<T>(
+  { workplace }: Leases,
+  attributes: LeaseAttributes,
+  endMs: number | undefined,
+  place: (temporary: string) => T,
+): T {
+  const temporary = `${workplace}/${TEMPORARY.start}${randomHex(8)}${TEMPORARY.end}`;
+  try {
+    writeFile(temporary, `${printAttributes(attributes)}\n`, { mode: FILE_MODE });
+    if (endMs !== undefined) setModified(temporary, BigInt(endMs) * NS_PER_MS);
+    return place(temporary);
+  } finally {
+    removeFile(temporary);
+  }
+}
+const NS_PER_MS = 1_000_000n;
+
+const TEMPORARY = { start: ".lease-", end: ".tmp" };
+const isTemporary = (name: string): boolean => name.startsWith(TEMPORARY.start) && name.endsWith(TEMPORARY.end);
+
+/** @returns false when somebody without our lock was quicker */
+function link(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    const { errno = 0 } = error as NodeJS.ErrnoException;
+    const refused = new SystemError("linkat", -errno, to);
+    if (isErrno(refused, "EEXIST")) return false;
+    throw refused;
+  }
+}
+
+/** Under the lock, which its host holds when it puts the lease again. That nothing can be removed here changes nothing. */
+function removeEnded(files: Leases, key: string, atMs: number): void {
+  const path = pathOf(files, key);
+  try {
+    withLock(files.lock, LOCK, () => {
+      const stat = findStat(path);
+      if (stat && hasEnded(stat, atMs)) removeFile(path);
+    });
+  } catch (error) {
+    if (!isErrno(error, "EACCES", "EPERM", "EROFS", "EAGAIN")) throw error;
+  }
+}
+
+/** What is wrong where even that cannot be known, as of a symbolic link to itself: somebody may have the lease. */
+function lookAt(path: string): Stat | undefined | string {
+  try {
+    return findStat(path);
+  } catch (error) {
+    if (!isErrno(error, "ELOOP", "EACCES", "EIO", "ESTALE")) throw error;
+    return (error as Error).message;
+  }
+}
+
+/** @returns undefined for a reservation */
+const endOf = ({ modifiedNs, changedNs }: Stat): number | undefined =>
+  modifiedNs - changedNs > SHORTEST_NS ? Number(modifiedNs / NS_PER_MS) : undefined;
+
+/** The kernel's clock of files is some milliseconds late: who sets a time to the present sets it to later than the change. */
+const SHORTEST_NS = 1_000_000_000n;
+
+const hasEnded = (stat: Stat, atMs: number): boolean => (endOf(stat) ?? Number.POSITIVE_INFINITY) <= atMs;
+
+const stampOf = ({ device, inode, size, modifiedNs, changedNs }: Stat): string =>
+  [device, inode, size, modifiedNs, changedNs].join();
+
+function read(path: string, key: string, stat: Stat): Found | undefined {
+  const stamp = stampOf(stat);
+  try {
+    const text = textOf(path, stat);
+    return text === undefined ? undefined : { stamp, lease: readLease(key, text, endOf(stat)) };
+  } catch (error) {
+    return { stamp, malformed: { key, reason: (error as Error).message } };
+  }
+}
+
+function textOf(path: string, { type, size }: Stat): string | undefined {
+  if (type !== "file") throw new Error(`it is no file (${type})`);
+  if (size > LARGEST) throw new Error(`it has ${size} bytes, a lease some hundred`);
+  return findText(path);
+}

@@ -1,0 +1,84 @@
+/** What etcd, its TLS or the network have refused, in words: whose words they are, and what to do about it. */
+import { StoreError } from "../../lease/store.ts";
+import { ANSWER_MS, CallError } from "./connection.ts";
+import { DEADLINE_EXCEEDED } from "./server.ts";
+
+/** What one member has said. */
+export interface ServerError {
+  url: string;
+  error: unknown;
+}
+
+export interface FailedOperation {
+  /** "list the leases" */
+  doing: string;
+  /** Of all keys. */
+  prefix: string;
+  /** Not empty. */
+  refusals: readonly ServerError[];
+}
+
+export function storeError({ doing, prefix, refusals }: FailedOperation): StoreError {
+  const reasons = refusals.map(({ url, error }) => ({ url, reason: reasonOf(error) }));
+  const said = reasons.map(({ url, reason }) => `${url}: ${reason}`).join("; ");
+  const remedies = new Set(reasons.map(({ reason }) => remedyFor(reason, prefix)));
+  const cause = refusals[0]?.error;
+  return new StoreError(`etcd does not ${doing}: ${said}. To fix: ${[...remedies].join("; ")}`, { cause });
+}
+
+/** Without grpc-js' wrapping, its times and addresses in memory. */
+function reasonOf(error: unknown): string {
+  if (error instanceof CallError && error.code === DEADLINE_EXCEEDED) return `no answer within ${ANSWER_MS / 1000} s`;
+  const text = error instanceof Error ? error.message : String(error);
+  const inner = /Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(text)?.[1] ?? text;
+  const openssl = /error:[0-9A-F]+:(SSL routines:[^:]*:[^:]*)/.exec(inner)?.[1];
+  return openssl ?? inner.replace(/\s*\(\d{4}-\d\d-\d\dT[^)]*\)$/, "");
+}
+
+function remedyFor(reason: string, prefix: string): string {
+  const [, remedy] = remedies.find(([pattern]) => pattern.test(reason)) ?? [];
+  return remedy?.(prefix) ?? "look at etcd's log of that moment";
+}
+
+/** The first that matches. */
+const remedies: readonly [RegExp, (prefix: string) => string][] = [
+  [/ECONNREFUSED/, () => "start etcd there, or name the endpoints that run in --etcd-endpoints"],
+  [/EHOSTUNREACH|ENETUNREACH|ETIMEDOUT/, () => "check the routes to the endpoints in --etcd-endpoints"],
+  [/Name resolution failed/, () => "correct the host name in --etcd-endpoints, or the host's name service"],
+  [
+    /no answer within|Connection dropped|ECONNRESET|ended the watch/,
+    () => "check that etcd runs there, and what a firewall drops on the way",
+  ],
+  [
+    /verify the first|self.signed|issuer|certificate signed/,
+    () => "name the authority that has signed the server's certificate in --etcd-cafile",
+  ],
+  [
+    /altnames/,
+    () => "use a name of the server's certificate in --etcd-endpoints, or give the server a certificate of its address",
+  ],
+  [/has expired|not yet valid/, () => "renew the server's certificate, or set the clock"],
+  [
+    /alert (bad certificate|certificate required|unknown ca)|certificate required/,
+    () => "name a certificate that etcd accepts, and its key, in --etcd-certfile and --etcd-keyfile",
+  ],
+  [
+    /PEM routines|x509 certificate routines/,
+    () => "name files in PEM in --etcd-certfile and --etcd-keyfile: a certificate, and the key that belongs to it",
+  ],
+  [/ENOENT/, () => "correct SSL_CERT_FILE, or name the authority in --etcd-cafile"],
+  [/before secure TLS|wrong version number/, () => "write http:// in --etcd-endpoints if this member has no TLS"],
+  [
+    /Failed to connect|Protocol error/,
+    () => "write https:// in --etcd-endpoints if this member has TLS; check that it is etcd",
+  ],
+  [/authentication failed/, () => "correct --etcd-username and --etcd-password"],
+  [/user name is empty/, () => "set --etcd-username and --etcd-password: this etcd has authentication on"],
+  [
+    /permission denied/,
+    (prefix) => `let the user's role do so: etcdctl role grant-permission ROLE --prefix readwrite ${prefix}/`,
+  ],
+  [/no leader/, () => "start the other members: most of them must run (etcdctl endpoint status --cluster)"],
+  [/the store is closed/, () => "this is a mistake in the program"],
+  [/space exceeded/, () => "compact and defragment etcd, then: etcdctl alarm disarm"],
+];

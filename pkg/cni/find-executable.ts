@@ -1,0 +1,58 @@
+/** Which file a plugin's name stands for. */
+
+import { nearest } from "../config/suggest.ts";
+import { findDirectory, findStat } from "../sys/file.ts";
+import { CniError, ErrorCode } from "./error.ts";
+
+export interface Executable {
+  path: string;
+  /** Whether it is the file that this process runs. */
+  isSelf: boolean;
+}
+
+/**
+ * The first regular file of that name in the directories, symbolic links followed. Whether it can be executed shows when it is.
+ *
+ * @throws CniError 7: the name is none. 4: no directories. 999 (as the reference library): not found.
+ */
+export function findExecutable(name: string, directories: readonly string[]): Executable {
+  if (name === "" || name.includes("/") || name === "." || name === "..") {
+    throw new CniError({
+      code: ErrorCode.invalidConfig,
+      msg: `"type" is ${JSON.stringify(name)}, must be the name of a plugin's executable`,
+      remedy: 'name the plugin without its directory, as "type": "host-local"; directories belong into CNI_PATH',
+    });
+  }
+  if (directories.length === 0) {
+    throw new CniError({
+      code: ErrorCode.invalidEnvironment,
+      msg: `no paths provided to find plugin "${name}": CNI_PATH is empty`,
+      remedy: "set CNI_PATH to the directories of the plugins, as CNI_PATH=/opt/cni/bin",
+    });
+  }
+  for (const directory of directories) {
+    const path = `${directory.replace(/\/+$/, "")}/${name}`;
+    const stat = findStat(path);
+    if (stat?.type !== "file") continue;
+    const self = findStat("/proc/self/exe");
+    return { path, isSelf: self !== undefined && self.inode === stat.inode && self.device === stat.device };
+  }
+  throw notFound(name, directories);
+}
+
+function notFound(name: string, directories: readonly string[]): CniError {
+  const meant = nearest(
+    name,
+    directories.flatMap((directory) => findDirectory(directory) ?? []),
+  );
+  const missing = directories.filter((directory) => findDirectory(directory) === undefined);
+  return new CniError({
+    code: ErrorCode.internal,
+    msg: `failed to find plugin "${name}" in path [${directories.join(" ")}]`,
+    details: missing.length === 0 ? undefined : `not there: ${missing.join(", ")}`,
+    remedy:
+      meant === undefined
+        ? `install it into ${directories[0]}, or add its directory to CNI_PATH`
+        : `did you mean "${meant}"? Otherwise install "${name}" into ${directories[0]}`,
+  });
+}

@@ -1,0 +1,38 @@
+/** For STATUS: whether rules could be written at all. */
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { type Connection, connect, NETLINK_NETFILTER, NetlinkError } from "../netlink/connection.ts";
+import { SystemError } from "../sys/errno.ts";
+import { lazy } from "../sys/lazy.ts";
+import { usesLegacy } from "./iptables/host.ts";
+import { generation } from "./nftables/ruleset.ts";
+
+export interface Need {
+  /** The backend that ADD would choose: all but "nftables" write the tables of iptables. */
+  backend: (netfilter: () => Connection) => "iptables" | "firewalld" | "nftables";
+  /** What the rules are for, as "masquerading". */
+  purpose: string;
+}
+
+/** Code 50; undefined: there is nf_tables, or it is not needed. */
+export function findObstacle({ backend, purpose }: Need): CniError | undefined {
+  const netfilter = lazy(() => connect(NETLINK_NETFILTER));
+  try {
+    if (backend(netfilter) === "nftables" || !usesLegacy("ip")) generation(netfilter());
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof NetlinkError || error instanceof SystemError)) throw error;
+    return new CniError({
+      code: ErrorCode.notAvailable,
+      msg: `${purpose} is not possible: the kernel's nf_tables do not answer`,
+      details: error.message,
+      remedy: "load the modules (modprobe nf_tables nft_chain_nat), or use a kernel with CONFIG_NF_TABLES",
+      cause: error,
+    });
+  }
+}
+
+/** @throws CniError 50 */
+export function needTables(need: Need): void {
+  const obstacle = findObstacle(need);
+  if (obstacle !== undefined) throw obstacle;
+}

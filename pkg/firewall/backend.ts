@@ -1,0 +1,40 @@
+/** Whose rules masquerade, where the configuration leaves it open. */
+import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
+import { findIptables, type Iptables } from "./iptables/detect.ts";
+import { nfproto } from "./iptables/encode.ts";
+import { existing, findRules } from "./nftables/ruleset.ts";
+
+export type Backend = "iptables" | "nftables";
+
+/** A choice and why it is so, for people. */
+export interface Choice {
+  backend: Backend;
+  reason: string;
+}
+
+/**
+ * As the reference plugins choose: iptables where there is one, else nftables. They try their programs out to find that
+ * out; here the place in PATH tells, and rules that are there already, which a host that lost its iptables keeps extending.
+ */
+export function chooseBackend(configured: Backend | undefined, netfilter: () => Connection = open): Choice {
+  if (configured !== undefined) return { backend: configured, reason: `"ipMasqBackend" says so` };
+  const iptables = findIptables("ip");
+  if (iptables !== undefined) return { backend: "iptables", reason: reasonFor(iptables) };
+  if (hasChains(netfilter())) return { backend: "iptables", reason: `there are CNI chains in table "nat" already` };
+  return { backend: "nftables", reason: "there is no iptables in PATH" };
+}
+
+const open = (): Connection => connect(NETLINK_NETFILTER);
+
+const reasonFor = ({ path, file, variant }: Iptables): string =>
+  variant === "nf_tables"
+    ? `"${path}" is "${file}", which writes to nf_tables, as twill does directly`
+    : `"${path}" is "${file}", which writes to the legacy tables, as twill does through "${path}-restore"`;
+
+function hasChains(netfilter: Connection): boolean {
+  const postrouting = { family: nfproto.ip, table: "nat", chain: "POSTROUTING" };
+  return (
+    existing(netfilter, [postrouting])[0] === true &&
+    findRules(netfilter, postrouting, (text) => text.includes("CNI-")).length > 0
+  );
+}

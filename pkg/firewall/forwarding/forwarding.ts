@@ -1,0 +1,164 @@
+/** What passes through the host to containers and from them: their addresses are let through, bridges are kept apart. */
+import { ErrorCode, invalidConf } from "../../cni/error.ts";
+import { type Address, formatAddress } from "../../ip/address.ts";
+import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
+import { lazy } from "../../sys/lazy.ts";
+import { needTables } from "../availability.ts";
+import {
+  addSources,
+  findFirewalld,
+  lookForFirewalld,
+  missingSource,
+  needFirewalld,
+  removeSources,
+} from "../firewalld.ts";
+import { editLegacy, editTables, FAMILIES } from "../iptables/host.ts";
+import { editRules } from "../iptables/nft-variant.ts";
+import type { Change, Table, View } from "../iptables/ruleset.ts";
+import type { Family } from "../iptables/xtables.ts";
+import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
+import type { Owner } from "../upstream-names.ts";
+import { type Backend, chooseBackend } from "./backend.ts";
+import { allowChanges, missingRule, planRemoval, type Removal, type RemovalPlan, type Scope } from "./iptables.ts";
+import { allowByNftables, findNftablesDeviation, revokeByNftables } from "./nftables.ts";
+import { type ForwardingRequest, ownerId, ownerIdPrefix } from "./ownership.ts";
+
+/** What the configuration says of backends. */
+export interface ForwardingOptions {
+  /** undefined: what the host uses. */
+  backend: Backend | undefined;
+  /** Of firewalld. */
+  zone: string;
+}
+
+/**
+ * Lets the addresses through and applies the policy. What is there already stays; also for who makes it true again.
+ *
+ * @throws CniError 7: a bridge that iptables cannot match. 999: the kernel, legacy iptables or firewalld refuses
+ */
+export function allowForwarding(
+  request: ForwardingRequest,
+  { backend: configured, zone }: ForwardingOptions,
+  netfilter: () => Connection = lazy(() => connect(NETLINK_NETFILTER)),
+): void {
+  const { owner, addresses } = request;
+  const { backend } = chooseBackend(configured, netfilter);
+  refuseNameOfMany(request, backend);
+  withKernelErrors(refusal(owner, `letting ${addresses.map(formatAddress).join(", ")} through`), () => {
+    if (backend === "nftables") allowByNftables(netfilter(), request);
+    else editTables(netfilter, FILTERS, (view, { family }) => allowChanges(view, family, request, scopeOf(backend)));
+  });
+  if (backend === "firewalld") addSources(needFirewalld(ErrorCode.tryAgainLater), zone, addresses);
+}
+
+/**
+ * The kernel allows "br+" for one bridge, and iptables means by it all whose names begin with "br". In nftables, names are elements of a
+ * set, where every character stands for itself.
+ *
+ * @throws CniError 7
+ */
+function refuseNameOfMany({ policy }: ForwardingRequest, backend: Backend): void {
+  if (backend === "nftables" || policy === undefined || !/[+"'\\!]/.test(policy.bridge)) return;
+  const name = JSON.stringify(policy.bridge);
+  throw invalidConf(
+    `the bridge in front of the firewall plugin is called ${name}, which iptables cannot match`,
+    `${policy.bridge.endsWith("+") ? "iptables takes it for the beginning of names: " : ""}choose another "bridge", set "backend" to "nftables", or leave out "ingressPolicy"`,
+  );
+}
+
+const scopeOf = (backend: Backend): Scope => ({ addressRules: backend === "iptables" });
+
+/** Whether `allowForwarding` could do it. @throws CniError 50: firewalld is wanted and does not run; the kernel has no nf_tables */
+export function needBackend({ backend: configured }: ForwardingOptions): void {
+  if (configured === "firewalld") needFirewalld(ErrorCode.notAvailable).close();
+  const backend = (netfilter: () => Connection) => chooseBackend(configured, netfilter).backend;
+  needTables({ backend, purpose: "letting containers through" });
+}
+
+/** What a result tells of an attachment. */
+export type ResultFacts = Pick<Removal, "addresses" | "bridge">;
+
+/**
+ * Takes back what `allowForwarding`, or the reference plugin, did for the owner. Addresses that are another's by now, and policies that others rely on, stay.
+ *
+ * @param told What to go by where the owner is not known.
+ */
+export function revokeForwarding(owner: Owner, told: ResultFacts, choices: ForwardingOptions): void {
+  const id = ownerId(owner);
+  withKernelErrors(refusal(owner, "removing the rules"), () => {
+    removeAll({ ...told, held: id, isGone: (one) => one === id }, choices);
+  });
+}
+
+/** The same for the network's attachments that are not among the valid ones. */
+export function gcForwarding(
+  network: string,
+  valid: readonly Omit<Owner, "network">[],
+  choices: ForwardingOptions,
+): void {
+  const alive = new Set(valid.map((attachment) => ownerId({ network, ...attachment })));
+  const held = ownerIdPrefix(network);
+  withKernelErrors(refusal({ network }, "collecting rules"), () => {
+    const isGone = (id: string) => id.startsWith(held) && !alive.has(id);
+    removeAll({ held, isGone, addresses: [], bridge: undefined }, choices);
+  });
+}
+
+/**
+ * From wherever they were admitted: the configuration, and what the administrator uses, may have changed meanwhile. The socket stays open, see `removeMasquerade`.
+ */
+function removeAll(removal: Removal, { backend, zone }: ForwardingOptions): void {
+  const netfilter = connect(NETLINK_NETFILTER);
+  const removalPlans = new Map<string, RemovalPlan>(); // of the last attempt
+  const changes = (view: View, family: Family, world: string): Change[] => {
+    const removalPlan = planRemoval(view, family, removal);
+    removalPlans.set(`${family} ${world}`, removalPlan);
+    return removalPlan.changes;
+  };
+  editRules(netfilter, (view) => FAMILIES.flatMap((family) => changes(view, family, "nf_tables")));
+  editLegacy("filter", (view, family) => changes(view, family, "legacy"));
+  revokeByNftables(netfilter, removal);
+  const bus = backend === "firewalld" ? findFirewalld() : backend === undefined ? lookForFirewalld() : undefined;
+  if (bus !== undefined) removeSources(bus, zone, freedBy([...removalPlans.values()]));
+}
+
+/** What nobody holds, in neither world of iptables. */
+function freedBy(removalPlans: readonly RemovalPlan[]): Address[] {
+  const held = new Set(removalPlans.flatMap((one) => one.held.map(formatAddress)));
+  const freed = removalPlans.flatMap((one) => one.freed.map((address) => [formatAddress(address), address] as const));
+  return [...new Map(freed)].flatMap(([name, address]) => (held.has(name) ? [] : [address]));
+}
+
+/** What is not as `allowForwarding` makes it; undefined: all is. */
+export function findDeviation(
+  request: ForwardingRequest,
+  { backend: configured, zone }: ForwardingOptions,
+): string | undefined {
+  const netfilter = lazy(() => connect(NETLINK_NETFILTER));
+  const { backend } = chooseBackend(configured, netfilter);
+  refuseNameOfMany(request, backend);
+  if (backend === "nftables") return findNftablesDeviation(netfilter(), request);
+  let found: string | undefined;
+  editTables(netfilter, FILTERS, (view, { family }) => {
+    found ??= missingRule(view, family, request, scopeOf(backend));
+    return [];
+  });
+  return (
+    found ??
+    (backend === "firewalld"
+      ? missingSource(needFirewalld(ErrorCode.tryAgainLater), zone, request.addresses)
+      : undefined)
+  );
+}
+
+const FILTERS: readonly Table[] = FAMILIES.map((family: Family) => ({ family, table: "filter" }));
+
+const refusal = (
+  { network, containerId }: { network: string; containerId?: string },
+  doing: string,
+): KernelErrorContext => ({
+  msg: `network ${JSON.stringify(network)}: the kernel refuses the rules of the firewall`,
+  doing: containerId === undefined ? doing : `${doing} for container ${containerId}`,
+  remedy:
+    "look whether the kernel has nf_tables and the matches of iptables (modprobe nf_tables nft_compat xt_comment xt_conntrack); compare with: nft list ruleset",
+});

@@ -1,0 +1,232 @@
+// Admissions in the form of nftables: one table for all networks. Containers and bridges are elements of its sets, so that its rules never change.
+//
+//   table inet twill_firewall {
+//     set containers4  { type ipv4_addr; elements = { 10.22.0.5 comment "6fd9…-287f…, isolated cni0, net: podnet, if: eth0, id: 3f2a" } }
+//     set containers6  { type ipv6_addr; … }
+//     set bridges      { type ifname; elements = { "cni0" } }                      with a policy
+//     set open_bridges { type ifname . ifname; elements = { "cni1" . "cni1" } }    those of them that are not isolated
+//     chain CNI-ADMIN  { the administrator's own }
+//     chain isolation  { iifname . oifname @open_bridges return; drop }
+//     chain forward {
+//       type filter hook forward priority filter; policy accept;
+//       jump CNI-ADMIN
+//       iifname @bridges oifname @bridges jump isolation
+//       ip daddr @containers4 ct state established,related accept          and IPv6
+//       ip saddr @containers4 accept                                       and IPv6
+//     }
+//   }
+//
+// An accept ends this table's say alone: what another table drops stays dropped. So the last rules matter only to who gives chain `forward` the policy drop.
+//
+// Rejected: rules for each container and bridge, as iptables has them: packets would be compared with one after the other.
+
+import { concat } from "../../bytes/concat.ts";
+import type { Connection, Request } from "../../netlink/connection.ts";
+import { NF_INET_FORWARD, NF_IP_PRI_FILTER } from "../../netlink/nftables/chain.ts";
+import { NFT_REG_1, NFT_REG_2 } from "../../netlink/nftables/data.ts";
+import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.ts";
+import { NF_CT_STATE_ESTABLISHED, NF_CT_STATE_RELATED, NFT_CT_STATE } from "../../netlink/nftables/expression/ct.ts";
+import { NFT_META_IIFNAME, NFT_META_NFPROTO, NFT_META_OIFNAME } from "../../netlink/nftables/expression/meta.ts";
+import { NFT_PAYLOAD_NETWORK_HEADER } from "../../netlink/nftables/expression/payload.ts";
+import type { ExpressionRequest } from "../../netlink/nftables/expression.ts";
+import { NFPROTO_INET } from "../../netlink/nftables/header.ts";
+import { TYPE_IFNAME, TYPE_IP6ADDR, TYPE_IPADDR } from "../../netlink/nftables/set.ts";
+import { hostIsLittle } from "../../netlink/wire.ts";
+import { encode } from "../../sys/text.ts";
+import { nfproto } from "../iptables/encode.ts";
+import type { Family } from "../iptables/xtables.ts";
+import { compare } from "../nftables/match.ts";
+import {
+  type ChainRef,
+  chainOf,
+  commentOf,
+  deleteRule,
+  findRules,
+  type Hook,
+  handleOf,
+  newChain,
+  newRule,
+  newTable,
+} from "../nftables/ruleset.ts";
+import { newSet, type SetRef } from "../nftables/set.ts";
+import { template } from "../nftables/template.ts";
+import { ACCEPT, DROP, jumpTo, RETURN } from "../nftables/verdict.ts";
+
+export const TABLE = { family: NFPROTO_INET, table: "twill_firewall" };
+const TABLE_COMMENT = "Containers that are let through and bridges that are kept apart, by twill's firewall plugin";
+export const CONTAINERS: Readonly<Record<Family, SetRef>> = {
+  ip: { ...TABLE, set: "containers4" },
+  ip6: { ...TABLE, set: "containers6" },
+};
+export const BRIDGES: SetRef = { ...TABLE, set: "bridges" };
+export const OPEN_BRIDGES: SetRef = { ...TABLE, set: "open_bridges" };
+const FORWARD: ChainRef = { ...TABLE, chain: "forward" };
+const ISOLATION: ChainRef = { ...TABLE, chain: "isolation" };
+const HOOK: Hook = { number: NF_INET_FORWARD, priority: NF_IP_PRI_FILTER, type: "filter" };
+
+/** linux/if.h */
+const IFNAMSIZ = 16;
+
+export function bridgeKey(bridge: string): Uint8Array {
+  const key = new Uint8Array(IFNAMSIZ);
+  key.set(encode(bridge));
+  return key;
+}
+
+/** From the bridge to itself. */
+export const withinKey = (bridge: string): Uint8Array => concat([bridgeKey(bridge), bridgeKey(bridge)]);
+
+const newSets = (): Request[] => [
+  newSet(CONTAINERS.ip, { key: [[TYPE_IPADDR, 4]], comment: "containers that are let through" }),
+  newSet(CONTAINERS.ip6, { key: [[TYPE_IP6ADDR, 16]], comment: "containers that are let through" }),
+  newSet(BRIDGES, {
+    key: [[TYPE_IFNAME, IFNAMSIZ]],
+    comment: "bridges with an ingress policy: nothing passes between them",
+  }),
+  newSet(OPEN_BRIDGES, {
+    key: [
+      [TYPE_IFNAME, IFNAMSIZ],
+      [TYPE_IFNAME, IFNAMSIZ],
+    ],
+    comment: "those of them whose containers talk to each other",
+  }),
+];
+
+// --- Rules -------------------------------------------------------------------------------------------------------------------------------
+
+/** A rule of ours is told from others by its comment. */
+interface FixedRule {
+  chain: ChainRef;
+  comment: string;
+  expressions: Uint8Array;
+}
+
+const nameOf = (key: number, destination: number): ExpressionRequest => ({ name: "meta", data: { key, destination } });
+const isIn = ({ set }: SetRef): ExpressionRequest => ({ name: "lookup", data: { source: NFT_REG_1, set } });
+
+const BETWEEN_BRIDGES = template([
+  nameOf(NFT_META_IIFNAME, NFT_REG_1),
+  isIn(BRIDGES),
+  nameOf(NFT_META_OIFNAME, NFT_REG_1),
+  isIn(BRIDGES),
+]).bytes;
+
+const WITHIN_OPEN_BRIDGE = template([
+  nameOf(NFT_META_IIFNAME, NFT_REG_1),
+  nameOf(NFT_META_OIFNAME, NFT_REG_2),
+  isIn(OPEN_BRIDGES),
+]).bytes;
+
+const stateBits = new Uint8Array(4);
+new DataView(stateBits.buffer).setUint32(0, NF_CT_STATE_ESTABLISHED | NF_CT_STATE_RELATED, hostIsLittle);
+const isAnswer: ExpressionRequest[] = [
+  { name: "ct", data: { key: NFT_CT_STATE, destination: NFT_REG_1 } },
+  {
+    name: "bitwise",
+    data: {
+      source: NFT_REG_1,
+      destination: NFT_REG_1,
+      length: 4,
+      mask: { value: stateBits },
+      xor: { value: new Uint8Array(4) },
+    },
+  },
+  compare(NFT_CMP_NEQ, new Uint8Array(4)),
+];
+
+/** Where addresses stand in the headers, and how long they are. */
+const ADDRESSES: Readonly<Record<Family, { source: number; destination: number; length: number }>> = {
+  ip: { source: 12, destination: 16, length: 4 },
+  ip6: { source: 8, destination: 24, length: 16 },
+};
+
+function isContainer(family: Family, field: "source" | "destination"): ExpressionRequest[] {
+  const { [field]: offset, length } = ADDRESSES[family];
+  return [
+    { name: "meta", data: { key: NFT_META_NFPROTO, destination: NFT_REG_1 } },
+    compare(NFT_CMP_EQ, Uint8Array.of(nfproto[family])),
+    { name: "payload", data: { destination: NFT_REG_1, base: NFT_PAYLOAD_NETWORK_HEADER, offset, length } },
+    isIn(CONTAINERS[family]),
+  ];
+}
+
+const FAMILIES: readonly Family[] = ["ip", "ip6"];
+
+const FIXED_RULES: readonly FixedRule[] = [
+  { chain: ISOLATION, comment: "within a bridge that is open", expressions: concat([WITHIN_OPEN_BRIDGE, RETURN]) },
+  { chain: ISOLATION, comment: "all else between bridges with a policy", expressions: DROP },
+  {
+    chain: FORWARD,
+    comment: "between bridges with a policy",
+    expressions: concat([BETWEEN_BRIDGES, jumpTo(ISOLATION.chain)]),
+  },
+  ...FAMILIES.map((family) => ({
+    chain: FORWARD,
+    comment: `answers to containers, ${family}`,
+    expressions: concat([template([...isContainer(family, "destination"), ...isAnswer]).bytes, ACCEPT]),
+  })),
+  ...FAMILIES.map((family) => ({
+    chain: FORWARD,
+    comment: `from containers, ${family}`,
+    expressions: concat([template(isContainer(family, "source")).bytes, ACCEPT]),
+  })),
+];
+
+const ADMIN_COMMENT = "admin overrides";
+
+/** What is there of the table's rules. */
+export interface ForwardingTable {
+  /** Bodies of NFT_MSG_NEWRULE. */
+  rules: readonly Uint8Array[];
+}
+
+export const readTable = (netfilter: Connection): ForwardingTable => ({
+  rules: findRules(netfilter, TABLE, () => true),
+});
+
+/** Which fixed rule is missing; undefined: none. */
+export function missingFixedRule({ rules }: ForwardingTable): { chain: string; comment: string } | undefined {
+  const there = new Set(rules.map((body) => `${chainOf(body)} ${commentOf(body)}`));
+  const missing = FIXED_RULES.find(({ chain, comment }) => !there.has(`${chain.chain} ${comment}`));
+  return missing && { chain: missing.chain.chain, comment: missing.comment };
+}
+
+const leadsTo = ({ rules }: ForwardingTable, adminChain: string): boolean =>
+  rules.some((body) => chainOf(body) === FORWARD.chain && commentOf(body) === `${ADMIN_COMMENT}: ${adminChain}`);
+
+/** Whether the administrator's chain is asked. */
+export const jumpsToAdminChain = leadsTo;
+
+/** What is missing of the frame. The administrator's chains are asked first: else they could not override anything. */
+export function tableRequests(frame: ForwardingTable, adminChain: string): Request[] {
+  const isComplete = missingFixedRule(frame) === undefined;
+  if (isComplete && leadsTo(frame, adminChain)) return [];
+  const admin = { ...TABLE, chain: adminChain };
+  return [
+    newTable(TABLE, { comment: TABLE_COMMENT }),
+    ...newSets(),
+    newChain(admin, { comment: "your own rules" }),
+    newChain(ISOLATION),
+    newChain(FORWARD, { hook: HOOK }),
+    ...(isComplete ? [] : replacement(frame)),
+    ...(leadsTo(frame, adminChain)
+      ? []
+      : [
+          newRule(FORWARD, {
+            expressions: jumpTo(adminChain),
+            comment: `${ADMIN_COMMENT}: ${adminChain}`,
+            at: "first",
+          }),
+        ]),
+  ];
+}
+
+/** In their order. */
+function replacement({ rules }: ForwardingTable): Request[] {
+  const isFixed = (body: Uint8Array) =>
+    FIXED_RULES.some(({ chain, comment }) => chain.chain === chainOf(body) && comment === commentOf(body));
+  return [
+    ...rules.filter(isFixed).map((body) => deleteRule({ ...TABLE, chain: chainOf(body) }, handleOf(body))),
+    ...FIXED_RULES.map(({ chain, expressions, comment }) => newRule(chain, { expressions, comment })),
+  ];
+}

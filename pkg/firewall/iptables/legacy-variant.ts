@@ -1,0 +1,106 @@
+// The way through programs, for legacy iptables: one run of iptables-save to read, one of iptables-restore --noflush to change.
+import { CniError, ErrorCode } from "../../cni/error.ts";
+import { type Address, formatPrefix } from "../../ip/address.ts";
+import { findStat } from "../../sys/file.ts";
+import { environment, run } from "../../sys/process.ts";
+import { decode, encode } from "../../sys/text.ts";
+import { hookOf, type TableName } from "./base-chain.ts";
+import { commentOf, jumpsTo, parseRuleLine, ruleWords } from "./canonical.ts";
+import type { Iptables } from "./detect.ts";
+import { locked } from "./lock.ts";
+import type { Change, FoundRule, View } from "./ruleset.ts";
+import { type Family, quoted } from "./xtables.ts";
+
+/**
+ * Reads one table of one family and changes it.
+ *
+ * @throws CniError 999: a program failed; it says on stderr why
+ */
+export function editThrough(
+  iptables: Iptables,
+  { family, table }: { family: Family; table: TableName },
+  work: (view: View) => readonly Change[],
+): void {
+  locked(() => {
+    const saved = saveOf(runTool(iptables, "save", ["-t", table]), { family, table });
+    const changes = work(saved);
+    if (changes.length === 0) return;
+    const lines = [`*${table}`, ...declarations(changes), ...inOrder(changes).flatMap(linesFor), "COMMIT", ""];
+    runTool(iptables, "restore", ["--noflush", "--wait"], lines.join("\n"));
+  });
+}
+
+/** What iptables-save printed. */
+function saveOf(printed: string, { family, table }: { family: Family; table: TableName }): View {
+  const chains = new Map<string, FoundRule[]>();
+  const seen = new Set<string>();
+  for (const line of printed.split("\n")) {
+    const [, declared] = /^:(\S+) /.exec(line) ?? [];
+    const [, chain, words] = /^-A (\S+) (.*)$/.exec(line) ?? [];
+    if (declared !== undefined) chains.set(declared, []);
+    if (chain === undefined || words === undefined) continue;
+    const rules = chains.get(chain) ?? [];
+    const number = seen.has(line) ? { number: rules.length + 1 } : {};
+    seen.add(line);
+    rules.push({ chain: { family, table, chain }, canonicalForm: parseRuleLine(words), id: words, ...number });
+  }
+  const holds = ({ canonicalForm, id }: FoundRule, held: string | Address) =>
+    typeof held === "string"
+      ? commentOf(canonicalForm)?.includes(held) || String(id).includes(held)
+      : String(id).includes(formatPrefix({ address: held, length: 8 * held.length }));
+  return {
+    present: (wanted) => wanted.map(({ chain }) => chains.has(chain) || hookOf(table, chain) !== undefined), // base chains always are
+    rules: ({ chain }, held) => (chains.get(chain) ?? []).filter((rule) => held === undefined || holds(rule, held)),
+    jumps: ({ chain }, to) => (chains.get(chain) ?? []).filter(({ canonicalForm }) => jumpsTo(canonicalForm, to)),
+    chains: () => [...chains.keys()],
+  };
+}
+
+/** A chain of the user's that is declared is made. */
+const declarations = (changes: readonly Change[]): string[] =>
+  changes.flatMap((change) => ("make" in change ? [`:${change.make.chain} - [0:0]`] : []));
+
+/** Rules that are deleted by their number come first, the last one first: numbers change with every deletion. */
+function inOrder(changes: readonly Change[]): Change[] {
+  const numberOf = (change: Change) => ("delete" in change ? (change.delete.number ?? 0) : 0);
+  return [...changes].sort((one, other) => numberOf(other) - numberOf(one));
+}
+
+function linesFor(change: Change): string[] {
+  if ("make" in change) return [];
+  if ("delete" in change && change.delete.number !== undefined)
+    return [`-D ${change.delete.chain.chain} ${change.delete.number}`];
+  if ("delete" in change) return [`-D ${change.delete.chain.chain} ${change.delete.id}`];
+  if ("drop" in change) return [`-F ${change.drop.chain}`, `-X ${change.drop.chain}`];
+  const { add, to, at } = change;
+  const words = [...ruleWords(to.family, add), ...(add.words ?? []).map(quoted)];
+  return [`${at === "last" ? `-A ${to.chain}` : `-I ${to.chain} 1`} ${words.join(" ")}`];
+}
+
+/** The tool is looked for beside the iptables found, so that both are of one variant; multi-call executables are told which one to be. */
+function runTool({ path, file }: Iptables, tool: "save" | "restore", options: readonly string[], stdin = ""): string {
+  const beside = `${path}-${tool}`;
+  const multiCall = /\/xtables-(legacy-)?multi$/.test(file);
+  const program = multiCall ? file : beside;
+  const args = multiCall
+    ? [`${path.slice(path.lastIndexOf("/") + 1).replace("-legacy", "")}-${tool}`, ...options]
+    : options;
+  if (findStat(program) === undefined) {
+    throw new CniError({
+      code: ErrorCode.internal,
+      msg: `"${path}" is iptables of the legacy kind, but "${program}" does not exist`,
+      details: "legacy rules are read and changed through iptables-save and iptables-restore",
+      remedy: `install the whole of iptables beside it, or choose the nftables backend in the configuration`,
+    });
+  }
+  const outcome = run({ path: program, args, environment: environment(), stdin: encode(stdin), takesStderr: true });
+  const printed = decode(outcome.stdout);
+  if (outcome.status === 0) return printed;
+  const command = [program, ...args].join(" ");
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `"${command}" ended with ${outcome.status === undefined ? `signal ${outcome.signal}` : `exit status ${outcome.status}`}`,
+    details: [printed.trim(), ...(stdin === "" ? [] : [`its input was: ${stdin}`])].join("; ").replaceAll("\n", " | "),
+    remedy: "run it by hand to see why, or choose the nftables backend in the configuration",
+  });
+}

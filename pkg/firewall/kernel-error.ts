@@ -1,0 +1,35 @@
+/** A refusal of the kernel, in words. */
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { NetlinkError } from "../netlink/connection.ts";
+import { isErrno } from "../sys/errno.ts";
+
+export interface KernelErrorContext {
+  msg: string;
+  /** What was being done, for whom. */
+  doing: string;
+  /** Where the kernel's word does not suggest a better one. */
+  remedy: string;
+}
+
+/** @throws CniError 999 for what the kernel refuses */
+export function withKernelErrors<T>({ msg, doing, remedy }: KernelErrorContext, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    throw new CniError({
+      code: ErrorCode.internal,
+      msg,
+      details: `${doing}: ${error.message}`,
+      remedy: remedyFor(error) ?? remedy,
+      cause: error,
+    });
+  }
+}
+
+function remedyFor(error: NetlinkError): string | undefined {
+  if (isErrno(error, "EPERM")) return "run as root, with CAP_NET_ADMIN in the host's network namespace";
+  if (isErrno(error, "ERESTART", "EBUSY")) return "try again; if it stays so, look who changes the rules: nft monitor";
+  if (!error.request.startsWith("NFNL_MSG_COMPAT_GET")) return undefined;
+  return "load the module of that extension (modprobe nft_compat xt_comment xt_MASQUERADE), or choose the nftables backend";
+}

@@ -1,0 +1,117 @@
+// Connections of protocols without a beginning (UDP, and SCTP while it lasts) go on to where their first packet went, however old that is: a client that
+// keeps its source port never notices that the port leads to another container now, or to none. They are forgotten when that changes, so that
+// their next packet is a first one again.
+import { type Address, formatAddress } from "../../ip/address.ts";
+import { type Connection, connect, NETLINK_NETFILTER, query, type Request, request } from "../../netlink/connection.ts";
+import {
+  FILTER_IP_DST,
+  FILTER_PROTO_DST_PORT,
+  FILTER_PROTO_NUM,
+  type FlowMessage,
+  flowMessage,
+  IPCTNL_MSG_CT_DELETE,
+  IPCTNL_MSG_CT_GET,
+} from "../../netlink/conntrack/flow.ts";
+import { IPS_DST_NAT } from "../../netlink/nftables/expression/ct.ts";
+import { isErrno } from "../../sys/errno.ts";
+import { nfproto } from "../iptables/encode.ts";
+import type { Family } from "../iptables/xtables.ts";
+import { type HostPort, PROTOCOL_NUMBERS } from "./port-mapping.ts";
+
+/** Which connections: to a port of this host. */
+export interface FlowsTo extends HostPort {
+  family: Family;
+  /** Only those that were led to this container; otherwise all that were led anywhere, or to the host itself. */
+  container?: Address | undefined;
+}
+
+/** Whether a flow of the protocol may outlive what its client thinks of as a connection. */
+export const keepsFlows = ({ protocol }: HostPort): boolean => protocol !== "tcp";
+
+/** Above, all connections of the protocol are read at once. Each filtered look lets the kernel walk through its whole table. */
+const SEPARATE_LOOKS = 16;
+
+/**
+ * Forgets the connections to the targets, where their protocol keeps flows.
+ *
+ * @param isLocal Whether an address is one of this host's: who only passes by with the same port is none of ours.
+ * @throws NetlinkError the kernel has no connection tracking that can be asked
+ */
+export function deleteFlows(targets: readonly FlowsTo[], isLocal: (address: Address) => boolean): void {
+  const wanted = targets.filter(keepsFlows);
+  if (wanted.length === 0) return;
+  const netfilter = connect(NETLINK_NETFILTER);
+  const families = new Set(wanted.map(({ family, protocol }) => `${family} ${protocol}`));
+  for (const name of families) {
+    const group = wanted.filter(({ family, protocol }) => `${family} ${protocol}` === name);
+    const [first, ...others] = group;
+    if (first === undefined) continue;
+    const flows =
+      others.length < SEPARATE_LOOKS
+        ? group.flatMap((target) => listFlows(netfilter, target, { exactly: true }))
+        : listFlows(netfilter, first);
+    const ports = new Set(group.map(({ hostPort }) => hostPort));
+    const toDelete = flows
+      .filter((flow) => ports.has(portOf(flow)))
+      .filter((flow) => group.some((target) => target.hostPort === portOf(flow) && isMeant(flow, target, isLocal)));
+    for (const refusal of netfilter.attemptAll(toDelete.map(deleteFlow))) {
+      if (refusal !== undefined && !isErrno(refusal, "ENOENT")) throw refusal; // it may have ended by itself
+    }
+  }
+}
+
+/** @param exactly Only the port, and address, of the target, where the kernel can tell; older ones give all. */
+function listFlows(
+  netfilter: Connection,
+  { family, protocol, hostPort, hostIp }: FlowsTo,
+  { exactly = false } = {},
+): FlowMessage[] {
+  const number = PROTOCOL_NUMBERS[protocol];
+  const address = exactly ? hostIp : undefined;
+  return netfilter
+    .dump(
+      query({
+        name: "IPCTNL_MSG_CT_GET",
+        type: IPCTNL_MSG_CT_GET,
+        table: flowMessage,
+        value: {
+          family: nfproto[family],
+          original: {
+            ip: address === undefined ? {} : family === "ip" ? { destination4: address } : { destination6: address },
+            protocol: { number, ...(exactly && { destinationPort: hostPort }) },
+          },
+          filter: {
+            originalFlags:
+              FILTER_PROTO_NUM | (exactly ? FILTER_PROTO_DST_PORT : 0) | (address === undefined ? 0 : FILTER_IP_DST),
+          },
+        },
+      }),
+    )
+    .filter(({ original }) => original?.protocol?.number === number);
+}
+
+const portOf = ({ original }: FlowMessage): number => original?.protocol?.destinationPort ?? 0;
+
+function isMeant(
+  { original, reply, status = 0 }: FlowMessage,
+  { hostIp, container }: FlowsTo,
+  isLocal: (address: Address) => boolean,
+): boolean {
+  const to = original?.ip?.destination4 ?? original?.ip?.destination6;
+  const from = reply?.ip?.source4 ?? reply?.ip?.source6;
+  if (to === undefined || from === undefined) return false;
+  if (hostIp !== undefined && !isSame(to, hostIp)) return false;
+  if ((status & IPS_DST_NAT) !== 0) return container === undefined || isSame(from, container);
+  return container === undefined && (hostIp !== undefined || isLocal(to));
+}
+
+const isSame = (one: Address, other: Address): boolean => formatAddress(one) === formatAddress(other);
+
+function deleteFlow({ family, original, id, zone }: FlowMessage): Request {
+  return request({
+    name: "IPCTNL_MSG_CT_DELETE",
+    type: IPCTNL_MSG_CT_DELETE,
+    table: flowMessage,
+    value: { family, original, zone, id },
+  });
+}

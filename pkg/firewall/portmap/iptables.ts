@@ -1,0 +1,444 @@
+// Port mappings through iptables: what is in the chains, what is missing, who else is there.
+import { formatAddress, type Prefix, parseAddress } from "../../ip/address.ts";
+import type { Connection } from "../../netlink/connection.ts";
+import { hostIsLittle } from "../../netlink/wire.ts";
+import { encode } from "../../sys/text.ts";
+import {
+  departureOf,
+  goes,
+  type OwnerRule,
+  ownerRule,
+  ownerRulesIn,
+  type Removal,
+  staleOf,
+} from "../iptables/address-owner.ts";
+import { type CanonicalRule, canonicalRule, commentOf, sameRule, targetOf } from "../iptables/canonical.ts";
+import { editLegacy, editTables, FAMILIES } from "../iptables/host.ts";
+import { deleteRules } from "../iptables/nft-variant.ts";
+import type { Chain, Rule } from "../iptables/rule.ts";
+import { type Change, type FoundRule, missing, type View } from "../iptables/ruleset.ts";
+import type { Family } from "../iptables/xtables.ts";
+import { type Owner, ruleComment } from "../upstream-names.ts";
+import { conditionsOf } from "./iptables-conditions.ts";
+import {
+  DNAT,
+  type Entry,
+  entriesOf,
+  entryComment,
+  nat,
+  OLD_SNAT,
+  oldSnatChain,
+  ownerIn,
+  portChain,
+  portRules,
+  sharedRules,
+} from "./iptables-rules.ts";
+import type { ConflictPolicy, Holder, Removed } from "./port-conflict.ts";
+import { type HostPort, type MappingSet, mappingsFor, PROTOCOL_NUMBERS, type Protocol } from "./port-mapping.ts";
+
+type Container = Omit<Owner, "ifName">;
+
+/** All families in one go. What is there of the container already is replaced, unless it is the same. @throws CniError of `occupied` */
+export function addByIptables(
+  netfilter: () => Connection,
+  mappingSets: readonly MappingSet[],
+  conflictPolicy: ConflictPolicy,
+): void {
+  edit(netfilter, mappingSets, (view, mappingSet) => publishing(view, mappingSet, conflictPolicy));
+}
+
+/** Whether there are conditions that only iptables understands. */
+export const needsProgram = ({ conditions }: MappingSet): boolean => conditionsOf(conditions).words !== undefined;
+
+function edit(
+  netfilter: () => Connection,
+  mappingSets: readonly MappingSet[],
+  work: (view: View, mappingSet: MappingSet) => Change[],
+): void {
+  editTables(
+    netfilter,
+    mappingSets.map(({ family }) => ({ family, table: "nat" })),
+    (view, { family }) => mappingSets.filter((one) => one.family === family).flatMap((one) => work(view, one)),
+    { throughProgram: mappingSets.some(needsProgram) },
+  );
+}
+
+/** What makes the publication true; also for who makes it true again. */
+export function publishing(view: View, mappingSet: MappingSet, conflictPolicy: ConflictPolicy): Change[] {
+  const { family, owner } = mappingSet;
+  const own = portChain(family, owner);
+  const isThere = view.present([own])[0] === true;
+  const conflicts = conflictsOf(view, mappingSet, own);
+  const dead = conflicts.filter(
+    ({ port, holder, isSame }) => isSame && conflictPolicy(mappingSet, port, holder) === "dead",
+  );
+  return [
+    ...removals(view, family, dead),
+    ...missing(view, sharedRules(mappingSet)),
+    ...replacement(view, mappingSet, { isThere, conflicts }),
+  ];
+}
+
+/** What the attachment has in its chain and the entries to it, as they should be and nothing else. */
+function replacement(
+  view: View,
+  mappingSet: MappingSet,
+  { isThere, conflicts }: { isThere: boolean; conflicts: readonly Conflict[] },
+): Change[] {
+  const { owner, container } = mappingSet;
+  const own = portChain(mappingSet.family, owner);
+  const wanted = { rules: portRules(mappingSet), entries: entriesOf(mappingSet) };
+  const ownerRules = [ownerRule(owner, container.address)];
+  const found = isThere ? partOf(view, own, replacing(owner, container), isEntryOf(owner)) : NOTHING;
+  const isSame =
+    isThere && isAsWanted(own.family, found.rules, wanted.rules) && areAll(own.family, found.entries, wanted.entries);
+  if (isSame && isAsWanted(own.family, found.owners, ownerRules)) return [];
+  if (isSame && found.owners.length === 0) return ownerRules.map((add): Change => ({ add, to: own, at: "last" }));
+  return [
+    ...[...found.entries, ...found.rules, ...found.owners].map((rule): Change => ({ delete: rule })),
+    ...(isThere ? [] : [{ make: own }]),
+    ...[...wanted.rules, ...ownerRules].map((add): Change => ({ add, to: own, at: "last" })),
+    ...wanted.entries.map((entry): Change => {
+      return { add: entry.rule, to: nat(own.family, DNAT), at: comesFirst(entry, conflicts) ? "first" : "last" };
+    }),
+  ];
+}
+
+/** Whatever is there of the attachment; without an owner rule also what it had under another address. */
+function replacing(owner: Owner, container: Prefix): Removal {
+  const own = departureOf(owner, [container]);
+  const unowned = departureOf(owner, []);
+  return {
+    ...own,
+    isGoneUnowned: (...of) => own.isGoneUnowned(...of) || unowned.isGoneUnowned(...of),
+  };
+}
+
+function isAsWanted(family: Family, found: readonly FoundRule[], wanted: readonly Rule[]): boolean {
+  return (
+    found.length === wanted.length &&
+    wanted.every((rule, i) => sameRule(found[i]?.canonicalForm, canonicalRule(family, rule)))
+  );
+}
+
+/** Words that only iptables understands come back in words that it has chosen: then it must do that the rest is there. */
+function areAll(family: Family, found: readonly FoundRule[], wanted: readonly Entry[]): boolean {
+  return (
+    found.length === wanted.length &&
+    wanted.every(({ rule }) => {
+      const canonicalForm = canonicalRule(family, rule);
+      return found.some((entry) =>
+        rule.words === undefined
+          ? sameRule(entry.canonicalForm, canonicalForm)
+          : canonicalForm.every((part) => entry.canonicalForm?.includes(part)),
+      );
+    })
+  );
+}
+
+// --- Who else is there -------------------------------------------------------------------------------------------------------------------
+
+/** Another container's mapping of a port that is wanted. */
+interface Conflict {
+  chain: string;
+  port: HostPort;
+  holder: Holder;
+  /** For the same address of the host; else one is for all and the other for a single one. */
+  isSame: boolean;
+}
+
+/** An entry for what is for one address of the host comes before somebody's for all addresses: the first one wins. */
+const comesFirst = ({ ports }: Entry, conflicts: readonly Conflict[]): boolean =>
+  conflicts.some(
+    ({ port, isSame }) => !isSame && port.hostIp === undefined && ports.some((own) => samePort(own, port)),
+  );
+
+const samePort = (one: HostPort, other: HostPort): boolean =>
+  one.hostPort === other.hostPort && one.protocol === other.protocol;
+
+const sameAddress = ({ hostIp: one }: HostPort, { hostIp: other }: HostPort): boolean =>
+  one === undefined || other === undefined ? one === other : formatAddress(one) === formatAddress(other);
+
+function conflictsOf(view: View, mappingSet: MappingSet, { chain: ownChain }: Chain): Conflict[] {
+  const { family, owner } = mappingSet;
+  const own = mappingsFor(mappingSet);
+  const ports = new Set(own.map(({ hostPort }) => hostPort));
+  const keys = new Set(own.map(keyOf));
+  const isOwn = (chain: string, entry: FoundRule) => chain === ownChain && isEntryOf(owner)(textOf(entry));
+  return view.rules(nat(family, DNAT)).flatMap((entry) => {
+    if (entry.body !== undefined && !multiportsIn(entry.body).some((port) => ports.has(port))) return [];
+    const chain = targetOf(entry.canonicalForm ?? []);
+    if (chain === undefined || isOwn(chain, entry) || hasOtherConditions(entry.canonicalForm, mappingSet)) return [];
+    if (!portsOf(entry.canonicalForm).some((key) => keys.has(key))) return [];
+    return conflictsIn(view, nat(family, chain), mappingSet, ownerIn(textOf(entry)));
+  });
+}
+
+function conflictsIn(
+  view: View,
+  chain: Chain,
+  { owner, ...more }: MappingSet,
+  container: Container | undefined,
+): Conflict[] {
+  const own = mappingsFor(more);
+  const ownAddresses = ownerRulesIn(view, chain).filter(({ comment }) => comment.startsWith(`${ruleComment(owner)} `));
+  return publishedIn(view, chain).flatMap(({ address, ...port }) => {
+    const wanted = own.filter((one) => samePort(one, port));
+    const isSame = wanted.some((one) => sameAddress(one, port));
+    const isNested = wanted.some(({ hostIp }) => (hostIp === undefined) !== (port.hostIp === undefined));
+    if (!isSame && !isNested) return [];
+    if (ownAddresses.some(({ source }) => address !== undefined && source === formatAddress(address))) return [];
+    const holder = { network: container?.network, containerId: container?.containerId, address };
+    return [{ chain: chain.chain, port, holder, isSame }];
+  });
+}
+
+/** What leads to these addresses, from chains that may lead to others too. */
+function removals(view: View, family: Family, conflicts: readonly Conflict[]): Change[] {
+  return [...new Set(conflicts.map(({ chain }) => chain))].flatMap((name) => {
+    const chain = nat(family, name);
+    const holders = conflicts.filter((rival) => rival.chain === name).map(({ holder }) => holder);
+    const addresses = new Set(holders.map(({ address }) => (address === undefined ? "" : formatAddress(address))));
+    const owners = ownerRulesIn(view, chain).filter(({ source }) => addresses.has(source));
+    const departure: Removal = {
+      isGone: (comment) => owners.some((one) => one.comment === comment),
+      isGoneUnowned: (source) => addresses.has(source),
+    };
+    const containers = holders.map(({ network = "", containerId = "" }) => entryComment({ network, containerId }));
+    return removal(view, chain, departure, (text) => containers.includes(text));
+  });
+}
+
+/** Two containers may share a port when conditions tell whose a packet is. */
+function hasOtherConditions(canonicalForm: CanonicalRule | undefined, { conditions, family }: MappingSet): boolean {
+  const extra = (canonicalForm ?? []).filter((part) => !/^-(p|j|m (comment|multiport)) /.test(part));
+  const ours = conditionsOf(conditions);
+  if (ours.words !== undefined) return true;
+  const wanted = canonicalRule(family, { ...ours, target: "ACCEPT" }).filter((part) => part !== "-j ACCEPT");
+  return !sameRule(extra, wanted);
+}
+
+/** NFTA_MATCH_NAME's header and text, then NFTA_MATCH_REV, then the header of NFTA_MATCH_INFO: what is between the name and the struct. */
+const MULTIPORT = encode("multiport\0");
+const STRUCT_BEHIND_NAME = 12 + 8 + 4;
+
+/** The ports of the rule's multiport match, without decoding the rest: there may be thousands of entries. */
+function multiportsIn(body: Uint8Array): number[] {
+  for (let at = body.indexOf(MULTIPORT[0] as number); at >= 0; at = body.indexOf(MULTIPORT[0] as number, at + 1)) {
+    if (!MULTIPORT.every((byte, i) => body[at + i] === byte)) continue;
+    const struct = at + STRUCT_BEHIND_NAME;
+    return Array.from({ length: body[struct + 1] ?? 0 }, (_, i) => u16At(body, struct + 2 + 2 * i));
+  }
+  return [];
+}
+
+const u16At = (bytes: Uint8Array, at: number): number => {
+  const [first = 0, second = 0] = [bytes[at], bytes[at + 1]];
+  return hostIsLittle ? first | (second << 8) : (first << 8) | second;
+};
+
+const keyOf = ({ protocol, hostPort }: HostPort): string => `${protocol} ${hostPort}`;
+
+/** "tcp 8080" for each port of an entry. */
+function portsOf(canonicalForm: CanonicalRule | undefined): string[] {
+  const protocol = wordAfter(canonicalForm, "-p ");
+  const ports = wordAfter(canonicalForm, "-m multiport --dports ");
+  return protocol === undefined || ports === undefined ? [] : ports.split(",").map((port) => `${protocol} ${port}`);
+}
+
+const wordAfter = (canonicalForm: CanonicalRule | undefined, option: string): string | undefined =>
+  canonicalForm?.find((part) => part.startsWith(option))?.slice(option.length);
+
+type Published = HostPort & Pick<Holder, "address">;
+
+/** The mappings of a container's chain, as its rules have them. */
+const publishedIn = (view: View, chain: Chain): Published[] =>
+  view.rules(chain, "DNAT").flatMap((rule) => publishedBy(rule) ?? []);
+
+/** undefined for a rule that is no mapping. */
+function publishedBy({ canonicalForm }: FoundRule): Published | undefined {
+  const protocol = wordAfter(canonicalForm, "-p ") as Protocol | undefined;
+  const to = wordAfter(canonicalForm, "-j DNAT --to-destination ");
+  if (protocol === undefined || to === undefined || !(protocol in PROTOCOL_NUMBERS)) return undefined;
+  const hostPort = Number(wordAfter(canonicalForm, `-m ${protocol} --dport `));
+  const hostIp = parseAddress(wordAfter(canonicalForm, "-d ")?.replace(/\/\d+$/, "") ?? "");
+  return { protocol, hostPort, hostIp, address: parseAddress(to.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")) };
+}
+
+// --- What of a chain is whose ------------------------------------------------------------------------------------------------------------
+
+/** What there is of those who go. */
+interface Part {
+  /** Without owner rules. */
+  rules: readonly FoundRule[];
+  entries: readonly FoundRule[];
+  owners: readonly FoundRule[];
+}
+
+const NOTHING: Part = { rules: [], entries: [], owners: [] };
+
+const textOf = ({ canonicalForm }: FoundRule): string => commentOf(canonicalForm) ?? "";
+
+const isEntryOf = (container: Container): ((text: string) => boolean) => {
+  const wanted = entryComment(container);
+  return (text) => text === wanted;
+};
+
+const goesWith = ({ address }: Published, owners: readonly OwnerRule[], departure: Removal): boolean =>
+  goes(address === undefined ? "" : formatAddress(address), owners, departure);
+
+/** Whether all that is in the chain goes. */
+function goesWhole(view: View, chain: Chain, departure: Removal): boolean {
+  const owners = ownerRulesIn(view, chain);
+  return (
+    owners.every(({ comment }) => departure.isGone(comment)) &&
+    publishedIn(view, chain).every((one) => goesWith(one, owners, departure))
+  );
+}
+
+/** @param isEntry Tells from its comment whether an entry may be of those who go. */
+function partOf(view: View, chain: Chain, departure: Removal, isEntry: (text: string) => boolean): Part {
+  const owners = ownerRulesIn(view, chain);
+  const ownerIds = new Set(owners.map(({ rule }) => rule.id));
+  const rules = view.rules(chain).filter(({ id }) => !ownerIds.has(id));
+  const entries = view.jumps(nat(chain.family, DNAT), chain.chain);
+  if (goesWhole(view, chain, departure)) return { rules, entries, owners: owners.map(({ rule }) => rule) };
+  const mappings = mappingsIn(rules);
+  const going = mappings.filter(({ published }) => goesWith(published, owners, departure));
+  return {
+    rules: going.flatMap((mapping) => mapping.rules),
+    entries: entriesOnlyFor(
+      entries.filter((entry) => isEntry(textOf(entry))),
+      going.map(({ published }) => keyOf(published)),
+      mappings.filter((one) => !going.includes(one)).map(({ published }) => keyOf(published)),
+    ),
+    owners: owners.filter(({ comment }) => departure.isGone(comment)).map(({ rule }) => rule),
+  };
+}
+
+/** A mapping is a rule that translates, and the marks before it. */
+function mappingsIn(rules: readonly FoundRule[]): { rules: readonly FoundRule[]; published: Published }[] {
+  let from = 0;
+  return rules.flatMap((rule, at) => {
+    const published = publishedBy(rule);
+    if (published === undefined) return [];
+    const own = rules.slice(from, at + 1);
+    from = at + 1;
+    return [{ rules: own, published }];
+  });
+}
+
+/** The entries for ports of those who go, as far as those who stay do not need them; each port needs one. */
+function entriesOnlyFor(
+  entries: readonly FoundRule[],
+  going: readonly string[],
+  staying: readonly string[],
+): readonly FoundRule[] {
+  const needed = new Set(staying);
+  return entries.filter(({ canonicalForm }) => {
+    const ports = portsOf(canonicalForm);
+    const isNeeded = ports.some((port) => needed.has(port));
+    for (const port of ports) needed.delete(port);
+    return !isNeeded && ports.some((port) => going.includes(port));
+  });
+}
+
+// --- Taking it back ----------------------------------------------------------------------------------------------------------------------
+
+/** Deletes what is there of the attachment, from both worlds. @param addresses As its result tells them, see `departureOf`. @returns its mappings */
+export function deleteByIptables(
+  netfilter: Connection,
+  owner: Owner,
+  addresses: readonly Prefix[],
+  { legacy }: { legacy: boolean },
+): Removed[] {
+  const departure = departureOf(owner, addresses);
+  const removed = new Map<Family, Removed[]>();
+  const work = (view: View, family: Family): Change[] => {
+    const chain = portChain(family, owner);
+    const old = oldSnatChain(family, owner);
+    const [isThere, isOldThere] = view.present([chain, old]);
+    if (isThere) removed.set(family, removedFrom(view, chain, departure));
+    return [
+      ...(isThere ? removal(view, chain, departure, isEntryOf(owner)) : []),
+      ...(isOldThere ? removalOfChain(view, old, OLD_SNAT) : []),
+    ];
+  };
+  deleteRules(netfilter, (view) => FAMILIES.flatMap((family) => work(view, family)));
+  if (legacy) editLegacy("nat", work);
+  return [...removed.values()].flat();
+}
+
+function removedFrom(view: View, chain: Chain, departure: Removal): Removed[] {
+  const owners = ownerRulesIn(view, chain);
+  return publishedIn(view, chain)
+    .filter((one) => goesWith(one, owners, departure))
+    .map((port) => ({ ...port, family: chain.family }));
+}
+
+/** What goes of a chain that is there. */
+function removal(view: View, chain: Chain, departure: Removal, isEntry: (text: string) => boolean): Change[] {
+  if (goesWhole(view, chain, departure)) return removalOfChain(view, chain, DNAT);
+  const { entries, rules, owners } = partOf(view, chain, departure, isEntry);
+  return [...entries, ...rules, ...owners].map((rule) => ({ delete: rule }));
+}
+
+/** A chain that is there, and what leads to it. */
+function removalOfChain(view: View, chain: Chain, entrance: string): Change[] {
+  const jumps = view.jumps(nat(chain.family, entrance), chain.chain);
+  return [...jumps.map((rule): Change => ({ delete: rule })), { drop: chain }];
+}
+
+/** Deletes the rules and chains of the network's attachments that are not among the valid ones. */
+export function gcByIptables(netfilter: Connection, network: string, valid: readonly Omit<Owner, "network">[]): void {
+  deleteRules(netfilter, (view) => FAMILIES.flatMap((family) => stale(view, family, network, valid)));
+  editLegacy("nat", (view, family) => stale(view, family, network, valid));
+}
+
+function stale(view: View, family: Family, network: string, valid: readonly Omit<Owner, "network">[]): Change[] {
+  const containers = new Set(valid.map(({ containerId }) => containerId));
+  const isStale = ({ canonicalForm }: FoundRule) => {
+    const owner = ownerIn(commentOf(canonicalForm) ?? "");
+    return owner?.network === network && !containers.has(owner.containerId);
+  };
+  const isOfNetwork = (text: string) => ownerIn(text)?.network === network;
+  const entries = view.rules(nat(family, DNAT), network).filter((entry) => isOfNetwork(textOf(entry)));
+  return [...new Set(entries.map(({ canonicalForm }) => targetOf(canonicalForm ?? [])))].flatMap((name) => {
+    if (name === undefined) return [];
+    const chain = nat(family, name);
+    const isGoneUnowned = () => view.jumps(nat(family, DNAT), name).every(isStale);
+    return removal(view, chain, staleOf(network, valid, isGoneUnowned), isOfNetwork);
+  });
+}
+
+// --- Looking -----------------------------------------------------------------------------------------------------------------------------
+
+/** What is not as `addByIptables` made it, in words; undefined when all is well. Where a rule stands does not count. */
+export function deviationInIptables(
+  netfilter: () => Connection,
+  mappingSets: readonly MappingSet[],
+): string | undefined {
+  let found: string | undefined;
+  edit(netfilter, mappingSets, (view, mappingSet) => {
+    found ??= deviationOf(view, mappingSet);
+    return [];
+  });
+  return found;
+}
+
+function deviationOf(view: View, mappingSet: MappingSet): string | undefined {
+  const { family, owner } = mappingSet;
+  const chain = portChain(family, owner);
+  if (view.present([chain])[0] !== true) return `chain ${chain.chain} is missing in table nat of ${family}tables`;
+  const canonicalForms = view.rules(chain).map(({ canonicalForm }) => canonicalForm?.join(" "));
+  const lost = portRules(mappingSet).find((rule) => !canonicalForms.includes(canonicalRule(family, rule).join(" ")));
+  if (lost !== undefined)
+    return `chain ${chain.chain} of ${family}tables lacks rule ${canonicalRule(family, lost).join(" ")}`;
+  const entries = view.jumps(nat(family, DNAT), chain.chain);
+  const unentered = entriesOf(mappingSet).find(({ rule }) => {
+    const canonicalForm = canonicalRule(family, rule);
+    return !entries.some((entry) => canonicalForm.every((part) => entry.canonicalForm?.includes(part)));
+  });
+  if (unentered === undefined) return undefined;
+  return `chain ${DNAT} of ${family}tables lacks rule ${canonicalRule(family, unentered.rule).join(" ")}`;
+}

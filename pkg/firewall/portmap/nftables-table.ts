@@ -1,0 +1,319 @@
+// Port mappings in the form of nftables: maps, in which a packet finds its container in one step however many there are.
+//
+//   table ip twill_hostport {
+//     map hostports { type inet_proto . inet_service : ipv4_addr . inet_service
+//       elements = { tcp . 8080 comment "id: 3f2a, if: eth0, net: podnet" : 10.22.0.5 . 80 } }
+//     map hostip_hostports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service }     for single addresses of the host
+//     set hairpin { type ipv4_addr; elements = { 10.22.0.5 } }           containers with "snat"
+//     set masquerade_all { type ipv4_addr }                              containers with "masqAll"
+//     chain hostports-6fd94d501e58f0aa-287fc69eff0574a2 {                nobody jumps here
+//       ip daddr 10.22.0.5 comment "id: 3f2a, if: eth0, net: podnet"
+//       ip daddr 10.22.0.5 comment "tcp 8080"
+//     }
+//     chain prerouting { type nat hook prerouting priority dstnat + 1; fib daddr type local goto lookup }       and output
+//     chain lookup {
+//       meta mark set meta mark | 0x2000
+//       jump conditional
+//       dnat ip to ip daddr . meta l4proto . th dport map @hostip_hostports
+//       dnat ip to meta l4proto . th dport map @hostports
+//       meta mark set meta mark & 0xffffdfff
+//     }
+//     chain conditional { … }                                            rules of containers with "conditionsV4"
+//     chain masquerading {
+//       type nat hook postrouting priority srcnat
+//       meta mark & 0x2000 != 0x2000 return
+//       ip daddr @masquerade_all masquerade
+//       ip daddr != @hairpin return
+//       ip saddr 127.0.0.0/8 masquerade
+//       ip saddr 10.22.0.0/16 ip daddr 10.22.0.0/16 masquerade           one for each network, for good
+//     }
+//   }
+//
+// The chain nobody jumps to is the record of what an attachment has (record.ts). It is what DEL goes by: neither the ports have to be told, nor is anything
+// searched. It has no verdict, since each change of one has the kernel validate all chains of the table.
+//
+// The mark stands from the lookup to the masquerade of the packets that one of the maps led somewhere, and of no others: not of those that somebody else
+// sends to the same container. That is why it is set before the maps and taken away behind them, for `dnat` ends the chain.
+//
+// Rejected:
+// - the reference plugin's form, a rule for each mapping in table cni_hostport. Adding to a chain costs the more the longer it is (0.1 ms with 1,000 rules, 1.3 ms
+//   with 10,000), and so does finding a rule again by its comment. Its DEL would find such rules, though, and does not find these elements; what it
+//   leaves when a node goes back to it is in docs/plugins/portmap.md.
+// - a set for each attachment as its record: the kernel finds sets by walking through all of the table, so that an ADD beside 5,000 took three times as long.
+// - a verdict map to a chain for each container: with each change the kernel walks through all chains that such a map leads to.
+// - the reference plugin's table. Its chains are flushed with each of its ADDs, and whoever goes back to it for good can delete a table of our own.
+// - its priority: behind it, what it maps and what kube-proxy does come first, as they do with its rules.
+
+import { concat } from "../../bytes/concat.ts";
+import { type Prefix, parsePrefix } from "../../ip/address.ts";
+import type { Request } from "../../netlink/connection.ts";
+import {
+  NF_INET_LOCAL_OUT,
+  NF_INET_POST_ROUTING,
+  NF_INET_PRE_ROUTING,
+  NF_IP_PRI_NAT_DST,
+  NF_IP_PRI_NAT_SRC,
+} from "../../netlink/nftables/chain.ts";
+import { NFT_REG_1, NFT_REG_2, NFT_REG32_01, NFT_REG32_02 } from "../../netlink/nftables/data.ts";
+import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.ts";
+import { NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR } from "../../netlink/nftables/expression/fib.ts";
+import { NFT_LOOKUP_F_INV } from "../../netlink/nftables/expression/lookup.ts";
+import { NFT_META_L4PROTO, NFT_META_MARK } from "../../netlink/nftables/expression/meta.ts";
+import { NFT_NAT_DNAT } from "../../netlink/nftables/expression/nat.ts";
+import { NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER } from "../../netlink/nftables/expression/payload.ts";
+import type { ExpressionRequest } from "../../netlink/nftables/expression.ts";
+import { TYPE_INET_PROTOCOL, TYPE_INET_SERVICE, TYPE_IP6ADDR, TYPE_IPADDR } from "../../netlink/nftables/set.ts";
+import { hostIsLittle } from "../../netlink/wire.ts";
+import { nfproto } from "../iptables/encode.ts";
+import type { Family } from "../iptables/xtables.ts";
+import { compare, encodeAddress } from "../nftables/match.ts";
+import { type ChainRef, chainOf, commentOf, flushChain, newChain, newRule, newTable } from "../nftables/ruleset.ts";
+import { type FieldTypes, newSet, type SetRef } from "../nftables/set.ts";
+import { fill, hole, template } from "../nftables/template.ts";
+import { goTo, jumpTo, RETURN } from "../nftables/verdict.ts";
+
+/** Where things are in the table of a family. */
+export interface PortmapTable {
+  family: Family;
+  table: { family: number; table: string };
+  hostports: SetRef;
+  hostipHostports: SetRef;
+  hairpin: SetRef;
+  masqueradeAll: SetRef;
+  conditional: ChainRef;
+}
+
+const TABLE = "twill_hostport";
+const TABLE_COMMENT = "Ports of the host that lead to containers, by twill's portmap plugin";
+/** What names of records begin with. */
+export const RECORD = "hostports-";
+
+function tableOf(family: Family): PortmapTable {
+  const table = { family: nfproto[family], table: TABLE };
+  return {
+    family,
+    table,
+    hostports: { ...table, set: "hostports" },
+    hostipHostports: { ...table, set: "hostip_hostports" },
+    hairpin: { ...table, set: "hairpin" },
+    masqueradeAll: { ...table, set: "masquerade_all" },
+    conditional: { ...table, chain: "conditional" },
+  };
+}
+export const TABLES: Readonly<Record<Family, PortmapTable>> = { ip: tableOf("ip"), ip6: tableOf("ip6") };
+
+// --- Sets --------------------------------------------------------------------------------------------------------------------------------
+
+const ADDRESS: Readonly<Record<Family, readonly [number, number]>> = { ip: [TYPE_IPADDR, 4], ip6: [TYPE_IP6ADDR, 16] };
+const PROTOCOL = [TYPE_INET_PROTOCOL, 1] as const;
+const PORT = [TYPE_INET_SERVICE, 2] as const;
+
+/** A port of the host at one of its addresses. */
+const hostPortFields = (family: Family): FieldTypes => [ADDRESS[family], PROTOCOL, PORT];
+
+function newSets({ family, hostports, hostipHostports, hairpin, masqueradeAll }: PortmapTable): Request[] {
+  const data = [ADDRESS[family], PORT];
+  return [
+    newSet(hostports, { key: [PROTOCOL, PORT], data }),
+    newSet(hostipHostports, { key: hostPortFields(family), data }),
+    newSet(hairpin, {
+      key: [ADDRESS[family]],
+      comment: "containers that reach themselves and the host's loopback by host ports",
+    }),
+    newSet(masqueradeAll, { key: [ADDRESS[family]], comment: "containers that see no foreign source by host ports" }),
+  ];
+}
+
+// --- Rules -------------------------------------------------------------------------------------------------------------------------------
+
+const PREROUTING = "prerouting";
+const OUTPUT = "output";
+const LOOKUP = "lookup";
+const MASQUERADING = "masquerading";
+
+/** All chains whose rules are always the same, but for one rule for each network. */
+export const tableChains = ({ table }: PortmapTable): ChainRef[] =>
+  [LOOKUP, PREROUTING, OUTPUT, MASQUERADING].map((chain) => ({ ...table, chain }));
+
+/** Behind the reference plugin's chains, and kube-proxy's. */
+const PRIORITY = NF_IP_PRI_NAT_DST + 1;
+
+/** What makes the frame; what is in its chains is replaced, what is in its sets stays. */
+export function createTable(frame: PortmapTable, mark: number): Request[] {
+  const { family, table } = frame;
+  const place = (chain: string): ChainRef => ({ ...table, chain });
+  const nat = (number: number, priority: number) => ({ hook: { number, priority, type: "nat" } });
+  const { lookup, masquerading } = rulesFor(mark, family);
+  const fill = (chain: string, rules: readonly Uint8Array[]): Request[] => [
+    flushChain(place(chain)),
+    ...rules.map((expressions, i) =>
+      newRule(place(chain), { expressions, ...(i === 0 && { comment: markComment(mark) }) }),
+    ),
+  ];
+  return [
+    newTable(table, { comment: TABLE_COMMENT }),
+    ...newSets(frame),
+    newChain(frame.conditional),
+    newChain(place(LOOKUP)),
+    newChain(place(PREROUTING), nat(NF_INET_PRE_ROUTING, PRIORITY)),
+    newChain(place(OUTPUT), nat(NF_INET_LOCAL_OUT, PRIORITY)),
+    newChain(place(MASQUERADING), nat(NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC)),
+    ...fill(LOOKUP, lookup),
+    ...fill(PREROUTING, [TO_LOOKUP]),
+    ...fill(OUTPUT, [TO_LOOKUP]),
+    ...fill(MASQUERADING, masquerading),
+  ];
+}
+
+/** Says which bit the chain is about, for whoever looks whether it is the right one. */
+const markComment = (mark: number): string => `mark 0x${mark.toString(16)}`;
+
+/** What is in each chain of the frame without the networks' rules. */
+const RULE_COUNTS: Readonly<Record<string, number>> = { [LOOKUP]: 5, [PREROUTING]: 1, [OUTPUT]: 1 };
+
+/** @param rules Of `tableChains`, as `findRules` has them. */
+export function isComplete(rules: readonly Uint8Array[], mark: number): boolean {
+  const marked = (chain: string) =>
+    rules.some((rule) => chainOf(rule) === chain && commentOf(rule) === markComment(mark));
+  const counted = Object.entries(RULE_COUNTS).every(
+    ([chain, count]) => rules.filter((rule) => chainOf(rule) === chain).length === count,
+  );
+  return counted && [LOOKUP, PREROUTING, OUTPUT, MASQUERADING].every(marked);
+}
+
+/** Who comes from the container's own network is masqueraded: the container would answer directly, and from the wrong address. */
+export function newHairpin({ table }: PortmapTable, network: string): Request {
+  const prefix = parsePrefix(network) as Prefix; // as `formatPrefix` wrote it
+  const expressions = concat([encodeAddress("source", prefix), encodeAddress("destination", prefix), MASQUERADE]);
+  return newRule({ ...table, chain: MASQUERADING }, { expressions, comment: WITHIN + network });
+}
+const WITHIN = "within ";
+
+/** The networks that have such a rule. */
+export const hairpinsIn = (rules: readonly Uint8Array[]): string[] =>
+  rules
+    .filter((rule) => chainOf(rule) === MASQUERADING)
+    .map(commentOf)
+    .filter((comment) => comment.startsWith(WITHIN))
+    .map((comment) => comment.slice(WITHIN.length));
+
+const MASQUERADE = template([{ name: "masq", data: {} }]).bytes;
+
+/** `fib daddr type local goto lookup` */
+const TO_LOOKUP = concat([
+  template([
+    { name: "fib", data: { flags: NFTA_FIB_F_DADDR, result: NFT_FIB_RESULT_ADDRTYPE, destination: NFT_REG_1 } },
+    compare(NFT_CMP_EQ, hostNumber(2)), // RTN_LOCAL of linux/rtnetlink.h
+  ]).bytes,
+  goTo(LOOKUP),
+]);
+
+/** As numbers of meta and fib stand in registers. */
+function hostNumber(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value >>> 0, hostIsLittle);
+  return bytes;
+}
+
+const loadMark: ExpressionRequest = { name: "meta", data: { key: NFT_META_MARK, destination: NFT_REG_1 } };
+
+const maskMark = (mask: Uint8Array, xor: Uint8Array): ExpressionRequest => ({
+  name: "bitwise",
+  data: { source: NFT_REG_1, destination: NFT_REG_1, length: 4, mask: { value: mask }, xor: { value: xor } },
+});
+
+const setMark: ExpressionRequest = { name: "meta", data: { key: NFT_META_MARK, source: NFT_REG_1 } };
+
+const [maskHole, xorHole] = [hole(4), hole(4)];
+/** `meta mark set meta mark & … ^ …` */
+const CHANGE_MARK = template([loadMark, maskMark(maskHole, xorHole), setMark], maskHole, xorHole);
+/** `meta mark & … != …` */
+const [bitHole, valueHole] = [hole(4), hole(4)];
+const UNLESS_MARK = template(
+  [loadMark, maskMark(bitHole, hostNumber(0)), compare(NFT_CMP_NEQ, valueHole)],
+  bitHole,
+  valueHole,
+);
+
+const DESTINATION_OFFSET: Readonly<Record<Family, number>> = { ip: 16, ip6: 24 };
+
+const loadDestination = (family: Family): ExpressionRequest => ({
+  name: "payload",
+  data: {
+    destination: NFT_REG_1,
+    base: NFT_PAYLOAD_NETWORK_HEADER,
+    offset: DESTINATION_OFFSET[family],
+    length: ADDRESS[family][1],
+  },
+});
+
+/** The protocol into one register, the destination port into the next. */
+const loadPort = (register: number, next: number): ExpressionRequest[] => [
+  { name: "meta", data: { key: NFT_META_L4PROTO, destination: register } },
+  {
+    name: "payload",
+    data: { destination: next, base: NFT_PAYLOAD_TRANSPORT_HEADER, offset: 2, length: 2 },
+  },
+];
+
+/** What a map has for the key goes into the registers from the first on: the address, and behind it the port. */
+const dnatBy = (family: Family, { set }: SetRef): ExpressionRequest[] => [
+  { name: "lookup", data: { source: NFT_REG_1, set, destination: NFT_REG_1 } },
+  { name: "nat", data: dnatTo(family, family === "ip" ? NFT_REG32_01 : NFT_REG_2) },
+];
+
+export const dnatTo = (family: Family, portRegister: number) => ({
+  type: NFT_NAT_DNAT,
+  family: nfproto[family],
+  addressMin: NFT_REG_1,
+  portMin: portRegister,
+});
+
+const hasDestination = (family: Family, { set }: SetRef, flags?: number): ExpressionRequest[] => [
+  loadDestination(family),
+  { name: "lookup", data: { source: NFT_REG_1, set, ...(flags !== undefined && { flags }) } },
+];
+
+interface FixedRules {
+  byAddress: Uint8Array;
+  byPort: Uint8Array;
+  masqueradeAll: Uint8Array;
+  unlessHairpin: Uint8Array;
+}
+
+/** In IPv4 the fields of a concatenation are registers of 4 bytes; an IPv6 address takes four of them. */
+function fixedRules({ family, hostports, hostipHostports, hairpin, masqueradeAll }: PortmapTable): FixedRules {
+  const afterAddress = family === "ip" ? [NFT_REG32_01, NFT_REG32_02] : [NFT_REG_2, NFT_REG32_05];
+  const [protocol = 0, port = 0] = afterAddress;
+  return {
+    byAddress: template([loadDestination(family), ...loadPort(protocol, port), ...dnatBy(family, hostipHostports)])
+      .bytes,
+    byPort: template([...loadPort(NFT_REG_1, NFT_REG32_01), ...dnatBy(family, hostports)]).bytes,
+    masqueradeAll: concat([template(hasDestination(family, masqueradeAll)).bytes, MASQUERADE]),
+    unlessHairpin: concat([template(hasDestination(family, hairpin, NFT_LOOKUP_F_INV)).bytes, RETURN]),
+  };
+}
+/** The one behind NFT_REG_2 = NFT_REG32_04. */
+const NFT_REG32_05 = 13;
+
+const FIXED: Readonly<Record<Family, FixedRules>> = { ip: fixedRules(TABLES.ip), ip6: fixedRules(TABLES.ip6) };
+
+/** IPv6 has no way from the loopback into another network: the kernel does not take the answers in. */
+const FROM_LOOPBACK: Readonly<Record<Family, readonly Uint8Array[]>> = {
+  ip: [concat([encodeAddress("source", { address: Uint8Array.of(127, 0, 0, 0), length: 8 }), MASQUERADE])],
+  ip6: [],
+};
+
+function rulesFor(mark: number, family: Family): { lookup: Uint8Array[]; masquerading: Uint8Array[] } {
+  const { byAddress, byPort, masqueradeAll, unlessHairpin } = FIXED[family];
+  const [bit, rest, none] = [hostNumber(mark), hostNumber(~mark), hostNumber(0)];
+  return {
+    lookup: [fill(CHANGE_MARK, rest, bit), jumpTo("conditional"), byAddress, byPort, fill(CHANGE_MARK, rest, none)],
+    masquerading: [
+      concat([fill(UNLESS_MARK, bit, bit), RETURN]),
+      masqueradeAll,
+      unlessHairpin,
+      ...FROM_LOOPBACK[family],
+    ],
+  };
+}

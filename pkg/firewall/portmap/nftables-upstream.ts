@@ -1,0 +1,128 @@
+// What the reference plugin makes in nftables: a rule for each mapping in table cni_hostport, whose comment is the container's ID and nothing else.
+// It is checked, deleted and respected here; ours has another form, nftables-table.ts.
+import type { Address } from "../../ip/address.ts";
+import type { Connection, Request } from "../../netlink/connection.ts";
+import { decode } from "../../netlink/message.ts";
+import type { Expression } from "../../netlink/nftables/expression.ts";
+import { ruleMessage } from "../../netlink/nftables/rule.ts";
+import { nfproto } from "../iptables/encode.ts";
+import { FAMILIES } from "../iptables/host.ts";
+import type { Family } from "../iptables/xtables.ts";
+import {
+  type ChainRef,
+  commentOf,
+  committed,
+  DELETE_ATTEMPTS,
+  deleteRule,
+  existing,
+  findRules,
+  handleOf,
+  holds,
+} from "../nftables/ruleset.ts";
+import type { ConflictPolicy, Removed } from "./port-conflict.ts";
+import { type HostPort, type MappingSet, mappingsFor, type PortMapping, protocolOf } from "./port-mapping.ts";
+
+const TABLE = "cni_hostport";
+const place = (family: Family, chain: string): ChainRef => ({ family: nfproto[family], table: TABLE, chain });
+/** The first has the mappings, the second those for single addresses, of old releases. */
+const PORT_CHAINS = ["hostports", "hostip_hostports"];
+const CHAINS = [...PORT_CHAINS, "masquerading"];
+
+interface GoRule extends HostPort {
+  place: ChainRef;
+  handle: bigint;
+  containerId: string;
+  address: Address | undefined;
+}
+
+function portRules(netfilter: Connection, family: Family): GoRule[] {
+  const chains = PORT_CHAINS.map((chain) => place(family, chain));
+  const there = existing(netfilter, chains.slice(0, 1))[0] === true ? chains : [];
+  return there.flatMap((chain) =>
+    findRules(netfilter, chain, () => true).flatMap((body) => {
+      const port = portOf(decode(ruleMessage, body).expressions ?? []);
+      return port === undefined
+        ? []
+        : [{ ...port, place: chain, handle: handleOf(body), containerId: commentOf(body) }];
+    }),
+  );
+}
+
+/** `[ip daddr A] tcp dport N dnat to B:M`, from its comparisons and values in order. undefined for another rule. */
+function portOf(parts: readonly Expression[]): (HostPort & { address: Address | undefined }) | undefined {
+  const compared = parts.flatMap((part) =>
+    part.name === "cmp" && part.data?.data?.value ? [part.data.data.value] : [],
+  );
+  const put = parts.flatMap((part) =>
+    part.name === "immediate" && part.data?.data?.value ? [part.data.data.value] : [],
+  );
+  const [port, protocol, hostIp] = compared.reverse();
+  const known = protocolOf(protocol?.[0]);
+  if (known === undefined || port?.length !== 2 || !parts.some(({ name }) => name === "nat")) return undefined;
+  return { protocol: known, hostPort: ((port[0] ?? 0) << 8) | (port[1] ?? 0), hostIp, address: put[0] };
+}
+
+const sameAddress = (one: Address | undefined, other: Address | undefined): boolean => String(one) === String(other);
+
+/** What has to go before a publication: rules of containers that are gone, and of the container itself. */
+export function evictFromUpstream(
+  netfilter: Connection,
+  mappingSet: MappingSet,
+  conflictPolicy: ConflictPolicy,
+  skipped: Set<PortMapping>,
+): Request[] {
+  const wanted = mappingsFor(mappingSet);
+  return portRules(netfilter, mappingSet.family).flatMap((rule) => {
+    const mapping = wanted.find(
+      (one) => one.protocol === rule.protocol && one.hostPort === rule.hostPort && sameAddress(one.hostIp, rule.hostIp),
+    );
+    if (mapping === undefined) return [];
+    const verdict = conflictPolicy(mappingSet, rule, {
+      network: undefined,
+      containerId: rule.containerId,
+      address: rule.address,
+    });
+    const isOwn = verdict === "same" && sameAddress(rule.address, mappingSet.container.address);
+    if (verdict === "same" && !isOwn) skipped.add(mapping);
+    return verdict === "dead" || isOwn ? [deleteRule(rule.place, rule.handle)] : [];
+  });
+}
+
+/** Whether as many mappings lead to the container's address as it has. */
+export function isMappedByUpstream(netfilter: Connection, { owner, family, container, ...more }: MappingSet): boolean {
+  const own = portRules(netfilter, family).filter(
+    ({ containerId, address }) => containerId === owner.containerId && sameAddress(address, container.address),
+  );
+  return mappingsFor({ family, ...more }).every((one) =>
+    own.some(
+      (rule) =>
+        rule.protocol === one.protocol && rule.hostPort === one.hostPort && sameAddress(rule.hostIp, one.hostIp),
+    ),
+  );
+}
+
+/** Deletes all rules of the container, as the reference plugin does: they tell nothing of networks. @returns its mappings */
+export function deleteFromUpstream(netfilter: Connection, containerId: string): Removed[] {
+  const there = existing(
+    netfilter,
+    FAMILIES.map((family) => place(family, "hostports")),
+  );
+  const families = FAMILIES.filter((_, i) => there[i]);
+  if (families.length === 0) return [];
+  const removed = families.flatMap((family) =>
+    portRules(netfilter, family)
+      .filter((rule) => rule.containerId === containerId)
+      .map((rule) => ({ ...rule, family })),
+  );
+  for (let attempt = 1; ; attempt++) {
+    const requests = families.flatMap((family) =>
+      CHAINS.flatMap((chain) => deletions(netfilter, place(family, chain), containerId)),
+    );
+    if (committed(netfilter, requests, { ifNot: attempt < DELETE_ATTEMPTS ? ["ENOENT"] : [] })) return removed;
+  }
+}
+
+const deletions = (netfilter: Connection, chain: ChainRef, containerId: string): Request[] =>
+  findRules(netfilter, chain, (text) => holds(text, containerId))
+    .filter((body) => commentOf(body) === containerId)
+    .map((body) => deleteRule(chain, handleOf(body)));

@@ -1,0 +1,302 @@
+/**
+ * Entries that are wanted, and kept in the kernel whatever others do there: what is sent is the difference between two states. A change compares the
+ * entries that it touches, `repair` all of them with what was read back, so that nothing depends on having seen all events.
+ */
+
+import type { Log } from "../../cluster/log/log.ts";
+import { neighbourSummary } from "../../link/neighbour.ts";
+import type { Connection, NetlinkError, Request } from "../../netlink/connection.ts";
+import type { Frame } from "../../netlink/frame.ts";
+import { decode } from "../../netlink/message.ts";
+import { RTM_DELADDR, RTM_NEWADDR } from "../../netlink/rtnetlink/address.ts";
+import { AF_BRIDGE } from "../../netlink/rtnetlink/family.ts";
+import { RTM_DELLINK, RTM_NEWLINK } from "../../netlink/rtnetlink/link.ts";
+import { NUD_PERMANENT, RTM_DELNEIGH, RTM_NEWNEIGH } from "../../netlink/rtnetlink/neighbour.ts";
+import { RTM_DELROUTE, RTM_NEWROUTE } from "../../netlink/rtnetlink/route.ts";
+import { Input, u32 } from "../../netlink/wire.ts";
+import { isErrno } from "../../sys/errno.ts";
+import type { Programmed } from "./backend.ts";
+import {
+  type Entries,
+  type Entry,
+  entriesById,
+  type Found,
+  forwardingEntry,
+  neighbourEntry,
+  obstructed,
+  type Plan,
+  planFrom,
+  planFromFound,
+  type ReadableEntries,
+  type RouteEntry,
+} from "./entry.ts";
+import {
+  type Domain,
+  foundRoute,
+  isMulticast,
+  putRequest,
+  readEntries,
+  removeRequest,
+  routeSummary,
+} from "./kernel-state.ts";
+import { connectedRoute, type LocalAddress, leadsTo, showConnectedRoute } from "./local-networks.ts";
+import { WantedEntries } from "./peer-entries.ts";
+
+/** What a peer wants. */
+export interface Want {
+  /** The peer's key. */
+  owner: string;
+  /** undefined: the peer is gone. */
+  entries: readonly Entry[] | undefined;
+}
+
+export interface EntryReconciler {
+  /** These peers want something else from now on. Sends what differs. */
+  want(changes: readonly Want[]): Programmed;
+  /** These peers and no others. Compares with what the kernel has. */
+  repair(all: Iterable<Want>): Programmed;
+  /** What of the wanted the kernel lacks or has otherwise, and `repair` would put right. */
+  missing(): readonly string[];
+  /** Wanted routes whose destination somebody else has a route to, as found by `repair`. */
+  obstructed(): readonly { wanted: RouteEntry; found: RouteEntry }[];
+  /** Whether a message of the kernel tells of an entry that `repair` would put back or remove. */
+  concerns(message: Frame): boolean;
+  /** All entries on a link have gone with it. */
+  forget(index: number): void;
+}
+
+interface Parts {
+  route: Connection;
+  /** As it is at the moment: devices come and go. */
+  domain(): Domain;
+  /** As they were when last looked at. */
+  local(): readonly LocalAddress[];
+  log: Log;
+}
+
+export function createEntryReconciler({ route, domain, local, log }: Parts): EntryReconciler {
+  let wanted = new WantedEntries();
+  /** What the kernel has of the wanted, as far as we know. */
+  const known = new Map<string, Entry>();
+  /** Routes of others in the place of wanted ones. */
+  let others: ReadonlyMap<string, RouteEntry> = new Map();
+
+  function compare(): Programmed {
+    const found = readEntries(route, domain());
+    const plan = planFromFound(found, wanted);
+    const obstacles = obstructed(found, wanted);
+    tellObstructed(obstacles, { wanted, before: others }, log);
+    others = obstacles;
+    tellReplaced(found, plan, log);
+    known.clear();
+    for (const entry of wanted.values()) if (!others.has(entry.id)) known.set(entry.id, entry);
+    for (const { id } of plan.put) known.delete(id);
+    const present = new Set(found.map(({ entry }) => entry.id));
+    const { obscure, ...done } = carryOut(route, plan, { known, present });
+    restoreConnected(route, { removed: plan.first, found, local: local() }, log);
+    return { ...done, refused: [...done.refused, ...obscure] };
+  }
+
+  return {
+    want(changes) {
+      const touched = new Set(
+        changes.flatMap(({ owner, entries }) => (entries ? wanted.set(owner, entries) : wanted.delete(owner))),
+      );
+      const plan = planFrom(selected(known, touched), selected(wanted, touched));
+      const { obscure, ...done } = carryOut(route, plan, { known, present: known });
+      return obscure.length === 0 ? done : sum({ ...done, added: done.added - obscure.length }, compare());
+    },
+    repair(all) {
+      wanted = new WantedEntries();
+      for (const { owner, entries = [] } of all) wanted.set(owner, entries);
+      return compare();
+    },
+    missing() {
+      const found = readEntries(route, domain());
+      const first = entriesById(found.map(({ entry }) => entry).toReversed());
+      return planFromFound(found, wanted).put.map(({ id, text }) => {
+        const instead = first.get(id);
+        return instead === undefined ? `${text} is missing` : `${text} is missing: there is ${instead.text}`;
+      });
+    },
+    obstructed: () =>
+      [...others].flatMap(([id, found]) => {
+        const entry = wanted.get(id);
+        return entry?.kind === "route" ? [{ wanted: entry, found }] : [];
+      }),
+    concerns: (message) => concerns(message, { wanted, others, domain: domain() }),
+    forget(index) {
+      for (const [id, { link }] of known) if (link.index === index) known.delete(id);
+    },
+  };
+}
+
+interface Kernel {
+  /** The wanted that are there; is kept. */
+  known: Map<string, Entry>;
+  /** IDs that there is something of which may be replaced. */
+  present: Pick<ReadonlySet<string>, "has">;
+}
+
+interface CarriedOut extends Programmed {
+  /** Routes that are refused for something that we did not know of, as a route of somebody else: what to do depends on what there is. */
+  obscure: readonly string[];
+}
+
+function carryOut(route: Connection, { first, put, last }: Plan, { known, present }: Kernel): CarriedOut {
+  const refused: string[] = [];
+  const obscure: string[] = [];
+  const note = (list: string[], entry: Entry, refusal: NetlinkError) =>
+    void list.push(`${entry.text}: ${refusal.message}`);
+  const removed = (entry: Entry) => {
+    if (known.get(entry.id)?.text === entry.text) known.delete(entry.id);
+  };
+  const removal: Step = {
+    requestOf: removeRequest,
+    done: removed,
+    refused: (entry, refusal) => (wasGone(refusal) ? removed(entry) : note(refused, entry, refusal)),
+  };
+  const addition: Step = {
+    requestOf: (entry) => putRequest(entry, { replaces: present.has(entry.id) }),
+    done: (entry) => void known.set(entry.id, entry),
+    refused: (entry, refusal) =>
+      note(entry.kind === "route" && !present.has(entry.id) ? obscure : refused, entry, refusal),
+  };
+  sendAll(route, first, removal);
+  sendAll(route, put, addition);
+  sendAll(route, last, removal);
+  return { added: put.length, removed: first.length + last.length, refused, obscure };
+}
+
+interface Step {
+  requestOf(entry: Entry): Request;
+  done(entry: Entry): void;
+  refused(entry: Entry, refusal: NetlinkError): void;
+}
+
+/** So many requests are there at a time: thousands that live until all are sent are what the garbage collector is busy with. */
+const AT_ONCE = 1024;
+
+function sendAll(route: Connection, entries: readonly Entry[], { requestOf, done, refused }: Step): void {
+  for (let from = 0; from < entries.length; from += AT_ONCE) {
+    const part = entries.slice(from, from + AT_ONCE);
+    const refusals = route.attemptAll(part.map(requestOf));
+    for (const [i, entry] of part.entries()) {
+      const refusal = refusals[i];
+      if (refusal === undefined) done(entry);
+      else refused(entry, refusal);
+    }
+  }
+}
+
+/** Routes answer ESRCH, neighbours and forwarding entries ENOENT, everything ENODEV when the link has gone. */
+const wasGone = (refusal: NetlinkError) => isErrno(refusal, "ESRCH", "ENOENT", "ENODEV");
+
+const sum = (one: Programmed, other: Programmed): Programmed => ({
+  added: one.added + other.added,
+  removed: one.removed + other.removed,
+  refused: [...one.refused, ...other.refused],
+});
+
+const selected = (entries: Pick<Entries, "get">, ids: ReadonlySet<string>): Entries =>
+  entriesById([...ids].flatMap((id) => entries.get(id) ?? []));
+
+/** flannel's own routes, when ours takes over; or somebody's in the way, which flannel would delete just so. */
+function tellReplaced(found: readonly Found[], { put }: Plan, log: Log): void {
+  const others = entriesById(found.flatMap(({ entry, isOurs }) => (isOurs ? [] : [entry])).toReversed());
+  for (const { id, text } of put) {
+    const other = others.get(id);
+    if (other !== undefined) log.info("takes the place of a route that is not ours", { found: other.text, put: text });
+  }
+}
+
+function tellObstructed(
+  others: ReadonlyMap<string, Entry>,
+  { wanted, before }: { wanted: ReadableEntries; before: ReadonlyMap<string, Entry> },
+  log: Log,
+): void {
+  for (const [id, { text }] of others) {
+    if (before.get(id)?.text === text) continue;
+    log.warn("a host cannot be reached: the kernel or another program has a route to its subnet, which stays", {
+      found: text,
+      wanted: wanted.get(id)?.text,
+    });
+  }
+}
+
+interface Removal {
+  removed: readonly Entry[];
+  found: readonly Found[];
+  local: readonly LocalAddress[];
+}
+
+/** Earlier versions put routes to peers in the place of the kernel's own to an interface's network: with the former gone the latter comes back. */
+function restoreConnected(route: Connection, { removed, found, local }: Removal, log: Log): void {
+  for (const entry of removed) {
+    if (entry.kind !== "route") continue;
+    const address = local.find((one) => leadsTo(one, entry.destination));
+    if (address === undefined || found.some((one) => one.isProtected && one.entry.id === entry.id)) continue;
+    const [refusal] = route.attemptAll([connectedRoute(address)]);
+    const fields = { route: showConnectedRoute(address) };
+    if (refusal === undefined) log.warn("the route to an interface's own network is restored", fields);
+    else if (!isErrno(refusal, "EEXIST"))
+      log.warn("the route to an interface's own network cannot be restored", { ...fields, error: refusal.message });
+  }
+}
+
+interface Known {
+  wanted: ReadableEntries;
+  /** In the place of wanted ones. */
+  others: ReadonlyMap<string, Entry>;
+  domain: Domain;
+}
+
+function concerns({ type, body }: Frame, known: Known): boolean {
+  switch (type) {
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE: {
+      const found = foundRoute(decode(routeSummary, body), known.domain);
+      return found !== undefined && (type === RTM_NEWROUTE ? hasComeWrong(found, known) : hasGoneWrong(found, known));
+    }
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH:
+      return neighbourConcerns(type, body, known);
+    default:
+      return false;
+  }
+}
+
+const hasComeWrong = (found: Found, { wanted, others }: Known): boolean =>
+  others.get(found.entry.id)?.text !== found.entry.text && isWrong(found, wanted);
+
+/** Ours has gone, or what was in its place. */
+const hasGoneWrong = (found: Found, { wanted, others }: Known): boolean =>
+  isWanted(found, wanted) || others.get(found.entry.id)?.text === found.entry.text;
+
+const isWanted = ({ entry }: Found, wanted: ReadableEntries): boolean => wanted.get(entry.id)?.text === entry.text;
+
+const isWrong = (found: Found, wanted: ReadableEntries): boolean =>
+  wanted.has(found.entry.id) ? !isWanted(found, wanted) : found.isOurs;
+
+/** Most are of other links: these are told by the index alone, which is at the same place in every header but that of routes. */
+function neighbourConcerns(type: number, body: Uint8Array, { wanted, domain }: Known): boolean {
+  const index = indexOf(body);
+  const link = domain.devices.find((device) => device.link.index === index)?.link;
+  if (link === undefined) return false;
+  const { family, state, destination: address, linkAddress: mac = noMac } = decode(neighbourSummary, body);
+  if (address === undefined) return false;
+  const entry = family === AF_BRIDGE ? forwardingEntry({ address, mac, link }) : neighbourEntry({ address, mac, link });
+  if (type === RTM_DELNEIGH)
+    return entry.kind === "neighbour" ? wanted.has(entry.id) : wanted.get(entry.id)?.text === entry.text;
+  if ((state & NUD_PERMANENT) === 0) return wanted.has(entry.id);
+  const isOurs = entry.kind === "fdb" || !isMulticast(address);
+  return isWrong({ entry, isOurs }, wanted);
+}
+const noMac = new Uint8Array(6);
+
+/** Of ifinfomsg, ifaddrmsg and ndmsg. */
+export const indexOf = (body: Uint8Array): number => (body.length < 8 ? 0 : u32.read(new Input(body), 4, 8, {}));
+
+/** Whether the message is of this link or of its addresses. */
+export const isOfLink = ({ type, body }: Frame, index: number): boolean =>
+  [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR].includes(type) && indexOf(body) === index;

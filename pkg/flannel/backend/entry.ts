@@ -1,0 +1,244 @@
+/**
+ * What a backend keeps in the kernel for its peers, as values: routes, neighbours, forwarding entries. Two entries with one text are
+ * equal, of entries with one ID the kernel has one at a time. Pure.
+ */
+import { type Address, formatAddress, formatPrefix, isIPv4, type Prefix } from "../../ip/address.ts";
+import { formatMac } from "../../link/mac.ts";
+
+/** linux/rtnetlink.h leaves numbers from 32 up (rtm_protocol, RTPROT_*) to programs: by this one our routes are known. */
+export const RTPROT_TWILL = 143;
+
+export interface LinkName {
+  index: number;
+  name: string;
+}
+
+interface Named {
+  /** `route 10.5.3.0/24`, `neighbour 10.5.3.0 dev flannel.1` */
+  readonly id: string;
+  /** As the `ip` command has it, for people and for comparison. */
+  readonly text: string;
+}
+
+export interface RouteEntry extends Named {
+  readonly kind: "route";
+  readonly destination: Prefix;
+  readonly gateway: Address | undefined;
+  readonly link: LinkName;
+  readonly isOnLink: boolean;
+  readonly protocol: number;
+}
+
+export interface NeighbourEntry extends Named {
+  readonly kind: "neighbour";
+  readonly address: Address;
+  readonly mac: Uint8Array;
+  readonly link: LinkName;
+}
+
+/** Behind which tunnel end a MAC is. */
+export interface ForwardingEntry extends Named {
+  readonly kind: "fdb";
+  readonly address: Address;
+  readonly mac: Uint8Array;
+  readonly link: LinkName;
+}
+
+export type Entry = RouteEntry | NeighbourEntry | ForwardingEntry;
+
+interface RouteParts {
+  destination: Prefix;
+  gateway?: Address | undefined;
+  link: LinkName;
+  isOnLink: boolean;
+  protocol?: number;
+  /** Of routes that are not ours: what makes them another one to the same destination (` metric 100`), and what else they are. */
+  selector?: string;
+  otherwise?: string;
+}
+
+export const routeEntry = (parts: RouteParts): RouteEntry => new Route(parts);
+
+export const neighbourEntry = (parts: LinkEntryParts): NeighbourEntry => new Neighbour(parts);
+
+export const forwardingEntry = (parts: LinkEntryParts): ForwardingEntry => new Forwarding(parts);
+
+/** Texts are made when they are asked for: there are thousands of entries, of which few are compared. */
+class Route implements RouteEntry {
+  readonly id: string;
+  readonly destination: Prefix;
+  readonly gateway: Address | undefined;
+  readonly link: LinkName;
+  readonly isOnLink: boolean;
+  readonly protocol: number;
+  readonly #otherwise: string;
+
+  constructor({ selector = "", otherwise = "", ...parts }: RouteParts) {
+    this.id = `route ${formatPrefix(parts.destination)}${selector}`;
+    this.destination = parts.destination;
+    this.gateway = parts.gateway;
+    this.link = parts.link;
+    this.isOnLink = parts.isOnLink;
+    this.protocol = parts.protocol ?? RTPROT_TWILL;
+    this.#otherwise = otherwise;
+  }
+
+  get kind() {
+    return "route" as const;
+  }
+
+  get text(): string {
+    const via = this.gateway === undefined ? "" : ` via ${formatAddress(this.gateway)}`;
+    const { id, link, protocol, isOnLink } = this;
+    return `${id}${via} dev ${link.name} proto ${protocol}${isOnLink ? " onlink" : ""}${this.#otherwise}`;
+  }
+}
+
+type LinkEntryParts = Pick<NeighbourEntry, "address" | "mac" | "link">;
+
+class LinkEntry {
+  readonly id: string;
+  readonly address: Address;
+  readonly mac: Uint8Array;
+  readonly link: LinkName;
+
+  constructor(id: string, { address, mac, link }: LinkEntryParts) {
+    this.id = id;
+    this.address = address;
+    this.mac = mac;
+    this.link = link;
+  }
+}
+
+class Neighbour extends LinkEntry implements NeighbourEntry {
+  constructor(parts: LinkEntryParts) {
+    super(`neighbour ${formatAddress(parts.address)} dev ${parts.link.name}`, parts);
+  }
+
+  get kind() {
+    return "neighbour" as const;
+  }
+
+  get text(): string {
+    return `${this.id} lladdr ${formatMac(this.mac)}`;
+  }
+}
+
+class Forwarding extends LinkEntry implements ForwardingEntry {
+  constructor(parts: LinkEntryParts) {
+    super(`fdb ${formatMac(parts.mac)} dev ${parts.link.name}`, parts);
+  }
+
+  get kind() {
+    return "fdb" as const;
+  }
+
+  get text(): string {
+    return `${this.id} dst ${formatAddress(this.address)}`;
+  }
+}
+
+/** By ID. Of two that claim the same, as peers with one MAC do, the last one wins. */
+export type Entries = ReadonlyMap<string, Entry>;
+
+/** A map of them, as far as it is needed here. */
+export interface ReadableEntries extends Pick<Entries, "get" | "has"> {
+  values(): Iterable<Entry>;
+}
+
+export const entriesById = (entries: Iterable<Entry>): Map<string, Entry> =>
+  new Map(Array.from(entries, (entry) => [entry.id, entry]));
+
+/** In the order in which it is done. */
+export interface Plan {
+  /** Ahead of what is put: routes that lead nowhere any more, and duplicates that a replacement would stumble over. */
+  first: readonly Entry[];
+  /** Added, or put in the place of what has the same ID. */
+  put: readonly Entry[];
+  /** Behind it: nothing leads to these any more. */
+  last: readonly Entry[];
+}
+
+/** From what the kernel is known to have to what it should have. */
+export function planFrom(known: Entries, wanted: Entries): Plan {
+  const put = [...wanted.values()].filter(({ id, text }) => known.get(id)?.text !== text);
+  const gone = [...known.values()].filter(({ id }) => !wanted.has(id));
+  return ordered({ first: inTheWay(put, known), put, gone });
+}
+
+/** What the kernel has, of each ID in its order: the first one counts. */
+export interface Found {
+  entry: Entry;
+  /** Whether it is ours to remove: on our own device everything is, elsewhere what carries our protocol. */
+  isOurs: boolean;
+  /** A route of the kernel or of another program that says so: nothing takes its place. */
+  isProtected?: boolean;
+}
+
+/** In the kernel's order the first of each ID is the one that counts. */
+const effectiveOf = (found: readonly Found[]): Map<string, Found> =>
+  new Map(found.toReversed().map((one) => [one.entry.id, one]));
+
+/** What of the wanted cannot be put, by ID: the protected route that is there. */
+export function obstructed(found: readonly Found[], wanted: Pick<Entries, "has">): Map<string, RouteEntry> {
+  const others = new Map<string, RouteEntry>();
+  for (const [id, { entry, isProtected }] of effectiveOf(found))
+    if (isProtected && entry.kind === "route" && wanted.has(id)) others.set(id, entry);
+  return others;
+}
+
+/** From what was read back. What is right already is not touched, nor what is protected. */
+export function planFromFound(found: readonly Found[], wanted: ReadableEntries): Plan {
+  const effective = effectiveOf(found);
+  const put: Entry[] = [];
+  for (const entry of wanted.values()) {
+    const present = effective.get(entry.id);
+    if (present === undefined || (present.entry.text !== entry.text && !present.isProtected)) put.push(entry);
+  }
+  const first = inTheWay(put, { get: (id) => effective.get(id)?.entry });
+  const gone: Entry[] = [];
+  for (const { entry, isOurs } of found) {
+    if (!isOurs) continue;
+    if (!wanted.has(entry.id)) gone.push(entry);
+    else if (effective.get(entry.id)?.entry !== entry) first.push(entry);
+  }
+  return ordered({ first, put, gone });
+}
+
+/**
+ * What cannot be replaced in one step: while an IPv6 route leads to a gateway over another device, the kernel does not believe that
+ * the gateway is on the link (EINVAL).
+ */
+const inTheWay = (put: readonly Entry[], present: Pick<Entries, "get">): Entry[] =>
+  put.flatMap((entry) => {
+    const other = present.get(entry.id);
+    if (entry.kind !== "route" || other?.kind !== "route" || isIPv4(entry.destination.address)) return [];
+    return entry.isOnLink && other.link.index !== entry.link.index ? [other] : [];
+  });
+
+function ordered({
+  first,
+  put,
+  gone,
+}: {
+  first: readonly Entry[];
+  put: readonly Entry[];
+  gone: readonly Entry[];
+}): Plan {
+  const isRoute = ({ kind }: Entry) => kind === "route";
+  return {
+    first: [...first, ...gone.filter(isRoute)],
+    put: kinds.flatMap((kind) => put.filter((entry) => entry.kind === kind)),
+    last: gone.filter((entry) => !isRoute(entry)),
+  };
+}
+const kinds = ["neighbour", "fdb", "route"] as const;
+
+export const isEmpty = ({ first, put, last }: Plan): boolean => first.length + put.length + last.length === 0;
+
+/** A line for each step: `+ route …`, `- fdb …`. */
+export const printPlan = ({ first, put, last }: Plan): string[] => [
+  ...first.map(({ text }) => `- ${text}`),
+  ...put.map(({ text }) => `+ ${text}`),
+  ...last.map(({ text }) => `- ${text}`),
+];

@@ -1,0 +1,144 @@
+/** What people may say of the interface to the other hosts, and which interfaces of the host that means. Pure. */
+import { nearest } from "../../../config/suggest.ts";
+import { type Address, formatAddress, isIPv4, parseAddress } from "../../../ip/address.ts";
+import { type FamilyName, familyNames, familyWords } from "../../../ip/family.ts";
+import type { LinkAddress } from "../../../link/address.ts";
+import type { Link } from "../../../link/link.ts";
+import { sameAddress, usableAddresses } from "./address.ts";
+
+export interface InterfaceSelector {
+  /** Names or addresses; the first that fits is taken. */
+  ifaces: readonly string[];
+  /** Tried after them: on addresses, then on names. */
+  ifaceRegexes: readonly RegExp[];
+  /** Tried last. With none of the three, the address of publicIP or publicIPv6; without these, the default route. */
+  canReach: Address | undefined;
+  /** What the other hosts are told, instead of the interface's own address. */
+  publicIP: Address | undefined;
+  publicIPv6: Address | undefined;
+}
+
+/** What the network has. */
+export interface RequestedFamilies {
+  ipv4: boolean;
+  ipv6: boolean;
+}
+
+/** A link with its addresses. */
+export interface Nic {
+  link: Pick<Link, "index" | "name" | "mtu">;
+  addresses: readonly LinkAddress[];
+}
+
+/** What a choice is made from. */
+export interface HostView {
+  /** In the kernel's order. */
+  nics: readonly Nic[];
+  /** Indexes of links with a default route, the best first. */
+  defaultRoutes(family: FamilyName): readonly number[];
+  /** Where the kernel would send; undefined: nowhere. */
+  wayTo(address: Address): { index: number | undefined; source: Address | undefined } | undefined;
+}
+
+/** One wish and what it comes to. */
+export interface Attempt {
+  /** `--iface ens3` */
+  asked: string;
+  /** The best first. */
+  choices: readonly Choice[];
+  /** Why there are no choices. */
+  none: string;
+}
+
+/** An interface, with the addresses that the wish itself settles. */
+export interface Choice {
+  nic: Nic;
+  ipv4?: Address | undefined;
+  ipv6?: Address | undefined;
+}
+
+/** In the order in which they are tried; at least one. */
+export function attempts(host: HostView, selector: InterfaceSelector, wanted: RequestedFamilies): Attempt[] {
+  const { ifaces, ifaceRegexes, canReach, publicIP, publicIPv6 } = selector;
+  const asked = [
+    ...ifaces.map((iface) => named(host, iface)),
+    ...ifaceRegexes.map((regex) => matching(host, regex, wanted)),
+    ...(canReach === undefined ? [] : [reaching(host, canReach)]),
+  ];
+  if (asked.length > 0) return asked;
+  if (wanted.ipv4 && publicIP !== undefined) return [advertised(host, "--public-ip", publicIP)];
+  if (publicIPv6 !== undefined) return [advertised(host, "--public-ipv6", publicIPv6)];
+  return [byDefaultRoute(host, wanted)];
+}
+
+function named(host: HostView, iface: string): Attempt {
+  const asked = `--iface ${iface}`;
+  const address = parseAddress(iface);
+  if (address !== undefined) return { asked, choices: carriers(host, address), none: "no interface has that address" };
+  const names = host.nics.map(({ link }) => link.name);
+  const meant = nearest(iface, names);
+  return {
+    asked,
+    choices: host.nics.filter(({ link }) => link.name === iface).map((nic) => ({ nic })),
+    none: `there is no interface of that name${meant === undefined ? "" : `, did you mean ${meant}?`}`,
+  };
+}
+
+function advertised(host: HostView, flag: string, address: Address): Attempt {
+  return {
+    asked: `${flag} ${formatAddress(address)}`,
+    choices: carriers(host, address),
+    none: "no interface has that address; where it is that of a NAT before this host, --iface is needed as well",
+  };
+}
+
+const carriers = ({ nics }: HostView, address: Address): Choice[] =>
+  nics
+    .filter(({ addresses }) => addresses.some(({ prefix }) => sameAddress(prefix.address, address)))
+    .map((nic) => ({ nic, [isIPv4(address) ? "ipv4" : "ipv6"]: address }));
+
+/** Our own devices have addresses of the cluster network, which `10\..*` may match. */
+const isOwnDevice = ({ link }: Nic): boolean => /^flannel(-v6)?\.\d+$/.test(link.name);
+
+/** Interfaces whose addresses match in each family, then those in one, then those by name. */
+function matching({ nics }: HostView, regex: RegExp, wanted: RequestedFamilies): Attempt {
+  const choices = nics
+    .filter((nic) => !isOwnDevice(nic))
+    .map((nic) => {
+      const match = (family: FamilyName) =>
+        usableAddresses(nic.addresses, family).find((address) => regex.test(formatAddress(address)));
+      return { nic, ipv4: wanted.ipv4 ? match("ipv4") : undefined, ipv6: wanted.ipv6 ? match("ipv6") : undefined };
+    });
+  const matches = ({ ipv4, ipv6 }: Choice) => Number(ipv4 !== undefined) + Number(ipv6 !== undefined);
+  return {
+    asked: `--iface-regex ${regex.source}`,
+    choices: [
+      ...choices.filter((choice) => matches(choice) > 0).sort((one, other) => matches(other) - matches(one)),
+      ...choices.filter(({ nic }) => regex.test(nic.link.name)).map(({ nic }) => ({ nic })),
+    ],
+    none: "no address and no name matches",
+  };
+}
+
+function reaching(host: HostView, address: Address): Attempt {
+  const asked = `--iface-can-reach ${formatAddress(address)}`;
+  if (carriers(host, address).length > 0) return { asked, choices: [], none: "that is an address of this host" };
+  const way = host.wayTo(address);
+  const nic = host.nics.find(({ link }) => link.index === way?.index);
+  return {
+    asked,
+    choices: nic === undefined ? [] : [{ nic, [isIPv4(address) ? "ipv4" : "ipv6"]: way?.source }],
+    none: "there is no route to it",
+  };
+}
+
+function byDefaultRoute(host: HostView, wanted: RequestedFamilies): Attempt {
+  const families = familyNames.filter((family) => wanted[family]);
+  const indexes = new Set(families.flatMap((family) => host.defaultRoutes(family)));
+  const nics = [...indexes].map((index) => host.nics.find(({ link }) => link.index === index));
+  return {
+    asked: "default route",
+    choices: nics.filter((nic) => nic !== undefined).map((nic) => ({ nic })),
+    none: `there is none for ${families.map((family) => familyWords[family]).join(" or ")}`,
+  };
+}

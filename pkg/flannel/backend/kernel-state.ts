@@ -1,0 +1,192 @@
+/** Entries as the kernel is asked for them, and as it tells them. */
+import { type Address, contains, isIPv4, type Prefix } from "../../ip/address.ts";
+import { familyNumber } from "../../link/address.ts";
+import {
+  deleteForwarding,
+  deleteNeighbour,
+  listForwarding,
+  listNeighbours,
+  replaceForwarding,
+  replaceNeighbour,
+} from "../../link/neighbour.ts";
+import { type Connection, query, type Request, request } from "../../netlink/connection.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../../netlink/frame.ts";
+import { type MessageOf, only } from "../../netlink/message.ts";
+import { AF_INET, AF_INET6 } from "../../netlink/rtnetlink/family.ts";
+import { RTNH_F_ONLINK } from "../../netlink/rtnetlink/nexthop.ts";
+import {
+  RT_SCOPE_NOWHERE,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+  RTM_DELROUTE,
+  RTM_F_CLONED,
+  RTM_GETROUTE,
+  RTM_NEWROUTE,
+  RTN_UNICAST,
+  RTPROT_BOOT,
+  RTPROT_KERNEL,
+  RTPROT_UNSPEC,
+  routeMessage,
+} from "../../netlink/rtnetlink/route.ts";
+import {
+  type Entry,
+  type Found,
+  forwardingEntry,
+  type LinkName,
+  neighbourEntry,
+  type RouteEntry,
+  RTPROT_TWILL,
+  routeEntry,
+} from "./entry.ts";
+
+/** Where a backend's entries are. */
+export interface Domain {
+  /** Our own devices, by family; everything on them is ours. */
+  devices: readonly { link: LinkName; family: "4" | "6" }[];
+  /** The interface to the other hosts. */
+  external: LinkName;
+  /** Of the overlay. Another daemon of this host may have routes of the same protocol, in a network of its own. */
+  networks: readonly Prefix[];
+}
+
+/**
+ * What `ip route replace`, `ip neighbour replace` or `bridge fdb replace` would send.
+ *
+ * @param options.replaces There is a route with this ID that may be replaced, in one send: there is no moment without one. Else `ip route add`: EEXIST
+ *   says that somebody has one.
+ */
+export function putRequest(entry: Entry, { replaces }: { replaces: boolean }): Request {
+  switch (entry.kind) {
+    case "route":
+      return replaces ? routeRequest(entry, NLM_F_REPLACE) : routeRequest(entry, NLM_F_EXCL);
+    case "neighbour":
+      return replaceNeighbour(entry.link.index, entry);
+    case "fdb":
+      return replaceForwarding(entry.link.index, entry);
+  }
+}
+
+export function removeRequest(entry: Entry): Request {
+  switch (entry.kind) {
+    case "route":
+      return deleteRoute(entry);
+    case "neighbour":
+      return deleteNeighbour(entry.link.index, entry.address);
+    case "fdb":
+      return deleteForwarding(entry.link.index, entry);
+  }
+}
+
+function routeRequest({ destination, gateway, link, isOnLink, protocol }: RouteEntry, flag: number): Request {
+  return request({
+    name: "RTM_NEWROUTE",
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | flag,
+    table: routeMessage,
+    value: {
+      family: familyNumber(destination.address),
+      destinationLength: destination.length,
+      table: RT_TABLE_MAIN,
+      protocol,
+      scope: RT_SCOPE_UNIVERSE,
+      type: RTN_UNICAST,
+      flags: isOnLink ? RTNH_F_ONLINK : 0,
+      destination: destination.address,
+      gateway,
+      outputIndex: link.index,
+    },
+  });
+}
+
+function deleteRoute({ destination, gateway, link, protocol }: RouteEntry): Request {
+  return request({
+    name: "RTM_DELROUTE",
+    type: RTM_DELROUTE,
+    table: routeMessage,
+    value: {
+      family: familyNumber(destination.address),
+      destinationLength: destination.length,
+      table: RT_TABLE_MAIN,
+      protocol,
+      scope: RT_SCOPE_NOWHERE,
+      type: RTN_UNICAST,
+      destination: destination.address,
+      gateway,
+      outputIndex: link.index,
+    },
+  });
+}
+
+/** Entries of the domain, and routes of others to the same destinations: of each ID in the kernel's order. */
+export function readEntries(route: Connection, domain: Domain): Found[] {
+  const families = new Set(domain.networks.map(({ address }) => familyNumber(address)));
+  return [
+    ...[...families].flatMap((family) => readRoutes(route, family, domain)),
+    ...domain.devices
+      .flatMap(({ link, family }) => [
+        ...listNeighbours(route, link.index, family).flatMap((one) =>
+          isMulticast(one.address) ? [] : [neighbourEntry({ ...one, link })],
+        ),
+        ...listForwarding(route, link.index).map((one) => forwardingEntry({ ...one, link })),
+      ])
+      .map((entry) => ({ entry, isOurs: true })),
+  ];
+}
+
+export const isMulticast = (address: Address): boolean =>
+  isIPv4(address) ? ((address[0] ?? 0) & 0xf0) === 0xe0 : address[0] === 0xff;
+
+/** What routes are known by. */
+export const routeSummary = only(routeMessage, [
+  "destination",
+  "gateway",
+  "outputIndex",
+  "longTable",
+  "priority",
+  "multipath",
+]);
+export type RouteSummary = MessageOf<typeof routeSummary>;
+
+function readRoutes(route: Connection, family: number, domain: Domain): Found[] {
+  const value = { family, table: RT_TABLE_MAIN };
+  return route
+    .dump(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeSummary, value }))
+    .flatMap((message) => foundRoute(message, domain) ?? []);
+}
+
+/** @returns undefined: it neither is ours nor has a destination of the overlay */
+export function foundRoute(message: RouteSummary, { devices, external, networks }: Domain): Found | undefined {
+  const { destination: address, destinationLength: length, protocol, outputIndex = 0 } = message;
+  if ((message.longTable ?? message.table) !== RT_TABLE_MAIN || (message.flags & RTM_F_CLONED) !== 0) return undefined;
+  const device = devices.find(({ link }) => link.index === outputIndex);
+  if (address === undefined || (device && protocol === RTPROT_KERNEL)) return undefined;
+  const isInside = networks.some((network) => network.length <= length && contains(network, address));
+  if (!device && !isInside) return undefined;
+  return {
+    entry: routeEntry({
+      destination: { address, length },
+      gateway: message.gateway,
+      link:
+        device?.link ?? (outputIndex === external.index ? external : { index: outputIndex, name: `#${outputIndex}` }),
+      isOnLink: (message.flags & RTNH_F_ONLINK) !== 0,
+      protocol,
+      selector: selector(message),
+      otherwise: otherwise(message),
+    }),
+    isOurs: message.type === RTN_UNICAST && (device !== undefined || protocol === RTPROT_TWILL),
+    isProtected: device === undefined && !replaceable.has(protocol),
+  };
+}
+
+/** Ours, and what flannel and `ip route add` without a protocol make. */
+const replaceable = new Set([RTPROT_TWILL, RTPROT_BOOT, RTPROT_UNSPEC]);
+
+/** The kernel's own number for IPv6 routes without one (linux/ipv6_route.h: IP6_RT_PRIO_USER). */
+const IP6_RT_PRIO_USER = 1024;
+const usualPriority: Readonly<Record<number, number>> = { [AF_INET]: 0, [AF_INET6]: IP6_RT_PRIO_USER };
+
+const selector = ({ tos, family, priority = 0 }: RouteSummary): string =>
+  (tos === 0 ? "" : ` tos ${tos}`) + (priority === usualPriority[family] ? "" : ` metric ${priority}`);
+
+const otherwise = ({ type, multipath }: RouteSummary): string =>
+  (type === RTN_UNICAST ? "" : ` type ${type}`) + (multipath === undefined ? "" : " multipath");

@@ -1,0 +1,221 @@
+/** The peers of a backend: their leases become entries, which are kept. */
+
+import { keyOf, type Lease, type Subnets } from "../../cluster/lease/lease.ts";
+import type { LeaseChanges } from "../../cluster/lease/watch-peers.ts";
+import type { Log } from "../../cluster/log/log.ts";
+import { formatAddress, formatPrefix, isIPv4, overlaps, type Prefix } from "../../ip/address.ts";
+import type { Connection } from "../../netlink/connection.ts";
+import type { Frame } from "../../netlink/frame.ts";
+import { decode } from "../../netlink/message.ts";
+import { addressMessage, RTM_DELADDR, RTM_NEWADDR } from "../../netlink/rtnetlink/address.ts";
+import type { Obstacle, Programmed } from "./backend.ts";
+import type { Entry, RouteEntry } from "./entry.ts";
+import { createEntryReconciler, type Want } from "./entry-reconciler.ts";
+import type { Domain } from "./kernel-state.ts";
+import {
+  type ClusterSide,
+  conflictOf,
+  isInOwnLease,
+  type LocalAddress,
+  listLocalAddresses,
+  localAddress,
+  sameLocal,
+  showLocal,
+} from "./local-networks.ts";
+import { type Peer, peerOf, Unreachable, type Viewpoint } from "./peer.ts";
+
+interface Parts {
+  route: Connection;
+  log: Log;
+  /** As it is at the moment. */
+  domain(): Domain;
+  /** One for each family, as they are at the moment. */
+  viewpoints(): readonly Omit<Viewpoint, "local">[];
+  /** What leads to a peer. @throws Unreachable */
+  entriesOf(peer: Peer): Entry[];
+}
+
+export interface PeerReconciler {
+  /** Our own lease; before the first peers. */
+  takeLease(own: Subnets): void;
+  set(peers: readonly Lease[]): Programmed;
+  change(changes: LeaseChanges): Programmed;
+  /** Works out again what leads to each peer, and compares with what the kernel has. */
+  repair(): Programmed;
+  missing(): readonly string[];
+  obstacles(): readonly Obstacle[];
+  concerns(message: Frame): boolean;
+  leases(): Iterable<Lease>;
+  /** A device has gone, with all entries on it. */
+  forget(index: number): void;
+}
+
+export function createPeerReconciler({ route, log, domain, viewpoints, entriesOf }: Parts): PeerReconciler {
+  let own: Subnets | undefined;
+  /** As they were when all peers were last looked at; the kernel tells when they change. */
+  let local: readonly LocalAddress[] = [];
+  const kept = createEntryReconciler({ route, domain, local: () => local, log });
+  const peers = new Map<string, { lease: Lease; entries: readonly Entry[] }>();
+  /** Why a peer, or one family of it, is left out, by key: told when it is new. */
+  const refusals = new Map<string, Refusal>();
+
+  const clusterSide = (): ClusterSide => {
+    const { devices, external, networks } = domain();
+    return { networks, devices: devices.map(({ link }) => link.index), own, external: external.index };
+  };
+
+  function put(lease: Lease): Want {
+    const key = keyOf(lease);
+    const { entries, refused } = waysTo(lease);
+    peers.set(key, { lease, entries });
+    note(key, refused);
+    return { owner: key, entries };
+  }
+
+  function note(key: string, refused: readonly Unreachable[]): void {
+    if (refused.length === 0) return void refusals.delete(key);
+    const refusal = refusalOf(refused);
+    if (refusals.get(key)?.reason !== refusal.reason)
+      log.warn("a host cannot be reached", { lease: key, reason: refusal.reason, ...remedyOf(refusal) });
+    refusals.set(key, refusal);
+  }
+
+  /** Of a family that cannot be reached it is said why. */
+  function waysTo(lease: Lease): { entries: Entry[]; refused: Unreachable[] } {
+    const entries: Entry[] = [];
+    const refused: Unreachable[] = [];
+    for (const viewpoint of viewpoints()) {
+      try {
+        const peer = peerOf(lease, { ...viewpoint, local });
+        if (peer !== undefined) entries.push(...entriesOf(peer));
+      } catch (error) {
+        if (!(error instanceof Unreachable)) throw error;
+        refused.push(error);
+      }
+    }
+    return { entries, refused };
+  }
+
+  function remove(key: string): Want {
+    peers.delete(key);
+    refusals.delete(key);
+    return { owner: key, entries: undefined };
+  }
+
+  function* leases(): Iterable<Lease> {
+    for (const { lease } of peers.values()) yield lease;
+  }
+
+  function* wants(): Iterable<Want> {
+    for (const [owner, { entries }] of peers) yield { owner, entries };
+  }
+
+  function lookAtLocal(): void {
+    const before = local;
+    local = listLocalAddresses(route, clusterSide());
+    for (const one of local.filter((one) => !before.some((other) => sameLocal(one, other)))) {
+      const { text, remedy } = overlapOf(one);
+      log.warn(text, { remedy });
+    }
+    for (const one of before.filter((one) => !local.some((other) => sameLocal(one, other))))
+      log.info("the cluster's network does not overlap that of this address any more", { address: showLocal(one) });
+  }
+
+  /** What it means, and what to do. */
+  function overlapOf(one: LocalAddress): Overlap {
+    const { networks } = domain();
+    const network = networks.find((network) => overlaps(network, one.network)) ?? one.network;
+    const ours = [own?.ipv4, own?.ipv6].find((subnet) => subnet !== undefined && conflictOf(subnet, network, [one]));
+    if (ours !== undefined) return overlapsOwnLease(one, ours);
+    return one.network.length <= network.length ? liesAround(one, network) : overlapsNetwork(one, network);
+  }
+
+  function compare(all: readonly Lease[]): Programmed {
+    lookAtLocal();
+    all.forEach(put);
+    return kept.repair(wants());
+  }
+
+  /** Whether the cluster's network overlaps another network of this host now, or one less. */
+  function addressConcerns({ type, body }: Frame): boolean {
+    if (type !== RTM_NEWADDR && type !== RTM_DELADDR) return false;
+    const side = clusterSide();
+    const address = localAddress(decode(addressMessage, body), side);
+    if (address === undefined || isInOwnLease(address, side)) return false;
+    return local.some((one) => sameLocal(one, address)) === (type === RTM_DELADDR);
+  }
+
+  return {
+    takeLease(lease) {
+      own = lease;
+    },
+    set(all) {
+      const present = new Set(all.map(keyOf));
+      for (const key of [...peers.keys()]) if (!present.has(key)) remove(key);
+      return compare(all);
+    },
+    change: ({ put: changed, gone }) =>
+      kept.want([...gone.map((subnets) => remove(keyOf(subnets))), ...changed.map(put)]),
+    repair: () => compare([...leases()]),
+    missing: kept.missing,
+    obstacles: () => [
+      ...local.map(overlapOf).filter(({ isPlanned }) => !isPlanned),
+      ...[...refusals].map(([key, { reason, remedy = CORRECT }]) => ({
+        text: `the host of lease ${key} is not reached: ${reason}`,
+        remedy,
+      })),
+      ...kept.obstructed().map(routeObstacle),
+    ],
+    concerns: (message) => addressConcerns(message) || kept.concerns(message),
+    leases,
+    forget: kept.forget,
+  };
+}
+
+interface Refusal {
+  reason: string;
+  remedy: string | undefined;
+}
+
+const refusalOf = (refused: readonly Unreachable[]): Refusal => ({
+  reason: refused.map(({ message }) => message).join("; "),
+  remedy: refused.map(({ remedy }) => remedy).find((remedy) => remedy !== undefined),
+});
+
+const remedyOf = ({ remedy }: Refusal) => (remedy === undefined ? {} : { remedy });
+
+const CORRECT = "correct its lease, or restart flanneld on its host, which writes it anew";
+
+interface Overlap extends Obstacle {
+  /** Nothing may be wrong with it: said once. */
+  isPlanned?: boolean;
+}
+
+/** As where the administrator has set a part of the hosts' network aside for containers. */
+const liesAround = (local: LocalAddress, network: Prefix): Overlap => ({
+  isPlanned: true,
+  text: `the cluster's network ${formatPrefix(network)} is a part of the network of this host's address ${showLocal(local)}: other hosts in that part cannot be reached from here`,
+  remedy: 'nothing, if no host has an address in there; else choose another "Network"',
+});
+
+const overlapsNetwork = (local: LocalAddress, network: Prefix): Obstacle => ({
+  text: `the cluster's network ${formatPrefix(network)} overlaps the network of this host's address ${showLocal(local)}: leases in there are passed over`,
+  remedy:
+    'choose another "Network", or "SubnetMin" and "SubnetMax" that leave the hosts\' own networks out; or give the interface another address',
+});
+
+const overlapsOwnLease = (local: LocalAddress, own: Prefix): Obstacle => ({
+  text: `our own subnet ${formatPrefix(own)} overlaps the network of this host's address ${showLocal(local)}: its neighbours there, or our containers, cannot be reached`,
+  remedy:
+    "end the containers of this host, stop flanneld, delete its lease from the store and the subnet file, and start it again: it takes a subnet elsewhere; or give the interface another address",
+});
+
+function routeObstacle({ wanted, found }: { wanted: RouteEntry; found: RouteEntry }): Obstacle {
+  const { destination, gateway, protocol } = found;
+  const command = isIPv4(destination.address) ? "ip route del" : "ip -6 route del";
+  const via = gateway === undefined ? "" : ` via ${formatAddress(gateway)}`;
+  return {
+    text: `${wanted.text} is missing: there is ${found.text}, which another program or the kernel made, and which stays`,
+    remedy: `if nothing needs that one: ${command} ${formatPrefix(destination)}${via} proto ${protocol}`,
+  };
+}

@@ -1,0 +1,92 @@
+/** A peer as its lease has it, as far as it can be believed: who may write into the store must not lead this host's packets elsewhere. Pure. */
+
+import type { Lease, LeaseAttributes } from "../../cluster/lease/lease.ts";
+import { showJson } from "../../config/json.ts";
+import { type Address, contains, formatAddress, formatPrefix, type Prefix } from "../../ip/address.ts";
+import { type FamilyName, familyWords } from "../../ip/family.ts";
+import type { ExternalInterface } from "./backend.ts";
+import { isUnicast, sameAddress } from "./interface/address.ts";
+import { conflictOf, isFirst, type LocalAddress, showLocal } from "./local-networks.ts";
+
+/** A peer in one family. */
+export interface Peer {
+  family: FamilyName;
+  subnet: Prefix;
+  /** Where its host is. */
+  publicIP: Address;
+  /** For what a backend alone understands. */
+  attributes: LeaseAttributes;
+}
+
+/** Nothing leads there. `message` completes "a host cannot be reached:" with what its lease has, and what is expected. */
+export class Unreachable extends Error {
+  override name = "Unreachable";
+  /** What to do, where the message does not say it. */
+  readonly remedy: string | undefined;
+
+  constructor(message: string, remedy?: string) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
+
+/** What we are ourselves, in that family. */
+export interface Viewpoint {
+  family: FamilyName;
+  /** `vxlan`: a peer of another backend does not understand us. */
+  backendType: string;
+  /** Of the overlay. */
+  network: Prefix;
+  external: ExternalInterface;
+  /** Of this host, where they overlap the network. */
+  local: readonly LocalAddress[];
+}
+
+/**
+ * @returns undefined: it has no part of this family
+ * @throws Unreachable
+ */
+export function peerOf(lease: Lease, { family, backendType, network, external, local }: Viewpoint): Peer | undefined {
+  const { attributes } = lease;
+  const subnet = lease[family];
+  if (subnet === undefined) return undefined;
+  if (attributes.backendType !== backendType)
+    throw new Unreachable(`its backend is ${showJson(attributes.backendType)}, ours is ${showJson(backendType)}`);
+  if (subnet.length <= network.length || !contains(network, subnet.address))
+    throw new Unreachable(`its subnet ${formatPrefix(subnet)} is no part of the network ${formatPrefix(network)}`);
+  checkLocal(subnet, network, local);
+  const publicIP = family === "ipv4" ? attributes.publicIP : attributes.publicIPv6;
+  if (publicIP === undefined) throw new Unreachable(`it has no ${family === "ipv4" ? "PublicIP" : "PublicIPv6"}`);
+  checkPublicIP(publicIP, family, external);
+  if (contains(subnet, publicIP))
+    throw new Unreachable(
+      `its public address ${formatAddress(publicIP)} is in its own subnet ${formatPrefix(subnet)}, to which the way leads through that address`,
+      DRAW_ELSEWHERE,
+    );
+  return { family, subnet, publicIP, attributes };
+}
+
+/** The host's neighbours stay reachable, and its own addresses its own. */
+function checkLocal(subnet: Prefix, network: Prefix, local: readonly LocalAddress[]): void {
+  const conflict = conflictOf(subnet, network, local);
+  if (conflict === undefined) return;
+  throw new Unreachable(
+    `its subnet ${formatPrefix(subnet)} overlaps the network of this host's address ${showLocal(conflict)}, which goes first`,
+    contains(subnet, conflict.address) && isFirst(conflict.address, subnet)
+      ? `if the address is left over from an earlier lease: ip link delete ${conflict.link.name}; else ${DRAW_ELSEWHERE}`
+      : DRAW_ELSEWHERE,
+  );
+}
+const DRAW_ELSEWHERE =
+  'keep leases out of the hosts\' own networks: choose another "Network", or "SubnetMin" and "SubnetMax" that leave them out; then delete the lease, and restart flanneld on its host';
+
+/** What the kernel sends to itself through a tunnel comes out of it again at once, and goes round until its hop limit ends. */
+function checkPublicIP(publicIP: Address, family: FamilyName, external: ExternalInterface): void {
+  const own = family === "ipv4" ? [external.ipv4, external.publicIP] : [external.ipv6, external.publicIPv6];
+  if (own.some((address) => sameAddress(address, publicIP)))
+    throw new Unreachable(
+      `its public address ${formatAddress(publicIP)} is our own: delete the lease if this host had it before, else give each host its own address`,
+    );
+  if (!isUnicast(publicIP))
+    throw new Unreachable(`its public address ${formatAddress(publicIP)} is no host's ${familyWords[family]} address`);
+}

@@ -1,0 +1,165 @@
+/**
+ * A VXLAN device as it should be, made true: made, adopted, changed, or made anew. A device that is there keeps its MAC, which the
+ * peers have in their tables; one that somebody deleted comes back with the MAC it had.
+ */
+
+import type { Log } from "../../../cluster/log/log.ts";
+import { type Address, compareAddresses, contains, formatPrefix, isIPv4, type Prefix } from "../../../ip/address.ts";
+import { addAddress, addressesOf, deleteAddress, samePrefix } from "../../../link/address.ts";
+import { deleteLink, setMac, setMtu, setUp } from "../../../link/link.ts";
+import { formatMac, randomMac } from "../../../link/mac.ts";
+import { trySysctl } from "../../../link/sysctl.ts";
+import {
+  addVxlan,
+  changeVxlan,
+  findVxlan,
+  listVxlans,
+  type VxlanLink,
+  type VxlanSettings,
+} from "../../../link/vxlan.ts";
+import type { Connection } from "../../../netlink/connection.ts";
+import { isErrno } from "../../../sys/errno.ts";
+import { isLinkLocal } from "../interface/address.ts";
+
+export interface DeviceSettings extends VxlanSettings {
+  name: string;
+  mtu: number;
+  /** The one it had before; undefined: of a device that is there, else a random one. */
+  mac: Uint8Array | undefined;
+}
+
+/** @throws Error what keeps it from being made, and what to do */
+export function ensureDevice(route: Connection, settings: DeviceSettings, log: Log): VxlanLink {
+  const present = findVxlan(route, settings.name);
+  if (present === undefined) return createDevice(route, settings);
+  const obstacle = whyNot(present, settings);
+  if (obstacle === undefined && change(route, present, settings, log)) return needDevice(route, settings);
+  log.warn("the device does not fit: it is made anew", {
+    device: settings.name,
+    why: obstacle ?? "it cannot be changed",
+  });
+  deleteLink(route, settings.name);
+  return createDevice(route, { ...settings, mac: settings.mac ?? (present.vxlan && present.mac) });
+}
+
+/** What of a device can only be given when it is made. */
+function whyNot({ vxlan }: VxlanLink, settings: DeviceSettings): string | undefined {
+  if (vxlan === undefined) return "it is of another kind";
+  if (vxlan.vni !== settings.vni) return `its VNI is ${vxlan.vni}, wanted ${settings.vni}`;
+  if (settings.port > 0 && vxlan.port !== settings.port) return `its port is ${vxlan.port}, wanted ${settings.port}`;
+  if (vxlan.gbp !== settings.gbp) return `group policy is ${vxlan.gbp ? "on" : "off"}`;
+  if (vxlan.hasGroup) return "it has a group or one remote end";
+  if (vxlan.l2Miss) return "it reports unknown destinations (l2miss)";
+  if (vxlan.local !== undefined && isIPv4(vxlan.local) !== isIPv4(settings.local))
+    return "its tunnel is of the other family";
+  return undefined;
+}
+
+/** Changes it while packets pass. @returns false: this kernel cannot */
+function change(route: Connection, present: VxlanLink, settings: DeviceSettings, log: Log): boolean {
+  const { index, vxlan, mtu, mac } = present;
+  const sameEnds =
+    vxlan?.local && compareAddresses(vxlan.local, settings.local) === 0 && vxlan.parent === settings.parent;
+  const requests = [
+    ...(sameEnds && vxlan.learning === settings.learning ? [] : [changeVxlan(index, settings)]),
+    ...(mtu === settings.mtu ? [] : [setMtu(index, settings.mtu)]),
+    ...(settings.mac === undefined || sameMac(mac, settings.mac) ? [] : [setMac(index, settings.mac)]),
+  ];
+  const refusals = route.attemptAll(requests).filter((refusal) => refusal !== undefined);
+  for (const refusal of refusals)
+    log.debug("the device cannot be changed", { device: settings.name, error: refusal.message });
+  if (requests.length > refusals.length)
+    log.info("the device was changed", { device: settings.name, mtu: settings.mtu });
+  return refusals.length === 0;
+}
+
+export const sameMac = (one: Uint8Array, other: Uint8Array): boolean => formatMac(one) === formatMac(other);
+
+function createDevice(route: Connection, settings: DeviceSettings): VxlanLink {
+  try {
+    route.request(addVxlan(settings, { name: settings.name, mac: settings.mac ?? randomMac(), mtu: settings.mtu }));
+  } catch (error) {
+    throw new Error(`cannot make the device "${settings.name}": ${reason(route, settings, error)}`, { cause: error });
+  }
+  trySysctl(`ipv6/conf/${settings.name}/accept_ra`, "0");
+  return needDevice(route, settings);
+}
+
+function needDevice(route: Connection, { name }: DeviceSettings): VxlanLink {
+  const device = findVxlan(route, name);
+  if (device?.vxlan !== undefined) return device;
+  throw new Error(
+    `the device "${name}" was deleted by somebody while it was set up; find out by whom: ip monitor link`,
+  );
+}
+
+/** What the kernel's refusal means here, and what to do. */
+function reason(route: Connection, { vni, port, parent }: DeviceSettings, error: unknown): string {
+  if (isErrno(error, "EOPNOTSUPP"))
+    return "this kernel lacks vxlan (CONFIG_VXLAN); load the module: modprobe vxlan (Ubuntu on a Raspberry Pi: apt install linux-modules-extra-raspi)";
+  if (isErrno(error, "EPERM")) return "this process may not; it needs CAP_NET_ADMIN in the host's network namespace";
+  if (isErrno(error, "EEXIST")) {
+    const other = listVxlans(route).find(({ vxlan }) => vxlan?.vni === vni && (port === 0 || vxlan.port === port));
+    return `VNI ${vni} is taken by the device "${other?.name ?? "of another namespace"}"; remove it (ip link delete ${other?.name ?? "<name>"}), or give this network another "VNI"`;
+  }
+  if (isErrno(error, "EADDRINUSE"))
+    return `UDP port ${port || 8472} is taken by another program; see ss -ulpn, or give this network another "Port" on every host`;
+  if (isErrno(error, "ENODEV")) return `the interface below (index ${parent}) has gone; waiting for it may help`;
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Addresses and state. */
+export interface DeviceAddress {
+  /** The first address of our subnet. */
+  address: Address;
+  /** Other addresses in there are leftovers. IPv6: every other but link-local ones is. */
+  network: Prefix;
+}
+
+/** @returns Whether something had to be done. @throws Error the kernel refuses */
+export function configureDevice(
+  route: Connection,
+  device: VxlanLink,
+  settings: DeviceSettings,
+  place: DeviceAddress,
+): boolean {
+  const wanted = { address: place.address, length: place.address.length * 8 };
+  const present = addressesOf(route, device.index).map(({ prefix }) => prefix);
+  const leftovers = present.filter((prefix) => !samePrefix(prefix, wanted) && isLeftover(prefix, place));
+  const requests = [
+    ...(present.some((prefix) => samePrefix(prefix, wanted))
+      ? []
+      : [addAddress(device.index, wanted, { withoutDetection: true })]),
+    ...leftovers.map((prefix) => deleteAddress(device.index, prefix)),
+    ...(device.isUp ? [] : [setUp(device.index)]),
+  ];
+  try {
+    route.requestAll(requests);
+  } catch (error) {
+    const what = `cannot give "${settings.name}" ${formatPrefix(wanted)} and set it up`;
+    throw new Error(`${what}: ${reason(route, settings, error)}`, { cause: error });
+  }
+  return requests.length > 0;
+}
+
+export function isLeftover({ address }: Prefix, { address: own, network }: DeviceAddress): boolean {
+  if (isIPv4(address) !== isIPv4(own)) return false;
+  return isIPv4(address) ? contains(network, address) : !isLinkLocal(address);
+}
+
+/**
+ * The device with the MAC that the peers know. Policies rewrite it after a device has appeared, once: here it is put back.
+ *
+ * @returns undefined: the device has gone
+ * @throws Error it does not stay
+ */
+export function restoreMac(route: Connection, name: string, expected: Uint8Array): VxlanLink | undefined {
+  const found = findVxlan(route, name);
+  if (found === undefined || sameMac(found.mac, expected)) return found;
+  route.attemptAll([setMac(found.index, expected)]);
+  const now = findVxlan(route, name);
+  if (now === undefined || sameMac(now.mac, expected)) return now;
+  throw new Error(
+    `the device "${name}" has the MAC ${formatMac(now.mac)}, expected ${formatMac(expected)}; some policy rewrites it (systemd: MACAddressPolicy=none for ${name} in a .link file)`,
+  );
+}

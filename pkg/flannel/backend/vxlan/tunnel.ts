@@ -1,0 +1,157 @@
+/** The tunnel device of one family for as long as the daemon runs: it remembers what a device must have that is made anew. */
+
+import type { Log } from "../../../cluster/log/log.ts";
+import { type Address, compareAddresses, formatAddress, type Prefix } from "../../../ip/address.ts";
+import { type FamilyName, familyWords } from "../../../ip/family.ts";
+import { addressesOf, samePrefix } from "../../../link/address.ts";
+import { findVxlan, type VxlanLink } from "../../../link/vxlan.ts";
+import type { Connection } from "../../../netlink/connection.ts";
+import type { Frame } from "../../../netlink/frame.ts";
+import { decode } from "../../../netlink/message.ts";
+import { RTM_DELADDR, RTM_NEWADDR } from "../../../netlink/rtnetlink/address.ts";
+import { IFF_UP } from "../../../netlink/rtnetlink/link/interface.ts";
+import { linkSummary, RTM_DELLINK, RTM_NEWLINK } from "../../../netlink/rtnetlink/link.ts";
+import type { ExternalInterface } from "../backend.ts";
+import type { LinkName } from "../entry.ts";
+import { indexOf } from "../entry-reconciler.ts";
+import { applyTxChecksum } from "./checksum.ts";
+import {
+  configureDevice,
+  type DeviceAddress,
+  type DeviceSettings,
+  ensureDevice,
+  isLeftover,
+  restoreMac,
+  sameMac,
+} from "./device.ts";
+import { deviceMtu, type VxlanConfig } from "./settings.ts";
+
+export interface Tunnel {
+  readonly family: FamilyName;
+  /** As it was when last looked at. */
+  device(): VxlanLink;
+  link(): LinkName;
+  /** What the device should have. */
+  mtu(): number;
+  /**
+   * Makes the device what it should be over this interface.
+   *
+   * @returns The index of the device that has gone with all that was on it, if another had to be made.
+   * @throws Error what keeps it, and what to do
+   */
+  ensure(external: ExternalInterface): number | undefined;
+  /** The lease: from now on `ensure` looks after address and state as well. */
+  take(subnet: Prefix): void;
+  /** Whether a message of the kernel may mean that `ensure` has something to do. */
+  concerns(message: Frame): boolean;
+}
+
+interface Parts {
+  route: Connection;
+  log: Log;
+  config: VxlanConfig;
+  family: FamilyName;
+  /** Of the overlay, in this family. */
+  network: Prefix;
+}
+
+export function openTunnel({ route, log, config, family, network }: Parts): Tunnel {
+  let device: VxlanLink | undefined;
+  let settings: DeviceSettings | undefined;
+  let place: DeviceAddress | undefined;
+
+  const needDevice = (): VxlanLink => {
+    if (device === undefined) throw new Error(`${deviceName(config, family)} is used before it is made`);
+    return device;
+  };
+
+  function settingsOver(external: ExternalInterface): DeviceSettings {
+    const { vni, port, gbp, learning } = config;
+    return {
+      name: deviceName(config, family),
+      mtu: deviceMtu(config, external, family),
+      mac: device?.mac,
+      ...{ vni, port, gbp, learning },
+      parent: external.index,
+      local: needAddress(external, family),
+    };
+  }
+
+  function putInPlace(): void {
+    if (settings === undefined || place === undefined) return;
+    configureDevice(route, needDevice(), settings, place);
+    device = restoreMac(route, settings.name, needDevice().mac) ?? needDevice(); // if it has gone, the next `ensure` makes it
+  }
+
+  return {
+    family,
+    device: needDevice,
+    link: () => {
+      const { index, name } = needDevice();
+      return { index, name };
+    },
+    mtu: () => settings?.mtu ?? needDevice().mtu,
+    ensure(external) {
+      settings = settingsOver(external);
+      const before = device?.index;
+      device = ensureDevice(route, settings, log);
+      applyTxChecksum(settings.name, config.txChecksum, { isBehindNat: isBehindNat(external, family), log });
+      putInPlace();
+      return before === device.index ? undefined : before;
+    },
+    take(subnet) {
+      place = { address: subnet.address, network };
+      putInPlace();
+    },
+    concerns(message) {
+      if (!ofLinks.includes(message.type) || indexOf(message.body) !== needDevice().index) return false;
+      if (message.type === RTM_DELLINK || wentDown(message)) return true; // it took its routes along, whatever there is now
+      return settings !== undefined && !isRight(route, { settings, place, mac: needDevice().mac });
+    },
+  };
+}
+
+const ofLinks = [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR];
+
+const wentDown = ({ type, body }: Frame): boolean =>
+  type === RTM_NEWLINK && (decode(linkSummary, body).flags & IFF_UP) === 0;
+
+function isRight(
+  route: Connection,
+  expected: { settings: DeviceSettings; place: DeviceAddress | undefined; mac: Uint8Array },
+): boolean {
+  const { settings, place, mac } = expected;
+  const now = findVxlan(route, settings.name);
+  if (now?.vxlan?.local === undefined || now.mtu !== settings.mtu || !sameMac(now.mac, mac)) return false;
+  const { parent, local, learning } = now.vxlan;
+  if (parent !== settings.parent || learning !== settings.learning || compareAddresses(local, settings.local) !== 0)
+    return false;
+  return place === undefined || (now.isUp && hasItsAddress(route, now.index, place));
+}
+
+function hasItsAddress(route: Connection, index: number, place: DeviceAddress): boolean {
+  const wanted = { address: place.address, length: place.address.length * 8 };
+  const prefixes = addressesOf(route, index).map(({ prefix }) => prefix);
+  const others = prefixes.filter((prefix) => !samePrefix(prefix, wanted));
+  return others.length < prefixes.length && !others.some((prefix) => isLeftover(prefix, place));
+}
+
+const deviceName = ({ vni }: VxlanConfig, family: FamilyName): string =>
+  family === "ipv4" ? `flannel.${vni}` : `flannel-v6.${vni}`;
+
+const addressOf = ({ ipv4, ipv6 }: ExternalInterface, family: FamilyName): Address | undefined =>
+  family === "ipv4" ? ipv4 : ipv6;
+
+function needAddress(external: ExternalInterface, family: FamilyName): Address {
+  const address = addressOf(external, family);
+  if (address !== undefined) return address;
+  throw new Error(
+    `"${external.name}" has no ${familyWords[family]} address, which the tunnel of ${familyWords[family]} needs; give it one, or name another interface (--iface)`,
+  );
+}
+
+function isBehindNat(external: ExternalInterface, family: FamilyName): boolean {
+  const own = addressOf(external, family);
+  const shown = family === "ipv4" ? external.publicIP : external.publicIPv6;
+  return shown !== undefined && own !== undefined && formatAddress(shown) !== formatAddress(own);
+}

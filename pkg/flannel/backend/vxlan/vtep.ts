@@ -1,0 +1,30 @@
+/** What a lease says of a host's VXLAN device. Pure. */
+
+import type { LeaseAttributes } from "../../../cluster/lease/lease.ts";
+import { foldKey, isObject, type Json, showJson } from "../../../config/json.ts";
+import type { FamilyName } from "../../../ip/family.ts";
+import { formatMac, parseMac } from "../../../link/mac.ts";
+import { Unreachable } from "../peer.ts";
+
+/** As flannel has it in a lease. */
+export const ownData = (vni: number, mac: Uint8Array): Json => ({ VNI: vni, VtepMAC: formatMac(mac) });
+
+/** Of the device that answers for the subnet's first address. @throws Unreachable */
+export function vtepMac({ backendData, backendV6Data }: LeaseAttributes, family: FamilyName): Uint8Array {
+  const [key, data] = family === "ipv4" ? ["BackendData", backendData] : ["BackendV6Data", backendV6Data];
+  const mac = parseMac(textOf(data));
+  if (mac !== undefined && isDevice(mac)) return mac;
+  throw new Unreachable(`its ${key} is ${showJson(data ?? null)}, expected one like {"VtepMAC":"0e:2a:00:00:00:01"}`);
+}
+
+function textOf(data: Json | undefined): string {
+  const name = isObject(data) ? Object.keys(data).find((name) => foldKey(name) === "vtepmac") : undefined;
+  const text = isObject(data) && name !== undefined ? data[name] : undefined;
+  return typeof text === "string" ? text : "";
+}
+
+const MAC_BYTES = 6;
+
+/** Not those of groups, nor zeros, which is the forwarding table's word for everybody: packets to unknown MACs would go there. */
+const isDevice = (mac: Uint8Array): boolean =>
+  mac.length === MAC_BYTES && ((mac[0] ?? 0) & 1) === 0 && mac.some((byte) => byte !== 0);

@@ -1,0 +1,150 @@
+/**
+ * The vxlan backend: a tunnel device per family, and per peer a neighbour (which MAC answers for its subnet), a forwarding entry (at
+ * which host that MAC is) and a route. With `DirectRouting`, a plain route to peers of the same link instead.
+ *
+ * Beyond flannel: the device is watched in both families and comes back with its MAC and all entries; MTU and `Learning` follow the
+ * configuration; what is left of peers that have gone is removed. `local` is the interface's own address also behind NAT, since the
+ * kernel sends nothing from an address that it does not have.
+ */
+
+import type { Lease } from "../../../cluster/lease/lease.ts";
+import { familiesOf } from "../../../cluster/lease/network-config.ts";
+import { type Address, contains, type Prefix } from "../../../ip/address.ts";
+import { type FamilyName, familyWords } from "../../../ip/family.ts";
+import { familyNumber } from "../../../link/address.ts";
+import { lookupRoute } from "../../../link/route.ts";
+import type { Connection } from "../../../netlink/connection.ts";
+import type { Frame } from "../../../netlink/frame.ts";
+import { decode } from "../../../netlink/message.ts";
+import { RTM_DELROUTE, RTM_NEWROUTE, RTN_UNICAST } from "../../../netlink/rtnetlink/route.ts";
+import type { Backend, BackendContext, ExternalInterface } from "../backend.ts";
+import { type Entry, forwardingEntry, type LinkName, neighbourEntry, routeEntry } from "../entry.ts";
+import { isOfLink } from "../entry-reconciler.ts";
+import { type Domain, routeSummary } from "../kernel-state.ts";
+import type { Peer } from "../peer.ts";
+import { createPeerReconciler } from "../peer-reconciler.ts";
+import { containerMtu, vxlanConfig } from "./settings.ts";
+import { openTunnel, type Tunnel } from "./tunnel.ts";
+import { ownData, vtepMac } from "./vtep.ts";
+
+export function vxlan({ route, network, log, ...context }: BackendContext): Backend {
+  const config = vxlanConfig(network.backend.settings);
+  const families = familiesOf(network);
+  const tunnels = families.map((one) => openTunnel({ ...one, route, log, config }));
+  let external = context.external;
+
+  const domain = (): Domain => ({
+    devices: tunnels.map((tunnel) => ({ link: tunnel.link(), family: tunnel.family === "ipv4" ? "4" : "6" })),
+    external,
+    networks: families.map((one) => one.network),
+  });
+  const peers = createPeerReconciler({
+    route,
+    log,
+    domain,
+    viewpoints: () => families.map((one) => ({ ...one, backendType: "vxlan", external })),
+    entriesOf(peer) {
+      const mac = vtepMac(peer.attributes, peer.family);
+      const isDirect = config.directRouting && isDirectlyConnected(route, peer.publicIP, external);
+      return isDirect ? [directRoute(peer, external)] : encapsulation(peer, mac, tunnelOf(peer.family).link());
+    },
+  });
+
+  function tunnelOf(family: FamilyName): Tunnel {
+    const tunnel = tunnels.find((one) => one.family === family);
+    if (tunnel !== undefined) return tunnel;
+    throw new Error(`the network has no ${familyWords[family]}, and so there is no tunnel of it`);
+  }
+
+  /** @returns How many devices had to be made again. */
+  function ensureDevices(): number {
+    const gone = tunnels.flatMap((tunnel) => tunnel.ensure(external) ?? []);
+    gone.forEach(peers.forget);
+    return gone.length;
+  }
+
+  return {
+    get mtu() {
+      return containerMtu(config, external);
+    },
+    get devices() {
+      return tunnels.map(({ family, link, mtu }) => ({ family, name: link().name, mtu: mtu() }));
+    },
+    attributes() {
+      ensureDevices();
+      const dataOf = (family: FamilyName) => {
+        const tunnel = tunnels.find((one) => one.family === family);
+        return tunnel && ownData(config.vni, tunnel.device().mac);
+      };
+      const [data, v6Data] = [dataOf("ipv4"), dataOf("ipv6")];
+      return {
+        backendType: "vxlan",
+        ...(data !== undefined && { backendData: data }),
+        ...(v6Data !== undefined && { backendV6Data: v6Data }),
+      };
+    },
+    takeLease(own) {
+      for (const tunnel of tunnels) tunnel.take(needSubnet(own[tunnel.family], tunnel.family));
+      peers.takeLease(own);
+    },
+    setPeers: peers.set,
+    changePeers: peers.change,
+    concerns: (message) =>
+      tunnels.some((tunnel) => tunnel.concerns(message)) ||
+      peers.concerns(message) ||
+      (config.directRouting && (isOfLink(message, external.index) || leadsToPeers(message, peers.leases(), domain()))),
+    repair() {
+      const made = ensureDevices();
+      const done = peers.repair();
+      return { ...done, added: done.added + made };
+    },
+    follow(next) {
+      external = next;
+      ensureDevices();
+      peers.repair();
+    },
+    missing: peers.missing,
+    obstacles: peers.obstacles,
+  };
+}
+
+function encapsulation({ subnet, publicIP }: Peer, mac: Uint8Array, link: LinkName): Entry[] {
+  const { address } = subnet;
+  return [
+    neighbourEntry({ address, mac, link }),
+    forwardingEntry({ address: publicIP, mac, link }),
+    routeEntry({ destination: subnet, gateway: address, link, isOnLink: true }),
+  ];
+}
+
+const directRoute = ({ subnet, publicIP }: Peer, { index, name }: ExternalInterface): Entry =>
+  routeEntry({ destination: subnet, gateway: publicIP, link: { index, name }, isOnLink: false });
+
+/** Whether the kernel would send there over this very interface, without a gateway. */
+function isDirectlyConnected(route: Connection, address: Address, { index }: ExternalInterface): boolean {
+  const way = lookupRoute(route, address);
+  if (way?.type !== RTN_UNICAST || way.gateway !== undefined || way.via !== undefined) return false;
+  return way.outputIndex === index;
+}
+
+/** Whether the message is of a route that leads to peers' hosts: their verdicts may be others now. */
+function leadsToPeers({ type, body }: Frame, leases: Iterable<Lease>, { networks }: Domain): boolean {
+  if (type !== RTM_NEWROUTE && type !== RTM_DELROUTE) return false;
+  const { family, destination, destinationLength: length } = decode(routeSummary, body);
+  for (const { attributes } of leases) {
+    for (const host of [attributes.publicIP, attributes.publicIPv6]) {
+      if (host === undefined || familyNumber(host) !== family) continue;
+      if (destination === undefined) return true;
+      if (networks.some((network) => contains(network, destination))) return false;
+      if (contains({ address: destination, length }, host)) return true;
+    }
+  }
+  return false;
+}
+
+function needSubnet(subnet: Prefix | undefined, family: FamilyName): Prefix {
+  if (subnet !== undefined) return subnet;
+  throw new Error(
+    `the lease has no ${familyWords[family]} subnet, which the network has by now; delete the lease's key from the store, and start again`,
+  );
+}

@@ -1,0 +1,122 @@
+/**
+ * `ip route add blackhole <own subnet>`: what is sent to addresses of this host that no container has ends here, instead of going out by the default
+ * route and coming back. For hosts whose containers are not on a bridge.
+ *
+ * Where there is another route of the subnet, a bridge's, the blackhole steps aside: the kernel puts a bridge's route of IPv4 behind one that is there
+ * already, and all containers would be cut off. flannel's stays, for ever.
+ */
+
+import { debounce } from "../../cluster/event-loop/debounce.ts";
+import {
+  RTMGRP_IPV4_ROUTE,
+  RTMGRP_IPV6_ROUTE,
+  RTMGRP_LINK,
+  watchNetlink,
+} from "../../cluster/event-loop/netlink-watch.ts";
+import type { Log } from "../../cluster/log/log.ts";
+import { formatPrefix, networkOf, type Prefix } from "../../ip/address.ts";
+import { familyNumber } from "../../link/address.ts";
+import { listRoutes } from "../../link/route.ts";
+import { type Connection, NETLINK_ROUTE, type Request, request } from "../../netlink/connection.ts";
+import { type Frame, NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/frame.ts";
+import { decode } from "../../netlink/message.ts";
+import { RTM_DELLINK, RTM_NEWLINK } from "../../netlink/rtnetlink/link.ts";
+import {
+  type RouteMessage,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+  RTM_DELROUTE,
+  RTM_NEWROUTE,
+  RTN_BLACKHOLE,
+  RTPROT_BOOT,
+  routeMessage,
+} from "../../netlink/rtnetlink/route.ts";
+import { isErrno } from "../../sys/errno.ts";
+import { complainer } from "./complaint.ts";
+
+/** A container that comes or goes is told of in a dozen messages. */
+const BURST_MS = 50;
+
+/**
+ * Keeps a blackhole route for each subnet from now on; those stay when it ends. What fails is told, and tried again.
+ *
+ * @returns ends it
+ */
+export function startBlackholeRoute(
+  route: Connection,
+  subnets: readonly Prefix[],
+  { periodMs, log }: { periodMs: number; log: Log },
+): () => void {
+  const complain = complainer(log, "the blackhole route of this host's subnet cannot be kept: tried again");
+  const settle = () =>
+    complain(() => {
+      for (const subnet of subnets) ensureBlackhole(route, subnet);
+    });
+  const burst = debounce(settle, { quietMs: BURST_MS, latestMs: BURST_MS });
+  const watching = watchNetlink(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, {
+    messages: (frames) => frames.some((frame) => mayConcern(subnets, frame)) && burst.ask(),
+    lost: burst.ask,
+  });
+  settle();
+  const resync = setInterval(settle, periodMs);
+  return () => {
+    watching.stop();
+    clearInterval(resync);
+    burst.stop();
+  };
+}
+
+/** With a link that goes down go its routes, those of IPv4 without a word. */
+function mayConcern(subnets: readonly Prefix[], { type, body }: Frame): boolean {
+  if (type === RTM_NEWLINK || type === RTM_DELLINK) return true;
+  if (type !== RTM_NEWROUTE && type !== RTM_DELROUTE) return false;
+  const route = decode(routeMessage, body);
+  return subnets.some((subnet) => leadsTo(subnet, route));
+}
+
+function leadsTo(subnet: Prefix, { destination, destinationLength: length }: RouteMessage): boolean {
+  return (
+    destination !== undefined && formatPrefix({ address: destination, length }) === formatPrefix(networkOf(subnet))
+  );
+}
+
+function ensureBlackhole(route: Connection, subnet: Prefix): void {
+  const routes = listRoutes(route, familyNumber(subnet.address)).filter((one) => leadsTo(subnet, one));
+  const blackholes = routes.filter(({ type }) => type === RTN_BLACKHOLE);
+  if (routes.length === 0) attempt(route, addBlackhole(subnet), "EEXIST");
+  if (routes.length > blackholes.length)
+    for (const one of blackholes) attempt(route, deleteBlackhole(subnet, one), "ESRCH");
+}
+
+/** @param done Somebody else was faster. */
+function attempt(route: Connection, request: Request, done: "EEXIST" | "ESRCH"): void {
+  try {
+    route.request(request);
+  } catch (error) {
+    if (!isErrno(error, done)) throw error;
+  }
+}
+
+/** Without NLM_F_EXCL the kernel would put it before a route that has come meanwhile. */
+const addBlackhole = (subnet: Prefix): Request =>
+  request({
+    name: "RTM_NEWROUTE",
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    table: routeMessage,
+    value: { ...blackhole(subnet), protocol: RTPROT_BOOT, scope: RT_SCOPE_UNIVERSE },
+  });
+
+const deleteBlackhole = (subnet: Prefix, { scope, priority }: RouteMessage): Request =>
+  request({
+    name: "RTM_DELROUTE",
+    type: RTM_DELROUTE,
+    table: routeMessage,
+    value: { ...blackhole(subnet), scope, priority },
+  });
+
+function blackhole(subnet: Prefix) {
+  const { address: destination, length: destinationLength } = networkOf(subnet);
+  const family = familyNumber(destination);
+  return { family, destinationLength, table: RT_TABLE_MAIN, type: RTN_BLACKHOLE, destination };
+}

@@ -1,0 +1,246 @@
+// flannel's rules in the form of nftables:
+//
+//   table ip flannel-ipv4 {
+//     comment "rules for flannel-ipv4"
+//     chain postrtg { comment "chain to manage traffic masquerading by flannel"; type nat hook postrouting priority srcnat; policy accept; … }
+//     chain forward { comment "chain to accept flannel traffic"; type filter hook forward priority filter; policy accept; … }
+//   }
+//
+// and the same as `ip6 flannel-ipv6`. Both tables are there always, as flannel makes them; chains are there for the families in use.
+
+import { type CanonicalRule, decodeRuleMessage } from "../../firewall/iptables/canonical.ts";
+import { FAMILIES } from "../../firewall/iptables/host.ts";
+import type { Family } from "../../firewall/iptables/xtables.ts";
+import {
+  ATTEMPTS,
+  type ChainRef,
+  chainOf,
+  committed,
+  deleteChain,
+  deleteRule,
+  deleteTable,
+  findRules,
+  findTable,
+  generation,
+  type Hook,
+  handleOf,
+  listChains,
+  newChain,
+  newRule,
+  newTable,
+} from "../../firewall/nftables/ruleset.ts";
+import { type Connection, type Request, request } from "../../netlink/connection.ts";
+import { decode } from "../../netlink/message.ts";
+import {
+  type ChainMessage,
+  chainMessage,
+  NF_INET_FORWARD,
+  NF_INET_POST_ROUTING,
+  NF_IP_PRI_FILTER,
+  NF_IP_PRI_NAT_SRC,
+  NFT_MSG_NEWCHAIN,
+} from "../../netlink/nftables/chain.ts";
+import { NF_ACCEPT } from "../../netlink/nftables/data.ts";
+import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../../netlink/nftables/header.ts";
+import { ruleMessage } from "../../netlink/nftables/rule.ts";
+import { NFT_MSG_NEWTABLE, NFT_TABLE_F_DORMANT, tableMessage } from "../../netlink/nftables/table.ts";
+import { type Block, isCorrect, rulesOf, sorted } from "./chain-block.ts";
+import { familyOf, forwardBlock, markRule, masqueradeBlock, networksOf } from "./desired.ts";
+import { encodeRule } from "./nftables-rule.ts";
+import type { FamilyTraffic, TrafficConf } from "./settings.ts";
+
+const TABLES: Readonly<Record<Family, Omit<ChainRef, "chain">>> = {
+  ip: { family: NFPROTO_IPV4, table: "flannel-ipv4" },
+  ip6: { family: NFPROTO_IPV6, table: "flannel-ipv6" },
+};
+
+export interface OwnChain extends Block {
+  chain: string;
+  comment: string;
+  hook: Hook;
+}
+
+const MASQUERADE = {
+  chain: "postrtg",
+  comment: "chain to manage traffic masquerading by flannel",
+  hook: { number: NF_INET_POST_ROUTING, priority: NF_IP_PRI_NAT_SRC, type: "nat" },
+} as const;
+const FORWARD = {
+  chain: "forward",
+  comment: "chain to accept flannel traffic",
+  hook: { number: NF_INET_FORWARD, priority: NF_IP_PRI_FILTER, type: "filter" },
+} as const;
+
+/** The chains of a family's table; none when the family is not in use. */
+export function nftablesChains(conf: TrafficConf, family: Family): OwnChain[] {
+  const ofFamily = ({ network }: FamilyTraffic) => familyOf(network) === family;
+  return conf.families
+    .filter(ofFamily)
+    .flatMap((traffic) => [
+      ...(conf.masquerade ? [{ ...MASQUERADE, ...masqueradeBlock(conf, traffic) }] : []),
+      ...(conf.forward ? [{ ...FORWARD, ...forwardBlock(conf, traffic) }] : []),
+    ]);
+}
+
+// --- Making them right -------------------------------------------------------------------------------------------------------------------
+
+/** What is to be done, and of how many chains, or tables without any, it is a change. */
+interface Repair {
+  requests: Request[];
+  changed: number;
+}
+
+/** @returns how many chains had to be changed; a table that slept is one */
+export function ensureNftables(netfilter: () => Connection, conf: TrafficConf): number {
+  const connection = netfilter();
+  const awoken = awakenTables(connection); // by itself: together with new chains the kernel refuses it
+  for (let attempt = 1; ; attempt++) {
+    const id = attempt < ATTEMPTS ? generation(connection) : undefined; // at last without: at worst a rule is there twice, until the next time
+    const repairs = FAMILIES.map((family) => applyRepair(connection, family, nftablesChains(conf, family)));
+    const requests = repairs.flatMap((repair) => repair.requests);
+    if (committed(connection, requests, { generation: id, ifNot: ["ERESTART"] }))
+      return repairs.reduce((sum, { changed }) => sum + changed, awoken);
+  }
+}
+
+/** A table that sleeps does so with everybody's rules. @returns how many did */
+function awakenTables(netfilter: Connection): number {
+  const asleep = FAMILIES.map((family) => TABLES[family]).filter(
+    (place) => (findTable(netfilter, place)?.flags ?? 0) & NFT_TABLE_F_DORMANT,
+  );
+  committed(netfilter, asleep.map(awaken), { ifNot: ["ENOENT"] });
+  return asleep.length;
+}
+
+/** `nft add table … { flags; }`: without NFT_TABLE_F_DORMANT. */
+const awaken = ({ family, table }: Omit<ChainRef, "chain">): Request =>
+  request({
+    name: "NFT_MSG_NEWTABLE",
+    type: NFT_MSG_NEWTABLE,
+    table: tableMessage,
+    value: { family, name: table, flags: 0 },
+  });
+
+function applyRepair(netfilter: Connection, family: Family, chains: readonly OwnChain[]): Repair {
+  const place = TABLES[family];
+  if (findTable(netfilter, place) !== undefined) return repairChains(netfilter, family, chains);
+  const making = chains.flatMap((own) => made(place, own));
+  return {
+    requests: [newTable(place, { comment: `rules for ${place.table}` }), ...making],
+    changed: Math.max(chains.length, 1),
+  };
+}
+
+function repairChains(netfilter: Connection, family: Family, chains: readonly OwnChain[]): Repair {
+  if (chains.length === 0) return { requests: [], changed: 0 };
+  const place = TABLES[family];
+  const there = listChains(netfilter, place.family);
+  const rules = readRules(netfilter, family);
+  const requests = chains.map((own): Request[] => {
+    const at: ChainRef = { ...place, chain: own.chain };
+    const chain = there.find(({ table, name }) => table === at.table && name === at.chain);
+    if (chain === undefined) return made(place, own);
+    if (!isHooked(chain, own)) return [deleteChain(at), ...made(place, own)]; // nobody's rules work there
+    const found = rules.filter(({ chain }) => chain === own.chain);
+    return [...(chain.policy === NF_ACCEPT ? [] : [accepting(at)]), ...refilled(at, found, own)];
+  });
+  return { requests: requests.flat(), changed: requests.filter(({ length }) => length > 0).length };
+}
+
+function made(place: Omit<ChainRef, "chain">, own: OwnChain): Request[] {
+  const at: ChainRef = { ...place, chain: own.chain };
+  return [newChain(at, own), ...added(at, own)];
+}
+
+/** Before others' rules: of those, one may be about everything. */
+function refilled(at: ChainRef, found: readonly NativeRule[], own: OwnChain): Request[] {
+  if (isCorrect(found, own)) return [];
+  const wrong = sorted(found, own);
+  return [...deletions(at, [...wrong.shared, ...wrong.own]), ...added(at, own)];
+}
+
+const added = (at: ChainRef, own: OwnChain): Request[] =>
+  rulesOf(own)
+    .map((rule) => newRule(at, { expressions: encodeRule(rule), at: "first" }))
+    .reverse();
+
+const deletions = (at: ChainRef, rules: readonly NativeRule[]): Request[] =>
+  rules.map(({ handle }) => deleteRule(at, handle));
+
+/** Where flannel's is. */
+const isHooked = ({ hook, type }: ChainMessage, own: OwnChain): boolean =>
+  hook?.number === own.hook.number && hook.priority === own.hook.priority && type === own.hook.type;
+
+/** `nft add chain … { policy accept; }`: what no rule is about is not dropped. */
+const accepting = ({ family, table, chain: name }: ChainRef): Request =>
+  request({
+    name: "NFT_MSG_NEWCHAIN",
+    type: NFT_MSG_NEWCHAIN,
+    table: chainMessage,
+    value: { family, table, name, policy: NF_ACCEPT },
+  });
+
+interface NativeRule {
+  chain: string;
+  handle: bigint;
+  /** Also when nft wrote it, which shortens comparisons. */
+  canonicalForm: CanonicalRule | undefined;
+}
+
+/** Those of the family's table. */
+const readRules = (netfilter: Connection, family: Family): NativeRule[] =>
+  findRules(netfilter, TABLES[family], () => true).map((body) => ({
+    chain: chainOf(body),
+    handle: handleOf(body),
+    canonicalForm: decodeRuleMessage(family, decode(ruleMessage, body)),
+  }));
+
+// --- Deleting what is not wanted any more ------------------------------------------------------------------------------------------------
+
+/** Deletes our rules where `conf` does not want them; chains, and tables, without others' rules go with them. */
+export function cleanNftables(netfilter: Connection, conf: TrafficConf): void {
+  for (let attempt = 1; ; attempt++) {
+    const families = FAMILIES.filter((family) => findTable(netfilter, TABLES[family]) !== undefined);
+    if (families.length === 0) return; // also a kernel without nf_tables, which can be asked for nothing else
+    const id = attempt < ATTEMPTS ? generation(netfilter) : undefined; // at last without: others make theirs anew
+    const requests = unwanted(netfilter, families, conf);
+    if (committed(netfilter, requests, { generation: id, ifNot: attempt < ATTEMPTS ? ["ERESTART", "ENOENT"] : [] }))
+      return;
+  }
+}
+
+/** The empty table of a family that is not in use goes only with the other one: it, too, is there for all networks. */
+function unwanted(netfilter: Connection, families: readonly Family[], conf: TrafficConf): Request[] {
+  const chains = families.flatMap((family) => leftIn(netfilter, family, conf));
+  if (conf.kind !== "nftables" && chains.every(({ others }) => others === 0))
+    return families.map((family) => deleteTable(TABLES[family]));
+  return chains
+    .filter(({ isWanted }) => !isWanted)
+    .flatMap(({ at, own, others }) => (others === 0 ? [deleteChain(at)] : deletions(at, own)));
+}
+
+/** What is in a chain of our tables. */
+interface Left {
+  at: ChainRef;
+  isWanted: boolean;
+  own: readonly NativeRule[];
+  /** How many rules; a chain of a stranger's is one as a whole. */
+  others: number;
+}
+
+function leftIn(netfilter: Connection, family: Family, conf: TrafficConf): Left[] {
+  const place = TABLES[family];
+  const names = listChains(netfilter, place.family).flatMap(({ table, name = "" }) =>
+    table === place.table ? [name] : [],
+  );
+  const wanted = conf.kind === "nftables" ? nftablesChains(conf, family) : [];
+  const rules = readRules(netfilter, family);
+  const shared = [markRule({ ...conf, kind: "nftables" })];
+  return names.map((name): Left => {
+    const at: ChainRef = { ...place, chain: name };
+    if (name !== MASQUERADE.chain && name !== FORWARD.chain) return { at, isWanted: false, own: [], others: 1 };
+    const found = rules.filter(({ chain }) => chain === name);
+    const { own, others } = sorted(found, { family, shared, networks: networksOf(conf, family) });
+    return { at, isWanted: wanted.some(({ chain }) => chain === name), own, others: others.length };
+  });
+}

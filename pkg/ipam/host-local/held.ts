@@ -1,0 +1,92 @@
+/** Who has which addresses: an owner's reservations looked up, recorded and freed. */
+import { type Address, parseAddress } from "../../ip/address.ts";
+import { findOwnerEntry, isOfEarlierBoot, markReleased, newReservationEntry, setOwnerEntry } from "./owner-index.ts";
+import type { Pool } from "./pool-types.ts";
+import { type RangeSet, rangeFor } from "./range.ts";
+import { type Owner, sameOwner } from "./reservation.ts";
+import { scanReservations } from "./scan.ts";
+import { isHeldBy, isOwner, removeReservation } from "./store.ts";
+
+/** A reservation that was looked at just now. */
+export interface Held {
+  /** The address as text. */
+  name: string;
+  owner: Owner;
+  /** Nobody can be using it any more. */
+  isOfEarlierBoot: boolean;
+}
+
+/**
+ * The reservations of an attachment, and those of its container in files of the reference plugin's old releases, which name
+ * no interface: recorded ones and those that `hints`, texts of addresses, point to, each verified.
+ *
+ * @param scope "directory": unless there is one in each range set, as an ADD makes them, all files are read, if the ledger
+ *   is not known to be complete. "ledger": only after an ADD of the same owner that was killed.
+ */
+export function heldBy(pool: Pool, owner: Owner, hints: readonly string[], scope: "ledger" | "directory"): Held[] {
+  const { store, ownerIndex } = pool;
+  const owners = [owner, { ...owner, ifName: undefined }];
+  const entries = owners.map((one) => ({ one, account: findOwnerEntry(ownerIndex, one) }));
+  const held = entries.flatMap(({ one, account: entry }) => {
+    const recorded = entry?.holdings ?? [];
+    const names = new Set([...recorded.map(({ name }) => name), ...hints]);
+    return [...names]
+      .filter((name) => isHeldBy(store, name, one))
+      .map((name) => {
+        const holding = recorded.find((known) => known.name === name);
+        return { name, owner: one, isOfEarlierBoot: !!holding && isOfEarlierBoot(ownerIndex, store, holding) };
+      });
+  });
+  const isOpen = scope === "directory" && !isInEachSet(pool.sets, held);
+  const isScanDue = isOpen || !ownerIndex.usable || entries.some(({ account: entry }) => entry?.unfinished);
+  if (isScanDue && !ownerIndex.complete) {
+    const seen = new Set(held.map(({ name }) => name));
+    scanReservations(pool, (name, found) => {
+      const one = owners.find((known) => isOwner(found) && sameOwner(found, known));
+      if (one && !seen.has(name)) held.push({ name, owner: one, isOfEarlierBoot: false });
+    });
+  }
+  return held;
+}
+
+function isInEachSet(sets: readonly RangeSet[], held: readonly Held[]): boolean {
+  return sets.every((set) => held.some(({ name }) => rangeFor(set, parseAddress(name) as Address)));
+}
+
+/** Notes that an ADD of the owner begins. @returns what takes the note back. */
+export function markUnfinished({ ownerIndex }: Pool, owner: Owner): () => void {
+  const entry = findOwnerEntry(ownerIndex, owner);
+  setOwnerEntry(ownerIndex, owner, { holdings: entry?.holdings ?? [], unfinished: true });
+  return () => setOwnerEntry(ownerIndex, owner, entry);
+}
+
+/** Records that the owner has these reservations too, and that its ADD is done. */
+export function recordReservations({ store, ownerIndex }: Pool, owner: Owner, names: readonly string[]): void {
+  const others = (findOwnerEntry(ownerIndex, owner)?.holdings ?? []).filter(({ name }) => isHeldBy(store, name, owner));
+  const given = names.map((name) => newReservationEntry(ownerIndex, store, name));
+  setOwnerEntry(ownerIndex, owner, { holdings: [...others.filter(({ name }) => !names.includes(name)), ...given] });
+}
+
+/**
+ * Frees all addresses of an attachment. Files that name only the container go when there is none with the interface, as the
+ * reference plugin has it.
+ */
+export function releaseAll(pool: Pool, owner: Owner, hints: readonly string[]): void {
+  const held = heldBy(pool, owner, hints, "directory");
+  const exact = held.filter((reservation) => reservation.owner === owner);
+  if (exact.length > 0) releaseReservations(pool, owner, exact);
+  else if (held.length > 0) releaseReservations(pool, { ...owner, ifName: undefined }, held);
+  setOwnerEntry(pool.ownerIndex, owner, undefined);
+}
+
+/** Frees some addresses of an owner. */
+export function releaseReservations(pool: Pool, owner: Owner, held: readonly Pick<Held, "name">[]): void {
+  const { store, ownerIndex } = pool;
+  for (const { name } of held) {
+    removeReservation(store, name);
+    if (pool.reuseDelayMs > 0) markReleased(ownerIndex, name);
+  }
+  const entry = findOwnerEntry(ownerIndex, owner);
+  const left = (entry?.holdings ?? []).filter(({ name }) => isHeldBy(store, name, owner));
+  if (entry) setOwnerEntry(ownerIndex, owner, { ...entry, holdings: left });
+}

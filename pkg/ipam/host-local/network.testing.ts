@@ -1,0 +1,150 @@
+/** A network in a directory of its own, for tests: they read as what runtimes and other plugins do to it. */
+import { type Address, formatPrefix, parseAddress } from "../../ip/address.ts";
+import {
+  findDirectory,
+  findStat,
+  findText,
+  makeDirectories,
+  readText,
+  removeDirectory,
+  removeFile,
+  writeFile,
+} from "../../sys/file.ts";
+import { randomHex } from "../../sys/random.ts";
+import { allocate, findExhaustion } from "./allocate.ts";
+import { heldBy, releaseAll } from "./held.ts";
+import { withExistingPool, withPool } from "./pool.ts";
+import type { Pool, PoolConf } from "./pool-types.ts";
+import { parseRangeSets, type RangeConf } from "./range.ts";
+import { collectGarbage } from "./reclaim.ts";
+import { formatReservation, type Owner } from "./reservation.ts";
+
+/** The part of tap's `t` that is needed here. */
+interface Test {
+  teardown(work: () => void): unknown;
+}
+
+export interface Options extends Partial<Pick<PoolConf, "reclaimAfterReboot" | "reuseDelayMs">> {
+  sets?: RangeConf[][];
+}
+
+export class Network {
+  readonly directory: string;
+  readonly ownerIndex: string;
+  readonly dataDir: string;
+  conf: PoolConf;
+  /** What was told on stderr. */
+  readonly said: string[] = [];
+
+  constructor(t: Test, { sets = [[{ subnet: "10.0.0.0/29" }]], ...options }: Options = {}) {
+    this.dataDir = `/tmp/twill-ipam-${randomHex(6)}`;
+    this.directory = `${this.dataDir}/net`;
+    this.ownerIndex = `${this.dataDir}/.twill/net`;
+    const log = (line: string) => this.said.push(line.replaceAll(this.dataDir, "<dataDir>"));
+    const defaults = { reclaimAfterReboot: false, reuseDelayMs: 0, log };
+    this.conf = {
+      ...defaults,
+      ...options,
+      network: "net",
+      dataDir: this.dataDir,
+      sets: parseRangeSets(sets, "1.1.0"),
+    };
+    makeDirectories(this.directory, 0o755);
+    t.teardown(() => removeTree(this.dataDir));
+  }
+
+  /** @returns the addresses, as "10.0.0.2/29 10.0.1.2/29". */
+  add(containerId: string, { ifName = "eth0", requested = "" } = {}): string {
+    const addresses = requested.split(" ").flatMap((text): Address[] => {
+      const address = parseAddress(text);
+      return address ? [address] : [];
+    });
+    const given = withPool(this.conf, (pool) => allocate(pool, { containerId, ifName }, addresses));
+    return given.map(({ address, range }) => formatPrefix({ address, length: range.subnet.length })).join(" ");
+  }
+
+  /** The same, with the error's text in the place of addresses. */
+  tryAdd(containerId: string, options: { ifName?: string; requested?: string } = {}): string {
+    try {
+      return this.add(containerId, options);
+    } catch (error) {
+      if (error instanceof Error) return error.message;
+      throw error;
+    }
+  }
+
+  del(containerId: string, { ifName = "eth0", hints = "" } = {}): void {
+    const names = hints.split(" ").filter((name) => name !== "");
+    withExistingPool(this.conf, (pool) => releaseAll(pool, { containerId, ifName }, names));
+  }
+
+  check(containerId: string, ifName = "eth0"): boolean {
+    const find = (pool: Pool) => heldBy(pool, { containerId, ifName }, [], "directory");
+    return (withExistingPool(this.conf, find) ?? []).length > 0;
+  }
+
+  gc(...alive: string[]): void {
+    const isAlive = ({ containerId }: Owner) => alive.includes(containerId);
+    withExistingPool(this.conf, (pool) => collectGarbage(pool, isAlive));
+  }
+
+  status(): string {
+    return withExistingPool(this.conf, findExhaustion)?.message ?? "ok";
+  }
+
+  /** What the reference plugin's ADD leaves. */
+  addByOther(containerId: string, name: string, ifName: string | undefined = "eth0"): void {
+    this.write(name, formatReservation({ containerId, ifName }));
+    this.write("last_reserved_ip.0", name);
+  }
+
+  write(name: string, content: string): void {
+    writeFile(`${this.directory}/${name}`, content, { mode: 0o600 });
+  }
+
+  /** Removed by somebody else. */
+  remove(name: string): void {
+    removeFile(`${this.directory}/${name}`);
+  }
+
+  read(name: string): string | undefined {
+    return findText(`${this.directory}/${name}`);
+  }
+
+  /** Names of reservations. */
+  reserved(): string {
+    return (findDirectory(this.directory) ?? []).filter((name) => parseAddress(name)).join(" ");
+  }
+
+  /** Names of owners' files in the ledger. */
+  recorded(): string {
+    return (findDirectory(`${this.ownerIndex}/owners`) ?? []).join(" ");
+  }
+
+  /** Whether the next call will trust the ledger alone. */
+  isComplete(): boolean {
+    const { stamp } = JSON.parse(readText(`${this.ownerIndex}/note`));
+    return stamp === `${findStat(this.directory)?.modifiedNs}`;
+  }
+
+  /** As if everything recorded so far had been recorded in another boot. */
+  reboot(): void {
+    for (const file of [
+      "note",
+      ...(findDirectory(`${this.ownerIndex}/owners`) ?? []).map((name) => `owners/${name}`),
+    ]) {
+      const path = `${this.ownerIndex}/${file}`;
+      const text = readText(path).replaceAll(/"bootId":"[^"]*"/g, '"bootId":"00000000-0000-4000-8000-000000000000"');
+      writeFile(path, text, { mode: 0o600 });
+    }
+  }
+}
+
+function removeTree(path: string): void {
+  for (const name of findDirectory(path) ?? []) {
+    const inner = `${path}/${name}`;
+    if (findStat(inner, "link")?.type === "directory") removeTree(inner);
+    else removeFile(inner);
+  }
+  removeDirectory(path);
+}

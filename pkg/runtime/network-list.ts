@@ -1,0 +1,257 @@
+/**
+ * Network configurations on disk: lists (`.conflist`), single plugins (`.conf`, `.json`), and the folder that adds plugins to
+ * a list.
+ *
+ * Unlike the reference library a damaged file that comes before the wanted one does not end the search: it is told, and is
+ * only an error when the network is not found elsewhere.
+ *
+ * @see CNI specification, section 1 "Network configuration format"
+ */
+
+import { checkNetworkName } from "../cni/environment.ts";
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { selectVersion } from "../cni/version.ts";
+import {
+  isObject,
+  type Json,
+  type JsonObject,
+  JsonSyntaxError,
+  parseJson,
+  printJson,
+  showJson,
+  sortKeys,
+} from "../config/json.ts";
+import { nearest } from "../config/suggest.ts";
+import { findDirectory, findStat, readRecord } from "../sys/file.ts";
+import { decode, encode } from "../sys/text.ts";
+
+/** A plugin's part of a list, with all keys that its author wrote. */
+export type PluginConf = JsonObject & { readonly type: string };
+
+export interface NetworkList {
+  name: string;
+  /** The one to run the network in; "" when the list names none, which plugins take for 0.1.0. */
+  cniVersion: string;
+  disableCheck: boolean;
+  disableGC: boolean;
+  plugins: readonly PluginConf[];
+  /** As read, for the cache. */
+  bytes: Uint8Array;
+}
+
+export const defaultConfigDirectory = "/etc/cni/net.d";
+
+/**
+ * The network of that name: of the lists the first, in the order of file names, else of the single plugins.
+ *
+ * @param warn is told of files that cannot be used.
+ * @throws CniError 7: there is none, or only in a damaged file.
+ */
+export function loadNetwork(directory: string, name: string, warn: (text: string) => void): NetworkList {
+  checkNetworkName(name);
+  const damaged: CniError[] = [];
+  const others: string[] = [];
+  for (const [endings, load] of kinds) {
+    for (const file of configurationFiles(directory, endings)) {
+      const network = usable(() => load(file), damaged);
+      if (network?.name === name) {
+        for (const error of damaged) warn(error.message);
+        return network;
+      }
+      if (network !== undefined) others.push(network.name);
+    }
+  }
+  throw damaged[0] ?? noNetwork(directory, name, others);
+}
+
+const kinds: readonly (readonly [endings: readonly string[], load: (file: string) => NetworkList])[] = [
+  [[".conflist"], loadList],
+  [[".conf", ".json"], loadSingle],
+];
+
+/** undefined when the file is damaged, which is noted. */
+function usable(load: () => NetworkList, damaged: CniError[]): NetworkList | undefined {
+  try {
+    return load();
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    damaged.push(error);
+    return undefined;
+  }
+}
+
+/** Files with one of the endings, sorted; none when there is no such directory. */
+export function configurationFiles(directory: string, endings: readonly string[]): string[] {
+  return (findDirectory(directory) ?? [])
+    .filter((name) => endings.some((ending) => name.endsWith(ending)))
+    .map((name) => `${directory}/${name}`)
+    .filter((path) => findStat(path, "link")?.type !== "directory");
+}
+
+function noNetwork(directory: string, name: string, others: readonly string[]): CniError {
+  if (others.length === 0) {
+    return new CniError({
+      code: ErrorCode.invalidConfig,
+      msg: `no net configurations found in ${directory}`,
+      remedy: `put one there, as ${directory}/10-${name}.conflist, or set NETCONFPATH to the directory that has them`,
+    });
+  }
+  const meant = nearest(name, others);
+  return new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: `no net configuration with name "${name}" in ${directory}`,
+    details: `there are ${others.map((other) => `"${other}"`).join(", ")}`,
+    remedy: meant === undefined ? "use one of these names" : `did you mean "${meant}"?`,
+  });
+}
+
+/** A `.conflist` with the plugins of the folder that is named after the network. @throws CniError 6, 7 */
+export function loadList(file: string): NetworkList {
+  const { list, loadOnlyInlinedPlugins } = parseListDocument(bytesOf(file), file);
+  const directory = file.includes("/") ? file.slice(0, file.lastIndexOf("/")) : ".";
+  const added = loadOnlyInlinedPlugins
+    ? []
+    : configurationFiles(`${directory}/${list.name}`, [".conf"]).map((path) =>
+        pluginOf(documentOf(bytesOf(path), path), path),
+      );
+  const plugins = [...list.plugins, ...added];
+  if (plugins.length > 0) return { ...list, plugins };
+  throw refused(file, "no plugin configs found", 'add "plugins": [{"type": …}]');
+}
+
+/** Never waits: a directory of configurations is walked. @throws CniError 5: it cannot be read */
+function bytesOf(file: string): Uint8Array {
+  const text = readRecord(file);
+  if (typeof text === "string") return encode(text);
+  throw new CniError({
+    code: ErrorCode.io,
+    msg: `${file} ${text?.problem ?? "is not there, or leads nowhere"}, must be a file with a network configuration`,
+    remedy: "remove it, or give it another ending",
+  });
+}
+
+/** A `.conf` or `.json` as a list of one plugin. @throws CniError 6, 7 */
+export function loadSingle(file: string): NetworkList {
+  const conf = documentOf(bytesOf(file), file);
+  if (conf["plugins"] !== undefined)
+    throw refused(file, 'has "plugins", so it is a list', `rename it to ${file.replace(/\.\w+$/, ".conflist")}`);
+  const { name = "", cniVersion = "" } = conf;
+  const document = { name, cniVersion, plugins: [pluginOf(conf, file)] };
+  return parseList(encode(printJson(sortKeys(document), "")), file);
+}
+
+/**
+ * A list from bytes alone. Without a `plugins` key it is empty, for the caller to fill.
+ *
+ * @param file for messages
+ * @throws CniError 6, 7
+ */
+export const parseList = (bytes: Uint8Array, file: string): NetworkList => parseListDocument(bytes, file).list;
+
+function parseListDocument(bytes: Uint8Array, file: string): { list: NetworkList; loadOnlyInlinedPlugins: boolean } {
+  const document = documentOf(bytes, file);
+  const { name, plugins } = document;
+  inFile(file, () => checkNetworkName(name));
+  const loadOnlyInlinedPlugins = flag(document, "loadOnlyInlinedPlugins", file);
+  if (plugins === undefined && loadOnlyInlinedPlugins)
+    throw refused(file, '"loadOnlyInlinedPlugins" is true, but "plugins" is missing', "add the plugins to the list");
+  if (plugins !== undefined && !Array.isArray(plugins))
+    throw refused(file, `"plugins" is ${showJson(plugins)}, must be a list`, 'write "plugins": [{"type": …}]');
+  if (plugins?.length === 0) throw refused(file, '"plugins" is empty', 'write "plugins": [{"type": …}]');
+  const list = {
+    name: String(name),
+    cniVersion: versionOf(document, file),
+    disableCheck: flag(document, "disableCheck", file),
+    disableGC: flag(document, "disableGC", file),
+    plugins: (plugins ?? []).map((conf, i) => pluginOf(conf, file, `plugins[${i}]`)),
+    bytes,
+  };
+  return { list, loadOnlyInlinedPlugins };
+}
+
+/** The keys of a list. Spelling counts here: the reference library looks them up as they are. */
+export const listKeys: readonly string[] = [
+  "cniVersion",
+  "cniVersions",
+  "name",
+  "disableCheck",
+  "disableGC",
+  "loadOnlyInlinedPlugins",
+  "plugins",
+];
+
+function documentOf(bytes: Uint8Array, file: string): JsonObject {
+  const document = inFile(file, () => parseJson(decode(bytes)));
+  if (isObject(document)) return document;
+  throw refused(file, `${showJson(document)} is no network configuration, must be an object`, 'write {"name": …}');
+}
+
+function pluginOf(conf: Json, file: string, place?: string): PluginConf {
+  const at = place === undefined ? "" : `${place}.`;
+  if (!isObject(conf)) throw refused(file, `"${place}" is ${showJson(conf)}, must be an object`, 'write {"type": …}');
+  const { type, capabilities = {} } = conf;
+  if (typeof type !== "string" || type === "")
+    throw refused(
+      file,
+      `"${at}type" is ${type === undefined ? "missing" : showJson(type)}, must name a plugin`,
+      'add it, as "type": "bridge"',
+    );
+  if (!isObject(capabilities))
+    throw refused(
+      file,
+      `"${at}capabilities" is ${showJson(capabilities)}, must be an object`,
+      'write {"portMappings": true}',
+    );
+  for (const [name, value] of Object.entries(capabilities))
+    if (typeof value !== "boolean")
+      throw refused(
+        file,
+        `"${at}capabilities.${name}" is ${showJson(value)}, must be true or false`,
+        "write it without quotes",
+      );
+  return conf as PluginConf;
+}
+
+function flag(document: JsonObject, key: string, file: string): boolean {
+  const value = document[key] ?? false;
+  if (typeof value === "boolean") return value;
+  if (typeof value === "string" && /^(true|false)$/i.test(value)) return value.toLowerCase() === "true";
+  throw refused(file, `"${key}" is ${showJson(value)}, must be true or false`, `write "${key}": true`);
+}
+
+function versionOf({ cniVersion = "", cniVersions }: JsonObject, file: string): string {
+  if (typeof cniVersion !== "string")
+    throw refused(file, `"cniVersion" is ${showJson(cniVersion)}, must be a string`, 'write "cniVersion": "1.1.0"');
+  if (cniVersions === undefined) return cniVersion;
+  if (Array.isArray(cniVersions) && cniVersions.every((version): version is string => typeof version === "string"))
+    return inFile(file, () => selectVersion(cniVersion, cniVersions));
+  throw refused(
+    file,
+    `"cniVersions" is ${showJson(cniVersions)}, must be a list of strings`,
+    'write ["1.0.0", "1.1.0"]',
+  );
+}
+
+function refused(file: string, problem: string, remedy: string): CniError {
+  return new CniError({ code: ErrorCode.invalidConfig, msg: `${file}: ${problem}`, remedy });
+}
+
+/** Errors that `work` throws name the file. */
+function inFile<T>(file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) {
+      const remedy = error.remedy ?? "correct the file";
+      throw new CniError({ code: ErrorCode.decoding, msg: `${file}: ${error.message}`, remedy, cause: error });
+    }
+    if (!(error instanceof CniError)) throw error;
+    throw new CniError({
+      code: error.code,
+      msg: `${file}: ${error.msg}`,
+      details: error.details,
+      remedy: "",
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,64 @@
+/** What a plugin says about itself: the versions of the specification that it speaks, and its about text. */
+import { type Introduction, parseAbout } from "../cni/about.ts";
+import { versionsOfPlugin } from "../cni/delegate.ts";
+import { findExecutable } from "../cni/find-executable.ts";
+import type { Delegates } from "../cni/plugin.ts";
+import { isErrno } from "../sys/errno.ts";
+import { directoryOf, findDirectory, findStat } from "../sys/file.ts";
+import { environment, run } from "../sys/process.ts";
+import { decode, encode } from "../sys/text.ts";
+
+export interface PluginFile {
+  name: string;
+  path: string;
+  /** The file of that name that comes earlier, and so is the one that runs. */
+  hiddenBy: string | undefined;
+}
+
+/** Everything in these directories that can be executed, in the order in which plugins are looked for. */
+export function pluginFiles(directories: readonly string[]): PluginFile[] {
+  const first = new Map<string, string>();
+  return directories.flatMap((directory) =>
+    (findDirectory(directory) ?? [])
+      .map((name) => ({ name, path: `${directory.replace(/\/+$/, "")}/${name}` }))
+      .filter(({ path }) => isExecutable(path))
+      .map(({ name, path }) => {
+        const hiddenBy = first.get(name);
+        if (hiddenBy === undefined) first.set(name, path);
+        return { name, path, hiddenBy };
+      }),
+  );
+}
+
+function isExecutable(path: string): boolean {
+  const stat = findStat(path);
+  return stat?.type === "file" && (stat.mode & 0o111) !== 0;
+}
+
+/** Another program of this very executable, which no runtime calls. */
+export const isOwnTool = ({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): boolean =>
+  !Object.hasOwn(plugins, name) && findExecutable(name, [directoryOf(path)]).isSelf;
+
+/** A plugin that is called by hand, without CNI_COMMAND, says what it is. */
+export function pluginInfo({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): Introduction {
+  if (findExecutable(name, [directoryOf(path)]).isSelf) {
+    const own = Object.hasOwn(plugins, name) ? plugins[name] : undefined;
+    return { about: own?.about ?? "", isOurs: true };
+  }
+  return parseAbout(printedBy(path));
+}
+
+function printedBy(path: string): string {
+  const variables = Object.fromEntries(Object.entries(environment()).filter(([name]) => !name.startsWith("CNI_")));
+  try {
+    const { stdout } = run({ path, environment: variables, stdin: encode(""), takesStderr: true });
+    return decode(stdout);
+  } catch (error) {
+    if (isErrno(error, "EACCES", "ENOEXEC", "ENOENT")) return ""; // asked for its versions, it says why
+    throw error;
+  }
+}
+
+/** @throws CniError: it does not answer VERSION as a plugin has to */
+export const versionsOf = ({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): readonly string[] =>
+  versionsOfPlugin(name, [directoryOf(path)], plugins);

@@ -1,0 +1,255 @@
+/**
+ * What a runtime remembers of an attachment between ADD and DEL: the reference library's files, so that it and we can go on
+ * with each other's attachments.
+ *
+ * As there, a file is overwritten in place: one that is written beside it first would be listed as an attachment of its own.
+ *
+ * @see reference library, libcni/api.go: file `<root>/results/<network>-<containerID>-<ifname>`, kind "cniCacheV1"
+ */
+
+import { decodeBase64, encodeBase64 } from "../bytes/base64.ts";
+import { isContainerId } from "../cni/environment.ts";
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { type Origin, parseResult, type Result } from "../cni/result.ts";
+import { isInterfaceName } from "../config/formats.ts";
+import { isObject, type Json, type JsonObject, printJson, sortKeys } from "../config/json.ts";
+import { isErrno, SystemError } from "../sys/errno.ts";
+import { listDirectory, makeDirectories, readFile, removeFile, writeFile } from "../sys/file.ts";
+import { decode, encode } from "../sys/text.ts";
+
+export const defaultCacheRoot = "/var/lib/cni";
+const kind = "cniCacheV1";
+const directoryMode = 0o700;
+const fileMode = 0o600;
+
+/** Names one attachment. */
+export interface CacheKey {
+  networkName: string;
+  containerId: string;
+  ifName: string;
+}
+
+export interface CacheEntry extends CacheKey {
+  /** The bytes of the configuration list. */
+  config: Uint8Array;
+  /** Written by libcni 1.2 and later; `cachedNamespace` knows where to look without it. */
+  netns: string | undefined;
+  cniArgs: readonly (readonly [string, string])[];
+  capabilityArgs: JsonObject;
+  /** Of the last plugin, as a document of its version. */
+  result: JsonObject;
+}
+
+/** A file with the name of an entry that cannot be read as one. Of the attachments that it may be about nothing is known. */
+export interface DamagedFile {
+  path: string;
+  /** In its directory. */
+  name: string;
+  reason: string;
+}
+
+export interface CacheContent {
+  entries: CacheEntry[];
+  damaged: DamagedFile[];
+}
+
+const resultsIn = (root: string): string => `${root}/results`;
+
+/** @throws CniError 999: a part of the name is missing. */
+export function cacheFile(root: string, key: CacheKey): string {
+  const { networkName, containerId, ifName } = key;
+  if (networkName !== "" && containerId !== "" && ifName !== "") return `${resultsIn(root)}/${nameOf(key)}`;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg:
+      `cache file path requires network name (${JSON.stringify(networkName)}), ` +
+      `container ID (${JSON.stringify(containerId)}), and interface name (${JSON.stringify(ifName)})`,
+    remedy: "give all three",
+  });
+}
+
+const nameOf = ({ networkName, containerId, ifName }: CacheKey): string => `${networkName}-${containerId}-${ifName}`;
+
+export function writeCache(root: string, entry: CacheEntry): void {
+  const file = cacheFile(root, entry);
+  makeDirectories(resultsIn(root), directoryMode);
+  writeFile(file, printEntry(entry), { mode: fileMode });
+}
+
+function printEntry({ config, netns, cniArgs, capabilityArgs, result, ...key }: CacheEntry): string {
+  return printJson(
+    {
+      kind,
+      containerId: key.containerId,
+      config: encodeBase64(config),
+      ifName: key.ifName,
+      networkName: key.networkName,
+      ...(netns === undefined ? {} : { netns }),
+      ...(cniArgs.length === 0 ? {} : { cniArgs }),
+      ...(Object.keys(capabilityArgs).length === 0 ? {} : { capabilityArgs: sortKeys(capabilityArgs) }),
+      ...(Object.keys(result).length === 0 ? {} : { result: sortKeys(result) }),
+    },
+    "",
+  );
+}
+
+/** @returns false when there was none. */
+export const removeCache = (root: string, key: CacheKey): boolean => removeFile(cacheFile(root, key));
+
+/**
+ * The cached result, also from a file of the form before cniCacheV1, which is a bare result. undefined when there is no file.
+ *
+ * @throws CniError 5: the file cannot be read; 6: it is neither.
+ */
+export function readCachedResult(root: string, key: CacheKey): Result | undefined {
+  const path = cacheFile(root, key);
+  const found = readEntry(path);
+  if (found === undefined) return undefined;
+  const result = "entry" in found ? found.entry.result : found.bareResult;
+  if (result === undefined) throw unusable(path, found);
+  const origin: Origin = { what: `cached result ${path}`, remedy: `remove the file and add the attachment again` };
+  return parseResult(result, "", origin);
+}
+
+/**
+ * The whole entry. undefined when there is no file.
+ *
+ * @throws CniError 5: the file cannot be read; 6: it is none of ours, or of the form before cniCacheV1.
+ */
+export function readCache(root: string, key: CacheKey): CacheEntry | undefined {
+  const path = cacheFile(root, key);
+  const found = readEntry(path);
+  if (found === undefined || "entry" in found) return found?.entry;
+  throw unusable(path, found);
+}
+
+/**
+ * All attachments, sorted by file name; of one container when an ID is given. Passes over what is no entry by its name, and folders.
+ *
+ * @throws CniError 5: the directory cannot be read.
+ */
+export function listCache(root: string, containerId?: string): CacheContent {
+  const content: CacheContent = { entries: [], damaged: [] };
+  for (const name of namesIn(resultsIn(root)).filter((name) => isNameOf(name, containerId))) {
+    const path = `${resultsIn(root)}/${name}`;
+    const found = readEntry(path);
+    if (found === undefined || isErrno(found.cause, "EISDIR")) continue;
+    if (!("entry" in found)) content.damaged.push({ path, name, reason: found.reason });
+    else if (containerId === undefined || found.entry.containerId === containerId) content.entries.push(found.entry);
+  }
+  return content;
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return listDirectory(directory);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    if (error instanceof SystemError) throw unusable(directory, { reason: error.message, cause: error });
+    throw error;
+  }
+}
+
+/** Whether it is NETWORK-ID-INTERFACE, with this ID when one is given. */
+function isNameOf(fileName: string, containerId: string | undefined): boolean {
+  if (containerId === undefined) return /^.+-.+-.+$/s.test(fileName);
+  const part = `-${containerId}-`;
+  const at = fileName.indexOf(part, 1);
+  return at > 0 && at + part.length < fileName.length;
+}
+
+/**
+ * The attachments to a network that a damaged file may be about, by its name. These may be several, since network, container ID and
+ * interface may have dashes in them.
+ */
+export function attachmentsNamedBy({ name }: DamagedFile, networkName: string): Omit<CacheKey, "networkName">[] {
+  const prefix = `${networkName}-`;
+  if (!name.startsWith(prefix)) return [];
+  const parts = name.slice(prefix.length).split("-");
+  return parts
+    .map((_, i) => ({ containerId: parts.slice(0, i).join("-"), ifName: parts.slice(i).join("-") }))
+    .filter(({ containerId, ifName }) => isContainerId(containerId) && isInterfaceName(ifName));
+}
+
+interface Unreadable {
+  reason: string;
+  cause?: SystemError;
+  /** The form before cniCacheV1, which does not say whose it is. */
+  bareResult?: JsonObject;
+}
+
+type Found = { entry: CacheEntry; reason?: undefined; cause?: undefined } | Unreadable;
+
+/** undefined when there is no such file. */
+function readEntry(path: string): Found | undefined {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFile(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    if (error instanceof SystemError) return { reason: error.message, cause: error };
+    throw error;
+  }
+  return entryIn(bytes, path.slice(path.lastIndexOf("/") + 1));
+}
+
+function entryIn(bytes: Uint8Array, fileName: string): Found {
+  if (bytes.length === 0) return { reason: "it is empty" };
+  const text = decode(bytes);
+  if (text.includes("\ufffd") && !isEqual(encode(text), bytes)) return { reason: "it is not UTF-8" };
+  const document = parsed(text);
+  if (!isObject(document)) return { reason: "it is not a JSON object" };
+  if (!("kind" in document)) return { reason: `it has no "kind", as before libcni 0.8`, bareResult: document };
+  if (document["kind"] !== kind) return { reason: `its "kind" is not "${kind}"` };
+  const entry = entryOf(document);
+  if (entry === undefined) return { reason: "a key is missing, or its value of a wrong type" };
+  const named = nameOf(entry);
+  return named === fileName ? { entry } : { reason: `it is the entry of ${named}` };
+}
+
+const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && one.every((byte, i) => byte === other[i]);
+
+function parsed(text: string): Json | undefined {
+  try {
+    return JSON.parse(text) as Json;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** undefined when a key is missing that libcni writes, or a value is of another type than there. */
+function entryOf(document: JsonObject): CacheEntry | undefined {
+  const texts = ["containerId", "ifName", "networkName", "netns", "config"].map((key) => document[key] ?? "");
+  if (!texts.every((value) => typeof value === "string")) return undefined;
+  const [containerId = "", ifName = "", networkName = "", netns, base64 = ""] = texts;
+  const [cniArgs, capabilityArgs, result] = [
+    document["cniArgs"] ?? [],
+    document["capabilityArgs"] ?? {},
+    document["result"] ?? {},
+  ];
+  if (!Array.isArray(cniArgs) || !cniArgs.every(isPair)) return undefined;
+  if (!isObject(capabilityArgs) || !isObject(result)) return undefined;
+  const config = decodeBase64(base64);
+  if (config === undefined || [containerId, ifName, networkName].includes("")) return undefined;
+  return { containerId, ifName, networkName, config, netns: netns || undefined, cniArgs, capabilityArgs, result };
+}
+
+const isPair = (value: Json): value is readonly [string, string] =>
+  Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === "string");
+
+function unusable(path: string, { reason = "", cause }: Pick<Found, "reason" | "cause">): CniError {
+  if (cause === undefined)
+    return new CniError({
+      code: ErrorCode.decoding,
+      msg: `cached result ${path} is damaged: ${reason}`,
+      remedy: `delete the attachment, which ignores and removes the file, then add it again`,
+    });
+  return new CniError({
+    code: ErrorCode.io,
+    msg: `${path} cannot be read: ${reason}`,
+    remedy: "run it as root, and see that it is the runtime's cache and its file system is in order",
+    cause,
+  });
+}

@@ -1,0 +1,16 @@
+import type { Native } from "./native.ts";
+
+/** The C host's global object, see native/host.c. */
+declare const host: Omit<Native, "args" | "environment"> & { args: string[]; environ: string[]; start: () => number };
+
+export const native: Native = {
+  arch: host.arch,
+  syscall: host.syscall,
+  address: host.address,
+  encode: host.encode,
+  decode: host.decode,
+  spawn: host.spawn,
+  collect: host.collect,
+  args: () => host.args,
+  environment: () => host.environ,
+};
