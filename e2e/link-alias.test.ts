@@ -39,6 +39,7 @@ const rows: [string, string, Maker][] = [
 ];
 
 interface ListedLink {
+  ifindex: number;
   ifname: string;
   ifalias?: string;
 }
@@ -69,6 +70,28 @@ for (const [title, plugin, { keys = {}, needs = [], prepare = "true", isOnHost }
     t.strictSame(aliases(node), ["theirs"]);
     t.strictSame(aliases(node, true), []);
   });
+}
+
+// Programs take the first interface for the container's own, so an index that is chosen at random would choose for them.
+for (const plugin of ["tap", "macvlan", "ipvlan", "dummy"]) {
+  const { keys, needs = [] } = makers[plugin] ?? {};
+  t.test(
+    `${plugin}: a container's interfaces have the kernel's numbers, in the order of ADD`,
+    needsKernel(...needs),
+    async (t) => {
+      const node = newHost(t);
+      node.containers[0]?.sh(uplink);
+      const parent = keys?.["master"] === undefined ? {} : inContainer;
+      const conf = { cniVersion: "1.1.0", name: "net", type: plugin, ...keys, ...parent };
+      const indexOf = (name: string) => {
+        const links = node.containers[0]?.json("ip", "-j", "link") as ListedLink[];
+        return links.find(({ ifname }) => ifname === name)?.ifindex ?? Number.NaN;
+      };
+      for (const ifName of ["net2", "net1"]) t.match(node.cni(plugin, "ADD", conf, { ifName }), { status: 0 });
+      const last = Math.max(indexOf("uplink"), indexOf("far"));
+      t.strictSame([indexOf("net2"), indexOf("net1")], [last + 1, last + 2]);
+    },
+  );
 }
 
 // What the alias relies on: RTM_NEWLINK and many aliases after it in one send, by a process that is killed at a random moment.

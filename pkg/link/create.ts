@@ -32,7 +32,7 @@ export interface NewLink {
 }
 
 /**
- * Creates a link that bears its owner's alias, so that DEL and GC find it wherever this process is killed.
+ * Creates a link of the host that bears its owner's alias, so that DEL and GC find it wherever this process is killed.
  *
  * RTM_NEWLINK ignores IFLA_IFALIAS (seen on 6.1 and 6.18). So creation, alias and the question for the link are messages of one send: the
  * kernel carries out all of them within that system call, and no signal falls between. It also carries out the second when it refuses the
@@ -63,9 +63,26 @@ export function createLink(place: LinkRef, link: NewLink): Link {
   try {
     const { parent } = link;
     if (parent !== undefined && parent.route !== container) return createFromHost(place, link, parent.route);
-    return createOwnedLink(container, attributesOf(link, ifName), owner);
+    return createInside(container, attributesOf(link, ifName), owner);
   } catch (error) {
     throw refused(error, place, link);
+  }
+}
+
+/**
+ * The kernel numbers the link, since programs in the container go by the order of its interfaces. So there are two sends; what a signal
+ * between them leaves has the name and no alias, and DEL deletes it as what other plugins made.
+ */
+function createInside(container: Connection, link: LinkRequest & { ifName: string }, owner: Owner | undefined): Link {
+  const { ifName } = link;
+  const marking = owner === undefined ? [] : setOwner(ifName, owner);
+  try {
+    container.request(addLink(link));
+    return linkAfter(container, marking, ifName);
+  } catch (error) {
+    const notMade = error instanceof NetlinkError && error.request === "RTM_NEWLINK";
+    if (!notMade) deleteLink(container, ifName); // made, or perhaps made and its answer not read
+    throw error;
   }
 }
 
@@ -91,7 +108,7 @@ function createFromHost(place: LinkRef, link: NewLink, host: Connection): Link {
   }
 }
 
-const attributesOf = ({ mtu = 0, mac, parent, linkInfo }: NewLink, ifName: string): LinkRequest => ({
+const attributesOf = ({ mtu = 0, mac, parent, linkInfo }: NewLink, ifName: string) => ({
   ifName,
   ...(mtu > 0 && { mtu }),
   ...(mac && { address: mac }),
