@@ -15,6 +15,8 @@ export interface Case {
   needs?: readonly Feature[];
   /** The host's iptables are the legacy ones. */
   isLegacy?: true;
+  /** firewalld runs on the host. */
+  hasFirewalld?: true;
 }
 
 /** With each of them: DEL with and without the cached result, DEL and GC when the namespace is gone, GC when the result is lost. */
@@ -118,6 +120,14 @@ export const cases: Record<string, Case> = {
   "bridge-firewall-iptables-legacy": { ...guarded("iptables", "same-bridge"), isLegacy: true },
   "firewall-isolated-nftables": guarded("nftables", "isolated"),
   "firewall-isolated-iptables": guarded("iptables", "isolated"),
+  "firewall-firewalld": {
+    plugins: [
+      { ...plainBridge, ipam: dualStack },
+      { type: "firewall", ingressPolicy: "same-bridge" },
+    ],
+    attached: EVERY_WAY,
+    hasFirewalld: true,
+  },
   "ptp-nftables": {
     plugins: [{ type: "ptp", ipMasq: true, ipMasqBackend: "nftables", ipam: dualStack }],
     attached: EVERY_WAY,
@@ -218,4 +228,4 @@ export const cases: Record<string, Case> = {
 };
 
 /** Those with rules of a firewall; they have a test file of their own, which runs beside the other one. */
-export const hasRules = (name: string): boolean => /nftables|iptables|portmap/.test(name);
+export const hasRules = (name: string): boolean => /nftables|iptables|portmap|firewalld/.test(name);

@@ -3,10 +3,12 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { type Program, startProgram } from "../cluster/program.ts";
+import { startFirewalld } from "../lab/firewalld.ts";
 import type { Ran } from "../lab/host.ts";
 import { projectRoot } from "../lab/project.ts";
 import { type Case, cases } from "./cases.ts";
 import { type Files, readFiles, restoreFiles } from "./files.ts";
+import { addSources, readSources } from "./firewalld.ts";
 import { defaultSysctls, type KernelState, readKernelState, restoreKernelState } from "./kernel-state.ts";
 import { differences, listAll, remainsOn } from "./listing.ts";
 import { batchesIn, sendBatches, traced } from "./netfilter.ts";
@@ -21,6 +23,8 @@ export interface State {
   /** What iptables-legacy-save and ip6tables-legacy-save print. */
   legacy: { iptables: string; ip6tables: string };
   files: Files;
+  /** Where firewalld runs: the sources of its zones. */
+  firewalld?: Record<string, string[]>;
 }
 
 export interface Fixture extends State {
@@ -42,8 +46,14 @@ export function caseOf(name: string): Case {
 /** A node with one container more than are attached: that one is for the build under test. */
 export const nodeFor = (t: Test, name: string): Node => newNode(t, caseOf(name).attached + 1);
 
+/** Starts what filters on the host before anything else is there. */
+export async function startFirewall(node: Node, name: string): Promise<void> {
+  if (caseOf(name).hasFirewalld) node.bus ??= await startFirewalld(node);
+}
+
 /** Makes what the case needs before anything is attached. */
 export async function prepare(t: Test, node: Node, build: Build, name: string): Promise<Program[]> {
+  await startFirewall(node, name);
   node.sh(caseOf(name).prepare ?? "");
   writeNetworks(node, name);
   return startPrograms(t, node, build, name);
@@ -124,6 +134,7 @@ export const stateOf = (node: Node, defaults: readonly Record<string, string>[],
   netfilter: packed(sent),
   legacy: { iptables: legacySaved(node, "ip"), ip6tables: legacySaved(node, "ip6") },
   files: readFiles(node),
+  ...(node.bus && { firewalld: readSources(node.bus) }),
 });
 
 /** Runs the build, reads what it left, and makes sure that the fixture brings exactly that back. */
@@ -133,14 +144,17 @@ export async function record(t: Test, build: Build, name: string): Promise<Fixtu
   const defaults = defaultSysctls(node);
   const trace = join(dirname(node.varLib), "trace");
   const sent: Buffer[] = [];
+  await startFirewall(node, name);
+  const fresh = remainsOn(node);
   await prepare(t, node, build, name);
   attachAll(node, build, name, traced(trace), () => sent.push(...batchesIn(readFileSync(trace, "latin1"))));
 
   const made = listAll(node);
   const fixture = { attached, ...(isLegacy && { isLegacy }), ...stateOf(node, defaults, sent) };
   detachAll(node, build, name);
-  const left = remainsOn(node);
+  const left = remainsOn(node).filter((line) => !fresh.includes(line));
   const again = nodeFor(t, name);
+  await startFirewall(again, name);
   restore(again, fixture);
   const lost = differences(made, listAll(again));
   if (lost.length > 0)
@@ -183,6 +197,7 @@ export function restore(node: Node, fixture: State): void {
     if (status !== 0) throw new Error(`${program}-legacy-restore: ${stderr}`);
   }
   restoreFiles(node, fixture.files);
+  if (node.bus !== undefined) addSources(node.bus, fixture.firewalld ?? {});
 }
 
 export const fixtureFolder = join(projectRoot, "e2e/earlier-builds");

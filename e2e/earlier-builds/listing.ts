@@ -115,12 +115,13 @@ const listFiles = (node: Node): string[] =>
   );
 
 /**
- * What stays on the host when nothing is attached any more, without what belongs to every host and what the kernel adds by itself. Of
- * sysctls, those of all links; of files, that they exist.
+ * What stays on the host when nothing is attached any more, without what belongs to every host and what the kernel adds by itself, nor the
+ * chains of a zone, which firewalld makes for its first source and keeps. Of sysctls, those of all links; of files, that they exist.
  */
 export function remainsOn(node: Node): string[] {
   const isOwn = (line: string) =>
     !/^(link lo|address lo|rule priority (0|3276[67])|file \/var\/lib\/net\.d) /.test(line) &&
+    !/^nft table inet firewalld chain [a-z]+_[A-Z]+_trusted/.test(line) &&
     !/^route .*protocol kernel|^address .* local fe80:|^sysctl .*\/conf\/(?!all\/|default\/)/.test(line);
   return listHost(node)
     .filter(isOwn)

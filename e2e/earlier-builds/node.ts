@@ -2,11 +2,14 @@
 // build leaves name these paths, so they must be the same where it was recorded and where it is read.
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { Bus } from "../lab/firewalld.ts";
 import { type Host, newHost, type Ran } from "../lab/host.ts";
 
 export interface Node extends Host {
   /** What its programs see as /run. */
   runFolder: string;
+  /** Where firewalld runs on the node, the bus that it is on. */
+  bus?: Bus;
   /** Runs a command on the node. */
   exec(command: readonly string[], environment?: Record<string, string>, stdin?: string): Ran;
   /** The command that runs another one on the node once it is in its network namespace: for programs that stay. */
@@ -41,10 +44,11 @@ export function newNode(t: Test, containers: number): Node {
     host.containers.map(({ name }) => name).join(" "),
     ...command,
   ];
-  return {
+  const node: Node = {
     ...host,
     runFolder,
-    exec: (command, environment, stdin) => host.runInside(inside(command), environment, stdin),
+    exec: (command, environment, stdin) =>
+      host.runInside(inside(command), { ...node.bus?.environment, ...environment }, stdin),
     inside: (command) => ["sh", "-ec", 'mount --bind "$0" /var/lib && exec "$@"', host.varLib, ...inside(command)],
     removeContainer(container) {
       host.sh(`ip netns delete ${host.containers[container]?.name}`);
@@ -52,6 +56,7 @@ export function newNode(t: Test, containers: number): Node {
       if (existsSync(path)) rmSync(path);
     },
   };
+  return node;
 }
 
 /** As records name it. */

@@ -5,7 +5,7 @@ import t from "tap";
 import { needsKernel } from "../lab/needs.ts";
 import { ourTools } from "../lab/project.ts";
 import { cases } from "./cases.ts";
-import { fixtureFolder, loadFixture, nodeFor, restore, startPrograms } from "./fixture.ts";
+import { fixtureFolder, loadFixture, nodeFor, restore, startFirewall, startPrograms } from "./fixture.ts";
 import { remainsOn } from "./listing.ts";
 import { buildIn } from "./tools.ts";
 import { verify, verifyReload } from "./verify.ts";
@@ -26,6 +26,7 @@ function testCase(build: string, name: string): void {
   const needs = needsKernel(...(cases[name]?.needs ?? []));
   t.test(`${name} of ${build}: checked, kept and collected by GC, deleted in every way`, needs, async (t) => {
     const node = nodeFor(t, name);
+    await startFirewall(node, name);
     const fresh = remainsOn(node); // of sysctls, a namespace inherits the machine's
     restore(node, fixture);
     const [server] = await startPrograms(t, node, ours, name);
@@ -36,6 +37,7 @@ function testCase(build: string, name: string): void {
   if (fixture.netfilter === "" && fixture.legacy.iptables === "") return;
   t.test(`${name} of ${build}: reload brings all rules back`, needs, async (t) => {
     const node = nodeFor(t, name);
+    await startFirewall(node, name);
     restore(node, fixture);
     verifyReload(t, node, ours, name);
   });

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Test } from "tap";
+import { reloadFirewalld } from "./firewalld.ts";
 import { caseOf, networkOf, runVerb } from "./fixture.ts";
 import { differences, glance, remainsOn, rulesOn } from "./listing.ts";
 import { type Node, netnsOf } from "./node.ts";
@@ -106,16 +107,24 @@ const isOwnerRule = (line: string): boolean =>
 export function verifyReload(t: Test, node: Node, build: Build, name: string): void {
   const { attached, isLegacy } = caseOf(name);
   const before = rulesOn(node).sort();
-  node.sh("nft flush ruleset");
-  for (const program of ["iptables-legacy", "ip6tables-legacy"])
-    node.sh(
-      `cat /proc/net/${program.startsWith("ip6") ? "ip6" : "ip"}_tables_names 2>/dev/null | while read table; do ${program} -t $table -F; done`,
-    );
+  flushRules(node);
   const ran = runTool(node, build, ["twill", "reload"], { isLegacy });
   t.match(ran, { status: 0, stderr: "", stdout: new RegExp(`^${attached} attachments, `, "m") });
   const changed = differences(before, rulesOn(node).sort()).filter((line) => !isOwnerRule(line));
   t.strictSame(changed, [], "all rules are there again");
   t.match(runVerb(node, build, name, "check", 0), { status: 0, stderr: "" }, "and are what CHECK wants");
+}
+
+function flushRules(node: Node): void {
+  if (node.bus !== undefined) {
+    reloadFirewalld(node.bus);
+    return;
+  }
+  node.sh("nft flush ruleset");
+  for (const program of ["iptables-legacy", "ip6tables-legacy"])
+    node.sh(
+      `cat /proc/net/${program.startsWith("ip6") ? "ip6" : "ip"}_tables_names 2>/dev/null | while read table; do ${program} -t $table -F; done`,
+    );
 }
 
 /** The port of a container that lives is not given to another one. */
