@@ -1,7 +1,7 @@
 /** Network namespaces. Entering one concerns the calling thread only: in Node, keep `work` synchronous. */
 import { Errno, isErrno, SystemError } from "./errno.ts";
 import { closeFile, fileSystemType, findStat, Open, openFile } from "./file.ts";
-import { call } from "./syscall.ts";
+import { ask, call } from "./syscall.ts";
 
 const CLONE_NEWNET = 0x40000000;
 /** linux/magic.h */
@@ -87,11 +87,16 @@ export function within<T>(namespace: Namespace, work: () => T): T {
     try {
       return work();
     } finally {
-      call("setns", OWN_NAMESPACE, home.fd, CLONE_NEWNET);
+      returnTo(home);
     }
   } finally {
     closeNamespace(home);
   }
+}
+
+/** Tries twice: what follows belongs there, above all what undoes a failed ADD, and this is such a failure when it is refused (ENOMEM). */
+function returnTo(home: Namespace): void {
+  if (ask("setns", home.fd, CLONE_NEWNET) < 0) call("setns", OWN_NAMESPACE, home.fd, CLONE_NEWNET);
 }
 
 function enter(fd: number, path: string): void {
