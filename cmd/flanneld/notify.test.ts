@@ -69,7 +69,9 @@ t.test("the watchdog hears of a live event loop until the service stops", async 
   const path = join(folder, "watchdog");
   const manager = listenAt(t, path);
   const notifier = notifierOf({ NOTIFY_SOCKET: path, WATCHDOG_USEC: "20000", WATCHDOG_PID: String(process.pid) });
-  t.strictSame(await manager.hears(3), ["WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
+  const heard = await manager.hears(3); // more on a machine that is slow to read them
+  t.ok(heard.length >= 3);
+  t.strictSame([...new Set(heard)], ["WATCHDOG=1"]);
   notifier.stopping();
   t.equal(manager.heard().at(-1), "STOPPING=1");
 });
