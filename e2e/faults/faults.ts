@@ -20,6 +20,8 @@ export interface Subject {
   lookAtHost?: () => unknown;
   /** What the rest of the chain does after its DEL. */
   afterDel?: () => void;
+  /** What DEL says on stderr where it succeeds though it could not do all. */
+  says?: RegExp;
 }
 
 /** The n-th call of this name in a process. */
@@ -155,10 +157,11 @@ export const failedDels = (subject: Subject, choice?: Choice): Finding[] =>
 export const killedDels = (subject: Subject, choice?: Choice): Finding[] => brokenDels(subject, KILL, choice);
 
 function brokenDels(subject: Subject, fault: Fault, choice?: Choice): Finding[] {
-  return eachFault(subject, "DEL", fault, choice, (_call, { status }, before) => {
-    if (status === 0) subject.afterDel?.();
+  return eachFault(subject, "DEL", fault, choice, (_call, { status, stderr }, before) => {
+    const isDone = status === 0 && !subject.says?.test(stderr);
+    if (isDone) subject.afterDel?.();
     return [
-      ...(status === 0 ? differences(before.all, seen(subject), "after a DEL that said it was done") : []),
+      ...(isDone ? differences(before.all, seen(subject), "after a DEL that said it was done") : []),
       ...deleted(subject, before),
     ];
   });
