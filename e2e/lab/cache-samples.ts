@@ -1,4 +1,4 @@
-// Entries of the runtimes' cache as libcni, podman and containerd wrote them (pkg/cni/cache-entries), for a container of a test.
+// Entries of the runtimes' cache as libcni, podman and containerd wrote them (pkg/runtime/cache-entries), for a container of a test.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Host } from "./host.ts";
@@ -13,7 +13,7 @@ export interface CacheSample {
   write(node: Host, container: { id: string; netns: string }, backend?: string): void;
 }
 
-const directory = join(projectRoot, "pkg/cni/cache-entries");
+const directory = join(projectRoot, "pkg/runtime/cache-entries");
 
 export const cacheSamples: readonly CacheSample[] = readdirSync(directory)
   .filter((name) => name !== "README.md")
