@@ -1,5 +1,5 @@
 import t from "tap";
-import { absolutePath, capabilityArgs, cniArgs, containerIdOf } from "./attach.ts";
+import { absolutePath, capabilityArgs, cniArgs, containerIdOf, refuseNameAsPath, refusePathAsName } from "./attach.ts";
 
 t.test("the container ID is the one that the Go tool makes of the path", async (t) => {
   // CNI_CONTAINERID of `cnitool add` 1.3.1
@@ -27,6 +27,33 @@ for (const [path, absolute] of paths) {
 
 t.test("an empty path is refused", async (t) => {
   t.throws(() => absolutePath(""), { code: 4, msg: "the path of the namespace is empty" });
+});
+
+t.test("a namespace's name is refused where it cannot be a path", async (t) => {
+  const having =
+    (...paths: string[]) =>
+    (path: string) =>
+      paths.includes(path);
+  t.throws(() => refuseNameAsPath("try", having("/run/netns/try")), {
+    code: 4,
+    msg: '"try" is a namespace\'s name, its path is wanted',
+    details: "To fix: write /run/netns/try",
+  });
+  for (const [operand, exists] of [
+    ["try", having("try", "/run/netns/try")],
+    ["try", having()],
+    ["/run/netns/try", having("/run/netns/try", "/run/netns//run/netns/try")],
+    ["", having("/run/netns/")],
+  ] as const)
+    t.doesNotThrow(() => refuseNameAsPath(operand, exists), operand);
+});
+
+t.test("a path where the network's name is wanted is refused", async (t) => {
+  t.throws(() => refusePathAsName("/run/netns/try"), {
+    code: 4,
+    msg: 'the network\'s name is wanted first, "/run/netns/try" is a path',
+  });
+  t.doesNotThrow(() => refusePathAsName("podnet"));
 });
 
 t.test("CNI_ARGS are pairs with both sides", async (t) => {

@@ -25,7 +25,7 @@ import {
   defaultCacheRoot,
   readCache,
 } from "../../pkg/runtime/result-cache.ts";
-import { readLink } from "../../pkg/sys/file.ts";
+import { findStat, readLink } from "../../pkg/sys/file.ts";
 import type { Call, Command, Flag } from "./command.ts";
 import { configDirectory, pluginPath } from "./paths.ts";
 
@@ -146,7 +146,9 @@ interface Asked {
 
 function networkOf({ operands: [name = "", netnsPath = ""], flags, context }: Call): Asked {
   const { environment, stderr } = context.streams;
+  refusePathAsName(name);
   const list = loadNetwork(configDirectory(environment), name, (text) => stderr(`cnitool: ${text}\n`));
+  refuseNameAsPath(netnsPath);
   const netns = absolutePath(netnsPath);
   return {
     list,
@@ -163,6 +165,28 @@ function networkOf({ operands: [name = "", netnsPath = ""], flags, context }: Ca
       capabilityArgs: capabilityArgs(environment["CAP_ARGS"] ?? ""),
     },
   };
+}
+
+/** @throws CniError 4: a file, or the operands in the wrong order */
+export function refusePathAsName(name: string): void {
+  if (!name.includes("/")) return;
+  throw new CniError({
+    code: ErrorCode.invalidEnvironment,
+    msg: `the network's name is wanted first, ${JSON.stringify(name)} is a path`,
+    remedy:
+      "write the name, then the namespace's path, as `cnitool add podnet /run/netns/example`; cnitool validate shows the names",
+  });
+}
+
+/** As made by `ip netns add`: DEL would succeed, and delete nothing, as for a namespace that is gone. @throws CniError 4 */
+export function refuseNameAsPath(operand: string, exists = (path: string) => findStat(path) !== undefined): void {
+  const path = `/run/netns/${operand}`;
+  if (operand === "" || operand.includes("/") || exists(operand) || !exists(path)) return;
+  throw new CniError({
+    code: ErrorCode.invalidEnvironment,
+    msg: `${JSON.stringify(operand)} is a namespace's name, its path is wanted`,
+    remedy: `write ${path}`,
+  });
 }
 
 /** There is no container, so the namespace stands for it. */

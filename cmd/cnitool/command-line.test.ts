@@ -48,6 +48,7 @@ const refused: [line: string, msg: string, details: string][] = [
   ["ad net /ns", 'unknown command "ad" for "cnitool"', "To fix: did you mean add?"],
   ["frobnicate", 'unknown command "frobnicate" for "cnitool"', "To fix: use one of add, del, list; see cnitool help"],
   ["add --ifnam x net /ns", "unknown flag: --ifnam", "To fix: did you mean --ifname?"],
+  ["add -ifname eth1 net /ns", "unknown flag: -ifname", "To fix: did you mean --ifname?"],
   ["add -x net /ns", "unknown flag: -x", "To fix: use one of --help, --ifname, --json; see cnitool help"],
   ["add --json net /ns", 'unknown flag: --json for "cnitool add"', "To fix: leave it out; list has it"],
   ["list -i net1", 'unknown flag: --ifname for "cnitool list"', "To fix: leave it out; add, del have it"],

@@ -69,11 +69,14 @@ function readLong(text: string, rest: string[], known: readonly Flag[], flags: M
   flags.set(name, flag.value === undefined ? "" : (value ?? argumentOf(flag, rest)));
 }
 
-/** Switches may be run together; what follows a flag that takes an argument is the argument. */
+/**
+ * Switches may be run together; what follows a flag that takes an argument is the argument. Only `-ifname` is refused, where the Go tool
+ * reads the interface name "fname".
+ */
 function readShort(letters: string, rest: string[], known: readonly Flag[], flags: Map<string, string>): void {
   const [letter, following] = [letters.slice(0, 1), letters.slice(1)];
   const flag = known.find(({ short }) => short === letter);
-  if (flag === undefined) throw unknownFlag(`-${letter}`, known);
+  if (flag === undefined || known.some(({ name }) => name === letters)) throw unknownFlag(`-${letters}`, known);
   if (flag.value !== undefined) {
     flags.set(flag.name, following === "" ? argumentOf(flag, rest) : following.replace(/^=/, ""));
   } else {

@@ -34,14 +34,14 @@ function runNamed(programs: Programs, name: string, args: readonly string[], str
   const plugin = Object.hasOwn(plugins, name) ? plugins[name] : undefined;
   if (plugin !== undefined) return runPlugin(plugin, { delegates: plugins, version, streams });
   const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
-  if (tool !== undefined && args.length === 0 && isCalledByRuntime(streams)) return runUnknown(programs, args, streams);
+  if (tool !== undefined && args.length === 0 && isCalledByRuntime(streams)) return refuseAsPlugin(streams);
   return tool?.run(args, { version, plugins, streams });
 }
 
 /** Called `twill`: `twill cnitool …` runs a tool, `twill bridge` a plugin. */
 function runSelf(programs: Programs, args: readonly string[], streams: Streams): number {
   const [name, ...rest] = args;
-  if (name === undefined && isCalledByRuntime(streams)) return runUnknown(programs, rest, streams);
+  if (name === undefined && isCalledByRuntime(streams)) return refuseAsPlugin(streams);
   const asked = selfCommands.get(name ?? "--help");
   if (asked !== undefined) {
     streams.stdout(asked(programs, streams.program));
@@ -74,7 +74,7 @@ const linesOf = (names: readonly string[]): string => names.map((name) => `${nam
 
 /** Called by a name that it does not hold: a link or a copy went wrong, or a configuration names the wrong "type". */
 function runUnknown(programs: Programs, _args: readonly string[], streams: Streams): number {
-  const name = streams.program.slice(streams.program.lastIndexOf("/") + 1);
+  const name = calledName(streams);
   const msg = `${JSON.stringify(name)} is no plugin of this executable`;
   if (!isCalledByRuntime(streams)) {
     streams.stderr(`${ownName}: ${msg}${suggestion(name, programs)}\n`);
@@ -90,6 +90,19 @@ function runUnknown(programs: Programs, _args: readonly string[], streams: Strea
   return 1;
 }
 
+/** A tool that lies among the plugins, where runtimes and `cnitool version` start it. */
+function refuseAsPlugin(streams: Streams): number {
+  const error = new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: `${JSON.stringify(calledName(streams))} is a tool, not a CNI plugin`,
+    remedy: `move ${streams.program} out of the plugins' directory, as to /usr/local/bin; or correct "type" in the network's configuration`,
+  });
+  streams.stdout(printError(error, newestVersion));
+  return 1;
+}
+
+const calledName = ({ program }: Streams): string => program.slice(program.lastIndexOf("/") + 1);
+
 const isCalledByRuntime = ({ environment }: Streams): boolean => (environment["CNI_COMMAND"] ?? "") !== "";
 
 /** Those that links are made for. */
@@ -104,8 +117,11 @@ const byOwnName = (tools: Readonly<Record<string, Tool>>): Record<string, Tool> 
   Object.fromEntries(Object.values(tools).map((tool) => [tool.name, tool]));
 
 function helpText({ version, plugins, tools, daemons, commands }: Programs, program: string): string {
+  const width = Math.max(
+    ...Object.keys({ ...plugins, ...tools, ...byOwnName(daemons), ...commands }).map(({ length }) => length),
+  );
   const lines = (parts: Readonly<Record<string, { about: string }>>): string[] =>
-    Object.entries(parts).map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`);
+    Object.entries(parts).map(([name, { about }]) => `  ${name.padEnd(width)} ${about}`);
   const example = Object.keys(tools)[0] ?? Object.keys(plugins)[0];
   return [
     `${ownName} ${version}: container network plugins (CNI ${supportedVersions[0]} to ${newestVersion}) in one executable`,

@@ -74,11 +74,14 @@ interface Options {
 }
 
 function run(args: readonly string[], { plugins, streams }: { plugins: Delegates; streams: Streams }): number {
+  if (args.includes("--help") || args.includes("-h")) {
+    streams.stdout(USAGE);
+    return 0;
+  }
   const options = optionsOf(args);
-  if (options === undefined) {
-    const isAsked = args.includes("--help") || args.includes("-h");
-    (isAsked ? streams.stdout : streams.stderr)(USAGE);
-    return isAsked ? 0 : 2;
+  if (typeof options === "string") {
+    streams.stderr(`twill reload: ${options}\n\n${USAGE}`);
+    return 2;
   }
   try {
     if (options.dryRun) refuseLegacy();
@@ -89,15 +92,17 @@ function run(args: readonly string[], { plugins, streams }: { plugins: Delegates
   }
 }
 
-function optionsOf(args: readonly string[]): Options | undefined {
+/** @returns what is wrong with them, if they cannot be read */
+function optionsOf(args: readonly string[]): Options | string {
   let options: Options = { dryRun: false, cacheRoot: defaultCacheRoot };
   for (let at = 0; at < args.length; at++) {
     const value = args[at + 1];
     if (args[at] === "--dry-run") options = { ...options, dryRun: true };
-    else if (args[at] === "--cache-dir" && value !== undefined) {
+    else if (args[at] === "--cache-dir") {
+      if (value === undefined) return "--cache-dir needs a directory";
       options = { ...options, cacheRoot: value };
       at++;
-    } else return undefined;
+    } else return `unknown argument ${JSON.stringify(args[at])}`;
   }
   return options;
 }

@@ -198,7 +198,18 @@ const notFound: [what: string, type: string, path: string[], error: { code: numb
       {
         code: 4,
         msg: 'no paths provided to find plugin "noting": CNI_PATH is empty',
-        details: "To fix: set CNI_PATH to the directories of the plugins, as CNI_PATH=/opt/cni/bin",
+        details:
+          "To fix: set CNI_PATH to the directories of the plugins, as `export CNI_PATH=/opt/cni/bin`; with sudo: `sudo CNI_PATH=/opt/cni/bin ...`",
+      },
+    ],
+    [
+      "directories that do not exist",
+      "noting",
+      ["/nowhere", "/nowhere/else"],
+      {
+        code: 999,
+        msg: 'failed to find plugin "noting" in path [/nowhere /nowhere/else]',
+        details: "not there: /nowhere, /nowhere/else. To fix: correct CNI_PATH: none of its directories exists",
       },
     ],
     ...["", "../noting", "a/b", "..", "."].map(

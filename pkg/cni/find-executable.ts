@@ -27,7 +27,8 @@ export function findExecutable(name: string, directories: readonly string[]): Ex
     throw new CniError({
       code: ErrorCode.invalidEnvironment,
       msg: `no paths provided to find plugin "${name}": CNI_PATH is empty`,
-      remedy: "set CNI_PATH to the directories of the plugins, as CNI_PATH=/opt/cni/bin",
+      remedy:
+        "set CNI_PATH to the directories of the plugins, as `export CNI_PATH=/opt/cni/bin`; with sudo: `sudo CNI_PATH=/opt/cni/bin ...`",
     });
   }
   for (const directory of directories) {
@@ -51,8 +52,10 @@ function notFound(name: string, directories: readonly string[]): CniError {
     msg: `failed to find plugin "${name}" in path [${directories.join(" ")}]`,
     details: missing.length === 0 ? undefined : `not there: ${missing.join(", ")}`,
     remedy:
-      meant === undefined
-        ? `install it into ${directories[0]}, or add its directory to CNI_PATH`
-        : `did you mean "${meant}"? Otherwise install "${name}" into ${directories[0]}`,
+      missing.length === directories.length
+        ? "correct CNI_PATH: none of its directories exists"
+        : meant === undefined
+          ? `install it into ${directories[0]}, or add its directory to CNI_PATH`
+          : `did you mean "${meant}"? Otherwise install "${name}" into ${directories[0]}`,
   });
 }

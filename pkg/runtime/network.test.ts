@@ -173,6 +173,17 @@ t.test("a chain that fails stops, names the plugin, keeps the code, and remember
   t.strictSame(runtime.cached(), []);
 });
 
+t.test("a first plugin that refuses its variables has made nothing that had to be deleted", async (t) => {
+  const runtime = node(t);
+  const refusal = { code: 4, msg: "no namespace", details: "" };
+  const deletion = /To fix: delete the attachment before it is added again/;
+  runtime.fail("first", "ADD", refusal);
+  t.throws(() => addNetwork(list(), attachment, runtime), { code: 4, msg: /no namespace$/, details: "" });
+  const later = node(t);
+  later.fail("second", "ADD", refusal);
+  t.throws(() => addNetwork(list(), attachment, later), { code: 4, details: deletion });
+});
+
 t.test("no plugin is run when one of the chain is missing", async (t) => {
   const runtime = node(t);
   t.throws(() => addNetwork(list({}, { type: "third" }), attachment, runtime), {

@@ -62,9 +62,10 @@ export function addNetwork(list: NetworkList, attachment: RuntimeAttachment, run
   checkInterfaceName(attachment.ifName);
   for (const plugin of list.plugins) named(plugin, "add", () => findExecutable(plugin.type, runtime.path));
   let prevResult: Result | undefined;
-  for (const plugin of list.plugins) {
+  for (const [i, plugin] of list.plugins.entries()) {
     const stdin = requestOf(list, plugin, { prevResult, capabilityArgs: attachment.capabilityArgs });
-    prevResult = named(plugin, "add", () => call("ADD", plugin, { list, attachment, runtime, stdin }), halfMade);
+    const remedy = i === 0 ? remedyOfFirst : () => halfMade;
+    prevResult = named(plugin, "add", () => call("ADD", plugin, { list, attachment, runtime, stdin }), remedy);
   }
   const result = prevResult ?? { interfaces: [], ips: [], routes: [] };
   const { containerId, netns, ifName, args, capabilityArgs } = attachment;
@@ -83,6 +84,9 @@ export function addNetwork(list: NetworkList, attachment: RuntimeAttachment, run
 
 /** The specification leaves it to the runtime. */
 const halfMade = "delete the attachment before it is added again: a part of it may exist";
+
+/** A plugin that refuses its variables has made nothing yet. */
+const remedyOfFirst = (code: number): string => (code === ErrorCode.invalidEnvironment ? "" : halfMade);
 
 /** @throws CniError of the first plugin that finds something amiss; 6: the cached result is damaged */
 export function checkNetwork(list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): void {
@@ -299,17 +303,20 @@ const keyOf = ({ name }: NetworkList, { containerId, ifName }: RuntimeAttachment
 });
 
 /** Says which plugin failed, in the reference library's words; a plugin of a list seldom has a name of its own. */
-function named<T>({ type, name }: PluginConf, what: "add" | "delete", work: () => T, remedy = ""): T {
+function named<T>({ type, name }: PluginConf, what: "add" | "delete", work: () => T, remedy?: Remedy): T {
   const own = typeof name === "string" && name !== "" ? ` name="${name}"` : "";
   return prefixed(`plugin type="${type}"${own} failed (${what})`, work, remedy);
 }
 
 /** Errors keep their code, and say what they kept from being done. */
-function prefixed<T>(what: string, work: () => T, remedy = ""): T {
+function prefixed<T>(what: string, work: () => T, remedy: Remedy = () => ""): T {
   try {
     return work();
   } catch (error) {
     const { code, msg, details } = failureOf(error);
-    throw new CniError({ code, msg: `${what}: ${msg}`, details, remedy, cause: error });
+    throw new CniError({ code, msg: `${what}: ${msg}`, details, remedy: remedy(code), cause: error });
   }
 }
+
+/** What to do after an error with the code, "" for nothing. */
+type Remedy = (code: number) => string;
