@@ -1,5 +1,5 @@
 // What each purpose of dev/setup.mjs leaves behind on a fresh Debian: a root of its own, made by debootstrap from this machine's
-// package sources, with layers for what is written. README has the list that is checked here.
+// package sources, with layers for what is written. docs/setup.md has the list that is checked here.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
