@@ -34,7 +34,7 @@ export interface NewLink {
 /**
  * Creates a link of the host that bears its owner's alias, so that DEL and GC find it wherever this process is killed.
  *
- * RTM_NEWLINK ignores IFLA_IFALIAS (seen on 6.1 and 6.18). So creation, alias and the question for the link are messages of one send: the
+ * RTM_NEWLINK ignores IFLA_IFALIAS (seen on 6.18; rtnl_create_link in net/core/rtnetlink.c does not read it). So creation, alias and the question for the link are messages of one send: the
  * kernel carries out all of them within that system call, and no signal falls between. It also carries out the second when it refuses the
  * first, and by name the alias would then be written on somebody else's link, which has the name. Therefore the index is chosen here, one that
  * no link has: where no link was made, the alias meets ENODEV.

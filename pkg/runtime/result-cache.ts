@@ -14,7 +14,7 @@ import { type Origin, parseResult, type Result } from "../cni/result.ts";
 import { isInterfaceName } from "../config/formats.ts";
 import { isObject, type Json, type JsonObject, printJson, sortKeys } from "../config/json.ts";
 import { isErrno, SystemError } from "../sys/errno.ts";
-import { listDirectory, makeDirectories, readFile, removeFile, writeFile } from "../sys/file.ts";
+import { createFile, listDirectory, makeDirectories, overwriteFile, readFile, removeFile } from "../sys/file.ts";
 import { decode, encode } from "../sys/text.ts";
 
 export const defaultCacheRoot = "/var/lib/cni";
@@ -70,10 +70,15 @@ export function cacheFile(root: string, key: CacheKey): string {
 
 const nameOf = ({ networkName, containerId, ifName }: CacheKey): string => `${networkName}-${containerId}-${ifName}`;
 
+/**
+ * Writes an entry. A new one is there whole or not at all: the empty file that a kill leaves between truncation and write would be a damaged entry
+ * of a living container.
+ */
 export function writeCache(root: string, entry: CacheEntry): void {
   const file = cacheFile(root, entry);
   makeDirectories(resultsIn(root), directoryMode);
-  writeFile(file, printEntry(entry), { mode: fileMode });
+  const text = printEntry(entry);
+  if (!createFile(file, text, { mode: fileMode })) overwriteFile(file, text, { mode: fileMode });
 }
 
 function printEntry({ config, netns, cniArgs, capabilityArgs, result, ...key }: CacheEntry): string {
