@@ -28,7 +28,7 @@ for (const backend of ["iptables", "nftables"]) {
       t.equal(rulesOf(node), before);
       const { status, stderr } = node.cni("firewall", "DEL", conf(backend, bridge));
       t.equal(status, 0);
-      t.match(stderr, /ignores a part of "prevResult\.interfaces\[0\]\.name" is /);
+      t.match(stderr, /ignores a part of prevResult: "prevResult\.interfaces\[0\]\.name" is /);
     }
   });
 }

@@ -250,7 +250,7 @@ function findPrevResult(
   } finally {
     const [first, ...others] = ignored;
     const more = others.length > 0 ? ` (and ${others.length} more)` : "";
-    if (first !== undefined) warn(plugin, call, request.network, `ignores a part of ${first}${more}`);
+    if (first !== undefined) warn(plugin, call, request.network, `ignores a part of prevResult: ${first}${more}`);
   }
 }
 
