@@ -225,7 +225,7 @@ function linkAll(listOption, folder, kept) {
 const LAUNCHER = `#!/bin/sh
 [ -z "$CNI_COMMAND" ] || { echo '{"code": 4, "msg": "flanneld is a daemon, not a CNI plugin", "details": "To fix: delete the file flanneld from the directory of the plugins"}'; exit 1; }
 daemon="$(dirname "$(readlink -f "$0")")/../flanneld.mjs"
-[ -e "$daemon" ] || { echo "flanneld: $0 was copied without the rest of dist. To fix: cp -a dist /opt/twill/ && ln -sf /opt/twill/dist/bin/flanneld /usr/local/bin/" >&2; exit 1; }
+[ -e "$daemon" ] || { echo "flanneld: $0 was copied without the rest of dist. To fix: copy dist as a whole, as to /opt/twill/dist, and ln -sf /opt/twill/dist/bin/flanneld /usr/local/bin/" >&2; exit 1; }
 command -v node > /dev/null || { echo "flanneld: there is no node in PATH. To fix: install Node 20 or later, or add its directory to PATH" >&2; exit 1; }
 MALLOC_ARENA_MAX=1 exec node --max-semi-space-size=1 --optimize-for-size --single-threaded --expose-gc --no-deprecation "$daemon" "$@"
 `;

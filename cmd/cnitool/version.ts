@@ -33,7 +33,7 @@ export const version: Command = {
     const directories = pluginPathOrUsual(streams.environment);
     const found = pluginFiles(directories)
       .filter(({ name }) => type === undefined || name === type)
-      .flatMap((file) => describe(file, plugins));
+      .flatMap((file) => describe(file, plugins, version));
     if (flags.has("json")) streams.stdout(printed({ version, supportedVersions, plugins: found }));
     else streams.stdout(`${versionLine(version)}\n\n${tableOf(found, directories)}`);
     return 0;
@@ -44,11 +44,12 @@ export const version: Command = {
 export const versionLine = (version: string): string => `cnitool ${version} (twill), CNI ${range(supportedVersions)}`;
 
 /** Only what answers VERSION is asked what it is: other programs may do their work when they are called so. */
-function describe(file: PluginFile, plugins: Delegates): Described[] {
+function describe(file: PluginFile, plugins: Delegates, version: string): Described[] {
   if (isOwnTool(file, plugins)) return [];
   const { name: type, path, hiddenBy } = file;
   const answered = answer(file, plugins);
-  const { about, isOurs } = answered.error === undefined ? pluginInfo(file, plugins) : { about: "", isOurs: false };
+  const { about, isOurs } =
+    answered.error === undefined ? pluginInfo(file, plugins, version) : { about: "", isOurs: false };
   return [{ type, path, origin: isOurs ? "ours" : "foreign", about, hiddenBy, ...answered }];
 }
 

@@ -32,19 +32,22 @@ t.test("a foreign plugin is asked by hand, on either stream, without a runtime's
   process.env["CNI_COMMAND"] = "ADD";
   t.teardown(() => delete process.env["CNI_COMMAND"]);
   const polite = script(join(root, "polite"), `echo "CNI polite plugin v1 \${CNI_COMMAND-by hand}" >&2; echo more >&2`);
-  t.strictSame(pluginInfo(polite, {}), { about: "CNI polite plugin v1 by hand", isOurs: false });
-  t.strictSame(pluginInfo(script(join(root, "mute"), "exit 1"), {}), { about: "", isOurs: false });
+  t.strictSame(pluginInfo(polite, {}, "1.2.3"), { about: "CNI polite plugin v1 by hand", isOurs: false });
+  t.strictSame(pluginInfo(script(join(root, "mute"), "exit 1"), {}, "1.2.3"), { about: "", isOurs: false });
   const copy = script(
     join(root, "copy"),
     'echo "CNI bridge plugin v1.9.1+twill.0.1.0" >&2; echo "About: a bridge" >&2',
   );
-  t.strictSame(pluginInfo(copy, {}), { about: "CNI bridge plugin v1.9.1+twill.0.1.0: a bridge", isOurs: true });
+  t.strictSame(pluginInfo(copy, {}, "1.2.3"), {
+    about: "CNI bridge plugin v1.9.1+twill.0.1.0: a bridge",
+    isOurs: true,
+  });
 });
 
 t.test("a file that cannot be started says nothing about itself, and why when asked for its versions", async (t) => {
   const plain = script(join(root, "plain"), "");
   chmodSync(plain.path, 0o644);
-  t.match(pluginInfo(plain, {}), { about: "" });
+  t.match(pluginInfo(plain, {}, "1.2.3"), { about: "" });
   t.throws(() => versionsOf(plain, {}), {
     code: 999,
     msg: `plugin "plain" cannot be started: execve ${plain.path}: EACCES`,
@@ -56,7 +59,10 @@ t.test("a plugin of this executable is not started", async (t) => {
   const tool = { name: "tool", path: join(root, "tool") };
   for (const { path } of [own, tool]) symlinkSync(process.execPath, path);
   const plugins = { fake: fakePlugin({ versions: ["1.1.0"] }) };
-  t.strictSame(pluginInfo(own, plugins), { about: "does nothing", isOurs: true });
+  t.strictSame(pluginInfo(own, plugins, "1.2.3"), {
+    about: "CNI fake plugin v1.9.1+twill.1.2.3: does nothing",
+    isOurs: true,
+  });
   t.strictSame(versionsOf(own, plugins), ["1.1.0"]);
   t.strictSame([isOwnTool(tool, plugins), isOwnTool(own, plugins)], [true, false]);
 });

@@ -1,5 +1,5 @@
 /** What a plugin says about itself: the versions of the specification that it speaks, and its about text. */
-import { type Introduction, parseAbout } from "../cni/about.ts";
+import { aboutText, type Introduction, parseAbout } from "../cni/about.ts";
 import { versionsOfPlugin } from "../cni/delegate.ts";
 import { findExecutable } from "../cni/find-executable.ts";
 import type { Delegates } from "../cni/plugin.ts";
@@ -39,13 +39,15 @@ function isExecutable(path: string): boolean {
 export const isOwnTool = ({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): boolean =>
   !Object.hasOwn(plugins, name) && findExecutable(name, [directoryOf(path)]).isSelf;
 
-/** A plugin that is called by hand, without CNI_COMMAND, says what it is. */
-export function pluginInfo({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): Introduction {
-  if (findExecutable(name, [directoryOf(path)]).isSelf) {
-    const own = Object.hasOwn(plugins, name) ? plugins[name] : undefined;
-    return { about: own?.about ?? "", isOurs: true };
-  }
-  return parseAbout(printedBy(path));
+/** A plugin that is called by hand, without CNI_COMMAND, says what it is. @param version of this executable */
+export function pluginInfo(
+  { name, path }: Pick<PluginFile, "name" | "path">,
+  plugins: Delegates,
+  version: string,
+): Introduction {
+  const isSelf = findExecutable(name, [directoryOf(path)]).isSelf;
+  const own = isSelf && Object.hasOwn(plugins, name) ? plugins[name] : undefined;
+  return parseAbout(own === undefined ? printedBy(path) : aboutText(own, version, path));
 }
 
 function printedBy(path: string): string {
