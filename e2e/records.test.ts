@@ -88,3 +88,34 @@ t.test("a directory of configurations is read with whatever lies in it", needsRo
   const reload = node.runInside([`${ourTools}/twill`, "reload"], environment);
   t.equal(reload.status, 0, reload.stderr);
 });
+
+t.test("a runtime's cache is read with whatever lies in it", needsRoot, async (t) => {
+  const node = newHost(t, { containers: 2 });
+  const [one, two] = node.containers.map(({ path }) => path);
+  const list = {
+    cniVersion: "1.1.0",
+    name: "net",
+    plugins: [bridge, { type: "portmap", capabilities: { portMappings: true } }],
+  };
+  node.write("/var/lib/net.d/net.conflist", JSON.stringify(list));
+  const cnitool = (...words: string[]) =>
+    node.runInside(["timeout", "20", `${ourTools}/cnitool`, ...words], {
+      NETCONFPATH: "/var/lib/net.d",
+      CNI_PATH: `${ourTools}/../plugins`,
+      CAP_ARGS: JSON.stringify({ portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] }),
+    });
+  t.equal(cnitool("add", "net", one ?? "").status, 0);
+  fill(node, "/var/lib/cni/results", "-one-eth0");
+  const before = listing(node, "/var/lib/cni/results");
+
+  const listed = cnitool("list");
+  t.equal(listed.status, 1);
+  t.match(listed.stdout, /^net .* alive$/m);
+  for (const kind of ["fifo", "loop", "zero", "surrogate", "torn"])
+    t.match(listed.stderr, new RegExp(`damaged /var/lib/cni/results/odd\\.${kind}-one-eth0: `));
+  t.notMatch(listed.stderr, /odd\.d-/, "a folder is nobody's entry");
+  t.equal(cnitool("gc", "--dead", "net", "x").status, 0, "they are not about this network");
+  t.match(node.runInside(["timeout", "20", `${ourTools}/twill`, "reload"]), { status: 1, stdout: /^1 attachments, / });
+  t.match(cnitool("add", "net", two ?? ""), { status: 1, stderr: /port 8080\/tcp is held by container / });
+  t.equal(listing(node, "/var/lib/cni/results"), before);
+});

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -134,6 +135,21 @@ for (const [what, content, reason] of damages) {
   });
 }
 
+for (const [what, program, ...words] of [
+  ["a FIFO that nobody writes", "mkfifo"],
+  ["a device that does not end", "ln", "-s", "/dev/zero"],
+] as const) {
+  t.test(`${what} is damaged, and not read`, async (t) => {
+    const name = "net-bad-eth0";
+    const path = join(results, name);
+    execFileSync(program, [...words, path]);
+    const reason = "it is a FIFO or a device";
+    t.throws(() => readCache(root, { ...key, containerId: "bad" }), { code: 6, msg: new RegExp(reason) });
+    t.strictSame(listCache(root).damaged, [{ path, name, reason }]);
+    rmSync(path);
+  });
+}
+
 t.test("a missing file is no attachment", async (t) => {
   t.equal(readCachedResult(root, { ...key, containerId: "gone" }), undefined);
   t.equal(readCache(root, { ...key, containerId: "gone" }), undefined);
@@ -152,7 +168,7 @@ t.test("a file or directory that cannot be read is told, with the kernel's word"
   mkdirSync(join(broken, "results"));
   const path = join(broken, "results/net-one-eth0");
   symlinkSync("net-one-eth0", path);
-  const reason = `openat ${path}: ELOOP`;
+  const reason = `statx ${path}: ELOOP`;
   t.throws(() => readCache(broken, key), { code: 5, msg: `${path} cannot be read: ${reason}` });
   t.throws(() => readCachedResult(broken, key), { code: 5, msg: `${path} cannot be read: ${reason}` });
   t.strictSame(listCache(broken), { entries: [], damaged: [{ path, name: "net-one-eth0", reason }] });

@@ -14,7 +14,15 @@ import { type Origin, parseResult, type Result } from "../cni/result.ts";
 import { isInterfaceName } from "../config/formats.ts";
 import { isObject, type Json, type JsonObject, printJson, sortKeys } from "../config/json.ts";
 import { isErrno, SystemError } from "../sys/errno.ts";
-import { createFile, listDirectory, makeDirectories, overwriteFile, readFile, removeFile } from "../sys/file.ts";
+import {
+  createFile,
+  findStat,
+  listDirectory,
+  makeDirectories,
+  overwriteFile,
+  readFile,
+  removeFile,
+} from "../sys/file.ts";
 import { decode, encode } from "../sys/text.ts";
 
 export const defaultCacheRoot = "/var/lib/cni";
@@ -189,6 +197,7 @@ type Found = { entry: CacheEntry; reason?: undefined; cause?: undefined } | Unre
 function readEntry(path: string): Found | undefined {
   let bytes: Uint8Array;
   try {
+    if (findStat(path)?.type === "other") return { reason: "it is a FIFO or a device" }; // to read one may never end
     bytes = readFile(path);
   } catch (error) {
     if (isErrno(error, "ENOENT")) return undefined;
