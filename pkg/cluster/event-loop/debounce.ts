@@ -1,6 +1,6 @@
-/** Work that many events ask for, done once when they have gone quiet, and no later than a limit although they go on. Node only. */
+/** Runs work once after a burst of events has ended, and not later than a limit while they continue. Node only. */
 export interface Debounced {
-  /** There is something to do. */
+  /** Requests the work. */
   ask(): void;
   stop(): void;
 }

@@ -1,4 +1,4 @@
-/** What the kernel tells everybody who asks, as it happens: `ip monitor`, `nft monitor`. Node only. */
+/** Receives the kernel's netlink notifications, as `ip monitor` and `nft monitor` do. Node only. */
 
 import { listen } from "../../netlink/connection.ts";
 import type { Frame } from "../../netlink/frame.ts";
@@ -16,20 +16,20 @@ export const RTMGRP_IPV6_ROUTE = 0x400;
 /** linux/netfilter/nfnetlink.h: 1 << (NFNLGRP_NFTABLES - 1), for NETLINK_NETFILTER. */
 export const NFNLGRP_NFTABLES_BIT = 1 << 6;
 
-/** For some ten thousand messages, so that our own changes do not drown those of others. */
+/** Enough for some ten thousand messages, so that notifications of our own changes do not displace those of others. */
 const BUFFER_BYTES = 8 << 20;
 
 export interface NetlinkHandler {
-  /** Messages, each with `type` RTM_* and so on; valid during the call only. */
+  /** Called with messages, each with `type` RTM_* and so on; they are valid only during the call. */
   messages(frames: readonly Frame[]): void;
-  /** The kernel dropped some: whatever was known may be wrong. */
+  /** Called when the kernel dropped messages (ENOBUFS): all known state may be wrong. */
   lost(): void;
 }
 
 export interface Watching {
   /**
-   * Reads what has come already. The kernel tells of a change before the request for it returns: who calls this before and after changes of its own
-   * sees what they made while it still knows that it wanted it so.
+   * Reads the messages that have arrived. The kernel queues a change's notification before the request for it returns: a caller that
+   * reads before and after its own changes receives their notifications while it still knows that they are its own.
    */
   read(): void;
   stop(): void;

@@ -1,5 +1,5 @@
 /**
- * Waiting for descriptors without blocking Node, which refuses to watch netlink sockets itself: one thread of its pool sleeps in
+ * Waits for descriptors without blocking Node, which refuses to watch netlink sockets itself: one thread of its pool sleeps in
  * poll(2) for all of them. Node only.
  *
  * Rejected: a worker thread (9 MB), a timer that reads (1.3 % of a core at ten times a second).
@@ -22,8 +22,8 @@ const callbacks = new Map<number, () => void>();
 let alarm: number | undefined;
 
 /**
- * Calls `readable` whenever the descriptor has something to read, until the answer is called; the descriptor may be closed after that.
- * `readable` reads all there is.
+ * Calls `readable` whenever the descriptor is readable, until the returned function is called; the descriptor may be closed after that.
+ * `readable` must read all that is available.
  */
 export function onReadable(fd: number, readable: () => void): () => void {
   callbacks.set(fd, readable);
@@ -38,7 +38,7 @@ export function onReadable(fd: number, readable: () => void): () => void {
 
 function start(): void {
   alarm = call("eventfd2", undefined, 0, EFD_NONBLOCK | EFD_CLOEXEC);
-  process.once("exit", wake); // a thread that sleeps on keeps the process from ending
+  process.once("exit", wake); // a thread that still sleeps keeps the process from ending
   sleep(alarm);
 }
 
@@ -48,7 +48,7 @@ function wake(): void {
 
 function sleep(alarmFd: number): void {
   const fds = [alarmFd, ...callbacks.keys()];
-  const polls = Buffer.from(new ArrayBuffer(POLLFD_SIZE * Math.max(fds.length, 9))); // above 64 bytes: those lie outside of V8's heap, where nothing moves
+  const polls = Buffer.from(new ArrayBuffer(POLLFD_SIZE * Math.max(fds.length, 9))); // above 64 bytes it lies outside of V8's heap and does not move
   fds.forEach((fd, i) => {
     polls.writeInt32LE(fd, POLLFD_SIZE * i);
     polls.writeInt16LE(POLLIN, POLLFD_SIZE * i + 4);

@@ -1,4 +1,4 @@
-/** Gets the host a lease: its last one, the one reserved for it, or a free one. */
+/** Acquires a lease for the host: its last one, the one reserved for it, or a free one. */
 import type { Prefix } from "../../ip/address.ts";
 import type { Log } from "../log/log.ts";
 import { type Candidates, chooseSubnet } from "./choose-subnet.ts";
@@ -9,9 +9,9 @@ import { type Store, StoreError } from "./store.ts";
 
 export interface LeaseRequest {
   attributes: LeaseAttributes;
-  /** What this host had when it last ran (subnet.env). */
+  /** The subnets of this host's last run, from subnet.env. */
   previous?: Subnets | undefined;
-  /** Networks that this host is in itself. */
+  /** Networks that this host has an address in. */
   local?: readonly Prefix[];
   ttlMs: number;
 }
@@ -19,15 +19,15 @@ export interface LeaseRequest {
 export interface AcquireContext {
   clock: Clock;
   log: Log;
-  /** In [0, 1). */
+  /** Returns a number in [0, 1). */
   random(): number;
 }
 
-/** A race is lost because somebody else got a subnet, so this many say that the store is broken, not that many hosts start. */
+/** Each lost race means that another host got a subnet; so many in a row mean that the store is broken, not that many hosts start. */
 const ATTEMPTS = 100;
 
 /**
- * Tries until it has a lease: a subnet that somebody else is quicker to take is looked for again, among what is free then.
+ * Tries until it has a lease: when another host takes the chosen subnet first, it chooses again among those that are free then.
  *
  * @throws NoSubnetLeft; StoreError; Error the network has no IPv4
  */
@@ -51,7 +51,7 @@ export async function acquireLease(
         lease: formatSubnets(choice.lease),
       });
       await store.delete(choice.lease);
-      previous ??= choice.lease; // what of it fits stays ours
+      previous ??= choice.lease; // so that its subnets that still fit are chosen again
       continue;
     }
     const subnets = pick(choice.candidates, means.random);
@@ -68,7 +68,7 @@ export async function acquireLease(
   );
 }
 
-/** A reservation stays one. */
+/** Writes our attributes to a lease with our public address. A reservation keeps having no expiry. */
 async function takeOver(
   store: Store,
   lease: Lease,

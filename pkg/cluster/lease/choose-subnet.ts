@@ -1,4 +1,4 @@
-/** Which subnet a host takes, given the leases of all. Pure. */
+/** Chooses the subnet that a host takes, given all leases. Pure. */
 import {
   type Address,
   addToAddress,
@@ -15,41 +15,41 @@ import { type Lease, parseKey, type Subnets, sameSubnets } from "./lease.ts";
 import type { FamilyConfig, NetworkConfig } from "./network-config.ts";
 import type { Snapshot } from "./store.ts";
 
-/** What is known of the host that looks for a subnet. */
+/** The host that needs a subnet. */
 export interface HostInfo {
-  /** Undefined: no lease can be known as its own. */
+  /** Undefined: no lease can be recognized as its own. */
   publicIP: Address | undefined;
-  /** What it had when it last ran. */
+  /** The subnets that it had when it last ran. */
   previous: Subnets | undefined;
-  /** Networks that it is in itself: no new subnet of its own overlaps them. */
+  /** Networks that it has an address in: its new subnet overlaps none of them. */
   local?: readonly Prefix[];
 }
 
-/** One subnet of each list is taken; `ipv6` is there when the network has that family. */
+/** Free subnets to choose one of each family from; `ipv6` is set when the network has that family. */
 export interface Candidates {
   ipv4: readonly Prefix[];
   ipv6?: readonly Prefix[];
 }
 
 export type SubnetChoice =
-  /** This lease has our public address: it is ours, from the last run or reserved for us. */
+  /** The lease has our public address: it is ours, from the last run or reserved for us. */
   | { kind: "reuse"; lease: Lease }
-  /** It has our public address but does not fit the network (any more). */
+  /** The lease has our public address but does not (or no longer) fit the network. */
   | { kind: "delete"; lease: Lease }
   | { kind: "create"; candidates: Candidates };
 
-/** Every subnet between SubnetMin and SubnetMax is leased. `message` says of which network, and what to do. */
+/** Every subnet between SubnetMin and SubnetMax is leased. `message` names the network and the remedy. */
 export class NoSubnetLeft extends Error {
   override name = "NoSubnetLeft";
 }
 
-/** As many are enough for hosts that start at once to rarely meet. As flannel. */
+/** Enough candidates that hosts that start at the same time rarely choose the same one. flannel's number. */
 const CANDIDATES = 100;
 
 /**
- * Malformed leases are nobody's, and what they are named after is not free.
+ * Malformed leases belong to no host, but the subnets in their keys are not free.
  *
- * @throws NoSubnetLeft; Error the network has no IPv4, without which a lease has no name
+ * @throws NoSubnetLeft; Error the network has no IPv4, without which a lease has no key
  */
 export function chooseSubnet(
   network: NetworkConfig,
@@ -71,7 +71,10 @@ const onlyIPv6 =
   "the network configuration has IPv6 only, and leases are named after their IPv4 subnet. " +
   'To fix: set "EnableIPv4": true with a "Network" (and leave EnableIPv6 as it is)';
 
-/** Of several with our address the one we had last, else one that fits, else the first: flannel takes the first, and deletes it if it does not fit. */
+/**
+ * Finds our lease. Of several with our address: the one of the last run, else one that fits, else the first; flannel takes the first, and
+ * deletes it if it does not fit.
+ */
 function ownLease(
   network: NetworkConfig,
   leases: readonly Lease[],
@@ -86,7 +89,7 @@ function ownLease(
   return last ?? fitting[0] ?? ours[0];
 }
 
-/** Whether it has a subnet of each family of the network, and of no other, where and as large as the network wants it. */
+/** Reports whether the lease has subnets of exactly the network's families, in the configured range and of the configured length. */
 function fits(network: NetworkConfig, lease: Subnets): boolean {
   return fitsFamily(network.ipv4, lease.ipv4) && fitsFamily(network.ipv6, lease.ipv6);
 }
@@ -102,11 +105,11 @@ function fitsFamily(family: FamilyConfig | undefined, subnet: Prefix | undefined
 
 interface InUse {
   leased: readonly Prefix[];
-  /** By the host itself; of both families. */
+  /** Networks that the host itself has an address in, of both families. */
   local: readonly Prefix[];
 }
 
-/** The previous subnet alone, where it fits and is free. */
+/** Returns the previous subnet alone if it fits and is free; else free ones. @throws NoSubnetLeft */
 function candidatesOf(family: FamilyConfig, previous: Prefix | undefined, inUse: InUse): readonly Prefix[] {
   const taken = [...inUse.leased, ...inUse.local.filter((one) => overlaps(one, family.network))];
   if (previous && fitsFamily(family, previous) && !taken.some((one) => overlaps(one, previous))) return [previous];
@@ -129,7 +132,7 @@ function noneLeft({ network, subnetLength, subnetMin, subnetMax }: FamilyConfig,
 const subnetsOf = (leases: readonly Subnets[], family: "ipv4" | "ipv6"): Prefix[] =>
   leases.flatMap((lease) => lease[family] ?? []);
 
-/** The first ones that overlap nothing of `leased`, at most `limit`. */
+/** Returns the first subnets that overlap nothing of `leased`, at most `limit`. */
 export function freeSubnets(family: FamilyConfig, leased: readonly Prefix[], limit: number): Prefix[] {
   const { subnetLength: length, subnetMin, subnetMax } = family;
   const larger = leased.filter((subnet) => subnet.length < length);
@@ -142,7 +145,7 @@ export function freeSubnets(family: FamilyConfig, leased: readonly Prefix[], lim
     const around = larger.find((one) => contains(one, base));
     if (!around && !taken.has(nameAt(base, length))) free.push(subnet);
     const next = addToAddress(lastAddressOf(around ?? subnet), 1);
-    if (compareAddresses(next, base) <= 0) break; // the end of all addresses
+    if (compareAddresses(next, base) <= 0) break; // overflow at the end of the address space
     base = next;
   }
   return free;

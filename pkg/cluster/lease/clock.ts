@@ -1,12 +1,12 @@
-/** The time, as those who keep leases need it; tests have one of their own. */
+/** The clock that the lease code uses; tests replace it. */
 import { bootMs, nowMs } from "../../sys/clock.ts";
 
 export interface Clock {
-  /** Milliseconds since 1970; the administrator may set it. */
+  /** Returns milliseconds since 1970; may jump when the administrator sets the time. */
   wallMs(): number;
-  /** Milliseconds since an unknown moment; goes on while the machine is suspended. */
+  /** Returns milliseconds since an unspecified moment; continues while the machine is suspended. */
   bootMs(): number;
-  /** Calls `work` when the machine has run that long, suspension not counted. @returns prevents it */
+  /** Calls `work` after that much running time; suspension does not count. @returns cancels it */
   after(ms: number, work: () => void): () => void;
 }
 
@@ -24,10 +24,15 @@ export const pause = (clock: Clock, ms: number): Promise<void> =>
     clock.after(ms, resolve);
   });
 
-/** All in milliseconds. */
+/** Limits of `racePauseMs`, in milliseconds. */
 const FIRST_PAUSE = 10;
 const LONGEST_PAUSE = 1000;
 
-/** How long whoever has lost a race waits, at random, so that the next one is between fewer. @param lost How many before this one. @param random In [0, 1). */
+/**
+ * Returns a random backoff after a lost race, so that fewer hosts compete the next time.
+ *
+ * @param lost How many races were lost before this one.
+ * @param random In [0, 1).
+ */
 export const racePauseMs = (lost: number, random: () => number): number =>
   random() * Math.min(FIRST_PAUSE * 2 ** lost, LONGEST_PAUSE);

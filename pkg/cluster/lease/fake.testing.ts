@@ -1,4 +1,4 @@
-/** For tests: addresses from texts, chance that can be repeated, time that passes when told to, a store in memory. */
+/** Helpers of tests: addresses from texts, repeatable random numbers, a clock that tests advance, a store in memory. */
 import { type Address, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
 import type { Log } from "../log/log.ts";
 import type { Clock } from "./clock.ts";
@@ -18,21 +18,21 @@ export function cidr(text: string): Prefix {
   return prefix;
 }
 
-/** By its key. */
+/** Parses a lease's key. */
 export function subnets(key: string): Subnets {
   const found = parseKey(key);
   if (!found) throw new Error(`not a key: ${key}`);
   return found;
 }
 
-/** Of a host with this public address, as vxlan writes them. */
+/** Makes the attributes of a host with this public address, as vxlan writes them. */
 export const attributesOf = (publicIP: string, VtepMAC = "aa:00:00:00:00:01"): LeaseAttributes => ({
   publicIP: ip(publicIP),
   backendType: "vxlan",
   backendData: { VNI: 1, VtepMAC },
 });
 
-/** "10.3.0.0/16 24 10.3.1.0 10.3.255.0": network, subnet length, first and last subnet. */
+/** Parses "10.3.0.0/16 24 10.3.1.0 10.3.255.0": network, subnet length, first and last subnet. */
 export function network(ipv4: string, ipv6?: string): NetworkConfig {
   return {
     ipv4: family(ipv4),
@@ -48,7 +48,7 @@ function family(text: string): FamilyConfig {
   return { network: cidr(prefix), subnetLength: Number(length), subnetMin: ip(min), subnetMax: ip(max) };
 }
 
-/** Numbers in [0, 1), the same for the same seed (mulberry32). */
+/** Returns a generator of numbers in [0, 1), the same sequence for the same seed (mulberry32). */
 export function randomFrom(seed: number): () => number {
   let state = seed | 0;
   return () => {
@@ -59,7 +59,7 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-/** A line each, level first. */
+/** Makes a log that appends to `lines`, the level first. */
 export function linesOf(lines: string[]): Log {
   const line = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
   return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
@@ -89,7 +89,7 @@ export class FakeClock implements Clock {
     };
   }
 
-  /** Time passes; timers go off, one after the other, and what they start comes to its end. */
+  /** Advances all clocks; due timers run one after the other, each with the promises that it started. */
   async pass(ms: number): Promise<void> {
     const end = this.ran + ms;
     await flushPromises();
@@ -102,13 +102,13 @@ export class FakeClock implements Clock {
     this.advance(end - this.ran);
   }
 
-  /** Time passes for the world; no timer goes on. */
+  /** Advances wall and boot clock, as during a suspension: no timer advances. */
   suspend(ms: number): void {
     this.wall += ms;
     this.boot += ms;
   }
 
-  /** The administrator sets the date. */
+  /** Sets the wall clock, as an administrator does. */
   setWall(byMs: number): void {
     this.wall += byMs;
   }
@@ -125,12 +125,12 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Everything that is under way has gone as far as it can. */
+/** Waits until pending promises have progressed as far as they can. */
 export async function flushPromises(): Promise<void> {
   for (let times = 0; times < 3; times++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Its leases expire by the clock's wall, when it is looked at. */
+/** A store in memory. Its leases expire by the wall clock, when the store is accessed. */
 export class FakeStore implements Store {
   readonly description = "a store in memory";
   readonly configCommand = "none";
@@ -140,10 +140,10 @@ export class FakeStore implements Store {
   readonly calls: string[] = [];
   /** Thrown by every call while set. */
   failure: string | undefined;
-  /** Called before a lease is made: somebody may be quicker. */
+  /** Called before a lease is created, so that a test can let another host be first. */
   beforeCreate: (subnets: Subnets) => void = () => {};
   private readonly clock: Clock;
-  /** Of leases that were written by `create` and `put`. */
+  /** Expiry times of the leases that `create` and `put` wrote. */
   private readonly ends = new Set<number>();
   private readonly watchers = new Set<(event: LeaseEvent) => void>();
 
@@ -203,7 +203,7 @@ export class FakeStore implements Store {
     return this.write(subnets, attributes, ttlMs);
   }
 
-  /** By another host. */
+  /** Writes a lease as another host. */
   write(subnets: Subnets, attributes: LeaseAttributes, ttlMs?: number): Lease {
     const { ipv4, ipv6 } = subnets;
     const lease: Lease = {
@@ -223,14 +223,14 @@ export class FakeStore implements Store {
     if (this.leases.delete(key) || wasMalformed) this.tell({ kind: "gone", subnets: subnets(key) });
   }
 
-  /** Somebody writes nonsense there. */
+  /** Replaces a lease by a malformed one, as another client. */
   spoil(malformed: Malformed): void {
     this.leases.delete(malformed.key);
     this.malformed.set(malformed.key, malformed.reason);
     this.tell({ kind: "malformed", malformed });
   }
 
-  /** As after a connection was cut. */
+  /** Sends watchers a snapshot, as after a lost connection. */
   tellAll(): void {
     this.tell({ kind: "snapshot", snapshot: this.snapshot() });
   }

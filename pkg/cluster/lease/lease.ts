@@ -1,4 +1,4 @@
-/** A lease: the subnet that one host has, and what the other hosts must know to reach it. As flannel keeps it in etcd. Pure. */
+/** A lease: the subnet of one host, and what the other hosts must know to reach it. In flannel's format. Pure. */
 import { foldKey, isObject, type Json, type JsonObject, parseJson, printJson, showJson } from "../../config/json.ts";
 import {
   type Address,
@@ -11,20 +11,20 @@ import {
   parseAddress,
 } from "../../ip/address.ts";
 
-/** What a host has for its containers; host bits are zero. A lease of etcd always has `ipv4`. */
+/** A host's subnets for its containers; host bits are zero. A lease in etcd always has `ipv4`. */
 export interface Subnets {
   ipv4?: Prefix;
   ipv6?: Prefix;
 }
 
-/** What the host says of itself. */
+/** The data that a host publishes in its lease. */
 export interface LeaseAttributes {
-  /** Where the other hosts reach it; undefined is written as `0.0.0.0`. */
+  /** The address at which other hosts reach it; undefined is written as `0.0.0.0`. */
   publicIP?: Address;
   publicIPv6?: Address;
   /** "vxlan", "host-gw" …; "" for backends that leave it out (alloc, udp). */
   backendType: string;
-  /** For the other hosts' backends of that type, per family: `{"VNI":1,"VtepMAC":"aa:bb:cc:dd:ee:ff"}`. */
+  /** Data for the other hosts' backends of that type, per family: `{"VNI":1,"VtepMAC":"aa:bb:cc:dd:ee:ff"}`. */
   backendData?: Json;
   backendV6Data?: Json;
 }
@@ -32,16 +32,16 @@ export interface LeaseAttributes {
 export interface Lease extends Subnets {
   attributes: LeaseAttributes;
   /**
-   * Milliseconds since 1970; undefined for one that never expires (a reservation). Of a lease that another host made a store may
-   * know no more than that it has not ended: then the time of reading.
+   * Milliseconds since 1970; undefined for one that never expires (a reservation). Of another host's lease a store may know only that
+   * it has not expired: then this is the time of reading.
    */
   expiresMs?: number;
 }
 
 /**
- * The lease's name in the store: `10.12.13.0-24`, `10.12.13.0-24&fd00:12:13::-56`. Each lease has one, and each name one lease.
+ * Returns the lease's key in the store: `10.12.13.0-24`, `10.12.13.0-24&fd00:12:13::-56`. Each lease has one key, and each key one lease.
  *
- * @throws Error for IPv6 alone, which has no name.
+ * @throws Error for IPv6 alone, which has no key.
  */
 export function keyOf({ ipv4, ipv6 }: Subnets): string {
   if (!ipv4)
@@ -54,8 +54,8 @@ const keyPart = (subnet: Prefix): string => formatPrefix(subnet).replace("/", "-
 /**
  * Reverses `keyOf`.
  *
- * @returns undefined for every other text, also where flannel guesses: something before the address, host bits, another
- *   spelling of the same address. Nor are all addresses (`0.0.0.0-0`) a lease: flannel writes that for hosts without IPv4.
+ * @returns undefined for every other text, also for those that flannel accepts: text before the address, host bits, another
+ *   spelling of the same address. `0.0.0.0-0` is not a lease either: flannel writes it for hosts without IPv4.
  */
 export function parseKey(key: string): Subnets | undefined {
   const [, base4 = "", length4, base6, length6] = keySyntax.exec(key) ?? [];
@@ -67,16 +67,16 @@ export function parseKey(key: string): Subnets | undefined {
 }
 const keySyntax = /^([\d.]+)-(\d+)(?:&([a-f\d:]+)-(\d+))?$/;
 
-/** A length of all bits is a host's address, not a subnet. */
+/** Makes a subnet's prefix; undefined for a length of 0 or of all bits, which is an address and not a subnet. */
 function subnetOf(base: string, length: number): Prefix | undefined {
   const address = parseAddress(base);
   return address && length > 0 && length < address.length * 8 ? networkOf({ address, length }) : undefined;
 }
 
-/** What to say of a key that `parseKey` does not know. */
+/** The message about a key that `parseKey` does not accept. */
 const notAKey = "its name is no subnet: expected one like 10.12.13.0-24 or 10.12.13.0-24&fd00:12:13::-56";
 
-/** @throws Error what is wrong with the key or its value: such a lease is skipped. */
+/** @throws Error says what is wrong with the key or its value; callers skip such a lease. */
 export function readLease(key: string, value: string, expiresMs: number | undefined): Lease {
   const subnets = parseKey(key);
   if (!subnets) throw new Error(notAKey);
@@ -84,7 +84,7 @@ export function readLease(key: string, value: string, expiresMs: number | undefi
   return expiresMs === undefined ? lease : { ...lease, expiresMs };
 }
 
-/** As Go's encoding/json prints it; keys in flannel's order. */
+/** Prints attributes as Go's encoding/json does, keys in flannel's order. */
 export function printAttributes(attributes: LeaseAttributes): string {
   const { publicIP, publicIPv6, backendType, backendData, backendV6Data } = attributes;
   return printJson(
@@ -100,13 +100,13 @@ export function printAttributes(attributes: LeaseAttributes): string {
 }
 const noAddress = "0.0.0.0";
 
-/** Characters: ten times what any backend says of itself. Nesting that no stack is deep enough to print does not fit in. */
+/** In characters: ten times what any backend writes. It also limits nesting, so that printing the value cannot overflow the stack. */
 const LONGEST_VALUE = 4096;
 
 /**
- * Reverses `printAttributes`. As in Go, the case of keys does not count and unknown ones are skipped.
+ * Reverses `printAttributes`. As in Go, keys are matched in any case and unknown ones are skipped.
  *
- * @throws Error what is wrong with it
+ * @throws Error says what is wrong with it
  */
 export function readAttributes(text: string): LeaseAttributes {
   if (text.length > LONGEST_VALUE) throw new Error(`its value has ${text.length} characters, a lease some hundred`);
@@ -125,7 +125,7 @@ export function readAttributes(text: string): LeaseAttributes {
   };
 }
 
-/** null stands for "not there". */
+/** Returns the value of a key in any case; null counts as absent. */
 function member(value: JsonObject, key: string): Json | undefined {
   const name = Object.keys(value).findLast((name) => foldKey(name) === foldKey(key));
   return name === undefined ? undefined : (value[name] ?? undefined);
@@ -146,19 +146,19 @@ function readType(value: JsonObject): string {
   return type;
 }
 
-/** Whether both are one lease of the store. */
+/** Reports whether both are the same lease of the store. */
 export const sameSubnets = (one: Subnets, other: Subnets): boolean => formatSubnets(one) === formatSubnets(other);
 
-/** Whether some address would be in both, of either family: two hosts cannot have them. */
+/** Reports whether an address of either family is in both, so that two hosts cannot have them. */
 export function subnetsOverlap(one: Subnets, other: Subnets): boolean {
   const inFamily = (mine: Prefix | undefined, theirs: Prefix | undefined) => mine && theirs && overlaps(mine, theirs);
   return Boolean(inFamily(one.ipv4, other.ipv4) || inFamily(one.ipv6, other.ipv6));
 }
 
-/** Whether nothing changes for anybody who has the one when the other comes. */
+/** Reports whether both are equal as they are stored, so that one replacing the other changes nothing. */
 export const sameAttributes = (one: LeaseAttributes, other: LeaseAttributes): boolean =>
   printAttributes(one) === printAttributes(other);
 
-/** For messages: `10.12.13.0/24, fd00:12:13::/56`. */
+/** Formats subnets for messages: `10.12.13.0/24, fd00:12:13::/56`. */
 export const formatSubnets = ({ ipv4, ipv6 }: Subnets): string =>
   [ipv4, ipv6].flatMap((subnet) => (subnet ? [formatPrefix(subnet)] : [])).join(", ");

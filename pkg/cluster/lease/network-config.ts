@@ -16,11 +16,11 @@ import {
 } from "../../ip/address.ts";
 import { type FamilyName, familyNames } from "../../ip/family.ts";
 
-/** The network of a family, and how hosts get their parts of it. */
+/** The network of one family, and how it is divided into the hosts' subnets. */
 export interface FamilyConfig {
   network: Prefix;
   subnetLength: number;
-  /** First and last subnet that is given out, by base address. */
+  /** The base addresses of the first and last subnet that hosts may lease. */
   subnetMin: Address;
   subnetMax: Address;
 }
@@ -28,26 +28,26 @@ export interface FamilyConfig {
 export interface NetworkConfig {
   ipv4?: FamilyConfig;
   ipv6?: FamilyConfig;
-  /** Which traffic manager. */
+  /** Whether rules are made with nftables instead of iptables. */
   nftables: boolean;
   backend: {
-    /** Lower case. */
+    /** In lower case. */
     type: string;
-    /** The whole `Backend` object, with the spelling of keys as the schema has it. */
+    /** The whole `Backend` object, its keys spelled as in the schema. */
     settings: JsonObject;
   };
   /** Destinations that containers reach under their own addresses (`NoMasqueradeCIDRs`). */
   noMasquerade: readonly Prefix[];
 }
 
-/** The families that it has, IPv4 first. */
+/** Returns the families that the network has, IPv4 first. */
 export const familiesOf = (config: NetworkConfig): { family: FamilyName; network: Prefix }[] =>
   familyNames.flatMap((family) => {
     const network = config[family]?.network;
     return network ? [{ family, network }] : [];
   });
 
-/** As it stands in the store: fits the schema of cmd/flanneld/netconf.ts. */
+/** The network configuration as it is stored; valid by the schema of cmd/flanneld/netconf.ts. */
 export interface NetworkDocument {
   EnableIPv4?: boolean;
   EnableIPv6?: boolean;
@@ -67,7 +67,7 @@ export interface NetworkDocument {
 /** The network configuration cannot be used. */
 export class InvalidNetworkConfig extends Error {
   override name = "InvalidNetworkConfig";
-  /** A sentence each: the key, its value, what is allowed, what to do. */
+  /** One sentence for each problem: the key, its value, what is allowed, the remedy. */
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
@@ -94,7 +94,7 @@ export function parseNetworkConfig(document: NetworkDocument): NetworkConfig {
   };
 }
 
-/** Keys of leases in the store begin with the IPv4 subnet: flannel itself loops here for ever. */
+/** Keys of leases in the store begin with the IPv4 subnet, so IPv6 alone is refused; flannel itself retries for ever here. */
 const onlyIPv6 =
   '"EnableIPv4" is false, must be true: leases are kept by their IPv4 subnets, also where "EnableIPv6" is true; remove "EnableIPv4" and give an IPv4 "Network" as well';
 const noFamily =
@@ -109,11 +109,11 @@ interface Family {
     min: "SubnetMin" | "IPv6SubnetMin";
     max: "SubnetMax" | "IPv6SubnetMax";
   };
-  /** What a host gets of a network with room for many. */
+  /** The default length of a host's subnet, in a network that is large enough. */
   usualLength: number;
-  /** A host needs addresses for a device, a bridge and containers. */
+  /** The greatest length of a host's subnet: it needs addresses for a device, a bridge and containers. */
   longest: number;
-  /** Of a network whose hosts may have parts of the longest length at most: four of them. */
+  /** An example of a network, for messages. */
   example: string;
 }
 
@@ -136,7 +136,7 @@ const families: Record<FamilyName, Family> = {
   },
 };
 
-/** A network has at least four subnets: the first is not given out, and one host is no cluster. */
+/** A network has at least four subnets: the first is not leased, and a cluster has more than one host. */
 const LEAST_SUBNET_BITS = 2;
 
 /** @returns undefined: a problem was added */
@@ -205,7 +205,7 @@ function edgesOf(network: Prefix, subnetLength: number): Edges {
   return { network, subnetLength, second: addToAddress(network.address, addresses), last };
 }
 
-/** A given edge, or the fallback; also after a problem, which was added then. */
+/** Returns the configured SubnetMin or SubnetMax, or the fallback; an invalid value adds a problem. */
 function parseEdge(
   document: NetworkDocument,
   key: Family["keys"]["min" | "max"],
@@ -230,7 +230,7 @@ function parseEdge(
   return base;
 }
 
-/** In lower case; which types there are is the backends' affair. */
+/** Returns the backend type in lower case; the backend registry decides whether it exists. */
 function parseBackendType(backend: JsonObject | undefined, problems: string[]): string {
   const type = backend?.["Type"];
   if (typeof type === "string" && type !== "") return type.toLowerCase();

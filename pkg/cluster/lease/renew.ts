@@ -1,9 +1,9 @@
 /**
- * Keeps the host's lease for as long as the daemon runs: renews it in time, makes it again when it is gone, and says so when
- * somebody else has it. Containers keep their addresses, so the host never moves to another subnet; flannel exits instead.
+ * Keeps the host's lease while the daemon runs: renews it in time, creates it again when it is gone, and reports when another
+ * host has it. Containers keep their addresses, so the host never moves to another subnet; flannel exits instead.
  *
- * While the lease lasts nobody else can have its key, so that it may be written as it is. What has run out, by the wall's clock or
- * by the machine's, is made anew, if its key is free: after a long suspension or outage another host may have it.
+ * Until the lease expires no other host can have its key, so it may be overwritten. A lease that has expired, by wall clock or
+ * boot clock, is created anew only if its key is free: after a long suspension or outage another host may have it.
  */
 import { showJson } from "../../config/json.ts";
 import { formatAddress } from "../../ip/address.ts";
@@ -20,46 +20,46 @@ import {
 } from "./lease.ts";
 import type { Store } from "./store.ts";
 
-/** What happens to our own key, told by the watch. */
+/** An event of our own key, from the watch. */
 export type OwnEvent = { kind: "put"; lease: Lease } | { kind: "gone" };
 
 export interface RenewOptions {
-  /** Those in the store; `changeAttributes` changes them. */
+  /** The attributes in the store; `changeAttributes` changes them. */
   attributes: LeaseAttributes;
   ttlMs: number;
-  /** So long before its end it is renewed; at most nine tenths of `ttlMs`. */
+  /** How long before its expiry the lease is renewed; limited to nine tenths of `ttlMs`. */
   renewMarginMs: number;
   clock: Clock;
   log: Log;
-  /** Somebody else has our subnet; `reason` says who, and what to do. Called again only when that changes. */
+  /** Called when another host has our subnet; `reason` names the host and the remedy. Called again only when the reason changes. */
   lost(reason: string): void;
-  /** We have it, until then. Called after every renewal, and when it is ours again. */
+  /** Called after every renewal, and when the lease is ours again. */
   renewed(lease: Lease): void;
 }
 
 export interface LeaseRenewer {
-  /** As last known. */
+  /** Returns the lease as last known. */
   lease(): Lease;
   own(event: OwnEvent): void;
-  /** Whether the store is there (undefined): what failed is tried at once. */
+  /** Must be called when the store is lost or answers again (undefined): then a failed attempt is repeated at once. */
   trouble(why: Error | undefined): void;
-  /** The host has another address or device: the others learn of it at once, or as soon as the store is there. */
+  /** Publishes changed attributes (address, device) at once, or as soon as the store answers. */
   changeAttributes(attributes: LeaseAttributes): void;
   stop(): void;
 }
 
-/** How often the clocks are looked at, and what failed is tried again: a timer sleeps while the machine does. */
+/** How often clocks are checked and failed attempts repeated: timers do not advance while the machine is suspended. */
 const LOOK_MS = 60_000;
-/** Between attempts, when the store gives leases that are to be renewed already: there would be no end of them. */
+/** The pause between attempts when the store returns leases that are due for renewal already; without it the loop would be busy. */
 const REST_MS = 1000;
 /**
- * What somebody else deletes or changes is written again at once, the first times in ten minutes; then after a second, after two, and so on
- * up to a minute: nobody wins such a race.
+ * A lease that another client deletes or changes is written again at once, for the first times within ten minutes; then after one second,
+ * two, and so on up to a minute, because such a race has no winner.
  */
 const MEMORY_MS = 600_000;
 const AT_ONCE = 3;
 const FIRST_PAUSE_MS = 1000;
-/** Before its end a lease counts as run out, since writing takes time and clocks differ; at most a tenth of what it lasts. */
+/** A lease counts as expired this long before its expiry, since writing takes time and clocks differ; at most a tenth of its TTL. */
 const SAFETY_MS = 10_000;
 const LARGEST_MARGIN = 0.9;
 
@@ -80,25 +80,25 @@ class Renewer {
   lease: Lease;
   private readonly store: Store;
   private readonly options: RenewOptions;
-  /** What the store shall have. */
+  /** The attributes that the store should have. */
   private attributes: LeaseAttributes;
-  /** Everything we ever wrote there. */
+  /** All attributes that we have written, as printed. */
   private readonly written = new Set<string>();
-  /** Of "overlapped" no event tells the end: somebody else's key is in the way. */
+  /** No watch event ends "overlapped": the key in conflict is another host's. */
   private standing: "ours" | "gone" | "taken" | "overlapped" = "ours";
   private isChanged = false;
-  /** Somebody else has written it, and the store has not told until when. */
+  /** Another client has written the lease, and its expiry must be asked for. */
   private isEndUnknown = false;
   private hasToldOfAnother = false;
-  /** When it was deleted or changed, by the machine's clock. */
+  /** When other clients deleted or changed it, by the boot clock. */
   private disturbedBootMs: number[] = [];
-  /** How many the watch has told. */
+  /** The number of watch events so far. */
   private events = 0;
-  /** By the machine's clock; undefined: never. */
+  /** The expiry by the boot clock; undefined: never. */
   private endsBootMs: number | undefined;
   private triesAgainBootMs: number | undefined;
   private triedBootMs = Number.NEGATIVE_INFINITY;
-  /** It was to be renewed when we learned of it. */
+  /** The lease was due for renewal already when we received it. */
   private isTooShort = false;
   private toldReason: string | undefined;
   private isWorking = false;
@@ -144,7 +144,7 @@ class Renewer {
     this.cancelTimer();
   }
 
-  /** One step at a time, until there is nothing to do. */
+  /** Runs one step at a time until nothing is left to do. */
   private async work(): Promise<void> {
     this.hasMore = this.isWorking;
     if (this.isWorking || this.isStopped) return;
@@ -196,7 +196,7 @@ class Renewer {
     else this.giveWay(leases);
   }
 
-  /** Of the lease as it is in the store now. What the watch tells meanwhile is younger. */
+  /** Asks the store for the expiry of the current lease. A watch event that arrives meanwhile is newer and takes precedence. */
   private async askEnd(): Promise<void> {
     const { events } = this;
     const found = await this.store.find(this.lease);
@@ -206,7 +206,7 @@ class Renewer {
     else if (this.saysTheSame(found)) this.hold(found);
   }
 
-  /** What is to be written, and how much the watch has told before. */
+  /** Begins an attempt to write. @returns the attributes to write, and the number of watch events before it */
   private attempt(): { attributes: LeaseAttributes; events: number } {
     const { attributes, events } = this;
     this.triedBootMs = this.options.clock.bootMs();
@@ -220,7 +220,7 @@ class Renewer {
     this.lose(inTheWay);
   }
 
-  /** What the watch told meanwhile is the last word: it may be younger than what was written. */
+  /** Records a successful write. A watch event that arrived meanwhile takes precedence: it may be newer than what was written. */
   private isWritten(lease: Lease, attributes: LeaseAttributes, eventsBefore: number): void {
     this.isChanged = attributes !== this.attributes;
     if (this.events === eventsBefore) this.hold(lease);
@@ -233,7 +233,10 @@ class Renewer {
     this.isEndUnknown = false;
   }
 
-  /** It says what it should. Who else has written it renews it as we do: to write it again would only make him do the same. */
+  /**
+   * Accepts a lease with the right attributes. If another client wrote it, that client renews it as we do; writing again would only
+   * make it write again too.
+   */
   private confirm(lease: Lease): void {
     const { expiresMs = Number.POSITIVE_INFINITY } = lease;
     if (expiresMs < Number.POSITIVE_INFINITY && !this.store.hasWritten(lease)) this.tellOfAnother();
@@ -261,7 +264,7 @@ class Renewer {
     this.toldReason = undefined;
   }
 
-  /** Somebody made a reservation of it, or put an old copy of the store back: our attributes are missing. */
+  /** Writes our attributes again: another client made a reservation of the lease, or restored an old copy of the store. */
   private restore(lease: Lease): void {
     this.noteDisturbance();
     this.hold(lease);
@@ -281,7 +284,7 @@ class Renewer {
     this.options.lost(reason);
   }
 
-  /** Written by us, or for us by someone who is no daemon (a reservation). */
+  /** Reports whether we wrote it, or somebody reserved it for us. */
   private isOfOurs(attributes: LeaseAttributes): boolean {
     const isReservation = attributes.backendType === "" && attributes.backendData === undefined;
     return this.written.has(printAttributes(attributes)) || (isReservation && this.hasOurAddress(attributes));
@@ -298,7 +301,7 @@ class Renewer {
     this.isTooShort = this.remainingMs() <= this.marginMs();
   }
 
-  /** Until its end, by the clock that is nearer to it. */
+  /** Returns the time until expiry, the shorter one of wall clock and boot clock. */
   private remainingMs(): number {
     const { clock } = this.options;
     if (this.lease.expiresMs === undefined || this.endsBootMs === undefined) return Number.POSITIVE_INFINITY;

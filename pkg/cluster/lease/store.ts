@@ -1,9 +1,9 @@
-/** Where leases are kept: etcd, or a folder. What acquires, renews and follows leases knows this interface only. */
+/** The interface of a store of leases: etcd, or a directory. The code that acquires, renews and watches leases uses only this interface. */
 import type { Lease, LeaseAttributes, Subnets } from "./lease.ts";
 
 export interface Snapshot {
   leases: readonly Lease[];
-  /** Keys below the prefix that are no leases, with why: they are skipped, logged, counted. */
+  /** Keys below the prefix that are not leases, each with the reason: they are skipped, logged and counted. */
   malformed: readonly Malformed[];
 }
 
@@ -12,9 +12,9 @@ export interface Malformed {
   reason: string;
 }
 
-/** What happens to leases, in the order of the store. */
+/** A change of leases; events come in the order of the store. */
 export type LeaseEvent =
-  /** The complete set: at the start, and whenever events may have been missed. */
+  /** The complete set of leases: at the start, and whenever events may have been missed. */
   | { kind: "snapshot"; snapshot: Snapshot }
   /** Created, renewed or changed. */
   | { kind: "put"; lease: Lease }
@@ -23,54 +23,59 @@ export type LeaseEvent =
   | { kind: "malformed"; malformed: Malformed };
 
 export interface Watch {
-  /** No event comes after it. */
+  /** Ends the watch; no event comes afterwards. */
   stop(): void;
 }
 
 export interface Store {
   /** For messages: `etcd http://10.0.0.1:2379, prefix /coreos.com/network`. */
   readonly description: string;
-  /** How to write the network configuration, a command line for people. */
+  /** A command line that writes the network configuration, for messages. */
   readonly configCommand: string;
-  /** The text of the network configuration. @throws NoConfig; StoreError */
+  /** Returns the text of the network configuration. @throws NoConfig; StoreError */
   readConfig(): Promise<string>;
   /** @throws StoreError */
   list(): Promise<Snapshot>;
   /**
-   * Makes the lease unless there is one that overlaps it, in either family: of hosts that want one subnet at once one gets it. A
-   * name without a value that can be understood counts as a lease. flannel's daemons, in the same store, look at the key alone,
-   * which names both families: they may still take half of what others have.
+   * Creates the lease unless an existing one overlaps it in either family: of hosts that want one subnet at the same time one gets it.
+   * A valid key with a malformed value counts as a lease. flannel's daemons on the same store compare only the whole key, which names
+   * both families: they may still take one family's subnet of another host's lease.
    *
-   * @param ttlMs After this it goes, unless it is put again; undefined: never (a reservation).
-   * @returns undefined: there is one
+   * @param ttlMs The lease expires after this time unless it is put again; undefined: never (a reservation).
+   * @returns undefined: an existing lease overlaps it
    * @throws StoreError
    */
   create(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease | undefined>;
-  /** Writes the lease, whether there or not: takes over, renews, changes. @throws StoreError */
+  /** Writes the lease, whether it exists or not: to take it over, renew it or change it. @throws StoreError */
   put(subnets: Subnets, attributes: LeaseAttributes, ttlMs: number | undefined): Promise<Lease>;
-  /** The lease as it is now, with its end also where somebody else has written it. @returns undefined: there is none that can be understood. @throws StoreError */
+  /**
+   * Reads the lease as it is now, with its expiry even if another client has written it.
+   *
+   * @returns undefined: there is none, or a malformed one
+   * @throws StoreError
+   */
   find(subnets: Subnets): Promise<Lease | undefined>;
-  /** Whether this client of the store has written a lease with that end: else a watch's event of it is of somebody else. */
+  /** Reports whether this client has written a lease with that expiry; if not, another client caused the watch event with it. */
   hasWritten(lease: Lease): boolean;
   /** @throws StoreError */
   delete(subnets: Subnets): Promise<void>;
   /**
-   * Tells of a snapshot first, then of every change; goes on by itself when the connection is lost, from where it was or with a new snapshot.
+   * Reports a snapshot first, then every change. After a lost connection it resumes by itself, where it was or with a new snapshot.
    *
-   * @param trouble Called when it has lost the store (with why) and when it has it again (undefined).
+   * @param trouble Called when the store is lost (with the error) and when it answers again (undefined).
    */
   watch(event: (event: LeaseEvent) => void, trouble: (why: Error | undefined) => void): Watch;
-  /** The host's addresses have changed: what was connected from an old one is made anew, at once. No watch misses anything. */
+  /** Replaces all connections at once, because the host's addresses have changed. No watch misses an event. */
   reconnect(): void;
   close(): Promise<void>;
 }
 
-/** The store has no network configuration yet: somebody has to write it. */
+/** The store has no network configuration yet: the administrator must write it. */
 export class NoConfig extends Error {
   override name = "NoConfig";
 }
 
-/** The store did not do it. `message` says why and what to do about it. */
+/** The store did not perform a request. `message` has the reason and the remedy. */
 export class StoreError extends Error {
   override name = "StoreError";
 }

@@ -1,6 +1,6 @@
 /**
- * The other hosts' leases, as the store's watch tells them: changes between what was last told and what is there now, so that a
- * snapshot after an outage costs no more than what it brings.
+ * Follows the other hosts' leases by the store's watch, and reports the differences to what was last reported: a snapshot after an
+ * outage then costs no more than its changes.
  */
 import { overlaps, type Prefix } from "../../ip/address.ts";
 import { formatSubnets, keyOf, type Lease, type Subnets, sameAttributes, sameSubnets } from "./lease.ts";
@@ -8,30 +8,30 @@ import type { OwnEvent } from "./renew.ts";
 import type { LeaseEvent, Malformed, Snapshot, Store } from "./store.ts";
 
 export interface LeaseChanges {
-  /** New or changed; not those that were renewed only. */
+  /** New or changed leases; not those that were only renewed. */
   put: readonly Lease[];
   gone: readonly Subnets[];
 }
 
 export interface PeerHandler {
-  /** This host's subnets: never among the peers. */
+  /** Returns this host's subnets, which are never among the peers. */
   own(): Subnets;
-  /** Everybody, once, first. A dual-stack lease keeps both parts, also where this host has one family. */
+  /** Called first, once, with all peers. A dual-stack lease keeps both subnets even if this host has one family. */
   peers(all: readonly Lease[]): void;
-  /** What arrived together is told together. */
+  /** Called with later changes; events that arrive together are reported in one call. */
   changed(changes: LeaseChanges): void;
-  /** What happens to our own key; for `startRenewal`. */
+  /** Called with each event of our own key; for `startRenewal`. */
   ownEvent(event: OwnEvent): void;
-  /** Skipped, once per key and reason. A peer whose lease becomes malformed stays as it was last. */
+  /** Called once per key and reason for leases that are skipped. A peer whose lease becomes malformed keeps its last valid state. */
   malformed(malformed: Malformed): void;
-  /** The store is lost (with why) or there again (undefined). */
+  /** Called when the store is lost (with the error) and when it answers again (undefined). */
   trouble(why: Error | undefined): void;
 }
 
 export interface PeerWatch {
-  /** As the store has them, by key. */
+  /** Returns the peers as the store has them, by key. */
   peers(): ReadonlyMap<string, Lease>;
-  /** Those there now, reason by key. */
+  /** Returns the malformed leases that are in the store now: the reason, by key. */
   malformed(): ReadonlyMap<string, string>;
   stop(): void;
 }
@@ -50,14 +50,14 @@ export function watchPeers(store: Pick<Store, "watch">, handler: PeerHandler): P
 }
 
 class Peers {
-  /** What the store has. */
+  /** The peers as the store has them. */
   readonly known = new Map<string, Lease>();
   readonly malformed = new Map<string, string>();
   private readonly handler: PeerHandler;
-  /** What the follower was told. */
+  /** The peers as the handler knows them. */
   private readonly told = new Map<string, Lease>();
   private hasBegun = false;
-  /** Keys that may differ between the two. */
+  /** Keys that may differ between `known` and `told`. */
   private readonly touched = new Set<string>();
   private isDue = false;
   private isStopped = false;
@@ -96,7 +96,7 @@ class Peers {
     else this.set(key, undefined);
   }
 
-  /** A peer stays as it was. Our own lease is as good as gone. */
+  /** Records a malformed lease. A peer keeps its last valid state; our own lease counts as gone. */
   private refuse({ key, reason }: Malformed): void {
     if (this.malformed.get(key) === reason) return;
     this.malformed.set(key, reason);
@@ -121,7 +121,7 @@ class Peers {
     this.tellSoon();
   }
 
-  /** After all that the store has told in one go. */
+  /** Reports changes after all events that the store has delivered together. */
   private tellSoon(): void {
     if (this.isDue) return;
     this.isDue = true;
@@ -147,7 +147,7 @@ class Peers {
       if (now && !isSame) put.push(now);
       if (before && !now) gone.push(subnetsOf(before));
       if (isSame)
-        this.known.set(key, { ...now, ...subnetsOf(before), attributes: before.attributes }); // the follower has those already
+        this.known.set(key, { ...now, ...subnetsOf(before), attributes: before.attributes }); // the handler has these objects already
       else if (now) this.told.set(key, now);
       else this.told.delete(key);
     }

@@ -1,7 +1,7 @@
-/** What the daemon says of its work, a line per event. */
+/** The daemon's log, one line per event. */
 
 export type Level = "debug" | "info" | "warn" | "error";
-/** Named values of an event: what a script looks for. */
+/** Named values of an event, for scripts that read the log. */
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface Log {
@@ -12,13 +12,13 @@ export interface Log {
 }
 
 export interface LogOptions {
-  /** "text": as klog, in local time; "json": an object per line. */
+  /** "text": klog's format, in local time; "json": one object per line. */
   format: "text" | "json";
-  /** What is less than this is not said. */
+  /** The lowest level that is logged. */
   level: Level;
-  /** Takes a line with its end. */
+  /** Writes a line, which ends with a newline. */
   write(line: string): void;
-  /** Milliseconds since 1970, with fractions; the system's clock unless given. */
+  /** Returns milliseconds since 1970, with fractions; default: the system's clock. */
   nowMs?: () => number;
 }
 
@@ -32,7 +32,7 @@ export function createLog({ format, level, write, nowMs = Date.now }: LogOptions
 
 const levels: readonly Level[] = ["debug", "info", "warn", "error"];
 
-/** A log whose four verbs are one function. */
+/** Makes a log whose four methods call one function. */
 export function logOf(say: (level: Level, message: string, fields: Fields) => void): Log {
   const verb =
     (level: Level) =>
@@ -48,13 +48,13 @@ interface Line {
   ms: number;
 }
 
-/** Our own keys come first, and an event's fields cannot take their place. */
+/** Prints a JSON line. Our own keys come first, and an event's fields cannot replace them. */
 function printJson({ level, message, fields, ms }: Line): string {
   const own = { time: new Date(ms).toISOString(), level, msg: withoutSecrets(message) };
   return JSON.stringify({ ...own, ...Object.fromEntries(said(fields)), ...own });
 }
 
-/** `I1121 04:20:00.123456 flanneld] message key=value`; klog has the thread and the source line before the bracket. */
+/** Prints `I1121 04:20:00.123456 flanneld] message key=value`; klog has thread and source line where we have the program's name. */
 function printText({ level, message, fields, ms }: Line): string {
   const values = said(fields).map(([key, value]) => ` ${key}=${quoted(String(value))}`);
   return `${initials[level]}${klogTime(ms)} flanneld] ${oneLine(withoutSecrets(message))}${values.join("")}`;
@@ -82,11 +82,11 @@ function said(fields: Fields): [string, string | number | boolean][] {
 const hidden = "(hidden)";
 const secretName = /password|passwd|secret|token/i;
 
-/** What URLs carry between user and host. */
+/** Hides passwords in URLs. */
 const withoutSecrets = (text: string): string => text.replace(/(:\/\/[^\s/:@]*):[^\s/@]+@/g, `$1:${hidden}@`);
 
 const quoted = (value: string): string => (/^[^\s"=\p{Cc}]+$/u.test(value) ? value : JSON.stringify(value));
 
-/** Newlines and other control characters as JSON writes them, so that nobody's text can look like a line of ours. */
+/** Escapes newlines and other control characters as JSON does, so that foreign text cannot look like a line of this log. */
 const oneLine = (text: string): string =>
   text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));

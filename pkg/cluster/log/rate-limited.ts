@@ -1,7 +1,7 @@
-/** For what goes wrong again and again: each distinct event is said once, then at growing distances, with how long it has lasted. */
+/** Limits repeated messages: each distinct event is logged once, then at growing intervals, with how long it has lasted. */
 import { type Fields, type Level, type Log, logOf } from "./log.ts";
 
-/** @param nowMs Milliseconds, never going back. */
+/** @param nowMs A monotonic clock, in milliseconds. */
 export function rateLimited(log: Log, nowMs: () => number = () => performance.now()): Log {
   const known = new Map<string, Course>();
   return logOf((level, message, fields) => {
@@ -12,22 +12,22 @@ export function rateLimited(log: Log, nowMs: () => number = () => performance.no
   });
 }
 
-/** All in milliseconds. */
+/** The course of one repeated event, in milliseconds of `nowMs`. */
 interface Course {
   firstMs: number;
   lastMs: number;
-  /** When it is said again. */
+  /** When it is logged again. */
   nextMs: number;
 }
 
-/** It was over if it had not come up for this long: next time it is news. */
+/** An event that has not occurred for this long is forgotten; its next occurrence is logged as a new one. */
 const QUIET_MS = 60_000;
 const FIRST_PAUSE_MS = 10_000;
 const LONGEST_PAUSE_MS = 3_600_000;
 
 const keyOf = (level: Level, message: string, fields: Fields): string => JSON.stringify([level, message, fields]);
 
-/** @returns What to say after the message; undefined: nothing is said */
+/** @returns text to append to the message; undefined: it is not logged now */
 function wordsAfter(known: Map<string, Course>, key: string, now: number): string | undefined {
   const course = known.get(key);
   if (!course) {

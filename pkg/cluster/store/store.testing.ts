@@ -1,17 +1,17 @@
-/** What every store does: run over each one by its tests. `for (const { claim, holds } of storeClaims) t.test(claim, () => holds(open))`. */
+/** Tests that every store must pass: `for (const { claim, holds } of storeClaims) t.test(claim, () => holds(open))`. */
 import assert from "node:assert/strict";
 import { attributesOf, ip, subnets } from "../lease/fake.testing.ts";
 import { keyOf, type Lease, printAttributes } from "../lease/lease.ts";
 import { type LeaseEvent, NoConfig, type Snapshot, type Store, type Watch } from "../lease/store.ts";
 
-/** An empty store; closed and removed by who opened it. */
+/** An empty store; its opener closes and removes it. */
 export interface StoreUnderTest {
   store: Store;
   /** Another client of the same store, as on another host. */
   beside: Store;
-  /** Somebody writes a value under `subnets/<key>`, without an end. */
+  /** Writes a value under `subnets/<key>` without expiry, as another client. */
   write(key: string, value: string): Promise<void>;
-  /** Somebody removes it, by hand. */
+  /** Removes a key by hand. */
   remove(key: string): Promise<void>;
   writeConfig(text: string): Promise<void>;
 }
@@ -23,9 +23,9 @@ export interface Claim {
 }
 
 const DAY_MS = 86_400_000;
-/** Clocks of client and server, and a second that etcd may add. */
+/** Covers the difference between clocks of client and server, and a second that etcd may add. */
 const ACCURACY_MS = 5000;
-/** etcd's shortest. */
+/** The shortest TTL of etcd. */
 const SHORT_MS = 2000;
 const DEADLINE_MS = 20_000;
 
@@ -276,15 +276,15 @@ function assertLasts(lease: Lease | undefined, ms: number): void {
   assert.ok(Math.abs(lasts - ms) < ACCURACY_MS, `${shown(lease)} lasts ${lasts} ms, wanted ${ms}`);
 }
 
-/** Some stores tell only its host when. */
+/** Asserts that the lease has some expiry: some stores know the real one only for the client that wrote it. */
 function assertEnds(lease: Lease | undefined): void {
   assert.notEqual(lease?.expiresMs, undefined, `${shown(lease)} is a reservation`);
 }
 
-/** What a watch has told, a line per event. */
+/** Collects the events of a watch, one line each. */
 class Seen {
   readonly lines: string[] = [];
-  /** Keys, as the events have them. */
+  /** The keys that exist after the events so far. */
   private set = new Set<string>();
   snapshots = 0;
   lastLease: Lease | undefined;
@@ -301,7 +301,7 @@ class Seen {
     );
   }
 
-  /** Exactly these, in this order. */
+  /** Waits for as many lines, and asserts that they are exactly these, in this order. */
   async until(...lines: string[]): Promise<void> {
     await this.wait(() => this.lines.length >= lines.length);
     assert.deepEqual(this.lines, lines);

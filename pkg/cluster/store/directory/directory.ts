@@ -1,17 +1,17 @@
 /**
- * Leases as files: for trying, for a single machine, and for hosts that share a file system. Keys and values are those of etcd:
+ * Keeps leases as files: for trying out, for a single machine, and for hosts that share a file system. Keys and values are those of etcd:
  *
  *   config                 the network configuration
- *   subnets/10.5.1.0-24    0644  a lease's attributes; `ls -l` shows when it ends: it is "last modified" then, in the future
- *   lock                   0644  empty; who writes or removes a lease holds it with flock(2)
+ *   subnets/10.5.1.0-24    0644  a lease's attributes; `ls -l` shows its expiry as the modification time, in the future
+ *   lock                   0644  empty; held with flock(2) while a lease is written or removed
  *
- * A lease's end is its file's modification time, where that is a second or more after the change of its inode, which nobody can
- * set. A file that somebody writes by hand (or touches) is older, so it never ends: a reservation, as a key without lease is in
- * etcd. What has ended is removed by whoever sees it first. Files appear whole: made under another name, then linked (so that of
- * two who create one only one does) or renamed.
+ * A lease's expiry is its file's modification time, if that is a second or more after its inode's change time, which nobody can
+ * set. A file that is written by hand (or touched) has no later modification time, so it never expires: a reservation, as a key
+ * without lease is in etcd. Expired files are removed by the first process that sees them. Files appear complete: written under
+ * another name, then linked (so that of two that create one only one succeeds) or renamed.
  *
- * Rejected: the end in a second file, which a crash leaves alone, or in the value, which would not be flannel's any more.
- * Hosts that share a directory need clocks that agree, to seconds.
+ * Rejected: the expiry in a second file, which may be missing after a crash, or in the value, which would no longer be flannel's
+ * format. Hosts that share a directory need clocks that agree to seconds.
  */
 
 import { nowMs } from "../../../sys/clock.ts";
@@ -33,12 +33,12 @@ import {
 import { watchLeases } from "./watch.ts";
 
 export interface DirectoryStoreOptions {
-  /** Is made when missing. */
+  /** Created if missing. */
   directory: string;
   log: Log;
 }
 
-/** @throws StoreError the directory cannot be made */
+/** @throws StoreError the directory cannot be created */
 export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): Store {
   const leases = leasesIn(directory);
   const watches = new Set<() => void>();
@@ -93,7 +93,7 @@ export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): S
   };
 }
 
-/** File systems keep times to the nanosecond, the second, or two of them: what was written is read back so. */
+/** File systems keep timestamps to the nanosecond, the second or two seconds: a timestamp is read back rounded down to that. */
 const TIMESTAMP_STEPS_MS = [1, 1000, 2000];
 
 const isStored = (readMs: number, writtenMs: number): boolean =>
@@ -102,7 +102,7 @@ const isStored = (readMs: number, writtenMs: number): boolean =>
 const configCommandOf = ({ config }: Leases): string =>
   `printf '%s\\n' '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}' > ${quoted(config)}`;
 
-/** For a shell. */
+/** Quotes a path for a shell. */
 const quoted = (path: string): string => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
 
 function refusal(doing: string, directory: string, error: SystemError): StoreError {

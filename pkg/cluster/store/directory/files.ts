@@ -1,4 +1,4 @@
-/** One file per lease: see ../directory.ts. */
+/** Reads and writes the lease files; directory.ts describes them. */
 import { linkSync } from "node:fs";
 import { nowMs } from "../../../sys/clock.ts";
 import { isErrno, SystemError } from "../../../sys/errno.ts";
@@ -27,13 +27,13 @@ import {
 } from "../../lease/lease.ts";
 import type { Malformed, Snapshot } from "../../lease/store.ts";
 
-/** Where they lie. */
+/** The paths of the store. */
 export interface Leases {
-  /** Of the files, one per key. */
+  /** The directory of the lease files, one per key. */
   directory: string;
   config: string;
   lock: string;
-  /** On the same file system, and not among them: what is not yet a lease. */
+  /** The directory of temporary files: on the same file system, and not the one of the lease files. */
   workplace: string;
 }
 
@@ -44,7 +44,7 @@ export const leasesIn = (directory: string): Leases => ({
   workplace: directory,
 });
 
-/** What a key's file holds; `stamp` is another after every change. */
+/** The content of a key's file; `stamp` differs after every change. */
 export type Found = { stamp: string } & ({ lease: Lease } | { malformed: Malformed });
 
 const DIRECTORY_MODE = 0o755;
@@ -54,7 +54,7 @@ const LOCK = { mode: FILE_MODE, timeoutMs: 2000 };
 /** A value is some hundred bytes; etcd takes no request larger than this. */
 const LARGEST = 1.5 * 2 ** 20;
 
-/** Makes the directory where it is missing, and removes what was left by processes that were killed while they wrote. */
+/** Makes the directory if it is missing, and removes temporary files of processes that were killed while they wrote. */
 export function prepare(files: Leases): void {
   makeDirectories(files.directory, DIRECTORY_MODE);
   withLock(files.lock, LOCK, () => {
@@ -64,7 +64,7 @@ export function prepare(files: Leases): void {
 
 export const findConfig = ({ config }: Leases): string | undefined => findText(config);
 
-/** What has ended is removed. */
+/** Lists the leases, and removes those that have expired. */
 export function listLeases(files: Leases, atMs: number): Snapshot {
   const leases: Lease[] = [];
   const malformed: Malformed[] = [];
@@ -77,8 +77,8 @@ export function listLeases(files: Leases, atMs: number): Snapshot {
 }
 
 /**
- * @param known What was found before; is not read again where nothing has changed.
- * @returns undefined when there is none, or none any more: then its file is removed.
+ * @param known The last result; returned again, without reading the file, if nothing has changed.
+ * @returns undefined when there is none, or it has expired: then its file is removed.
  */
 export function findLease(files: Leases, key: string, atMs: number, known?: Found): Found | undefined {
   const path = pathOf(files, key);
@@ -90,7 +90,7 @@ export function findLease(files: Leases, key: string, atMs: number, known?: Foun
   return undefined;
 }
 
-/** @returns undefined when there is one that overlaps it */
+/** @returns undefined when an existing one overlaps it */
 export function createLease(
   files: Leases,
   subnets: Subnets,
@@ -139,7 +139,7 @@ function leaseOf({ ipv4, ipv6 }: Subnets, attributes: LeaseAttributes, expiresMs
   return { ...subnets, attributes, ...(expiresMs !== undefined && { expiresMs }) };
 }
 
-/** Whole, with its end, and under a name of its own until `place` gives it the lease's. */
+/** Writes a complete file, with its expiry, under a temporary name; `place` gives it the lease's name. */
 function prepared<T>(
   { workplace }: Leases,
   attributes: LeaseAttributes,
@@ -160,7 +160,7 @@ const NS_PER_MS = 1_000_000n;
 const TEMPORARY = { start: ".lease-", end: ".tmp" };
 const isTemporary = (name: string): boolean => name.startsWith(TEMPORARY.start) && name.endsWith(TEMPORARY.end);
 
-/** @returns false when somebody without our lock was quicker */
+/** @returns false when a process that does not hold the lock created the file first */
 function link(from: string, to: string): boolean {
   try {
     linkSync(from, to);
@@ -173,7 +173,7 @@ function link(from: string, to: string): boolean {
   }
 }
 
-/** Under the lock, which its host holds when it puts the lease again. That nothing can be removed here changes nothing. */
+/** Removes an expired file under the lock, which its host holds when it puts the lease again. Without permission the file stays. */
 function removeEnded(files: Leases, key: string, atMs: number): void {
   const path = pathOf(files, key);
   try {
@@ -186,7 +186,7 @@ function removeEnded(files: Leases, key: string, atMs: number): void {
   }
 }
 
-/** What is wrong where even that cannot be known, as of a symbolic link to itself: somebody may have the lease. */
+/** @returns a message if stat fails, as for a symbolic link to itself: a host may have that lease */
 function lookAt(path: string): Stat | undefined | string {
   try {
     return findStat(path);
@@ -200,7 +200,7 @@ function lookAt(path: string): Stat | undefined | string {
 const endOf = ({ modifiedNs, changedNs }: Stat): number | undefined =>
   modifiedNs - changedNs > SHORTEST_NS ? Number(modifiedNs / NS_PER_MS) : undefined;
 
-/** The kernel's clock of files is some milliseconds late: who sets a time to the present sets it to later than the change. */
+/** The kernel's timestamps are some milliseconds late: a modification time set to the present is later than the inode's change time. */
 const SHORTEST_NS = 1_000_000_000n;
 
 const hasEnded = (stat: Stat, atMs: number): boolean => (endOf(stat) ?? Number.POSITIVE_INFINITY) <= atMs;

@@ -1,6 +1,6 @@
 /**
- * What changes among the lease files. The kernel tells of changes by this machine (inotify); those by other machines on a shared
- * file system are found by looking, every second, at when the directory was modified.
+ * Watches the lease files. The kernel reports changes by this machine (inotify); those by other machines on a shared file system
+ * are found by polling the directory's modification time every second.
  */
 import { type FSWatcher, watch } from "node:fs";
 import { nowMs } from "../../../sys/clock.ts";
@@ -13,18 +13,18 @@ import { type Found, findLease, type Leases } from "./files.ts";
 
 export interface Watcher {
   event(event: LeaseEvent): void;
-  /** The directory cannot be read (why), or can again (undefined): what was known stays known. */
+  /** Called when the directory cannot be read (with the error), or can again (undefined); known leases are kept. */
   trouble(why: SystemError | undefined): void;
   log: Log;
 }
 
 const LOOK_MS = 1000;
-/** Every file, since what is written in place by another machine does not modify the directory. */
+/** How often every file is checked: a file that another machine writes in place does not modify the directory. */
 const LOOK_AT_ALL_MS = 60_000;
-/** File systems tell time by ticks, some by seconds: a directory that was modified a moment ago may be again at the same time. */
+/** Timestamps are coarse, on some file systems seconds: a directory modified just now may change again with the same timestamp. */
 const TICK_MS = 2000;
 
-/** @returns ends it */
+/** @returns ends the watch */
 export function watchLeases(files: Leases, watcher: Watcher): () => void {
   const leases = new WatchedLeases(files, watcher);
   const timer = setInterval(() => leases.look(), LOOK_MS);
@@ -39,7 +39,7 @@ class WatchedLeases {
   private readonly files: Leases;
   private readonly watcher: Watcher;
   private readonly known = new Map<string, Found>();
-  /** Told of by the kernel, not yet looked at. */
+  /** Keys that the kernel has reported, not yet checked. */
   private readonly noticed = new Set<string>();
   private notifier: FSWatcher | undefined;
   /** The directory as it was when all of it was read. */
@@ -135,10 +135,10 @@ class WatchedLeases {
     if (now && "lease" in now) this.watcher.event({ kind: "put", lease: now.lease });
     else if (now) this.watcher.event({ kind: "malformed", malformed: now.malformed });
     else if (subnets) this.watcher.event({ kind: "gone", subnets });
-    else this.tellAll(); // a malformed name has gone, for which there is no event
+    else this.tellAll(); // a malformed key was deleted, for which there is no event
   }
 
-  /** Asks the kernel to tell of changes; without it (its limit is reached) changes are found by looking. */
+  /** Starts an inotify watch; without one (its limit is reached) changes are found by polling. */
   private listen(): void {
     this.notifier?.close();
     this.notifier = undefined;
@@ -155,7 +155,7 @@ class WatchedLeases {
     this.watcher.log.warn("the kernel does not tell of changed leases: looking every second", { error: error.message });
   }
 
-  /** Of what comes together each file is looked at once. */
+  /** Collects keys that are reported together, so that each file is checked once. */
   private notice(key: string | null): void {
     if (this.noticed.size === 0) setImmediate(() => this.lookAtNoticed());
     this.noticed.add(key ?? "");
@@ -164,7 +164,7 @@ class WatchedLeases {
   private lookAtNoticed(): void {
     const keys = [...this.noticed];
     this.noticed.clear();
-    if (this.isStopped || !this.hasBegun || this.isInTrouble) return; // the next look is at all of them
+    if (this.isStopped || !this.hasBegun || this.isInTrouble) return; // the next poll checks all of them
     try {
       this.lookAt(keys.filter((key) => key !== ""));
       if (keys.includes("")) this.lookAtAll(this.directoryStat());

@@ -1,4 +1,4 @@
-/** All members of etcd as one: asked in turn until one answers. */
+/** An etcd cluster: its members are asked in turn until one answers. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Connection } from "./connection.ts";
 import { type ServerError, storeError } from "./errors.ts";
@@ -6,10 +6,10 @@ import { type EtcdServer, isAboutConnection, isBetweenLeaders } from "./server.t
 
 export interface Cluster {
   /**
-   * Takes a few seconds per member that says nothing; the next question goes to the one that has answered.
+   * Asks members until one answers. Takes a few seconds per member that does not answer; the next request goes to the one that did.
    *
    * @param doing For messages: "list the leases".
-   * @throws StoreError what each has said, and what to do
+   * @throws StoreError with each member's error and the remedy
    */
   ask<T>(doing: string, question: (connection: Connection) => Promise<T>): Promise<T>;
   reconnect(): void;
@@ -23,7 +23,7 @@ const PAUSE_MS = 100;
 /** @param prefix For messages. */
 export function clusterOf(members: readonly EtcdServer[], prefix: string): Cluster {
   let preferred = 0;
-  /** @returns the answer of the first that gives one, else what all have said */
+  /** @returns the first answer, else the errors of all */
   const askInTurn = async <T>(
     question: (connection: Connection) => Promise<T>,
   ): Promise<Answered<T> | ServerError[]> => {
@@ -37,7 +37,7 @@ export function clusterOf(members: readonly EtcdServer[], prefix: string): Clust
         return { answer };
       } catch (error) {
         refusals.push({ url: member.url, error });
-        if (!isAboutConnection(error)) break; // the others would say the same
+        if (!isAboutConnection(error)) break; // the others would refuse it too
       }
     }
     return refusals;

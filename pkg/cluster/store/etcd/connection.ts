@@ -1,10 +1,10 @@
 /**
- * gRPC with one member of etcd: etcd3's messages and channels, and none of its supervision.
+ * A gRPC connection to one member of etcd: uses etcd3's messages and channels, but not its retry logic.
  *
- * etcd3 would choose members, try again, break circuits, log in and resume watches by itself. Each of these has an edge that a
- * daemon meets: a member that accepts and says nothing holds a call for ever; every login opens a channel that is never closed;
- * a watch does not live through a restart with passwords, and does not say that it was compacted. So calls go out here with a
- * deadline and the token we give, and come back as they are; `server.ts` and `watch.ts` decide what then.
+ * etcd3 would choose members, retry, use circuit breakers, log in and resume watches by itself. Each of these fails in a case that
+ * a daemon meets: a member that accepts and does not answer blocks a call for ever; every login opens a channel that is never
+ * closed; a watch does not survive a restart with passwords, and does not report a compaction. So calls are sent with a deadline
+ * and the given token, and results are returned unchanged; `server.ts` and `watch.ts` decide what to do.
  */
 import { existsSync, readFileSync } from "node:fs";
 import {
@@ -19,7 +19,7 @@ import {
 } from "etcd3";
 
 export interface Access {
-  /** PEM texts. Without a CA, the authorities that the system trusts. */
+  /** PEM texts. Without a CA, the authorities that the system trusts are used. */
   tls?: { ca?: string; certificate?: string; key?: string };
   username?: string;
   password?: string;
@@ -32,13 +32,13 @@ export interface Connection {
   watch(): Promise<WatchStream>;
   /** Sends the token of a login with every call from now on. */
   useToken(token: string): void;
-  /** Calls under way still get their answer. */
+  /** Closes the connection; pending calls still get their answer. */
   close(): void;
-  /** Calls under way fail at once. */
+  /** Closes the connection; pending calls fail at once. */
   cut(): void;
 }
 
-/** A call that failed, in etcd's or grpc-js' words. */
+/** A failed call, with the message of etcd or grpc-js. */
 export class CallError extends Error {
   override name = "CallError";
   /** grpc/status.h: GRPC_STATUS_* */
@@ -56,8 +56,8 @@ export type WatchStream = Awaited<ReturnType<WatchClient["watch"]>>;
 export const ANSWER_MS = 2000;
 
 /**
- * A member that no longer answers pings is left after the sum of these two. etcd hangs up on clients that ping more often than
- * every 5 s (--grpc-keepalive-min-time).
+ * The connection to a member that no longer answers pings is given up after the sum of these two. etcd disconnects clients that
+ * ping more often than every 5 s (--grpc-keepalive-min-time).
  */
 const PING_MS = 6000;
 const PING_ANSWER_MS = 3000;
@@ -65,13 +65,13 @@ const PING_ANSWER_MS = 3000;
 const channelOptions = {
   "grpc.keepalive_time_ms": PING_MS,
   "grpc.keepalive_timeout_ms": PING_ANSWER_MS,
-  "grpc.max_receive_message_length": -1, // 20,000 leases are more than the usual 4 MB
+  "grpc.max_receive_message_length": -1, // 20,000 leases exceed the default of 4 MB
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1000,
-  "grpc.enable_http_proxy": 0, // as etcdctl: a proxy for the web is none for etcd
+  "grpc.enable_http_proxy": 0, // as etcdctl: proxies of the environment are for HTTP, not for etcd
 };
 
-/** Nothing goes over the network yet. @param url As `readEndpoints` gives it */
+/** Makes a connection, without network traffic yet. @param url As `readEndpoints` returns it */
 export function connect(url: string, { tls }: Access): Connection {
   const channels = new Channels({
     hosts: [url],
@@ -79,7 +79,7 @@ export function connect(url: string, { tls }: Access): Connection {
     grpcOptions: { ...channelOptions, "twill.connection": ++connectionsMade },
     faultHandling: { host: () => passing as Policy, global: passing as Policy },
   });
-  const headers = new Map([["hasleader", "true"]]); // a member that was cut off from the others says so, and leaves it to them
+  const headers = new Map([["hasleader", "true"]]); // makes a member that is cut off from the others refuse, so that another one is asked
   const underway = new Set<Underway>();
   const calls = callsThrough(channels, { headers, underway });
   return {
@@ -96,7 +96,7 @@ export function connect(url: string, { tls }: Access): Connection {
   };
 }
 
-/** grpc-js shares sockets between channels with equal options, a broken one too: a new connection needs options of its own. */
+/** grpc-js shares sockets between channels with equal options, even broken ones: a new connection needs an option with a new value. */
 let connectionsMade = 0;
 
 function credentialsOf({ ca, certificate, key }: NonNullable<Access["tls"]>): NonNullable<IOptions["credentials"]> {
@@ -109,7 +109,7 @@ function credentialsOf({ ca, certificate, key }: NonNullable<Access["tls"]>): No
   return credentials as NonNullable<IOptions["credentials"]>; // grpc-js takes undefined for each
 }
 
-/** Where Go, and flannel with it, looks for them (crypto/x509/root_linux.go). */
+/** The files where Go, and so flannel, looks for authorities (crypto/x509/root_linux.go). */
 const AUTHORITIES = [
   "/etc/ssl/certs/ca-certificates.crt", // Debian, Arch
   "/etc/pki/tls/certs/ca-bundle.crt", // Fedora
@@ -118,7 +118,7 @@ const AUTHORITIES = [
   "/etc/ssl/cert.pem", // Alpine
 ];
 
-/** @returns undefined: there are none, so that Node's own list counts */
+/** @returns undefined: there are none, so that Node's own list is used */
 function systemAuthorities(): Buffer | undefined {
   const given = process.env["SSL_CERT_FILE"];
   const file = given ? given : AUTHORITIES.find(existsSync);
@@ -127,7 +127,7 @@ function systemAuthorities(): Buffer | undefined {
 
 type Policy = NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>;
 
-/** One call is one call. */
+/** A fault policy that calls once: etcd3 must not retry by itself. */
 const passing: Pick<Policy, "execute" | "onSuccess" | "onFailure"> = {
   execute: async (work) => await work({ signal: neverAborted }),
   onSuccess: () => noListener,
@@ -136,20 +136,20 @@ const passing: Pick<Policy, "execute" | "onSuccess" | "onFailure"> = {
 const neverAborted = new AbortController().signal;
 const noListener = { dispose() {} };
 
-/** A class, since etcd3 shows its channels to heirs only. */
+/** Gives access to etcd3's channel pool, which is visible to subclasses only. */
 class Channels extends Etcd3 {
   use: ICallable<unknown>["withConnection"] = (service, work) => this.pool.withConnection(service, work);
 }
 
 interface Calling {
-  /** Of every call. */
+  /** Sent with every call. */
   headers: ReadonlyMap<string, string>;
   underway: Set<Underway>;
 }
 
-/** A call that waits for its answer. */
+/** A pending call. */
 interface Underway {
-  /** It fails, with CANCELLED. */
+  /** Makes it fail with CANCELLED. */
   cancel(): void;
 }
 
@@ -170,7 +170,7 @@ function callsThrough(channels: Channels, { headers, underway }: Calling): ICall
   };
 }
 
-/** What grpc-js makes of a .proto file: a function per method. */
+/** A client that grpc-js generates from a .proto file: a function per method. */
 type Caller = Record<string, (...args: [unknown, unknown, { deadline: number }, Callback]) => Underway>;
 type Callback = (refusal: Error | null, answer: unknown) => void;
 
@@ -191,7 +191,7 @@ function answerOf<T>({ client, method, underway }: Question, request: unknown, m
   });
 }
 
-/** What grpc-js throws and emits is an Error with these; other errors stay as they are. */
+/** Converts the errors of grpc-js, which have `code` and `details`; returns others unchanged. */
 export function callError(error: Error & { code?: number; details?: string }): Error {
   return typeof error.code === "number" && error.details !== undefined
     ? new CallError(error.code, error.details)

@@ -1,15 +1,15 @@
 /**
- * Makes a lease that overlaps no other, although many hosts try at once.
+ * Creates a lease that overlaps no other, even when many hosts try at the same time.
  *
- * A key names the subnets of both families: that it is not there does not say that both are free. So all keys are listed, and the
- * new one is written on condition that none was created since; renewals, which write keys that are there, do not count. That
- * lets one host through at a time: 50 take 1 s, 200 take 10 s (measured with all of them, and etcd, on two cores).
+ * A key names the subnets of both families: its absence does not mean that both are free. So all keys are listed, and the new one is
+ * written on condition that none was created since; renewals, which write existing keys, do not count. This admits one host at a
+ * time: 50 take 1 s, 200 take 10 s (measured with all of them, and etcd, on two cores).
  *
- * IPv4 alone needs no queue: subnets of one length overlap where they begin at one address, which keys begin with. Only while
- * SubnetLen is being changed may a host that read the old one and a host that read the new one meet between list and condition.
+ * IPv4 alone does not serialize hosts: subnets of one length overlap only if their base address is the same, and keys begin with it.
+ * Only while SubnetLen is being changed can two hosts, with the old and the new length, conflict between list and condition.
  *
- * Rejected: a key for each family's half, which flannel's daemons would not write; to write first and to look then, since the
- * others would see what must not be, and a crash would leave it there.
+ * Rejected: one key per family, which flannel's daemons would not write; to write first and to check afterwards, since other hosts
+ * would see an overlapping lease, and a crash would leave it there.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { CompareResult, CompareTarget, type ICompare, type IKeyValue, type ITxnRequest } from "etcd3";
@@ -23,14 +23,14 @@ import { type Keys, nextRevision } from "./keys.ts";
 export interface NewLease {
   subnets: Subnets;
   value: Buffer;
-  /** What etcd calls so: the ID of the clock that runs out for it, and for nothing else; or `NONE`. */
+  /** The ID of the etcd lease that expires with this key only; or `NONE`. */
   lease: string;
 }
 
-/** Each time somebody else has made a lease. */
+/** Each attempt fails only because another host has created a lease. */
 const ATTEMPTS = 100;
 
-/** @returns false: there is one that overlaps it. @throws StoreError */
+/** @returns false: an existing one overlaps it. @throws StoreError */
 export async function createLease(cluster: Cluster, keys: Keys, wanted: NewLease): Promise<boolean> {
   const doing = `make the lease ${keyOf(wanted.subnets)}`;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -52,10 +52,13 @@ function isOverlapping(name: string, subnets: Subnets): boolean {
   return found !== undefined && subnetsOverlap(found, subnets);
 }
 
-/** It was made the first time, but the answer was lost. */
+/** Reports whether an earlier attempt of ours created the entry and only its answer was lost. */
 const isOurs = (entry: IKeyValue, { lease }: NewLease): boolean => lease !== NONE && entry.lease === lease;
 
-/** The first condition is for an etcd before 3.3, which compares no ranges: it takes the second for one on a key that is not there. */
+/**
+ * Builds the transaction. The first condition is for etcd before 3.3, which cannot compare ranges: it takes the second one for a
+ * comparison of a key that does not exist.
+ */
 function unlessTaken({ subnets, value, lease }: NewLease, keys: Keys, listed: string): ITxnRequest {
   const key = keys.lease(subnets);
   const othersToo =
@@ -63,7 +66,7 @@ function unlessTaken({ subnets, value, lease }: NewLease, keys: Keys, listed: st
   return { compare: [absent({ key }), othersToo], success: [{ request_put: { key, value, lease } }] };
 }
 
-/** What is there has a version. */
+/** The condition that no such key exists: existing keys have a version above 0. */
 const absent = (what: Pick<ICompare, "key" | "range_end">): ICompare => ({
   ...what,
   target: CompareTarget.Version,

@@ -1,9 +1,9 @@
-/** Where etcd listens, as people write it. Pure. */
+/** Parses etcd endpoints as users write them. Pure. */
 
 /**
  * @param texts With or without scheme: `10.0.0.1:2379`, `https://etcd1:2379/`
  * @returns `http://10.0.0.1:2379`
- * @throws Error with the form wanted; of a password nothing is in it
+ * @throws Error with the expected form; its message contains no part of a password
  */
 export function readEndpoints(texts: readonly string[]): string[] {
   const found = texts.find((text) => text.includes("@")); // first: a password with a comma in it comes in two texts

@@ -1,18 +1,18 @@
-/** What etcd, its TLS or the network have refused, in words: whose words they are, and what to do about it. */
+/** Makes messages of errors of etcd, its TLS or the network: which member reported what, and the remedy. */
 import { StoreError } from "../../lease/store.ts";
 import { ANSWER_MS, CallError } from "./connection.ts";
 import { DEADLINE_EXCEEDED } from "./server.ts";
 
-/** What one member has said. */
+/** The error of one member. */
 export interface ServerError {
   url: string;
   error: unknown;
 }
 
 export interface FailedOperation {
-  /** "list the leases" */
+  /** As "list the leases". */
   doing: string;
-  /** Of all keys. */
+  /** The prefix of all keys. */
   prefix: string;
   /** Not empty. */
   refusals: readonly ServerError[];
@@ -26,7 +26,7 @@ export function storeError({ doing, prefix, refusals }: FailedOperation): StoreE
   return new StoreError(`etcd does not ${doing}: ${said}. To fix: ${[...remedies].join("; ")}`, { cause });
 }
 
-/** Without grpc-js' wrapping, its times and addresses in memory. */
+/** Extracts the reason from a message, without grpc-js' wrapping, times and memory addresses. */
 function reasonOf(error: unknown): string {
   if (error instanceof CallError && error.code === DEADLINE_EXCEEDED) return `no answer within ${ANSWER_MS / 1000} s`;
   const text = error instanceof Error ? error.message : String(error);
@@ -40,7 +40,7 @@ function remedyFor(reason: string, prefix: string): string {
   return remedy?.(prefix) ?? "look at etcd's log of that moment";
 }
 
-/** The first that matches. */
+/** Patterns of reasons with their remedies; the first match is used. */
 const remedies: readonly [RegExp, (prefix: string) => string][] = [
   [/ECONNREFUSED/, () => "start etcd there, or name the endpoints that run in --etcd-endpoints"],
   [/EHOSTUNREACH|ENETUNREACH|ETIMEDOUT/, () => "check the routes to the endpoints in --etcd-endpoints"],

@@ -1,4 +1,4 @@
-/** The clocks that run out for keys: what etcd calls leases, and what we know of them. */
+/** Etcd leases, which let keys expire, and the expiry times that are known of them. */
 
 import { StoreError } from "../../lease/store.ts";
 import type { Log } from "../../log/log.ts";
@@ -6,10 +6,10 @@ import type { Cluster } from "./cluster.ts";
 import type { ExpiryOf } from "./keys.ts";
 import { isAboutConnection } from "./server.ts";
 
-/** The ID that keys without a clock have: they stay for ever. */
+/** The lease ID of keys that never expire. */
 export const NONE = "0";
 
-/** When a key goes; never unless given. */
+/** When a key expires; absent: never. */
 export interface KeyExpiry {
   /** Milliseconds since 1970. */
   expiresMs?: number;
@@ -17,20 +17,20 @@ export interface KeyExpiry {
 
 export interface EtcdLeases {
   endOf: ExpiryOf;
-  /** The same, and asks etcd for those that somebody else has started; one that is over ends now. */
+  /** Returns the expiry as `endOf` does, but asks etcd about leases of other clients; an expired one ends now. */
   askEnd(grantId: string): Promise<number | undefined>;
-  /** Whether one of ours ends then. */
+  /** Reports whether a lease of ours has this expiry. */
   isOurs(endMs: number): boolean;
   /**
-   * Has something written that goes after `ttlMs` (undefined: never).
+   * Writes a key that expires after `ttlMs` (undefined: never).
    *
-   * @param write Gets the ID to write with. @returns false: nothing is written
-   * @returns undefined: nothing is written, and no clock runs for nothing
+   * @param write Gets the lease ID to write with. @returns false: nothing is written
+   * @returns undefined: nothing is written, and the etcd lease is revoked
    */
   writeFor(ttlMs: number | undefined, write: (grantId: string) => Promise<boolean>): Promise<KeyExpiry | undefined>;
 }
 
-/** Whether etcd has said no. Where it has said nothing, the key may be there, and a revocation would take it away. */
+/** Reports whether etcd refused the request. Without an answer the key may have been written, and a revocation would delete it. */
 const isRefused = (error: unknown): boolean => error instanceof StoreError && !isAboutConnection(error.cause);
 
 export function etcdLeases(cluster: Pick<Cluster, "ask">, log: Log): EtcdLeases {
@@ -64,7 +64,7 @@ export function etcdLeases(cluster: Pick<Cluster, "ask">, log: Log): EtcdLeases 
       if (ttlMs === undefined) return (await write(NONE)) ? {} : undefined;
       const id = await grant(ttlMs);
       const isWritten = await write(id).catch(async (error: unknown) => {
-        if (isRefused(error)) await revoke(id); // a host that may not write tries again every second: 86,400 clocks a day
+        if (isRefused(error)) await revoke(id); // a host without permission to write tries again every second: 86,400 etcd leases a day
         throw error;
       });
       const expiresMs = ends.get(id) ?? Date.now();

@@ -1,9 +1,9 @@
 /**
- * Leases in etcd v3, under flannel's keys: its daemons and ours can share one.
+ * Keeps leases in etcd v3 under flannel's keys: flannel's daemons and ours can share one etcd.
  *
- * etcd tells the end of a lease one by one only. flannel asks for each of them, at every start of every host; a cluster that
- * comes back from a power cut asks for the square of its size. Here the end is known of the leases that this store has made. Of
- * the others `expiresMs` is the time of reading, until which they last at least; the watch tells when they are gone.
+ * etcd returns the expiry of a lease only one by one. flannel asks for each of them at every start of every host: after a power cut
+ * these are as many requests as the square of the number of hosts. This store knows the expiry of leases that it has made. For the
+ * others `expiresMs` is the time of reading, until which they last at least; the watch reports when they are gone.
  */
 
 import { keyOf, type Lease, printAttributes } from "../../lease/lease.ts";
@@ -19,17 +19,17 @@ import { etcdServerAt } from "./server.ts";
 import { type EtcdWatch, followLeases } from "./watch.ts";
 
 export interface EtcdOptions extends Access {
-  /** `http://10.0.0.1:2379`; tried in turn. */
+  /** As `http://10.0.0.1:2379`; tried in turn. */
   endpoints: readonly string[];
-  /** `/coreos.com/network` */
+  /** As `/coreos.com/network`. */
   prefix: string;
   log: Log;
 }
 
 /**
- * Connects when it is first asked something.
+ * Connects at the first request.
  *
- * @throws Error an endpoint that is none, a certificate without its key
+ * @throws Error an invalid endpoint, a certificate without its key
  */
 export function openEtcdStore({ endpoints, prefix, log, ...access }: EtcdOptions): Store {
   const urls = readEndpoints(endpoints);
@@ -111,7 +111,7 @@ function withEnd({ expiresMs: _, ...lease }: Lease, expiresMs: number | undefine
   return expiresMs === undefined ? lease : { ...lease, expiresMs };
 }
 
-/** @throws Error for what cannot be meant */
+/** @throws Error for combinations of options that cannot be intended */
 function checkAccess(urls: readonly string[], { tls, username, password }: Access, log: Log): void {
   if (urls.length === 0) throw new Error("no etcd endpoint is given. To fix: name one in --etcd-endpoints");
   if (!tls?.certificate !== !tls?.key)

@@ -1,11 +1,11 @@
-/** Leases as etcd keeps them: keys, values, and what it tells of changes. Pure. */
+/** The representation of leases in etcd: keys, values and watch events. Pure. */
 import { posix } from "node:path";
 import type { IEvent, IKeyValue } from "etcd3";
 import { type Address, formatAddress } from "../../../ip/address.ts";
 import { keyOf, parseKey, readLease, type Subnets } from "../../lease/lease.ts";
 import type { LeaseEvent, Snapshot } from "../../lease/store.ts";
 
-/** As etcd takes it, in requests and in comparisons. */
+/** A key range, in the form of etcd's requests and comparisons. */
 export interface Range {
   key: Buffer;
   range_end: Buffer;
@@ -15,15 +15,15 @@ export interface Keys {
   prefix: string;
   config: Buffer;
   lease(subnets: Subnets): Buffer;
-  /** All below `subnets/`. */
+  /** All keys below `subnets/`. */
   leases: Range;
-  /** All whose IPv4 subnet begins at this address, whatever their IPv6 one. */
+  /** Returns the range of keys whose IPv4 subnet has this base address, with any IPv6 subnet. */
   leasesAt(ipv4: Address): Range;
-  /** The part below `subnets/`. */
+  /** Returns the part of a key below `subnets/`. */
   nameOf(key: Buffer): string;
 }
 
-/** @param prefix Cleaned as Go's path.Join does. */
+/** @param prefix Is cleaned as Go's path.Join does. */
 export function keysBelow(prefix: string): Keys {
   const folder = `${posix.join(prefix, "subnets")}/`;
   return {
@@ -36,18 +36,18 @@ export function keysBelow(prefix: string): Keys {
   };
 }
 
-/** All that begin so, up to the first text that does not. */
+/** Returns the range of keys that begin with `start`. */
 function keysFrom(start: string): Range {
   const end = start.slice(0, -1) + String.fromCharCode(start.charCodeAt(start.length - 1) + 1);
   return { key: Buffer.from(start), range_end: Buffer.from(end) };
 }
 
-/** The one after: what a list of that revision cannot have seen. */
+/** Returns the revision after: the first one that a list at `revision` does not include. */
 export function nextRevision(revision: string): string {
   return String(BigInt(revision) + 1n);
 }
 
-/** Milliseconds since 1970 until when a lease of etcd lasts; undefined for "0", which is none. */
+/** Returns the expiry of an etcd lease in milliseconds since 1970; undefined for "0", which is no lease. */
 export type ExpiryOf = (leaseId: string) => number | undefined;
 
 export function snapshotOf(entries: readonly IKeyValue[], keys: Keys, endOf: ExpiryOf): Snapshot {
@@ -58,7 +58,7 @@ export function snapshotOf(entries: readonly IKeyValue[], keys: Keys, endOf: Exp
   };
 }
 
-/** @returns undefined: something that was no lease is gone */
+/** @returns undefined: a deleted key that was not a lease */
 export function eventOf({ type, kv }: IEvent, keys: Keys, endOf: ExpiryOf): LeaseEvent | undefined {
   if (type.toUpperCase() !== "DELETE") return read(kv, keys, endOf);
   const subnets = parseKey(keys.nameOf(kv.key));

@@ -1,4 +1,4 @@
-/** A member of etcd that is asked, with a login where it wants one, and a new connection where the old one is broken. */
+/** A client of one etcd member: logs in if required, and replaces broken connections. */
 import { type Access, CallError, type Connection, connect } from "./connection.ts";
 
 export interface EtcdServer {
@@ -6,9 +6,9 @@ export interface EtcdServer {
   readonly url: string;
   /** @throws CallError; Error of etcd3 */
   ask<T>(question: (connection: Connection) => Promise<T>): Promise<T>;
-  /** The next question goes over a new connection; streams of the old one may go on. */
+  /** Makes the next request use a new connection; streams of the old one may continue. */
   renew(): void;
-  /** The same; questions under way are asked again over it. */
+  /** Makes the next request use a new connection, and repeats pending requests over it. */
   reconnect(): void;
   close(): void;
 }
@@ -19,7 +19,7 @@ export function etcdServerAt(url: string, access: Access): EtcdServer {
   let isClosed = false;
   const leave = (end: (connection: Connection) => void) => {
     hasAnswered = false;
-    current?.then(end, () => {}); // why there is none is told to who asked
+    current?.then(end, () => {}); // its error went to the caller that asked for it
     current = undefined;
   };
   const renew = () => leave((connection) => connection.close());
@@ -44,7 +44,7 @@ export function etcdServerAt(url: string, access: Access): EtcdServer {
         if (!isAboutConnection(error) && !isAboutLogin(error)) throw error;
         const wasLeft = connection !== current;
         if (!wasLeft) renew();
-        const maySucceed = isAboutLogin(error) ? access.password : wasGood || wasLeft; // since then it may have restarted
+        const maySucceed = isAboutLogin(error) ? access.password : wasGood || wasLeft; // it may have restarted since
         if (!maySucceed) throw error;
         return await answer(connected(), question);
       }
@@ -65,19 +65,19 @@ export const DEADLINE_EXCEEDED = 4;
 const INTERNAL = 13;
 export const UNAVAILABLE = 14;
 
-/** Whether another member may say something else. */
+/** Reports whether another member may answer differently. */
 export function isAboutConnection(error: unknown): boolean {
   return (
     !(error instanceof CallError) || [CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE].includes(error.code)
   );
 }
 
-/** It has lost the leader: another one is being elected, or this member is cut off from the others. */
+/** Reports whether the member has lost the leader: an election is under way, or it is cut off from the other members. */
 export function isBetweenLeaders(error: unknown): boolean {
   return isErrorSaying(error, /etcdserver: (no leader|leader changed)/);
 }
 
-/** The token is of before a restart or a change of users; or passwords are asked for since we have connected. */
+/** Reports whether a login may help: the token is older than a restart or a change of users, or authentication was enabled later. */
 function isAboutLogin(error: unknown): boolean {
   return isErrorSaying(error, /invalid auth token|auth store is old|user name is empty/);
 }

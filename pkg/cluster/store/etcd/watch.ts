@@ -1,9 +1,9 @@
 /**
- * The leases as they change, for as long as somebody wants to know.
+ * Watches the leases until it is stopped.
  *
- * Whatever ends a watch (a lost connection, a restart, a compaction, a member without a leader), it begins again with the whole
- * list, from which it follows on without a gap. Rejected: to resume at the last revision, as flannel does: it saves a list of
- * some 100 ms after an outage, and needs the list all the same where etcd was compacted meanwhile.
+ * When a watch ends (a lost connection, a restart, a compaction, a member without a leader), it begins again with a full list and
+ * continues at that list's revision without a gap. Rejected: to resume at the last revision, as flannel does: it saves a list of
+ * some 100 ms after an outage, and needs the list anyway if etcd was compacted meanwhile.
  */
 import type { IEvent, IRangeResponse, IWatchResponse } from "etcd3";
 import type { LeaseEvent, Watch } from "../../lease/store.ts";
@@ -13,7 +13,7 @@ import { type ExpiryOf, eventOf, type Keys, nextRevision, snapshotOf } from "./k
 import { CANCELLED, DEADLINE_EXCEEDED, type EtcdServer, UNAVAILABLE } from "./server.ts";
 
 export interface Following {
-  /** Followed one at a time. Of this watch alone: their connections are renewed. */
+  /** Watched one at a time. Used by this watch only, since it renews their connections. */
   members: readonly EtcdServer[];
   keys: Keys;
   endOf: ExpiryOf;
@@ -21,7 +21,7 @@ export interface Following {
   trouble(why: Error | undefined): void;
 }
 
-/** As flannel waits. */
+/** flannel's backoff. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 
@@ -32,14 +32,14 @@ export interface EtcdWatch extends Watch {
 
 export function followLeases(following: Following): EtcdWatch {
   const follower = new Follower(following);
-  void follower.run(); // does not fail for etcd's sake; an exception of `event` ends the process, as it should
+  void follower.run(); // errors of etcd do not reject it; an exception of `event` ends the process, as it should
   return { stop: () => follower.stop(), reconnect: () => follower.reconnect() };
 }
 
 class Follower {
   private readonly to: Following;
   private isStopped = false;
-  /** Members that have failed one after the other. */
+  /** Errors of members since the last successful watch or report. */
   private refusals: ServerError[] = [];
   private isConnected = false;
   private pauseMs = FIRST_PAUSE_MS;
@@ -73,7 +73,7 @@ class Follower {
     this.interrupt();
   }
 
-  /** @returns why it has ended; undefined: it has only to begin again */
+  /** @returns the error that ended it; undefined: no error, begin again */
   private async follow(member: EtcdServer): Promise<unknown> {
     const begun = await member.ask(open(this.to.keys)).then(
       (opened) => this.begin(opened),
@@ -82,7 +82,7 @@ class Follower {
     return await begun.ended;
   }
 
-  /** Waits for nothing: what waits for the end would keep the list for as long, some kilobytes for each lease. */
+  /** Does not await the end: an async function would keep the list in memory until then, some kilobytes for each lease. */
   private begin({ list, stream }: Opened): { ended: unknown } {
     const { keys, endOf, event } = this.to;
     if (!this.isStopped) event({ kind: "snapshot", snapshot: snapshotOf(list.kvs, keys, endOf) }); // may take its time, or stop
@@ -129,7 +129,7 @@ class Follower {
     this.report(undefined);
   }
 
-  /** The next member at once, unless this one has been left in the middle, or was the last that was left to try. */
+  /** Pauses before the next member only if an established watch was lost or all members have failed; else returns at once. */
   private async recover(): Promise<void> {
     const isRoundOver = this.refusals.length >= this.to.members.length;
     const isLost = this.isConnected;
@@ -163,7 +163,7 @@ interface Opened {
   stream: WatchStream;
 }
 
-/** The list first: by it a member that was restarted asks for a new login, which the watch could not ask for. */
+/** Lists before it watches: a list fails if a restarted member needs a new login, and is repeated; a watch could not be. */
 const open =
   ({ leases }: Keys) =>
   async (connection: Connection): Promise<Opened> => ({
@@ -171,7 +171,7 @@ const open =
     stream: await connection.watch(),
   });
 
-/** @returns undefined: compacted before the watch has come so far; etcd gives no other reason then */
+/** @returns undefined: compacted before the watch reached that revision; etcd gives no other reason then */
 function whyCanceled({ compact_revision, cancel_reason }: IWatchResponse): Error | undefined {
   return compact_revision === "0" ? new CallError(CANCELLED, cancel_reason || "it has canceled the watch") : undefined;
 }
