@@ -1,4 +1,4 @@
-/** For STATUS: whether rules could be written at all. */
+/** Tells STATUS whether firewall rules can be written on this host. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { type Connection, connect, NETLINK_NETFILTER, NetlinkError } from "../netlink/connection.ts";
 import { SystemError } from "../sys/errno.ts";
@@ -7,13 +7,13 @@ import { usesLegacy } from "./iptables/host.ts";
 import { generation } from "./nftables/ruleset.ts";
 
 export interface Need {
-  /** The backend that ADD would choose: all but "nftables" write the tables of iptables. */
+  /** Returns the backend that ADD would choose: all but "nftables" write the tables of iptables. */
   backend: (netfilter: () => Connection) => "iptables" | "firewalld" | "nftables";
   /** What the rules are for, as "masquerading". */
   purpose: string;
 }
 
-/** Code 50; undefined: there is nf_tables, or it is not needed. */
+/** Returns an error with code 50, or undefined when the kernel has nf_tables or they are not needed. */
 export function findObstacle({ backend, purpose }: Need): CniError | undefined {
   const netfilter = lazy(() => connect(NETLINK_NETFILTER));
   try {
@@ -31,7 +31,7 @@ export function findObstacle({ backend, purpose }: Need): CniError | undefined {
   }
 }
 
-/** @throws CniError 50 */
+/** Makes sure that the rules can be written. @throws CniError 50: they cannot */
 export function needTables(need: Need): void {
   const obstacle = findObstacle(need);
   if (obstacle !== undefined) throw obstacle;

@@ -1,4 +1,4 @@
-/** Whose rules masquerade, where the configuration leaves it open. */
+/** Chooses the backend of the masquerade where the configuration does not name one. */
 import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
 import { findIptables, type Iptables } from "./iptables/detect.ts";
 import { nfproto } from "./iptables/encode.ts";
@@ -6,15 +6,16 @@ import { existing, findRules } from "./nftables/ruleset.ts";
 
 export type Backend = "iptables" | "nftables";
 
-/** A choice and why it is so, for people. */
+/** The chosen backend and the reason, for messages. */
 export interface Choice {
   backend: Backend;
   reason: string;
 }
 
 /**
- * As the reference plugins choose: iptables where there is one, else nftables. They try their programs out to find that
- * out; here the place in PATH tells, and rules that are there already, which a host that lost its iptables keeps extending.
+ * Chooses as the reference plugins do: iptables where it is installed, else nftables. They run the programs to find out; here
+ * PATH is searched, and then the kernel for CNI rules in the tables of iptables: a host that has them keeps that backend after
+ * its iptables was removed.
  */
 export function chooseBackend(configured: Backend | undefined, netfilter: () => Connection = open): Choice {
   if (configured !== undefined) return { backend: configured, reason: `"ipMasqBackend" says so` };

@@ -1,5 +1,5 @@
 /**
- * Admissions through firewalld: addresses join a zone, at run time only.
+ * Allows forwarding through firewalld: adds addresses to a zone, in the runtime configuration only.
  *
  * @see firewalld.dbus(5), interface org.fedoraproject.FirewallD1.zone
  */
@@ -13,7 +13,11 @@ import { SystemError } from "../sys/errno.ts";
 const NAME = "org.fedoraproject.FirewallD1";
 const ZONE = { destination: NAME, path: "/org/fedoraproject/FirewallD1", interface: `${NAME}.zone` };
 
-/** The bus on which firewalld runs; undefined when it does not. @throws SystemError, RefusedCall, FormatError: the bus does not work */
+/**
+ * Returns the bus on which firewalld runs; undefined when it does not.
+ *
+ * @throws SystemError, RefusedCall, FormatError: the bus does not work
+ */
 export function findFirewalld(): Bus | undefined {
   const bus = findSystemBus();
   if (bus?.hasOwner(NAME)) return bus;
@@ -21,7 +25,7 @@ export function findFirewalld(): Bus | undefined {
   return undefined;
 }
 
-/** The same where it may be somebody else's business: a bus that does not work is told on stderr. */
+/** Returns the bus like `findFirewalld`, but takes a bus that does not work as "not running" and says so on stderr. */
 export function lookForFirewalld(): Bus | undefined {
   try {
     return findFirewalld();
@@ -35,7 +39,7 @@ export function lookForFirewalld(): Bus | undefined {
 const isOfBus = (error: unknown): error is Error =>
   error instanceof SystemError || error instanceof RefusedCall || error instanceof FormatError;
 
-/** @param code Of the error. @throws CniError it does not run */
+/** Returns the bus on which firewalld runs. @param code The code of the error. @throws CniError firewalld does not run */
 export function needFirewalld(code: number): Bus {
   let why = `nobody on the system bus is called ${NAME}`;
   try {
@@ -55,10 +59,10 @@ export function needFirewalld(code: number): Bus {
 
 const source = (address: Address): string => formatPrefix({ address, length: 8 * address.length });
 
-/** What begins firewalld's words when an address is in the zone already. */
+/** The beginning of firewalld's error text when an address is in the zone already. */
 const IS_THERE = /^(ZONE_ALREADY_SET|ALREADY_ENABLED)\b/;
 
-/** @throws CniError 999: firewalld refuses */
+/** Adds the addresses to the zone as sources. @throws CniError 999: firewalld refuses */
 export function addSources(bus: Bus, zone: string, addresses: readonly Address[]): void {
   for (const address of addresses) {
     try {
@@ -85,7 +89,10 @@ function remedyFor(message: string, zone: string, address: Address): string {
   return "look at firewalld's log (journalctl -u firewalld)";
 }
 
-/** What is not in the zone stays where it is. What firewalld cannot do is told on stderr, as DEL has to go on: its next reload forgets the address anyway. */
+/**
+ * Removes the addresses from the zone; one that is not in it is left alone. Other refusals are only reported on stderr, since DEL has to
+ * go on and firewalld's next reload forgets the address anyway.
+ */
 export function removeSources(bus: Bus, zone: string, addresses: readonly Address[]): void {
   for (const address of addresses) {
     try {
@@ -100,7 +107,7 @@ export function removeSources(bus: Bus, zone: string, addresses: readonly Addres
 }
 const IS_GONE = /^(UNKNOWN_SOURCE|NOT_ENABLED|ZONE_CONFLICT|INVALID_ZONE)\b/;
 
-/** The first address that is not in the zone. */
+/** Returns a message about the first address that is not in the zone. */
 export function missingSource(bus: Bus, zone: string, addresses: readonly Address[]): string | undefined {
   const missing = addresses.find((address) => !isInZone(bus, zone, address));
   return missing === undefined ? undefined : `failed to find the address ${source(missing)} in ${zone} zone`;

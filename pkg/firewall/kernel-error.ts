@@ -1,17 +1,17 @@
-/** A refusal of the kernel, in words. */
+/** Turns a refusal of the kernel into a CniError. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { NetlinkError } from "../netlink/connection.ts";
 import { isErrno } from "../sys/errno.ts";
 
 export interface KernelErrorContext {
   msg: string;
-  /** What was being done, for whom. */
+  /** The operation that failed, and the container it was for. */
   doing: string;
-  /** Where the kernel's word does not suggest a better one. */
+  /** The remedy unless the kernel's error suggests a better one. */
   remedy: string;
 }
 
-/** @throws CniError 999 for what the kernel refuses */
+/** Runs `work`. @throws CniError 999: the kernel refuses */
 export function withKernelErrors<T>({ msg, doing, remedy }: KernelErrorContext, work: () => T): T {
   try {
     return work();

@@ -1,4 +1,4 @@
-// Drops what a container sends with another MAC than its own, where it enters the bridge.
+// Drops frames that a container sends with a source MAC other than its own, where they enter the bridge.
 //
 //   table bridge nat {
 //     chain PREROUTING { type filter hook prerouting priority -300; iifname "veth1" jump cni-br-iface-3f2a-eth0 comment "macspoofchk-3f2a-eth0" }
@@ -6,7 +6,7 @@
 //     chain cni-br-iface-3f2a-eth0-mac { ether saddr 0a:58:0a:16:00:05 return; drop }
 //   }
 //
-// Source: containernetworking/plugins, pkg/link/spoofcheck.go, whose objects these are; each rule has the comment.
+// Source: containernetworking/plugins, pkg/link/spoofcheck.go, which makes the same chains and rules. Every rule has the comment.
 
 import { concat } from "../bytes/concat.ts";
 import {
@@ -75,10 +75,10 @@ const chainsOf = (id: string): ChainRefs => ({
 });
 
 /**
- * Lets through only what has this MAC. What is there of the attachment already is replaced.
+ * Lets only frames with this source MAC pass. Rules that the attachment has already are replaced.
  *
  * @param hostIfName The host's end of the veth pair, a port of the bridge.
- * @param mac Lower case with colons, of the container's end.
+ * @param mac The MAC of the container's end, in lower case with colons.
  * @throws CniError 999: the kernel refuses
  */
 export function addMacSpoofCheck(
@@ -104,7 +104,7 @@ export function addMacSpoofCheck(
   });
 }
 
-/** Makes true again what `addMacSpoofCheck` made, unless all of it is there. */
+/** Makes the rules of `addMacSpoofCheck` again unless all of them are there. */
 export function restoreMacSpoofCheck(
   netfilter: Connection,
   owner: Owner,
@@ -116,14 +116,17 @@ export function restoreMacSpoofCheck(
   if (!isThere) addMacSpoofCheck(owner, link, netfilter);
 }
 
-/** The jumps from PREROUTING, which are all that others can see of the private chains. */
+/** Deletes the jumps from PREROUTING, the only references to the attachment's own chains from outside. */
 function jumps(netfilter: Connection, comment: string): Request[] {
   return findRules(netfilter, PREROUTING, (text) => holds(text, comment))
     .filter((body) => commentOf(body) === comment)
     .map((body) => deleteRule(PREROUTING, handleOf(body)));
 }
 
-/** Deletes what `addMacSpoofCheck`, or a reference plugin, made for the attachment. Nothing is there: nothing is done. The socket stays open, see `removeMasquerade`. */
+/**
+ * Deletes the rules and chains that `addMacSpoofCheck`, or a reference plugin, made for the attachment, if there are any. The socket stays
+ * open, see `removeMasquerade`.
+ */
 export function removeMacSpoofCheck(owner: Owner): void {
   withKernelErrors(refusal(owner, "removing"), () => {
     const netfilter = connect(NETLINK_NETFILTER);
@@ -149,8 +152,8 @@ function deletions(netfilter: Connection, { iface, mac, comment }: ChainRefs): R
 }
 
 /**
- * Deletes the checks of attachments that are not among the valid ones and whose interface is gone. The rules do not name
- * their network, so that it takes both: another network's attachments are not among the valid ones either.
+ * Deletes the checks of attachments that are not among the valid ones and whose interface is gone. Both conditions are needed because the
+ * rules do not name their network: attachments of other networks are not among the valid ones either.
  */
 export function collectMacSpoofChecks(valid: readonly Attachment[]): void {
   const known = new Set(valid.map((attachment) => COMMENT + idOf(attachment)));
@@ -164,8 +167,9 @@ export function collectMacSpoofChecks(valid: readonly Attachment[]): void {
 }
 
 /**
- * Those that no packet can reach any more: their interface is gone, or nothing jumps to them. Chains are looked at before the jumps, since an ADD makes
- * both at once; the reference plugin makes empty chains first, which are left alone.
+ * Returns the checks that no packet can reach any more: their interface is gone, or nothing jumps to them. Chains are listed before jumps:
+ * an ADD makes both at once, so a chain that was listed has its jump by then. The reference plugin makes empty chains first, which are left
+ * alone.
  */
 function staleChecks(netfilter: Connection, route: Connection): ChainRefs[] {
   const found = new Set(

@@ -1,4 +1,4 @@
-// What the reference plugins call the things they make in the firewall: who deletes them later, they or we, finds them by these names.
+// The names that the reference plugins give to their chains, rules and links. Either set of plugins finds by them what the other made.
 // Source: containernetworking/plugins, pkg/utils and pkg/ip, as read in release 1.9.1.
 
 import { hex } from "../bytes/hex.ts";
@@ -12,39 +12,42 @@ export interface Owner {
   ifName: string;
 }
 
-/** Of an iptables chain: its limit. */
+/** The longest name of an iptables chain. */
 const CHAIN_NAME_LENGTH = 28;
-/** Of a link: IFNAMSIZ - 1. */
+/** The longest name of a link: IFNAMSIZ - 1. */
 const LINK_NAME_LENGTH = 15;
 
-/** `prefix` and as much of the hash of `text` in hexadecimal as makes `length` characters. */
+/** Returns `prefix` followed by as many hexadecimal digits of the hash of `text` as make `length` characters. */
 export function hashedName(prefix: string, text: string, length: number): string {
   return (
     prefix + hex(sha512(encode(text)).subarray(0, (length - prefix.length + 1) >> 1)).slice(0, length - prefix.length)
   );
 }
 
-/** The container's own chain, `CNI-…`; of another plugin than the masquerade with a prefix, `CNI-DN-…`. The interface does not count. */
+/**
+ * Returns the name of the container's own chain: `CNI-…` for the masquerade, with a prefix for other plugins (`CNI-DN-…`). The interface is
+ * not part of it.
+ */
 export function chainName({ network, containerId }: Omit<Owner, "ifName">, prefix = ""): string {
   return hashedName(`CNI-${prefix}`, network + containerId, CHAIN_NAME_LENGTH);
 }
 
-/** `name: "podnet" id: "3f2a"`, the comment of iptables rules. */
+/** Returns the comment of iptables rules: `name: "podnet" id: "3f2a"`. */
 export function ruleComment({ network, containerId }: Omit<Owner, "ifName">): string {
   return `name: ${JSON.stringify(network)} id: ${JSON.stringify(containerId)}`;
 }
 
-/** iptables allows no longer comment. In bytes. */
+/** The longest comment that iptables allows, in bytes. */
 const RULE_COMMENT_MAX = 255;
 
-/** `name: "podnet" id: "3f2a" if: "eth0"`, the comment of iptables rules that say whose an address is; hashes where that does not fit. */
+/** Returns the comment of an owner rule of iptables: `name: "podnet" id: "3f2a" if: "eth0"`, with hashes where that is too long. */
 export function ownerComment(owner: Owner): string {
   const ending = ` if: ${JSON.stringify(owner.ifName)}`;
   const text = ruleComment(owner) + ending;
   return encode(text).length <= RULE_COMMENT_MAX ? text : masqueradeId(owner) + ending;
 }
 
-/** Whether it is the owner comment of any attachment to the network. */
+/** Reports whether a comment is the owner comment of an attachment to the network. */
 export function isOwnerCommentOf(comment: string, network: string): boolean {
   return (
     (comment.startsWith(`name: ${JSON.stringify(network)} id: `) && comment.includes(`" if: "`)) ||
@@ -52,34 +55,34 @@ export function isOwnerCommentOf(comment: string, network: string): boolean {
   );
 }
 
-/** The container ID in a comment of that form; undefined when it is another network's or another comment. */
+/** Returns the container ID in a `ruleComment` of the network; undefined for any other comment. */
 export function containerIdOf(comment: string, network: string): string | undefined {
   const before = `name: ${JSON.stringify(network)} id: `;
   if (!comment.startsWith(before)) return undefined;
   return /^"((?:[^"\\]|\\.)*)"$/.exec(comment.slice(before.length))?.[1]?.replace(/\\(.)/g, "$1");
 }
 
-/** What begins the comments of all masquerade rules of a network in nftables. */
+/** Returns the beginning of the comments of all masquerade rules of a network in nftables. */
 export function networkId(network: string): string {
   return hashedName("", network, 16);
 }
 
-/** What begins the comments of an attachment's masquerade rules in nftables. */
+/** Returns the beginning of the comments of an attachment's masquerade rules in nftables. */
 export function masqueradeId({ network, containerId, ifName }: Owner): string {
   return `${networkId(network)}-${hashedName("", `${ifName}:${containerId}`, 16)}`;
 }
 
-/** nft allows no longer comment. In bytes. */
+/** The longest comment that nft allows, in bytes. */
 const COMMENT_MAX = 128;
 
-/** The comment of an attachment's masquerade rules in nftables: its ID, then text for people, cut where the room ends. */
+/** Returns the comment of an attachment's masquerade rules in nftables: its ID, then readable text, cut to the longest comment. */
 export function masqueradeComment(owner: Owner, id = masqueradeId(owner)): string {
   const { network, containerId, ifName } = owner;
   const words = `, net: ${network}, if: ${ifName}, id: ${containerId}`.replaceAll('"', "");
   return (id + words).slice(0, COMMENT_MAX);
 }
 
-/** The ifb device that shapes a container's outgoing traffic. */
+/** Returns the name of the ifb device that shapes a container's outgoing traffic. */
 export function ifbName({ network, containerId }: Omit<Owner, "ifName">): string {
   return hashedName("bwp", network + containerId, LINK_NAME_LENGTH);
 }

@@ -1,4 +1,4 @@
-/** Whose rules let addresses through, where the configuration leaves it open. */
+/** Chooses the backend of the firewall plugin where the configuration does not name one. */
 import type { Connection } from "../../netlink/connection.ts";
 import { lookForFirewalld } from "../firewalld.ts";
 import { findIptables } from "../iptables/detect.ts";
@@ -8,13 +8,15 @@ import { CNI_FORWARD } from "./iptables-rules.ts";
 
 export type Backend = "iptables" | "firewalld" | "nftables";
 
-/** A choice and why it is so, for people. */
+/** The chosen backend and the reason, for messages. */
 export interface Choice {
   backend: Backend;
   reason: string;
 }
 
-/** As the reference plugin chooses, firewalld where it runs, else iptables; where there is none, and no rules of it, nftables. */
+/**
+ * Chooses firewalld where it runs, else iptables, as the reference plugin does; nftables where there is neither iptables nor a rule of it.
+ */
 export function chooseBackend(configured: Backend | undefined, netfilter: () => Connection): Choice {
   if (configured !== undefined) return { backend: configured, reason: `"backend" says so` };
   if (isRunning()) return { backend: "firewalld", reason: "firewalld is running" };

@@ -1,4 +1,4 @@
-/** What passes through the host to containers and from them: their addresses are let through, bridges are kept apart. */
+/** Allows forwarding to and from the addresses of containers, and keeps bridges with an ingress policy apart. */
 import { ErrorCode, invalidConf } from "../../cni/error.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
@@ -23,16 +23,16 @@ import { allowChanges, missingRule, planRemoval, type Removal, type RemovalPlan,
 import { allowByNftables, findNftablesDeviation, revokeByNftables } from "./nftables.ts";
 import { type ForwardingRequest, ownerId, ownerIdPrefix } from "./ownership.ts";
 
-/** What the configuration says of backends. */
+/** The part of the configuration that is about backends. */
 export interface ForwardingOptions {
-  /** undefined: what the host uses. */
+  /** The configured backend; undefined: the one that the host uses. */
   backend: Backend | undefined;
-  /** Of firewalld. */
+  /** The firewalld zone. */
   zone: string;
 }
 
 /**
- * Lets the addresses through and applies the policy. What is there already stays; also for who makes it true again.
+ * Allows forwarding for the addresses and applies the policy. Only missing rules are added, so that it also repairs.
  *
  * @throws CniError 7: a bridge that iptables cannot match. 999: the kernel, legacy iptables or firewalld refuses
  */
@@ -52,8 +52,8 @@ export function allowForwarding(
 }
 
 /**
- * The kernel allows "br+" for one bridge, and iptables means by it all whose names begin with "br". In nftables, names are elements of a
- * set, where every character stands for itself.
+ * Refuses a bridge name that iptables cannot match: the kernel allows a bridge called "br+", by which iptables means all interfaces whose
+ * names begin with "br". In nftables, names are elements of a set, where every character stands for itself.
  *
  * @throws CniError 7
  */
@@ -68,20 +68,21 @@ function refuseNameOfMany({ policy }: ForwardingRequest, backend: Backend): void
 
 const scopeOf = (backend: Backend): Scope => ({ addressRules: backend === "iptables" });
 
-/** Whether `allowForwarding` could do it. @throws CniError 50: firewalld is wanted and does not run; the kernel has no nf_tables */
+/** Makes sure that `allowForwarding` can work. @throws CniError 50: firewalld is wanted and does not run; the kernel has no nf_tables */
 export function needBackend({ backend: configured }: ForwardingOptions): void {
   if (configured === "firewalld") needFirewalld(ErrorCode.notAvailable).close();
   const backend = (netfilter: () => Connection) => chooseBackend(configured, netfilter).backend;
   needTables({ backend, purpose: "letting containers through" });
 }
 
-/** What a result tells of an attachment. */
+/** The addresses and the bridge of an attachment, as its result has them. */
 export type ResultFacts = Pick<Removal, "addresses" | "bridge">;
 
 /**
- * Takes back what `allowForwarding`, or the reference plugin, did for the owner. Addresses that are another's by now, and policies that others rely on, stay.
+ * Removes what `allowForwarding`, or the reference plugin, made for the owner. Addresses that another attachment has by now, and policies
+ * that others rely on, stay.
  *
- * @param told What to go by where the owner is not known.
+ * @param told The facts that are used where no ownership is recorded.
  */
 export function revokeForwarding(owner: Owner, told: ResultFacts, choices: ForwardingOptions): void {
   const id = ownerId(owner);
@@ -90,7 +91,7 @@ export function revokeForwarding(owner: Owner, told: ResultFacts, choices: Forwa
   });
 }
 
-/** The same for the network's attachments that are not among the valid ones. */
+/** Removes what was made for attachments of the network that are not among the valid ones. */
 export function gcForwarding(
   network: string,
   valid: readonly Omit<Owner, "network">[],
@@ -105,11 +106,12 @@ export function gcForwarding(
 }
 
 /**
- * From wherever they were admitted: the configuration, and what the administrator uses, may have changed meanwhile. The socket stays open, see `removeMasquerade`.
+ * Removes from every backend: the configuration, and the iptables variant of the host, may have changed since the ADD. The socket stays
+ * open, see `removeMasquerade`.
  */
 function removeAll(removal: Removal, { backend, zone }: ForwardingOptions): void {
   const netfilter = connect(NETLINK_NETFILTER);
-  const removalPlans = new Map<string, RemovalPlan>(); // of the last attempt
+  const removalPlans = new Map<string, RemovalPlan>(); // those of the last attempt
   const changes = (view: View, family: Family, world: string): Change[] => {
     const removalPlan = planRemoval(view, family, removal);
     removalPlans.set(`${family} ${world}`, removalPlan);
@@ -122,14 +124,14 @@ function removeAll(removal: Removal, { backend, zone }: ForwardingOptions): void
   if (bus !== undefined) removeSources(bus, zone, freedBy([...removalPlans.values()]));
 }
 
-/** What nobody holds, in neither world of iptables. */
+/** Returns the addresses that no attachment has in either variant of iptables. */
 function freedBy(removalPlans: readonly RemovalPlan[]): Address[] {
   const held = new Set(removalPlans.flatMap((one) => one.held.map(formatAddress)));
   const freed = removalPlans.flatMap((one) => one.freed.map((address) => [formatAddress(address), address] as const));
   return [...new Map(freed)].flatMap(([name, address]) => (held.has(name) ? [] : [address]));
 }
 
-/** What is not as `allowForwarding` makes it; undefined: all is. */
+/** Returns the first difference from what `allowForwarding` makes; undefined when there is none. */
 export function findDeviation(
   request: ForwardingRequest,
   { backend: configured, zone }: ForwardingOptions,

@@ -1,6 +1,6 @@
-// What a container needs of iptables to be reached through the host, and what keeps bridges apart.
+// The iptables rules that allow forwarding to and from a container, and those that keep bridges apart.
 //
-//   -A FORWARD … -j CNI-ISOLATION-STAGE-1                            in front of everything
+//   -A FORWARD … -j CNI-ISOLATION-STAGE-1                            before all other rules
 //   -A FORWARD … -j CNI-FORWARD
 //   -A CNI-FORWARD … -j CNI-ADMIN                                    the administrator's own rules
 //   -A CNI-FORWARD -d 10.22.0.5/32 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
@@ -10,9 +10,9 @@
 //   -A CNI-ISOLATION-STAGE-1 … -j RETURN
 //   -A CNI-ISOLATION-STAGE-2 -o cni0 … -j DROP
 //   -A CNI-ISOLATION-STAGE-2 … -j RETURN
-//   -A CNI-FORWARD-OWNERS -s 10.22.0.5/32 … -j RETURN                nothing leads here: see ownership.ts
+//   -A CNI-FORWARD-OWNERS -s 10.22.0.5/32 … -j RETURN                no rule jumps here: see ownership.ts
 //
-// Source: containernetworking/plugins, plugins/meta/firewall, whose rules these are, but for the last.
+// Source: containernetworking/plugins, plugins/meta/firewall, which makes all of these rules but the last.
 import type { Address, Prefix } from "../../ip/address.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import type { Wanted } from "../iptables/ruleset.ts";
@@ -36,7 +36,7 @@ const policyComment = (policy: string) => `CNI firewall plugin rules (ingressPol
 const SHARED = policyComment("same-bridge|isolated");
 const ANSWERS: Match = { name: "conntrack", states: statesOf("RELATED", "ESTABLISHED") };
 
-/** What all containers share, also where there is none yet. */
+/** Returns the rules that all containers share. */
 export function sharedRules(family: Family, adminChain: string): Wanted[] {
   const toOurs = commented("CNI firewall plugin rules", { target: { jump: CNI_FORWARD } });
   const toAdmin = commented("CNI firewall plugin admin overrides", { target: { jump: adminChain } });
@@ -48,7 +48,7 @@ export function sharedRules(family: Family, adminChain: string): Wanted[] {
   ];
 }
 
-/** The container's own: answers come in, everything goes out. */
+/** Returns the rules of one address: replies come in, everything goes out. */
 export function addressRules(address: Address): Rule[] {
   return [
     { destination: whole(address), matches: [ANSWERS], target: "ACCEPT" },
@@ -58,7 +58,7 @@ export function addressRules(address: Address): Rule[] {
 
 export const TO_STAGE_1 = commented(SHARED, { target: { jump: STAGE_1 } });
 
-/** Between the bridges that have a policy nothing passes. */
+/** Returns the rules of a policy: nothing is forwarded between two bridges that have one. */
 export function policyRules(family: Family, policy: Policy): Wanted[] {
   const end = commented(SHARED, { target: "RETURN" });
   return [
@@ -70,7 +70,7 @@ export function policyRules(family: Family, policy: Policy): Wanted[] {
   ];
 }
 
-/** Of the first stage. Those of the other policy read otherwise, also where they do the same. */
+/** Returns the bridge's rules in the first stage. Their comments name the policy, so the rules of the two policies always differ. */
 export function bridgeRules({ bridge, isolated }: Policy): Rule[] {
   const text = policyComment(isolated ? "isolated" : "same-bridge");
   const inside = commented(text, { inInterface: bridge, outInterface: bridge, target: "DROP" });
@@ -84,10 +84,13 @@ export function bridgeRules({ bridge, isolated }: Policy): Rule[] {
 
 export const dropInto = (bridge: string): Rule => commented(SHARED, { outInterface: bridge, target: "DROP" });
 
-/** The same with each comment that a release of the reference plugin gives it: old ones name the policy that came first in rules that policies share. */
+/**
+ * Returns the rule once with each comment that a release of the reference plugin gives it: in rules that the policies share, old releases
+ * name the policy that came first.
+ */
 export const asAnyRelease = (rule: Rule): Rule[] =>
   [SHARED, policyComment("same-bridge"), policyComment("isolated")].map((text) => commented(text, rule));
 
-/** Says whose address it is. */
+/** Returns the rule that records the ownership of an address. */
 export const ownerRule = (address: Address, text: string): Rule =>
   commented(text, { source: whole(address), target: "RETURN" });

@@ -1,4 +1,6 @@
-/** Admissions through iptables: what to change in table filter, told from what is there. Pure; who calls commits it. */
+/**
+ * Allows forwarding through iptables: computes the changes of table filter from its present rules. Has no effects; the caller commits them.
+ */
 import { type Address, formatAddress, isIPv4, parsePrefix } from "../../ip/address.ts";
 import { type CanonicalRule, canonicalRule, commentOf, ruleWords, sameRule } from "../iptables/canonical.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
@@ -38,13 +40,13 @@ const ofFamily = (family: Family, addresses: readonly Address[]): Address[] =>
 
 const deletion = (rule: FoundRule): Change => ({ delete: rule });
 
-// --- Tenancies as rules ------------------------------------------------------------------------------------------------------------------
+// --- Ownerships as rules -----------------------------------------------------------------------------------------------------------------
 
 interface Found extends AddressOwnership {
   rule: FoundRule;
 }
 
-/** @param held Narrows what has to be read. */
+/** Returns the ownerships that the rules record. @param held A text or address in the wanted rules, so that fewer have to be read. */
 function ownerships(view: View, family: Family, held: string | Address): Found[] {
   return view.rules(filter(family, OWNERS), held).flatMap((rule): Found[] => {
     const ownership = parseOwnershipComment(commentOf(rule.canonicalForm) ?? "");
@@ -60,22 +62,22 @@ function sourceOf(canonicalForm: CanonicalRule | undefined): Address | undefined
 
 const same = (one: Address, other: Address): boolean => formatAddress(one) === formatAddress(other);
 
-/** Those of the address, whosever they are. */
+/** Returns all ownerships of the address, of any network. */
 const ownershipsOf = (view: View, family: Family, address: Address): Found[] =>
   ownerships(view, family, address).filter((found) => same(found.address, address));
 
-/** How many rely on this policy for the bridge. Counted without reading: on a large network that is what costs. */
+/** Returns how many attachments rely on this policy for the bridge. Counts without decoding, which would be slow on a large network. */
 const countUsers = (view: View, family: Family, policy: Policy): number =>
   view.rules(filter(family, OWNERS), policyWords(policy)).length;
 
 // --- ADD ---------------------------------------------------------------------------------------------------------------------------------
 
-/** Rules for addresses are iptables' where that is the backend; policies and tenancies are so in any case. */
+/** The rules that iptables gets: those for addresses only where it is the backend, policies and ownerships in any case. */
 export interface Scope {
   addressRules: boolean;
 }
 
-/** What is missing, and what an earlier policy or tenant left. */
+/** Returns the changes that add what is missing and delete what an earlier policy or owner left. */
 export function allowChanges(view: View, family: Family, request: ForwardingRequest, scope: Scope): Change[] {
   const addresses = ofFamily(family, request.addresses);
   if (addresses.length === 0) return [];
@@ -88,7 +90,7 @@ export function allowChanges(view: View, family: Family, request: ForwardingRequ
   ];
 }
 
-/** All rules of the admission but its tenancies, whether they are there or not. */
+/** Returns all rules of the request but its ownerships, whether they are there or not. */
 export function wantedRules(
   family: Family,
   { addresses, policy, adminChain }: Omit<ForwardingRequest, "owner">,
@@ -105,7 +107,10 @@ export function wantedRules(
 
 const other = (policy: Policy): Policy => ({ ...policy, isolated: !policy.isolated });
 
-/** As strict as the strictest of those who share the bridge; also as whoever made its rules may want it, of whom nothing is known. */
+/**
+ * Returns the policy that applies: the strictest of the networks that share the bridge. Isolation without a recorded ownership, as another
+ * plugin makes it, stays too.
+ */
 function effectivePolicy(view: View, family: Family, owner: Owner, policy: Policy): Policy {
   if (policy.isolated) return policy;
   const isolated = { ...policy, isolated: true };
@@ -116,7 +121,7 @@ function effectivePolicy(view: View, family: Family, owner: Owner, policy: Polic
   return isStill ? isolated : policy;
 }
 
-/** Isolation comes first: a jump that is added in front of its own would overtake it, so that it moves as well. */
+/** Keeps the jump to isolation first: when a jump to CNI-FORWARD is added at the front, the one to isolation is moved before it. */
 function inFront(view: View, family: Family, changes: readonly Change[]): Change[] {
   const adds = (chain: string) => changes.some((change) => "add" in change && jumpOf(change.add) === chain);
   if (!adds(CNI_FORWARD) || adds(STAGE_1)) return [...changes];
@@ -128,7 +133,10 @@ function inFront(view: View, family: Family, changes: readonly Change[]): Change
 const jumpOf = ({ target }: Rule): string | undefined =>
   typeof target === "object" && "jump" in target ? target.jump : undefined;
 
-/** The tenancy is written anew unless it says the same; an address that had another tenant in the network has been given away. */
+/**
+ * Records the ownership of the address unless it is recorded already. An older one of the same network is deleted: the address was
+ * reassigned.
+ */
 function entering(view: View, family: Family, address: Address, { owner, policy }: ForwardingRequest): Change[] {
   const id = ownerId(owner);
   const text = ownershipComment(owner, policy);
@@ -148,26 +156,26 @@ function entering(view: View, family: Family, address: Address, { owner, policy 
 
 // --- DEL, GC -----------------------------------------------------------------------------------------------------------------------------
 
-/** Who goes. */
+/** The attachments that are to be removed. */
 export interface Removal {
   isGone(id: string): boolean;
-  /** In the comments of all who may be gone. */
+  /** A text that the ownership comments of all these attachments contain. */
   held: string;
-  /** Of an attachment that may have been admitted by another plugin, of which no tenancy tells: of its result. */
+  /** The addresses in the attachment's result, used where another plugin made the rules and no ownership is recorded. */
   addresses: readonly Address[];
-  /** The same of its bridge; undefined without a policy. */
+  /** The bridge in the attachment's result; undefined without a policy. */
   bridge: string | undefined;
 }
 
 export interface RemovalPlan {
   changes: Change[];
-  /** Addresses that nobody has any more. */
+  /** Addresses that no attachment has any more. */
   freed: Address[];
-  /** Addresses that another one has by now. */
+  /** Addresses that another attachment has by now. */
   held: Address[];
 }
 
-/** What nobody needs when they are gone. What the next tenant of an address has stays. */
+/** Plans the removal of what no remaining attachment needs. The rules of the next owner of an address stay. */
 export function planRemoval(view: View, family: Family, { isGone, held, ...told }: Removal): RemovalPlan {
   const gone = ownerships(view, family, held).filter(({ id }) => isGone(id));
   const mayBeFree = [...gone.map(({ address }) => address), ...ofFamily(family, told.addresses)];
@@ -192,14 +200,14 @@ const unique = (addresses: readonly Address[]): Address[] => [
   ...new Map(addresses.map((address) => [formatAddress(address), address])).values(),
 ];
 
-/** The chain goes with the last one. */
+/** Deletes the ownerships, and their chain with the last one. */
 function leaving(view: View, family: Family, gone: readonly Found[]): Change[] {
   if (gone.length === 0) return [];
   const owners = filter(family, OWNERS);
   return view.rules(owners).length === gone.length ? [{ drop: owners }] : gone.map(({ rule }) => deletion(rule));
 }
 
-/** What makes the policies of these bridges as those who stay want them. */
+/** Returns the changes that leave these bridges with the policy that the remaining attachments want. */
 function unneeded(
   view: View,
   family: Family,
@@ -228,7 +236,7 @@ function unneeded(
   return withoutRest(view, family, toDelete);
 }
 
-/** The chains go with the last rule that does something. */
+/** Deletes the rules, and both chains when no other rule than RETURN remains. */
 function withoutRest(view: View, family: Family, toDelete: readonly FoundRule[]): Change[] {
   const [stage1, stage2] = [filter(family, STAGE_1), filter(family, STAGE_2)];
   const ids = new Set(toDelete.map(({ id }) => id));
@@ -241,7 +249,9 @@ function withoutRest(view: View, family: Family, toDelete: readonly FoundRule[])
   return [...jumps, ...[stage1, stage2].filter((_, i) => there[i]).map((drop): Change => ({ drop }))];
 }
 
-/** Whether containers have been let through of whom no tenancy tells: by another plugin, or since the tenancies were flushed. */
+/**
+ * Reports whether CNI-FORWARD accepts addresses without a recorded ownership: of another plugin, or because the ownerships were flushed.
+ */
 function hasOthers(view: View, family: Family, except: readonly Address[]): boolean {
   const known = new Set([...except, ...ownerships(view, family, "").map(({ address }) => address)].map(formatAddress));
   return view.rules(filter(family, CNI_FORWARD)).some(({ canonicalForm }) => {
@@ -251,7 +261,7 @@ function hasOthers(view: View, family: Family, except: readonly Address[]): bool
 }
 
 const bridgeRulesThere = (view: View, family: Family, policy: Policy): FoundRule[] =>
-  rulesThere(view, filter(family, STAGE_1), bridgeRules(policy), policy.bridge.replace(/\+$/, "")); // "br+" is written without its end
+  rulesThere(view, filter(family, STAGE_1), bridgeRules(policy), policy.bridge.replace(/\+$/, "")); // rules in the kernel have "br+" without its "+"
 
 function rulesThere(view: View, chain: Chain, rules: readonly Rule[], held?: string | Address): FoundRule[] {
   const canonicalForms = rules.map((rule) => canonicalRule(chain.family, rule));
@@ -262,7 +272,7 @@ function rulesThere(view: View, chain: Chain, rules: readonly Rule[], held?: str
 
 // --- CHECK -------------------------------------------------------------------------------------------------------------------------------
 
-/** What is missing, in the reference plugin's words; undefined: nothing. Tenancies may be missing: that plugin has none. */
+/** Returns a message about the first missing rule, worded as by the reference plugin. Ownerships may be missing: that plugin has none. */
 export function missingRule(view: View, family: Family, request: ForwardingRequest, scope: Scope): string | undefined {
   const policy = request.policy && policyInForce(view, family, request.owner, request.policy);
   for (const { rules, ...chain } of wantedRules(family, { ...request, policy }, scope)) {
@@ -277,11 +287,13 @@ function isThere(view: View, chain: Chain, rule: Rule): boolean {
   return rulesThere(view, chain, isOfPolicy ? asAnyRelease(rule) : [rule]).length > 0;
 }
 
-/** It names the chain of all rules but those of addresses. */
+/** Returns the chain's name for the message: the reference plugin names it except for the rules of addresses. */
 const nameOf = ({ chain }: Chain): string => (chain === CNI_FORWARD ? "" : `${chain} `);
 const unquoted = (words: readonly string[]): string => words.join(" ").replaceAll('"', "");
 
-/** Its network may have changed its mind since the attachment was made: what those who rely on the bridge's policy say counts. */
+/**
+ * Returns the policy that CHECK expects. The configuration may have changed since the ADD, so the recorded ownerships of the bridge decide.
+ */
 function policyInForce(view: View, family: Family, owner: Owner, policy: Policy): Policy {
   const strict = { ...policy, isolated: true };
   const open = { ...policy, isolated: false };

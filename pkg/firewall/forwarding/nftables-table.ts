@@ -1,4 +1,5 @@
-// Admissions in the form of nftables: one table for all networks. Containers and bridges are elements of its sets, so that its rules never change.
+// The table of the firewall plugin in nftables, one for all networks. Containers and bridges are elements of its sets; its rules never
+// change.
 //
 //   table inet twill_firewall {
 //     set containers4  { type ipv4_addr; elements = { 10.22.0.5 comment "6fd9…-287f…, isolated cni0, net: podnet, if: eth0, id: 3f2a" } }
@@ -16,9 +17,10 @@
 //     }
 //   }
 //
-// An accept ends this table's say alone: what another table drops stays dropped. So the last rules matter only to who gives chain `forward` the policy drop.
+// An accept ends the evaluation of this table alone: another table can still drop the packet. So the last four rules only matter when the
+// administrator gives chain `forward` the policy drop.
 //
-// Rejected: rules for each container and bridge, as iptables has them: packets would be compared with one after the other.
+// Rejected: rules for each container and bridge, as iptables has them: each packet would be compared with one rule after the other.
 
 import { concat } from "../../bytes/concat.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
@@ -73,7 +75,7 @@ export function bridgeKey(bridge: string): Uint8Array {
   return key;
 }
 
-/** From the bridge to itself. */
+/** Returns the key for traffic from the bridge to itself. */
 export const withinKey = (bridge: string): Uint8Array => concat([bridgeKey(bridge), bridgeKey(bridge)]);
 
 const newSets = (): Request[] => [
@@ -94,7 +96,7 @@ const newSets = (): Request[] => [
 
 // --- Rules -------------------------------------------------------------------------------------------------------------------------------
 
-/** A rule of ours is told from others by its comment. */
+/** A rule that the table always has, recognized by its comment. */
 interface FixedRule {
   chain: ChainRef;
   comment: string;
@@ -134,7 +136,7 @@ const isAnswer: ExpressionRequest[] = [
   compare(NFT_CMP_NEQ, new Uint8Array(4)),
 ];
 
-/** Where addresses stand in the headers, and how long they are. */
+/** The offsets of addresses in the IP headers, and their length, in bytes. */
 const ADDRESSES: Readonly<Record<Family, { source: number; destination: number; length: number }>> = {
   ip: { source: 12, destination: 16, length: 4 },
   ip6: { source: 8, destination: 24, length: 16 },
@@ -174,7 +176,7 @@ const FIXED_RULES: readonly FixedRule[] = [
 
 const ADMIN_COMMENT = "admin overrides";
 
-/** What is there of the table's rules. */
+/** The rules that the table has now. */
 export interface ForwardingTable {
   /** Bodies of NFT_MSG_NEWRULE. */
   rules: readonly Uint8Array[];
@@ -184,7 +186,7 @@ export const readTable = (netfilter: Connection): ForwardingTable => ({
   rules: findRules(netfilter, TABLE, () => true),
 });
 
-/** Which fixed rule is missing; undefined: none. */
+/** Returns the first fixed rule that is missing; undefined when there is none. */
 export function missingFixedRule({ rules }: ForwardingTable): { chain: string; comment: string } | undefined {
   const there = new Set(rules.map((body) => `${chainOf(body)} ${commentOf(body)}`));
   const missing = FIXED_RULES.find(({ chain, comment }) => !there.has(`${chain.chain} ${comment}`));
@@ -194,10 +196,13 @@ export function missingFixedRule({ rules }: ForwardingTable): { chain: string; c
 const leadsTo = ({ rules }: ForwardingTable, adminChain: string): boolean =>
   rules.some((body) => chainOf(body) === FORWARD.chain && commentOf(body) === `${ADMIN_COMMENT}: ${adminChain}`);
 
-/** Whether the administrator's chain is asked. */
+/** Reports whether chain `forward` jumps to the administrator's chain. */
 export const jumpsToAdminChain = leadsTo;
 
-/** What is missing of the frame. The administrator's chains are asked first: else they could not override anything. */
+/**
+ * Returns the requests for the missing parts of the table. The jump to the administrator's chain comes first, else its rules could not
+ * override anything.
+ */
 export function tableRequests(frame: ForwardingTable, adminChain: string): Request[] {
   const isComplete = missingFixedRule(frame) === undefined;
   if (isComplete && leadsTo(frame, adminChain)) return [];
@@ -221,7 +226,7 @@ export function tableRequests(frame: ForwardingTable, adminChain: string): Reque
   ];
 }
 
-/** In their order. */
+/** Deletes the fixed rules that are there and adds all of them again, in their order. */
 function replacement({ rules }: ForwardingTable): Request[] {
   const isFixed = (body: Uint8Array) =>
     FIXED_RULES.some(({ chain, comment }) => chain.chain === chainOf(body) && comment === commentOf(body));

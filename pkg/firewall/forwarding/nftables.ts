@@ -1,4 +1,4 @@
-/** Admissions through nftables: elements in the sets of our table. */
+/** Allows forwarding through nftables: adds elements to the sets of twill's table. */
 import { type Address, formatAddress, isIPv4 } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import type { SetElement } from "../../netlink/nftables/element.ts";
@@ -37,7 +37,7 @@ import {
 
 const setOf = (address: Address): SetRef => CONTAINERS[isIPv4(address) ? "ip" : "ip6"];
 
-/** All of both families. */
+/** Returns all ownerships of both families. */
 function ownerships(netfilter: Connection): AddressOwnership[] {
   return [CONTAINERS.ip, CONTAINERS.ip6].flatMap((set) =>
     (listElements(netfilter, set) ?? []).flatMap((element) => ownershipOf(element) ?? []),
@@ -49,7 +49,7 @@ function ownershipOf({ key, userdata }: SetElement): AddressOwnership | undefine
   return ownership === undefined || key?.value === undefined ? undefined : { ...ownership, address: key.value };
 }
 
-/** Decides from what is there and commits; when anybody changed the ruleset meanwhile, again from the beginning. */
+/** Reads, decides and commits; starts again when the ruleset was changed in between. */
 function edit(netfilter: Connection, decide: () => readonly Request[]): void {
   for (let attempt = 1; ; attempt++) {
     const id = attempt < ATTEMPTS ? generation(netfilter) : undefined;
@@ -65,7 +65,7 @@ export function allowByNftables(netfilter: Connection, request: ForwardingReques
   edit(netfilter, () => admitting(netfilter, request));
 }
 
-/** What is missing, and what an earlier policy or tenant left. */
+/** Returns the requests that add what is missing and delete what an earlier policy or owner left. */
 function admitting(netfilter: Connection, request: ForwardingRequest): Request[] {
   const { addresses, policy, adminChain } = request;
   if (addresses.length === 0) return [];
@@ -76,7 +76,10 @@ function admitting(netfilter: Connection, request: ForwardingRequest): Request[]
   ];
 }
 
-/** As strict as the strictest of those who share the bridge. Their elements are only read where a bridge would be opened. */
+/**
+ * Returns the policy that applies: the strictest of the networks that share the bridge. Elements are read only where a bridge would be
+ * opened.
+ */
 function effectivePolicy(netfilter: Connection, { owner }: ForwardingRequest, policy: Policy): Policy {
   if (policy.isolated || isAsWanted(netfilter, policy)) return policy;
   const id = ownerId(owner);
@@ -105,7 +108,7 @@ function policyRequests(netfilter: Connection, { bridge, isolated }: Policy): Re
   ];
 }
 
-/** An address is in the set once: the last one that comes has it. */
+/** Adds the address to its set. A set has an address once: it belongs to the attachment that came last. */
 function entering(netfilter: Connection, address: Address, { owner, policy }: ForwardingRequest): Request[] {
   const set = setOf(address);
   const comment = ownershipComment(owner, policy);
@@ -119,7 +122,7 @@ function entering(netfilter: Connection, address: Address, { owner, policy }: Fo
 
 // --- DEL, GC -----------------------------------------------------------------------------------------------------------------------------
 
-/** @returns Addresses that were theirs. */
+/** Deletes the elements of the attachments that are gone, and the policies that only they needed. */
 export function revokeByNftables(netfilter: Connection, { isGone }: Removal): void {
   edit(netfilter, () => {
     const all = ownerships(netfilter);
@@ -133,7 +136,7 @@ export function revokeByNftables(netfilter: Connection, { isGone }: Removal): vo
   });
 }
 
-/** What makes the bridge's policy as those who stay want it. */
+/** Returns the requests that leave the bridge with the policy that the remaining attachments want. */
 function unneeded(netfilter: Connection, bridge: string, staying: readonly AddressOwnership[]): Request[] {
   const users = staying.filter(({ policy }) => policy?.bridge === bridge);
   if (users.length > 0)
@@ -146,12 +149,15 @@ function unneeded(netfilter: Connection, bridge: string, staying: readonly Addre
   });
 }
 
-/** Twill 0.1.0 also wrote names with a NUL, whose rest the kernel kept in the key, but not in the tenancy. */
+/**
+ * Compares up to the NUL: twill 0.1.0 also wrote names with a NUL, and the kernel kept the text behind it in the key, but not in the
+ * comment.
+ */
 const isOfBridge = (key: Uint8Array, bridge: string): boolean => decode(key, 0, key.indexOf(0)) === bridge;
 
 // --- CHECK -------------------------------------------------------------------------------------------------------------------------------
 
-/** What is not as `allowByNftables` makes it; undefined: all is. */
+/** Returns the first difference from what `allowByNftables` makes; undefined when there is none. */
 export function findNftablesDeviation(netfilter: Connection, request: ForwardingRequest): string | undefined {
   const { addresses, policy, adminChain } = request;
   if (addresses.length === 0) return undefined;
@@ -167,7 +173,7 @@ export function findNftablesDeviation(netfilter: Connection, request: Forwarding
   return policy && findPolicyDeviation(netfilter, policy);
 }
 
-/** Whether it is as strict as it should be depends on others of the bridge as well. */
+/** Returns a message when the bridge's policy is not the one that all attachments of the bridge together ask for. */
 function findPolicyDeviation(netfilter: Connection, { bridge }: Policy): string | undefined {
   const [hasPolicy, isOpen] = presence(netfilter, bridge);
   if (!hasPolicy) return `bridge "${bridge}" is not in set bridges of table inet twill_firewall`;

@@ -1,28 +1,30 @@
 /**
- * Whose address it is, and which policy the bridge has for its sake. The reference plugin's rules name an address and nobody: a DEL that comes late would delete
- * the rules of the next container that has the address, and nobody knows when a bridge's policy is no longer needed. So each admission also leaves
- * its tenancies, in the same transaction as the rules: a comment on a rule that no packet meets (iptables), or on the element of a set (nftables).
+ * Records which attachment an address belongs to, and which policy it asks for on its bridge. The reference plugin's rules name only an
+ * address: a late DEL would delete the rules of the next container that has the address, and nothing tells when a bridge's policy is no
+ * longer needed. So each ADD also writes its ownerships, in the same transaction as the rules: as the comment of a rule that no packet
+ * reaches (iptables), or of a set element (nftables).
  *
- * Rejected: comments on the rules themselves, without which the reference plugin's DEL does not find them; files, which a reboot, another network namespace and a
- * flush of the rules would all leave wrong; the runtime's cache of results, which is the runtime's.
+ * Rejected: a comment on the rules themselves, since the reference plugin's DEL would not find rules that have one; files, which would be
+ * wrong after a reboot, in another network namespace or after a flush of the rules; the runtime's result cache, which belongs to the
+ * runtime.
  */
 import type { Address } from "../../ip/address.ts";
 import { masqueradeComment, masqueradeId, networkId, type Owner } from "../upstream-names.ts";
 
-/** What may come from other bridges, and from other ports of this one, if isolated. */
+/** An ingress policy: nothing passes between this bridge and others with a policy; if isolated, nor between its own ports. */
 export interface Policy {
   bridge: string;
   isolated: boolean;
 }
 
 export interface AddressOwnership {
-  /** Of the attachment; begins with that of its network. */
+  /** The ID of the attachment; begins with that of its network. */
   id: string;
   address: Address;
   policy: Policy | undefined;
 }
 
-/** An attachment that wants its addresses let through. */
+/** An attachment and the addresses that forwarding is to be allowed for. */
 export interface ForwardingRequest {
   owner: Owner;
   addresses: readonly Address[];
@@ -33,25 +35,25 @@ export interface ForwardingRequest {
 
 export const ownerId = masqueradeId;
 
-/** What begins the IDs of all tenants of the network. */
+/** Returns the beginning of the IDs of all attachments to the network. */
 export const ownerIdPrefix = (network: string): string => `${networkId(network)}-`;
 
 const networkOf = (id: string): string => id.slice(0, id.indexOf("-") + 1);
 
 const POLICY_WORDS = { true: "isolated", false: "same-bridge" } as const;
 
-/** What stands in the comments of all tenancies with this policy for the bridge; of either policy where none is named. */
+/** Returns the text that the comments of all ownerships with this policy for the bridge contain. */
 export const policyWords = ({ bridge, isolated }: Policy): string => `, ${POLICY_WORDS[`${isolated}`]} ${bridge},`;
 
-/** `6fd94d501e58f0aa-287fc69eff0574a2, isolated cni0, net: podnet, if: eth0, id: 3f2a` */
+/** Returns a comment such as `6fd94d501e58f0aa-287fc69eff0574a2, isolated cni0, net: podnet, if: eth0, id: 3f2a`. */
 export function ownershipComment(owner: Owner, policy: Policy | undefined): string {
   const words = policy === undefined ? "" : policyWords(policy).slice(0, -1);
   return masqueradeComment(owner, ownerId(owner) + words);
 }
 
 /**
- * undefined for another comment. Twill 0.1.0 took any text for the bridge's name: with blanks, and with a NUL, where the kernel ends
- * the comment.
+ * Returns undefined for any other comment. Twill 0.1.0 accepted any text as the bridge's name: with blanks, or with a NUL, at which the
+ * kernel ends the comment.
  */
 export function parseOwnershipComment(comment: string): Omit<AddressOwnership, "address"> | undefined {
   const [, id, word, bridge] =
@@ -61,10 +63,10 @@ export function parseOwnershipComment(comment: string): Omit<AddressOwnership, "
 }
 
 /**
- * Whether the bridge's containers are to be kept apart. The tenants of one network have one policy, the one that came last: its configuration
- * has been changed since. Where networks share a bridge, the stricter one counts.
+ * Reports whether the bridge's containers are to be kept apart. Each network has one policy, that of its last attachment: the configuration
+ * may have changed before it. Where networks share a bridge, the strictest policy applies.
  *
- * @param ownerships In the order in which they came.
+ * @param ownerships The ownerships in the order in which they were added.
  */
 export function isIsolated(bridge: string, ownerships: readonly Omit<AddressOwnership, "address">[]): boolean {
   const byNetwork = new Map(

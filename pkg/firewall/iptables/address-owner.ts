@@ -1,14 +1,16 @@
 /**
- * Whose address it is, in a chain that several attachments share. The reference plugins name such chains after network and container, so that a network
- * attached twice to one container has one chain; and so have networks `a` and `ab` with containers `bc` and `c`, since the two names are joined. Their rules do
- * not name the interface. So each attachment also leaves an owner rule for each of its addresses, behind all others, which no packet is changed by:
+ * Records which attachment an address belongs to, in a chain that several attachments share. The reference plugins name such a chain after
+ * network and container: two attachments of one container to one network share a chain, and so do networks `a` and `ab` with containers
+ * `bc`
+ * and `c`, since the two names are joined without a separator. Their rules do not name the interface. So each attachment also adds an owner
+ * rule for each of its addresses, behind all other rules, that has no effect on packets:
  *
  *   -A CNI-DN-2bbe0c48b91a7d1b8a675 -s 10.22.0.5/32 -m comment --comment "name: \"podnet\" id: \"3f2a\" if: \"eth0\"" -j RETURN
  *
- * The reference plugins' CHECK does not mind it, and their DEL removes it with the chain.
+ * The reference plugins' CHECK ignores it, and their DEL removes it with the chain.
  *
- * Rejected: the interface in the rules' own comments, without which the reference plugins do not find them; a chain for all owners, as the firewall
- * plugin has it, which the reference plugins' DEL would leave behind.
+ * Rejected: the interface in the comments of the other rules, since the reference plugins would not find them; one chain for all owners, as
+ * the firewall plugin has it, since the reference plugins' DEL would leave it behind.
  */
 
 import { CniError } from "../../cni/error.ts";
@@ -21,22 +23,22 @@ import { commentOf } from "./canonical.ts";
 import type { Chain, Rule } from "./rule.ts";
 import type { FoundRule, View } from "./ruleset.ts";
 
-/** Says that the address is the owner's. */
+/** Returns the rule that records the owner of an address. */
 export const ownerRule = (owner: Owner, address: Address): Rule => ({
   source: { address, length: 8 * address.length },
   matches: [{ name: "comment", text: ownerComment(owner) }],
   target: "RETURN",
 });
 
-/** An owner rule as it was found. */
+/** An owner rule that is in a chain. */
 export interface OwnerRule {
   rule: FoundRule;
-  /** As `sourceOf` has it. */
+  /** The address as `sourceOf` returns it. */
   source: string;
   comment: string;
 }
 
-/** Stands in every owner comment, of either form, and in no other comment of a chain that has some. */
+/** A text that every owner comment contains, in either form, and no other comment of a chain that has owner rules. */
 const IN_OWNER_COMMENT = " if: ";
 
 export function ownerRulesIn(view: View, chain: Chain): OwnerRule[] {
@@ -47,7 +49,7 @@ export function ownerRulesIn(view: View, chain: Chain): OwnerRule[] {
   });
 }
 
-/** What a rule is about: "10.22.0.5", or "10.22.0.0/16" in the form of old releases of the reference plugins; "" for everything. */
+/** Returns the source that a rule matches: "10.22.0.5", or "10.22.0.0/16" as old releases of the reference plugins write it; "" for any. */
 export function sourceOf({ canonicalForm }: FoundRule): string {
   const source = canonicalForm?.find((part) => part.startsWith("-s "))?.slice("-s ".length);
   const prefix = source === undefined ? undefined : parsePrefix(source);
@@ -57,38 +59,42 @@ export function sourceOf({ canonicalForm }: FoundRule): string {
 const textOf = (prefix: Prefix): string =>
   prefix.length === 8 * prefix.address.length ? formatAddress(prefix.address) : formatPrefix(prefix);
 
-/** An attachment's address as rules name it as their source. */
+/** Returns the two forms in which rules name an attachment's address as their source. */
 const sourcesOf = (prefix: Prefix): string[] => [formatAddress(prefix.address), formatPrefix(networkOf(prefix))];
 
-/** Who is to go from a chain that several attachments may share. */
+/** Decides which attachments are removed from a chain that several may share. */
 export interface Removal {
-  /** By owner comment. */
+  /** Reports whether the attachment with this owner comment is removed. */
   isGone(comment: string): boolean;
   /**
-   * Of an address without an owner rule, as the reference plugins and earlier builds of twill leave them.
+   * Reports whether an address without an owner rule is removed; the reference plugins and earlier builds of twill make no owner rules.
    *
    * @param owners All owner rules of the chain.
-   * @param text The comment of the rule about it.
+   * @param text The comment of the rule that names the address.
    */
   isGoneUnowned(source: string, owners: readonly OwnerRule[], text: string): boolean;
 }
 
-/** Whether an address goes: nobody who stays has it. @param text The comment of the rule about it, "" where it has none */
+/**
+ * Reports whether an address is removed: no remaining attachment has it.
+ *
+ * @param text The comment of the rule that names it, "" where it has none
+ */
 export function goes(source: string, owners: readonly OwnerRule[], departure: Removal, text = ""): boolean {
   const known = owners.filter((one) => one.source === source && isOfContainer(one.comment, text));
   if (known.length === 0) return departure.isGoneUnowned(source, owners, text);
   return known.every(({ comment }) => departure.isGone(comment));
 }
 
-/** Whether an owner comment and a rule's comment may be of one container and network. */
+/** Reports whether an owner comment and a rule's comment may belong to the same container and network. */
 const isOfContainer = (comment: string, text: string): boolean =>
   text === "" || !comment.startsWith("name: ") || comment.startsWith(`${text}${IN_OWNER_COMMENT}`);
 
 /**
- * The departure of one attachment.
+ * Returns the removal of one attachment.
  *
- * @param addresses Of the attachment, as its result tells them: they are its own where no owner rule says otherwise, and no others of their family
- *   are. Without any, all are that are not another's by owner rules or by the runtime's cache of results.
+ * @param addresses The addresses in the attachment's result. Where no owner rule says otherwise, these and no others of their family are
+ *   the attachment's. Without any, all are that neither an owner rule nor the runtime's result cache gives to another attachment.
  */
 export function departureOf(owner: Owner, addresses: readonly Prefix[]): Removal {
   const comment = ownerComment(owner);
@@ -107,7 +113,7 @@ export function departureOf(owner: Owner, addresses: readonly Prefix[]): Removal
   };
 }
 
-/** The departure of the network's attachments that are not among the valid ones. */
+/** Returns the removal of the network's attachments that are not among the valid ones. */
 export function staleOf(
   network: string,
   valid: readonly Omit<Owner, "network">[],
@@ -118,8 +124,9 @@ export function staleOf(
 }
 
 /**
- * The sources of the container's other attachments to the network, for each that the runtime's cache knows; undefined where it does not tell them. A
- * cache that cannot be read may hold one.
+ * Returns the sources of the container's other attachments to the network, a list for each that the runtime's result cache has; undefined
+ * for
+ * one whose addresses it does not tell. A cache that cannot be read counts as one such attachment.
  */
 function sourcesOfOthers({ network, containerId, ifName }: Owner): (string[] | undefined)[] {
   try {
@@ -135,7 +142,7 @@ function sourcesOfOthers({ network, containerId, ifName }: Owner): (string[] | u
   }
 }
 
-/** As rules name them. undefined when they cannot be told. */
+/** Returns the addresses of a cached result as rules name them; undefined when the entry does not tell them. */
 function addressesIn({ result }: CacheEntry): string[] | undefined {
   if (Object.keys(result).length === 0) return undefined;
   try {

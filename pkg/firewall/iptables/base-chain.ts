@@ -1,4 +1,4 @@
-// The chains that iptables makes by itself, when the first rule is added to one.
+// The base chains, which iptables creates when the first rule is added to one.
 // Source: iptables, iptables/nft.c: xtables_ipv4.
 import {
   NF_INET_FORWARD,
@@ -16,7 +16,7 @@ import type { Hook } from "../nftables/ruleset.ts";
 
 export type TableName = "filter" | "nat" | "mangle" | "raw";
 
-/** Without type: "filter". */
+/** The hooks of the base chains; the type is "filter" unless given. */
 const HOOKS: Readonly<Record<TableName, Readonly<Record<string, [number: number, priority: number, type?: string]>>>> =
   {
     filter: {
@@ -43,7 +43,7 @@ const HOOKS: Readonly<Record<TableName, Readonly<Record<string, [number: number,
     },
   };
 
-/** Where packets enter the chain; undefined for a chain of the user's. */
+/** Returns the hook of a base chain; undefined for a user-defined chain. */
 export function hookOf(table: TableName, chain: string): Hook | undefined {
   const found = HOOKS[table][chain];
   return found && { number: found[0], priority: found[1], type: found[2] ?? "filter" };

@@ -1,7 +1,8 @@
-// What a rule says, whoever wrote it: each release of iptables encodes rules in its own way, so bytes tell nothing.
+// The canonical form of a rule, so that rules of different writers can be compared: each release of iptables encodes rules in its own way,
+// and their bytes differ.
 //
-// A meaning is the list of the rule's parts as iptables-save prints them, sorted: two rules say the same when their lists are equal. It comes from a rule
-// of ours, from the kernel, or from a line of iptables-save.
+// It is the sorted list of the rule's parts as iptables-save prints them. Two rules are the same when their lists are equal. It is made
+// from a rule of twill, from a rule in the kernel, or from a line of iptables-save.
 
 import { readUtf8 } from "../../bytes/utf8.ts";
 import { type Address, formatPrefix, networkOf, type Prefix } from "../../ip/address.ts";
@@ -39,11 +40,11 @@ export function sameRule(one: CanonicalRule | undefined, other: CanonicalRule | 
   );
 }
 
-/** Whether the rule jumps to the chain. */
+/** Reports whether the rule jumps to the chain. */
 export const jumpsTo = (canonicalForm: CanonicalRule | undefined, chain: string): boolean =>
   canonicalForm?.includes(`-j ${chain}`) ?? false;
 
-/** The chain or target: what stands behind `-j`. */
+/** Returns the chain or target behind `-j`. */
 export function targetOf(canonicalForm: CanonicalRule): string | undefined {
   return canonicalForm.find((part) => part.startsWith("-j "))?.split(" ")[1];
 }
@@ -55,9 +56,9 @@ export function commentOf(canonicalForm: CanonicalRule | undefined): string | un
   return value?.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/g, "$1") : value;
 }
 
-// --- From a rule of ours -----------------------------------------------------------------------------------------------------------------
+// --- From a rule of twill ----------------------------------------------------------------------------------------------------------------
 
-/** The parts in the order in which iptables-save prints them: joined, they are the rule as iptables-restore takes it. */
+/** Returns the parts in the order in which iptables-save prints them: joined, they are the rule as iptables-restore takes it. */
 export function ruleWords(family: Family, rule: Rule): string[] {
   const { source, destination, inInterface, outInterface, protocol } = rule;
   return [
@@ -75,7 +76,7 @@ export function canonicalRule(family: Family, rule: Rule): CanonicalRule {
   return settled(ruleWords(family, rule));
 }
 
-/** A match for ports that names none says nothing. */
+/** Sorts the parts and drops those without effect: a tcp or udp match that names no port. */
 function settled(words: readonly string[]): CanonicalRule {
   return words.filter((part) => part !== "" && part !== "-m tcp" && part !== "-m udp").sort();
 }
@@ -95,7 +96,7 @@ const PROTOCOLS: Readonly<Record<number, string>> = { 1: "icmp", 6: "tcp", 17: "
 const protocolWords = ({ value, not }: { value: number; not: boolean }): string =>
   `${negation(not)}-p ${PROTOCOLS[value] ?? value}`;
 
-/** All fields of the struct, as reading back what would be written gives them. */
+/** Returns all fields of the struct: encodes it with its defaults and decodes it again. */
 function filled({ info, otherwise }: AnyExtension, { name: _, ...fields }: { name: string }): object {
   return decode(info, encode(info, { ...otherwise, ...fields }));
 }
@@ -127,7 +128,7 @@ function targetWords(family: Family, target: Target): string {
 
 const BEGINS_PART = new Set(["-s", "-d", "-i", "-o", "-p", "-m", "-j", "-g", "-f"]);
 
-/** @param words Of `-A CHAIN words`, as `iptables-save` and `iptables -S` print it. */
+/** Parses a line of `iptables-save` or `iptables -S`. @param words The line `-A CHAIN words` without `-A CHAIN`. */
 export function parseRuleLine(words: string): CanonicalRule {
   const tokens = words.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
   const parts: string[][] = [];
@@ -141,7 +142,7 @@ export function parseRuleLine(words: string): CanonicalRule {
 
 // --- From the kernel ---------------------------------------------------------------------------------------------------------------------
 
-/** undefined: it holds something that is not known here. */
+/** Decodes a rule of the kernel; undefined when it has a part that is not known here. */
 export function decodeRuleMessage(family: Family, rule: RuleMessage): CanonicalRule | undefined {
   const reading = new Reading(family);
   if (rule.userdata?.comment !== undefined) reading.words.push(`${COMMENT}${quoted(rule.userdata.comment)}`); // iptables 1.8.2
@@ -149,7 +150,7 @@ export function decodeRuleMessage(family: Family, rule: RuleMessage): CanonicalR
   return settled([...reading.words, ...reading.portWords()]);
 }
 
-/** What was loaded into the register, before it is compared. */
+/** The content of the register before it is compared. */
 type Loaded =
   | { from: "interface"; option: "-i" | "-o" }
   | { from: "protocol" }
@@ -157,7 +158,7 @@ type Loaded =
   | { from: "address"; option: "-s" | "-d"; size: number }
   | { from: "ports"; which: "sources" | "destinations" | "both" };
 
-/** Walks through the expressions of a rule with one register, as all forms of iptables do with one at a time. */
+/** Interprets the expressions of a rule with one register: no form of iptables uses more than one at a time. */
 class Reading {
   readonly words: string[] = [];
   readonly #family: Family;
@@ -170,7 +171,7 @@ class Reading {
     this.#family = family;
   }
 
-  /** @returns false for what is not known here */
+  /** Reads one expression. @returns false when it is not known here */
   read(expression: Expression): boolean {
     switch (expression.name) {
       case "counter":
@@ -199,7 +200,7 @@ class Reading {
     }
   }
 
-  /** `-m tcp --dport 80` of releases that compare ports themselves. */
+  /** Returns `-m tcp --dport 80` for rules of releases that compare ports natively. */
   portWords(): string[] {
     return this.#ports === undefined ? [] : [`-m ${PROTOCOLS[this.#protocol ?? 0]} ${portWords(this.#ports)}`];
   }
@@ -272,7 +273,7 @@ class Reading {
     return true;
   }
 
-  /** nft's own form, which iptables never writes. */
+  /** Reads the native `masq` expression, which nft writes and iptables never does. */
   #masquerade({ flags = 0, portMin }: (Expression & { name: "masq" })["data"] & object = {}): string | undefined {
     if (portMin !== undefined) return undefined;
     return extensionWords("-j", "MASQUERADE", targets[this.#family].MASQUERADE, { flags }, this.#family);
@@ -291,14 +292,14 @@ class Reading {
 }
 
 function metaOf(data: (Expression & { name: "meta" })["data"]): Loaded | undefined {
-  if (data?.source !== undefined) return undefined; // it sets something
+  if (data?.source !== undefined) return undefined; // it sets a value
   if (data?.key === NFT_META_IIFNAME) return { from: "interface", option: "-i" };
   if (data?.key === NFT_META_OIFNAME) return { from: "interface", option: "-o" };
   if (data?.key === NFT_META_L4PROTO) return { from: "protocol" };
   return data?.key === NFT_META_MARK ? { from: "mark" } : undefined;
 }
 
-/** By base, offset and, where it matters, length: "1 9 1". */
+/** The fields of the IP header by base, offset and, where it matters, length: "1 9 1". */
 const PAYLOADS: Readonly<Record<Family, Readonly<Record<string, Loaded>>>> = {
   ip: {
     "1 12": { from: "address", option: "-s", size: 4 },
@@ -317,25 +318,25 @@ const PORTS: Readonly<Record<string, Loaded>> = {
 };
 
 function payloadOf(family: Family, data: (Expression & { name: "payload" })["data"]): Loaded | undefined {
-  if (data?.source !== undefined) return undefined; // it writes
+  if (data?.source !== undefined) return undefined; // it changes the packet
   const place = `${data?.base} ${data?.offset}`;
   const withLength = `${place} ${data?.length}`;
   return PAYLOADS[family][place] ?? PAYLOADS[family][withLength] ?? PORTS[withLength];
 }
 
-/** Without NUL it is the beginning of names. */
+/** Returns the name; a value without NUL is the beginning of names and gets a "+". */
 function interfaceName(value: Uint8Array): string {
   const end = value.indexOf(0);
   return end < 0 ? `${readUtf8(value, 0, value.length)}+` : readUtf8(value, 0, end);
 }
 
-/** undefined for a mask that is none of a prefix. */
+/** Returns the length of the prefix; undefined for a mask that is not contiguous. */
 function prefixLength(mask: Uint8Array): number | undefined {
   const bits = Array.from(mask, (byte) => byte.toString(2).padStart(8, "0")).join("");
   return /^1*0*$/.test(bits) ? bits.lastIndexOf("1") + 1 : undefined;
 }
 
-/** In the host's order. */
+/** Returns a number that is in host byte order. */
 const hostNumber = (value: Uint8Array): number =>
   new DataView(value.buffer, value.byteOffset, value.byteLength).getUint32(0, hostIsLittle);
 

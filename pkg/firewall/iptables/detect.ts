@@ -1,7 +1,7 @@
-// Which iptables the administrator uses: the one that writes to nf_tables, or the legacy one, whose rules are elsewhere in the kernel. Rules in the other
-// world than his would be beside the point: a DROP there beats our ACCEPT here.
+// Finds out which variant of iptables the administrator uses: nft, which writes to nf_tables, or legacy, whose rules are elsewhere in the
+// kernel. Rules in the other variant would not help: a DROP in one is final whatever the other accepts.
 //
-// Judged by the name at the end of the symbolic links, 50 us. Copies and scripts are asked by `iptables --version`, 1.5 ms; they are rare.
+// The name of the file behind all symbolic links tells (50 us). Copies and scripts, which are rare, are run with `--version` (1.5 ms).
 import { isErrno } from "../../sys/errno.ts";
 import { closeFile, findText, readLink } from "../../sys/file.ts";
 import { environment, run } from "../../sys/process.ts";
@@ -11,11 +11,11 @@ import type { Family } from "./xtables.ts";
 
 export type Variant = "nf_tables" | "legacy";
 
-/** An iptables that a shell would run. */
+/** The iptables that a shell would run. */
 export interface Iptables {
-  /** As found in PATH. */
+  /** The path that was found through PATH. */
   path: string;
-  /** Behind all links. */
+  /** The file behind all symbolic links. */
   file: string;
   variant: Variant;
 }
@@ -30,7 +30,7 @@ const VARIANTS: Readonly<Record<string, Variant>> = {
   "ip6tables-legacy": "legacy",
 };
 
-/** undefined when there is none in PATH. @param name Another one than `iptables` or `ip6tables`. */
+/** Returns the iptables in PATH; undefined when there is none. @param name The program to look for instead of `iptables` or `ip6tables`. */
 export function findIptables(
   family: Family,
   { name = `${family}tables` }: { name?: string } = {},
@@ -45,10 +45,10 @@ export function findIptables(
   return undefined;
 }
 
-/** The file that all symbolic links lead to: the kernel follows them when it opens it. */
+/** Returns the file behind all symbolic links: the kernel follows them when it opens the path. */
 function findBehindLinks(path: string): string | undefined {
   const fd = ask("openat", AT_FDCWD, path, O_PATH | O_CLOEXEC);
-  if (fd < 0) return undefined; // not there, or not for us to see
+  if (fd < 0) return undefined; // it does not exist or is not accessible
   const file = readLink(`/proc/self/fd/${fd}`);
   closeFile(fd);
   return file;
@@ -58,18 +58,18 @@ const AT_FDCWD = -100;
 const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 
-/** What it says of itself. */
+/** Returns the variant that `--version` names. */
 function askedVariant(path: string, variables: Readonly<Record<string, string>>): Variant {
   const { stdout } = run({ path, args: ["--version"], environment: variables, stdin: new Uint8Array() });
-  return decode(stdout).includes("(nf_tables)") ? "nf_tables" : "legacy"; // before 1.8 it does not say
+  return decode(stdout).includes("(nf_tables)") ? "nf_tables" : "legacy"; // before 1.8 no variant is named
 }
 
-/** Whether legacy iptables has made the table in this network namespace: without, it has no rules there. */
+/** Reports whether legacy iptables has created the table in this network namespace; without the table there are no rules. */
 export function hasLegacyTable(family: Family, table: string): boolean {
   try {
     return findText(`/proc/thread-self/net/${family}_tables_names`)?.split("\n").includes(table) ?? false;
   } catch (error) {
-    if (isErrno(error, "EACCES", "EPERM")) return true; // cannot be told
+    if (isErrno(error, "EACCES", "EPERM")) return true; // unknown: assume that it has
     throw error;
   }
 }

@@ -1,5 +1,5 @@
-// Rules of iptables as the kernel wants them, in the one encoding that every release of iptables-nft since 1.8.2 reads: extensions as structs of
-// xtables, addresses at full length. Native forms of ports and marks, as newer releases write them, are not read by older ones.
+// Encodes rules of iptables for nf_tables, in the one encoding that every release of iptables-nft since 1.8.2 reads: extensions as structs
+// of xtables, addresses at full length. Older releases cannot read the native forms of ports and marks that newer ones write.
 //
 // No expression may be used here that iptables itself would not write: with a native `masq` in it `iptables -t nat -S` refuses the whole table.
 
@@ -21,7 +21,7 @@ import { type AnyExtension, type Family, infoSize, matches, targets } from "./xt
 
 export const nfproto: Readonly<Record<Family, number>> = { ip: NFPROTO_IPV4, ip6: NFPROTO_IPV6 };
 
-/** What goes into NFTA_RULE_EXPRESSIONS. In iptables' own order, which it need not be. */
+/** Returns the content of NFTA_RULE_EXPRESSIONS. The parts are in the order that iptables uses, though any order would do. */
 export function encodeRule(family: Family, rule: Rule): Uint8Array {
   if (rule.words !== undefined) throw new RangeError(`only iptables knows what "${rule.words.join(" ")}" is`);
   const parts: Uint8Array[] = [];
@@ -35,7 +35,7 @@ export function encodeRule(family: Family, rule: Rule): Uint8Array {
   return concat(parts);
 }
 
-/** NFTA_RULE_COMPAT: the protocol that the extensions check theirs with. */
+/** Returns the content of NFTA_RULE_COMPAT: the protocol that the kernel checks the rule's extensions against. */
 export function compatFor({ protocol }: Rule): Uint8Array {
   if (protocol === undefined) return NO_PROTOCOL;
   const { value, not } = unwrapNegation(protocol);
@@ -63,10 +63,10 @@ function encodeProtocol(is: Negatable<number>): Uint8Array {
   return fill(PROTOCOL[not ? 1 : 0], Uint8Array.of(value));
 }
 
-/** linux/if.h, with the NUL. */
+/** The size of an interface name with its NUL, linux/if.h. */
 const IFNAMSIZ = 16;
 
-/** `eth+` is compared without its NUL; `+` alone, any interface, not at all. */
+/** Compares the interface's name: `eth+` without a NUL; `+` alone, which is any interface, not at all. */
 function encodeInterface(direction: "in" | "out", is: Negatable<string>): Uint8Array {
   const { value, not } = unwrapNegation(is);
   const name = encodeText(value.endsWith("+") ? value.slice(0, -1) : `${value}\0`);
@@ -82,13 +82,13 @@ function encodeInterface(direction: "in" | "out", is: Negatable<string>): Uint8A
 // --- Extensions --------------------------------------------------------------------------------------------------------------------------
 
 interface ExtensionForm {
-  /** Its hole is the struct. */
+  /** The encoded expression with a hole for the struct. */
   form: Template;
   info: AnyFixed;
   otherwise: object;
 }
 
-/** The structs' defaults stand in the templates already, for extensions that are used without any say. */
+/** Makes a template of each extension. The struct's defaults are filled in already, for uses that set no field. */
 function formsOf<Name extends string>(kind: "match" | "target", table: Readonly<Record<Name, AnyExtension>>) {
   const rows = Object.entries<AnyExtension>(table).map(
     ([name, { revision, info, otherwise = {} }]): [string, ExtensionForm] => {
@@ -115,7 +115,7 @@ function encodeExtension(
 
 const VERDICTS = { ACCEPT, DROP, RETURN };
 
-/** iptables' limit for the names of chains; the kernel's is higher. */
+/** The longest chain name that iptables allows; the kernel allows more. */
 const CHAIN_NAME_MAX = 28;
 
 function encodeTarget(family: Family, target: Target): Uint8Array {

@@ -1,4 +1,5 @@
-// The host's iptables: rules go to the world that its `iptables` writes to, in one go for both families where they are in one world.
+// The host's iptables: writes rules to the variant that the host's `iptables` uses, legacy or nft; one transaction for both families with
+// nft.
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import type { TableName } from "./base-chain.ts";
@@ -11,9 +12,9 @@ import type { Family } from "./xtables.ts";
 export const FAMILIES: readonly Family[] = ["ip", "ip6"];
 
 /**
- * Makes true that the rules are there. On a host without `iptables` they go to nf_tables.
+ * Adds the rules that are missing. On a host without `iptables` they go to nf_tables.
  *
- * @param netfilter Called when it is needed: legacy iptables does without.
+ * @param netfilter Called only when the socket is needed: legacy iptables does not need it.
  * @throws CniError 999: legacy iptables failed
  * @throws NetlinkError the kernel refuses
  */
@@ -28,7 +29,7 @@ export function ensureRules(netfilter: () => Connection, wanted: readonly Wanted
   if (direct.length > 0) ensureByNetlink(netfilter(), direct);
 }
 
-/** Whether the administrator's rules of the family are legacy ones. */
+/** Reports whether the host's iptables of the family is the legacy variant. */
 export const usesLegacy = (family: Family): boolean => findLegacy(family) !== undefined;
 
 function findLegacy(family: Family): Iptables | undefined {
@@ -47,7 +48,10 @@ function needIptables(family: Family): Iptables {
   });
 }
 
-/** Also where the administrator has gone over to nf_tables: what was made before then still works, and is still to be deleted. */
+/**
+ * Returns a program for legacy rules, also on a host that has changed to nf_tables: older legacy rules are still in force and must be
+ * deleted.
+ */
 function findLegacyProgram(family: Family): Iptables | undefined {
   return findLegacy(family) ?? findIptables(family, { name: `${family}tables-legacy` });
 }
@@ -60,10 +64,10 @@ function ensureThrough(iptables: Iptables, family: Family, wanted: readonly Want
 }
 
 /**
- * Reads tables and changes them, each where its family's iptables has it: those of nf_tables in one transaction, a legacy one in one run.
+ * Reads and changes tables, each in the variant of its family's iptables: those of nf_tables in one transaction, a legacy one in one run.
  *
- * @param work Called once per table and attempt. No changes, nothing to do.
- * @param throughProgram Also where rules could be written directly, for rules with `words`.
+ * @param work Called once per table and attempt; returns no changes when there is nothing to do.
+ * @param throughProgram Whether to run iptables even where rules could be written directly, as rules with `words` need.
  */
 export function editTables(
   netfilter: () => Connection,
@@ -80,7 +84,7 @@ export function editTables(
   if (direct.length > 0) editRules(netfilter(), (view) => direct.flatMap((table) => work(view, table)));
 }
 
-/** Changes a table of legacy iptables, of each family that has it and a program to change it with. */
+/** Changes a table of legacy iptables, in each family that has the table and a program to change it. */
 export function editLegacy(table: TableName, work: (view: View, family: Family) => readonly Change[]): void {
   for (const family of FAMILIES) {
     const iptables = hasLegacyTable(family, table) ? findLegacyProgram(family) : undefined;

@@ -1,4 +1,4 @@
-// The way through programs, for legacy iptables: one run of iptables-save to read, one of iptables-restore --noflush to change.
+// Legacy iptables, through its programs: one run of iptables-save to read, one of iptables-restore --noflush to change.
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import { type Address, formatPrefix } from "../../ip/address.ts";
 import { findStat } from "../../sys/file.ts";
@@ -14,7 +14,7 @@ import { type Family, quoted } from "./xtables.ts";
 /**
  * Reads one table of one family and changes it.
  *
- * @throws CniError 999: a program failed; it says on stderr why
+ * @throws CniError 999: a program failed; the details have its output
  */
 export function editThrough(
   iptables: Iptables,
@@ -30,7 +30,7 @@ export function editThrough(
   });
 }
 
-/** What iptables-save printed. */
+/** Parses the output of iptables-save. */
 function saveOf(printed: string, { family, table }: { family: Family; table: TableName }): View {
   const chains = new Map<string, FoundRule[]>();
   const seen = new Set<string>();
@@ -49,18 +49,18 @@ function saveOf(printed: string, { family, table }: { family: Family; table: Tab
       ? commentOf(canonicalForm)?.includes(held) || String(id).includes(held)
       : String(id).includes(formatPrefix({ address: held, length: 8 * held.length }));
   return {
-    present: (wanted) => wanted.map(({ chain }) => chains.has(chain) || hookOf(table, chain) !== undefined), // base chains always are
+    present: (wanted) => wanted.map(({ chain }) => chains.has(chain) || hookOf(table, chain) !== undefined), // base chains always exist
     rules: ({ chain }, held) => (chains.get(chain) ?? []).filter((rule) => held === undefined || holds(rule, held)),
     jumps: ({ chain }, to) => (chains.get(chain) ?? []).filter(({ canonicalForm }) => jumpsTo(canonicalForm, to)),
     chains: () => [...chains.keys()],
   };
 }
 
-/** A chain of the user's that is declared is made. */
+/** Returns the lines that declare, and so create, the new chains. */
 const declarations = (changes: readonly Change[]): string[] =>
   changes.flatMap((change) => ("make" in change ? [`:${change.make.chain} - [0:0]`] : []));
 
-/** Rules that are deleted by their number come first, the last one first: numbers change with every deletion. */
+/** Puts deletions by number first, from the highest number down: each deletion changes the numbers of the rules behind it. */
 function inOrder(changes: readonly Change[]): Change[] {
   const numberOf = (change: Change) => ("delete" in change ? (change.delete.number ?? 0) : 0);
   return [...changes].sort((one, other) => numberOf(other) - numberOf(one));
@@ -77,7 +77,9 @@ function linesFor(change: Change): string[] {
   return [`${at === "last" ? `-A ${to.chain}` : `-I ${to.chain} 1`} ${words.join(" ")}`];
 }
 
-/** The tool is looked for beside the iptables found, so that both are of one variant; multi-call executables are told which one to be. */
+/**
+ * Runs the tool that is installed beside the iptables that was found, so that both are of one variant. Multi-call executables get its name.
+ */
 function runTool({ path, file }: Iptables, tool: "save" | "restore", options: readonly string[], stdin = ""): string {
   const beside = `${path}-${tool}`;
   const multiCall = /\/xtables-(legacy-)?multi$/.test(file);

@@ -1,14 +1,14 @@
 import { isErrno } from "../../sys/errno.ts";
 import { makeDirectories, withLock } from "../../sys/file.ts";
 
-/** Ours alone: the kernel tells us when others changed the ruleset, and legacy iptables locks by itself. */
+/** The directory of a lock that only twill uses: the kernel reports changes by others, and legacy iptables has its own lock. */
 const DIRECTORY = "/run/twill";
 const LOCK = `${DIRECTORY}/iptables.lock`;
 const TIMEOUT_MS = 5000;
 
 /**
- * Runs `work` while no other plugin of ours reads and changes shared chains: with many at once, half of the attempts would
- * be refused otherwise. It is no more than that, so that a lock which cannot be had is done without.
+ * Runs `work` while no other plugin of twill reads and changes shared chains: without the lock, half of the attempts would be
+ * refused when many run at once. The lock is only an optimization: when it cannot be taken, `work` runs without it.
  */
 export function locked<T>(work: () => T): T {
   let working = false;

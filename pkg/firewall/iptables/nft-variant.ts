@@ -1,5 +1,5 @@
-// iptables without iptables: its rules are rules of nf_tables, written and read directly. What iptables makes of them later (-S, -C, -D, -save) is the
-// same as with its own; a transaction takes 20 to 250 us here, each run of iptables 1.5 to 4 ms.
+// The nft variant of iptables without its programs: reads and writes the rules in nf_tables directly. iptables (-S, -C, -D, -save) handles
+// them like its own. A transaction takes 20 to 250 us, a run of iptables 1.5 to 4 ms.
 import type { Connection, Request } from "../../netlink/connection.ts";
 import { NetlinkError, request } from "../../netlink/connection.ts";
 import { decode } from "../../netlink/message.ts";
@@ -33,15 +33,15 @@ import type { Chain, Rule } from "./rule.ts";
 import { allOf, type Change, type FoundRule, missing, type View, type Wanted } from "./ruleset.ts";
 import { type AnyExtension, matches, targets } from "./xtables.ts";
 
-/** Makes true that the rules are there. */
+/** Adds the rules that are missing. */
 export function ensureRules(netfilter: Connection, wanted: readonly Wanted[]): void {
   if (standAlone(wanted) && addedUnseen(netfilter, wanted)) return;
   editRules(netfilter, (view) => missing(view, wanted));
 }
 
 /**
- * Whether the rules are in chains of ours or lead to them. If those chains do not exist, none of the rules can: nothing has to be read, only made,
- * on the condition that it is new.
+ * Reports whether all rules are in user-defined chains among those wanted, or jump to them. If those chains do not exist, none of the rules
+ * can: nothing has to be read, and the chains can be created on the condition that they are new.
  */
 function standAlone(wanted: readonly Wanted[]): boolean {
   const own = new Set(
@@ -54,7 +54,11 @@ function standAlone(wanted: readonly Wanted[]): boolean {
   );
 }
 
-/** @returns false: something is there already, or something is missing around it. That costs the kernel 5 to 15 ms, but hardly ever happens. */
+/**
+ * Adds everything without reading first.
+ *
+ * @returns false: something exists already, or a table or base chain is missing. The refusal costs the kernel 5 to 15 ms, but is very rare.
+ */
 function addedUnseen(netfilter: Connection, wanted: readonly Wanted[]): boolean {
   const changes = allOf(wanted).filter((change) => !("make" in change && hookOf(change.make.table, change.make.chain)));
   try {
@@ -72,14 +76,14 @@ function addedUnseen(netfilter: Connection, wanted: readonly Wanted[]): boolean 
 }
 
 /**
- * Reads and changes; when anybody changed the ruleset meanwhile, again from the beginning.
+ * Reads and changes the ruleset; starts again when it was changed in between.
  *
- * @param work Called once per attempt. No changes, nothing to do.
+ * @param work Called once per attempt; returns no changes when there is nothing to do.
  */
 export function editRules(netfilter: Connection, work: (view: View) => readonly Change[]): void {
   locked(() => {
     for (let attempt = 1; ; attempt++) {
-      const id = attempt < ATTEMPTS ? generation(netfilter) : undefined; // at last without: at worst a rule is there twice
+      const id = attempt < ATTEMPTS ? generation(netfilter) : undefined; // the last attempt without it: at worst a rule is there twice
       const changes = work(viewOf(netfilter));
       if (changes.length === 0 || made(netfilter, changes, { generation: id, ifNot: ["ERESTART"] })) return;
     }
@@ -87,8 +91,9 @@ export function editRules(netfilter: Connection, work: (view: View) => readonly 
 }
 
 /**
- * The same for changes that only delete. Those name their objects by handle, so that it matters only when others delete the same: no lock, no refusal
- * because of strangers. A chain that somebody else jumps to is emptied and stays.
+ * Reads and makes changes that only delete. They name their objects by handle, so only others that delete the same matter: no lock is
+ * needed
+ * and no generation. A chain that a foreign rule jumps to is emptied and stays.
  */
 export function deleteRules(netfilter: Connection, work: (view: View) => readonly Change[]): void {
   for (let attempt = 1; ; attempt++) {
@@ -99,7 +104,7 @@ export function deleteRules(netfilter: Connection, work: (view: View) => readonl
   }
 }
 
-/** @returns false: others were faster, see `committed` */
+/** Commits the changes; loads missing extensions and tries again. @returns false: others were faster, see `committed` */
 function made(
   netfilter: Connection,
   changes: readonly Change[],
@@ -120,7 +125,11 @@ const lacksExtension = (error: unknown): boolean =>
   error.request === "NFT_MSG_NEWRULE" &&
   isErrno(error, "ENOENT", "EPROTONOSUPPORT", "EOPNOTSUPP");
 
-/** Has the kernel load the modules of the rule's extensions, as iptables does before it uses them. @throws NetlinkError there is none */
+/**
+ * Makes the kernel load the modules of the rule's extensions, as iptables does before it uses them.
+ *
+ * @throws NetlinkError there is no such module
+ */
 function loadExtensions(netfilter: Connection, { family }: Chain, { matches: used = [], target }: Rule): void {
   for (const { name } of used) netfilter.request(askFor(family, name, matches[name], COMPAT_MATCH));
   if (typeof target === "object" && "name" in target) {
@@ -150,7 +159,7 @@ function requestsFor(change: Change): Request[] {
   return [newRule(placeOf(to), { expressions: encodeRule(to.family, add), compat: compatFor(add), at })];
 }
 
-/** One look: what was read is not read again. */
+/** Returns a view of the ruleset that reads nothing twice. */
 function viewOf(netfilter: Connection): View {
   const known = new Map<string, FoundRule[]>();
   return {
@@ -177,7 +186,7 @@ function viewOf(netfilter: Connection): View {
   };
 }
 
-/** Its meaning is not read before it is asked for: that takes 40 us, the first time 140. */
+/** Returns a rule that is decoded only when its canonical form is used: that takes 40 us, the first time 140. */
 function foundRule(chain: Chain, body: Uint8Array): FoundRule {
   let read: { canonicalForm: CanonicalRule | undefined } | undefined;
   return {
@@ -191,11 +200,11 @@ function foundRule(chain: Chain, body: Uint8Array): FoundRule {
   };
 }
 
-/** Whether the last bytes are those of a jump's verdict and chain, as they are in rules of all releases but 1.8.2, which puts comments behind. */
+/** Reports whether the rule ends with a jump to the chain, as in rules of all releases but 1.8.2, which puts the comment behind it. */
 function endsWithJump(body: Uint8Array, chain: string): boolean {
   const verdict = jumpTo(chain).subarray(-(VERDICT_CODE_SIZE + ((4 + chain.length + 1 + 3) & ~3)));
   const from = body.length - verdict.length;
   return verdict.every((byte, i) => body[from + i] === byte);
 }
-/** NFTA_VERDICT_CODE: header and number. */
+/** The size of NFTA_VERDICT_CODE: header and number. */
 const VERDICT_CODE_SIZE = 8;

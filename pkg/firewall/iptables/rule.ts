@@ -1,21 +1,21 @@
-/** A rule of iptables as a value: what `iptables -A` takes as arguments. */
+/** A rule of iptables as a value: the arguments of `iptables -A`. */
 import type { Prefix } from "../../ip/address.ts";
 import type { Negatable } from "../nftables/match.ts";
 import type { TableName } from "./base-chain.ts";
 import type { Family, Match, TargetExtension } from "./xtables.ts";
 
 export interface Rule {
-  /** A name that ends in `+` stands for all that begin so. */
+  /** The name of the interface; one that ends in `+` stands for all names that begin so. */
   inInterface?: Negatable<string>;
   outInterface?: Negatable<string>;
-  /** IPPROTO_*; matches for ports need it. */
+  /** IPPROTO_*; matches for ports require it. */
   protocol?: Negatable<number>;
-  /** Host bits do not count. A length of 0 is any address. */
+  /** The source network. Host bits are ignored; a length of 0 is any address. */
   source?: Negatable<Prefix>;
   destination?: Negatable<Prefix>;
-  /** In the order of the command line. */
+  /** The matches in the order of the command line. */
   matches?: readonly Match[];
-  /** Further matches that only iptables understands, as arguments: such a rule can be made through its programs alone. */
+  /** Further matches as arguments that only iptables understands: such a rule can only be added by running its programs. */
   words?: readonly string[] | undefined;
   target: Target;
 }

@@ -1,56 +1,57 @@
-/** What is in the chains of iptables and what is to be changed there, whichever way they are reached. */
+/** The content of iptables' chains and the changes to it, the same for both variants. */
 import type { Address, Prefix } from "../../ip/address.ts";
 import { type Negatable, unwrapNegation } from "../nftables/match.ts";
 import type { CanonicalRule } from "./canonical.ts";
 import { canonicalRule, sameRule } from "./canonical.ts";
 import type { Chain, Rule } from "./rule.ts";
 
-/** Where chains are. */
+/** A table of one family. */
 export type Table = Omit<Chain, "chain">;
 
 /** A rule that is in a chain. */
 export interface FoundRule {
   readonly chain: Chain;
-  /** undefined: it holds something that is not known here, so that it equals nothing. */
+  /** The rule's canonical form; undefined when it has a part that is not known here, so that it equals no other rule. */
   readonly canonicalForm: CanonicalRule | undefined;
-  /** As the kernel sent it, for a look that costs less than its meaning; absent where rules are lines. */
+  /** The message as the kernel sent it, cheaper to search than to decode; absent in the legacy variant. */
   readonly body?: Uint8Array;
-  /** Its handle in the kernel; its line of iptables-save. */
+  /** The rule's handle in the kernel; in the legacy variant its line of iptables-save. */
   readonly id: bigint | string;
-  /** Where rules are lines: its number in the chain, from 1, when an equal one is before it. */
+  /** In the legacy variant, when an equal rule is before it: the rule's number in the chain, from 1. */
   readonly number?: number;
 }
 
-/** What is there now. */
+/** The present content of the tables. */
 export interface View {
-  /** Which of the chains there are. */
+  /** Reports for each chain whether it exists. */
   present(chains: readonly Chain[]): boolean[];
   /**
-   * The rules that hold a text in their comment or target, or name an address without a mask (all, for neither), in order. There may be
-   * some among them that only look so. None when there is no such chain.
+   * Returns, in order, the rules that contain a text in their comment or target, or name an address without a mask; all rules when `held`
+   * is
+   * not given. Some may only look like it, so the caller has to check. Returns none when there is no such chain.
    */
   rules(chain: Chain, held?: string | Address): FoundRule[];
-  /** The rules of a chain that jump to another one. */
+  /** Returns the rules of a chain that jump to another one. */
   jumps(from: Chain, to: string): FoundRule[];
-  /** Names of all chains of the table. */
+  /** Returns the names of all chains of the table. */
   chains(table: Table): string[];
 }
 
 export type Change =
   | { make: Chain }
-  /** The last of its chain, or the first. */
+  /** Adds a rule at the end of its chain or at the beginning. */
   | { add: Rule; to: Chain; at: "first" | "last" }
   | { delete: FoundRule }
-  /** With its rules. */
+  /** Deletes a chain with its rules. */
   | { drop: Chain };
 
-/** Rules that have to be in a chain: behind or before what is there, unless they are there anywhere. */
+/** Rules that a chain has to have. Those that are nowhere in it are added behind or before its rules. */
 export interface Wanted extends Chain {
   rules: readonly Rule[];
   at?: "first" | "last";
 }
 
-/** What is missing. Chains are made when the first rule for them is wanted. */
+/** Returns the changes that add what is missing. A missing chain is created before its first rule. */
 export function missing(view: View, wanted: readonly Wanted[]): Change[] {
   const made = new Set<string>();
   return wanted.flatMap((want): Change[] => {
@@ -70,7 +71,7 @@ function notIn(view: View, chain: Chain, rules: readonly Rule[]): Rule[] {
   });
 }
 
-/** What only few rules hold, so that few need to be decoded. */
+/** Returns a text or address that only few rules contain, so that few have to be decoded. */
 function heldBy({ source, destination, target, matches = [] }: Rule): string | Address | undefined {
   if (typeof target === "object" && "jump" in target) return target.jump;
   return matches.find((match) => match.name === "comment")?.text ?? wholeAddress(source) ?? wholeAddress(destination);
@@ -82,13 +83,13 @@ function wholeAddress(is: Negatable<Prefix> | undefined): Address | undefined {
 }
 const NO_PREFIX: Prefix = { address: new Uint8Array(), length: 0 };
 
-/** First rules are given last one first, each in front of the one before. */
+/** Returns the changes that add the rules. With "first", each is inserted before the previous one, so the order is reversed. */
 function additions(to: Chain, rules: readonly Rule[], at: "first" | "last" = "last"): Change[] {
   const changes = rules.map((add): Change => ({ add, to, at }));
   return at === "first" ? changes.reverse() : changes;
 }
 
-/** Everything, as if nothing were there. */
+/** Returns the changes for empty tables. */
 export function allOf(wanted: readonly Wanted[]): Change[] {
   return missing({ present: () => [], rules: () => [], jumps: () => [], chains: () => [] }, wanted);
 }

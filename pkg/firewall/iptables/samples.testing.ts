@@ -19,7 +19,7 @@ export function prefix(text: string): Prefix {
 }
 
 const comment = 'name: "podnet" id: "3f2a"';
-/** In the filter table of IPv4 unless they say otherwise. Jumps lead to CNI-abc. */
+/** The rules, in the filter table of IPv4 unless given. Jumps lead to CNI-abc. */
 export const samples: { family?: Family; table?: TableName; rule: Rule; words: string }[] = [
   { rule: { target: "RETURN" }, words: "-j RETURN" },
   {

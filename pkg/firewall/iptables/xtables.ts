@@ -1,6 +1,6 @@
 // The matches and targets of iptables that are structs of the kernel's xtables: `-m comment --comment …`, `-j MASQUERADE`.
-// Numbers are in the host's order unless a row says otherwise. `words` is what iptables-save prints behind the name, which
-// is also how two rules are compared (canonical.ts).
+// Numbers are in host byte order unless a row says otherwise. `words` returns what iptables-save prints behind the name, by
+// which rules are also compared (canonical.ts).
 
 import { readUtf8, writeUtf8 } from "../../bytes/utf8.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
@@ -26,9 +26,9 @@ interface Extension<F extends Fields> {
   source: string;
   revision: number;
   info: Struct<F>;
-  /** What is said where nothing is said. */
+  /** The values of fields that a rule does not set; zero unless given. */
   otherwise?: FieldsIn<F>;
-  /** As iptables-save prints it, undefined when the struct says more than `words` can tell. */
+  /** Returns the extension as iptables-save prints it; undefined when the struct has values that this row does not know. */
   words(fields: FieldsOut<F>, family: Family): string | undefined;
 }
 
@@ -78,12 +78,12 @@ function several<T>(element: Fixed<T>, count: number): Fixed<T[], readonly T[]> 
   };
 }
 
-/** First and last. */
+/** The first and the last port. */
 export type PortRange = readonly [number, number];
 const portRange = several(u16, 2) as unknown as Fixed<PortRange>;
 const ALL_PORTS: PortRange = [0, 65535];
 
-/** union nf_inet_addr: an IPv4 address stands in its first 4 bytes. */
+/** union nf_inet_addr: an IPv4 address is in its first 4 bytes. */
 const anyAddress: Fixed<Address> = {
   size: 16,
   align: 4,
@@ -104,7 +104,7 @@ const INVERTED_DESTINATION = 2;
 const SCTP_SOURCE = 1;
 const SCTP_DESTINATION = 2;
 
-/** `--sport 1:10 ! --dport 80`; nothing for all ports. */
+/** Returns `--sport 1:10 ! --dport 80`; nothing for all ports. */
 export function portWords({
   sources = ALL_PORTS,
   destinations = ALL_PORTS,
@@ -155,7 +155,7 @@ const udp = extension({
   words: portWords,
 });
 
-/** Without chunks: iptables leaves -1 as the type of each of the four it has room for. */
+/** The sctp match without chunks: iptables writes -1 as the type of each of the four chunk flags. */
 const sctp = extension({
   source: "linux/netfilter/xt_sctp.h: struct xt_sctp_info",
   revision: 0,
@@ -184,7 +184,7 @@ const sctp = extension({
 const MULTIPORT = ["sports", "dports", "ports"];
 const MULTIPORT_MAX = 15;
 
-/** A range takes two of the 15 places, the first of them marked. */
+/** The multiport match. A range takes two of the 15 places, the first of them marked. */
 const multiport = extension({
   source: "linux/netfilter/xt_multiport.h: struct xt_multiport_v1",
   revision: 1,
@@ -214,17 +214,17 @@ const mark = extension({
   words: (fields) => markWords(fields),
 });
 
-/** `--mark 0x2000/0x2000` */
+/** Returns `--mark 0x2000/0x2000`. */
 export function markWords({ value, mask, inverted }: { value: number; mask: number; inverted: boolean }): string {
   return `${inverted ? "! " : ""}--mark 0x${value.toString(16)}${mask === 0xffffffff ? "" : `/0x${mask.toString(16)}`}`;
 }
 
 const XT_CONNTRACK_STATE = 1;
-/** In the order in which iptables prints them. */
+/** The bits of connection states, in the order in which iptables prints them. */
 const STATES = { INVALID: 1, NEW: 8, RELATED: 4, ESTABLISHED: 2, UNTRACKED: 64, SNAT: 128, DNAT: 256 } as const;
 export type ConnectionState = keyof typeof STATES;
 
-/** `--ctstate` only. */
+/** The conntrack match, `--ctstate` only. */
 const conntrack = extension({
   source: "linux/netfilter/xt_conntrack.h: struct xt_conntrack_mtinfo3",
   revision: 3,
@@ -243,11 +243,11 @@ const conntrack = extension({
   },
 });
 
-/** The value of `states`. */
+/** Returns the value of the field `states`. */
 export const statesOf = (...names: readonly ConnectionState[]): number =>
   names.reduce((all, name) => all | STATES[name], 0);
 
-/** By number: RTN_* of linux/rtnetlink.h, as bits. */
+/** The names of address types by number: RTN_* of linux/rtnetlink.h. The struct has them as bits. */
 const ADDRESS_TYPES = ["UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE"];
 export const LOCAL_ADDRESS = 1 << 2;
 
@@ -298,7 +298,7 @@ const MARK = extension({
   words: ({ value, mask }) => `--set-xmark 0x${value.toString(16)}/0x${mask.toString(16)}`,
 });
 
-/** To one address and one port. */
+/** The DNAT target, to one address and one port. */
 const DNAT = extension({
   source: "linux/netfilter/nf_nat.h: struct nf_nat_range2",
   revision: 2,
@@ -327,28 +327,28 @@ type Named<Table> = {
   [N in keyof Table]: Table[N] extends { info: Struct<infer F> } ? { name: N } & FieldsIn<F> : never;
 }[keyof Table];
 
-/** `{ name: "tcp", destinations: [80, 80] }` */
+/** A match, such as `{ name: "tcp", destinations: [80, 80] }`. */
 export type Match = Named<typeof matches>;
-/** `{ name: "MARK", value: 0x2000, mask: 0x2000 }` */
+/** A target with fields, such as `{ name: "MARK", value: 0x2000, mask: 0x2000 }`. */
 export type TargetExtension = Named<(typeof targets)["ip"]>;
 
-/** The target that sends a connection to one place. */
+/** Returns the target that sends a connection to one address and port. */
 export function dnatTo(address: Address, port: number): TargetExtension {
   const flags = MAP_ADDRESSES | MAP_PORTS;
   return { name: "DNAT", flags, address, lastAddress: address, port, lastPort: port };
 }
 
-/** The match for one destination port of SCTP. */
+/** Returns the match for one destination port of SCTP. */
 export function sctpDestination(port: number): Match {
   return { name: "sctp", destinations: [port, port], flags: SCTP_DESTINATION };
 }
 
-/** The match for up to 15 destination ports. */
+/** Returns the match for up to 15 destination ports. */
 export function destinationPorts(ports: readonly number[]): Match {
   return { name: "multiport", kind: 1, count: ports.length, ports };
 }
 
-/** As iptables-save writes a value: in double quotes unless it consists of letters, digits, `_` and `-`. */
+/** Returns a value as iptables-save writes it: in double quotes unless it consists of letters, digits, `_` and `-`. */
 export function quoted(value: string): string {
   return /^[A-Za-z0-9_-]+$/.test(value) ? value : `"${value.replace(/["\\']/g, "\\$&")}"`;
 }

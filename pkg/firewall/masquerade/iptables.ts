@@ -1,12 +1,13 @@
-// Masquerade in the form of iptables: a chain for each container and network, to which POSTROUTING jumps for the container's addresses.
+// Masquerade through iptables: one chain for each container and network, to which POSTROUTING jumps for the container's addresses.
 //
 //   -A POSTROUTING -s 10.22.0.5/32 -m comment --comment "name: \"podnet\" id: \"3f2a\"" -j CNI-2bbe0c48b91a7d1b8a6753a8
 //   -A CNI-2bbe0c48b91a7d1b8a6753a8 -d 10.22.0.0/16 … -j ACCEPT
 //   -A CNI-2bbe0c48b91a7d1b8a6753a8 ! -d 224.0.0.0/4 … -j MASQUERADE
 //   -A CNI-2bbe0c48b91a7d1b8a6753a8 -s 10.22.0.5/32 -m comment --comment "name: \"podnet\" id: \"3f2a\" if: \"eth0\"" -j RETURN
 //
-// Source: containernetworking/plugins, pkg/ip/ipmasq_iptables_linux.go, whose rules these are, but for the last one: ../iptables/owner.ts. Their order differs
-// too: with several addresses all ACCEPTs come first, else a packet to the second address's network would meet the first address's MASQUERADE before.
+// Source: containernetworking/plugins, pkg/ip/ipmasq_iptables_linux.go, which makes all of these rules but the last
+// (../iptables/address-owner.ts). The order differs too: with several addresses all ACCEPTs come first, else a packet to the second
+// address's network would reach the first address's MASQUERADE before its ACCEPT.
 import { contains, formatPrefix, isIPv4, networkOf, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import {
@@ -53,13 +54,13 @@ export function masqueradeRules(owner: Owner, addresses: readonly Prefix[]): Wan
   });
 }
 
-/** Each network once. */
+/** Returns the networks of the addresses, each once. */
 function networksOf(addresses: readonly Prefix[]): Prefix[] {
   if (addresses.length === 1) return [networkOf(addresses[0] as Prefix)];
   return [...new Map(addresses.map(networkOf).map((network) => [formatPrefix(network), network])).values()];
 }
 
-/** Deletes the attachment's rules from both worlds. @param addresses As its result tells them, see `departureOf` */
+/** Deletes the attachment's rules from both variants. @param addresses The addresses in its result, see `departureOf` */
 export function removeRules(netfilter: Connection, owner: Owner, addresses: readonly Prefix[]): void {
   const departure = ofContainer(ruleComment(owner), departureOf(owner, addresses));
   const chain = chainName(owner);
@@ -72,13 +73,13 @@ export function removeRules(netfilter: Connection, owner: Owner, addresses: read
   editLegacy("nat", (view, family) => work(view, [family]));
 }
 
-/** Other containers may share the chain. */
+/** Restricts the removal to one container's rules: other containers may share the chain. */
 const ofContainer = (text: string, departure: Removal): Removal => ({
   ...departure,
   isGoneUnowned: (source, owners, comment) => comment === text && departure.isGoneUnowned(source, owners, comment),
 });
 
-/** What to delete of a chain that exists, and of the jumps to it. */
+/** Returns the deletions in a chain that exists, and of the jumps to it. */
 function leaving(view: View, chain: Chain, departure: Removal): Change[] {
   const jumps = view.jumps(postrouting(chain.family), chain.chain);
   const owners = ownerRulesIn(view, chain);
@@ -97,7 +98,7 @@ function leaving(view: View, chain: Chain, departure: Removal): Change[] {
   ].map(deletion);
 }
 
-/** Of a chain that nothing leads to: its own rules tell whose it was. */
+/** Reports whether a chain that nothing jumps to was left by another attachment, which the comments of its rules tell. */
 const isLeftBySomebodyElse = (view: View, chain: Chain, departure: Removal): boolean =>
   view.rules(chain, `name: "`).some((rule) => !departure.isGoneUnowned("", [], textOf(rule)));
 
@@ -105,7 +106,11 @@ const textOf = ({ canonicalForm }: FoundRule): string => commentOf(canonicalForm
 
 const deletion = (rule: FoundRule): Change => ({ delete: rule });
 
-/** The rules of these containers that no jump leads to for whom they are made: ACCEPTs of networks in which nobody is any more, MASQUERADEs of nobody. */
+/**
+ * Returns the rules of these containers that no remaining jump needs: the ACCEPT of a network in which no address is left, the MASQUERADE
+ * of
+ * a container without addresses.
+ */
 function unused(view: View, chain: Chain, texts: ReadonlySet<string>, staying: readonly FoundRule[]): FoundRule[] {
   return view.rules(chain).filter((rule) => {
     const text = textOf(rule);
@@ -118,7 +123,7 @@ function unused(view: View, chain: Chain, texts: ReadonlySet<string>, staying: r
   });
 }
 
-/** Whether the source, "10.22.0.5" or "10.22.0.0/16", is in the network. */
+/** Reports whether the source, "10.22.0.5" or "10.22.0.0/16", is in the network. */
 function isWithin(source: string, network: Prefix): boolean {
   const address = parsePrefix(source)?.address ?? parseAddress(source);
   return address !== undefined && contains(network, address);
@@ -147,5 +152,5 @@ function stale(view: View, family: Family, network: string, departure: Removal):
     .flatMap((chain) => leaving(view, chain, departure));
 }
 
-/** What the masquerade's chains are called; other plugins' have a word behind the dash. */
+/** Matches the names of the masquerade's chains; those of other plugins have a word behind the dash. */
 const PRIVATE = /^CNI-[0-9a-f]{24}$/;

@@ -1,4 +1,4 @@
-/** What leaves the container's network leaves it with the host's address. Source: containernetworking/plugins, pkg/ip/ipmasq_linux.go. */
+/** Masquerades traffic that leaves the container's network. Source: containernetworking/plugins, pkg/ip/ipmasq_linux.go. */
 
 import { formatPrefix, type Prefix } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
@@ -13,9 +13,9 @@ import { collectRules, masqueradeRules, removeRules } from "./iptables.ts";
 import { collectNftables, isMasqueraded, masqueradeByNftables, unmasqueradeByNftables } from "./nftables.ts";
 
 /**
- * Masquerades what the addresses send to other networks than their own, multicast excepted. What is there already stays.
+ * Masquerades traffic from the addresses to networks other than their own, except multicast. Rules that are there already stay.
  *
- * @param addresses Of the container, with the length of their network's prefix.
+ * @param addresses The container's addresses, each with the prefix length of its network.
  * @throws CniError 999: the kernel, or legacy iptables, refuses
  */
 export function addMasquerade(owner: Owner, addresses: readonly Prefix[], backend: Backend | undefined): void {
@@ -27,13 +27,13 @@ export function addMasquerade(owner: Owner, addresses: readonly Prefix[], backen
   });
 }
 
-/** Whether `addMasquerade` could do it. @throws CniError 50 */
+/** Makes sure that `addMasquerade` can work. @throws CniError 50: it cannot */
 export function needMasquerade(configured: Backend | undefined): void {
   const backend = (netfilter: () => Connection) => chooseBackend(configured, netfilter).backend;
   needTables({ backend, purpose: "masquerading" });
 }
 
-/** Makes true again what `addMasquerade` made, as far as it is missing. */
+/** Makes the missing part of the rules of `addMasquerade` again. */
 export function restoreMasquerade(
   netfilter: () => Connection,
   owner: Owner,
@@ -53,10 +53,10 @@ export function restoreMasquerade(
 }
 
 /**
- * Deletes what `addMasquerade`, or a reference plugin, made for the owner, by whichever backend. Rules of another container that
- * has the address by now stay. Nothing is there: nothing is done.
+ * Deletes the rules that `addMasquerade`, or a reference plugin, made for the owner with any backend, if there are any. Rules of another
+ * container that has the address by now stay.
  *
- * @param addresses Of the attachment: those of iptables' rules that do not tell whose they are (`departureOf`). None where there is no result.
+ * @param addresses The attachment's addresses, for iptables rules without an owner rule (`departureOf`). Empty when there is no result.
  *
  * The socket stays open on purpose: closing it would wait for the kernel to free what was deleted, which overlaps with the
  * deletion of the link that follows.
@@ -69,7 +69,7 @@ export function removeMasquerade(owner: Owner, addresses: readonly Prefix[]): vo
   });
 }
 
-/** Deletes the rules of the network's attachments that are not among the valid ones, by whichever backend they were made. */
+/** Deletes the rules of the network's attachments that are not among the valid ones, of all backends. */
 export function gcMasquerade(network: string, valid: readonly Omit<Owner, "network">[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
   withKernelErrors(refusal({ network }, "collecting masquerade rules"), () => {

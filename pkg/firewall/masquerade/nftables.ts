@@ -1,4 +1,4 @@
-// Masquerade in the form of nftables: one table for all networks, one rule for each address.
+// Masquerade through nftables: one table for all networks, one rule for each address.
 //
 //   table inet cni_plugins_masquerade {
 //     chain masq_checks {
@@ -12,8 +12,9 @@
 //     }
 //   }
 //
-// Source: containernetworking/plugins, pkg/ip/ipmasq_nftables_linux.go, whose objects these are. It flushes and refills `postrouting` with each ADD; here
-// that is done only when its rules are not these three, since whatever is deleted makes somebody wait for a grace period.
+// Source: containernetworking/plugins, pkg/ip/ipmasq_nftables_linux.go, which makes the same table. It flushes and refills `postrouting`
+// with each ADD; here that is done only when its rules are not these three, since after each deletion someone waits for an RCU grace
+// period.
 
 import { concat } from "../../bytes/concat.ts";
 import { isIPv4, type Prefix } from "../../ip/address.ts";
@@ -63,14 +64,14 @@ export function masqueradeByNftables(netfilter: Connection, owner: Owner, addres
     const ruleset = generation(netfilter);
     const found = findRules(netfilter, TABLE, (text) => holds(text, id) || text.includes(POSTROUTING.chain));
     const changes = [...(isComplete(found) ? [] : frameRequests()), ...deletions(found, (text) => text.startsWith(id))];
-    // What only adds to a chain that all may add to is right whatever others do meanwhile, unless they delete the chain.
+    // A transaction that only adds to a shared chain is right whatever others change, unless they delete the chain.
     const bond = changes.length > 0 && attempt < ATTEMPTS ? ruleset : undefined;
     const ifNot = attempt < DELETE_ATTEMPTS ? (["ERESTART", "ENOENT"] as const) : (["ERESTART"] as const);
     if (committed(netfilter, [...changes, ...rules], { generation: bond, ifNot })) return;
   }
 }
 
-/** Whether there is nothing that `masqueradeByNftables` would have to make. */
+/** Reports whether all rules of `masqueradeByNftables` are there. */
 export function isMasqueraded(netfilter: Connection, owner: Owner, addresses: readonly Prefix[]): boolean {
   const id = masqueradeId(owner);
   const found = findRules(netfilter, TABLE, (text) => holds(text, id) || text.includes(POSTROUTING.chain));
@@ -78,7 +79,7 @@ export function isMasqueraded(netfilter: Connection, owner: Owner, addresses: re
   return isComplete(found) && own.length === addresses.length;
 }
 
-/** Whether `postrouting` has three rules, one of which leads to the checks. */
+/** Reports whether `postrouting` has three rules, one of which goes to the checks. */
 function isComplete(found: readonly Uint8Array[]): boolean {
   const fixed = found.filter((body) => chainOf(body) === POSTROUTING.chain);
   return fixed.length === FIXED_RULES.length && fixed.some((body) => decode(body).includes(CHECKS.chain));
@@ -94,18 +95,18 @@ function frameRequests(): Request[] {
   ];
 }
 
-/** Of the checks whose comment is so. */
+/** Returns the deletions of the checks with such a comment. */
 function deletions(found: readonly Uint8Array[], isOwn: (comment: string) => boolean): Request[] {
   return found
     .filter((body) => chainOf(body) === CHECKS.chain && isOwn(commentOf(body)))
     .map((body) => deleteRule(CHECKS, handleOf(body)));
 }
 
-/** Whatever their addresses are. */
+/** Deletes the attachment's rules, whatever their addresses are. */
 export function unmasqueradeByNftables(netfilter: Connection, owner: Owner): void {
   let known: string | undefined;
   const id = () => {
-    known ??= masqueradeId(owner); // two hashes, spared where nobody has a rule
+    known ??= masqueradeId(owner); // two hashes, computed only when there are rules
     return known;
   };
   deleteChecks(netfilter, id, (comment) => comment.startsWith(id()));
@@ -139,7 +140,7 @@ function deleteChecks(netfilter: Connection, id: () => string, isStale: (comment
 
 // --- Rules -------------------------------------------------------------------------------------------------------------------------------
 
-/** In the inet family, addresses of one version have to be told from those of the other first. */
+/** Compares the IP version, which the inet family requires before addresses can be compared. */
 const isVersion = (nfproto: number): ExpressionRequest[] => [
   { name: "meta", data: { key: NFT_META_NFPROTO, destination: NFT_REG_1 } },
   compare(NFT_CMP_EQ, Uint8Array.of(nfproto)),
@@ -158,7 +159,7 @@ const FIXED_RULES: readonly Uint8Array[] = [
   goTo(CHECKS.chain),
 ];
 
-/** `ip saddr 10.22.0.5 ip daddr != 10.22.0.0/16 masquerade` */
+/** Returns `ip saddr 10.22.0.5 ip daddr != 10.22.0.0/16 masquerade`. */
 function encodeCheck(address: Prefix): Uint8Array {
   return concat([
     isIPv4(address.address) ? IS_IPV4 : IS_IPV6,
