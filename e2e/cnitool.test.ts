@@ -216,7 +216,7 @@ t.test("a chain that fails stops, is told with what to do, and is not remembered
     stdout: "",
     stderr:
       'cnitool: plugin type="double" failed (add): broken\n  very\n' +
-      "  To fix: delete the attachment before it is added again: a part of it may exist\n",
+      "  To fix: delete the attachment before it is added again, a part of it may exist: cnitool del --ifname eth0 net /ns/one\n",
   });
   t.strictSame(verbs(node.noted()), ["ADD"]);
   t.strictSame(node.cached(), {});

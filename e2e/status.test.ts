@@ -80,6 +80,11 @@ for (const [plugin, keys] of Object.entries(fullRange)) {
       status: 1,
       stdout: { code: 50, msg: exhausted },
     });
+    node.write("/var/lib/cni/results/other", "");
+    t.match(node.cni(plugin, "STATUS", conf()).stderr, "GC would free them. To fix: have the runtime call GC");
+    const [containerId, ifName] = node.sh("cat /var/lib/cni/networks/net/10.22.0.2").split(/\s+/);
+    node.write(`/var/lib/cni/results/net-${containerId}-${ifName}`, "");
+    t.match(node.cni(plugin, "STATUS", conf()).stderr, /eth0\)\. To fix: enlarge the range/, "GC would free nothing");
     t.match(node.cni(plugin, "DEL", conf()), { status: 0 });
     t.match(node.cni(plugin, "STATUS", conf({ failStatusWhenFull: true })), { status: 0, stderr: "" });
     t.ok(readdirSync(join(node.varLib, "cni/networks/net")).length > 0, "host-local was there");

@@ -191,7 +191,7 @@ export function nameInUse(
         ? `${details}; attached as container ${holder.containerId}, interface ${holder.ifName}`
         : details,
     remedy: isOwn
-      ? `delete the attachment first: DEL with the same container ID and interface name, cnitool del --ifname ${ifName} ${owner?.network} ${netns.path}`
+      ? "delete the attachment first (DEL with the same container ID and interface name)"
       : withOtherName(freeName(container, ifName), netns, owner),
     cause,
   });

@@ -64,7 +64,8 @@ export function addNetwork(list: NetworkList, attachment: RuntimeAttachment, run
   let prevResult: Result | undefined;
   for (const [i, plugin] of list.plugins.entries()) {
     const stdin = requestOf(list, plugin, { prevResult, capabilityArgs: attachment.capabilityArgs });
-    const remedy = i === 0 ? remedyOfFirst : () => halfMade;
+    const remedy = (code: number) =>
+      i === 0 && code === ErrorCode.invalidEnvironment ? "" : deletion(list, attachment);
     prevResult = named(plugin, "add", () => call("ADD", plugin, { list, attachment, runtime, stdin }), remedy);
   }
   const result = prevResult ?? { interfaces: [], ips: [], routes: [] };
@@ -82,11 +83,9 @@ export function addNetwork(list: NetworkList, attachment: RuntimeAttachment, run
   return result;
 }
 
-/** The specification leaves it to the runtime. */
-const halfMade = "delete the attachment before it is added again: a part of it may exist";
-
-/** A plugin that refuses its variables has made nothing yet. */
-const remedyOfFirst = (code: number): string => (code === ErrorCode.invalidEnvironment ? "" : halfMade);
+/** The specification leaves it to the runtime. A first plugin that refuses its variables has made nothing yet. */
+const deletion = ({ name }: NetworkList, { ifName, netns }: RuntimeAttachment): string =>
+  `delete the attachment before it is added again, a part of it may exist: cnitool del --ifname ${ifName} ${name} ${netns}`;
 
 /** @throws CniError of the first plugin that finds something amiss; 6: the cached result is damaged */
 export function checkNetwork(list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): void {

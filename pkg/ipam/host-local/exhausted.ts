@@ -21,11 +21,15 @@ export function describeExhaustion(pool: Pool, set: RangeSet): { details: string
   const named = owners.slice(0, NAMED).map(({ name, owner }) => `${name} by ${describeOwner(owner)}`);
   const others = held > named.length ? ` and ${held - named.length} more` : "";
   const details = [`${held} of ${sizeOf(set)} addresses are held: ${named.join(", ")}${others}`];
-  const lost = owners.filter(({ owner }) => !hasResult(pool.network, owner));
-  if (findStat(RESULTS)) details.push(`${lost.length} of these have no result in ${RESULTS}: GC would free them`);
+  const isCached = findStat(RESULTS) !== undefined;
+  const lost = owners.filter(({ owner }) => !hasResult(pool.network, owner)).length;
+  if (isCached && lost > 0) details.push(`${lost} of these have no result in ${RESULTS}: GC would free them`);
+  const canGcHelp = !isCached || lost > 0 || owners.length < held;
   return {
     details: details.join("; "),
-    remedy: `have the runtime call GC for network "${pool.network}", or enlarge the range in "ipam"`,
+    remedy: canGcHelp
+      ? `have the runtime call GC for network "${pool.network}", or enlarge the range in "ipam"`
+      : `enlarge the range in "ipam", or delete a container: all of them have results in ${RESULTS}`,
   };
 }
 
