@@ -208,7 +208,11 @@ const sorted = (node: Host): string => sortedText(node.sh("nft -s list ruleset")
 
 t.test("reload: the runtime's cache may lie elsewhere, or be damaged", needsRoot, async (t) => {
   const { node } = new Site(t, "iptables");
-  t.match(reload(node, "--cache-dir", "/var/lib/none"), { status: 0, stdout: "0 attachments, nothing is missing\n" });
+  t.match(reload(node, "--cache-dir", "/var/lib/none"), {
+    status: 0,
+    stdout: "0 attachments, nothing is missing\n",
+    stderr: /^twill reload: there is no \/var\/lib\/none\/results: pass the directory /,
+  });
   const { path = "" } = node.containers[0] ?? {};
   const entry = { kind: "cniCacheV1", containerId: "c", ifName: "eth0", networkName: "net", netns: path, result: {} };
   node.write(
@@ -220,8 +224,11 @@ t.test("reload: the runtime's cache may lie elsewhere, or be damaged", needsRoot
     stdout: "1 attachments, nothing is missing\n",
     stderr: /^net c eth0: cached result of net c eth0: /,
   });
-  for (const wrong of [["--dry"], ["--cache-dir"], ["now"]])
-    t.match(reload(node, ...wrong), { status: 2, stdout: "", stderr: /^Usage: / });
+  for (const [wrong, complaint] of [
+    ["--dry", 'unknown argument "--dry"'],
+    ["--cache-dir", "--cache-dir needs a directory"],
+  ] as const)
+    t.match(reload(node, wrong), { status: 2, stdout: "", stderr: `twill reload: ${complaint}\n\nUsage: ` });
   t.match(reload(node, "--help"), { status: 0, stdout: /^Usage: twill reload/ });
 });
 

@@ -83,6 +83,11 @@ function run(args: readonly string[], { plugins, streams }: { plugins: Delegates
     streams.stderr(`twill reload: ${options}\n\n${USAGE}`);
     return 2;
   }
+  const results = `${options.cacheRoot}/results`;
+  if (options.cacheRoot !== defaultCacheRoot && findStat(results) === undefined)
+    streams.stderr(
+      `twill reload: there is no ${results}: pass the directory that has "results" in it as --cache-dir\n`,
+    );
   try {
     if (options.dryRun) refuseLegacy();
     return reloadAll(options, plugins, streams);
