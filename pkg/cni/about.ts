@@ -1,12 +1,12 @@
 /**
- * What a plugin prints when it is called without CNI_COMMAND. The first line is read by programs: Nomad takes its first word
- * that is a semantic version and wants at least 0.4.0, nerdctl everything behind "CNI firewall plugin ". So it has the form of
- * the reference plugins, with the release that ours take the place of, and our own version as build metadata.
+ * The text that a plugin prints when it is called without CNI_COMMAND. Programs read its first line: Nomad takes the first word
+ * that is a semantic version and wants at least 0.4.0; nerdctl takes everything behind "CNI firewall plugin ". So the line has the
+ * form of the reference plugins, with the number of the release that ours replace, and our own version as build metadata.
  */
 import type { AnyPlugin } from "./plugin.ts";
 import { referenceRelease, supportedVersions } from "./version.ts";
 
-/** @param version Of the executable. @param program As the caller named it. */
+/** @param version of the executable. @param program the name by which the caller ran it. */
 export function aboutText(
   { name, about, versions = supportedVersions }: Pick<AnyPlugin, "name" | "about" | "versions">,
   version: string,
@@ -24,13 +24,13 @@ export function aboutText(
 const aboutMark = "About: ";
 
 export interface Introduction {
-  /** One line; empty: it says nothing. */
+  /** One line, empty when the plugin prints nothing. */
   about: string;
-  /** Whether it is a plugin of twill. */
+  /** Whether the plugin is one of twill's. */
   isOurs: boolean;
 }
 
-/** Reads what `aboutText` of this or an earlier build printed, or another plugin. */
+/** Parses the text that `aboutText` of this or an earlier build printed, or that another plugin printed. */
 export function parseAbout(text: string): Introduction {
   const [first = "", ...rest] = text.trim().split("\n");
   if (/^CNI \S+ plugin \S+ \(twill\): /.test(first)) return { about: first, isOurs: true }; // builds before "+twill."

@@ -1,13 +1,13 @@
-/** What a call of a plugin ends in: a result or an error, in the version that was asked for. */
+/** The answer to a call of a plugin: a result or an error, in the version that was asked for. */
 import type { CniError } from "./error.ts";
 import type { Result } from "./result.ts";
 
-/** What came of a call. */
+/** The outcome of a call. */
 export interface Answer {
-  /** In which it is to be printed. */
+  /** The version in which the answer is printed. */
   cniVersion: string;
   network?: string;
-  /** Of an ADD that went well. */
+  /** Present after an ADD that succeeded. */
   result?: Result;
   error?: CniError;
 }

@@ -1,14 +1,14 @@
 /**
- * CNI_ARGS: `K=V;K2=V2`, the oldest and least loved way to pass arguments. Pure.
+ * Parses CNI_ARGS: `K=V;K2=V2`. Pure.
  *
- * As in the reference library a semicolon at the end and a value with "=" are errors, keys are upper case, and keys that a plugin
- * does not know are errors unless IgnoreUnknown is true. Every plugin reads the text on its own, a delegate too.
+ * As in the reference library, a semicolon at the end and a value with "=" are errors, keys are in upper case, and keys that a
+ * plugin does not know are errors unless IgnoreUnknown is true. Every plugin parses the text itself, a delegate too.
  */
 
 import { nearest } from "../config/suggest.ts";
 import { CniError, ErrorCode } from "./error.ts";
 
-/** Pairs in the order of the text. @throws CniError 4 */
+/** Returns the pairs in the order of the text. @throws CniError 4 */
 export function readPairs(text: string): [key: string, value: string][] {
   if (text === "") return [];
   return text.split(";").map((piece) => {
@@ -24,9 +24,9 @@ export function readPairs(text: string): [key: string, value: string][] {
 }
 
 /**
- * The values of the keys that a plugin knows; of several with one key the last counts.
+ * Returns the values of the keys that a plugin knows; when a key occurs more than once, its last value counts.
  *
- * @throws CniError 4: not pairs, or keys that the plugin does not know.
+ * @throws CniError 4: the text does not consist of pairs, or has keys that the plugin does not know.
  */
 export function readArgs<Key extends string>(text: string, known: readonly Key[]): Partial<Record<Key, string>> {
   const pairs = readPairs(text);

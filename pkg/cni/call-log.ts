@@ -1,4 +1,4 @@
-/** TWILL_LOG=/path: one line of JSON for every call, so that an administrator sees what plugins did in the good case too. */
+/** TWILL_LOG=/path: writes one line of JSON for every call, so that an administrator sees what plugins did when they succeeded, too. */
 
 import type { JsonObject } from "../config/json.ts";
 import { monotonicMs, nowMs } from "../sys/clock.ts";
@@ -16,7 +16,10 @@ interface LoggedCall {
   streams: Pick<Streams, "environment" | "stderr">;
 }
 
-/** Does the work, and writes its line where somebody wants one; a line that cannot be written does not fail the call. */
+/**
+ * Runs `work`, and appends a line about it to the file named by TWILL_LOG, if any. A line that cannot be written does not fail the
+ * call.
+ */
 export function withCallLog(call: LoggedCall, work: () => Answer): Answer {
   const { environment, stderr } = call.streams;
   const path = environment["TWILL_LOG"] ?? "";

@@ -1,11 +1,12 @@
-/** The steps of a DEL: each one is run, also after one that failed; failures are reported afterwards. */
+/** Runs the steps of a DEL: every step is run, also after one that failed; failures are reported afterwards. */
 import { CniError, ErrorCode, errorText } from "./error.ts";
 
 export type NamedStep = readonly [what: string, action: () => void];
 /**
- * Runs every step, also after one failed, then reports.
+ * Runs every step, also after one that failed, then reports the failures.
  *
- * @throws the error of the only step that failed; of several: the first one's code and message, with all others in the details.
+ * @throws the error of the only step that failed; when several failed, the first one's code and message, with all others in the
+ * details.
  */
 export function runAllSteps(steps: readonly NamedStep[]): void {
   const failures: { what: string; error: unknown }[] = [];

@@ -1,8 +1,8 @@
 /**
- * Calling another plugin: IPAM, or the plugin that a meta plugin stands for.
+ * Calls another plugin: an IPAM plugin, or the plugin that a meta plugin delegates to.
  *
- * CNI_PATH decides which file it is. When that is the executable that runs already, its code is called in this process, which
- * saves the start of another one; any other file is executed as the specification says.
+ * CNI_PATH decides which file that is. When it is the executable that is running already, its code is called in this process, which
+ * saves starting another one; any other file is executed as the specification says.
  *
  * @see CNI specification, section 4 "Plugin Delegation"
  */
@@ -21,12 +21,12 @@ import { perform } from "./skeleton.ts";
 import { newestVersion, oldestVersion, supportedVersions } from "./version.ts";
 
 /**
- * Has the plugin `type` do its ADD, with the caller's environment and complete configuration (`attachment.stdin`; to give it
- * another one, pass a copy of the attachment with that one).
+ * Calls ADD of the plugin `type`, with the caller's environment and complete configuration (`attachment.stdin`; to pass a different
+ * configuration, pass a copy of the attachment that has it).
  *
- * When it fails the caller has to call `delegateDel`: register that as an undo *before* this call.
+ * When it fails, the caller has to call `delegateDel`: register that as an undo *before* this call.
  *
- * @throws CniError of the delegate, unchanged.
+ * @throws the delegate's CniError, unchanged.
  */
 export function delegateAdd(attachment: Attachment<unknown>, type: string): Result {
   return invokeAdd(type, attachment);
@@ -50,7 +50,7 @@ export function delegateStatus(request: Request<unknown>, type: string): void {
 
 const noAttachment = { containerId: "", netns: undefined, ifName: "", args: "" };
 
-/** What calling a plugin takes. */
+/** The parameters of a call of a plugin. */
 export interface Invocation {
   stdin: Uint8Array;
   cniVersion: string;
@@ -62,30 +62,34 @@ export interface Invocation {
   delegates: Delegates;
 }
 
-/** @throws CniError of the plugin, unchanged, or what is wrong with it. */
+/** Calls ADD. @throws the plugin's CniError, unchanged, or one that says what is wrong with the plugin. */
 export function invokeAdd(type: string, invocation: Invocation): Result {
   const result = invoke("ADD", type, invocation);
-  if (result === undefined) throw new Error(`ADD of ${type} has no result`); // invoke has thrown before
+  if (result === undefined) throw new Error(`ADD of ${type} has no result`); // invoke has thrown already
   return result;
 }
 
-/** @returns what an ADD results in. @throws CniError of the plugin, unchanged, or what is wrong with it. */
+/**
+ * Calls a verb. @returns the result of an ADD. @throws the plugin's CniError, unchanged, or one that says what is wrong with the
+ * plugin.
+ */
 export function invoke(verb: string, type: string, invocation: Invocation): Result | undefined {
   const executable = findExecutable(type, invocation.path);
   const plugin =
     executable.isSelf && Object.hasOwn(invocation.delegates, type) ? invocation.delegates[type] : undefined;
   if (plugin === undefined) return execute(verb, type, executable, invocation);
   const own = standardStreams();
-  const streams = { ...own, environment: { ...own.environment, CNI_NETNS_OVERRIDE: "1" } }; // checked already
+  const streams = { ...own, environment: { ...own.environment, CNI_NETNS_OVERRIDE: "1" } }; // was checked for the caller
   const { result, error } = perform(plugin, { ...invocation, verb, streams });
   if (error !== undefined) throw error;
   return result;
 }
 
 /**
- * The versions of the specification that a plugin speaks, asked with VERSION. Some very old ones want all variables set.
+ * Returns the versions of the specification that a plugin supports, by calling VERSION. Some very old plugins require all
+ * variables.
  *
- * @throws CniError: it is not found, or does not answer so
+ * @throws CniError: the plugin is not found, or its answer is not one to VERSION.
  */
 export function versionsOfPlugin(type: string, path: readonly string[], delegates: Delegates): readonly string[] {
   const executable = findExecutable(type, path);
@@ -102,7 +106,7 @@ export function versionsOfPlugin(type: string, path: readonly string[], delegate
   const outcome = runWhenWritten(delegate, () => run({ path: executable.path, environment: variables, stdin }));
   if (outcome.status === 0) return versionsIn(delegate, answerOf("VERSION", delegate, outcome));
   const error = failureOfDelegate("VERSION", delegate, outcome);
-  if (error.msg === "unknown CNI_COMMAND: VERSION") return [oldestVersion]; // from before there was the verb
+  if (error.msg === "unknown CNI_COMMAND: VERSION") return [oldestVersion]; // older than the verb
   throw error;
 }
 
@@ -145,7 +149,7 @@ interface Delegate {
   path: string;
 }
 
-/** An installer may be writing the file just now: the kernel refuses to execute it until it is closed. */
+/** Longest wait for an installer that is still writing the file: until it is closed, the kernel refuses to execute it (ETXTBSY). */
 const longestWaitMs = 5000;
 
 function runWhenWritten(delegate: Delegate, start: () => Outcome): Outcome {
@@ -183,7 +187,7 @@ function notStarted({ type, path }: Delegate, cause: unknown): CniError {
   });
 }
 
-/** What a plugin printed. Nothing at all is no answer; `null` is an empty object, as the reference library has it. */
+/** Parses the answer that a plugin printed. An empty text is an error; `null` is an empty object, as in the reference library. */
 function answerOf(verb: string, { type, path }: Delegate, { stdout }: Outcome): Json {
   const text = decode(stdout);
   try {
@@ -202,7 +206,7 @@ function answerOf(verb: string, { type, path }: Delegate, { stdout }: Outcome): 
   }
 }
 
-/** The plugin's own error where it printed one. */
+/** Returns the plugin's own error if it printed one. */
 function failureOfDelegate(verb: string, { type, path }: Delegate, { status, signal, stdout }: Outcome): CniError {
   const text = decode(stdout).trim();
   const ending = signal === undefined ? `exited with status ${status}` : `was ended by signal ${signal}`;
@@ -224,6 +228,6 @@ function errorObjectIn(text: string): Parameters<typeof receivedError>[0] | unde
     if (typeof code !== "number" || typeof msg !== "string") return undefined;
     return { code, msg, ...(typeof details === "string" ? { details } : {}) };
   } catch {
-    return undefined; // said by the caller: the text is no error object
+    return undefined; // the caller reports it: the text is no error object
   }
 }

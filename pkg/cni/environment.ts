@@ -1,10 +1,10 @@
-/** The protocol parameters: CNI_* variables, read and checked. Pure. */
+/** Reads and checks the parameters of the protocol, the CNI_* variables. Pure. */
 
 import { formats, isInterfaceName } from "../config/formats.ts";
 import { CniError, ErrorCode } from "./error.ts";
 
 export interface Parameters {
-  /** CNI_COMMAND as it is; the skeleton says which ones exist. */
+  /** CNI_COMMAND as given; the skeleton decides which verbs exist. */
   verb: string;
   containerId: string;
   netns: string | undefined;
@@ -15,12 +15,12 @@ export interface Parameters {
 
 interface Variable {
   name: string;
-  /** Verbs that cannot do without it; its value is checked for these only. */
+  /** Verbs that require the variable; its value is checked for these only. */
   requiredFor: readonly string[];
   check?: (value: string) => void;
 }
 
-/** In the order in which they are looked at. */
+/** In the order in which they are checked. */
 const variables: readonly Variable[] = [
   { name: "CNI_CONTAINERID", requiredFor: ["ADD", "CHECK", "DEL"], check: checkContainerId },
   { name: "CNI_NETNS", requiredFor: ["ADD", "CHECK"] },
@@ -30,8 +30,8 @@ const variables: readonly Variable[] = [
 ];
 
 /**
- * @returns undefined when there is no verb: somebody calls the plugin by hand.
- * @throws CniError 4: the first value that is wrong, else all that are missing.
+ * @returns undefined when CNI_COMMAND is not set: a person calls the plugin by hand.
+ * @throws CniError 4: the first invalid value, otherwise all variables that are missing.
  */
 export function readParameters(environment: Readonly<Record<string, string>>): Parameters | undefined {
   const verb = environment["CNI_COMMAND"] ?? "";
@@ -54,7 +54,7 @@ export function readParameters(environment: Readonly<Record<string, string>>): P
   };
 }
 
-/** Directories in order. Empty parts are left out: nobody wants root to search the current directory. */
+/** Returns the directories in order. Empty parts are left out: as root, the current directory must not be searched. */
 export const splitPath = (path: string): string[] => path.split(":").filter((directory) => directory !== "");
 
 function missingVariables(verb: string, missing: readonly string[]): CniError {

@@ -1,11 +1,14 @@
-/** Errors as the CNI specification wants them: a code, one line, details, and what to do about it. */
+/** Errors in the form of the CNI specification: a code, one line, details, and what to do about it. */
 
 import { type JsonObject, printJson } from "../config/json.ts";
 import { errnoName, SystemError } from "../sys/errno.ts";
 import { NotANamespace } from "../sys/namespace.ts";
 import { stackTrace } from "../sys/stack-trace.ts";
 
-/** cni-spec "Error": codes 0-99 are the specification's, 100 and up are free for plugins, 999 is everybody's "internal". */
+/**
+ * CNI spec, "Error": codes 0-99 are reserved for the specification, 100 and up are free for plugins; 999 is the usual code for an
+ * internal error.
+ */
 export const ErrorCode = {
   unknown: 0,
   incompatibleVersion: 1,
@@ -28,18 +31,18 @@ export interface CniErrorOptions {
   code: number;
   /** One line, object first, quoted names, the value found and the value wanted; no full stop. */
   msg: string;
-  /** What was being done, for whom, and the kernel's own word. */
+  /** What was being done, for which attachment, and the kernel's own message. */
   details?: string | undefined;
-  /** What the reader can do now. If there is nothing: whom to tell and what to attach. */
+  /** What the reader can do now. If nothing: whom to tell and what to attach. */
   remedy: string;
   cause?: unknown;
 }
 
-/** A failure that a runtime is told. `message` is the textual form of the specification: "msg; details". */
+/** A failure to report to the runtime. `message` is the textual form of the specification: "msg; details". */
 export class CniError extends Error {
   readonly code: number;
   readonly msg: string;
-  /** As they are sent: the remedy included. */
+  /** The details as they are sent, the remedy included. */
   readonly details: string;
 
   constructor({ code, msg, details, remedy, cause }: CniErrorOptions) {
@@ -52,16 +55,16 @@ export class CniError extends Error {
   }
 }
 
-/** A configuration that its schema allows and that is wrong all the same. */
+/** Makes the error for a configuration that its schema allows and that is still invalid. */
 export const invalidConf = (msg: string, remedy: string): CniError =>
   new CniError({ code: ErrorCode.invalidConfig, msg, remedy });
 
-/** The error object of another program, to be passed on unchanged: its details are taken to hold what to do. */
+/** Makes an error from another program's error object, to be passed on unchanged: the details are assumed to contain the remedy. */
 export function receivedError({ code, msg, details }: { code: number; msg: string; details?: string }): CniError {
   return new CniError({ code, msg, details, remedy: "" });
 }
 
-/** What stdout says of a failure: the specification wants the version in it, the reference library does not print it. */
+/** Formats a failure for stdout: the specification requires the version in it, the reference library does not print it. */
 export function printError(error: CniError, cniVersion: string): string {
   return printJson({ cniVersion, ...errorObject(error) }, "    ");
 }
@@ -71,15 +74,16 @@ export function errorObject({ code, msg, details }: CniError): JsonObject {
 }
 
 /**
- * Anything thrown as what a runtime is told. A CniError anywhere among the causes is told as it is; a refusal of the kernel that
- * nobody put into words says what was asked of it; the rest is a mistake of ours, with the place where it happened.
+ * Converts anything thrown into the error to report to the runtime. A CniError anywhere among the causes is reported as it is. A
+ * kernel error without a CniError is reported with the system call that failed. Everything else is a bug of ours and is reported
+ * with its stack trace.
  */
 export function failureOf(thrown: unknown): CniError {
   for (let error = thrown; error instanceof Error; error = error.cause) if (error instanceof CniError) return error;
   if (thrown instanceof NotANamespace) return noNamespace(thrown);
   if (!(thrown instanceof Error))
     return new CniError({ code: ErrorCode.internal, msg: String(thrown), remedy: report });
-  const errno = "errno" in thrown ? errnoName(Number(thrown.errno)) : undefined; // also a NetlinkError's
+  const errno = "errno" in thrown ? errnoName(Number(thrown.errno)) : undefined; // a NetlinkError has one, too
   return new CniError({
     code: thrown instanceof SystemError ? ErrorCode.io : ErrorCode.internal,
     msg: thrown.message || thrown.name,
@@ -105,7 +109,7 @@ const asRoot = "run it as root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and see tha
 const space = "free space on that file system, or point the configuration to another one";
 const descriptors = "raise the limit of open files, or find out who holds so many";
 const kernel = "this kernel lacks it: load the module that has it, or enable it in the kernel";
-/** By the name of the error number. */
+/** By the name of the errno. */
 const remedies: Readonly<Record<string, string>> = {
   EPERM: asRoot,
   EACCES: asRoot,

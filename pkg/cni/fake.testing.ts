@@ -1,4 +1,4 @@
-/** Doubles for tests: a schema compiled on the spot, a plugin that writes down how it was called, streams in memory. */
+/** Test doubles: a schema compiled on the spot, a plugin that records its calls, streams in memory. */
 import { Ajv } from "ajv";
 import { checks } from "../config/formats.ts";
 import { shapeOf } from "../config/normalize.ts";
@@ -8,7 +8,7 @@ import type { AnyPlugin, Plugin, Validate } from "./plugin.ts";
 import type { Streams } from "./process-io.ts";
 import type { Result } from "./result.ts";
 
-/** What dev/compile-schemas.mjs makes, for a schema of a test. */
+/** Compiles a test's schema as dev/compile-schemas.mjs does. */
 export function compiled(schema: JsonSchema): Validate {
   const ajv = new Ajv({ allErrors: true, allowUnionTypes: true, messages: false, formats: { ...checks } });
   const open = JSON.parse(
@@ -50,7 +50,7 @@ export type FakeConf = FromSchema<typeof fakeSchema>;
 export const validateFake = compiled(fakeSchema);
 
 export interface FakePlugin extends Plugin<FakeConf> {
-  /** Verb and what the handler was given, in order. */
+  /** Each call's verb and the handler's argument, in order. */
   calls: { verb: string; given: Record<string, unknown> }[];
 }
 
@@ -91,7 +91,7 @@ export function fakePlugin({
 export interface FakeStreams extends Streams {
   /** What was written so far. */
   written: { stdout: string; stderr: string };
-  /** Whether anybody asked for stdin. */
+  /** Whether stdin was read. */
   stdinWasRead: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Which file a plugin's name stands for. */
+/** Finds the file that a plugin's name stands for. */
 
 import { nearest } from "../config/suggest.ts";
 import { findDirectory, findStat } from "../sys/file.ts";
@@ -6,14 +6,15 @@ import { CniError, ErrorCode } from "./error.ts";
 
 export interface Executable {
   path: string;
-  /** Whether it is the file that this process runs. */
+  /** Whether it is the file that this process is running. */
   isSelf: boolean;
 }
 
 /**
- * The first regular file of that name in the directories, symbolic links followed. Whether it can be executed shows when it is.
+ * Returns the first regular file of that name in the directories; symbolic links are followed. Whether it can be executed is found
+ * out by executing it.
  *
- * @throws CniError 7: the name is none. 4: no directories. 999 (as the reference library): not found.
+ * @throws CniError 7: not a valid name. 4: no directories. 999 (as in the reference library): not found.
  */
 export function findExecutable(name: string, directories: readonly string[]): Executable {
   if (name === "" || name.includes("/") || name === "." || name === "..") {

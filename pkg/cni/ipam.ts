@@ -1,4 +1,4 @@
-/** What a plugin that makes interfaces gets from its IPAM plugin, and gives back. */
+/** Calls of the IPAM plugin by plugins that make interfaces. */
 
 import type { NamedStep } from "./del-steps.ts";
 import { delegateAdd, delegateDel } from "./delegate.ts";
@@ -8,7 +8,7 @@ import type { Dns, Result } from "./result.ts";
 
 export type IpamResult = Pick<Result, "ips" | "routes" | "dns">;
 
-/** Of a layer 2 attachment. */
+/** The IPAM result of a layer 2 attachment. */
 export const emptyIpamResult: IpamResult = { ips: [], routes: [] };
 
 /** The part of a configuration that names the IPAM plugin. */
@@ -19,7 +19,7 @@ interface WithIpam {
 /** The IPAM plugin's name; undefined for a layer 2 network, which may have an empty `ipam`. */
 export const ipamType = ({ ipam }: WithIpam): string | undefined => ipam?.type || undefined;
 
-/** The same where there is no attachment without addresses. @throws CniError 7 with this text: there is none */
+/** Returns the IPAM plugin's name, for plugins that cannot do without addresses. @throws CniError 7 with the text `msg`: there is none */
 export function requireIpamType(conf: WithIpam, msg: string): string {
   const ipam = ipamType(conf);
   if (ipam !== undefined) return ipam;
@@ -27,10 +27,10 @@ export function requireIpamType(conf: WithIpam, msg: string): string {
 }
 
 /**
- * Has the IPAM plugin give addresses.
+ * Calls ADD of the IPAM plugin.
  *
- * @param index Of the container's interface in the result.
- * @throws CniError of the IPAM plugin, unchanged. CniError 999: it gave no address.
+ * @param index of the container's interface in the result.
+ * @throws the IPAM plugin's CniError, unchanged. CniError 999: the result has no address.
  */
 export function ipamAdd(
   attachment: Attachment<unknown>,
@@ -39,7 +39,7 @@ export function ipamAdd(
   undo: (what: string, action: () => void) => void,
 ): IpamResult {
   const { ips, routes, dns } = delegateAdd(attachment, ipam);
-  undo("release the addresses", () => delegateDel(attachment, ipam)); // after: a refused one may be an ADD again, and the addresses in use
+  undo("release the addresses", () => delegateDel(attachment, ipam)); // after it: a refused ADD may be a repeated one with addresses in use
   if (ips.length === 0) {
     throw new CniError({
       code: ErrorCode.internal,
@@ -52,8 +52,8 @@ export function ipamAdd(
 }
 
 /**
- * The steps of a DEL, with that which releases the addresses: last, when nothing answers to them any more. But a DHCP client says
- * good-bye to its server through the link, which has to be there still.
+ * Adds the step that releases the addresses to the steps of a DEL: as the last one, when the interface no longer uses them. But the
+ * DHCP plugin has to come first: it sends DHCPRELEASE through the link, which must still exist.
  */
 export function withIpamDel(
   attachment: Attachment<unknown>,
@@ -65,7 +65,7 @@ export function withIpamDel(
   return ipam === "dhcp" ? [release, ...steps] : [...steps, release];
 }
 
-/** What a result says of name servers: the configuration's, when it says anything at all (an empty list does), else the IPAM plugin's. */
+/** Returns the DNS settings of a result: the configuration's if it has any (an empty list counts), otherwise those of the IPAM plugin. */
 export function dnsOf(conf: { dns?: Dns | undefined }, { dns: leased }: IpamResult): Dns | undefined {
   const { nameservers, search, options, domain } = conf.dns ?? {};
   return (nameservers ?? search ?? options) !== undefined || domain ? conf.dns : leased;

@@ -1,4 +1,7 @@
-/** A plugin's configuration: from bytes to something that fits the plugin's schema, or an error that says where it does not. Pure. */
+/**
+ * Parses a plugin's configuration: from bytes to a document that fits the plugin's schema, or an error that says where it does not.
+ * Pure.
+ */
 
 import { formats } from "../config/formats.ts";
 import {
@@ -18,13 +21,13 @@ import { decode } from "../sys/text.ts";
 import { CniError, ErrorCode } from "./error.ts";
 import type { SchemaError, Validate } from "./plugin.ts";
 
-/** Far above any configuration, far below what would hurt a node that starts a hundred containers at once. */
+/** Far above the size of any configuration, and small enough for a node that starts a hundred containers at once. */
 export const maxConfigurationBytes = 8 << 20;
 
 export interface Document {
-  /** As it came. */
+  /** As given. */
   raw: JsonObject;
-  /** With the schema's spelling of keys. */
+  /** With keys spelled as in the schema. */
   normalizedConf: JsonObject;
   unknownKeys: readonly UnknownKey[];
 }
@@ -40,7 +43,7 @@ export function readDocument(bytes: Uint8Array, { shape }: Pick<Validate, "shape
   };
 }
 
-/** Any JSON, as it came and settled. @throws JsonSyntaxError */
+/** Parses any JSON; returns it as given and normalized. @throws JsonSyntaxError */
 export function normalizeText(text: string, shape: Shape): { raw: Json; normalizedConf: Normalized } {
   const raw = parseJson(text);
   const normalizedConf = normalize(raw, shape);
@@ -82,20 +85,20 @@ function objectOf(value: Json): JsonObject {
   });
 }
 
-/** Something that does not fit the schema. */
+/** One part of a configuration that does not fit the schema. */
 export interface Problem {
   path: JsonPath;
-  /** A sentence without full stop, the path included. */
+  /** A sentence without full stop, with the path in it. */
   text: string;
   hint: string | undefined;
-  /** A value of the right type that is not allowed. */
+  /** Whether the value has the right type but is not allowed. */
   isOfValue: boolean;
 }
 
 /**
- * The configuration as the plugin's type.
+ * Returns the configuration as the plugin's type.
  *
- * @param options.anyValue Only types count: what was attached with another configuration can be detached with this one.
+ * @param options.anyValue Check only types, so that an attachment made with another configuration can be detached with this one.
  * @throws CniError 7
  */
 export function checkedConf<Conf>(
@@ -115,7 +118,7 @@ export function checkedConf<Conf>(
   });
 }
 
-/** What does not fit, in the order of the schema. Empty: all does. */
+/** Returns what does not fit, in the order of the schema; empty when everything fits. */
 export function problemsOf(normalizedConf: Json, { check, schema }: Validate): Problem[] {
   if (check(normalizedConf)) return [];
   const errors = check.errors ?? [];
@@ -124,15 +127,15 @@ export function problemsOf(normalizedConf: Json, { check, schema }: Validate): P
     .map((error) => problemOf(error, errors, normalizedConf, schema as JsonObject));
 }
 
-/** Keywords that say what a thing is, not which of its values are allowed. */
+/** Keywords about the shape of a value, not about which values are allowed. */
 const ofShape: readonly string[] = ["type", "required", "dependencies", "anyOf", "oneOf"];
 
-/** ajv reports a choice that nothing fitted and, before it, why each of its branches did not. */
+/** For a choice that no branch fits, ajv reports why each branch does not, then the choice itself. */
 const choices: readonly string[] = ["anyOf", "oneOf"];
 const isPartOfChoice = (error: SchemaError, errors: readonly SchemaError[]): boolean =>
   errors.some((choice) => choices.includes(choice.keyword) && isBranch(error, choice));
 
-/** Paths in the schema count from the part that several configurations share, hence the look at the value as well. */
+/** Paths in the schema begin at the part that several configurations share, so the value's path is compared as well. */
 const isBranch = (error: SchemaError, choice: SchemaError): boolean =>
   error.schemaPath.startsWith(`${choice.schemaPath}/`) && error.instancePath.startsWith(choice.instancePath);
 
@@ -163,7 +166,7 @@ function missing({ params }: SchemaError, path: JsonPath, schema: JsonObject): P
   };
 }
 
-/** Completes "must be …". @param schema of the value that does not fit */
+/** Completes "must be …". @param schema the schema of the value that does not fit */
 function allowedBy(error: SchemaError, errors: readonly SchemaError[], schema: JsonObject): string {
   const { keyword, params } = error;
   if (choices.includes(keyword)) {
@@ -207,7 +210,7 @@ const typeNames: Readonly<Record<string, string>> = {
   object: "an object",
 };
 
-/** What to do about the most usual mistakes. */
+/** Says what to do about the most frequent mistakes. */
 function hintFor({ keyword, params }: SchemaError, value: Json, path: JsonPath): string | undefined {
   const key = path.at(-1);
   const written = (text: string): string => (typeof key === "string" ? `"${key}": ${text}` : text);
@@ -229,7 +232,7 @@ function hintFor({ keyword, params }: SchemaError, value: Json, path: JsonPath):
   return undefined;
 }
 
-/** JSON pointer: `~1` is `/`, `~0` is `~`. */
+/** Parses a JSON pointer: `~1` is `/`, `~0` is `~`. */
 function pathOf(pointer: string, document: Json): JsonPath {
   const path: (string | number)[] = [];
   for (const step of pointer.split("/").slice(1)) {
@@ -245,7 +248,7 @@ function valueAt(document: Json, path: JsonPath): Json {
   return at ?? null;
 }
 
-/** The schema of the value at `path`. */
+/** Returns the schema of the value at `path`. */
 function schemaOf(schema: JsonObject, path: JsonPath): JsonObject {
   let at: JsonObject = schema;
   for (const step of path) {
@@ -257,7 +260,7 @@ function schemaOf(schema: JsonObject, path: JsonPath): JsonObject {
   return at;
 }
 
-/** For stderr: what a plugin ignores and its author probably did not want ignored. */
+/** Formats the warning for stderr about a key that is ignored, probably not as its author intended. */
 export function warningOf({ path, suggestion }: UnknownKey): string {
   const meant = suggestion === undefined ? "" : `; did you mean "${suggestion}"?`;
   return `unknown key "${showPath(path)}" is ignored${meant}`;

@@ -1,4 +1,4 @@
-/** What a plugin is: a record of functions, one for each verb. */
+/** The interface of a plugin: a record of functions, one for each verb. */
 
 import type { Shape } from "../config/normalize.ts";
 import type { JsonSchema } from "../config/schema.ts";
@@ -9,12 +9,11 @@ export type Delegates = Readonly<Record<string, AnyPlugin>>;
 // biome-ignore lint/suspicious/noExplicitAny: plugins of all configurations in one table
 export type AnyPlugin = Plugin<any>;
 
-/** What every verb but VERSION is told. */
+/** The parameters of every verb but VERSION. */
 export interface Request<Conf> {
   conf: Conf;
-  /** Of the configuration; "0.1.0" when it names none. */
+  /** The configuration's version; "0.1.0" when it has none. */
   cniVersion: string;
-  /** The network's name. */
   network: string;
   /** The configuration unchanged, for delegates. */
   stdin: Uint8Array;
@@ -24,10 +23,10 @@ export interface Request<Conf> {
   delegates: Delegates;
 }
 
-/** ADD, DEL, CHECK. */
+/** The parameters of ADD, DEL and CHECK. */
 export interface Attachment<Conf> extends Request<Conf> {
   containerId: string;
-  /** Path; always there for ADD and CHECK. */
+  /** Path of the namespace; always set for ADD and CHECK. */
   netns: string | undefined;
   ifName: string;
   /** CNI_ARGS as given, "" when absent. */
@@ -35,17 +34,17 @@ export interface Attachment<Conf> extends Request<Conf> {
   prevResult: Result | undefined;
 }
 
-/** Who is alive: everything else goes. */
+/** The parameters of GC: the valid attachments; GC removes everything else. */
 export interface Gc<Conf> extends Request<Conf> {
   validAttachments: readonly { containerId: string; ifName: string }[];
 }
 
 export interface Plugin<Conf> {
   name: string;
-  /** One line, for those who call it by hand. */
+  /** One line, for people who call it by hand. */
   about: string;
   validate: Validate;
-  /** Where not all of 0.1.0 to 1.1.0. */
+  /** Set when the plugin does not support all of 0.1.0 to 1.1.0. */
   versions?: readonly string[];
   add(attachment: Attachment<Conf>): Result;
   del(attachment: Attachment<Conf>): void;
@@ -54,7 +53,7 @@ export interface Plugin<Conf> {
   status(request: Request<Conf>): void;
 }
 
-/** What `#validate/<plugin>` exports: the schema of its netconf.ts, and ajv's code for it. */
+/** The exports of `#validate/<plugin>`: the schema of its netconf.ts, and ajv's code for it. */
 export interface Validate {
   schema: JsonSchema;
   shape: Shape;
@@ -62,7 +61,7 @@ export interface Validate {
   check: { (conf: unknown): boolean; errors?: readonly SchemaError[] | null };
 }
 
-/** As ajv reports it. */
+/** An error as ajv reports it. */
 export interface SchemaError {
   keyword: string;
   instancePath: string;

@@ -1,10 +1,12 @@
-/** The result of the plugins before, which a chained plugin works on and passes on. */
+/** The result of the preceding plugins, which a chained plugin works on and passes on. */
 import { CniError, ErrorCode } from "./error.ts";
 import type { Attachment } from "./plugin.ts";
 import type { Result } from "./result.ts";
 
 /**
- * @param msg As the reference plugin of that name says it; other people's programs match it.
+ * Returns prevResult.
+ *
+ * @param msg the text of the reference plugin of that name; other programs match it.
  * @throws CniError 7: there is none
  */
 export function needPrevResult({ prevResult }: Attachment<unknown>, msg = "Required prevResult missing"): Result {

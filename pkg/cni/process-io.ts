@@ -1,4 +1,4 @@
-/** What a plugin's process is given and what it writes to. */
+/** The input and output of a plugin's process. */
 import { SystemError } from "../sys/errno.ts";
 import { readAll, writeAll } from "../sys/file.ts";
 import { environment, processArguments, standardError, standardInput, standardOutput } from "../sys/process.ts";
@@ -7,11 +7,11 @@ import { maxConfigurationBytes } from "./netconf.ts";
 
 export interface Streams {
   environment: Readonly<Record<string, string>>;
-  /** As the caller named the executable. */
+  /** The executable's name as the caller wrote it. */
   program: string;
-  /** Everything, or a little more than what is too much. */
+  /** Reads everything, or a little more than the size limit. */
   stdin(): Uint8Array;
-  /** In one write: whoever reads in pieces sees all or nothing. */
+  /** Writes in a single write, so that a reader sees all or nothing. */
   stdout(text: string): void;
   stderr(text: string): void;
 }
@@ -26,7 +26,7 @@ export function standardStreams(): Streams {
   };
 }
 
-/** For people. That nobody can listen (it is closed, the disk of the log is full) must not fail a call. */
+/** Writes a message for people. A failure (stderr is closed, the disk of the log is full) must not fail the call. */
 export function writeStderr(text: string): void {
   try {
     writeAll(standardError, encode(text), "stderr");

@@ -1,9 +1,9 @@
 /**
- * What a plugin answers. Inside the program a result always has the shape of 1.1.0, with texts for addresses; it is converted
- * where it is read and where it is printed. Pure.
+ * Results of plugins. Inside the program a result always has the shape of 1.1.0, with addresses as texts; it is converted where it
+ * is read and where it is printed. Pure.
  *
- * A row of the tables below is one key: how it is read, and when it is left out. A conversion between versions then is a choice
- * of rows.
+ * Each row of the tables below describes one key: how it is read, and when it is left out. Converting between versions is then a
+ * choice of rows.
  *
  * @see CNI specification, section 5 "Result Types", of each version
  */
@@ -18,7 +18,7 @@ export interface Interface {
   name: string;
   mac?: string | undefined;
   mtu?: number | undefined;
-  /** The namespace's path for the container's side, absent for the host's. */
+  /** Path of the namespace for the container's side, absent for the host's. */
   sandbox?: string | undefined;
   socketPath?: string | undefined;
   pciID?: string | undefined;
@@ -39,9 +39,9 @@ export interface Route {
   mtu?: number | undefined;
   advmss?: number | undefined;
   priority?: number | undefined;
-  /** 0 is not the same as absent. */
+  /** 0 and absent are different. */
   table?: number | undefined;
-  /** 0 global, 253 link, 254 host; 0 is not the same as absent. */
+  /** 0 global, 253 link, 254 host; 0 and absent are different. */
   scope?: number | undefined;
 }
 
@@ -61,31 +61,31 @@ export interface Result {
 
 /** How one key is read and printed. */
 interface Column<T> {
-  /** The value, undefined when it does not fit. */
+  /** Returns the value, undefined when it does not fit. */
   read(value: Json): T | undefined;
-  /** Which of the values that can be read can be meant. */
+  /** Which of the values that can be read are allowed. */
   range?: { fits(value: T): boolean; allowed: string };
   /** Completes "must be …". */
   allowed: string;
-  /** As it is printed; undefined: left out. */
+  /** Returns the value as it is printed; undefined: left out. */
   print(value: T): Json | undefined;
-  /** What a missing key means; where it is undefined, the key may be absent. */
+  /** The value for a missing key; where it is undefined, the key may be absent. */
   missing?: T;
   required?: boolean;
 }
 /** A row for each key of T, in the order in which versions before 1.0.0 print them. */
 type Rows<T> = { readonly [K in keyof Required<T>]: Column<NonNullable<T[K]>> };
 
-/** Rows, ready to be gone through. */
+/** Rows, ready for iteration. */
 interface Table {
   rows: readonly Row[];
   /** In the order of 1.0.0 and later. */
   sorted: readonly Row[];
-  /** By key, also in lower case. */
+  /** By key as spelled and in lower case. */
   byKey: ReadonlyMap<string, Row>;
 }
 type Row = readonly [key: string, column: Column<unknown>];
-/** T is only there to tie a table to its type. */
+/** T only ties a table to its type. */
 interface TableOf<T> extends Table {
   of?: T;
 }
@@ -121,7 +121,7 @@ const index: Column<number> = {
   allowed: "a whole number",
   print: (value) => value,
 };
-/** A number that rtnetlink has `largest` as the greatest of. */
+/** A number from 0 to the largest value that rtnetlink has for it. */
 const upTo = (largest: number): Column<number> => ({
   ...index,
   range: { fits: (value) => value >= 0 && value <= largest, allowed: `a whole number from 0 to ${largest}` },
@@ -129,12 +129,12 @@ const upTo = (largest: number): Column<number> => ({
 const u8 = upTo(0xff);
 const u32 = upTo(0xffffffff);
 const count: Column<number> = { ...u32, print: (value) => value || undefined };
-/** "" is as good as absent. */
+/** "" is read as absent. */
 const optional = (format: { fits(text: string): boolean; allowed: string }): Column<string> => ({
   ...text,
   range: { fits: (value) => value === "" || format.fits(value), allowed: format.allowed },
 });
-/** A NUL would end it for the kernel. */
+/** The kernel would end a path at a NUL. */
 const path: Column<string> = optional({ fits: (value) => !value.includes("\0"), allowed: "a path without NUL" });
 const address: Column<string> = {
   read: (value) => {
@@ -186,24 +186,24 @@ const routeTable = table<Route>({
 });
 const dnsTable = table<Dns>({ nameservers: texts, domain: text, search: texts, options: texts });
 
-/** Where a document came from, for messages: `prevResult`, `result of "host-local"`. */
+/** The source of a document, for messages: `prevResult`, `result of "host-local"`. */
 export interface Origin {
   what: string;
   remedy: string;
   /**
-   * Told of each part that is left out since it cannot be right, where that is better than to refuse the whole. Addresses are all there or
-   * the whole is refused: who has some takes them for all.
+   * Called for each invalid part that is left out, where that is better than refusing the whole document. An invalid address always
+   * refuses the whole: a caller that gets some addresses assumes that they are all.
    */
   ignore?: (problem: string) => void;
 }
 
 /**
- * The result that an earlier plugin of the chain left.
+ * Parses the result of the preceding plugins of the chain.
  *
- * @param version of the configuration. The document's own must be of the same family; it may be missing, but not be empty, from
- *   0.3.0 on.
- * @param ignore For DEL: parts that cannot be right are left out, and told here; but for addresses.
- * @throws CniError 1: of another family. 6: not a result. 7: a value that cannot be right
+ * @param version of the configuration. The document's own must be of the same family; from 0.3.0 on it may be missing, but not be
+ * empty.
+ * @param ignore For DEL: called for each invalid part, which is left out; invalid addresses are errors all the same.
+ * @throws CniError 1: of another family. 6: not a result. 7: an invalid value
  */
 export function parsePrevResult(document: Json, version: string, ignore?: (problem: string) => void): Result {
   const origin: Origin = {
@@ -225,9 +225,9 @@ export function parsePrevResult(document: Json, version: string, ignore?: (probl
 }
 
 /**
- * What a plugin printed. It is read by its own version, whatever the configuration's.
+ * Parses the result that a plugin printed. It is read in its own version, whatever the configuration's.
  *
- * @param version of the configuration, for plugins that do not name theirs.
+ * @param version of the configuration, for plugins that do not print theirs.
  */
 export function parseResult(document: Json, version: string, origin: Origin): Result {
   return decodeResult(document, ownVersion(document, origin) || version, origin);
@@ -258,7 +258,7 @@ function decodeResult(document: Json, version: string, origin: Origin): Result {
   };
 }
 
-/** 0.3.0 and later. */
+/** Decodes a result of 0.3.0 or later. */
 function decodeLists(document: JsonObject, origin: Origin): Omit<Result, "dns"> {
   return {
     interfaces: decodeRows(interfaceTable, document, "interfaces", origin, { name: "" }),
@@ -274,7 +274,7 @@ function withoutNoInterface(ip: IpConfig): IpConfig {
   return rest;
 }
 
-/** 0.1.0 and 0.2.0: one address per family, each with its routes. */
+/** Decodes a result of 0.1.0 or 0.2.0: one address for each family, each with its routes. */
 function decodeFirst(document: JsonObject, origin: Origin): Omit<Result, "dns"> {
   const parts = (["ip4", "ip6"] as const).flatMap((key) => {
     const value = member(document, key);
@@ -287,7 +287,7 @@ function decodeFirst(document: JsonObject, origin: Origin): Omit<Result, "dns"> 
 }
 const oldIpTable = table<{ ip: string; gateway?: string }>({ ip: prefix, gateway: address });
 
-/** @param nothing Stands for an item that is left out, where others are told by their place. */
+/** @param nothing Replaces an item that is left out, in lists whose items others refer to by index. */
 function decodeRows<T>(table: TableOf<T>, document: JsonObject, key: string, origin: Origin, nothing?: T): T[] {
   const list = member(document, key) ?? [];
   if (!Array.isArray(list))
@@ -297,7 +297,7 @@ function decodeRows<T>(table: TableOf<T>, document: JsonObject, key: string, ori
 
 const strictly = ({ what, remedy }: Origin): Origin => ({ what, remedy });
 
-/** What `decode` gives; undefined where it refuses and the origin would rather do without. */
+/** Returns what `decode` returns; undefined when it refuses and the origin has `ignore`. */
 function part<T>({ ignore }: Origin, decode: () => T): T | undefined {
   try {
     return decode();
@@ -308,7 +308,10 @@ function part<T>({ ignore }: Origin, decode: () => T): T | undefined {
   }
 }
 
-/** Keys in any case, of several spellings the last one counts, null is as good as absent, others are left out. */
+/**
+ * Decodes an object. Keys match in any case, of several spellings the last one counts, null is read as absent, unknown keys are
+ * left out.
+ */
 function decodeRow<T>({ rows, byKey }: TableOf<T>, value: Json, path: string, origin: Origin): T {
   if (!isObject(value)) return refuse(origin, path, value, { allowed: "an object", code: ErrorCode.decoding });
   const decoded: Record<string, unknown> = {};
@@ -334,7 +337,7 @@ function decodeValue(column: Column<unknown>, given: Json, path: string, origin:
   return refuse(origin, path, given, { allowed: range.allowed, code: ErrorCode.invalidConfig });
 }
 
-/** The same for a single key. */
+/** Looks up a single key by the same rules. */
 function member(object: JsonObject, key: string): Json | undefined {
   let found: Json | undefined;
   for (const [spelling, value] of Object.entries(object)) if (value !== null && sameKey(spelling, key)) found = value;
@@ -347,7 +350,7 @@ function refuse(
   value: Json | undefined,
   { allowed, code }: { allowed: string; code: number },
 ): never {
-  const isKey = /^\w+$/.test(what); // of the configuration
+  const isKey = /^\w+$/.test(what); // the origin is a key of the configuration
   const subject = path === "" ? what : isKey ? `"${what}.${path}"` : `${what}: "${path}"`;
   throw new CniError({
     code,
@@ -357,7 +360,7 @@ function refuse(
 }
 
 /**
- * As a document of a version, keys in the order in which the reference library prints them.
+ * Converts to a document of a version, with keys in the order in which the reference library prints them.
  *
  * @throws CniError 1: 0.1.0 and 0.2.0 have no form for a result without an address.
  */
@@ -373,7 +376,7 @@ export function encodeResult(result: Result, version: string): JsonObject {
   });
 }
 
-/** What goes to stdout: indented by four, without a newline at the end. */
+/** Formats a result for stdout: indented by four, without a newline at the end. */
 export const printResult = (result: Result, version: string): string =>
   printJson(encodeResult(result, version), "    ");
 

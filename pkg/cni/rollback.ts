@@ -1,4 +1,4 @@
-/** What undoes an ADD that failed half-way, and what lets a DEL go on after a failure. */
+/** Undoes an ADD that failed half-way. */
 
 import type { NamedStep } from "./del-steps.ts";
 import { errorText } from "./error.ts";
@@ -9,8 +9,8 @@ type Undo = (what: string, action: () => void) => void;
 /**
  * Runs `work`; when it throws, runs what it registered with `undo`, last first, and throws the same error.
  *
- * Register *before* a step that can be half done, *after* a step whose failure may mean "someone else's". An undo that
- * fails is told on stderr and keeps none of the others from running.
+ * Register *before* a step that can be half done, *after* a step whose failure may mean that the object belongs to someone else. An
+ * undo that fails is reported on stderr, and the others are still run.
  */
 export function withRollback<T>(work: (undo: Undo) => T, log: (line: string) => void = toStderr): T {
   const undos: NamedStep[] = [];

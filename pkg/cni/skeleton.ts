@@ -1,8 +1,8 @@
 /**
- * What all plugins have in common: from environment and stdin to a call of one of the plugin's verbs, from its answer to stdout
- * and the exit status.
+ * The part that all plugins have in common: from environment and stdin to a call of one of the plugin's verbs, from its answer to
+ * stdout and the exit status.
  *
- * Everything the machine gives comes in through `Streams`, so that the order of checks is tested without a process.
+ * All input and output goes through `Streams`, so that the order of checks is tested without a process.
  *
  * @see CNI specification, section 2 "Execution Protocol"
  */
@@ -22,7 +22,7 @@ import { encodeResult, parsePrevResult, printResult, type Result } from "./resul
 import { withRollback } from "./rollback.ts";
 import { compareVersions, isAtLeast, newestVersion, oldestVersion, supportedVersions } from "./version.ts";
 
-/** What calling a plugin takes, whether it came through the environment or from the plugin that delegates. */
+/** The parameters of a call, from the environment or from the plugin that delegates. */
 export interface Call extends Parameters {
   stdin: Uint8Array;
   delegates: Delegates;
@@ -30,9 +30,9 @@ export interface Call extends Parameters {
 }
 
 interface Verb {
-  /** The first version of the specification that has it. */
+  /** The first version of the specification that has the verb. */
   since: string;
-  /** Whether it would change the plugin's own namespace when CNI_NETNS names that one. */
+  /** Whether the verb would change the plugin's own namespace if CNI_NETNS named that one. */
   isGuarded?: boolean;
   run(plugin: AnyPlugin, request: Request<unknown>, call: Call, document: Document): Result | undefined;
 }
@@ -73,7 +73,7 @@ const verbs = new Map<string, Verb>(
   }),
 );
 
-/** Everything a plugin's process does. @returns its exit status */
+/** Runs a plugin as the process's whole work. @returns the exit status */
 export function runPlugin(
   plugin: AnyPlugin,
   { delegates, version, streams = standardStreams() }: { delegates: Delegates; version: string; streams?: Streams },
@@ -106,7 +106,7 @@ function textOf(plugin: AnyPlugin, verb: string, { cniVersion, result, error }: 
   return result === undefined ? "" : printResult(result, cniVersion);
 }
 
-/** Calls a verb: every check in the order of the specification, then the plugin. Never throws. */
+/** Calls a verb: makes every check in the order of the specification, then calls the plugin. Never throws. */
 export function perform(plugin: AnyPlugin, call: Call): Answer {
   return withCallLog({ ...call, plugin: plugin.name }, () => attempt(plugin, call));
 }
@@ -145,9 +145,10 @@ function warn({ name }: AnyPlugin, { streams }: Call, network: string, text: str
 const versionsOf = ({ versions = supportedVersions }: AnyPlugin): readonly string[] => versions;
 
 /**
- * The configuration's version, "0.1.0" when it has none.
+ * Returns the configuration's version, "0.1.0" when it has none.
  *
- * @throws CniError 1: the version does not have the verb, or the plugin not the version. 6: it is no version. 7: no text.
+ * @throws CniError 1: the version does not have the verb, or the plugin does not support the version. 6: not a version. 7: not a
+ * string.
  */
 function agreedVersion(given: Json, { since }: Verb, verb: string, plugin: AnyPlugin): string {
   const versions = versionsOf(plugin);
@@ -193,7 +194,7 @@ function unknownVerb(verb: string): CniError {
   });
 }
 
-/** Before the work, not after it as in the reference skeleton: a host that lost its addresses is hard to repair. */
+/** Refuses before the work, not after it as the reference skeleton does: a host that lost its addresses is hard to repair. */
 function refuseOwnNamespace({ netns, streams }: Call): void {
   if (netns === undefined || isSet(streams.environment["CNI_NETNS_OVERRIDE"]) || !isOwnNamespace(netns)) return;
   throw new CniError({
@@ -205,9 +206,7 @@ function refuseOwnNamespace({ netns, streams }: Call): void {
 
 const isSet = (text = ""): boolean => ["1", "true"].includes(text.toLowerCase());
 
-/**
- * An ADD whose result cannot be told has to be undone. Only 0.1.0 and 0.2.0 cannot tell all results: they need an address.
- */
+/** Calls ADD, and undoes it when its result cannot be printed. Only 0.1.0 and 0.2.0 cannot express every result: they need an address. */
 function addAndTell(plugin: AnyPlugin, attachment: Attachment<unknown>): Result {
   return withRollback((undo) => {
     const result = plugin.add(attachment);
@@ -234,7 +233,7 @@ function prevResultOf(
   return prevResult === undefined ? undefined : parsePrevResult(prevResult, cniVersion, ignore);
 }
 
-/** What cannot be read must not keep anything from being removed, nor make anything else be removed. */
+/** Reads prevResult for DEL. An unreadable part must neither prevent a removal nor cause another one. */
 function findPrevResult(
   plugin: AnyPlugin,
   request: Request<unknown>,
@@ -255,9 +254,10 @@ function findPrevResult(
 }
 
 /**
- * Of both names under which runtimes send them, so that nobody's is taken for gone. `null` is an empty list.
+ * Returns the attachments listed under both names that runtimes use, so that none is wrongly taken for gone. `null` is an empty
+ * list.
  *
- * @throws CniError 7: neither is there. Everything would go, on a misunderstanding.
+ * @throws CniError 7: neither key is there. GC would remove everything, by a misunderstanding.
  */
 function validAttachmentsOf({ raw, normalizedConf }: Document): Gc<unknown>["validAttachments"] {
   if (!Object.keys(raw).some((key) => attachmentKeys.some((name) => sameKey(key, name)))) {

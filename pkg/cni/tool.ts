@@ -1,4 +1,4 @@
-/** A program for people that lives in the plugins' executable, so that a node needs nothing else. */
+/** A command-line program that is part of the plugins' executable, so that a node needs no other file. */
 import type { Delegates } from "./plugin.ts";
 import type { Streams } from "./process-io.ts";
 
@@ -11,7 +11,7 @@ export interface Tool {
 }
 
 export interface ToolContext {
-  /** Of the executable. */
+  /** Version of the executable. */
   version: string;
   /** The plugins of the executable. */
   plugins: Delegates;

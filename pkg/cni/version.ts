@@ -1,33 +1,33 @@
-/** Versions of the CNI specification: reading, comparing, choosing; and of the plugins whose place ours take. Pure. */
+/** Versions of the CNI specification: parses, compares, selects them; also the release of the reference plugins that ours replace. Pure. */
 import { CniError, ErrorCode } from "./error.ts";
 
-/** What we speak, oldest first. */
+/** The versions that we support, oldest first. */
 export const supportedVersions: readonly string[] = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 export const newestVersion = "1.1.0";
 
-/** The release of the reference plugins (containernetworking/plugins) that ours take the place of. */
+/** The release of the reference plugins (containernetworking/plugins) that ours replace. */
 export const referenceRelease = "1.9.1";
 
-/** A configuration without `cniVersion` is one of these. */
+/** The version of a configuration without `cniVersion`. */
 export const oldestVersion = "0.1.0";
 
-/** Versions whose results look alike: one of them can be read as another, see `result.ts`. */
+/** Versions with the same form of result: a result of one can be read as one of another, see `result.ts`. */
 export const families: readonly (readonly string[])[] = [
   ["0.1.0", "0.2.0"],
   ["0.3.0", "0.3.1", "0.4.0"],
   ["1.0.0", "1.1.0"],
 ];
 
-/** The family of a version; undefined for one that we do not know. "" is 0.1.0. */
+/** Returns the family of a version; undefined for a version that we do not know. "" is 0.1.0. */
 export function familyOf(version: string): readonly string[] | undefined {
   const known = version === "" ? oldestVersion : version;
   return families.find((family) => family.includes(known));
 }
 
 /**
- * Less than 0, 0, or more: by part as numbers; missing parts are 0, "" is 0.1.0.
+ * Returns less than 0, 0, or more than 0, comparing the parts as numbers; missing parts are 0, "" is 0.1.0.
  *
- * @throws CniError 6: more than three parts, or a part that is no number (pre-releases are none either).
+ * @throws CniError 6: more than three parts, or a part that is no number (so pre-releases are refused).
  */
 export function compareVersions(one: string, other: string): number {
   const [a, b] = [parts(one), parts(other)];
@@ -53,8 +53,8 @@ function parts(version: string): number[] {
 }
 
 /**
- * The version in which a network is run: the highest of `cniVersions` (and `cniVersion`, when there is such a list) that is not
- * newer than ours; `cniVersion` as it is when there is no list or nothing in it is old enough.
+ * Returns the version in which a network is run: the highest of `cniVersions` (and `cniVersion`, when there is such a list) that is
+ * not newer than ours; `cniVersion` unchanged when there is no list or every version in it is newer.
  *
  * @throws CniError 6: one of them is no version.
  */
