@@ -1,4 +1,4 @@
-/** What `format` means in our schemas, and how a message says it. Pure. */
+/** The values of `format` in our schemas, and their descriptions for messages. Pure. */
 import { parseAddress, parsePrefix } from "../ip/address.ts";
 
 interface Format {
@@ -22,7 +22,7 @@ export const formats = {
   },
 } as const satisfies Record<string, Format>;
 
-/** What ajv calls. */
+/** The functions that ajv calls. */
 export const checks: Readonly<Record<string, (text: string) => boolean>> = Object.fromEntries(
   Object.entries(formats).map(([name, { fits }]) => [name, fits]),
 );
@@ -30,10 +30,10 @@ export const checks: Readonly<Record<string, (text: string) => boolean>> = Objec
 /** linux/if.h: IFNAMSIZ is 16, with the NUL at the end. */
 const maxInterfaceNameBytes = 15;
 
-/** The property White_Space of Unicode: it has U+0085, unlike `\s`, and not U+FEFF. A NUL ends the name for the kernel. */
+/** The Unicode property White_Space, which includes U+0085, unlike `\s`, and excludes U+FEFF. The kernel ends the name at a NUL. */
 const refusedInInterfaceNames = /[\0/:\p{White_Space}]/u;
 
-/** As the kernel's dev_valid_name, which looks at bytes of UTF-8: their number, and 0xa0, a space of Latin-1 for it, as in "à". */
+/** Checks like the kernel's dev_valid_name, which works on the bytes of UTF-8: it counts them, and takes 0xa0, as in "à", for a space. */
 export function isInterfaceName(text: string): boolean {
   return (
     text !== "" &&
@@ -45,7 +45,7 @@ export function isInterfaceName(text: string): boolean {
   );
 }
 
-/** Of any link layer, as Go prints it: tunnels have addresses of 4 and 16 bytes. linux/netdevice.h: MAX_ADDR_LEN is 32. */
+/** Accepts addresses of any link layer, as Go prints them; tunnels have 4 or 16 bytes. linux/netdevice.h: MAX_ADDR_LEN is 32. */
 export function isLinkAddress(text: string): boolean {
   return isMac(text) || /^[0-9a-f]{2}(?::[0-9a-f]{2}){0,31}$/i.test(text);
 }
@@ -54,12 +54,12 @@ const colonOrDash = /^[0-9a-f]{2}(?:(?::[0-9a-f]{2})+|(?:-[0-9a-f]{2})+)$/i;
 const dotted = /^[0-9a-f]{4}(?:\.[0-9a-f]{4})+$/i;
 const macDigits: readonly number[] = [12, 16, 40];
 
-/** As Go's net.ParseMAC: 6, 8 or 20 bytes as `0a:58:…`, `0a-58-…` or `0a58.…`. */
+/** Accepts what Go's net.ParseMAC accepts: 6, 8 or 20 bytes as `0a:58:…`, `0a-58-…` or `0a58.…`. */
 export function isMac(text: string): boolean {
   return (colonOrDash.test(text) || dotted.test(text)) && macDigits.includes(text.replaceAll(/[:.-]/g, "").length);
 }
 
-/** In UTF-8. */
+/** Returns the length in UTF-8. */
 function byteLength(text: string): number {
   let bytes = 0;
   for (const character of text) {

@@ -1,20 +1,20 @@
 /**
- * JSON as people write it into configuration files: what is wrong with it is said with line and column, and each key and value
- * knows where it stands.
+ * JSON as people write it into configuration files: errors are reported with line and column, and the position of each key and
+ * value is known.
  *
- * `parseJson` is the fast way, through the engine; `readJson` keeps positions and the order of duplicates, for error messages
- * and for `cnitool validate`. Pure.
+ * `parseJson` is fast, since the engine parses; `readJson` keeps positions and duplicates in their order, for error messages and
+ * for `cnitool validate`. Pure.
  */
 
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
 export type JsonObject = { readonly [key: string]: Json };
-/** From a value to one inside: keys and indexes. */
+/** The path from a value to a value inside it: keys and indexes. */
 export type JsonPath = readonly (string | number)[];
 
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** As Go's encoding/json does, which also escapes what is dangerous in web pages: other programs compare such texts. */
+/** Prints like Go's encoding/json, which also escapes characters that are unsafe in HTML: other programs compare such texts. */
 export function printJson(value: Json, indent: "" | "    "): string {
   return JSON.stringify(value, null, indent)
     .replaceAll("<", "\\u003c")
@@ -24,7 +24,7 @@ export function printJson(value: Json, indent: "" | "    "): string {
     .replaceAll("\u2029", "\\u2029");
 }
 
-/** With the keys of every object in alphabetical order, as Go prints maps. */
+/** Sorts the keys of every object alphabetically, as Go prints maps. */
 export function sortKeys(value: Json): Json {
   if (Array.isArray(value)) return value.map(sortKeys);
   if (!isObject(value)) return value;
@@ -35,14 +35,14 @@ export function sortKeys(value: Json): Json {
   );
 }
 
-/** For messages: the value as JSON, cut where it gets long. */
+/** Formats a value as JSON for a message; a long text is cut. */
 export function showJson(value: Json): string {
   const text = JSON.stringify(value);
   return text.length > longestShown ? `${text.slice(0, longestShown)}…` : text;
 }
 const longestShown = 60;
 
-/** For messages: `ipam.ranges[0][1].subnet`. */
+/** Formats a path for a message: `ipam.ranges[0][1].subnet`. */
 export function showPath(path: JsonPath): string {
   return path.reduce<string>(
     (text, step) => (typeof step === "number" ? `${text}[${step}]` : text === "" ? step : `${text}.${step}`),
@@ -50,21 +50,21 @@ export function showPath(path: JsonPath): string {
   );
 }
 
-/** From 1, columns in characters. */
+/** Line and column, both from 1; columns are counted in characters. */
 export interface Position {
   line: number;
   column: number;
 }
 
-/** Characters; `readJson` takes a second for a million of them. */
+/** Length in characters of the longest text that is parsed again to explain an error; `readJson` takes a second for a million. */
 const longestExplained = 256 << 10;
 
-/** Deeper than any configuration, shallower than any stack. */
+/** Deeper than any configuration, and safe for the stack. */
 const maxDepth = 256;
 
 export class JsonSyntaxError extends Error {
   readonly position: Position | undefined;
-  /** What is most likely wrong, when it is a usual mistake. */
+  /** The probable correction, for a frequent mistake. */
   readonly remedy: string | undefined;
 
   constructor(problem: string, position?: Position, remedy?: string) {
@@ -76,7 +76,7 @@ export class JsonSyntaxError extends Error {
 }
 
 /**
- * The fast way.
+ * Parses with the engine's parser, which is fast.
  *
  * @throws JsonSyntaxError, also for a text that is nested too deeply for the engine.
  */
@@ -87,11 +87,11 @@ export function parseJson(text: string): Json {
     const { message } = error as Error;
     if (message.includes("stack overflow")) throw new JsonSyntaxError("too many levels of nesting");
     if (text.length > longestExplained) throw new JsonSyntaxError(message);
-    return readJson(text).value; // says better what is wrong
+    return readJson(text).value; // has the better error message
   }
 }
 
-/** The engine's value of a text, with U+FFFD for half a pair of surrogates, as in Go: it could neither be written nor found again. */
+/** Parses with the engine; an unpaired surrogate becomes U+FFFD, as in Go, since it could not be written as UTF-8. */
 function parsed(text: string): Json {
   const value = JSON.parse(text) as Json;
   return /\\u[dD][89a-fA-F]/.test(text) ? wellFormed(value) : value;
@@ -106,29 +106,29 @@ function wellFormed(value: Json): Json {
 
 const wellFormedText = (text: string): string => text.replace(/\p{Surrogate}/gu, "\ufffd");
 
-/** For files that programs keep for themselves. @returns undefined: it is no object, or no JSON */
+/** Parses the text of a file that a program keeps for itself. @returns undefined: not an object, or not JSON */
 export function objectIn(text: string): JsonObject | undefined {
   try {
     const value = parsed(text);
     return isObject(value) ? value : undefined;
   } catch {
-    return undefined; // an answer: it cannot be understood
+    return undefined; // expected: the text is not JSON
   }
 }
 
-/** A value with the place where it begins. */
+/** A value with the position where it begins. */
 export interface JsonNode {
   value: Json;
   position: Position;
-  /** Of an object, in the order of the text, duplicates included. */
+  /** The members of an object, in the order of the text, duplicates included. */
   members?: { key: string; position: Position; node: JsonNode }[];
-  /** Of an array. */
+  /** The items of an array. */
   items?: JsonNode[];
 }
 
 /**
- * The text's value and where its parts stand. Of several members with one key the last counts, and takes the last one's place in
- * the order of keys.
+ * Returns the text's value and the positions of its parts. Of several members with one key the last counts, and has the last one's
+ * place in the order of keys.
  *
  * @throws JsonSyntaxError
  */
@@ -136,13 +136,13 @@ export function readJson(text: string): JsonNode {
   return new Reader(text).document();
 }
 
-/** Whether Go's decoder takes one key for the other. K (Kelvin) and ſ are the two letters from outside that fold to ASCII. */
+/** Whether Go's decoder matches the two keys. K (Kelvin) and ſ are the only letters outside ASCII that fold to ASCII. */
 export const sameKey = (one: string, other: string): boolean =>
   one === other || (one.length === other.length && foldKey(one) === foldKey(other));
 
 export const foldKey = (key: string): string => key.toLowerCase().replaceAll("ſ", "s");
 
-/** The place of a part: its key's where it has one, in any spelling. Undefined when there is no such part. */
+/** Returns the position of a part: that of its key if it has one, in any spelling. Undefined when there is no such part. */
 export function positionOf(node: JsonNode, path: JsonPath): Position | undefined {
   let at = node;
   let position = node.position;
@@ -176,9 +176,9 @@ class Reader {
   private readonly text: string;
   private at = 0;
   private depth = 0;
-  /** Where lines begin. */
+  /** Offsets at which lines begin. */
   private readonly lines: number[] = [0];
-  /** The line of the last place asked for: the next one is near. */
+  /** Line of the position that was looked up last; the next one is probably near. */
   private line = 1;
 
   constructor(text: string) {
@@ -237,7 +237,7 @@ class Reader {
     return { value: items.map(({ value }) => value), items };
   }
 
-  /** What stands between brackets, with commas between. */
+  /** Parses items between brackets, separated by commas. */
   private list(end: string, item: () => void): void {
     this.match(whiteSpace);
     if (this.text[this.at] !== end) {
@@ -321,7 +321,7 @@ class Reader {
     return /^[\p{L}_]/u.test(rest) ? "put a text in double quotes" : undefined;
   }
 
-  /** What stands here, for a message. */
+  /** Describes the text at the current offset, for a message. */
   private found(): string {
     const character = this.text[this.at];
     if (character === undefined) return this.text.trim() === "" ? "nothing" : "the end";
@@ -331,7 +331,7 @@ class Reader {
     return JSON.stringify(text.length > 20 ? `${text.slice(0, 20)}…` : text);
   }
 
-  /** The text that fits at this place, which may be empty; goes on behind it. */
+  /** Returns the text that matches at the current offset, which may be empty, and advances past it. */
   private match(pattern: RegExp): string {
     pattern.lastIndex = this.at;
     const [text = ""] = pattern.exec(this.text) ?? [];

@@ -1,23 +1,23 @@
 /**
- * Makes a document say what Go's decoder would read in it: keys in any case are the schema's keys, of several spellings the last
- * one counts, null is as good as absent, and so is an empty text where an address or a name is due. Also finds the keys that the
- * schema does not know. Pure.
+ * Converts a document to what Go's decoder would read: keys in any case become the schema's keys, of several spellings the last one
+ * counts, null is absent, and so is an empty text where an address or a name is expected. Also finds keys that the schema does not
+ * have. Pure.
  */
 import { foldKey, isObject, type Json, type JsonObject, type JsonPath, sameKey } from "./json.ts";
 import type { JsonSchema } from "./schema.ts";
 import { nearest } from "./suggest.ts";
 
-/** What settling needs of a schema, with its keys ready to be looked up; made once, when the program is built. */
+/** The parts of a schema that `normalize` needs, with its keys ready for lookup; made once, when the program is built. */
 export interface Shape {
-  /** By the key as the schema spells it, and folded. */
+  /** By the key as the schema spells it, and by the folded key. */
   keys: ReadonlyMap<string, { key: string; shape: Shape }>;
-  /** No other keys. */
+  /** Whether other keys are unknown. */
   isClosed: boolean;
   items: Shape | undefined;
   emptyTextIsAbsent: boolean;
 }
 
-/** Where the reference plugins' "not set" is the empty text. Prefixes are not among them: "" is no prefix there either. */
+/** Formats for which the reference plugins read an empty text as not set. "cidr" is not among them: they refuse "" as a prefix, too. */
 const emptyIsUnset: readonly string[] = ["ip", "mac", "ifname"];
 
 const emptyShape = (emptyTextIsAbsent: boolean): Shape => ({
@@ -27,7 +27,7 @@ const emptyShape = (emptyTextIsAbsent: boolean): Shape => ({
   emptyTextIsAbsent,
 });
 
-/** Most shapes are one of these. */
+/** Most shapes are one of these two, so they are shared. */
 const anything = emptyShape(false);
 const anyText = emptyShape(true);
 
@@ -48,17 +48,17 @@ export function shapeOf(schema: JsonSchema): Shape {
   };
 }
 
-/** A key that its object does not have. */
+/** A key that the schema of its object does not have. */
 export interface UnknownKey {
   path: JsonPath;
-  /** What it probably should be. */
+  /** The key that was probably meant. */
   suggestion: string | undefined;
 }
 
 export interface Normalized {
   value: Json;
   unknownKeys: UnknownKey[];
-  /** An object has a key in more than one spelling. Which one comes last is in the text, and in what `readJson` makes of it. */
+  /** Whether an object has a key in more than one spelling. Which one comes last can be seen in the text only, through `readJson`. */
   isAmbiguous: boolean;
 }
 
@@ -95,7 +95,7 @@ export function normalize(document: Json, root: Shape): Normalized {
     return Object.fromEntries(byKey);
   }
 
-  /** A key of the same object that looks like it, or one of that name in another place. */
+  /** Returns a similar key of the same object, or the path of a key with that name elsewhere in the schema. */
   function suggestion(key: string, shape: Shape): string | undefined {
     return nearest(key, names(shape)) ?? placeOf(key, root);
   }
@@ -104,7 +104,10 @@ export function normalize(document: Json, root: Shape): Normalized {
   return { value, unknownKeys, isAmbiguous };
 }
 
-/** Whether nothing in it has to be looked at: flat, and every key as the schema spells it. Of lists with a thousand objects, that is all of them. */
+/**
+ * Whether an object needs no work: no nested value, every key spelled as in the schema. In a list of a thousand objects, that is
+ * true of all.
+ */
 function isNormalized(object: JsonObject, { keys }: Shape): boolean {
   for (const key in object) {
     const value = object[key];
@@ -113,7 +116,7 @@ function isNormalized(object: JsonObject, { keys }: Shape): boolean {
   return true;
 }
 
-/** Keys that runtimes write, also those of later versions. */
+/** Keys that runtimes write, those of later versions of the specification included. */
 const isReserved = (key: string): boolean => key.startsWith("cni.dev/");
 
 const names = (shape: Shape): Set<string> => new Set([...shape.keys.values()].map(({ key }) => key));

@@ -21,7 +21,7 @@ export type { FromSchema };
 
 const texts = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
 
-/** Addresses of name servers are not checked: the reference plugins pass any text through. */
+/** Addresses of name servers are not checked: the reference plugins accept any text. */
 export const dnsSchema = {
   type: "object",
   properties: {
@@ -48,19 +48,19 @@ export const routeSchema = {
   additionalProperties: false,
 } as const satisfies JsonSchema;
 
-/** A MAC that is asked for, wherever that may be. */
+/** A MAC address requested for the interface, in any place of the configuration. */
 export const macProperty = { type: "string", format: "mac" } as const satisfies JsonSchema;
 
-/** Of plugins whose containers may leave the host with its address. */
+/** For plugins that can masquerade the containers' traffic behind the host's address. */
 export const masqueradeProperties = {
   ipMasq: { type: "boolean", description: "masquerade what leaves the subnet" },
   ipMasqBackend: { type: "string", enum: ["iptables", "nftables"], description: "by default what the host uses" },
 } as const satisfies Record<string, JsonSchema>;
 
-/** Addresses that are asked for, whether by the runtime or in `args`. Each IPAM plugin reads them in its own way. */
+/** Requested addresses, from the runtime or in `args`. Each IPAM plugin reads them in its own way. */
 export const ipsProperty = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
 
-/** For plugins that delegate: only the type is theirs, the rest belongs to the plugin of that name. */
+/** For plugins that delegate to an IPAM plugin: they use only the type, the other keys are the IPAM plugin's. */
 export const ipamSchema = {
   type: "object",
   properties: { type: { type: "string", description: "name of the IPAM plugin, found through CNI_PATH" } },

@@ -1,6 +1,6 @@
-/** "Did you mean …?" Pure. */
+/** Suggestions for misspelled words ("did you mean …?"). Pure. */
 
-/** The candidate that `word` is most likely a misspelling of; undefined when none is near. Case does not count. */
+/** Returns the candidate that `word` is most likely a misspelling of, ignoring case; undefined when none is similar. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase();
   let best: string | undefined;
@@ -12,7 +12,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-/** How many letters have to be put in, left out, exchanged or swapped with their neighbour (Damerau's optimal string alignment). */
+/** Counts insertions, deletions, replacements and swaps of adjacent letters (Damerau's optimal string alignment distance). */
 export function editDistance(one: string, other: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: other.length + 1 }, (_, j) => j);
