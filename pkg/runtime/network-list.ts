@@ -1,9 +1,9 @@
 /**
- * Network configurations on disk: lists (`.conflist`), single plugins (`.conf`, `.json`), and the folder that adds plugins to
- * a list.
+ * Network configurations on disk: lists (`.conflist`), single plugins (`.conf`, `.json`), and the directory that adds plugins to a
+ * list.
  *
- * Unlike the reference library a damaged file that comes before the wanted one does not end the search: it is told, and is
- * only an error when the network is not found elsewhere.
+ * Unlike in the reference library, a damaged file that sorts before the wanted one does not end the search: it is reported, and is
+ * an error only when the network is not found elsewhere.
  *
  * @see CNI specification, section 1 "Network configuration format"
  */
@@ -25,26 +25,26 @@ import { nearest } from "../config/suggest.ts";
 import { findDirectory, findStat, readRecord } from "../sys/file.ts";
 import { decode, encode } from "../sys/text.ts";
 
-/** A plugin's part of a list, with all keys that its author wrote. */
+/** One plugin's part of a list, with all keys that its author wrote. */
 export type PluginConf = JsonObject & { readonly type: string };
 
 export interface NetworkList {
   name: string;
-  /** The one to run the network in; "" when the list names none, which plugins take for 0.1.0. */
+  /** The version to run the network in; "" when the list has none, which plugins read as 0.1.0. */
   cniVersion: string;
   disableCheck: boolean;
   disableGC: boolean;
   plugins: readonly PluginConf[];
-  /** As read, for the cache. */
+  /** The bytes as read, for the cache. */
   bytes: Uint8Array;
 }
 
 export const defaultConfigDirectory = "/etc/cni/net.d";
 
 /**
- * The network of that name: of the lists the first, in the order of file names, else of the single plugins.
+ * Loads the network of that name: the first list in the order of file names, otherwise the first single plugin.
  *
- * @param warn is told of files that cannot be used.
+ * @param warn is called for files that cannot be used.
  * @throws CniError 7: there is none, or only in a damaged file.
  */
 export function loadNetwork(directory: string, name: string, warn: (text: string) => void): NetworkList {
@@ -69,7 +69,7 @@ const kinds: readonly (readonly [endings: readonly string[], load: (file: string
   [[".conf", ".json"], loadSingle],
 ];
 
-/** undefined when the file is damaged, which is noted. */
+/** Loads a file; returns undefined and records the error when the file is damaged. */
 function usable(load: () => NetworkList, damaged: CniError[]): NetworkList | undefined {
   try {
     return load();
@@ -80,7 +80,7 @@ function usable(load: () => NetworkList, damaged: CniError[]): NetworkList | und
   }
 }
 
-/** Files with one of the endings, sorted; none when there is no such directory. */
+/** Returns the files with one of the endings, sorted; none when there is no such directory. */
 export function configurationFiles(directory: string, endings: readonly string[]): string[] {
   return (findDirectory(directory) ?? [])
     .filter((name) => endings.some((ending) => name.endsWith(ending)))
@@ -105,7 +105,7 @@ function noNetwork(directory: string, name: string, others: readonly string[]): 
   });
 }
 
-/** A `.conflist` with the plugins of the folder that is named after the network. @throws CniError 6, 7 */
+/** Loads a `.conflist`, with the plugins of the directory named after the network. @throws CniError 6, 7 */
 export function loadList(file: string): NetworkList {
   const { list, loadOnlyInlinedPlugins } = parseListDocument(bytesOf(file), file);
   const directory = file.includes("/") ? file.slice(0, file.lastIndexOf("/")) : ".";
@@ -119,7 +119,7 @@ export function loadList(file: string): NetworkList {
   throw refused(file, "no plugin configs found", 'add "plugins": [{"type": …}]');
 }
 
-/** Never waits: a directory of configurations is walked. @throws CniError 5: it cannot be read */
+/** Never blocks on a file, since any file of a directory may be read here. @throws CniError 5: it cannot be read */
 function bytesOf(file: string): Uint8Array {
   const text = readRecord(file);
   if (typeof text === "string") return encode(text);
@@ -130,7 +130,7 @@ function bytesOf(file: string): Uint8Array {
   });
 }
 
-/** A `.conf` or `.json` as a list of one plugin. @throws CniError 6, 7 */
+/** Loads a `.conf` or `.json` as a list of one plugin. @throws CniError 6, 7 */
 export function loadSingle(file: string): NetworkList {
   const conf = documentOf(bytesOf(file), file);
   if (conf["plugins"] !== undefined)
@@ -141,7 +141,7 @@ export function loadSingle(file: string): NetworkList {
 }
 
 /**
- * A list from bytes alone. Without a `plugins` key it is empty, for the caller to fill.
+ * Parses a list from bytes alone. Without a `plugins` key it is empty, and the caller fills it.
  *
  * @param file for messages
  * @throws CniError 6, 7
@@ -169,7 +169,7 @@ function parseListDocument(bytes: Uint8Array, file: string): { list: NetworkList
   return { list, loadOnlyInlinedPlugins };
 }
 
-/** The keys of a list. Spelling counts here: the reference library looks them up as they are. */
+/** The keys of a list. Case matters here, as in the reference library. */
 export const listKeys: readonly string[] = [
   "cniVersion",
   "cniVersions",
@@ -236,7 +236,7 @@ function refused(file: string, problem: string, remedy: string): CniError {
   return new CniError({ code: ErrorCode.invalidConfig, msg: `${file}: ${problem}`, remedy });
 }
 
-/** Errors that `work` throws name the file. */
+/** Runs `work` and adds the file's name to the errors that it throws. */
 function inFile<T>(file: string, work: () => T): T {
   try {
     return work();

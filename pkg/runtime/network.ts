@@ -1,5 +1,5 @@
 /**
- * A runtime's side: runs the plugins of a list one after the other, hands results on, and remembers them in the cache. What
+ * The runtime's part of CNI: runs the plugins of a list one after the other, passes results on, and caches them. This is what
  * `cnitool` does, and what container runtimes do through the reference library.
  *
  * @see CNI specification, section 3 "Execution of Network Configurations"
@@ -45,15 +45,15 @@ export interface RuntimeAttachment {
   ifName: string;
   /** CNI_ARGS */
   args: readonly (readonly [string, string])[];
-  /** What plugins may get as `runtimeConfig`, by capability. */
+  /** Values for `runtimeConfig` by capability. */
   capabilityArgs: JsonObject;
 }
 
 export type ValidAttachments = readonly { containerId: string; ifName: string }[];
 
 /**
- * Runs the chain and remembers the result. Nothing is undone when a plugin fails: the caller has to delete the attachment. A
- * plugin that is missing is found out before the first one is run.
+ * Runs the chain and caches the result. Nothing is undone when a plugin fails: the caller has to delete the attachment. A missing
+ * plugin is found before the first one is run.
  *
  * @throws CniError of the first plugin that fails, with its type and name; or the cache cannot be written, though the network is up
  */
@@ -83,11 +83,11 @@ export function addNetwork(list: NetworkList, attachment: RuntimeAttachment, run
   return result;
 }
 
-/** The specification leaves it to the runtime. A first plugin that refuses its variables has made nothing yet. */
+/** The specification leaves the cleanup to the runtime. A first plugin that refuses its variables has made nothing yet. */
 const deletion = ({ name }: NetworkList, { ifName, netns }: RuntimeAttachment): string =>
   `delete the attachment before it is added again, a part of it may exist: cnitool del --ifname ${ifName} ${name} ${netns}`;
 
-/** @throws CniError of the first plugin that finds something amiss; 6: the cached result is damaged */
+/** Checks the chain. @throws CniError of the first plugin that reports a problem; 6: the cached result is damaged */
 export function checkNetwork(list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): void {
   if (!isAtLeast(list.cniVersion, "0.4.0")) {
     throw new CniError({
@@ -104,7 +104,7 @@ export function checkNetwork(list: NetworkList, attachment: RuntimeAttachment, r
   }
 }
 
-/** Backwards through the chain. @throws CniError of the first plugin that fails; the cache then keeps the attachment */
+/** Calls DEL in reverse order of the chain. @throws CniError of the first plugin that fails; the cache then keeps the attachment */
 export function deleteNetwork(list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): void {
   const key = keyOf(list, attachment);
   const prevResult = isAtLeast(list.cniVersion, "0.4.0") ? usableResult(list, runtime, key) : undefined;
@@ -115,7 +115,10 @@ export function deleteNetwork(list: NetworkList, attachment: RuntimeAttachment, 
   removeCache(runtime.cacheRoot, key);
 }
 
-/** A damaged entry, or one that the list's version has no words for, must not keep anything from being removed. */
+/**
+ * Returns the cached result if it can be used. A damaged entry, or a result that the list's version cannot express, must not
+ * prevent DEL.
+ */
 function usableResult(list: NetworkList, { cacheRoot }: Runtime, key: CacheKey): Result | undefined {
   try {
     const result = readCachedResult(cacheRoot, key);
@@ -127,19 +130,19 @@ function usableResult(list: NetworkList, { cacheRoot }: Runtime, key: CacheKey):
   }
 }
 
-/** What a GC of a network is going to do. */
+/** The attachments that a GC of a network deletes and keeps. */
 export interface GarbagePlan {
   /** Cached attachments to be deleted. */
   stale: CacheEntry[];
-  /** What plugins must not touch: valid attachments, and those that damaged files may be about. */
+  /** Attachments that plugins must keep: the valid ones, and those that a damaged file may stand for. */
   valid: ValidAttachments;
-  /** Files of the cache that may be about attachments of this network. */
+  /** Files of the cache that may stand for attachments of this network. */
   damaged: DamagedFile[];
 }
 
 /**
- * Cached attachments that are not valid are stale. What a damaged file may be about is kept, since nobody can tell: plugins delete
- * whatever they are not told of.
+ * Plans a GC: cached attachments that are not valid are stale. Attachments that a damaged file may stand for are kept, since
+ * plugins delete everything that is not in the list.
  *
  * @throws CniError 5: the cache cannot be read
  */
@@ -164,10 +167,10 @@ export function planGarbageCollection(
 }
 
 /**
- * Deletes what is stale, then has every plugin clean up.
+ * Deletes the stale attachments, then calls GC of every plugin.
  *
- * @param deleted is told of each attachment that was deleted
- * @throws CniError with all that went wrong
+ * @param deleted is called for each attachment that was deleted
+ * @throws CniError with all failures
  */
 export function collectGarbage(
   list: NetworkList,
@@ -198,7 +201,7 @@ const cachedAttachment = (entry: CacheEntry): RuntimeAttachment => ({
   capabilityArgs: entry.capabilityArgs,
 });
 
-/** @throws CniError of the first plugin that is not ready, unchanged */
+/** Calls STATUS of every plugin. @throws CniError of the first plugin that is not ready, unchanged */
 export function statusNetwork(list: NetworkList, runtime: Runtime): void {
   if (!isAtLeast(list.cniVersion, "1.1.0")) return;
   for (const plugin of list.plugins) {
@@ -221,7 +224,7 @@ interface Injected {
   valid?: ValidAttachments;
 }
 
-/** The configuration that one plugin gets: its own keys, with those that the runtime adds; keys sorted, as the reference library does. */
+/** Builds the configuration that one plugin gets: its own keys and those that the runtime adds, sorted as in the reference library. */
 export function requestOf(
   list: NetworkList,
   plugin: PluginConf,
@@ -240,7 +243,7 @@ export function requestOf(
   return encode(printJson(sortKeys(conf), ""));
 }
 
-/** What the plugin asks for, of what the runtime has. */
+/** Selects the capability arguments that the plugin asks for. */
 function wantedArgs({ capabilities = {} }: PluginConf, args: JsonObject): JsonObject {
   const wanted = Object.entries(capabilities as JsonObject).filter(
     ([name, enabled]) => enabled === true && Object.hasOwn(args, name),
@@ -256,10 +259,10 @@ interface Call {
 }
 
 /**
- * Has one plugin do one verb. A plugin of this executable does it in this process, with all the checks of its variables that it
- * would make in its own; any other file is executed.
+ * Calls one verb of one plugin. A plugin of this executable runs in this process, and its variables are checked as they would be in
+ * a process of its own; any other file is executed.
  *
- * @returns what an ADD results in
+ * @returns the result of an ADD
  */
 function call(verb: string, { type }: PluginConf, { list, attachment, runtime, stdin }: Call): Result | undefined {
   const { containerId, netns, ifName } = attachment;
@@ -288,7 +291,7 @@ function call(verb: string, { type }: PluginConf, { list, attachment, runtime, s
     CNI_PATH: path.join(":"),
   };
   const parameters = readParameters(variables);
-  if (parameters === undefined) return undefined; // only without a verb
+  if (parameters === undefined) return undefined; // cannot happen: there is a verb
   const streams = { ...standardStreams(), environment: variables };
   const { result, error } = perform(plugin, { ...parameters, stdin, delegates, streams });
   if (error !== undefined) throw error;
@@ -301,13 +304,13 @@ const keyOf = ({ name }: NetworkList, { containerId, ifName }: RuntimeAttachment
   ifName,
 });
 
-/** Says which plugin failed, in the reference library's words; a plugin of a list seldom has a name of its own. */
+/** Adds the failed plugin to an error, in the reference library's words; a plugin of a list seldom has a name of its own. */
 function named<T>({ type, name }: PluginConf, what: "add" | "delete", work: () => T, remedy?: Remedy): T {
   const own = typeof name === "string" && name !== "" ? ` name="${name}"` : "";
   return prefixed(`plugin type="${type}"${own} failed (${what})`, work, remedy);
 }
 
-/** Errors keep their code, and say what they kept from being done. */
+/** Runs `work`; errors keep their code and get `what`, the action that failed, in front of their text. */
 function prefixed<T>(what: string, work: () => T, remedy: Remedy = () => ""): T {
   try {
     return work();
@@ -317,5 +320,5 @@ function prefixed<T>(what: string, work: () => T, remedy: Remedy = () => ""): T 
   }
 }
 
-/** What to do after an error with the code, "" for nothing. */
+/** Returns what to do after an error with that code, "" for nothing. */
 type Remedy = (code: number) => string;

@@ -1,4 +1,4 @@
-/** What a plugin says about itself: the versions of the specification that it speaks, and its about text. */
+/** Asks a plugin for the versions of the specification that it supports, and for its about text. */
 import { aboutText, type Introduction, parseAbout } from "../cni/about.ts";
 import { versionsOfPlugin } from "../cni/delegate.ts";
 import { findExecutable } from "../cni/find-executable.ts";
@@ -11,11 +11,11 @@ import { decode, encode } from "../sys/text.ts";
 export interface PluginFile {
   name: string;
   path: string;
-  /** The file of that name that comes earlier, and so is the one that runs. */
+  /** The file of the same name in an earlier directory, which is the one that runs. */
   hiddenBy: string | undefined;
 }
 
-/** Everything in these directories that can be executed, in the order in which plugins are looked for. */
+/** Returns all executable files of these directories, in the order in which plugins are searched for. */
 export function pluginFiles(directories: readonly string[]): PluginFile[] {
   const first = new Map<string, string>();
   return directories.flatMap((directory) =>
@@ -35,11 +35,11 @@ function isExecutable(path: string): boolean {
   return stat?.type === "file" && (stat.mode & 0o111) !== 0;
 }
 
-/** Another program of this very executable, which no runtime calls. */
+/** Whether the file is another program of this executable, which no runtime calls. */
 export const isOwnTool = ({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): boolean =>
   !Object.hasOwn(plugins, name) && findExecutable(name, [directoryOf(path)]).isSelf;
 
-/** A plugin that is called by hand, without CNI_COMMAND, says what it is. @param version of this executable */
+/** Returns the about text that a plugin prints when it is called without CNI_COMMAND. @param version of this executable */
 export function pluginInfo(
   { name, path }: Pick<PluginFile, "name" | "path">,
   plugins: Delegates,
@@ -56,11 +56,11 @@ function printedBy(path: string): string {
     const { stdout } = run({ path, environment: variables, stdin: encode(""), takesStderr: true });
     return decode(stdout);
   } catch (error) {
-    if (isErrno(error, "EACCES", "ENOEXEC", "ENOENT")) return ""; // asked for its versions, it says why
+    if (isErrno(error, "EACCES", "ENOEXEC", "ENOENT")) return ""; // asking for its versions reports why
     throw error;
   }
 }
 
-/** @throws CniError: it does not answer VERSION as a plugin has to */
+/** Returns the versions that a plugin supports. @throws CniError: its answer to VERSION is not a valid one */
 export const versionsOf = ({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): readonly string[] =>
   versionsOfPlugin(name, [directoryOf(path)], plugins);

@@ -1,8 +1,8 @@
 /**
- * What a runtime remembers of an attachment between ADD and DEL: the reference library's files, so that it and we can go on
- * with each other's attachments.
+ * The result cache: what a runtime stores about an attachment between ADD and DEL, in the reference library's files, so that libcni
+ * and we can continue with each other's attachments.
  *
- * As there, a file is overwritten in place: one that is written beside it first would be listed as an attachment of its own.
+ * As in libcni, a file is overwritten in place: a temporary file beside it would be listed as another attachment.
  *
  * @see reference library, libcni/api.go: file `<root>/results/<network>-<containerID>-<ifname>`, kind "cniCacheV1"
  */
@@ -30,7 +30,7 @@ const kind = "cniCacheV1";
 const directoryMode = 0o700;
 const fileMode = 0o600;
 
-/** Names one attachment. */
+/** Identifies one attachment. */
 export interface CacheKey {
   networkName: string;
   containerId: string;
@@ -38,20 +38,20 @@ export interface CacheKey {
 }
 
 export interface CacheEntry extends CacheKey {
-  /** The bytes of the configuration list. */
+  /** Bytes of the configuration list. */
   config: Uint8Array;
-  /** Written by libcni 1.2 and later; `cachedNamespace` knows where to look without it. */
+  /** Written by libcni 1.2 and later; `cachedNamespace` can find it elsewhere. */
   netns: string | undefined;
   cniArgs: readonly (readonly [string, string])[];
   capabilityArgs: JsonObject;
-  /** Of the last plugin, as a document of its version. */
+  /** The last plugin's result, as a document of its version. */
   result: JsonObject;
 }
 
-/** A file with the name of an entry that cannot be read as one. Of the attachments that it may be about nothing is known. */
+/** A file with an entry's name that cannot be read as an entry, so its attachment is not known. */
 export interface DamagedFile {
   path: string;
-  /** In its directory. */
+  /** Name in its directory. */
   name: string;
   reason: string;
 }
@@ -79,8 +79,8 @@ export function cacheFile(root: string, key: CacheKey): string {
 const nameOf = ({ networkName, containerId, ifName }: CacheKey): string => `${networkName}-${containerId}-${ifName}`;
 
 /**
- * Writes an entry. A new one is there whole or not at all: the empty file that a kill leaves between truncation and write would be a damaged entry
- * of a living container.
+ * Writes an entry. A new one appears complete or not at all: if the process were killed between truncation and write, the empty
+ * file would be a damaged entry of a living container.
  */
 export function writeCache(root: string, entry: CacheEntry): void {
   const file = cacheFile(root, entry);
@@ -106,13 +106,14 @@ function printEntry({ config, netns, cniArgs, capabilityArgs, result, ...key }: 
   );
 }
 
-/** @returns false when there was none. */
+/** Removes an entry. @returns false when there was none. */
 export const removeCache = (root: string, key: CacheKey): boolean => removeFile(cacheFile(root, key));
 
 /**
- * The cached result, also from a file of the form before cniCacheV1, which is a bare result. undefined when there is no file.
+ * Returns the cached result, also from a file of the format before cniCacheV1, which is a bare result. undefined when there is no
+ * file.
  *
- * @throws CniError 5: the file cannot be read; 6: it is neither.
+ * @throws CniError 5: the file cannot be read; 6: it has neither format.
  */
 export function readCachedResult(root: string, key: CacheKey): Result | undefined {
   const path = cacheFile(root, key);
@@ -125,9 +126,9 @@ export function readCachedResult(root: string, key: CacheKey): Result | undefine
 }
 
 /**
- * The whole entry. undefined when there is no file.
+ * Returns the whole entry. undefined when there is no file.
  *
- * @throws CniError 5: the file cannot be read; 6: it is none of ours, or of the form before cniCacheV1.
+ * @throws CniError 5: the file cannot be read; 6: it is no entry, or has the format before cniCacheV1.
  */
 export function readCache(root: string, key: CacheKey): CacheEntry | undefined {
   const path = cacheFile(root, key);
@@ -137,7 +138,8 @@ export function readCache(root: string, key: CacheKey): CacheEntry | undefined {
 }
 
 /**
- * All attachments, sorted by file name; of one container when an ID is given. Passes over what is no entry by its name, and folders.
+ * Lists all attachments, or those of one container, sorted by file name. Files whose names are not those of entries, and
+ * directories, are skipped.
  *
  * @throws CniError 5: the directory cannot be read.
  */
@@ -163,7 +165,7 @@ function namesIn(directory: string): string[] {
   }
 }
 
-/** Whether it is NETWORK-ID-INTERFACE, with this ID when one is given. */
+/** Whether the name is NETWORK-ID-INTERFACE, with this ID when one is given. */
 function isNameOf(fileName: string, containerId: string | undefined): boolean {
   if (containerId === undefined) return /^.+-.+-.+$/s.test(fileName);
   const part = `-${containerId}-`;
@@ -172,8 +174,8 @@ function isNameOf(fileName: string, containerId: string | undefined): boolean {
 }
 
 /**
- * The attachments to a network that a damaged file may be about, by its name. These may be several, since network, container ID and
- * interface may have dashes in them.
+ * Returns the attachments to a network that a damaged file may stand for, by its name. There may be several, since network,
+ * container ID and interface may contain dashes.
  */
 export function attachmentsNamedBy({ name }: DamagedFile, networkName: string): Omit<CacheKey, "networkName">[] {
   const prefix = `${networkName}-`;
@@ -187,13 +189,13 @@ export function attachmentsNamedBy({ name }: DamagedFile, networkName: string): 
 interface Unreadable {
   reason: string;
   cause?: SystemError;
-  /** The form before cniCacheV1, which does not say whose it is. */
+  /** The document in the format before cniCacheV1, which does not identify its attachment. */
   bareResult?: JsonObject;
 }
 
 type Found = { entry: CacheEntry; reason?: undefined; cause?: undefined } | Unreadable;
 
-/** undefined when there is no such file. */
+/** Reads a file; undefined when there is none. */
 function readEntry(path: string): Found | undefined {
   let bytes: Uint8Array;
   try {
@@ -233,7 +235,7 @@ function parsed(text: string): Json | undefined {
   }
 }
 
-/** undefined when a key is missing that libcni writes, or a value is of another type than there. */
+/** Returns the entry; undefined when a key that libcni writes is missing, or a value has another type than in libcni. */
 function entryOf(document: JsonObject): CacheEntry | undefined {
   const texts = ["containerId", "ifName", "networkName", "netns", "config"].map((key) => document[key] ?? "");
   if (!texts.every((value) => typeof value === "string")) return undefined;
