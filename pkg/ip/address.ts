@@ -1,14 +1,15 @@
-// IP addresses and prefixes: text <-> bytes and the arithmetic between. Pure.
+// IP addresses and prefixes: conversion between text and bytes, and arithmetic. Pure.
 //
-// Texts are Go's (package net), since file names, configurations and results of the incumbents hold them: parsing is as strict as
-// net.ParseIP and net.ParseCIDR, printing is net.IP.String(), which is RFC 5952. As there, IPv4 written as IPv6 (`::ffff:10.0.0.1`) is IPv4.
+// Texts are those of Go's package net, since file names, configurations and results of the reference plugins contain them: parsing
+// is as strict as net.ParseIP and net.ParseCIDR, formatting is net.IP.String(), which is RFC 5952. As in Go, IPv4 written as IPv6
+// (`::ffff:10.0.0.1`) is IPv4.
 //
 // Rejected: ip-num, which costs a plugin 1.7 ms per start and 50 us per address; the tests compare with it instead.
 
 /** 4 bytes (IPv4) or 16 (IPv6), in network byte order. */
 export type Address = Uint8Array;
 
-/** An address and how many of its first bits name the network. Host bits are kept: `10.0.0.5/24` is a container's address. */
+/** An address and the length of its network prefix. Host bits are kept: `10.0.0.5/24` is a container's address. */
 export type Prefix = { address: Address; length: number };
 
 const IPV4_BYTES = 4;
@@ -19,7 +20,10 @@ const DOT = 0x2e;
 const SLASH = "/";
 const COLON = 0x3a;
 
-/** @returns undefined for what net.ParseIP refuses: leading zeros in IPv4, zones, groups of more than four digits, white space. */
+/**
+ * Parses an address. @returns undefined for what net.ParseIP refuses: leading zeros in IPv4, zones, groups of over four digits,
+ * white space.
+ */
 export function parseAddress(text: string): Address | undefined {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
@@ -32,7 +36,7 @@ export function parseAddress(text: string): Address | undefined {
   return undefined;
 }
 
-/** `10.0.0.5/24`. @returns undefined for what net.ParseCIDR refuses, an address without length among it. */
+/** Parses `10.0.0.5/24`. @returns undefined for what net.ParseCIDR refuses, such as an address without a length. */
 export function parsePrefix(text: string): Prefix | undefined {
   const slash = text.indexOf(SLASH);
   if (slash < 0) return undefined;
@@ -44,7 +48,7 @@ export function parsePrefix(text: string): Prefix | undefined {
   return length >= 0 && length <= address.length * 8 ? { address, length } : undefined;
 }
 
-/** `10.0.0.5`, `2001:db8::1`: lower case, the first longest run of zero groups shortened. */
+/** Formats as `10.0.0.5`, `2001:db8::1`: lower case, the first longest run of zero groups shortened. */
 export function formatAddress(address: Address): string {
   const bytes = unmapped(address);
   return isIPv4(bytes) ? `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}` : formatIPv6(bytes);
@@ -58,23 +62,23 @@ export function isIPv4(address: Address): boolean {
   return address.length === IPV4_BYTES;
 }
 
-/** The family as results up to spec 0.4.0 print it. */
+/** Returns the family in the form of results up to spec 0.4.0. */
 export function familyOf(address: Address): "4" | "6" {
   return isIPv4(address) ? "4" : "6";
 }
 
-/** The prefix with its host bits cleared: `10.0.0.5/24` becomes `10.0.0.0/24`. */
+/** Returns the prefix with its host bits cleared: `10.0.0.5/24` becomes `10.0.0.0/24`. */
 export function networkOf(prefix: Prefix): Prefix {
   const address = prefix.address.map((byte, at) => byte & maskByte(prefix.length, at));
   return { address, length: prefix.length };
 }
 
-/** The address with all host bits set: for IPv4 the broadcast address. */
+/** Returns the address with all host bits set: for IPv4 the broadcast address. */
 export function lastAddressOf(prefix: Prefix): Address {
   return prefix.address.map((byte, at) => byte | (maskByte(prefix.length, at) ^ 0xff));
 }
 
-/** Always false when the families differ. */
+/** Whether the address is in the prefix; false when the families differ. */
 export function contains(prefix: Prefix, address: Address): boolean {
   if (prefix.address.length !== address.length) return false;
   for (let at = 0; at * 8 < prefix.length; at++) {
@@ -84,12 +88,12 @@ export function contains(prefix: Prefix, address: Address): boolean {
   return true;
 }
 
-/** True if one of the two networks contains the other, which is the only way for networks to overlap. */
+/** Whether one of the two networks contains the other, which is the only way in which networks can overlap. */
 export function overlaps(one: Prefix, other: Prefix): boolean {
   return one.length <= other.length ? contains(one, other.address) : contains(other, one.address);
 }
 
-/** Negative, 0 or positive, as for Array.sort; every IPv4 address comes before every IPv6 address. */
+/** Returns a negative number, 0 or a positive one, as for Array.sort; every IPv4 address comes before every IPv6 address. */
 export function compareAddresses(one: Address, other: Address): number {
   if (one.length !== other.length) return one.length - other.length;
   for (let at = 0; at < one.length; at++) {
@@ -99,7 +103,7 @@ export function compareAddresses(one: Address, other: Address): number {
   return 0;
 }
 
-/** The address `count` further (or, if negative, before). Wraps around at the end of the family, as unsigned integers do. */
+/** Returns the address `count` after (if negative, before) this one. Wraps around at the end of the family, as unsigned integers do. */
 export function addToAddress(address: Address, count: number | bigint): Address {
   return typeof count === "bigint" ? addBigInt(address, count) : addNumber(address, count);
 }
@@ -133,14 +137,14 @@ function parseIPv6(text: string): Address | undefined {
   const last = tail === undefined || tail === "" ? [] : parseGroups(tail, true);
   if (!first || !last) return undefined;
   const given = first.length + last.length;
-  if (tail === undefined ? given !== IPV6_BYTES : given > IPV6_BYTES - 2) return undefined; // "::" stands for one group at least
+  if (tail === undefined ? given !== IPV6_BYTES : given > IPV6_BYTES - 2) return undefined; // "::" stands for at least one group
   const bytes = new Uint8Array(IPV6_BYTES);
   bytes.set(first);
   bytes.set(last, IPV6_BYTES - last.length);
   return bytes;
 }
 
-/** `db8:0:1` as bytes; the last group of an address may be written as IPv4. */
+/** Parses `db8:0:1` into bytes; the last group of an address may be written as IPv4. */
 function parseGroups(text: string, atEnd: boolean): number[] | undefined {
   const groups = text.split(":");
   const bytes: number[] = [];
@@ -182,7 +186,7 @@ function longestZeros(groups: number[]): { from: number; to: number } {
   return longest;
 }
 
-/** The network mask's byte at `at`. */
+/** Returns the byte at index `at` of the network mask. */
 function maskByte(prefixLength: number, at: number): number {
   const bits = prefixLength - at * 8;
   if (bits >= 8) return 0xff;
