@@ -1,4 +1,4 @@
-/** RFC 4648, with padding: Go's form of bytes in JSON. QuickJS could do it, Node 20 not. Pure. */
+/** Base64 with padding (RFC 4648), as Go writes bytes in JSON. QuickJS has it built in, Node 20 does not. Pure. */
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const valueOfLetter = new Map([...alphabet].map((letter, value) => [letter, value]));
@@ -16,7 +16,7 @@ export function encodeBase64(bytes: Uint8Array): string {
 
 const letter = (bits: number): string => alphabet[bits & 63] ?? "";
 
-/** undefined when the text is none. */
+/** Decodes. Returns undefined when the text is not base64. */
 export function decodeBase64(text: string): Uint8Array | undefined {
   if (text.length % 4 !== 0) return undefined;
   const letters = text.replace(/={1,2}$/, "");

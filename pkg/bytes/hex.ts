@@ -1,4 +1,4 @@
-/** Bytes as hexadecimal digits. */
+/** Formats bytes as hexadecimal digits. */
 
 const DIGITS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 export function hex(bytes: Uint8Array): string {

@@ -1,14 +1,14 @@
-// SHA-512, of which names of chains are made. Source: FIPS 180-4.
+// SHA-512, used for names of iptables chains. Source: FIPS 180-4.
 //
-// Rejected: the package @noble/hashes, with which the tests compare. The first hash of a run takes it 190 us on the plugins' engine, this 60 us:
-// 64-bit words are pairs of 32-bit numbers here as well, but sums are made in quarters of 16 bits, which the engine never has to turn into floating
-// point, and nothing is called within a round.
+// Rejected: the package @noble/hashes, with which the tests compare. On the plugins' engine the first hash of a run takes it 190
+// us, this code 60 us: 64-bit words are pairs of 32-bit numbers in both, but here sums are made of 16-bit quarters, which the
+// engine never has to convert to floating point, and no function is called within a round.
 
 const BLOCK_BYTES = 128;
 const WORDS = 80;
 const LENGTH_BYTES = 16;
 
-/** 64-bit words as pairs, high half first: the fractions of the cube roots of the first 80 primes, of the square roots of the first 8. */
+/** 64-bit words as pairs, high half first: fractions of the cube roots of the first 80 primes, and of the square roots of the first 8. */
 const ROUND = primes(WORDS).flatMap((prime) => fraction(root(prime << 192n, 3n)));
 const START = primes(8).flatMap((prime) => fraction(root(prime << 128n, 2n)));
 
@@ -23,7 +23,7 @@ export function sha512(message: Uint8Array): Uint8Array {
   return new Uint8Array(hash.buffer);
 }
 
-/** The message, a one bit, zeros, and its length in bits. */
+/** Pads the message: the message, a one bit, zeros, and the message's length in bits. */
 function padded(message: Uint8Array): DataView {
   const size = Math.ceil((message.length + 1 + LENGTH_BYTES) / BLOCK_BYTES) * BLOCK_BYTES;
   const bytes = new Uint8Array(size);
@@ -61,7 +61,7 @@ function schedule(blocks: DataView, from: number): number[] {
   return words;
 }
 
-/** One block. Names are the standard's, with h and l for the halves; sums are q0 (lowest) to q3. */
+/** Processes one block. Names are the standard's, with h and l for the halves; sums are q0 (lowest) to q3. */
 function compress(state: number[], words: readonly number[]): void {
   let [ah = 0, al = 0, bh = 0, bl = 0, ch = 0, cl = 0, dh = 0, dl = 0] = state;
   let [eh = 0, el = 0, fh = 0, fl = 0, gh = 0, gl = 0, hh = 0, hl = 0] = state.slice(8);
@@ -130,7 +130,7 @@ function primes(count: number): bigint[] {
   return found;
 }
 
-/** The root of a large number, rounded down: Newton's way. */
+/** Returns the root of a large number, rounded down, by Newton's method. */
 function root(of: bigint, degree: bigint): bigint {
   for (let guess = 1n << 80n; ; ) {
     const better = ((degree - 1n) * guess + of / guess ** (degree - 1n)) / degree;
@@ -139,7 +139,7 @@ function root(of: bigint, degree: bigint): bigint {
   }
 }
 
-/** The lowest 64 bits as a pair. */
+/** Returns the lowest 64 bits as a pair. */
 function fraction(of: bigint): [number, number] {
   return [Number((of >> 32n) & 0xffffffffn) | 0, Number(of & 0xffffffffn) | 0];
 }

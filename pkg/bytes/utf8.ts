@@ -1,8 +1,8 @@
-// Text as UTF-8 and back (RFC 3629). Codecs import nothing from outside their folder, and QuickJS has no TextEncoder.
+// Converts text to UTF-8 and back (RFC 3629). Codecs import nothing from outside their folder, and QuickJS has no TextEncoder.
 
 const replacement = 0xfffd;
 
-/** Appends the bytes of `text` to a buffer that has room for them: 3 for each `text.length` is enough. Returns the end. */
+/** Writes the bytes of `text` to a buffer with enough room: at most 3 for each unit of `text.length`. Returns the end. */
 export function writeUtf8(buffer: Uint8Array, at: number, text: string): number {
   let end = at;
   for (let i = 0; i < text.length; i++) {
@@ -39,8 +39,8 @@ function writeMultiByte(buffer: Uint8Array, at: number, code: number): number {
 }
 
 /**
- * The text in `buffer[from..to)`. Ill-formed UTF-8 becomes U+FFFD, one for each longest start of a sequence, as in the WHATWG
- * Encoding Standard: a name that cannot be read must not stop a dump.
+ * Returns the text in `buffer[from..to)`. Ill-formed UTF-8 becomes U+FFFD, one for each maximal subpart of a sequence, as in the
+ * WHATWG Encoding Standard: a name that cannot be read must not stop a dump.
  */
 export function readUtf8(buffer: Uint8Array, from: number, to: number): string {
   let text = "";
@@ -59,13 +59,13 @@ export function readUtf8(buffer: Uint8Array, from: number, to: number): string {
   return text;
 }
 
-/** By the first byte, which is not ASCII. 0: none begins so. */
+/** Returns the length of the sequence that this first byte, not an ASCII one, begins. 0: no sequence begins with it. */
 function sequenceLength(first: number): number {
   if (first < 0xc2 || first > 0xf4) return 0;
   return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
-/** How many bytes from `at` on can begin a sequence. Second bytes that would make it overlong, a surrogate or too great cannot. */
+/** Counts the bytes from `at` that can begin a sequence; a second byte that makes it overlong, a surrogate or too large ends them. */
 function wellFormedStart(buffer: Uint8Array, at: number, end: number): number {
   const first = buffer[at] as number;
   for (let i = at + 1; i < end; i++) {
