@@ -1,9 +1,9 @@
-/** How many addresses of a family a result has room for. Pure. */
+/** Checks how many addresses of a family a result can hold. Pure. */
 import { invalidConf } from "../cni/error.ts";
 import { type Address, isIPv4 } from "../ip/address.ts";
 
 /**
- * Results before 0.3.0 have room for one address of each family.
+ * Refuses several addresses of one family for versions before 0.3.0, whose results can hold only one.
  *
  * @throws CniError 7 with the reference plugins' text
  */

@@ -1,9 +1,9 @@
 /**
- * Giving addresses out: one of each range set, all or none.
+ * Allocates addresses: one of each range set, all or none.
  *
- * The round robin finds a free address at once, except where many taken ones lie in a row: 60,000 cost 0.35 s, once in each
- * round through the range. Rejected: a bitmap of taken addresses beside the files. It would have to be believed about the
- * reservations of other plugins, or be built anew at each change of theirs.
+ * The round robin finds a free address at once, except behind a long run of taken ones: a run of 60,000 costs 0.35 s, once in each
+ * round through the range. Rejected: a bitmap of taken addresses beside the files. It would have to be trusted about the
+ * reservations of other plugins, or be rebuilt after each change of theirs.
  */
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import { withRollback } from "../../cni/rollback.ts";
@@ -29,20 +29,20 @@ import {
   setLastReserved,
 } from "./store.ts";
 
-/** An address that is the owner's now. */
+/** An address that is now reserved for the owner. */
 export type Allocation = Candidate;
 
-/** After so many taken addresses in a row the directory is listed instead of asked for one name after the other. */
+/** After this many taken addresses in a row the directory is listed, instead of one lookup for each name. */
 const ASK_AT_MOST = 64;
 
 /**
- * Reserves one address of each range set: a requested one that the set contains, else the first free one after the last
- * given out.
+ * Reserves one address of each range set: a requested one that the set contains, otherwise the first free one after the last
+ * reserved one.
  *
- * @param requested Each must lie in a set of its own. They may be held by nobody, not even by the same owner.
- * @returns as many allocations as there are sets, in that order. The call that throws has reserved nothing.
- * @throws CniError 999 (as the reference plugin): a set is used up, a requested address is taken, the owner has an address
- *   of the set already. 11: all that is free was given back less than `reuseDelay` ago.
+ * @param requested Each must be in a set of its own. None may be reserved, not even by the same owner.
+ * @returns as many allocations as there are sets, in that order. A call that throws has reserved nothing.
+ * @throws CniError 999 (as the reference plugin): a set is exhausted, a requested address is taken, the owner already has an
+ *   address of the set. 11: all free addresses were released less than `reuseDelay` ago.
  */
 export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]): Allocation[] {
   const { store, ownerIndex } = pool;
@@ -60,7 +60,7 @@ export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]
         : reserveNext(pool, owner, { set, last: lasts[index], place });
       const name = formatAddress(allocation.address);
       undo(`give ${name} back`, () => {
-        ownerIndex.complete = false; // if it cannot be removed it is listed nowhere
+        ownerIndex.complete = false; // if it cannot be removed, no index lists it
         removeReservation(store, name);
       });
       return allocation;
@@ -80,7 +80,7 @@ export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]
   }, pool.log);
 }
 
-/** Where something else lies in the file's place, addresses are given out all the same, from the range's start. */
+/** Writes last_reserved_ip. If something other than a file is in its place, allocation still works, from the start of the range. */
 function noteLast({ store, log }: Pool, index: number, address: Address): void {
   try {
     setLastReserved(store, index, address);
@@ -90,7 +90,7 @@ function noteLast({ store, log }: Pool, index: number, address: Address): void {
   }
 }
 
-/** The first requested address that the set contains: nobody else's from now on. */
+/** Takes out the first requested address that the set contains, so that no other set gets it. */
 function takeRequest(wanted: Map<string, Address>, set: RangeSet): Address | undefined {
   for (const [name, address] of wanted) {
     if (!rangeFor(set, address)) continue;
@@ -130,7 +130,7 @@ function reserveRequested(
   return { address: request, range };
 }
 
-/** What an earlier boot left to the same owner makes room, for it is the same container that starts again. */
+/** Refuses an owner that has an address of the set. One from an earlier boot is freed: the same container is starting again. */
 function refuseSecondAddress(
   pool: Pool,
   { set, held, place }: { set: RangeSet; held: readonly Held[]; place: string },
@@ -157,9 +157,9 @@ function reserveNext(
   return allocation;
 }
 
-/** What `reuseDelay` keeps from being given out. */
+/** Free addresses that `reuseDelay` still holds back. */
 interface Rest {
-  /** Until the first of them may be. */
+  /** Milliseconds until the first of them may be allocated. */
   soonestMs: number;
 }
 
@@ -175,7 +175,7 @@ function* freeCandidates(
   }
 }
 
-/** One question after the other is cheapest for a few names, a list for many. */
+/** Chooses the cheaper way to look names up: one by one for a few, a listing of the directory for many. */
 function takenNames({ store }: Pool): (name: string) => boolean {
   let asked = 0;
   let listed: Set<string> | undefined;
@@ -203,7 +203,7 @@ function isResting({ ownerIndex, reuseDelayMs }: Pool, name: string, rest: Rest)
   return false;
 }
 
-/** Why an ADD without requests would get no address: a set is used up, and nothing in it could be reclaimed. Code 50. */
+/** Returns why an ADD without requests would get no address: a set is exhausted, and nothing in it can be reclaimed. Code 50. */
 export function findExhaustion(pool: Pool): CniError | undefined {
   const used = pool.sets.find((set, index) => {
     const last = lastReserved(pool.store, index);

@@ -1,4 +1,4 @@
-/** Who holds the addresses of a range set, for those who have to make room. */
+/** Describes who holds the addresses of a range set, for the administrator who has to free some. */
 import { type Address, compareAddresses, parseAddress } from "../../ip/address.ts";
 import { findStat } from "../../sys/file.ts";
 import type { Pool } from "./pool-types.ts";
@@ -6,16 +6,16 @@ import { type RangeSet, rangeFor, sizeOf } from "./range.ts";
 import { describeOwner, type Owner } from "./reservation.ts";
 import { findReservation, forEachReserved, isOwner } from "./store.ts";
 
-/** How many owners are named. */
+/** Number of owners in the message. */
 const NAMED = 3;
 
-/** How many files are read at most, since this happens at each ADD of a full pool. */
+/** Number of files that are read at most, since this happens at each ADD while the pool is full. */
 const READ_AT_MOST = 1024;
 
-/** Where libcni keeps the result of each attachment that exists, as `<network>-<container ID>-<interface>`. */
+/** libcni's result cache, with a file `<network>-<container ID>-<interface>` for each attachment that exists. */
 const RESULTS = "/var/lib/cni/results";
 
-/** Details and remedy of a refusal for want of addresses. */
+/** Returns details and remedy for an error about exhausted addresses. */
 export function describeExhaustion(pool: Pool, set: RangeSet): { details: string; remedy: string } {
   const { held, owners } = countHolders(pool, set);
   const named = owners.slice(0, NAMED).map(({ name, owner }) => `${name} by ${describeOwner(owner)}`);

@@ -1,4 +1,4 @@
-/** Who has which addresses: an owner's reservations looked up, recorded and freed. */
+/** The reservations of an owner: looks them up, records and frees them. */
 import { type Address, parseAddress } from "../../ip/address.ts";
 import { findOwnerEntry, isOfEarlierBoot, markReleased, newReservationEntry, setOwnerEntry } from "./owner-index.ts";
 import type { Pool } from "./pool-types.ts";
@@ -7,21 +7,21 @@ import { type Owner, sameOwner } from "./reservation.ts";
 import { scanReservations } from "./scan.ts";
 import { isHeldBy, isOwner, removeReservation } from "./store.ts";
 
-/** A reservation that was looked at just now. */
+/** A reservation that was just verified. */
 export interface Held {
   /** The address as text. */
   name: string;
   owner: Owner;
-  /** Nobody can be using it any more. */
+  /** Made in an earlier boot, so nothing can be using it. */
   isOfEarlierBoot: boolean;
 }
 
 /**
- * The reservations of an attachment, and those of its container in files of the reference plugin's old releases, which name
- * no interface: recorded ones and those that `hints`, texts of addresses, point to, each verified.
+ * Returns the reservations of an attachment, and those of its container in files of the reference plugin's old releases, which have
+ * no interface name: the recorded ones and those in `hints`, addresses as texts, each verified.
  *
- * @param scope "directory": unless there is one in each range set, as an ADD makes them, all files are read, if the ledger
- *   is not known to be complete. "ledger": only after an ADD of the same owner that was killed.
+ * @param scope "directory": unless each range set has one, as after an ADD, all files are read if the owner index is not known to
+ *   be complete. "ledger": they are read only after an ADD of the same owner that was killed.
  */
 export function heldBy(pool: Pool, owner: Owner, hints: readonly string[], scope: "ledger" | "directory"): Held[] {
   const { store, ownerIndex } = pool;
@@ -53,14 +53,14 @@ function isInEachSet(sets: readonly RangeSet[], held: readonly Held[]): boolean 
   return sets.every((set) => held.some(({ name }) => rangeFor(set, parseAddress(name) as Address)));
 }
 
-/** Notes that an ADD of the owner begins. @returns what takes the note back. */
+/** Records that an ADD of the owner begins. @returns a function that undoes the record. */
 export function markUnfinished({ ownerIndex }: Pool, owner: Owner): () => void {
   const entry = findOwnerEntry(ownerIndex, owner);
   setOwnerEntry(ownerIndex, owner, { holdings: entry?.holdings ?? [], unfinished: true });
   return () => setOwnerEntry(ownerIndex, owner, entry);
 }
 
-/** Records that the owner has these reservations too, and that its ADD is done. */
+/** Records that the owner has these reservations too, and that its ADD is complete. */
 export function recordReservations({ store, ownerIndex }: Pool, owner: Owner, names: readonly string[]): void {
   const others = (findOwnerEntry(ownerIndex, owner)?.holdings ?? []).filter(({ name }) => isHeldBy(store, name, owner));
   const given = names.map((name) => newReservationEntry(ownerIndex, store, name));
@@ -68,8 +68,8 @@ export function recordReservations({ store, ownerIndex }: Pool, owner: Owner, na
 }
 
 /**
- * Frees all addresses of an attachment. Files that name only the container go when there is none with the interface, as the
- * reference plugin has it.
+ * Frees all addresses of an attachment. Files that name only the container are removed when there is none with the interface, as in
+ * the reference plugin.
  */
 export function releaseAll(pool: Pool, owner: Owner, hints: readonly string[]): void {
   const held = heldBy(pool, owner, hints, "directory");

@@ -1,4 +1,4 @@
-/** A network in a directory of its own, for tests: they read as what runtimes and other plugins do to it. */
+/** A network in a directory of its own, for tests: they read as a list of what runtimes and other plugins do to it. */
 import { type Address, formatPrefix, parseAddress } from "../../ip/address.ts";
 import {
   findDirectory,
@@ -19,7 +19,7 @@ import { parseRangeSets, type RangeConf } from "./range.ts";
 import { collectGarbage } from "./reclaim.ts";
 import { formatReservation, type Owner } from "./reservation.ts";
 
-/** The part of tap's `t` that is needed here. */
+/** The part of tap's `t` that is used here. */
 interface Test {
   teardown(work: () => void): unknown;
 }
@@ -33,7 +33,7 @@ export class Network {
   readonly ownerIndex: string;
   readonly dataDir: string;
   conf: PoolConf;
-  /** What was told on stderr. */
+  /** The lines written to the log. */
   readonly said: string[] = [];
 
   constructor(t: Test, { sets = [[{ subnet: "10.0.0.0/29" }]], ...options }: Options = {}) {
@@ -63,7 +63,7 @@ export class Network {
     return given.map(({ address, range }) => formatPrefix({ address, length: range.subnet.length })).join(" ");
   }
 
-  /** The same, with the error's text in the place of addresses. */
+  /** Calls `add`; returns the error's text in place of addresses. */
   tryAdd(containerId: string, options: { ifName?: string; requested?: string } = {}): string {
     try {
       return this.add(containerId, options);
@@ -92,7 +92,7 @@ export class Network {
     return withExistingPool(this.conf, findExhaustion)?.message ?? "ok";
   }
 
-  /** What the reference plugin's ADD leaves. */
+  /** Writes what the reference plugin's ADD leaves. */
   addByOther(containerId: string, name: string, ifName: string | undefined = "eth0"): void {
     this.write(name, formatReservation({ containerId, ifName }));
     this.write("last_reserved_ip.0", name);
@@ -102,7 +102,7 @@ export class Network {
     writeFile(`${this.directory}/${name}`, content, { mode: 0o600 });
   }
 
-  /** Removed by somebody else. */
+  /** Removes a file as another process does. */
   remove(name: string): void {
     removeFile(`${this.directory}/${name}`);
   }
@@ -111,23 +111,23 @@ export class Network {
     return findText(`${this.directory}/${name}`);
   }
 
-  /** Names of reservations. */
+  /** Returns the names of all reservations. */
   reserved(): string {
     return (findDirectory(this.directory) ?? []).filter((name) => parseAddress(name)).join(" ");
   }
 
-  /** Names of owners' files in the ledger. */
+  /** Returns the names of the owners' files in the owner index. */
   recorded(): string {
     return (findDirectory(`${this.ownerIndex}/owners`) ?? []).join(" ");
   }
 
-  /** Whether the next call will trust the ledger alone. */
+  /** Whether the next call will trust the owner index alone. */
   isComplete(): boolean {
     const { stamp } = JSON.parse(readText(`${this.ownerIndex}/note`));
     return stamp === `${findStat(this.directory)?.modifiedNs}`;
   }
 
-  /** As if everything recorded so far had been recorded in another boot. */
+  /** Changes the records as if they had all been made in another boot. */
   reboot(): void {
     for (const file of [
       "note",

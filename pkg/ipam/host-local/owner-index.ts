@@ -1,28 +1,28 @@
 /**
- * What twill remembers about the reservations of a network, beside the reference plugin's files and never instead of them:
- * whose they are, found by owner, and since which boot they are known. Without it everything still works, by reading the
- * whole directory at each release, as the reference plugin does.
+ * The owner index: what twill records about the reservations of a network, in addition to the reference plugin's files and never
+ * instead of them: the owner of each reservation, found by owner, and the boot since which it is known. Without it everything still
+ * works, by reading the whole directory at each release, as the reference plugin does.
  *
- *   <dataDir>/.twill/<network>/owners/<container ID>:<interface>   JSON: what the owner holds
- *   <dataDir>/.twill/<network>/released/<address>                  when it was given back, where `reuseDelay` is set
- *   <dataDir>/.twill/<network>/note                                JSON: what the last call of this boot left behind
+ *   <dataDir>/.twill/<network>/owners/<container ID>:<interface>   JSON: the owner's reservations
+ *   <dataDir>/.twill/<network>/released/<address>                  time of release, where `reuseDelay` is set
+ *   <dataDir>/.twill/<network>/note                                JSON: the state at the end of the last call of this boot
  *
- * No network can be called `.twill`, since names begin with a letter or digit, and the reference plugin never looks outside
- * of its network's directory.
+ * No network can be named `.twill`, since names begin with a letter or digit, and the reference plugin never looks outside of its
+ * network's directory.
  *
- * What is recorded is a claim. It is believed after a look at the reservation's own file: that it exists and names the
- * owner, and where a claim of an earlier boot is to cost somebody the address, that it is the same file (inode and time of
- * modification), since another plugin may have given the same address to the same container again.
+ * A record is only a claim. It is trusted after a check of the reservation's own file: that it exists and names the owner. Before a
+ * record of an earlier boot takes an address from its owner, the file must also be the same one (inode and modification time),
+ * since another plugin may have given the same address to the same container again.
  *
- * Whether somebody else has changed the directory is told by its time of modification. Comparing times of the kernel would
- * miss a change within the same clock tick (4 ms), so a call that leaves with complete knowledge sets that time to a random
- * moment of the last second and notes it: the kernel sets it to the present at the next change, whoever makes it. Equal to
- * the note, in the same boot, means: the ledger lists every reservation. The boot counts because nothing here is flushed to
- * disk, so after a power failure parts may be missing.
+ * The directory's modification time tells whether another program has changed it. Comparing times of the kernel would miss a change
+ * within the same clock tick (4 ms), so a call that ends with complete knowledge sets that time to a random moment of the last
+ * second and notes it: at the next change, whoever makes it, the kernel sets it to the present. If it equals the note, in the same
+ * boot, the owner index lists every reservation. The boot matters because nothing here is flushed to disk, so parts may be missing
+ * after a power failure.
  *
- * Rejected: boot IDs in the reservations (the reference plugin would no longer find them); one table in one file (grows,
- * needs rebuilding, can be torn); times of creation (boards without a clock); a full read after each foreign change (0.4 s
- * with 60,000 reservations).
+ * Rejected: boot IDs in the reservations (the reference plugin would no longer find them); one table in one file (grows, needs
+ * rebuilding, can be torn); creation times (boards without a clock); a full read after each foreign change (0.4 s with 60,000
+ * reservations).
  */
 import { parseAddress } from "../../ip/address.ts";
 import { monotonicMs, nowMs } from "../../sys/clock.ts";
@@ -44,42 +44,42 @@ import { pathOf, type Store } from "./store.ts";
 
 export interface OwnerIndex {
   readonly directory: string;
-  /** Of the running kernel, "" when unknown: then no boot is told from another. */
+  /** Boot ID of the running kernel; "" when unknown, then boots cannot be told apart. */
   readonly bootId: string;
-  /** What the last call left behind, if it was in this boot. */
+  /** The note of the last call, if that was in this boot. */
   readonly note: Note | undefined;
-  /** Whether it lists every reservation of the network's directory. */
+  /** Whether the index lists every reservation of the network's directory. */
   complete: boolean;
-  /** Becomes false when the file system refuses to be written: nothing recorded before is lost, nothing new is kept. */
+  /** Becomes false when the file system refuses a write: earlier records are not lost, but nothing new is recorded. */
   usable: boolean;
-  /** This call has told of files that are no reservations. */
+  /** Whether this call has already warned of files that are no reservations. */
   hasWarned: boolean;
-  /** Text of the address that each range set gave out last, as far as is known. */
+  /** The address, as text, that each range set allocated last, as far as known. */
   last: Record<string, string>;
-  /** Range sets, as texts, in which nothing is left of an earlier boot. */
+  /** Range sets, as texts, without reservations of an earlier boot. */
   swept: string[];
 }
 
-/** What is recorded of an owner. */
+/** The record of an owner. */
 export interface OwnerEntry {
   holdings: readonly ReservationEntry[];
-  /** An ADD has begun and was killed before its end: there may be reservations that are not listed. */
+  /** An ADD has begun and was killed before its end, so there may be reservations that are not listed. */
   unfinished?: true;
 }
 
 /** One reservation of an owner. */
 export interface ReservationEntry {
-  /** Of the reservation's file: the address as text. */
+  /** Name of the reservation's file: the address as text. */
   name: string;
-  /** The boot in which it was made or, if another plugin made it, first seen: it is not younger than that boot. */
+  /** Boot in which it was made or, if another plugin made it, first seen. It is not younger than that boot. */
   bootId: string;
-  /** Which file it was: inode and time of modification. */
+  /** Identity of the file: inode and modification time. */
   file: string;
 }
 
 interface Note {
   bootId: string;
-  /** The directory's time of modification, if the ledger was complete then. */
+  /** The directory's modification time, if the index was complete then. */
   stamp?: string;
   last: Record<string, string>;
   swept: string[];
@@ -107,7 +107,7 @@ export function openOwnerIndex(store: Store): OwnerIndex {
   return { ...ownerIndex, note, last: { ...last }, swept, complete: stamp !== undefined && stamp === stampOf(store) };
 }
 
-/** Notes what the next call has to know. To be called when everything else is done, under the same lock. */
+/** Writes the note for the next call. To be called last, under the same lock. */
 export function closeOwnerIndex(ownerIndex: OwnerIndex, store: Store): void {
   const { bootId, last, swept, note, complete, usable } = ownerIndex;
   const isUnchanged = note?.stamp !== undefined && note.stamp === stampOf(store) && note.swept.length === swept.length;
@@ -120,7 +120,7 @@ export function closeOwnerIndex(ownerIndex: OwnerIndex, store: Store): void {
   });
 }
 
-/** What is recorded of an owner: claims, to be verified. */
+/** Returns the record of an owner; it has to be verified. */
 export function findOwnerEntry(ownerIndex: OwnerIndex, owner: Owner): OwnerEntry | undefined {
   return read(ownerIndex, ownerFile(owner), isOwnerEntry);
 }
@@ -131,18 +131,18 @@ export function setOwnerEntry(ownerIndex: OwnerIndex, owner: Owner, entry: Owner
   else remove(ownerIndex, ownerFile(owner));
 }
 
-/** A holding of a reservation that exists, seen in this boot. */
+/** Makes the record of a reservation that exists, seen in this boot. */
 export function newReservationEntry(ownerIndex: OwnerIndex, store: Store, name: string): ReservationEntry {
   return { name, bootId: ownerIndex.bootId, file: identityOf(store, name) ?? "" };
 }
 
-/** Whether the reservation was certainly made in an earlier boot: recorded then, and still the same file. */
+/** Whether the reservation was certainly made in an earlier boot: recorded then, and the file is still the same. */
 export function isOfEarlierBoot(ownerIndex: OwnerIndex, store: Store, holding: ReservationEntry): boolean {
   if (ownerIndex.bootId === "" || holding.bootId === "" || holding.bootId === ownerIndex.bootId) return false;
   return holding.file !== "" && holding.file === identityOf(store, holding.name);
 }
 
-/** Every owner of whom something is recorded. Files that we have not written are passed over. */
+/** Lists every owner that has a record. Files that we have not written are skipped. */
 export function recordedOwners(ownerIndex: OwnerIndex): Owner[] {
   return (findDirectory(`${ownerIndex.directory}/owners`) ?? []).flatMap((name) => {
     const owner = ownerIn(name);
@@ -160,12 +160,12 @@ function ownerIn(name: string): Owner | undefined {
   }
 }
 
-/** Notes that an address is given back now. */
+/** Records that an address is released now. */
 export function markReleased(ownerIndex: OwnerIndex, name: string): void {
   write(ownerIndex, `released/${name}`, { bootId: ownerIndex.bootId, ms: monotonicMs() });
 }
 
-/** Milliseconds since the address was given back in this boot; undefined when it was not, or nobody noted it. */
+/** Returns the milliseconds since the address was released in this boot; undefined when it was not, or the release was not recorded. */
 export function sinceReleaseMs(ownerIndex: OwnerIndex, name: string): number | undefined {
   const mark = read(ownerIndex, `released/${name}`, isMark);
   return mark?.bootId === ownerIndex.bootId ? monotonicMs() - mark.ms : undefined;
@@ -175,12 +175,12 @@ export function forgetRelease(ownerIndex: OwnerIndex, name: string): void {
   remove(ownerIndex, `released/${name}`);
 }
 
-/** The ID comes from a file's content, so it may be anything. */
+/** Returns the owner's file name. It is encoded: the ID may come from a file's content, so it may be any text. */
 function ownerFile({ containerId, ifName }: Owner): string {
   return `owners/${encodeURIComponent(containerId.trim())}:${encodeURIComponent(ifName ?? "")}`;
 }
 
-/** Later than any moment is 0 ns to 1 s before now, so no change to come can have this time. */
+/** Returns a time from 0 ns to 1 s before now; every later change of the directory gets a later time. */
 function stampBeforeNow(): bigint {
   const [a = 0, b = 0, c = 0, d = 0] = randomBytes(4);
   const beforeNs = ((a << 22) | (b << 14) | (c << 6) | (d >> 2)) % 1_000_000_000; // 30 bits
@@ -195,8 +195,8 @@ function identityOf(store: Store, name: string): string | undefined {
 }
 
 /**
- * Files hold one line of JSON and are overwritten in place: the first line is written by one system call, so a killed
- * process leaves the old or the new one. What is torn by a power failure counts as missing, and the ledger as incomplete.
+ * Reads a record. Files hold one line of JSON and are overwritten in place: one system call writes the first line, so a killed
+ * process leaves the old or the new one. A file torn by a power failure counts as missing, and the index as incomplete.
  */
 function read<T>(ownerIndex: OwnerIndex, name: string, fits: (value: unknown) => value is T): T | undefined {
   return attempt(ownerIndex, () => {
@@ -236,7 +236,7 @@ function remove(ownerIndex: OwnerIndex, name: string): void {
   attempt(ownerIndex, () => removeFile(`${ownerIndex.directory}/${name}`));
 }
 
-/** Nobody's address depends on the ledger, so what the file system refuses here (full, read-only) is not a failure. */
+/** Runs file operations of the index. No address depends on it, so an error of the file system (full, read-only) is not a failure. */
 function attempt<T>(ownerIndex: OwnerIndex, work: () => T): T | undefined {
   try {
     return work();

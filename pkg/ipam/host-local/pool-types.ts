@@ -1,4 +1,4 @@
-/** The shapes that the parts of a pool share. */
+/** Types shared by the parts of a pool. */
 import type { OwnerIndex } from "./owner-index.ts";
 import type { RangeSet } from "./range.ts";
 import type { Store } from "./store.ts";
@@ -7,11 +7,11 @@ export interface PoolConf {
   network: string;
   dataDir: string;
   sets: readonly RangeSet[];
-  /** Take everything back that an earlier boot left, at the first call; otherwise only what is needed. */
+  /** Whether the first call reclaims everything that an earlier boot left; otherwise only what is needed is reclaimed. */
   reclaimAfterReboot: boolean;
-  /** How long an address that was given back is not given out again. */
+  /** How long a released address is not allocated again. */
   reuseDelayMs: number;
-  /** Told of what is done without being asked for. */
+  /** Called for each unrequested change. */
   log(line: string): void;
 }
 export interface Pool extends PoolConf {

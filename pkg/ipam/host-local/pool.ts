@@ -1,22 +1,22 @@
 /**
- * A network's reservations as one call sees them: the reference plugin's files and the ledger beside them, under the lock.
+ * A network's reservations during one call: the reference plugin's files and the owner index beside them, under the lock.
  *
- * What is guaranteed, whoever else uses the directory:
- *   - no address is given twice: the exclusive creation of its file decides, never the ledger;
- *   - a release finds every reservation of its owner that the ledger lists, that the runtime's own words name (prevResult,
- *     requested addresses) and, unless these give one in each range set, that a read of the whole directory finds;
- *   - no reservation of this boot is taken from anybody.
+ * Guarantees, whichever other programs use the directory:
+ *   - no address is given twice: the exclusive creation of its file decides, never the owner index;
+ *   - a release finds every reservation of its owner that the index lists, that the runtime names (prevResult, requested addresses)
+ *     and, unless these give one in each range set, that a read of the whole directory finds;
+ *   - no reservation of this boot is taken from its owner.
  *
- * The first call after a boot or an installation reads the files that are there, at most 1024 of them (0.1 s).
- * What another plugin did since our last call is learned without reading the directory, from the files that say what was
- * given out last: the addresses behind that one are what a round robin has given out, and a few of them are looked at. So
- * an ADD and a DEL take the same time however many reservations there are. A full read is paid for by:
- *   - a DEL or CHECK of an owner of whom nothing is known, once after each foreign change,
- *   - a pool that is full, and GC.
+ * The first call after a boot or an installation reads the existing files, at most 1024 of them (0.1 s).
+ * Changes by another plugin since our last call are found without reading the directory, through the last_reserved_ip files: a
+ * round robin has allocated the addresses before the last one, and a few of these are looked at. So an ADD and a DEL take the same
+ * time however many reservations there are. A full read is needed by:
+ *   - a DEL or CHECK of an owner without a record, once after each foreign change,
+ *   - a full pool, and GC.
  *
- * What that leaves open: after foreign changes that nothing pointed to (more than 16 of them, or requested addresses, between
- * two calls of ours; more than 1024 before the first), a container that is added again without a DEL can get a second address,
- * and its DEL may leave the first one to GC. Runtimes call DEL first.
+ * What remains: after foreign changes that this does not find (more than 16 of them, or requested addresses, between two calls of
+ * ours; more than 1024 before the first), a container that is added again without a DEL can get a second address, and its DEL may
+ * leave the first one to GC. Runtimes call DEL first.
  */
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
@@ -28,18 +28,18 @@ import { reclaimEverywhere } from "./reclaim.ts";
 import { findEntry, recordEntry, removeStaleEntries, SCAN_LIMIT, scanReservations } from "./scan.ts";
 import { findReservation, findStore, isOwner, lastReserved, locked, lockOf, makeStore, type Store } from "./store.ts";
 
-/** The reference plugin holds the lock for as long as it reads the directory: a second with 60,000 reservations. */
+/** The reference plugin holds the lock while it reads the directory: a second with 60,000 reservations. */
 const LOCK_TIMEOUT_MS = 60_000;
 
-/** How many addresses behind the one given out last are looked at after a foreign change. */
+/** How many addresses, going back from the last allocated one, are looked at after a foreign change. */
 const LOOK_BACK = 16;
 
-/** Runs `work` on the network's pool, which is made where it is missing. @throws CniError 11: others held the lock too long. */
+/** Runs `work` on the network's pool, which is made if missing. @throws CniError 11: other processes held the lock too long. */
 export function withPool<T>(conf: PoolConf, work: (pool: Pool) => T): T {
   return opened(conf, makeStore(`${conf.dataDir}/${conf.network}`), work);
 }
 
-/** @returns undefined when the network has no directory: nothing was ever reserved there, or somebody cleared it. */
+/** @returns undefined when the network has no directory: nothing was ever reserved there, or it was removed. */
 export function withExistingPool<T>(conf: PoolConf, work: (pool: Pool) => T): T | undefined {
   const store = findStore(`${conf.dataDir}/${conf.network}`);
   return store && opened(conf, store, work);
@@ -54,7 +54,7 @@ function opened<T>(conf: PoolConf, store: Store, work: (pool: Pool) => T): T {
       else if (!ownerIndex.complete) syncForeignChanges(pool);
       return work(pool);
     } catch (error) {
-      if (!(error instanceof CniError)) ownerIndex.complete = false; // who knows what was changed before
+      if (!(error instanceof CniError)) ownerIndex.complete = false; // unknown changes may have been made before
       throw error;
     } finally {
       closeOwnerIndex(ownerIndex, store);
@@ -77,10 +77,10 @@ function waited<T>(store: Store, work: () => T): T {
   }
 }
 
-/** The first call in this boot: the ledger learns what there is, within limits, and forgets what is gone. */
+/** The first call in this boot: records existing reservations, within limits, and removes stale records. */
 function firstCallOfBoot(pool: Pool): void {
   if (pool.reclaimAfterReboot) reclaimEverywhere(pool);
-  else scanReservations(pool, () => {}, { atMost: SCAN_LIMIT }); // reading more than can be recorded would be for nothing
+  else scanReservations(pool, () => {}, { atMost: SCAN_LIMIT }); // a longer read is useless: the rest would not be recorded
   if (pool.ownerIndex.complete) removeStaleEntries(pool);
   pool.sets.forEach((_, index) => {
     const last = lastReserved(pool.store, index);
@@ -88,7 +88,7 @@ function firstCallOfBoot(pool: Pool): void {
   });
 }
 
-/** Somebody else has changed the directory: learns what was given out since. */
+/** Another program has changed the directory: finds and records what was allocated since. */
 function syncForeignChanges({ store, ownerIndex, sets }: Pool): void {
   sets.forEach((set, index) => {
     const last = lastReserved(store, index);

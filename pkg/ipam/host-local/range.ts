@@ -1,8 +1,8 @@
 /**
- * Which addresses a network may hand out, and in which order. Pure.
+ * Which addresses a network may allocate, and in which order. Pure.
  *
- * A range is a run of addresses in a subnet. A set is a list of ranges that serve as one pool: an attachment gets one
- * address of each set. Texts of refusals are the reference plugin's, word for word; what follows them is ours.
+ * A range is a run of addresses in a subnet. A set is a list of ranges that form one pool: an attachment gets one address of each
+ * set. Error texts are the reference plugin's, word for word; the remedies after them are ours.
  */
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import {
@@ -22,7 +22,7 @@ import {
 } from "../../ip/address.ts";
 import { refuseSeveralPerFamily } from "../per-family.ts";
 
-/** As configured: texts that are known to be addresses. */
+/** A range as configured: the texts are known to be addresses. */
 export interface RangeConf {
   subnet: string;
   rangeStart?: string | undefined;
@@ -32,27 +32,27 @@ export interface RangeConf {
 
 export interface Range {
   subnet: Prefix;
-  /** First and last address handed out. */
+  /** First and last address of the range. */
   start: Address;
   end: Address;
-  /** Never handed out, nor need it lie in the subnet. */
+  /** Never allocated; need not be in the subnet. */
   gateway: Address;
 }
 
 /** Not empty, of one family, without overlaps. */
 export type RangeSet = readonly Range[];
 
-/** A place in a set. */
+/** An address of a set. */
 export interface Candidate {
   address: Address;
   range: Range;
 }
 
 /**
- * The sets with their defaults filled in: gateway and start are the first address of the network, the end is its last
- * one, for IPv4 the one before the broadcast address.
+ * Returns the sets with defaults filled in: gateway and start are the first address of the network; the end is its last one, for
+ * IPv4 the one before the broadcast address.
  *
- * @throws CniError 7 with the reference plugin's text for the first rule that is broken.
+ * @throws CniError 7 with the reference plugin's text for the first rule that is violated.
  */
 export function parseRangeSets(sets: readonly (readonly RangeConf[])[], cniVersion: string): RangeSet[] {
   if (sets.length === 0) throw refusal("no IP ranges specified", 'give "ranges", as in [[{"subnet": "10.1.0.0/16"}]]');
@@ -87,7 +87,7 @@ function parseRangeSet(set: readonly RangeConf[], prefix: string): RangeSet {
   return ranges;
 }
 
-/** The rules are applied in the reference plugin's order, which decides on the text where several are broken. */
+/** Applies the rules in the reference plugin's order, which determines the text when several are violated. */
 function parseRange(conf: RangeConf, prefix: string): Range {
   const subnet = parsePrefix(conf.subnet);
   if (!subnet)
@@ -129,14 +129,14 @@ function boundsRemedy(network: string, key: string): string {
   return `"${key}" must be an address of ${network}, with rangeStart not after rangeEnd`;
 }
 
-/** The range of the set that hands out `address`. */
+/** Returns the range of the set that contains `address`. */
 export function rangeFor(set: RangeSet, address: Address): Range | undefined {
   return set.find((range) => inRange(range, address));
 }
 
 /**
- * Every address of the set once, in the order of the reference plugin: from the one after `last` (if that is of the set,
- * else from the set's first) through all ranges and around to `last` itself, gateways left out.
+ * Yields every address of the set once, in the order of the reference plugin: from the one after `last` (if that is in the set,
+ * otherwise from the set's first) through all ranges and around to `last` itself; gateways are left out.
  */
 export function* candidates(set: RangeSet, last: Address | undefined): Generator<Candidate> {
   const found = last && set.findIndex((range) => inRange(range, last));
@@ -149,7 +149,7 @@ export function* candidates(set: RangeSet, last: Address | undefined): Generator
   } while (place.index !== start.index || compareAddresses(place.address, start.address) !== 0);
 }
 
-/** The address tried before `address`; undefined when that is not of the set. */
+/** Returns the address tried before `address`; undefined when that is not in the set. */
 export function previousInSet(set: RangeSet, address: Address): Address | undefined {
   const index = set.findIndex((range) => inRange(range, address));
   if (index < 0) return undefined;
@@ -167,7 +167,7 @@ function next(set: RangeSet, { index, address }: Place): Place {
   return { index: following, address: (set[following] as Range).start };
 }
 
-/** How many addresses the set can hand out; for IPv6 more than a number holds. */
+/** Counts the addresses that the set can allocate; for IPv6 that may exceed the range of a number. */
 export function sizeOf(set: RangeSet): bigint {
   return set.reduce((sum, range) => {
     const size = numberOf(range.end) - numberOf(range.start) + 1n;
@@ -175,7 +175,7 @@ export function sizeOf(set: RangeSet): bigint {
   }, 0n);
 }
 
-/** `10.0.0.1-10.0.0.6,10.0.1.1-10.0.1.6` */
+/** Formats as `10.0.0.1-10.0.0.6,10.0.1.1-10.0.1.6`. */
 export function formatRangeSet(set: RangeSet): string {
   return set.map(formatRange).join(",");
 }

@@ -1,4 +1,4 @@
-/** Addresses that nobody can be using are taken back: left by an earlier boot, by a crash, or by containers that are gone. */
+/** Reclaims addresses that nothing can be using: left by an earlier boot, by a crash, or by containers that are gone. */
 import { type Address, parseAddress } from "../../ip/address.ts";
 import { releaseReservations } from "./held.ts";
 import { isOfEarlierBoot, type ReservationEntry } from "./owner-index.ts";
@@ -9,7 +9,7 @@ import { findEntry, removeStaleEntries, scanReservations } from "./scan.ts";
 import { type Found, findReservation, isOwner, pathOf, removeReservation } from "./store.ts";
 
 /**
- * Frees every address of the set that nobody can be using: reserved in an earlier boot, or by a file without an owner.
+ * Frees every address of the set that nothing can be using: reserved in an earlier boot, or by a file without an owner.
  *
  * @returns how many.
  */
@@ -42,7 +42,7 @@ export function hasAbandoned(pool: Pool, set: RangeSet): boolean {
   return has;
 }
 
-/** The same for one address. @returns whether it is free now. */
+/** Reclaims one address if possible. @returns whether it is free now. */
 export function reclaimOne(pool: Pool, name: string): boolean {
   const { store, ownerIndex } = pool;
   const found = findReservation(store, name);
@@ -57,7 +57,7 @@ function isAbandoned({ store, ownerIndex }: Pool, found: Found, holding: Reserva
   return found === "torn" || (holding !== undefined && isOfEarlierBoot(ownerIndex, store, holding));
 }
 
-/** Removes an abandoned reservation, and says so: nobody asked for it. */
+/** Removes an abandoned reservation and logs it, since it was not requested. */
 export function reclaimReservation(pool: Pool, name: string, found: Found): void {
   if (!isOwner(found)) {
     removeReservation(pool.store, name);
@@ -68,12 +68,12 @@ export function reclaimReservation(pool: Pool, name: string, found: Found): void
   }
 }
 
-/** The same in the whole directory. */
+/** Reclaims abandoned addresses in the whole directory. */
 export function reclaimEverywhere(pool: Pool): void {
   reclaimWhere(pool, () => true);
 }
 
-/** Removes the reservations of every owner that is not `alive`, files without an owner, and what is known of all these. */
+/** Removes the reservations of every owner that is not alive, files without an owner, and their records. */
 export function collectGarbage(pool: Pool, isAlive: (owner: Owner) => boolean): void {
   scanReservations(pool, (name, found) => {
     if (found === "torn") reclaimReservation(pool, name, found);

@@ -1,24 +1,24 @@
 /**
- * What stands in a reservation's file: whose the address is. Pure.
+ * The content of a reservation's file: the owner of the address. Pure.
  *
  * The format is the reference plugin's: container ID, CR LF, interface name. Its old releases wrote the ID alone.
  */
 
 export interface Owner {
   containerId: string;
-  /** Undefined in files of old releases, which stand for all interfaces of the container. */
+  /** Undefined in files of old releases, which count for all interfaces of the container. */
   ifName: string | undefined;
 }
 
 const LINE_BREAK = "\r\n";
 
-/** Never part of an ID or a name; U+FFFD stands for bytes that are not UTF-8. */
+/** Characters that no ID and no name contains; U+FFFD stands for bytes that are not UTF-8. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\x00-\x1f\x7f\ufffd]/;
 
 /**
- * What a file holds that names no owner. `torn`: nothing, or the NULs of a block that was not written, which a crash or a full disk
- * leaves; nobody has the address. `unknown`: something that no plugin writes; somebody may have the address.
+ * Content that names no owner. `torn`: empty, or with the NULs of a block that was not written, as after a crash or on a full disk;
+ * the address is unused. `unknown`: content that no plugin writes; the address may be in use.
  */
 export type Ownerless = "torn" | "unknown";
 
@@ -40,7 +40,7 @@ export function sameOwner(one: Owner, other: Owner): boolean {
   return one.containerId.trim() === other.containerId.trim() && one.ifName === other.ifName;
 }
 
-/** For people: `container 3f2a (eth0)`. */
+/** Formats for messages: `container 3f2a (eth0)`. */
 export function describeOwner({ containerId, ifName }: Owner): string {
   return `container ${containerId}${ifName === undefined ? "" : ` (${ifName})`}`;
 }

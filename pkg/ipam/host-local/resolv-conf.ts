@@ -1,7 +1,7 @@
-/** The resolver's configuration as a CNI result has it. Pure. @see resolv.conf(5) */
+/** Parses the resolver's configuration into a CNI result's form. Pure. @see resolv.conf(5) */
 import type { Dns } from "../../cni/result.ts";
 
-/** Other keywords, comments and lines without a value are passed over; the last `domain` counts. */
+/** Other keywords, comments and lines without a value are skipped; the last `domain` counts. */
 export function parseResolvConf(text: string): Dns {
   const nameservers: string[] = [];
   const search: string[] = [];

@@ -1,4 +1,4 @@
-/** How the ledger gets to know the reservations that are there. */
+/** Scans existing reservations and records them in the owner index. */
 import {
   findOwnerEntry,
   isOfEarlierBoot,
@@ -12,15 +12,15 @@ import type { Pool } from "./pool-types.ts";
 import type { Owner } from "./reservation.ts";
 import { type Found, findReservation, forEachReserved, isHeldBy, isOwner, pathOf, type Store } from "./store.ts";
 
-/** How many unknown reservations are recorded at a time: 0.1 ms each. The first call of a boot reads no more than these. */
+/** How many unknown reservations one scan records: 0.1 ms each. The first call of a boot reads no more files than this. */
 export const SCAN_LIMIT = 1024;
 
-/** What a walk over the reservations meets; it may remove the one that it is told of. */
+/** Called for each reservation of a scan; may remove it. */
 type Visit = (name: string, found: Found, holding: ReservationEntry | undefined) => void;
 
 /**
- * Reads all reservations, or some. What is new to the ledger is recorded, but no more than costs a tenth of a second: with
- * the 60,000 reservations of somebody else it takes several walks until the ledger is complete.
+ * Reads all reservations, or some. Unknown ones are recorded, within a limit that costs a tenth of a second: with 60,000
+ * reservations of another plugin, several scans are needed until the owner index is complete.
  */
 export function scanReservations(pool: Pool, visit: Visit, { atMost = Number.POSITIVE_INFINITY } = {}): void {
   const { store, ownerIndex } = pool;
@@ -36,7 +36,7 @@ export function scanReservations(pool: Pool, visit: Visit, { atMost = Number.POS
     const found = findReservation(store, name);
     if (found === undefined) return undefined;
     if (found === "unknown") unknown.push(name);
-    if (found === "torn") ownerIndex.swept = []; // it has come since, and may be reclaimed
+    if (found === "torn") ownerIndex.swept = []; // it is newer than the last sweep, and may be reclaimed
     if (!isOwner(found)) return visit(name, found, undefined);
     const known = findEntry(ownerIndex, store, name, found);
     if (!known && learned++ >= SCAN_LIMIT) isComplete = false;
@@ -50,7 +50,7 @@ export function scanReservations(pool: Pool, visit: Visit, { atMost = Number.POS
   warnOfUnknown(pool, unknown);
 }
 
-/** One line for each call, however many there are. */
+/** Warns in one line for each call, however many there are. */
 function warnOfUnknown(pool: Pool, names: readonly string[]): void {
   const [first] = names;
   if (first === undefined || pool.ownerIndex.hasWarned) return;
@@ -60,7 +60,7 @@ function warnOfUnknown(pool: Pool, names: readonly string[]): void {
   pool.log(`${first}${others} stays taken: ${file} is no reservation; if nothing uses the address: rm ${file}`);
 }
 
-/** What is recorded of a reservation that exists. A record of another file of that name is none. */
+/** Returns the record of a reservation that exists, if the record is about the same file. */
 export function findEntry(
   ownerIndex: OwnerIndex,
   store: Store,
@@ -80,7 +80,7 @@ export function recordEntry(ownerIndex: OwnerIndex, store: Store, name: string, 
   return holding;
 }
 
-/** With a complete ledger: removes what no reservation stands for any more. */
+/** Removes records without a reservation. The owner index must be complete. */
 export function removeStaleEntries({ store, ownerIndex }: Pool): void {
   for (const owner of recordedOwners(ownerIndex)) {
     const { holdings, unfinished } = findOwnerEntry(ownerIndex, owner) ?? { holdings: [] };

@@ -1,14 +1,14 @@
 /**
- * The files of one network, `<dataDir>/<network>/`, which are the reference plugin's: both plugins can serve a network at
- * once, in any order.
+ * The files of one network in `<dataDir>/<network>/`. They are those of the reference plugin, so both plugins can serve a network
+ * at once, in any order.
  *
- *   10.1.0.5              0600  whose the address is (reservation.ts); the file's existence is the reservation
- *   last_reserved_ip.0    0600  the address that range set 0 gave out last, from where the next search starts
- *   lock                  0750  empty; who changes anything holds it with flock(2)
+ *   10.1.0.5              0600  the owner of the address (reservation.ts); the existence of the file is the reservation
+ *   last_reserved_ip.0    0600  the address that range set 0 allocated last, where the next search starts
+ *   lock                  0750  empty; a process holds it with flock(2) while it changes anything
  *
- * A reservation appears with its content or not at all, whatever kills the process: the reference plugin creates the file
- * first and leaves it empty when it dies or the disk is full. Nothing else may lie in the directory, since the reference
- * plugin reads every file below it, whatever its name, and removes those that look like the reservation it releases.
+ * A reservation appears with its content or not at all, even if the process is killed: the reference plugin creates the file first,
+ * and leaves it empty when it is killed or the disk is full. No other file may be in the directory, since the reference plugin
+ * reads every file below it, whatever its name, and removes those that look like the reservation it releases.
  */
 import { type Address, formatAddress, parseAddress } from "../../ip/address.ts";
 import {
@@ -31,14 +31,14 @@ export interface Store {
   readonly directory: string;
 }
 
-/** What a reservation's file holds. */
+/** The content of a reservation's file. */
 export type Found = Owner | Ownerless;
 
 const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o600;
 const LOCK_MODE = 0o750;
 
-/** Makes the network's directory where it is missing, with its lock or not at all: without it nobody can even look. */
+/** Makes the network's directory if missing, together with its lock or not at all: without the lock no plugin can use the directory. */
 export function makeStore(directory: string): Store {
   const store = { directory };
   if (findStat(directory)) return store;
@@ -52,21 +52,21 @@ export function makeStore(directory: string): Store {
   return store;
 }
 
-/** Whether a reservation could be written, in the directory or where it would be made. @throws SystemError why not */
+/** Checks that a reservation can be written, in the directory or where it would be made. @throws SystemError why it cannot */
 export function probeStore(directory: string): void {
   const parent = directoryOf(directory);
   if (findStat(directory) !== undefined || parent === directory) probeFile(directory, PROBE);
   else probeStore(parent);
 }
 
-/** About as long as a reservation. */
+/** As long as a typical reservation. */
 const PROBE = "x".repeat(64);
 
 export function findStore(directory: string): Store | undefined {
   return findStat(directory)?.type === "directory" ? { directory } : undefined;
 }
 
-/** @throws SystemError EAGAIN: others held the lock for `timeoutMs`. */
+/** Runs `work` under the lock. @throws SystemError EAGAIN: other processes held the lock for `timeoutMs`. */
 export function locked<T>(store: Store, timeoutMs: number, work: () => T): T {
   return withLock(lockOf(store), { mode: LOCK_MODE, timeoutMs }, work);
 }
@@ -80,7 +80,7 @@ export function isReserved(store: Store, name: string): boolean {
   return findStat(pathOf(store, name), "link") !== undefined;
 }
 
-/** @returns undefined when the address is free. */
+/** Reads a reservation. @returns undefined when the address is free. */
 export function findReservation(store: Store, name: string): Found | undefined {
   const text = readRecord(pathOf(store, name));
   if (text === undefined) return undefined;
@@ -94,22 +94,22 @@ export function isHeldBy(store: Store, name: string, owner: Owner): boolean {
   return isOwner(found) && sameOwner(found, owner);
 }
 
-/** @returns false when the address is taken, by a file without an owner too. */
+/** Reserves an address. @returns false when the address is taken, even by a file without an owner. */
 export function createReservation(store: Store, name: string, owner: Owner): boolean {
   return createFile(pathOf(store, name), formatReservation(owner), { mode: FILE_MODE });
 }
 
-/** @returns false when there was none. */
+/** Removes a reservation. @returns false when there was none. */
 export function removeReservation(store: Store, name: string): boolean {
   return removeFile(pathOf(store, name));
 }
 
-/** Every name in the directory that is an address, in no order, until `visit` says "stop". */
+/** Visits every name in the directory that is an address, unordered, until `visit` returns "stop". */
 export function forEachReserved({ directory }: Store, visit: (name: string) => unknown): void {
   forEachName(directory, (name) => (parseAddress(name) ? visit(name) : undefined));
 }
 
-/** What range set `index` gave out last; undefined when that is unknown, which costs no more than the order. */
+/** Returns the last address of range set `index`; undefined when unknown, which affects only the order of allocation. */
 export function lastReserved(store: Store, index: number): Address | undefined {
   const text = readRecord(lastReservedPath(store, index));
   return typeof text === "string" ? parseAddress(text.trim()) : undefined;
