@@ -1,11 +1,11 @@
 /**
- * Closing descriptors with which the kernel takes its time: a packet socket waits for a grace period of 4 to 16 ms, in which a program with
- * one thread does nothing else. QuickJS only.
+ * Closes descriptors in a second process, for those whose close is slow: the kernel waits for a grace period of 4 to 16 ms to close
+ * a packet socket, and a program with one thread can do nothing else meanwhile. QuickJS only.
  *
- * A second process closes them. It shares the table of descriptors with this one and nothing else, and ends when this one does.
+ * The second process shares the table of descriptors with this one and nothing else, and ends when this one does.
  *
- * Rejected: closing them when there is nothing else to do. A hundred containers that start at once are done with a hundred sockets at once, and
- * whoever comes next waits for all of them.
+ * Rejected: closing them when the program is idle. A hundred containers that start at once are done with a hundred sockets at once,
+ * and the next request waits for all of them.
  */
 import { closeFile, writeAll } from "./file.ts";
 import { exitNow, findOutcome, pipe, processId } from "./process.ts";
@@ -16,7 +16,7 @@ const SIGCHLD = 17;
 const SIGKILL = 9;
 const PR_SET_PDEATHSIG = 1;
 
-/** Starts the second process. @returns what has a descriptor closed; it must not be used any more from then on. */
+/** Starts the second process. @returns a function that has a descriptor closed, which must not be used any more after the call. */
 export function startBackgroundClose(): (fd: number) => void {
   const [readEnd, writeEnd] = pipe();
   const parent = processId();

@@ -4,13 +4,13 @@ const CLOCK_REALTIME = 0;
 const CLOCK_MONOTONIC = 1;
 const CLOCK_BOOTTIME = 7;
 
-/** Milliseconds, with fractions, since an unknown moment; never goes back. */
+/** Returns milliseconds, with fractions, since an unspecified moment; never goes back. */
 export const monotonicMs = (): number => read(CLOCK_MONOTONIC);
 
-/** As `monotonicMs`, and goes on while the machine is suspended. */
+/** Like `monotonicMs`, but includes the time while the machine is suspended. */
 export const bootMs = (): number => read(CLOCK_BOOTTIME);
 
-/** Milliseconds, with fractions, since 1970; the administrator may set it. */
+/** Returns milliseconds, with fractions, since 1970; the administrator may set this clock. */
 export const nowMs = (): number => read(CLOCK_REALTIME);
 
 export function sleepMs(ms: number): void {

@@ -1,4 +1,4 @@
-/** asm-generic/errno-base.h and errno.h: those that a caller of ours may want to tell apart or a user may meet. */
+/** asm-generic/errno-base.h and errno.h: the errors that our code distinguishes or a user may see. */
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,
@@ -68,17 +68,17 @@ export type ErrnoName = keyof typeof Errno;
 
 const NAMES = new Map<number, string>(Object.entries(Errno).map(([name, number]) => [number, name]));
 
-/** `ENOENT` for 2; the number itself when it has no name here. */
+/** Returns the name, as `ENOENT` for 2; `errno` and the number when it is not in the table. */
 export function errnoName(errno: number): string {
   return NAMES.get(errno) ?? `errno ${errno}`;
 }
 
-/** The kernel refused a system call. `message` reads "openat /x: ENOENT"; what it means for a user is said further up. */
+/** A system call failed. `message` reads "openat /x: ENOENT"; callers explain what it means for a user. */
 export class SystemError extends Error {
   readonly call: string;
   readonly errno: number;
   readonly code: string;
-  /** What the call was about, often a path. */
+  /** The object of the call, often a path. */
   readonly object: string | undefined;
 
   constructor(call: string, errno: number, object?: string) {
@@ -91,7 +91,7 @@ export class SystemError extends Error {
   }
 }
 
-/** Whether the kernel refused for one of these reasons. Works on anything with an `errno`, such as a NetlinkError. */
+/** Whether the error has one of these error numbers. Works on anything with an `errno`, such as a NetlinkError. */
 export function isErrno(error: unknown, ...names: ErrnoName[]): boolean {
   if (!(error instanceof Error) || !("errno" in error)) return false;
   return names.some((name) => Errno[name] === error.errno);

@@ -1,4 +1,4 @@
-/** Files and directories. Everything is opened close-on-exec; modes are subject to the process's umask, as in the shell. */
+/** Files and directories. All files are opened close-on-exec; modes are subject to the process's umask. */
 import { native } from "#native";
 import { monotonicMs, sleepMs } from "./clock.ts";
 import { Errno, type ErrnoName, isErrno, SystemError } from "./errno.ts";
@@ -6,7 +6,7 @@ import { randomHex } from "./random.ts";
 import { ask, call } from "./syscall.ts";
 import { decode, encode } from "./text.ts";
 
-/** asm-generic/fcntl.h; the two that differ on arm64: asm/fcntl.h. */
+/** asm-generic/fcntl.h; for the two that differ on arm64, asm/fcntl.h. */
 export const Open = {
   readOnly: 0,
   writeOnly: 1,
@@ -27,13 +27,13 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_SYMLINK_FOLLOW = 0x400;
 const AT_REMOVEDIR = 0x200;
 
-/** What a name in a directory stands for. */
+/** The attributes of a file or directory. */
 export interface Stat {
   type: "file" | "directory" | "link" | "other";
-  /** Device and inode together tell whether two paths are one file. */
+  /** Device and inode together identify a file, whatever the path. */
   device: bigint;
   inode: bigint;
-  /** How many names it has. */
+  /** Number of hard links. */
   links: number;
   /** Permission bits. */
   mode: number;
@@ -48,7 +48,7 @@ export function openFile(path: string, flags: number, mode = 0): number {
 }
 
 export function closeFile(fd: number): void {
-  ask("close", fd); // nothing is left open even when it fails
+  ask("close", fd); // the descriptor is closed even when this fails
 }
 
 export function readFile(path: string): Uint8Array {
@@ -62,7 +62,7 @@ export function readFile(path: string): Uint8Array {
 
 export const readText = (path: string): string => decode(readFile(path));
 
-/** The file's text, undefined when there is no such file: an answer, not an exception, which would cost 10 us. */
+/** Returns the file's text, undefined when there is no such file. An exception instead would cost 10 us. */
 export function findText(path: string): string | undefined {
   const fd = ask("openat", AT_FDCWD, path, Open.readOnly | O_CLOEXEC, 0);
   if (fd === -Errno.ENOENT || fd === -Errno.ENOTDIR) return undefined;
@@ -74,22 +74,22 @@ export function findText(path: string): string | undefined {
   }
 }
 
-/** Something is at the path, but no text that a program of ours could have written there: nobody's, and no evidence of anything. */
+/** The path exists, but has no text that one of our programs could have written, so it proves nothing. */
 export interface Unreadable {
   /** Completes "the file …": `is a directory`, `cannot be read (EIO)`. */
   problem: string;
 }
 
 /**
- * What is kept in a file of our own, for walks over many: one that cannot be read must not end them. Never waits, as for a FIFO
- * without a writer.
+ * Reads a file that one of our programs keeps for itself, for loops over many files: one that cannot be read must not end the loop.
+ * Never blocks, as opening a FIFO without a writer would.
  *
  * @returns undefined when there is no such file
- * @throws SystemError for what is not the file's fault (ENOMEM, EMFILE)
+ * @throws SystemError for errors that are not the file's (ENOMEM, EMFILE)
  */
 export function readRecord(path: string): string | Unreadable | undefined {
   const found = readOnce(path);
-  const mayPass = typeof found === "object" && found.problem === unreadableBy("EIO"); // as of storage across a network
+  const mayPass = typeof found === "object" && found.problem === unreadableBy("EIO"); // may be temporary, as on network storage
   return mayPass ? readOnce(path) : found;
 }
 
@@ -102,7 +102,7 @@ function readOnce(path: string): string | Unreadable | undefined {
     if (fd < 0) throw new SystemError("openat", -fd, path);
     const bytes = readAll(fd, path, LARGEST_RECORD);
     if (bytes.length > LARGEST_RECORD) return { problem: `has more than ${LARGEST_RECORD >> 10} kB` };
-    const isOther = bytes.length === 0 && findStat(path)?.type === "other"; // a FIFO ends at once when nobody writes
+    const isOther = bytes.length === 0 && findStat(path)?.type === "other"; // reading a FIFO without a writer gives end of file at once
     return isOther ? { problem: "is a FIFO or a device" } : decode(bytes);
   } catch (error) {
     if (!(error instanceof SystemError) || !isErrno(error, ...FAULTS_OF_FILE)) throw error;
@@ -113,13 +113,13 @@ function readOnce(path: string): string | Unreadable | undefined {
 }
 const O_NOCTTY = 0o400;
 const LARGEST_RECORD = 1 << 20;
-/** The last two: what XFS and ext4 say of damaged blocks. */
+/** The errors that a file itself can cause; XFS and ext4 report the last two for damaged blocks. */
 const FAULTS_OF_FILE =
   "EISDIR EACCES EPERM ELOOP ENXIO ENODEV EIO EAGAIN EINVAL ESTALE ENAMETOOLONG EOVERFLOW EBADMSG EUCLEAN".split(
     " ",
   ) as ErrnoName[];
 
-/** Everything up to the end of a descriptor. @param limit bytes after which it stops reading, one read past it at most. */
+/** Reads to the end of a descriptor. @param limit stops after the first read that makes it more than this many bytes. */
 export function readAll(fd: number, path: string | undefined, limit = Number.POSITIVE_INFINITY): Uint8Array {
   let buffer = new Uint8Array(4096);
   let length = 0;
@@ -139,18 +139,19 @@ export function writeAll(fd: number, data: Uint8Array, path?: string): void {
   for (let from = 0; from < data.length; ) from += call("write", path, fd, data.subarray(from), data.length - from);
 }
 
-/** Overwrites the file in place, or makes it. */
+/** Overwrites the file in place, or creates it. */
 export function writeFile(path: string, data: Uint8Array | string, { mode }: { mode: number }): void {
   writeOpened(path, Open.writeOnly | Open.create | Open.truncate, mode, data);
 }
 
 /**
- * Overwrites the file in place without emptying it first, or makes it. On ext4 that is 4 us instead of 100 (no block is
- * freed), and on a full disk nothing is lost. Killed in between, it leaves the end of a longer text behind the new one.
+ * Overwrites the file in place without truncating it first, or creates it. On ext4 that takes 4 us instead of 100 (no block is
+ * freed), and on a full disk nothing is lost. If the process is killed in between, the end of a longer old text remains after the
+ * new one.
  */
 export function overwriteFile(path: string, data: Uint8Array | string, { mode }: { mode: number }): void {
   const bytes = bytesOf(data);
-  const fd = openFile(path, Open.writeOnly | Open.create | Open.nonBlocking, mode); // ENXIO: a FIFO that nobody reads
+  const fd = openFile(path, Open.writeOnly | Open.create | Open.nonBlocking, mode); // ENXIO: a FIFO without a reader
   try {
     writeAll(fd, bytes, path);
     call("ftruncate", path, fd, bytes.length);
@@ -163,7 +164,7 @@ export function appendFile(path: string, data: Uint8Array | string, { mode }: { 
   writeOpened(path, Open.writeOnly | Open.create | Open.append, mode, data);
 }
 
-/** Writes to a file that must exist, in one write: sysctls and other files of the kernel. */
+/** Writes to a file that must exist, in one write, as sysctls and other files of the kernel require. */
 export function writeExisting(path: string, data: Uint8Array | string): void {
   writeOpened(path, Open.writeOnly, 0, data);
 }
@@ -171,7 +172,7 @@ export function writeExisting(path: string, data: Uint8Array | string): void {
 /**
  * Replaces the file by a new one with this content: readers see the old or the new one, never a part.
  *
- * @param options.ignoreUmask The file gets this very mode.
+ * @param options.ignoreUmask Give the file exactly this mode.
  */
 export function replaceFile(
   path: string,
@@ -190,9 +191,9 @@ export function replaceFile(
 }
 
 /**
- * Makes a file that appears with its whole content or not at all, also when this process is killed.
+ * Creates a file that appears with its whole content or not at all, even if this process is killed.
  *
- * @returns false when there is something of that name already.
+ * @returns false when the name already exists.
  */
 export function createFile(path: string, data: Uint8Array | string, { mode }: { mode: number }): boolean {
   const fd = ask("openat", AT_FDCWD, directoryOf(path), O_TMPFILE | Open.writeOnly | O_CLOEXEC, mode);
@@ -207,10 +208,10 @@ export function createFile(path: string, data: Uint8Array | string, { mode }: { 
 }
 
 /**
- * Whether a file with this content could be made in the directory: it is, without a name, and is gone when this returns. Where
- * files without a name cannot be made, nothing is tried.
+ * Checks that a file with this content can be created in the directory, by creating one without a name, which is gone when this
+ * returns. Where the file system has no O_TMPFILE, nothing is tried.
  *
- * @throws SystemError why it could not: EROFS, ENOSPC, EACCES ...
+ * @throws SystemError why it cannot: EROFS, ENOSPC, EACCES ...
  */
 export function probeFile(directory: string, data: Uint8Array | string): void {
   const fd = ask("openat", AT_FDCWD, directory, O_TMPFILE | Open.writeOnly | O_CLOEXEC, 0o600);
@@ -227,8 +228,8 @@ const hasNoTmpfile = (result: number): boolean =>
   result === -Errno.EOPNOTSUPP || result === -Errno.EISDIR || result === -Errno.EINVAL;
 
 /**
- * For file systems without O_TMPFILE (9p, some network file systems): by way of a temporary file in the parent of the
- * directory, so that nobody who walks the directory meets it.
+ * Creates a file where the file system has no O_TMPFILE (9p, some network file systems): through a temporary file in the parent of
+ * the directory, so that no program that lists the directory finds it.
  */
 function createByLink(path: string, data: Uint8Array | string, mode: number): boolean {
   const temporary = `${directoryOf(directoryOf(path))}/.twill-${randomHex(8)}.tmp`;
@@ -245,12 +246,12 @@ function linked(result: number, path: string): boolean {
   return result === 0;
 }
 
-/** Gives a file another name. @returns false when there is something of that name already. */
+/** Creates a hard link. @returns false when the name already exists. */
 export function linkFile(from: string, to: string): boolean {
   return linked(ask("linkat", AT_FDCWD, from, AT_FDCWD, to, 0), to);
 }
 
-/** Waits until the file, and the names it was given, are on the disk. */
+/** Waits until the file and its directory entries are on the disk. */
 export function syncFile(path: string): void {
   const fd = openFile(path, Open.readOnly);
   try {
@@ -260,7 +261,7 @@ export function syncFile(path: string): void {
   }
 }
 
-/** @returns false when there was no such file. */
+/** Removes a file. @returns false when there was none. */
 export function removeFile(path: string): boolean {
   return removed(ask("unlinkat", AT_FDCWD, path, 0), path);
 }
@@ -280,7 +281,7 @@ export function rename(from: string, to: string): void {
   call("renameat2", to, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
-/** Makes the directory and those above it that are missing. */
+/** Creates the directory and its missing parents. */
 export function makeDirectories(path: string, mode: number): void {
   const result = ask("mkdirat", AT_FDCWD, path, mode);
   if (result >= 0) return;
@@ -292,14 +293,14 @@ export function makeDirectories(path: string, mode: number): void {
   }
 }
 
-/** Names in the directory, sorted, without `.` and `..`. */
+/** Returns the names in the directory, sorted, without `.` and `..`. */
 export function listDirectory(path: string): string[] {
   const names: string[] = [];
   forEachName(path, (name) => names.push(name));
   return names.sort();
 }
 
-/** Names in the directory, sorted; undefined when there is no such directory. */
+/** Returns the names in the directory, sorted; undefined when there is no such directory. */
 export function findDirectory(path: string): string[] | undefined {
   try {
     return listDirectory(path);
@@ -310,8 +311,8 @@ export function findDirectory(path: string): string[] | undefined {
 }
 
 /**
- * Calls `visit` with each name in the directory until it says "stop", in the order of the file system: for directories too
- * large to sort. Files may be removed meanwhile; whether files made meanwhile are met is open.
+ * Calls `visit` with each name in the directory until it returns "stop", in the order of the file system: for directories too large
+ * to sort. Files may be removed meanwhile; files created meanwhile may or may not be visited.
  */
 export function forEachName(path: string, visit: (name: string) => unknown): void {
   const fd = openFile(path, Open.readOnly | Open.directory);
@@ -336,7 +337,7 @@ function forEachEntry(fd: number, path: string, visit: (name: string) => unknown
   }
 }
 
-/** What is at `path`; undefined when nothing is. A symbolic link is followed unless "link" asks for itself. */
+/** Returns the attributes of `path`; undefined when it does not exist. A symbolic link is followed unless `link` is "link". */
 export function findStat(path: string, link: "follow" | "link" = "follow"): Stat | undefined {
   const buffer = new DataView(new ArrayBuffer(256));
   const flags = link === "link" ? AT_SYMLINK_NOFOLLOW : 0;
@@ -362,7 +363,7 @@ const FILE_TYPES: Record<number, Stat["type"]> = { 8: "file", 4: "directory", 10
 const timestamp = (buffer: DataView, at: number): bigint =>
   buffer.getBigInt64(at, true) * 1_000_000_000n + BigInt(buffer.getUint32(at + 8, true));
 
-/** Sets when a file or directory was last modified; its next change sets it to the present again. */
+/** Sets the modification time of a file or directory; its next change sets it to the present again. */
 export function setModified(path: string, modifiedNs: bigint): void {
   const times = new DataView(new ArrayBuffer(32)); // struct timespec for access, then for modification
   times.setUint32(8, UTIME_OMIT, true);
@@ -377,7 +378,7 @@ export function readLink(path: string): string {
   return decode(target, 0, call("readlinkat", path, AT_FDCWD, path, target, target.length));
 }
 
-/** The magic number of the file system that holds `path` (linux/magic.h). */
+/** Returns the magic number of the file system that holds `path` (linux/magic.h). */
 export function fileSystemType(path: string): number {
   const buffer = new DataView(new ArrayBuffer(128));
   call("statfs", path, path, new Uint8Array(buffer.buffer));
@@ -385,10 +386,10 @@ export function fileSystemType(path: string): number {
 }
 
 /**
- * Runs `work` while this process alone holds the lock of a file, which is made when missing, or of a directory.
- * Programs in other languages take part by flock(2) on the same path.
+ * Runs `work` while this process alone holds the lock of a file, which is created when missing, or of a directory. Programs in
+ * other languages take part by flock(2) on the same path.
  *
- * @throws SystemError EAGAIN: someone else held it for `timeoutMs`.
+ * @throws SystemError EAGAIN: another process held it for `timeoutMs`.
  */
 export function withLock<T>(path: string, { mode, timeoutMs }: { mode: number; timeoutMs: number }, work: () => T): T {
   const isDirectory = findStat(path)?.type === "directory";
@@ -396,19 +397,19 @@ export function withLock<T>(path: string, { mode, timeoutMs }: { mode: number; t
   return withLockedFile(fd, path, timeoutMs, work);
 }
 
-/** The same for a file that is open, which it closes in the end. */
+/** Runs `work` under the lock of a file that is open, then closes the file. */
 export function withLockedFile<T>(fd: number, path: string, timeoutMs: number, work: () => T): T {
   try {
     lock(fd, path, timeoutMs);
     return work();
   } finally {
-    closeFile(fd); // and with it the lock
+    closeFile(fd); // which releases the lock
   }
 }
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
-/** A blocking flock could not be given up again, so it asks, at growing distances. */
+/** Polls at growing intervals, since a blocking flock has no timeout. */
 function lock(fd: number, path: string, timeoutMs: number): void {
   let started: number | undefined;
   for (let pauseMs = 0.1; ; pauseMs = Math.min(2 * pauseMs, 5)) {
@@ -420,7 +421,7 @@ function lock(fd: number, path: string, timeoutMs: number): void {
   }
 }
 
-/** The path without its last part; `.` for a bare name, `/` for the root. */
+/** Returns the path without its last part; `.` for a bare name, `/` for the root. */
 export function directoryOf(path: string): string {
   const slash = path.lastIndexOf("/");
   return slash > 0 ? path.slice(0, slash) : slash === 0 ? "/" : ".";

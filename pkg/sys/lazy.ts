@@ -1,4 +1,4 @@
-/** What is made when it is asked for first, and is the same from then on. */
+/** Returns a function that makes a value at its first call and returns the same value from then on. */
 export function lazy<T>(make: () => T): () => T {
   let made: { value: T } | undefined;
   return () => {

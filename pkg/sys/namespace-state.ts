@@ -1,7 +1,7 @@
 /**
- * Whether the network namespace behind a path still exists, as far as the path tells, without entering it.
+ * Finds out whether the network namespace behind a path still exists, as far as the path shows it, without entering it.
  *
- * "unknown" is an answer: what cannot be examined is neither there nor gone, and what is done about it is the caller's decision.
+ * "unknown" is a result: a namespace that cannot be examined is neither alive nor dead, and the caller decides what to do.
  */
 import { isErrno, SystemError } from "./errno.ts";
 import { fileSystemType, findText, forEachName, readLink } from "./file.ts";
@@ -15,7 +15,7 @@ export function namespaceState(path: string): NamespaceState {
     const type = findFileSystemType(path);
     if (type === undefined) return "dead";
     if (!isNamespaceFileSystem(type)) return stateOfBareFile(path);
-    // Plugins refuse the namespace that they run in, so this path, as /proc/PID/ns/net, was another's when it was written down.
+    // Plugins refuse their own namespace, so this path, such as /proc/PID/ns/net, meant another one when it was recorded.
     return isOwnNamespace(path) ? "unknown" : "alive";
   } catch (error) {
     if (error instanceof SystemError) return "unknown";
@@ -33,9 +33,9 @@ function findFileSystemType(path: string): number | undefined {
 }
 
 /**
- * A file on which no namespace is mounted is what `umount` leaves, or a reboot where /run is on a disk; but also what one sees of a
- * living namespace whose runtime has a mount namespace of its own. The mounts of all processes tell which it is, where all
- * processes can be seen.
+ * Returns the state of a path that is a plain file, with no namespace mounted on it. `umount` leaves such a file, and so does a
+ * reboot where /run is on a disk; but a living namespace also looks like this if its runtime has its own mount namespace. The mount
+ * tables of all processes tell which it is, if all processes can be seen.
  */
 function stateOfBareFile(path: string): NamespaceState {
   const name = baseName(path);
@@ -46,17 +46,17 @@ function stateOfBareFile(path: string): NamespaceState {
 
 const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
-/** The mount points of namespaces. The directory may have another name than in CNI_NETNS, as /run for /var/run. Pure. */
+/** Returns the mount points of namespaces. The directory may have another name than in CNI_NETNS, as /run and /var/run. Pure. */
 export function mountedNamespaces(mountinfo: string): string[] {
   const lines = mountinfo.split("\n").map((line) => line.split(" "));
   return lines.flatMap(([, , , root = "", mountPoint = ""]) => (root.startsWith("net:[") ? unescaped(mountPoint) : []));
 }
 
-/** Blank, tab, newline and backslash are written as \040 and so on (proc(5)). */
+/** Decodes mountinfo's escapes: blank, tab, newline and backslash are written as \040 and so on (proc(5)). */
 const unescaped = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
-/** One mountinfo for each mount namespace that a process is in. @throws SystemError one may not be read */
+/** Reads one mountinfo for each mount namespace that has a process. @throws SystemError one cannot be read */
 function mountTables(): string[] {
   const tables = new Map<string, string>();
   forEachName("/proc", (process) => {
@@ -67,7 +67,7 @@ function mountTables(): string[] {
   return [...tables.values()];
 }
 
-/** Saves reading the same table again; a process that may not be asked counts as one of its own. */
+/** Identifies the mount namespace, so that a table is read once; a process without permission counts as one of its own. */
 function mountNamespaceOf(process: string): string {
   try {
     return readLink(`/proc/${process}/ns/mnt`);
@@ -77,7 +77,7 @@ function mountNamespaceOf(process: string): string {
   }
 }
 
-/** undefined when the process has ended; EINVAL: it is a zombie. */
+/** Returns undefined when the process has ended; EINVAL: it is a zombie. */
 function mountinfoOf(process: string): string | undefined {
   try {
     return findText(`/proc/${process}/mountinfo`);
@@ -87,5 +87,5 @@ function mountinfoOf(process: string): string | undefined {
   }
 }
 
-/** include/linux/proc_ns.h: PROC_PID_INIT_INO, the namespace of the machine's first process. */
+/** Whether this is the initial PID namespace. include/linux/proc_ns.h: PROC_PID_INIT_INO */
 const seesAllProcesses = (): boolean => readLink("/proc/self/ns/pid") === `pid:[${0xef_ff_ff_fc}]`;

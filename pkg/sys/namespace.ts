@@ -1,4 +1,4 @@
-/** Network namespaces. Entering one concerns the calling thread only: in Node, keep `work` synchronous. */
+/** Network namespaces. Entering one affects the calling thread only: in Node, keep `work` synchronous. */
 import { Errno, isErrno, SystemError } from "./errno.ts";
 import { closeFile, fileSystemType, findStat, Open, openFile } from "./file.ts";
 import { ask, call } from "./syscall.ts";
@@ -8,7 +8,7 @@ const CLONE_NEWNET = 0x40000000;
 const NSFS_MAGIC = 0x6e736673;
 const PROC_SUPER_MAGIC = 0x9fa0;
 
-/** The path of the namespace that this process is in. */
+/** Path of this process's namespace. */
 export const OWN_NAMESPACE = "/proc/thread-self/ns/net";
 
 /** A network namespace that is held open. */
@@ -17,7 +17,7 @@ export interface Namespace {
   fd: number;
 }
 
-/** Why a path is no namespace: nothing is there, or something else. */
+/** The path is not a network namespace: nothing is there, or something else. */
 export class NotANamespace extends Error {
   readonly path: string;
   readonly reason: "missing" | "other file";
@@ -29,7 +29,7 @@ export class NotANamespace extends Error {
   }
 }
 
-/** @throws NotANamespace */
+/** Opens a namespace. @throws NotANamespace */
 export function openNamespace(path: string): Namespace {
   if (!isNamespaceFileSystem(existingFileSystemType(path))) throw new NotANamespace(path, "other file");
   return { path, fd: openFile(path, Open.readOnly) };
@@ -43,12 +43,12 @@ function existingFileSystemType(path: string): number {
   }
 }
 
-/** @param type as fileSystemType has it; before Linux 3.19 namespaces were files of /proc. */
+/** Whether a file of this file system is a namespace. @param type from fileSystemType; before Linux 3.19 namespaces were files of /proc. */
 export const isNamespaceFileSystem = (type: number): boolean => type === NSFS_MAGIC || type === PROC_SUPER_MAGIC;
 
 /**
- * The open namespace, undefined when the path is empty, gone, or something else by now: a mount point that was left behind must not
- * keep DEL from doing the rest.
+ * Opens a namespace; returns undefined when the path is empty, gone, or no longer a namespace: a mount point that was left behind
+ * must not stop the other steps of a DEL.
  */
 export function findNamespace(path: string | undefined): Namespace | undefined {
   try {
@@ -59,10 +59,10 @@ export function findNamespace(path: string | undefined): Namespace | undefined {
   }
 }
 
-/** The namespace that this process is in. */
+/** Opens the namespace of this process. */
 export const ownNamespace = (): Namespace => ({ path: OWN_NAMESPACE, fd: openFile(OWN_NAMESPACE, Open.readOnly) });
 
-/** A new, empty one that lives as long as somebody holds it open. */
+/** Makes a new, empty namespace that exists as long as it is held open. */
 export function makeNamespace(): Namespace {
   const home = ownNamespace();
   try {
@@ -79,7 +79,7 @@ export function closeNamespace(namespace: Namespace): void {
   closeFile(namespace.fd);
 }
 
-/** Runs `work` inside. Sockets and files of /proc/sys opened there keep belonging to it. */
+/** Runs `work` inside the namespace. Sockets and files of /proc/sys opened there still belong to it afterwards. */
 export function within<T>(namespace: Namespace, work: () => T): T {
   const home = ownNamespace();
   try {
@@ -94,7 +94,7 @@ export function within<T>(namespace: Namespace, work: () => T): T {
   }
 }
 
-/** Tries twice: what follows belongs there, above all what undoes a failed ADD, and this is such a failure when it is refused (ENOMEM). */
+/** Tries twice, since setns may fail (ENOMEM): all that follows, above all the rollback of a failed ADD, must run in `home`. */
 function returnTo(home: Namespace): void {
   if (ask("setns", home.fd, CLONE_NEWNET) < 0) call("setns", OWN_NAMESPACE, home.fd, CLONE_NEWNET);
 }
@@ -108,14 +108,14 @@ function enter(fd: number, path: string): void {
   }
 }
 
-/** Whether `path` is the namespace this process runs in. False when nothing is there. */
+/** Whether `path` is the namespace of this process. False when nothing is there. */
 export function isOwnNamespace(path: string): boolean {
   const own = findStat(OWN_NAMESPACE);
   const other = findStat(path);
   return own !== undefined && other !== undefined && own.inode === other.inode && own.device === other.device;
 }
 
-/** Leaves for a new, empty network namespace that lives as long as this process. */
+/** Moves to a new, empty network namespace that exists as long as this process. */
 export function unshareNetwork(): void {
   call("unshare", "a new network namespace", CLONE_NEWNET);
 }

@@ -8,12 +8,12 @@ const actionsDup2 = libc.func("int posix_spawn_file_actions_adddup2(void *action
 const posixSpawn = libc.func(
   "int posix_spawn(_Out_ int *pid, const char *path, void *actions, void *attributes, void *args, void *environment)",
 );
-/** sizeof(posix_spawn_file_actions_t) is 80 in glibc on both architectures. */
+/** sizeof(posix_spawn_file_actions_t), 80 in glibc on both architectures. */
 const ACTIONS_SIZE = 80;
 
 /**
- * What the kernel reads and writes during a call. The engine sees that nobody needs a local variable any more once the address is taken, and
- * its collector would free the memory before the kernel writes there (ppoll does, to its timeout).
+ * Keeps memory alive that the kernel uses during a call. V8 considers a local variable unused once its address is taken, and its
+ * garbage collector would free the memory before the kernel writes there (ppoll does, to its timeout).
  */
 const inUse: { memory: unknown } = { memory: undefined };
 
@@ -49,12 +49,12 @@ export const native: Native = {
     inUse.memory = undefined;
     return error === 0 ? (pid[0] ?? 0) : -error;
   },
-  collect() {}, // V8 does so by itself
+  collect() {}, // V8 collects by itself
   args: () => process.argv.slice(1),
   environment: () => Object.entries(process.env).map(([name, value]) => `${name}=${value}`),
 };
 
-/** A register's content. `kept` holds what the kernel reads until the call is over. */
+/** Converts an argument to a register's content. `kept` holds the memory that the kernel reads during the call. */
 function word(argument: SyscallArgument, kept: Uint8Array[]): number | bigint {
   if (typeof argument === "number" || typeof argument === "bigint") return argument;
   if (typeof argument === "string") {
@@ -66,7 +66,7 @@ function word(argument: SyscallArgument, kept: Uint8Array[]): number | bigint {
   return argument.length === 0 ? 0 : koffi.address(argument);
 }
 
-/** `char *const v[]`, ending with NULL. */
+/** Builds `char *const v[]`, ending with NULL. */
 function vector(texts: string[], kept: Uint8Array[]): Buffer {
   const pointers = Buffer.alloc(8 * (texts.length + 1));
   texts.forEach((text, i) => {

@@ -1,6 +1,6 @@
 import type { Native } from "./native.ts";
 
-/** The C host's global object, see native/host.c. */
+/** The global object of the C host, see native/host.c. */
 declare const host: Omit<Native, "args" | "environment"> & { args: string[]; environ: string[]; start: () => number };
 
 export const native: Native = {

@@ -1,4 +1,4 @@
-/** What an argument of a system call may be: a number as it is, a text as a NUL-terminated copy, bytes as their own memory. */
+/** An argument of a system call: a number as it is, a text as a NUL-terminated copy, bytes as the memory itself. */
 export type SyscallArgument = number | bigint | string | Uint8Array;
 
 /**
@@ -6,21 +6,21 @@ export type SyscallArgument = number | bigint | string | Uint8Array;
  * is bundled; all else in this folder is written once on top of them.
  */
 export interface Native {
-  /** Numbers of system calls and a few flags differ between architectures. */
+  /** Numbers of system calls and a few flags depend on it. */
   readonly arch: "x64" | "arm64";
-  /** The kernel's result, or -errno: a refusal is an answer here. At most six arguments. */
+  /** Returns the kernel's result, or -errno: an error is a result here. At most six arguments. */
   syscall(number: number, ...args: SyscallArgument[]): number;
-  /** Where bytes lie, for structures that hold pointers. Valid while `bytes` lives. */
+  /** Returns the address of bytes, for structures that contain pointers. Valid while `bytes` exists. */
   address(bytes: Uint8Array): number;
-  /** UTF-8. */
+  /** Encodes as UTF-8. */
   encode(text: string): Uint8Array;
   decode(bytes: Uint8Array, from?: number, to?: number): string;
-  /** Starts a program with three descriptors as its 0, 1, 2: its process ID or -errno. */
+  /** Starts a program with three descriptors as its 0, 1, 2. Returns its process ID or -errno. */
   spawn(path: string, args: string[], environment: string[], descriptors: [number, number, number]): number;
-  /** Frees values that refer to each other and to which nothing else does: QuickJS does so only when it is told. */
+  /** Frees values that are in reference cycles only: QuickJS does so only when asked. */
   collect(): void;
-  /** What this process was started with, its own name first. */
+  /** Returns the arguments of this process, its own name first. */
   args(): string[];
-  /** `NAME=value` each. */
+  /** Returns the variables, each as `NAME=value`. */
   environment(): string[];
 }

@@ -1,4 +1,4 @@
-/** Packets of one interface below IP (packet(7)), without their link-layer headers: for who talks before there is an address. */
+/** Packets of one interface below IP (packet(7)), without link-layer headers: for protocols that run before there is an address. */
 import { native } from "#native";
 import { Errno, SystemError } from "./errno.ts";
 import { closeFile } from "./file.ts";
@@ -16,22 +16,23 @@ export const ETH_P_ARP = 0x0806;
 /** An instruction of classic BPF, linux/filter.h: struct sock_filter. */
 export type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, operand: number];
 
-/** Where a packet goes. */
+/** The destination of a packet. */
 export interface PacketAddress {
-  /** Of the interface. */
+  /** Index of the interface. */
   index: number;
   /** ETH_P_* */
   protocol: number;
   mac: Uint8Array;
 }
 
-/** A socket that sends only: nothing of what the interface receives wakes it. */
+/** Opens a socket for sending only: no packet that the interface receives wakes it. */
 export const openSendingSocket = (): number => openSocket(AF_PACKET, SOCK_DGRAM, 0);
 
 /**
- * A socket that also receives what the filter lets through.
+ * Opens a socket that also receives the packets accepted by the filter.
  *
- * Made without a protocol and bound last: so it gets nothing before the filter is there, and binding does not wait for a grace period of the kernel.
+ * It is made without a protocol and bound last, so that it receives nothing before the filter is attached, and binding does not
+ * wait for a grace period of the kernel.
  */
 export function openPacketSocket(index: number, protocol: number, filter: readonly Instruction[]): number {
   const fd = openSendingSocket();
@@ -51,7 +52,7 @@ export function sendPacket(fd: number, to: PacketAddress, packet: Uint8Array): v
   call("sendto", undefined, fd, packet, packet.length, MSG_DONTWAIT, address, address.length);
 }
 
-/** A packet that has arrived, valid until `buffer` is used again, and the MAC it came from; undefined when none has. */
+/** Returns a packet that has arrived, valid until `buffer` is used again, and its source MAC; undefined when there is none. */
 export function receivePacket(fd: number, buffer: Uint8Array): { packet: Uint8Array; mac: Uint8Array } | undefined {
   const from = new Uint8Array(SOCKADDR_LL_SIZE);
   const length = new Uint8Array(new Int32Array([from.length]).buffer);
@@ -61,7 +62,7 @@ export function receivePacket(fd: number, buffer: Uint8Array): { packet: Uint8Ar
   return { packet: buffer.subarray(0, size), mac: from.slice(12, 12 + Math.min(from[11] ?? 0, 8)) };
 }
 
-/** linux/if_packet.h: struct sockaddr_ll. */
+/** Encodes linux/if_packet.h: struct sockaddr_ll. */
 function addressOf({ index, protocol, mac }: PacketAddress): Uint8Array {
   const address = new DataView(new ArrayBuffer(SOCKADDR_LL_SIZE));
   address.setUint16(0, AF_PACKET, true);
@@ -72,7 +73,7 @@ function addressOf({ index, protocol, mac }: PacketAddress): Uint8Array {
   return new Uint8Array(address.buffer);
 }
 
-/** linux/filter.h: struct sock_fprog, which points to an array of struct sock_filter. */
+/** Attaches a filter. linux/filter.h: struct sock_fprog, which points to an array of struct sock_filter. */
 function attachFilter(fd: number, filter: readonly Instruction[]): void {
   const code = new DataView(new ArrayBuffer(8 * filter.length));
   filter.forEach(([operation, jumpTrue, jumpFalse, operand], i) => {
@@ -86,5 +87,5 @@ function attachFilter(fd: number, filter: readonly Instruction[]): void {
   program.setUint16(0, filter.length, true);
   program.setBigUint64(8, BigInt(native.address(instructions)), true);
   call("setsockopt", "SO_ATTACH_FILTER", fd, SOL_SOCKET, SO_ATTACH_FILTER, new Uint8Array(program.buffer), 16);
-  instructions.fill(0); // and so it lived until here: the kernel has its own copy now
+  instructions.fill(0); // this use keeps the memory alive until here; the kernel has its own copy now
 }

@@ -1,4 +1,4 @@
-/** Waiting for many descriptors at once (epoll), for a program that has nothing else to do. */
+/** Waits for many descriptors at once (epoll), for a program that has nothing else to do. */
 import { native } from "#native";
 import { closeFile } from "./file.ts";
 import { ask, call } from "./syscall.ts";
@@ -8,16 +8,16 @@ const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
 const EPOLLRDHUP = 0x2000;
-/** linux/eventpoll.h: struct epoll_event; events u32, then data u64, on x64 without the gap. */
+/** linux/eventpoll.h: struct epoll_event; events u32, then data u64, packed on x64. */
 const DATA_OFFSET = native.arch === "x64" ? 4 : 8;
 const EVENT_SIZE = DATA_OFFSET + 8;
 const EVENTS_AT_ONCE = 64;
 
 export interface Poller {
   watch(fd: number): void;
-  /** To be called before the descriptor is closed. */
+  /** Must be called before the descriptor is closed. */
   forget(fd: number): void;
-  /** Descriptors that have something to read or whose other side has gone; none after the time. */
+  /** Returns descriptors that are readable or whose peer has closed; none after the timeout. */
   wait(timeoutMs: number): number[];
   close(): void;
 }

@@ -1,4 +1,4 @@
-/** This process and those it starts. */
+/** This process and its children. */
 import { native } from "#native";
 import { Errno, SystemError } from "./errno.ts";
 import { closeFile, findStat, readAll, writeAll } from "./file.ts";
@@ -8,13 +8,13 @@ const O_CLOEXEC = 0o2000000;
 const MFD_CLOEXEC = 1;
 const SIGCHLD = 17;
 const SIGKILL = 9;
-/** Bytes; a result is a few hundred. */
+/** In bytes; a result has a few hundred. */
 const OUTPUT_LIMIT = 16 << 20;
 const WNOHANG = 1;
 
 export const processArguments = (): string[] => native.args();
 
-/** Variables by name; of several with one name the last counts. */
+/** Returns the variables by name; when a name occurs more than once, the last one counts. */
 export function environment(): Record<string, string> {
   return Object.fromEntries(
     native.environment().map((variable) => {
@@ -24,7 +24,7 @@ export function environment(): Record<string, string> {
   );
 }
 
-/** One variable; undefined when it is not set. */
+/** Returns one variable; undefined when it is not set. */
 export function variable(name: string): string | undefined {
   const start = `${name}=`;
   return native
@@ -33,7 +33,10 @@ export function variable(name: string): string | undefined {
     ?.slice(start.length);
 }
 
-/** The file that a command stands for in PATH, of which relative parts do not count: root does not run what lies about. */
+/**
+ * Returns the file that PATH has for a command. Relative directories are ignored: as root, it must not run files of the current
+ * directory.
+ */
 export function findCommand(name: string): string | undefined {
   return (variable("PATH") ?? "")
     .split(":")
@@ -49,13 +52,13 @@ export const standardOutput = 1;
 export const standardError = 2;
 
 export interface Program {
-  /** The executable file; no search is made. */
+  /** The executable file; PATH is not searched. */
   path: string;
-  /** Without the program's own name. */
+  /** Arguments without the program's own name. */
   args?: readonly string[];
   environment: Readonly<Record<string, string>>;
   stdin: Uint8Array;
-  /** Whether what it writes to stderr is taken with its stdout; otherwise its stderr is ours. */
+  /** Whether its stderr goes into `stdout` as well; otherwise it inherits our stderr. */
   takesStderr?: boolean;
 }
 
@@ -69,11 +72,10 @@ export interface Outcome {
 /**
  * Runs a program to its end. It is killed when this process is (QuickJS only).
  *
- * It reads its input from memory that holds all of it, not from a pipe: a program that does not read can neither block us
- * nor send us SIGPIPE.
+ * Its input is a memory file with all of it, not a pipe: a program that does not read can neither block us nor cause a SIGPIPE.
  *
- * @throws SystemError the file cannot be executed (ENOENT, EACCES, ETXTBSY: someone is still writing it); EFBIG: it wrote more than 16 MiB,
- *   and was killed.
+ * @throws SystemError the file cannot be executed (ENOENT, EACCES, ETXTBSY: it is still being written); EFBIG: the program wrote
+ *   more than 16 MiB, and was killed.
  */
 export function run({ path, args = [], environment, stdin, takesStderr = false }: Program): Outcome {
   const input = call("memfd_create", undefined, "stdin", MFD_CLOEXEC);
@@ -97,8 +99,8 @@ export function run({ path, args = [], environment, stdin, takesStderr = false }
 }
 
 /**
- * Goes on as two processes, QuickJS only: a copy of Node's would lack its threads. The child must end with `exitNow`, and
- * close what it shares with a reader who waits for the end of it.
+ * Forks, QuickJS only: a copy of Node would lack its threads. The child must end with `exitNow`, and must close shared descriptors
+ * whose reader waits for end of file.
  *
  * @returns 0 in the child, the child's process ID in the parent.
  */
@@ -114,7 +116,7 @@ export function wait(child: number): Pick<Outcome, "status" | "signal"> {
   return waitWith(child, 0) ?? { status: undefined, signal: undefined };
 }
 
-/** How a child ended, undefined while it runs. */
+/** Returns how a child ended, undefined while it runs. */
 export function findOutcome(child: number): Pick<Outcome, "status" | "signal"> | undefined {
   return waitWith(child, WNOHANG);
 }
@@ -123,16 +125,16 @@ function waitWith(child: number, options: number): Pick<Outcome, "status" | "sig
   const result = new Int32Array(1);
   if (call("wait4", undefined, child, new Uint8Array(result.buffer), options, 0) === 0) return undefined;
   const [word = 0] = result;
-  const signal = word & 0x7f; // wait(2): the low seven bits, else the status is the next byte
+  const signal = word & 0x7f; // wait(2): the low seven bits; without a signal, the status is the next byte
   return signal === 0 ? { status: (word >> 8) & 0xff, signal: undefined } : { status: undefined, signal };
 }
 
-/** For a program that stays: QuickJS does not look for values that only refer to each other, unless it is told. */
+/** Collects reference cycles, for a program that runs for long: QuickJS does so only when asked. */
 export const collectCycles = (): void => native.collect();
 
-/** As many open files as the administrator allows. */
+/** Raises the limit of open files to the hard limit. */
 export function raiseFileLimit(): void {
-  const limit = new BigUint64Array(2); // struct rlimit64: what counts, what it may be raised to
+  const limit = new BigUint64Array(2); // struct rlimit64: soft limit, hard limit
   call("prlimit64", undefined, 0, RLIMIT_NOFILE, 0, new Uint8Array(limit.buffer));
   limit[0] = limit[1] ?? 0n;
   call("prlimit64", undefined, 0, RLIMIT_NOFILE, new Uint8Array(limit.buffer), 0);

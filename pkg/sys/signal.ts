@@ -1,4 +1,4 @@
-/** Signals as something to read, for a program that waits for descriptors. */
+/** Makes signals readable, for a program that waits for descriptors. */
 import { call } from "./syscall.ts";
 
 export const SIGINT = 2;
@@ -8,7 +8,7 @@ const SIG_BLOCK = 0;
 const SFD_NONBLOCK = 0o4000;
 const SFD_CLOEXEC = 0o2000000;
 
-/** A descriptor from which the signals are read from now on; they do nothing else any more. */
+/** Opens a descriptor from which the signals are read; from now on they have no other effect. */
 export function openSignals(signals: readonly number[]): number {
   const mask = new DataView(new ArrayBuffer(8)); // sigset_t: bit n - 1 is signal n
   mask.setBigUint64(

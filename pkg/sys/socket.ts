@@ -1,4 +1,4 @@
-/** Sockets, as far as netlink needs them. */
+/** The socket functions that netlink needs. */
 import { timespec } from "./clock.ts";
 import { Errno, SystemError } from "./errno.ts";
 import { ask, call } from "./syscall.ts";
@@ -27,13 +27,13 @@ export function setSocketOption(fd: number, level: number, option: number, value
   call("setsockopt", undefined, fd, level, option, bytes, bytes.length);
 }
 
-/** @returns false when the kernel refuses, for options that are an improvement only. */
+/** Sets an option that is only an improvement. @returns false when the kernel refuses. */
 export function trySocketOption(fd: number, level: number, option: number, value: number): boolean {
   const bytes = new Uint8Array(new Int32Array([value]).buffer);
   return ask("setsockopt", fd, level, option, bytes, bytes.length) === 0;
 }
 
-/** Of the network namespace that a socket belongs to: unique until the next boot. 0 on kernels before 5.14. */
+/** Returns the cookie of the socket's network namespace, which is unique until the next boot. 0 on kernels before 5.14. */
 export function namespaceCookie(fd: number): bigint {
   const cookie = new BigUint64Array(1);
   const size = new Uint8Array(new Int32Array([8]).buffer);
@@ -47,16 +47,16 @@ export function send(fd: number, data: Uint8Array): void {
 }
 
 /**
- * One datagram; waits for it.
+ * Receives one datagram, waiting for it.
  *
  * @returns A part of `buffer`, valid until that is used again.
- * @throws SystemError EMSGSIZE: it was larger than `buffer`; ENOBUFS: the kernel dropped some.
+ * @throws SystemError EMSGSIZE: it was larger than `buffer`; ENOBUFS: the kernel dropped messages.
  */
 export function receive(fd: number, buffer: Uint8Array): Uint8Array {
   return received(call("recvfrom", undefined, fd, buffer, buffer.length, MSG_TRUNC, 0, 0), buffer);
 }
 
-/** A datagram that has arrived already, undefined when none has. */
+/** Returns a datagram that has already arrived, undefined when there is none. */
 export function receiveArrived(fd: number, buffer: Uint8Array): Uint8Array | undefined {
   const size = ask("recvfrom", fd, buffer, buffer.length, MSG_TRUNC | MSG_DONTWAIT, 0, 0);
   if (size === -Errno.EAGAIN) return undefined;
@@ -71,7 +71,7 @@ function received(size: number, buffer: Uint8Array): Uint8Array {
 
 const POLLIN = 1;
 
-/** Waits until one of the descriptors has something to read (or its other side has gone): their indexes, none after the timeout. */
+/** Waits until one of the descriptors is readable or its peer has closed. Returns their indexes, none after the timeout. */
 export function waitReadable(fds: readonly number[], timeoutMs: number | undefined): number[] {
   const polls = new DataView(new ArrayBuffer(8 * fds.length)); // struct pollfd: fd s32, events s16, revents s16
   fds.forEach((fd, i) => {

@@ -1,4 +1,4 @@
-/** Where an error came from, in terms of the TypeScript sources. */
+/** Stack traces with positions in the TypeScript sources. */
 
 /** See lineTable in build.mjs: names of files, and triples "script line, source, source line", separated by blanks. */
 interface LineTable {
@@ -6,10 +6,10 @@ interface LineTable {
   runs: string;
 }
 
-/** In the executable the build leaves the table of its own script here; elsewhere stacks are right already. */
+/** The build stores the script's line table here in the executable; elsewhere (Node) stack traces are correct without it. */
 declare const host: { lineTable: LineTable } | undefined;
 
-/** The frames, one a line, innermost first: `at needLink (pkg/link/link.ts:31)`. */
+/** Returns the frames, one for each line, innermost first: `at needLink (pkg/link/link.ts:31)`. */
 export function stackTrace(error: Error): string {
   const stack = error.stack ?? "";
   if (typeof host === "undefined") return stack;
@@ -17,7 +17,7 @@ export function stackTrace(error: Error): string {
   const runs = host.lineTable.runs.split(" ").map(Number);
   return stack
     .split("\n")
-    .filter((frame) => !frame.includes("<internal>")) // the engine's own C lines
+    .filter((frame) => !frame.includes("<internal>")) // lines of the engine's own C functions
     .map((frame) => frame.trim().replace(/twill\.js:(\d+)(:\d+)?/, (_, line) => sourceOf(Number(line), sources, runs)))
     .filter((frame) => frame !== "")
     .join("\n");

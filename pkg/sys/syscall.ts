@@ -69,8 +69,8 @@ export type SyscallName = keyof typeof NUMBERS;
 const column = native.arch === "x64" ? 0 : 1;
 
 /**
- * The kernel's result or -errno; calls that a signal interrupted are repeated. A text with a NUL, which the kernel would
- * silently cut there, is -EINVAL.
+ * Makes a system call and returns the result or -errno; a call that a signal interrupted is repeated. A text with a NUL, which the
+ * kernel would silently cut there, is -EINVAL.
  */
 export function ask(name: SyscallName, ...args: SyscallArgument[]): number {
   if (args.some((argument) => typeof argument === "string" && argument.includes("\0"))) return -Errno.EINVAL;
@@ -80,7 +80,7 @@ export function ask(name: SyscallName, ...args: SyscallArgument[]): number {
   }
 }
 
-/** The kernel's result. @throws SystemError when it refuses; `object` is what the call was about, often a path. */
+/** Makes a system call and returns the result. @throws SystemError; `object` is the object of the call, often a path. */
 export function call(name: SyscallName, object: string | undefined, ...args: SyscallArgument[]): number {
   const result = ask(name, ...args);
   if (result < 0) throw new SystemError(name, -result, object);

@@ -1,4 +1,4 @@
-/** Stream sockets with a path as their name, or any name behind a NUL, which no file stands for. */
+/** Unix stream sockets, named by a path, or by a name after a NUL without a file (abstract). */
 import { Errno, isErrno, SystemError } from "./errno.ts";
 import { closeFile } from "./file.ts";
 import { bindSocket, openSocket } from "./socket.ts";
@@ -12,10 +12,10 @@ const SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const BACKLOG = 4096; // the kernel cuts it to net.core.somaxconn
-/** linux/un.h: sun_path, with the NUL at its end. */
+/** linux/un.h: size of sun_path without the NUL at its end. */
 const LONGEST_PATH = 107;
 
-/** Connects to who listens there. @throws SystemError ENOENT, ECONNREFUSED: nobody does */
+/** Connects to a listening socket. @throws SystemError ENOENT, ECONNREFUSED: nothing listens */
 export function connectUnix(path: string): number {
   const fd = openSocket(AF_UNIX, SOCK_STREAM, 0);
   const address = addressOf(path);
@@ -25,7 +25,7 @@ export function connectUnix(path: string): number {
   throw new SystemError("connect", -result, path);
 }
 
-/** @throws SystemError EADDRINUSE: there is a file of that name */
+/** Listens on a socket. @throws SystemError EADDRINUSE: a file of that name exists */
 export function listenUnix(path: string): number {
   const fd = openSocket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
   try {
@@ -38,7 +38,7 @@ export function listenUnix(path: string): number {
   }
 }
 
-/** Whether somebody listens on the socket of that name. */
+/** Whether a process listens on the socket of that name. */
 export function isListenedTo(path: string): boolean {
   try {
     closeFile(connectUnix(path));
@@ -49,7 +49,7 @@ export function isListenedTo(path: string): boolean {
   }
 }
 
-/** The next one who has connected, as a descriptor that never waits; undefined when nobody has. */
+/** Accepts the next connection, as a non-blocking descriptor; undefined when there is none. */
 export function acceptConnection(listener: number): number | undefined {
   const fd = ask("accept4", listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd === -Errno.EAGAIN || fd === -Errno.ECONNABORTED) return undefined;
@@ -57,7 +57,7 @@ export function acceptConnection(listener: number): number | undefined {
   return fd;
 }
 
-/** A socket that came from somebody else, made like ours. */
+/** Makes a descriptor that another process passed non-blocking and close-on-exec, like our own. */
 export function neverWaiting(fd: number): number {
   call("fcntl", undefined, fd, F_SETFL, SOCK_NONBLOCK);
   call("fcntl", undefined, fd, F_SETFD, FD_CLOEXEC);
@@ -67,14 +67,14 @@ const F_SETFD = 2;
 const F_SETFL = 4;
 const FD_CLOEXEC = 1;
 
-/** Sends all of it. @throws SystemError EPIPE, ECONNRESET: the other side has gone; EAGAIN: it does not read, and must not be waited for */
+/** Sends all data. @throws SystemError EPIPE, ECONNRESET: the peer has closed; EAGAIN: it does not read, and `wait` is "at once" */
 export function sendStream(fd: number, data: Uint8Array, wait: "wait" | "at once"): void {
   const flags = MSG_NOSIGNAL | (wait === "at once" ? MSG_DONTWAIT : 0);
   for (let from = 0; from < data.length; )
     from += call("sendto", undefined, fd, data.subarray(from), data.length - from, flags, 0, 0);
 }
 
-/** What has arrived: empty at the end of the stream, undefined when there is nothing yet. */
+/** Returns data that has arrived: empty at the end of the stream, undefined when there is none yet. */
 export function receiveStream(fd: number, buffer: Uint8Array): Uint8Array | undefined {
   const size = ask("recvfrom", fd, buffer, buffer.length, MSG_DONTWAIT, 0, 0);
   if (size === -Errno.EAGAIN) return undefined;
