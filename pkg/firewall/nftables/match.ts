@@ -1,4 +1,4 @@
-// Comparisons as both backends write them: a fact is loaded into a register and compared.
+// Comparisons as both backends write them: a value is loaded into a register and compared.
 import { type Address, networkOf, type Prefix } from "../../ip/address.ts";
 import { NFT_REG_1 } from "../../netlink/nftables/data.ts";
 import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.ts";
@@ -6,17 +6,17 @@ import { NFT_PAYLOAD_NETWORK_HEADER } from "../../netlink/nftables/expression/pa
 import type { ExpressionRequest } from "../../netlink/nftables/expression.ts";
 import { fill, hole, type Template, template } from "./template.ts";
 
-/** So, or anything but so. */
+/** A value, or anything but this value. */
 export type Negatable<T> = T | { not: T };
 
-/** The value, and whether it is negated. */
+/** Returns the value, and whether it is negated. */
 export function unwrapNegation<T>(is: Negatable<T>): { value: T; not: boolean } {
   return typeof is === "object" && is !== null && "not" in is
     ? { value: is.not, not: true }
     : { value: is, not: false };
 }
 
-/** For what is so and what is not. */
+/** The templates for "equal" and for "not equal". */
 export type EqAndNe = readonly [so: Template, not: Template];
 
 export function eqAndNe(make: (operator: number) => Template): EqAndNe {
@@ -32,7 +32,7 @@ export type AddressField = "source" | "destination";
 
 interface AddressForms {
   whole: EqAndNe;
-  /** Holes: mask, network. */
+  /** The comparison with a prefix; its holes are mask and network. */
   masked: EqAndNe;
 }
 
@@ -62,13 +62,15 @@ function addressForms(offset: number, length: number): AddressForms {
   return { whole, masked };
 }
 
-/** By the size of addresses: where they stand in the headers. */
+/** The comparisons by the size of addresses; the arguments are the offset in the IP header and the length. */
 const ADDRESSES: Readonly<Record<number, Readonly<Record<AddressField, AddressForms>>>> = {
   4: { source: addressForms(12, 4), destination: addressForms(16, 4) },
   16: { source: addressForms(8, 16), destination: addressForms(24, 16) },
 };
 
-/** Always at full length, with a mask unless it is one address; a prefix of length 0 is nothing to compare. */
+/**
+ * Compares an address of the packet at full length, with a mask unless the prefix is one address. A prefix of length 0 needs no comparison.
+ */
 export function encodeAddress(field: AddressField, is: Negatable<Prefix>): Uint8Array {
   const { value, not } = unwrapNegation(is);
   const { address, length } = value;
@@ -79,7 +81,7 @@ export function encodeAddress(field: AddressField, is: Negatable<Prefix>): Uint8
   return fill(forms.masked[form], maskOf(address.length, length), networkOf(value).address);
 }
 
-/** As many ones as the prefix is long, then zeros. */
+/** Returns the netmask of a prefix. */
 function maskOf(size: number, length: number): Address {
   return networkOf({ address: new Uint8Array(size).fill(0xff), length }).address;
 }

@@ -1,4 +1,4 @@
-// What is asked of nf_tables: `nft add table`, `nft add chain`, `nft add rule`, `nft delete …`, in one batch.
+// The requests to nf_tables: `nft add table`, `nft add chain`, `nft add rule`, `nft delete …`, sent in one batch.
 import { type Connection, query, type Request, request } from "../../netlink/connection.ts";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/frame.ts";
 import { attribute, decode, message } from "../../netlink/message.ts";
@@ -34,7 +34,7 @@ export interface ChainRef {
   chain: string;
 }
 
-/** Where packets enter a base chain. */
+/** The hook of a base chain. */
 export interface Hook {
   number: number;
   priority: number;
@@ -42,7 +42,7 @@ export interface Hook {
   type: string;
 }
 
-/** Content that it has already is no error. */
+/** Creates a table; one that exists keeps its content. */
 export function newTable({ family, table }: Omit<ChainRef, "chain">, { comment }: { comment?: string } = {}): Request {
   return request({
     name: "NFT_MSG_NEWTABLE",
@@ -53,7 +53,7 @@ export function newTable({ family, table }: Omit<ChainRef, "chain">, { comment }
   });
 }
 
-/** With all that is in it. */
+/** Deletes a table with its content. */
 export function deleteTable({ family, table }: Omit<ChainRef, "chain">): Request {
   return request({
     name: "NFT_MSG_DELTABLE",
@@ -64,9 +64,9 @@ export function deleteTable({ family, table }: Omit<ChainRef, "chain">): Request
 }
 
 /**
- * The chain may exist already, unless it is `exclusive`: refused with EEXIST then.
+ * Creates a chain. It may exist already unless it is `exclusive`: the kernel refuses it with EEXIST then.
  *
- * Never with a policy: sent again, it would replace the administrator's. A new base chain gets ACCEPT.
+ * No policy is sent: it would replace the one that the administrator set. A new base chain gets ACCEPT.
  */
 export function newChain(
   { family, table, chain }: ChainRef,
@@ -87,7 +87,7 @@ export function newChain(
   });
 }
 
-/** With its rules, unless someone jumps to it (EBUSY). */
+/** Deletes a chain with its rules. The kernel refuses it with EBUSY while a rule jumps to the chain. */
 export function deleteChain({ family, table, chain }: ChainRef): Request {
   return request({
     name: "NFT_MSG_DELCHAIN",
@@ -98,13 +98,13 @@ export function deleteChain({ family, table, chain }: ChainRef): Request {
 }
 
 export interface NewRule {
-  /** As templates make them. */
+  /** The encoded expressions, as templates have them. */
   expressions: Uint8Array;
-  /** Behind all others, before all others, or before the rule with this handle; the last unless given. */
+  /** The position: behind all other rules (the default), before all others, or before the rule with this handle. */
   at?: "first" | "last" | { before: bigint };
-  /** In userdata, where nft has it. */
+  /** The comment; it is in userdata, as with nft. */
   comment?: string;
-  /** NFTA_RULE_COMPAT: `compatFor`; rules of iptables only. */
+  /** NFTA_RULE_COMPAT, from `compatFor`; for rules of iptables only. */
   compat?: Uint8Array;
 }
 
@@ -150,7 +150,7 @@ export function flushChain({ family, table, chain }: ChainRef): Request {
 
 const commented = (comment: string | undefined) => (comment === undefined ? undefined : { comment });
 
-/** The table of rules, for expressions that are bytes already. */
+/** The wire table of rule messages, for expressions that are encoded already. */
 const encodedRule = message({
   source: ruleMessage.source,
   header: ruleMessage.header.fields,
@@ -161,25 +161,25 @@ const encodedRule = message({
   },
 });
 
-/** Written as bytes, yet the kernel's complaints point at attributes inside. */
+/** A field that is written as bytes, with which errors of the kernel can still be located at the attributes inside. */
 function encoded({ locate }: Pick<Wire<unknown, never>, "locate">): Wire<Uint8Array> {
   return { ...nested(bytes), ...(locate !== undefined && { locate }) };
 }
 
 /**
- * Has the kernel do all of it or nothing.
+ * Commits the requests as one transaction.
  *
- * @param generation The ruleset must still be the one of this number.
- * @throws NetlinkError the first refusal; ERESTART: the ruleset is another one
+ * @param generation The generation that the ruleset must still have.
+ * @throws NetlinkError the first refusal; ERESTART: the ruleset was changed
  */
 export function commit(netfilter: Connection, requests: readonly Request[], generation?: number): void {
   netfilter.transact({ begin: generation === undefined ? begin : beginAt(generation), requests, end });
 }
 
 /**
- * Commits what was decided from what was read.
+ * Commits requests that depend on what was read before.
  *
- * @returns false: refused for one of the reasons in `ifNot`, which mean that others were faster; read and decide again
+ * @returns false: refused with one of the errors in `ifNot`, which mean that another process was faster; read and decide again
  */
 export function committed(
   netfilter: Connection,
@@ -195,9 +195,9 @@ export function committed(
   }
 }
 
-/** So often others may be faster than a change that is bound to a generation, before it is made without that bond. */
+/** The number of attempts for a change that is bound to a generation; the last one is made without the generation. */
 export const ATTEMPTS = 50;
-/** So often others may delete what we are deleting. */
+/** The number of attempts for a deletion, each of which fails when another process deletes the same. */
 export const DELETE_ATTEMPTS = 4;
 
 const begin = request({
@@ -211,7 +211,7 @@ const end = request({ ...begin, name: "NFNL_MSG_BATCH_END", type: NFNL_MSG_BATCH
 const beginAt = (generation: number): Request =>
   request({ ...begin, value: { resource: NFNL_SUBSYS_NFTABLES, generation } });
 
-/** The number of the ruleset, which every change in the namespace increases. */
+/** Returns the generation of the ruleset, which every change in the network namespace increases. */
 export function generation(netfilter: Connection): number {
   const { id } = netfilter.get(
     query({ name: "NFT_MSG_GETGEN", type: NFT_MSG_GETGEN, table: generationMessage, value: {} }),
@@ -227,17 +227,17 @@ const getChain = ({ family, table, chain }: ChainRef) =>
     value: { family, table, name: chain },
   });
 
-/** Which of the chains there are, asked in one send. */
+/** Reports for each chain whether it exists, with one send. */
 export function existing(netfilter: Connection, places: readonly ChainRef[]): boolean[] {
   return netfilter.attemptAll(places.map(getChain)).map((refusal) => {
     if (refusal !== undefined && !isErrno(refusal, ...NOT_THERE)) throw refusal;
     return refusal === undefined;
   });
 }
-/** EOPNOTSUPP, EINVAL: a kernel without nf_tables has none of them. */
+/** The errors that mean "does not exist"; EOPNOTSUPP and EINVAL come from a kernel without nf_tables. */
 const NOT_THERE = ["ENOENT", "EOPNOTSUPP", "EINVAL"] as const;
 
-/** undefined when there is none of that name. */
+/** Returns a table; undefined when there is none of that name. */
 export function findTable(netfilter: Connection, { family, table }: Omit<ChainRef, "chain">): TableMessage | undefined {
   try {
     return netfilter.get(
@@ -249,7 +249,7 @@ export function findTable(netfilter: Connection, { family, table }: Omit<ChainRe
   }
 }
 
-/** All chains of a family. */
+/** Returns all chains of a family. */
 export function listChains(netfilter: Connection, family: number): ChainMessage[] {
   return netfilter.dump(
     query({ name: "NFT_MSG_GETCHAIN", type: NFT_MSG_GETCHAIN, table: chainMessage, value: { family } }),
@@ -257,9 +257,10 @@ export function listChains(netfilter: Connection, family: number): ChainMessage[
 }
 
 /**
- * Rules of a chain, or of all chains of a table. None when there is no such chain.
+ * Returns the wanted rules of a chain, or of all chains of a table. Returns none when there is no such chain.
  *
- * @param wanted Bytes that stand in it, or whether it is wanted, judged by its bytes as text: names and comments stand in there (see `holds`). Decoding is what costs.
+ * @param wanted Bytes that the rule has to contain, or a predicate on its bytes as text, which has names and comments in it (see `holds`).
+ *   This spares decoding, which is slow.
  * @returns Bodies of NFT_MSG_NEWRULE as the kernel sent them, for `ruleMessage`, `handleOf` and so on.
  */
 export function findRules(
@@ -278,8 +279,9 @@ export function findRules(
 }
 
 /**
- * Whether a rule's bytes, as text, may hold this comment or this beginning of one. A comment of 127 characters and more has a length in front of it that is
- * no text, and which takes the first character with it.
+ * Reports whether a rule's bytes, as text, may contain this comment or this beginning of one. The first character is not compared: the
+ * length
+ * before a comment of 127 characters or more is not valid UTF-8, and decoding it may consume the character behind it.
  */
 export const holds = (text: string, comment: string): boolean => text.includes(comment.slice(1));
 
@@ -296,7 +298,7 @@ function bodyIf(wanted: Uint8Array | ((text: string) => boolean)): Wire<Uint8Arr
   };
 }
 
-/** Whether they are in there, wherever. */
+/** Reports whether the body contains the bytes anywhere. */
 function includes(body: Uint8Array, wanted: Uint8Array): boolean {
   const first = wanted[0] ?? 0;
   for (let at = body.indexOf(first); at >= 0; at = body.indexOf(first, at + 1)) {
@@ -305,7 +307,7 @@ function includes(body: Uint8Array, wanted: Uint8Array): boolean {
   return false;
 }
 
-/** What of a rule is looked at without decoding the rest. */
+/** The attributes of a rule that are read without decoding the rest. */
 const RULE_CHAIN = ruleMessage.attributes.chain.type;
 const RULE_HANDLE = ruleMessage.attributes.handle.type;
 const RULE_EXPRESSIONS = ruleMessage.attributes.expressions.type;
@@ -321,10 +323,10 @@ export const handleOf = (body: Uint8Array): bigint => {
   return handle === undefined ? 0n : new DataView(handle.buffer, handle.byteOffset).getBigUint64(0);
 };
 
-/** What the rule consists of, encoded. */
+/** Returns the rule's encoded expressions. */
 export const expressionsOf = (body: Uint8Array): Uint8Array | undefined => attributeOf(body, RULE_EXPRESSIONS);
 
-/** The comment of a rule that nft made; "" for others. */
+/** Returns the comment in a rule's userdata; "" when there is none. */
 export const commentOf = (body: Uint8Array): string => {
   const data = attributeOf(body, RULE_USERDATA);
   return data === undefined ? "" : (decode(ruleUserdata, data).comment ?? "");

@@ -1,7 +1,7 @@
-// Sets and maps of nf_tables: `nft add set`, `nft add map`, `nft add element`, `nft delete …`, for the batch of nftables.ts.
+// Requests for sets and maps of nf_tables: `nft add set`, `nft add map`, `nft add element`, `nft delete …`, for a batch (ruleset.ts).
 //
-// Elements are written by hand where rules are filled into templates, for the same reason (template.ts): through the tables an element takes 20 us, and a
-// container may have a thousand.
+// Elements are encoded by hand for the reason that rules are made from templates (template.ts): through the wire tables an element takes 20
+// us, and a container may have a thousand.
 import { type Connection, NetlinkError, query, type Request, request } from "../../netlink/connection.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/frame.ts";
 import { attribute, encode, message } from "../../netlink/message.ts";
@@ -25,7 +25,7 @@ export interface SetRef {
   set: string;
 }
 
-/** What a key or a value consists of: TYPE_* and how many bytes each has. Fields of several begin at multiples of 4. */
+/** The fields of a key or a value: TYPE_* and length in bytes. In a concatenation each field begins at a multiple of 4. */
 export type FieldTypes = readonly (readonly [type: number, length: number])[];
 
 export const lengthOf = (fields: FieldTypes): number =>
@@ -36,7 +36,7 @@ const typeOf = (fields: FieldTypes): number => concatenationType(fields.map(([ty
 
 export interface NewSet {
   key: FieldTypes;
-  /** Makes it a map. */
+  /** The fields of the values; makes it a map. */
   data?: FieldTypes;
   comment?: string;
 }
@@ -55,7 +55,7 @@ export function newSet({ family, table, set }: SetRef, { key, data, comment }: N
       keyType: typeOf(key),
       keyLength: lengthOf(key),
       ...(data !== undefined && { dataType: typeOf(data), dataLength: lengthOf(data) }),
-      id: 1, // must be there; nothing refers to it
+      id: 1, // the kernel requires it; nothing refers to it
       userdata: {
         keyByteOrder: key.length > 1 ? 0 : key[0]?.[0] === TYPE_IFNAME ? HOST_ENDIAN : BIG_ENDIAN,
         ...(data !== undefined && { dataByteOrder: 0, dataInterval: 0 }),
@@ -64,11 +64,11 @@ export function newSet({ family, table, set }: SetRef, { key, data, comment }: N
     },
   });
 }
-/** As nft says it of addresses and ports, and of names; of concatenations it says nothing. */
+/** The byte order as nft records it in userdata: big endian for addresses and ports, host for names, 0 for concatenations. */
 const BIG_ENDIAN = 2;
 const HOST_ENDIAN = 1;
 
-/** EOPNOTSUPP, EINVAL: a kernel without nf_tables has none of them. */
+/** The errors that mean "does not exist"; EOPNOTSUPP and EINVAL come from a kernel without nf_tables. */
 const NOT_THERE = ["ENOENT", "EOPNOTSUPP", "EINVAL"] as const;
 
 // --- Elements ----------------------------------------------------------------------------------------------------------------------------
@@ -78,16 +78,21 @@ export interface Element {
   data?: Uint8Array | undefined;
 }
 
-/** Many elements that differ in a few bytes. */
+/** Elements that differ only in a few bytes. */
 export interface Elements<T> {
   items: readonly T[];
-  /** What any of them looks like. */
+  /** The bytes that they have in common. */
   model: Element;
-  /** Writes what differs over a copy of the model. */
+  /** Writes the differing bytes of an item into a copy of the model. */
   write(item: T, bytes: Uint8Array, keyAt: number, dataAt: number): void;
 }
 
-/** Elements one by one, or many that are alike. @param comment One for all of them. @param exclusive Refused with EEXIST when one is there. */
+/**
+ * Adds elements, given one by one or as a model with differences.
+ *
+ * @param comment The comment of all of them.
+ * @param exclusive The kernel refuses with EEXIST when one of them exists.
+ */
 export function addElements<T = Element>(
   place: SetRef,
   elements: readonly Element[] | Elements<T>,
@@ -123,7 +128,7 @@ function elementRequest(verb: string, type: number, flags: number, place: SetRef
   });
 }
 
-/** The table of elements, for lists that are bytes already. */
+/** The wire table of element messages, for lists that are encoded already. */
 const encodedElements = message({
   source: elementMessage.source,
   header: elementMessage.header.fields,
@@ -133,7 +138,7 @@ const encodedElements = message({
   },
 });
 
-/** Below the 65,535 bytes that an attribute can have, its header included. */
+/** The longest list, below the 65,535 bytes that an attribute can have with its header. */
 const LIST_MAX = 65000;
 const HEADER = 4;
 const NLA_F_NESTED = 0x8000;
@@ -144,7 +149,7 @@ const ELEM_DATA = 2;
 const ELEM_USERDATA = 6;
 const DATA_VALUE = 1;
 
-/** What goes into NFTA_SET_ELEM_LIST_ELEMENTS, in as many parts as needed. */
+/** Returns the content of NFTA_SET_ELEM_LIST_ELEMENTS, in as many parts as needed. */
 function chunked<T>({ items, model, write }: Elements<T>, userdata: Uint8Array | undefined): Uint8Array[] {
   if (items.length === 0) return [];
   const bytes = encodeElement(model, userdata);
@@ -190,12 +195,12 @@ function packed(type: number, parts: readonly Uint8Array[]): Uint8Array {
   return out;
 }
 
-/** The element of a key; undefined when there is none, or no such set. */
+/** Returns the element of a key; undefined when there is none, or no such set. */
 export function findElement(netfilter: Connection, place: SetRef, key: Uint8Array): SetElement | undefined {
   return netfilter.find(elementQuery(place, key))?.elements?.[0];
 }
 
-/** Which of the keys are there, asked in one send. */
+/** Reports for each key whether it has an element, with one send. */
 export function presentElements(
   netfilter: Connection,
   wanted: readonly { place: SetRef; key: Uint8Array }[],
@@ -214,7 +219,7 @@ const elementQuery = (place: SetRef, key: Uint8Array) =>
     value: { ...place, elements: [{ key: { value: key } }] },
   });
 
-/** All elements; undefined when there is no such set. */
+/** Returns all elements of a set; undefined when there is no such set. */
 export function listElements(netfilter: Connection, place: SetRef): SetElement[] | undefined {
   const all = query({
     name: "NFT_MSG_GETSETELEM",

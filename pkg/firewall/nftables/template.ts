@@ -1,31 +1,33 @@
-// Parts of rules that are encoded when the program is built, with holes for what differs from container to container.
+// Parts of rules that are encoded when the program is built, with holes for the values that differ from container to container.
 //
-// Rejected: to send rules through the tables of pkg/netlink while the plugin runs. That costs 40 us a rule, 140 us for the first, since an interpreter
-// works through some forty attributes and the memory of their tables is mapped page by page; copying a template and filling its holes costs 1 us.
-// The tables still say what the bytes are: they make the templates, and read rules back.
+// Rejected: encoding rules through the wire tables of pkg/netlink while the plugin runs. That takes 40 us a rule, 140 us for the first,
+// since an interpreter works through some forty attributes and the memory of their tables is mapped page by page; copying a template and
+// filling its holes takes 1 us. The wire tables still define the bytes: the templates are made with them, and rules are decoded with them.
 import { encode } from "../../netlink/message.ts";
 import { type ExpressionRequest, expressions } from "../../netlink/nftables/expression.ts";
 
-/** Expressions as they stand in NFTA_RULE_EXPRESSIONS. */
+/** Expressions as NFTA_RULE_EXPRESSIONS contains them. */
 export interface Template {
   readonly bytes: Uint8Array;
-  /** Where values go, in the order in which the holes were named. */
+  /** The offsets of the holes, in the order in which the holes were named. */
   readonly holes: readonly number[];
 }
 
-/** Stands for bytes that are filled in later. Its own are from 0x81 to 0xfd, which rules do not consist of otherwise. */
+/**
+ * Returns a placeholder for bytes that are filled in later. It consists of bytes from 0x81 to 0xfd, which rules do not contain otherwise.
+ */
 export function hole(size: number): Uint8Array {
   holesMade++;
   return Uint8Array.from({ length: size }, (_, i) => 0x81 + ((holesMade * 41 + i * 29) % 0x7d));
 }
-let holesMade = 0; // while the program is built; templates do not show it
+let holesMade = 0; // only changes while the program is built; does not affect the templates
 
-/** Stands for a text of as many ASCII characters. */
+/** Returns a placeholder for a text of this many ASCII characters. */
 export function textHole(length: number): string {
   return String.fromCharCode(...Array.from({ length }, (_, i) => 0x7f - (i & 0x1f)));
 }
 
-/** @throws Error a hole does not stand in the expressions exactly once */
+/** Encodes expressions and finds their holes. @throws Error a hole is not in the expressions exactly once */
 export function template(parts: readonly ExpressionRequest[], ...holes: readonly (Uint8Array | string)[]): Template {
   const bytes = encode(expressions, parts);
   const markers = holes.map((marker) =>
@@ -44,7 +46,7 @@ function placeOf(bytes: Uint8Array, marker: Uint8Array): number {
   return places[0] as number;
 }
 
-/** A copy with its holes filled. A value that is shorter than its hole is followed by zeros. */
+/** Returns a copy of the template with its holes filled. A value that is shorter than its hole is followed by zeros. */
 export function fill({ bytes, holes }: Template, ...values: readonly Uint8Array[]): Uint8Array {
   const filled = bytes.slice();
   for (let i = 0; i < values.length; i++) filled.set(values[i] as Uint8Array, holes[i] as number);

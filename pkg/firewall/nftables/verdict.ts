@@ -1,4 +1,4 @@
-/** How rules end. */
+/** The verdicts that end rules. */
 
 import { encode as encodeParts } from "../../netlink/message.ts";
 import { NF_ACCEPT, NF_DROP, NFT_GOTO, NFT_JUMP, NFT_REG_VERDICT, NFT_RETURN } from "../../netlink/nftables/data.ts";
@@ -15,10 +15,10 @@ export const ACCEPT = template([immediate(NF_ACCEPT)]).bytes;
 export const DROP = template([immediate(NF_DROP)]).bytes;
 export const RETURN = template([immediate(NFT_RETURN)]).bytes;
 
-/** The names that plugins jump to most are as long as iptables allows (28) or shorter. Longer ones are encoded when they are met. */
+/** The longest chain name with a template: iptables' limit (28), which most names keep to. Jumps to longer ones are encoded at run time. */
 const TEMPLATE_MAX = 28;
 
-/** By the length of the chain's name. */
+/** The templates by the length of the chain's name. */
 const JUMPS: readonly Template[] = Array.from({ length: TEMPLATE_MAX + 1 }, (_, length) => {
   const name = textHole(length);
   return length === 0 ? template([]) : template([immediate(NFT_JUMP, name)], name);

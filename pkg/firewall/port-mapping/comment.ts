@@ -1,15 +1,15 @@
-/** Whose an element or a rule of nftables is, for people too. */
+/** The comments that name the attachment that an element or a rule of nftables belongs to, readable for administrators too. */
 import type { Owner } from "../upstream-names.ts";
 
-/** In bytes; nft allows no longer comment. */
+/** The longest comment that nft allows, in bytes. */
 export const COMMENT_MAX = 128;
 
-/** What comes first is what must not be cut. */
+/** Returns the comment of an attachment, cut to the longest one. The container's ID comes first so that it is never cut. */
 export function commentFor({ network, containerId, ifName }: Owner): string {
   return `id: ${containerId}, if: ${ifName}, net: ${network}`.replaceAll('"', "").slice(0, COMMENT_MAX);
 }
 
-/** What such a comment tells; a network whose name was cut is not told. */
+/** Returns the network and container that such a comment names; no network when its name may have been cut. */
 export function ownerIn(comment: string): { network: string | undefined; containerId: string | undefined } {
   const [, containerId, network] = /^id: ([^,]*), if: [^,]*, net: (.*)$/.exec(comment) ?? [];
   return { containerId, network: comment.length < COMMENT_MAX ? network : undefined };

@@ -1,10 +1,10 @@
-// What an attachment has, as text in the comments of rules that no packet meets: who it is, then its ports. A chain is found by its name in one step, a
-// set only by walking through all sets of the table.
+// The record of an attachment: a chain that no packet reaches, whose rules have comments that name the attachment and then its ports. A
+// chain, because the kernel finds it by its name in one step, but a set only by walking through all sets of the table.
 import { formatAddress, parseAddress } from "../../ip/address.ts";
 import { COMMENT_MAX } from "../port-mapping/comment.ts";
 import { type HostPort, PROTOCOL_NUMBERS, type Protocol } from "./port-mapping.ts";
 
-/** `tcp 8080,9000-9009`, `192.0.2.1 udp 53`: as many as fit into a comment each. */
+/** Returns comments such as `tcp 8080,9000-9009` and `192.0.2.1 udp 53`, each with as many ports as fit. */
 export function portComments(ports: readonly HostPort[]): string[] {
   const groups = new Map<string, number[]>();
   for (const { protocol, hostIp, hostPort } of ports) {
@@ -37,7 +37,7 @@ function lines(name: string, parts: readonly string[]): string[] {
   return found;
 }
 
-/** The ports of such a comment; none for another one. */
+/** Returns the ports of such a comment; none for any other comment. */
 export function portsIn(comment: string): HostPort[] {
   const [, address, protocol = "", list = ""] = /^(?:(\S+) )?(\w+) ([\d,-]+)$/.exec(comment) ?? [];
   if (!Object.hasOwn(PROTOCOL_NUMBERS, protocol)) return [];

@@ -1,6 +1,6 @@
-// Connections of protocols without a beginning (UDP, and SCTP while it lasts) go on to where their first packet went, however old that is: a client that
-// keeps its source port never notices that the port leads to another container now, or to none. They are forgotten when that changes, so that
-// their next packet is a first one again.
+// Deletes conntrack entries when a port mapping changes. Packets of a tracked flow go to where its first packet went, however long ago that
+// was: a UDP client that keeps its source port (or an SCTP association that lasts) would never reach the port's new container. After the
+// deletion, the next packet is translated by the present rules.
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER, query, type Request, request } from "../../netlink/connection.ts";
 import {
@@ -18,24 +18,27 @@ import { nfproto } from "../iptables/encode.ts";
 import type { Family } from "../iptables/xtables.ts";
 import { type HostPort, PROTOCOL_NUMBERS } from "./port-mapping.ts";
 
-/** Which connections: to a port of this host. */
+/** Selects flows to a port of this host. */
 export interface FlowsTo extends HostPort {
   family: Family;
-  /** Only those that were led to this container; otherwise all that were led anywhere, or to the host itself. */
+  /** Selects only flows that are translated to this container; otherwise all to the port, translated or not. */
   container?: Address | undefined;
 }
 
-/** Whether a flow of the protocol may outlive what its client thinks of as a connection. */
+/** Reports whether a flow of the protocol can stay in conntrack beyond what its client regards as a connection. */
 export const keepsFlows = ({ protocol }: HostPort): boolean => protocol !== "tcp";
 
-/** Above, all connections of the protocol are read at once. Each filtered look lets the kernel walk through its whole table. */
+/**
+ * The number of ports above which all flows of the protocol are read at once: for each filtered dump the kernel walks through its whole
+ * table.
+ */
 const SEPARATE_LOOKS = 16;
 
 /**
- * Forgets the connections to the targets, where their protocol keeps flows.
+ * Deletes the flows to the targets, where their protocol keeps flows.
  *
- * @param isLocal Whether an address is one of this host's: who only passes by with the same port is none of ours.
- * @throws NetlinkError the kernel has no connection tracking that can be asked
+ * @param isLocal Reports whether an address is one of this host's: forwarded flows to the same port number elsewhere are left alone.
+ * @throws NetlinkError the kernel has no netlink interface to connection tracking
  */
 export function deleteFlows(targets: readonly FlowsTo[], isLocal: (address: Address) => boolean): void {
   const wanted = targets.filter(keepsFlows);
@@ -60,7 +63,11 @@ export function deleteFlows(targets: readonly FlowsTo[], isLocal: (address: Addr
   }
 }
 
-/** @param exactly Only the port, and address, of the target, where the kernel can tell; older ones give all. */
+/**
+ * Returns flows of the protocol.
+ *
+ * @param exactly Only those to the target's port and address; older kernels cannot filter and return all.
+ */
 function listFlows(
   netfilter: Connection,
   { family, protocol, hostPort, hostIp }: FlowsTo,

@@ -1,10 +1,10 @@
-/** `conditionsV4` and `conditionsV6` in the words of iptables: what of them rules can say by themselves, and what only iptables knows. */
+/** Parses `conditionsV4` and `conditionsV6` in the syntax of iptables, as far as it is known here; the rest is left to iptables. */
 import { type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
 import type { Rule } from "../iptables/rule.ts";
 
 type Conditions = Pick<Rule, "source" | "destination" | "inInterface" | "outInterface" | "words">;
 
-/** Addresses and interfaces, each at most once, are understood. With anything else in them all words are left to iptables. */
+/** Parses conditions. Addresses and interfaces, each at most once, are understood; with anything else all words are left to iptables. */
 export function conditionsOf(words: readonly string[]): Conditions {
   const found: Conditions = {};
   for (let at = 0; at < words.length; ) {
@@ -21,13 +21,13 @@ export function conditionsOf(words: readonly string[]): Conditions {
 
 interface Option {
   key: keyof Conditions;
-  /** undefined for what it cannot be. */
+  /** Parses the option's value; undefined when it is not valid. */
   read(value: string): Prefix | string | undefined;
 }
 
 const interfaceName = (value: string) => (/^[^!-]/.test(value) ? value : undefined);
 
-/** An address, or a prefix whose length is written as a number. */
+/** Parses an address, or a prefix whose length is a number. */
 function prefix(value: string): Prefix | undefined {
   const address = parseAddress(value);
   return address === undefined ? parsePrefix(value) : { address, length: 8 * address.length };

@@ -1,6 +1,6 @@
-// Port mappings in the form of iptables: a chain for each container and network, entered by its host ports.
+// The rules of port mappings in iptables: one chain for each container and network, to which packets to its host ports jump.
 //
-//   -A POSTROUTING … -j CNI-HOSTPORT-MASQ                          first: the masquerade of bridge and ptp would accept what it is to masquerade
+//   -A POSTROUTING … -j CNI-HOSTPORT-MASQ                          first: the masquerade of bridge and ptp would accept these packets
 //   -A CNI-HOSTPORT-MASQ -m mark --mark 0x2000/0x2000 -j MASQUERADE
 //   -A CNI-HOSTPORT-SETMARK … -j MARK --set-xmark 0x2000/0x2000
 //   -A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT     and OUTPUT
@@ -10,8 +10,9 @@
 //   -A CNI-DN-2bbe0c48b91a7d1b8a675 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.22.0.5:80
 //   -A CNI-DN-2bbe0c48b91a7d1b8a675 -s 10.22.0.5/32 -m comment --comment "name: \"podnet\" id: \"3f2a\" if: \"eth0\"" -j RETURN
 //
-// Source: containernetworking/plugins, plugins/meta/portmap, whose rules these are, but for the last one (../iptables/owner.ts): either set of plugins checks
-// and deletes what the other made. Where they stand differs in one case: what is for one address of the host comes before what is for all, for the first entry wins.
+// Source: containernetworking/plugins, plugins/meta/portmap, which makes all of these rules but the last (../iptables/address-owner.ts):
+// either set of plugins checks and deletes what the other made. The position differs in one case: the entry of a mapping for one address of
+// the host comes before entries for all addresses, since the first entry that matches wins.
 import type { Prefix } from "../../ip/address.ts";
 import { encode } from "../../sys/text.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
@@ -42,9 +43,9 @@ export const portChain = (family: Family, container: Container): Chain => nat(fa
 
 const comment = (text: string): Match => ({ name: "comment", text });
 
-// --- What is wanted ----------------------------------------------------------------------------------------------------------------------
+// --- Wanted rules ------------------------------------------------------------------------------------------------------------------------
 
-/** What all containers of the family share. */
+/** Returns the rules that all containers of the family share. */
 export function sharedRules({ family, snat, mark, externalSetMarkChain }: MappingSet): Wanted[] {
   const local: Rule = { matches: [{ name: "addrtype", destinations: LOCAL_ADDRESS }], target: { jump: DNAT } };
   return [
@@ -69,7 +70,7 @@ function markRules(family: Family, mark: number): Wanted[] {
   ];
 }
 
-/** The rules of the container's own chain, mapping by mapping; marks come before the rule that ends the search. */
+/** Returns the rules of the container's own chain, mapping by mapping. Marks come before the DNAT rule, which ends the evaluation. */
 export function portRules(mappingSet: MappingSet): Rule[] {
   const { snat, container } = mappingSet;
   const sources = snat ? markedSources(mappingSet) : [];
@@ -102,16 +103,20 @@ function portMatch({ protocol, hostPort }: PortMapping): Match {
   return protocol === "sctp" ? sctpDestination(hostPort) : { name: protocol, destinations: [hostPort, hostPort] };
 }
 
-/** One that leads into the container's chain. */
+/** A rule that jumps to the container's chain, and the ports that it matches. */
 export interface Entry {
   rule: Rule;
   ports: readonly PortMapping[];
 }
 
-/** So many ports fit into one match. */
+/** The number of ports that fit into one match. */
 const MULTIPORT_MAX = 15;
 
-/** By protocol in alphabetical order, as the reference plugin has it; also for ports of the other family, which the chain does not know. */
+/**
+ * Returns the entries by protocol in alphabetical order, as the reference plugin has them. Like there, they also match ports that are
+ * mapped
+ * only in the other family, for which the chain has no rule.
+ */
 export function entriesOf({ owner, mappings, conditions }: MappingSet): Entry[] {
   const text = comment(entryComment(owner));
   const target = { jump: chainName(owner, "DN-") };
@@ -138,7 +143,7 @@ export function entryComment({ network, containerId }: Container): string {
   return encode(text).length <= COMMENT_MAX ? text : `${text.slice(0, COMMENT_MAX - 3)}...`;
 }
 
-/** Whose entry it is; undefined for a comment of another form, or one that was cut. */
+/** Returns the container that an entry's comment names; undefined for a comment of another form, or one that was cut. */
 export function ownerIn(comment: string): Container | undefined {
   const [, network, containerId] = /^dnat name: "(.*)" id: "([^"]*)"$/.exec(comment) ?? [];
   return network === undefined || containerId === undefined ? undefined : { network, containerId };

@@ -1,4 +1,4 @@
-// Port mappings through iptables: what is in the chains, what is missing, who else is there.
+// Port mappings through iptables: adds, checks and deletes the rules, and finds port conflicts.
 import { formatAddress, type Prefix, parseAddress } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
@@ -38,7 +38,11 @@ import { type HostPort, type MappingSet, mappingsFor, PROTOCOL_NUMBERS, type Pro
 
 type Container = Omit<Owner, "ifName">;
 
-/** All families in one go. What is there of the container already is replaced, unless it is the same. @throws CniError of `occupied` */
+/**
+ * Publishes the ports of all families. Rules that the attachment has already are replaced unless they are the same.
+ *
+ * @throws CniError of `conflictPolicy`
+ */
 export function addByIptables(
   netfilter: () => Connection,
   mappingSets: readonly MappingSet[],
@@ -47,7 +51,7 @@ export function addByIptables(
   edit(netfilter, mappingSets, (view, mappingSet) => publishing(view, mappingSet, conflictPolicy));
 }
 
-/** Whether there are conditions that only iptables understands. */
+/** Reports whether there are conditions that only iptables understands. */
 export const needsProgram = ({ conditions }: MappingSet): boolean => conditionsOf(conditions).words !== undefined;
 
 function edit(
@@ -63,7 +67,7 @@ function edit(
   );
 }
 
-/** What makes the publication true; also for who makes it true again. */
+/** Returns the changes that publish the ports, or repair the publication. */
 export function publishing(view: View, mappingSet: MappingSet, conflictPolicy: ConflictPolicy): Change[] {
   const { family, owner } = mappingSet;
   const own = portChain(family, owner);
@@ -79,7 +83,7 @@ export function publishing(view: View, mappingSet: MappingSet, conflictPolicy: C
   ];
 }
 
-/** What the attachment has in its chain and the entries to it, as they should be and nothing else. */
+/** Returns the changes after which the attachment has exactly the wanted rules in its chain, and the wanted entries to it. */
 function replacement(
   view: View,
   mappingSet: MappingSet,
@@ -104,7 +108,7 @@ function replacement(
   ];
 }
 
-/** Whatever is there of the attachment; without an owner rule also what it had under another address. */
+/** Returns the removal of everything that the attachment has; without an owner rule also what it had under another address. */
 function replacing(owner: Owner, container: Prefix): Removal {
   const own = departureOf(owner, [container]);
   const unowned = departureOf(owner, []);
@@ -121,7 +125,10 @@ function isAsWanted(family: Family, found: readonly FoundRule[], wanted: readonl
   );
 }
 
-/** Words that only iptables understands come back in words that it has chosen: then it must do that the rest is there. */
+/**
+ * Reports whether all entries are as wanted. iptables may print words that only it understands in another form, so only the rest is
+ * compared.
+ */
 function areAll(family: Family, found: readonly FoundRule[], wanted: readonly Entry[]): boolean {
   return (
     found.length === wanted.length &&
@@ -136,18 +143,21 @@ function areAll(family: Family, found: readonly FoundRule[], wanted: readonly En
   );
 }
 
-// --- Who else is there -------------------------------------------------------------------------------------------------------------------
+// --- Port conflicts ----------------------------------------------------------------------------------------------------------------------
 
 /** Another container's mapping of a port that is wanted. */
 interface Conflict {
   chain: string;
   port: HostPort;
   holder: Holder;
-  /** For the same address of the host; else one is for all and the other for a single one. */
+  /** Whether both are for the same address of the host, or both for all; otherwise one is for all and the other for a single one. */
   isSame: boolean;
 }
 
-/** An entry for what is for one address of the host comes before somebody's for all addresses: the first one wins. */
+/**
+ * Reports whether an entry has to be the first: it is for one address of the host and another container's for all, and the first match
+ * wins.
+ */
 const comesFirst = ({ ports }: Entry, conflicts: readonly Conflict[]): boolean =>
   conflicts.some(
     ({ port, isSame }) => !isSame && port.hostIp === undefined && ports.some((own) => samePort(own, port)),
@@ -193,7 +203,7 @@ function conflictsIn(
   });
 }
 
-/** What leads to these addresses, from chains that may lead to others too. */
+/** Returns the changes that remove the mappings to these addresses from chains that may have others too. */
 function removals(view: View, family: Family, conflicts: readonly Conflict[]): Change[] {
   return [...new Set(conflicts.map(({ chain }) => chain))].flatMap((name) => {
     const chain = nat(family, name);
@@ -209,7 +219,7 @@ function removals(view: View, family: Family, conflicts: readonly Conflict[]): C
   });
 }
 
-/** Two containers may share a port when conditions tell whose a packet is. */
+/** Reports whether an entry has conditions other than these: two containers may share a port when conditions distinguish their packets. */
 function hasOtherConditions(canonicalForm: CanonicalRule | undefined, { conditions, family }: MappingSet): boolean {
   const extra = (canonicalForm ?? []).filter((part) => !/^-(p|j|m (comment|multiport)) /.test(part));
   const ours = conditionsOf(conditions);
@@ -218,11 +228,11 @@ function hasOtherConditions(canonicalForm: CanonicalRule | undefined, { conditio
   return !sameRule(extra, wanted);
 }
 
-/** NFTA_MATCH_NAME's header and text, then NFTA_MATCH_REV, then the header of NFTA_MATCH_INFO: what is between the name and the struct. */
+/** The bytes from the name to the struct: the text of NFTA_MATCH_NAME, then NFTA_MATCH_REV, then the header of NFTA_MATCH_INFO. */
 const MULTIPORT = encode("multiport\0");
 const STRUCT_BEHIND_NAME = 12 + 8 + 4;
 
-/** The ports of the rule's multiport match, without decoding the rest: there may be thousands of entries. */
+/** Returns the ports of the rule's multiport match without decoding the rest: there may be thousands of entries. */
 function multiportsIn(body: Uint8Array): number[] {
   for (let at = body.indexOf(MULTIPORT[0] as number); at >= 0; at = body.indexOf(MULTIPORT[0] as number, at + 1)) {
     if (!MULTIPORT.every((byte, i) => body[at + i] === byte)) continue;
@@ -239,7 +249,7 @@ const u16At = (bytes: Uint8Array, at: number): number => {
 
 const keyOf = ({ protocol, hostPort }: HostPort): string => `${protocol} ${hostPort}`;
 
-/** "tcp 8080" for each port of an entry. */
+/** Returns "tcp 8080" for each port of an entry. */
 function portsOf(canonicalForm: CanonicalRule | undefined): string[] {
   const protocol = wordAfter(canonicalForm, "-p ");
   const ports = wordAfter(canonicalForm, "-m multiport --dports ");
@@ -251,11 +261,11 @@ const wordAfter = (canonicalForm: CanonicalRule | undefined, option: string): st
 
 type Published = HostPort & Pick<Holder, "address">;
 
-/** The mappings of a container's chain, as its rules have them. */
+/** Returns the mappings that the rules of a container's chain have. */
 const publishedIn = (view: View, chain: Chain): Published[] =>
   view.rules(chain, "DNAT").flatMap((rule) => publishedBy(rule) ?? []);
 
-/** undefined for a rule that is no mapping. */
+/** Returns the mapping that a rule has; undefined for other rules. */
 function publishedBy({ canonicalForm }: FoundRule): Published | undefined {
   const protocol = wordAfter(canonicalForm, "-p ") as Protocol | undefined;
   const to = wordAfter(canonicalForm, "-j DNAT --to-destination ");
@@ -265,11 +275,11 @@ function publishedBy({ canonicalForm }: FoundRule): Published | undefined {
   return { protocol, hostPort, hostIp, address: parseAddress(to.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")) };
 }
 
-// --- What of a chain is whose ------------------------------------------------------------------------------------------------------------
+// --- The part of a chain that is removed -------------------------------------------------------------------------------------------------
 
-/** What there is of those who go. */
+/** The rules of the attachments that are removed. */
 interface Part {
-  /** Without owner rules. */
+  /** The rules of the chain, without owner rules. */
   rules: readonly FoundRule[];
   entries: readonly FoundRule[];
   owners: readonly FoundRule[];
@@ -287,7 +297,7 @@ const isEntryOf = (container: Container): ((text: string) => boolean) => {
 const goesWith = ({ address }: Published, owners: readonly OwnerRule[], departure: Removal): boolean =>
   goes(address === undefined ? "" : formatAddress(address), owners, departure);
 
-/** Whether all that is in the chain goes. */
+/** Reports whether the whole chain is removed. */
 function goesWhole(view: View, chain: Chain, departure: Removal): boolean {
   const owners = ownerRulesIn(view, chain);
   return (
@@ -296,7 +306,7 @@ function goesWhole(view: View, chain: Chain, departure: Removal): boolean {
   );
 }
 
-/** @param isEntry Tells from its comment whether an entry may be of those who go. */
+/** Returns the part of the chain that is removed. @param isEntry Reports from its comment whether an entry may belong to it. */
 function partOf(view: View, chain: Chain, departure: Removal, isEntry: (text: string) => boolean): Part {
   const owners = ownerRulesIn(view, chain);
   const ownerIds = new Set(owners.map(({ rule }) => rule.id));
@@ -316,7 +326,7 @@ function partOf(view: View, chain: Chain, departure: Removal, isEntry: (text: st
   };
 }
 
-/** A mapping is a rule that translates, and the marks before it. */
+/** Groups rules into mappings: each is a DNAT rule and the marks before it. */
 function mappingsIn(rules: readonly FoundRule[]): { rules: readonly FoundRule[]; published: Published }[] {
   let from = 0;
   return rules.flatMap((rule, at) => {
@@ -328,7 +338,7 @@ function mappingsIn(rules: readonly FoundRule[]): { rules: readonly FoundRule[];
   });
 }
 
-/** The entries for ports of those who go, as far as those who stay do not need them; each port needs one. */
+/** Returns the entries for removed ports that no remaining port needs; a remaining port needs one entry. */
 function entriesOnlyFor(
   entries: readonly FoundRule[],
   going: readonly string[],
@@ -343,9 +353,14 @@ function entriesOnlyFor(
   });
 }
 
-// --- Taking it back ----------------------------------------------------------------------------------------------------------------------
+// --- Deletion ----------------------------------------------------------------------------------------------------------------------------
 
-/** Deletes what is there of the attachment, from both worlds. @param addresses As its result tells them, see `departureOf`. @returns its mappings */
+/**
+ * Deletes everything that the attachment has, from both variants.
+ *
+ * @param addresses The addresses in its result, see `departureOf`.
+ * @returns its mappings
+ */
 export function deleteByIptables(
   netfilter: Connection,
   owner: Owner,
@@ -376,14 +391,14 @@ function removedFrom(view: View, chain: Chain, departure: Removal): Removed[] {
     .map((port) => ({ ...port, family: chain.family }));
 }
 
-/** What goes of a chain that is there. */
+/** Returns the changes that remove the attachments from an existing chain. */
 function removal(view: View, chain: Chain, departure: Removal, isEntry: (text: string) => boolean): Change[] {
   if (goesWhole(view, chain, departure)) return removalOfChain(view, chain, DNAT);
   const { entries, rules, owners } = partOf(view, chain, departure, isEntry);
   return [...entries, ...rules, ...owners].map((rule) => ({ delete: rule }));
 }
 
-/** A chain that is there, and what leads to it. */
+/** Returns the changes that delete an existing chain and the jumps to it. */
 function removalOfChain(view: View, chain: Chain, entrance: string): Change[] {
   const jumps = view.jumps(nat(chain.family, entrance), chain.chain);
   return [...jumps.map((rule): Change => ({ delete: rule })), { drop: chain }];
@@ -411,9 +426,9 @@ function stale(view: View, family: Family, network: string, valid: readonly Omit
   });
 }
 
-// --- Looking -----------------------------------------------------------------------------------------------------------------------------
+// --- CHECK -------------------------------------------------------------------------------------------------------------------------------
 
-/** What is not as `addByIptables` made it, in words; undefined when all is well. Where a rule stands does not count. */
+/** Returns the first difference from what `addByIptables` makes; undefined when there is none. The position of rules is not checked. */
 export function deviationInIptables(
   netfilter: () => Connection,
   mappingSets: readonly MappingSet[],

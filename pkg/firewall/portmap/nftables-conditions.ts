@@ -1,5 +1,5 @@
-// `conditionsV4` and `conditionsV6` in the words of nft. An attachment that has some gets a rule for each mapping instead of elements, since two attachments may
-// then share a port. Addresses and interfaces are understood here; what else there is in nft's language, only nft knows: it is run for such rules.
+// `conditionsV4` and `conditionsV6` in the syntax of nft. An attachment that has conditions gets a rule for each mapping instead of
+// elements, since two attachments may then share a port. Addresses and interfaces are understood here; for anything else nft is run.
 
 import { concat } from "../../bytes/concat.ts";
 import { CniError, ErrorCode } from "../../cni/error.ts";
@@ -17,14 +17,14 @@ import { commentFor } from "../port-mapping/comment.ts";
 import { dnatTo, TABLES } from "./nftables-table.ts";
 import { type MappingSet, mappingsFor, type PortMapping, PROTOCOL_NUMBERS } from "./port-mapping.ts";
 
-/** The expressions of each rule; none when only nft knows them. */
+/** Returns the expressions of each rule; none when only nft understands the conditions. */
 export function conditionalRules(mappingSet: MappingSet): Uint8Array[] {
   const conditions = conditionsOf(mappingSet);
   if (conditions === undefined) return [];
   return mappingsFor(mappingSet).map((mapping) => concat([conditions, mappingRule(mappingSet, mapping)]));
 }
 
-/** `[ip daddr 192.0.2.1] tcp dport 8080 dnat to 10.22.0.5:80` */
+/** Returns `[ip daddr 192.0.2.1] tcp dport 8080 dnat to 10.22.0.5:80`. */
 function mappingRule(
   { family, container }: MappingSet,
   { protocol, hostPort, hostIp, containerPort }: PortMapping,
@@ -44,7 +44,7 @@ function mappingRule(
 
 const portBytes = (port: number): Uint8Array => Uint8Array.of(port >> 8, port & 0xff);
 
-/** undefined when there is a word in them that is not understood. */
+/** Encodes the conditions; returns undefined when they have a word that is not understood. */
 function conditionsOf({ family, conditions }: MappingSet): Uint8Array | undefined {
   const words = conditions.join(" ").split(/\s+/).filter(Boolean);
   const parts: Uint8Array[] = [];
@@ -56,7 +56,7 @@ function conditionsOf({ family, conditions }: MappingSet): Uint8Array | undefine
   return concat(parts);
 }
 
-/** `ip saddr != 192.0.2.0/24`; takes its words away. */
+/** Encodes `ip saddr != 192.0.2.0/24` and removes its words from the list. */
 function addressCondition(family: MappingSet["family"], words: string[]): Uint8Array | undefined {
   const [, field = "", ...rest] = words;
   const not = rest[0] === "!=";
@@ -74,7 +74,7 @@ function prefixOf(text: string): Prefix | undefined {
 
 const IFNAMSIZ = 16;
 
-/** `iifname != "eth0"`; takes its words away. */
+/** Encodes `iifname != "eth0"` and removes its words from the list. */
 function interfaceCondition(words: string[]): Uint8Array | undefined {
   const [option, operator = "", ...rest] = words;
   const isSpelled = operator === "!=" || operator === "==";
@@ -91,7 +91,11 @@ function interfaceCondition(words: string[]): Uint8Array | undefined {
 
 // --- Through nft -------------------------------------------------------------------------------------------------------------------------
 
-/** Adds the rules whose conditions are not understood here. @throws CniError 7: nor does nft; 999: there is no nft */
+/**
+ * Adds the rules whose conditions are not understood here.
+ *
+ * @throws CniError 7: nft does not understand them either; 999: there is no nft
+ */
 export function addByProgram(mappingSets: readonly MappingSet[]): void {
   const foreign = mappingSets.filter((one) => one.conditions.length > 0 && conditionsOf(one) === undefined);
   if (foreign.length === 0) return;

@@ -1,4 +1,4 @@
-// Port mappings in the form of nftables: maps, in which a packet finds its container in one step however many there are.
+// The table of port mappings in nftables: maps, in which a packet's container is found in one step however many there are.
 //
 //   table ip twill_hostport {
 //     map hostports { type inet_proto . inet_service : ipv4_addr . inet_service
@@ -6,7 +6,7 @@
 //     map hostip_hostports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service }     for single addresses of the host
 //     set hairpin { type ipv4_addr; elements = { 10.22.0.5 } }           containers with "snat"
 //     set masquerade_all { type ipv4_addr }                              containers with "masqAll"
-//     chain hostports-6fd94d501e58f0aa-287fc69eff0574a2 {                nobody jumps here
+//     chain hostports-6fd94d501e58f0aa-287fc69eff0574a2 {                no rule jumps here
 //       ip daddr 10.22.0.5 comment "id: 3f2a, if: eth0, net: podnet"
 //       ip daddr 10.22.0.5 comment "tcp 8080"
 //     }
@@ -25,24 +25,26 @@
 //       ip daddr @masquerade_all masquerade
 //       ip daddr != @hairpin return
 //       ip saddr 127.0.0.0/8 masquerade
-//       ip saddr 10.22.0.0/16 ip daddr 10.22.0.0/16 masquerade           one for each network, for good
+//       ip saddr 10.22.0.0/16 ip daddr 10.22.0.0/16 masquerade           one for each network, never deleted
 //     }
 //   }
 //
-// The chain nobody jumps to is the record of what an attachment has (record.ts). It is what DEL goes by: neither the ports have to be told, nor is anything
-// searched. It has no verdict, since each change of one has the kernel validate all chains of the table.
+// The chain that no rule jumps to is the attachment's record (attachment-record.ts), which tells DEL what to delete: DEL needs neither the
+// ports in its configuration nor a search. Its rules have no verdict, since for each change of one the kernel validates all chains of the
+// table.
 //
-// The mark stands from the lookup to the masquerade of the packets that one of the maps led somewhere, and of no others: not of those that somebody else
-// sends to the same container. That is why it is set before the maps and taken away behind them, for `dnat` ends the chain.
+// Only packets that one of the maps translated have the mark from the lookup to the masquerade, and not those that reach the same container
+// in another way. That is why it is set before the maps and cleared behind them: `dnat` ends the chain.
 //
 // Rejected:
-// - the reference plugin's form, a rule for each mapping in table cni_hostport. Adding to a chain costs the more the longer it is (0.1 ms with 1,000 rules, 1.3 ms
-//   with 10,000), and so does finding a rule again by its comment. Its DEL would find such rules, though, and does not find these elements; what it
-//   leaves when a node goes back to it is in docs/plugins/portmap.md.
-// - a set for each attachment as its record: the kernel finds sets by walking through all of the table, so that an ADD beside 5,000 took three times as long.
-// - a verdict map to a chain for each container: with each change the kernel walks through all chains that such a map leads to.
-// - the reference plugin's table. Its chains are flushed with each of its ADDs, and whoever goes back to it for good can delete a table of our own.
-// - its priority: behind it, what it maps and what kube-proxy does come first, as they do with its rules.
+// - the reference plugin's form, a rule for each mapping in table cni_hostport. The longer a chain, the longer it takes to add a rule
+//   (0.1 ms with 1,000 rules, 1.3 ms with 10,000) and to find one by its comment. Its DEL would find such rules, though, and does not find
+//   these elements; docs/plugins/portmap.md says what it leaves when a node goes back to it.
+// - a set for each attachment as its record: the kernel finds a set by walking through all of the table, so an ADD beside 5,000 took three
+//   times as long.
+// - a verdict map to a chain for each container: with each change the kernel walks through all chains that such a map jumps to.
+// - the reference plugin's table. Each of its ADDs flushes its chains, and an administrator who goes back to it can delete twill's table.
+// - its priority: with a later one, its mappings and kube-proxy's come first, as they do with its own rules.
 
 import { concat } from "../../bytes/concat.ts";
 import { type Prefix, parsePrefix } from "../../ip/address.ts";
@@ -72,7 +74,7 @@ import { type FieldTypes, newSet, type SetRef } from "../nftables/set.ts";
 import { fill, hole, template } from "../nftables/template.ts";
 import { goTo, jumpTo, RETURN } from "../nftables/verdict.ts";
 
-/** Where things are in the table of a family. */
+/** The sets and chains in the table of a family. */
 export interface PortmapTable {
   family: Family;
   table: { family: number; table: string };
@@ -85,7 +87,7 @@ export interface PortmapTable {
 
 const TABLE = "twill_hostport";
 const TABLE_COMMENT = "Ports of the host that lead to containers, by twill's portmap plugin";
-/** What names of records begin with. */
+/** The beginning of the names of records. */
 export const RECORD = "hostports-";
 
 function tableOf(family: Family): PortmapTable {
@@ -108,7 +110,7 @@ const ADDRESS: Readonly<Record<Family, readonly [number, number]>> = { ip: [TYPE
 const PROTOCOL = [TYPE_INET_PROTOCOL, 1] as const;
 const PORT = [TYPE_INET_SERVICE, 2] as const;
 
-/** A port of the host at one of its addresses. */
+/** Returns the fields of the key for a port at one address of the host. */
 const hostPortFields = (family: Family): FieldTypes => [ADDRESS[family], PROTOCOL, PORT];
 
 function newSets({ family, hostports, hostipHostports, hairpin, masqueradeAll }: PortmapTable): Request[] {
@@ -131,14 +133,14 @@ const OUTPUT = "output";
 const LOOKUP = "lookup";
 const MASQUERADING = "masquerading";
 
-/** All chains whose rules are always the same, but for one rule for each network. */
+/** Returns the chains whose rules are always the same, except for one rule for each network. */
 export const tableChains = ({ table }: PortmapTable): ChainRef[] =>
   [LOOKUP, PREROUTING, OUTPUT, MASQUERADING].map((chain) => ({ ...table, chain }));
 
-/** Behind the reference plugin's chains, and kube-proxy's. */
+/** The priority: after the chains of the reference plugin and of kube-proxy. */
 const PRIORITY = NF_IP_PRI_NAT_DST + 1;
 
-/** What makes the frame; what is in its chains is replaced, what is in its sets stays. */
+/** Returns the requests that create the table. Rules in these chains are replaced; elements of its sets stay. */
 export function createTable(frame: PortmapTable, mark: number): Request[] {
   const { family, table } = frame;
   const place = (chain: string): ChainRef => ({ ...table, chain });
@@ -165,13 +167,13 @@ export function createTable(frame: PortmapTable, mark: number): Request[] {
   ];
 }
 
-/** Says which bit the chain is about, for whoever looks whether it is the right one. */
+/** Returns the comment that names the mark's bit, by which `isComplete` sees whether a chain was made for this mark. */
 const markComment = (mark: number): string => `mark 0x${mark.toString(16)}`;
 
-/** What is in each chain of the frame without the networks' rules. */
+/** The number of rules in each chain, without those of networks. */
 const RULE_COUNTS: Readonly<Record<string, number>> = { [LOOKUP]: 5, [PREROUTING]: 1, [OUTPUT]: 1 };
 
-/** @param rules Of `tableChains`, as `findRules` has them. */
+/** Reports whether the table has all fixed rules. @param rules The rules of `tableChains`, from `findRules`. */
 export function isComplete(rules: readonly Uint8Array[], mark: number): boolean {
   const marked = (chain: string) =>
     rules.some((rule) => chainOf(rule) === chain && commentOf(rule) === markComment(mark));
@@ -181,7 +183,7 @@ export function isComplete(rules: readonly Uint8Array[], mark: number): boolean 
   return counted && [LOOKUP, PREROUTING, OUTPUT, MASQUERADING].every(marked);
 }
 
-/** Who comes from the container's own network is masqueraded: the container would answer directly, and from the wrong address. */
+/** Masquerades packets from the container's own network: the container would reply to the client directly, from the wrong address. */
 export function newHairpin({ table }: PortmapTable, network: string): Request {
   const prefix = parsePrefix(network) as Prefix; // as `formatPrefix` wrote it
   const expressions = concat([encodeAddress("source", prefix), encodeAddress("destination", prefix), MASQUERADE]);
@@ -189,7 +191,7 @@ export function newHairpin({ table }: PortmapTable, network: string): Request {
 }
 const WITHIN = "within ";
 
-/** The networks that have such a rule. */
+/** Returns the networks that have such a rule. */
 export const hairpinsIn = (rules: readonly Uint8Array[]): string[] =>
   rules
     .filter((rule) => chainOf(rule) === MASQUERADING)
@@ -208,7 +210,7 @@ const TO_LOOKUP = concat([
   goTo(LOOKUP),
 ]);
 
-/** As numbers of meta and fib stand in registers. */
+/** Returns a number in host byte order, as meta and fib load it into registers. */
 function hostNumber(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value >>> 0, hostIsLittle);
@@ -247,7 +249,7 @@ const loadDestination = (family: Family): ExpressionRequest => ({
   },
 });
 
-/** The protocol into one register, the destination port into the next. */
+/** Loads the protocol into one register and the destination port into the next. */
 const loadPort = (register: number, next: number): ExpressionRequest[] => [
   { name: "meta", data: { key: NFT_META_L4PROTO, destination: register } },
   {
@@ -256,7 +258,7 @@ const loadPort = (register: number, next: number): ExpressionRequest[] => [
   },
 ];
 
-/** What a map has for the key goes into the registers from the first on: the address, and behind it the port. */
+/** Looks up the key in a map and translates to the value, which is loaded from the first register on: the address, then the port. */
 const dnatBy = (family: Family, { set }: SetRef): ExpressionRequest[] => [
   { name: "lookup", data: { source: NFT_REG_1, set, destination: NFT_REG_1 } },
   { name: "nat", data: dnatTo(family, family === "ip" ? NFT_REG32_01 : NFT_REG_2) },
@@ -281,7 +283,9 @@ interface FixedRules {
   unlessHairpin: Uint8Array;
 }
 
-/** In IPv4 the fields of a concatenation are registers of 4 bytes; an IPv6 address takes four of them. */
+/**
+ * Returns the rules that do not depend on the mark. The fields of a concatenation are in registers of 4 bytes; an IPv6 address takes four.
+ */
 function fixedRules({ family, hostports, hostipHostports, hairpin, masqueradeAll }: PortmapTable): FixedRules {
   const afterAddress = family === "ip" ? [NFT_REG32_01, NFT_REG32_02] : [NFT_REG_2, NFT_REG32_05];
   const [protocol = 0, port = 0] = afterAddress;
@@ -293,12 +297,12 @@ function fixedRules({ family, hostports, hostipHostports, hairpin, masqueradeAll
     unlessHairpin: concat([template(hasDestination(family, hairpin, NFT_LOOKUP_F_INV)).bytes, RETURN]),
   };
 }
-/** The one behind NFT_REG_2 = NFT_REG32_04. */
+/** The register behind NFT_REG_2, which is NFT_REG32_04. */
 const NFT_REG32_05 = 13;
 
 const FIXED: Readonly<Record<Family, FixedRules>> = { ip: fixedRules(TABLES.ip), ip6: fixedRules(TABLES.ip6) };
 
-/** IPv6 has no way from the loopback into another network: the kernel does not take the answers in. */
+/** The masquerade of packets from the host's loopback. Not in IPv6: the kernel does not accept the replies. */
 const FROM_LOOPBACK: Readonly<Record<Family, readonly Uint8Array[]>> = {
   ip: [concat([encodeAddress("source", { address: Uint8Array.of(127, 0, 0, 0), length: 8 }), MASQUERADE])],
   ip6: [],

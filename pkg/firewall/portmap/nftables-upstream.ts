@@ -1,5 +1,5 @@
-// What the reference plugin makes in nftables: a rule for each mapping in table cni_hostport, whose comment is the container's ID and nothing else.
-// It is checked, deleted and respected here; ours has another form, nftables-table.ts.
+// The rules of the reference plugin in nftables: one for each mapping in table cni_hostport, whose comment is only the container's ID.
+// They are checked, deleted and respected here; twill's own form is in nftables-table.ts.
 import type { Address } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import { decode } from "../../netlink/message.ts";
@@ -24,7 +24,7 @@ import { type HostPort, type MappingSet, mappingsFor, type PortMapping, protocol
 
 const TABLE = "cni_hostport";
 const place = (family: Family, chain: string): ChainRef => ({ family: nfproto[family], table: TABLE, chain });
-/** The first has the mappings, the second those for single addresses, of old releases. */
+/** The chains of mappings: old releases have those for single addresses in the second one. */
 const PORT_CHAINS = ["hostports", "hostip_hostports"];
 const CHAINS = [...PORT_CHAINS, "masquerading"];
 
@@ -48,7 +48,7 @@ function portRules(netfilter: Connection, family: Family): GoRule[] {
   );
 }
 
-/** `[ip daddr A] tcp dport N dnat to B:M`, from its comparisons and values in order. undefined for another rule. */
+/** Decodes `[ip daddr A] tcp dport N dnat to B:M` from its comparisons and values in order; returns undefined for any other rule. */
 function portOf(parts: readonly Expression[]): (HostPort & { address: Address | undefined }) | undefined {
   const compared = parts.flatMap((part) =>
     part.name === "cmp" && part.data?.data?.value ? [part.data.data.value] : [],
@@ -64,7 +64,7 @@ function portOf(parts: readonly Expression[]): (HostPort & { address: Address | 
 
 const sameAddress = (one: Address | undefined, other: Address | undefined): boolean => String(one) === String(other);
 
-/** What has to go before a publication: rules of containers that are gone, and of the container itself. */
+/** Returns the deletions that a publication needs first: rules of containers that are gone, and of the container itself. */
 export function evictFromUpstream(
   netfilter: Connection,
   mappingSet: MappingSet,
@@ -88,7 +88,7 @@ export function evictFromUpstream(
   });
 }
 
-/** Whether as many mappings lead to the container's address as it has. */
+/** Reports whether every mapping of the container has a rule that leads to its address. */
 export function isMappedByUpstream(netfilter: Connection, { owner, family, container, ...more }: MappingSet): boolean {
   const own = portRules(netfilter, family).filter(
     ({ containerId, address }) => containerId === owner.containerId && sameAddress(address, container.address),
@@ -101,7 +101,7 @@ export function isMappedByUpstream(netfilter: Connection, { owner, family, conta
   );
 }
 
-/** Deletes all rules of the container, as the reference plugin does: they tell nothing of networks. @returns its mappings */
+/** Deletes all rules of the container, as the reference plugin does: they do not name their network. @returns its mappings */
 export function deleteFromUpstream(netfilter: Connection, containerId: string): Removed[] {
   const there = existing(
     netfilter,

@@ -1,4 +1,4 @@
-// Port mappings through nftables: what is in the maps, what is missing, who else is there. What they look like is in nftables-table.ts.
+// Port mappings through nftables: adds, checks and deletes elements, and finds port conflicts. The table is in nftables-table.ts.
 import { type Address, formatPrefix, networkOf, type Prefix } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import { FAMILIES } from "../iptables/host.ts";
@@ -55,9 +55,9 @@ import {
   type Protocol,
 } from "./port-mapping.ts";
 
-// --- What is wanted ----------------------------------------------------------------------------------------------------------------------
+// --- Wanted elements ---------------------------------------------------------------------------------------------------------------------
 
-/** What a publication has in the sets and maps. */
+/** The elements and rules of one publication. */
 interface Wanted {
   frame: PortmapTable;
   record: ChainRef;
@@ -65,14 +65,14 @@ interface Wanted {
   mappings: readonly PortMapping[];
   hostports: Elements<PortMapping>;
   hostipHostports: Elements<PortMapping>;
-  /** Where the container's address goes to. */
+  /** The set that gets the container's address. */
   masquerade: SetRef | undefined;
   container: Prefix;
-  /** With conditions, instead of elements. */
+  /** The rules that replace the elements where there are conditions. */
   rules: readonly Uint8Array[];
 }
 
-/** @param skipped What another network of the same container has. */
+/** Returns what an attachment should have. @param skipped The mappings that another network of the same container has. */
 export function desiredOf(mappingSet: MappingSet, skipped: ReadonlySet<PortMapping>): Wanted {
   const { family, owner, container, snat, masqAll, conditions } = mappingSet;
   const frame = TABLES[family];
@@ -103,7 +103,7 @@ const recordOf = ({ table }: PortmapTable, owner: Owner): ChainRef => ({
 
 const ADDRESS_LENGTH: Readonly<Record<Family, number>> = { ip: 4, ip6: 16 };
 
-/** Protocol and port fill 4 bytes each; an address stands before them. */
+/** The length of a key without address: protocol and port take 4 bytes each. An address precedes them. */
 const PORT_KEY_LENGTH = 8;
 
 function keyOf({ hostIp, protocol, hostPort }: HostPort): Uint8Array {
@@ -119,7 +119,7 @@ function writePort(bytes: Uint8Array, at: number, protocol: Protocol, port: numb
   bytes[at + 5] = port & 0xff;
 }
 
-/** What a map has for a mapping: address and port, with room to 4 bytes. */
+/** Returns the value of a mapping in a map: address and port, the port padded to 4 bytes. */
 function dataOf({ address }: Prefix, containerPort: number): Uint8Array {
   const data = new Uint8Array(address.length + 4);
   data.set(address);
@@ -128,7 +128,7 @@ function dataOf({ address }: Prefix, containerPort: number): Uint8Array {
   return data;
 }
 
-/** For all addresses of the host. */
+/** Returns the elements of mappings for all addresses of the host. */
 function elementsOf(container: Prefix, items: readonly PortMapping[]): Elements<PortMapping> {
   const portAt = container.address.length;
   return {
@@ -142,7 +142,7 @@ function elementsOf(container: Prefix, items: readonly PortMapping[]): Elements<
   };
 }
 
-/** For single ones. */
+/** Returns the elements of mappings for single addresses of the host. */
 function addressElementsOf(container: Prefix, items: readonly PortMapping[]): Elements<PortMapping> {
   const length = container.address.length;
   const { model, write } = elementsOf(container, items);
@@ -156,7 +156,7 @@ function addressElementsOf(container: Prefix, items: readonly PortMapping[]): El
   };
 }
 
-/** Where a port stands, and under which key. */
+/** Returns the map of a port, and its key there. */
 const placeOf = ({ hostports, hostipHostports }: PortmapTable, port: HostPort): { place: SetRef; key: Uint8Array } => ({
   place: port.hostIp === undefined ? hostports : hostipHostports,
   key: keyOf(port),
@@ -164,7 +164,11 @@ const placeOf = ({ hostports, hostipHostports }: PortmapTable, port: HostPort): 
 
 // --- Publishing --------------------------------------------------------------------------------------------------------------------------
 
-/** All families in one go. What is there of the attachment already is replaced. @throws CniError of `occupied` */
+/**
+ * Publishes the ports of all families in one transaction. What the attachment has already is replaced.
+ *
+ * @throws CniError of `conflictPolicy`
+ */
 export function addByNftables(
   netfilter: Connection,
   mappingSets: readonly MappingSet[],
@@ -176,7 +180,7 @@ export function addByNftables(
     const ruleset = generation(netfilter);
     const frames = mappingSets.flatMap((one) => missingTable(netfilter, one));
     const own = mappingSets.flatMap((one) => additions(desiredOf(one, skipped)));
-    // What was decided from what was read holds only as long as nobody changes that.
+    // Requests that depend on what was read are bound to the generation of the ruleset.
     const bond = frames.length + removals.length > 0 ? ruleset : undefined;
     const ifNot = attempt < ATTEMPTS ? (["ERESTART", "EEXIST", "ENOENT"] as const) : [];
     if (committed(netfilter, [...frames, ...removals, ...own], { generation: bond, ifNot })) return;
@@ -187,7 +191,7 @@ export function addByNftables(
   }
 }
 
-/** As far as something is missing, and not of the ports that somebody else has by now. */
+/** Publishes again what is missing, except for ports that another attachment has by now. */
 export function restoreByNftables(netfilter: Connection, mappingSets: readonly MappingSet[]): void {
   for (const mappingSet of mappingSets) {
     if (deviationInNftables(netfilter, [mappingSet]) === undefined) continue;
@@ -202,7 +206,7 @@ export function restoreByNftables(netfilter: Connection, mappingSets: readonly M
   }
 }
 
-/** The table with its chains, and the rule of the container's network, as far as they are missing. */
+/** Returns the requests for the missing parts of the table, its chains and the rule of the container's network. */
 export function missingTable(netfilter: Connection, { family, mark, snat, masqAll, container }: MappingSet): Request[] {
   const frame = TABLES[family];
   const rules = tableChains(frame).flatMap((chain) => findRules(netfilter, chain, () => true));
@@ -216,7 +220,7 @@ export function missingTable(netfilter: Connection, { family, mark, snat, masqAl
   ];
 }
 
-/** All of it is to be new. */
+/** Returns the requests for the attachment's own objects, on the condition that all of them are new. */
 export function additions(wanted: Wanted): Request[] {
   const { frame, record, comment, mappings, masquerade, container } = wanted;
   const isNew = { comment, exclusive: true };
@@ -234,7 +238,7 @@ export function additions(wanted: Wanted): Request[] {
   ];
 }
 
-/** What has to go first: what the attachment itself left behind, and holders that are gone. */
+/** Returns the deletions that a publication needs first: leftovers of the attachment itself, and holders that are gone. */
 function makeWay(
   netfilter: Connection,
   mappingSet: MappingSet,
@@ -261,7 +265,7 @@ function makeWay(
   return isTaken && !isFreed ? [...removals, ...deleteElements(masquerade, [container.address])] : removals;
 }
 
-/** All attachments that have the port, which is one. */
+/** Returns the attachments that have the port; there should be one. */
 function holdersOf(netfilter: Connection, frame: PortmapTable, port: HostPort): Recorded[] {
   const wanted = keyOf(port);
   return recordsIn(netfilter, frame, RECORD)
@@ -274,17 +278,17 @@ const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
 
 // --- Records -----------------------------------------------------------------------------------------------------------------------------
 
-/** What an attachment has, as its record tells. */
+/** The content of an attachment's record. */
 interface Recorded {
   record: ChainRef;
-  /** Of its elements. */
+  /** The comment of the attachment's elements. */
   comment: string;
   ports: HostPort[];
-  /** The container's. */
+  /** The container's address. */
   address: Address | undefined;
 }
 
-/** undefined when there is no such record. */
+/** Reads a record; returns undefined when it does not exist. */
 function readRecord(netfilter: Connection, { family }: PortmapTable, record: ChainRef): Recorded | undefined {
   const rules = findRules(netfilter, record, () => true);
   const [first, ...more] = rules;
@@ -293,7 +297,7 @@ function readRecord(netfilter: Connection, { family }: PortmapTable, record: Cha
     record,
     comment: first === undefined ? "" : commentOf(first),
     ports: more.flatMap((rule) => portsIn(commentOf(rule))),
-    address: first && expressionsOf(first)?.slice(-ADDRESS_LENGTH[family]), // what they compare with stands last
+    address: first && expressionsOf(first)?.slice(-ADDRESS_LENGTH[family]), // the address that they compare with is at the end
   };
 }
 
@@ -302,9 +306,9 @@ const recordsIn = (netfilter: Connection, { table }: PortmapTable, prefix: strin
     name === table.table && chain.startsWith(prefix) ? [{ ...table, chain }] : [],
   );
 
-// --- Taking it back ----------------------------------------------------------------------------------------------------------------------
+// --- Deletion ----------------------------------------------------------------------------------------------------------------------------
 
-/** Deletes what is there of the attachment. @returns its mappings */
+/** Deletes everything that the attachment has. @returns its mappings */
 export function deleteByNftables(netfilter: Connection, owner: Owner): Removed[] {
   return deleteRecorded(netfilter, (frame) => {
     const recorded = readRecord(netfilter, frame, recordOf(frame, owner));
@@ -312,7 +316,7 @@ export function deleteByNftables(netfilter: Connection, owner: Owner): Removed[]
   });
 }
 
-/** Deletes what there is of the network's attachments that are not among the valid ones. */
+/** Deletes everything of the network's attachments that are not among the valid ones. */
 export function gcByNftables(netfilter: Connection, network: string, valid: readonly Omit<Owner, "network">[]): void {
   const alive = new Set(valid.map((attachment) => RECORD + masqueradeId({ network, ...attachment })));
   deleteRecorded(netfilter, (frame) =>
@@ -324,7 +328,7 @@ export function gcByNftables(netfilter: Connection, network: string, valid: read
 
 function deleteRecorded(netfilter: Connection, find: (frame: PortmapTable) => readonly Recorded[]): Removed[] {
   for (let attempt = 1; ; attempt++) {
-    const isCautious = attempt > 1; // somebody deletes the same, or has deleted part of it
+    const isCautious = attempt > 1; // another process deletes the same, or part of it is missing
     const found = FAMILIES.map((family) => TABLES[family]).map((frame) => ({ frame, recorded: find(frame) }));
     const requests = found.flatMap(({ frame, recorded }) =>
       recorded.flatMap((one) => removalOf(netfilter, frame, one, { isCautious })),
@@ -337,7 +341,11 @@ function deleteRecorded(netfilter: Connection, find: (frame: PortmapTable) => re
   }
 }
 
-/** What deletes an attachment. @param isCautious Look which elements are there, since one that is missing is refused. */
+/**
+ * Returns the requests that delete an attachment.
+ *
+ * @param isCautious Whether to check first which elements exist, since the kernel refuses to delete a missing one.
+ */
 function removalOf(
   netfilter: Connection,
   frame: PortmapTable,
@@ -362,9 +370,9 @@ function removalOf(
 const conditionalOf = (netfilter: Connection, { conditional }: PortmapTable, comment: string): Uint8Array[] =>
   findRules(netfilter, conditional, (text) => holds(text, comment)).filter((rule) => commentOf(rule) === comment);
 
-// --- Looking -----------------------------------------------------------------------------------------------------------------------------
+// --- CHECK -------------------------------------------------------------------------------------------------------------------------------
 
-/** What is not as `addByNftables` made it, in words; undefined when all is well. */
+/** Returns the first difference from what `addByNftables` makes; undefined when there is none. */
 export function deviationInNftables(netfilter: Connection, mappingSets: readonly MappingSet[]): string | undefined {
   for (const mappingSet of mappingSets) {
     const found = deviationOf(netfilter, mappingSet);
@@ -389,7 +397,7 @@ export function deviationOf(netfilter: Connection, mappingSet: MappingSet): stri
   return isShort ? `chain conditional of ${where} lacks rules of the container` : undefined;
 }
 
-/** Or, by another network, to the same container. */
+/** Reports whether a mapping leads to the container, be it by an attachment to another network. */
 function leadsToContainer(
   netfilter: Connection,
   frame: PortmapTable,

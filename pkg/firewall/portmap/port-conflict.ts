@@ -1,8 +1,8 @@
-// A port of the host that somebody else has already.
+// Decides about a port of the host that another attachment has already.
 //
-// The reference plugin lets the one that came first have it, without a word, even when that container is long gone. Here a holder that is gone is replaced,
-// and one that lives is named. Gone is who has the address that is ours now, whose namespace is gone according to the runtime's cache of results, or whose
-// address no link leads to any more. Of whom none of this can be told is taken to live: GC knows better, and DEL.
+// The reference plugin silently leaves the port to the attachment that came first, even when its container is long gone. Here a holder that
+// is gone is replaced, and one that is alive is named in an error. A holder is gone when it has the address that is this container's now,
+// or when its network namespace is gone according to the runtime's result cache. Otherwise it counts as alive; GC and DEL delete it.
 
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import { writeStderr } from "../../cni/process-io.ts";
@@ -12,23 +12,25 @@ import { attachmentsNamedBy, type CacheContent, defaultCacheRoot, listCache } fr
 import type { HostPort, MappingSet } from "./port-mapping.ts";
 
 export interface Holder {
-  /** Of both: undefined when it cannot be told. */
+  /** The network; undefined when it is not known, like the other two. */
   network: string | undefined;
   containerId: string | undefined;
-  /** Where the port leads to. */
+  /** The address that the port leads to. */
   address: Address | undefined;
 }
 
-/** "same": another network of the same container; the port stays with it. "dead": it is to be replaced. */
+/**
+ * "same": the holder is an attachment of the same container to another network and keeps the port. "dead": the holder is to be replaced.
+ */
 export type ConflictDecision = "same" | "dead";
 
-/** Says what is to be done about a port that somebody else has. @throws CniError it is not to be had */
+/** Decides about a port that another attachment has. @throws CniError the port is not available */
 export type ConflictPolicy = (mappingSet: MappingSet, port: HostPort, holder: Holder) => ConflictDecision;
 
-/** A mapping that was, and where it led to. */
+/** A mapping that was removed, and the address it led to. */
 export type Removed = HostPort & Pick<MappingSet, "family"> & Pick<Holder, "address">;
 
-/** @throws CniError 11: the holder lives */
+/** The policy of ADD. @throws CniError 11: the holder is alive */
 export function resolveConflict({ owner, container }: MappingSet, port: HostPort, holder: Holder): ConflictDecision {
   if (holder.containerId === owner.containerId) return "same";
   const name = `${port.hostIp === undefined ? "" : `${formatAddress(port.hostIp)}:`}${port.hostPort}/${port.protocol}`;
@@ -59,7 +61,7 @@ function reasonOfDeath({ network, containerId, address }: Holder, ours: Address)
   return "its namespace is";
 }
 
-/** A cache that cannot be read tells nothing, as an empty one. */
+/** Returns the cached attachments of a container. A cache that cannot be read counts as empty. */
 function cachedOf(containerId: string): CacheContent {
   try {
     return listCache(defaultCacheRoot, containerId);

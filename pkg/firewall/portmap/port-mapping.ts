@@ -1,4 +1,4 @@
-/** Ports of a container that are reached through ports of the host, as values: what both backends make true. */
+/** Port mappings as values, the input of both backends. */
 import type { Address, Prefix } from "../../ip/address.ts";
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from "../iptables/rule.ts";
 import type { Family } from "../iptables/xtables.ts";
@@ -10,29 +10,31 @@ export interface PortMapping {
   protocol: Protocol;
   hostPort: number;
   containerPort: number;
-  /** The one address of the host that it is about; undefined for all. */
+  /** The address of the host whose port is mapped; undefined for all addresses. */
   hostIp: Address | undefined;
-  /** The only family that it is about, also where `hostIp` is none: `0.0.0.0`. */
+  /** The only family of the mapping; undefined for both. It can be given without `hostIp`: `0.0.0.0` means all addresses of IPv4. */
   family: Family | undefined;
 }
 
-/** What a container publishes in one family. */
+/** The mappings of an attachment in one family. */
 export interface MappingSet {
   owner: Owner;
   family: Family;
-  /** The container's address, with the length of its network's prefix. */
+  /** The container's address, with the prefix length of its network. */
   container: Prefix;
-  /** Of both families, in the order of the configuration: `mappingsFor`. */
+  /** The mappings of both families, in the order of the configuration; see `mappingsFor`. */
   mappings: readonly PortMapping[];
-  /** Masquerade what comes from the container's own network and from the host's loopback, which would not find its way back. */
+  /**
+   * Whether to masquerade packets from the container's own network and from the host's loopback, since their replies would not come back.
+   */
   snat: boolean;
-  /** Masquerade everything. */
+  /** Whether to masquerade packets from everywhere. */
   masqAll: boolean;
-  /** The bit of the packet mark that asks for masquerade. */
+  /** The bit of the packet mark that means "masquerade". */
   mark: number;
-  /** iptables only: a chain of somebody else sets the mark, and masquerades. */
+  /** iptables only: a chain of another program that sets the mark; that program also masquerades. */
   externalSetMarkChain: string | undefined;
-  /** Further matches, in the backend's words. */
+  /** Further matches, in the backend's syntax. */
   conditions: readonly string[];
 }
 
@@ -49,5 +51,5 @@ export function protocolOf(number: number | undefined): Protocol | undefined {
   return (Object.keys(PROTOCOL_NUMBERS) as Protocol[]).find((name) => PROTOCOL_NUMBERS[name] === number);
 }
 
-/** A port of the host, as a rule or an element has it. */
+/** A port of the host as a rule or an element has it. */
 export type HostPort = Pick<PortMapping, "protocol" | "hostPort" | "hostIp">;

@@ -1,4 +1,6 @@
-/** Ports of containers, reached through ports of the host. Source: containernetworking/plugins, plugins/meta/portmap. */
+/**
+ * Port mappings: ports of containers that are reached through ports of the host. Source: containernetworking/plugins, plugins/meta/portmap.
+ */
 import type { Prefix } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
 import type { Backend } from "../backend.ts";
@@ -12,9 +14,9 @@ import { type Removed, resolveConflict } from "./port-conflict.ts";
 import type { MappingSet } from "./port-mapping.ts";
 
 /**
- * Publishes what a container has in both families, in one transaction unless programs are needed. What it had before is replaced.
+ * Publishes an attachment's mappings in both families, in one transaction unless programs are needed. Earlier ones are replaced.
  *
- * @throws CniError 11: a port is taken. CniError 7: conditions that nobody understands. CniError 999: the kernel refuses
+ * @throws CniError 11: a port is taken. CniError 7: conditions that are not valid. CniError 999: the kernel refuses
  */
 export function addPortMappings(
   netfilter: () => Connection,
@@ -31,7 +33,7 @@ export function addPortMappings(
   });
 }
 
-/** Makes true again what `addPortMappings` made, as far as it is missing; a port that somebody else has by now stays with him. */
+/** Publishes the missing mappings again, except for ports that another attachment has by now. */
 export function restorePortMappings(
   netfilter: () => Connection,
   backend: Backend,
@@ -42,9 +44,10 @@ export function restorePortMappings(
 }
 
 /**
- * Deletes what the owner published, by whichever backend and whichever plugins. Nothing is there: nothing is done. The socket stays open, see `removeMasquerade`.
+ * Deletes the owner's mappings, if there are any, of all backends and of the reference plugin. The socket stays open, see
+ * `removeMasquerade`.
  *
- * @param addresses Of the attachment: those of rules that do not tell whose they are (`departureOf`). None where there is no result.
+ * @param addresses The attachment's addresses, for iptables rules without an owner rule (`departureOf`). Empty when there is no result.
  */
 export function deletePortMappings(
   owner: Owner,
@@ -59,7 +62,7 @@ export function deletePortMappings(
   ]);
 }
 
-/** Deletes what the network's attachments that are not among the valid ones published, by whichever backend. */
+/** Deletes the mappings of the network's attachments that are not among the valid ones, of all backends. */
 export function gcPortMappings(network: string, valid: readonly Omit<Owner, "network">[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
   withKernelErrors(refusal({ network }, "collecting host ports"), () => {
@@ -68,7 +71,7 @@ export function gcPortMappings(network: string, valid: readonly Omit<Owner, "net
   });
 }
 
-/** What is not as `addPortMappings` made it, in words. */
+/** Returns the first difference from what `addPortMappings` makes; undefined when there is none. */
 export function deviationOf(
   netfilter: () => Connection,
   backend: Backend,
