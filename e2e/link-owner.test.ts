@@ -76,7 +76,8 @@ for (const [plugin, { keys, needs = [] }] of Object.entries(makers)) {
       t.match(node.cni(plugin, "ADD", conf), { status: 0 });
       const before = linksIn(node);
       const others = [
-        ...(plugin === "host-device" ? [] : [[confOf("p", "bridge"), "bridge", {}] as const]), // whose device has the alias of its name
+        [confOf("p", "bridge"), "bridge", {}],
+        [confOf("p", "tap"), "tap", {}],
         [{ ...conf, name: "p" }, plugin, {}],
         [conf, plugin, { containerId: "another" }],
       ] as const;

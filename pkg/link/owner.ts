@@ -4,6 +4,7 @@
  *
  * Rejected: the runtime's cache of results. It is the runtime's, may lie anywhere and may be gone.
  */
+import { isInterfaceName } from "../config/formats.ts";
 import type { Connection, Request } from "../netlink/connection.ts";
 import {
   deleteLink,
@@ -64,6 +65,13 @@ export function findOtherOwner(container: Connection, owner: Owner): Owner | und
   const link = findLink(container, owner.ifName);
   return link && otherOwnerOf(link, owner);
 }
+
+/**
+ * What a link was called on the host from where host-device moved it into the container: the name that it writes into the alias, as the reference
+ * plugin does. No plugin that makes links has made it. undefined: it is another link, or bears an owner's mark.
+ */
+export const nameOnHost = (link: Link): string | undefined =>
+  isInterfaceName(link.alias) && findOwner(link) === undefined ? link.alias : undefined;
 
 /** Deletes the links of a namespace that bear the owner's mark, a veth's other end with it. */
 export function deleteOwnedLinks(route: Connection, owner: Owner): void {
