@@ -1,4 +1,4 @@
-/** The host's end of the container's veth pair, where both directions can be limited. */
+/** The host end of the container's veth pair, where both directions can be limited. */
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
@@ -8,7 +8,7 @@ import { openNamespace } from "../../pkg/sys/namespace.ts";
 
 const behindVeth = `name bandwidth behind a plugin that makes a veth pair, as bridge or ptp`;
 
-/** @throws CniError 7: there are no interfaces, or the container's is of another kind. 999: its other end is elsewhere */
+/** Returns the host end. @throws CniError 7: no interfaces, or the container's is no veth. 999: its peer is not on the host */
 export function needHostInterface(
   host: Connection,
   { netns = "", ifName }: Attachment<unknown>,

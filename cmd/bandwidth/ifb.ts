@@ -1,4 +1,4 @@
-/** The intermediate device that takes what a container sends, and sends it on no faster than it may. */
+/** The intermediate functional block device (ifb) through which the container's outgoing traffic passes, to be limited there. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { hashedName, ifbName } from "../../pkg/firewall/upstream-names.ts";
 import { createOwnedLink, unsupportedKind } from "../../pkg/link/create.ts";
@@ -10,16 +10,16 @@ import { type LinkRequest, linkMessage, RTM_SETLINK } from "../../pkg/netlink/rt
 import { isErrno } from "../../pkg/sys/errno.ts";
 
 /**
- * The reference plugin's name (`ifbName`) does not tell a container's interfaces apart. So the first one on a network gets it, which
- * either set of plugins finds, and a further one gets this.
+ * Returns the name of a further device. The reference plugin's name (`ifbName`) does not distinguish a container's interfaces, so
+ * the first one on a network gets that name, which either set of plugins finds, and a further one gets this name.
  */
 const furtherName = ({ network, containerId, ifName }: Owner): string =>
   hashedName("bwp", [network, containerId, ifName].join(" "), 15);
 
 /**
- * `ip link add <name> mtu <mtu> txqueuelen 0 up type ifb`; what an ADD before has left of it is used.
+ * Runs `ip link add <name> mtu <mtu> txqueuelen 0 up type ifb`; a device left by an earlier ADD is reused.
  *
- * A device of the first name that bears nobody's mark is the reference plugin's, perhaps for another interface, and left alone.
+ * A device with the first name and without a mark is the reference plugin's, perhaps for another interface, and is not touched.
  */
 export function ensureIfb(host: Connection, owner: Owner, mtu: number): Link {
   const alias = aliasOf(owner);
@@ -38,7 +38,7 @@ export function ensureIfb(host: Connection, owner: Owner, mtu: number): Link {
   });
 }
 
-/** undefined when the name is taken. Leaves nothing when it throws. */
+/** Creates the device; returns undefined when the name is taken. Leaves nothing behind when it throws. */
 function tryCreate(host: Connection, link: LinkRequest, owner: Owner): Link | undefined {
   try {
     return createOwnedLink(host, link, owner);
@@ -57,20 +57,20 @@ const ifbLink = (ifName: string, mtu: number): LinkRequest => ({
   linkInfo: { kind: "ifb" },
 });
 
-/** `ip link set <index> mtu <mtu> up` */
+/** Runs `ip link set <index> mtu <mtu> up`. */
 function adjust(index: number, mtu: number): Request {
   const value = { index, mtu, flags: IFF_UP, change: IFF_UP };
   return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value });
 }
 
-/** The attachment's device, by its mark; without one by its name alone, as the reference plugin made it. */
+/** Returns the attachment's device, by its mark; a device without a mark by its name alone, as the reference plugin makes it. */
 export function findIfb(host: Connection, owner: Owner): Link | undefined {
   const [first, further] = [ifbName(owner), furtherName(owner)].map((name) => findLink(host, name));
   if (first !== undefined && first.alias === aliasOf(owner)) return first;
   return further ?? (first?.alias === "" ? first : undefined);
 }
 
-/** All that the attachment has: after a crash that may be one of either name. Each message may have to wait for the kernel's lock of all links. */
+/** Deletes all devices of the attachment: after a crash it may have either name. Each message may wait for the kernel's RTNL lock. */
 export function deleteIfb(host: Connection, owner: Owner): void {
   const first = findLink(host, ifbName(owner));
   const hadFurther = deleteLink(host, furtherName(owner));

@@ -1,4 +1,4 @@
-/** bandwidth: limits what a container receives and sends, on the host's end of its veth pair. */
+/** bandwidth: limits the traffic that a container receives and sends, at the host end of its veth pair. */
 
 import { validate } from "#validate/bandwidth";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
@@ -28,7 +28,10 @@ export const bandwidth: Plugin<BandwidthConf> = {
   status,
 };
 
-/** What the container receives, the host sends: there is the limit. What it sends passes an ifb first, and is limited there. */
+/**
+ * Limits what the host end sends, which is what the container receives. What the container sends goes through an ifb, and is
+ * limited there.
+ */
 function add(attachment: Attachment<BandwidthConf>): Result {
   const { ingress, egress } = parseSettings(attachment.conf);
   const result = needPrevResult(attachment, "must be called as chained plugin");
@@ -51,7 +54,7 @@ function add(attachment: Attachment<BandwidthConf>): Result {
   });
 }
 
-/** What hangs on the host's end of the veth pair goes with it. */
+/** Deletes the ifb. The qdiscs at the host end of the veth pair are deleted with the pair. */
 function del(attachment: Attachment<BandwidthConf>): void {
   deleteIfb(openRoute(), attachment);
 }

@@ -1,11 +1,11 @@
-/** The bandwidth plugin's keys, and what they come to. */
+/** The bandwidth plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import { bucketOf, shortestBurstBits, type TokenBucket } from "./token-bucket.ts";
 
 const bits = { type: "integer", minimum: 0, maximum: 2 ** 64 } as const satisfies JsonSchema;
 
-/** What both the configuration and the runtime may ask for. Directions are the container's. */
+/** Keys of both the configuration and `runtimeConfig`. Directions are the container's. */
 const wishes = {
   ingressRate: { ...bits, description: "what the container receives, in bit/s" },
   ingressBurst: { ...bits, description: "so many bits of it may come at once" },
@@ -32,18 +32,18 @@ export const schema = {
 
 export type BandwidthConf = FromSchema<typeof schema>;
 
-/** undefined: no limit. */
+/** The limits; undefined: no limit. */
 export interface Limits {
-  /** Of what the container receives. */
+  /** Limit of the traffic that the container receives. */
   ingress: TokenBucket | undefined;
-  /** Of what the container sends. */
+  /** Limit of the traffic that the container sends. */
   egress: TokenBucket | undefined;
 }
 
 const DEFAULT_LATENCY_MS = 25;
 
 /**
- * The configuration's limits, or the runtime's when the configuration has not one of the keys.
+ * Returns the configuration's limits, or the runtime's when the configuration has none of the keys.
  *
  * @throws CniError 7
  */
@@ -57,7 +57,7 @@ export function parseSettings(conf: BandwidthConf): Limits {
   };
 }
 
-/** What the reference plugin's counter of bytes does not hold. */
+/** From this burst on, the reference plugin's 32-bit counter of bytes overflows. */
 const TOO_LONG_BURST_BITS = 8 * 0xffffffff;
 
 function limitOf(direction: keyof Limits, rateBits = 0, burstBits = 0, latencyMs: number): TokenBucket | undefined {

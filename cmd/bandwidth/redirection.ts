@@ -1,9 +1,9 @@
 /**
- * What a link receives goes through another one first, where it can be limited:
- * `tc qdisc add dev <link> ingress; tc filter add dev <link> parent ffff: prio 1 protocol all u32 match u32 0 0 flowid 1:1 action mirred egress redirect dev <target>`.
+ * Redirects the packets that a link receives to another link, where they can be limited: `tc qdisc add dev <link> ingress; tc
+ * filter add dev <link> parent ffff: prio 1 protocol all u32 match u32 0 0 flowid 1:1 action mirred egress redirect dev <target>`.
  *
- * Others hang filters on the same place: network policies do, with "clsact" instead of "ingress". Then ours comes behind theirs, since a packet
- * that was redirected passes no other filter.
+ * Other programs attach filters to the same hook, as network policies do, with "clsact" instead of "ingress". Then our filter comes
+ * after theirs, since a redirected packet passes no other filter.
  */
 import type { Link } from "../../pkg/link/link.ts";
 import { type Connection, type NetlinkError, query, type Request, request } from "../../pkg/netlink/connection.ts";
@@ -29,13 +29,13 @@ import { isErrno } from "../../pkg/sys/errno.ts";
 import { listQdiscs, refusedTrafficControl } from "./traffic-control.ts";
 
 const HANDLE = 0xffff0000; // ffff:
-/** Where filters hang on both "ingress" and "clsact". */
+/** The parent of filters on both "ingress" and "clsact". */
 const FILTERS = (HANDLE | TC_H_MIN_INGRESS) >>> 0; // ffff:fff2
-const CLASS = 0x10001; // 1:1, which says nothing here, but the reference plugin's filter has it
+const CLASS = 0x10001; // 1:1, without meaning here, but the reference plugin's filter has it
 const PRIORITY = 1;
 const NO_BYTES = new Uint8Array(4);
 
-/** Repairs what is left of an ADD before. @throws CniError 999 */
+/** Redirects the link; also repairs what an earlier ADD left incomplete. @throws CniError 999 */
 export function redirect(host: Connection, link: Link, target: Link): void {
   const inUse = tryRedirect(host, link, target);
   if (inUse === undefined) return;
@@ -45,7 +45,7 @@ export function redirect(host: Connection, link: Link, target: Link): void {
   if (refusal !== undefined) throw refusedTrafficControl("ingress", link, refusal);
 }
 
-/** @returns The refusal when something is there to hang filters on. */
+/** @returns the error when there is a qdisc at the hook already. */
 function tryRedirect(host: Connection, link: Link, target: Link): NetlinkError | undefined {
   const [ofHook, ofFilter] = host.attemptAll([
     hook(link, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL),
@@ -62,7 +62,7 @@ function redirectBehind(others: readonly FilterMessage[], host: Connection, link
   return host.attemptAll([redirection(link, target, { parent: FILTERS, priority: last + PRIORITY })])[0];
 }
 
-/** Takes our filters away, and what they hang on when nobody else needs it. */
+/** Removes our filters, and the qdisc when no other filter needs it. */
 export function removeRedirection(host: Connection, link: Link, target: Link): void {
   removeFilters(host, link, target);
   if (listFilters(host, link).length > 0) return;
@@ -113,7 +113,7 @@ function redirection(
 
 const findHook = (host: Connection, link: Link) => listQdiscs(host, link).find(({ handle }) => handle === HANDLE);
 
-/** `tc filter show dev <link> ingress`, without the tables that filters of u32 stand in. */
+/** Runs `tc filter show dev <link> ingress`, leaving out the hash tables of u32. */
 function listFilters(host: Connection, link: Link): FilterMessage[] {
   if (findHook(host, link) === undefined) return [];
   const value = { index: link.index, parent: FILTERS };
@@ -122,7 +122,7 @@ function listFilters(host: Connection, link: Link): FilterMessage[] {
     .filter(({ options }) => options !== undefined && !("divisor" in options));
 }
 
-/** Index of the link that a filter like ours redirects to, 0 when that link is gone; undefined for other filters. */
+/** Returns the index of the link that a filter like ours redirects to, 0 when that link is gone; undefined for other filters. */
 function targetOf({ options }: FilterMessage): number | undefined {
   if (options === undefined || !("selector" in options) || options.classId !== CLASS) return undefined;
   for (const { options: action } of options.actions ?? []) {
@@ -136,10 +136,10 @@ function removeFilters(host: Connection, link: Link, target: Link): void {
   const isOurs = (filter: FilterMessage) => [target.index, 0].includes(targetOf(filter) ?? -1);
   const filters = listFilters(host, link);
   const others = filters.filter((filter) => !isOurs(filter));
-  host.attemptAll(filters.filter(isOurs).map((filter) => removal(filter, others))); // one that went with another is fine
+  host.attemptAll(filters.filter(isOurs).map((filter) => removal(filter, others))); // it is fine if one was deleted together with another
 }
 
-/** By its handle where others have the same priority; else with all of that priority, so that no empty table stays. */
+/** Deletes by handle if other filters have the same priority; otherwise all of that priority, so that no empty hash table remains. */
 function removal(
   { index, parent, protocol, priority, handle }: FilterMessage,
   others: readonly FilterMessage[],

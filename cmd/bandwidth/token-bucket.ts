@@ -1,7 +1,8 @@
 /**
- * A limit as the kernel's token bucket filter keeps it: `tc qdisc add dev <link> root handle 1: tbf rate … burst … latency …`.
+ * A limit as a token bucket filter of the kernel: `tc qdisc add dev <link> root handle 1: tbf rate … burst … latency …`.
  *
- * Its numbers are made as the reference plugin makes them, rounding included: each one's CHECK compares the other's to the digit.
+ * Its numbers are computed as in the reference plugin, rounding included: CHECK of either plugin compares the exact numbers of the
+ * other.
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
@@ -14,25 +15,25 @@ import { listQdiscs, refusedTrafficControl } from "./traffic-control.ts";
 
 export interface TokenBucket {
   bytesPerSecond: number;
-  /** What may wait: more is dropped. */
+  /** Size of the queue: more is dropped. */
   limitBytes: number;
-  /** The burst as the time it takes at the rate. */
+  /** The burst as the time that it takes at the rate. */
   bufferTicks: number;
 }
 
 const MICROSECONDS = 1_000_000;
-/** The kernel's PSCHED_SHIFT has been 6 since 2.6.31: a tick is 64 ns. /proc/net/psched says the same. */
+/** The kernel's PSCHED_SHIFT, 6 since 2.6.31: a tick is 64 ns. /proc/net/psched has the same number. */
 const TICKS_PER_MICROSECOND = 1000 / 64;
 const HANDLE = 0x10000; // 1:
-/** Of 32 bits. */
+/** The largest 32-bit number. */
 const LARGEST = 0xffffffff;
 
 const bytesOf = (bits: number): number => Math.floor(bits / 8);
 
-/** The kernel refuses a burst that is over within a microsecond. @param rateBits At least 8 */
+/** Returns the shortest burst: the kernel refuses one that takes less than a microsecond. @param rateBits At least 8 */
 export const shortestBurstBits = (rateBits: number): number => 8 * Math.ceil(bytesOf(rateBits) / MICROSECONDS);
 
-/** What has no room in 32 bits is cut: a burst of more than 275 s at its rate, a queue of more than 4 GB. */
+/** Computes the bucket. Numbers above 32 bits are capped: a burst of more than 275 s at its rate, a queue of more than 4 GB. */
 export function bucketOf({
   rateBits,
   burstBits,
@@ -53,9 +54,9 @@ export function bucketOf({
 }
 
 /**
- * What the link sends is limited from now on. A bucket that is there already, of an ADD before or of the reference plugin, is adjusted.
+ * Limits what the link sends. An existing bucket, of an earlier ADD or of the reference plugin, is changed.
  *
- * @throws CniError 999: another discipline is there, or the kernel has no such one
+ * @throws CniError 999: the link has another queueing discipline, or the kernel lacks this one
  */
 export function limit(host: Connection, link: Link, bucket: TokenBucket): void {
   const [refusal] = host.attemptAll([bucketRequest(link, bucket, NLM_F_CREATE | NLM_F_EXCL)]);
@@ -96,7 +97,7 @@ function occupied(link: Link, kind: string | undefined): CniError {
   });
 }
 
-/** Takes the limit away; one that is not ours stays. */
+/** Removes our limit; another queueing discipline stays. */
 export function unlimit(host: Connection, link: Link): void {
   const value = { index: link.index, handle: HANDLE, parent: TC_H_ROOT, kind: "tbf" };
   const [refusal] = host.attemptAll([
@@ -106,18 +107,18 @@ export function unlimit(host: Connection, link: Link): void {
   if (!isNotThere) throw refusal;
 }
 
-/** @throws CniError 999: the link is not limited, or not like this */
+/** Checks the limit. @throws CniError 999: the link has no limit, or a different one */
 export function checkLimit(host: Connection, link: Link, wanted: TokenBucket): void {
   const found = findBucket(host, link);
   if (found === undefined) throw checkFailure(`"${link.name}" is not limited: Failed to find qdisc`);
   for (const [name, text] of Object.entries(mismatches) as [keyof TokenBucket, string][]) {
-    // where we cut a number, the reference plugin has taken it modulo 2^32
+    // where we cap a number, the reference plugin took it modulo 2^32
     if (found[name] !== wanted[name] && wanted[name] !== LARGEST)
       throw checkFailure(`${text}: "${link.name}" has ${name} ${found[name]}, must have ${wanted[name]}`);
   }
 }
 
-/** In the reference plugin's words. */
+/** The texts of the reference plugin. */
 const mismatches: Record<keyof TokenBucket, string> = {
   bytesPerSecond: "Rate doesn't match",
   limitBytes: "Limit doesn't match",

@@ -1,20 +1,20 @@
-/** What buckets and redirections have in common. */
+/** Functions shared by buckets and redirections. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Link } from "../../pkg/link/link.ts";
 import { type Connection, type NetlinkError, query } from "../../pkg/netlink/connection.ts";
 import { type QdiscMessage, qdiscMessage, RTM_GETQDISC } from "../../pkg/netlink/rtnetlink/qdisc.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 
-/** `tc qdisc show dev <link>` */
+/** Runs `tc qdisc show dev <link>`. */
 export function listQdiscs(host: Connection, { index }: Link): QdiscMessage[] {
   return host
     .dump(query({ name: "RTM_GETQDISC", type: RTM_GETQDISC, table: qdiscMessage, value: { index } }))
-    .filter((qdisc) => qdisc.index === index); // the kernel tells those of all links
+    .filter((qdisc) => qdisc.index === index); // the kernel lists those of all links
 }
 
 const modules: Readonly<Record<string, string>> = { tbf: "sch_tbf", ingress: "sch_ingress", u32: "cls_u32 act_mirred" };
 
-/** @param kind Of what was asked for: "tbf", "ingress", "u32" */
+/** Makes the error for a refused request. @param kind of the requested object: "tbf", "ingress", "u32" */
 export function refusedTrafficControl(kind: string, { name }: Link, cause: NetlinkError): CniError {
   return new CniError({
     code: ErrorCode.internal,
