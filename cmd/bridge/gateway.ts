@@ -1,4 +1,4 @@
-/** The host as gateway: its address on the bridge, and the routes that lead there. */
+/** The host as gateway: its address on the bridge, and the routes through it. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { IpConfig, Result, Route } from "../../pkg/cni/result.ts";
 import {
@@ -20,7 +20,7 @@ import type { Connection } from "../../pkg/netlink/connection.ts";
 import { RT_SCOPE_LINK } from "../../pkg/netlink/rtnetlink/route.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 
-/** An address without gateway gets its network's first address. */
+/** Adds the missing gateways: an address without one gets its network's first address. */
 export function withGateways(ips: readonly IpConfig[]): IpConfig[] {
   return ips.map((ip) => (ip.gateway === undefined ? { ...ip, gateway: firstAddress(ip) } : ip));
 }
@@ -29,7 +29,7 @@ function firstAddress(ip: IpConfig): string {
   return formatAddress(addToAddress(networkOf(addressOf(ip).prefix).address, 1));
 }
 
-/** The routes, and for each family that has none through a gateway yet, a default route through its first gateway. */
+/** Returns the routes, and for each family without a route through a gateway, a default route through its first gateway. */
 export function withDefaultRoutes({ ips, routes }: Pick<Result, "ips" | "routes">): Route[] {
   const all = [...routes];
   for (const ip of ips) {
@@ -46,7 +46,7 @@ function isDefault({ dst }: Route, wanted: string): boolean {
   return destination !== undefined && formatPrefix(networkOf(destination)) === wanted;
 }
 
-/** The families and, for each address of the result, what the gateway's interface must have. */
+/** Returns the addresses that the gateway's interface must have: one for each address of the result that has a gateway. */
 export function gatewayPrefixes(ips: readonly IpConfig[]): Prefix[] {
   return ips.flatMap((ip) => {
     const { prefix, gateway } = addressOf(ip);
@@ -55,21 +55,21 @@ export function gatewayPrefixes(ips: readonly IpConfig[]): Prefix[] {
 }
 
 export interface Replacement {
-  /** All addresses that this network wants on the link: one of them never makes room for another. */
+  /** All addresses that this network needs on the link: none of them is replaced by another. */
   ours: readonly Prefix[];
-  /** Replace an address that is in the way whoever uses it. */
+  /** Replace a conflicting address even if it is in use. */
   force: boolean;
-  /** Look for another host with an IPv6 gateway's address before it is used, which takes a second. */
+  /** Detect whether another host has an IPv6 gateway's address before it is used, which takes a second. */
   duplicateAddressDetection: boolean;
-  /** How many others are connected to the link, who may use its address. Asked for only when one is in the way. */
+  /** Counts the other ports of the bridge, which may use its address. Called only when there is a conflicting address. */
   countUsers: () => number;
 }
 
 /**
- * Makes sure the link has the address. Others of its IPv4, or overlapping ones of IPv6, are in the way: replaced when nobody
- * uses them or `force` is set.
+ * Makes sure that the link has the address. Its other addresses conflict if they are IPv4, or IPv6 and overlap: they are replaced
+ * when no other port uses them or `force` is set.
  *
- * @throws CniError 999: another address is in the way
+ * @throws CniError 999: there is a conflicting address
  */
 export function ensureAddress(host: Connection, link: Link, wanted: Prefix, replacement: Replacement): void {
   const { ours, force, countUsers } = replacement;
@@ -93,8 +93,8 @@ export function ensureAddress(host: Connection, link: Link, wanted: Prefix, repl
 }
 
 /**
- * Keeps the MAC that the link had before this container joined: an unpinned bridge takes the lowest of its ports' and changes it with
- * them, while containers go on sending to the old one. A refusal (a bridge that never had one) changes nothing for the container.
+ * Pins the MAC that the link had before this container joined: an unpinned bridge takes the lowest MAC of its ports and changes it
+ * with them, while containers still send to the old one. An error (a bridge that never had a MAC) does not matter to the container.
  */
 function pinMac(host: Connection, link: Link): void {
   const mac = parseMac(link.mac);
@@ -109,7 +109,7 @@ function addOnce(
 ): void {
   const withoutDetection = !duplicateAddressDetection;
   const [refusal] = host.attemptAll([addAddress(link.index, wanted, { withoutDetection })]);
-  if (refusal === undefined || isErrno(refusal, "EEXIST")) return; // EEXIST: another container was faster
+  if (refusal === undefined || isErrno(refusal, "EEXIST")) return; // EEXIST: an ADD that ran at the same time added it
   throw new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses the gateway's address ${formatPrefix(wanted)} on "${link.name}"`,

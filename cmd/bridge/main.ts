@@ -1,4 +1,4 @@
-/** bridge: a veth pair between the container and a Linux bridge. */
+/** bridge: connects the container to a Linux bridge by a veth pair. */
 
 import { validate } from "#validate/bridge";
 import { readArgs } from "../../pkg/cni/args.ts";
@@ -60,7 +60,7 @@ export const bridge: Plugin<BridgeConf> = {
   status,
 };
 
-/** How long the host's end may take to become operational, in steps: 2.55 s in all, as long as the reference plugin waits. */
+/** Pauses while the host end becomes operational: 2.55 s in all, as in the reference plugin. */
 const UP_PAUSES_MS = [0, 1, 2, 4, 8, 15, 20, 50, 450, 1000, 1000];
 
 function add(attachment: Attachment<BridgeConf>): Result {
@@ -120,13 +120,13 @@ function setUpPort(host: Connection, port: Link, settings: BridgeSettings): void
 
 const CONTAINER = 2; // index of the container's interface in the result
 
-/** What the container gets from IPAM, completed. */
+/** Adds gateways and default routes to the IPAM result. */
 function completed({ ips, ...lease }: IpamResult, { isGateway, isDefaultGateway }: BridgeSettings): IpamResult {
   const whole: IpamResult = { ...lease, ips: isGateway ? withGateways(ips) : ips };
   return isDefaultGateway ? { ...whole, routes: withDefaultRoutes(whole) } : whole;
 }
 
-/** IPAM guarantees that addresses are unique, so looking for duplicates would only delay (1-2 s); the kernel announces them. */
+/** IPAM guarantees unique addresses, so detection of duplicates would only cost time (1-2 s); arp_notify makes the kernel announce them. */
 function sysctlsOf(ifName: string, { duplicateAddressDetection }: BridgeSettings): Record<string, string> {
   return {
     ...(duplicateAddressDetection && { [`ipv6/conf/${ifName}/enhanced_dad`]: "1" }),
@@ -135,7 +135,7 @@ function sysctlsOf(ifName: string, { duplicateAddressDetection }: BridgeSettings
   };
 }
 
-/** The gateway's addresses on the bridge, or in its VLAN, and forwarding. */
+/** Sets the gateway's addresses on the bridge, or in its VLAN, and enables forwarding. */
 function serveGateways(
   host: Connection,
   bridge: Link,
@@ -153,7 +153,7 @@ function serveGateways(
   for (const family of new Set(prefixes.map(({ address }) => familyOf(address)))) enableForwarding(family);
 }
 
-/** The port as it is once it forwards; its MAC may have changed since it was made. */
+/** Returns the port once it forwards; its MAC may have changed since it was made. */
 function waitUntilUp(host: Connection, port: Link): Link {
   let link = port;
   for (const pauseMs of UP_PAUSES_MS) {
@@ -192,7 +192,7 @@ function resultOf(
   return { interfaces, ips: lease.ips, routes: lease.routes, dns: dnsOf(attachment.conf, lease) };
 }
 
-/** Makes the rules true again that ADD made, as its result tells. */
+/** Restores the rules that ADD made, according to its result. */
 export function restore(attachment: Attachment<BridgeConf>, netfilter: () => Connection): void {
   const { macSpoofCheck, masquerade: masquerading, bridge } = settingsOf(attachment);
   const result = needPrevResult(attachment);
@@ -224,7 +224,7 @@ function del(attachment: Attachment<BridgeConf>): void {
   runAllSteps(withIpamDel(attachment, ipam, steps));
 }
 
-/** Another attachment has the interface, and with it the MAC spoof check, whose name tells container and interface alone. */
+/** Whether another attachment has the interface, and so the MAC spoof check, whose name contains only container and interface. */
 function isTaken(attachment: Attachment<BridgeConf>): boolean {
   const netns = findNamespace(attachment.netns);
   return netns !== undefined && findOtherOwner(openRoute(netns), attachment) !== undefined;

@@ -1,4 +1,4 @@
-/** The bridge plugin's keys, and what they come to. */
+/** The bridge plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { ipamType } from "../../pkg/cni/ipam.ts";
 import {
@@ -11,7 +11,7 @@ import {
 import { wantedMac } from "../../pkg/link/mac.ts";
 import { type Trunk, trunkVlans } from "./vlan.ts";
 
-/** Bounds of VLAN IDs are checked by `settle`, with the texts of the reference plugin. */
+/** `parseSettings` checks the bounds of VLAN IDs, with the texts of the reference plugin. */
 const vlanId = { type: "integer" } as const satisfies JsonSchema;
 
 export const schema = {
@@ -50,7 +50,7 @@ export const schema = {
 
 export type BridgeConf = FromSchema<typeof schema>;
 
-/** Settled: defaults are in, what contradicts itself has been refused. */
+/** The settings: defaults are filled in, contradictions have been refused. */
 export interface BridgeSettings {
   bridge: string;
   isGateway: boolean;
@@ -63,7 +63,7 @@ export interface BridgeSettings {
   isolated: boolean;
   /** 0: none. */
   vlan: number;
-  /** undefined: no trunk. An empty one still asks for VLAN filtering. */
+  /** undefined: no trunk. An empty one still turns VLAN filtering on. */
   trunk: number[] | undefined;
   preserveDefaultVlan: boolean;
   macSpoofCheck: boolean;
@@ -75,7 +75,7 @@ export interface BridgeSettings {
 }
 
 /**
- * @param argsMac MAC of CNI_ARGS, which yields to `args.cni.mac`, and that to `runtimeConfig.mac`.
+ * @param argsMac MAC of CNI_ARGS; `args.cni.mac` overrides it, and `runtimeConfig.mac` overrides both.
  * @throws CniError 7
  */
 export function parseSettings(conf: BridgeConf, argsMac: string | undefined): BridgeSettings {

@@ -1,4 +1,4 @@
-/** VLANs of a container's port, and the interface that carries the gateway's address into one. */
+/** VLANs of a container's port, and the interface with the gateway's address in a VLAN. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { accessVlan, addVlans, deleteVlans, taggedVlans, type VlanRange, vlansOf } from "../../pkg/link/bridge.ts";
 import { findLink, type Link, needLink, setUp } from "../../pkg/link/link.ts";
@@ -14,10 +14,10 @@ export interface Trunk {
   maxID?: number;
 }
 
-/** Every bridge port starts in it. */
+/** The VLAN that every new bridge port is in. */
 const DEFAULT_VLAN = 1;
 
-/** The IDs of all entries, sorted, each once. @throws CniError 7, with the texts of the reference plugin */
+/** Returns the IDs of all entries, sorted, without duplicates. @throws CniError 7, with the texts of the reference plugin */
 export function trunkVlans(entries: readonly Trunk[]): number[] {
   const ids = new Set<number>();
   for (const { id, minID, maxID } of entries) {
@@ -49,7 +49,7 @@ function invalidTrunk(msg: string): CniError {
   });
 }
 
-/** The runs of consecutive IDs, each a range on the wire. */
+/** Returns the runs of consecutive IDs; each is one range in the message. */
 export function rangesOf(ids: readonly number[]): VlanRange[] {
   const ranges: VlanRange[] = [];
   for (const id of ids) {
@@ -67,7 +67,7 @@ export interface PortVlans {
   preserveDefaultVlan: boolean;
 }
 
-/** `vlan` untagged, those of the trunk tagged; a trunk alone keeps VLAN 1 for what is untagged. */
+/** Sets `vlan` untagged and the trunk's VLANs tagged; with a trunk alone, untagged packets are in VLAN 1. */
 export function setPortVlans(host: Connection, port: Link, { vlan, trunk = [], preserveDefaultVlan }: PortVlans): void {
   if (vlan === 0 && trunk.length === 0) return;
   if (!preserveDefaultVlan) {
@@ -91,10 +91,11 @@ function apply(host: Connection, port: Link, request: Parameters<Connection["req
 }
 
 /**
- * `<bridge>.<vlan>`: the host's own foot in the VLAN, which carries the gateway's address. A veth pair whose other end is a
- * port of the bridge, as the reference plugin makes it. Used again when it is there.
+ * Makes `<bridge>.<vlan>`, the host's interface in the VLAN, which has the gateway's address: a veth pair whose other end is a port
+ * of the bridge, as in the reference plugin. An existing one is reused.
  *
- * It is up only when its port is in the VLAN. One that is down is what an ADD that was killed or refused has left, and is completed.
+ * It is set up only after its port is in the VLAN. So one that is down was left by an ADD that was killed or failed, and is
+ * completed.
  */
 export function ensureVlanGateway(host: Connection, bridge: Link, vlan: number): Link {
   const name = `${bridge.name}.${vlan}`;
