@@ -36,7 +36,7 @@ const ifNameFlag: Flag = {
   about: "the interface's name in the container (CNI_IFNAME, else eth0)",
 };
 
-/** All of them take the same arguments, also those that have no use for a namespace. */
+/** All of them take the same arguments, even those that do not use the namespace. */
 const usage = { operands: "<network-name> <netns-path>", required: 2, flags: [ifNameFlag] };
 
 const configured = `The network is the one of that name in NETCONFPATH (${defaultConfigDirectory}), its plugins are found through CNI_PATH.`;
@@ -167,7 +167,7 @@ function networkOf({ operands: [name = "", netnsPath = ""], flags, context }: Ca
   };
 }
 
-/** @throws CniError 4: a file, or the operands in the wrong order */
+/** @throws CniError 4: a path, or the operands in the wrong order */
 export function refusePathAsName(name: string): void {
   if (!name.includes("/")) return;
   throw new CniError({
@@ -178,7 +178,7 @@ export function refusePathAsName(name: string): void {
   });
 }
 
-/** As made by `ip netns add`: DEL would succeed, and delete nothing, as for a namespace that is gone. @throws CniError 4 */
+/** Refuses a name of `ip netns add`: DEL would succeed and delete nothing, as for a namespace that is gone. @throws CniError 4 */
 export function refuseNameAsPath(operand: string, exists = (path: string) => findStat(path) !== undefined): void {
   const path = `/run/netns/${operand}`;
   if (operand === "" || operand.includes("/") || exists(operand) || !exists(path)) return;
@@ -189,10 +189,10 @@ export function refuseNameAsPath(operand: string, exists = (path: string) => fin
   });
 }
 
-/** There is no container, so the namespace stands for it. */
+/** Makes the container ID from the namespace, since there is no container. */
 export const containerIdOf = (netns: string): string => hashedName("cnitool-", netns, "cnitool-".length + 20);
 
-/** @throws CniError 4: there is no path */
+/** @throws CniError 4: the path is empty */
 export function absolutePath(path: string, workingDirectory = () => readLink("/proc/self/cwd")): string {
   if (path === "") {
     const remedy = "pass the namespace's path, as /run/netns/example; a shell variable may be empty";
@@ -238,8 +238,8 @@ export function capabilityArgs(text: string): JsonObject {
 }
 
 /**
- * With the arguments that were given to the add, where none are given now. CHECK and DEL have to get the same, and a plugin that
- * is not told of a port mapping may leave it behind.
+ * Adds the arguments of the add where none are given now. CHECK and DEL have to get the same ones: a plugin that does not get a
+ * port mapping may leave it behind.
  */
 function asAdded(
   list: NetworkList,

@@ -1,16 +1,16 @@
 /**
- * Arguments as the Go tool's libraries (cobra, pflag) read them: flags before, between and after the operands, `--` ends them,
- * `-i NAME`, `-iNAME`, `-i=NAME`, `--ifname NAME`, `--ifname=NAME`; the first operand is the command. Pure.
+ * Parses arguments like the Go tool's libraries (cobra, pflag): flags before, between and after the operands, `--` ends them, `-i
+ * NAME`, `-iNAME`, `-i=NAME`, `--ifname NAME`, `--ifname=NAME`; the first operand is the command. Pure.
  *
- * Rejected: npm's commander. It costs the executable 225 kB (measured, a tenth of what all plugins together may take) and
- * stand-ins for five modules of Node, for less than what stands below.
+ * Rejected: npm's commander. It costs the executable 225 kB (measured; a tenth of the limit for all plugins together) and
+ * substitutes for five modules of Node, to replace less code than this file has.
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { nearest } from "../../pkg/config/suggest.ts";
 import type { Command, Flag, Flags } from "./command.ts";
 
 export interface CommandLine {
-  /** undefined: none was given. */
+  /** undefined when no command is given. */
   command: Command | undefined;
   operands: readonly string[];
   flags: Flags;
@@ -18,7 +18,7 @@ export interface CommandLine {
 
 export const helpFlag: Flag = { name: "help", short: "h", about: "print this text" };
 
-/** @throws CniError 4: no such command or flag, or a flag without its value */
+/** Parses the arguments. @throws CniError 4: no such command or flag, or a flag without its value */
 export function readCommandLine(args: readonly string[], commands: readonly Command[]): CommandLine {
   const known = [helpFlag, ...commands.flatMap(({ flags }) => flags)];
   const { words, flags } = separate(args, known);
@@ -28,7 +28,7 @@ export function readCommandLine(args: readonly string[], commands: readonly Comm
   return { command, operands, flags };
 }
 
-/** @throws CniError 4 */
+/** Finds a command. @throws CniError 4 */
 export function commandCalled(name: string, commands: readonly Command[]): Command {
   const command = commands.find((candidate) => candidate.name === name);
   if (command !== undefined) return command;
@@ -36,7 +36,7 @@ export function commandCalled(name: string, commands: readonly Command[]): Comma
   throw wrongUsage(`unknown command "${name}" for "cnitool"`, suggestion(name, names));
 }
 
-/** @throws CniError 4 */
+/** Refuses missing operands. @throws CniError 4 */
 export function refuseMissing({ name, operands, required }: Command, given: readonly string[]): void {
   if (given.length >= required) return;
   throw wrongUsage(
@@ -70,8 +70,8 @@ function readLong(text: string, rest: string[], known: readonly Flag[], flags: M
 }
 
 /**
- * Switches may be run together; what follows a flag that takes an argument is the argument. Only `-ifname` is refused, where the Go tool
- * reads the interface name "fname".
+ * Parses short flags. Switches may be combined; the text after a flag that takes an argument is the argument. Only `-ifname` is
+ * refused, which the Go tool reads as the interface name "fname".
  */
 function readShort(letters: string, rest: string[], known: readonly Flag[], flags: Map<string, string>): void {
   const [letter, following] = [letters.slice(0, 1), letters.slice(1)];
@@ -96,7 +96,7 @@ function unknownFlag(flag: string, known: readonly Flag[]): CniError {
   return wrongUsage(`unknown flag: ${flag}`, suggestion(flag, names));
 }
 
-/** Those that only other commands have. */
+/** Refuses flags that only other commands have. */
 function refuseForeignFlags(given: Flags, command: Command, commands: readonly Command[]): void {
   const own = [helpFlag, ...command.flags];
   for (const flag of given.keys()) {

@@ -1,18 +1,18 @@
-/** What a command of cnitool is, for the command line, the help and the completion. */
+/** The type of a cnitool command, for the command line, the help and the completion. */
 import type { ToolContext } from "../../pkg/cni/tool.ts";
 
 export interface Command {
   name: string;
-  /** As usage shows them: "<network-name> <netns-path>". */
+  /** As shown in the usage: "<network-name> <netns-path>". */
   operands: string;
-  /** How many operands it cannot do without; more are no error, as in the Go tool. */
+  /** Number of required operands; more are no error, as in the Go tool. */
   required: number;
   /** One line. */
   about: string;
-  /** What one has to know to use it; lines of at most 100 characters. */
+  /** What a user has to know; lines of at most 100 characters. */
   details: string;
   flags: readonly Flag[];
-  /** Lines for a shell, each works on a node where the ones before it were run. */
+  /** Lines for a shell; each works on a node where the previous ones were run. */
   examples: readonly string[];
   /** @returns the exit status */
   run(call: Call): number;
@@ -23,7 +23,7 @@ export interface Flag {
   name: string;
   /** One letter. */
   short?: string;
-  /** What its value is called; a flag without one is a switch. */
+  /** Name of its value in the usage; a flag without one is a switch. */
   value?: string;
   about: string;
 }
@@ -34,7 +34,7 @@ export interface Call {
   context: ToolContext;
 }
 
-/** By name; "" for a switch. */
+/** Values by name; "" for a switch. */
 export type Flags = ReadonlyMap<string, string>;
 
 export const jsonFlag: Flag = { name: "json", about: "print JSON, for programs" };

@@ -1,8 +1,8 @@
-/** What makes a shell complete cnitool's commands and flags; for the rest it completes files. Pure. */
+/** The script that completes cnitool's commands and flags in a shell; everything else completes as files. Pure. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Command } from "./command.ts";
 
-/** @throws CniError 4: not a shell that is known */
+/** @throws CniError 4: an unknown shell */
 export function completionScript(shell: string, commands: readonly Command[]): string {
   const script = scripts[shell];
   if (script !== undefined) return script(commands);

@@ -1,4 +1,4 @@
-/** What `cnitool help` prints. Pure. */
+/** The output of `cnitool help`. Pure. */
 import type { Command, Flag } from "./command.ts";
 import { helpFlag } from "./command-line.ts";
 
@@ -23,7 +23,7 @@ export function helpForAll(commands: readonly Command[]): string {
   ].join("\n");
 }
 
-/** Works when pasted. */
+/** These lines work when pasted into a shell. */
 const firstSteps = [
   "export CNI_PATH=/opt/cni/bin",
   `echo '{"cniVersion": "1.0.0", "name": "example", "plugins": [{"type": "loopback"}]}' > /etc/cni/net.d/99-example.conflist`,

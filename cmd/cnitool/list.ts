@@ -1,4 +1,4 @@
-/** list: the attachments that runtimes on this host remember. */
+/** list: shows the attachments in the result cache of this host. */
 
 import { CniError } from "../../pkg/cni/error.ts";
 import { parseResult, type Result } from "../../pkg/cni/result.ts";
@@ -12,7 +12,7 @@ interface Attachment {
   network: string;
   containerId: string;
   ifName: string;
-  /** Empty: the cached result cannot be read. */
+  /** Empty when the cached result cannot be read. */
   addresses: string[];
   netns: string | undefined;
   namespace: NamespaceState;

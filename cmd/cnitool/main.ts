@@ -1,4 +1,4 @@
-/** cnitool: what a container runtime does with network configurations, by hand. A drop-in for the Go tool of that name. */
+/** cnitool: runs network configurations by hand, as a container runtime does. A drop-in replacement of the Go tool of that name. */
 import { failureOf } from "../../pkg/cni/error.ts";
 import type { Tool, ToolContext } from "../../pkg/cni/tool.ts";
 import { add, check, del, gc, status } from "./attach.ts";
@@ -66,7 +66,7 @@ function run(args: readonly string[], context: ToolContext): number {
   }
 }
 
-/** What else went wrong, and what to do about it, on lines of their own. */
+/** Formats further failures and the remedy, each on its own line. */
 function indented(details: string): string {
   const lines = details.split(/\n|(?:\. |; )(?=To fix: )|; (?=could not )/).filter((line) => line !== "");
   return lines.map((line) => `  ${line}\n`).join("");

@@ -1,7 +1,7 @@
-/** The keys of a network list, for `cnitool validate`; the plugins' own keys are theirs. */
+/** The keys of a network list, for `cnitool validate`; each plugin has a schema for its own keys. */
 import type { FromSchema, JsonSchema } from "../../pkg/config/schema.ts";
 
-/** As the reference library takes it: "True" is one too. Which texts are, is checked where lists are loaded. */
+/** A string is allowed, too: the reference library accepts "True". Which strings are valid is checked where lists are loaded. */
 const flag = { type: ["boolean", "string"] } as const satisfies JsonSchema;
 
 export const schema = {

@@ -1,4 +1,4 @@
-/** Where cnitool looks. */
+/** The directories that cnitool uses. */
 import { splitPath } from "../../pkg/cni/environment.ts";
 import { defaultConfigDirectory } from "../../pkg/runtime/network-list.ts";
 import { findStat } from "../../pkg/sys/file.ts";
@@ -8,13 +8,13 @@ type Environment = Readonly<Record<string, string>>;
 export const configDirectory = (environment: Environment): string =>
   (environment["NETCONFPATH"] || defaultConfigDirectory).replace(/(?<=.)\/+$/, "");
 
-/** For running plugins only what the user says counts, as in the Go tool. */
+/** Returns the path for running plugins: only CNI_PATH, as in the Go tool. */
 export const pluginPath = (environment: Environment): string[] => splitPath(environment["CNI_PATH"] ?? "");
 
-/** Where containerd, CRI-O and podman look unless told otherwise. */
+/** The default directories of containerd, CRI-O and podman. */
 const usual: readonly string[] = ["/opt/cni/bin", "/usr/libexec/cni", "/usr/lib/cni"];
 
-/** For looking at plugins: CNI_PATH, else the usual directories as far as they exist. */
+/** Returns the path for inspecting plugins: CNI_PATH, or else those of the usual directories that exist. */
 export function pluginPathOrUsual(environment: Environment): string[] {
   const path = pluginPath(environment);
   return path.length > 0 ? path : usual.filter((directory) => findStat(directory)?.type === "directory");

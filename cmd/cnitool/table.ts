@@ -1,4 +1,4 @@
-/** Columns for people. Pure. */
+/** Tables and JSON for the terminal. Pure. */
 
 /** @param rows The first one is the heading. */
 export function table(rows: readonly (readonly string[])[]): string {

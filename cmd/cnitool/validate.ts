@@ -1,4 +1,4 @@
-/** validate: what is wrong with network configurations, before a container finds out. */
+/** validate: finds mistakes in network configurations before a container is started with them. */
 import { versionsOfPlugin } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Delegates } from "../../pkg/cni/plugin.ts";
@@ -52,7 +52,7 @@ export const validate: Command = {
 
 const endings = [".conflist", ".conf", ".json"];
 
-/** Starting a plugin takes longer than all the rest. */
+/** Caches the answers, since starting a plugin takes longer than all the rest. */
 function askedOnce(path: readonly string[], plugins: Delegates): LintContext["versionsOf"] {
   const answers = new Map<string, readonly string[]>();
   return (type) => {
@@ -62,7 +62,7 @@ function askedOnce(path: readonly string[], plugins: Delegates): LintContext["ve
   };
 }
 
-/** All files of the directory, each also held against those before it: of a pair, the later one is told. */
+/** Checks all files of the directory, each also against the ones before it: a conflict is reported in the later file. */
 function together(all: readonly LintResult[], directory: string): LintResult[] {
   if (all.length === 0) {
     const remedy = `put one there, as ${directory}/10-example.conflist, or set NETCONFPATH to the directory that has them`;
@@ -85,7 +85,7 @@ interface Searched {
   surroundings: LintContext;
 }
 
-/** A file, or the files with a network of that name, held against all others of the directory. */
+/** Checks a file, or the files with a network of that name, against all others of the directory. */
 function one(target: string, all: readonly LintResult[], { directory, surroundings }: Searched): LintResult[] {
   const isFile = findStat(target) !== undefined;
   const chosen = isFile ? [lintFile(target, surroundings)] : all.filter(({ network }) => network?.name === target);
@@ -95,7 +95,7 @@ function one(target: string, all: readonly LintResult[], { directory, surroundin
     if (network === undefined) return examined;
     const others = networksOf(all).filter(({ file }) => !isSameFile(file, network.file));
     const isInstalled = others.length < networksOf(all).length;
-    const neighbours = others.filter(({ name }) => isInstalled || name !== network.name); // else it may be meant to replace it
+    const neighbours = others.filter(({ name }) => isInstalled || name !== network.name); // otherwise it may be meant to replace that one
     return { ...examined, findings: [...findings, ...networkConflicts(network, neighbours)] };
   });
 }

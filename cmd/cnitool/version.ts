@@ -1,4 +1,4 @@
-/** version: the plugins on CNI_PATH, what they speak, and whose they are. */
+/** version: shows the plugins in CNI_PATH, the versions that they support, and which are ours. */
 import { CniError } from "../../pkg/cni/error.ts";
 import type { Delegates } from "../../pkg/cni/plugin.ts";
 import { supportedVersions } from "../../pkg/cni/version.ts";
@@ -11,7 +11,7 @@ interface Described {
   type: string;
   path: string;
   origin: "ours" | "foreign";
-  /** Empty: it is no plugin, see `error`. */
+  /** Empty when it is no plugin, see `error`. */
   supportedVersions: readonly string[];
   about: string;
   hiddenBy: string | undefined;
@@ -40,10 +40,10 @@ export const version: Command = {
   },
 };
 
-/** Also what `cnitool --version` prints. */
+/** Returns the line that `cnitool --version` prints, too. */
 export const versionLine = (version: string): string => `cnitool ${version} (twill), CNI ${range(supportedVersions)}`;
 
-/** Only what answers VERSION is asked what it is: other programs may do their work when they are called so. */
+/** Describes a file. Only one that answers VERSION is called without CNI_COMMAND: another program might then do its normal work. */
 function describe(file: PluginFile, plugins: Delegates, version: string): Described[] {
   if (isOwnTool(file, plugins)) return [];
   const { name: type, path, hiddenBy } = file;
@@ -76,7 +76,7 @@ function tableOf(found: readonly Described[], directories: readonly string[]): s
   ]);
 }
 
-/** "0.1.0 to 1.1.0" where there are no gaps in between, else all of them. */
+/** Formats as "0.1.0 to 1.1.0" if no version in between is missing, otherwise lists all. */
 function range(versions: readonly string[]): string {
   const [first, last] = [versions[0], versions.at(-1)];
   const from = supportedVersions.indexOf(first ?? "");

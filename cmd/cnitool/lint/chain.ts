@@ -1,4 +1,4 @@
-/** Whether the plugins of a list fit together: what each of them alone cannot see. Pure. */
+/** Checks whether the plugins of a list fit together, which none of them can see alone. Pure. */
 import { isObject, type JsonObject } from "../../../pkg/config/json.ts";
 import { type Finding, findingAt, inside, type Location } from "./finding.ts";
 
@@ -8,7 +8,7 @@ interface Member {
   place: Location;
 }
 
-/** Plugins of the reference project that fail without the result of another one. */
+/** The reference plugins that fail without the result of another plugin. */
 const chained: readonly string[] = ["bandwidth", "firewall", "portmap", "sbr", "tuning", "vrf"];
 
 export function chainFindings(plugins: readonly Member[]): Finding[] {
@@ -24,7 +24,7 @@ function standsFirst({ type, place }: Member): Finding {
   return findingAt(inside(place, "type"), "error", text, `name one that makes an interface first, as "bridge"`);
 }
 
-/** What runtimes pass only to plugins that ask for it. */
+/** Input that runtimes pass only to plugins that ask for it. */
 const inputs: Readonly<Record<string, { capability: string; unless: readonly string[]; effect: string }>> = {
   bandwidth: { capability: "bandwidth", unless: ["ingressRate", "egressRate"], effect: "nothing is limited" },
   portmap: { capability: "portMappings", unless: [], effect: "no port is ever published" },

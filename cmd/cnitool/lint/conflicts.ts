@@ -1,10 +1,10 @@
-/** What networks of one host must not have in common, and which of them a runtime sees. Pure. */
+/** Finds conflicts between the networks of one host, and which of them a runtime uses. Pure. */
 import { compareAddresses, formatAddress, formatPrefix, overlaps } from "../../../pkg/ip/address.ts";
 import { type Finding, findingAt, inside, type Location } from "./finding.ts";
 import type { Network, PluginEntry } from "./lint-file.ts";
 import type { LocatedRange } from "./ranges.ts";
 
-/** What does not go together with networks of other files, each told at `network`. */
+/** Returns the conflicts with networks of other files, each at the place in `network`. */
 export function networkConflicts(network: Network, others: readonly Network[]): Finding[] {
   return others.flatMap((other) => {
     if (other.name === network.name) return sameName(network, other);
@@ -12,7 +12,7 @@ export function networkConflicts(network: Network, others: readonly Network[]): 
   });
 }
 
-/** Runtimes that take a network by its name look through the lists first, each kind in the order of file names. */
+/** Finds a duplicate name. Runtimes that look a network up by name read the lists first, each kind in the order of file names. */
 function sameName(network: Network, other: Network): Finding[] {
   const [used] = [network.file, other.file].sort(inOrderOfLookup);
   const text = `network "${network.name}" is also in ${other.file}`;
@@ -22,7 +22,7 @@ function sameName(network: Network, other: Network): Finding[] {
 const inOrderOfLookup = (one: string, other: string): number =>
   Number(!one.endsWith(".conflist")) - Number(!other.endsWith(".conflist")) || (one < other ? -1 : 1);
 
-/** Each wants an address of its own on the bridge. */
+/** Finds a shared bridge: both networks set a gateway's address on it. */
 function sameBridge(network: Network, other: Network): Finding[] {
   const taken = gatewayBridges(other).map(({ bridge }) => bridge);
   return gatewayBridges(network)
@@ -39,7 +39,7 @@ function gatewayBridges({ plugins }: Network): { bridge: string; place: Location
     .map(({ conf, place }) => ({ bridge: bridgeOf(conf), place: inside(place, "bridge") }));
 }
 
-/** The plugin's default. */
+/** Returns the bridge's name, by default the plugin's default. */
 const bridgeOf = ({ bridge }: PluginEntry["conf"]): string =>
   typeof bridge === "string" && bridge !== "" ? bridge : "cni0";
 
@@ -66,7 +66,7 @@ function overlap(range: LocatedRange, second: LocatedRange, other: Network): Fin
   return findingAt(range.place, "warning", text, hint);
 }
 
-/** Some runtimes know one network only: that of the first file, whatever its kind. */
+/** Warns about the order of files: some runtimes use only one network, that of the first file, whatever its kind. */
 export function loadOrderNotes(networks: readonly Network[]): Finding[] {
   const [first, ...others] = networks.toSorted((one, other) => (one.file < other.file ? -1 : 1));
   if (first === undefined || others.length === 0) return [];

@@ -1,16 +1,16 @@
-/** Something to say about a place in a file. Pure. */
+/** A message about a place in a file. Pure. */
 import type { CniError } from "../../../pkg/cni/error.ts";
 import { type JsonNode, type JsonPath, type Position, positionOf } from "../../../pkg/config/json.ts";
 
 export interface Finding extends Position {
   file: string;
-  /** An error keeps the network from working, or from doing what its author wants. */
+  /** An error prevents the network from working, or from working as its author intended. */
   severity: "error" | "warning";
   text: string;
   hint: string | undefined;
 }
 
-/** A part of a document. */
+/** One part of a document. */
 export interface Location {
   file: string;
   document: JsonNode;
@@ -22,7 +22,7 @@ export const inside = (place: Location, ...steps: JsonPath): Location => ({
   path: [...place.path, ...steps],
 });
 
-/** At the place, or at the nearest one around it that is in the text. */
+/** Makes a finding at the place, or at the nearest enclosing part that is in the text. */
 export function findingAt(
   { file, document, path }: Location,
   severity: Finding["severity"],
@@ -38,18 +38,18 @@ export function findingAt(
   return { file, ...position, severity, text, hint };
 }
 
-/** What the error tells to do is the hint. */
+/** Makes a finding from an error; its remedy becomes the hint. */
 export function findingOf(place: Location, { msg, details }: CniError): Finding {
   const text = msg.startsWith(`${place.file}: `) ? msg.slice(place.file.length + 2) : msg;
   return findingAt(place, "error", text, details.replaceAll("To fix: ", "") || undefined);
 }
 
-/** As compilers print them, so that editors find the place. */
+/** Formats like a compiler's message, so that editors find the place. */
 export function printFinding({ file, line, column, severity, text, hint }: Finding): string {
   return `${file}:${line}:${column}: ${severity}: ${text}\n${hint === undefined ? "" : `    ${hint}\n`}`;
 }
 
-/** In the order of the text, each once: two schemas may refuse the same thing. */
+/** Sorts by position and removes duplicates: two schemas may refuse the same value. */
 export function sorted(findings: readonly Finding[]): Finding[] {
   const once = new Map(findings.map((finding) => [printFinding(finding), finding]));
   return [...once.values()].sort(

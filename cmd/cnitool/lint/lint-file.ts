@@ -1,4 +1,4 @@
-/** One file of network configuration: what is wrong with it, or may be, and the network in it. */
+/** Checks one file of network configuration, and returns the network in it. */
 import { validate as validateList } from "#validate/cnitool";
 import { CniError } from "../../../pkg/cni/error.ts";
 import { problemsOf } from "../../../pkg/cni/netconf.ts";
@@ -20,11 +20,11 @@ import { chainFindings } from "./chain.ts";
 import { type Finding, findingAt, findingOf, inside, type Location, sorted } from "./finding.ts";
 import { type LocatedRange, locateRanges } from "./ranges.ts";
 
-/** What a configuration is held against. */
+/** What a configuration is checked against. */
 export interface LintContext {
-  /** The schemas that are known. */
+  /** Plugins with known schemas. */
   plugins: Delegates;
-  /** What a plugin speaks. @throws CniError: there is none of that name, or it does not say */
+  /** Returns the versions that a plugin supports. @throws CniError: there is no such plugin, or it gives no valid answer */
   versionsOf(type: string): readonly string[];
 }
 
@@ -33,7 +33,7 @@ export interface Network {
   name: string;
   cniVersion: string;
   plugins: readonly PluginEntry[];
-  /** Of the whole file. */
+  /** The whole file. */
   place: Location;
 }
 
@@ -42,18 +42,18 @@ export interface PluginEntry {
   ipam: string | undefined;
   conf: JsonObject;
   place: Location;
-  /** What host-local hands out for it. */
+  /** The ranges that host-local allocates from for it. */
   ranges: readonly LocatedRange[];
 }
 
 export interface LintResult {
   file: string;
   findings: readonly Finding[];
-  /** undefined: the file does not even name one. */
+  /** undefined when the file does not even name one. */
   network: Network | undefined;
 }
 
-/** What plugins get from the list. */
+/** The keys that plugins get from the list. */
 interface Head {
   name: string;
   cniVersion: string;
@@ -90,7 +90,7 @@ export function lintFile(file: string, surroundings: LintContext): LintResult {
 
 const isError = ({ severity }: Finding): boolean => severity === "error";
 
-/** The document, or why there is none. */
+/** Returns the document, or the finding that says why there is none. */
 function readDocument(file: string): JsonNode | Finding {
   try {
     return readJson(readText(file));
@@ -106,7 +106,7 @@ function readDocument(file: string): JsonNode | Finding {
   }
 }
 
-/** Legal JSON, of which the last one counts; nobody writes it on purpose. */
+/** Finds repeated keys: legal JSON, in which the last one counts, but never intended. */
 function repeatedKeys(file: string, { members = [], items = [] }: JsonNode): Finding[] {
   const keys = members.map(({ key }) => key);
   const repeated = members.filter(({ key }, i) => keys.indexOf(key) < i);
@@ -119,7 +119,7 @@ function repeatedKeys(file: string, { members = [], items = [] }: JsonNode): Fin
   ];
 }
 
-/** The list's own keys; of a single plugin those that are the network's. */
+/** Checks the list's own keys; of a single plugin, the keys that belong to the network. */
 function examineHead(place: Location, value: JsonObject, isList: boolean): Finding[] {
   const { name, cniVersion } = value;
   const head = isList
@@ -135,7 +135,7 @@ function examineHead(place: Location, value: JsonObject, isList: boolean): Findi
   ];
 }
 
-/** Keys of plugins may be written in any case, those of a list not. */
+/** Whether the keys differ only in case. Plugins' keys may be written in any case, but not a list's. */
 const sameLetters = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
 
 function examineVersion(
@@ -147,7 +147,7 @@ function examineVersion(
   const at = inside(place, all === undefined ? "cniVersion" : "cniVersions");
   try {
     const version = selectVersion(own, all);
-    if (version === "" && cniVersion !== undefined) return { version, findings: [] }; // no text: the schema has told
+    if (version === "" && cniVersion !== undefined) return { version, findings: [] }; // not a string: the schema has reported it
     if (version === "") {
       const text = `"cniVersion" is missing: plugins take it for ${oldestVersion}`;
       return { version, findings: [findingAt(place, "warning", text, `add "cniVersion": "${newestVersion}"`)] };
@@ -173,7 +173,10 @@ interface Parts {
 
 const singlePlugin = (place: Location, conf: JsonObject): Parts => ({ parts: [{ conf, place }], findings: [] });
 
-/** Those in the list, and those in the folder of the network's name. What is no object, or has no type, is refused elsewhere. */
+/**
+ * Returns the list's plugins and those in the directory of the network's name. Other checks report plugins without a type or not an
+ * object.
+ */
 function pluginsIn(place: Location, { plugins, loadOnlyInlinedPlugins = false }: JsonObject, name: string): Parts {
   const inlined = (Array.isArray(plugins) ? plugins : []).flatMap((conf, i) =>
     isObject(conf) ? [{ conf, place: inside(place, "plugins", i) }] : [],
@@ -210,7 +213,7 @@ function examinePlugin(
   return { type, ipam: ipam || undefined, conf, place, ranges, findings: [...findings, ...ofRanges] };
 }
 
-/** It gives host-local its ranges, and what is in "delegate" to another plugin. */
+/** The flannel plugin sets host-local's ranges, and passes "delegate" to another plugin. */
 const isFlannel = (type: string): boolean => type === "flannel";
 
 function delegateFindings({ conf, place }: Part, head: Head, surroundings: LintContext): Finding[] {
@@ -220,7 +223,7 @@ function delegateFindings({ conf, place }: Part, head: Head, surroundings: LintC
   return heldAgainst(type, inside(own, "type"), { conf: { ...delegate, type }, place: own }, head, surroundings);
 }
 
-/** What a plugin of that name has to say: whether it is there, speaks the version, and knows the keys. */
+/** Checks against the plugin of that name: whether it is there, supports the version, and knows the keys. */
 function heldAgainst(
   type: string,
   named: Location,
@@ -274,7 +277,7 @@ function reservedKeys(place: Location, conf: JsonObject): Finding[] {
     .map((key) => findingAt(inside(place, key), "warning", `key "${key}" is for runtimes to write, not for people`));
 }
 
-/** What is left to be said when the schemas are content: that nothing remains to be run, for example. */
+/** Returns the errors that remain when the schemas report none: for example, that there is no plugin to run. */
 function whatLoadingRefuses(place: Location, isList: boolean): Finding[] {
   const isSingle = /\.(conf|json)$/.test(place.file) || !isList;
   try {

@@ -1,15 +1,15 @@
-/** The addresses that host-local hands out for a plugin, and where the configuration says so. Pure. */
+/** Finds the ranges that host-local allocates from for a plugin, with their places in the configuration. Pure. */
 import { CniError } from "../../../pkg/cni/error.ts";
 import type { JsonObject } from "../../../pkg/config/json.ts";
 import { parseRangeSets, type Range, type RangeConf } from "../../../pkg/ipam/host-local/range.ts";
 import { type Finding, findingOf, inside, type Location } from "./finding.ts";
 
 export interface LocatedRange extends Range {
-  /** Of its subnet. */
+  /** Place of its subnet. */
   place: Location;
 }
 
-/** @param conf fits host-local's schema */
+/** @param conf must fit host-local's schema */
 export function locateRanges(
   plugin: Location,
   conf: JsonObject,
