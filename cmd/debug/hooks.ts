@@ -1,4 +1,4 @@
-/** Commands of the configuration, run in the container's network namespace. */
+/** Runs commands of the configuration in the container's network namespace. */
 import { writeStderr } from "../../pkg/cni/process-io.ts";
 import { findNamespace, within } from "../../pkg/sys/namespace.ts";
 import { environment, findCommand, run } from "../../pkg/sys/process.ts";
@@ -6,7 +6,7 @@ import { decode } from "../../pkg/sys/text.ts";
 
 type Hook = readonly string[];
 
-/** What they print, and that one fails, goes to stderr and changes nothing: they are there to look at things. */
+/** Runs the commands. Their output and their failures go to stderr and have no other effect: they are for inspection. */
 export function runHooks(hooks: readonly Hook[], netns: string | undefined): void {
   const namespace = hooks.length === 0 ? undefined : findNamespace(netns);
   if (namespace === undefined) return;

@@ -1,4 +1,4 @@
-/** debug: writes down what the plugins of a list are told, and runs commands where the container is. */
+/** debug: records the calls of a list's plugins, and runs commands in the container's namespace. */
 import { validate } from "#validate/debug";
 import type { Attachment, Plugin } from "../../pkg/cni/plugin.ts";
 import { writeStderr } from "../../pkg/cni/process-io.ts";
@@ -15,7 +15,7 @@ export const debug: Plugin<DebugConf> = {
   add,
   del,
   check,
-  gc() {}, // the file is whoever asked for it to keep
+  gc() {}, // the file is kept for the administrator
   status() {}, // needs nothing
 };
 
@@ -34,7 +34,7 @@ function del(attachment: Attachment<DebugConf>): void {
     if (conf.cniOutput) recordCall(conf.cniOutput, "CmdDel", attachment);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    writeStderr(`debug: ${error.message}\n`); // no reason to keep a container
+    writeStderr(`debug: ${error.message}\n`); // must not prevent the DEL
   }
   runHooks(conf.delHooks ?? [], netns);
 }

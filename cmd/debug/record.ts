@@ -1,9 +1,9 @@
-/** What a call was told, as text: the form is the reference plugin's. */
+/** Records the parameters of a call as text, in the reference plugin's format. */
 import type { Attachment } from "../../pkg/cni/plugin.ts";
 import { appendFile } from "../../pkg/sys/file.ts";
 import { decode } from "../../pkg/sys/text.ts";
 
-/** @throws SystemError the file cannot be written */
+/** Appends the call to the file. @throws SystemError the file cannot be written */
 export function recordCall(
   file: string,
   name: "CmdAdd" | "CmdDel" | "CmdCheck",
