@@ -1,4 +1,4 @@
-/** dummy: an interface that leads nowhere, for addresses that a container is to have without a network. */
+/** dummy: an interface that is connected to nothing, for addresses that a container needs without a network. */
 import { validate } from "#validate/dummy";
 import { runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
@@ -49,7 +49,7 @@ function check(attachment: Attachment<DummyConf>): void {
   checkContainer(attachment, { ipam: needAddresses(attachment.conf), kind: "dummy" });
 }
 
-/** What it makes goes with the namespace; addresses do not. */
+/** Delegates only: the link is deleted with the namespace, addresses are not. */
 function gc(request: Gc<DummyConf>): void {
   const ipam = ipamType(request.conf);
   if (ipam !== undefined) delegateGc(request, ipam);

@@ -1,4 +1,4 @@
-/** The dummy plugin has no keys of its own: addresses are all there is to it. */
+/** The dummy plugin's keys: none of its own, since it only sets addresses. */
 import { requireIpamType } from "../../pkg/cni/ipam.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
@@ -11,6 +11,6 @@ export const schema = {
 
 export type DummyConf = FromSchema<typeof schema>;
 
-/** The IPAM plugin's name. @throws CniError 7: there is none */
+/** Returns the IPAM plugin's name. @throws CniError 7: there is none */
 export const needAddresses = (conf: DummyConf): string =>
   requireIpamType(conf, "dummy interface requires an IPAM configuration");
