@@ -1,4 +1,4 @@
-/** firewall: lets the container's addresses through the host's firewall, and keeps bridges apart. */
+/** firewall: allows the container's traffic in the host's firewall, and isolates bridges from each other. */
 import { validate } from "#validate/firewall";
 import { invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
@@ -49,7 +49,7 @@ function add(attachment: Attachment<FirewallConf>): Result {
   });
 }
 
-/** Makes the rules true again that ADD made, as its result tells. @param options.dryRun The firewalld that runs is told nothing, and not asked. */
+/** Restores the rules that ADD made, according to its result. @param options.dryRun Does not call the running firewalld at all. */
 export function restore(
   attachment: Attachment<FirewallConf>,
   netfilter: () => Connection,
@@ -60,7 +60,7 @@ export function restore(
   allowForwarding(requestOf(attachment, settings, needPrevResult(attachment, NOT_CHAINED)), settings, netfilter);
 }
 
-/** In the words of the reference plugin. */
+/** The text of the reference plugin. */
 const NOT_CHAINED = "missing prevResult from earlier plugin";
 
 function requestOf(owner: Attachment<FirewallConf>, settings: FirewallSettings, result: Result): ForwardingRequest {
@@ -74,7 +74,7 @@ function requestOf(owner: Attachment<FirewallConf>, settings: FirewallSettings, 
 
 const addressesOf = ({ ips }: Result): Address[] => ips.map((ip) => addressOf(ip).prefix.address);
 
-/** The bridge is the first interface of the result, where the bridge plugin has it. */
+/** Returns the policy. The bridge is the first interface of the result, where the bridge plugin puts it. */
 function policyOf({ policy }: FirewallSettings, { interfaces }: Result): Policy | undefined {
   if (policy === "open") return undefined;
   const bridge = interfaces[0]?.name;
@@ -90,7 +90,7 @@ function policyOf({ policy }: FirewallSettings, { interfaces }: Result): Policy 
   return { bridge, isolated: policy === "isolated" };
 }
 
-/** The policy is not to be right any more: DEL goes on with any configuration. */
+/** Returns the facts of the result for DEL. An invalid policy is accepted here: DEL must work with any configuration. */
 function toldBy({ conf, prevResult }: Attachment<FirewallConf>): ResultFacts {
   if (prevResult === undefined) return { addresses: [], bridge: undefined };
   const hasPolicy = (conf.ingressPolicy || "open") !== "open";
@@ -100,7 +100,7 @@ function toldBy({ conf, prevResult }: Attachment<FirewallConf>): ResultFacts {
   };
 }
 
-/** Also what other backends made: the configuration may have been changed meanwhile. */
+/** Also removes rules of the other backends, since the configuration may have been changed since ADD. */
 function del(attachment: Attachment<FirewallConf>): void {
   revokeForwarding(attachment, toldBy(attachment), choicesOf(attachment.conf));
 }

@@ -1,4 +1,4 @@
-/** The configuration of the firewall plugin. */
+/** The firewall plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import type { Backend } from "../../pkg/firewall/forwarding/backend.ts";
@@ -26,7 +26,7 @@ export interface FirewallSettings extends ForwardingOptions {
 
 const BACKENDS: readonly string[] = ["iptables", "firewalld", "nftables"] satisfies Backend[];
 const POLICIES: readonly string[] = ["open", "same-bridge", "isolated"] satisfies FirewallSettings["policy"][];
-/** iptables' limit for names of chains. */
+/** Longest name of a chain in iptables. */
 const CHAIN_NAME_MAX = 28;
 
 /** @throws CniError 7 */
@@ -52,13 +52,13 @@ export function parseSettings(conf: FirewallConf): FirewallSettings {
   };
 }
 
-/** What is never wrong, so that DEL and GC can go by it. */
+/** Returns the settings that are valid for any configuration, for DEL and GC. */
 export const choicesOf = ({ backend = "", firewalldZone }: FirewallConf): ForwardingOptions => ({
   backend: BACKENDS.includes(backend) ? (backend as Backend) : undefined,
   zone: firewalldZone || "trusted",
 });
 
-/** The reference plugin takes any other text for none; undefined when there is nothing to say. */
+/** Returns the warning about an unknown backend, which the reference plugin ignores; undefined when there is none. */
 export function warningOf({ backend = "" }: FirewallConf): string | undefined {
   if (backend === "" || BACKENDS.includes(backend)) return undefined;
   return `"backend" is ${JSON.stringify(backend)}, which is none of ${BACKENDS.join(", ")}: it is ignored, and chosen by what the host uses`;
