@@ -1,21 +1,21 @@
-/** What the plugin that does the work is configured with: the configuration's `delegate`, completed by the subnet file. Pure. */
+/** The delegate's configuration: the key `delegate` of the configuration, completed from the subnet file. Pure. */
 import { formatPrefix } from "../../pkg/ip/address.ts";
 import type { SubnetEnv } from "../../pkg/subnet-env/read-strict.ts";
 import type { FlannelSettings, PluginConf } from "./netconf.ts";
 
 export type DelegateConf = PluginConf & { readonly ipam: PluginConf };
 
-/** What the delegate is told of the network as it is. */
+/** The network's keys that the delegate gets. */
 interface Network {
   name: string;
-  /** As the configuration has it, undefined or "" for none. */
+  /** As in the configuration; undefined or "" for none. */
   cniVersion: string | undefined;
 }
 
 export function delegateConf(settings: FlannelSettings, network: Network, env: SubnetEnv): DelegateConf {
   const { delegate, runtimeConfig } = settings;
   return {
-    ipMasq: !env.ipMasq, // somebody has to, and only one
+    ipMasq: !env.ipMasq, // either flanneld or the delegate must masquerade, not both
     mtu: env.mtu,
     ...(delegate.type === "bridge" && { isGateway: true }),
     ...delegate,
@@ -26,7 +26,10 @@ export function delegateConf(settings: FlannelSettings, network: Network, env: S
   };
 }
 
-/** The host's own subnets as ranges, and routes to the whole network beside those that were given. */
+/**
+ * Returns the IPAM configuration with the host's own subnets as ranges, and with a route to the whole network in addition to the
+ * given routes.
+ */
 function ipamConf(given: PluginConf, { networks, subnets }: SubnetEnv): PluginConf {
   const routes = Array.isArray(given["routes"]) ? given["routes"] : [];
   return {

@@ -1,6 +1,6 @@
 /**
- * flannel: attaches containers to the subnet that flanneld has for this host. The work is another plugin's, by default that of
- * bridge with host-local: this one knows how to configure it, and remembers that until DEL.
+ * flannel: attaches containers to the subnet that flanneld has leased for this host. Another plugin does this, by default bridge
+ * with host-local; this one makes its configuration, and stores it until DEL.
  */
 
 import { validate } from "#validate/flannel";
@@ -60,26 +60,27 @@ function add(attachment: Attachment<FlannelConf>): Result {
   });
 }
 
-/** As it is in the configuration: the delegate's has no version where this one has none. */
+/** The network's keys as configured: the delegate's configuration has no version when this one has none. */
 const networkOf = ({ network, conf }: Request<FlannelConf>) => ({ name: network, cniVersion: conf.cniVersion });
 
-/** The request with the delegate's configuration, byte for byte as the reference plugin prints it. */
+/** Returns the request with the delegate's configuration, byte for byte as the reference plugin prints it. */
 const configured = <Call extends Request<FlannelConf>>(call: Call, conf: JsonObject): Call => ({
   ...call,
   stdin: encode(printJson(sortKeys(conf), "")),
 });
 
 /**
- * Whether a power failure must not make DEL forget it. What plugins of these names make goes with the power, or is found again
- * by its boot (host-local's reservations); others may have told the rest of the world, as an IPAM that keeps addresses in
- * etcd. Waiting for the disk takes 0.4 ms here, a tenth of an ADD, and much more on a disk that turns.
+ * Whether the record must survive a power failure, so that DEL finds it. What our own plugins make is lost with the power, or is
+ * cleaned up after the next boot (host-local's reservations); other plugins may have stored something elsewhere, as an IPAM that
+ * keeps addresses in etcd. Waiting for the disk takes 0.4 ms here, a tenth of an ADD, and much longer on a hard disk.
  */
 const mayOutliveUs = ({ delegates }: Attachment<FlannelConf>, { type, ipam }: DelegateConf): boolean =>
   !Object.hasOwn(delegates, type) || !Object.hasOwn(delegates, ipam.type);
 
 /**
- * Plugins of our own leave nothing when they fail. Others get the DEL that the specification asks for; while that fails, it can be
- * repeated. Not after an ADD that came twice: the first one's container may be running.
+ * Undoes a failed ADD. Our own plugins leave nothing when they fail. Others get the DEL that the specification requires; if that
+ * fails, the record stays, so that it can be repeated. Not called after a repeated ADD: the container of the first one may be
+ * running.
  */
 function takeBack(delegated: Attachment<FlannelConf>, { type }: PluginConf): void {
   if (!isOwn(delegated, type)) delegateDel(delegated, type);
@@ -103,20 +104,20 @@ function del(attachment: Attachment<FlannelConf>): void {
   removeRecord(file);
 }
 
-/** The delegate's call for an attachment, as ADD remembered it. @throws CniError 999: nothing is remembered, or it is damaged */
+/** Returns the delegate's call for an attachment, as ADD recorded it. @throws CniError 999: there is no record, or it is damaged */
 export function delegateOf(attachment: Attachment<FlannelConf>): { type: string; attachment: Attachment<FlannelConf> } {
   const conf = findRecord(dataDirOf(attachment.conf), attachment, attachment.network)?.conf;
   if (conf === undefined) throw notRemembered(attachment);
   return { type: conf.type, attachment: configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }) };
 }
 
-/** In the version of the delegate's configuration, which the network's may have left behind. */
+/** Returns prevResult in the version of the delegate's configuration, which may differ from the network's present version. */
 function prevResultFor({ cniVersion }: PluginConf, { prevResult }: Attachment<FlannelConf>): JsonObject {
   if (prevResult === undefined || typeof cniVersion !== "string") return {};
   return { prevResult: encodeResult(prevResult, cniVersion) };
 }
 
-/** As the reference plugin: nobody would be helped by a container that cannot be deleted. */
+/** Warns about a damaged record and does not fail, like the reference plugin: a container that cannot be deleted helps nobody. */
 function tellDamaged(file: string, { containerId }: Attachment<FlannelConf>): void {
   writeStderr(
     `flannel: ${file} is damaged, so nothing was deleted for container ${containerId}: what its plugin made is left ` +
@@ -160,7 +161,7 @@ function remove(request: Gc<FlannelConf>, { file, conf, owner }: OwnedRecord): v
   removeRecord(file);
 }
 
-/** What runtimes call the interface that the reference plugin has forgotten. */
+/** The interface name that runtimes normally use, for records of the reference plugin, which do not contain it. */
 const USUAL_INTERFACE = "eth0";
 
 const isValid = ({ containerId, ifName }: RecordOwner, { validAttachments }: Gc<FlannelConf>): boolean =>
@@ -169,8 +170,8 @@ const isValid = ({ containerId, ifName }: RecordOwner, { validAttachments }: Gc<
   );
 
 /**
- * The delegate's GC needs a configuration: today's, or before flanneld has written the subnet file one that was remembered.
- * Where there is neither, nobody was attached.
+ * Calls the delegate's GC. It needs a configuration: the present one or, before flanneld has written the subnet file, one from a
+ * record. If there is neither, nothing was ever attached.
  */
 function collect(request: Gc<FlannelConf>, settings: FlannelSettings, remembered: PluginConf | undefined): void {
   const env = findSubnetEnv(settings.subnetFile);

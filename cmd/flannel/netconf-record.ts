@@ -30,29 +30,29 @@ export interface RecordKey {
   ifName: string;
 }
 
-/** What was found. */
+/** A record that was found. */
 export interface NetconfRecord {
   file: string;
-  /** As it was written; what is wrong with it where it cannot be read. */
+  /** The content as written; what is wrong with the file if it cannot be read. */
   text: string;
-  /** undefined: it cannot be understood. */
+  /** undefined when it cannot be parsed. */
   conf: PluginConf | undefined;
 }
 
-const SEPARATOR = ":"; // in no container ID, and in no interface's name
+const SEPARATOR = ":"; // occurs in no container ID and in no interface name
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
-/** The attachment's own file. */
+/** Returns the attachment's own file. */
 export const fileOf = (dataDir: string, { containerId, ifName }: RecordKey): string =>
   `${dataDir}/${containerId}${SEPARATOR}${ifName}`;
 
-/** The name that the reference plugin would give it. */
+/** Returns the name that the reference plugin would use. */
 const containerFileOf = (file: string): string => `${directoryOf(file)}/${ownerIn(nameOf(file)).containerId}`;
 
 const nameOf = (file: string): string => file.slice(file.lastIndexOf("/") + 1);
 
-/** @param options.onDisk It outlives a power failure from when this returns, not only from a few seconds later. */
+/** Writes a record. @param options.onDisk Sync it, so that it survives a power failure at once and not only after a few seconds. */
 export function writeRecord(file: string, text: string, { onDisk }: { onDisk: boolean }): void {
   makeDirectories(directoryOf(file), DIRECTORY_MODE);
   if (!createFile(file, text, { mode: FILE_MODE })) overwriteFile(file, text, { mode: FILE_MODE });
@@ -60,7 +60,7 @@ export function writeRecord(file: string, text: string, { onDisk }: { onDisk: bo
   if (onDisk) syncFile(file);
 }
 
-/** @param network Whose a file without the interface's name must be. */
+/** Finds the record of an attachment. @param network that a file without the interface's name must belong to. */
 export function findRecord(dataDir: string, owner: RecordKey, network: string): NetconfRecord | undefined {
   const file = fileOf(dataDir, owner);
   const container = containerFileOf(file);
@@ -71,14 +71,14 @@ export function findRecord(dataDir: string, owner: RecordKey, network: string): 
   return isOfOther ? undefined : found;
 }
 
-/** @param file The attachment's own, or the one that `recall` has found; it need not be there. */
+/** Removes a record. @param file the attachment's own file, or the one that `findRecord` found; it need not exist. */
 export function removeRecord(file: string): void {
   const container = containerFileOf(file);
-  if (container !== file && isSameFile(file, container)) removeFile(container); // first: what is left is still whole
+  if (container !== file && isSameFile(file, container)) removeFile(container); // first, so that what is left after a kill is complete
   removeFile(file);
 }
 
-/** What a directory holds of a network. What cannot be understood is nobody's. */
+/** Lists the records of a network. One that cannot be parsed belongs to no network. */
 export function listRecords(dataDir: string, network: string): OwnedRecord[] {
   return (findDirectory(dataDir) ?? []).flatMap((name) => {
     const file = `${dataDir}/${name}`;
@@ -90,12 +90,12 @@ export function listRecords(dataDir: string, network: string): OwnedRecord[] {
 }
 
 /**
- * Whether a power failure has caught it before it was on the disk: records appear whole otherwise. What it was for went with
- * the power.
+ * Whether a power failure came before the record was on the disk; otherwise records appear complete. Then the attachment was lost
+ * with the power, too.
  */
 export const isEmpty = ({ text }: NetconfRecord): boolean => text === "";
 
-/** Empty ones, whoever's they were. */
+/** Removes all empty records, whichever attachment they were for. */
 export function removeEmptyRecord(dataDir: string): void {
   for (const name of findDirectory(dataDir) ?? []) {
     const file = `${dataDir}/${name}`;
@@ -109,7 +109,7 @@ export interface OwnedRecord extends NetconfRecord {
   conf: PluginConf;
 }
 
-/** The reference plugin does not write down the interface. */
+/** The owner of a record; the reference plugin does not record the interface. */
 export interface RecordOwner {
   containerId: string;
   ifName: string | undefined;
@@ -120,7 +120,7 @@ function ownerIn(name: string): RecordOwner {
   return { containerId, ifName };
 }
 
-/** Whether one of a container's interfaces has this file for its own. */
+/** Whether the file is also some interface's own record. */
 const isShared = (file: string): boolean => (findStat(file, "link")?.links ?? 1) > 1;
 
 function isSameFile(one: string, other: string): boolean {

@@ -1,4 +1,4 @@
-/** The flannel plugin's keys, and what they come to. */
+/** The flannel plugin's keys, and the settings from them. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { JsonObject } from "../../pkg/config/json.ts";
 import { type FromSchema, type JsonSchema, netconfProperties, routeSchema } from "../../pkg/config/schema.ts";
@@ -34,19 +34,19 @@ const DEFAULT_DATA_DIR = "/var/lib/cni/flannel";
 const DEFAULT_DELEGATE = "bridge";
 const DEFAULT_IPAM = "host-local";
 
-/** Configuration of a plugin, which it names. */
+/** Configuration of a plugin, with its name as `type`. */
 export type PluginConf = JsonObject & { readonly type: string };
 
 export interface FlannelSettings {
   subnetFile: string;
   dataDir: string;
-  /** What the delegate's configuration begins with. */
+  /** The delegate's configuration as given. */
   delegate: PluginConf;
   ipam: PluginConf;
   runtimeConfig: JsonObject | undefined;
 }
 
-/** @throws CniError 7 for what the reference plugin refuses, with its texts. */
+/** @throws CniError 7 where the reference plugin refuses, with its texts. */
 export function parseSettings(conf: FlannelConf): FlannelSettings {
   const { delegate = {}, ipam = {}, runtimeConfig, subnetFile } = conf;
   for (const key of ["name", "ipam"]) if (key in delegate) throw notTheirs(key);
@@ -59,7 +59,7 @@ export function parseSettings(conf: FlannelConf): FlannelSettings {
   };
 }
 
-/** All that DEL needs of a configuration. */
+/** Returns the data directory, all that DEL needs of a configuration. */
 export const dataDirOf = ({ dataDir }: FlannelConf): string => dataDir || DEFAULT_DATA_DIR;
 
 function notTheirs(key: string): CniError {

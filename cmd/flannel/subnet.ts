@@ -1,10 +1,10 @@
-/** The subnet file, and what to tell those who need it when it is not there. */
+/** Reads the subnet file, and explains why it is not there. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { type DaemonState, readDaemonState, stateFileOf } from "../../pkg/subnet-env/daemon-state.ts";
 import { parseSubnetEnv, type SubnetEnv } from "../../pkg/subnet-env/read-strict.ts";
 import { findStat, readRecord } from "../../pkg/sys/file.ts";
 
-/** @throws CniError 6: it is damaged */
+/** Returns the subnet file's content; undefined when there is no file. @throws CniError 6: it is damaged */
 export function findSubnetEnv(path: string): SubnetEnv | undefined {
   const text = readRecord(path);
   if (typeof text === "object") throw notAFile(path, text.problem);
@@ -19,14 +19,14 @@ function notAFile(path: string, problem: string): CniError {
   });
 }
 
-/** @throws CniError 11: it is not there, with the daemon's own word why. 6: it is damaged */
+/** Returns the subnet file's content. @throws CniError 11: there is no file, with the reason that the daemon gives. 6: it is damaged */
 export function needSubnetEnv(path: string): SubnetEnv {
   const env = findSubnetEnv(path);
   if (env === undefined) throw notWritten(path, readDaemonState(path));
   return env;
 }
 
-/** @throws CniError 51: who is attached now may be out of others' reach */
+/** Refuses a lost lease. @throws CniError 51: containers attached now may not be reachable from other hosts */
 export function refuseLostLease(subnetFile: string): void {
   const daemon = readDaemonState(subnetFile);
   if (daemon?.state !== "lost" || isOutdated(subnetFile)) return;
@@ -38,7 +38,7 @@ export function refuseLostLease(subnetFile: string): void {
   });
 }
 
-/** A daemon has taken a lease since: flannel's own leaves the word of the one before it as it is. */
+/** Whether a daemon has written the subnet file since: flannel's own daemon does not update the state file of an earlier one. */
 const isOutdated = (subnetFile: string): boolean => modified(stateFileOf(subnetFile)) < modified(subnetFile);
 
 const modified = (path: string): bigint => findStat(path)?.modifiedNs ?? 0n;
@@ -60,7 +60,7 @@ const removed = (path: string): string => `flanneld has written ${path}, and som
 const reasonOf = (daemon: DaemonState | undefined): string =>
   daemon?.reason ?? "it does not run on this host, or does not say why";
 
-/** Whose word it is; that of a process which is gone may be stale. */
+/** Says which process wrote the state; that of a process that has ended may be outdated. */
 function wordOf(subnetFile: string, daemon: DaemonState): string {
   const { pid, since } = daemon;
   const gone = isThere(daemon) ? "" : ", which is gone, or in another PID namespace";
