@@ -1,4 +1,4 @@
-/** The device that a configuration means: by name, MAC, or place in /sys. */
+/** Finds the device that a configuration selects: by name, MAC, or path in /sys. */
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import { findLink, type Link, listLinks } from "../../pkg/link/link.ts";
 import { formatMac, parseMac } from "../../pkg/link/mac.ts";
@@ -10,36 +10,34 @@ import type { DeviceSelectors } from "./netconf.ts";
 const PCI = "/sys/bus/pci/devices";
 const AUXILIARY = "/sys/bus/auxiliary/devices";
 
-/** Drivers that hand a device to a program, as DPDK's: then it is no network interface of the kernel. */
+/** Drivers that pass a device to a program, such as DPDK: the kernel then has no network interface for it. */
 const userSpaceDrivers: readonly string[] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
 
-/** A device that may be there. */
+/** A device selection; the device need not exist. */
 export interface Selection {
   /** Completes "there is no interface on the host …". */
   what: string;
-  /** Bound to a driver that hands it to a program: there is no interface to move. */
+  /** Bound to a driver that passes it to a program: there is no interface to move. */
   isForUserSpace: boolean;
   find(host: Connection): Link | undefined;
-  /** Whether this is about it, as far as one can tell of a device that is elsewhere. */
+  /** Whether this is the device, as far as can be seen of a device in another namespace. */
   matches(known: { name: string; mac: string; sysfs: string }): boolean;
 }
 
-/**
- * @throws CniError 7: there is nothing of that PCI address or device ID. 999: a PCI device without driver
- */
+/** @throws CniError 7: there is no such PCI address or device ID. 999: a PCI device without driver */
 export function selectionOf(names: DeviceSelectors): Selection {
   const { pci, auxiliary } = placeOf(names);
   const isForUserSpace = pci !== "" && userSpaceDrivers.includes(needDriver(pci));
   return { ...way(names, pci, auxiliary), isForUserSpace };
 }
 
-/** The same for DEL, which goes on when the device is gone. */
+/** Whether the device is for a user space program, for DEL: works without the device, too. */
 export function isForUserSpace(names: DeviceSelectors): boolean {
   const pci = names.deviceID !== "" && findStat(`${PCI}/${names.deviceID}`) ? names.deviceID : names.pciBusID;
   return pci !== "" && userSpaceDrivers.includes(findDriver(pci) ?? "");
 }
 
-/** The runtime's choice goes before the configuration's PCI address. */
+/** Returns the device's bus address. The runtime's choice takes precedence over the configuration's PCI address. */
 function placeOf({ deviceID, pciBusID }: DeviceSelectors): { pci: string; auxiliary: string } {
   if (deviceID === "") return { pci: pciBusID, auxiliary: "" };
   if (findStat(`${PCI}/${deviceID}`)) return { pci: deviceID, auxiliary: "" };
@@ -73,7 +71,7 @@ function byMac(hwaddr: string): Omit<Selection, "isForUserSpace"> {
   };
 }
 
-/** The first interface of a directory in /sys, which shows those of this namespace. */
+/** Selects the first interface of a directory in /sys, which lists the interfaces of this namespace. */
 const byPath = (path: string, part: string): Omit<Selection, "isForUserSpace"> => ({
   what: `of ${path}`,
   find(host) {
@@ -83,7 +81,7 @@ const byPath = (path: string, part: string): Omit<Selection, "isForUserSpace"> =
   matches: ({ sysfs }) => `${sysfs}/`.includes(`${part}/`),
 });
 
-/** A virtio device has its interface one directory further down. */
+/** Returns the directory with the interface; a virtio device has it one level further down. */
 function pciPathOf(id: string): string {
   const path = `${PCI}/${id}`;
   if (findStat(`${path}/net`)) return path;
@@ -109,7 +107,7 @@ function findDriver(id: string): string | undefined {
   return findTarget(`${PCI}/${id}/driver`)?.split("/").at(-1);
 }
 
-/** The directory of an interface's hardware in /sys; "" when it has none, or /sys is another namespace's. */
+/** Returns the directory of an interface's hardware in /sys; "" when it has none, or /sys belongs to another namespace. */
 export function hardwarePathOf(ifName: string): string {
   const target = findTarget(`/sys/class/net/${ifName}`) ?? ""; // ../../devices/pci0000:00/0000:00:05.0/virtio3/net/eth1
   const path = /^(?:\.\.\/)*(devices\/.*)\/net\/[^/]+$/.exec(target)?.[1];

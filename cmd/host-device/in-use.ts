@@ -1,4 +1,4 @@
-/** What a device does on the host: it loses all of it when it goes, and the host may be cut off. */
+/** Finds out how the host uses a device: all of that is lost when the device leaves, and the host may become unreachable. */
 import { writeStderr } from "../../pkg/cni/process-io.ts";
 import { formatPrefix } from "../../pkg/ip/address.ts";
 import { addressesOf } from "../../pkg/link/address.ts";
@@ -8,7 +8,7 @@ import type { Connection } from "../../pkg/netlink/connection.ts";
 import { AF_INET, AF_INET6 } from "../../pkg/netlink/rtnetlink/family.ts";
 import { RT_SCOPE_UNIVERSE } from "../../pkg/netlink/rtnetlink/route.ts";
 
-/** The reference plugin takes such a device as well; so it is no error, but somebody should know. */
+/** Warns if the device is in use. This is no error, since the reference plugin moves such a device as well. */
 export function warnIfInUse(host: Connection, device: Link, network: string): void {
   const uses = usesOf(host, device);
   if (uses.length === 0) return;

@@ -1,4 +1,4 @@
-/** host-device: an interface of the host moves into the container, and comes back with its name. */
+/** host-device: moves an interface of the host into the container, and returns it with its name. */
 import { validate } from "#validate/host-device";
 import { type NamedStep, runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateCheck, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
@@ -56,7 +56,7 @@ function add(attachment: Attachment<HostDeviceConf>): Result {
   });
 }
 
-/** The device, in the container and up. */
+/** Moves the device into the container and sets it up. */
 function take(
   attachment: Attachment<HostDeviceConf>,
   selection: Selection,
@@ -108,7 +108,7 @@ function check(attachment: Attachment<HostDeviceConf>): void {
     return;
   }
   if (ipam !== undefined) delegateCheck(attachment, ipam);
-  needPrevResult(attachment); // a program has the device: there is nothing to look at
+  needPrevResult(attachment); // a program uses the device: there is no interface to check
 }
 
 function gc(request: Gc<HostDeviceConf>): void {
@@ -130,7 +130,7 @@ function gc(request: Gc<HostDeviceConf>): void {
   ]);
 }
 
-/** Whether the device is there it cannot say: a container may have it, and a runtime does not ask for more. */
+/** Does not check whether the device is there: a container may have it, which is no reason to fail. */
 function status(request: Request<HostDeviceConf>): void {
   parseSettings(request.conf);
   const { ipam } = cleanupSettings(request.conf);

@@ -1,11 +1,11 @@
 /**
- * A device's way into the container and home.
+ * Moves a device into the container and back to the host.
  *
- * The host never sees a name that is not to stay: udev and network managers act on the names of new interfaces, and lose track when they
- * change at once. So devices get their new names elsewhere: on the way in, in the container; on the way home, in the container
- * before they leave it, or in a namespace of their own when another interface there has the name.
+ * The host never sees a temporary name: udev and network managers act on the names of new interfaces, and get confused when the
+ * names change at once. So devices are renamed elsewhere: on the way in, in the container; on the way back, in the container before
+ * they leave it, or in a temporary namespace when another interface in the container has that name.
  *
- * Rejected: a namespace of their own always, as the reference plugin does it. Each move waits for all processors twice.
+ * Rejected: always a temporary namespace, as in the reference plugin. Each move waits twice for all processors.
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { type LinkRef, nameInUse, renameLink } from "../../pkg/link/create.ts";
@@ -14,7 +14,7 @@ import { type Connection, NetlinkError } from "../../pkg/netlink/connection.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { makeNamespace, type Namespace, ownNamespace } from "../../pkg/sys/namespace.ts";
 
-/** The plugin's own namespace, held from the start: whatever keeps it from coming back there must not decide where a device goes. */
+/** The plugin's own namespace, held open from the start: an error on returning there must not change where a device is moved. */
 export interface Host {
   route: Connection;
   netns: Namespace;
@@ -22,16 +22,16 @@ export interface Host {
 
 export const openHost = (): Host => ({ route: openRoute(), netns: ownNamespace() });
 
-/** What a device is called on the host. */
+/** Name and alias of a device on the host. */
 export interface HostIdentity {
   name: string;
   alias: string;
 }
 
 /**
- * Moves it, names it, writes its old name into its alias, sets it up: one message.
+ * Moves the device, names it, writes its old name into its alias and sets it up, in one message.
  *
- * @throws CniError 999: the kernel refuses. Then it may be in the container already.
+ * @throws CniError 999: the kernel refuses. The device may be in the container already.
  */
 export function moveToContainer(host: Host, device: Link, place: LinkRef): Link {
   const { netns, container, ifName } = place;
@@ -61,7 +61,7 @@ function refused(error: unknown, { name }: Link, place: LinkRef): unknown {
 }
 
 /**
- * Brings it back to this namespace under its name there, down. All or nothing.
+ * Moves the device back to this namespace with its name there, down. All or nothing.
  *
  * @throws CniError 999: the name is taken there
  */
@@ -74,12 +74,12 @@ export function moveToHost(host: Host, inside: Link, { netns, container, ifName 
       : moveDirectly(host, inside, container, home);
   if (refusal === undefined) return;
   const restore = [renameLink(inside.index, ifName), ...(inside.up ? [setUp(inside.index)] : [])];
-  container.attemptAll(restore); // of what is not there any more nothing is changed
+  container.attemptAll(restore); // for a device that has moved on, these have no effect
   refuseTaken(host.route, inside.name, home.name);
   throw notHome(inside.name, home.name, refusal);
 }
 
-/** In one send, so that nothing comes in between. */
+/** Moves in one send, so that no other request comes in between. */
 function moveDirectly(
   { netns }: Host,
   { index }: Link,
@@ -88,7 +88,7 @@ function moveDirectly(
 ): NetlinkError | undefined {
   return container
     .attemptAll([setDown(index), renameLink(index, name), moveLink(index, { netns, name, alias })])
-    .at(-1); // when that went well, all is well
+    .at(-1); // if this one succeeded, all did
 }
 
 function moveByDetour(
@@ -107,7 +107,7 @@ function moveByDetour(
   return second;
 }
 
-/** Gives a device that is on the host already its name there, as when the kernel brought it back from a container that died. */
+/** Restores the name of a device that is on the host already, as after the kernel moved it there from a container that died. */
 export function rename({ route }: Host, device: Link, home: HostIdentity): void {
   if (device.name !== home.name) refuseTaken(route, device.name, home.name);
   const { index } = device;

@@ -1,4 +1,4 @@
-/** The host-device plugin's keys: which device, by one of its many names. */
+/** The host-device plugin's keys: a device, selected in one of several ways. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { ipamType } from "../../pkg/cni/ipam.ts";
 import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
@@ -30,7 +30,7 @@ export type HostDeviceConf = FromSchema<typeof schema>;
 const DEFAULT_DATA_DIR = "/run/cni/host-device";
 const DEVICES = "/sys/devices/";
 
-/** A way to name a device. Where several are given the first one of this order counts. */
+/** The ways to select a device. If several are given, the first one in this order counts. */
 export interface DeviceSelectors {
   device: string;
   hwaddr: string;
@@ -39,9 +39,9 @@ export interface DeviceSelectors {
   deviceID: string;
 }
 
-/** What DEL and GC need, and what is there whatever else is wrong. */
+/** The settings that DEL and GC need, valid for any configuration. */
 export interface CleanupSettings {
-  /** The name on the host that the configuration gives; "" when it names the device otherwise. */
+  /** The name on the host that the configuration has; "" when it selects the device in another way. */
   device: string;
   dataDir: string;
   /** The IPAM plugin's name; undefined: layer 2 only. */
@@ -59,7 +59,7 @@ export function namesOf(conf: HostDeviceConf): DeviceSelectors {
   return { device, hwaddr, kernelpath, pciBusID, deviceID: conf.runtimeConfig?.deviceID ?? "" };
 }
 
-/** @throws CniError 7: a path that is none. What the configuration leaves open, a call may bring: see `needNames`. */
+/** @throws CniError 7: an invalid path. A device that is missing here may be selected by the runtime: see `needNames`. */
 export function parseSettings(conf: HostDeviceConf): DeviceSelectors {
   const names = namesOf(conf);
   const { kernelpath } = names;
@@ -70,7 +70,7 @@ export function parseSettings(conf: HostDeviceConf): DeviceSelectors {
   );
 }
 
-/** @throws CniError 7: no device is named */
+/** @throws CniError 7: no device is selected */
 export function needNames(conf: HostDeviceConf): DeviceSelectors {
   const names = parseSettings(conf);
   if (Object.values(names).some((name) => name !== "")) return names;

@@ -1,9 +1,9 @@
 /**
- * Whose each device is: a file for each one that is in a container, written before it goes and removed when it is home.
+ * The owner of each device that is in a container: a file, written before the device leaves the host and removed when it is back.
  *
- * The device itself says its name on the host, in its alias, as the reference plugin writes it: so either brings home what the other
- * took. But it cannot say which attachment it belongs to, nor what the administrator had written into the alias, and the
- * container can change it. Under /run, as devices have all their old names after a restart of the machine.
+ * The device's alias has its name on the host, as the reference plugin writes it, so either plugin returns a device that the other
+ * moved. But the alias does not identify the attachment, does not keep what the administrator had written into it, and can be
+ * changed by the container. The files are under /run, since all devices have their original names after a reboot.
  */
 import { isObject, parseJson, printJson } from "../../pkg/config/json.ts";
 import type { Link } from "../../pkg/link/link.ts";
@@ -17,20 +17,20 @@ export interface Owner {
   ifName: string;
 }
 
-/** All texts, "" where there is none. */
+/** All are texts, "" where there is none. */
 export interface DeviceRecord extends Owner {
-  /** On the host. */
+  /** Name on the host. */
   name: string;
-  /** On the host. */
+  /** Alias on the host. */
   alias: string;
-  /** What it is known by wherever it is, see `isDevice`. */
+  /** Properties that identify it in any namespace, see `isDevice`. */
   kind: string;
   mac: string;
   permanentMac: string;
   device: string;
-  /** The directory of its hardware. */
+  /** Directory of its hardware in /sys. */
   sysfs: string;
-  /** Where it went: a path, and what was there. */
+  /** Namespace that it was moved to: the path, and its inode. */
   netns: string;
   inode: string;
 }
@@ -40,7 +40,7 @@ const keys = [
   ...["permanentMac", "device", "sysfs", "netns", "inode"],
 ] as readonly (keyof DeviceRecord)[];
 
-/** Of a link that is on the host. */
+/** Makes the record of a link that is on the host. */
 export function recordOf({ network, containerId, ifName }: Owner, link: Link, netns: string): DeviceRecord {
   const { name, alias, kind, mac, permanentMac, device } = link;
   const known = { name, alias, kind, mac, permanentMac, device, sysfs: hardwarePathOf(name) };
@@ -50,7 +50,7 @@ export function recordOf({ network, containerId, ifName }: Owner, link: Link, ne
 export function writeRecord(dataDir: string, record: DeviceRecord): void {
   makeDirectories(`${dataDir}/${record.network}`, 0o700);
   const path = pathOf(dataDir, record);
-  removeFile(path); // of an attachment of this name whose DEL never came
+  removeFile(path); // left by an attachment of this name that got no DEL
   createFile(path, `${printJson({ ...record }, "    ")}\n`, { mode: 0o600 });
 }
 
@@ -71,11 +71,11 @@ export function listRecords(dataDir: string): DeviceRecord[] {
   return (findDirectory(dataDir) ?? []).flatMap((network) => recordsOf(dataDir, network));
 }
 
-/** A colon is in none of the parts. */
+/** Returns the record's path; none of its parts contains a colon. */
 const pathOf = (dataDir: string, { network, containerId, ifName }: Owner): string =>
   `${dataDir}/${network}/${containerId}:${ifName}`;
 
-/** undefined also for what is no record: the alias says the most important part of it. */
+/** Reads a record; undefined also for an invalid one, since the alias has the most important part of it. */
 function read(path: string): DeviceRecord | undefined {
   const text = readRecord(path);
   if (typeof text !== "string") return undefined;
@@ -89,8 +89,8 @@ function read(path: string): DeviceRecord | undefined {
 }
 
 /**
- * Whether a link is the device of the record. Hardware has its place on a bus, and several interfaces may have the same one. MAC and
- * alias can be changed in the container, but hardly both.
+ * Whether a link is the recorded device. Hardware has a bus address, which several interfaces may share. The container can change
+ * MAC and alias, but hardly both.
  */
 export function isDevice({ name, kind, device, permanentMac, mac }: DeviceRecord, link: Link): boolean {
   if (link.kind !== kind || link.device !== device) return false;
@@ -98,13 +98,13 @@ export function isDevice({ name, kind, device, permanentMac, mac }: DeviceRecord
   return same(permanentMac, link.permanentMac) || same(mac, link.mac) || same(name, link.alias);
 }
 
-/** The namespace the device went to, as long as its path leads there. */
+/** Returns the namespace that the device was moved to, if its path still leads to the same one. */
 export function namespaceOf({ netns, inode }: DeviceRecord): Namespace | undefined {
   return inode !== "" && inodeOf(netns) === inode ? findNamespace(netns) : undefined;
 }
 
 const inodeOf = (netns: string): string => String(findStat(netns)?.inode ?? "");
 
-/** Whether the hardware has an interface in any namespace. A directory in /sys is there for all, what is in it is not. */
+/** Whether the hardware has an interface in any namespace. A directory in /sys is visible in all, its content is not. */
 export const hasInterfaceSomewhere = ({ sysfs }: DeviceRecord): boolean =>
   sysfs !== "" && findStat(`${sysfs}/net`) !== undefined;

@@ -1,8 +1,8 @@
 /**
- * Bringing devices home: out of the container, or, when that died first, from where the kernel put them.
+ * Returns devices to the host: from the container or, when that died first, from where the kernel put them.
  *
- * When a namespace goes, the kernel moves hardware to the machine's first namespace, with the container's name for it, or with
- * "dev<index>" where that is taken, some milliseconds later; the alias stays. What is not hardware goes with the namespace.
+ * When a namespace is deleted, the kernel moves hardware to the initial namespace, with its name in the container, or as
+ * "dev<index>" where that is taken, some milliseconds later; the alias stays. Virtual devices are deleted with the namespace.
  */
 
 import { writeStderr } from "../../pkg/cni/process-io.ts";
@@ -23,22 +23,22 @@ import {
   removeRecord,
 } from "./record.ts";
 
-/** How long the kernel may take to move hardware out of a namespace that has died. */
+/** Longest time that the kernel needs to move hardware out of a deleted namespace. */
 const RETURN_TIMEOUT_MS = 2000;
 const RETURN_POLL_MS = 10;
 
 export interface ReturnOptions {
   dataDir: string;
-  /** CNI_NETNS; the namespace of the record when it is absent, or leads nowhere. */
+  /** CNI_NETNS; the record's namespace is used when it is absent or leads nowhere. */
   netns: string | undefined;
-  /** The name on the host that the configuration gives; "" when it names the device otherwise. */
+  /** The name on the host that the configuration has; "" when it selects the device in another way. */
   device: string;
 }
 
 /**
- * The device of an attachment is on the host again, under its name there; as often as it is called.
+ * Returns the attachment's device to the host, with its name there. May be called repeatedly.
  *
- * @throws CniError 999: that name is taken. Everything is as before then.
+ * @throws CniError 999: that name is taken. Then nothing is changed.
  */
 export function returnDevice(host: Host, owner: Owner, { dataDir, netns, device }: ReturnOptions): void {
   const record = findRecord(dataDir, owner);
@@ -64,7 +64,7 @@ export function returnDevice(host: Host, owner: Owner, { dataDir, netns, device 
   else removeRecord(dataDir, owner);
 }
 
-/** To what the reference plugin took, and the kernel brought back: the only mark that it has is its alias. */
+/** Restores the name of a device that the reference plugin moved and the kernel returned: its only mark is the alias. */
 export function restoreName(host: Host, device: string): void {
   const link = device === "" ? undefined : findAliased(host, device);
   if (link !== undefined) rename(host, link, { name: device, alias: "" });
@@ -75,7 +75,7 @@ interface Attached {
   home: HostIdentity;
 }
 
-/** In the container. One that bears neither a record's marks nor an alias is not ours: the ADD failed, perhaps because it was there. */
+/** Finds the device in the container. A link that matches no record and has no alias is not ours: ADD failed, perhaps because of it. */
 function findAttached(
   container: Connection,
   owner: Owner,
@@ -86,7 +86,7 @@ function findAttached(
   if (record === undefined) {
     const isAnothers = named !== undefined && listRecords(dataDir).some((other) => isDevice(other, named));
     if (named === undefined || isAnothers) return undefined;
-    if (isInterfaceName(named.alias)) return { link: named, home: { name: named.alias, alias: "" } }; // the reference plugin took it
+    if (isInterfaceName(named.alias)) return { link: named, home: { name: named.alias, alias: "" } }; // the reference plugin moved it
     tellUnknown(owner);
     return undefined;
   }
@@ -94,7 +94,7 @@ function findAttached(
   return link && { link, home: record };
 }
 
-/** On the host, under whatever name. */
+/** Finds the device on the host, under any name. */
 const findReturned = (host: Host, record: DeviceRecord): Link | undefined =>
   listLinks(host.route).find((link) => isDevice(record, link));
 
@@ -111,17 +111,16 @@ function waitForReturned(host: Host, record: DeviceRecord): Link | undefined {
   }
 }
 
-/** Whoever has written something else into the alias meanwhile, it is not ours to change. */
+/** Returns the identity on the host. An alias that another program has written meanwhile is kept. */
 const homeOf = (link: Link, { name, alias }: HostIdentity): HostIdentity => ({
   name,
   alias: link.alias === name ? alias : link.alias,
 });
 
 /**
- * A device that was found on the host, under its own name: one that came back from a container that died, whose DEL never came, has
- * another one.
+ * Restores the name of a device that was found on the host. It has another name if its container died without a DEL.
  *
- * @throws CniError 999: that name is taken
+ * @throws CniError 999: its own name is taken
  */
 export function restoreReturned(host: Host, dataDir: string, link: Link): Link {
   const record = listRecords(dataDir).find((one) => isDevice(one, link) && namespaceOf(one) === undefined);
@@ -132,7 +131,7 @@ export function restoreReturned(host: Host, dataDir: string, link: Link): Link {
   return { ...link, ...home };
 }
 
-/** The same by the name that it had, which no interface has now. */
+/** Finds a returned device by its original name, which no interface has now. */
 export function findReturnedByName(host: Host, dataDir: string, device: string): Link | undefined {
   const record = listRecords(dataDir).find(({ name }) => name === device);
   return (record && findReturned(host, record)) ?? findAliased(host, device);
