@@ -1,4 +1,4 @@
-/** Gives containers addresses out of ranges on this host, and remembers in files who has which. */
+/** host-local: allocates addresses from ranges of this host, and stores in files which container has which. */
 import { validate } from "#validate/host-local";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
@@ -76,7 +76,7 @@ function gc(request: Gc<HostLocalConf>): void {
   );
 }
 
-/** A full range is over when a container ends, so it fails STATUS only where the configuration says so. */
+/** Fails for a full range only if the configuration says so, since the range is no longer full when a container ends. */
 function status(request: Request<HostLocalConf>): void {
   const settings = parseSettingsForAll(request);
   const exhaustion = withReservations(settings, findExhaustion);
@@ -85,7 +85,7 @@ function status(request: Request<HostLocalConf>): void {
   warnOfStatus("host-local", settings.network, `ADD fails until an address is free: ${exhaustion.message}`);
 }
 
-/** @throws CniError 50: no reservation can be written */
+/** Checks that reservations can be written, then runs `work`. @throws CniError 50: they cannot */
 function withReservations<T>(settings: Settings, work: (pool: Pool) => T): T | undefined {
   try {
     probeStore(`${settings.dataDir}/${settings.network}`);
@@ -103,7 +103,7 @@ function withReservations<T>(settings: Settings, work: (pool: Pool) => T): T | u
 
 const ownerOf = ({ containerId, ifName }: Attachment<HostLocalConf>): Owner => ({ containerId, ifName });
 
-/** Addresses that the attachment probably has, by the runtime's own words. */
+/** Returns addresses that the attachment probably has, according to the runtime. */
 function hintsOf(attachment: Attachment<HostLocalConf>): string[] {
   const results = (attachment.prevResult?.ips ?? []).flatMap(({ address }) => parsePrefix(address)?.address ?? []);
   return [...results, ...requestedAddresses(attachment)].map(formatAddress);

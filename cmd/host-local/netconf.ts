@@ -1,4 +1,4 @@
-/** host-local's keys, all below `ipam` except what the runtime asks for. */
+/** host-local's keys, all in `ipam` except those that the runtime sets. */
 import { readArgs } from "../../pkg/cni/args.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Request } from "../../pkg/cni/plugin.ts";
@@ -41,7 +41,7 @@ const requestedIps = {
   description: "addresses to give out, each in a set of its own; a prefix length is ignored",
 } as const satisfies JsonSchema;
 
-/** The configuration is the delegating plugin's as a whole: only `ipam` has no keys but ours. */
+/** The configuration belongs to the delegating plugin, so other keys are allowed; only in `ipam` are all keys ours. */
 export const schema = {
   type: "object",
   properties: {
@@ -86,15 +86,15 @@ export interface Settings extends PoolConf {
 }
 
 /**
- * Defaults and rules. Range sets come in this order: the runtime's, the single range of old configurations, `ranges`.
+ * Applies defaults and rules. Range sets are in this order: the runtime's, the single range of old configurations, `ranges`.
  *
- * @throws CniError 7 for what the reference plugin refuses, with its texts.
+ * @throws CniError 7 where the reference plugin refuses, with its texts.
  */
 export function parseSettings(request: Request<HostLocalConf>): Settings {
   return settingsOf(request, parseRangeSets(rangeSetsOf(request.conf), request.cniVersion));
 }
 
-/** The same for STATUS and GC, to which runtimes pass no runtimeConfig: without range sets where these come with each call. */
+/** For STATUS and GC, which get no runtimeConfig: returns settings without range sets if the runtime sets these in each call. */
 export function parseSettingsForAll(request: Request<HostLocalConf>): Settings {
   const sets = rangeSetsOf(request.conf);
   const comeWithEachCall = sets.length === 0 && request.conf.capabilities?.["ipRanges"] === true;
@@ -127,9 +127,9 @@ function settingsOf({ conf, network }: Request<HostLocalConf>, sets: readonly Ra
 }
 
 /**
- * Addresses that somebody asked for: CNI_ARGS, `args.cni.ips` and `runtimeConfig.ips` add up.
+ * Returns the requested addresses: CNI_ARGS, `args.cni.ips` and `runtimeConfig.ips` together.
  *
- * @throws CniError 4 or 7: one of them is no address.
+ * @throws CniError 4 or 7: one of them is not an address.
  */
 export function requestedAddresses({ conf, args }: Attachment<HostLocalConf>): Address[] {
   const { IP: fromArgs } = readArgs(args, ["IP"]);
