@@ -1,4 +1,4 @@
-/** The alloc backend: a subnet, and nothing in the kernel. Somebody else, a cloud's router say, leads packets to it. */
+/** The alloc backend: acquires a subnet, and adds nothing to the kernel. Something else, such as a cloud's router, routes packets to it. */
 import type { Backend, BackendContext, Programmed } from "./backend.ts";
 
 export function alloc({ external }: BackendContext): Backend {

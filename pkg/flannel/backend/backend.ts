@@ -1,4 +1,4 @@
-/** What a backend makes of the cluster on this host: devices, routes, neighbours. A record of functions per backend. */
+/** The interface of a backend, which makes devices, routes and neighbours for the peers. Each backend is a record of functions. */
 
 import type { Lease, LeaseAttributes, Subnets } from "../../cluster/lease/lease.ts";
 import type { NetworkConfig } from "../../cluster/lease/network-config.ts";
@@ -14,10 +14,10 @@ export interface ExternalInterface {
   index: number;
   name: string;
   mtu: number;
-  /** Its own addresses. */
+  /** The interface's own addresses. */
   ipv4?: Address;
   ipv6?: Address;
-  /** Where the other hosts reach it; differs from its own address behind NAT. */
+  /** The addresses at which other hosts reach it; they differ from its own behind NAT. */
   publicIP?: Address;
   publicIPv6?: Address;
 }
@@ -29,47 +29,47 @@ export interface Device {
 }
 
 export interface BackendContext {
-  /** Routing socket of the host's namespace. */
+  /** The rtnetlink socket of the host's namespace. */
   route: Connection;
   external: ExternalInterface;
   network: NetworkConfig;
   log: Log;
 }
 
-/** What our lease says of us. */
+/** The backend's part of our lease's attributes. */
 export type OwnAttributes = Pick<LeaseAttributes, "backendType" | "backendData" | "backendV6Data">;
 
-/** What was done in one pass. */
+/** The result of one pass. */
 export interface Programmed {
   added: number;
   removed: number;
-  /** What the kernel refused: "route 10.5.3.0/24 via …", with its words. The rest was done; `repair` tries these again. */
+  /** Entries that the kernel refused, as "route 10.5.3.0/24 via …", with its error. The rest was done; `repair` tries these again. */
   refused: readonly string[];
 }
 
 /** Called in this order: attributes, takeLease, setPeers; then any of the others. All synchronous. */
 export interface Backend {
-  /** FLANNEL_MTU. */
+  /** The MTU of containers, FLANNEL_MTU. */
   readonly mtu: number;
-  /** Its own devices as they should be; their MTU differs from FLANNEL_MTU where a tunnel of IPv6 takes more. Once `attributes` has made them. */
+  /** The backend's devices as they should be, after `attributes`. Their MTU differs from FLANNEL_MTU if an IPv6 tunnel needs more bytes. */
   readonly devices: readonly Device[];
-  /** Makes the device where there is none that fits. @throws Error what is wrong, and the remedy */
+  /** Creates the device unless one that fits exists. @throws Error says what is wrong, with the remedy */
   attributes(): OwnAttributes;
-  /** The device's addresses; up. @throws Error what is wrong, and the remedy */
+  /** Sets the device's addresses, and sets it up. @throws Error says what is wrong, with the remedy */
   takeLease(own: Subnets): void;
-  /** Exactly these peers from now on: what is left of others goes as well. One pass of large sends. */
+  /** Sets all peers; removes entries of any others. One pass of large sends. */
   setPeers(peers: readonly Lease[]): Programmed;
-  /** Sends differences only. */
+  /** Applies changes of peers; sends only differences. */
   changePeers(changes: LeaseChanges): Programmed;
-  /** Whether a message of the kernel (link, address, route, neighbour) may mean that something must be mended. Cheap. */
+  /** Reports whether a netlink message (link, address, route, neighbour) may mean that `repair` has something to do. Cheap. */
   concerns(message: Frame): boolean;
-  /** Compares the kernel's device, addresses and entries with what should be there, and mends only that. */
+  /** Compares the kernel's device, addresses and entries with the wanted ones, and corrects the differences. */
   repair(): Programmed;
-  /** The interface has other addresses or another MTU: the device follows. `attributes` and `mtu` are new afterwards. */
+  /** Adapts the device to changed addresses or MTU of the interface; `attributes` and `mtu` have new values afterwards. */
   follow(external: ExternalInterface): void;
-  /** What of the peers' entries is missing or different right now, for `flanneld --status`: "route 10.5.3.0/24 via … is missing". */
+  /** Lists peers' entries that are missing or different now, for `flanneld --status`: "route 10.5.3.0/24 via … is missing". */
   missing(): readonly string[];
-  /** What keeps it from leading to some peers, and what to do; repairing does not help. */
+  /** Lists reasons why peers cannot be reached that `repair` cannot correct, with remedies. */
   obstacles(): readonly Obstacle[];
 }
 

@@ -1,6 +1,7 @@
 /**
- * Entries that are wanted, and kept in the kernel whatever others do there: what is sent is the difference between two states. A change compares the
- * entries that it touches, `repair` all of them with what was read back, so that nothing depends on having seen all events.
+ * Keeps wanted entries in the kernel, whatever other programs do there. It sends only differences: `want` compares the entries that a
+ * change touches with what is known, `repair` compares all of them with what it reads from the kernel, so that a lost event does no lasting
+ * harm.
  */
 
 import type { Log } from "../../cluster/log/log.ts";
@@ -42,7 +43,7 @@ import {
 import { connectedRoute, type LocalAddress, leadsTo, showConnectedRoute } from "./local-networks.ts";
 import { WantedEntries } from "./peer-entries.ts";
 
-/** What a peer wants. */
+/** The entries that a peer needs. */
 export interface Want {
   /** The peer's key. */
   owner: string;
@@ -51,34 +52,34 @@ export interface Want {
 }
 
 export interface EntryReconciler {
-  /** These peers want something else from now on. Sends what differs. */
+  /** Replaces the entries of these peers, and sends the differences. */
   want(changes: readonly Want[]): Programmed;
-  /** These peers and no others. Compares with what the kernel has. */
+  /** Sets the entries of all peers, and compares with what the kernel has. */
   repair(all: Iterable<Want>): Programmed;
-  /** What of the wanted the kernel lacks or has otherwise, and `repair` would put right. */
+  /** Lists wanted entries that are missing or different in the kernel and that `repair` would correct. */
   missing(): readonly string[];
-  /** Wanted routes whose destination somebody else has a route to, as found by `repair`. */
+  /** Lists wanted routes whose destination has another program's route, as last found by `repair`. */
   obstructed(): readonly { wanted: RouteEntry; found: RouteEntry }[];
-  /** Whether a message of the kernel tells of an entry that `repair` would put back or remove. */
+  /** Reports whether a netlink message is about an entry that `repair` would restore or remove. */
   concerns(message: Frame): boolean;
-  /** All entries on a link have gone with it. */
+  /** Forgets the entries on a link, which are gone with it. */
   forget(index: number): void;
 }
 
 interface Parts {
   route: Connection;
-  /** As it is at the moment: devices come and go. */
+  /** Returns the current domain: devices are replaced. */
   domain(): Domain;
-  /** As they were when last looked at. */
+  /** Returns the host's addresses as last read. */
   local(): readonly LocalAddress[];
   log: Log;
 }
 
 export function createEntryReconciler({ route, domain, local, log }: Parts): EntryReconciler {
   let wanted = new WantedEntries();
-  /** What the kernel has of the wanted, as far as we know. */
+  /** The wanted entries that the kernel has, as far as we know. */
   const known = new Map<string, Entry>();
-  /** Routes of others in the place of wanted ones. */
+  /** Routes of other programs that prevent wanted ones, by ID. */
   let others: ReadonlyMap<string, RouteEntry> = new Map();
 
   function compare(): Programmed {
@@ -132,14 +133,14 @@ export function createEntryReconciler({ route, domain, local, log }: Parts): Ent
 }
 
 interface Kernel {
-  /** The wanted that are there; is kept. */
+  /** The wanted entries that the kernel has; updated here. */
   known: Map<string, Entry>;
-  /** IDs that there is something of which may be replaced. */
+  /** IDs of existing entries that may be replaced. */
   present: Pick<ReadonlySet<string>, "has">;
 }
 
 interface CarriedOut extends Programmed {
-  /** Routes that are refused for something that we did not know of, as a route of somebody else: what to do depends on what there is. */
+  /** Routes that were refused because of something unknown, such as another program's route: the kernel's routes must be read to decide. */
   obscure: readonly string[];
 }
 
@@ -174,7 +175,7 @@ interface Step {
   refused(entry: Entry, refusal: NetlinkError): void;
 }
 
-/** So many requests are there at a time: thousands that live until all are sent are what the garbage collector is busy with. */
+/** The number of requests that exist at a time: thousands that live until all are sent keep the garbage collector busy. */
 const AT_ONCE = 1024;
 
 function sendAll(route: Connection, entries: readonly Entry[], { requestOf, done, refused }: Step): void {
@@ -189,7 +190,7 @@ function sendAll(route: Connection, entries: readonly Entry[], { requestOf, done
   }
 }
 
-/** Routes answer ESRCH, neighbours and forwarding entries ENOENT, everything ENODEV when the link has gone. */
+/** The kernel answers ESRCH for routes, ENOENT for neighbours and forwarding entries, ENODEV for all if the link is gone. */
 const wasGone = (refusal: NetlinkError) => isErrno(refusal, "ESRCH", "ENOENT", "ENODEV");
 
 const sum = (one: Programmed, other: Programmed): Programmed => ({
@@ -201,7 +202,7 @@ const sum = (one: Programmed, other: Programmed): Programmed => ({
 const selected = (entries: Pick<Entries, "get">, ids: ReadonlySet<string>): Entries =>
   entriesById([...ids].flatMap((id) => entries.get(id) ?? []));
 
-/** flannel's own routes, when ours takes over; or somebody's in the way, which flannel would delete just so. */
+/** Logs replaced routes: flannel's own when we take over, or another program's, which flannel would delete without a message. */
 function tellReplaced(found: readonly Found[], { put }: Plan, log: Log): void {
   const others = entriesById(found.flatMap(({ entry, isOurs }) => (isOurs ? [] : [entry])).toReversed());
   for (const { id, text } of put) {
@@ -230,7 +231,7 @@ interface Removal {
   local: readonly LocalAddress[];
 }
 
-/** Earlier versions put routes to peers in the place of the kernel's own to an interface's network: with the former gone the latter comes back. */
+/** Restores the kernel's route to an interface's network if a removed route to a peer had replaced it, as earlier versions did. */
 function restoreConnected(route: Connection, { removed, found, local }: Removal, log: Log): void {
   for (const entry of removed) {
     if (entry.kind !== "route") continue;
@@ -246,7 +247,7 @@ function restoreConnected(route: Connection, { removed, found, local }: Removal,
 
 interface Known {
   wanted: ReadableEntries;
-  /** In the place of wanted ones. */
+  /** Routes of other programs that prevent wanted ones, by ID. */
   others: ReadonlyMap<string, Entry>;
   domain: Domain;
 }
@@ -269,7 +270,7 @@ function concerns({ type, body }: Frame, known: Known): boolean {
 const hasComeWrong = (found: Found, { wanted, others }: Known): boolean =>
   others.get(found.entry.id)?.text !== found.entry.text && isWrong(found, wanted);
 
-/** Ours has gone, or what was in its place. */
+/** Reports whether a wanted route is gone, or one that prevented it. */
 const hasGoneWrong = (found: Found, { wanted, others }: Known): boolean =>
   isWanted(found, wanted) || others.get(found.entry.id)?.text === found.entry.text;
 
@@ -278,7 +279,7 @@ const isWanted = ({ entry }: Found, wanted: ReadableEntries): boolean => wanted.
 const isWrong = (found: Found, wanted: ReadableEntries): boolean =>
   wanted.has(found.entry.id) ? !isWanted(found, wanted) : found.isOurs;
 
-/** Most are of other links: these are told by the index alone, which is at the same place in every header but that of routes. */
+/** Checks the index first: most messages are about other links, and it has the same offset in every header but that of routes. */
 function neighbourConcerns(type: number, body: Uint8Array, { wanted, domain }: Known): boolean {
   const index = indexOf(body);
   const link = domain.devices.find((device) => device.link.index === index)?.link;
@@ -294,9 +295,9 @@ function neighbourConcerns(type: number, body: Uint8Array, { wanted, domain }: K
 }
 const noMac = new Uint8Array(6);
 
-/** Of ifinfomsg, ifaddrmsg and ndmsg. */
+/** Reads the link index of ifinfomsg, ifaddrmsg and ndmsg. */
 export const indexOf = (body: Uint8Array): number => (body.length < 8 ? 0 : u32.read(new Input(body), 4, 8, {}));
 
-/** Whether the message is of this link or of its addresses. */
+/** Reports whether the message is about this link or its addresses. */
 export const isOfLink = ({ type, body }: Frame, index: number): boolean =>
   [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR].includes(type) && indexOf(body) === index;

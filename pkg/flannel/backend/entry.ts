@@ -1,11 +1,11 @@
 /**
- * What a backend keeps in the kernel for its peers, as values: routes, neighbours, forwarding entries. Two entries with one text are
- * equal, of entries with one ID the kernel has one at a time. Pure.
+ * The kernel entries of a backend's peers, as values: routes, neighbours, forwarding entries. Entries with the same text are equal; of
+ * entries with the same ID the kernel has one at a time. Pure.
  */
 import { type Address, formatAddress, formatPrefix, isIPv4, type Prefix } from "../../ip/address.ts";
 import { formatMac } from "../../link/mac.ts";
 
-/** linux/rtnetlink.h leaves numbers from 32 up (rtm_protocol, RTPROT_*) to programs: by this one our routes are known. */
+/** The rtm_protocol of our routes. linux/rtnetlink.h leaves numbers (RTPROT_*) from 32 up to programs. */
 export const RTPROT_TWILL = 143;
 
 export interface LinkName {
@@ -14,9 +14,9 @@ export interface LinkName {
 }
 
 interface Named {
-  /** `route 10.5.3.0/24`, `neighbour 10.5.3.0 dev flannel.1` */
+  /** As `route 10.5.3.0/24`, `neighbour 10.5.3.0 dev flannel.1`. */
   readonly id: string;
-  /** As the `ip` command has it, for people and for comparison. */
+  /** In the syntax of the `ip` command, for messages and for comparison. */
   readonly text: string;
 }
 
@@ -36,7 +36,7 @@ export interface NeighbourEntry extends Named {
   readonly link: LinkName;
 }
 
-/** Behind which tunnel end a MAC is. */
+/** Maps a MAC to the tunnel endpoint behind which it is. */
 export interface ForwardingEntry extends Named {
   readonly kind: "fdb";
   readonly address: Address;
@@ -52,7 +52,7 @@ interface RouteParts {
   link: LinkName;
   isOnLink: boolean;
   protocol?: number;
-  /** Of routes that are not ours: what makes them another one to the same destination (` metric 100`), and what else they are. */
+  /** For routes of other programs: text that distinguishes routes to the same destination (` metric 100`), and of other properties. */
   selector?: string;
   otherwise?: string;
 }
@@ -63,7 +63,7 @@ export const neighbourEntry = (parts: LinkEntryParts): NeighbourEntry => new Nei
 
 export const forwardingEntry = (parts: LinkEntryParts): ForwardingEntry => new Forwarding(parts);
 
-/** Texts are made when they are asked for: there are thousands of entries, of which few are compared. */
+/** A route whose text is made on demand: there are thousands of entries, of which few are compared. */
 class Route implements RouteEntry {
   readonly id: string;
   readonly destination: Prefix;
@@ -138,10 +138,10 @@ class Forwarding extends LinkEntry implements ForwardingEntry {
   }
 }
 
-/** By ID. Of two that claim the same, as peers with one MAC do, the last one wins. */
+/** Entries by ID. Of two with the same ID, as of peers with one MAC, the last one is used. */
 export type Entries = ReadonlyMap<string, Entry>;
 
-/** A map of them, as far as it is needed here. */
+/** The part of a map of entries that is needed here. */
 export interface ReadableEntries extends Pick<Entries, "get" | "has"> {
   values(): Iterable<Entry>;
 }
@@ -149,37 +149,37 @@ export interface ReadableEntries extends Pick<Entries, "get" | "has"> {
 export const entriesById = (entries: Iterable<Entry>): Map<string, Entry> =>
   new Map(Array.from(entries, (entry) => [entry.id, entry]));
 
-/** In the order in which it is done. */
+/** Changes to send, in the order of the fields. */
 export interface Plan {
-  /** Ahead of what is put: routes that lead nowhere any more, and duplicates that a replacement would stumble over. */
+  /** Removed first: routes that are no longer wanted, and duplicates that would make a replacement fail. */
   first: readonly Entry[];
-  /** Added, or put in the place of what has the same ID. */
+  /** Added, or replacing an entry with the same ID. */
   put: readonly Entry[];
-  /** Behind it: nothing leads to these any more. */
+  /** Removed last: no route uses these any more. */
   last: readonly Entry[];
 }
 
-/** From what the kernel is known to have to what it should have. */
+/** Plans the changes from the entries that the kernel is known to have to the wanted ones. */
 export function planFrom(known: Entries, wanted: Entries): Plan {
   const put = [...wanted.values()].filter(({ id, text }) => known.get(id)?.text !== text);
   const gone = [...known.values()].filter(({ id }) => !wanted.has(id));
   return ordered({ first: inTheWay(put, known), put, gone });
 }
 
-/** What the kernel has, of each ID in its order: the first one counts. */
+/** An entry read from the kernel. Several with the same ID stand in the kernel's order: the first one is in effect. */
 export interface Found {
   entry: Entry;
-  /** Whether it is ours to remove: on our own device everything is, elsewhere what carries our protocol. */
+  /** Whether we may remove it: on our own device every entry, elsewhere those with our protocol. */
   isOurs: boolean;
-  /** A route of the kernel or of another program that says so: nothing takes its place. */
+  /** Whether its protocol is that of the kernel or of another program: it must not be replaced. */
   isProtected?: boolean;
 }
 
-/** In the kernel's order the first of each ID is the one that counts. */
+/** Returns the entry in effect of each ID, which is the first in the kernel's order. */
 const effectiveOf = (found: readonly Found[]): Map<string, Found> =>
   new Map(found.toReversed().map((one) => [one.entry.id, one]));
 
-/** What of the wanted cannot be put, by ID: the protected route that is there. */
+/** Returns the protected routes that prevent wanted ones, by ID. */
 export function obstructed(found: readonly Found[], wanted: Pick<Entries, "has">): Map<string, RouteEntry> {
   const others = new Map<string, RouteEntry>();
   for (const [id, { entry, isProtected }] of effectiveOf(found))
@@ -187,7 +187,7 @@ export function obstructed(found: readonly Found[], wanted: Pick<Entries, "has">
   return others;
 }
 
-/** From what was read back. What is right already is not touched, nor what is protected. */
+/** Plans the changes from entries read from the kernel. Correct and protected entries are not changed. */
 export function planFromFound(found: readonly Found[], wanted: ReadableEntries): Plan {
   const effective = effectiveOf(found);
   const put: Entry[] = [];
@@ -206,8 +206,8 @@ export function planFromFound(found: readonly Found[], wanted: ReadableEntries):
 }
 
 /**
- * What cannot be replaced in one step: while an IPv6 route leads to a gateway over another device, the kernel does not believe that
- * the gateway is on the link (EINVAL).
+ * Returns the entries that must be removed before their replacement: while an IPv6 route to the gateway over another device exists, the
+ * kernel does not accept that the gateway is on the link (EINVAL).
  */
 const inTheWay = (put: readonly Entry[], present: Pick<Entries, "get">): Entry[] =>
   put.flatMap((entry) => {
@@ -236,7 +236,7 @@ const kinds = ["neighbour", "fdb", "route"] as const;
 
 export const isEmpty = ({ first, put, last }: Plan): boolean => first.length + put.length + last.length === 0;
 
-/** A line for each step: `+ route …`, `- fdb …`. */
+/** Prints a line for each step: `+ route …`, `- fdb …`. */
 export const printPlan = ({ first, put, last }: Plan): string[] => [
   ...first.map(({ text }) => `- ${text}`),
   ...put.map(({ text }) => `+ ${text}`),

@@ -1,8 +1,8 @@
 /**
- * The host-gw backend: a route per peer, over the interface to the other hosts, which are all on one link.
+ * The host-gw backend: a route per peer over the external interface; all hosts are on one link.
  *
- * What has a peer's subnet as its destination is replaced if it may be flannel's; flannel deletes the first such route, whoever made it. With the
- * same metric there can be one only. Routes with another metric are left alone.
+ * A route to a peer's subnet is replaced if it may be flannel's; flannel deletes the first such route, whoever made it. There can be only
+ * one with the same metric. Routes with another metric are not touched.
  */
 
 import { familiesOf } from "../../cluster/lease/network-config.ts";
@@ -34,7 +34,7 @@ export function hostGw({ route, network, log, ...context }: BackendContext): Bac
     takeLease: peers.takeLease,
     setPeers: peers.set,
     changePeers: peers.change,
-    concerns: (message) => isOfLink(message, external.index) || peers.concerns(message), // it takes its routes along silently
+    concerns: (message) => isOfLink(message, external.index) || peers.concerns(message), // a link removes its routes without a message
     repair: peers.repair,
     follow(next) {
       external = checked(next);

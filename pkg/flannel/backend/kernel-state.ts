@@ -1,4 +1,4 @@
-/** Entries as the kernel is asked for them, and as it tells them. */
+/** Converts entries to requests to the kernel, and reads them from it. */
 import { type Address, contains, isIPv4, type Prefix } from "../../ip/address.ts";
 import { familyNumber } from "../../link/address.ts";
 import {
@@ -39,21 +39,21 @@ import {
   routeEntry,
 } from "./entry.ts";
 
-/** Where a backend's entries are. */
+/** The devices and networks of a backend's entries. */
 export interface Domain {
-  /** Our own devices, by family; everything on them is ours. */
+  /** Our own devices with their family; every entry on them is ours. */
   devices: readonly { link: LinkName; family: "4" | "6" }[];
-  /** The interface to the other hosts. */
+  /** The external interface. */
   external: LinkName;
-  /** Of the overlay. Another daemon of this host may have routes of the same protocol, in a network of its own. */
+  /** The cluster's networks. Another daemon on this host may have routes with the same protocol in its own network. */
   networks: readonly Prefix[];
 }
 
 /**
- * What `ip route replace`, `ip neighbour replace` or `bridge fdb replace` would send.
+ * Makes the request that `ip route replace`, `ip neighbour replace` or `bridge fdb replace` would send.
  *
- * @param options.replaces There is a route with this ID that may be replaced, in one send: there is no moment without one. Else `ip route add`: EEXIST
- *   says that somebody has one.
+ * @param options.replaces A route with this ID exists and may be replaced, atomically. Otherwise as `ip route add`: EEXIST means that
+ *   another program has such a route.
  */
 export function putRequest(entry: Entry, { replaces }: { replaces: boolean }): Request {
   switch (entry.kind) {
@@ -117,7 +117,7 @@ function deleteRoute({ destination, gateway, link, protocol }: RouteEntry): Requ
   });
 }
 
-/** Entries of the domain, and routes of others to the same destinations: of each ID in the kernel's order. */
+/** Reads the entries of the domain, and other programs' routes to the same destinations; those with the same ID in the kernel's order. */
 export function readEntries(route: Connection, domain: Domain): Found[] {
   const families = new Set(domain.networks.map(({ address }) => familyNumber(address)));
   return [
@@ -136,7 +136,7 @@ export function readEntries(route: Connection, domain: Domain): Found[] {
 export const isMulticast = (address: Address): boolean =>
   isIPv4(address) ? ((address[0] ?? 0) & 0xf0) === 0xe0 : address[0] === 0xff;
 
-/** What routes are known by. */
+/** The attributes that identify and describe a route. */
 export const routeSummary = only(routeMessage, [
   "destination",
   "gateway",
@@ -154,7 +154,7 @@ function readRoutes(route: Connection, family: number, domain: Domain): Found[] 
     .flatMap((message) => foundRoute(message, domain) ?? []);
 }
 
-/** @returns undefined: it neither is ours nor has a destination of the overlay */
+/** @returns undefined: it is not ours, and its destination is not in the cluster's networks */
 export function foundRoute(message: RouteSummary, { devices, external, networks }: Domain): Found | undefined {
   const { destination: address, destinationLength: length, protocol, outputIndex = 0 } = message;
   if ((message.longTable ?? message.table) !== RT_TABLE_MAIN || (message.flags & RTM_F_CLONED) !== 0) return undefined;
@@ -178,10 +178,10 @@ export function foundRoute(message: RouteSummary, { devices, external, networks 
   };
 }
 
-/** Ours, and what flannel and `ip route add` without a protocol make. */
+/** Protocols of routes that may be replaced: ours, and those of flannel and of `ip route add` without a protocol. */
 const replaceable = new Set([RTPROT_TWILL, RTPROT_BOOT, RTPROT_UNSPEC]);
 
-/** The kernel's own number for IPv6 routes without one (linux/ipv6_route.h: IP6_RT_PRIO_USER). */
+/** The kernel's default priority of IPv6 routes (linux/ipv6_route.h: IP6_RT_PRIO_USER). */
 const IP6_RT_PRIO_USER = 1024;
 const usualPriority: Readonly<Record<number, number>> = { [AF_INET]: 0, [AF_INET6]: IP6_RT_PRIO_USER };
 

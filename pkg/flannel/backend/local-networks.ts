@@ -1,9 +1,9 @@
 /**
- * The networks that this host itself is in: what the cluster's subnets must not take from it. Where a lease and the network of an interface
- * overlap, the interface's network goes first: without it the host loses its neighbours, and maybe the way to the others.
+ * Finds the networks of this host's own addresses that overlap the cluster network. If a lease overlaps the network of an interface, the
+ * interface's network takes precedence: without it the host loses its neighbours, and perhaps the route to the other hosts.
  *
- * A network that contains the cluster's whole network is no obstacle: the cluster has a part of it that was set aside, and its routes are the more
- * specific ones. What this host's own addresses are in is one always.
+ * A network that contains the whole cluster network is no conflict: the cluster uses a reserved part of it, and its routes are more
+ * specific. A subnet that contains an address of this host always is one.
  */
 
 import type { Subnets } from "../../cluster/lease/lease.ts";
@@ -42,25 +42,25 @@ import type { LinkName } from "./entry.ts";
 export interface LocalAddress {
   link: LinkName;
   address: Address;
-  /** What the kernel leads there for it; of a point-to-point link the other end's. */
+  /** The destination of the kernel's route for it; on a point-to-point link the peer's. */
   network: Prefix;
   flags: number;
-  /** Metric of the kernel's route. */
+  /** The metric of the kernel's route. */
   priority: number | undefined;
 }
 
-/** What of this host belongs to the cluster's network. */
+/** The parts of this host that belong to the cluster. */
 export interface ClusterSide {
   networks: readonly Prefix[];
   /** Indexes of the backend's devices. */
   devices: readonly number[];
-  /** Our lease: its addresses are those of bridges and of other links to containers. */
+  /** Our lease: addresses in it belong to bridges and other links to containers. */
   own: Subnets | undefined;
-  /** Index of the interface to the other hosts, which leads to no container. */
+  /** The index of the external interface, which leads to no container. */
   external: number;
 }
 
-/** Those that overlap the cluster's networks. */
+/** Lists the addresses of this host whose networks overlap those of the cluster. */
 export function listLocalAddresses(route: Connection, cluster: ClusterSide): LocalAddress[] {
   return route
     .dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: {} }))
@@ -73,7 +73,7 @@ export function listLocalAddresses(route: Connection, cluster: ClusterSide): Loc
     });
 }
 
-/** @returns undefined: it does not matter to the cluster. The link's name is not in the message. */
+/** @returns undefined: it does not overlap the cluster. The result lacks the link's name, which is not in the message. */
 export function localAddress(message: AddressMessage, { networks, devices }: ClusterSide): LocalAddress | undefined {
   const { local, address = local, prefixLength: length, index, flags, longFlags, routePriority } = message;
   if (address === undefined || devices.includes(index)) return undefined;
@@ -88,48 +88,48 @@ export function localAddress(message: AddressMessage, { networks, devices }: Clu
   return matters ? found : undefined;
 }
 
-/** Of the interface to the other hosts none counts as such. */
+/** Reports whether an address is in our lease; addresses of the external interface do not count. */
 export function isInOwnLease({ address, link }: LocalAddress, { own, external }: ClusterSide): boolean {
   const subnet = isIPv4(address) ? own?.ipv4 : own?.ipv6;
   return subnet !== undefined && contains(subnet, address) && link.index !== external;
 }
 
-/** Whether an address of our lease is that of a bridge or of the host's end of a container's link. */
+/** Reports whether an address in our lease is that of a bridge or of the host end of a container's link. */
 const isForContainers = ({ address, network }: LocalAddress, kind: string): boolean =>
   kind === "bridge" || isFirst(address, network) || network.length === address.length * 8;
 
-/** The first address of a network is the gateway of its containers, as FLANNEL_SUBNET has it. */
+/** Reports whether it is the first address of the network: the gateway of its containers, as in FLANNEL_SUBNET. */
 export const isFirst = (address: Address, { address: base }: Prefix): boolean =>
   compareAddresses(address, addToAddress(base, 1)) === 0;
 
-/** What of an address no lease may have. */
+/** Returns the part of an address's network that no lease may have. */
 export const reservedFor = ({ address, network }: LocalAddress, cluster: Prefix): Prefix =>
   network.length > cluster.length ? network : { address, length: address.length * 8 };
 
-/** The first that the subnet of a lease would take away from the host. */
+/** Finds the first of the host's addresses that conflicts with the subnet of a lease. */
 export const conflictOf = (subnet: Prefix, cluster: Prefix, local: readonly LocalAddress[]): LocalAddress | undefined =>
   local.find((one) => {
     const isSameFamily = one.address.length === subnet.address.length;
     return isSameFamily && (contains(subnet, one.address) || overlaps(subnet, reservedFor(one, cluster)));
   });
 
-/** As the kernel tells them; it tells of one address more than once. */
+/** Reports whether both are the same address; the kernel reports one address more than once. */
 export const sameLocal = (one: LocalAddress, other: LocalAddress): boolean =>
   one.link.index === other.link.index &&
   compareAddresses(one.address, other.address) === 0 &&
   one.network.length === other.network.length;
 
-/** For messages: `10.244.5.7/24 of eth0`. */
+/** Formats an address for messages: `10.244.5.7/24 of eth0`. */
 export const showLocal = ({ address, network, link }: LocalAddress): string =>
   `${formatPrefix({ address, length: network.length })} of ${link.name}`;
 
-/** Whether the kernel has, or would have, a route to that very network for this address. */
+/** Reports whether the kernel has, or would have, a route to exactly this destination for the address. */
 export function leadsTo({ address, network, flags }: LocalAddress, destination: Prefix): boolean {
-  if (!isIPv4(address) || (flags & IFA_F_NOPREFIXROUTE) !== 0) return false; // IPv6: the kernel's has a metric of its own, nothing replaces it
+  if (!isIPv4(address) || (flags & IFA_F_NOPREFIXROUTE) !== 0) return false; // IPv6: the kernel's route has its own metric
   return formatPrefix(network) === formatPrefix(destination);
 }
 
-/** The route that the kernel makes for the address: `ip route add <network> dev <link> proto kernel scope link src <address>` */
+/** Adds the route that the kernel makes for an address: `ip route add <network> dev <link> proto kernel scope link src <address>` */
 export const connectedRoute = ({ address, network, link, priority }: LocalAddress): Request =>
   request({
     name: "RTM_NEWROUTE",
@@ -150,6 +150,6 @@ export const connectedRoute = ({ address, network, link, priority }: LocalAddres
     },
   });
 
-/** For messages. */
+/** Formats that route for messages. */
 export const showConnectedRoute = ({ address, network, link }: LocalAddress): string =>
   `${formatPrefix(network)} dev ${link.name} proto kernel scope link src ${formatAddress(address)}`;

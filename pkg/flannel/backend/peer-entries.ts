@@ -1,10 +1,10 @@
 /**
- * What the peers want in the kernel, by the ID of the entry. A change touches the entries of the peers that it names, and no others. Of peers that
- * claim one ID, as those with one MAC do, the one that came last has it; when it goes, the one before has it again. Pure.
+ * The entries that peers need in the kernel, by ID. A change touches only the entries of the peers that it names. If several peers claim
+ * the same ID, as peers with one MAC do, the last one has it; when that one is gone, the previous one has it again. Pure.
  */
 import type { Entry, ReadableEntries } from "./entry.ts";
 
-/** Of one peer, on one ID. A list: the peer that came last is its head. */
+/** One peer's claim on one ID, in a linked list with the last peer first. */
 interface Claim {
   readonly order: number;
   readonly entry: Entry;
@@ -63,7 +63,7 @@ export class WantedEntries implements ReadableEntries {
   }
 }
 
-/** Of one peer's claims on one ID the later replaces the earlier. */
+/** Inserts a claim; a later one of the same peer replaces its earlier one. */
 function inserted(list: Claim | undefined, entry: Entry, order: number): Claim {
   if (list === undefined || list.order < order) return { order, entry, next: list };
   if (list.order === order) return { order, entry, next: list.next };

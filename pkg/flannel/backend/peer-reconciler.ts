@@ -1,4 +1,4 @@
-/** The peers of a backend: their leases become entries, which are kept. */
+/** Converts the leases of a backend's peers to entries, and keeps these in the kernel. */
 
 import { keyOf, type Lease, type Subnets } from "../../cluster/lease/lease.ts";
 import type { LeaseChanges } from "../../cluster/lease/watch-peers.ts";
@@ -27,36 +27,36 @@ import { type Peer, peerOf, Unreachable, type Viewpoint } from "./peer.ts";
 interface Parts {
   route: Connection;
   log: Log;
-  /** As it is at the moment. */
+  /** Returns the current domain. */
   domain(): Domain;
-  /** One for each family, as they are at the moment. */
+  /** Returns the current viewpoint of each family. */
   viewpoints(): readonly Omit<Viewpoint, "local">[];
-  /** What leads to a peer. @throws Unreachable */
+  /** Returns the entries for a peer. @throws Unreachable */
   entriesOf(peer: Peer): Entry[];
 }
 
 export interface PeerReconciler {
-  /** Our own lease; before the first peers. */
+  /** Sets our own lease; must be called before the first peers. */
   takeLease(own: Subnets): void;
   set(peers: readonly Lease[]): Programmed;
   change(changes: LeaseChanges): Programmed;
-  /** Works out again what leads to each peer, and compares with what the kernel has. */
+  /** Computes the entries of all peers again, and compares with what the kernel has. */
   repair(): Programmed;
   missing(): readonly string[];
   obstacles(): readonly Obstacle[];
   concerns(message: Frame): boolean;
   leases(): Iterable<Lease>;
-  /** A device has gone, with all entries on it. */
+  /** Forgets the entries on a device that is gone. */
   forget(index: number): void;
 }
 
 export function createPeerReconciler({ route, log, domain, viewpoints, entriesOf }: Parts): PeerReconciler {
   let own: Subnets | undefined;
-  /** As they were when all peers were last looked at; the kernel tells when they change. */
+  /** The host's addresses as read when all peers were last checked; netlink messages report changes. */
   let local: readonly LocalAddress[] = [];
   const kept = createEntryReconciler({ route, domain, local: () => local, log });
   const peers = new Map<string, { lease: Lease; entries: readonly Entry[] }>();
-  /** Why a peer, or one family of it, is left out, by key: told when it is new. */
+  /** Why a peer, or one family of it, is skipped, by key; logged when it is new. */
   const refusals = new Map<string, Refusal>();
 
   const clusterSide = (): ClusterSide => {
@@ -80,7 +80,7 @@ export function createPeerReconciler({ route, log, domain, viewpoints, entriesOf
     refusals.set(key, refusal);
   }
 
-  /** Of a family that cannot be reached it is said why. */
+  /** Returns the entries for a lease, and the errors of families that cannot be reached. */
   function waysTo(lease: Lease): { entries: Entry[]; refused: Unreachable[] } {
     const entries: Entry[] = [];
     const refused: Unreachable[] = [];
@@ -121,7 +121,7 @@ export function createPeerReconciler({ route, log, domain, viewpoints, entriesOf
       log.info("the cluster's network does not overlap that of this address any more", { address: showLocal(one) });
   }
 
-  /** What it means, and what to do. */
+  /** Describes the effect of an overlap, with the remedy. */
   function overlapOf(one: LocalAddress): Overlap {
     const { networks } = domain();
     const network = networks.find((network) => overlaps(network, one.network)) ?? one.network;
@@ -136,7 +136,7 @@ export function createPeerReconciler({ route, log, domain, viewpoints, entriesOf
     return kept.repair(wants());
   }
 
-  /** Whether the cluster's network overlaps another network of this host now, or one less. */
+  /** Reports whether a message adds or removes a network of this host that overlaps the cluster network. */
   function addressConcerns({ type, body }: Frame): boolean {
     if (type !== RTM_NEWADDR && type !== RTM_DELADDR) return false;
     const side = clusterSide();
@@ -187,11 +187,11 @@ const remedyOf = ({ remedy }: Refusal) => (remedy === undefined ? {} : { remedy 
 const CORRECT = "correct its lease, or restart flanneld on its host, which writes it anew";
 
 interface Overlap extends Obstacle {
-  /** Nothing may be wrong with it: said once. */
+  /** It may be intended: logged, but not an obstacle. */
   isPlanned?: boolean;
 }
 
-/** As where the administrator has set a part of the hosts' network aside for containers. */
+/** The overlap when a host's network contains the cluster network, as when a part of it is reserved for containers. */
 const liesAround = (local: LocalAddress, network: Prefix): Overlap => ({
   isPlanned: true,
   text: `the cluster's network ${formatPrefix(network)} is a part of the network of this host's address ${showLocal(local)}: other hosts in that part cannot be reached from here`,

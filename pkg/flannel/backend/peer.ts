@@ -1,4 +1,4 @@
-/** A peer as its lease has it, as far as it can be believed: who may write into the store must not lead this host's packets elsewhere. Pure. */
+/** Validates a peer's lease: a client that may write to the store must not be able to redirect this host's own packets. Pure. */
 
 import type { Lease, LeaseAttributes } from "../../cluster/lease/lease.ts";
 import { showJson } from "../../config/json.ts";
@@ -12,16 +12,16 @@ import { conflictOf, isFirst, type LocalAddress, showLocal } from "./local-netwo
 export interface Peer {
   family: FamilyName;
   subnet: Prefix;
-  /** Where its host is. */
+  /** The address of its host. */
   publicIP: Address;
-  /** For what a backend alone understands. */
+  /** The whole attributes, for data that only a backend understands. */
   attributes: LeaseAttributes;
 }
 
-/** Nothing leads there. `message` completes "a host cannot be reached:" with what its lease has, and what is expected. */
+/** A peer cannot be reached. `message` completes "a host cannot be reached:" with what its lease has and what is expected. */
 export class Unreachable extends Error {
   override name = "Unreachable";
-  /** What to do, where the message does not say it. */
+  /** The remedy, if the message does not contain it. */
   readonly remedy: string | undefined;
 
   constructor(message: string, remedy?: string) {
@@ -30,20 +30,20 @@ export class Unreachable extends Error {
   }
 }
 
-/** What we are ourselves, in that family. */
+/** This host's own side, in one family. */
 export interface Viewpoint {
   family: FamilyName;
-  /** `vxlan`: a peer of another backend does not understand us. */
+  /** As `vxlan`: a peer with another backend cannot be reached. */
   backendType: string;
-  /** Of the overlay. */
+  /** The cluster network. */
   network: Prefix;
   external: ExternalInterface;
-  /** Of this host, where they overlap the network. */
+  /** This host's addresses whose networks overlap the cluster network. */
   local: readonly LocalAddress[];
 }
 
 /**
- * @returns undefined: it has no part of this family
+ * @returns undefined: the lease has no subnet of this family
  * @throws Unreachable
  */
 export function peerOf(lease: Lease, { family, backendType, network, external, local }: Viewpoint): Peer | undefined {
@@ -66,7 +66,7 @@ export function peerOf(lease: Lease, { family, backendType, network, external, l
   return { family, subnet, publicIP, attributes };
 }
 
-/** The host's neighbours stay reachable, and its own addresses its own. */
+/** Refuses a subnet that would take this host's neighbours or own addresses away. @throws Unreachable */
 function checkLocal(subnet: Prefix, network: Prefix, local: readonly LocalAddress[]): void {
   const conflict = conflictOf(subnet, network, local);
   if (conflict === undefined) return;
@@ -80,7 +80,12 @@ function checkLocal(subnet: Prefix, network: Prefix, local: readonly LocalAddres
 const DRAW_ELSEWHERE =
   'keep leases out of the hosts\' own networks: choose another "Network", or "SubnetMin" and "SubnetMax" that leave them out; then delete the lease, and restart flanneld on its host';
 
-/** What the kernel sends to itself through a tunnel comes out of it again at once, and goes round until its hop limit ends. */
+/**
+ * Refuses our own address and those that are no host's. Packets that the kernel sends to itself through a tunnel leave it again at
+ * once, and circulate until their hop limit ends.
+ *
+ * @throws Unreachable
+ */
 function checkPublicIP(publicIP: Address, family: FamilyName, external: ExternalInterface): void {
   const own = family === "ipv4" ? [external.ipv4, external.publicIP] : [external.ipv6, external.publicIPv6];
   if (own.some((address) => sameAddress(address, publicIP)))

@@ -1,4 +1,4 @@
-/** The backend that the network's configuration asks for. */
+/** Creates the backend that the network configuration names. */
 import { nearest } from "../../config/suggest.ts";
 import { alloc } from "./alloc.ts";
 import type { Backend, BackendContext } from "./backend.ts";
@@ -7,7 +7,7 @@ import { vxlan } from "./vxlan/vxlan.ts";
 
 const backends: Readonly<Record<string, (context: BackendContext) => Backend>> = { vxlan, "host-gw": hostGw, alloc };
 
-/** What flannel has besides; pages of clouds still name the last three, which it removed. */
+/** flannel's other backends; it removed the last three, but pages of cloud providers still name them. */
 const flannels = ["wireguard", "ipip", "ipsec", "udp", "extension", "tencent-vpc", "aws-vpc", "gce", "ali-vpc"];
 
 /** @throws Error there is none of that type, or it cannot work here */

@@ -1,9 +1,9 @@
 /**
- * `ip route add blackhole <own subnet>`: what is sent to addresses of this host that no container has ends here, instead of going out by the default
- * route and coming back. For hosts whose containers are not on a bridge.
+ * Keeps `ip route add blackhole <own subnet>`: packets to addresses of this host's subnet that no container has are dropped here, instead
+ * of leaving by the default route and coming back. For hosts whose containers are not on a bridge.
  *
- * Where there is another route of the subnet, a bridge's, the blackhole steps aside: the kernel puts a bridge's route of IPv4 behind one that is there
- * already, and all containers would be cut off. flannel's stays, for ever.
+ * If the subnet has another route, such as a bridge's, the blackhole is removed: the kernel puts a bridge's IPv4 route behind an existing
+ * one, and all containers would be cut off. flannel keeps its blackhole for ever.
  */
 
 import { debounce } from "../../cluster/event-loop/debounce.ts";
@@ -34,11 +34,11 @@ import {
 import { isErrno } from "../../sys/errno.ts";
 import { complainer } from "./complaint.ts";
 
-/** A container that comes or goes is told of in a dozen messages. */
+/** A container that is added or deleted causes a dozen messages. */
 const BURST_MS = 50;
 
 /**
- * Keeps a blackhole route for each subnet from now on; those stay when it ends. What fails is told, and tried again.
+ * Keeps a blackhole route for each subnet; the routes stay when it ends. Failures are logged and tried again.
  *
  * @returns ends it
  */
@@ -66,7 +66,7 @@ export function startBlackholeRoute(
   };
 }
 
-/** With a link that goes down go its routes, those of IPv4 without a word. */
+/** Reports whether a message may require a change. A link that goes down loses its routes, those of IPv4 without a message. */
 function mayConcern(subnets: readonly Prefix[], { type, body }: Frame): boolean {
   if (type === RTM_NEWLINK || type === RTM_DELLINK) return true;
   if (type !== RTM_NEWROUTE && type !== RTM_DELROUTE) return false;
@@ -88,7 +88,7 @@ function ensureBlackhole(route: Connection, subnet: Prefix): void {
     for (const one of blackholes) attempt(route, deleteBlackhole(subnet, one), "ESRCH");
 }
 
-/** @param done Somebody else was faster. */
+/** @param done The error that means that another program has done it already. */
 function attempt(route: Connection, request: Request, done: "EEXIST" | "ESRCH"): void {
   try {
     route.request(request);
@@ -97,7 +97,7 @@ function attempt(route: Connection, request: Request, done: "EEXIST" | "ESRCH"):
   }
 }
 
-/** Without NLM_F_EXCL the kernel would put it before a route that has come meanwhile. */
+/** Adds the route. Without NLM_F_EXCL the kernel would put it before a route that was added meanwhile. */
 const addBlackhole = (subnet: Prefix): Request =>
   request({
     name: "RTM_NEWROUTE",

@@ -1,6 +1,6 @@
 /**
- * A chain is shared by all networks of a host. Each daemon, ours or flannel's, has a block of rules there, and leaves what is not its own where it is:
- * two that each wanted the whole chain would take each other's rules away for ever.
+ * A chain is shared by all networks of a host. Each daemon, ours or flannel's, has a block of rules in it, and does not touch other rules:
+ * two daemons that each wanted the whole chain would delete each other's rules for ever.
  */
 
 import { type CanonicalRule, canonicalRule, sameRule } from "../../firewall/iptables/canonical.ts";
@@ -10,23 +10,23 @@ import { contains, formatPrefix, networkOf, type Prefix, parsePrefix } from "../
 
 export interface Block {
   family: Family;
-  /** What all networks have in common: once in the chain, before ours. */
+  /** Rules common to all networks: once in the chain, before our own. */
   shared: readonly Rule[];
-  /** One behind the other, in this order. */
+  /** Our own rules, consecutive and in this order. */
   own: readonly Rule[];
-  /** What speaks of these is ours: the network, and those that this daemon had before. */
+  /** Networks whose rules are ours: the current one, and earlier ones of this daemon. */
   networks: readonly Prefix[];
 }
 
 /** A rule that is in a chain. */
 interface Found {
-  /** undefined: it holds something that is not known here. */
+  /** undefined: it contains something unknown. */
   readonly canonicalForm: CanonicalRule | undefined;
 }
 
 export const rulesOf = ({ shared, own }: Block): Rule[] => [...shared, ...own];
 
-/** Complete, in order, nothing in between and nothing twice. */
+/** Reports whether the block is complete and in order, without other rules in between and without duplicates. */
 export function isCorrect(found: readonly Found[], block: Block): boolean {
   const { shared, own } = sorted(found, block);
   const start = found.indexOf(own[0] as Found);
@@ -42,7 +42,7 @@ const say = (found: readonly Found[], rules: readonly Rule[], family: Family): b
   found.length === rules.length &&
   rules.every((rule, i) => sameRule(found[i]?.canonicalForm, canonicalRule(family, rule)));
 
-/** Whose the rules of a chain are. Others' are those of other networks, and strangers'. */
+/** Sorts the rules of a chain by owner. "others" are those of other networks and of other programs. */
 export function sorted<T extends Found>(
   found: readonly T[],
   { family, shared, networks }: Omit<Block, "own">,
@@ -58,8 +58,9 @@ export function sorted<T extends Found>(
 }
 
 /**
- * All rules of a network but the shared ones name it, and begin with an address in it: that of the source or, where none is given or it is negated, that
- * of the destination. So `-s 10.5.0.0/16 -d 10.6.0.0/16` is of 10.5.0.0/16, whose NoMasqueradeCIDRs may well be another network.
+ * Reports whether a rule belongs to a network. Each of its rules but the shared ones names the network, and its source, or if that is
+ * absent or negated its destination, is in the network. So `-s 10.5.0.0/16 -d 10.6.0.0/16` belongs to 10.5.0.0/16, whose NoMasqueradeCIDRs
+ * may be another network.
  */
 export function belongsToNetwork(network: Prefix, canonicalForm: CanonicalRule = []): boolean {
   const text = formatPrefix(networkOf(network));

@@ -1,7 +1,7 @@
 import type { Log } from "../../cluster/log/log.ts";
 import { failureOf } from "../../cni/error.ts";
 
-/** Tells of failures once as long as they stay the same. @returns runs work that may fail; undefined when it did */
+/** Logs a failure once while it stays the same. @returns a function that runs work; its result is undefined if the work failed */
 export function complainer(log: Log, message: string): <T>(work: () => T) => T | undefined {
   let told: string | undefined;
   return (work) => {

@@ -1,8 +1,9 @@
-// What flannel's rules say, in the form of iptables' rules; rules of nftables say the same things (nftables.ts).
+// Defines flannel's rules in the form of iptables rules; nftables.ts makes them with nftables.
 //
-// The forms of the two kinds differ, as flannel's do, whose own tests hold both fast. With iptables, strangers who come to this host's containers keep
-// their addresses (4), and what this host itself sends into the pod network gets the address that the containers know it by (last). With nftables, 4 is
-// about everything else in the pod network, so that the last rule never matches: what the host sends keeps the address it has.
+// The rules of the two kinds differ as flannel's do; flannel's own tests fix both. With iptables, rule 4 exempts traffic from outside the
+// pod network to this host's containers, and the last rule masquerades what this host itself sends into the pod network. With nftables,
+// rule 4 exempts all traffic into the pod network from outside this host's subnet, so that the last rule never matches: what the host sends
+// keeps its address.
 
 import type { Rule } from "../../firewall/iptables/rule.ts";
 import { type Family, RANDOM_FULLY, type TargetExtension } from "../../firewall/iptables/xtables.ts";
@@ -10,7 +11,7 @@ import { isIPv4, type Prefix } from "../../ip/address.ts";
 import type { Block } from "./chain-block.ts";
 import type { FamilyTraffic, TrafficConf } from "./settings.ts";
 
-/** What kube-proxy has decided to masquerade: it marks it so, and does that itself. */
+/** The mark of packets that kube-proxy masquerades itself. */
 const KUBE_PROXY_MARK = 0x4000;
 const WHOLE_MARK = 0xffffffff;
 
@@ -74,9 +75,9 @@ export function forwardBlock(conf: TrafficConf, { network }: FamilyTraffic): Blo
   };
 }
 
-/** Whose rules this daemon has made, now or earlier. */
+/** Returns the networks whose rules are this daemon's, of this run or earlier ones. */
 export const networksOf = ({ families, earlierNetworks }: TrafficConf, family: Family): Prefix[] =>
   [...families.map(({ network }) => network), ...earlierNetworks].filter((network) => familyOf(network) === family);
 
-/** As the firewall names it. */
+/** Returns the firewall's name of the family. */
 export const familyOf = ({ address }: Prefix): Family => (isIPv4(address) ? "ip" : "ip6");

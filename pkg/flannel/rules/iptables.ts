@@ -1,9 +1,10 @@
-// flannel's rules in the form of iptables:
+// Makes flannel's rules with iptables:
 //
 //   -A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG
 //   -A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD
 //
-// and what those two chains hold. Others find them by these names and texts; the jumps stand behind those of others, where they were appended.
+// and the rules of these two chains. Other programs find them by these names and comments; the jumps are appended after other programs'
+// rules.
 import type { TableName } from "../../firewall/iptables/base-chain.ts";
 import { canonicalRule, sameRule } from "../../firewall/iptables/canonical.ts";
 import { editLegacy, editTables, FAMILIES, usesLegacy } from "../../firewall/iptables/host.ts";
@@ -15,7 +16,7 @@ import { type Block, isCorrect, rulesOf, sorted } from "./chain-block.ts";
 import { forwardBlock, markRule, masqueradeBlock, networksOf } from "./desired.ts";
 import type { TrafficConf } from "./settings.ts";
 
-/** A chain of ours and where it is jumped to from. */
+/** A chain of ours, and the base chain that jumps to it. */
 interface Place extends Chain {
   from: string;
   comment: string;
@@ -78,7 +79,7 @@ function applyRepair(view: View, own: OwnChain): Change[] {
   return [...refill(view, own), ...jumpOnce(view, own)];
 }
 
-/** Before others' rules: of those, one may be about everything. */
+/** Puts our rules before those of other networks, of which one may match everything. */
 function refill(view: View, own: OwnChain): Change[] {
   const additions = rulesOf(own).map((add): Change => ({ add, to: own, at: "first" }));
   if (!isPresent(view, own)) return [{ make: own }, ...additions.reverse()];
@@ -92,7 +93,7 @@ const deletions = (rules: readonly FoundRule[]): Change[] => rules.map((rule) =>
 
 const isPresent = (view: View, chain: Chain): boolean => view.present([chain])[0] === true;
 
-/** The first one stays where it is; jumps that say something else are a stranger's. */
+/** Keeps the first jump where it is and deletes duplicates; jumps with other matches belong to other programs. */
 function jumpOnce(view: View, own: OwnChain): Change[] {
   const base: Chain = { ...own, chain: own.from };
   const add = jumpRule(own);
@@ -105,8 +106,8 @@ function jumpOnce(view: View, own: OwnChain): Change[] {
 // --- Deleting what is not wanted any more ------------------------------------------------------------------------------------------------
 
 /**
- * Deletes our rules from both worlds, but for those that `conf` wants; chains without others' rules go with the jumps to them. One that a stranger jumps
- * to is emptied.
+ * Deletes our rules from both variants (legacy and nft), except those that `conf` wants. A chain without other rules is deleted with the
+ * jumps to it; if another program's rule jumps to it, it is only emptied.
  */
 export function cleanIptables(netfilter: () => Connection, conf: TrafficConf): void {
   const wanted = iptablesChains(conf);

@@ -1,5 +1,5 @@
-// Rules that somebody else changes are mended as that happens: the kernel tells of every change of nf_tables. Legacy iptables tells nobody, and is looked
-// at from time to time.
+// Restores rules that another program changes as soon as that happens: the kernel reports every change of nf_tables. Legacy iptables
+// reports none, and is checked periodically.
 
 import { NFNLGRP_NFTABLES_BIT, watchNetlink } from "../../cluster/event-loop/netlink-watch.ts";
 import type { Log } from "../../cluster/log/log.ts";
@@ -13,14 +13,14 @@ import { newPace, type Pace } from "./pace.ts";
 import type { Traffic } from "./rules.ts";
 
 export interface ReconcileOptions {
-  /** Between looks that nothing gave cause for. */
+  /** The period of checks without a reported change. */
   resyncMs: number;
   log: Log;
   /** Called with the number of chains after each repair. */
   repaired(count: number): void;
 }
 
-/** Keeps the rules right; what fails is told, and tried again. @returns ends it */
+/** Keeps the rules correct; failures are logged and tried again. @returns ends it */
 export function startReconcile(traffic: Traffic, { resyncMs, log, repaired }: ReconcileOptions): () => void {
   const pace = newPace({ longestMs: resyncMs });
   const complain = complainer(log, "the rules of the pod network cannot be kept right: tried again");
@@ -44,7 +44,7 @@ export function startReconcile(traffic: Traffic, { resyncMs, log, repaired }: Re
     messages: (frames) => frames.some(concernsRules) && lookSoon(),
     lost: lookSoon,
   });
-  lookSoon(); // what changed before the watch began was told to nobody
+  lookSoon(); // for changes before the watch began, which were not reported
   const resync = setInterval(look, resyncMs);
   return () => {
     watching.stop();
@@ -61,7 +61,7 @@ const RULES = new Set([
   NFT_MSG_NEWRULE,
   NFT_MSG_DELRULE,
 ]);
-/** Sets and their elements, which kube-proxy and others change all the time, do not. */
+/** Reports whether a message is about rules; sets and their elements, which kube-proxy and others change all the time, are not. */
 const concernsRules = ({ type }: Frame): boolean => RULES.has(type);
 
 function tell(log: Log, pace: Pace, chains: number): void {

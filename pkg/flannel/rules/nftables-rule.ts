@@ -1,4 +1,4 @@
-// Rules as nft writes them, of which `nft list table` prints `ip saddr 10.5.1.0/24 ip daddr 10.5.0.0/16 return`.
+// Encodes rules as nft does, so that `nft list table` prints `ip saddr 10.5.1.0/24 ip daddr 10.5.0.0/16 return`.
 
 import { concat } from "../../bytes/concat.ts";
 import type { Rule, Target } from "../../firewall/iptables/rule.ts";
@@ -12,7 +12,7 @@ import { NFT_META_MARK } from "../../netlink/nftables/expression/meta.ts";
 import { expressions } from "../../netlink/nftables/expression.ts";
 import { u32 } from "../../netlink/wire.ts";
 
-/** What goes into NFTA_RULE_EXPRESSIONS. @throws RangeError for what flannel's rules do not say */
+/** Encodes a rule for NFTA_RULE_EXPRESSIONS. @throws RangeError for a match or target that flannel's rules do not use */
 export function encodeRule({ source, destination, matches = [], target }: Rule): Uint8Array {
   return concat([
     ...matches.map(encodeMatch),
@@ -22,7 +22,7 @@ export function encodeRule({ source, destination, matches = [], target }: Rule):
   ]);
 }
 
-/** `meta mark 0x4000` */
+/** Encodes `meta mark 0x4000`. */
 function encodeMatch(match: Match): Uint8Array {
   if (match.name !== "mark" || match.mask !== 0xffffffff) throw new RangeError(`no rule of ours says -m ${match.name}`);
   return encode(expressions, [

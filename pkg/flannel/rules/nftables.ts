@@ -1,4 +1,4 @@
-// flannel's rules in the form of nftables:
+// Makes flannel's rules with nftables:
 //
 //   table ip flannel-ipv4 {
 //     comment "rules for flannel-ipv4"
@@ -6,7 +6,7 @@
 //     chain forward { comment "chain to accept flannel traffic"; type filter hook forward priority filter; policy accept; … }
 //   }
 //
-// and the same as `ip6 flannel-ipv6`. Both tables are there always, as flannel makes them; chains are there for the families in use.
+// and the same as `ip6 flannel-ipv6`. Both tables always exist, as with flannel; chains exist only for the families in use.
 
 import { type CanonicalRule, decodeRuleMessage } from "../../firewall/iptables/canonical.ts";
 import { FAMILIES } from "../../firewall/iptables/host.ts";
@@ -71,7 +71,7 @@ const FORWARD = {
   hook: { number: NF_INET_FORWARD, priority: NF_IP_PRI_FILTER, type: "filter" },
 } as const;
 
-/** The chains of a family's table; none when the family is not in use. */
+/** Returns the chains of a family's table; none when the family is not in use. */
 export function nftablesChains(conf: TrafficConf, family: Family): OwnChain[] {
   const ofFamily = ({ network }: FamilyTraffic) => familyOf(network) === family;
   return conf.families
@@ -84,18 +84,18 @@ export function nftablesChains(conf: TrafficConf, family: Family): OwnChain[] {
 
 // --- Making them right -------------------------------------------------------------------------------------------------------------------
 
-/** What is to be done, and of how many chains, or tables without any, it is a change. */
+/** Requests to send, and the number of chains (or tables without chains) that they change. */
 interface Repair {
   requests: Request[];
   changed: number;
 }
 
-/** @returns how many chains had to be changed; a table that slept is one */
+/** @returns how many chains had to be changed; a dormant table counts as one */
 export function ensureNftables(netfilter: () => Connection, conf: TrafficConf): number {
   const connection = netfilter();
-  const awoken = awakenTables(connection); // by itself: together with new chains the kernel refuses it
+  const awoken = awakenTables(connection); // separately: the kernel refuses it together with new chains
   for (let attempt = 1; ; attempt++) {
-    const id = attempt < ATTEMPTS ? generation(connection) : undefined; // at last without: at worst a rule is there twice, until the next time
+    const id = attempt < ATTEMPTS ? generation(connection) : undefined; // the last attempt is unconditional: at worst a rule is duplicated
     const repairs = FAMILIES.map((family) => applyRepair(connection, family, nftablesChains(conf, family)));
     const requests = repairs.flatMap((repair) => repair.requests);
     if (committed(connection, requests, { generation: id, ifNot: ["ERESTART"] }))
@@ -103,7 +103,7 @@ export function ensureNftables(netfilter: () => Connection, conf: TrafficConf): 
   }
 }
 
-/** A table that sleeps does so with everybody's rules. @returns how many did */
+/** Activates dormant tables, in which no rule of any program has an effect. @returns how many there were */
 function awakenTables(netfilter: Connection): number {
   const asleep = FAMILIES.map((family) => TABLES[family]).filter(
     (place) => (findTable(netfilter, place)?.flags ?? 0) & NFT_TABLE_F_DORMANT,
@@ -112,7 +112,7 @@ function awakenTables(netfilter: Connection): number {
   return asleep.length;
 }
 
-/** `nft add table … { flags; }`: without NFT_TABLE_F_DORMANT. */
+/** Makes the request of `nft add table … { flags; }`: without NFT_TABLE_F_DORMANT. */
 const awaken = ({ family, table }: Omit<ChainRef, "chain">): Request =>
   request({
     name: "NFT_MSG_NEWTABLE",
@@ -140,7 +140,7 @@ function repairChains(netfilter: Connection, family: Family, chains: readonly Ow
     const at: ChainRef = { ...place, chain: own.chain };
     const chain = there.find(({ table, name }) => table === at.table && name === at.chain);
     if (chain === undefined) return made(place, own);
-    if (!isHooked(chain, own)) return [deleteChain(at), ...made(place, own)]; // nobody's rules work there
+    if (!isHooked(chain, own)) return [deleteChain(at), ...made(place, own)]; // no program's rules have an effect there
     const found = rules.filter(({ chain }) => chain === own.chain);
     return [...(chain.policy === NF_ACCEPT ? [] : [accepting(at)]), ...refilled(at, found, own)];
   });
@@ -152,7 +152,7 @@ function made(place: Omit<ChainRef, "chain">, own: OwnChain): Request[] {
   return [newChain(at, own), ...added(at, own)];
 }
 
-/** Before others' rules: of those, one may be about everything. */
+/** Puts our rules before those of other networks, of which one may match everything. */
 function refilled(at: ChainRef, found: readonly NativeRule[], own: OwnChain): Request[] {
   if (isCorrect(found, own)) return [];
   const wrong = sorted(found, own);
@@ -167,11 +167,11 @@ const added = (at: ChainRef, own: OwnChain): Request[] =>
 const deletions = (at: ChainRef, rules: readonly NativeRule[]): Request[] =>
   rules.map(({ handle }) => deleteRule(at, handle));
 
-/** Where flannel's is. */
+/** Reports whether a chain has flannel's hook, priority and type. */
 const isHooked = ({ hook, type }: ChainMessage, own: OwnChain): boolean =>
   hook?.number === own.hook.number && hook.priority === own.hook.priority && type === own.hook.type;
 
-/** `nft add chain … { policy accept; }`: what no rule is about is not dropped. */
+/** Makes the request of `nft add chain … { policy accept; }`, so that packets that no rule matches are not dropped. */
 const accepting = ({ family, table, chain: name }: ChainRef): Request =>
   request({
     name: "NFT_MSG_NEWCHAIN",
@@ -183,11 +183,11 @@ const accepting = ({ family, table, chain: name }: ChainRef): Request =>
 interface NativeRule {
   chain: string;
   handle: bigint;
-  /** Also when nft wrote it, which shortens comparisons. */
+  /** Also known for rules written by nft, which shortens comparisons. */
   canonicalForm: CanonicalRule | undefined;
 }
 
-/** Those of the family's table. */
+/** Reads the rules of the family's table. */
 const readRules = (netfilter: Connection, family: Family): NativeRule[] =>
   findRules(netfilter, TABLES[family], () => true).map((body) => ({
     chain: chainOf(body),
@@ -197,19 +197,19 @@ const readRules = (netfilter: Connection, family: Family): NativeRule[] =>
 
 // --- Deleting what is not wanted any more ------------------------------------------------------------------------------------------------
 
-/** Deletes our rules where `conf` does not want them; chains, and tables, without others' rules go with them. */
+/** Deletes our rules that `conf` does not want, and chains and tables that have no other rules. */
 export function cleanNftables(netfilter: Connection, conf: TrafficConf): void {
   for (let attempt = 1; ; attempt++) {
     const families = FAMILIES.filter((family) => findTable(netfilter, TABLES[family]) !== undefined);
-    if (families.length === 0) return; // also a kernel without nf_tables, which can be asked for nothing else
-    const id = attempt < ATTEMPTS ? generation(netfilter) : undefined; // at last without: others make theirs anew
+    if (families.length === 0) return; // also on a kernel without nf_tables, which refuses all other requests
+    const id = attempt < ATTEMPTS ? generation(netfilter) : undefined; // the last attempt is unconditional: other daemons restore their rules
     const requests = unwanted(netfilter, families, conf);
     if (committed(netfilter, requests, { generation: id, ifNot: attempt < ATTEMPTS ? ["ERESTART", "ENOENT"] : [] }))
       return;
   }
 }
 
-/** The empty table of a family that is not in use goes only with the other one: it, too, is there for all networks. */
+/** Makes the requests. The empty table of an unused family is deleted only with the other one, since it too exists for all networks. */
 function unwanted(netfilter: Connection, families: readonly Family[], conf: TrafficConf): Request[] {
   const chains = families.flatMap((family) => leftIn(netfilter, family, conf));
   if (conf.kind !== "nftables" && chains.every(({ others }) => others === 0))
@@ -219,12 +219,12 @@ function unwanted(netfilter: Connection, families: readonly Family[], conf: Traf
     .flatMap(({ at, own, others }) => (others === 0 ? [deleteChain(at)] : deletions(at, own)));
 }
 
-/** What is in a chain of our tables. */
+/** The content of a chain of our tables. */
 interface Left {
   at: ChainRef;
   isWanted: boolean;
   own: readonly NativeRule[];
-  /** How many rules; a chain of a stranger's is one as a whole. */
+  /** The number of other rules; another program's chain counts as one. */
   others: number;
 }
 

@@ -1,22 +1,25 @@
-/** When to look again at what others may have changed: soon, but not for each of a thousand changes, and not in a race with whoever undoes our repairs. Pure. */
+/**
+ * Decides when to check again what other programs may have changed: soon, but not once for each of a thousand changes, and with backoff
+ * if another program keeps undoing our repairs. Pure.
+ */
 
-/** Without a change for so long, whoever changes something is done. */
+/** A burst of changes has ended after this time without one. */
 const QUIET_MS = 100;
-/** From the first change on, for those who do not stop. */
+/** The longest delay after the first change, if changes do not stop. */
 const LONGEST_MS = 1000;
-/** Repairs are counted for so long, and so many of them are a fight. */
+/** Repairs are counted for this time; `FIGHT` of them mean that another program keeps undoing them. */
 const MEMORY_MS = 60_000;
 const FIGHT = 5;
 
 export interface Pace {
-  /** Something changed now. @returns after how many milliseconds to look, unless something else changes before */
+  /** Records a change. @returns how many milliseconds later to check, unless another change comes before */
   waitMs(now: number): number;
   looked(now: number, found: { repaired: boolean }): void;
-  /** True once per fight. */
+  /** Returns true once per series of undone repairs. */
   becameFight(): boolean;
 }
 
-/** @param longestMs That repairs are at most apart. */
+/** @param longestMs The longest interval between repairs. */
 export function newPace({ longestMs }: { longestMs: number }): Pace {
   let firstChange: number | undefined;
   let repairs: number[] = [];

@@ -1,4 +1,4 @@
-/** Masquerade and forward rules for the pod network, flannel's: with iptables, or in tables of nf_tables of their own. */
+/** flannel's masquerade and forward rules for the pod network: with iptables, or in nftables tables of their own. */
 import { CniError } from "../../cni/error.ts";
 import { type KernelErrorContext, withKernelErrors } from "../../firewall/kernel-error.ts";
 import { type Connection, NetlinkError } from "../../netlink/connection.ts";
@@ -8,21 +8,21 @@ import { cleanNftables, ensureNftables } from "./nftables.ts";
 import type { TrafficConf } from "./settings.ts";
 
 /**
- * All of it is safe to call at any time, and what is right already is left alone. In chains that are there for all networks of a host, only rules that speak
- * of this network, or of an earlier one, are touched (chain-block.ts).
+ * The methods may be called at any time, and do not touch correct rules. In chains that all networks of a host share, only rules of this
+ * network, or of an earlier one, are touched (chain-block.ts).
  */
 export interface Traffic {
   /**
-   * Makes the rules what they should be: content, order, no duplicates, nothing in between. What is wrong is replaced in one transaction; there is no
-   * moment without rules. Those of earlier networks are replaced the first time: later they may be another daemon's.
+   * Makes the rules correct: content, order, no duplicates, nothing in between. Wrong rules are replaced in one transaction, so that there
+   * is no moment without rules. Rules of earlier networks are replaced only by the first call: later they may be another daemon's.
    *
    * @returns how many chains had to be changed; 0 nearly always
    * @throws CniError 999: the kernel, or legacy iptables, refuses
    */
   ensure(): number;
   /**
-   * Deletes what flannel, or we, made for this network with other settings: rules of the other kind, of the other world of iptables, of switches that are
-   * off now; chains and tables when nobody else has anything in there.
+   * Deletes what flannel or we made for this network with other settings: rules of the other kind, of the other iptables variant, of
+   * options that are off now; and chains and tables in which no other program has rules.
    *
    * @throws CniError 999: the kernel, or legacy iptables, refuses
    */
@@ -31,7 +31,7 @@ export interface Traffic {
 
 const ensureBy = { iptables: ensureIptables, nftables: ensureNftables } as const;
 
-/** @param netfilter Called when it is needed: legacy iptables does without. */
+/** @param netfilter Called only if needed: legacy iptables does not need it. */
 export function createTraffic(netfilter: () => Connection, conf: TrafficConf): Traffic {
   let settled = conf;
   return {
@@ -49,7 +49,7 @@ export function createTraffic(netfilter: () => Connection, conf: TrafficConf): T
   };
 }
 
-/** Whether random ports are known, old kernels and releases of iptables tell only by their refusal. */
+/** Makes the rules, without --random-fully if refused: old kernels and iptables releases show only by an error that they lack it. */
 function ensureOrSimpler(netfilter: () => Connection, conf: TrafficConf): { changed: number; randomFully: boolean } {
   try {
     return { changed: ensureBy[conf.kind](netfilter, conf), randomFully: conf.randomFully };

@@ -1,23 +1,23 @@
-/** What decides which rules there are. */
+/** The settings that determine the rules. */
 import type { Prefix } from "../../ip/address.ts";
 
-/** What a family's rules speak of. */
+/** The prefixes that one family's rules match. */
 export interface FamilyTraffic {
-  /** Of the whole cluster. */
+  /** The network of the whole cluster. */
   network: Prefix;
-  /** This host's part. */
+  /** This host's subnet of it. */
   subnet: Prefix;
 }
 export interface TrafficConf {
   kind: "iptables" | "nftables";
   /** IPv4, IPv6 or both. */
   families: readonly FamilyTraffic[];
-  /** Whose rules this daemon made in earlier runs, and now deletes. */
+  /** Networks of this daemon's earlier runs, whose rules it deletes. */
   earlierNetworks: readonly Prefix[];
   masquerade: boolean;
   forward: boolean;
-  /** As long as kernel and iptables know it: old ones masquerade without. */
+  /** Used if kernel and iptables support it; old ones masquerade without it. */
   randomFully: boolean;
-  /** Containers keep their addresses towards these (`NoMasqueradeCIDRs`), of either family. */
+  /** Destinations without masquerade (`NoMasqueradeCIDRs`), of either family. */
   noMasquerade: readonly Prefix[];
 }

@@ -1,4 +1,4 @@
-/** Which addresses of an interface can be an end of a tunnel, and which of them is best. Pure. */
+/** Selects addresses of an interface that can be a tunnel endpoint, and the best of them. Pure. */
 import { type Address, compareAddresses, contains, isIPv4, type Prefix, parsePrefix } from "../../../ip/address.ts";
 import type { FamilyName } from "../../../ip/family.ts";
 import type { LinkAddress } from "../../../link/address.ts";
@@ -10,12 +10,12 @@ import {
   IFA_F_TENTATIVE,
 } from "../../../netlink/rtnetlink/address.ts";
 
-/** The best first; among equals in the kernel's order. */
+/** Returns the usable addresses, the best first; equal ones in the kernel's order. */
 export function usableAddresses(addresses: readonly LinkAddress[], family: FamilyName): Address[] {
   return ranked(addresses, family).map(({ prefix }) => prefix.address);
 }
 
-/** @param current Is kept when it is as good as the best: a new address of the interface does not move the tunnel. */
+/** @param current Is kept when it is as good as the best, so that a new address of the interface does not move the tunnel. */
 export function bestAddress(
   addresses: readonly LinkAddress[],
   family: FamilyName,
@@ -27,18 +27,18 @@ export function bestAddress(
   return first && kept && drawbacks(kept) === drawbacks(first) ? current : first?.prefix.address;
 }
 
-/** undefined is the same as undefined only. */
+/** Reports whether both are the same address, or both undefined. */
 export function sameAddress(one: Address | undefined, other: Address | undefined): boolean {
   return one === undefined || other === undefined ? one === other : compareAddresses(one, other) === 0;
 }
 
-/** Whether it means another interface on another link: the last resort. */
+/** Reports whether the address is valid on one link only; such addresses are used only if there is no other. */
 export const isLinkLocal = (address: Address): boolean => isIn(linkLocal, address);
 export const isUnicast = (address: Address): boolean => !isIn(neverAnEnd, address);
 
 const prefixes = (...texts: string[]): Prefix[] => texts.map(parsePrefix).filter((prefix) => prefix !== undefined);
 const linkLocal = prefixes("169.254.0.0/16", "fe80::/10");
-/** What neither IsGlobalUnicast nor IsLinkLocalUnicast of Go's package net holds for. */
+/** Addresses for which Go's net.IP has neither IsGlobalUnicast nor IsLinkLocalUnicast. */
 const neverAnEnd = prefixes("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/127", "ff00::/8");
 
 const isIn = (networks: readonly Prefix[], address: Address): boolean =>
@@ -52,7 +52,7 @@ function ranked(addresses: readonly LinkAddress[], family: FamilyName): LinkAddr
     .toSorted((one, other) => drawbacks(one) - drawbacks(other));
 }
 
-/** The fewer the better; each outweighs those behind it. */
+/** Rates an address, lower is better; each drawback outweighs all that follow it. */
 function drawbacks({ prefix, flags }: LinkAddress): number {
   return [
     isLinkLocal(prefix.address),

@@ -1,8 +1,8 @@
 /**
- * The interface that leads to the other hosts: named, matched, or found by a route.
+ * Selects the external interface, the one that leads to the other hosts: by name, by a regular expression, or by a route.
  *
- * Unlike flannel, each family is looked for on its own: a wish that settles one family leaves the other one to the interface's own
- * addresses, whether or not it has a default route of that family. Regular expressions are JavaScript's, not RE2.
+ * Unlike flannel, each family is selected separately: if an option determines the address of one family, that of the other one comes
+ * from the interface's own addresses, whether or not it has a default route of that family. Regular expressions are JavaScript's, not RE2.
  */
 import { type Address, formatAddress } from "../../../ip/address.ts";
 import { type FamilyName, familyNames, familyWords } from "../../../ip/family.ts";
@@ -19,13 +19,13 @@ import { attempts, type Choice, type HostView, type InterfaceSelector, type Requ
 export type { InterfaceSelector, RequestedFamilies };
 
 export interface Selection {
-  /** Of two addresses that are as good, this one's is kept. */
+  /** The selection until now: its address is kept when another one is only equally good. */
   current?: ExternalInterface;
-  /** Told why a wish was passed over for a later one. */
+  /** Called with the reason when an option matches nothing usable and a later one is used. */
   passedOver?: (why: string) => void;
 }
 
-/** No interface fits. `message` says why, what there is, and which flag to use. */
+/** No interface fits. `message` says why, lists the host's interfaces, and names the flag to use. */
 export class NoExternalInterface extends Error {
   override name = "NoExternalInterface";
 }
@@ -40,7 +40,7 @@ export function selectExternalInterface(
   return selectFrom(hostOf(route), selector, wanted, selection);
 }
 
-/** False: the daemon has to tell the other hosts, or to make its device anew. */
+/** Reports whether nothing relevant differs; if not, the lease must be published again or the device be created anew. */
 export function sameExternal(one: ExternalInterface, other: ExternalInterface): boolean {
   return (
     one.index === other.index &&
@@ -76,7 +76,7 @@ export function selectFrom(
 const isByLinkLocal = ({ ipv4, ipv6 }: ExternalInterface): boolean =>
   [ipv4, ipv6].some((address) => address !== undefined && isLinkLocal(address));
 
-/** With the addresses that the wish leaves open. @returns a text: why it does not do */
+/** Adds the addresses that the option does not determine. @returns a text: why the interface is unusable */
 function completed(
   { nic, ...settled }: Choice,
   { publicIP, publicIPv6 }: InterfaceSelector,

@@ -1,4 +1,4 @@
-/** What people may say of the interface to the other hosts, and which interfaces of the host that means. Pure. */
+/** The options that select the external interface, and the interfaces of the host that they match. Pure. */
 import { nearest } from "../../../config/suggest.ts";
 import { type Address, formatAddress, isIPv4, parseAddress } from "../../../ip/address.ts";
 import { type FamilyName, familyNames, familyWords } from "../../../ip/family.ts";
@@ -7,18 +7,18 @@ import type { Link } from "../../../link/link.ts";
 import { sameAddress, usableAddresses } from "./address.ts";
 
 export interface InterfaceSelector {
-  /** Names or addresses; the first that fits is taken. */
+  /** Names or addresses; the first that fits is used. */
   ifaces: readonly string[];
   /** Tried after them: on addresses, then on names. */
   ifaceRegexes: readonly RegExp[];
   /** Tried last. With none of the three, the address of publicIP or publicIPv6; without these, the default route. */
   canReach: Address | undefined;
-  /** What the other hosts are told, instead of the interface's own address. */
+  /** The address to publish instead of the interface's own. */
   publicIP: Address | undefined;
   publicIPv6: Address | undefined;
 }
 
-/** What the network has. */
+/** The address families of the cluster network. */
 export interface RequestedFamilies {
   ipv4: boolean;
   ipv6: boolean;
@@ -30,34 +30,34 @@ export interface Nic {
   addresses: readonly LinkAddress[];
 }
 
-/** What a choice is made from. */
+/** The state of the host that the selection depends on. */
 export interface HostView {
   /** In the kernel's order. */
   nics: readonly Nic[];
-  /** Indexes of links with a default route, the best first. */
+  /** Returns the indexes of links with a default route, the best first. */
   defaultRoutes(family: FamilyName): readonly number[];
-  /** Where the kernel would send; undefined: nowhere. */
+  /** Looks up the kernel's route to an address; undefined: there is none. */
   wayTo(address: Address): { index: number | undefined; source: Address | undefined } | undefined;
 }
 
-/** One wish and what it comes to. */
+/** One selection option and the interfaces that it matches. */
 export interface Attempt {
-  /** `--iface ens3` */
+  /** The option, as `--iface ens3`. */
   asked: string;
   /** The best first. */
   choices: readonly Choice[];
-  /** Why there are no choices. */
+  /** The reason if there are no choices. */
   none: string;
 }
 
-/** An interface, with the addresses that the wish itself settles. */
+/** An interface, with the addresses that the option itself determines. */
 export interface Choice {
   nic: Nic;
   ipv4?: Address | undefined;
   ipv6?: Address | undefined;
 }
 
-/** In the order in which they are tried; at least one. */
+/** Returns the attempts in the order in which they are tried; at least one. */
 export function attempts(host: HostView, selector: InterfaceSelector, wanted: RequestedFamilies): Attempt[] {
   const { ifaces, ifaceRegexes, canReach, publicIP, publicIPv6 } = selector;
   const asked = [
@@ -97,10 +97,10 @@ const carriers = ({ nics }: HostView, address: Address): Choice[] =>
     .filter(({ addresses }) => addresses.some(({ prefix }) => sameAddress(prefix.address, address)))
     .map((nic) => ({ nic, [isIPv4(address) ? "ipv4" : "ipv6"]: address }));
 
-/** Our own devices have addresses of the cluster network, which `10\..*` may match. */
+/** Reports whether it is a device of flannel or ours: these have addresses of the cluster network, which `10\..*` may match. */
 const isOwnDevice = ({ link }: Nic): boolean => /^flannel(-v6)?\.\d+$/.test(link.name);
 
-/** Interfaces whose addresses match in each family, then those in one, then those by name. */
+/** Lists interfaces whose addresses match in both families, then those that match in one, then those whose name matches. */
 function matching({ nics }: HostView, regex: RegExp, wanted: RequestedFamilies): Attempt {
   const choices = nics
     .filter((nic) => !isOwnDevice(nic))

@@ -1,7 +1,7 @@
 /**
- * Checksum offload of the device. Behind NAT some kernels send tunnelled packets with checksums that nobody completed, and receivers
- * drop them (flannel issues 1279, 1929): there it is switched off. Elsewhere "auto" leaves it as it is: switching it off costs speed,
- * switching it on would undo what an administrator did.
+ * Switches checksum offload of the device. Behind NAT some kernels send tunnelled packets with incomplete checksums, which receivers
+ * drop (flannel issues 1279, 1929): there "auto" switches it off. Elsewhere "auto" leaves it unchanged: switching it off costs speed,
+ * switching it on would undo an administrator's change.
  */
 
 import type { Log } from "../../../cluster/log/log.ts";

@@ -1,6 +1,6 @@
 /**
- * A VXLAN device as it should be, made true: made, adopted, changed, or made anew. A device that is there keeps its MAC, which the
- * peers have in their tables; one that somebody deleted comes back with the MAC it had.
+ * Ensures that a VXLAN device is as it should be: creates, adopts, changes or replaces it. An existing device keeps its MAC, which
+ * the peers have in their tables; a deleted one is created again with the MAC that it had.
  */
 
 import type { Log } from "../../../cluster/log/log.ts";
@@ -24,11 +24,11 @@ import { isLinkLocal } from "../interface/address.ts";
 export interface DeviceSettings extends VxlanSettings {
   name: string;
   mtu: number;
-  /** The one it had before; undefined: of a device that is there, else a random one. */
+  /** The MAC that it had before; undefined: that of an existing device, else a random one. */
   mac: Uint8Array | undefined;
 }
 
-/** @throws Error what keeps it from being made, and what to do */
+/** @throws Error says why it cannot be created, with the remedy */
 export function ensureDevice(route: Connection, settings: DeviceSettings, log: Log): VxlanLink {
   const present = findVxlan(route, settings.name);
   if (present === undefined) return createDevice(route, settings);
@@ -42,7 +42,7 @@ export function ensureDevice(route: Connection, settings: DeviceSettings, log: L
   return createDevice(route, { ...settings, mac: settings.mac ?? (present.vxlan && present.mac) });
 }
 
-/** What of a device can only be given when it is made. */
+/** Returns the first difference that can be corrected only by creating the device anew; undefined: there is none. */
 function whyNot({ vxlan }: VxlanLink, settings: DeviceSettings): string | undefined {
   if (vxlan === undefined) return "it is of another kind";
   if (vxlan.vni !== settings.vni) return `its VNI is ${vxlan.vni}, wanted ${settings.vni}`;
@@ -55,7 +55,7 @@ function whyNot({ vxlan }: VxlanLink, settings: DeviceSettings): string | undefi
   return undefined;
 }
 
-/** Changes it while packets pass. @returns false: this kernel cannot */
+/** Changes the device in place. @returns false: the kernel refuses a change */
 function change(route: Connection, present: VxlanLink, settings: DeviceSettings, log: Log): boolean {
   const { index, vxlan, mtu, mac } = present;
   const sameEnds =
@@ -93,7 +93,7 @@ function needDevice(route: Connection, { name }: DeviceSettings): VxlanLink {
   );
 }
 
-/** What the kernel's refusal means here, and what to do. */
+/** Explains the kernel's error, with the remedy. */
 function reason(route: Connection, { vni, port, parent }: DeviceSettings, error: unknown): string {
   if (isErrno(error, "EOPNOTSUPP"))
     return "this kernel lacks vxlan (CONFIG_VXLAN); load the module: modprobe vxlan (Ubuntu on a Raspberry Pi: apt install linux-modules-extra-raspi)";
@@ -108,15 +108,15 @@ function reason(route: Connection, { vni, port, parent }: DeviceSettings, error:
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Addresses and state. */
+/** The address that the device should have. */
 export interface DeviceAddress {
   /** The first address of our subnet. */
   address: Address;
-  /** Other addresses in there are leftovers. IPv6: every other but link-local ones is. */
+  /** Other addresses in this network are leftovers. IPv6: all others but link-local ones are. */
   network: Prefix;
 }
 
-/** @returns Whether something had to be done. @throws Error the kernel refuses */
+/** Sets address and state of the device. @returns whether something had to be changed. @throws Error the kernel refuses */
 export function configureDevice(
   route: Connection,
   device: VxlanLink,
@@ -148,10 +148,10 @@ export function isLeftover({ address }: Prefix, { address: own, network }: Devic
 }
 
 /**
- * The device with the MAC that the peers know. Policies rewrite it after a device has appeared, once: here it is put back.
+ * Gives the device the MAC that the peers know. Policies such as systemd's rewrite it once after a device has appeared.
  *
- * @returns undefined: the device has gone
- * @throws Error it does not stay
+ * @returns the device; undefined: it is gone
+ * @throws Error the MAC is rewritten again
  */
 export function restoreMac(route: Connection, name: string, expected: Uint8Array): VxlanLink | undefined {
   const found = findVxlan(route, name);

@@ -4,9 +4,9 @@ import { type FamilyName, familyWords } from "../../../ip/family.ts";
 
 export interface VxlanConfig {
   vni: number;
-  /** 0: the kernel's own, 8472. */
+  /** 0: the kernel's default, 8472. */
   port: number;
-  /** Of the network below; 0: the external interface's. */
+  /** The MTU of the underlying network; 0: the external interface's. */
   mtu: number;
   gbp: boolean;
   learning: boolean;
@@ -15,7 +15,7 @@ export interface VxlanConfig {
 }
 export type TxChecksum = "auto" | "on" | "off";
 
-/** @param settings Fit the schema of cmd/flanneld/netconf.ts. */
+/** @param settings Valid by the schema of cmd/flanneld/netconf.ts. */
 export function vxlanConfig(settings: JsonObject): VxlanConfig {
   const { VNI, Port, MTU, GBP, Learning, DirectRouting, TxChecksum } = settings as Keys;
   return {
@@ -39,9 +39,9 @@ interface Keys {
   TxChecksum?: TxChecksum;
 }
 
-/** Ethernet, IP, UDP and VXLAN headers. flannel takes the smaller figure for both families, and so FLANNEL_MTU has it. */
+/** Bytes of Ethernet, IP, UDP and VXLAN headers. flannel uses the smaller figure for both families, and so does FLANNEL_MTU. */
 const OVERHEAD = { ipv4: 50, ipv6: 70 } as const;
-/** RFC 791 and RFC 8200: below, the kernel takes the protocol off the device. */
+/** RFC 791 and RFC 8200: below this MTU the kernel removes the protocol from the device. */
 const LEAST_MTU = { ipv4: 68, ipv6: 1280 } as const;
 
 interface Below {
@@ -49,11 +49,11 @@ interface Below {
   mtu: number;
 }
 
-/** What containers get. */
+/** Returns the MTU of containers, FLANNEL_MTU. */
 export const containerMtu = (config: VxlanConfig, external: Below): number =>
   (config.mtu || external.mtu) - OVERHEAD.ipv4;
 
-/** What the kernel accepts for the device. @throws Error no room for packets */
+/** Returns the MTU of the device. @throws Error it would be below the least of the family */
 export function deviceMtu(config: VxlanConfig, external: Below, family: FamilyName): number {
   const mtu = Math.min(containerMtu(config, external), external.mtu - OVERHEAD[family]);
   const least = LEAST_MTU[family];

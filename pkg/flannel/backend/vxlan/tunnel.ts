@@ -1,4 +1,4 @@
-/** The tunnel device of one family for as long as the daemon runs: it remembers what a device must have that is made anew. */
+/** Manages the tunnel device of one family while the daemon runs; remembers the settings for a device that must be created anew. */
 
 import type { Log } from "../../../cluster/log/log.ts";
 import { type Address, compareAddresses, formatAddress, type Prefix } from "../../../ip/address.ts";
@@ -28,21 +28,21 @@ import { deviceMtu, type VxlanConfig } from "./settings.ts";
 
 export interface Tunnel {
   readonly family: FamilyName;
-  /** As it was when last looked at. */
+  /** Returns the device as last read. */
   device(): VxlanLink;
   link(): LinkName;
-  /** What the device should have. */
+  /** Returns the MTU that the device should have. */
   mtu(): number;
   /**
-   * Makes the device what it should be over this interface.
+   * Ensures that the device is as it should be over this interface.
    *
-   * @returns The index of the device that has gone with all that was on it, if another had to be made.
-   * @throws Error what keeps it, and what to do
+   * @returns the index of the previous device, which is gone with its entries, if another had to be created
+   * @throws Error says why it cannot be, with the remedy
    */
   ensure(external: ExternalInterface): number | undefined;
-  /** The lease: from now on `ensure` looks after address and state as well. */
+  /** Sets the lease's subnet: from now on `ensure` also maintains address and state. */
   take(subnet: Prefix): void;
-  /** Whether a message of the kernel may mean that `ensure` has something to do. */
+  /** Reports whether a netlink message may mean that `ensure` has something to do. */
   concerns(message: Frame): boolean;
 }
 
@@ -51,7 +51,7 @@ interface Parts {
   log: Log;
   config: VxlanConfig;
   family: FamilyName;
-  /** Of the overlay, in this family. */
+  /** The cluster network of this family. */
   network: Prefix;
 }
 
@@ -80,7 +80,7 @@ export function openTunnel({ route, log, config, family, network }: Parts): Tunn
   function putInPlace(): void {
     if (settings === undefined || place === undefined) return;
     configureDevice(route, needDevice(), settings, place);
-    device = restoreMac(route, settings.name, needDevice().mac) ?? needDevice(); // if it has gone, the next `ensure` makes it
+    device = restoreMac(route, settings.name, needDevice().mac) ?? needDevice(); // if it is gone, the next `ensure` creates it
   }
 
   return {
@@ -105,7 +105,7 @@ export function openTunnel({ route, log, config, family, network }: Parts): Tunn
     },
     concerns(message) {
       if (!ofLinks.includes(message.type) || indexOf(message.body) !== needDevice().index) return false;
-      if (message.type === RTM_DELLINK || wentDown(message)) return true; // it took its routes along, whatever there is now
+      if (message.type === RTM_DELLINK || wentDown(message)) return true; // its routes are gone with it, even if it is up again
       return settings !== undefined && !isRight(route, { settings, place, mac: needDevice().mac });
     },
   };

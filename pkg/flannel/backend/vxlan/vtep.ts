@@ -1,4 +1,4 @@
-/** What a lease says of a host's VXLAN device. Pure. */
+/** The data of a host's VXLAN device in its lease. Pure. */
 
 import type { LeaseAttributes } from "../../../cluster/lease/lease.ts";
 import { foldKey, isObject, type Json, showJson } from "../../../config/json.ts";
@@ -6,10 +6,10 @@ import type { FamilyName } from "../../../ip/family.ts";
 import { formatMac, parseMac } from "../../../link/mac.ts";
 import { Unreachable } from "../peer.ts";
 
-/** As flannel has it in a lease. */
+/** Makes the backend data of our lease, in flannel's form. */
 export const ownData = (vni: number, mac: Uint8Array): Json => ({ VNI: vni, VtepMAC: formatMac(mac) });
 
-/** Of the device that answers for the subnet's first address. @throws Unreachable */
+/** Returns the MAC of a peer's VXLAN device from its lease. @throws Unreachable */
 export function vtepMac({ backendData, backendV6Data }: LeaseAttributes, family: FamilyName): Uint8Array {
   const [key, data] = family === "ipv4" ? ["BackendData", backendData] : ["BackendV6Data", backendV6Data];
   const mac = parseMac(textOf(data));
@@ -25,6 +25,9 @@ function textOf(data: Json | undefined): string {
 
 const MAC_BYTES = 6;
 
-/** Not those of groups, nor zeros, which is the forwarding table's word for everybody: packets to unknown MACs would go there. */
+/**
+ * Reports whether a MAC can be a device's: not a group address, and not all zeros, which is the default entry of a VXLAN's
+ * forwarding table, so that packets to unknown MACs would go there.
+ */
 const isDevice = (mac: Uint8Array): boolean =>
   mac.length === MAC_BYTES && ((mac[0] ?? 0) & 1) === 0 && mac.some((byte) => byte !== 0);

@@ -1,9 +1,9 @@
 /**
- * The vxlan backend: a tunnel device per family, and per peer a neighbour (which MAC answers for its subnet), a forwarding entry (at
- * which host that MAC is) and a route. With `DirectRouting`, a plain route to peers of the same link instead.
+ * The vxlan backend: a tunnel device per family, and per peer a neighbour (the MAC of its VXLAN device), a forwarding entry (the
+ * host of that MAC) and a route. With `DirectRouting`, peers on the same link get a plain route instead.
  *
- * Beyond flannel: the device is watched in both families and comes back with its MAC and all entries; MTU and `Learning` follow the
- * configuration; what is left of peers that have gone is removed. `local` is the interface's own address also behind NAT, since the
+ * Beyond flannel: the device is watched in both families and is created again with its MAC and all entries; MTU and `Learning` follow
+ * the configuration; entries of peers that are gone are removed. `local` is the interface's own address even behind NAT, since the
  * kernel sends nothing from an address that it does not have.
  */
 
@@ -56,7 +56,7 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
     throw new Error(`the network has no ${familyWords[family]}, and so there is no tunnel of it`);
   }
 
-  /** @returns How many devices had to be made again. */
+  /** @returns the number of devices that had to be created again */
   function ensureDevices(): number {
     const gone = tunnels.flatMap((tunnel) => tunnel.ensure(external) ?? []);
     gone.forEach(peers.forget);
@@ -120,14 +120,14 @@ function encapsulation({ subnet, publicIP }: Peer, mac: Uint8Array, link: LinkNa
 const directRoute = ({ subnet, publicIP }: Peer, { index, name }: ExternalInterface): Entry =>
   routeEntry({ destination: subnet, gateway: publicIP, link: { index, name }, isOnLink: false });
 
-/** Whether the kernel would send there over this very interface, without a gateway. */
+/** Reports whether the kernel's route to the address leads over this interface without a gateway. */
 function isDirectlyConnected(route: Connection, address: Address, { index }: ExternalInterface): boolean {
   const way = lookupRoute(route, address);
   if (way?.type !== RTN_UNICAST || way.gateway !== undefined || way.via !== undefined) return false;
   return way.outputIndex === index;
 }
 
-/** Whether the message is of a route that leads to peers' hosts: their verdicts may be others now. */
+/** Reports whether the message is about a route to peers' hosts: these may be directly connected now, or no longer. */
 function leadsToPeers({ type, body }: Frame, leases: Iterable<Lease>, { networks }: Domain): boolean {
   if (type !== RTM_NEWROUTE && type !== RTM_DELROUTE) return false;
   const { family, destination, destinationLength: length } = decode(routeSummary, body);
