@@ -1,6 +1,6 @@
 /**
- * What the daemon says of itself beside its subnet file: in a file of JSON, which outlives it, and on a socket, while it runs.
- * The CNI plugin quotes the file to those who wait for their containers.
+ * The daemon state beside the subnet file: a JSON file, which remains when the daemon ends, and the path of its socket.
+ * The CNI plugin quotes the file in its error when there is no subnet yet.
  */
 import { objectIn } from "../config/json.ts";
 import { directoryOf, findText, makeDirectories, replaceFile } from "../sys/file.ts";
@@ -9,18 +9,18 @@ export interface DaemonState {
   pid: number;
   /** When this state began, as "2026-01-31T12:00:00.000Z". */
   since: string;
-  /** "waiting": no subnet yet. "lost": it had one, and somebody else has it now, or nobody knows. */
+  /** "waiting": no subnet yet. "lost": it had one; another host has it now, or its owner is unknown. */
   state: (typeof states)[number];
-  /** One sentence without full stop, for people: what it waits for, what happened. */
+  /** One sentence without full stop, for messages: what it waits for, or what happened. */
   reason: string;
 }
 
 const states = ["waiting", "ready", "lost"] as const;
 
-/** `/run/flannel/subnet.env` -> `/run/flannel/subnet.state` */
+/** Returns the state file's path: `/run/flannel/subnet.env` -> `/run/flannel/subnet.state` */
 export const stateFileOf = (subnetFile: string): string => beside(subnetFile, ".state");
 
-/** `/run/flannel/subnet.env` -> `/run/flannel/subnet.sock` */
+/** Returns the socket's path: `/run/flannel/subnet.env` -> `/run/flannel/subnet.sock` */
 export const socketOf = (subnetFile: string): string => beside(subnetFile, ".sock");
 
 const beside = (subnetFile: string, ending: string): string => subnetFile.replace(/(\.env)?$/, ending);
@@ -32,7 +32,7 @@ export function writeDaemonState(subnetFile: string, state: DaemonState): void {
 }
 
 /**
- * @returns undefined: there is none, or nothing that can be understood
+ * @returns undefined: the file is missing or malformed
  * @throws SystemError: it cannot be read
  */
 export function readDaemonState(subnetFile: string): DaemonState | undefined {

@@ -1,12 +1,11 @@
 /**
- * Files of variables, as shells source them and the dotenv libraries read them: `export KEY="value" # comment`. Nothing is
- * expanded. Pure.
+ * Parses files of variables as shells and dotenv libraries read them: `export KEY="value" # comment`. Nothing is expanded. Pure.
  */
 
 /**
- * The variables by name; of several with one name the last counts.
+ * Returns the variables by name; of several with the same name the last one is used.
  *
- * @param report Told of each line that is none: it is passed over.
+ * @param report Called for each line that is not an assignment; such lines are skipped.
  */
 export function parseDotenv(text: string, report: (problem: string) => void = () => {}): Map<string, string> {
   const variables = new Map<string, string>();
@@ -24,7 +23,7 @@ export function parseDotenv(text: string, report: (problem: string) => void = ()
 
 const assignment = /^\s*(?:export\s+)?(?<name>[A-Za-z_][\w.]*)\s*=\s*(?<value>.*)$/;
 
-/** What stands in quotes, or everything up to a comment. */
+/** Returns the text in quotes, or everything up to a comment. */
 function unquoted(value: string): string {
   const { double, single } = /^(?:"(?<double>(?:\\.|[^"\\])*)"|'(?<single>[^']*)')/.exec(value)?.groups ?? {};
   return single ?? double?.replaceAll(/\\(.)/g, "$1") ?? value.replace(/(^|\s+)#.*$/, "").trimEnd();

@@ -1,21 +1,21 @@
 /**
- * subnet.env as the CNI plugin reads it: `KEY=value` and nothing else, as the reference plugin does. The file comes from a
- * program, so what is odd in it is a mistake that containers should not be attached by. Pure.
+ * Parses subnet.env for the CNI plugin: `KEY=value` and nothing else, as the reference plugin does. A program writes the file, so
+ * anything unusual in it is a mistake, and no container should be attached with it. Pure.
  */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { formatPrefix, networkOf, type Prefix, parsePrefix } from "../ip/address.ts";
 
 export interface SubnetEnv {
-  /** Of the whole cluster, IPv4 first; each once. */
+  /** The networks of the whole cluster, IPv4 first, without duplicates. */
   networks: readonly Prefix[];
-  /** This host's, of each family one at most, IPv4 first. Host bits are zero. */
+  /** This host's subnets, at most one of each family, IPv4 first. Host bits are zero. */
   subnets: readonly Prefix[];
   mtu: number;
   /** Whether the daemon masquerades. */
   ipMasq: boolean;
 }
 
-/** How the value of a variable is read; undefined: it is none. */
+/** How the value of a variable is read; `read` returns undefined for an invalid one. */
 interface Variable<T> {
   read(text: string): T | undefined;
   /** Completes "must be …". */
@@ -46,8 +46,8 @@ const mtu: Variable<number> = {
 const ipMasq: Variable<boolean> = { read: (text) => text === "true", allowed: "true or false" };
 
 /**
- * @param path for messages
- * @throws CniError 6: a value that is none, or a variable that is missing
+ * @param path For messages.
+ * @throws CniError 6: a malformed value, or a missing variable
  */
 export function parseSubnetEnv(text: string, path: string): SubnetEnv {
   const texts = textsIn(text);
@@ -68,7 +68,7 @@ export function parseSubnetEnv(text: string, path: string): SubnetEnv {
   return { networks, subnets, mtu: size, ipMasq: masquerades };
 }
 
-/** By variable; undefined where a line has no `=`. The last line of a variable counts. */
+/** Returns the values by variable; undefined for a line without `=`. Of several lines of one variable the last one is used. */
 function textsIn(text: string): Map<string, string | undefined> {
   const texts = new Map<string, string | undefined>();
   for (const line of text.split("\n")) {
@@ -93,7 +93,7 @@ function unreadable(path: string, name: string, text: string | undefined, allowe
   });
 }
 
-/** One network, one subnet: of either family. */
+/** Variables of which one in each list is required: a network and a subnet of either family, and the rest. */
 const needed: readonly (readonly string[])[] = [
   ["FLANNEL_NETWORK", "FLANNEL_IPV6_NETWORK"],
   ["FLANNEL_SUBNET", "FLANNEL_IPV6_SUBNET"],
@@ -101,7 +101,7 @@ const needed: readonly (readonly string[])[] = [
   ["FLANNEL_IPMASQ"],
 ];
 
-/** In the reference plugin's words. */
+/** Makes the error about missing variables, with the reference plugin's text. */
 function incomplete(path: string, texts: ReadonlyMap<string, unknown>): CniError {
   const missing = needed.filter((names) => !names.some((name) => texts.has(name))).flat();
   return new CniError({ code: ErrorCode.decoding, msg: `${path} is missing ${missing.join(", ")}`, remedy });

@@ -1,16 +1,16 @@
 /**
- * subnet.env, by which the daemon tells the CNI plugin (and Docker) what this host has; and what it finds in there of an
- * earlier run. The plugin reads it with read-strict.ts, which is stricter.
+ * Writes subnet.env, the daemon's file for the CNI plugin and Docker, and reads that of an earlier run. The plugin reads it with
+ * read-strict.ts, which is stricter.
  */
 import { addToAddress, formatPrefix, isIPv4, networkOf, type Prefix, parsePrefix } from "../ip/address.ts";
 import { directoryOf, findText, makeDirectories, replaceFile } from "../sys/file.ts";
 import { parseDotenv } from "./dotenv.ts";
 
-/** What of it belongs to a family. */
+/** The part of the file that belongs to one family. */
 export interface SubnetFileFamily {
-  /** Of the whole cluster. */
+  /** The network of the whole cluster. */
   network: Prefix;
-  /** This host's part; host bits are zero here, `.1` in the file. */
+  /** This host's subnet; host bits are zero here, `.1` in the file. */
   subnet: Prefix;
 }
 
@@ -18,21 +18,21 @@ export interface SubnetFile {
   ipv4?: SubnetFileFamily;
   ipv6?: SubnetFileFamily;
   mtu: number;
-  /** Whether the daemon masquerades, so that the bridge need not. */
+  /** Whether the daemon masquerades, so that plugin bridge need not. */
   ipMasq: boolean;
 }
 
-/** Everybody may read it, whatever the umask of whoever started the daemon. */
+/** All users may read the file, whatever the daemon's umask is. */
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
 
-/** Readers see the old file or the new one. */
+/** Writes the file atomically: readers see the old file or the new one. */
 export function writeSubnetFile(path: string, file: SubnetFile): void {
   makeDirectories(directoryOf(path), DIRECTORY_MODE);
   replaceFile(path, printSubnetFile(file), { mode: FILE_MODE, ignoreUmask: true });
 }
 
-/** Byte for byte what flannel writes: shells source it, and other plugins' parsers know neither quotes nor comments. */
+/** Prints exactly the bytes that flannel writes: shells source the file, and other plugins' parsers know neither quotes nor comments. */
 export function printSubnetFile({ ipv4, ipv6, mtu, ipMasq }: SubnetFile): string {
   return [
     ...(ipv4 === undefined ? [] : [`FLANNEL_NETWORK=${formatPrefix(ipv4.network)}`, `FLANNEL_SUBNET=${first(ipv4)}`]),
@@ -45,29 +45,29 @@ export function printSubnetFile({ ipv4, ipv6, mtu, ipMasq }: SubnetFile): string
   ].join("\n");
 }
 
-/** The address that a bridge on it would have. */
+/** Returns the first address of the subnet, which its bridge has. */
 function first({ subnet }: SubnetFileFamily): string {
   const { address, length } = networkOf(subnet);
   return formatPrefix({ address: addToAddress(address, 1), length });
 }
 
-/** What a file of an earlier run says; either may be missing. Host bits are zero. */
+/** The content of an earlier run's file; parts may be missing. Host bits are zero. */
 export interface EarlierSubnets {
   ipv4: Partial<SubnetFileFamily>;
   ipv6: Partial<SubnetFileFamily>;
 }
 
 /**
- * What the file says, wherever it can be understood: it is a hint for the next lease, and no reason not to start.
+ * Reads the valid parts of an earlier run's file: they are hints for the next lease, and a malformed file must not prevent a start.
  *
- * @param report Told of each part that is passed over, in a sentence that names the file.
- * @throws SystemError: it is there and cannot be read
+ * @param report Called for each part that is skipped, with a sentence that names the file.
+ * @throws SystemError: the file exists and cannot be read
  */
 export function readEarlierSubnets(path: string, report: (problem: string) => void): EarlierSubnets {
   return parseEarlierSubnets(findText(path) ?? "", (problem) => report(`${path}: ${problem}`));
 }
 
-/** The same of its text. Of a list with more than one prefix none is taken. */
+/** Parses the text of such a file. A list with more than one prefix is not used. */
 export function parseEarlierSubnets(text: string, report: (problem: string) => void): EarlierSubnets {
   const variables = parseDotenv(text, report);
   const prefix = (name: string, family: Family): Prefix | undefined => {
@@ -91,7 +91,7 @@ type Family = "IPv4" | "IPv6";
 const withValue = (key: keyof SubnetFileFamily, value: Prefix | undefined): Partial<SubnetFileFamily> =>
   value === undefined ? {} : { [key]: value };
 
-/** Of one element of a list: none or one. */
+/** Parses one element of a list: returns one prefix, or none if it is empty or invalid. */
 function prefixIn(element: string, name: string, family: Family, report: (problem: string) => void): Prefix[] {
   const text = element.trim();
   if (text === "") return [];
