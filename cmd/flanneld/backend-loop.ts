@@ -1,4 +1,4 @@
-/** Brings the kernel what the leases say, and again whenever somebody else changes it or the kernel refused. */
+/** Programs the kernel by the leases, and again when another program has changed entries or the kernel has refused some. */
 
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseChanges } from "../../pkg/cluster/lease/watch-peers.ts";
@@ -10,16 +10,16 @@ import type { Metrics } from "./metrics.ts";
 export interface BackendLoop {
   setPeers(all: readonly Lease[]): void;
   changePeers(changes: LeaseChanges): void;
-  /** Something may have to be mended. */
+  /** Schedules a repair. */
   repairSoon(): void;
   stop(): void;
 }
 
-/** Between repairs, where somebody undoes each of them. */
+/** The longest pause between repairs, when another program undoes each of them. */
 const LONGEST_PAUSE_MS = 60_000;
-/** What the kernel refused is tried again. */
+/** The delay before refused entries are tried again. */
 const RETRY_MS = 5000;
-/** In case that an event was lost. */
+/** The period of checks in case an event was lost. */
 const LOOK_MS = 300_000;
 
 export function startBackendLoop(backend: Backend, { log, metrics }: { log: Log; metrics: Metrics }): BackendLoop {

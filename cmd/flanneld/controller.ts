@@ -1,6 +1,6 @@
 /**
- * This host as a member of the cluster: its lease kept, the peers' entries in the kernel, and both following what changes: in the store, in
- * the kernel, on the interface that leads to the other hosts.
+ * Runs this host's membership in the cluster: renews its lease, keeps the peers' entries in the kernel, and reacts to changes in the store,
+ * in the kernel, and of the external interface.
  */
 
 import { type Debounced, debounce } from "../../pkg/cluster/event-loop/debounce.ts";
@@ -33,11 +33,11 @@ import { type BackendLoop, startBackendLoop } from "./backend-loop.ts";
 import type { Metrics } from "./metrics.ts";
 import type { NetworkInfo } from "./status/report.ts";
 
-/** As flannel leases: a day, from each renewal on. */
+/** The TTL of our lease, one day from each renewal, as flannel's. */
 export const LEASE_MS = 24 * 3600_000;
 
 const RETRY_MS = 5000;
-/** The interface is looked at when it has been quiet for a tenth of a second, and each second while it goes on changing. */
+/** The interface is checked when it has not changed for a tenth of a second, and every second while it keeps changing. */
 const FOLLOWING = { quietMs: 100, latestMs: 1000 };
 
 export interface ControllerOptions {
@@ -51,31 +51,31 @@ export interface ControllerOptions {
   renewMarginMs: number;
   log: Log;
   metrics: Metrics;
-  /** Our lease is somebody else's. */
+  /** Called when another host has our lease. */
   lost(reason: string): void;
-  /** It is ours: after each renewal, and when it is ours again. */
+  /** Called after each renewal, and when the lease is ours again. */
   held(lease: Lease): void;
-  /** The backend has another MTU. Called again after it has thrown. */
+  /** Called when the backend has another MTU; called again later if it throws. */
   resized(): void;
-  /** The store is lost (with why) or there again (undefined). */
+  /** Called when the store is lost (with the error) and when it answers again (undefined). */
   trouble(why: Error | undefined): void;
 }
 
-/** What our lease says. */
+/** Returns the attributes of our lease. */
 export const attributesOf = (backend: Backend, { publicIP, publicIPv6 }: ExternalInterface): LeaseAttributes => ({
   ...(publicIP && { publicIP }),
   ...(publicIPv6 && { publicIPv6 }),
   ...backend.attributes(),
 });
 
-/** For `selectExternalInterface`. */
+/** Returns the network's families, for `selectExternalInterface`. */
 export const configuredFamilies = ({ ipv4, ipv6 }: NetworkConfig) => ({
   ipv4: ipv4 !== undefined,
   ipv6: ipv6 !== undefined,
 });
 
 export class Controller {
-  /** Done when the kernel has the peers that there were at the start. */
+  /** Resolved when the kernel has the entries of the peers that existed at the start. */
   readonly programmed: Promise<void>;
   external: ExternalInterface;
   readonly #options: ControllerOptions;
@@ -83,9 +83,9 @@ export class Controller {
   readonly #backendLoop: BackendLoop;
   readonly #peerWatch: PeerWatch;
   readonly #move: Debounced;
-  /** What the lease says, or will as soon as the store is there. */
+  /** The attributes of the lease, or those that it will have as soon as the store answers. */
   #publishedAttributes: string;
-  /** The subnet file has it. */
+  /** The MTU in the subnet file. */
   #writtenMtu: number;
   #kernel: Watching | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -118,7 +118,7 @@ export class Controller {
     return this.#renewer.lease();
   }
 
-  /** For whoever wants to know how it is. */
+  /** Returns the state for a status report. */
   facts(): NetworkInfo {
     const { backend, route, renewMarginMs } = this.#options;
     const peers = [...this.#peerWatch.peers().values()];
@@ -126,7 +126,7 @@ export class Controller {
     return { lease, external, backend, route, renewMarginMs, peers, malformed: this.#peerWatch.malformed() };
   }
 
-  /** What the kernel has stays, and so does the lease. */
+  /** Stops; kernel entries and the lease remain. */
   stop(): void {
     this.#kernel?.stop();
     this.#peerWatch.stop();
@@ -150,7 +150,7 @@ export class Controller {
         metrics.peers(this.#peerWatch.peers().size);
         this.#kernel?.read();
         this.#backendLoop.changePeers(changes);
-        this.#kernel?.read(); // later, after more changes, these would look like somebody else's
+        this.#kernel?.read(); // later, after more changes, our own would look like another program's
       },
       ownEvent: (event) => this.#renewer.own(event),
       malformed: ({ key, reason }) => log.warn("a lease cannot be understood: it is skipped", { key, reason }),
@@ -180,7 +180,7 @@ export class Controller {
     });
   }
 
-  /** Where so much changes that the kernel cannot say what there is, something may have. */
+  /** Reports whether messages concern the backend; true if the kernel fails to answer because too much is changing. */
   #concernBackend(frames: readonly Frame[]): boolean {
     try {
       return frames.some((frame) => this.#options.backend.concerns(frame));
@@ -190,7 +190,7 @@ export class Controller {
     }
   }
 
-  /** What fails is tried again: an interface may come back, an address may be on its way. */
+  /** Adapts to changes of the external interface. Failures are tried again: interface or address may return. */
   #followInterface(): void {
     const { route, selector, network, log } = this.#options;
     try {
@@ -213,11 +213,11 @@ export class Controller {
     const said = printAttributes(attributes);
     if (said !== this.#publishedAttributes) this.#renewer.changeAttributes(attributes);
     this.#publishedAttributes = said;
-    this.external = found; // last: until then all of it is done again
+    this.external = found; // last: after a failure all steps are repeated
     this.#backendLoop.repairSoon();
   }
 
-  /** On its own: a full disk must not let containers keep an MTU that is too large. */
+  /** Reports a changed MTU, independently of `#moveTo`: after a full disk it is tried again, so that containers get the right MTU. */
   #tellMtu(): void {
     const { backend, resized } = this.#options;
     if (backend.mtu === this.#writtenMtu) return;

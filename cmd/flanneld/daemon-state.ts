@@ -1,22 +1,22 @@
-/** Where the daemon stands, told to whoever waits for it: the file beside the subnet file (for the CNI plugin), systemd, `/readyz`. */
+/** Reports the daemon's state: in the file beside the subnet file (for the CNI plugin), to systemd, and for `/readyz`. */
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import { type DaemonState, writeDaemonState } from "../../pkg/subnet-env/daemon-state.ts";
 import type { Notifier } from "./notify.ts";
 
 export interface StateReporter {
-  /** No subnet yet, and why. */
+  /** Reports that there is no subnet yet, with the reason. */
   waiting(reason: string): void;
-  /** Once: the subnet file is there. A lease that was lost meanwhile stays lost. */
+  /** Reports, once, that the subnet file is written. A lease that was lost meanwhile stays lost. */
   ready(status: string): void;
-  /** Somebody else has our subnet. */
+  /** Reports that another host has our subnet. */
   lost(reason: string): void;
-  /** It is ours again. Nothing new unless it was lost. */
+  /** Reports that the lease is ours; has an effect only after `lost`. */
   held(): void;
-  /** The same once more, after the subnet file was written: an older word does not count. */
+  /** Rewrites the state file, after the subnet file was written: the CNI plugin ignores a state file older than that. */
   repeat(): void;
-  /** Since the subnet file was written; losing the lease does not end it, as with flannel. */
+  /** Reports whether the subnet file was written; it stays true when the lease is lost, as with flannel. */
   isReady(): boolean;
-  /** As it was last told. */
+  /** Returns the last reported state. */
   current(): DaemonState;
 }
 
@@ -59,7 +59,7 @@ export function createStateReporter(subnetFile: string, notifier: Notifier, log:
       hasBeenReady = true;
       const isLost = current.state === "lost";
       if (isLost)
-        write(); // a word that is older than the subnet file does not count
+        write(); // the CNI plugin ignores a state file older than the subnet file
       else take("ready", status);
       notifier.ready(isLost ? `lease lost: ${current.reason}` : status);
     },

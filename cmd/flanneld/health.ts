@@ -1,6 +1,6 @@
 /**
- * What the daemon answers over HTTP: to probes and Prometheus on `--healthz-ip`:`--healthz-port`, and to `flanneld --status` on a socket
- * beside the subnet file, which is also how two daemons of one subnet file notice each other.
+ * The daemon's HTTP servers: for probes and Prometheus on `--healthz-ip`:`--healthz-port`, and for `flanneld --status` on a socket
+ * beside the subnet file. By that socket a daemon also detects another one with the same subnet file.
  */
 import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { ListenOptions } from "node:net";
@@ -10,9 +10,9 @@ import type { Metrics } from "./metrics.ts";
 import { hasListener } from "./notify-socket.ts";
 import type { StatusReport } from "./status/format.ts";
 
-/** What is asked of the daemon. */
+/** Functions that answer requests. */
 export interface HealthHandlers {
-  /** The subnet file has been written once. */
+  /** Reports whether the subnet file has been written. */
   isReady(): boolean;
   status(): Promise<StatusReport>;
   metrics: Pick<Metrics, "text" | "contentType">;
@@ -20,21 +20,21 @@ export interface HealthHandlers {
 
 export interface HealthAddresses {
   subnetFile: string;
-  /** undefined: on the socket only. */
+  /** undefined: only the socket is served. */
   health: { ip: string; port: number } | undefined;
 }
 
 export interface HealthServer {
-  /** Requests under way have 3 s to end. The socket is gone afterwards. */
+  /** Closes the servers and removes the socket. Pending requests have 3 s to end. */
   close(): Promise<void>;
 }
 
-/** The daemon cannot answer there. `message` has the remedy. */
+/** The daemon cannot listen on an address. `message` has the remedy. */
 export class CannotListen extends Error {
   override name = "CannotListen";
 }
 
-/** @throws CannotListen; SystemError: the folder of the subnet file cannot be written */
+/** @throws CannotListen; SystemError: the subnet file's directory is not writable */
 export async function startHealth(
   { subnetFile, health }: HealthAddresses,
   answers: HealthHandlers,
@@ -53,7 +53,7 @@ export async function startHealth(
   return { close: async () => void (await Promise.all([closed(local), closed(remote)])) };
 }
 
-/** The lock of the folder: of two daemons that find a dead one's socket, one replaces it, and the other finds a live one. */
+/** Listens on the socket. The directory is locked: of two daemons that find a stale socket, one replaces it, the other finds a live one. */
 function claimSocket(server: Server, subnetFile: string): Promise<void> {
   const path = socketOf(subnetFile);
   const folder = directoryOf(path);
@@ -66,7 +66,7 @@ function claimSocket(server: Server, subnetFile: string): Promise<void> {
   });
 }
 
-/** What nobody listens at; only sockets are neither file, directory nor link here. */
+/** Removes a socket on which no process listens. Of what exists here, only sockets are neither file, directory nor link. */
 function removeStale(path: string): void {
   const found = findStat(path, "link")?.type;
   if (found === "other") removeFile(path);
@@ -88,9 +88,9 @@ function bindPrivately(server: Server, place: ListenOptions): void {
 }
 
 /**
- * Later errors are those of single connections that could not be accepted: who asked asks again.
+ * Waits until the server listens. Later errors concern single connections that could not be accepted; clients try again.
  *
- * @throws whatever the server's first event says
+ * @throws the server's error, if that is its first event
  */
 function listening(server: Server, listen: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -99,7 +99,7 @@ function listening(server: Server, listen: () => void): Promise<void> {
   });
 }
 
-/** linux/un.h: bytes of a path, with the NUL at its end; libuv cuts longer ones. */
+/** linux/un.h: 108 bytes with the terminating NUL; libuv truncates longer paths. */
 const LONGEST_PATH = 107;
 
 function refuseLongPath(path: string, subnetFile: string): void {
@@ -154,7 +154,7 @@ interface Page {
 
 const plain = (code: number, body: string): Page => ({ code, type: "text/plain; charset=utf-8", body });
 
-/** The texts of the first two are flannel's: probes compare them. */
+/** The pages by path. The texts of the first two are flannel's, since probes compare them. */
 const pages: Readonly<Record<string, (answers: HealthHandlers) => Page | Promise<Page>>> = {
   "/healthz": () => plain(200, "flanneld is running"),
   "/readyz": ({ isReady }) => (isReady() ? plain(200, "flanneld is ready") : plain(503, "flanneld is not ready yet")),
@@ -182,15 +182,15 @@ function pageFor(method: string, url: string): (answers: HealthHandlers) => Page
   if (!Object.hasOwn(pages, path))
     return () => plain(404, `flanneld has no page ${JSON.stringify(path)}: ${Object.keys(pages).join(", ")}\n`);
   if (method !== "GET" && method !== "HEAD") return () => plain(405, "flanneld answers GET and HEAD only\n");
-  return pages[path] as (typeof pages)[string]; // own, as was asked
+  return pages[path] as (typeof pages)[string]; // its own property, as checked above
 }
 
 function send(response: ServerResponse, { code, type, body }: Page): void {
   response.writeHead(code, { "content-type": type, "content-length": Buffer.byteLength(body) });
-  response.end(body); // without a body where HEAD was asked: Node sees to it
+  response.end(body); // Node omits the body of a response to HEAD
 }
 
-/** A status costs packets to all peers: who asks meanwhile gets the same one. */
+/** Shares one result among calls that overlap in time, since a status report sends packets to all peers. */
 function sharedWhileUnderWay<T>(work: () => Promise<T>): () => Promise<T> {
   let underWay: Promise<T> | undefined;
   return () => {

@@ -1,4 +1,4 @@
-/** This host's place in the cluster: the network as the store has it, the interface to the other hosts, a device, a lease. */
+/** Joins the cluster: reads the network configuration, selects the external interface, creates the device, acquires a lease. */
 
 import { acquireLease } from "../../pkg/cluster/lease/acquire.ts";
 import { NoSubnetLeft } from "../../pkg/cluster/lease/choose-subnet.ts";
@@ -26,14 +26,14 @@ export interface JoinedNetwork {
   external: ExternalInterface;
   backend: Backend;
   lease: Lease;
-  /** What subnet.env said before: of an earlier run. */
+  /** The content of an earlier run's subnet.env. */
   earlier: EarlierSubnets;
 }
 
 /**
- * The device comes before the lease, which says the device's MAC.
+ * Joins the cluster. The device is created before the lease, which contains its MAC.
  *
- * @throws NoConfig, InvalidNetworkConfig, NoSubnetLeft, StoreError: may pass; any other Error: does not
+ * @throws NoConfig, InvalidNetworkConfig, NoSubnetLeft, StoreError: temporary; any other Error: permanent
  */
 export async function joinNetwork(options: Options, store: Store, log: Log): Promise<JoinedNetwork> {
   const { config: network, warnings } = readNetworkConfig(await store.readConfig());
@@ -52,17 +52,17 @@ export async function joinNetwork(options: Options, store: Store, log: Log): Pro
     const lease = await acquireLease(store, network, wanted, { clock: systemClock, log, random: Math.random });
     return { network, route, external, backend, lease, earlier };
   } catch (error) {
-    route.close(); // this is tried once a second, for days maybe
+    route.close(); // this is tried once a second, perhaps for days
     throw error;
   }
 }
 
 interface Present extends Pick<JoinedNetwork, "network" | "backend" | "external"> {
-  /** What this host had before: its containers may still be there. */
+  /** The subnets that this host had before: its containers may still have addresses of them. */
   own: Subnets | undefined;
 }
 
-/** What of the cluster's network this host cannot have for its containers, since it is in there itself. */
+/** Lists the parts of the cluster network that its containers cannot have, because addresses of this host itself are in them. */
 function localNetworks(route: Connection, { network, backend, external, own }: Present): Prefix[] {
   const devices = backend.devices.flatMap(({ name }) => findLink(route, name)?.index ?? []);
   return familiesOf(network).flatMap((family) => {
@@ -71,7 +71,7 @@ function localNetworks(route: Connection, { network, backend, external, own }: P
   });
 }
 
-/** Whether waiting may help: for the store, for the administrator, or for another host to leave. */
+/** Reports whether waiting may help: until the store answers, the administrator acts, or another host leaves. */
 export const isTemporary = (error: unknown): boolean =>
   [NoConfig, InvalidNetworkConfig, NoSubnetLeft, StoreError].some((kind) => error instanceof kind);
 

@@ -1,21 +1,21 @@
-/** What must be so on this host before anything is touched. */
+/** Checks the prerequisites on this host before anything is changed. */
 import { SystemError } from "../../pkg/sys/errno.ts";
 import { findStat, findText } from "../../pkg/sys/file.ts";
 import { environment, run } from "../../pkg/sys/process.ts";
 import { decode } from "../../pkg/sys/text.ts";
 
 export interface Needs {
-  /** Rules are made with iptables, which sees what crosses a bridge only with br_netfilter. */
+  /** Rules are made with iptables, which sees bridged packets only with br_netfilter. */
   bridgedTraffic: boolean;
   /** `--require-br-netfilter` */
   requireBrNetfilter: boolean;
 }
 
-/** The host, as far as it is asked here. */
+/** Access to the host; tests replace it. */
 export interface HostFacts {
-  /** undefined: there is no such file */
+  /** Reads a file; undefined: it does not exist. */
   findText(path: string): string | undefined;
-  /** Loads a kernel module. @returns why it did not; undefined: done */
+  /** Loads a kernel module. @returns why it failed; undefined: it is loaded */
   loadModule(name: string): string | undefined;
 }
 
@@ -25,7 +25,7 @@ export class PrerequisiteMissing extends Error {
 }
 
 /**
- * @returns What may not work, a sentence with its remedy each.
+ * @returns warnings about what may not work, each a sentence with its remedy
  * @throws PrerequisiteMissing
  */
 export function checkPrerequisites(needs: Needs, host: HostFacts = thisHost): string[] {
@@ -39,7 +39,7 @@ export function checkPrerequisites(needs: Needs, host: HostFacts = thisHost): st
 /** linux/capability.h: the number of the bit. */
 const CAP_NET_ADMIN = 12n;
 
-/** Before anything else: without this right nothing works. @throws PrerequisiteMissing */
+/** Checks for CAP_NET_ADMIN, without which nothing works, before anything else. @throws PrerequisiteMissing */
 export function needNetworkAdmin(host: Pick<HostFacts, "findText"> = thisHost): void {
   const [, capabilities] = /^CapEff:\s*([\da-f]+)$/m.exec(host.findText("/proc/self/status") ?? "") ?? [];
   if (capabilities === undefined || (BigInt(`0x${capabilities}`) >> CAP_NET_ADMIN) & 1n) return;
@@ -48,7 +48,7 @@ export function needNetworkAdmin(host: Pick<HostFacts, "findText"> = thisHost): 
   );
 }
 
-/** @returns what is wrong; undefined: bridged packets pass the rules */
+/** @returns what is wrong; undefined: bridged packets traverse the rules */
 function ensureBrNetfilter(host: HostFacts): string | undefined {
   if (host.findText(bridgeSetting) !== undefined) return undefined;
   const refusal = host.loadModule("br_netfilter");
@@ -57,7 +57,7 @@ function ensureBrNetfilter(host: HostFacts): string | undefined {
 }
 const bridgeSetting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
-/** The CNI plugins switch it on with the first container; other ways of attaching them may not. */
+/** Warns if IPv4 forwarding is off: the CNI plugins enable it with the first container; other runtimes may not. */
 function forwardingWarnings(host: HostFacts): string[] {
   if (host.findText("/proc/sys/net/ipv4/ip_forward")?.trim() !== "0") return [];
   return [

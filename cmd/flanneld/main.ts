@@ -1,6 +1,6 @@
 /**
- * flanneld: gives this host its part of the cluster network, and keeps it. The steps of a start stand in their order in `serve`; what happens
- * afterwards is in controller.ts.
+ * flanneld: acquires this host's subnet of the cluster network, and keeps it. `serve` has the steps of a start in their order;
+ * controller.ts does the work afterwards.
  */
 
 import { formatSubnets } from "../../pkg/cluster/lease/lease.ts";
@@ -54,7 +54,7 @@ async function run(options: Options): Promise<number> {
   }
 }
 
-/** @throws Stopped; Error what is wrong with this host, the settings or the store, and what to do */
+/** @throws Stopped; Error says what is wrong with this host, the settings or the store, with the remedy */
 async function serve(options: Options, log: Log, stop: AbortSignal): Promise<void> {
   const { subnetFile } = options;
   const ends: (() => unknown)[] = [];
@@ -86,7 +86,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
       failed(error) {
         trouble = error instanceof StoreError ? error : undefined;
         reporter.waiting(error.message);
-        log.warn(`waiting: ${error.message}`); // in the message, where commands to copy are not quoted
+        log.warn(`waiting: ${error.message}`); // not in a field, where commands to copy would be quoted
       },
     };
     const place = await retry(() => joinNetwork(options, store, log), retryPolicy);
@@ -126,7 +126,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     const summary = `has ${formatSubnets(place.lease)}, ${place.network.backend.type} over ${place.external.name}`;
     reporter.ready(summary);
     log.info("ready", { summary, mtu: place.backend.mtu, subnetFile });
-    globalThis.gc?.(); // of what was needed for the first pass over all peers, nothing is needed any more: some 20 MB with 5,000
+    globalThis.gc?.(); // frees the memory of the first pass over all peers: some 20 MB with 5,000
     await untilStopped(stop);
   } finally {
     await runCleanups(ends, ({ message }) => log.error("cannot end in order", { error: message }));

@@ -1,29 +1,29 @@
 /**
- * What the daemon counts, for Prometheus. prom-client's own collectors are left out: one of them wakes the process a hundred
+ * The daemon's metrics for Prometheus. prom-client's default collectors are not used: one of them wakes the process a hundred
  * times a second.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { LeaseEvent } from "../../pkg/cluster/lease/store.ts";
 import type { Programmed } from "../../pkg/flannel/backend/backend.ts";
 
-/** Told of what happens; none of these throws, none is slow. */
+/** Records events; no method throws or is slow. */
 export interface Metrics {
-  /** How many other hosts have a lease. */
+  /** Sets the number of other hosts that have a lease. */
   peers(count: number): void;
   leaseEvent(kind: LeaseEvent["kind"]): void;
   malformedLease(): void;
-  /** Of our own lease, milliseconds since 1970; undefined: it does not expire. */
+  /** Sets the expiry of our own lease, milliseconds since 1970; undefined: it does not expire. */
   leaseExpires(expiresMs: number | undefined): void;
-  /** A pass that brought the kernel what changed. */
+  /** Records a pass that sent changes of leases to the kernel. */
   programmed(done: Programmed, seconds: number): void;
-  /** A pass that mended what somebody else changed. */
+  /** Records a pass that repaired entries that another program changed. */
   repairedEntries(done: Programmed): void;
-  /** @param chains How many had to be changed. */
+  /** @param chains The number of chains that had to be changed. */
   repairedRules(chains: number): void;
   storeRequest(operation: StoreOperation, outcome: "done" | "failed", seconds: number): void;
   store(state: "connected" | "lost"): void;
   watchRestarted(): void;
-  /** What Prometheus reads. */
+  /** Returns the text that Prometheus reads. */
   text(): Promise<string>;
   readonly contentType: string;
 }
@@ -34,7 +34,7 @@ export type StoreOperation = (typeof storeOperations)[number];
 const eventKinds: readonly LeaseEvent["kind"][] = ["snapshot", "put", "gone", "malformed"];
 const entryOutcomes = ["added", "removed", "refused"] as const;
 
-/** Seconds: from a change of one peer to a pass over thousands; from a loopback's answer to a deadline. */
+/** Buckets in seconds: from a change of one peer to a pass over thousands; from a reply over loopback to a deadline. */
 const programmingBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const requestBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -98,7 +98,7 @@ export function createMetrics(version: string): Metrics {
   };
 }
 
-/** All values of each label: their series are there from the start, so that a rate sees the first increase. */
+/** All values of each label: their series exist from the start, so that `rate` sees the first increase. */
 type Labels = Readonly<Record<string, readonly string[]>>;
 
 function metersOf(registry: Registry) {
@@ -121,7 +121,7 @@ function metersOf(registry: Registry) {
 const seriesOf = (labels: Labels): Record<string, string>[] =>
   Object.entries(labels).flatMap(([name, values]) => values.map((value) => ({ [name]: value })));
 
-/** Read when asked for, under the names that every dashboard knows. */
+/** Adds metrics of the process, read on demand, under the names that dashboards expect. */
 function addProcess(registry: Registry): void {
   const read = (name: string, help: string, value: () => number) =>
     new Gauge({

@@ -1,9 +1,9 @@
-/** The keys of the network configuration, flannel's and our own; what they come to is in pkg/cluster/lease/network-config.ts. */
+/** The schema of the network configuration: flannel's keys and our own. pkg/cluster/lease/network-config.ts interprets them. */
 import type { JsonSchema } from "../../pkg/config/schema.ts";
 
 const address = { type: "string", format: "ip" } as const satisfies JsonSchema;
 
-/** linux/if_link.h: 24 bits; 0 would be a device that takes everything. */
+/** linux/if_link.h: 24 bits; with 0 a device would accept packets of any VNI. */
 const maxVni = 0xffffff;
 
 export const schema = {

@@ -1,4 +1,4 @@
-/** The text of a network configuration made into what the daemon works with. Pure. */
+/** Parses and validates the text of a network configuration. Pure. */
 import { validate } from "#validate/flanneld";
 import {
   InvalidNetworkConfig,
@@ -13,7 +13,7 @@ import type { JsonSchema } from "../../pkg/config/schema.ts";
 
 export interface ReadNetwork {
   config: NetworkConfig;
-  /** What is in it without effect, a sentence each. */
+  /** Sentences about keys without effect. */
   warnings: string[];
 }
 
@@ -45,7 +45,7 @@ function objectOf(value: Json): JsonObject {
 
 const example = '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}';
 
-/** Keys of vxlan do nothing for the other backends that are implemented. */
+/** Returns warnings about backend keys without effect: the other implemented backends ignore those of vxlan. */
 function withoutEffect({ backend: { type, settings } }: NetworkConfig): string[] {
   if (type !== "host-gw" && type !== "alloc") return [];
   const keys = Object.keys(settings).filter((key) => key !== "Type" && Object.hasOwn(backendKeys, key));

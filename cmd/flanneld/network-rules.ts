@@ -1,4 +1,4 @@
-/** The rules that go with the pod network, as the settings want them. */
+/** Starts the rules of the pod network, as configured. */
 
 import { familiesOf } from "../../pkg/cluster/lease/network-config.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
@@ -12,9 +12,9 @@ import type { Metrics } from "./metrics.ts";
 import type { Options } from "./options/options.ts";
 
 /**
- * Makes them before it returns, and keeps them right from then on; when the daemon ends they stay.
+ * Makes the rules before it returns, and keeps them correct from then on; they stay when the daemon ends.
  *
- * @returns ends keeping
+ * @returns stops reconciling
  * @throws CniError the kernel, or legacy iptables, refuses
  */
 export function startRules(
@@ -35,7 +35,7 @@ export function startRules(
     noMasquerade: network.noMasquerade,
   });
   const resyncMs = rules.resyncSeconds * 1000;
-  traffic.ensure(); // first: a change of kind has no moment without rules
+  traffic.ensure(); // first, so that a change of kind leaves no moment without rules
   traffic.clean();
   const ends = [startReconcile(traffic, { resyncMs, log, repaired: metrics.repairedRules })];
   const subnets = families.map(({ subnet }) => subnet);

@@ -1,4 +1,4 @@
-/** Sockets of the unix family, which Node offers for streams only, and not without waiting. Addresses: unix(7). */
+/** Datagrams over unix sockets, without waiting: Node has stream sockets only, and only asynchronous ones. Addresses: unix(7). */
 import { closeFile } from "../../pkg/sys/file.ts";
 import { openSocket, SOCK_DGRAM } from "../../pkg/sys/socket.ts";
 import { ask } from "../../pkg/sys/syscall.ts";
@@ -8,12 +8,12 @@ import { encode } from "../../pkg/sys/text.ts";
 export const AF_UNIX = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
-/** Bytes of sun_path. */
+/** The size of sun_path in bytes. */
 const LONGEST_NAME = 108;
 
 /**
- * struct sockaddr_un; an `@` in front stands for a name that is in no file system. Neither has a NUL at its end: systemd's abstract names
- * would be others with it.
+ * Makes a struct sockaddr_un; a leading `@` stands for an abstract name. Neither form has a terminating NUL, which would be part of
+ * an abstract name.
  *
  * @returns undefined: the path is too long
  */
@@ -23,7 +23,7 @@ export function unixAddress(path: string): Uint8Array | undefined {
 }
 
 /**
- * @returns -errno when it was not sent
+ * @returns -errno if it was not sent
  * @throws SystemError EMFILE, ENFILE: no socket can be opened for it
  */
 export function sendDatagram(address: Uint8Array, data: Uint8Array): number {
@@ -35,10 +35,10 @@ export function sendDatagram(address: Uint8Array, data: Uint8Array): number {
   }
 }
 
-/** asm-generic/errno.h: the socket is there, and of another type than ours. */
+/** asm-generic/errno.h: the socket exists, and is of another type than ours. */
 const EPROTOTYPE = 91;
 
-/** Whether some process answers at a stream socket. It does not notice: the kernel says so of an empty datagram. */
+/** Reports whether a process listens on a stream socket, by the kernel's error for an empty datagram; the process does not notice. */
 export function hasListener(path: string): boolean {
   const address = unixAddress(path);
   return address !== undefined && sendDatagram(address, new Uint8Array()) === -EPROTOTYPE;

@@ -1,24 +1,24 @@
 /**
- * What the daemon tells systemd: sd_notify(3). A datagram each to the socket of NOTIFY_SOCKET.
+ * Notifies systemd, as sd_notify(3): sends datagrams to the socket in NOTIFY_SOCKET.
  */
 import { Errno, SystemError } from "../../pkg/sys/errno.ts";
 import { encode } from "../../pkg/sys/text.ts";
 import { sendDatagram, unixAddress } from "./notify-socket.ts";
 
-/** All of it is nothing where no service manager waits. Never throws, never blocks. */
+/** Notifications; without a service manager they do nothing. They never throw and never block. */
 export interface Notifier {
-  /** Once: the service is up. */
+  /** Reports, once, that the service is up. */
   ready(status: string): void;
-  /** One sentence that `systemctl status` shows. */
+  /** Sets the sentence that `systemctl status` shows. */
   status(status: string): void;
-  /** The service ends now: the watchdog has no more to say. */
+  /** Reports that the service ends now, and stops the watchdog. */
   stopping(): void;
 }
 
 export interface NotifierOptions {
   environment: Readonly<Record<string, string | undefined>>;
   pid: number;
-  /** Told once, if the datagrams do not arrive. */
+  /** Called once, if datagrams cannot be sent. */
   warn(message: string): void;
 }
 
@@ -37,27 +37,27 @@ export function createNotifier({ environment, pid, warn }: NotifierOptions): Not
   };
 }
 
-/** How often systemd must hear of us (sd_watchdog_enabled(3)); undefined: it does not wait for that, or not from us. */
+/** Returns systemd's watchdog timeout (sd_watchdog_enabled(3)); undefined: there is none, or not for this process. */
 export function watchdogMs(environment: NotifierOptions["environment"], pid: number): number | undefined {
   const { WATCHDOG_USEC: microseconds = "", WATCHDOG_PID: expected } = environment;
   if (expected !== undefined && expected !== String(pid)) return undefined;
   return /^[1-9]\d*$/.test(microseconds) ? Number(microseconds) / 1000 : undefined;
 }
 
-/** A timer of the event loop: when that does not go round, nothing is sent, which is the point. */
+/** Starts the watchdog notifications. They depend on the event loop on purpose: if it is blocked, nothing is sent. */
 function startWatchdog(limitMs: number | undefined, alive: () => void): () => void {
   if (limitMs === undefined) return () => {};
   alive();
   const timer = setInterval(alive, Math.min(limitMs / 2, LONGEST_TIMER_MS)).unref();
   return () => clearInterval(timer);
 }
-/** Node takes what is longer as 1 ms. */
+/** Node treats longer delays as 1 ms. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const statusLine = (status: string): string => `STATUS=${status.replaceAll("\n", " ")}`;
 
 function senderTo(path: string, warn: (message: string) => void): (...lines: string[]) => void {
-  const address = /^[/@]./.test(path) ? unixAddress(path) : undefined; // sd_notify(3) knows no other
+  const address = /^[/@]./.test(path) ? unixAddress(path) : undefined; // the forms that sd_notify(3) allows
   let isWarned = false;
   return (...lines) => {
     const result = address ? trySend(address, encode(lines.join("\n"))) : -Errno.EINVAL;
@@ -69,7 +69,7 @@ function senderTo(path: string, warn: (message: string) => void): (...lines: str
   };
 }
 
-/** @returns -errno when it was not sent */
+/** @returns -errno if it was not sent */
 function trySend(address: Uint8Array, data: Uint8Array): number {
   try {
     return sendDatagram(address, data);

@@ -1,11 +1,11 @@
-/** The end of the daemon, and waiting that it may interrupt. */
+/** Shutdown of the daemon, and waits that it interrupts. */
 
-/** Thrown by whatever waits when the daemon is to end. */
+/** Thrown by interrupted waits when the daemon must end. */
 export class Stopped extends Error {
   override name = "Stopped";
 }
 
-/** @returns aborted by the first SIGINT or SIGTERM; the second one ends the process at once, as the kernel does it */
+/** @returns a signal that the first SIGINT or SIGTERM aborts; the second one ends the process at once, by the kernel's default action */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const stop = () => {
@@ -17,10 +17,10 @@ export function stopSignal(): AbortSignal {
 }
 const STOPPING = ["SIGINT", "SIGTERM"] as const;
 
-/** @throws Stopped, when it is time */
+/** Waits until the daemon must end. @throws Stopped */
 export const untilStopped = (stop: AbortSignal): Promise<never> =>
   pause(FOR_EVER_MS, stop).then(() => untilStopped(stop));
-/** Node's longest timer: 24 days. It also keeps the process alive. */
+/** Node's longest timer, 24 days. It also keeps the process alive. */
 const FOR_EVER_MS = 2 ** 31 - 1;
 
 /** @throws Stopped */
@@ -42,13 +42,13 @@ export function pause(ms: number, stop: AbortSignal): Promise<void> {
 export interface RetryPolicy {
   everyMs: number;
   stop: AbortSignal;
-  /** Whether trying again may help; anything else is thrown. */
+  /** Reports whether trying again may help; other errors are thrown. */
   isPassing(error: unknown): boolean;
-  /** Told of each failure; mostly the same one again and again. */
+  /** Called for each failure; mostly with the same error repeatedly. */
   failed(error: Error): void;
 }
 
-/** Tries until it works. @throws Stopped; what is not passing */
+/** Tries until it works. @throws Stopped; errors that do not pass */
 export async function retry<T>(work: () => Promise<T>, { everyMs, stop, isPassing, failed }: RetryPolicy): Promise<T> {
   for (;;) {
     stop.throwIfAborted();
@@ -62,7 +62,11 @@ export async function retry<T>(work: () => Promise<T>, { everyMs, stop, isPassin
   }
 }
 
-/** In reverse: what came last needs what was before it. @param failed Told of those that throw; the others still have their turn. */
+/**
+ * Runs cleanups in reverse order of registration, since later parts depend on earlier ones.
+ *
+ * @param failed Called for each cleanup that throws; the others still run.
+ */
 export async function runCleanups(ends: readonly (() => unknown)[], failed: (error: Error) => void): Promise<void> {
   for (const end of ends.toReversed()) {
     try {

@@ -1,4 +1,4 @@
-/** A store whose answers and events are counted. */
+/** Wraps a store so that its requests and events are counted. */
 import { NoConfig, type Store } from "../../pkg/cluster/lease/store.ts";
 import type { Metrics, StoreOperation } from "./metrics.ts";
 
@@ -33,13 +33,13 @@ function timedBy(metrics: Metrics) {
       metrics.store("connected");
       return answer;
     } catch (error) {
-      answered(error instanceof NoConfig ? "done" : "failed"); // an answer, only not the wanted one
+      answered(error instanceof NoConfig ? "done" : "failed"); // NoConfig is an answer
       throw error;
     }
   };
 }
 
-/** A snapshot after the first one says that the watch had to begin again. */
+/** Counts events. A snapshot after the first one means that the watch had to begin again. */
 function countedEvents(metrics: Metrics, event: WatchArguments[0]): WatchArguments[0] {
   let hasBegun = false;
   return (told) => {

@@ -1,4 +1,4 @@
-/** The store that was asked for. */
+/** Opens the configured store. */
 import { readFileSync } from "node:fs";
 import type { Store } from "../../pkg/cluster/lease/store.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
@@ -6,7 +6,7 @@ import { openDirectoryStore } from "../../pkg/cluster/store/directory/directory.
 import { openEtcdStore } from "../../pkg/cluster/store/etcd/etcd.ts";
 import type { EtcdOptions, Options } from "./options/options.ts";
 
-/** @throws Error a file of keys or certificates cannot be read, or lacks its other half */
+/** @throws Error a key or certificate file cannot be read, or one of the two is missing */
 export function openStore(options: Options["store"], log: Log): Store {
   if (options.kind === "directory") return openDirectoryStore({ directory: options.directory, log });
   const { endpoints, prefix, username, password } = options;

@@ -1,15 +1,15 @@
 /**
- * The command line as Go's package flag reads it, and `FLANNELD_*` variables for what it leaves open: each flag's value, and where
- * it is from. Pure.
+ * Reads the command line as Go's package flag does, and `FLANNELD_*` variables for flags that are not given: each flag's value and its
+ * source. Pure.
  *
- * commander keeps declarations, repetitions, defaults and sources. It knows neither `-iface=eth0` nor a switch whose value may
- * only follow `=`, so the words are brought into the form `--name=value` first.
+ * commander handles declarations, repetitions, defaults and sources. It supports neither `-iface=eth0` nor a boolean whose value may
+ * only follow `=`, so arguments are converted to the form `--name=value` first.
  */
 import { Command, Option } from "commander";
 import { nearest } from "../../../pkg/config/suggest.ts";
 import { type Flag, type FlagName, flagNames, flags, isFlagName, type Values, variableOf } from "./flags.ts";
 
-/** The command line cannot be understood. `message` says what is wrong and what to write. */
+/** The command line is invalid. `message` says what is wrong and what to write. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
@@ -18,12 +18,12 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Given {
   values: Values;
-  /** How people gave it: `--public-ip`, `FLANNELD_PUBLIC_IP`; undefined: they did not. */
+  /** Returns the source of a flag's value: `--public-ip`, `FLANNELD_PUBLIC_IP`; undefined: it is not given. */
   from(name: FlagName): string | undefined;
   warnings: readonly string[];
 }
 
-/** `-h` and `--help` count wherever they stand, also beside mistakes. */
+/** Reports whether `-h` or `--help` is among the arguments, at any position and even beside mistakes. */
 export const asksForHelp = (argv: readonly string[]): boolean => argv.some((word) => /^--?(h|help)$/.test(word));
 
 /** @throws UsageError */
@@ -56,10 +56,10 @@ function declared(): Command {
   return command;
 }
 
-/** commander's name of a flag's value. */
+/** Returns commander's name of a flag's value. */
 const keyOf = (name: string): string => new Option(`--${name} <value>`).attributeName();
 
-/** `-iface eth0`, `--iface=eth0`, `-ip-masq` become `--iface=eth0`, `--iface=eth0`, `--ip-masq=true`. */
+/** Converts `-iface eth0`, `--iface=eth0`, `-ip-masq` to `--iface=eth0`, `--iface=eth0`, `--ip-masq=true`. */
 function inLongForm(argv: readonly string[]): string[] {
   const rest = [...argv];
   const words: string[] = [];
@@ -88,7 +88,7 @@ function following(name: FlagName, rest: string[]): string {
   return value;
 }
 
-/** flannel ignores them, and every flag behind them. @param last What was read before. */
+/** Refuses operands; flannel ignores them and every flag after them. @param last The argument before. */
 function refuseOperands([word]: readonly string[], last = ""): void {
   if (word === undefined) return;
   const [, name = ""] = /^--(.*)=true$/s.exec(last) ?? [];
@@ -97,13 +97,13 @@ function refuseOperands([word]: readonly string[], last = ""): void {
   throw new UsageError(`"${word}" is not a flag; ${remedy}`);
 }
 
-/** Go's strconv.ParseBool. */
+/** The values that Go's strconv.ParseBool accepts. */
 const booleans: ReadonlyMap<string, boolean> = new Map([
   ...["1", "t", "T", "TRUE", "true", "True"].map((word) => [word, true] as const),
   ...["0", "f", "F", "FALSE", "false", "False"].map((word) => [word, false] as const),
 ]);
 
-/** @param called How people gave it. */
+/** @param called The flag or variable, for messages. */
 function readValue({ kind }: Flag, text: string, called: string): string | number | boolean {
   if (kind === "boolean") return booleans.get(text) ?? refuse(called, text, "true or false");
   if (kind === "whole") return wholeOf(text) ?? refuse(called, text, "a whole number");
@@ -114,13 +114,13 @@ function refuse(called: string, text: string, allowed: string): never {
   throw new UsageError(`${called} is "${text}", must be ${allowed}`);
 }
 
-/** Decimal, or with 0x; Go would take a leading zero for octal, which nobody means. */
+/** Parses a whole number, decimal or with 0x. Go would read a leading zero as octal, which nobody intends; it is refused here. */
 function wholeOf(text: string): number | undefined {
   const value = /^[+-]?(0|[1-9][0-9]*|0x[0-9a-f]+)$/i.test(text) ? Number(text) : undefined;
   return value !== undefined && Number.isSafeInteger(value) ? value : undefined;
 }
 
-/** An empty variable counts as unset; of a list there is one. @returns warnings: what cannot be read is ignored, as flannel does. */
+/** Reads variables; an empty one counts as unset, one of a list is one item. @returns warnings: invalid ones are ignored, as by flannel */
 function addVariables(command: Command, environment: Environment): string[] {
   const warnings: string[] = [];
   for (const name of flagNames) {

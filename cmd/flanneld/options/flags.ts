@@ -1,6 +1,6 @@
-/** Every flag of flanneld: those of flannel with its names and defaults, and our own. Types of values come from these tables. */
+/** All flags of flanneld: flannel's with their names and defaults, and our own. The types of values are derived from these tables. */
 
-/** How Go's package flag would hold it; a list is given once for each item. */
+/** The types of values, as in Go's package flag; a list flag is given once for each item. */
 interface Kinds {
   text: string;
   boolean: boolean;
@@ -12,12 +12,12 @@ export type Kind = keyof Kinds;
 export interface Flag<K extends Kind = Kind> {
   kind: K;
   default: Kinds[K];
-  /** What stands for the value in `--help`; "" for booleans. */
+  /** The placeholder of the value in `--help`; "" for booleans. */
   value: string;
   about: string;
-  /** Is not shown in logs. */
+  /** Whether logs must not show the value. */
   isSecret?: boolean;
-  /** Asks for something else than the daemon: there is no variable for it. */
+  /** Whether it requests something other than running the daemon; it has no variable. */
   isQuestion?: boolean;
 }
 
@@ -128,13 +128,13 @@ export const flags = {
 export type FlagName = keyof typeof flags;
 export const flagNames = Object.keys(flags) as FlagName[];
 export const isFlagName = (name: string): name is FlagName => Object.hasOwn(flags, name);
-/** Those that ask for the store that `subnet-dir` replaces. */
+/** The flags of the etcd store, which `subnet-dir` replaces. */
 export const etcdFlags = Object.keys(etcd) as (keyof typeof etcd)[];
 
 /** A value for each flag. */
 export type Values = { [Name in FlagName]: Kinds[(typeof flags)[Name]["kind"]] };
 
-/** As `--help` shows them. */
+/** The groups of flags in `--help`. */
 export const groups: Readonly<Record<string, readonly string[]>> = {
   "etcd:": etcdFlags,
   "Instead of etcd:": Object.keys(embeddedStore),
@@ -147,5 +147,5 @@ export const groups: Readonly<Record<string, readonly string[]>> = {
   "Instead of running:": Object.keys(questions),
 };
 
-/** `FLANNELD_ETCD_ENDPOINTS` */
+/** Returns a flag's variable, as `FLANNELD_ETCD_ENDPOINTS`. */
 export const variableOf = (name: string): string => `FLANNELD_${name.toUpperCase().replaceAll("-", "_")}`;

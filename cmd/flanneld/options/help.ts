@@ -1,4 +1,4 @@
-/** What `flanneld --help` prints. Pure. */
+/** The output of `flanneld --help`. Pure. */
 import { Command, Option } from "commander";
 import { type Flag, flags, groups, isFlagName } from "./flags.ts";
 
@@ -25,7 +25,7 @@ function lineOf(name: string, flag: Flag): Option {
   return isWorthTelling ? option.default(flag.default, String(flag.default)) : option;
 }
 
-/** The examples work when pasted, the second where an etcd listens. */
+/** The examples must work when pasted, the second one if an etcd listens. */
 const environmentAndExamples = `Each flag may have one dash or two. A switch is turned off with --flag=false; a value follows after "=" or a blank.
 
 Environment:

@@ -1,4 +1,4 @@
-/** What flanneld was asked to do: command line and `FLANNELD_*` variables, checked. Pure. */
+/** Determines what flanneld must do from the command line and `FLANNELD_*` variables, and checks them. Pure. */
 
 import type { Fields } from "../../../pkg/cluster/log/log.ts";
 import { readEndpoints } from "../../../pkg/cluster/store/etcd/endpoint.ts";
@@ -13,7 +13,7 @@ export type Action =
   | { to: "tell status"; subnetFile: string; asJson: boolean }
   | PrintAction;
 
-/** Nothing is to be done but this. */
+/** Only prints text and exits. */
 export interface PrintAction {
   to: "print";
   exitCode: number;
@@ -30,9 +30,9 @@ export interface Options {
   /** undefined: no health server. */
   health: { ip: string; port: number } | undefined;
   log: { format: "text" | "json"; details: boolean };
-  /** What was ignored, to be logged. */
+  /** Messages about ignored flags and variables, to be logged. */
   warnings: readonly string[];
-  /** Every flag's value for the log, without secrets. */
+  /** The value of every flag for the log, without secrets. */
   settings: Fields;
 }
 
@@ -68,7 +68,7 @@ export function readOptions(argv: readonly string[], environment: Environment, v
   }
 }
 
-/** As shells and Go's package flag have it; flannel exits with 0. */
+/** The exit code of shells and Go's package flag for wrong usage; flannel exits with 0. */
 const WRONG_USAGE = 2;
 const FAILED = 1;
 
@@ -159,7 +159,7 @@ const withoutEffect = ({ from }: Given): string[] =>
     .filter((called) => called !== undefined)
     .map((called) => `${called} has no effect; use --v=1 to have the details logged`);
 
-/** Collects what is wrong, so that all of it is told at once; what it returns is of use only when nothing is. */
+/** Checks that collect all problems to report them together; their results are valid only if there is no problem. */
 type Checks = ReturnType<typeof checksOf>;
 
 type NamesOf<Value> = { [Name in FlagName]: Given["values"][Name] extends Value ? Name : never }[FlagName];
@@ -208,7 +208,7 @@ function checksOf({ values, from }: Given) {
         return [];
       }
     },
-    /** One is of no use without the other. */
+    /** Requires that both are given or none. */
     pair(name: NamesOf<string>, other: NamesOf<string>): void {
       for (const [given, missing] of [
         [name, other],
@@ -227,7 +227,7 @@ const examples = {
   IPv6: "an IPv6 address, as fd00::1",
 };
 
-/** JavaScript's, where flannel has Go's RE2; that one's flags in front, `(?i)`, are understood. */
+/** Makes a JavaScript regular expression, where flannel uses Go's RE2; accepts RE2's flags in front, `(?i)`. */
 function regexOf(text: string): RegExp {
   const [, letters = "", pattern = ""] = /^(?:\(\?([ims]+)\))?(.*)$/s.exec(text) ?? [];
   return new RegExp(pattern, letters);

@@ -1,4 +1,4 @@
-/** `flanneld --status`: asks the daemon of a subnet file how it is. */
+/** `flanneld --status`: requests the status of the daemon that uses a subnet file. */
 import { request } from "node:http";
 import { readDaemonState, socketOf } from "../../../pkg/subnet-env/daemon-state.ts";
 import type { OwnStatus, PeerStatus, Problem, StatusReport } from "./format.ts";
@@ -27,7 +27,7 @@ export async function requestStatus({
   }
 }
 
-/** The daemon itself waits for its peers for a second at most. */
+/** Must be longer than the daemon waits for its peers, which is a second. */
 const TIMEOUT_MS = 10_000;
 
 function ask(socketPath: string): Promise<string> {
@@ -59,7 +59,7 @@ function noAnswer(subnetFile: string, { code, message }: NodeJS.ErrnoException):
   return `no flanneld runs for subnet file ${subnetFile}${words}. To fix: start it, or name the --subnet-file it was started with`;
 }
 
-/** For people. */
+/** Prints the report as text for people. */
 export function printStatus(report: StatusReport): string {
   const { version, pid, state, since, reason, own, store, peers, problems } = report;
   const sections = [
@@ -101,5 +101,5 @@ function columns(rows: readonly (readonly string[])[]): string {
   return rows.map((row) => `${line(row).trimEnd()}\n`).join("");
 }
 
-/** What others wrote into the store must not steer a terminal. */
+/** Replaces control characters: text that other clients wrote to the store must not control the terminal. */
 const printable = (text: string): string => text.replace(/(?!\n)\p{Cc}/gu, "?");

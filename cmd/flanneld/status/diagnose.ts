@@ -1,4 +1,4 @@
-/** What is wrong with this host's part of the cluster, from what is known of it. Pure. */
+/** Diagnoses problems of this host's membership in the cluster from collected facts. Pure. */
 
 import { formatSubnets, type Lease } from "../../../pkg/cluster/lease/lease.ts";
 import { type Address, formatAddress, isIPv4 } from "../../../pkg/ip/address.ts";
@@ -15,22 +15,22 @@ export interface DiagnosisInput {
 
 export interface NetworkFacts {
   own: Lease;
-  /** The backend's; what FLANNEL_MTU must be. */
+  /** The backend's MTU, which FLANNEL_MTU must have. */
   mtu: number;
   external: { name: string; mtu: number };
-  /** The backend's own, found by name; without MTU: it is not there. */
+  /** The backend's devices, found by name; without `mtu`: the device is missing. */
   devices: readonly { name: string; wantedMtu: number; mtu: number | undefined }[];
   subnetFile: { path: string; text: string | undefined };
   peers: readonly Lease[];
-  /** What was asked of them; fewer than peers when not all can be asked. */
+  /** The results of pings; fewer than peers if some cannot be pinged. */
   probes: readonly PeerPing[] | "not permitted";
-  /** Keys in the store that are no leases, with why. */
+  /** Keys in the store that are not leases, with the reason. */
   malformed: ReadonlyMap<string, string>;
-  /** Entries of the kernel, as the backend says. */
+  /** The backend's list of missing kernel entries. */
   missing: readonly string[];
-  /** What repairing them does not help against, as the backend says. */
+  /** The backend's list of problems that a repair cannot correct. */
   obstacles: readonly Problem[];
-  /** So long before its end a lease is renewed. */
+  /** How long before its expiry a lease is renewed. */
   renewMarginMs: number;
   nowMs: number;
 }
@@ -38,7 +38,7 @@ export interface NetworkFacts {
 export interface PeerPing {
   peer: Lease;
   address: Address;
-  /** Bytes of the larger packet. */
+  /** The size of the larger packet in bytes. */
   size: number;
   answer: PingResult;
 }
@@ -83,7 +83,7 @@ function storeProblems({ description, trouble }: DiagnosisInput["store"]): Probl
   ];
 }
 
-/** Bytes that a backend puts before each packet. */
+/** The bytes that a backend adds to each packet. */
 const overheads: Readonly<Record<string, number>> = { vxlan: 50 };
 
 function mtuProblems({ own, mtu, external, devices, subnetFile }: NetworkFacts): Problem[] {
@@ -136,13 +136,16 @@ function leaseProblems({ own, peers, renewMarginMs, nowMs }: NetworkFacts): Prob
   return [...late.map(lateProblem), ...twins([own, ...peers])];
 }
 
-/** When another host's lease ends, milliseconds since 1970. One that is there has not ended: an end in the past says that the store does not know. */
+/**
+ * Returns the expiry of another host's lease, milliseconds since 1970. A lease that exists has not expired: an expiry in the past means
+ * that the store does not know it.
+ */
 export function leaseEnd({ expiresMs }: Lease, nowMs: number): number | "never" | "unknown" {
   if (expiresMs === undefined) return "never";
   return expiresMs > nowMs ? expiresMs : "unknown";
 }
 
-/** Half of the margin: a host that renews in time is never seen with less. */
+/** Makes the problem of a lease with less than half of the margin left, which never happens if the host renews in time. */
 function lateProblem({ lease, leftMs }: { lease: Lease; leftMs: number }): Problem {
   const when = leftMs <= 0 ? `ended ${duration(-leftMs)} ago` : `ends in ${duration(leftMs)}`;
   return {
@@ -156,7 +159,7 @@ function duration(ms: number): string {
   return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }
 
-/** Of several leases with one public IP, all but one are left over from before. */
+/** Finds public IPs with several leases, of which usually all but one are left over. */
 function twins(leases: readonly Lease[]): Problem[] {
   const byAddress = new Map<string, Lease[]>();
   for (const lease of leases) {
@@ -201,7 +204,7 @@ function reachProblem({ peer, address, size, answer }: PeerPing, { own, external
     ];
   return [{ text: `${nameOf(peer)} does not answer (ping ${asked})`, remedy: whatToLookAt(own) }];
 }
-/** Bytes that ping adds to its size: IP and ICMP. */
+/** Returns the bytes of IP and ICMP headers, which ping adds to its size. */
 const pingHeaders = (address: Address): number => (isIPv4(address) ? 28 : 48);
 
 const whatToLookAt = ({ attributes }: Lease): string =>
@@ -209,7 +212,7 @@ const whatToLookAt = ({ attributes }: Lease): string =>
     ? "see that flanneld runs there, and that firewalls between the hosts pass vxlan's UDP port (8472 unless configured) both ways"
     : "see that the host runs, and that both are in one network segment";
 
-/** `10.5.4.0/24 (192.0.2.11)` */
+/** Formats a lease for messages, as `10.5.4.0/24 (192.0.2.11)`. */
 function nameOf(lease: Lease): string {
   const address = publicAddressOf(lease);
   return address === undefined ? formatSubnets(lease) : `${formatSubnets(lease)} (${address})`;

@@ -1,7 +1,7 @@
-/** What a daemon says of itself: page `/status`, and `flanneld --status --json`. */
+/** The format of the status report: page `/status`, and `flanneld --status --json`. */
 import type { DaemonState } from "../../../pkg/subnet-env/daemon-state.ts";
 
-/** Addresses and prefixes as text; times as "2026-01-31T12:00:00.000Z"; null for what there is none of. */
+/** The report, with addresses and prefixes as text, times as "2026-01-31T12:00:00.000Z", and null for absent values. */
 export interface StatusReport extends DaemonState {
   version: string;
   store: { description: string; connected: boolean; trouble: string | null };
@@ -15,14 +15,14 @@ export interface LeaseStatus {
   subnets: string[];
   publicIPs: string[];
   backend: string;
-  /** Of vxlan's device there. */
+  /** The MAC of the host's VXLAN device. */
   vtepMac: string | null;
-  /** A time, "never", or "unknown": etcd does not tell it of others' leases. */
+  /** A time, "never", or "unknown": etcd does not report it for other hosts' leases. */
   expires: string;
 }
 
 export interface OwnStatus extends LeaseStatus {
-  /** null: the backend needs none, or it is missing (then a problem says so). */
+  /** null: the backend needs none, or it is missing (then there is a problem about it). */
   device: string | null;
   /** FLANNEL_MTU. */
   mtu: number;
@@ -34,11 +34,11 @@ export interface PeerStatus extends LeaseStatus {
   reach: Reach;
 }
 
-/** What answers there; "small packets" only: not those of the size that our containers may send. */
+/** Whether a peer answers pings; "small packets": it does not answer those of the size that our containers may send. */
 export type Reach = "yes" | "small packets" | "no" | "not asked";
 
 export interface Problem {
-  /** One sentence without full stop: on which object, found and wanted. */
+  /** One sentence without full stop: the object, what was found and what was expected. */
   text: string;
   remedy: string;
 }

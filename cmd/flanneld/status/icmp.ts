@@ -1,10 +1,10 @@
-/** ICMP echo of both families as bytes: RFC 792, RFC 4443. Pure. */
+/** Encodes and decodes ICMP echo messages of both families: RFC 792, RFC 4443. Pure. */
 
 export type Version = "4" | "6";
 
-/** What one of our packets is about; it comes back in the reply. */
+/** The identification of one of our packets, which the reply repeats. */
 export interface Echo {
-  /** Of the target. */
+  /** The index of the target. */
   index: number;
   size: "small" | "large";
 }
@@ -14,14 +14,14 @@ const TOKEN_AT = 8;
 export const TOKEN_LENGTH = 8;
 const INDEX_AT = TOKEN_AT + TOKEN_LENGTH;
 const SIZE_AT = INDEX_AT + 4;
-/** Bytes of the smallest packet, without the IP header. */
+/** The size in bytes of the smallest packet, without the IP header. */
 export const SMALLEST_ECHO = SIZE_AT + 4;
 
 const types = { "4": { request: 8, reply: 0 }, "6": { request: 128, reply: 129 } } as const;
 
 /**
- * @param token Tells our packets from those of other programs.
- * @param length Of all but the IP header; not below `SMALLEST_ECHO`.
+ * @param token Distinguishes our packets from those of other programs.
+ * @param length The size without the IP header; at least `SMALLEST_ECHO`.
  */
 export function echoRequest(version: Version, { index, size }: Echo, token: Uint8Array, length: number): Uint8Array {
   const packet = new DataView(new ArrayBuffer(length));
@@ -31,12 +31,12 @@ export function echoRequest(version: Version, { index, size }: Echo, token: Uint
   new Uint8Array(packet.buffer).set(token, TOKEN_AT);
   packet.setUint32(INDEX_AT, index);
   packet.setUint8(SIZE_AT, size === "large" ? 1 : 0);
-  if (version === "4") packet.setUint16(2, checksum(packet)); // that of IPv6 covers addresses, which only the kernel knows
+  if (version === "4") packet.setUint16(2, checksum(packet)); // the kernel computes that of IPv6, which covers addresses
   return new Uint8Array(packet.buffer);
 }
 
 /**
- * @param received As raw sockets give it: IPv4 with the IP header, IPv6 without.
+ * @param received As raw sockets return it: IPv4 with the IP header, IPv6 without.
  * @returns undefined: not an answer to a packet with that token
  */
 export function readEchoReply(version: Version, received: Uint8Array, token: Uint8Array): Echo | undefined {
@@ -47,7 +47,7 @@ export function readEchoReply(version: Version, received: Uint8Array, token: Uin
   return { index, size: packet[SIZE_AT] === 1 ? "large" : "small" };
 }
 
-/** RFC 1071; the field itself is still 0. */
+/** Computes the checksum of RFC 1071; the field itself must be 0. */
 function checksum(packet: DataView): number {
   let sum = 0;
   for (let at = 0; at < packet.byteLength; at += 2) {

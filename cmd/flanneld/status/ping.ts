@@ -1,4 +1,4 @@
-/** Who answers: ICMP echo to many addresses at once, with a small packet and with one of a given size that may not be fragmented. */
+/** Pings many addresses at once, each with a small packet and with one of a given size that must not be fragmented. */
 import { setImmediate } from "node:timers/promises";
 import { onReadable } from "../../../pkg/cluster/event-loop/on-readable.ts";
 import { type Address, familyOf, isIPv4 } from "../../../pkg/ip/address.ts";
@@ -19,17 +19,18 @@ import { type Echo, echoRequest, readEchoReply, SMALLEST_ECHO, TOKEN_LENGTH, typ
 
 export interface Target {
   address: Address;
-  /** Bytes of the larger packet, IP header included. */
+  /** The size of the larger packet in bytes, IP header included. */
   size: number;
 }
 
 export type PingResult = "yes" | "small packets" | "no";
 
 /**
- * Asks all targets side by side, those that are silent twice. The sockets are made before the first wait: in the caller's namespace.
+ * Pings all targets in parallel, and once more those that did not answer. Sockets are opened before the first wait, in the caller's
+ * network namespace.
  *
- * @param timeoutMs When to give up; all that answer are told of sooner.
- * @returns An answer per target, in their order.
+ * @param timeoutMs When to give up; if all targets answer, it returns sooner.
+ * @returns a result per target, in their order
  * @throws SystemError EPERM: raw sockets need CAP_NET_RAW
  */
 export async function ping(targets: readonly Target[], timeoutMs = 1000): Promise<PingResult[]> {
@@ -48,23 +49,23 @@ export async function ping(targets: readonly Target[], timeoutMs = 1000): Promis
   }
   return tally.answers();
 }
-/** Of the time, before the silent ones are asked again. */
+/** The part of the timeout after which targets without an answer are pinged again. */
 const FIRST_SHARE = 0.4;
 
-/** Who has answered so far. */
+/** The answers so far. */
 interface Tally {
   isOpen(echo: Echo): boolean;
   heard(echo: Echo): void;
-  /** The large packet is larger than what our own device takes. */
+  /** Records that the large packet exceeds the MTU of our own device. */
   tooLarge(index: number): void;
-  /** Waits until nothing is open, or for that moment of `performance.now()`. */
+  /** Waits until no target is open, but at most until that time of `performance.now()`. */
   complete(untilMs: number): Promise<void>;
   answers(): PingResult[];
 }
 
 function newTally(count: number): Tally {
   const answers = Array<PingResult>(count).fill("no");
-  /** Targets of which more may be heard. */
+  /** Targets from which an answer is still expected. */
   const open = new Set(answers.keys());
   const refused = new Set<number>();
   let whenComplete = () => {};
@@ -101,14 +102,14 @@ interface EchoSocket {
   close(): void;
 }
 
-/** linux/in.h, linux/in6.h, linux/icmp.h: numbers of the families, and what their sockets are told. */
+/** linux/in.h, linux/in6.h, linux/icmp.h: numbers of the families and socket options. */
 const families = {
   "4": {
     domain: 2,
     protocol: 1,
     headerLength: 20,
     options: [
-      [0, 10, 3], // IP_MTU_DISCOVER: IP_PMTUDISC_PROBE, "don't fragment", whatever is known of the path
+      [0, 10, 3], // IP_MTU_DISCOVER: IP_PMTUDISC_PROBE, "don't fragment", ignoring the known path MTU
       [255, 1, ~1], // ICMP_FILTER: echo replies only
     ],
   },
@@ -123,10 +124,10 @@ const families = {
   },
 } as const;
 
-/** Bytes: thousands of large answers may come before we get to read. */
+/** In bytes: thousands of large answers may arrive before they are read. */
 const RECEIVE_BUFFER = 16 << 20;
 const LARGEST_PACKET = 65536;
-/** Packets between two looks at what has arrived. */
+/** The number of targets to ping before arrived answers are read. */
 const BATCH = 64;
 
 function openEcho(version: Version, targets: readonly Target[], tally: Tally): EchoSocket {
@@ -162,7 +163,7 @@ function openEcho(version: Version, targets: readonly Target[], tally: Tally): E
       if (!tally.isOpen({ index, size })) continue;
       const length = size === "small" ? SMALLEST_ECHO : Math.max(SMALLEST_ECHO, largest - headerLength);
       const packet = echoRequest(version, { index, size }, token, length);
-      const sent = ask("sendto", fd, packet, packet.length, MSG_DONTWAIT, to, to.length); // refused: as good as not answered
+      const sent = ask("sendto", fd, packet, packet.length, MSG_DONTWAIT, to, to.length); // a refusal counts as no answer
       if (sent === -Errno.EMSGSIZE) tally.tooLarge(index);
     }
   }
@@ -182,7 +183,7 @@ function openRaw({ domain, protocol, options }: (typeof families)[Version]): num
   }
 }
 
-/** struct sockaddr_in, sockaddr_in6 */
+/** Makes a struct sockaddr_in or sockaddr_in6. */
 function socketAddress(domain: number, address: Address): Uint8Array {
   const [length, at] = isIPv4(address) ? [16, 4] : [28, 8];
   const bytes = new Uint8Array(length);

@@ -1,4 +1,4 @@
-/** Finds out how this host's part of the cluster is, when asked. */
+/** Makes the status report of this host on request. */
 
 import type { Lease } from "../../../pkg/cluster/lease/lease.ts";
 import { isObject, type Json } from "../../../pkg/config/json.ts";
@@ -14,7 +14,7 @@ import { diagnose, leaseEnd, type NetworkFacts, type PeerPing } from "./diagnose
 import type { LeaseStatus, OwnStatus, PeerStatus, Reach, StatusReport } from "./format.ts";
 import { type PingResult, ping } from "./ping.ts";
 
-/** What a daemon knows of itself. */
+/** The state of the daemon. */
 export interface DaemonInfo {
   version: string;
   subnetFile: string;
@@ -30,7 +30,7 @@ export interface NetworkInfo {
   backend: Pick<Backend, "mtu" | "devices" | "missing" | "obstacles">;
   route: Connection;
   peers: readonly Lease[];
-  /** Reason by key. */
+  /** The reasons, by key. */
   malformed: ReadonlyMap<string, string>;
   renewMarginMs: number;
 }
@@ -83,7 +83,7 @@ async function probePeers({ lease, external, backend, peers }: NetworkInfo): Pro
   }
 }
 
-/** What answers on a host of our backend: vxlan's device has the first address of the subnet. */
+/** Returns the addresses to ping on a peer with our backend: its VXLAN device has the first address of the subnet. */
 function addressesOf(peer: Lease, own: Lease): Address[] {
   const { backendType, publicIP, publicIPv6 } = peer.attributes;
   if (backendType !== own.attributes.backendType) return [];
@@ -117,7 +117,7 @@ function peerStatuses({ peers, probes, nowMs }: NetworkFacts): PeerStatus[] {
   }));
 }
 
-/** Of two families, the one that people will complain about. */
+/** Returns the worse of two results, for a peer with both families. */
 const worse = (answer: PingResult, other: Reach = "yes"): Reach =>
   (["no", "small packets"] as const).find((reach) => answer === reach || other === reach) ?? "yes";
 
