@@ -59,8 +59,8 @@ export function readFiles(node: Node): Files {
     for (const [identity, file] of identities) text = text.replaceAll(identity, `{identity ${file}}`);
     for (const [i, container] of node.containers.entries()) {
       if (!existsSync(container.path)) continue;
-      text = text.replaceAll(`"inode":"${inodeOf(container)}"`, `"inode":"{inode ${i}}"`);
-      text = text.replaceAll(`"cookie":"${cookieOf(container)}"`, `"cookie":"{cookie ${i}}"`);
+      text = text.replace(new RegExp(`("inode": ?)"${inodeOf(container)}"`, "g"), `$1"{inode ${i}}"`);
+      text = text.replace(new RegExp(`("cookie": ?)"${cookieOf(container)}"`, "g"), `$1"{cookie ${i}}"`);
     }
     const future = Math.round(statSync(at).mtimeMs / 1000 - Date.now() / 1000);
     return [path, `${mode} ${future > 1 ? `{in ${future} s}` : ""}${text}`] as const;
