@@ -1,0 +1,58 @@
+// The form of what a build left: its listing without what is another one each time.
+import { listAll } from "./listing.ts";
+import type { Node } from "./node.ts";
+
+const random: readonly [RegExp, string][] = [
+  [/\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b/g, "{mac}"],
+  [/\b10\.77\.0\.(?!(0|1|255)\b)\d+/g, "{leased}"],
+  [/(?<=dhcp\.leases\/)[0-9a-f]{16}\b/g, "{random}"],
+  [/\bveth[0-9a-f]{8}\b/g, "{veth}"],
+  [/"stamp":"\d+"|(?<= directory )\d+$/g, "{time}"],
+];
+
+/** The kernel adds them when an address is found to be the only one, which may be later. */
+const isLate = (line: string): boolean => /route type (local|anycast) .* table local protocol kernel/.test(line);
+
+export interface Difference {
+  why: string;
+  /** In what way an earlier build leaves a line of this one's. @returns undefined: it has no such line */
+  earlier(line: string): string | undefined;
+}
+
+/** What an earlier build ignores, or takes for what it is. */
+export const known: Record<"ownerRules" | "aliases", Difference> = {
+  ownerRules: {
+    why: "iptables' chains of an attachment have a rule with its address and name, which changes no packet: GC and reload of earlier builds skip it",
+    earlier: (line) =>
+      /^(nft table ip6? nat chain|ip6?tables-legacy nat -A) CNI-(DN-)?[0-9a-f]+ .*(counter return|-j RETURN)$/.test(
+        line,
+      )
+        ? undefined
+        : line,
+  },
+  aliases: {
+    why: "a link that was made in a container has its owner's alias, so that a late DEL leaves another attachment's: earlier builds do not read it there",
+    earlier: (line) => line.replace(/^(c\d+: link \S+ .*alias )"cni [^"]*"/, '$1""'),
+  },
+};
+
+const normalized = (line: string): string =>
+  random.reduce((text, [pattern, name]) => text.replace(pattern, name), line);
+
+export const formOf = (node: Node): string[] =>
+  listAll(node)
+    .filter((line) => !isLate(line))
+    .map(normalized);
+
+/** Lines as an earlier build leaves them. @param seen Gets the known differences that there were. */
+export function asEarlier(lines: readonly string[], seen: Set<Difference>): string[] {
+  return Object.values(known).reduce<string[]>(
+    (before, difference) =>
+      before.flatMap((line) => {
+        const earlier = difference.earlier(line);
+        if (earlier !== line) seen.add(difference);
+        return earlier ?? [];
+      }),
+    [...lines],
+  );
+}
