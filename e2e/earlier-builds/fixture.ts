@@ -201,14 +201,12 @@ export function restore(node: Node, fixture: State): void {
 }
 
 export const fixtureFolder = join(projectRoot, "e2e/earlier-builds");
-const fileOf = (build: string, name: string): string => join(fixtureFolder, build, `${name}.json`);
-
 export function loadFixture<Kind = Fixture>(build: string, name: string): Kind | undefined {
-  const file = fileOf(build, name);
+  const file = join(fixtureFolder, build, `${name}.json`);
   return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Kind) : undefined;
 }
 
-export function saveFixture(build: string, name: string, fixture: State): void {
-  mkdirSync(join(fixtureFolder, build), { recursive: true });
-  writeFileSync(fileOf(build, name), `${JSON.stringify(fixture, null, 1)}\n`);
+export function saveFixture(folder: string, name: string, fixture: State): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(fixture, null, 1)}\n`);
 }

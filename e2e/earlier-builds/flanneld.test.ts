@@ -2,18 +2,28 @@
 import t from "tap";
 import { needsKernel } from "../lab/needs.ts";
 import { loadFixture } from "./fixture.ts";
-import { type DaemonFixture, daemonCases, newDaemonNode, restoreDaemon, verifyDaemon } from "./flanneld.ts";
+import {
+  type DaemonFixture,
+  daemonCases,
+  daemonNeeds,
+  newDaemonNode,
+  restoreDaemon,
+  verifyDaemon,
+} from "./flanneld.ts";
 import { builds, ours } from "./tests.ts";
 
 for (const build of builds) {
   for (const [name, one] of Object.entries(daemonCases)) {
-    const needs = name.includes("vxlan") ? needsKernel("vxlan") : needsKernel();
-    t.test(`${name} of ${build}: the next daemon takes over what is there`, needs, async (t) => {
-      const fixture = loadFixture<DaemonFixture>(build, name);
-      if (fixture === undefined) throw new Error("there is no fixture");
-      const node = newDaemonNode(t);
-      const etcd = await restoreDaemon(t, node, fixture);
-      await verifyDaemon(t, node, ours, one, etcd);
-    });
+    t.test(
+      `${name} of ${build}: the next daemon takes over what is there`,
+      needsKernel(...daemonNeeds(name)),
+      async (t) => {
+        const fixture = loadFixture<DaemonFixture>(build, name);
+        if (fixture === undefined) throw new Error("there is no fixture");
+        const node = newDaemonNode(t);
+        const etcd = await restoreDaemon(t, node, fixture);
+        await verifyDaemon(t, node, ours, one, etcd);
+      },
+    );
   }
 }

@@ -5,6 +5,7 @@ import type { Test as TapTest } from "tap";
 import { type Etcd, startEtcd } from "../cluster/etcd.ts";
 import { type Program, startProgram } from "../cluster/program.ts";
 import { until } from "../cluster/until.ts";
+import type { Feature } from "../lab/needs.ts";
 import { restore, type State, stateOf } from "./fixture.ts";
 import { defaultSysctls } from "./kernel-state.ts";
 import { differences, glance, listAll } from "./listing.ts";
@@ -19,7 +20,7 @@ export interface DaemonFixture extends State {
 
 export interface DaemonCase {
   store: "etcd" | "folder";
-  backend: object;
+  backend: { Type: string };
 }
 
 export const daemonCases: Record<string, DaemonCase> = {
@@ -28,6 +29,9 @@ export const daemonCases: Record<string, DaemonCase> = {
   "flanneld-host-gw-etcd": { store: "etcd", backend: { Type: "host-gw" } },
   "flanneld-host-gw-folder": { store: "folder", backend: { Type: "host-gw" } },
 };
+
+export const daemonNeeds = (name: string): readonly Feature[] =>
+  daemonCases[name]?.backend.Type === "vxlan" ? ["vxlan"] : [];
 
 const PREFIX = "/coreos.com/network";
 const FOLDER = "/var/lib/flannel-store";

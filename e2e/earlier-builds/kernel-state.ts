@@ -167,7 +167,7 @@ function commandsOf(
       ...links.flatMap(({ ifname, flags }) => (flags.includes("UP") ? [`link set dev ${ifname} up`] : [])),
       ...addresses.map(addressLine),
       ...routesOf(namespace, links, addresses),
-      ...rulesOf(namespace),
+      ...rulesOf(namespace, links),
       ...neighboursOf(namespace),
     ],
     bridge: [...vlansOf(state), ...forwardingOf(namespace, links)],
@@ -288,11 +288,12 @@ function metricsOf(route: Json): string {
     .join(" ");
 }
 
-/** Those that every namespace has have the priorities 0, 32766 and 32767. */
-function rulesOf(namespace: Namespace): string[] {
+/** Those that every namespace has have the priorities 0, 32766 and 32767; the kernel adds one with the first VRF. */
+function rulesOf(namespace: Namespace, links: readonly LinkJson[]): string[] {
+  const hasVrf = links.some(({ linkinfo }) => linkinfo?.info_kind === "vrf");
   return ["-4", "-6"].flatMap((family) =>
     (namespace.json("ip", family, "-j", "rule", "show") as Json[])
-      .filter(({ priority }) => ![0, 32766, 32767].includes(Number(priority)))
+      .filter((rule) => ![0, 32766, 32767].includes(Number(rule["priority"])) && !(hasVrf && "l3mdev" in rule))
       .map((rule) =>
         [
           "rule add",
@@ -365,10 +366,7 @@ export function restoreKernelState(node: Host, state: KernelState): void {
   const isOfLink = (key: string) => /\/conf\/(?!all\/|default\/)/.test(key);
   for (const [i, namespace] of namespacesOf(node).entries())
     writeSysctls(namespace, commands[i]?.sysctls ?? {}, (key) => !isOfLink(key));
-  const tuns = state.create.filter((line) => line.startsWith("-n ") || line.startsWith("tuntap"));
-  batch(["ip", "-n", node.name], state.create.filter((line) => !tuns.includes(line)).map(named));
-  for (const tun of tuns)
-    run(["ip", ...(tun.startsWith("-n ") ? [] : ["-n", node.name]), ...named(tun).split(" ")], "");
+  createLinks(node, state.create, named);
   for (const [i, namespace] of namespacesOf(node).entries()) {
     const { sysctls = {}, ip = [], bridge = [], tc = [] } = commands[i] ?? {};
     const upAt = ip.findIndex((line) => / up$/.test(line));
@@ -377,6 +375,37 @@ export function restoreKernelState(node: Host, state: KernelState): void {
     batch(["bridge", "-n", namespace.name], bridge);
     batch(["ip", "-n", namespace.name], ip.slice(Math.max(upAt, 0)));
     batch(["tc", "-n", namespace.name], tc);
+  }
+}
+
+/**
+ * Until Linux 6.13 an index is looked up in the namespace of the caller, not in the one for which the link is. So a link is made from its own
+ * namespace; one with a parent on the host gets no index but the next one there, which has to be the one that it had.
+ */
+function createLinks(node: Host, create: readonly string[], named: (line: string) => string): void {
+  const tuns = create.filter((line) => line.startsWith("-n ") || line.startsWith("tuntap"));
+  const withParent = create.filter((line) => /^link add link .* netns \{c\d+\} type /.test(line));
+  const isIn = (i: number) => (line: string) => line.includes(` netns {c${i}} type `) && !withParent.includes(line);
+  const inContainers = node.containers.map((_, i) => create.filter(isIn(i)));
+  const elsewhere = [...tuns, ...inContainers.flat()];
+  batch(
+    ["ip", "-n", node.name],
+    create
+      .filter((line) => !elsewhere.includes(line))
+      .map((line) => named(withParent.includes(line) ? line.replace(/ index \d+/, "") : line)),
+  );
+  for (const [i, lines] of inContainers.entries())
+    batch(
+      ["ip", "-n", node.containers[i]?.name ?? ""],
+      lines.map((line) => named(line.replace(` netns {c${i}} type `, " type "))),
+    );
+  for (const tun of tuns)
+    run(["ip", ...(tun.startsWith("-n ") ? [] : ["-n", node.name]), ...named(tun).split(" ")], "");
+  for (const line of withParent) {
+    const [, name = "", index, container] = / name (\S+) index (\d+) .* netns \{c(\d+)\} /.exec(line) ?? [];
+    const found = node.containers[Number(container)]?.json("ip", "-j", "link", "show", name) as LinkJson[] | undefined;
+    const [link] = found ?? [];
+    if (link?.ifindex !== Number(index)) throw new Error(`${line}: it has the index ${link?.ifindex}`);
   }
 }
 
