@@ -48,6 +48,7 @@ export const add: Command = {
   details: `Runs ADD of the network's plugins one after the other and prints the result as JSON.\n${configured}`,
   examples: ["ip netns add example", "CNI_PATH=/opt/cni/bin cnitool add example /run/netns/example"],
   run(call) {
+    refuseNameAsPath(call.operands[1] ?? "");
     const { list, runtime, attachment } = networkOf(call);
     const result = addNetwork(list, attachment, runtime);
     call.context.streams.stdout(`${printResult(result, list.cniVersion)}\n`);
@@ -62,6 +63,7 @@ export const check: Command = {
   details: `Runs CHECK of the network's plugins. Without CNI_ARGS and CAP_ARGS they get those of the add.\n${configured}`,
   examples: ["CNI_PATH=/opt/cni/bin cnitool check example /run/netns/example"],
   run(call) {
+    refuseNameAsPath(call.operands[1] ?? "");
     const { list, runtime, attachment } = networkOf(call);
     checkNetwork(list, asAdded(list, attachment, runtime, call.context), runtime);
     return 0;
@@ -78,6 +80,7 @@ export const del: Command = {
   ].join("\n"),
   examples: ["CNI_PATH=/opt/cni/bin cnitool del example /run/netns/example"],
   run(call) {
+    refuseNameAsPath(call.operands[1] ?? "");
     const { list, runtime, attachment } = networkOf(call);
     deleteNetwork(list, asAdded(list, attachment, runtime, call.context), runtime);
     return 0;
@@ -144,11 +147,11 @@ interface Asked {
   attachment: RuntimeAttachment;
 }
 
-function networkOf({ operands: [name = "", netnsPath = ""], flags, context }: Call): Asked {
+function networkOf({ operands: [name = "", netnsPath = "", ...surplus], flags, context }: Call): Asked {
   const { environment, stderr } = context.streams;
   refusePathAsName(name);
+  refuseSurplus(surplus);
   const list = loadNetwork(configDirectory(environment), name, (text) => stderr(`cnitool: ${text}\n`));
-  refuseNameAsPath(netnsPath);
   const netns = absolutePath(netnsPath);
   return {
     list,
@@ -175,6 +178,16 @@ export function refusePathAsName(name: string): void {
     msg: `the network's name is wanted first, ${JSON.stringify(name)} is a path`,
     remedy:
       "write the name, then the namespace's path, as `cnitool add podnet /run/netns/example`; cnitool validate shows the names",
+  });
+}
+
+/** Refuses a third argument: mostly it is the interface's name, which would be eth0 all the same. @throws CniError 4 */
+export function refuseSurplus([first]: readonly string[]): void {
+  if (first === undefined) return;
+  throw new CniError({
+    code: ErrorCode.invalidEnvironment,
+    msg: `${JSON.stringify(first)} is one argument too many behind the network's name and the namespace's path`,
+    remedy: `leave it out; an interface's name is given as --ifname ${first}`,
   });
 }
 
