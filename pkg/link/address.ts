@@ -1,4 +1,4 @@
-/** Addresses of links: what `ip address` does. */
+/** Addresses of links, as `ip address` handles them. */
 import { compareAddresses, isIPv4, lastAddressOf, type Prefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
@@ -23,13 +23,13 @@ export interface LinkAddress {
   scope: number;
 }
 
-/** All addresses of a link, in the kernel's order. */
+/** Returns all addresses of a link, in the kernel's order. */
 export function addressesOf(route: Connection, index: number): LinkAddress[] {
   const all = route.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: { index } }));
   return all.filter((message) => message.index === index).map(linkAddressOf); // before 4.20 the kernel does not filter
 }
 
-/** Those of all links, by the link's index, in the kernel's order. */
+/** Returns the addresses of all links, by the link's index, in the kernel's order. */
 export function listAddresses(route: Connection): ReadonlyMap<number, readonly LinkAddress[]> {
   const all = route.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: {} }));
   const byLink = new Map<number, LinkAddress[]>();
@@ -52,7 +52,7 @@ function linkAddressOf({ local, address, prefixLength, flags, longFlags, scope }
 /**
  * `ip address add <prefix> dev <index>`
  *
- * @param options.withoutDetection An IPv6 address is usable at once, not only after the second that looking for duplicates takes.
+ * @param options.withoutDetection Skips duplicate address detection, so that an IPv6 address is usable at once instead of after a second.
  */
 export function addAddress(
   index: number,
@@ -76,19 +76,19 @@ export function addAddress(
   });
 }
 
-/** As the reference plugins and `ip` set it: the last address of IPv4 networks with room for one. */
+/** Returns the broadcast address as the reference plugins and `ip` set it: the last address of IPv4 networks up to /30. */
 function broadcastOf(prefix: Prefix): { broadcast?: Uint8Array } {
   return isIPv4(prefix.address) && prefix.length <= 30 ? { broadcast: lastAddressOf(prefix) } : {};
 }
 
-/** `ip -6 address show dev <index>`, as the kernel tells it. */
+/** Returns the messages of `ip -6 address show dev <index>` as the kernel sent them. */
 export function listIPv6Addresses(route: Connection, index: number): AddressMessage[] {
   const value = { family: AF_INET6, index };
   const all = route.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value }));
   return all.filter((message) => message.index === index); // before 4.20 the kernel does not filter
 }
 
-/** `ip address add …` of an address that was listed, with its settings and the rest of its lifetime. */
+/** `ip address add …` for an address that was listed before, with its flags and the rest of its lifetime. */
 export function addListedAddress({ unknown: _, flags, longFlags, ...address }: AddressMessage): Request {
   const settings = (longFlags ?? flags) & ~(IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_PERMANENT);
   return request({

@@ -1,10 +1,10 @@
-/** What can be tuned of a link: what `ip link set … address … mtu … promisc … allmulticast … txqueuelen …` does. */
+/** The attributes of a link that `ip link set … address … mtu … promisc … allmulticast … txqueuelen …` sets. */
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { only } from "../netlink/message.ts";
 import { IFF_ALLMULTI, IFF_PROMISC } from "../netlink/rtnetlink/link/interface.ts";
 import { linkMessage, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
 
-/** Those that are absent stay as they are. */
+/** Attributes of a link; those that are absent are not changed. */
 export interface LinkAttributes {
   mac?: Uint8Array;
   promiscuous?: boolean;
@@ -15,7 +15,7 @@ export interface LinkAttributes {
 
 const attributesSummary = only(linkMessage, ["address", "mtu", "txQueueLength", "extMask", "ifName"]);
 
-/** All of them; undefined when there is no such link. */
+/** Returns the attributes of a link; undefined when there is no such link. */
 export function findAttributes(
   route: Connection,
   ifName: string,
@@ -34,7 +34,7 @@ export function findAttributes(
   );
 }
 
-/** All in one message, of which the kernel may have done a part when it refuses another. */
+/** Sets the attributes with one message. When the kernel refuses one of them, it may have set others already. */
 export function setAttributes(index: number, attributes: LinkAttributes): Request {
   const { mac, mtu, txQueueLength, promiscuous, allMulticast } = attributes;
   const flag = (bit: number, wanted: boolean | undefined) =>

@@ -1,4 +1,4 @@
-/** A Linux bridge and its ports: what `ip link add type bridge`, `bridge link` and `bridge vlan` do. */
+/** A Linux bridge and its ports, as `ip link add type bridge`, `bridge link` and `bridge vlan` handle them. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { type Connection, NetlinkError, query, type Request, request } from "../netlink/connection.ts";
 import {
@@ -18,21 +18,21 @@ import { trySysctl } from "./sysctl.ts";
 
 export interface BridgeOptions {
   name: string;
-  /** For a bridge that is made; 0: the kernel's default. */
+  /** The MTU of a new bridge; 0: the kernel's default. */
   mtu: number;
   vlanFiltering: boolean;
   promiscuous: boolean;
 }
 
 /**
- * The bridge of that name, made when missing, and up. An existing one keeps its MTU and its other settings.
+ * Returns the bridge of that name. Creates it when it is missing, and sets it up. An existing one keeps its MTU and its other settings.
  *
  * @throws CniError 999: a link of another kind has the name
  */
 export function ensureBridge(route: Connection, options: BridgeOptions): Link {
   const bridge = findLink(route, options.name) ?? createBridge(route, options);
   if (bridge.kind !== "bridge") throw notABridge(bridge);
-  trySysctl(`ipv6/conf/${options.name}/accept_ra`, "0"); // the host must not take addresses from what containers announce
+  trySysctl(`ipv6/conf/${options.name}/accept_ra`, "0"); // the host must not configure itself by router advertisements of containers
   const changes: Request[] = [];
   if (options.promiscuous && !bridge.promiscuous) changes.push(setPromiscuous(bridge.index));
   if (!bridge.up) changes.push(setUp(bridge.index));
@@ -47,7 +47,7 @@ function createBridge(route: Connection, { name, mtu, vlanFiltering }: BridgeOpt
         flags: IFF_UP,
         change: IFF_UP,
         ifName: name,
-        address: randomMac(), // a bridge without one of its own changes it with its ports
+        address: randomMac(), // without one, a bridge's MAC changes with its ports
         ...(mtu !== 0 && { mtu }),
         linkInfo: { kind: "bridge", ...(vlanFiltering && { data: { vlanFiltering: true } }) },
       }),
@@ -105,7 +105,7 @@ export interface VlanRange {
   flags: number;
 }
 
-/** VLANs of a port, as `bridge vlan show` lists them. */
+/** Returns the VLANs of a port, as `bridge vlan show` lists them. */
 export function vlansOf(route: Connection, index: number): VlanRange[] {
   const value = { family: AF_BRIDGE, extMask: RTEXT_FILTER_BRVLAN };
   const ports = route.dump(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: bridgeLinkMessage, value }));
@@ -113,7 +113,7 @@ export function vlansOf(route: Connection, index: number): VlanRange[] {
   return vlans.map(({ flags, id }) => ({ first: id, last: id, flags }));
 }
 
-/** `bridge vlan add dev <index> vid 10 pvid untagged` for the untagged one, `bridge vlan add dev <index> vid 100-105` for others. */
+/** `bridge vlan add dev <index> vid 10 pvid untagged` for an access VLAN, `bridge vlan add dev <index> vid 100-105` for others. */
 export function addVlans(index: number, vlans: readonly VlanRange[]): Request {
   return vlanRequest("RTM_SETLINK", RTM_SETLINK, index, vlans);
 }
@@ -122,7 +122,7 @@ export function deleteVlans(index: number, vlans: readonly VlanRange[]): Request
   return vlanRequest("RTM_DELLINK", RTM_DELLINK, index, vlans);
 }
 
-/** What leaves the port untagged and is given to what comes in untagged. */
+/** Returns the VLAN of untagged frames in both directions (pvid, untagged). */
 export const accessVlan = (id: number): VlanRange => ({
   first: id,
   last: id,

@@ -1,4 +1,4 @@
-/** What CHECK compares: the container's interface, its addresses and routes, with what ADD answered. */
+/** The comparison of CHECK: the container's interface, its addresses and routes, with the result of ADD. */
 import { delegateCheck } from "../cni/delegate.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
@@ -14,12 +14,12 @@ import { destinationOf, gatewaysOf, listAllRoutes, tableOf } from "./route.ts";
 
 const REMEDY = "delete the attachment and add it again (DEL, then ADD with the same container ID and interface name)";
 
-/** An attachment is not what ADD made. */
+/** Returns the error for an attachment that is not as ADD made it. */
 export function checkFailure(msg: string): CniError {
   return new CniError({ code: ErrorCode.internal, msg, details: "found by CHECK", remedy: REMEDY });
 }
 
-/** The entry of the attachment's own interface: the last one of its name and namespace. */
+/** Returns the result's entry of the attachment's interface: the last one with its name and namespace. */
 export function needOwnInterface({ interfaces }: Result, { ifName, netns }: Attachment<unknown>): Interface {
   const own = interfaces.findLast((entry) => entry.name === ifName && entry.sandbox === netns);
   if (own !== undefined) return own;
@@ -29,20 +29,20 @@ export function needOwnInterface({ interfaces }: Result, { ifName, netns }: Atta
   );
 }
 
-/** What CHECK of a plugin finds, after the general questions. */
+/** The objects that the common part of CHECK has opened, for the plugin's own part. */
 export interface Checked {
   result: Result;
-  /** Routing socket of the container. */
+  /** The rtnetlink socket of the container. */
   container: Connection;
   link: Link;
 }
 
 /**
- * What the CHECKs of all plugins that make an interface have in common: IPAM's, then the container's interface, its addresses and its
- * routes as the result has them.
+ * Performs the part of CHECK that all plugins with an interface have in common: calls IPAM's CHECK, then compares the container's
+ * interface, its addresses and its routes with the result.
  *
- * @param options.kind Of the interface; whatever it is where absent.
- * @param options.hasAddresses Whether it is looked for addresses and routes; with IPAM unless given.
+ * @param options.kind The required kind of the interface; any kind when absent.
+ * @param options.hasAddresses Whether addresses and routes are compared; by default when there is IPAM.
  * @throws CniError 999: they differ. CniError of the IPAM plugin.
  */
 export function checkContainer(
@@ -60,7 +60,7 @@ export function checkContainer(
   const container = openRoute(netns);
   const link = needSameLink(container, own, kind, `in ${netns.path}`);
   if (hasAddresses) {
-    if (!link.up) throw checkFailure(`interface "${link.name}" in ${netns.path} is down, must be up`); // which takes the routes away
+    if (!link.up) throw checkFailure(`interface "${link.name}" in ${netns.path} is down, must be up`); // its routes are gone
     const routes = listAllRoutes(container);
     checkAddresses(container, link, routes, result);
     checkRoutes(routes, result);
@@ -68,7 +68,7 @@ export function checkContainer(
   return { result, container, link };
 }
 
-/** The link that an entry of the result stands for: of this kind, if one is named, with the MAC that ADD saw. */
+/** Returns the link of a result's entry. @throws CniError 999: it is missing, or its kind or MAC is another one */
 export function needSameLink(
   route: Connection,
   { name, mac }: Interface,
@@ -85,7 +85,7 @@ export function needSameLink(
   return link;
 }
 
-/** The other end of the container's veth: one of the host's interfaces in the result. */
+/** Returns the host's end of the container's veth, which has to be one of the host's interfaces in the result. */
 export function needHostsEnd(host: Connection, inside: Link, { interfaces }: Result): Link {
   const ends = interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => findLink(host, name));
   const end = ends.find((link) => link?.kind === "veth" && link.index === inside.parent);
@@ -94,8 +94,8 @@ export function needHostsEnd(host: Connection, inside: Link, { interfaces }: Res
 }
 
 /**
- * Every address of the result that belongs to this interface is on it, with its subnet's route: in whatever table, since plugins that
- * come later in the chain (sbr, vrf) may move it.
+ * Checks that every address of the result that belongs to this interface is on it, and that its subnet's route exists: in any table, since
+ * plugins that come later in the chain (sbr, vrf) may move the route.
  */
 function checkAddresses(
   route: Connection,
@@ -114,7 +114,7 @@ function checkAddresses(
         `address ${address} is not on "${link.name}", only ${found.map(formatPrefix).join(", ") || "none"}`,
       );
     }
-    const single = wanted.length === 8 * wanted.address.length; // has no subnet to route to
+    const single = wanted.length === 8 * wanted.address.length; // a single address has no subnet route
     if (!single && !hasRoute(routes, networkOf(wanted))) {
       throw checkFailure(`the route to ${formatPrefix(networkOf(wanted))}, the subnet of ${address}, is missing`);
     }
@@ -122,8 +122,8 @@ function checkAddresses(
 }
 
 /**
- * Every route of the result is there, with its gateway unless it is a default route; in its table if the result names one, in any
- * otherwise: later plugins that move routes need not say so.
+ * Checks that every route of the result exists, with its gateway unless it is a default route; in its table if the result names one, else
+ * in any table: later plugins that move routes do not have to put it into the result.
  */
 function checkRoutes(all: readonly RouteMessage[], { routes }: Result): void {
   for (const { dst, gw, table } of routes) {

@@ -1,4 +1,4 @@
-/** The container's end of an attachment: addresses, link up, routes. */
+/** Configures the container's end of an attachment: addresses, link up, routes. */
 import { CniError, type CniErrorOptions, ErrorCode } from "../cni/error.ts";
 import type { IpConfig, Result } from "../cni/result.ts";
 import { type Address, familyOf, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
@@ -13,17 +13,17 @@ import { type Link, needLink, setUp } from "./link.ts";
 import { addRoute } from "./route.ts";
 import { findSysctl, trySysctl, writeSysctl } from "./sysctl.ts";
 
-/** As the reference plugins wait for duplicate address detection. */
+/** The longest wait for duplicate address detection, as in the reference plugins. */
 const DAD_TIMEOUT_MS = 5000;
 const DAD_POLL_MS = 10;
 
-/** An address of a result, read. */
+/** An address of a result, parsed. */
 export interface Address4Or6 {
   prefix: Prefix;
   gateway: Address | undefined;
 }
 
-/** @throws CniError 6: IPAM sent what is no address */
+/** Parses an address of a result. @throws CniError 6: the IPAM plugin's address or gateway is not an IP address */
 export function addressOf({ address, gateway }: IpConfig): Address4Or6 {
   const prefix = parsePrefix(address);
   if (prefix === undefined) throw unreadable("address", address);
@@ -43,34 +43,34 @@ function unreadable(what: string, text: string): CniError {
 }
 
 /**
- * Whether somebody looks if another host has an IPv6 address before it is usable, which takes a second or two: not at all; and ADD waits
- * for the outcome; or it comes later, for links on which nothing is heard yet.
+ * Whether the kernel performs duplicate address detection for IPv6, which takes a second or two: "none"; "awaited", ADD waits for its
+ * end; "later", ADD does not wait, for links on which nothing can be received yet.
  */
 export type DuplicateDetection = "none" | "awaited" | "later";
 
 export interface Container {
   netns: Namespace;
-  /** Routing socket inside `netns`. */
+  /** The rtnetlink socket inside `netns`. */
   route: Connection;
   link: Link;
-  /** Settings of the interface to write before it has addresses, by path below /proc/sys/net; refusals are ignored. */
+  /** Sysctls to write before the interface has addresses, by path below /proc/sys/net; refusals are ignored. */
   sysctls: Readonly<Record<string, string>>;
   duplicates?: DuplicateDetection;
 }
 
-/** One thing to ask of the kernel about a link. */
+/** One request about a link. */
 export interface ConfigTask {
-  /** For people: `address 10.1.0.5/24` */
+  /** The text for messages, such as `address 10.1.0.5/24`. */
   what: string;
   request: Request;
-  /** What EEXIST means; a duplicate in the result unless given. */
+  /** The error for EEXIST; unless given, it is reported as a duplicate in the result. */
   whenExists?: Pick<CniErrorOptions, "msg" | "remedy">;
 }
 
 /**
- * Gives the interface its addresses, sets it up, waits until IPv6 addresses may be used, adds the routes.
+ * Adds the addresses, sets the interface up, waits until IPv6 addresses are usable, adds the routes.
  *
- * @param more Further tasks, sent with these: before the routes, or after them.
+ * @param more Further tasks, which are sent before or after the routes.
  * @throws CniError 999: the kernel refuses an address or a route, or another host has an IPv6 address
  */
 export function configure(
@@ -113,7 +113,7 @@ export const addressTask = (index: number, prefix: Prefix, options: { withoutDet
   request: addAddress(index, prefix, options),
 });
 
-/** Has the kernel do all of them in one send. @throws CniError 999: the first refusal, with what was asked for */
+/** Performs all tasks with one send. @throws CniError 999: the first refusal, with the task's text */
 export function performTasks(route: Connection, link: Link, tasks: readonly ConfigTask[]): void {
   const outcomes = route.attemptAll(tasks.map((task) => task.request));
   outcomes.forEach((refusal, i) => {
@@ -144,7 +144,7 @@ function routeText({ dst, gw }: Result["routes"][number]): string {
   return `route ${dst}${gw === undefined ? "" : ` via ${gw}`}`;
 }
 
-/** A route without gateway takes the first one of its family. */
+/** Returns the request for a route of the result. One without gateway gets the first gateway of its family. */
 function routeRequest(index: number, route: Result["routes"][number], addresses: readonly Address4Or6[]): Request {
   const destination = parsePrefix(route.dst);
   if (destination === undefined) throw unreadable("route destination", route.dst);
@@ -164,7 +164,7 @@ function routeRequest(index: number, route: Result["routes"][number], addresses:
   });
 }
 
-/** Container images and hosts may have switched IPv6 off by default; an interface with IPv6 addresses needs it. */
+/** Enables IPv6 on lo and the interface: hosts and container images may disable it by default. */
 function enableIPv6(ifName: string): void {
   for (const name of ["lo", ifName]) {
     const setting = `ipv6/conf/${name}/disable_ipv6`;
@@ -174,7 +174,7 @@ function enableIPv6(ifName: string): void {
   writeSysctl(`ipv6/conf/${ifName}/keep_addr_on_down`, "1");
 }
 
-/** Waits for the end of duplicate address detection. A link that is not up never settles, and is not waited for. */
+/** Waits for the end of duplicate address detection. On a link without carrier it never ends; that is no error after the timeout. */
 function settle(route: Connection, link: Link): void {
   const started = monotonicMs();
   for (;;) {

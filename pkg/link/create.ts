@@ -1,4 +1,4 @@
-/** Links that are made inside a container: what `ip link add <name> netns <container> type <kind>` does. */
+/** Creates links inside a container, as `ip link add <name> netns <container> type <kind>` does. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import { notAvailable } from "../cni/status.ts";
@@ -11,35 +11,37 @@ import { addLink, deleteLink, findLink, type Link, linkAfter, listLinks, needLin
 import { aliasOf, findOwner, type Owner, setOwner } from "./owner.ts";
 import { unusedIndex } from "./unused-index.ts";
 
-/** A link by name in a container. */
+/** The name and namespace of a link in a container. */
 export interface LinkRef {
   netns: Namespace;
-  /** Routing socket inside `netns`. */
+  /** The rtnetlink socket inside `netns`. */
   container: Connection;
   ifName: string;
-  /** Whose a link that is made there will be; absent for one that several share. */
+  /** The attachment that a new link belongs to; absent for a link that several share. */
   owner?: Owner | undefined;
 }
 
 export interface NewLink {
   linkInfo: NonNullable<LinkRequest["linkInfo"]> & { kind: string };
-  /** 0: the kernel's default. */
+  /** The MTU; 0: the kernel's default. */
   mtu?: number;
-  /** Random when absent. */
+  /** The MAC; random when absent. */
   mac?: Uint8Array | undefined;
-  /** The link below: its index, and a routing socket of the namespace it is in. */
+  /** The parent: its index, and an rtnetlink socket of its namespace. */
   parent?: { route: Connection; index: number } | undefined;
 }
 
 /**
- * Creates a link of the host that bears its owner's alias, so that DEL and GC find it wherever this process is killed.
+ * Creates a link on the host with its owner's alias, so that DEL and GC find it even when this process is killed at any point.
  *
- * RTM_NEWLINK ignores IFLA_IFALIAS (seen on 6.18; rtnl_create_link in net/core/rtnetlink.c does not read it). So creation, alias and the question for the link are messages of one send: the
- * kernel carries out all of them within that system call, and no signal falls between. It also carries out the second when it refuses the
- * first, and by name the alias would then be written on somebody else's link, which has the name. Therefore the index is chosen here, one that
- * no link has: where no link was made, the alias meets ENODEV.
+ * RTM_NEWLINK ignores IFLA_IFALIAS (seen on 6.18; rtnl_create_link in net/core/rtnetlink.c does not read it). So creation, alias and query
+ * are
+ * messages of one send: the kernel performs all of them within that system call, and no signal can end the process in between. It performs
+ * the second also when it refuses the first, and an alias set by name would then go to the existing link of that name. Therefore the index
+ * is
+ * chosen here, one that no link has: when no link was created, setting the alias fails with ENODEV.
  *
- * @throws NetlinkError the kernel refuses one of them; then there is no such link
+ * @throws NetlinkError the kernel refuses one of them; no link is left then
  */
 export function createOwnedLink(route: Connection, link: LinkRequest, owner: Owner | undefined): Link {
   const index = unusedIndex(route);
@@ -48,13 +50,13 @@ export function createOwnedLink(route: Connection, link: LinkRequest, owner: Own
     return linkAfter(route, [addLink({ ...link, index }), ...marking], index);
   } catch (error) {
     const notMade = error instanceof NetlinkError && error.request === "RTM_NEWLINK";
-    if (!notMade) deleteLink(route, index); // made, or perhaps made and its answer not read
+    if (!notMade) deleteLink(route, index); // it was created, or may have been without an answer being read
     throw error;
   }
 }
 
 /**
- * Makes the link, down. It has never been on the host, and has its name only together with its owner's alias.
+ * Creates the link, down. It is never visible on the host, and gets its name together with its owner's alias.
  *
  * @throws CniError 999: `ifName` exists there, the kernel has no links of that kind, or refuses it
  */
@@ -70,8 +72,8 @@ export function createLink(place: LinkRef, link: NewLink): Link {
 }
 
 /**
- * The kernel numbers the link, since programs in the container go by the order of its interfaces. So there are two sends; what a signal
- * between them leaves has the name and no alias, and DEL deletes it as what other plugins made.
+ * Lets the kernel choose the index, since programs in the container rely on the order of its interfaces. So there are two sends. A signal
+ * between them leaves a link with the name and without alias, which DEL deletes like links of other plugins.
  */
 function createInside(container: Connection, link: LinkRequest & { ifName: string }, owner: Owner | undefined): Link {
   const { ifName } = link;
@@ -81,12 +83,12 @@ function createInside(container: Connection, link: LinkRequest & { ifName: strin
     return linkAfter(container, marking, ifName);
   } catch (error) {
     const notMade = error instanceof NetlinkError && error.request === "RTM_NEWLINK";
-    if (!notMade) deleteLink(container, ifName); // made, or perhaps made and its answer not read
+    if (!notMade) deleteLink(container, ifName); // it was created, or may have been without an answer being read
     throw error;
   }
 }
 
-/** A message goes to one namespace, so the link is made from the host, then named and given its alias from the container. */
+/** Creates a link whose parent is on the host: a message goes to one namespace, so name and alias are set from the container afterwards. */
 function createFromHost(place: LinkRef, link: NewLink, host: Connection): Link {
   const { netns, container, ifName, owner } = place;
   const temporary = unnamed(ifName);
@@ -94,7 +96,7 @@ function createFromHost(place: LinkRef, link: NewLink, host: Connection): Link {
     host.request(addLink({ ...attributesOf(link, temporary), netnsFd: netns.fd }));
   } catch (error) {
     const notMade = error instanceof NetlinkError;
-    if (!notMade) deleteLink(container, temporary); // perhaps made, and its answer not read
+    if (!notMade) deleteLink(container, temporary); // it may have been created without an answer being read
     throw error;
   }
   const made = madeLink(place, temporary);
@@ -103,7 +105,7 @@ function createFromHost(place: LinkRef, link: NewLink, host: Connection): Link {
     container.request(renameLink(made.index, ifName, alias));
     return { ...made, name: ifName, alias: alias ?? "" };
   } catch (error) {
-    deleteLink(container, made.index); // whatever it is called by now
+    deleteLink(container, made.index); // by index, since its name may have changed already
     throw error;
   }
 }
@@ -117,12 +119,12 @@ const attributesOf = ({ mtu = 0, mac, parent, linkInfo }: NewLink, ifName: strin
 });
 
 /**
- * What a link with a parent on the host is called until it is in the container: kernels before 6.14 look for clashes of the name among the
- * host's links, where mostly there is an eth0. The same for every call, so that DEL finds what a killed ADD did not get to name.
+ * Returns the temporary name of a link with a parent on the host: kernels before 6.14 refuse a name that one of the host's links has, and
+ * mostly there is an eth0. It only depends on `ifName`, so that DEL finds a link that a killed ADD left under it.
  */
 const unnamed = (ifName: string): string => `~${ifName.slice(1)}`;
 
-/** Deletes what `createLink` made, unless it or its namespace is gone. */
+/** Deletes the link of `createLink`, unless it or its namespace is gone. */
 export function deleteCreatedLink(attachment: Attachment<unknown>): void {
   const namespace = findNamespace(attachment.netns);
   if (namespace === undefined) return;
@@ -130,7 +132,7 @@ export function deleteCreatedLink(attachment: Attachment<unknown>): void {
   deleteLink(openRoute(namespace), unnamed(attachment.ifName));
 }
 
-/** A link that was made just now; when it cannot be read it goes again. */
+/** Returns a link that was just created; deletes it when it cannot be read. */
 export function madeLink({ container }: LinkRef, name: string): Link {
   try {
     return needLink(container, name);
@@ -140,7 +142,7 @@ export function madeLink({ container }: LinkRef, name: string): Link {
   }
 }
 
-/** `ip link set <index> name <name>`, of a link that is down. @param alias Written with the name, in one step; kept when undefined */
+/** `ip link set <index> name <name>`, for a link that is down. @param alias The alias, set in the same message; unchanged when undefined */
 export function renameLink(index: number, ifName: string, alias?: string): Request {
   const value = { index, ifName, ...(alias !== undefined && { alias }) };
   return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value });
@@ -162,18 +164,18 @@ function refused(error: unknown, place: LinkRef, { linkInfo: { kind }, mtu = 0 }
   });
 }
 
-/** With other words it knows the kind, but not on this parent. */
+/** The kernel's messages for a kind that it does not know; with another message it knows the kind, but not on this parent. */
 const UNKNOWN_KIND: readonly (string | undefined)[] = [undefined, "Unknown device type"];
 
 const isUnknownKind = (refusal: NetlinkError): boolean =>
   isErrno(refusal, "EOPNOTSUPP") && UNKNOWN_KIND.includes(refusal.kernelMessage);
 
-/** Or another thing of the same kind is in the way. */
+/** Reports whether EEXIST is about the name, and not about another property of the link. */
 function isTaken({ container, ifName }: LinkRef): boolean {
   return [ifName, unnamed(ifName)].some((name) => findLink(container, name) !== undefined);
 }
 
-/** Says whose the link is that has the name, and how to do without it. */
+/** Returns the error for a name that is in use, with the owner of the link and a free name. */
 export function nameInUse(
   { ifName, netns, owner }: Pick<LinkRef, "ifName" | "netns" | "owner">,
   details: string,
@@ -200,10 +202,10 @@ export function nameInUse(
 const withOtherName = (name: string, { path }: Namespace, owner: Owner | undefined): string =>
   `choose another interface name: CNI_IFNAME=${name}${owner === undefined ? "" : `, cnitool add --ifname ${name} ${owner.network} ${path}`}`;
 
-/** linux/if.h: IFNAMSIZ, without the NUL. */
+/** The longest name of a link: IFNAMSIZ of linux/if.h, without the NUL. */
 const LINK_NAME_MAX = 15;
 
-/** The next name of the kind that no link has: eth1 behind eth0. */
+/** Returns the next name that no link has: eth1 after eth0. */
 function freeName(container: Connection, taken: string): string {
   const names = new Set(listLinks(container).map(({ name }) => name));
   const stem = taken.replace(/\d+$/, "");
@@ -215,7 +217,7 @@ function freeName(container: Connection, taken: string): string {
 
 type Kind = NewLink["linkInfo"]["kind"];
 
-/** For STATUS: whether the kernel can make links of these kinds. @throws CniError 50 */
+/** Makes sure, for STATUS, that the kernel can create links of these kinds. @throws CniError 50: it cannot */
 export function needKinds(route: Connection, ...kinds: Kind[]): void {
   const refusals = route.attemptAll(kinds.map(refusedLink));
   kinds.forEach((kind, index) => {
@@ -224,11 +226,11 @@ export function needKinds(route: Connection, ...kinds: Kind[]): void {
   });
 }
 
-/** Every kernel refuses it: one that knows the kind because no link can have a multicast address, or for want of a parent. */
+/** Returns a request that every kernel refuses: one that knows the kind, because of the multicast address or the missing parent. */
 const refusedLink = (kind: Kind): Request =>
   addLink({ address: Uint8Array.of(1, 0, 0, 0, 0, 0), linkInfo: { kind } as NewLink["linkInfo"] });
 
-/** Kinds whose module, or whose option, is called otherwise. */
+/** The kernel module or option of kinds whose name differs from it. */
 const MODULES: Readonly<Record<string, string>> = { vlan: "8021q" };
 const OPTIONS: Readonly<Record<string, string>> = { vlan: "CONFIG_VLAN_8021Q", vrf: "CONFIG_NET_VRF" };
 

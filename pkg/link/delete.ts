@@ -1,4 +1,4 @@
-/** Deleting what an attachment has in its container, by DEL. */
+/** Deletes an attachment's link in its container, for DEL. */
 import type { Attachment } from "../cni/plugin.ts";
 import { writeStderr } from "../cni/process-io.ts";
 import type { Connection } from "../netlink/connection.ts";
@@ -8,10 +8,11 @@ import { deleteLink, findLink, type Link, openRoute } from "./link.ts";
 import { deleteOwnedLinks, findOtherOwner, nameOnHost, type Owner, otherOwnerOf } from "./owner.ts";
 
 /**
- * Deletes the link of the attachment's name, unless it is marked as another attachment's or host-device has moved it there: that one was there first, and
- * the ADD whose DEL this is has failed because of it. Then, as without any, what bears the attachment's own mark goes, whatever it is called by now.
+ * Deletes the link that has the attachment's interface name, unless its mark names another attachment or host-device has moved it there:
+ * that link was there first, and this attachment's ADD failed because of it. In that case, and when there is no link of the name, the links
+ * with the attachment's own mark are deleted, whatever their name is by now.
  *
- * @param marked Routing socket of the namespace that has the mark.
+ * @param marked Opens the rtnetlink socket of the namespace whose link has the mark.
  */
 export function deleteAttachedLink(
   netns: Namespace,
@@ -28,7 +29,7 @@ export function deleteAttachedLink(
   else deleteLink(container, link.index);
 }
 
-/** Completes `"eth0" …`: whose the link is, if not the attachment's. */
+/** Completes the message `"eth0" …` with the owner of the link; returns undefined when it is the attachment's own. */
 function whoseInstead(link: Link, attachment: Attachment<unknown>): string | undefined {
   const other = otherOwnerOf(link, attachment);
   if (other !== undefined) return belongsTo(other);
@@ -36,7 +37,10 @@ function whoseInstead(link: Link, attachment: Attachment<unknown>): string | und
   return device === undefined ? undefined : `is "${device}" of the host, which host-device has moved there`;
 }
 
-/** Whether the container's link of the attachment's name is marked as another attachment's, so that nothing is to be changed on it; tells it on stderr. */
+/**
+ * Reports whether the container's link with the attachment's interface name is marked for another attachment, so that it must not be
+ * changed; says so on stderr.
+ */
 export function isLeftToOther(container: Connection, attachment: Attachment<unknown>): boolean {
   const other = findOtherOwner(container, attachment);
   if (other !== undefined) tellLeft(attachment, belongsTo(other));

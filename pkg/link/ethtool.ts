@@ -1,4 +1,4 @@
-/** Whether a device computes checksums: what `ethtool -K <dev> tx on|off` does. The older ioctl, which every kernel has. */
+/** Checksum offloading of a device, as with `ethtool -K <dev> tx on|off`. Uses the older ioctl, which every kernel has. */
 import { native } from "#native";
 import { AF_INET } from "../netlink/rtnetlink/family.ts";
 import { hostIsLittle } from "../netlink/wire.ts";
@@ -15,7 +15,11 @@ const IFNAMSIZ = 16;
 const IFREQ_SIZE = 40;
 const ETHTOOL_VALUE_SIZE = 8;
 
-/** The link is looked for in the namespace that the process is in. @throws SystemError ENODEV; EOPNOTSUPP: it has no such switch */
+/**
+ * Reports whether the link, in the process's network namespace, offloads.
+ *
+ * @throws SystemError ENODEV; EOPNOTSUPP: it has no such setting
+ */
 export const offloadsTxChecksum = (ifName: string): boolean => ask(ifName, ETHTOOL_GTXCSUM, 0) !== 0;
 
 /** `ethtool -K <ifName> tx off`: the kernel computes checksums before the device gets the packet. @throws SystemError */
@@ -28,9 +32,9 @@ export function startTxChecksumOffload(ifName: string): void {
   ask(ifName, ETHTOOL_STXCSUM, 1);
 }
 
-/** struct ifreq, whose pointer leads to the struct ethtool_value {cmd, data} behind it. @returns `data` afterwards */
+/** Calls the ioctl with struct ifreq, whose pointer is to the struct ethtool_value {cmd, data} behind it. @returns `data` after the call */
 function ask(ifName: string, command: number, data: number): number {
-  const memory = new Uint8Array(new ArrayBuffer(IFREQ_SIZE + ETHTOOL_VALUE_SIZE)); // one of its own: a small array may move
+  const memory = new Uint8Array(new ArrayBuffer(IFREQ_SIZE + ETHTOOL_VALUE_SIZE)); // the memory of a small array may move
   const view = new DataView(memory.buffer);
   memory.set(encode(ifName).subarray(0, IFNAMSIZ - 1));
   view.setBigUint64(IFNAMSIZ, BigInt(native.address(memory) + IFREQ_SIZE), hostIsLittle);

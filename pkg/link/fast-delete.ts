@@ -1,12 +1,12 @@
 /**
- * Deleting a link without waiting for what comes after.
+ * Deletes a link without waiting for the kernel's cleanup.
  *
- * Once a link is gone for everybody, the kernel keeps the process that asked for it waiting some 15 ms more, for a grace
- * period (netdev_run_todo). Here a child process waits instead: ours goes on when the kernel announces that the link is gone.
- * The child outlives the plugin for those milliseconds, and is then reaped by whoever adopts it, which is why this is a switch:
- * TWILL_FAST_DEL=1 in the runtime's environment.
+ * After a link is gone, the kernel keeps the process that deleted it waiting for some 15 ms more, for a grace period
+ * (netdev_run_todo). Here a child process waits instead: the plugin continues when the kernel announces that the link is gone.
+ * The child outlives the plugin by those milliseconds and is then reaped by the process that adopts it. For that reason this is
+ * optional: TWILL_FAST_DEL=1 in the runtime's environment.
  *
- * Rejected: not asking for an acknowledgement, setting the link down first, deleting by group: all wait as long (measured).
+ * Rejected: no acknowledgement, setting the link down first, deletion by group: all wait as long (measured).
  */
 import { connect, listen, NETLINK_ROUTE } from "../netlink/connection.ts";
 import { decode } from "../netlink/message.ts";
@@ -20,7 +20,7 @@ import { deleteLink, findLink } from "./link.ts";
 
 /** linux/rtnetlink.h */
 const RTMGRP_LINK = 1;
-/** So long between two looks at whether the child has failed. */
+/** The time between two checks whether the child has failed. */
 const PATIENCE_MS = 20;
 
 export const wantsFastDelete = (): boolean => variable("TWILL_FAST_DEL") === "1";
@@ -34,7 +34,7 @@ export function deleteLinkFast(netns: Namespace, name: string): boolean {
 
   const child = fork();
   if (child === 0) {
-    for (const fd of [standardInput, standardOutput, standardError]) closeFile(fd); // the runtime waits for their end
+    for (const fd of [standardInput, standardOutput, standardError]) closeFile(fd); // the runtime waits until they are closed
     exitNow(attempt(() => deleteLink(route, name)) ? 0 : 1);
   }
 
@@ -43,10 +43,10 @@ export function deleteLinkFast(netns: Namespace, name: string): boolean {
     const gone = messages.some(({ type, body }) => {
       if (type !== RTM_DELLINK) return false;
       const { family, index } = decode(interfaceMessage, body);
-      return family === AF_UNSPEC && index === link.index; // a bridge's own message about its port comes earlier
+      return family === AF_UNSPEC && index === link.index; // not AF_BRIDGE: a bridge announces the removal of its port earlier
     });
     if (gone) return true;
-    if (findOutcome(child) !== undefined) return deleteLink(route, name); // it failed, or the message was missed: say which
+    if (findOutcome(child) !== undefined) return deleteLink(route, name); // it failed, or the message was missed: find out which
   }
 }
 
@@ -55,6 +55,6 @@ function attempt(work: () => unknown): boolean {
     work();
     return true;
   } catch {
-    return false; // the parent meets the same refusal and reports it
+    return false; // the parent gets the same refusal and reports it
   }
 }

@@ -1,4 +1,4 @@
-/** Links by name or index: what `ip link show`, `ip link set up` and `ip link delete` do. */
+/** Links by name or index, as `ip link show`, `ip link set up` and `ip link delete` handle them. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Interface } from "../cni/result.ts";
 import { type Connection, connect, NETLINK_ROUTE, query, type Request, request } from "../netlink/connection.ts";
@@ -21,44 +21,44 @@ import { isErrno } from "../sys/errno.ts";
 import type { Namespace } from "../sys/namespace.ts";
 import { formatMac } from "./mac.ts";
 
-/** A link as the kernel tells it. */
+/** A link as the kernel reports it. */
 export interface Link {
   index: number;
   name: string;
   /** "veth", "bridge" ...; "" for hardware. */
   kind: string;
-  /** Lower case with colons; "" for links without. */
+  /** The MAC in lower case with colons; "" for links without one. */
   mac: string;
   mtu: number;
   up: boolean;
-  /** As the administrator or a plugin set it; a packet capture does not count. */
+  /** Whether the administrator or a plugin set it; a packet capture does not change it. */
   promiscuous: boolean;
-  /** Index of the bridge it is a port of, 0 for none. */
+  /** The index of the bridge or VRF that it is a port of, 0 for none. */
   master: number;
-  /** Index of a veth's other end or of the parent, in that one's namespace; 0 for none. */
+  /** The index of a veth's other end or of the parent, in the namespace of that link; 0 for none. */
   parent: number;
   /** IF_OPER_* */
   operState: number;
-  /** Free text on the link, "" for none. */
+  /** IFLA_IFALIAS, "" for none. */
   alias: string;
-  /** Of hardware: the MAC that it was made with, "" where unknown. */
+  /** The permanent MAC of hardware, "" where unknown. */
   permanentMac: string;
-  /** Of hardware: its name on its bus, as "0000:00:05.0"; "" before kernel 5.14. */
+  /** The name of hardware on its bus, such as "0000:00:05.0"; "" before kernel 5.14. */
   device: string;
 }
 
-/** The routing socket of a namespace, of this process's own by default. */
+/** Opens an rtnetlink socket in a namespace, by default in that of this process. */
 export const openRoute = (namespace?: Namespace): Connection => connect(NETLINK_ROUTE, namespace);
 
 const extMask = RTEXT_FILTER_SKIP_STATS;
 
-/** undefined when there is no link of that name or index. */
+/** Returns a link; undefined when there is none of that name or index. */
 export function findLink(route: Connection, nameOrIndex: string | number): Link | undefined {
   const answer = route.find(linkQuery(nameOrIndex));
   return answer === undefined ? undefined : linkOf(answer);
 }
 
-/** The link as it is when the kernel has done these things, in one send. @throws NetlinkError the first refusal */
+/** Performs the requests and returns the link after them, with one send. @throws NetlinkError the first refusal */
 export function linkAfter(route: Connection, requests: readonly Request[], nameOrIndex: string | number): Link {
   return linkOf(route.requestAllAndGet(requests, linkQuery(nameOrIndex)));
 }
@@ -68,7 +68,7 @@ function linkQuery(nameOrIndex: string | number) {
   return query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkSummary, value });
 }
 
-/** @throws CniError 999: it is gone, though it was there when this call began */
+/** Returns a link that must exist. @throws CniError 999: it does not exist */
 export function needLink(route: Connection, nameOrIndex: string | number): Link {
   const link = findLink(route, nameOrIndex);
   if (link !== undefined) return link;
@@ -81,7 +81,7 @@ export function needLink(route: Connection, nameOrIndex: string | number): Link 
 
 const linkKind = only(linkMessage, ["linkInfo", "extMask"]);
 
-/** What the link's kind has set, as `ip -d link show` prints it; undefined for hardware, and when it is gone. */
+/** Returns the attributes of the link's kind, as `ip -d link show` prints them; undefined for hardware, and when the link is gone. */
 export function findLinkInfo(route: Connection, index: number): LinkMessage["linkInfo"] {
   const value = { index, extMask };
   return route.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkKind, value }))?.linkInfo;
@@ -111,14 +111,14 @@ function linkOf(message: LinkSummary): Link {
   };
 }
 
-/** The link as a result lists it. @param sandbox The path of the container's namespace; absent for the host's links. */
+/** Returns the link's entry in a result. @param sandbox The path of the container's namespace; absent for links on the host. */
 export const entryOf = ({ name, mac }: Link, sandbox?: string): Interface => ({
   name,
   mac,
   ...(sandbox && { sandbox }),
 });
 
-/** `ip link add …`, refused with EEXIST where the name is taken. */
+/** `ip link add …`; the kernel refuses it with EEXIST when the name is in use. */
 export function addLink(value: LinkRequest): Request {
   return request({
     name: "RTM_NEWLINK",
@@ -166,19 +166,18 @@ export function setAlias(nameOrIndex: string | number, alias: string): Request {
   return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value });
 }
 
-/** Where a link is sent, and what becomes of it there. */
+/** The namespace that a link is moved to, and its name and attributes there. */
 export interface Destination {
   netns: Namespace;
   name: string;
-  /** Unchanged when absent. */
+  /** The alias; unchanged when absent. */
   alias?: string;
   up?: boolean;
 }
 
 /**
- * `ip link set <index> netns <netns> name <name> alias <alias> up`: one message, but several steps, done in this order. A later one
- * may be refused when the link is in the other namespace already. Moving sets a link down, and takes addresses, routes and
- * master from it.
+ * `ip link set <index> netns <netns> name <name> alias <alias> up`: one message, but several steps, performed in this order. A later
+ * step may be refused after the link was moved. Moving a link sets it down and removes its addresses, routes and master.
  */
 export function moveLink(index: number, { netns, name, alias, up = false }: Destination): Request {
   return request({
@@ -205,7 +204,7 @@ export function deleteLink(route: Connection, nameOrIndex: string | number): boo
   return deleteMatching(route, typeof nameOrIndex === "string" ? { ifName: nameOrIndex } : { index: nameOrIndex });
 }
 
-/** `ip link delete group <group>`: many links in the time of one. @returns false when there was none. */
+/** `ip link delete group <group>`: deletes many links in the time of one. @returns false when there was none. */
 export function deleteLinksOfGroup(route: Connection, group: number): boolean {
   return deleteMatching(route, { group });
 }

@@ -1,4 +1,4 @@
-/** Plugins that choose among what is free in a container, or share what is on the host, take turns. */
+/** The lock of a network namespace, for plugins that choose a free name or table in a container, or share objects on the host. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { isErrno } from "../sys/errno.ts";
 import { Open, openFile, withLockedFile } from "../sys/file.ts";
@@ -7,10 +7,10 @@ import type { Namespace } from "../sys/namespace.ts";
 const TIMEOUT_MS = 10_000;
 
 /**
- * Runs `work` while this process alone has the namespace's lock: flock(2) on the namespace itself, under whatever path, which is what the
- * reference plugins lock too.
+ * Runs `work` while this process holds the namespace's lock: flock(2) on the namespace file itself, which is the same under any path, as
+ * in the reference plugins.
  *
- * @throws CniError 11: someone else had it for 10 s
+ * @throws CniError 11: another process held it for 10 s
  */
 export function withLockedNamespace<T>({ path }: Pick<Namespace, "path">, work: () => T): T {
   try {

@@ -2,7 +2,7 @@
 import { invalidConf } from "../cni/error.ts";
 import { randomBytes } from "../sys/random.ts";
 
-/** Colon, dash or dotted notation of 6, 8 or 20 bytes, as net.ParseMAC of Go reads it; undefined for anything else. */
+/** Parses colon, dash or dotted notation of 6, 8 or 20 bytes, as net.ParseMAC of Go does; returns undefined for anything else. */
 export function parseMac(text: string): Uint8Array | undefined {
   const groups = /^[0-9a-f]{4}(\.[0-9a-f]{4})+$/i.test(text)
     ? text.split(".").flatMap((group) => [group.slice(0, 2), group.slice(2)])
@@ -13,9 +13,9 @@ export function parseMac(text: string): Uint8Array | undefined {
 }
 
 /**
- * The first MAC that is asked for, of those that a network may name in several places.
+ * Parses the first of several texts that is given: a configuration can name the MAC in several places.
  *
- * @throws CniError 7: it is none
+ * @throws CniError 7: it is not a MAC
  */
 export function wantedMac(...texts: readonly (string | undefined)[]): Uint8Array | undefined {
   const text = texts.find((one) => one !== undefined && one !== "");
@@ -25,14 +25,14 @@ export function wantedMac(...texts: readonly (string | undefined)[]): Uint8Array
   throw invalidConf(`"${text}" is not a MAC address`, "write six hexadecimal bytes with colons: 02:42:0a:01:00:05");
 }
 
-/** `02:42:0a:01:00:05`, as results show it. */
+/** Returns `02:42:0a:01:00:05`, the form in results. */
 export function formatMac(mac: Uint8Array): string {
   let text = "";
   for (const byte of mac) text += `${text === "" ? "" : ":"}${byte < 16 ? "0" : ""}${byte.toString(16)}`;
   return text;
 }
 
-/** As the kernel makes them: locally administered, of one host (RFC 7042, section 2.1). */
+/** Returns a random MAC as the kernel makes them: locally administered, unicast (RFC 7042, section 2.1). */
 export function randomMac(): Uint8Array {
   const mac = randomBytes(6);
   mac[0] = ((mac[0] ?? 0) & 0xfe) | 0x02;

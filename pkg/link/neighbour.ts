@@ -1,4 +1,4 @@
-/** Who is where on a link: what `ip neighbour` and `bridge fdb` do. Permanent entries only. */
+/** Permanent neighbours and forwarding entries of a link, as `ip neighbour` and `bridge fdb` handle them. */
 import type { Address } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/frame.ts";
@@ -15,7 +15,7 @@ import {
 } from "../netlink/rtnetlink/neighbour.ts";
 import { familyNumber } from "./address.ts";
 
-/** An entry of the neighbour table, or of a VXLAN device's forwarding table, where `address` is the other tunnel end. */
+/** An entry of the neighbour table, or of a VXLAN device's forwarding table, where `address` is the remote tunnel endpoint. */
 export interface Neighbour {
   address: Address;
   mac: Uint8Array;
@@ -38,7 +38,7 @@ export function deleteNeighbour(index: number, address: Address): Request {
   return request({ name: "RTM_DELNEIGH", type: RTM_DELNEIGH, table: neighbourMessage, value });
 }
 
-/** `ip neighbour replace proxy <address> dev <index>`: the link answers who asks for the address. */
+/** `ip neighbour replace proxy <address> dev <index>`: the link answers ARP or NDP requests for the address. */
 export function proxyNeighbour(index: number, address: Address): Request {
   return request({
     name: "RTM_NEWNEIGH",
@@ -73,16 +73,16 @@ export function deleteForwarding(index: number, { address, mac }: Neighbour): Re
   return request({ name: "RTM_DELNEIGH", type: RTM_DELNEIGH, table: neighbourMessage, value });
 }
 
-/** What neighbours are known by. */
+/** The attributes of a neighbour message that are read here. */
 export const neighbourSummary = only(neighbourMessage, ["destination", "linkAddress", "outputIndex"]);
 
-/** The permanent entries of a link's neighbour table. Filtered by the kernel since 4.20, else here. */
+/** Returns the permanent entries of a link's neighbour table. The kernel filters since 4.20; for older ones they are filtered here. */
 export function listNeighbours(route: Connection, index: number, family: "4" | "6"): Neighbour[] {
   const value = { family: family === "4" ? AF_INET : AF_INET6, outputIndex: index };
   return listPermanent(route, index, value);
 }
 
-/** The permanent entries of a VXLAN device's forwarding table, one for each tunnel end of a MAC. */
+/** Returns the permanent entries of a VXLAN device's forwarding table, one for each tunnel endpoint of a MAC. */
 export function listForwarding(route: Connection, index: number): Neighbour[] {
   return listPermanent(route, index, { family: AF_BRIDGE, outputIndex: index });
 }

@@ -1,8 +1,8 @@
 /**
- * Whose link it is, written as its alias, of a veth pair on the host's end, where `ip link` shows it. With the mark DEL and GC
- * find links whose namespace is out of reach, and DEL does not take the link of another attachment that has its name.
+ * Records the attachment that a link belongs to as its alias, the mark; of a veth pair on the host's end, where `ip link` shows it.
+ * By the mark, DEL and GC find links whose namespace cannot be opened, and DEL does not delete another attachment's link of that name.
  *
- * Rejected: the runtime's cache of results. It is the runtime's, may lie anywhere and may be gone.
+ * Rejected: the runtime's result cache. It belongs to the runtime, can be in any directory and may be gone.
  */
 import { isInterfaceName } from "../config/formats.ts";
 import type { Connection, Request } from "../netlink/connection.ts";
@@ -23,17 +23,17 @@ export interface Owner {
   ifName: string;
 }
 
-/** linux/if.h: IFALIASZ, with the NUL. */
+/** The size of an alias with its NUL, IFALIASZ of linux/if.h. */
 const ALIAS_BYTES = 256;
 const MARK = "cni";
 
-/** `cni podnet 3f2a4c eth0`; undefined when it does not fit, and the link stays unmarked. All parts are ASCII without blanks. */
+/** Returns `cni podnet 3f2a4c eth0`; undefined when it is too long, so that the link stays unmarked. All parts are ASCII without blanks. */
 export function aliasOf({ network, containerId, ifName }: Owner): string | undefined {
   const alias = [MARK, network, containerId, ifName].join(" ");
   return alias.length < ALIAS_BYTES ? alias : undefined;
 }
 
-/** What writes the mark on a link: one request, or none where it does not fit. */
+/** Returns the request that writes the mark on a link, or none when it is too long. */
 export function setOwner(nameOrIndex: string | number, owner: Owner): Request[] {
   const alias = aliasOf(owner);
   return alias === undefined ? [] : [setAlias(nameOrIndex, alias)];
@@ -46,7 +46,7 @@ export function ownerOf({ alias }: Link): Owner | undefined {
   return { network, containerId, ifName };
 }
 
-/** Whose a container's link is, by its mark; a veth's is on the other end, on the host. undefined: it has none. */
+/** Returns the owner of a container's link by its mark, which of a veth is on the host's end; undefined when there is no mark. */
 export function findOwner(link: Link): Owner | undefined {
   const owner = ownerOf(link);
   if (owner !== undefined || link.kind !== "veth") return owner;
@@ -54,35 +54,35 @@ export function findOwner(link: Link): Owner | undefined {
   return outside?.kind === "veth" && outside.parent === link.index ? ownerOf(outside) : undefined;
 }
 
-/** The owner of a container's link that is marked as another attachment's. Without a mark it is taken for the attachment's own. */
+/** Returns the owner of a link that is marked for another attachment. A link without mark counts as the attachment's own: undefined. */
 export function otherOwnerOf(link: Link, owner: Owner): Owner | undefined {
   const found = findOwner(link);
   return found === undefined || aliasOf(found) === aliasOf(owner) ? undefined : found;
 }
 
-/** The same of the container's link of the attachment's name. */
+/** Returns the other owner of the container's link that has the attachment's interface name; undefined when there is none. */
 export function findOtherOwner(container: Connection, owner: Owner): Owner | undefined {
   const link = findLink(container, owner.ifName);
   return link && otherOwnerOf(link, owner);
 }
 
 /**
- * What a link was called on the host from where host-device moved it into the container: the name that it writes into the alias, as the reference
- * plugin does. No plugin that makes links has made it. undefined: it is another link, or bears an owner's mark.
+ * Returns the name that a link had on the host before host-device moved it into the container: host-device writes it into the alias, as the
+ * reference plugin does. Such a link was not created by a plugin. Returns undefined for any other link, and for one with an owner's mark.
  */
 export const nameOnHost = (link: Link): string | undefined =>
   isInterfaceName(link.alias) && findOwner(link) === undefined ? link.alias : undefined;
 
-/** Deletes the links of a namespace that bear the owner's mark, a veth's other end with it. */
+/** Deletes the links of a namespace that have the owner's mark; of a veth both ends. */
 export function deleteOwnedLinks(route: Connection, owner: Owner): void {
   const alias = aliasOf(owner);
   for (const link of listLinks(route)) if (link.alias !== "" && link.alias === alias) deleteLink(route, link.name);
 }
 
-/** A link group for one moment: deleting a group costs one grace period, deleting its links one after the other one each. */
+/** The group that links get just before deletion: deleting a group takes one grace period, deleting links one by one takes one for each. */
 const DELETE_GROUP = 0x7477_6c6c;
 
-/** Deletes the network's links whose owner is not among the valid ones. @param options.kind Of the links; all kinds where absent */
+/** Deletes the network's links whose owner is not among the valid ones. @param options.kind The kind of the links; all kinds when absent */
 export function deleteStaleLinks(
   route: Connection,
   network: string,
@@ -95,6 +95,6 @@ export function deleteStaleLinks(
       (kind === undefined || link.kind === kind) && ownerOf(link)?.network === network && !alive.has(link.alias),
   );
   if (stale.length === 0) return;
-  route.attemptAll(stale.map(({ index }) => setGroup(index, DELETE_GROUP))); // one that went meanwhile is fine
+  route.attemptAll(stale.map(({ index }) => setGroup(index, DELETE_GROUP))); // one that was deleted in between is no error
   deleteLinksOfGroup(route, DELETE_GROUP);
 }

@@ -1,6 +1,6 @@
 /**
- * Links that lie on another one: macvlan, ipvlan, vlan. Configurations call that one "master", as `ip` does for bridges; to the kernel it
- * is the parent.
+ * Links that have a parent link: macvlan, ipvlan, vlan. Configurations call the parent "master", a word that `ip` has for bridges; in the
+ * kernel it is the parent.
  */
 import { CniError, ErrorCode, invalidConf } from "../cni/error.ts";
 import type { IpamResult } from "../cni/ipam.ts";
@@ -15,7 +15,7 @@ import { createLink, type LinkRef, type NewLink } from "./create.ts";
 import { findLink, type Link, openRoute } from "./link.ts";
 import { listRoutes } from "./route.ts";
 
-/** The keys that the three plugins share. */
+/** The configuration keys that the three plugins share. */
 export const parentProperties = {
   master: {
     type: "string",
@@ -33,18 +33,18 @@ export interface ParentSelector {
 }
 
 export interface Parent {
-  /** Routing socket of the namespace that it is in. */
+  /** The rtnetlink socket of its namespace. */
   route: Connection;
   link: Link;
-  /** Of its children, as wished. */
+  /** The configured MTU of its children; 0: the parent's. */
   mtu: number;
 }
 
-/** What of a child is not its parent's business. */
+/** The attributes of a child that do not depend on its parent. */
 export type ChildLink = Omit<NewLink, "parent" | "mtu">;
 
 /**
- * The parent that a configuration names, or the link of the default route.
+ * Returns the parent that a configuration names, or the link of the default route.
  *
  * @throws CniError 999: there is none. CniError 7: it cannot carry packets of that MTU
  */
@@ -65,7 +65,7 @@ export function needParent(
   return { route, link, mtu };
 }
 
-/** The link of the default route: IPv4 before IPv6, the lowest metric first, as the kernel lists them. */
+/** Returns the link of the default route: IPv4 before IPv6, the lowest metric first, which is the kernel's order. */
 function findDefault(route: Connection): Link | undefined {
   for (const family of [AF_INET, AF_INET6]) {
     const first = listRoutes(route, family).find((one) => one.destinationLength === 0 && outputOf(one) !== 0);
@@ -75,7 +75,7 @@ function findDefault(route: Connection): Link | undefined {
   return undefined;
 }
 
-/** Of several next hops the first; 0: it leads nowhere ("unreachable default"). */
+/** Returns the link's index, that of the first next hop; 0 when the route has none ("unreachable default"). */
 const outputOf = ({ outputIndex, multipath }: RouteMessage): number => outputIndex ?? multipath?.[0]?.index ?? 0;
 
 function noDefault(where: string): CniError {
@@ -95,7 +95,7 @@ function missing(master: string, where: string): CniError {
   });
 }
 
-/** STATUS: whether there is a parent. One in a container is another one for each. */
+/** Checks for STATUS that the parent exists. A parent in the container is not checked: each container has its own. */
 export function parentStatus<Conf extends ParentSelector>(
   conf: Conf,
   need: (conf: Conf, host: Connection) => Parent = needParent,
@@ -104,7 +104,7 @@ export function parentStatus<Conf extends ParentSelector>(
   orNotAvailable(() => need(conf, openRoute()));
 }
 
-/** Makes a link on the parent, down, with the parent's MTU unless another one is wished. @throws CniError 999 */
+/** Creates a link on the parent, down, with the parent's MTU unless another one is configured. @throws CniError 999: the kernel refuses */
 export function createChild(place: LinkRef, { route, link: parent, mtu }: Parent, link: ChildLink): Link {
   try {
     return createLink(place, { ...link, mtu, parent: { route, index: parent.index } });
@@ -113,7 +113,7 @@ export function createChild(place: LinkRef, { route, link: parent, mtu }: Parent
   }
 }
 
-/** What the kernel's numbers mean here. */
+/** Returns the error with the meaning that the kernel's errno has here. */
 function explained(error: unknown, { name }: Link, { kind, data }: NewLink["linkInfo"]): unknown {
   if (!(error instanceof CniError) || !(error.cause instanceof NetlinkError)) return error;
   const { cause } = error;
@@ -141,8 +141,8 @@ function explained(error: unknown, { name }: Link, { kind, data }: NewLink["link
 }
 
 /**
- * CHECK: the link lies on the master that is named. One that was looked up when the link was made is not looked up again: the
- * link goes with its parent, and a default route that has moved since takes nothing from it.
+ * Checks for CHECK that the link's parent is the configured master. A parent that ADD found by the default route is not looked up again:
+ * the link would be gone with its parent, and it does not matter when the default route has changed since.
  */
 export function checkParent(
   { master = "", linkInContainer = false }: ParentSelector,
@@ -151,11 +151,11 @@ export function checkParent(
   if (master === "") return;
   const parent = findLink(linkInContainer ? container : openRoute(), master);
   if (parent === undefined) throw checkFailure(`master "${master}" is missing`);
-  const index = link.parent || link.index; // kernels before 5.12 leave the parent's out when both are the same
+  const index = link.parent || link.index; // kernels before 5.12 omit the parent's index when it equals the link's
   if (index !== parent.index) throw checkFailure(`"${link.name}" does not lie on master "${master}"`);
 }
 
-/** Settings of a child with addresses: it tells the network of them when it comes up. By path below /proc/sys/net. */
+/** Returns the sysctls, by path below /proc/sys/net, with which a link announces its addresses when it comes up; none without addresses. */
 export function announceSysctls(ifName: string, { ips }: IpamResult): Record<string, string> {
   if (ips.length === 0) return {};
   return { [`ipv4/conf/${ifName}/arp_notify`]: "1", [`ipv6/conf/${ifName}/ndisc_notify`]: "1" };

@@ -1,4 +1,4 @@
-/** Routes: what `ip route` does. */
+/** Routes, as `ip route` handles them. */
 import type { Route } from "../cni/result.ts";
 import { type Address, compareAddresses, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
@@ -26,23 +26,23 @@ export interface LinkRoute {
   /** Prefix length 0 for the default route. */
   destination: Prefix;
   gateway?: Uint8Array | undefined;
-  /** Metric. */
+  /** The metric. */
   priority?: number | undefined;
-  /** The main table when absent. */
+  /** The routing table; the main table when absent. */
   table?: number | undefined;
   /** RT_SCOPE_*. */
   scope?: number | undefined;
-  /** Of packets that this host sends there. */
+  /** The preferred source address of packets that this host sends there. */
   source?: Uint8Array | undefined;
   mtu?: number | undefined;
   advertisedMss?: number | undefined;
 }
 
 /**
- * `ip route prepend <destination> via <gateway> dev <index>`: a destination may have several gateways; the same route twice
- * is refused (EEXIST).
+ * `ip route prepend <destination> via <gateway> dev <index>`: a destination may have several gateways; the kernel refuses a route that
+ * exists already (EEXIST).
  *
- * @param options.exclusive `ip route add`: any route to that destination, over whichever link, is in the way (EEXIST).
+ * @param options.exclusive `ip route add`: refused (EEXIST) when there is any route to that destination, over any link.
  */
 export function addRoute(
   index: number,
@@ -82,7 +82,7 @@ export function addRoute(
   });
 }
 
-/** `ip route del <destination> dev <index> table <table>`, of whatever scope and origin; of whatever metric, too, unless one is named. */
+/** `ip route del <destination> dev <index> table <table>`, for a route of any scope and protocol, and of any metric unless one is given. */
 export function deleteRoute(
   index: number,
   { destination, table = RT_TABLE_MAIN, priority }: Pick<LinkRoute, "destination" | "table" | "priority">,
@@ -104,10 +104,10 @@ export function deleteRoute(
   });
 }
 
-/** The header has room for 8 bits. */
+/** Returns the fields for a table's number; the header has only 8 bits for it. */
 const tableAttributes = (table: number) => (table < 256 ? { table } : { table: RT_TABLE_UNSPEC, longTable: table });
 
-/** Routes of a family, of the main table unless another one is named; without those the kernel made up for a flow. */
+/** Returns the routes of a family in one table, by default the main table, without cloned ones, which the kernel makes for single flows. */
 export function listRoutes(connection: Connection, family: number, table = RT_TABLE_MAIN): RouteMessage[] {
   const value = { family, ...tableAttributes(table) };
   try {
@@ -115,12 +115,12 @@ export function listRoutes(connection: Connection, family: number, table = RT_TA
       .dump(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeMessage, value }))
       .filter((route) => tableOf(route) === table && (route.flags & RTM_F_CLONED) === 0);
   } catch (error) {
-    if (isErrno(error, "ENOENT")) return []; // the kernel makes a table with its first route
+    if (isErrno(error, "ENOENT")) return []; // the table does not exist before its first route
     throw error;
   }
 }
 
-/** `ip route show table all`, of both families; without those the kernel made up for a flow. */
+/** Returns the routes of `ip route show table all`, of both families, without cloned ones. */
 export function listAllRoutes(connection: Connection): RouteMessage[] {
   return connection
     .dump(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeMessage, value: { family: AF_UNSPEC } }))
@@ -135,29 +135,32 @@ export const destinationOf = ({ family, destination, destinationLength: length }
   length,
 });
 
-/** Whether every way of the route is through this link. */
+/** Reports whether all next hops of the route are through this link. */
 export function leadsThrough({ outputIndex, multipath = [] }: RouteMessage, index: number): boolean {
   return multipath.length > 0 ? multipath.every((hop) => hop.index === index) : outputIndex === index;
 }
 
-/** `ip route append …` of a route that was listed, into its own table or another one. The same route twice is refused (EEXIST). */
+/** `ip route append …` for a listed route, into its own table or another one. The kernel refuses a route that exists already (EEXIST). */
 export function appendListed(route: RouteMessage, table = tableOf(route)): Request {
   return listedRequest("RTM_NEWROUTE", NLM_F_CREATE | NLM_F_APPEND, route, table);
 }
 
-/** `ip route replace …` of the same. */
+/** `ip route replace …` for a listed route. */
 export function replaceListed(route: RouteMessage, table = tableOf(route)): Request {
   return listedRequest("RTM_NEWROUTE", NLM_F_CREATE | NLM_F_REPLACE, route, table);
 }
 
-/** `ip route delete …` of the same. */
+/** `ip route delete …` for a listed route. */
 export function deleteListed(route: RouteMessage, table = tableOf(route)): Request {
   return listedRequest("RTM_DELROUTE", 0, route, table);
 }
 
 const numbers = { RTM_NEWROUTE, RTM_DELROUTE };
 
-/** What the kernel tells of a route, without what it does not take back: states, timers, the number of a next hop that is told in full. */
+/**
+ * Returns a request from a listed route without the attributes that the kernel does not accept: states, timers, the ID of a next hop
+ * object.
+ */
 function listedRequest(name: keyof typeof numbers, flags: number, listed: RouteMessage, table: number): Request {
   const {
     cacheInfo: _,
@@ -182,17 +185,20 @@ function listedRequest(name: keyof typeof numbers, flags: number, listed: RouteM
   });
 }
 
-/** Those without a gateway first: the others' gateways are reached by them. */
+/** Sorts routes: those without a gateway first, since the gateways of the others are reached by them. */
 export const inOrder = (routes: readonly RouteMessage[]): RouteMessage[] => [
   ...routes.filter((route) => !hasGateway(route)),
   ...routes.filter(hasGateway),
 ];
 
-/** Of each of its ways. */
+/** Returns the gateways of all next hops. */
 export const gatewaysOf = ({ gateway, multipath = [] }: RouteMessage): Address[] =>
   [gateway, ...multipath.map((hop) => hop.gateway)].filter((one) => one !== undefined);
 
-/** Whether it is what a result says. A gateway that the result does not name was filled in by whoever set the route. */
+/**
+ * Reports whether it is a route of a result. Where the result names no gateway, any gateway is accepted: the plugin that added it chose
+ * one.
+ */
 export function isRouteOfResult(route: RouteMessage, { dst, gw }: Pick<Route, "dst" | "gw">): boolean {
   const destination = parsePrefix(dst);
   if (destination === undefined || !samePrefix(destinationOf(route), networkOf(destination))) return false;
@@ -200,15 +206,15 @@ export function isRouteOfResult(route: RouteMessage, { dst, gw }: Pick<Route, "d
   return gateway === undefined || gatewaysOf(route).some((one) => compareAddresses(one, gateway) === 0);
 }
 
-/** Also one of another family. */
+/** Reports whether a route has a gateway, also one of the other address family. */
 export const hasGateway = (route: RouteMessage): boolean =>
   gatewaysOf(route).length > 0 || [route, ...(route.multipath ?? [])].some(({ via }) => via !== undefined);
 
 /**
- * `ip route get <address>`: the way the kernel would send there. One without `gateway` leads to a neighbour; one of type
- * RTN_LOCAL to an address of this host.
+ * `ip route get <address>`: returns the route that the kernel would use. Without `gateway`, the address is on the link; with type
+ * RTN_LOCAL, it is an address of this host.
  *
- * @returns undefined: it would not send
+ * @returns undefined when there is no usable route
  */
 export function lookupRoute(connection: Connection, destination: Address): RouteMessage | undefined {
   const value = { family: familyNumber(destination), destinationLength: destination.length * 8, destination };
@@ -220,5 +226,5 @@ export function lookupRoute(connection: Connection, destination: Address): Route
   }
 }
 
-/** No route; unreachable; prohibit; blackhole. */
+/** The errors for: no route; unreachable; prohibit; blackhole. */
 const noWay = ["ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL"] as const;

@@ -1,4 +1,4 @@
-/** Rules that say which routing table is looked up: what `ip rule` does. */
+/** Routing policy rules, as `ip rule` handles them. */
 import type { Address } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
@@ -23,20 +23,20 @@ import {
 import { familyNumber } from "./address.ts";
 import { tableOf } from "./route.ts";
 
-/** What comes from one address is looked up in a table. */
+/** A rule that looks up packets from one address in a table. */
 export interface SourceRule {
   source: Address;
   table: number;
 }
 
-/** `ip rule show`, of both families. */
+/** Returns the rules of `ip rule show`, of both families. */
 export function listRules(connection: Connection): RuleMessage[] {
   return connection
     .dump(query({ name: "RTM_GETRULE", type: RTM_GETRULE, table: ruleMessage, value: { family: AF_UNSPEC } }))
     .filter(({ family }) => family === AF_INET || family === AF_INET6);
 }
 
-/** The rule as one of a source address and nothing else; undefined when it asks for more, or less. */
+/** Returns the rule if it selects by one source address and nothing else; otherwise undefined. */
 export function sourceRuleOf(rule: RuleMessage): SourceRule | undefined {
   const { source, sourceLength, destinationLength, tos, flags, action } = rule;
   if (source === undefined || sourceLength !== 8 * source.length) return undefined;
@@ -63,7 +63,7 @@ function selects({
   return selectors.some((selector) => selector !== undefined);
 }
 
-/** `ip rule add from <source> lookup <table>`: before all rules but the first. The same rule twice is refused (EEXIST). */
+/** `ip rule add from <source> lookup <table>`: before all rules but the first. The kernel refuses a rule that exists already (EEXIST). */
 export function addSourceRule(rule: SourceRule): Request {
   return sourceRequest("RTM_NEWRULE", NLM_F_CREATE | NLM_F_EXCL, rule);
 }
@@ -90,13 +90,13 @@ function sourceRequest(name: "RTM_NEWRULE" | "RTM_DELRULE", flags: number, { sou
   });
 }
 
-/** Tables that something leads to, or that have something in them, or a meaning of their own. */
+/** Returns the numbers of tables that a rule names, that have routes, or that have a special meaning. */
 export function usedTables(rules: readonly RuleMessage[], routes: readonly RouteMessage[]): Set<number> {
   const own = [RT_TABLE_UNSPEC, RT_TABLE_COMPAT, RT_TABLE_DEFAULT, RT_TABLE_MAIN, RT_TABLE_LOCAL];
   return new Set([...own, ...rules.map(tableOf), ...routes.map(tableOf)]);
 }
 
-/** The lowest number from `first` on that is not among the used ones. */
+/** Returns the lowest number from `first` on that is not used. */
 export function freeTable(used: ReadonlySet<number>, first: number): number {
   let table = first;
   while (used.has(table)) table++;

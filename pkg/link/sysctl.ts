@@ -1,18 +1,18 @@
-/** Settings under /proc/sys/net. They belong to the namespace the process is in when it opens the file. */
+/** Settings below /proc/sys/net, of the network namespace that the process is in when it opens the file. */
 import { findText, writeExisting } from "../sys/file.ts";
 
-/** Path parts are separated by `/`, so that names of interfaces may have dots. */
+/** Returns the path of a setting. Its parts are separated by `/`, so that interface names may contain dots. */
 const pathOf = (name: string): string => `/proc/sys/net/${name}`;
 
-/** The value without its newline; undefined where this kernel has no such setting (no IPv6, say). */
+/** Returns the value without its newline; undefined when this kernel has no such setting (without IPv6, for example). */
 export const findSysctl = (name: string): string | undefined => findText(pathOf(name))?.trim();
 
-/** @throws SystemError ENOENT: this kernel has no such setting */
+/** Writes a setting. @throws SystemError ENOENT: this kernel has no such setting */
 export function writeSysctl(name: string, value: string): void {
   writeExisting(pathOf(name), value);
 }
 
-/** For settings that are an improvement only: where the kernel lacks or refuses them, nothing is lost. */
+/** Writes a setting that is optional; an error of the kernel is ignored. */
 export function trySysctl(name: string, value: string): void {
   try {
     writeSysctl(name, value);
@@ -21,7 +21,7 @@ export function trySysctl(name: string, value: string): void {
   }
 }
 
-/** Routing between interfaces, which a gateway on the host needs. Left alone when it is on. */
+/** Enables forwarding between interfaces, which a gateway on the host needs, unless it is enabled already. */
 export function enableForwarding(family: "4" | "6"): void {
   const name = family === "4" ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding";
   if (findSysctl(name) !== "1") writeSysctl(name, "1");

@@ -1,9 +1,9 @@
 /**
- * Tap devices: what `ip tuntap add mode tap` does. The kernel makes none by message, only by ioctl on /dev/net/tun, in the namespace of
- * who opens that.
+ * Tap devices, as `ip tuntap add mode tap` creates them. The kernel creates them only by ioctl on /dev/net/tun, not by netlink, in the
+ * network namespace of the process that opens that file.
  *
- * The device is there when its name is, but goes with its last descriptor until it is told to persist, which is the last step, after its
- * owner's alias: an error or a signal in between leaves nothing.
+ * A device is deleted with its last descriptor until it is made persistent. That is the last step, after its owner's alias was set: an
+ * error or a signal in between leaves nothing behind.
  */
 
 import { CniError, ErrorCode } from "../cni/error.ts";
@@ -37,17 +37,17 @@ const IFREQ_SIZE = 40;
 const IFNAMSIZ = 16;
 
 export interface TapOptions {
-  /** Several programs, or threads of one, may each have a queue of it. */
+  /** Whether several programs, or threads of one, can each open a queue of the device. */
   multiQueue: boolean;
-  /** Who may open it besides root: user and group IDs. */
+  /** The user and group IDs that may open it besides root. */
   owner: number | undefined;
   group: number | undefined;
-  /** The label it gets; the caller's when undefined. */
+  /** The SELinux label that it gets; the plugin's own when undefined. */
   selinuxContext: string | undefined;
 }
 
 /**
- * Makes the device, down and without carrier, until a program opens it.
+ * Creates the device, down; it has no carrier until a program opens it.
  *
  * @throws CniError 999: `ifName` exists there; the kernel has no tap devices, or refuses it
  */
@@ -74,11 +74,11 @@ export function createTap(place: LinkRef, options: TapOptions): Link {
   }
 }
 
-/** The device that was made just now, with its owner's alias. By name, which it has got for itself. */
+/** Sets the alias of the new device and returns its link. By name, since no other link can have taken it. */
 const marked = ({ container, ifName, owner }: LinkRef): Link =>
   linkAfter(container, owner === undefined ? [] : setOwner(ifName, owner), ifName);
 
-/** For STATUS. @throws CniError 50: the kernel has no tap devices */
+/** Makes sure, for STATUS, that the kernel has tap devices. @throws CniError 50: it has not */
 export function needTaps(): void {
   try {
     closeFile(openFile(DEVICE, Open.readWrite));
@@ -90,7 +90,7 @@ export function needTaps(): void {
 
 const isMissing = (error: SystemError): boolean => isErrno(error, "ENOENT", "ENODEV", "ENXIO");
 
-/** A descriptor of a new device, which lives as long as that. */
+/** Creates a device that exists until the returned descriptor is closed. */
 function openTap(place: LinkRef, options: TapOptions): number {
   const { owner, group } = options;
   try {
@@ -117,8 +117,9 @@ function interfaceRequest(ifName: string, flags: number): Uint8Array {
 }
 
 /**
- * The reference plugin makes devices in two ways, which differ in what stands before each packet: with owner and group there is a header for
- * offloads, which virtual machines use; and the four bytes that say which protocol it is, unless there are several queues.
+ * Returns the flags. The reference plugin creates devices in two ways, with different headers before each packet: with owner and group
+ * there
+ * is a header for offloads, which virtual machines use, and, unless there are several queues, four bytes that name the protocol.
  */
 function flagsOf({ multiQueue, owner, group }: TapOptions): number {
   const offloads = owner !== undefined && group !== undefined;
@@ -147,8 +148,9 @@ function refused(error: unknown, place: LinkRef): unknown {
 }
 
 /**
- * `ip tuntap add mode tap name <ifName> …`, which is only run for a label: a device gets that of the program that makes it, and policies
- * know `ip` as a program that does.
+ * Returns the command `ip tuntap add mode tap name <ifName> …`, which is only run when a label is configured: a device gets the label of
+ * the
+ * program that creates it, and SELinux policies allow `ip` to do so.
  */
 function makingWithIp(ifName: string, { multiQueue, owner, group }: TapOptions): Program {
   const variables = environment();
@@ -177,7 +179,7 @@ const noIp = (path: string): CniError =>
 
 const EXEC_LABEL = "/proc/thread-self/attr/exec";
 
-/** Runs a program as the label says; those that are started later run as this one does. */
+/** Runs a program with the label; programs that are started later have the plugin's own label again. */
 function runLabelled(label: string, { ifName, netns }: LinkRef, program: Program): void {
   try {
     writeExisting(EXEC_LABEL, label);
@@ -194,7 +196,7 @@ function runLabelled(label: string, { ifName, netns }: LinkRef, program: Program
       remedy: "see what SELinux forbids (ausearch -m avc), and allow it or use another context",
     });
   } finally {
-    writeExisting(EXEC_LABEL, "\n"); // none
+    writeExisting(EXEC_LABEL, "\n"); // resets the label
   }
 }
 

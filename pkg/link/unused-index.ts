@@ -1,19 +1,21 @@
-/** An index for a link that is about to be made: who knows it beforehand can name the link in further messages of the same send. */
+/** Chooses the index of a new link in advance, so that further messages of the same send can refer to the link. */
 import type { Connection } from "../netlink/connection.ts";
 import { hostIsLittle } from "../netlink/wire.ts";
 import { Errno, SystemError } from "../sys/errno.ts";
 import { randomBytes } from "../sys/random.ts";
 import { ask } from "../sys/syscall.ts";
 
-/** linux/sockios.h, linux/if.h: struct ifreq, whose ifr_ifindex lies behind the name */
+/** linux/sockios.h, linux/if.h: struct ifreq, whose ifr_ifindex is behind the name */
 const SIOCGIFNAME = 0x8910;
 const IFREQ_SIZE = 40;
 const IFNAMSIZ = 16;
 
-/** Indexes go up to 2^31 - 1. The kernel counts its own from 1, so that the upper half has only those that were chosen at random. */
+/**
+ * The lowest index to choose. Indexes go up to 2^31 - 1 and the kernel counts up from 1, so the upper half has only randomly chosen ones.
+ */
 const FIRST = 2 ** 30;
 
-/** @throws SystemError */
+/** Returns an index that no link has. @throws SystemError the kernel cannot be asked */
 export function unusedIndex(route: Connection): number {
   for (;;) {
     const index = FIRST + (new DataView(randomBytes(4).buffer).getUint32(0, true) >>> 2);
@@ -21,7 +23,7 @@ export function unusedIndex(route: Connection): number {
   }
 }
 
-/** An ioctl, since that does not wait for the kernel's lock of all links, as RTM_GETLINK does. */
+/** Reports whether a link has the index. Uses an ioctl because it does not wait for the RTNL lock, as RTM_GETLINK does. */
 function isUsed(route: Connection, index: number): boolean {
   const request = new Uint8Array(IFREQ_SIZE);
   new DataView(request.buffer).setInt32(IFNAMSIZ, index, hostIsLittle);

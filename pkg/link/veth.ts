@@ -1,4 +1,4 @@
-/** A pair of links with one end in a container. */
+/** Veth pairs with one end in a container. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import { type Connection, NetlinkError } from "../netlink/connection.ts";
@@ -13,35 +13,35 @@ import { deleteLink, findLink, type Link, needLink, openRoute } from "./link.ts"
 import { deleteOwnedLinks, type Owner } from "./owner.ts";
 import { trySysctl } from "./sysctl.ts";
 
-/** So often a random name is tried for the host's end. */
+/** The number of random names that are tried for the host's end. */
 const NAME_ATTEMPTS = 10;
 
 export interface VethPair {
-  /** In the container. Down. */
+  /** The container's end, down. */
   inside: Link;
-  /** On the host. Up. */
+  /** The host's end, up. */
   outside: Link;
 }
 
 export interface VethOptions {
   netns: Namespace;
-  /** Routing socket inside `netns`. */
+  /** The rtnetlink socket inside `netns`. */
   container: Connection;
-  /** The container's end. */
+  /** The name of the container's end. */
   ifName: string;
-  /** 0: the kernel's default. */
+  /** The MTU; 0: the kernel's default. */
   mtu: number;
-  /** Of the container's end; random when absent. */
+  /** The MAC of the container's end; random when absent. */
   mac?: Uint8Array | undefined;
   /** Index of the bridge that the host's end joins. */
   master?: number;
-  /** Whose it is, written on the host's end; absent for a pair that several share. */
+  /** The owner, which is written on the host's end; absent for a pair that several attachments share. */
   owner?: Owner;
 }
 
 /**
- * Makes the pair in one message: it exists whole or not at all, and the container's end never shows on the host. The host's end bears
- * its owner's alias from the first moment.
+ * Creates the pair with one message: both ends exist or neither, and the container's end is never visible on the host. The host's end gets
+ * its owner's alias in the same send.
  *
  * Same as `ip link add vethX master <bridge> up type veth peer name eth0 netns <container>; ip link set vethX alias <owner>`.
  *
@@ -58,12 +58,12 @@ export function createVeth(host: Connection, options: VethOptions): VethPair {
   }
 }
 
-/** undefined when one of the two names is taken. Leaves nothing when it throws. */
+/** Creates the pair; returns undefined when one of the two names is in use. Leaves nothing behind when it throws. */
 function tryCreate(host: Connection, hostIfName: string, options: VethOptions): VethPair | undefined {
   const outside = tryCreateOutside(host, hostIfName, options);
   if (outside === undefined) return undefined;
   try {
-    trySysctl(`ipv6/conf/${hostIfName}/accept_ra`, "0"); // the host must not take addresses from what a container announces
+    trySysctl(`ipv6/conf/${hostIfName}/accept_ra`, "0"); // the host must not configure itself by router advertisements of a container
     return { inside: needLink(options.container, options.ifName), outside };
   } catch (error) {
     deleteLink(host, outside.index);
@@ -90,7 +90,7 @@ function noFreeName(tried: string): CniError {
 
 function vethLink(hostIfName: string, { netns, ifName, mtu, mac, master }: VethOptions): LinkRequest {
   const size = mtu === 0 ? {} : { mtu };
-  const peer = { ifName, netnsFd: netns.fd, ...size, ...(mac && { address: mac }) }; // never up: it is not paired yet
+  const peer = { ifName, netnsFd: netns.fd, ...size, ...(mac && { address: mac }) }; // not up: when the kernel applies it, the ends are not paired yet
   return {
     flags: IFF_UP,
     change: IFF_UP,
@@ -115,7 +115,7 @@ function refused(error: unknown, { ifName, mtu, netns }: VethOptions): unknown {
   });
 }
 
-/** From inside the container; when that is out of reach, by the owner's mark on the host's end. */
+/** Deletes the pair from inside the container; when its namespace is gone, by the owner's mark on the host's end. */
 export function deleteVeth(attachment: Attachment<unknown>): void {
   const netns = findNamespace(attachment.netns);
   if (netns === undefined) deleteOwnedLinks(openRoute(), attachment);

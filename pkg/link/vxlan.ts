@@ -1,4 +1,4 @@
-/** VXLAN devices: what `ip link add … type vxlan` and `ip -d link show` do. */
+/** VXLAN devices, as `ip link add … type vxlan` and `ip -d link show` handle them. */
 import { type Address, isIPv4 } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
@@ -6,29 +6,29 @@ import { type MessageOf, only } from "../netlink/message.ts";
 import { IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
 import { linkMessage, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_NEWLINK } from "../netlink/rtnetlink/link.ts";
 
-/** What one is made with. */
+/** The settings of a VXLAN device. */
 export interface VxlanSettings {
   vni: number;
-  /** Index of the interface below. */
+  /** The index of the parent interface. */
   parent: number;
-  /** Source of its packets, which tells the family of the network below. */
+  /** The source address of its packets; its family is that of the underlying network. */
   local: Address;
-  /** UDP; 0: the kernel's own (8472, or what its module was told). */
+  /** The UDP port; 0: the kernel's default (8472, or the module's parameter). */
   port: number;
-  /** Whether it learns from packets which MAC is where. */
+  /** Whether it learns forwarding entries from received packets. */
   learning: boolean;
-  /** Group policy in its header. */
+  /** Whether its header carries a group policy ID. */
   gbp: boolean;
 }
 
-/** One as the kernel tells it. */
+/** A link as the kernel reports it, with the settings of a VXLAN device. */
 export interface VxlanLink {
   index: number;
   name: string;
   mac: Uint8Array;
   mtu: number;
   isUp: boolean;
-  /** undefined: a link of that name is of another kind. */
+  /** The settings; undefined when the link is of another kind. */
   vxlan:
     | (Omit<VxlanSettings, "local"> & { local: Address | undefined; hasGroup: boolean; l2Miss: boolean })
     | undefined;
@@ -36,14 +36,14 @@ export interface VxlanLink {
 
 const vxlanSummary = only(linkMessage, ["ifName", "mtu", "address", "linkInfo", "extMask"]);
 
-/** A link of that name, of whatever kind. */
+/** Returns the link of that name, of any kind; undefined when there is none. */
 export function findVxlan(route: Connection, ifName: string): VxlanLink | undefined {
   const value = { ifName, extMask: RTEXT_FILTER_SKIP_STATS };
   const answer = route.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: vxlanSummary, value }));
   return answer && vxlanLinkOf(answer);
 }
 
-/** All of them. */
+/** Returns all VXLAN devices. */
 export function listVxlans(route: Connection): VxlanLink[] {
   const value = { extMask: RTEXT_FILTER_SKIP_STATS };
   return route
@@ -82,7 +82,7 @@ export function addVxlan(settings: VxlanSettings, link: { name: string; mac: Uin
   });
 }
 
-/** `ip link set dev <index> type vxlan local <local> dev <parent> [no]learning`: all that can be changed while packets pass. */
+/** `ip link set dev <index> type vxlan local <local> dev <parent> [no]learning`: the settings that can be changed on an existing device. */
 export function changeVxlan(index: number, settings: VxlanSettings): Request {
   const data = { ...ends(settings), learning: settings.learning };
   const value = { index, linkInfo: { kind: "vxlan", data } } as const;
