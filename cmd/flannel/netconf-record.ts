@@ -1,14 +1,14 @@
 /**
- * What is remembered of an attachment for its DEL: the delegate's configuration, since the subnet file may say something else by
- * then, or be gone.
+ * The record of an attachment for its DEL: the delegate's configuration, since the subnet file may be different by then, or be
+ * gone.
  *
- * The reference plugin keeps it in `<dataDir>/<container ID>`, where a second interface of the container overwrites the first one's.
- * Here each attachment has a file of its own, `<dataDir>/<container ID>:<interface>`, and the first one of a container has
- * the reference plugin's name too, as a second link to the same file: a node can be switched over and back at any time. A
- * `<container ID>` that has no other name is the reference plugin's; whose interface it is about cannot be told.
+ * The reference plugin keeps it in `<dataDir>/<container ID>`, where a second interface of the container overwrites the first
+ * one's. Here each attachment has its own file, `<dataDir>/<container ID>:<interface>`, and the first one of a container has the
+ * reference plugin's name as well, as a hard link to the same file: a node can be switched from one plugin to the other and back at
+ * any time. A `<container ID>` without a second link is the reference plugin's; it does not tell which interface it is about.
  *
- * Rejected: the interface's name inside of the file, which is the delegate's configuration byte for byte; and `.` between ID
- * and interface, which IDs may contain.
+ * Rejected: the interface's name inside the file, which is the delegate's configuration byte for byte; and `.` between ID and
+ * interface, which IDs may contain.
  */
 import { objectIn } from "../../pkg/config/json.ts";
 import {
