@@ -1,4 +1,4 @@
-/** ipvlan: an interface with the MAC of one of the host's links, and addresses of its own on that one's network. */
+/** ipvlan: an interface with the MAC of one of the host's links, and with its own addresses on that link's network. */
 import { validate } from "#validate/ipvlan";
 import { runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
@@ -43,7 +43,7 @@ function add(attachment: Attachment<IpvlanConf>): Result {
   });
 }
 
-/** Without IPAM the addresses of the plugin before this one are the interface's. */
+/** Returns the addresses of the preceding plugin for the interface, for a configuration without IPAM. */
 function inherited(prevResult: Result | undefined): IpamResult {
   if (prevResult === undefined || prevResult.ips.length === 0) return emptyIpamResult;
   const { ips, routes, dns } = prevResult;
@@ -66,13 +66,13 @@ function check(attachment: Attachment<IpvlanConf>): void {
     throw checkFailure(`"${link.name}" is not in ipvlan mode ${modeOf(conf)}`);
 }
 
-/** What it makes goes with the namespace; addresses do not. */
+/** Delegates only: the link is deleted with the namespace, addresses are not. */
 function gc(request: Gc<IpvlanConf>): void {
   const ipam = ipamType(request.conf);
   if (ipam !== undefined) delegateGc(request, ipam);
 }
 
-/** A master that is not named may be one that the plugin before makes. */
+/** Checks the master only if it is named: otherwise the preceding plugin may make it. */
 function status(request: Request<IpvlanConf>): void {
   const ipam = ipamType(request.conf);
   needKinds(openRoute(), "ipvlan");

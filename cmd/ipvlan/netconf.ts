@@ -1,4 +1,4 @@
-/** The ipvlan plugin's keys, and what they come to. */
+/** The ipvlan plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
@@ -27,9 +27,9 @@ export type IpvlanConf = FromSchema<typeof schema>;
 export const modeOf = ({ mode }: IpvlanConf): keyof typeof modes => mode || "l2";
 
 /**
- * A chained ipvlan lies on what the plugin before it has made, unless a master is named.
+ * Selects the parent. A chained ipvlan uses the interface of the preceding plugin, unless a master is named.
  *
- * @throws CniError 7: that is not one interface
+ * @throws CniError 7: that is not exactly one interface
  */
 export function parentSelector(conf: IpvlanConf, prevResult: Result | undefined): ParentSelector {
   if (conf.master || prevResult === undefined) return conf;
