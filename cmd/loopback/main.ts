@@ -1,4 +1,4 @@
-/** loopback: the interface `lo` that every network namespace is born with is set up. CNI_IFNAME does not matter. */
+/** loopback: sets up `lo`, which every network namespace has from the start. CNI_IFNAME has no effect. */
 import { validate } from "#validate/loopback";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Plugin } from "../../pkg/cni/plugin.ts";
@@ -18,14 +18,14 @@ export const loopback: Plugin<LoopbackConf> = {
   add,
   del,
   check,
-  gc() {}, // makes nothing that outlives the namespace
+  gc() {}, // everything is deleted with the namespace
   status() {}, // needs nothing
 };
 
 function add({ netns = "", prevResult }: Attachment<LoopbackConf>): Result {
   const route = openRoute(openNamespace(netns));
   const lo = needLink(route, "lo");
-  refuseForeign(prefixesOf(route, lo)); // before lo is up: the kernel leaves 127.0.0.1 when it goes down again
+  refuseForeign(prefixesOf(route, lo)); // before lo is set up: the kernel does not remove 127.0.0.1 when it is set down again
 
   return withRollback((undo) => {
     if (!lo.up) undo("set lo down", () => route.request(setDown(lo.index)));
@@ -53,7 +53,7 @@ function check({ netns = "" }: Attachment<LoopbackConf>): void {
 
 const prefixesOf = (route: Connection, lo: Link): Prefix[] => addressesOf(route, lo.index).map(({ prefix }) => prefix);
 
-/** The first address of each family, as the reference plugin reports them. */
+/** Returns the first address of each family, as the reference plugin does. */
 function resultOf(netns: string, prefixes: readonly Prefix[]): Result {
   const firstIPv4 = prefixes.find(({ address }) => isIPv4(address));
   const firstIPv6 = prefixes.find(({ address }) => !isIPv4(address));
@@ -76,6 +76,6 @@ function refuseForeign(prefixes: readonly Prefix[]): void {
   });
 }
 
-/** 127.0.0.0/8 and ::1 */
+/** Whether the address is in 127.0.0.0/8 or is ::1. */
 const isLoopback = (address: Address): boolean =>
   isIPv4(address) ? address[0] === 127 : formatAddress(address) === "::1";

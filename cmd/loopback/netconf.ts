@@ -1,4 +1,4 @@
-/** loopback has no keys of its own. */
+/** The loopback plugin's keys: none of its own. */
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {
