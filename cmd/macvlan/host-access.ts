@@ -1,12 +1,15 @@
 /**
- * The host's way to its own macvlan containers, with `hostAccess`. The kernel hands nothing that leaves a macvlan link to the master's own stack, but it does
- * hand it to the master's other macvlan links. So the host gets one of those, the shim, and routes through it to the containers' addresses.
+ * Access between the host and its own macvlan containers, for `hostAccess`. The kernel does not pass packets from a macvlan link to
+ * the master's own stack, but it does pass them to the master's other macvlan links. So the host gets such a link, the shim, and
+ * routes through it to the containers' addresses.
  *
- * The shim has no addresses: in IPv4 the host answers for its addresses on all its links, in IPv6 the shim answers for the master's as their proxy.
- * Rejected: copies of the master's addresses, which would stay when one moves, to another host perhaps.
+ * The shim has no addresses: for IPv4, the host answers for its addresses on all its links; for IPv6, the shim answers for the
+ * master's addresses as a proxy. Rejected: copies of the master's addresses, which would stay when an address is moved, perhaps to
+ * another host.
  *
- * A network has one shim on each master. Whose a route is, its metric says: an address passes from one container to the next, a metric does not. The
- * shim goes with its last route. Who changes any of it holds the lock of the host's namespace, so that the last does not go while another one comes.
+ * A network has one shim on each master. The metric of a route tells which attachment it belongs to: an address is passed from one
+ * container to the next, a metric is not. The shim is deleted with its last route. All changes are made under the lock of the
+ * host's namespace, so that the last route is not removed while another one is added.
  */
 import type { IpConfig, Result } from "../../pkg/cni/result.ts";
 import { hashedName } from "../../pkg/firewall/upstream-names.ts";
@@ -37,7 +40,7 @@ import { MACVLAN_MODE_BRIDGE } from "../../pkg/netlink/rtnetlink/link/macvlan.ts
 import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTPROT_BOOT } from "../../pkg/netlink/rtnetlink/route.ts";
 import { OWN_NAMESPACE } from "../../pkg/sys/namespace.ts";
 
-/** Lets host and container reach each other at the container's addresses. */
+/** Makes host and container reachable for each other at the container's addresses. */
 export function openHostAccess({ route, link: master }: Parent, owner: Owner, ips: readonly IpConfig[]): void {
   const addresses = ips.map((ip) => addressOf(ip).prefix.address);
   withLockedNamespace({ path: OWN_NAMESPACE }, () => {
@@ -60,13 +63,13 @@ export function openHostAccess({ route, link: master }: Parent, owner: Owner, ip
 
 const single = (address: Address): Prefix => ({ address, length: 8 * address.length });
 
-/** Made where it is missing, and set up as it has to be: whoever made it may have been killed in between. */
+/** Makes the shim if missing, and always configures it: the process that made it may have been killed before that. */
 function ensureShim(route: Connection, master: Link, network: string): Link {
   const ifName = shimName(network, master);
   const shim = findLink(route, ifName) ?? makeShim(route, ifName, master);
-  // before it is up: nothing that is announced on that network is for the host's shim
+  // before it is up: router advertisements on that network are not for the host's shim
   trySysctl(`ipv6/conf/${ifName}/accept_ra`, "0");
-  // an interface answers for others if it forwards; the host as a whole does not forward because of that
+  // an interface is a proxy only if it forwards; this does not make the whole host forward
   trySysctl(`ipv6/conf/${ifName}/proxy_ndp`, "1");
   trySysctl(`ipv6/conf/${ifName}/forwarding`, "1");
   route.requestAll([setAlias(shim.index, `the host's access to network ${network}`), setUp(shim.index)]);
@@ -79,13 +82,13 @@ function makeShim(route: Connection, ifName: string, master: Link): Link {
   return needLink(route, ifName);
 }
 
-/** The container's part: its routes, and the shim when nobody else needs it. */
+/** Removes the routes of one container, and the shim when no other container needs it. */
 export function closeHostAccess(owner: Owner): void {
   const own = metricOf(owner);
   removeWays(owner.network, (metric) => metric === own);
 }
 
-/** GC: the parts of attachments that are not in the list. */
+/** Removes the routes of attachments that are not in the list, for GC. */
 export function collectHostAccess(network: string, valid: readonly Omit<Owner, "network">[]): void {
   const alive = new Set(valid.map(metricOf));
   removeWays(network, (metric) => !alive.has(metric));
@@ -106,14 +109,14 @@ function removeWays(network: string, isGone: (metric: number) => boolean): void 
   });
 }
 
-/** CHECK: each of the container's addresses has its route. */
+/** Checks that each of the container's addresses has its route. */
 export function checkHostAccess(owner: Owner, { ips, interfaces }: Result): void {
   const route = openRoute();
   const ways = shimsOf(route, owner.network).flatMap((shim) => waysThrough(route, shim));
   const own = ways.filter(({ metric }) => metric === metricOf(owner));
   const there = own.map(({ destination }) => formatAddress(destination.address));
   const missing = ips
-    .filter(({ interface: index = 0 }) => interfaces[index]?.name === owner.ifName) // not those of plugins that came later
+    .filter(({ interface: index = 0 }) => interfaces[index]?.name === owner.ifName) // not those of later plugins
     .map((ip) => formatAddress(addressOf(ip).prefix.address))
     .find((one) => !there.includes(one));
   if (missing !== undefined) throw checkFailure(`the host has no route to ${missing}, as "hostAccess" wants it`);
@@ -122,13 +125,13 @@ export function checkHostAccess(owner: Owner, { ips, interfaces }: Result): void
 const shimsOf = (route: Connection, network: string): Link[] =>
   listLinks(route).filter(({ name, kind }) => kind === "macvlan" && name.startsWith(shimPrefix(network)));
 
-/** A container's. */
+/** A route to a container. */
 interface Way {
   destination: Prefix;
   metric: number;
 }
 
-/** Those that the kernel has made itself are left out. */
+/** Lists the routes through the shim, leaving out those that the kernel made. */
 const waysThrough = (route: Connection, shim: Link): Way[] =>
   [AF_INET, AF_INET6]
     .flatMap((family) => listRoutes(route, family))
@@ -137,10 +140,10 @@ const waysThrough = (route: Connection, shim: Link): Way[] =>
       address === undefined ? [] : [{ destination: { address, length }, metric }],
     );
 
-/** `mvh` and twelve digits: six for the network, by which DEL and GC find it, and six for the master. */
+/** Names the shim: `mvh` and twelve digits, six for the network, by which DEL and GC find it, and six for the master. */
 const shimName = (network: string, master: Link): string => shimPrefix(network) + hashedName("", master.name, 6);
 const shimPrefix = (network: string): string => hashedName("mvh", network, 9);
 
-/** 1 to 2^31. 0 would mean that there is none. */
+/** Returns 1 to 2^31, since 0 means that there is no metric. */
 const metricOf = ({ containerId, ifName }: Omit<Owner, "network">): number =>
   1 + (Number.parseInt(hashedName("", `${containerId}:${ifName}`, 8), 16) >>> 1);

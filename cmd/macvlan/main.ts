@@ -1,4 +1,4 @@
-/** macvlan: an interface with a MAC of its own on the network of one of the host's links. */
+/** macvlan: an interface with its own MAC on the network of one of the host's links. */
 import { validate } from "#validate/macvlan";
 import { readArgs } from "../../pkg/cni/args.ts";
 import { type NamedStep, runAllSteps } from "../../pkg/cni/del-steps.ts";
@@ -84,7 +84,7 @@ function check(attachment: Attachment<MacvlanConf>): void {
   if (hostAccess) checkHostAccess(attachment, checked.result);
 }
 
-/** The link goes with the namespace; what is on the host does not. */
+/** Removes what is on the host; the link is deleted with the namespace. */
 function gc(request: Gc<MacvlanConf>): void {
   const { conf, network, validAttachments } = request;
   const ipam = ipamType(conf);

@@ -1,4 +1,4 @@
-/** The macvlan plugin's keys, and what they come to. */
+/** The macvlan plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { ipamType } from "../../pkg/cni/ipam.ts";
 import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
@@ -44,7 +44,7 @@ export const schema = {
 
 export type MacvlanConf = FromSchema<typeof schema>;
 
-/** Settled: defaults are in, what contradicts itself has been refused. */
+/** The settings: defaults are filled in, contradictions have been refused. */
 export interface MacvlanSettings {
   mode: keyof typeof modes;
   /** 0: the kernel's default. */
@@ -54,7 +54,7 @@ export interface MacvlanSettings {
 }
 
 /**
- * @param argsMac MAC of CNI_ARGS, which yields to `runtimeConfig.mac` and goes before `mac`.
+ * @param argsMac MAC of CNI_ARGS; it overrides `mac`, and `runtimeConfig.mac` overrides both.
  * @throws CniError 7
  */
 export function parseSettings(conf: MacvlanConf, argsMac: string | undefined): MacvlanSettings {
