@@ -1,13 +1,13 @@
-/** From flanneld's variables to those for Docker's daemon, byte for byte as flannel's script writes them. Pure. */
+/** Converts flanneld's variables to options of Docker's daemon, byte for byte as flannel's script writes them. Pure. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Options } from "./options.ts";
 
 export type Variables = ReadonlyMap<string, string>;
 
 /**
- * The output file's text.
+ * Returns the text of the output file.
  *
- * @param variables What the script would have after it has read the subnet file: the environment, and over it the file.
+ * @param variables The variables that the script has after it has read the subnet file: the environment, overridden by the file.
  * @throws CniError 7: FLANNEL_IPMASQ is neither true nor false
  */
 export function dockerOptions(variables: Variables, options: Options): string {
@@ -22,7 +22,7 @@ export function dockerOptions(variables: Variables, options: Options): string {
   return lines.join("");
 }
 
-/** Also others' variables of this prefix are options. */
+/** Every variable with this prefix is an option, also one from the environment. */
 const PREFIX = "DOCKER_OPT_";
 
 const line = (name: string, value = ""): string => `${name}="${value}"\n`;
@@ -36,7 +36,7 @@ function optionsFrom(variables: Variables, { ipMasq }: Options): [name: string, 
   return options.flatMap(([name, flag, value]) => (value ? [[`${PREFIX}${name}`, `${flag}=${value}`]] : []));
 }
 
-/** One of the two masquerades. */
+/** Returns the opposite, since either flanneld or Docker masquerades. */
 function opposite(value: string | undefined): string | undefined {
   if (!value) return undefined;
   if (value === "true" || value === "false") return String(value === "false");

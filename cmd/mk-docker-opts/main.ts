@@ -1,4 +1,4 @@
-/** mk-docker-opts: the options that Docker's daemon needs to give containers this host's subnet. Takes the place of flannel's script. */
+/** mk-docker-opts: writes the options with which Docker's daemon uses this host's subnet. Replaces flannel's script. */
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
 import type { Tool, ToolContext } from "../../pkg/cni/tool.ts";
 import { addToAddress, formatAddress, formatPrefix, isIPv4, type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
@@ -16,14 +16,14 @@ export const mkDockerOpts: Tool = {
   run: (args, context) => (args.length === 0 ? help(context) : run(args, context)),
 };
 
-/** Under the name of flannel's script, which units and images call, also without arguments: it writes the file then. */
+/** The tool under the name of flannel's script, which units and images call. Without arguments it writes the file, too. */
 export const mkDockerOptsScript: Tool = {
   name: "mk-docker-opts.sh",
   about: "the same, under the name of flannel's script",
   run,
 };
 
-/** Merely started it changes nothing, as any tool whose name is not an existing script's. */
+/** Prints the usage: without arguments a tool changes nothing, unless its name is that of an existing script. */
 function help({ streams }: ToolContext): number {
   streams.stdout(usage);
   return 0;
@@ -33,7 +33,7 @@ function run(args: readonly string[], { streams }: ToolContext): number {
   try {
     const options = readOptions(args);
     const variables = new Map([...Object.entries(streams.environment), ...variablesIn(options.subnetFile)]);
-    writeFile(options.outputFile, dockerOptions(variables, options), { mode: 0o666 }); // the umask decides, as for the script
+    writeFile(options.outputFile, dockerOptions(variables, options), { mode: 0o666 }); // subject to the umask, as in the script
     refuseRoutedSubnet(variables.get("FLANNEL_SUBNET") ?? "");
     return 0;
   } catch (error) {
@@ -42,7 +42,7 @@ function run(args: readonly string[], { streams }: ToolContext): number {
   }
 }
 
-/** None where there is no file. */
+/** Returns the file's variables; none if there is no file. */
 const variablesIn = (subnetFile: string) => parseDotenv(findText(subnetFile) ?? "");
 
 const usageAfter = (problem: string): string => (problem === "" ? usage : `mk-docker-opts: ${problem}\n${usage}`);
@@ -50,7 +50,7 @@ const usageAfter = (problem: string): string => (problem === "" ? usage : `mk-do
 const textOf = ({ msg, details }: CniError): string =>
   `mk-docker-opts: ${msg}\n${details === "" ? "" : `  ${details}\n`}`;
 
-/** Docker would take the subnet for its bridge and cut off whoever is reached by that route. */
+/** Refuses a subnet that has a route: Docker would use it for its bridge and make the destinations of that route unreachable. */
 function refuseRoutedSubnet(text: string): void {
   const bridge = parsePrefix(text);
   if (bridge === undefined || !isIPv4(bridge.address)) return;

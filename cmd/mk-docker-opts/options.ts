@@ -1,9 +1,9 @@
-/** The command line, as the shell's getopts reads it. Pure. */
+/** Parses the command line like the shell's getopts. Pure. */
 
 export interface Options {
   subnetFile: string;
   outputFile: string;
-  /** A variable for each option of Docker's daemon, one for all of them. */
+  /** Write a variable for each option of Docker's daemon; `combined`: one for all of them. */
   individual: boolean;
   combined: boolean;
   combinedKey: string;
@@ -25,7 +25,7 @@ Turns what flanneld has written into options for Docker's daemon.
 Example: mk-docker-opts -c && . /run/docker_opts.env && dockerd $DOCKER_OPTS
 `;
 
-/** Letters, and whether a value follows. */
+/** Option letters, and whether a value follows. */
 const letters: Readonly<Record<string, { takesValue: boolean }>> = {
   f: { takesValue: true },
   d: { takesValue: true },
@@ -35,7 +35,7 @@ const letters: Readonly<Record<string, { takesValue: boolean }>> = {
   m: { takesValue: false },
 };
 
-/** The command line is not understood, or asks how it is to be used. */
+/** The command line is invalid, or asks for the usage. */
 export class WrongUsage extends Error {
   override name = "WrongUsage";
 }
@@ -54,7 +54,7 @@ export function readOptions(args: readonly string[]): Options {
   };
 }
 
-/** Letters may be run together, and a value may follow its letter at once. What is no option ends them. */
+/** Separates the options. Letters may be combined, and a value may follow its letter directly. The first other word ends them. */
 function separate(args: readonly string[]): Map<string, string> {
   const given = new Map<string, string>();
   const rest = [...args];
@@ -77,7 +77,7 @@ function separate(args: readonly string[]): Map<string, string> {
   return given;
 }
 
-/** A shell will read it. */
+/** Checks the name, since a shell reads the file. */
 function variableName(text: string): string {
   if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(text)) return text;
   throw new WrongUsage(`-k is ${JSON.stringify(text)}, must be the name of a variable, as DOCKER_OPTS`);
