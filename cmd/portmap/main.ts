@@ -1,4 +1,4 @@
-/** portmap: ports of the container are reached through ports of the host. */
+/** portmap: makes ports of the container reachable through ports of the host. */
 
 import { validate } from "#validate/portmap";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
@@ -73,7 +73,7 @@ function add(attachment: Attachment<PortmapConf>): Result {
   });
 }
 
-/** The socket is opened when it is asked for first. */
+/** Returns a function that opens the netfilter socket at its first call. */
 const openNetfilter = (): (() => Connection) => lazy(() => connect(NETLINK_NETFILTER));
 
 function backendFor(
@@ -86,7 +86,7 @@ function backendFor(
   return backend;
 }
 
-/** One for each family in which the container has an address. */
+/** Returns a mapping set for each family in which the container has an address. */
 function mappingSetsOf(
   { network, containerId, ifName }: Attachment<PortmapConf>,
   settings: PortmapSettings,
@@ -100,7 +100,7 @@ function mappingSetsOf(
   });
 }
 
-/** The first of the family that does not belong to another interface, as far as the result tells. */
+/** Returns the first address of the family that, according to the result, does not belong to another interface. */
 function containerAddress({ ips, interfaces }: Result, ifName: string, family: Family): Prefix | undefined {
   for (const { address, interface: index } of ips) {
     const entry = index === undefined ? undefined : interfaces[index];
@@ -111,18 +111,18 @@ function containerAddress({ ips, interfaces }: Result, ifName: string, family: F
   return undefined;
 }
 
-/** Those that `publicationsOf` has, as far as there is a result. */
+/** Returns the addresses that `mappingSetsOf` uses, if there is a result. */
 function addressesIn({ prevResult, ifName }: Attachment<PortmapConf>): Prefix[] {
   if (prevResult === undefined) return [];
   return FAMILIES.flatMap((family) => containerAddress(prevResult, ifName, family) ?? []);
 }
 
-/** Lets packets from 127.0.0.1 leave by the interface that leads to the container: the kernel drops them as martians otherwise. */
+/** Enables route_localnet on the interface to the container: otherwise the kernel drops packets from 127.0.0.1 there as martians. */
 function routeLocalnet(container: Address): void {
   const route = openRoute();
   const index = lookupRoute(route, container)?.outputIndex;
   const link = index === undefined ? undefined : findLink(route, index);
-  if (link === undefined) return; // no way there
+  if (link === undefined) return; // no route
   const name = `ipv4/conf/${link.name}/route_localnet`;
   if (findSysctl(name) !== "1") writeSysctl(name, "1");
 }
@@ -132,7 +132,7 @@ const flowsTo = (mappingSet: MappingSet): FlowsTo[] =>
     .filter(keepsFlows)
     .map((port) => ({ ...port, family: mappingSet.family }));
 
-/** What still follows the port's former way finds the new one. That it cannot be done concerns old connections only. */
+/** Deletes conntrack entries, so that packets of old flows use the port's new rules. A failure affects old connections only. */
 function forget(targets: readonly FlowsTo[]): void {
   try {
     const route = lazy(openRoute);
@@ -143,7 +143,7 @@ function forget(targets: readonly FlowsTo[]): void {
   }
 }
 
-/** Makes the rules true again that ADD made, as its result tells. @param options.dryRun Those that only programs can make are left out. */
+/** Restores the rules that ADD made, according to its result. @param options.dryRun Leaves out rules that only programs can make. */
 export function restore(
   attachment: Attachment<PortmapConf>,
   netfilter: () => Connection,
@@ -156,7 +156,7 @@ export function restore(
     restorePortMappings(netfilter, backendFor(attachment, settings, netfilter), mappingSets);
 }
 
-/** By owner: what was published is found whether the configuration mentions it or not. */
+/** Deletes by owner: mappings are found even if the configuration does not have them any more. */
 function del(attachment: Attachment<PortmapConf>): void {
   const ports = deletePortMappings(attachment, addressesIn(attachment), { legacy: !asksForNothing(attachment.conf) });
   forget(
@@ -180,7 +180,7 @@ function gc({ network, validAttachments }: Gc<PortmapConf>): void {
   gcPortMappings(network, validAttachments);
 }
 
-/** Containers that publish nothing need no backend. */
+/** Warns only: containers without published ports need no backend. */
 function status({ conf, network }: Request<PortmapConf>): void {
   const settings = parseSettings(conf);
   const backend = (netfilter: () => Connection) => backendFor({ conf }, settings, netfilter);

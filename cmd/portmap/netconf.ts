@@ -1,4 +1,4 @@
-/** The portmap plugin's keys, and what they come to. */
+/** The portmap plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import type { Backend } from "../../pkg/firewall/backend.ts";
@@ -7,7 +7,7 @@ import { type Address, isIPv4, parseAddress } from "../../pkg/ip/address.ts";
 
 const words = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
 
-/** What a reference plugin refuses with a text of its own is checked by `settle`, so that the text stays. */
+/** Values for which the reference plugin has its own error text are checked by `parseSettings`, so that the text is the same. */
 export const schema = {
   type: "object",
   properties: {
@@ -46,19 +46,19 @@ export const schema = {
 
 export type PortmapConf = FromSchema<typeof schema>;
 
-/** Settled: defaults are in, what contradicts itself has been refused. */
+/** The settings: defaults are filled in, contradictions have been refused. */
 export interface PortmapSettings {
   backend: Backend | undefined;
   snat: boolean;
   masqAll: boolean;
-  /** With one bit set. */
+  /** The packet mark, with one bit set. */
   mark: number;
   externalSetMarkChain: string | undefined;
   conditions: Readonly<Record<"ip" | "ip6", readonly string[]>>;
   mappings: readonly PortMapping[];
 }
 
-/** Kubernetes has 14 and 15, Calico 20 to 31. */
+/** Kubernetes uses 14 and 15, Calico 20 to 31. */
 const DEFAULT_MARK_BIT = 13;
 const MARK_BITS = 32;
 
@@ -91,7 +91,7 @@ export function parseSettings(conf: PortmapConf): PortmapSettings {
 
 const wordsOf = (conditions: readonly string[] = []): readonly string[] => (conditions[0] === "" ? [] : conditions);
 
-/** Whether the runtime asks for nothing. Whoever does not mention ports may have forgotten them. */
+/** Whether the runtime publishes no port. A caller that does not mention ports may have lost them, so this includes it. */
 export const asksForNothing = ({ runtimeConfig }: PortmapConf): boolean =>
   (runtimeConfig?.portMappings ?? []).length === 0;
 
@@ -107,7 +107,7 @@ function backendOf({ backend }: PortmapConf): Backend | undefined {
   return backend;
 }
 
-/** @throws CniError 7: the configuration speaks the other backend's language */
+/** @throws CniError 7: the configuration has options for the other backend */
 export function refuseOtherLanguage(backend: Backend, conf: PortmapConf): void {
   const other: Backend = backend === "iptables" ? "nftables" : "iptables";
   const found = [
@@ -123,7 +123,7 @@ export function refuseOtherLanguage(backend: Backend, conf: PortmapConf): void {
   );
 }
 
-/** Words of iptables begin with a dash or an exclamation mark, those of nft never do. */
+/** Returns the backend of the conditions: words of iptables begin with a dash or an exclamation mark, those of nft never do. */
 function languageOf(conditions: readonly string[] | undefined): Backend | undefined {
   const [first = ""] = conditions ?? [];
   if (first === "") return undefined;
@@ -137,7 +137,7 @@ const PORT_MAX = 65535;
 
 type RawMapping = NonNullable<NonNullable<PortmapConf["runtimeConfig"]>["portMappings"]>[number];
 
-/** The same mapping twice is one. */
+/** Returns the mappings, without duplicates. */
 function mappingsOf({ runtimeConfig }: PortmapConf): PortMapping[] {
   const byPort = new Map<string, PortMapping>();
   for (const raw of runtimeConfig?.portMappings ?? []) {
