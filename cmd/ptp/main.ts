@@ -1,4 +1,4 @@
-/** ptp: a veth pair between the container and the host, which routes for it. */
+/** ptp: connects the container to the host by a veth pair, and the host routes for it. */
 
 import { validate } from "#validate/ptp";
 import { runAllSteps } from "../../pkg/cni/del-steps.ts";
@@ -61,8 +61,8 @@ function add(attachment: Attachment<PtpConf>): Result {
       { netns, route: container, link: inside, sysctls: Object.fromEntries(sysctls), duplicates: "none" },
       lease,
       {
-        beforeRoutes: routesToGateways(inside.index, entries), // which IPAM's routes may go through
-        afterRoutes: routesToSubnets(inside.index, entries), // other gateways of IPAM's routes are known by the kernel's
+        beforeRoutes: routesToGateways(inside.index, entries), // IPAM's routes may use these
+        afterRoutes: routesToSubnets(inside.index, entries), // other gateways of IPAM's routes need the kernel's routes
       },
     );
     performTasks(host, outside, hostEndTasks(outside.index, entries));
@@ -77,12 +77,13 @@ function add(attachment: Attachment<PtpConf>): Result {
 }
 
 /**
- * There are two hosts on the cable, and IPAM gives each address once, so looking for duplicates would only delay. This is for the
- * link-local addresses, which the kernel makes: without one a host cannot ask for its neighbour.
+ * Returns the sysctl that turns duplicate address detection off for link-local addresses, which the kernel makes: without one, a
+ * host cannot send neighbour solicitations. Only two hosts are on the link, and IPAM allocates each address once, so detection
+ * would only cost time.
  */
 const withoutDetection = ({ name }: Link) => [`ipv6/conf/${name}/accept_dad`, "0"] as const;
 
-/** Makes the rules true again that ADD made, as its result tells. */
+/** Restores the rules that ADD made, according to its result. */
 export function restore(attachment: Attachment<PtpConf>, netfilter: () => Connection): void {
   const { masquerade: masquerading } = parseSettings(attachment.conf);
   const { ips, interfaces } = needPrevResult(attachment);

@@ -1,4 +1,4 @@
-/** The ptp plugin's keys, and what they come to. */
+/** The ptp plugin's keys, and the settings from them. */
 import { requireIpamType } from "../../pkg/cni/ipam.ts";
 import { type FromSchema, type JsonSchema, masqueradeProperties, netconfProperties } from "../../pkg/config/schema.ts";
 
@@ -15,7 +15,7 @@ export const schema = {
 
 export type PtpConf = FromSchema<typeof schema>;
 
-/** Settled: defaults are in, what cannot work has been refused. */
+/** The settings: defaults are filled in, invalid configurations have been refused. */
 export interface PtpSettings {
   /** The IPAM plugin's name. */
   ipam: string;

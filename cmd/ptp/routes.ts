@@ -1,8 +1,8 @@
 /**
- * The way between container and host: the container reaches everything, its own subnet too, through the gateway, which is the host's
- * end of the cable; the host reaches one address of the subnet through each cable.
+ * Routes between container and host: the container reaches everything, even its own subnet, through the gateway, which is the host
+ * end of the veth pair; the host reaches one address of the subnet through each veth pair.
  *
- * So the subnet has no link of its own: each host's end has the gateway's address alone, without the subnet's prefix.
+ * So the subnet is on no link: each host end has only the gateway's address, without the subnet's prefix.
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { IpConfig } from "../../pkg/cni/result.ts";
@@ -22,7 +22,7 @@ export interface GatewayAddress {
   gateway: Address;
 }
 
-/** @throws CniError 999: an address has no gateway */
+/** Returns the container's addresses with their gateways. @throws CniError 999: an address has no gateway */
 export function gatewayAddresses(ips: readonly IpConfig[]): GatewayAddress[] {
   return ips.map((ip) => {
     const { prefix, gateway } = addressOf(ip);
@@ -35,7 +35,7 @@ export function gatewayAddresses(ips: readonly IpConfig[]): GatewayAddress[] {
   });
 }
 
-/** `ip route add <gateway> dev <index> scope link src <address>` */
+/** Runs `ip route add <gateway> dev <index> scope link src <address>`. */
 export function routesToGateways(index: number, entries: readonly GatewayAddress[]): ConfigTask[] {
   return distinct(entries, ({ gateway }) => formatAddress(gateway)).map(({ prefix, gateway }) =>
     routeTask(index, { destination: alone(gateway), scope: RT_SCOPE_LINK, source: prefix.address }),
@@ -43,8 +43,8 @@ export function routesToGateways(index: number, entries: readonly GatewayAddress
 }
 
 /**
- * The kernel's own route to the subnet, over the link, makes way for one through the gateway. An address that is all of its subnet
- * has no such route.
+ * Replaces the kernel's own route to the subnet, over the link, by one through the gateway. An address that is its whole subnet
+ * (/32, /128) has no such route.
  */
 export function routesToSubnets(index: number, entries: readonly GatewayAddress[]): ConfigTask[] {
   const subnets = distinct(entries, ({ prefix }) => formatPrefix(networkOf(prefix)));
@@ -59,7 +59,7 @@ export function routesToSubnets(index: number, entries: readonly GatewayAddress[
     ]);
 }
 
-/** On the host's end: the gateways' addresses, and a route to each of the container's. */
+/** Returns the tasks for the host end: the gateways' addresses, and a route to each of the container's. */
 export function hostEndTasks(index: number, entries: readonly GatewayAddress[]): ConfigTask[] {
   const gateways = distinct(entries, ({ gateway }) => formatAddress(gateway));
   return [
@@ -74,9 +74,9 @@ export function hostEndTasks(index: number, entries: readonly GatewayAddress[]):
   ];
 }
 
-/** @throws CniError 999: the host's end is not as `hostEndTasks` made it */
+/** Checks the host end. @throws CniError 999: it is not as `hostEndTasks` made it */
 export function checkHostEnd(host: Connection, end: Link, entries: readonly GatewayAddress[]): void {
-  if (!end.up) throw checkFailure(`"${end.name}", the host's end, is down, must be up`); // which takes the routes away
+  if (!end.up) throw checkFailure(`"${end.name}", the host's end, is down, must be up`); // a link that is down has no routes
   const addresses = addressesOf(host, end.index).map(({ prefix }) => prefix);
   const routes = listRoutes(host, AF_UNSPEC).filter(({ outputIndex }) => outputIndex === end.index);
   for (const { prefix, gateway } of entries) {
