@@ -1,4 +1,4 @@
-/** A plan becomes rules and routes: first the new ways are made, then the old ones go. */
+/** Applies a plan: first the new rules and routes are made, then the old routes are deleted. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { formatAddress, formatPrefix } from "../../pkg/ip/address.ts";
 import {
@@ -15,7 +15,7 @@ import type { RouteMessage } from "../../pkg/netlink/rtnetlink/route.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import type { OwnTable, Plan } from "./plan.ts";
 
-/** A request, in the words of `ip`, and the one that takes it back. */
+/** A request with its `ip` command as text, and the request that undoes it. */
 interface Change {
   what(): string;
   make: Request;
@@ -23,8 +23,8 @@ interface Change {
 }
 
 /**
- * @param index Of the interface.
- * @throws CniError 999: the kernel refuses a rule or a route. What was changed until then is changed back by what `undo` was given.
+ * @param index of the interface.
+ * @throws CniError 999: the kernel refuses a rule or a route. The functions given to `undo` undo the earlier changes.
  */
 export function applyPlan(
   { tables, moved, hinted }: Plan,
@@ -32,14 +32,14 @@ export function applyPlan(
   undo: (what: string, action: () => void) => void,
 ): void {
   const news = tables.flatMap((one) => waysOf(one, index));
-  const olds = [...hinted.map(hint), ...moved.toReversed().map(removal)]; // those that reach a gateway go last
+  const olds = [...hinted.map(hint), ...moved.toReversed().map(removal)]; // routes that make a gateway reachable go last
   for (const [what, changes] of [
     ["rules and tables", news],
     ["routes of the main table", olds],
   ] as const) {
     undo(`undo the changes of ${what}`, () => route.attemptAll(changes.toReversed().map((change) => change.undo())));
     route.attemptAll(changes.map(({ make }) => make)).forEach((refusal, i) => {
-      const isGone = isErrno(refusal, "ESRCH"); // a route that went by itself, as one of a router's announcement
+      const isGone = isErrno(refusal, "ESRCH"); // a route that the kernel removed meanwhile, as one from a router advertisement
       if (refusal !== undefined && !isGone) throw refused(changes[i]?.what() ?? what, refusal);
     });
   }

@@ -1,4 +1,4 @@
-/** sbr: source-based routing. What the container sends from an address of the interface leaves through that interface. */
+/** sbr: source-based routing. Packets from an address of the interface leave through that interface. */
 import { validate } from "#validate/sbr";
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Plugin, Request } from "../../pkg/cni/plugin.ts";
@@ -30,7 +30,7 @@ export const sbr: Plugin<SbrConf> = {
   add,
   del,
   check,
-  gc() {}, // rules and routes go with the namespace
+  gc() {}, // rules and routes are deleted with the namespace
   status,
 };
 
@@ -54,7 +54,7 @@ function add(attachment: Attachment<SbrConf>): Result {
   });
 }
 
-/** Those of this interface, and those that are said to be of none. @throws CniError 7: there is none of these */
+/** Returns the addresses of this interface, and those without an interface. @throws CniError 7: there is none */
 function needAddresses(result: Result, ifName: string): Address4Or6[] {
   const addresses = addressesIn(result, ifName);
   if (addresses.length > 0) return addresses;
@@ -84,7 +84,7 @@ function planOf({ route, index, rules, addresses }: Found, settings: SbrSettings
   return tableForEach(addresses, own, usedTables(rules, all), settings);
 }
 
-/** Whose it is nobody can say, so it would be in the way of a rollback, too. */
+/** Refuses a rule that exists already: its owner is not known, and a rollback could not tell it from our own. */
 function refuseExisting(rules: readonly RuleMessage[], { tables }: Plan): void {
   const existing = rules.flatMap((rule) => sourceRuleOf(rule) ?? []);
   const twice = tables.find((one) => existing.some((rule) => isFrom(one.source, rule) && rule.table === one.table));
@@ -98,7 +98,7 @@ function refuseExisting(rules: readonly RuleMessage[], { tables }: Plan): void {
 
 const isFrom = (address: Address, { source }: SourceRule): boolean => compareAddresses(address, source) === 0;
 
-/** Routes go with the interface; rules would stay. */
+/** Deletes the rules, which would stay; routes are deleted with the interface. */
 function del(attachment: Attachment<SbrConf>): void {
   const netns = findNamespace(attachment.netns);
   if (netns === undefined) return;
@@ -115,7 +115,7 @@ function del(attachment: Attachment<SbrConf>): void {
   });
 }
 
-/** The interface's addresses, and those that it has lost since ADD, unless another interface has them now. */
+/** Returns the interface's addresses, and those that it has lost since ADD, unless another interface has them now. */
 function sourcesOf(route: Connection, attachment: Attachment<SbrConf>): Address[] {
   const { ifName, prevResult } = attachment;
   const link = findOtherOwner(route, attachment) === undefined ? findLink(route, ifName) : undefined;

@@ -1,4 +1,4 @@
-/** The sbr plugin's keys, and what they come to. */
+/** The sbr plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import { type Address, familyOf, parseAddress } from "../../pkg/ip/address.ts";
@@ -30,7 +30,7 @@ export const schema = {
 export type SbrConf = FromSchema<typeof schema>;
 
 export interface SbrSettings {
-  /** undefined: a free one for each address, into which the routes are moved. */
+  /** undefined: a free table for each address, to which the routes are moved. */
   table: number | undefined;
   gateways: readonly Address[];
   keepsSubnetRoutes: boolean;

@@ -1,4 +1,4 @@
-/** Which route goes into which table: for each address a table of its own, with the routes that lead through the interface. Pure. */
+/** Plans which route is moved to which table: each address gets its own table, with the routes through the interface. Pure. */
 import type { Result, Route } from "../../pkg/cni/result.ts";
 import {
   type Address,
@@ -17,28 +17,28 @@ import { AF_INET } from "../../pkg/netlink/rtnetlink/family.ts";
 import { type RouteMessage, RT_SCOPE_LINK, RT_TABLE_MAIN } from "../../pkg/netlink/rtnetlink/route.ts";
 import type { SbrSettings } from "./netconf.ts";
 
-/** The ways of what comes from one address. */
+/** The routing table for packets from one address. */
 export interface OwnTable {
   table: number;
   source: Address;
-  /** Of a default route that none of `routes` is. */
+  /** Gateway of a default route to add, if `routes` has none. */
   gateway: Address | undefined;
-  /** As they are in the main table, in an order in which they can be added. */
+  /** Routes as in the main table, in an order in which they can be added. */
   routes: RouteMessage[];
 }
 
 export interface Plan {
   tables: OwnTable[];
-  /** What leaves the main table. */
+  /** Routes that leave the main table. */
   moved: RouteMessage[];
-  /** What stays there, and gets the address as its source. */
+  /** Routes that stay there, and get the address as their source. */
   hinted: { route: RouteMessage; source: Address }[];
 }
 
-/** The reference plugin's first. */
+/** The first table that the reference plugin uses. */
 const FIRST_TABLE = 100;
 
-/** All that comes from the addresses is looked up in one table, which is somebody else's. */
+/** Plans rules alone: all packets from the addresses use one table, which the administrator maintains. */
 export const rulesOnly = (addresses: readonly Address4Or6[], table: number): Plan => ({
   tables: addresses.map(({ prefix }) => ({ table, source: prefix.address, gateway: undefined, routes: [] })),
   moved: [],
@@ -46,9 +46,9 @@ export const rulesOnly = (addresses: readonly Address4Or6[], table: number): Pla
 });
 
 /**
- * A free table for each address, into which the interface's routes move.
+ * Plans a free table for each address, to which the interface's routes are moved.
  *
- * @param routes Those of the main table that lead through the interface.
+ * @param routes of the main table that use the interface.
  * @param used Tables that are not free.
  */
 export function tableForEach(
@@ -73,19 +73,19 @@ export function tableForEach(
     hinted: movable.filter(isKept).flatMap((route) => {
       const source = subnetAddress(route, addresses)?.prefix.address;
       const needsHint = source !== undefined && route.family === AF_INET && route.preferredSource === undefined;
-      return needsHint ? [{ route, source }] : []; // IPv6 chooses among the link's addresses by itself
+      return needsHint ? [{ route, source }] : []; // for IPv6, the kernel selects among the link's addresses itself
     }),
   };
 }
 
-/** The kernel makes them for each link; they are of use there only. */
+/** Whether it is one of the link-local routes, which the kernel makes for each link and which are useful only there. */
 const isLinkLocal = ({ destination, destinationLength }: RouteMessage): boolean =>
   destination?.length === 16 &&
   destinationLength >= 10 &&
   destination[0] === 0xfe &&
   ((destination[1] ?? 0) & 0xc0) === 0x80;
 
-/** A route names a source or a gateway of the address's subnet, or none of any subnet. */
+/** Whether a route belongs to the address: its source or a gateway is in the address's subnet, or in no address's subnet. */
 function belongsTo(route: RouteMessage, { prefix }: Address4Or6, all: readonly Address4Or6[]): boolean {
   if (route.family !== familyNumber(prefix.address)) return false;
   const named = [...(route.preferredSource ? [route.preferredSource] : []), ...gatewaysOf(route)];
@@ -96,7 +96,10 @@ function belongsTo(route: RouteMessage, { prefix }: Address4Or6, all: readonly A
 const isIn = (subnet: Prefix, address: Address): boolean =>
   address.length === subnet.address.length && contains(networkOf(subnet), address);
 
-/** The gateway of the configuration stands instead of default routes, that of the address where there is none of the same metric. */
+/**
+ * Returns the default routes of a table. The configuration's gateway replaces them; the address's gateway is used if there is none
+ * of that metric.
+ */
 function defaultsOf(
   { prefix, gateway }: Address4Or6,
   routes: RouteMessage[],
@@ -111,14 +114,14 @@ function defaultsOf(
   return { gateway: has ? undefined : gateway, routes };
 }
 
-/** linux/ipv6_route.h: IP6_RT_PRIO_USER, which the kernel puts where nobody names one. */
+/** linux/ipv6_route.h: IP6_RT_PRIO_USER, the metric that the kernel sets when none is given. */
 const usualMetric = ({ address }: Prefix): number => (familyOf(address) === "4" ? 0 : 1024);
 
-/** IPv6 routes have no scope. */
+/** Whether the destination is on the link. IPv6 routes have no scope. */
 const isOnLink = (route: RouteMessage): boolean =>
   route.family === AF_INET ? route.scope === RT_SCOPE_LINK : !hasGateway(route);
 
-/** The first address to whose subnet this is the route. */
+/** Returns the first address to whose subnet the route leads. */
 function subnetAddress(route: RouteMessage, addresses: readonly Address4Or6[]): Address4Or6 | undefined {
   return addresses.find(
     ({ prefix }) =>
@@ -127,7 +130,7 @@ function subnetAddress(route: RouteMessage, addresses: readonly Address4Or6[]): 
   );
 }
 
-/** The result's routes, with an entry for each table they are in now. */
+/** Returns the result with its routes in the tables where they are now. */
 export function resultIn({ tables, moved }: Plan, result: Result): Result {
   return { ...result, routes: result.routes.flatMap((route) => entriesOf(route, tables, moved)) };
 }
@@ -141,7 +144,7 @@ function entriesOf(route: Route, tables: readonly OwnTable[], moved: readonly Ro
 
 const isInMain = ({ table = RT_TABLE_MAIN }: Route): boolean => table === RT_TABLE_MAIN;
 
-/** A default route is in no table where the configuration names another gateway. */
+/** Returns the default routes that replace one of the result when the configuration names another gateway. */
 const replacements = (route: Route, tables: readonly OwnTable[]): Route[] =>
   tables.flatMap(({ table, gateway }) => {
     const isSuch = gateway !== undefined && familyOf(gateway) === (route.dst.includes(":") ? "6" : "4");
