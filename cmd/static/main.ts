@@ -1,4 +1,4 @@
-/** static: the addresses that the network's configuration, or the call, names. It keeps nothing, so whether they are given once is up to whoever names them. */
+/** static: returns the addresses in the configuration or in the call. It stores nothing, so their uniqueness is up to the caller. */
 import { validate } from "#validate/static";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Plugin } from "../../pkg/cni/plugin.ts";
@@ -13,7 +13,7 @@ export const staticAddresses: Plugin<StaticConf> = {
   about: "gives out the addresses that the configuration names",
   validate,
   add,
-  del() {}, // nothing is kept
+  del() {}, // nothing is stored
   check,
   gc() {},
   status: (request) => void parseSettings(request, ""),
@@ -30,14 +30,14 @@ const ipOf = ({ prefix, gateway }: StaticAddress): IpConfig => ({
   ...(gateway && { gateway: formatAddress(gateway) }),
 });
 
-/** The reference plugin passes over it as well, in silence. */
+/** Warns about a gateway without effect. The reference plugin ignores it silently. */
 function tellIdle({ network }: Attachment<StaticConf>, gateway: string): void {
   writeStderr(
     `static: network "${network}": CNI_ARGS GATEWAY ${gateway} lies in no subnet of CNI_ARGS IP, and is ignored\n`,
   );
 }
 
-/** Only gateways that are named here are compared: the plugin that asked for the addresses may have given others theirs. */
+/** Compares only gateways that are named here: the plugin that delegates may have set other gateways itself. */
 function check(attachment: Attachment<StaticConf>): void {
   const wanted = parseSettings(attachment, attachment.args).addresses.map(ipOf);
   const { ips } = needPrevResult(attachment);

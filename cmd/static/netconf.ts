@@ -1,4 +1,4 @@
-/** static's keys: addresses stand in the configuration, or come with the call. */
+/** static's keys: the addresses are in the configuration, or come with the call. */
 import { readArgs } from "../../pkg/cni/args.ts";
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Request } from "../../pkg/cni/plugin.ts";
@@ -18,7 +18,7 @@ const requestedIps = {
   description: 'addresses with their prefix length, instead of all others: ["10.1.2.3/16"]',
 } as const satisfies JsonSchema;
 
-/** The configuration is the delegating plugin's as a whole: only `ipam` has no keys but ours. */
+/** The configuration belongs to the delegating plugin, so other keys are allowed; only in `ipam` are all keys ours. */
 export const schema = {
   type: "object",
   properties: {
@@ -51,26 +51,26 @@ export const schema = {
 
 export type StaticConf = FromSchema<typeof schema>;
 
-/** An address that the container is to have. */
+/** An address for the container. */
 export interface StaticAddress {
   prefix: Prefix;
   gateway: Address | undefined;
 }
 
-/** All of it is settled by the call itself: nothing is kept anywhere. */
+/** Settings, which depend on the call alone: nothing is stored. */
 export interface Settings {
   ipam: NonNullable<StaticConf["ipam"]>;
   addresses: StaticAddress[];
-  /** Gateways of CNI_ARGS that lie in the subnet of none of its addresses, and so do nothing. */
+  /** Gateways of CNI_ARGS that are in no subnet of its addresses, and so have no effect. */
   idleGateways: Address[];
 }
 
 /**
- * `runtimeConfig.ips` stand instead of all others, `args.cni.ips` instead of those of the configuration and of CNI_ARGS, which add
- * up. What is passed over is not looked at, but for what came with this call.
+ * Determines the addresses. `runtimeConfig.ips` replace all others; `args.cni.ips` replace those of the configuration and of
+ * CNI_ARGS, which are combined. Addresses that are replaced are not checked, except those that came with this call.
  *
  * @param args CNI_ARGS
- * @throws CniError 4 or 7 with the reference plugin's texts, then who said so
+ * @throws CniError 4 or 7 with the reference plugin's texts, followed by the source
  */
 export function parseSettings({ conf, cniVersion }: Request<StaticConf>, args: string): Settings {
   const { ipam } = conf;
@@ -102,7 +102,7 @@ function configured({ address = "", gateway }: { address?: string; gateway?: str
   return { prefix, gateway: gateway === undefined ? undefined : parseAddress(gateway) };
 }
 
-/** undefined: none is asked for there. */
+/** Parses requested addresses; undefined when there are none. */
 function requested(texts: readonly string[] = [], source: string): StaticAddress[] | undefined {
   if (texts.length === 0) return undefined;
   return texts.map((text) => {
@@ -115,7 +115,7 @@ function requested(texts: readonly string[] = [], source: string): StaticAddress
   });
 }
 
-/** Every gateway belongs to the addresses in whose subnet it lies, the last one counts. */
+/** Parses CNI_ARGS. A gateway belongs to the addresses whose subnet contains it; the last one counts. */
 function requestedByArgs(args: string): Pick<Settings, "addresses" | "idleGateways"> {
   const { IP = "", GATEWAY = "" } = readArgs(args, ["IP", "GATEWAY"]);
   const prefixes = listed(IP).map((text) => {
@@ -141,7 +141,7 @@ function refuseVariable(msg: string, remedy: string): never {
   throw new CniError({ code: ErrorCode.invalidEnvironment, msg, remedy });
 }
 
-/** The same address as it should be, or an example. */
+/** Returns the address with a prefix length, or an example. */
 function withLength(text: string): string {
   const address = parseAddress(text.trim());
   if (address === undefined) return "10.1.2.3/16";
