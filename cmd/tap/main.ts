@@ -1,4 +1,4 @@
-/** tap: a device in the container that a program there opens to send and receive frames: a virtual machine mostly. */
+/** tap: a device in the container that a program, usually a virtual machine, opens to send and receive frames. */
 import { validate } from "#validate/tap";
 import { readArgs } from "../../pkg/cni/args.ts";
 import { runAllSteps } from "../../pkg/cni/del-steps.ts";
@@ -45,7 +45,7 @@ function add(attachment: Attachment<TapConf>): Result {
     const link = adjusted(container, made, adjustments(made, settings, bridge));
     const lease = ipam === undefined ? emptyIpamResult : ipamAdd(attachment, ipam, 0, undo);
     const sysctls = ipam === undefined ? {} : { [`ipv4/conf/${ifName}/arp_notify`]: "1" };
-    configure({ netns, route: container, link, sysctls, duplicates: "later" }, lease); // nothing is heard until a program opens it
+    configure({ netns, route: container, link, sysctls, duplicates: "later" }, lease); // no packets arrive until a program opens it
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
 }
@@ -72,7 +72,7 @@ function adjustments({ index }: Link, { mac, mtu }: TapSettings, bridge: Link | 
   ];
 }
 
-/** The link as it is then. */
+/** Applies the tasks, and returns the changed link. */
 function adjusted(container: Connection, link: Link, tasks: readonly ConfigTask[]): Link {
   if (tasks.length === 0) return link;
   performTasks(container, link, tasks);
@@ -96,7 +96,7 @@ function check(attachment: Attachment<TapConf>): void {
   if (link.master !== bridge.index) throw checkFailure(`"${link.name}" is not a port of bridge "${name}"`);
 }
 
-/** What it makes goes with the namespace; addresses do not. */
+/** Delegates only: the device is deleted with the namespace, addresses are not. */
 function gc(request: Gc<TapConf>): void {
   const ipam = ipamType(request.conf);
   if (ipam !== undefined) delegateGc(request, ipam);

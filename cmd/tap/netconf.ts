@@ -1,9 +1,9 @@
-/** The tap plugin's keys, and what they come to. */
+/** The tap plugin's keys, and the settings from them. */
 import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
 import { wantedMac } from "../../pkg/link/mac.ts";
 import type { TapOptions } from "../../pkg/link/tap.ts";
 
-/** The largest one stands for none. */
+/** The largest 32-bit number means no ID. */
 const id = { type: "integer", minimum: 0, maximum: 0xfffffffe } as const satisfies JsonSchema;
 
 export const schema = {
@@ -25,7 +25,7 @@ export const schema = {
 
 export type TapConf = FromSchema<typeof schema>;
 
-/** Settled: defaults are in. */
+/** The settings, with defaults filled in. */
 export interface TapSettings extends TapOptions {
   /** 0: the kernel's default. */
   mtu: number;
@@ -34,7 +34,7 @@ export interface TapSettings extends TapOptions {
 }
 
 /**
- * @param argsMac MAC of CNI_ARGS, which yields to `runtimeConfig.mac` and goes before `mac`.
+ * @param argsMac MAC of CNI_ARGS; it overrides `mac`, and `runtimeConfig.mac` overrides both.
  * @throws CniError 7
  */
 export function parseSettings(conf: TapConf, argsMac: string | undefined): TapSettings {
