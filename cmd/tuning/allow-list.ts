@@ -1,11 +1,11 @@
-/** Which sysctls the administrator of this host allows networks to set: regular expressions, one in each line of a file. */
+/** The sysctls that this host's administrator allows networks to set: a file with a regular expression in each line. */
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import { findText } from "../../pkg/sys/file.ts";
 import type { Sysctl } from "./netconf.ts";
 
 const ALLOW_LIST = "/etc/cni/tuning/allowlist.conf";
 
-/** Without the file everything is allowed. @throws CniError 7 */
+/** Refuses sysctls that are not allowed; without the file, all are. @throws CniError 7 */
 export function refuseForbidden(sysctls: readonly Sysctl[]): void {
   const text = sysctls.length === 0 ? undefined : findText(ALLOW_LIST);
   if (text === undefined) return;
@@ -20,7 +20,7 @@ export function refuseForbidden(sysctls: readonly Sysctl[]): void {
   }
 }
 
-/** Not anchored, as the reference plugin reads them: "net.ipv4.conf" allows all that contain it. */
+/** Compiles a line. It is not anchored, as in the reference plugin: "net.ipv4.conf" allows all keys that contain it. */
 function expression(line: string): RegExp {
   try {
     return new RegExp(line);

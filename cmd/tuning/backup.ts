@@ -1,6 +1,6 @@
 /**
- * What DEL restores: a file for each interface that ADD has changed, with the attributes as they were. Its name and form are the
- * reference plugin's, which reads ours; the key `network`, which it passes over, tells GC whose the file is.
+ * The backup that DEL restores: a file for each interface that ADD has changed, with the old attributes. Name and format are the
+ * reference plugin's, which can read our files; the key `network`, which it ignores, tells GC which network the file belongs to.
  */
 import { isObject, type JsonObject, objectIn } from "../../pkg/config/json.ts";
 import type { LinkAttributes } from "../../pkg/link/attributes.ts";
@@ -24,15 +24,15 @@ export interface BackupLocation {
 const fileOf = ({ dataDir, containerId, ifName }: Omit<BackupLocation, "network">): string =>
   `${dataDir}/${containerId}_${ifName}.json`;
 
-/** What was there before the first ADD counts: the second one finds tuned values. */
+/** Writes the backup. Values from before the first ADD are kept: a second one finds tuned values. */
 export function writeBackup(place: BackupLocation, attributes: LinkAttributes): void {
   const known = readBackup(place);
-  makeDirectories(place.dataDir, 0o600); // as the reference plugin makes it; root does not ask for more
+  makeDirectories(place.dataDir, 0o600); // as in the reference plugin; root needs no more
   const text = textOf({ ...attributes, ...known }, place.network);
   if (!createFile(fileOf(place), text, { mode: 0o600 })) overwriteFile(fileOf(place), text, { mode: 0o600 });
 }
 
-/** undefined: there is none, or none that can be read, or that of another network's attachment. */
+/** Reads the backup; undefined when there is none, it cannot be read, or it is another network's. */
 export function readBackup(place: BackupLocation): LinkAttributes | undefined {
   const values = valuesOf(place);
   if (!isObject(values) || isAnothers(values, place)) return undefined;
@@ -57,11 +57,14 @@ function valuesOf(place: BackupLocation): JsonObject | undefined {
   return typeof text === "string" ? objectIn(text) : undefined;
 }
 
-/** The file's name does not have the network. Files of the reference plugin do not name it either: they are taken for the attachment's own. */
+/**
+ * Whether the file is another network's, which its name does not tell. The reference plugin's files have no network, and count as
+ * our own.
+ */
 const isAnothers = (values: JsonObject, { network }: BackupLocation): boolean =>
   typeof values["network"] === "string" && values["network"] !== network;
 
-/** Removes the network's files of attachments that are not valid. Those of the reference plugin say no network, and stay. */
+/** Removes the network's files of attachments that are not valid. The reference plugin's files have no network, and stay. */
 export function collectBackups(
   dataDir: string,
   network: string,

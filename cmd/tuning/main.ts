@@ -1,4 +1,4 @@
-/** tuning: settings of the interface that a plugin before has made, and of the network inside the container. */
+/** tuning: changes settings of an interface that a preceding plugin made, and sysctls in the container. */
 import { validate } from "#validate/tuning";
 import { readArgs } from "../../pkg/cni/args.ts";
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
@@ -67,7 +67,7 @@ function add(attachment: Attachment<TuningConf>): Result {
   });
 }
 
-/** @throws CniError 7: what the configuration alone can refuse */
+/** Parses the settings. @throws CniError 7: whatever is invalid in the configuration alone */
 function settingsOf({ conf, args, ifName, stdin }: Attachment<TuningConf>): TuningSettings {
   if (conf.sysctl !== undefined) refuseDuplicates(stdin);
   if (ifName.includes("/")) {
@@ -113,7 +113,7 @@ function needAttributes(route: Connection, ifName: string, { path }: Namespace) 
   });
 }
 
-/** Of all attributes those that are to be changed. */
+/** Returns those of all attributes that are to be changed. */
 function pick(all: Required<LinkAttributes>, wanted: LinkAttributes): LinkAttributes {
   return Object.fromEntries(Object.entries(all).filter(([name]) => name in wanted)) as LinkAttributes;
 }
@@ -141,7 +141,7 @@ function withMac(result: Result, ifName: string, mac: Uint8Array | undefined): R
   return { ...result, interfaces };
 }
 
-/** Matters for interfaces that outlive the container, as host-device's. Sysctls go with the namespace. */
+/** Restores the attributes, for interfaces that outlive the container, as host-device's. Sysctls end with the namespace. */
 function del(attachment: Attachment<TuningConf>): void {
   const { netns, ifName, network } = attachment;
   const place = { ...attachment, dataDir: dataDirOf(attachment.conf) };
@@ -178,7 +178,7 @@ function check(attachment: Attachment<TuningConf>): void {
   }
 }
 
-/** The kernel prints lists with tabs. */
+/** Normalizes white space: the kernel separates the items of lists by tabs. */
 const words = (value: string | undefined): string | undefined => value?.trim().split(/\s+/).join(" ");
 
 function differences(

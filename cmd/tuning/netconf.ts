@@ -1,4 +1,4 @@
-/** The tuning plugin's keys, and what they come to. */
+/** The tuning plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { readJson } from "../../pkg/config/json.ts";
 import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
@@ -6,7 +6,7 @@ import type { LinkAttributes } from "../../pkg/link/attributes.ts";
 import { wantedMac } from "../../pkg/link/mac.ts";
 import { decode } from "../../pkg/sys/text.ts";
 
-/** What both the configuration and `args.cni` may ask for. */
+/** Keys of both the configuration and `args.cni`. */
 const wishes = {
   sysctl: {
     type: "object",
@@ -45,7 +45,7 @@ export interface TuningSettings {
 }
 
 export interface Sysctl {
-  /** As it was asked for. */
+  /** The key as given. */
   key: string;
   /** Below /proc/sys/net, with slashes. */
   path: string;
@@ -55,7 +55,7 @@ export interface Sysctl {
 export const dataDirOf = ({ dataDir }: TuningConf): string => dataDir || "/run/cni/tuning";
 
 /**
- * @param argsMac MAC of CNI_ARGS, which goes before the configuration's; `runtimeConfig.mac` and `args.cni.mac` go before both.
+ * @param argsMac MAC of CNI_ARGS; it overrides the configuration's, and `runtimeConfig.mac` and `args.cni.mac` override both.
  * @throws CniError 7
  */
 export function parseSettings(conf: TuningConf, ifName: string, argsMac: string | undefined): TuningSettings {
@@ -68,7 +68,7 @@ export function parseSettings(conf: TuningConf, ifName: string, argsMac: string 
     sysctls: Object.entries({ ...conf.sysctl, ...asked.sysctl }).map(([key, value]) => sysctlOf(key, value, ifName)),
     attributes: {
       ...(mac && { mac }),
-      ...((asked.promisc ?? conf.promisc) === true && { promiscuous: true }), // false is the absence of a wish
+      ...((asked.promisc ?? conf.promisc) === true && { promiscuous: true }), // false means that nothing is requested
       ...(mtu && { mtu }),
       ...(allMulticast !== undefined && { allMulticast }),
       ...(txQueueLength !== undefined && { txQueueLength }),
@@ -79,9 +79,9 @@ export function parseSettings(conf: TuningConf, ifName: string, argsMac: string 
 
 const NET = "net/";
 
-/** Only settings of the network: the others belong to the whole machine. */
+/** Makes a sysctl. Only those of the network are allowed: the others belong to the whole machine. */
 function sysctlOf(key: string, value: string, ifName: string): Sysctl {
-  const parts = key.replaceAll(".", "/").split("/"); // so that there are no `..` among them
+  const parts = key.replaceAll(".", "/").split("/"); // split, so that no part is `..`
   const path = parts
     .filter((part) => part !== "")
     .join("/")
@@ -95,7 +95,7 @@ function sysctlOf(key: string, value: string, ifName: string): Sysctl {
   return { key, path: path.slice(NET.length), value };
 }
 
-/** JSON takes the last of several; which one was meant is anybody's guess. @throws CniError 7 */
+/** Refuses repeated keys: JSON takes the last one, but the other may have been meant. @throws CniError 7 */
 export function refuseDuplicates(stdin: Uint8Array): void {
   const { members = [] } = readJson(decode(stdin));
   for (const { key, node } of members) {
