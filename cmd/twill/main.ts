@@ -1,4 +1,4 @@
-/** The one executable: its top level is run when it is built, `host.start` when it is called. */
+/** The entry point of the executable: the top level runs when it is built, `host.start` when it is called. */
 import type { Delegates } from "../../pkg/cni/plugin.ts";
 import { standardStreams } from "../../pkg/cni/process-io.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
@@ -29,7 +29,7 @@ import { vrf } from "../vrf/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 import { reload } from "./reload.ts";
 
-/** The engine's global object of our C code, see native/host.c. */
+/** The global object of the C host, see native/host.c. */
 declare const host: { start: () => number };
 /** Set by the build. */
 declare const TWILL_VERSION: string;

@@ -1,4 +1,4 @@
-/** What the executable holds, and how the name it is called by decides which part of it runs. */
+/** The programs in the executable, and how the name by which it is called selects one. */
 import { CniError, ErrorCode, printError } from "../../pkg/cni/error.ts";
 import type { Delegates } from "../../pkg/cni/plugin.ts";
 import type { Streams } from "../../pkg/cni/process-io.ts";
@@ -11,22 +11,22 @@ export interface Programs {
   version: string;
   plugins: Delegates;
   tools: Readonly<Record<string, Tool>>;
-  /** Of plugins that need one, by the plugin's name: `NAME daemon` runs it. */
+  /** Daemons by the plugin's name: `NAME daemon` runs one. */
   daemons: Readonly<Record<string, Tool>>;
-  /** What only `twill NAME` runs. */
+  /** Commands that only `twill NAME` runs. */
   commands: Readonly<Record<string, Tool>>;
 }
 
 const ownName = "twill";
 
-/** @param args the program's own name first. @returns the exit status */
+/** Runs a program. @param args the program's own name first. @returns the exit status */
 export function runProgram(programs: Programs, args: readonly string[], streams: Streams): number {
   const [called = ownName, ...rest] = args;
   const name = called.slice(called.lastIndexOf("/") + 1);
   return runNamed(programs, name, rest, streams) ?? (name === ownName ? runSelf : runUnknown)(programs, rest, streams);
 }
 
-/** undefined when there is no program of that name. */
+/** Runs the program of that name; returns undefined when there is none. */
 function runNamed(programs: Programs, name: string, args: readonly string[], streams: Streams): number | undefined {
   const { version, plugins, tools, daemons } = programs;
   const daemon = args[0] === "daemon" && Object.hasOwn(daemons, name) ? daemons[name] : undefined;
@@ -38,7 +38,7 @@ function runNamed(programs: Programs, name: string, args: readonly string[], str
   return tool?.run(args, { version, plugins, streams });
 }
 
-/** Called `twill`: `twill cnitool …` runs a tool, `twill bridge` a plugin. */
+/** Runs under the name `twill`: `twill cnitool …` runs a tool, `twill bridge` a plugin. */
 function runSelf(programs: Programs, args: readonly string[], streams: Streams): number {
   const [name, ...rest] = args;
   if (name === undefined && isCalledByRuntime(streams)) return refuseAsPlugin(streams);
@@ -63,7 +63,7 @@ const selfCommands = new Map<string, Answer>(
     "-h": helpText,
     help: helpText,
     "--version": ({ version }: Programs) => `${ownName} ${version}, CNI ${supportedVersions.join(", ")}\n`,
-    /** For the build, which makes a link for each: runtimes start whatever lies in the plugins' directory, so no tool may. */
+    /** For the build, which makes a link for each: no tool may be in the plugins' directory, since runtimes start every file there. */
     "--plugins": ({ plugins }: Programs) => linesOf(Object.keys(plugins)),
     "--tools": ({ tools }: Programs) => linesOf(Object.keys(tools)),
     "--names": (programs: Programs) => linesOf(namesOf(programs)),
@@ -72,7 +72,7 @@ const selfCommands = new Map<string, Answer>(
 
 const linesOf = (names: readonly string[]): string => names.map((name) => `${name}\n`).join("");
 
-/** Called by a name that it does not hold: a link or a copy went wrong, or a configuration names the wrong "type". */
+/** Runs under an unknown name: a link or a copy is wrong, or a configuration has the wrong "type". */
 function runUnknown(programs: Programs, _args: readonly string[], streams: Streams): number {
   const name = calledName(streams);
   const msg = `${JSON.stringify(name)} is no plugin of this executable`;
@@ -90,7 +90,7 @@ function runUnknown(programs: Programs, _args: readonly string[], streams: Strea
   return 1;
 }
 
-/** A tool that lies among the plugins, where runtimes and `cnitool version` start it. */
+/** Refuses to run a tool that is in the plugins' directory, where runtimes and `cnitool version` start it. */
 function refuseAsPlugin(streams: Streams): number {
   const error = new CniError({
     code: ErrorCode.invalidConfig,
@@ -105,7 +105,7 @@ const calledName = ({ program }: Streams): string => program.slice(program.lastI
 
 const isCalledByRuntime = ({ environment }: Streams): boolean => (environment["CNI_COMMAND"] ?? "") !== "";
 
-/** Those that links are made for. */
+/** Returns the names that links are made for. */
 const namesOf = ({ plugins, tools }: Programs): string[] => [...Object.keys(plugins), ...Object.keys(tools)];
 
 function suggestion(name: string, programs: Programs): string {

@@ -1,8 +1,9 @@
 /**
- * `twill reload`: after a firewall was reloaded, or `nft flush ruleset`, the rules of all living attachments are there again, in one transaction.
+ * `twill reload`: restores the rules of all living attachments in one transaction, after a firewall was reloaded or after
+ * `nft flush ruleset`.
  *
- * It goes by the runtime's cache of results, which costs ADD nothing and knows the containers that other plugins attached. Rejected: files of our own
- * with what each ADD made, which would be one more thing that can be wrong.
+ * It reads the runtime's result cache, which costs ADD nothing and has the containers that other plugins attached. Rejected: our
+ * own files about what each ADD made, which would be one more thing that can be wrong.
  */
 
 import { hex } from "../../pkg/bytes/hex.ts";
@@ -51,7 +52,7 @@ export const reload: Tool = {
 // biome-ignore lint/suspicious/noExplicitAny: plugins of all configurations in one table
 type Restore = (attachment: Attachment<any>, netfilter: () => Connection, options: { dryRun: boolean }) => void;
 
-/** Of the plugins that make rules on the host. */
+/** By plugin: functions that restore its rules on the host. */
 const restorers: Readonly<Record<string, Restore>> = {
   bridge: restoreBridge,
   firewall: restoreFirewall,
@@ -97,7 +98,7 @@ function run(args: readonly string[], { plugins, streams }: { plugins: Delegates
   }
 }
 
-/** @returns what is wrong with them, if they cannot be read */
+/** Parses the options. @returns an error text if they are invalid */
 function optionsOf(args: readonly string[]): Options | string {
   let options: Options = { dryRun: false, cacheRoot: defaultCacheRoot };
   for (let at = 0; at < args.length; at++) {
@@ -112,7 +113,7 @@ function optionsOf(args: readonly string[]): Options | string {
   return options;
 }
 
-/** There, programs are run to look and to change. */
+/** Refuses legacy iptables: programs that inspect and change the rules would be run there. */
 function refuseLegacy(): void {
   if (!usesLegacy("ip") && !usesLegacy("ip6")) return;
   throw new CniError({
@@ -122,7 +123,7 @@ function refuseLegacy(): void {
   });
 }
 
-/** What is missing once some of it is there again shows only then: policies of bridges that several containers share. */
+/** Some missing rules are found only after others are restored: policies of bridges that several containers share. */
 const ROUNDS = 3;
 
 function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: Streams): number {
@@ -149,8 +150,8 @@ function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: 
 }
 
 /**
- * Says which attachments are left out because nobody knows whether they are alive. Rules of a dead one would lead its host ports to
- * whoever gets its address next, and nobody would notice; a living one that lacks its rules is told here.
+ * Reports attachments that are skipped because it is unknown whether they are alive. Rules of a dead one would lead its host ports
+ * to the next container with its address, without notice; a living one that lacks its rules is reported here.
  *
  * @returns how many
  */
@@ -168,7 +169,7 @@ function tellSkipped({ entries, damaged }: CacheContent, { stderr }: Streams): n
 
 const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string => `${networkName} ${containerId} ${ifName}`;
 
-/** In the order in which they were attached, which is that of their rules. */
+/** Returns the living attachments in the order in which they were attached, which is the order of their rules. */
 function livingAttachments({ entries }: CacheContent, cacheRoot: string): CacheEntry[] {
   return entries
     .filter((entry) => cachedNamespace(entry).state === "alive")
@@ -179,12 +180,12 @@ function livingAttachments({ entries }: CacheContent, cacheRoot: string): CacheE
 
 interface Plan {
   requests: Request[];
-  /** How many of them are for the sake of whom. */
+  /** Number of requests for each attachment. */
   parts: { entry: CacheEntry; count: number }[];
   failed: { entry: CacheEntry; error: string }[];
 }
 
-/** Read, decided and done as one: when anybody changes the ruleset meanwhile, again from the beginning. */
+/** Plans and commits in one transaction: starts again when the ruleset has been changed meanwhile. */
 function committedPlan(
   netfilter: Connection,
   attachments: readonly CacheEntry[],
@@ -204,7 +205,7 @@ function committedPlan(
   }
 }
 
-/** Each plans as if it were alone; what several want alike, the chains and rules they share, is made once. */
+/** Plans each attachment as if it were alone; requests that several have in common, for shared chains and rules, are made once. */
 function planFor(attachments: readonly CacheEntry[], plugins: Delegates, dryRun: boolean): Plan {
   const plan: Plan = { requests: [], parts: [], failed: [] };
   const known = new Set<string>();
@@ -230,8 +231,8 @@ function planFor(attachments: readonly CacheEntry[], plugins: Delegates, dryRun:
 }
 
 /**
- * Calls what restores the rules of each plugin of its list that has some; of flannel, of the plugin that it delegated to. When one of
- * them fails, the others' rules are restored all the same.
+ * Restores the rules of each plugin of the list that has rules; for flannel, those of its delegate. If one fails, the rules of the
+ * others are still restored.
  */
 function restoreAttachment(
   entry: CacheEntry,
