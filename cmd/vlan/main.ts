@@ -1,4 +1,4 @@
-/** vlan: an interface in a VLAN of the network that one of the host's links leads to. */
+/** vlan: an interface in a VLAN of the network that one of the host's links is connected to. */
 import { validate } from "#validate/vlan";
 import { runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
@@ -46,7 +46,7 @@ function add(attachment: Attachment<VlanConf>): Result {
   });
 }
 
-/** When it is down the kernel does not set the VLAN up either (ENETDOWN), and later not by itself. */
+/** Returns the master, which must be up: otherwise the kernel refuses to set the VLAN link up (ENETDOWN), now and later. */
 function needMaster(conf: VlanConf, container: Connection): Parent {
   const parent = needParent(conf, container);
   const { name, up } = parent.link;
@@ -76,7 +76,7 @@ function check(attachment: Attachment<VlanConf>): void {
   if (conf.mtu && link.mtu !== conf.mtu) throw checkFailure(`"${link.name}" has MTU ${link.mtu}, not ${conf.mtu}`);
 }
 
-/** What it makes goes with the namespace; addresses do not. */
+/** Delegates only: the link is deleted with the namespace, addresses are not. */
 function gc(request: Gc<VlanConf>): void {
   const ipam = ipamType(request.conf);
   if (ipam !== undefined) delegateGc(request, ipam);

@@ -1,4 +1,4 @@
-/** The vlan plugin's keys, and what they come to. */
+/** The vlan plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import { parentProperties } from "../../pkg/link/parent.ts";
@@ -8,7 +8,7 @@ export const schema = {
   properties: {
     ...netconfProperties,
     ...parentProperties,
-    /** Bounds are checked by `settle`, with the text of the reference plugin. */
+    /** `parseSettings` checks the bounds, with the text of the reference plugin. */
     vlanId: {
       type: "integer",
       description: "the VLAN's ID, from 0, which is the default and means priority tags, to 4094",
@@ -20,7 +20,7 @@ export const schema = {
 
 export type VlanConf = FromSchema<typeof schema>;
 
-/** Settled: defaults are in, what cannot be has been refused. */
+/** The settings: defaults are filled in, invalid configurations have been refused. */
 export interface VlanSettings {
   id: number;
 }
