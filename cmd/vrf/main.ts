@@ -1,4 +1,4 @@
-/** vrf: the interface becomes part of a VRF in the container, which has a routing table of its own. */
+/** vrf: makes the interface a port of a VRF in the container, which has its own routing table. */
 import { validate } from "#validate/vrf";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Plugin, Request } from "../../pkg/cni/plugin.ts";
@@ -28,7 +28,7 @@ export const vrf: Plugin<VrfConf> = {
   add,
   del,
   check,
-  gc() {}, // the VRF is in the container and goes with it
+  gc() {}, // the VRF is deleted with the container's namespace
   status,
 };
 
@@ -81,7 +81,7 @@ function needFreeLink(links: readonly VrfPort[], ifName: string, { path }: Names
   });
 }
 
-/** undefined: there is no link of that name. @throws CniError 999: there is, and it is not the one that is wanted */
+/** Returns the VRF; undefined when no link has that name. @throws CniError 999: the link is no VRF, or has another table */
 function findVrf(links: readonly VrfPort[], { vrf, table }: VrfSettings): VrfPort | undefined {
   const found = links.find(({ name }) => name === vrf);
   if (found === undefined) return undefined;
@@ -100,7 +100,7 @@ function findVrf(links: readonly VrfPort[], { vrf, table }: VrfSettings): VrfPor
   });
 }
 
-/** The reference plugin's first is 1. */
+/** Returns a free table. The reference plugin begins with 1, too. */
 function unusedTable(route: Connection, links: readonly VrfPort[], routes: readonly RouteMessage[]): number {
   const ofVrfs = links.flatMap(({ table }) => table ?? []);
   return freeTable(new Set([...usedTables(listRules(route), routes), ...ofVrfs]), 1);
@@ -113,7 +113,7 @@ interface NewVrf {
   table: number;
 }
 
-/** @returns its index */
+/** Makes the VRF. @returns its index */
 function createVrf({ netns, route, name, table }: NewVrf, undo: (what: string, action: () => void) => void): number {
   const place = { netns, container: route, ifName: name };
   const { index } = createLink(place, { linkInfo: { kind: "vrf", data: { table } } });
@@ -121,12 +121,12 @@ function createVrf({ netns, route, name, table }: NewVrf, undo: (what: string, a
   return index;
 }
 
-/** What a result says of routes that were in the main table. */
+/** Whether the result's route was in the main table and has been moved. */
 const isMoved = (one: Result["routes"][number], routes: readonly RouteMessage[]): boolean =>
   (one.table ?? RT_TABLE_MAIN) === RT_TABLE_MAIN &&
   routes.some((route) => tableOf(route) === RT_TABLE_MAIN && isRouteOfResult(route, one));
 
-/** The VRF goes with its last interface, which the kernel sets free then. */
+/** Deletes the VRF with its last port, which the kernel then releases. */
 function del(attachment: Attachment<VrfConf>): void {
   const { conf, netns: path, ifName } = attachment;
   const netns = conf.vrfname === undefined ? undefined : findNamespace(path);

@@ -1,4 +1,4 @@
-/** The vrf plugin's keys, and what they come to. */
+/** The vrf plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
@@ -22,7 +22,7 @@ export type VrfConf = FromSchema<typeof schema>;
 
 export interface VrfSettings {
   vrf: string;
-  /** undefined: whichever it has, or a free one. */
+  /** undefined: the VRF's present table, or a free one. */
   table: number | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What an interface loses when it becomes part of a VRF or leaves it, since the kernel sets it down and up again: all routes but those
- * to its subnets, which the kernel makes anew, and IPv6 addresses unless `keep_addr_on_down` is set for it.
+ * Preserves what an interface loses when it joins or leaves a VRF, since the kernel sets it down and up again: all routes but those
+ * to its subnets, which the kernel makes again, and IPv6 addresses unless `keep_addr_on_down` is set for it.
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { formatAddress, formatPrefix } from "../../pkg/ip/address.ts";
@@ -39,16 +39,16 @@ interface Owner {
 }
 
 export interface PreservedConfig extends Owner {
-  /** Of IPv6, global ones. */
+  /** Global IPv6 addresses. */
   addresses: readonly AddressMessage[];
-  /** In the order in which they can be added. */
+  /** Routes in an order in which they can be added. */
   routes: readonly RouteMessage[];
 }
 
-/** As the reference plugins wait for duplicate address detection. */
+/** As long as the reference plugins wait for duplicate address detection. */
 const TIMEOUT_MS = 5000;
 
-/** @param routes Those of the container. */
+/** @param routes of the container. */
 export function preservedConfig(owner: Owner, routes: readonly RouteMessage[]): PreservedConfig {
   const { route, link } = owner;
   const isOwn = (one: RouteMessage) =>
@@ -58,8 +58,8 @@ export function preservedConfig(owner: Owner, routes: readonly RouteMessage[]): 
 }
 
 /**
- * Has `move` take the interface into a VRF or out of it, and gives it back what it had. Routes of the main table go to `table`, others
- * to the one they were in.
+ * Runs `move`, which makes the interface join or leave a VRF, and restores its addresses and routes. Routes of the main table are
+ * restored in `table`, others in their own table.
  *
  * @throws CniError 999: the kernel refuses an address or a route. 11: an address does not become usable
  */
@@ -72,7 +72,7 @@ export function preserveAcross(preserved: PreservedConfig, table: number, move: 
   restoreRoutes(preserved, table);
 }
 
-/** Nobody looks a second time whether another host has the addresses: that takes 1 to 2 s in which they are of no use. */
+/** Turns off a second duplicate address detection, which would make the addresses unusable for 1 to 2 s. */
 function withoutDetection({ netns, link, addresses }: PreservedConfig, work: () => void): void {
   const name = `ipv6/conf/${link.name}/accept_dad`;
   const wasLooked = addresses.length > 0 && !addresses.some((one) => (flagsOf(one) & IFA_F_TENTATIVE) !== 0);
@@ -104,7 +104,7 @@ function textOf({ local, address, prefixLength: length }: AddressMessage): strin
   return formatPrefix({ address: local ?? address ?? new Uint8Array(16), length });
 }
 
-/** The kernel makes an address's own route when it may be used. Without a carrier that does not happen, and is not waited for. */
+/** Waits for the addresses' own routes, which the kernel makes when they become usable. Without a carrier it does not, so no wait then. */
 function awaitUsable({ route, link, addresses }: PreservedConfig, table: number): void {
   if (!link.hasCarrier) return;
   const started = monotonicMs();
@@ -145,7 +145,7 @@ function restoreRoutes({ route, routes }: PreservedConfig, table: number): void 
       const target = tableOf(one) === RT_TABLE_MAIN ? table : tableOf(one);
       const destination = formatPrefix(destinationOf(one));
       const key = [destination, one.tos, one.priority, target].join();
-      const isFirst = !known.has(key); // others of the same destination and metric stand beside it
+      const isFirst = !known.has(key); // further routes to the same destination with the same metric are added beside it
       known.add(key);
       const request = isFirst ? replaceListed(one, target) : appendListed(one, target);
       return { what: `route ${destination} to table ${target}`, request };
