@@ -1,12 +1,12 @@
 /**
- * The client: what to do next, from what it has and what happens. Pure: time comes in, messages go out as values.
+ * The DHCP client's state machine: each event gives a new state and actions. Pure: time is an argument, messages are returned as values.
  *
  *    selecting ──offer──> requesting ──ack──> probing ──silence──> bound ──T1──> renewing ──T2──> rebinding ──end──> over
  *        ^                    │nak                │somebody has it   ^               │ack              │ack
  *        └────────────────────┴───────────────────┘ (DECLINE)        └───────────────┴─────────────────┘
  *
- * A container's address cannot be changed while it runs. So once there is a lease, only the same address will do: a server that refuses it is
- * asked for it anew for a while ("reclaiming"), then the lease is over.
+ * A container's address cannot change while it runs. So once there is a lease, only the same address is accepted: if a server refuses it,
+ * it is requested anew for a while ("reclaiming"), then the lease is over.
  *
  * @see RFC 2131, section 4.4
  */
@@ -18,20 +18,20 @@ import { BOOTREPLY, BOOTREQUEST, type Message, MessageType, type Options } from 
 import { codeOf, readOption } from "./option.ts";
 import { unspecifiedAddress } from "./packet.ts";
 
-/** What does not change. */
+/** Settings of a client, which do not change. */
 export interface Settings {
   mac: Uint8Array;
-  /** Sent with every message: client identifier, what is asked for, what the configuration provides. */
+  /** Options of every message: client identifier, parameter request list, those that the configuration provides. */
   options: Options;
-  /** Whether answers are to be broadcast. */
+  /** Whether servers must broadcast answers. */
   broadcast: boolean;
-  /** How long a REQUEST is repeated. */
+  /** How long a REQUEST is repeated, in milliseconds. */
   requestMs: number;
   /** The longest pause between two DISCOVERs. */
   longestPauseMs: number;
-  /** How long an address is looked for. */
+  /** How long the client tries to get an address. */
   giveUpMs: number;
-  /** At least 0, below 1. */
+  /** Returns a number in [0, 1). */
   random: () => number;
 }
 
@@ -40,13 +40,13 @@ export type Phase = "selecting" | "requesting" | "probing" | "bound" | "renewing
 export interface State {
   phase: Phase;
   transaction: number;
-  /** When the search, or the renewal, began. */
+  /** When acquisition or renewal began. */
   sinceMs: number;
-  /** When `time` is to be told next. */
+  /** When the next `time` event is due. */
   wakeAtMs: number;
-  /** When the search ends without an address. */
+  /** When acquisition ends without an address. */
   giveUpAtMs: number;
-  /** Between two messages of one kind. */
+  /** The pause between two messages of one kind. */
   pauseMs: number;
   offer?: Offer;
   lease?: Lease;
@@ -54,15 +54,15 @@ export interface State {
 
 interface Offer {
   address: Address;
-  /** Option 54, as it came. */
+  /** Option 54, as received. */
   server: Uint8Array;
-  /** Whence it came. */
+  /** The sender's MAC. */
   mac: Uint8Array;
-  /** When the ARP probe will have been answered. */
+  /** Until when an answer to the ARP probe is awaited. */
   probedAtMs: number;
-  /** When requesting it is given up. */
+  /** Until when it is requested. */
   untilMs: number;
-  /** Somebody else has the address. */
+  /** Whether another host has the address. */
   isTaken: boolean;
 }
 
@@ -73,39 +73,40 @@ export type Event =
   | { kind: "stop" };
 
 export type Action =
-  /** To one server, or to all. */
+  /** Send a message to one server, or to all. */
   | { kind: "send"; message: Message; to?: { address: Address; mac: Uint8Array } }
-  /** Ask whether somebody has the address. */
+  /** Send an ARP probe for the address. */
   | { kind: "probe"; address: Address }
-  /** There is a lease, a new one or one for longer. */
+  /** Report a new or extended lease. */
   | { kind: "bound"; lease: Lease }
-  /** It is over, or nothing came of it. */
+  /** Report that the lease is over, or that acquisition failed. */
   | { kind: "over"; why: string }
   | { kind: "log"; text: string };
 
 export type Step = readonly [State, readonly Action[]];
 
-/** The first DISCOVER may be lost, on a bridge whose port is not forwarding yet: the second one comes soon. */
+/** The first DISCOVER may be lost, on a bridge whose port is not forwarding yet, so the second one follows soon. */
 const FIRST_PAUSE_MS = 50;
 const PAUSE_FACTOR = 3;
 const REQUEST_PAUSE_MS = 500;
-/** After a DECLINE or NAK; RFC 2131 says ten seconds for the first, in which the runtime would have given up. */
+/** The pause after a DECLINE or NAK. RFC 2131 has ten seconds after a DECLINE, in which the runtime would give up. */
 const REFUSED_PAUSE_MS = 500;
 /**
- * From the ARP probe on, which goes out with the REQUEST. A host on the same wire answers it sooner than a server writes a lease down and acknowledges
- * it, so this is for servers that are faster than that. RFC 5227 waits for seconds, in which no container starts.
+ * The time to wait for an answer to the ARP probe, which is sent with the REQUEST. A host on the same link answers it sooner than a server
+ * records a lease and acknowledges it, so this matters only for servers that are faster. RFC 5227 waits for seconds, too long for a
+ * container's start.
  */
 const PROBE_MS = 1;
-/** RFC 2131, section 4.4.5: half of the time that is left, but at least this, or a tenth of the lease. */
+/** Limits of the least pause, a tenth of the lease. RFC 2131, section 4.4.5: wait half of the remaining time, but at least 60 s. */
 const LONGEST_FLOOR_MS = 60_000;
 const SHORTEST_FLOOR_MS = 1000;
 
-/** Looks for an address. */
+/** Starts the acquisition of an address. */
 export function start(nowMs: number, settings: Settings): Step {
   return select(fresh(nowMs, settings), nowMs, settings);
 }
 
-/** Goes on with a lease that was had before. */
+/** Resumes with an existing lease. */
 export function resume(lease: Lease, nowMs: number, settings: Settings): State {
   return { ...fresh(nowMs, settings), phase: "bound", wakeAtMs: lease.renewAtMs, lease };
 }
@@ -159,7 +160,7 @@ function discover(state: State, nowMs: number, settings: Settings): Step {
   return [paused(state, nowMs, settings), [{ kind: "send", message }]];
 }
 
-/** Pauses grow, and differ by a quarter, so that containers that start together do not ask together for ever. */
+/** Sets the next pause: pauses grow, and vary by a quarter, so that containers that start together do not keep sending together. */
 function paused(state: State, nowMs: number, { longestPauseMs, random }: Settings): State {
   const wakeAtMs = Math.min(nowMs + state.pauseMs * (0.75 + random() / 2), state.giveUpAtMs);
   return { ...state, wakeAtMs, pauseMs: Math.min(state.pauseMs * PAUSE_FACTOR, longestPauseMs) };
@@ -216,7 +217,7 @@ function bind(state: State): Step {
   return [{ ...rest, phase: "bound", lease, wakeAtMs: lease.renewAtMs }, [{ kind: "bound", lease }]];
 }
 
-/** Somebody answered for an address. */
+/** Handles an ARP claim of an address by another host. */
 function claimed(state: State, address: Address, nowMs: number, settings: Settings): Step {
   const { offer } = state;
   if (offer === undefined || !equal(offer.address, address)) return [state, []];
@@ -247,7 +248,7 @@ function later(state: State, nowMs: number): State {
 
 const kept = ({ lease }: State): Pick<State, "lease"> => (lease === undefined ? {} : { lease });
 
-/** Asks the server that gave it, then waits for half of the time there is until T2. */
+/** Requests renewal from the lease's server, then waits for half of the time until T2. */
 function renew(state: State, nowMs: number, settings: Settings): Step {
   const { lease } = state;
   if (lease === undefined) return [state, []];
@@ -257,7 +258,7 @@ function renew(state: State, nowMs: number, settings: Settings): Step {
   return [{ ...state, wakeAtMs: halfway(lease, nowMs, lease.rebindAtMs) }, [{ kind: "send", message, to }]];
 }
 
-/** Asks everybody: those who know of the lease to extend it, the others to offer the same address. */
+/** Broadcasts to all servers: those that know the lease may extend it, others may offer the same address. */
 function rebind(state: State, nowMs: number, settings: Settings): Step {
   const { lease } = state;
   if (lease === undefined) return [state, []];
@@ -291,7 +292,7 @@ function extended(state: State, { message, mac }: Answer, nowMs: number): Step {
 
 const isSame = ({ lease }: State, address: Address): boolean => lease?.address === formatAddress(address);
 
-/** It is not ours any more; but a server that has lost its memory gives it again. */
+/** Handles a NAK: the lease is no longer ours, but a server that has lost its state may grant it again. */
 function refused(state: State, nowMs: number, settings: Settings): Step {
   const { lease } = state;
   const text = `the server refuses ${lease?.address}: asking for it anew`;
@@ -336,7 +337,7 @@ function reasonIn({ message }: Answer): string {
 
 // --- The end ----------------------------------------------------------------------------------------------------------------------------
 
-/** Gives the address back that there is, or that has just been asked for. */
+/** Ends the client, and releases the address that it has or has just requested. */
 function stop(state: State, _nowMs: number, settings: Settings): Step {
   const { lease, offer, phase } = state;
   const [ended] = over(state, "stopped");
@@ -381,7 +382,7 @@ function messageOf(type: number, state: State, nowMs: number, settings: Settings
   };
 }
 
-/** RFC 2131, table 5: a RELEASE or DECLINE has nothing in it but who and what. */
+/** Makes a RELEASE or DECLINE, which has only client, server and address. RFC 2131, table 5. */
 function releaseMessage(
   type: number,
   state: State,

@@ -1,4 +1,4 @@
-/** What a server's ACK says: an address for some time, and what goes with it. Pure; a plain value, so that it can be kept in a file. */
+/** The lease in a server's ACK: an address with its times and options. Pure; a plain value, so that it can be stored in a file. */
 import type { Result, Route } from "../cni/result.ts";
 import { formatAddress } from "../ip/address.ts";
 import type { Message } from "./message.ts";
@@ -7,9 +7,9 @@ import { readOption, type StaticRoute } from "./option.ts";
 export interface Lease {
   address: string;
   prefixLength: number;
-  /** Option 54: whom renewals and the release are sent to. */
+  /** Option 54: the address that renewals and the release are sent to. */
   server: string;
-  /** Whence its answer came, that server or a relay: hexadecimal. */
+  /** The MAC that its answer came from, the server's or a relay's, in hexadecimal. */
   serverMac: string;
   routers: readonly string[];
   classlessRoutes?: readonly StaticRoute[];
@@ -27,11 +27,11 @@ export interface Lease {
 /** RFC 2131, section 4.4.5. */
 const T1_PART = 0.5;
 const T2_PART = 0.85; // as the reference; RFC 2131 has 0.875
-/** Of a server that says nothing. */
+/** The lease time if the server gives none. */
 const DEFAULT_LEASE_MS = 60 * 60 * 1000;
 const SHORTEST_LEASE_MS = 1000;
 
-/** @returns a sentence when the ACK is not enough to work with */
+/** @returns a sentence if the ACK lacks a required option */
 export function leaseOf(ack: Message, serverMac: Uint8Array, nowMs: number): Lease | string {
   const prefixLength = readOption(ack.options, "subnetMask");
   const server = readOption(ack.options, "server");
@@ -62,17 +62,17 @@ function timesOf({ options }: Message, nowMs: number): Pick<Lease, "renewAtMs" |
   return { renewAtMs: nowMs + renewMs, rebindAtMs: nowMs + rebindMs, expireAtMs: nowMs + leaseMs };
 }
 
-/** A server's T1 and T2, when they come in their order. */
+/** Returns a server's T1 or T2 in milliseconds if it is within its limit. */
 const within = (limitMs: number, seconds: number | undefined): number | undefined =>
   seconds !== undefined && seconds > 0 && seconds * 1000 <= limitMs ? seconds * 1000 : undefined;
 
-/** It will stand in a resolv.conf. */
+/** Returns the domain if it is valid in a resolv.conf. */
 const domainOf = (name: string | undefined): string | undefined =>
   name !== undefined && /^[A-Za-z0-9._-]+$/.test(name) ? name : undefined;
 
 const SCOPE_LINK = 253;
 
-/** What a plugin answers. Classless routes stand alone: with them, the other ones and the default route by the router are not wanted (RFC 3442). */
+/** Makes the IPAM result. With classless routes, the other routes and the default route by the router are ignored (RFC 3442). */
 export function resultOf(lease: Lease, priority: number | undefined): Result {
   const [gateway] = lease.routers;
   const metric = priority ? { priority } : {};

@@ -1,7 +1,7 @@
 /**
- * DHCP messages: values <-> bytes. Pure.
+ * Encodes and decodes DHCP messages. Pure.
  *
- * What comes from the network is anybody's: reading gives a value or undefined, whatever the bytes are.
+ * Input from the network is untrusted: decoding returns a value or undefined, whatever the bytes are.
  *
  * @see RFC 2131, section 2; RFC 2132 for the options; RFC 3396 for options that are longer than 255 bytes
  */
@@ -21,7 +21,7 @@ export const MessageType = {
   release: 7,
 } as const;
 
-/** Options by their numbers; several of one number are one. */
+/** Options by number; several with the same number are concatenated. */
 export type Options = ReadonlyMap<number, Uint8Array>;
 
 export interface Message {
@@ -29,17 +29,17 @@ export interface Message {
   transaction: number;
   /** Seconds since the client began. */
   seconds: number;
-  /** Whether answers are to be broadcast. */
+  /** Whether servers must broadcast answers. */
   broadcast: boolean;
-  /** The client's address, when it has one. */
+  /** The client's address, if it has one. */
   clientAddress: Address;
-  /** The address that the server gives. */
+  /** The address that the server assigns. */
   yourAddress: Address;
   hardwareAddress: Uint8Array;
   options: Options;
 }
 
-/** Where the fields of struct dhcp begin. */
+/** Offsets of the fields of a DHCP message. */
 const At = {
   hardwareLength: 2,
   xid: 4,
@@ -56,7 +56,7 @@ const OPTIONS = 240;
 const COOKIE = 0x63825363;
 const ETHERNET = 1;
 const FLAG_BROADCAST = 0x8000;
-/** RFC 951: some relays drop what is shorter. */
+/** RFC 951: some relays drop shorter messages. */
 const SMALLEST = 300;
 
 const OPTION_PAD = 0;
@@ -90,7 +90,7 @@ function pieces(code: number, value: Uint8Array): number[] {
   return out;
 }
 
-/** undefined: it is no DHCP message. */
+/** Decodes a message; undefined: it is not a DHCP message. */
 export function decodeMessage(bytes: Uint8Array): Message | undefined {
   if (bytes.length < OPTIONS) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -112,7 +112,7 @@ export function decodeMessage(bytes: Uint8Array): Message | undefined {
   };
 }
 
-/** What is cut off at the end is left out. */
+/** Collects options; one that is truncated is ignored. */
 function collectOptions(bytes: Uint8Array, options: Map<number, Uint8Array>): void {
   for (let at = 0; at < bytes.length; ) {
     const code = bytes[at++] ?? OPTION_END;

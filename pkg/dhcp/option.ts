@@ -1,5 +1,5 @@
 /**
- * Options of DHCP: a row for each that is read or asked for by name. Pure.
+ * DHCP options: a table with a row for each that is read or requested by name. Pure.
  *
  * @see RFC 2132; RFC 3397 for domain-search, RFC 3442 for classless-static-routes
  */
@@ -7,12 +7,12 @@ import { type Address, formatAddress, formatPrefix, networkOf, type Prefix } fro
 import { decode } from "../sys/text.ts";
 import type { Options } from "./message.ts";
 
-/** Bytes of an option as a value; undefined when they are none. */
+/** Converts the bytes of an option to a value; undefined: they are malformed. */
 type Kind<Value> = (bytes: Uint8Array) => Value | undefined;
 
 export interface StaticRoute {
   destination: string;
-  /** "0.0.0.0": on the link itself. */
+  /** "0.0.0.0": the destination is on the link. */
   router: string;
 }
 
@@ -24,17 +24,17 @@ const sized =
   (size: number): Kind<number> =>
   (bytes) =>
     bytes.length === size ? number(bytes) : undefined;
-/** Some servers send a NUL at the end. */
+/** Decodes a text; some servers send a NUL at its end. */
 const text: Kind<string> = (bytes) => decode(bytes).replace(/\0+$/, "") || undefined;
 
-/** A mask's length; undefined when its ones are not all in front. */
+/** Returns a mask's length; undefined: its ones are not contiguous. */
 function maskLength(bytes: Uint8Array): number | undefined {
   if (bytes.length !== 4) return undefined;
   const bits = Array.from(bytes, (byte) => byte.toString(2).padStart(8, "0")).join("");
   return /^1*0*$/.test(bits) ? bits.replaceAll("0", "").length : undefined;
 }
 
-/** Pairs of a network, as long as its class says, and a router. */
+/** Decodes pairs of a network, whose length is that of its class, and a router. */
 function classfulRoutes(bytes: Uint8Array): StaticRoute[] {
   return every(bytes, 8)
     .filter((pair) => pair.length === 8)
@@ -47,11 +47,11 @@ function classfulRoutes(bytes: Uint8Array): StaticRoute[] {
     });
 }
 
-/** undefined for multicast, which has no network; and for 0.0.0.0, which RFC 2132 forbids here. */
+/** Returns the prefix length of a class; undefined for multicast, which has none, and for 0.0.0.0, which RFC 2132 forbids here. */
 const classLength = (first: number): number | undefined =>
   first === 0 || first >= 224 ? undefined : first < 128 ? 8 : first < 192 ? 16 : 24;
 
-/** Length of the prefix, its bytes as far as they count, a router; one that is broken spoils them all. */
+/** Decodes prefix length, significant bytes of the network, and router of each route; a malformed one invalidates all. */
 function classlessRoutes(bytes: Uint8Array): StaticRoute[] | undefined {
   const routes: StaticRoute[] = [];
   for (let at = 0; at < bytes.length; ) {
@@ -69,7 +69,7 @@ function classlessRoutes(bytes: Uint8Array): StaticRoute[] | undefined {
 
 const prefixText = (prefix: Prefix): string => formatPrefix(networkOf(prefix));
 
-/** Names in the form of DNS, where the end of one may be a reference to an earlier place. */
+/** Decodes names in DNS encoding, in which the end of a name may be a pointer to an earlier one (compression). */
 function domains(bytes: Uint8Array): string[] | undefined {
   const names: string[] = [];
   for (let at = 0; at < bytes.length; ) {
@@ -95,7 +95,7 @@ function domainAt(bytes: Uint8Array, start: number): { text: string; end: number
     if (length === 0) return { text: labels.join("."), end: end ?? at + 1 };
     if ((length & REFERENCE) === REFERENCE) {
       const target = ((length & ~REFERENCE) << 8) | (bytes[at + 1] ?? 0xff);
-      if (target >= at) return undefined; // only backwards: so it comes to an end
+      if (target >= at) return undefined; // only backwards, so that it terminates
       end ??= at + 2;
       at = target;
       continue;
@@ -103,7 +103,7 @@ function domainAt(bytes: Uint8Array, start: number): { text: string; end: number
     size += length + 1;
     if (length > LONGEST_LABEL || size > LONGEST_NAME || at + 1 + length > bytes.length) return undefined;
     const label = decode(bytes, at + 1, at + 1 + length);
-    if (!/^[A-Za-z0-9_-]+$/.test(label)) return undefined; // it will stand in a resolv.conf
+    if (!/^[A-Za-z0-9_-]+$/.test(label)) return undefined; // for a resolv.conf
     labels.push(label);
     at += 1 + length;
   }
@@ -113,7 +113,7 @@ function every(bytes: Uint8Array, size: number): Address[] {
   return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size));
 }
 
-/** By our names: number and kind. */
+/** Number and decoder of each option, by our names. */
 const table = {
   subnetMask: [1, maskLength],
   routers: [3, addresses],
@@ -143,14 +143,14 @@ type ValueOf<Name extends OptionName> = Exclude<ReturnType<(typeof table)[Name][
 
 export const codeOf = (name: OptionName): number => table[name][0];
 
-/** undefined when it is not there or not what it should be. */
+/** Reads an option; undefined: it is absent or malformed. */
 export function readOption<Name extends OptionName>(options: Options, name: Name): ValueOf<Name> | undefined {
   const [code, kind] = table[name];
   const bytes = options.get(code);
   return bytes === undefined ? undefined : (kind(bytes) as ValueOf<Name> | undefined);
 }
 
-/** The names that configurations use, of dhcp-options(5). */
+/** The option names in configurations, from dhcp-options(5). */
 export const configNames: ReadonlyMap<string, number> = new Map([
   ["dhcp-client-identifier", codeOf("clientId")],
   ["subnet-mask", codeOf("subnetMask")],
@@ -160,7 +160,7 @@ export const configNames: ReadonlyMap<string, number> = new Map([
   ["vendor-class-identifier", codeOf("vendorClass")],
 ]);
 
-/** An option as a configuration names it: one of the names, or a decimal number up to 255. */
+/** Parses an option's name in a configuration: one of the names, or a decimal number up to 255. */
 export function parseOptionName(name: string): number | undefined {
   const known = configNames.get(name);
   if (known !== undefined) return known;

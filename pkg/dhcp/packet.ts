@@ -1,7 +1,7 @@
 /**
- * The packets around messages: IPv4 with UDP, and ARP, as they stand behind the link layer's header; and what lets them through to a packet socket. Pure.
+ * Encodes and decodes packets without the link-layer header: IPv4 with UDP, and ARP; also the filters of packet sockets for them. Pure.
  *
- * Checksums of what comes in are not looked at: a server on the same machine leaves them to hardware that is not there.
+ * Checksums of received packets are not verified: a server on the same machine leaves them to offload, so that they stay incomplete.
  *
  * @see RFC 791, RFC 768, RFC 826, RFC 5227
  */
@@ -19,16 +19,16 @@ export const broadcastMac: Uint8Array = new Uint8Array(6).fill(0xff);
 const IP_HEADER = 20;
 const UDP_HEADER = 8;
 const PROTOCOL_UDP = 17;
-/** What is behind offset 6: no fragment, or the first of several. */
+/** The bits at offset 6 that are set in fragments: MF and the fragment offset. */
 const FRAGMENT_BITS = 0x3fff;
 
-/** From the client's port to the server's. */
+/** Makes a packet from the client's port to the server's. */
 export function udpPacket(from: Address, to: Address, payload: Uint8Array): Uint8Array {
   const packet = new Uint8Array(IP_HEADER + UDP_HEADER + payload.length);
   const view = new DataView(packet.buffer);
   packet.set([0x45, 0x10]); // version 4, five words; low delay, as other clients ask for
   view.setUint16(2, packet.length);
-  view.setUint16(6, 0x4000); // not to be fragmented
+  view.setUint16(6, 0x4000); // don't fragment
   packet[8] = 64;
   packet[9] = PROTOCOL_UDP;
   packet.set(from, 12);
@@ -44,7 +44,7 @@ export function udpPacket(from: Address, to: Address, payload: Uint8Array): Uint
   return packet;
 }
 
-/** What a packet to the client's port carries; undefined for any other packet. */
+/** Returns the payload of a packet to the client's port; undefined for any other packet. */
 export function udpPayload(packet: Uint8Array): Uint8Array | undefined {
   if (packet.length < IP_HEADER || (packet[0] ?? 0) >> 4 !== 4 || packet[9] !== PROTOCOL_UDP) return undefined;
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
@@ -60,7 +60,7 @@ export function udpPayload(packet: Uint8Array): Uint8Array | undefined {
 const ARP_SIZE = 28;
 const ARP_REQUEST = 1;
 
-/** "Who has this address?", asked by nobody in particular (RFC 5227: a probe changes no neighbour's table). */
+/** Makes an ARP probe, a request without sender address, so that it changes no neighbour table (RFC 5227). */
 export function arpProbe(mac: Uint8Array, address: Address): Uint8Array {
   const packet = new Uint8Array(ARP_SIZE);
   packet.set([0, 1, 8, 0, 6, 4, 0, ARP_REQUEST]); // Ethernet, IPv4, and their sizes
@@ -69,26 +69,26 @@ export function arpProbe(mac: Uint8Array, address: Address): Uint8Array {
   return packet;
 }
 
-/** Whether somebody else says that the address is theirs. */
+/** Reports whether an ARP packet of another host claims the address. */
 export function isClaimOf(packet: Uint8Array, address: Address, mac: Uint8Array): boolean {
   if (packet.length < ARP_SIZE || packet[4] !== 6 || packet[5] !== 4) return false;
   return equal(packet.subarray(14, 18), address) && !equal(packet.subarray(8, 14), mac);
 }
 
-/** `tcpdump -dd 'udp dst port 68'`, seen from the IP header on: instructions of classic BPF (code, jump if true, if false, operand). */
+/** The filter `tcpdump -dd 'udp dst port 68'` from the IP header on: classic BPF instructions (code, jump if true, if false, operand). */
 export const clientPortFilter = [
   [0x30, 0, 0, 9], // A = the byte at 9, the protocol
   [0x15, 0, 6, PROTOCOL_UDP], // else refuse
   [0x28, 0, 0, 6], // A = flags and fragment
   [0x45, 4, 0, 0x1fff], // not the first fragment: refuse
   [0xb1, 0, 0, 0], // X = length of the IP header
-  [0x48, 0, 0, 2], // A = the port behind it
+  [0x48, 0, 0, 2], // A = the destination port behind it
   [0x15, 0, 1, CLIENT_PORT],
-  [0x06, 0, 0, 0xffff], // take it
-  [0x06, 0, 0, 0], // refuse it
+  [0x06, 0, 0, 0xffff], // accept
+  [0x06, 0, 0, 0], // refuse
 ] as const;
 
-/** `arp`: all of it, since the socket gets nothing else. */
+/** The filter for ARP, which accepts all packets: the socket receives only ARP. */
 export const everythingFilter = [[0x06, 0, 0, 0xffff]] as const;
 
 function checksum(bytes: Uint8Array, start: number): number {
@@ -97,7 +97,7 @@ function checksum(bytes: Uint8Array, start: number): number {
   return ~total & 0xffff;
 }
 
-/** Of 16-bit words. */
+/** Sums 16-bit words. */
 function sum(bytes: Uint8Array): number {
   let total = 0;
   for (let at = 0; at < bytes.length; at += 2) total += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
