@@ -1,4 +1,4 @@
-/** A container's interface as the client sees it: which one it is, and sockets there for as long as something is being asked. */
+/** The client's access to a container's interface: its identity, and sockets that are open during an exchange with servers. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Event } from "../../pkg/dhcp/client.ts";
 import { decodeMessage, encodeMessage, type Message } from "../../pkg/dhcp/message.ts";
@@ -28,18 +28,18 @@ import {
 } from "../../pkg/sys/packet-socket.ts";
 import { namespaceCookie, openSocket, SOCK_DGRAM } from "../../pkg/sys/socket.ts";
 
-/** Where an interface is to be found. */
+/** The location of an interface. */
 export interface InterfaceRef {
-  /** Path of the namespace. */
+  /** The path of the network namespace. */
   netns: string;
   ifName: string;
 }
 
-/** What shows that it is still the same one: paths, names, numbers of files and of interfaces are all used again. */
+/** Identifies an interface, to detect another one in its place: paths, names, inode numbers and interface indexes are all reused. */
 export interface InterfaceIdentity {
-  /** Of the namespace's file. */
+  /** The inode number of the namespace's file. */
   inode: string;
-  /** Of the namespace, unique until the next boot; "0" where the kernel (before 5.14) has none. */
+  /** The namespace's cookie, unique until the next boot; "0" if the kernel (before 5.14) has none. */
   cookie: string;
   index: number;
   mac: string;
@@ -49,16 +49,16 @@ export interface ClientSocket {
   identity: InterfaceIdentity;
   kind: string;
   mac: Uint8Array;
-  /** That messages come in on, and answers to probes. */
+  /** The descriptors on which messages and answers to probes arrive. */
   fds: readonly number[];
-  /** To a server whose MAC is known, or to everybody. */
+  /** Sends a message to a server whose MAC is known, or broadcasts it. */
   send(message: Message, to?: { address: Address; mac: Uint8Array }): void;
   probe(address: Address): void;
-  /** Everything that has arrived. */
+  /** Reads what has arrived. */
   receive(fd: number): Event[];
 }
 
-/** There is no such interface, or no such namespace: nothing can be asked for it any more. */
+/** The interface or its namespace does not exist, so that no message can be sent for it. */
 export class NoInterface extends CniError {
   constructor({ netns, ifName }: InterfaceRef, what: "namespace" | "link") {
     super({
@@ -77,7 +77,7 @@ export class NoInterface extends CniError {
 }
 
 /**
- * Sockets in the container's namespace, to which they keep belonging. An interface that is down is set up when an address is looked for.
+ * Opens sockets in the container's namespace, to which they keep belonging. For a search, an interface that is down is set up.
  *
  * @throws NoInterface
  */
@@ -112,7 +112,7 @@ function portOf(link: Link, identity: InterfaceIdentity, messages: number, probe
 }
 
 const buffer = new Uint8Array(65536);
-/** At once; others want to be heard too. */
+/** The limit of packets per read, so that other descriptors get their turn. */
 const MOST_PACKETS = 64;
 
 function arrived(
@@ -145,7 +145,7 @@ function sendMessage(fd: number, index: number, message: Message, to?: { address
   sendPacket(fd, { index, protocol: ETH_P_IP, mac }, packet);
 }
 
-/** Sends the last message for an interface, and waits for no answer. @param close takes the socket */
+/** Sends the last message for an interface, without waiting for an answer. @param close Closes the socket. */
 export function sendRelease(
   place: InterfaceRef,
   { message, to }: { message: Message; to?: { address: Address; mac: Uint8Array } },
@@ -161,7 +161,7 @@ export function sendRelease(
   });
 }
 
-/** Which interface is there now, undefined when none is. */
+/** Returns the identity of the interface that exists now; undefined: there is none. */
 export function findIdentity(place: InterfaceRef): InterfaceIdentity | undefined {
   try {
     return inside(place, (_, link, inode) => {
@@ -179,7 +179,7 @@ export function findIdentity(place: InterfaceRef): InterfaceIdentity | undefined
 }
 const AF_INET = 2;
 
-/** A MAC may be changed by a plugin that comes later in the chain; where the namespace is known for certain, that is no other interface. */
+/** Reports whether both are one interface. If cookies identify the namespace, the MAC may differ: a later plugin may have changed it. */
 export function sameIdentity(one: InterfaceIdentity, other: InterfaceIdentity): boolean {
   if (one.cookie !== other.cookie || one.index !== other.index) return false;
   return one.cookie !== "0" || (one.inode === other.inode && one.mac === other.mac);
@@ -189,14 +189,14 @@ export function setLinkDown(place: InterfaceRef): void {
   inside(place, (route, link) => route.request(setDown(link.index)));
 }
 
-/** Never raised: a plugin's own setting, or what the path below it allows, may be the reason that it is lower. */
+/** Lowers the MTU; never raises it: a plugin's setting or the underlying path may be the reason for a lower one. */
 export function lowerMtu(place: InterfaceRef, mtu: number): void {
   if (mtu < SMALLEST_MTU) return;
   inside(place, (route, link) => {
     if (mtu < link.mtu) route.request(setMtu(link.index, mtu));
   });
 }
-/** RFC 791: every host takes packets of this size; below it, a setting is a mistake or an attack. */
+/** RFC 791: every host accepts packets of this size; a lower MTU is a mistake or an attack. */
 const SMALLEST_MTU = 576;
 
 function inside<T>(place: InterfaceRef, work: (route: Connection, link: Link, inode: string) => T): T {

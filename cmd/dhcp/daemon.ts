@@ -1,8 +1,8 @@
 /**
- * dhcp daemon: gets leases for containers and keeps them. One thread, which waits for everything at once.
+ * dhcp daemon: acquires and renews leases for containers. It has one thread, which waits for all descriptors together.
  *
- * Sockets belong to the namespace in which they were opened, so no thread has to live in there. They are open only while something is being asked:
- * five hundred leases that are bound have none.
+ * Sockets belong to the namespace in which they were opened, so no thread has to stay in it. They are open only during an exchange with
+ * servers: five hundred bound leases have none.
  */
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
 import { writeStderr } from "../../pkg/cni/process-io.ts";
@@ -69,15 +69,15 @@ function serve(flags: Flags): void {
   if (flags.pidFile !== "") removeFile(flags.pidFile);
 }
 
-/** The kernel's waiting does not count the time for which the machine is suspended: afterwards it is late by this at most. */
+/** The kernel's timeout does not count suspension; after one, the daemon is late by at most this time. */
 const LONGEST_WAIT_MS = 60_000;
 
-/** One takes a few milliseconds. */
+/** One collection takes a few milliseconds. */
 const ROUNDS_BETWEEN_COLLECTIONS = 4000;
 
 const log = (text: string): void => writeStderr(`dhcp daemon: ${text}\n`);
 
-/** systemd's socket, or one of our own. */
+/** Returns the socket that systemd passed, or opens one. */
 function openListener(path: string): { listener: number; isOurs: boolean } {
   const passed = socketOfSystemd();
   if (passed !== undefined) return { listener: passed, isOurs: false };
@@ -89,18 +89,18 @@ function openListener(path: string): { listener: number; isOurs: boolean } {
       remedy: "stop that one, or give this one another -socketpath",
     });
   }
-  removeFile(path); // a daemon that was killed leaves its name behind
+  removeFile(path); // left by a daemon that was killed
   return { listener: listenUnix(path), isOurs: true };
 }
 
-/** A daemon that was killed may have a socket to close, which takes the kernel a moment, and lets go of the others only then. */
+/** Reports whether a process still listens after a short wait: the kernel may need a moment to close the sockets of a killed daemon. */
 function staysListenedTo(path: string): boolean {
   for (const untilMs = bootMs() + LETTING_GO_MS; isListenedTo(path); sleepMs(10)) if (bootMs() > untilMs) return true;
   return false;
 }
 const LETTING_GO_MS = 500;
 
-/** sd_listen_fds(3): they begin at 3. */
+/** Returns the socket that systemd passed. sd_listen_fds(3): descriptors begin at 3. */
 function socketOfSystemd(): number | undefined {
   if (variable("LISTEN_PID") !== String(processId())) return undefined;
   const count = Number(variable("LISTEN_FDS") ?? 0);

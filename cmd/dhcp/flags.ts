@@ -1,24 +1,24 @@
-/** The daemon's command line, as Go's package flag reads it. Pure. */
+/** Reads the daemon's command line as Go's package flag does. Pure. */
 import { DEFAULT_SOCKET } from "./netconf.ts";
 
 export interface Flags {
   pidFile: string;
-  /** In front of the socket's path and of all paths of namespaces: where the host's root is mounted. */
+  /** Where the host's root is mounted: a prefix of the socket's path and of all namespace paths. */
   hostPrefix: string;
   socketPath: string;
-  /** Whether servers are asked to broadcast their answers. */
+  /** Whether servers must broadcast answers. */
   broadcast: boolean;
   /** How long a request for an offered address is repeated. */
   timeoutMs: number;
   /** The longest pause between two discoveries. */
   longestPauseMs: number;
-  /** How long an address is looked for. */
+  /** How long the client tries to get an address. */
   giveUpMs: number;
 }
 
 const SECOND = 1000;
 
-/** Name of the flag, what it sets, its value unless it is given, and what it is for. */
+/** Name of the flag, the field that it sets, its default and its description. */
 const flags = [
   ["pidfile", "pidFile", "", "file that the process ID is written to"],
   ["hostprefix", "hostPrefix", "", "where the host's root is mounted"],
@@ -29,7 +29,7 @@ const flags = [
   ["resendtimeout", "giveUpMs", 208 * SECOND, "how long an address is looked for"],
 ] as const satisfies readonly (readonly [string, keyof Flags, string | boolean | number, string])[];
 
-/** The command line is not understood, or asks how it is to be used. */
+/** The command line is invalid, or requests the usage text. */
 export class WrongUsage extends Error {
   override name = "WrongUsage";
 }
@@ -84,7 +84,7 @@ function refuseRelative(given: Flags): Flags {
 
 const units: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1e3, m: 6e4, h: 36e5 };
 
-/** "1m30s" in milliseconds, as time.ParseDuration has it; undefined for what it refuses. */
+/** Converts "1m30s" to milliseconds, as Go's time.ParseDuration; undefined: it is invalid. */
 export function parseDuration(text: string): number | undefined {
   if (text === "0") return 0;
   const part = /(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)/g;

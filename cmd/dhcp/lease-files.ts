@@ -1,8 +1,8 @@
 /**
- * Leases on disk, so that another daemon can go on with them: a file for each, beside the socket. They are for this boot only, like the
- * namespaces; /run is where both live.
+ * Stores leases on disk, so that a restarted daemon can resume them: one file for each, beside the socket. They are valid for this boot
+ * only, like the namespaces; both are in /run.
  *
- * Rejected: one file with all of them, which would be written anew, a few hundred kilobytes, for each container that starts.
+ * Rejected: one file for all leases, a few hundred kilobytes that would be rewritten for each container that starts.
  */
 import { isObject, type Json, type JsonObject, objectIn } from "../../pkg/config/json.ts";
 import { fromHex, hex, type Lease } from "../../pkg/dhcp/lease.ts";
@@ -23,14 +23,14 @@ export interface LeaseFile {
 }
 
 export interface LeaseFiles {
-  /** Writes an entry, over the one of that name. */
+  /** Writes an entry; replaces one of the same name. */
   write(name: string, entry: LeaseFile): void;
   remove(name: string): void;
-  /** What an earlier daemon of this boot has left. Files of another boot or form are removed, what cannot be read stays. */
+  /** Reads the leases of an earlier daemon of this boot. Removes files of another boot or format; keeps those that cannot be read. */
   read(log: (text: string) => void): Map<string, LeaseFile>;
 }
 
-/** A changed form of the files gets another number: those of the old one are forgotten. */
+/** The version of the file format; files of another version are removed. */
 const FORM = 1;
 
 export function openLeaseFiles(directory: string): LeaseFiles {
@@ -50,7 +50,7 @@ export function openLeaseFiles(directory: string): LeaseFiles {
       for (const name of findDirectory(directory) ?? []) {
         const text = readRecord(pathOf(name));
         const values = typeof text === "string" ? objectIn(text) : undefined;
-        const isOurs = isName(name); // another name is of a write that was cut short
+        const isOurs = isName(name); // other names are those of interrupted writes
         const entry = isOurs && values ? entryIn(values, boot) : undefined;
         if (entry !== undefined) entries.set(name, entry);
         else if (typeof text === "object" || (isOurs && (values === undefined || isCurrent(values, boot)))) {
@@ -65,7 +65,7 @@ export function openLeaseFiles(directory: string): LeaseFiles {
   };
 }
 
-/** Nothing in a client's ID has to fit into a file's name, so entries are called anything. */
+/** Makes a random name for an entry, since a client ID need not be a valid file name. */
 export const newName = (): string => randomHex(8);
 const isName = (name: string): boolean => /^[0-9a-f]{16}$/.test(name);
 
@@ -74,7 +74,7 @@ const isCurrent = (values: JsonObject, boot: string): boolean => values["form"] 
 const isOption = (pair: Json): boolean =>
   Array.isArray(pair) && typeof pair[0] === "number" && /^([0-9a-f]{2})*$/.test(String(pair[1]));
 
-/** Written by ourselves, in a folder of root's: what has the right form and boot, and all of its parts, is believed. */
+/** Parses an entry. Only version, boot ID and required parts are checked: the daemon itself writes the files, in a directory of root's. */
 function entryIn(values: JsonObject, boot: string): LeaseFile | undefined {
   const { form: _, boot: __, options, ...entry } = values;
   if (!isCurrent(values, boot) || !Array.isArray(options)) return undefined;

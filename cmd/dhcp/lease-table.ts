@@ -1,4 +1,4 @@
-/** The leases of this node: each has a client (pkg/dhcp/client.ts), whose messages are sent here and whose time is kept here. */
+/** The leases of this node: each has a client (pkg/dhcp/client.ts), whose messages and timers are handled here. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import {
   type Action,
@@ -30,7 +30,7 @@ import {
 import type { Flags } from "./flags.ts";
 import { type LeaseFile, type LeaseFiles, newName } from "./lease-files.ts";
 
-/** What somebody wants a lease for. */
+/** The request of a plugin call for a lease. */
 export interface LeaseRequest {
   clientId: string;
   containerId: string;
@@ -39,33 +39,33 @@ export interface LeaseRequest {
   options: Options;
 }
 
-/** Who waits for a lease. */
+/** A plugin call that waits for a lease. */
 export interface Waiter {
   granted(lease: Lease): void;
   refused(error: unknown): void;
 }
 
 interface Held extends LeaseRequest {
-  /** In the journal. */
+  /** The name of its lease file. */
   name: string;
   identity: InterfaceIdentity;
   settings: Settings;
   state: State;
-  /** While something is being asked. */
+  /** Open during an exchange with servers. */
   port: ClientSocket | undefined;
-  /** Why there is no lease any more. */
+  /** Why the lease has ended; undefined: it has not. */
   ended: string | undefined;
   waiters: Set<Waiter>;
 }
 
-/** After a failure that has nothing to do with the lease, as when there are too many open files. */
+/** The pause after a failure that does not concern the lease, such as too many open files. */
 const RETRY_MS = 5000;
 
 export interface LeaseTableOptions {
   flags: Pick<Flags, "broadcast" | "timeoutMs" | "longestPauseMs" | "giveUpMs">;
   poller: Poller;
   journal: LeaseFiles;
-  /** Takes a packet socket. */
+  /** Closes a packet socket. */
   close: (fd: number) => void;
   log: (text: string) => void;
 }
@@ -73,7 +73,7 @@ export interface LeaseTableOptions {
 export class LeaseTable {
   readonly #options: LeaseTableOptions;
   readonly #held = new Map<string, Held>();
-  /** Of the sockets that are open now. */
+  /** The leases by descriptor of their open sockets. */
   readonly #byFd = new Map<number, Held>();
 
   constructor(options: LeaseTableOptions) {
@@ -84,7 +84,7 @@ export class LeaseTable {
     return this.#held.size;
   }
 
-  /** Goes on with what an earlier daemon had. */
+  /** Resumes the leases of an earlier daemon. */
   resumeAll(): void {
     const { journal, log } = this.#options;
     for (const [name, entry] of journal.read(log)) {
@@ -105,7 +105,7 @@ export class LeaseTable {
     this.#options.log(`${entry.clientId}: goes on with the lease of ${entry.lease.address}`);
   }
 
-  /** @returns what to call when nobody waits any more. @throws NoInterface */
+  /** @returns a function to call when the waiter is gone. @throws NoInterface */
   allocate(wish: LeaseRequest, waiter: Waiter): () => void {
     const held = this.#findUsable(wish) ?? this.#search(wish);
     const { lease, phase } = held.state;
@@ -117,7 +117,7 @@ export class LeaseTable {
     return () => this.#leave(held, waiter);
   }
 
-  /** The one there is; another interface under the same ID has nothing of it. */
+  /** Returns the existing lease if it is usable; drops one of another interface with the same client ID. */
   #findUsable(wish: LeaseRequest): Held | undefined {
     const held = this.#held.get(wish.clientId);
     if (held === undefined) return undefined;
@@ -162,19 +162,19 @@ export class LeaseTable {
     };
   }
 
-  /** Who hangs up does not want it any more; when nobody is left, the search ends. */
+  /** Removes a waiter that hung up; without waiters the search ends. */
   #leave(held: Held, waiter: Waiter): void {
     if (!held.waiters.delete(waiter) || held.waiters.size > 0) return;
     this.#drop(held, "nobody waits for it any more");
   }
 
-  /** Gives the lease back, or ends the search. */
+  /** Releases the lease, or ends the search. */
   release(clientId: string): void {
     const held = this.#held.get(clientId);
     if (held !== undefined) this.#drop(held, "released");
   }
 
-  /** The lease that there is. @throws CniError there is none, or not for this interface */
+  /** Returns the lease. @throws CniError there is none, or it is for another interface */
   check({ clientId, place }: Pick<LeaseRequest, "clientId" | "place">): Lease {
     const held = this.#held.get(clientId);
     const lease = held?.state.lease;
@@ -188,7 +188,7 @@ export class LeaseTable {
     );
   }
 
-  /** Gives back what a network's attachments have that are not alive. */
+  /** Releases the leases of a network's attachments that are not alive. */
   collect(network: string, isAlive: (attachment: { containerId: string; ifName: string }) => boolean): void {
     for (const held of [...this.#held.values()]) {
       const { containerId, place } = held;
@@ -197,7 +197,7 @@ export class LeaseTable {
     }
   }
 
-  /** When `tick` has something to do. */
+  /** When `tick` must be called next. */
   get wakeAtMs(): number {
     let earliest = Number.POSITIVE_INFINITY;
     for (const { state } of this.#held.values()) if (state.wakeAtMs < earliest) earliest = state.wakeAtMs;
@@ -209,7 +209,7 @@ export class LeaseTable {
     for (const held of [...this.#held.values()]) if (held.state.wakeAtMs <= nowMs) this.#happen(held, { kind: "time" });
   }
 
-  /** Whether the descriptor was one of a lease's. */
+  /** Handles input; reports whether the descriptor belongs to a lease. */
   read(fd: number): boolean {
     const held = this.#byFd.get(fd);
     if (held === undefined) return false;
@@ -217,7 +217,7 @@ export class LeaseTable {
     return true;
   }
 
-  /** A link that goes down or away is told of on the socket once; the client goes on by the clock. */
+  /** Receives events. A socket reports once that its link is down or gone; then the client continues by its timers. */
   #received(held: Held, fd: number): Event[] {
     try {
       return held.port?.receive(fd) ?? [];
@@ -228,7 +228,7 @@ export class LeaseTable {
   }
 
   #happen(held: Held, event: Event): void {
-    if (this.#held.get(held.clientId) !== held) return; // dropped by what came before
+    if (this.#held.get(held.clientId) !== held) return; // dropped by an earlier event
     try {
       if (event.kind === "time" && held.port === undefined && held.ended === undefined) this.#open(held);
       this.#perform(held, step(held.state, event, bootMs(), held.settings));
@@ -243,7 +243,7 @@ export class LeaseTable {
     held.state = { ...held.state, wakeAtMs: bootMs() + RETRY_MS };
   }
 
-  /** For a renewal; the client's MAC stays the one that the server knows. @throws NoInterface also when there is another one now */
+  /** Opens sockets for a renewal; the client keeps the MAC that the server knows. @throws NoInterface also if it is another interface */
   #open(held: Held): void {
     const port = openClientSocket(held.place, "renewal");
     this.#attach(held, port);
@@ -293,7 +293,7 @@ export class LeaseTable {
     }
   }
 
-  /** What cannot be sent, since the link is down or full, is sent again later. */
+  /** Logs a failure to send, as when the link is down or its queue is full: the client sends again later. */
   #attempt({ clientId }: Held, work: () => void): void {
     try {
       work();
@@ -315,7 +315,7 @@ export class LeaseTable {
     this.#detach(held);
   }
 
-  /** A lease that has ended is remembered, for CHECK to tell of; a search that has found nothing is not. */
+  /** Keeps a lease that has ended in memory, so that CHECK can report it; drops a search that has found nothing. */
   #over(held: Held, why: string): void {
     const { journal, log } = this.#options;
     const { clientId, place, state } = held;

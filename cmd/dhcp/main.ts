@@ -1,4 +1,4 @@
-/** dhcp: addresses from a DHCP server of the container's network. A daemon asks for them and keeps them; this is the plugin, which asks the daemon. */
+/** dhcp: addresses from a DHCP server of the container's network. The plugin calls the daemon, which acquires and renews leases. */
 
 import { validate } from "#validate/dhcp";
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
@@ -25,16 +25,16 @@ export const dhcp: Plugin<DhcpConf> = {
 function add(attachment: Attachment<DhcpConf>): Result {
   const { conf, args } = attachment;
   needIpam(conf);
-  optionsToSend(conf, args, ""); // what is wrong with them is said before anybody is asked
+  optionsToSend(conf, args, ""); // validates them before the daemon is called
   try {
     return resultOfGob(callDaemon(socketPathOf(conf), ALLOCATE, callOf(attachment)));
   } catch (error) {
-    if (error instanceof DaemonUnreachable && error.wasConnected) del(attachment); // its answer was lost: it may have a lease
+    if (error instanceof DaemonUnreachable && error.wasConnected) del(attachment); // its answer was lost, and it may have a lease
     throw error;
   }
 }
 
-/** A lease that cannot be given back runs out by itself; the specification names DHCP as the case in which that is no failure. */
+/** Releases the lease. One that cannot be released expires by itself; the specification names DHCP as a case in which DEL need not fail. */
 function del(attachment: Attachment<DhcpConf>): void {
   try {
     callDaemon(socketPathOf(attachment.conf), RELEASE, callOf(attachment));
@@ -58,7 +58,7 @@ function check(attachment: Attachment<DhcpConf>): void {
   });
 }
 
-/** Of namespaces that are gone the daemon forgets leases by itself; this is about those that are still there. */
+/** Releases leases of attachments that are not valid and whose namespace still exists; the daemon drops the others by itself. */
 function gc(request: Gc<DhcpConf>): void {
   callTwillDaemon(socketPathOf(request.conf), COLLECT, callOf(request), () => ({}));
 }
@@ -71,7 +71,7 @@ function needIpam({ ipam }: DhcpConf): void {
   if (ipam === undefined) throw invalidConf(`"ipam" is missing`, 'add "ipam": {"type": "dhcp"}');
 }
 
-/** The daemon may have another working directory. */
+/** Makes the call's arguments, with an absolute namespace path: the daemon may have another working directory. */
 function callOf(request: Request<DhcpConf> & Partial<Attachment<DhcpConf>>): CallArgs {
   const { containerId = "", netns = "", ifName = "", args = "", path, stdin } = request;
   const absolute = netns === "" || netns.startsWith("/") ? netns : `${readLink("/proc/self/cwd")}/${netns}`;

@@ -1,4 +1,4 @@
-/** dhcp's keys, all below `ipam`. */
+/** The configuration keys of dhcp, all below `ipam`. */
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import type { Options } from "../../pkg/dhcp/message.ts";
@@ -10,7 +10,7 @@ const optionProperty = {
   description: 'one of the names of dhcp-options(5) that are known, as "host-name", or a number as "12"',
 } as const satisfies JsonSchema;
 
-/** The configuration is the delegating plugin's as a whole: only `ipam` has no keys but ours. */
+/** The schema of the delegating plugin's whole configuration; only `ipam` is limited to our keys. */
 export const schema = {
   type: "object",
   properties: {
@@ -59,7 +59,7 @@ export const DEFAULT_SOCKET = "/run/cni/dhcp.sock";
 
 export const socketPathOf = ({ ipam }: DhcpConf): string => ipam?.daemonSocketPath || DEFAULT_SOCKET;
 
-/** What a server is asked for, unless `skipDefault` says otherwise: classless routes before routers, as RFC 3442 has it. */
+/** The options requested from a server by default (`skipDefault`): classless routes before routers, as RFC 3442 requires. */
 const askedFor: readonly OptionName[] = [
   "subnetMask",
   "classlessRoutes",
@@ -73,9 +73,10 @@ const askedFor: readonly OptionName[] = [
 const LONGEST_VALUE = 255;
 
 /**
- * What to send with every message: which options are asked for, and those that the configuration provides, with values of its own or of CNI_ARGS.
+ * Returns the options of every message: the parameter request list, and options from the configuration, with values of its own or from
+ * CNI_ARGS.
  *
- * @throws CniError 7: an option that is none, or a value that is too long
+ * @throws CniError 7: an unknown option, or a value that is too long
  */
 export function optionsToSend({ ipam }: DhcpConf, args: string, clientId: string): Options {
   const options = new Map<number, Uint8Array>([
@@ -120,7 +121,7 @@ function sendable(value: string, what: string): Uint8Array {
   });
 }
 
-/** As the reference takes them: split at the first "=", and other plugins' keys are none of its business. */
+/** Parses CNI_ARGS as the reference does: split at the first "="; unknown keys are allowed. */
 function argsIn(text: string): Map<string, string> {
   return new Map(
     text.split(";").flatMap((pair) => {

@@ -1,17 +1,17 @@
-/** What plugin and daemon say to each other: the records of the reference, as Go's net/rpc sends them, and three methods of ours. */
+/** The protocol between plugin and daemon: the reference's records, as Go's net/rpc sends them, and three methods of ours. */
 import type { Result } from "../../pkg/cni/result.ts";
 import type { GobStruct, GobType, GobValue, StructType } from "../../pkg/gorpc/gob.ts";
 import { type Address, formatAddress, formatPrefix, isIPv4, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
 
-/** The reference's methods. A CHECK there is an Allocate, which takes a lease when there is none. */
+/** The reference's methods. Its CHECK calls Allocate, which acquires a lease if there is none. */
 export const ALLOCATE = "DHCP.Allocate";
 export const RELEASE = "DHCP.Release";
-/** Ours. A daemon that does not have them says "rpc: can't find method". */
+/** Our own methods. A daemon without them answers "rpc: can't find method". */
 export const CHECK = "DHCP.Check";
 export const COLLECT = "DHCP.Collect";
 export const STATUS = "DHCP.Status";
 
-/** Of a call of the plugin; package skel of the reference library. */
+/** The arguments of a plugin call, as in package skel of the reference library. */
 export interface CallArgs {
   containerId: string;
   netns: string;
@@ -63,7 +63,7 @@ const network: StructType = {
 };
 const texts: GobType = { list: "string" };
 
-/** Package types/100 of the reference library, with the fields that a lease fills. */
+/** The result of package types/100 of the reference library, with the fields that a lease fills. */
 export const callResult: StructType = {
   name: "Result",
   fields: [
@@ -109,10 +109,10 @@ export const callResult: StructType = {
   ],
 };
 
-/** An answer that says "yes" and nothing else. */
+/** An empty answer: success without data. */
 export const nothing: StructType = { name: "", fields: [] };
 
-/** The version that the reference's own structure of a result has. */
+/** The version of the reference's internal result structure. */
 const RESULT_VERSION = "1.0.0";
 
 export const gobOfResult = ({ ips, routes, dns = {} }: Result): GobStruct => ({
@@ -186,7 +186,7 @@ const addressText = (value: GobValue | undefined): string | undefined => {
   return address && formatAddress(address);
 };
 
-/** Go holds IPv4 in 4 bytes or, mapped, in 16. */
+/** Reads an address; Go stores IPv4 in 4 bytes or, mapped, in 16. */
 function addressOf(value: GobValue | undefined): Address | undefined {
   const bytes = bytesOf(value);
   if (bytes.length !== 4 && bytes.length !== 16) return undefined;

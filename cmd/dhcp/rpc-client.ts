@@ -1,4 +1,4 @@
-/** One question to the daemon, and its answer. */
+/** Sends one request to the daemon, and receives its answer. */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { GobError, type GobStruct } from "../../pkg/gorpc/gob.ts";
 import { RpcClient, RpcError } from "../../pkg/gorpc/rpc.ts";
@@ -9,13 +9,13 @@ import { connectUnix, sendStream } from "../../pkg/sys/unix-socket.ts";
 import { DEFAULT_SOCKET } from "./netconf.ts";
 import { type CallArgs, callArgs, gobOfCall } from "./protocol.ts";
 
-/** A daemon that is alive greets at once. How long it then takes is for the runtime to say: a server may be slow. */
+/** The timeout of the daemon's greeting, which it sends at once. The answer has no timeout but the runtime's: a server may be slow. */
 const GREETING_MS = 10_000;
 const BUFFER_BYTES = 65536;
 
 /** No daemon listens, or what listens does not answer. */
 export class DaemonUnreachable extends CniError {
-  /** Whether it may have done what it was asked for. */
+  /** Whether the daemon may have performed the request. */
   readonly wasConnected: boolean;
 
   constructor(path: string, cause: SystemError | GobError) {
@@ -30,10 +30,10 @@ export class DaemonUnreachable extends CniError {
   }
 }
 
-/** The daemon does not know the method: it is the reference's. */
+/** The daemon does not have the method: it is the reference's. */
 class UnknownMethod extends Error {}
 
-/** @throws DaemonUnreachable. CniError 11: no server answered; 999: what else the daemon says */
+/** @throws DaemonUnreachable. CniError 11: no server answered; 999: the daemon's other errors */
 export function callDaemon(path: string, method: string, call: CallArgs): GobStruct {
   const fd = connect(path);
   try {
@@ -45,7 +45,7 @@ export function callDaemon(path: string, method: string, call: CallArgs): GobStr
   }
 }
 
-/** The same for a method that the reference's daemon does not have: `otherwise` is done there. */
+/** Calls a method that the reference's daemon does not have; with that daemon, `otherwise` is called instead. */
 export function callTwillDaemon(path: string, method: string, call: CallArgs, otherwise: () => GobStruct): GobStruct {
   try {
     return callDaemon(path, method, call);
@@ -74,7 +74,7 @@ function converse(fd: number, method: string, call: CallArgs): GobStruct {
   }
 }
 
-/** What comes next, after waiting for it. */
+/** Waits for input, and returns it. @throws GobError a timeout, or the end of the connection */
 function next(fd: number, timeoutMs: number | undefined): Uint8Array {
   if (waitReadable([fd], timeoutMs).length === 0) throw new GobError(`nothing came for ${timeoutMs} ms`);
   const bytes = receive(fd, new Uint8Array(BUFFER_BYTES));
@@ -85,7 +85,7 @@ function next(fd: number, timeoutMs: number | undefined): Uint8Array {
 const unreachable = (path: string, cause: unknown): unknown =>
   cause instanceof SystemError || cause instanceof GobError ? new DaemonUnreachable(path, cause) : cause;
 
-/** The protocol has one line for what is wrong, where, and what to do about it. */
+/** Makes the error of a refused call. The protocol has one line for message, details and remedy. */
 function refusal(method: string, { message }: RpcError): Error {
   if (/^rpc: can't find (method|service) /.test(message)) return new UnknownMethod(message);
   const [msg = "", ...details] = message.split("; ");

@@ -1,4 +1,4 @@
-/** Those who call the daemon: connections, what they ask for, and the answers. */
+/** The daemon's RPC server: connections, requests and answers. */
 import { validate } from "#validate/dhcp";
 import { CniError } from "../../pkg/cni/error.ts";
 import { checkedConf, readDocument } from "../../pkg/cni/netconf.ts";
@@ -29,7 +29,7 @@ import {
 interface Connection {
   fd: number;
   rpc: RpcServer;
-  /** To be called when the other side has gone: nobody waits for its leases any more. */
+  /** Functions to call when the client is gone and no longer waits for its leases. */
   leave: Set<() => void>;
 }
 
@@ -41,10 +41,10 @@ export interface ServerOptions {
   log: (text: string) => void;
 }
 
-/** The listener goes on saying that somebody waits; the others are served in between. */
+/** The pause after a failed accept, since the listener stays readable; other connections are served between attempts. */
 const ACCEPT_AGAIN_MS = 100;
 
-/** What a caller sends is a configuration and some texts. */
+/** The receive buffer: a client sends a configuration and some texts. */
 const buffer = new Uint8Array(65536);
 
 export class Server {
@@ -56,7 +56,7 @@ export class Server {
     options.poller.watch(options.listener);
   }
 
-  /** Whether the descriptor was one of ours. */
+  /** Handles input; reports whether the descriptor belongs to the server. */
   read(fd: number): boolean {
     if (fd === this.#options.listener) this.#accept();
     else {
@@ -137,7 +137,7 @@ export class Server {
 interface Reply {
   answer(type: StructType, value: GobStruct): void;
   refuse(error: unknown): void;
-  /** What is called when the caller hangs up. */
+  /** Functions to call when the client hangs up. */
   leave: Set<() => void>;
 }
 
@@ -172,7 +172,7 @@ function allocate(call: Call, leaseTable: LeaseTable, { answer, refuse, leave }:
 
 const gobOfLease = (lease: Lease, { conf }: Call): GobStruct => gobOfResult(resultOf(lease, conf.ipam?.priority));
 
-/** What a caller says, in our words. */
+/** A plugin call, decoded. */
 interface Call {
   conf: DhcpConf;
   args: string;
@@ -182,16 +182,16 @@ interface Call {
   place: InterfaceRef;
 }
 
-/** @throws CniError 6 or 7: the configuration is none */
+/** @throws CniError 6 or 7: the configuration is invalid */
 function readCall({ containerId, netns, ifName, args, stdin }: CallArgs, hostPrefix: string): Call {
   const document = readDocument(stdin, validate);
-  const conf = checkedConf<DhcpConf>(document, validate, { anyValue: true }); // refused by the plugin, which says so better
+  const conf = checkedConf<DhcpConf>(document, validate, { anyValue: true }); // the plugin checks values, with better messages
   const network = conf.name ?? "";
   const place = { netns: `${hostPrefix}${netns}`, ifName };
   return { conf, args, clientId: clientIdOf({ containerId, network, ifName }), containerId, network, place };
 }
 
-/** As the reference makes it, so that a server knows a container again: an option has no room for more. */
+/** Makes the client ID as the reference does, so that a server recognizes a container; truncated to what fits into an option. */
 function clientIdOf({
   containerId,
   network,
@@ -210,7 +210,7 @@ const aliveIn = (conf: DhcpConf) => [
   ...(conf["cni.dev/attachments"] ?? []),
 ];
 
-/** The protocol has room for one line. */
+/** Makes one line of an error, since the protocol has no more. */
 function sentenceOf(error: unknown): string {
   if (error instanceof CniError) return error.details === "" ? error.msg : `${error.msg}; ${error.details}`;
   return error instanceof Error ? error.message : String(error);
