@@ -1,8 +1,8 @@
 /**
- * A netlink socket: requests go out, answers are matched by sequence number. The only part of this folder that knows sockets.
+ * A netlink socket: sends requests and matches answers by sequence number. The only part of this folder that uses sockets.
  *
- * Everything is synchronous: the kernel works on a request inside the system call that sends it, so that its answers wait
- * to be read when that returns.
+ * Everything is synchronous: the kernel processes a request inside the system call that sends it, so its answers can be read
+ * when that call returns.
  */
 import { Errno, errnoName, isErrno, SystemError } from "../sys/errno.ts";
 import { closeFile, writeAll } from "../sys/file.ts";
@@ -49,26 +49,26 @@ const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 
-/** Larger than any datagram of a dump (32 kB, or what one link with all its virtual functions needs). */
+/** The buffer for dumps, larger than any datagram of one (32 kB, or the size of one link with all its virtual functions). */
 const DUMP_BUFFER = 65536;
 /**
- * For all answers but dumps, which are a few kB at most. One for all connections, since an answer has been decoded before the next
- * one is received; a buffer of each socket's own would be fresh memory that the kernel clears first.
+ * The buffer for all answers but dumps, a few kB at most. All connections share it, since an answer is decoded before the next
+ * one is received; a buffer for each socket would be new memory, which the kernel has to clear first.
  */
 const answerBuffer = new Uint8Array(16384);
-/** Above the socket's usual send buffer (208 kB): a batch of thousands of messages is one send. */
+/** The size from which on the send buffer (208 kB by default) is enlarged: a batch of thousands of messages is one send. */
 const LARGE_BATCH = 128 << 10;
 /**
- * So many requests are sent together, for if the kernel refuses them all, its answers have to fit into the socket's receive buffer
- * (208 kB, of which a refusal with the kernel's words takes 1.3 kB): what does not fit is lost.
+ * The number of requests that are sent together. If the kernel refuses them all, its answers have to fit into the socket's receive buffer
+ * (208 kB, of which a refusal with an error message takes 1.3 kB), else some are lost.
  */
 const CHUNK = 128;
-/** So often a dump is asked for before "it changes all the time" is the answer. */
+/** The number of attempts for a dump that is interrupted by changes each time. */
 const DUMP_ATTEMPTS = 20;
 
-/** What to ask of the kernel: a message with its table. Made by functions of the nouns (`newLink`, `deleteRoute`). */
+/** A request to the kernel: a message with its table. Functions such as `addLink` and `deleteRoute` return them. */
 export interface Request {
-  /** The kernel's name of the message, `RTM_NEWLINK`. */
+  /** The kernel's name of the message, such as `RTM_NEWLINK`. */
   readonly name: string;
   readonly type: number;
   /** NLM_F_CREATE and so on; REQUEST, ACK and DUMP are added here. */
@@ -97,12 +97,12 @@ export const query = <Out, In>(parts: Parts<Out, In>): Query<Out> => ({ ...reque
 /** The kernel refused a request. */
 export class NetlinkError extends Error {
   override name = "NetlinkError";
-  /** `RTM_NEWADDR` */
+  /** The kernel's name of the request, such as `RTM_NEWADDR`. */
   readonly request: string;
   readonly errno: number;
-  /** The kernel's own words, where it has some. */
+  /** The kernel's error message (NLMSGERR_ATTR_MSG), if there is one. */
   readonly kernelMessage: string | undefined;
-  /** The attribute it points at: `IFLA_LINKINFO > IFLA_INFO_DATA`. */
+  /** The attribute that the error is about, such as `IFLA_LINKINFO > IFLA_INFO_DATA`. */
   readonly attribute: string | undefined;
 
   constructor(request: string, { errno, message, attribute }: { errno: number; message?: string; attribute?: string }) {
@@ -117,21 +117,21 @@ export class NetlinkError extends Error {
   }
 }
 
-/** Where requests go and answers come from: a netlink socket, or a test's idea of a kernel. */
+/** The transport of datagrams: a netlink socket, or a test's simulation of the kernel. */
 export interface Channel {
   readonly fd: number;
   send(datagram: Uint8Array): void;
-  /** The next datagram, valid until the next call of any channel; waits for it. */
+  /** Waits for the next datagram, which is valid until the next call of any channel. */
   receive(kind: "answer" | "dump"): Uint8Array;
-  /** A datagram that is there already. */
+  /** Returns a datagram that has arrived already; undefined when there is none. */
   receiveArrived(): Uint8Array | undefined;
   close(): void;
 }
 
 interface Sent {
-  /** Sequence number of the first request; the others' follow. */
+  /** The sequence number of the first request; those of the others follow. */
   first: number;
-  /** The request, from its nlmsghdr on, with whatever follows it. */
+  /** Returns the bytes from the request's nlmsghdr to the end of the datagram. */
   message(index: number): Uint8Array;
 }
 
@@ -145,18 +145,19 @@ export class Connection {
     this.#trace = variable("TWILL_TRACE") === "1";
   }
 
-  /** For ioctls about the namespace that the socket is in. */
+  /** The file descriptor, for ioctls about the namespace that the socket is in. */
   get fd(): number {
     return this.#channel.fd;
   }
 
-  /** Has the kernel do one thing. @throws NetlinkError it refuses */
+  /** Sends one request. @throws NetlinkError the kernel refuses it */
   request(request: Request): void {
     this.requestAll([request]);
   }
 
   /**
-   * Has the kernel do several things in this order, in one send. It does the later ones also when it refuses an earlier one.
+   * Sends several requests at once, which the kernel performs in this order. It performs the later ones also when it refuses an earlier
+   * one.
    *
    * @throws NetlinkError the first refusal
    */
@@ -165,7 +166,7 @@ export class Connection {
     if (refusal !== undefined) throw refusal;
   }
 
-  /** The same, with the refusal of each request (or undefined) as the answer. Any number of them: they are sent in chunks. */
+  /** Like `requestAll`, but returns the refusal of each request, or undefined. Any number of requests: they are sent in chunks. */
   attemptAll(requests: readonly Request[]): (NetlinkError | undefined)[] {
     const outcomes: (NetlinkError | undefined)[] = new Array(requests.length).fill(undefined);
     for (let from = 0; from < requests.length; from += CHUNK) {
@@ -176,7 +177,7 @@ export class Connection {
     return outcomes;
   }
 
-  /** The kernel always tells of a refusal; of success only at the end, since an answer for each takes longer than most requests. */
+  /** Sends one chunk. Refusals are always answered; only the last request is acknowledged, since an ACK takes longer than most requests. */
   #attempt(requests: readonly Request[], refused: (index: number, refusal: NetlinkError | undefined) => void): void {
     const last = requests.length - 1;
     const sent = this.#send(requests, { acknowledged: last });
@@ -189,30 +190,31 @@ export class Connection {
       for (const answer of answers) {
         const index = answer.sequence - sent.first;
         const request = requests[index];
-        if (answer.type !== NLMSG_ERROR || request === undefined) continue; // of an earlier request, or an echo
+        if (answer.type !== NLMSG_ERROR || request === undefined) continue; // the answer to an earlier request, or an echo
         refused(index, refusalOf(request, decodeAnswer(answer), sent.message(index)));
         if (index === last) ended = true;
       }
     }
   }
 
-  /** What else has come after the end; nothing can have when there was one request. */
+  /** Returns the next answers. After the last request's answer only those that have arrived already; none when there was one request. */
   #next({ ended, alone }: { ended: boolean; alone: boolean }): Frame[] | undefined {
     if (!ended) return this.#receive();
     return alone ? undefined : this.#receiveArrived();
   }
 
-  /** The one message the kernel answers with. @throws NetlinkError it has none, ENODEV or ENOENT mostly */
+  /** Sends a query and returns the one message that answers it. @throws NetlinkError there is none, mostly ENODEV or ENOENT */
   get<Out>(query: Query<Out>): Out {
     return this.requestAllAndGet([], query);
   }
 
   /**
-   * Has the kernel do several things in this order and then answer a query, in one send: it has done all of them, or refused them, when
-   * the system call returns, and a signal that ends the process meanwhile takes effect after that. It does the later ones also when it
-   * refuses an earlier one.
+   * Sends several requests and a query at once. The kernel has performed or refused all of them, in this order, when the system call
+   * returns, and a signal that ends the process takes effect only after that. It performs the later ones also when it refuses an earlier
+   * one.
    *
-   * @returns the one message that the query is answered with. @throws NetlinkError the first refusal
+   * @returns the one message that answers the query
+   * @throws NetlinkError the first refusal
    */
   requestAllAndGet<Out>(requests: readonly Request[], query: Query<Out>): Out {
     const all = [...requests, query];
@@ -222,7 +224,7 @@ export class Connection {
       for (const answer of this.#receive()) {
         const index = answer.sequence - sent.first;
         const request = all[index];
-        if (request === undefined) continue; // of an earlier request
+        if (request === undefined) continue; // the answer to an earlier request
         if (answer.type === NLMSG_ERROR) refusal ??= refusalOf(request, decodeAnswer(answer), sent.message(index));
         if (request !== query) continue;
         if (refusal !== undefined) throw refusal;
@@ -232,7 +234,11 @@ export class Connection {
     }
   }
 
-  /** The one message the kernel answers with; undefined when there is no such thing. @throws NetlinkError any other refusal */
+  /**
+   * Sends a query and returns the one message that answers it; undefined when the object does not exist.
+   *
+   * @throws NetlinkError any other refusal
+   */
   find<Out>(query: Query<Out>): Out | undefined {
     try {
       return this.get(query);
@@ -243,9 +249,10 @@ export class Connection {
   }
 
   /**
-   * Everything of a kind. Asks again when the kernel says that something changed meanwhile, or that it had no room for its answers: what is returned is consistent.
+   * Returns all objects of a kind. Repeats the dump when the kernel reports that a change interrupted it, or that it dropped answers, so
+   * that the result is consistent.
    *
-   * @throws NetlinkError it refuses; EAGAIN: it changed during each of many attempts
+   * @throws NetlinkError the kernel refuses; EAGAIN: every attempt was interrupted
    */
   dump<Out>(query: Query<Out>): Out[] {
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
@@ -259,7 +266,7 @@ export class Connection {
     });
   }
 
-  /** The answers of a dump, undefined when it was interrupted. */
+  /** Receives the answers of a dump; returns undefined when it was interrupted. */
   #collect<Out>(query: Query<Out>, sent: Sent): Out[] | undefined {
     const items: Out[] = [];
     let interrupted = false;
@@ -281,10 +288,10 @@ export class Connection {
   }
 
   /**
-   * Has the kernel do all of it or nothing, as nf_tables does it: between the family's messages for begin and end.
-   * Only the last request is acknowledged, so that success is one answer.
+   * Sends requests as one transaction of nf_tables: all or none, between the family's messages for begin and end.
+   * Only the last request is acknowledged, so success is one answer.
    *
-   * @throws NetlinkError the first refusal; nothing has been done then
+   * @throws NetlinkError the first refusal; nothing was changed then
    */
   transact({ begin, requests, end }: { begin: Request; requests: readonly Request[]; end: Request }): void {
     const all = [begin, ...requests, end];
@@ -300,19 +307,19 @@ export class Connection {
         const index = answer.sequence - sent.first;
         const request = all[index];
         if (answer.type !== NLMSG_ERROR || request === undefined) continue;
-        ended = true; // either everything went well, or every refusal is there already
+        ended = true; // either all succeeded, or every refusal has arrived already
         refusal ??= refusalOf(request, decodeAnswer(answer), sent.message(index));
       }
     }
     if (refusal !== undefined) throw refusal;
   }
 
-  /** Not needed before the process ends: closing a netfilter socket after a deletion waits for a grace period. */
+  /** Closes the socket. Better omitted before the process ends: closing a netfilter socket after a deletion waits for a grace period. */
   close(): void {
     this.#channel.close();
   }
 
-  /** All in one datagram. @param acknowledged Index of the request that the kernel answers also when it is content. */
+  /** Sends all requests in one datagram. @param acknowledged The index of the request with NLM_F_ACK. */
   #send(requests: readonly Request[], { flags: added = 0, acknowledged = -1 } = {}): Sent {
     const first = this.#sequence + 1;
     const out = new Writer();
@@ -336,7 +343,7 @@ export class Connection {
     return datagram === undefined ? undefined : this.#framesOf(datagram);
   }
 
-  /** undefined when the kernel dropped some. */
+  /** Receives answers of a dump; returns undefined when the kernel dropped some. */
   #receiveOfDump(): Frame[] | undefined {
     try {
       return this.#framesOf(this.#channel.receive("dump"));
@@ -352,7 +359,7 @@ export class Connection {
   }
 }
 
-/** Sees the kernel as it is and keeps what would be changed: for who wants the changes of several to be one transaction. */
+/** A connection that reads from the kernel but only collects the requests of transactions, so that several can be joined into one. */
 export class Draft extends Connection {
   readonly requests: Request[] = [];
 
@@ -363,21 +370,21 @@ export class Draft extends Connection {
 
 export const draft = (family: number): Draft => new Draft(openChannel(family));
 
-/** A connection of the namespace, of the one this process runs in by default. */
+/** Opens a connection in a network namespace, by default in that of this process. */
 export function connect(family: number, namespace?: Namespace): Connection {
   return new Connection(namespace === undefined ? openChannel(family) : within(namespace, () => openChannel(family)));
 }
 
-/** What the kernel tells to everybody who asks: changes of links, addresses, routes. */
+/** A subscription to multicast groups of the kernel: changes of links, addresses, routes. */
 export interface Listener {
-  /** For whoever waits for several at once. */
+  /** The file descriptor, to wait for several at once. */
   readonly fd: number;
-  /** Messages that have come, undefined when none has after the time. @throws SystemError ENOBUFS: some were dropped */
+  /** Returns the next messages; undefined when none has come within the time. @throws SystemError ENOBUFS: the kernel dropped some */
   next(timeoutMs: number): Frame[] | undefined;
   close(): void;
 }
 
-/** @param groups Sum of RTMGRP_* (1 << (RTNLGRP_* - 1)), or of 1 << (NFNLGRP_* - 1). */
+/** Subscribes to multicast groups. @param groups Sum of RTMGRP_* (1 << (RTNLGRP_* - 1)), or of 1 << (NFNLGRP_* - 1). */
 export function listen(family: number, groups: number, namespace?: Namespace): Listener {
   const fd =
     namespace === undefined
@@ -399,7 +406,7 @@ function openChannel(family: number): Channel {
   const fd = openSocket(AF_NETLINK, SOCK_RAW, family);
   setSocketOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
   setSocketOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
-  if (family === NETLINK_ROUTE) trySocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1); // dumps filtered by the kernel, since 4.20
+  if (family === NETLINK_ROUTE) trySocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1); // lets the kernel filter dumps, since 4.20
   let dumpBuffer: Uint8Array | undefined;
   return {
     fd,
@@ -427,7 +434,7 @@ function refusalOf(request: Request, answer: Answer, sent: Uint8Array): NetlinkE
   });
 }
 
-/** `offset` counts from the message's header on. */
+/** Returns the name of the attribute at `offset`, counted from the nlmsghdr. */
 function nameAt({ table }: Request, sent: Uint8Array, offset: number): string | undefined {
   return attributeAt(table, sent.subarray(NLMSG_HDRLEN), offset - NLMSG_HDRLEN);
 }

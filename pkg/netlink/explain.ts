@@ -1,4 +1,4 @@
-// Messages as text for people, through their tables: what TWILL_TRACE=1 prints.
+// Formats messages as text by their tables, for TWILL_TRACE=1.
 
 import * as flow from "./conntrack/flow.ts";
 import {
@@ -44,7 +44,7 @@ interface Explained {
   table: AnyWire;
 }
 
-/** Every message type that a module has a constant for (`RTM_NEWADDR`), with the module's table. */
+/** Returns each message type that a module has a constant for (`RTM_NEWADDR`), with the module's table. */
 function typesOf(prefix: RegExp, module: object, table: AnyWire): [number, Explained][] {
   return Object.entries(module).flatMap(([name, value]) =>
     prefix.test(name) && typeof value === "number" ? [[value, { name, table }]] : [],
@@ -74,8 +74,8 @@ const netfilterTypes = new Map<number, Explained>([
 ]);
 
 /**
- * One line for each message of a datagram, sent or received: `RTM_NEWADDR REQUEST|ACK #7 {family: AF_INET, …}`. Never throws: bytes that cannot be read
- * are named as such, since a trace is looked at when something is wrong.
+ * Returns one line for each message of a datagram, sent or received: `RTM_NEWADDR REQUEST|ACK #7 {family: AF_INET, …}`. Does not throw
+ * for bytes that cannot be decoded but says so in the line, since traces are read when something is wrong.
  */
 export function explain(datagram: Uint8Array): string {
   let messages: Frame[];
@@ -93,7 +93,10 @@ function explainFrame(frame: Frame): string {
   return `${name}${flagsText(frame, name)} #${frame.sequence} ${bodyText(frame, known?.table)}`;
 }
 
-/** The two ends of an nf_tables batch have the numbers of RTM_NEWLINK and RTM_DELLINK, but nothing as long as struct ifinfomsg. */
+/**
+ * Returns the type of a message. The begin and end messages of an nf_tables batch have the numbers of RTM_NEWLINK and RTM_DELLINK, but are
+ * shorter than struct ifinfomsg.
+ */
 function typeOf({ type, body }: Frame): Explained | undefined {
   const isBatchEnd = type <= batch.NFNL_MSG_BATCH_END && body.length < link.linkMessage.header.size;
   const known = (isBatchEnd ? undefined : routeTypes.get(type)) ?? netfilterTypes.get(type);

@@ -1,4 +1,4 @@
-// What is around every netlink message: nlmsghdr, and the kernel's own answers NLMSG_ERROR and NLMSG_DONE with their extended ack.
+// The framing of netlink messages: nlmsghdr, and the kernel's control messages NLMSG_ERROR and NLMSG_DONE with their extended ack.
 // Source: linux/netlink.h (struct nlmsghdr, nlmsgerr, NLM_F_*, NLMSGERR_ATTR_*).
 import { attribute, decode, message } from "./message.ts";
 import { bytes, cstring, hostIsLittle, Input, s32, struct, u16, u32, WireError, type Writer } from "./wire.ts";
@@ -12,7 +12,7 @@ export const NLM_F_REQUEST = 0x1;
 export const NLM_F_MULTI = 0x2;
 export const NLM_F_ACK = 0x4;
 export const NLM_F_ECHO = 0x8;
-/** The dump was interrupted by a change: it may be inconsistent and has to be asked for again. */
+/** The dump was interrupted by a change: it may be inconsistent and has to be repeated. */
 export const NLM_F_DUMP_INTR = 0x10;
 export const NLM_F_DUMP_FILTERED = 0x20;
 export const NLM_F_ROOT = 0x100;
@@ -22,17 +22,17 @@ export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 export const NLM_F_APPEND = 0x800;
-/** With RTM_DEL*: what has children is not deleted. */
+/** With RTM_DEL*: objects that have children are not deleted. */
 export const NLM_F_NONREC = 0x100;
-/** In an NLMSG_ERROR or NLMSG_DONE: of the request only its header is repeated. */
+/** In an NLMSG_ERROR or NLMSG_DONE: only the header of the request is repeated. */
 const NLM_F_CAPPED = 0x100;
-/** In an NLMSG_ERROR or NLMSG_DONE: attributes with the kernel's text follow. */
+/** In an NLMSG_ERROR or NLMSG_DONE: attributes of the extended ack follow. */
 const NLM_F_ACK_TLVS = 0x200;
 
 export const nlmsgHeader = struct({ length: u32, type: u16, flags: u16, sequence: u32, port: u32 });
 export const NLMSG_HDRLEN = nlmsgHeader.size;
 
-/** A message with its header read and its body as it came: a view of the receive buffer. */
+/** A message with its header decoded; the body is a view of the receive buffer. */
 export interface Frame {
   type: number;
   flags: number;
@@ -42,7 +42,7 @@ export interface Frame {
   body: Uint8Array;
 }
 
-/** Puts nlmsghdr in front of a body and pads to 4 bytes, so that frames can be joined to a batch. */
+/** Returns a body with an nlmsghdr before it and padding to 4 bytes, so that frames can be joined to a batch. */
 export function frame(header: { type: number; flags: number; sequence: number }, body: Uint8Array): Uint8Array {
   const length = NLMSG_HDRLEN + body.length;
   const framed = new Uint8Array((length + 3) & ~3);
@@ -55,7 +55,7 @@ export function frame(header: { type: number; flags: number; sequence: number },
   return framed;
 }
 
-/** The same behind what a batch has so far. @returns where it begins */
+/** Appends a frame to a batch. @returns the offset where it begins */
 export function writeFrame(
   out: Writer,
   { type, flags, sequence }: { type: number; flags: number; sequence: number },
@@ -74,7 +74,7 @@ export function writeFrame(
 }
 
 /**
- * The messages of one received datagram.
+ * Splits a received datagram into messages.
  *
  * @throws WireError A message is longer than what was received, or shorter than its own header.
  */
@@ -94,17 +94,17 @@ export function frames(datagram: Uint8Array): Frame[] {
 
 /** The kernel's answer to a request, or the end of a dump. */
 export interface Answer {
-  /** 0: done as asked. Else the number of the errno, positive. */
+  /** 0: success. Otherwise the errno as a positive number. */
   errno: number;
-  /** The kernel's own words. May come with errno 0, as a warning. */
+  /** The kernel's text. With errno 0 it is a warning. */
   message?: string;
-  /** Where in the request the kernel saw the fault, counted from its nlmsghdr. `attributeAt` makes a name of it. */
+  /** The offset of the error in the request, counted from its nlmsghdr. `attributeAt` returns the attribute's name. */
   offset?: number;
   /** The type of an attribute that the request lacks. */
   missingType?: number;
   /** The offset of the nest that lacks it; absent at the top level. */
   missingNest?: number;
-  /** Given back to identify what was made, where the kernel has something to give. */
+  /** Identifies the object that was created, for the few kinds that have one. */
   cookie?: Uint8Array;
 }
 
@@ -121,12 +121,12 @@ const extendedAck = message({
 });
 
 /**
- * Reads an NLMSG_ERROR (an acknowledgement is one with errno 0) or an NLMSG_DONE.
+ * Decodes an NLMSG_ERROR (an acknowledgement is one with errno 0) or an NLMSG_DONE.
  *
  * @throws WireError It is shorter than it says.
  */
 export function decodeAnswer({ type, flags, body }: Pick<Frame, "type" | "flags" | "body">): Answer {
-  if (type === NLMSG_DONE && body.length < s32.size) return { errno: 0 }; // from families that send no code
+  if (type === NLMSG_DONE && body.length < s32.size) return { errno: 0 }; // some families send no code
   const errno = -s32.read(new Input(body), 0, body.length, {}) + 0; // + 0: no negative zero
   if ((flags & NLM_F_ACK_TLVS) === 0) return { errno };
   const after = type === NLMSG_DONE ? s32.size : s32.size + requestLength(body, flags);
@@ -141,7 +141,7 @@ export function decodeAnswer({ type, flags, body }: Pick<Frame, "type" | "flags"
   };
 }
 
-/** The bytes that an NLMSG_ERROR repeats of the request: its header, and unless capped, or all went well, the rest. */
+/** Returns how many bytes of the request an NLMSG_ERROR repeats: only its header on success or if capped, else all of it. */
 function requestLength(body: Uint8Array, flags: number): number {
   const { length } = nlmsgHeader.read(new Input(body), s32.size, body.length, {});
   return (flags & NLM_F_CAPPED) !== 0 ? NLMSG_HDRLEN : (Math.max(length, NLMSG_HDRLEN) + 3) & ~3;

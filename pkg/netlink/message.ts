@@ -1,5 +1,5 @@
-// Tables <-> bytes. A message is a struct and attributes; its table has one row for each fact, and types, encoder, decoder, trace and the names in
-// errors come from that row.
+// Encodes and decodes messages by tables. A message is a struct and attributes; its table has one row for each attribute, from which the
+// types, the encoder, the decoder, the trace and the names in errors are derived.
 import {
   type AnyWire,
   attributeEnd,
@@ -24,7 +24,7 @@ import {
 
 export interface Attribute<W extends AnyWire> {
   readonly type: number;
-  /** The kernel's name. */
+  /** The kernel's name of the attribute. */
   readonly name: string;
   readonly wire: W;
 }
@@ -35,23 +35,23 @@ export function attribute<W extends AnyWire>(type: number, name: string, wire: W
 
 export type Attributes = Readonly<Record<string, Attribute<AnyWire>>>;
 
-/** An attribute without a row, as it came. `type` has its flags (NLA_F_NESTED). Encoded after all others. */
+/** An attribute that has no row, kept as bytes. `type` includes its flags (NLA_F_NESTED). Encoded after all others. */
 export interface Unknown {
   type: number;
   bytes: Uint8Array;
 }
 
-/** A table is a wire type as well: it nests in the rows of other tables. */
+/** A table. It is also a wire type, so that it can be nested in the rows of other tables. */
 export interface Table<H extends Fields, A extends Attributes> extends Wire<TableOut<H, A>, TableIn<H, A>> {
   readonly source: string;
   readonly header: Struct<H>;
   readonly attributes: A;
 }
 
-/** What decoding gives: every header field, and the attributes that were there. */
+/** The decoded message: every header field, and the attributes that were present. */
 export type MessageOf<T extends AnyWire> = OutOf<T>;
 
-/** What encoding takes: all optional, header fields are 0 by default, an attribute that is undefined is left out. */
+/** The message to encode: all optional, header fields are 0 by default, an attribute that is undefined is left out. */
 export type RequestOf<T extends AnyWire> = InOf<T>;
 
 type TableOut<H extends Fields, A extends Attributes> = Readable<
@@ -69,7 +69,7 @@ type SelectedKeys<A extends Attributes> = {
 }[keyof A];
 type PlainKeys<A extends Attributes> = Exclude<keyof A, SelectedKeys<A>>;
 
-/** For each selected attribute a union over its kinds; all of them hold at once. */
+/** The intersection, over all selected attributes, of the union of each one's kinds. */
 type Variants<A extends Attributes, Side extends "in" | "out"> = [SelectedKeys<A>] extends [never]
   ? unknown
   : {
@@ -90,11 +90,11 @@ type Variant<Key extends string, W, Side extends "in" | "out"> =
     : never;
 
 /**
- * Declares a table. When encoding, attributes are sent in the order in which the value names them: what was decoded is encoded to the same bytes,
- * and an interpreter need not look for each of forty rows in a value that has five.
+ * Declares a table. Attributes are encoded in the order in which the value names them: so a decoded message is encoded to the same bytes,
+ * and an interpreter does not have to look for each of forty rows in a value that has five.
  *
  * @param declaration.source The kernel's header file, struct and prefix.
- * @param declaration.header The struct in front of the attributes; a nest has none.
+ * @param declaration.header The struct before the attributes; a nest has none.
  */
 export function message<const A extends Attributes, const H extends Fields = Record<never, never>>(declaration: {
   source: string;
@@ -106,8 +106,8 @@ export function message<const A extends Attributes, const H extends Fields = Rec
 }
 
 /**
- * The table with some of its rows, for answers of which little is of interest: the others are passed over when reading, which is most of the
- * work for a link with its eighty attributes.
+ * Returns a table with only some of the rows, for answers of which few attributes are needed: decoding skips the others, which saves most
+ * of the work for a link with its eighty attributes.
  */
 export function only<H extends Fields, A extends Attributes, const K extends keyof A>(
   { source, header, attributes }: Table<H, A>,
@@ -144,13 +144,13 @@ function tableOf<H extends Fields, A extends Attributes>(
   };
 }
 
-/** A table as it is worked with. Rows stay the objects that were declared: the tables make up much of the program's memory. */
+/** The internal form of a table. Its rows are the declared objects, not copies: tables take up much of the program's memory. */
 interface Rows {
   attributes: Attributes;
-  /** Our name of each type of attribute. */
+  /** The key of each type of attribute. */
   keys: readonly (string | undefined)[];
   header: Struct<Fields>;
-  /** Whether attributes without a row are kept as they came. */
+  /** Whether attributes without a row are kept as `unknown`. */
   keepsUnknown: boolean;
 }
 
@@ -165,7 +165,7 @@ function attributesFrom(header: { size: number }, from: number): number {
   return from + ((header.size + 3) & ~3);
 }
 
-/** The body of a message: family header and attributes, without nlmsghdr. */
+/** Encodes the body of a message: family header and attributes, without nlmsghdr. */
 export function encode<In>(table: Wire<unknown, In>, value: In): Uint8Array {
   const out = new Writer();
   table.write(out, value, {});
@@ -173,7 +173,7 @@ export function encode<In>(table: Wire<unknown, In>, value: In): Uint8Array {
 }
 
 /**
- * The value of a body, as `encode` makes it and the kernel sends it.
+ * Decodes the body of a message.
  *
  * @throws WireError It is shorter than its header, an attribute is longer than what is around it or shorter than its wire type.
  */
@@ -181,7 +181,7 @@ export function decode<Out>(table: Wire<Out, never>, body: Uint8Array): Out {
   return table.read(new Input(body), 0, body.length, {});
 }
 
-/** The kernel's names for the place at `offset` of a body: "IFLA_LINKINFO > IFLA_INFO_DATA"; undefined when no attribute is there. */
+/** Returns the kernel's names of the attributes at `offset` of a body, "IFLA_LINKINFO > IFLA_INFO_DATA"; undefined when there is none. */
 export function attributeAt(table: AnyWire, body: Uint8Array, offset: number): string | undefined {
   const names = table.locate?.(new Input(body), 0, body.length, offset, {}) ?? [];
   return names.length === 0 ? undefined : names.join(" > ");
@@ -210,7 +210,7 @@ function writeAttributes(out: Writer, value: Siblings, { attributes, header }: R
   if (value["unknown"] !== undefined) writeUnknown(out, value["unknown"] as readonly Unknown[]);
 }
 
-/** The wire type of one of several attributes of a type. */
+/** Returns the wire type of one element of a repeated attribute. */
 const elementOf = (row: Attribute<AnyWire>): AnyWire => (row.wire as unknown as Repeated<unknown, unknown>).element;
 
 function writeAttribute(out: Writer, row: Attribute<AnyWire>, wire: AnyWire, item: unknown, value: Siblings): void {
@@ -281,7 +281,7 @@ function locateAttribute(input: Input, from: number, to: number, offset: number,
     if (offset >= at && offset < end) {
       return [row?.name ?? `type ${type}`, ...(row?.wire.locate?.(input, at + 4, end, offset, record) ?? [])];
     }
-    if (key !== undefined && row !== undefined) record[key] = readRow(key, row, record, input, at + 4, end); // may be what a later one is selected by
+    if (key !== undefined && row !== undefined) record[key] = readRow(key, row, record, input, at + 4, end); // a later one may depend on it
     at = (end + 3) & ~3;
   }
   return [];

@@ -1,8 +1,8 @@
-// Wire types: how one value stands in the payload of an attribute or in the field of a struct.
+// Wire types: how a value is encoded in the payload of an attribute or in the field of a struct.
 // Source: linux/netlink.h (struct nlattr, NLA_F_*), and the C types of the headers that the tables name.
 //
-// A wire type appends to one growing buffer and reads from one received buffer: no array is made per attribute, since plugins encode in an
-// interpreter, inside a program that runs for 4 ms. Byte order belongs to the wire type: the host's, unless its name ends in `be`.
+// A wire type appends to one growing buffer and reads from one received buffer. No array is made per attribute, since plugins encode in an
+// interpreter, in a program that runs for 4 ms. The byte order is that of the host, unless the wire type's name ends in `be`.
 import { readUtf8, writeUtf8 } from "../bytes/utf8.ts";
 
 export const NLA_F_NESTED = 0x8000;
@@ -11,11 +11,11 @@ export const NLA_TYPE_MASK = 0x3fff;
 const NLA_HDRLEN = 4;
 const NLA_MAX = 0xffff;
 
-/** Bytes that are not what their table says, or a value that its wire type cannot hold: "IFLA_MTU: 2 bytes, needs 4". */
+/** Bytes that do not fit their table, or a value that its wire type cannot hold: "IFLA_MTU: 2 bytes, needs 4". */
 export class WireError extends Error {
   override name = "WireError";
   readonly detail: string;
-  /** The kernel's names of the attributes around the place, outermost first. */
+  /** The kernel's names of the enclosing attributes, outermost first. */
   readonly path: readonly string[];
 
   constructor(detail: string, path: readonly string[] = []) {
@@ -25,18 +25,18 @@ export class WireError extends Error {
   }
 }
 
-/** The same complaint with the attribute around it named; anything else than a complaint of ours passes through. */
+/** Returns a WireError with the name of the enclosing attribute added; any other error is returned unchanged. */
 export function within(name: string, error: unknown): unknown {
   return error instanceof WireError ? new WireError(error.detail, [name, ...error.path]) : error;
 }
 
-/** The buffer that a message grows in. Bytes beyond `at` are zero, so that padding is skipped rather than written. */
+/** The growing buffer of a message. Bytes beyond `at` are zero, so padding is skipped and not written. */
 export class Writer {
   bytes = new Uint8Array(512);
   view = new DataView(this.bytes.buffer);
   at = 0;
 
-  /** Makes room for `size` bytes from `at`, and for the header and padding of one attribute after them. */
+  /** Ensures space for `size` bytes from `at`, and for the header and padding of one attribute after them. */
   room(size: number): void {
     if (this.at + size + 64 > this.bytes.length) this.grow(size);
   }
@@ -48,7 +48,9 @@ export class Writer {
     this.view = new DataView(bytes.buffer);
   }
 
-  /** Opens an attribute with room for a number; wire types of any length ask for more. `type` includes its flags. Returns what `end` wants. */
+  /**
+   * Begins an attribute, with space for a number; longer wire types call `room`. `type` includes its flags. Returns the argument of `end`.
+   */
   begin(type: number): number {
     this.room(8);
     const start = this.at;
@@ -57,7 +59,7 @@ export class Writer {
     return start;
   }
 
-  /** Closes the attribute: writes its length, which does not count the padding that follows. */
+  /** Ends the attribute: writes its length, which does not include the padding that follows. */
   end(start: number): void {
     const length = this.at - start;
     if (length > NLA_MAX) throw new WireError(`${length} bytes, an attribute holds at most ${NLA_MAX}`);
@@ -77,26 +79,26 @@ export class Input {
   }
 }
 
-/** The attributes of a table by our names, as far as they are known. */
+/** The other attributes of the same table by their keys, as far as they are known. */
 export type Siblings = Readonly<Record<string, unknown>>;
 
 /**
- * How a value stands in a payload. `Out` is what decoding gives, `In` what encoding takes: they differ where headers may be left out.
- * A row of a table gives the type word's flags and may have its wire type look at the attributes beside it.
+ * The encoding of a value in a payload. `Out` is the decoded type and `In` the type to encode; they differ where headers may be left out.
+ * A wire type also gives the flags of the attribute's type, and can depend on the other attributes of the table, the siblings.
  */
 export interface Wire<Out, In = Out> {
-  /** NLA_F_NESTED or NLA_F_NET_BYTEORDER, set in the type of the attribute. */
+  /** NLA_F_NESTED or NLA_F_NET_BYTEORDER, which are set in the type of the attribute. */
   readonly typeFlags?: number;
-  /** One attribute per element of the value. */
+  /** Whether there is one attribute for each element of the value. */
   readonly repeated?: boolean;
-  /** Being there is what it says: of a value that is false there is no attribute. */
+  /** Whether the presence of the attribute is its value: for false there is no attribute. */
   readonly presence?: boolean;
   write(out: Writer, value: In, siblings: Siblings): void;
-  /** The value of the payload `[from..to)`; undefined when the siblings do not tell how to read it. */
+  /** Decodes the payload `[from..to)`; returns undefined when the siblings do not tell its form. */
   read(input: Input, from: number, to: number, siblings: Siblings): Out;
-  /** The value for people. */
+  /** Formats the value for the trace. */
   text(value: Out, siblings: Siblings): string;
-  /** The names of the attributes around `offset`, outermost first: where the kernel's complaint about a request points. */
+  /** Returns the names of the attributes around `offset`, outermost first, to name the place of an error of the kernel. */
   locate?(input: Input, from: number, to: number, offset: number, siblings: Siblings): string[];
 }
 
@@ -222,7 +224,7 @@ function integer64(little: boolean): Fixed<bigint> {
   };
 }
 
-/** A switch in one byte. */
+/** A boolean in one byte. */
 export const bool: Fixed<boolean> = {
   size: 1,
   align: 1,
@@ -236,7 +238,7 @@ export const bool: Fixed<boolean> = {
   text: String,
 };
 
-/** An attribute that says something by being there. Its length is 0; false leaves it out. */
+/** An attribute whose presence is its value. Its length is 0; for false it is left out. */
 export const flag: Wire<true, boolean> = {
   presence: true,
   write() {},
@@ -244,7 +246,7 @@ export const flag: Wire<true, boolean> = {
   text: String,
 };
 
-/** A number of which people know the names. For the trace only: values stay numbers. */
+/** A number whose values have names. These are used in the trace only: the decoded value is a number. */
 export function named(wire: Fixed<number>, names: Readonly<Record<string, number>>): Fixed<number> {
   const byNumber = new Map(Object.entries(names).map(([name, number]) => [number, name]));
   return { ...wire, text: (value) => byNumber.get(value) ?? String(value) };
@@ -281,7 +283,7 @@ function hexPairs(value: Uint8Array): string {
   return hex(value, "").replace(/(....)(?!$)/g, "$1:");
 }
 
-/** Bytes of one length, as a field of a struct. */
+/** Bytes of a fixed length, as a field of a struct. */
 export function fixedBytes(size: number): Fixed<Uint8Array> {
   return {
     size,
@@ -316,15 +318,15 @@ function textWire({ terminated }: { terminated: boolean }): Wire<string> {
   };
 }
 
-/** Text that ends in a NUL. Read with or without one. */
+/** Text that is written with a NUL at the end and read with or without one. */
 export const cstring = textWire({ terminated: true });
 
-/** Text without NUL. Read with or without one. */
+/** Text that is written without a NUL at the end and read with or without one. */
 export const text = textWire({ terminated: false });
 
 // --- Structs and arrays ------------------------------------------------------------------------------------------------------------------
 
-/** Bytes of a struct that mean nothing: zero when written, ignored when read, absent from the value. */
+/** Unused bytes of a struct: zero when written, ignored when read, absent from the value. */
 export interface Reserved extends Fixed<undefined> {
   readonly reserved: true;
 }
@@ -349,11 +351,11 @@ export type FieldsIn<F> = { [K in FieldNames<F>]?: InOf<F[K]> | undefined };
 
 export interface Struct<F extends Fields> extends Fixed<FieldsOut<F>, FieldsIn<F>> {
   readonly fields: F;
-  /** Adds the fields to a record that holds more than them. */
+  /** Decodes the fields into a record that has other entries too. */
   readInto(record: Record<string, unknown>, input: Input, from: number, to: number): void;
 }
 
-/** A C struct, aligned as the compiler does it. What is not given when encoding is zero. */
+/** A C struct, aligned as by the compiler. Fields that are not given are encoded as zero. */
 export function struct<const F extends Fields>(fields: F): Struct<F> {
   const { members, size, align } = layOut(fields);
 
@@ -420,7 +422,7 @@ function alignUp(offset: number, align: number): number {
   return Math.ceil(offset / align) * align;
 }
 
-/** Elements one after the other, as many as fit. */
+/** An array without padding between elements; decoding reads as many as the payload has. */
 export function array<Out, In>(element: Fixed<Out, In>): Wire<Out[], readonly In[]> {
   return {
     write(out, value, siblings) {
@@ -439,9 +441,9 @@ export function array<Out, In>(element: Fixed<Out, In>): Wire<Out[], readonly In
 }
 
 /**
- * A struct followed by as many elements as fit, under one name: what C writes as a flexible array member.
+ * A struct with a flexible array member: decoding reads as many elements as the payload has.
  *
- * @param count The field of the struct that holds the number of elements. It is set when encoding, whatever the value says.
+ * @param count The field of the struct that has the number of elements. Encoding sets it, whatever the value has there.
  */
 export function structWithArray<const F extends Fields, const K extends string, Out, In>(
   head: Struct<F>,
@@ -470,12 +472,12 @@ export function structWithArray<const F extends Fields, const K extends string, 
 
 // --- Attributes in attributes ------------------------------------------------------------------------------------------------------------
 
-/** Sets NLA_F_NESTED, as every nest should that is younger than the flag. Tables, lists and variants can all be nested. */
+/** Sets NLA_F_NESTED, which all nests should have that were added to the kernel after the flag. For tables, lists and variants. */
 export function nested<W extends AnyWire>(wire: W): W {
   return { ...wire, typeFlags: NLA_F_NESTED };
 }
 
-/** Sets NLA_F_NET_BYTEORDER. The order itself is the wire type's: `netByteOrder(u32be)`. */
+/** Sets NLA_F_NET_BYTEORDER only; the byte order itself comes from the wire type: `netByteOrder(u32be)`. */
 export function netByteOrder<W extends AnyWire>(wire: W): W {
   return { ...wire, typeFlags: NLA_F_NET_BYTEORDER };
 }
@@ -500,7 +502,7 @@ export function repeated<Out, In>(element: Wire<Out, In>): Repeated<Out, In> {
   };
 }
 
-/** A nest of elements that all have one type. Whatever types are found are read as elements. */
+/** A nest of elements that all have one type. Decoding accepts elements of any type. */
 export function list<Out, In>(type: number, name: string, element: Wire<Out, In>): Wire<Out[], readonly In[]> {
   return elements(
     () => type,
@@ -509,7 +511,7 @@ export function list<Out, In>(type: number, name: string, element: Wire<Out, In>
   );
 }
 
-/** A nest of elements whose type is their place in it, from 1. `name` is for errors. */
+/** A nest of elements whose type is their position in it, from 1. `name` is used in errors. */
 export function numbered<Out, In>(name: string, element: Wire<Out, In>): Wire<Out[], readonly In[]> {
   return elements(
     (index) => index + 1,
@@ -559,7 +561,7 @@ function elements<Out, In>(
   };
 }
 
-/** Where the attribute at `at` ends, its padding not counted. */
+/** Returns the offset where the attribute at `at` ends, without its padding. */
 export function attributeEnd(input: Input, at: number, to: number): number {
   const length = input.view.getUint16(at, hostIsLittle);
   if (length < NLA_HDRLEN || at + length > to) {
@@ -568,12 +570,14 @@ export function attributeEnd(input: Input, at: number, to: number): number {
   return at + length;
 }
 
-/** The type of the attribute at `at`, flags included. */
+/** Returns the type of the attribute at `at`, flags included. */
 export function attributeType(input: Input, at: number): number {
   return input.view.getUint16(at + 2, hostIsLittle);
 }
 
-/** A payload whose form is told by the attribute `by` beside it, which comes first. Of a kind without a table the bytes are kept in `unknown`. */
+/**
+ * A payload whose form depends on the sibling attribute `by`, which precedes it. For kinds without a table the bytes are kept in `unknown`.
+ */
 export interface Selected<By extends string, Kinds extends Readonly<Record<string, AnyWire>>> extends Wire<unknown> {
   readonly by: By;
   readonly kinds: Kinds;
