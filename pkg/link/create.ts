@@ -35,11 +35,9 @@ export interface NewLink {
  * Creates a link on the host with its owner's alias, so that DEL and GC find it even when this process is killed at any point.
  *
  * RTM_NEWLINK ignores IFLA_IFALIAS (seen on 6.18; rtnl_create_link in net/core/rtnetlink.c does not read it). So creation, alias and query
- * are
- * messages of one send: the kernel performs all of them within that system call, and no signal can end the process in between. It performs
- * the second also when it refuses the first, and an alias set by name would then go to the existing link of that name. Therefore the index
- * is
- * chosen here, one that no link has: when no link was created, setting the alias fails with ENODEV.
+ * are messages of one send: the kernel performs all of them within that system call, and no signal can end the process in between. It
+ * performs the second also when it refuses the first, and an alias set by name would then go to the existing link of that name. Therefore
+ * the index is chosen here, one that no link has: when no link was created, setting the alias fails with ENODEV.
  *
  * @throws NetlinkError the kernel refuses one of them; no link is left then
  */

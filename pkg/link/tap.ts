@@ -118,8 +118,7 @@ function interfaceRequest(ifName: string, flags: number): Uint8Array {
 
 /**
  * Returns the flags. The reference plugin creates devices in two ways, with different headers before each packet: with owner and group
- * there
- * is a header for offloads, which virtual machines use, and, unless there are several queues, four bytes that name the protocol.
+ * there is a header for offloads, which virtual machines use, and, unless there are several queues, four bytes that name the protocol.
  */
 function flagsOf({ multiQueue, owner, group }: TapOptions): number {
   const offloads = owner !== undefined && group !== undefined;
@@ -149,8 +148,7 @@ function refused(error: unknown, place: LinkRef): unknown {
 
 /**
  * Returns the command `ip tuntap add mode tap name <ifName> …`, which is only run when a label is configured: a device gets the label of
- * the
- * program that creates it, and SELinux policies allow `ip` to do so.
+ * the program that creates it, and SELinux policies allow `ip` to do so.
  */
 function makingWithIp(ifName: string, { multiQueue, owner, group }: TapOptions): Program {
   const variables = environment();

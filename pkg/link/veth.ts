@@ -90,7 +90,7 @@ function noFreeName(tried: string): CniError {
 
 function vethLink(hostIfName: string, { netns, ifName, mtu, mac, master }: VethOptions): LinkRequest {
   const size = mtu === 0 ? {} : { mtu };
-  const peer = { ifName, netnsFd: netns.fd, ...size, ...(mac && { address: mac }) }; // not up: when the kernel applies it, the ends are not paired yet
+  const peer = { ifName, netnsFd: netns.fd, ...size, ...(mac && { address: mac }) }; // not up: the ends are not paired yet
   return {
     flags: IFF_UP,
     change: IFF_UP,

@@ -261,7 +261,7 @@ function hasOthers(view: View, family: Family, except: readonly Address[]): bool
 }
 
 const bridgeRulesThere = (view: View, family: Family, policy: Policy): FoundRule[] =>
-  rulesThere(view, filter(family, STAGE_1), bridgeRules(policy), policy.bridge.replace(/\+$/, "")); // rules in the kernel have "br+" without its "+"
+  rulesThere(view, filter(family, STAGE_1), bridgeRules(policy), policy.bridge.replace(/\+$/, "")); // the kernel stores "br+" as "br"
 
 function rulesThere(view: View, chain: Chain, rules: readonly Rule[], held?: string | Address): FoundRule[] {
   const canonicalForms = rules.map((rule) => canonicalRule(chain.family, rule));

@@ -1,9 +1,8 @@
 /**
  * Records which attachment an address belongs to, in a chain that several attachments share. The reference plugins name such a chain after
  * network and container: two attachments of one container to one network share a chain, and so do networks `a` and `ab` with containers
- * `bc`
- * and `c`, since the two names are joined without a separator. Their rules do not name the interface. So each attachment also adds an owner
- * rule for each of its addresses, behind all other rules, that has no effect on packets:
+ * `bc` and `c`, since the two names are joined without a separator. Their rules do not name the interface. So each attachment also adds an
+ * owner rule for each of its addresses, behind all other rules, that has no effect on packets:
  *
  *   -A CNI-DN-2bbe0c48b91a7d1b8a675 -s 10.22.0.5/32 -m comment --comment "name: \"podnet\" id: \"3f2a\" if: \"eth0\"" -j RETURN
  *
@@ -125,8 +124,7 @@ export function staleOf(
 
 /**
  * Returns the sources of the container's other attachments to the network, a list for each that the runtime's result cache has; undefined
- * for
- * one whose addresses it does not tell. A cache that cannot be read counts as one such attachment.
+ * for one whose addresses it does not tell. A cache that cannot be read counts as one such attachment.
  */
 function sourcesOfOthers({ network, containerId, ifName }: Owner): (string[] | undefined)[] {
   try {

@@ -92,8 +92,7 @@ export function editRules(netfilter: Connection, work: (view: View) => readonly 
 
 /**
  * Reads and makes changes that only delete. They name their objects by handle, so only others that delete the same matter: no lock is
- * needed
- * and no generation. A chain that a foreign rule jumps to is emptied and stays.
+ * needed and no generation. A chain that a foreign rule jumps to is emptied and stays.
  */
 export function deleteRules(netfilter: Connection, work: (view: View) => readonly Change[]): void {
   for (let attempt = 1; ; attempt++) {

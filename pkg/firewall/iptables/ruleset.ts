@@ -27,8 +27,7 @@ export interface View {
   present(chains: readonly Chain[]): boolean[];
   /**
    * Returns, in order, the rules that contain a text in their comment or target, or name an address without a mask; all rules when `held`
-   * is
-   * not given. Some may only look like it, so the caller has to check. Returns none when there is no such chain.
+   * is not given. Some may only look like it, so the caller has to check. Returns none when there is no such chain.
    */
   rules(chain: Chain, held?: string | Address): FoundRule[];
   /** Returns the rules of a chain that jump to another one. */

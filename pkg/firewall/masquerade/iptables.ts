@@ -108,8 +108,7 @@ const deletion = (rule: FoundRule): Change => ({ delete: rule });
 
 /**
  * Returns the rules of these containers that no remaining jump needs: the ACCEPT of a network in which no address is left, the MASQUERADE
- * of
- * a container without addresses.
+ * of a container without addresses.
  */
 function unused(view: View, chain: Chain, texts: ReadonlySet<string>, staying: readonly FoundRule[]): FoundRule[] {
   return view.rules(chain).filter((rule) => {

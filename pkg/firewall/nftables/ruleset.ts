@@ -280,8 +280,7 @@ export function findRules(
 
 /**
  * Reports whether a rule's bytes, as text, may contain this comment or this beginning of one. The first character is not compared: the
- * length
- * before a comment of 127 characters or more is not valid UTF-8, and decoding it may consume the character behind it.
+ * length before a comment of 127 characters or more is not valid UTF-8, and decoding it may consume the character behind it.
  */
 export const holds = (text: string, comment: string): boolean => text.includes(comment.slice(1));
 

@@ -114,8 +114,7 @@ const MULTIPORT_MAX = 15;
 
 /**
  * Returns the entries by protocol in alphabetical order, as the reference plugin has them. Like there, they also match ports that are
- * mapped
- * only in the other family, for which the chain has no rule.
+ * mapped only in the other family, for which the chain has no rule.
  */
 export function entriesOf({ owner, mappings, conditions }: MappingSet): Entry[] {
   const text = comment(entryComment(owner));
