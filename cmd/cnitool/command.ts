@@ -9,7 +9,7 @@ export interface Command {
   required: number;
   /** One line. */
   about: string;
-  /** What a user has to know; lines of at most 100 characters. */
+  /** The information that a user needs; lines of at most 100 characters. */
   details: string;
   flags: readonly Flag[];
   /** Lines for a shell; each works on a node where the previous ones were run. */

@@ -94,7 +94,7 @@ export function parseSettings(request: Request<HostLocalConf>): Settings {
   return settingsOf(request, parseRangeSets(rangeSetsOf(request.conf), request.cniVersion));
 }
 
-/** For STATUS and GC, which get no runtimeConfig: returns settings without range sets if the runtime sets these in each call. */
+/** Returns the settings for STATUS and GC, which get no runtimeConfig: without range sets if the runtime sets these in each call. */
 export function parseSettingsForAll(request: Request<HostLocalConf>): Settings {
   const sets = rangeSetsOf(request.conf);
   const comeWithEachCall = sets.length === 0 && request.conf.capabilities?.["ipRanges"] === true;

@@ -91,7 +91,7 @@ export function parseSettings(conf: PortmapConf): PortmapSettings {
 
 const wordsOf = (conditions: readonly string[] = []): readonly string[] => (conditions[0] === "" ? [] : conditions);
 
-/** Whether the runtime publishes no port. A caller that does not mention ports may have lost them, so this includes it. */
+/** Whether the runtime names no ports. This does not prove that ADD published none: the runtime may have omitted them. */
 export const asksForNothing = ({ runtimeConfig }: PortmapConf): boolean =>
   (runtimeConfig?.portMappings ?? []).length === 0;
 

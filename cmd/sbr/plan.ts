@@ -97,8 +97,8 @@ const isIn = (subnet: Prefix, address: Address): boolean =>
   address.length === subnet.address.length && contains(networkOf(subnet), address);
 
 /**
- * Returns the default routes of a table. The configuration's gateway replaces them; the address's gateway is used if there is none
- * of that metric.
+ * Returns a table's gateway and routes. The configuration's gateway replaces all default routes; the address's gateway is used if
+ * there is no default route of the usual metric.
  */
 function defaultsOf(
   { prefix, gateway }: Address4Or6,

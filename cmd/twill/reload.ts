@@ -52,7 +52,7 @@ export const reload: Tool = {
 // biome-ignore lint/suspicious/noExplicitAny: plugins of all configurations in one table
 type Restore = (attachment: Attachment<any>, netfilter: () => Connection, options: { dryRun: boolean }) => void;
 
-/** By plugin: functions that restore its rules on the host. */
+/** The functions that restore the rules on the host, by plugin. */
 const restorers: Readonly<Record<string, Restore>> = {
   bridge: restoreBridge,
   firewall: restoreFirewall,

@@ -45,7 +45,7 @@ export interface PreservedConfig extends Owner {
   routes: readonly RouteMessage[];
 }
 
-/** As long as the reference plugins wait for duplicate address detection. */
+/** The reference plugins' timeout for duplicate address detection. */
 const TIMEOUT_MS = 5000;
 
 /** @param routes of the container. */

@@ -31,9 +31,9 @@ export interface CniErrorOptions {
   code: number;
   /** One line, object first, quoted names, the value found and the value wanted; no full stop. */
   msg: string;
-  /** What was being done, for which attachment, and the kernel's own message. */
+  /** The action that failed, for which attachment, and the kernel's own message. */
   details?: string | undefined;
-  /** What the reader can do now. If nothing: whom to tell and what to attach. */
+  /** The action for the reader to take now. If there is none: whom to tell and what to attach. */
   remedy: string;
   cause?: unknown;
 }
@@ -109,7 +109,7 @@ const asRoot = "run it as root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and see tha
 const space = "free space on that file system, or point the configuration to another one";
 const descriptors = "raise the limit of open files, or find out who holds so many";
 const kernel = "this kernel lacks it: load the module that has it, or enable it in the kernel";
-/** By the name of the errno. */
+/** Remedies by the name of the errno. */
 const remedies: Readonly<Record<string, string>> = {
   EPERM: asRoot,
   EACCES: asRoot,

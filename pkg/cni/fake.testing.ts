@@ -89,7 +89,7 @@ export function fakePlugin({
 }
 
 export interface FakeStreams extends Streams {
-  /** What was written so far. */
+  /** The text written so far. */
   written: { stdout: string; stderr: string };
   /** Whether stdin was read. */
   stdinWasRead: boolean;

@@ -7,7 +7,7 @@ interface Format {
   allowed: string;
 }
 
-/** By the name that schemas use. The compiled validators import this table. */
+/** The formats by the name that schemas use. The compiled validators import this table. */
 export const formats = {
   ip: { fits: (text) => parseAddress(text) !== undefined, allowed: 'an IP address, as "10.1.2.3" or "fd00::1"' },
   cidr: {

@@ -9,7 +9,7 @@
  *     export type BridgeConf = FromSchema<typeof schema>;
  *
  * `additionalProperties: false` means: all keys are known here. Others get a warning with the nearest known key, never an
- * error (the reference plugins ignore them). An object without it is open, its other keys are somebody else's.
+ * error (the reference plugins ignore them). An object without it is open: other programs use its other keys.
  * `description` is for people: it ends up in messages and documentation, not in the compiled code.
  *
  * @see CNI specification, section 1 "Network configuration format"
@@ -51,7 +51,7 @@ export const routeSchema = {
 /** A MAC address requested for the interface, in any place of the configuration. */
 export const macProperty = { type: "string", format: "mac" } as const satisfies JsonSchema;
 
-/** For plugins that can masquerade the containers' traffic behind the host's address. */
+/** Keys of plugins that can masquerade the containers' traffic behind the host's address. */
 export const masqueradeProperties = {
   ipMasq: { type: "boolean", description: "masquerade what leaves the subnet" },
   ipMasqBackend: { type: "string", enum: ["iptables", "nftables"], description: "by default what the host uses" },
@@ -60,7 +60,7 @@ export const masqueradeProperties = {
 /** Requested addresses, from the runtime or in `args`. Each IPAM plugin reads them in its own way. */
 export const ipsProperty = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
 
-/** For plugins that delegate to an IPAM plugin: they use only the type, the other keys are the IPAM plugin's. */
+/** The `ipam` of plugins that delegate to an IPAM plugin: they use only the type, the other keys are the IPAM plugin's. */
 export const ipamSchema = {
   type: "object",
   properties: { type: { type: "string", description: "name of the IPAM plugin, found through CNI_PATH" } },

@@ -2,7 +2,7 @@
 export type SyscallArgument = number | bigint | string | Uint8Array;
 
 /**
- * The primitives that a script lacks. Two implementations, `native-quickjs.ts` and `node.ts`, chosen as `#native` when the program
+ * The primitives that a script lacks. Two implementations, `native-quickjs.ts` and `native-node.ts`, chosen as `#native` when the program
  * is bundled; all else in this folder is written once on top of them.
  */
 export interface Native {

@@ -20,7 +20,7 @@ import { chainFindings } from "./chain.ts";
 import { type Finding, findingAt, findingOf, inside, type Location, sorted } from "./finding.ts";
 import { type LocatedRange, locateRanges } from "./ranges.ts";
 
-/** What a configuration is checked against. */
+/** The environment that a configuration is checked against. */
 export interface LintContext {
   /** Plugins with known schemas. */
   plugins: Delegates;

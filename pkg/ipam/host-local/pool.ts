@@ -14,7 +14,7 @@
  *   - a DEL or CHECK of an owner without a record, once after each foreign change,
  *   - a full pool, and GC.
  *
- * What remains: after foreign changes that this does not find (more than 16 of them, or requested addresses, between two calls of
+ * A gap remains: after foreign changes that this does not find (more than 16 of them, or requested addresses, between two calls of
  * ours; more than 1024 before the first), a container that is added again without a DEL can get a second address, and its DEL may
  * leave the first one to GC. Runtimes call DEL first.
  */

@@ -59,7 +59,7 @@ export function probeStore(directory: string): void {
   else probeStore(parent);
 }
 
-/** As long as a typical reservation. */
+/** A text as long as a typical reservation. */
 const PROBE = "x".repeat(64);
 
 export function findStore(directory: string): Store | undefined {
