@@ -80,7 +80,7 @@ const LONGEST_VALUE = 255;
  */
 export function optionsToSend({ ipam }: DhcpConf, args: string, clientId: string): Options {
   const options = new Map<number, Uint8Array>([
-    [codeOf("clientId"), encode(`\0${clientId}`)], // the type: no hardware address
+    [codeOf("clientId"), encode(`\0${clientId}`)], // type 0: not a hardware address
   ]);
   const given = argsIn(args);
   for (const { option, value = "", fromArg } of ipam?.provide ?? []) {

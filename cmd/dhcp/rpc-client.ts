@@ -13,7 +13,7 @@ import { type CallArgs, callArgs, gobOfCall } from "./protocol.ts";
 const GREETING_MS = 10_000;
 const BUFFER_BYTES = 65536;
 
-/** No daemon listens, or what listens does not answer. */
+/** No daemon listens, or it does not answer. */
 export class DaemonUnreachable extends CniError {
   /** Whether the daemon may have performed the request. */
   readonly wasConnected: boolean;

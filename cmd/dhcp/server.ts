@@ -75,7 +75,7 @@ export class Server {
         poller.watch(fd);
       }
     } catch (error) {
-      log(`a caller has to wait: ${sentenceOf(error)}`); // too many open files
+      log(`a caller has to wait: ${sentenceOf(error)}`); // such as too many open files
       sleepMs(ACCEPT_AGAIN_MS);
     }
   }

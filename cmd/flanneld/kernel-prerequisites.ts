@@ -7,7 +7,7 @@ import { decode } from "../../pkg/sys/text.ts";
 export interface Needs {
   /** Rules are made with iptables, which sees bridged packets only with br_netfilter. */
   bridgedTraffic: boolean;
-  /** `--require-br-netfilter` */
+  /** Whether `--require-br-netfilter` is given. */
   requireBrNetfilter: boolean;
 }
 

@@ -121,7 +121,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
 
     await retry(async () => writeSubnetFile(subnetFile, subnetFileOf(options, place)), {
       ...retryPolicy,
-      isPassing: (error) => error instanceof SystemError, // a full disk, say
+      isPassing: (error) => error instanceof SystemError, // such as a full disk
     });
     const summary = `has ${formatSubnets(place.lease)}, ${place.network.backend.type} over ${place.external.name}`;
     reporter.ready(summary);

@@ -17,7 +17,7 @@ export interface ReadNetwork {
   warnings: string[];
 }
 
-/** @throws InvalidNetworkConfig with all problems */
+/** @throws InvalidNetworkConfig lists all problems */
 export function readNetworkConfig(text: string): ReadNetwork {
   const { value, unknownKeys } = settled(text);
   const document = objectOf(value);

@@ -18,7 +18,7 @@ export interface Lease {
   domainName?: string;
   domainSearch?: readonly string[];
   mtu?: number;
-  /** On the clock of the state machine. */
+  /** T1, by the clock of the state machine. */
   renewAtMs: number;
   rebindAtMs: number;
   expireAtMs: number;

@@ -27,7 +27,7 @@ export type Options = ReadonlyMap<number, Uint8Array>;
 export interface Message {
   op: number;
   transaction: number;
-  /** Seconds since the client began. */
+  /** Seconds since the client began to acquire or renew. */
   seconds: number;
   /** Whether servers must broadcast answers. */
   broadcast: boolean;

@@ -94,7 +94,7 @@ function askedBy(given: Given, version: string): Action {
 const noKubernetes = ({ from }: Given): string =>
   `${from("kube-subnet-mgr")}: leasing from Kubernetes is not implemented yet; use etcd (--etcd-endpoints) or a folder (--subnet-dir)`;
 
-/** @throws UsageError with a line for each problem */
+/** @throws UsageError has a line for each problem */
 function settle(given: Given): Options {
   const { values } = given;
   const check = checksOf(given);

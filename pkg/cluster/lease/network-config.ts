@@ -1,4 +1,4 @@
-/** The network configuration of a flannel cluster, checked and completed. Pure. */
+/** Checks the network configuration of a flannel cluster, and adds defaults. Pure. */
 import type { JsonObject } from "../../config/json.ts";
 import {
   type Address,
@@ -36,7 +36,7 @@ export interface NetworkConfig {
     /** The whole `Backend` object, its keys spelled as in the schema. */
     settings: JsonObject;
   };
-  /** Destinations that containers reach under their own addresses (`NoMasqueradeCIDRs`). */
+  /** Destinations without masquerade (`NoMasqueradeCIDRs`). */
   noMasquerade: readonly Prefix[];
 }
 
@@ -76,7 +76,7 @@ export class InvalidNetworkConfig extends Error {
   }
 }
 
-/** @throws InvalidNetworkConfig with all problems */
+/** @throws InvalidNetworkConfig lists all problems */
 export function parseNetworkConfig(document: NetworkDocument): NetworkConfig {
   const problems: string[] = [];
   const { EnableIPv4 = true, EnableIPv6 = false, EnableNFTables = false, NoMasqueradeCIDRs = [] } = document;

@@ -190,7 +190,7 @@ class Renewer {
     const { leases, malformed } = await this.store.list();
     const found = leases.find((one) => sameSubnets(one, this.lease));
     if (found && !this.isOfOurs(found.attributes)) return this.lose(found);
-    if (found && this.saysTheSame(found)) return this.confirm(found); // another daemon of this host was quicker
+    if (found && this.saysTheSame(found)) return this.confirm(found); // another daemon of this host was first
     if (found) this.learn(found);
     if (found || malformed.some(({ key }) => key === keyOf(this.lease))) await this.write();
     else this.giveWay(leases);

@@ -16,9 +16,9 @@ export interface Malformed {
 export type LeaseEvent =
   /** The complete set of leases: at the start, and whenever events may have been missed. */
   | { kind: "snapshot"; snapshot: Snapshot }
-  /** Created, renewed or changed. */
+  /** A lease was created, renewed or changed. */
   | { kind: "put"; lease: Lease }
-  /** Deleted or expired. */
+  /** A lease was deleted or has expired. */
   | { kind: "gone"; subnets: Subnets }
   | { kind: "malformed"; malformed: Malformed };
 
@@ -28,7 +28,7 @@ export interface Watch {
 }
 
 export interface Store {
-  /** For messages: `etcd http://10.0.0.1:2379, prefix /coreos.com/network`. */
+  /** The store for messages: `etcd http://10.0.0.1:2379, prefix /coreos.com/network`. */
   readonly description: string;
   /** A command line that writes the network configuration, for messages. */
   readonly configCommand: string;

@@ -62,7 +62,7 @@ function printText({ level, message, fields, ms }: Line): string {
 
 const initials: Record<Level, string> = { debug: "D", info: "I", warn: "W", error: "E" };
 
-/** `1121 04:20:00.123456` */
+/** Formats a time as klog: `1121 04:20:00.123456`. */
 function klogTime(ms: number): string {
   const date = new Date(ms);
   const two = (value: number) => String(value).padStart(2, "0");

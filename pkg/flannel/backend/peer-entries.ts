@@ -12,7 +12,7 @@ interface Claim {
 }
 
 interface Owner {
-  /** Later ones are larger. */
+  /** Increases with each new peer. */
   readonly order: number;
   entries: readonly Entry[];
 }

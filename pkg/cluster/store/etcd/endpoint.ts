@@ -6,7 +6,7 @@
  * @throws Error with the expected form; its message contains no part of a password
  */
 export function readEndpoints(texts: readonly string[]): string[] {
-  const found = texts.find((text) => text.includes("@")); // first: a password with a comma in it comes in two texts
+  const found = texts.find((text) => text.includes("@")); // checked first: a password with a comma is split into two texts
   if (found !== undefined)
     throw new Error(
       `the etcd endpoint "…${found.slice(found.lastIndexOf("@"))}" names a user: write it as http://10.0.0.1:2379, and use --etcd-username and --etcd-password`,

@@ -40,7 +40,7 @@ export function etcdLeases(cluster: Pick<Cluster, "ask">, log: Log): EtcdLeases 
     const beforeMs = Date.now();
     const ttl = Math.max(1, Math.round(ttlMs / 1000));
     const { ID, TTL } = await cluster.ask("grant a lease", ({ lease }) => lease.leaseGrant({ TTL: ttl }));
-    ends.set(ID, beforeMs + Number(TTL) * 1000); // etcd may give more than was asked for
+    ends.set(ID, beforeMs + Number(TTL) * 1000); // etcd may grant more than requested
     return ID;
   };
   const revoke = async (ID: string) => {

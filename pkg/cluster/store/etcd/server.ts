@@ -2,7 +2,7 @@
 import { type Access, CallError, type Connection, connect } from "./connection.ts";
 
 export interface EtcdServer {
-  /** `http://10.0.0.1:2379` */
+  /** As `http://10.0.0.1:2379`. */
   readonly url: string;
   /** @throws CallError; Error of etcd3 */
   ask<T>(question: (connection: Connection) => Promise<T>): Promise<T>;

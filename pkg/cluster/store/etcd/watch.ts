@@ -26,7 +26,7 @@ const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 
 export interface EtcdWatch extends Watch {
-  /** Begins again, with the list, over a new connection. */
+  /** Begins again with the list over a new connection. */
   reconnect(): void;
 }
 
@@ -85,7 +85,7 @@ class Follower {
   /** Does not await the end: an async function would keep the list in memory until then, some kilobytes for each lease. */
   private begin({ list, stream }: Opened): { ended: unknown } {
     const { keys, endOf, event } = this.to;
-    if (!this.isStopped) event({ kind: "snapshot", snapshot: snapshotOf(list.kvs, keys, endOf) }); // may take its time, or stop
+    if (!this.isStopped) event({ kind: "snapshot", snapshot: snapshotOf(list.kvs, keys, endOf) }); // `event` may take long, or call stop
     const ended = this.untilEnd(stream);
     if (this.isStopped) this.interrupt();
     else stream.write({ create_request: { ...keys.leases, start_revision: nextRevision(list.header.revision) } });
@@ -163,7 +163,7 @@ interface Opened {
   stream: WatchStream;
 }
 
-/** Lists before it watches: a list fails if a restarted member needs a new login, and is repeated; a watch could not be. */
+/** Lists before it watches: if a restarted member requires a new login, the list fails with the error that causes it; a watch does not. */
 const open =
   ({ leases }: Keys) =>
   async (connection: Connection): Promise<Opened> => ({

@@ -9,9 +9,9 @@ import { sameAddress, usableAddresses } from "./address.ts";
 export interface InterfaceSelector {
   /** Names or addresses; the first that fits is used. */
   ifaces: readonly string[];
-  /** Tried after them: on addresses, then on names. */
+  /** Tried after `ifaces`, on addresses, then on names. */
   ifaceRegexes: readonly RegExp[];
-  /** Tried last. With none of the three, the address of publicIP or publicIPv6; without these, the default route. */
+  /** Tried last. Without these three: the interface with publicIP or publicIPv6; without those, that of the default route. */
   canReach: Address | undefined;
   /** The address to publish instead of the interface's own. */
   publicIP: Address | undefined;
@@ -32,7 +32,7 @@ export interface Nic {
 
 /** The state of the host that the selection depends on. */
 export interface HostView {
-  /** In the kernel's order. */
+  /** The host's links, in the kernel's order. */
   nics: readonly Nic[];
   /** Returns the indexes of links with a default route, the best first. */
   defaultRoutes(family: FamilyName): readonly number[];
@@ -44,7 +44,7 @@ export interface HostView {
 export interface Attempt {
   /** The option, as `--iface ens3`. */
   asked: string;
-  /** The best first. */
+  /** The matching interfaces, the best first. */
   choices: readonly Choice[];
   /** The reason if there are no choices. */
   none: string;
