@@ -81,7 +81,7 @@ const NET = "net/";
 
 /** Makes a sysctl. Only those of the network are allowed: the others belong to the whole machine. */
 function sysctlOf(key: string, value: string, ifName: string): Sysctl {
-  const parts = key.replaceAll(".", "/").split("/"); // split, so that no part is `..`
+  const parts = key.replaceAll(".", "/").split("/"); // dots become slashes, so no part is `..`
   const path = parts
     .filter((part) => part !== "")
     .join("/")

@@ -57,7 +57,7 @@ export function acceptConnection(listener: number): number | undefined {
   return fd;
 }
 
-/** Makes a descriptor that another process passed non-blocking and close-on-exec, like our own. */
+/** Sets a descriptor that another process passed to non-blocking and close-on-exec, like our own. */
 export function neverWaiting(fd: number): number {
   call("fcntl", undefined, fd, F_SETFL, SOCK_NONBLOCK);
   call("fcntl", undefined, fd, F_SETFD, FD_CLOEXEC);
