@@ -2,7 +2,7 @@ import t from "tap";
 import { formatAddress } from "../../pkg/ip/address.ts";
 import { parseSettings } from "./netconf.ts";
 
-t.test("settle: a gateway for each family at most", async (t) => {
+t.test("parseSettings: a gateway for each family at most", async (t) => {
   const gateways = (...texts: string[]) => parseSettings({ type: "sbr", gateways: texts }).gateways.map(formatAddress);
   t.strictSame(gateways(), []);
   t.strictSame(gateways("fd00::1", "192.0.2.1"), ["fd00::1", "192.0.2.1"]);

@@ -140,7 +140,7 @@ t.test("a missing type is named", async (t) => {
   );
 });
 
-t.test("what fits comes back settled", async (t) => {
+t.test("what fits comes back normalized", async (t) => {
   const conf = check({ MTU: 1500, mac: "", isgateway: null, other: { MTU: 1 } });
   t.strictSame(conf, { name: "net", type: "fake", mtu: 1500, other: { MTU: 1 } });
 });

@@ -25,7 +25,7 @@ const shape = shapeOf({
   additionalProperties: false,
 } as const satisfies JsonSchema);
 
-const rows: [what: string, given: Json, settled: Json][] = [
+const rows: [what: string, given: Json, normalized: Json][] = [
   ["keys get the schema's spelling", { ISGATEWAY: true }, { isGateway: true }],
   [
     "also inside",
@@ -42,25 +42,25 @@ const rows: [what: string, given: Json, settled: Json][] = [
   ["a list is no object", ["isGATEWAY"], ["isGATEWAY"]],
 ];
 for (const [what, given, normalized] of rows) {
-  t.test(`settle: ${what}`, async (t) => {
+  t.test(`normalize: ${what}`, async (t) => {
     const before = JSON.stringify(given);
     t.strictSame(normalize(given, shape).value, normalized);
     t.equal(JSON.stringify(given), before, "the document is left as it is");
   });
 }
 
-t.test("settle: a dangerous key is a key like others", async (t) => {
+t.test("normalize: a dangerous key is a key like others", async (t) => {
   const { value } = normalize(JSON.parse('{"__proto__": {"isGateway": true}}') as Json, shape);
   t.ok(Object.hasOwn(value as object, "__proto__"));
   t.equal(Object.getPrototypeOf(value), Object.prototype);
 });
 
-t.test("settle: of several spellings the last counts, and it says that the order matters", async (t) => {
+t.test("normalize: of several spellings the last counts, and it says that the order matters", async (t) => {
   t.match(normalize({ isGateway: true, ISGATEWAY: false }, shape), { value: { isGateway: false }, isAmbiguous: true });
   t.match(normalize({ isGateway: true, ISGATEWAY: null }, shape), { value: { isGateway: true }, isAmbiguous: false });
 });
 
-t.test("settle: unknown keys are found where the schema knows all, with what they should be", async (t) => {
+t.test("normalize: unknown keys are found where the schema knows all, with what they should be", async (t) => {
   const { unknownKeys } = normalize(
     {
       isGatway: true,

@@ -47,7 +47,7 @@ const ASK_AT_MOST = 64;
 export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]): Allocation[] {
   const { store, ownerIndex } = pool;
   const wanted = new Map(requested.map((address) => [formatAddress(address), address]));
-  const held = heldBy(pool, owner, [], "ledger");
+  const held = heldBy(pool, owner, [], "index");
   const lasts = pool.sets.map((_, index) => lastReserved(store, index));
   return withRollback((undo) => {
     undo("forget the attempt", markUnfinished(pool, owner));

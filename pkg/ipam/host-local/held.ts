@@ -21,9 +21,9 @@ export interface Held {
  * no interface name: the recorded ones and those in `hints`, addresses as texts, each verified.
  *
  * @param scope "directory": unless each range set has one, as after an ADD, all files are read if the owner index is not known to
- *   be complete. "ledger": they are read only after an ADD of the same owner that was killed.
+ *   be complete. "index": they are read only after an ADD of the same owner that was killed.
  */
-export function heldBy(pool: Pool, owner: Owner, hints: readonly string[], scope: "ledger" | "directory"): Held[] {
+export function heldBy(pool: Pool, owner: Owner, hints: readonly string[], scope: "index" | "directory"): Held[] {
   const { store, ownerIndex } = pool;
   const owners = [owner, { ...owner, ifName: undefined }];
   const entries = owners.map((one) => ({ one, account: findOwnerEntry(ownerIndex, one) }));
