@@ -49,6 +49,10 @@ function aliases(node: Host, isOnHost = false): string[] {
   return links.flatMap(({ ifalias }) => ifalias ?? []);
 }
 
+function namesOnHost(node: Host): string[] {
+  return (node.json("ip", "-j", "link") as ListedLink[]).map(({ ifname }) => ifname);
+}
+
 for (const [title, plugin, { keys = {}, needs = [], prepare = "true", isOnHost }] of rows) {
   const conf = { cniVersion: "1.1.0", name: "net", type: plugin, ...keys };
   const prepared = (t: Parameters<typeof newHost>[0]) => {
@@ -90,6 +94,39 @@ for (const plugin of ["tap", "macvlan", "ipvlan", "dummy"]) {
       for (const ifName of ["net2", "net1"]) t.match(node.cni(plugin, "ADD", conf, { ifName }), { status: 0 });
       const last = Math.max(indexOf("uplink"), indexOf("far"));
       t.strictSame([indexOf("net2"), indexOf("net1")], [last + 1, last + 2]);
+    },
+  );
+}
+
+// An unmarked link of the host is found by nobody once its namespace is gone, so no signal may fall between the link and its alias.
+const limits = { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 };
+for (const plugin of ["bridge", "ptp", "bandwidth"]) {
+  t.test(
+    `${plugin}: killed at any of its sends, ADD leaves no link on the host without an alias`,
+    needsKernel("ifb", "tbf"),
+    async (t) => {
+      const node = newHost(t);
+      const conf = { cniVersion: "1.1.0", name: "net", type: plugin, ...(plugin === "ptp" && { ipam }) };
+      const chained = plugin === "bandwidth" && {
+        prevResult: node.cni("bridge", "ADD", { ...conf, type: "bridge" }).stdout,
+        ...limits,
+      };
+      const kept = namesOnHost(node);
+      for (let send = 1, signal: string | null = "SIGKILL"; signal !== null; send++) {
+        const inject = ["-e", "trace=sendto", "-e", `inject=sendto:signal=KILL:when=${send}`];
+        const under = ["strace", "-f", "-qq", "-o", "/dev/null", ...inject];
+        ({ signal } = node.cni(plugin, "ADD", { ...conf, ...chained }, { under }));
+        const made = (node.json("ip", "-j", "link") as ListedLink[]).filter(
+          ({ ifname }) => !kept.includes(ifname) && ifname !== "cni0",
+        );
+        t.strictSame(
+          made.map(({ ifalias }) => ifalias),
+          made.map(() => "cni net container-0 eth0"),
+          `killed at send ${send}`,
+        );
+        t.match(node.cni(plugin, "DEL", { ...conf, ...chained }), { status: 0 });
+        if (signal === null) t.ok(send > 4, `an ADD has ${send - 1} sends`);
+      }
     },
   );
 }
