@@ -52,8 +52,13 @@ for (const [type, { dir, keys, ending, isChained }] of Object.entries(plugins)) 
     const call = { timeoutMs: 20_000 };
     for (const verb of ["ADD", "DEL", "ADD", "GC", "DEL"] as const) {
       const more = verb === "GC" ? { "cni.dev/valid-attachments": [] } : {};
-      const { status, stdout, signal } = node.cni(type, verb, { ...conf, ...more }, call);
+      const { status, stdout, stderr, signal } = node.cni(type, verb, { ...conf, ...more }, call);
       t.equal(status, 0, `${verb}: ${signal} ${JSON.stringify(stdout)}`);
+      if (verb === "GC")
+        t.match(
+          stderr,
+          new RegExp(`^${type}: network "net": ${dir}/odd\\.\\S+ \\(and [45] more\\) is not a record`, "m"),
+        );
     }
     t.equal(listing(node, dir), before);
   });

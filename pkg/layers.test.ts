@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import t from "tap";
+import { nodeOnly } from "../dev/node-only.ts";
 
 /** What a folder may import of the others. A folder that is not named here fails the test. */
 const mayImport: Record<string, readonly string[]> = {
@@ -36,9 +37,6 @@ const mayImport: Record<string, readonly string[]> = {
 /** Programs may import every package, but no other program: they meet in the executable that holds them all. */
 const everyPackage = Object.keys(mayImport);
 const holdsAll = "cmd/twill";
-
-/** What runs on Node only: it is excluded from the type check for QuickJS, and may use Node's own modules. */
-const onNode = excludedFromQuickJs();
 
 /** Where packages from npm are used: a file, or how its path begins. `import type` leaves nothing in the executable. */
 const packageUsers: Record<string, readonly string[]> = {
@@ -117,7 +115,7 @@ t.test("Node's modules and packages are imported only where they are allowed", a
   const packages = imports.filter(({ name }) => !/^[.#]/.test(name));
   const isAllowed = ({ file, name }: Import) =>
     name.startsWith("node:")
-      ? onNode.some((excluded) => file.startsWith(excluded))
+      ? nodeOnly.some((path) => file.startsWith(path))
       : packageUsers[name]?.some((user) => file.startsWith(user));
   t.strictSame(
     packages.filter((one) => !isAllowed(one)),
@@ -157,14 +155,6 @@ function circles(edges: readonly { file: string; target: string }[]): string[] {
   };
   for (const file of targets.keys()) visit(file);
   return found;
-}
-
-/** The paths that tsconfig.plugins.json excludes; it has comments, so it is no JSON. */
-function excludedFromQuickJs(): string[] {
-  const [, list = ""] = /"exclude": \[([^\]]*)\]/.exec(readFileSync("tsconfig.plugins.json", "utf8")) ?? [];
-  const excluded = [...list.matchAll(/"([^"]+)"/g)].map(([, path = ""]) => path).filter((path) => !path.includes("*"));
-  if (excluded.length === 0) throw new Error("tsconfig.plugins.json excludes nothing");
-  return excluded;
 }
 
 /** "pkg/netlink/rtnetlink/link.ts" is in "pkg/netlink". */

@@ -13,6 +13,7 @@ import { writeStderr } from "../../pkg/cni/process-io.ts";
 import { encodeResult, type Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { orNotAvailable } from "../../pkg/cni/status.ts";
+import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
 import { type JsonObject, printJson, sortKeys } from "../../pkg/config/json.ts";
 import { decode, encode } from "../../pkg/sys/text.ts";
 import { type DelegateConf, delegateConf } from "./delegate.ts";
@@ -145,7 +146,9 @@ function notRemembered({ conf, containerId, ifName }: Attachment<FlannelConf>): 
 
 function gc(request: Gc<FlannelConf>): void {
   const settings = parseSettings(request.conf);
-  const remembered = listRecords(settings.dataDir, request.network);
+  const unreadable: string[] = [];
+  const remembered = listRecords(settings.dataDir, request.network, (file) => unreadable.push(file));
+  reportUnreadable("flannel", request.network, unreadable);
   const stale = remembered.filter(({ owner }) => !isValid(owner, request));
   runAllSteps([
     ...stale.map((one) => [`delete container ${one.owner.containerId}`, () => remove(request, one)] as const),

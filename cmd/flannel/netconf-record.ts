@@ -78,13 +78,22 @@ export function removeRecord(file: string): void {
   removeFile(file);
 }
 
-/** Lists the records of a network. One that cannot be parsed belongs to no network. */
-export function listRecords(dataDir: string, network: string): OwnedRecord[] {
+/**
+ * Lists the records of a network. One that cannot be parsed belongs to no network.
+ *
+ * @param passOver called with each file that is not a record; an empty one is, as `isEmpty` says
+ */
+export function listRecords(
+  dataDir: string,
+  network: string,
+  passOver: (file: string) => void = () => {},
+): OwnedRecord[] {
   return (findDirectory(dataDir) ?? []).flatMap((name) => {
     const file = `${dataDir}/${name}`;
     const owner = ownerIn(name);
     if (owner.ifName === undefined && isShared(file)) return [];
     const found = read(file);
+    if (found !== undefined && found.conf === undefined && !isEmpty(found)) passOver(file);
     return found?.conf?.["name"] === network ? [{ ...found, conf: found.conf, owner }] : [];
   });
 }

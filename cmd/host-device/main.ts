@@ -8,6 +8,7 @@ import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
+import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
 import { checkContainer } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { type LinkRef, nameInUse } from "../../pkg/link/create.ts";
@@ -116,8 +117,11 @@ function gc(request: Gc<HostDeviceConf>): void {
   const { dataDir, device, ipam } = cleanupSettings(request.conf);
   const isValid = ({ containerId, ifName }: Owner) =>
     validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName);
+  const unreadable: string[] = [];
+  const records = recordsOf(dataDir, network, (file) => unreadable.push(file));
+  reportUnreadable("host-device", network, unreadable);
   runAllSteps([
-    ...recordsOf(dataDir, network)
+    ...records
       .filter((record) => !isValid(record))
       .map(
         (record): NamedStep => [

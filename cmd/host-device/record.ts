@@ -62,9 +62,18 @@ export function findRecord(dataDir: string, owner: Owner): DeviceRecord | undefi
   return read(pathOf(dataDir, owner));
 }
 
-export function recordsOf(dataDir: string, network: string): DeviceRecord[] {
-  const names = findDirectory(`${dataDir}/${network}`) ?? [];
-  return names.flatMap((name) => read(`${dataDir}/${network}/${name}`) ?? []);
+/** Lists the records of a network. @param passOver called with each file that is not a record */
+export function recordsOf(
+  dataDir: string,
+  network: string,
+  passOver: (file: string) => void = () => {},
+): DeviceRecord[] {
+  const files = (findDirectory(`${dataDir}/${network}`) ?? []).map((name) => `${dataDir}/${network}/${name}`);
+  return files.flatMap((file) => {
+    const record = read(file);
+    if (record === undefined && findStat(file, "link")) passOver(file);
+    return record ?? [];
+  });
 }
 
 export function listRecords(dataDir: string): DeviceRecord[] {

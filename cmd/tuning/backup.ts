@@ -64,19 +64,27 @@ function valuesOf(place: BackupLocation): JsonObject | undefined {
 const isAnothers = (values: JsonObject, { network }: BackupLocation): boolean =>
   typeof values["network"] === "string" && values["network"] !== network;
 
-/** Removes the network's files of attachments that are not valid. The reference plugin's files have no network, and stay. */
+/**
+ * Removes the network's files of attachments that are not valid. The reference plugin's files have no network, and stay.
+ *
+ * @returns the files that are not backups, which stay too
+ */
 export function collectBackups(
   dataDir: string,
   network: string,
   valid: readonly { containerId: string; ifName: string }[],
-): void {
+): string[] {
   const alive = new Set(valid.map((one) => fileOf({ dataDir, ...one })));
+  const unreadable: string[] = [];
   for (const name of findDirectory(dataDir) ?? []) {
     const file = `${dataDir}/${name}`;
     if (!name.endsWith(".json") || alive.has(file)) continue;
     const text = readRecord(file);
-    if (typeof text === "string" && objectIn(text)?.["network"] === network) removeFile(file);
+    const values = typeof text === "string" ? objectIn(text) : undefined;
+    if (values?.["network"] === network) removeFile(file);
+    else if (values === undefined && text !== undefined) unreadable.push(file);
   }
+  return unreadable;
 }
 
 function textOf({ mac, promiscuous, mtu, allMulticast, txQueueLength }: LinkAttributes, network: string): string {

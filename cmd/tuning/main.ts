@@ -7,6 +7,7 @@ import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
+import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
 import { findAttributes, type LinkAttributes, setAttributes } from "../../pkg/link/attributes.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { isLeftToOther } from "../../pkg/link/delete.ts";
@@ -193,7 +194,7 @@ function differences(
 }
 
 function gc({ conf, network, validAttachments }: Gc<TuningConf>): void {
-  collectBackups(dataDirOf(conf), network, validAttachments);
+  reportUnreadable("tuning", network, collectBackups(dataDirOf(conf), network, validAttachments));
 }
 
 function status({ conf }: Request<TuningConf>): void {

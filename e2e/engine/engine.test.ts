@@ -5,10 +5,11 @@ import { join, resolve } from "node:path";
 import type { Plugin } from "esbuild";
 import t, { type Test } from "tap";
 import { bundleScript, compileScript, freezeProgram } from "../../build.mjs";
+import { nodeOnly } from "../../dev/node-only.ts";
 
-/** Tests that use Node itself, wait for something, or look at files beside them, stay there; the daemon's packages run there only. */
+/** Reports whether a test needs Node: the code does, or the test uses Node itself, waits for something, or reads files beside it. */
 const usesNode = (file: string) =>
-  /^pkg\/(observe|traffic|backend)\//.test(file) ||
+  nodeOnly.some((path) => file.startsWith(path)) ||
   /from "(node:|ajv|fast-check|esbuild|\.\/fake)|import\.meta|\bBuffer\b|\bprocess\.|\bawait\b/.test(
     readFileSync(file, "utf8"),
   );
