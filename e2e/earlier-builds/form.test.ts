@@ -27,7 +27,7 @@ function testForm(build: string, name: string): void {
       const earlier = nodeFor(t, name);
       await startFirewall(earlier, name);
       restore(earlier, fixture);
-      t.strictSame(differences(formOf(earlier).sort(), asEarlier(formOf(node), seen).sort()), []);
+      t.strictSame(differences(formOf(earlier).sort(), asEarlier(build, formOf(node), seen).sort()), []);
     },
   );
 }

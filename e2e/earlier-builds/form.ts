@@ -14,6 +14,8 @@ const random: readonly [RegExp, string][] = [
 const isLate = (line: string): boolean => /route type (local|anycast) .* table local protocol kernel/.test(line);
 
 export interface Difference {
+  /** The builds that leave it otherwise. */
+  builds: readonly string[];
   why: string;
   /** In what way an earlier build leaves a line of this one's. @returns undefined: it has no such line */
   earlier(line: string): string | undefined;
@@ -22,6 +24,7 @@ export interface Difference {
 /** What an earlier build ignores, or takes for what it is. */
 export const known: Record<"ownerRules" | "aliases", Difference> = {
   ownerRules: {
+    builds: ["0.1.0-7ef44b8"],
     why: "iptables' chains of an attachment have a rule with its address and name, which changes no packet: GC and reload of earlier builds skip it",
     earlier: (line) =>
       /^(nft table ip6? nat chain|ip6?tables-legacy nat -A) CNI-(DN-)?[0-9a-f]+ .*(counter return|-j RETURN)$/.test(
@@ -31,6 +34,7 @@ export const known: Record<"ownerRules" | "aliases", Difference> = {
         : line,
   },
   aliases: {
+    builds: ["0.1.0-7ef44b8"],
     why: "a link that was made in a container has its owner's alias, so that a late DEL leaves another attachment's: earlier builds do not read it there",
     earlier: (line) => line.replace(/^(c\d+: link \S+ .*alias )"cni [^"]*"/, '$1""'),
   },
@@ -45,8 +49,9 @@ export const formOf = (node: Node): string[] =>
     .map(normalized);
 
 /** Lines as an earlier build leaves them. @param seen Gets the known differences that there were. */
-export function asEarlier(lines: readonly string[], seen: Set<Difference>): string[] {
-  return Object.values(known).reduce<string[]>(
+export function asEarlier(build: string, lines: readonly string[], seen: Set<Difference>): string[] {
+  const differences = Object.values(known).filter(({ builds }) => builds.includes(build));
+  return differences.reduce<string[]>(
     (before, difference) =>
       before.flatMap((line) => {
         const earlier = difference.earlier(line);
