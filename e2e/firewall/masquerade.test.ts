@@ -180,14 +180,14 @@ t.test(
 );
 
 const worker = `
-import { masquerade, unmasquerade } from "./pkg/firewall/masquerade/masquerade.ts";
+import { addMasquerade, removeMasquerade } from "./pkg/firewall/masquerade/masquerade.ts";
 import { parsePrefix } from "./pkg/ip/address.ts";
 const [name, backend, count] = process.argv.slice(1);
 for (let i = 0; i < Number(count); i++) {
   const owner = { network: "podnet", containerId: name + i, ifName: "eth0" };
   const addresses = ["10.1." + i + ".3/16", "fd00::" + i + "/64"].map(parsePrefix);
-  masquerade(owner, addresses, backend);
-  if (i % 2) unmasquerade(owner, i % 4 === 1 ? [] : addresses);
+  addMasquerade(owner, addresses, backend);
+  if (i % 2) removeMasquerade(owner, i % 4 === 1 ? [] : addresses);
 }`;
 
 for (const backend of ["iptables", "nftables"] as const) {
