@@ -161,7 +161,7 @@ function read(printed: string): Seen {
   return { state, settled: isSettled(addresses, routes, state.sysctls) };
 }
 
-/** What follows from a carrier comes a few milliseconds after ADD: the bridge's carrier, link-local addresses, their routes. */
+/** What follows from a carrier comes a few milliseconds after ADD: the bridge's carrier, link-local addresses, the local routes of all IPv6 addresses. */
 function isSettled(links: readonly Json[], routes: readonly Json[], sysctls: Record<string, string>): boolean {
   const has = (link: Json, flag: string) => (link["flags"] as string[]).includes(flag);
   const masters = new Set(links.filter((link) => has(link, "LOWER_UP")).map((port) => port["master"]));
@@ -170,10 +170,9 @@ function isSettled(links: readonly Json[], routes: readonly Json[], sysctls: Rec
     if (has(link, "UP") && has(link, "NO-CARRIER") && masters.has(link["ifname"])) return false;
     const isExempt = has(link, "LOOPBACK") || sysctls[`ipv6/conf/${link["ifname"]}/disable_ipv6`] !== "0";
     if (isExempt || !has(link, "UP") || !has(link, "LOWER_UP")) return true;
-    return ((link["addr_info"] ?? []) as Json[]).some(
-      ({ family, scope, tentative, local: address }) =>
-        family === "inet6" && scope === "link" && !tentative && local.has(address),
-    );
+    const ipv6 = ((link["addr_info"] ?? []) as Json[]).filter(({ family }) => family === "inet6");
+    const isUsable = ({ tentative, local: address }: Json) => !tentative && local.has(address);
+    return ipv6.some(({ scope }) => scope === "link") && ipv6.every(isUsable);
   });
 }
 

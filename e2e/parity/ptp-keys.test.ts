@@ -1,4 +1,5 @@
+import { addressesHaveOwners } from "./deviations.ts";
 import { testParity } from "./parity.ts";
 import { inManyPtpRows, ptpKeyRows } from "./ptp.rows.ts";
 
-testParity(ptpKeyRows, inManyPtpRows);
+testParity(ptpKeyRows, [addressesHaveOwners, ...inManyPtpRows]);

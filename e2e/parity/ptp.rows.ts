@@ -1,6 +1,5 @@
 // The ptp plugin with host-local or static behind it: each key, family and version, and what is refused.
 import {
-  addressesHaveOwners,
   emptyDnsOmitted,
   failedAddLeavesNothing,
   indexBesideReservations,
@@ -190,7 +189,6 @@ export const inManyPtpRows = [
   reservationsForRootAlone,
   indexBesideReservations,
   vethSaysWhose,
-  addressesHaveOwners,
   keptIPv6Addresses,
   usableAtOnce,
 ];
