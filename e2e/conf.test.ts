@@ -19,15 +19,13 @@ function cnitool(node: Host, ...args: string[]): Ran {
   return node.runInside(command, { CNI_PATH: ourBin, NETCONFPATH: samples });
 }
 
-/** As if flanneld ran: a /run of its own, with the subnet file, the machine's named namespaces, and (on the complete kernel) its temporary files. */
+/** As if flanneld ran: a /run of its own, with the subnet file and the machine's named namespaces. Made at /media: /mnt has files of the guest. */
 const subnetFile = "FLANNEL_NETWORK=10.69.0.0/16\nFLANNEL_SUBNET=10.69.3.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
 const runWithFlannel = [
   "sh",
   "-c",
-  `mount -t tmpfs none /mnt && mkdir /mnt/flannel && printf '${subnetFile}' > /mnt/flannel/subnet.env &&
-   for kept in netns tmp; do
-     if [ -d /run/$kept ]; then mkdir /mnt/$kept && mount --rbind /run/$kept /mnt/$kept || exit; fi
-   done && mount --rbind /mnt /run && exec "$@"`,
+  `mount -t tmpfs none /media && mkdir /media/flannel /media/netns && printf '${subnetFile}' > /media/flannel/subnet.env &&
+   mount --rbind /run/netns /media/netns && mount --rbind /media /run && exec "$@"`,
   "sh",
 ];
 
