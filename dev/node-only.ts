@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 export const nodeOnly: readonly string[] = excludedFromQuickJs();
 
 function excludedFromQuickJs(): string[] {
-  const file = new URL("../tsconfig.plugins.json", import.meta.url);
+  const file = "tsconfig.plugins.json"; // tests run in the project's root; where they are joined into one file, its own path says nothing
   const [, list = ""] = /"exclude": \[([^\]]*)\]/.exec(readFileSync(file, "utf8")) ?? []; // it has comments, so it is not JSON
   const excluded = [...list.matchAll(/"([^"]+)"/g)].map(([, path = ""]) => path).filter((path) => !path.includes("*"));
   if (excluded.length === 0) throw new Error("tsconfig.plugins.json excludes nothing");
