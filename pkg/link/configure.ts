@@ -27,8 +27,8 @@ export interface Address4Or6 {
 export function addressOf({ address, gateway }: IpConfig): Address4Or6 {
   const prefix = parsePrefix(address);
   if (prefix === undefined) throw unreadable("address", address);
-  const parsed = gateway === undefined ? undefined : parseAddress(gateway);
-  if (gateway !== undefined && parsed === undefined) throw unreadable("gateway", gateway);
+  const parsed = gateway ? parseAddress(gateway) : undefined; // "" is none, as in the reference plugins
+  if (gateway && parsed === undefined) throw unreadable("gateway", gateway);
   return { prefix, gateway: parsed };
 }
 
