@@ -110,9 +110,10 @@ export function openOwnerIndex(store: Store): OwnerIndex {
 /** Writes the note for the next call. To be called last, under the same lock. */
 export function closeOwnerIndex(ownerIndex: OwnerIndex, store: Store): void {
   const { bootId, last, swept, note, complete, usable } = ownerIndex;
-  const isUnchanged = note?.stamp !== undefined && note.stamp === stampOf(store) && note.swept.length === swept.length;
-  if (!usable || isUnchanged) return;
+  if (!usable) return;
   attempt(ownerIndex, () => {
+    const isCurrent = note?.stamp !== undefined && note.stamp === stampOf(store);
+    if (isCurrent && note.swept.length === swept.length) return;
     const stamp = complete ? stampBeforeNow() : undefined;
     const text = { bootId, ...(stamp !== undefined && { stamp: `${stamp}` }), last, swept } satisfies Note;
     write(ownerIndex, "note", text);
