@@ -6,7 +6,7 @@ import type { Lease } from "../pkg/cluster/lease/lease.ts";
 import type { NetworkConfig } from "../pkg/cluster/lease/network-config.ts";
 import { logOf } from "../pkg/cluster/log/log.ts";
 import type { Backend, ExternalInterface } from "../pkg/flannel/backend/backend.ts";
-import { createBackend } from "../pkg/flannel/backend/registry.ts";
+import { createBackend } from "../pkg/flannel/backend/create-backend.ts";
 import { type Address, type Prefix, parseAddress, parsePrefix } from "../pkg/ip/address.ts";
 import { openRoute } from "../pkg/link/link.ts";
 import { closeNamespace, openNamespace, within } from "../pkg/sys/namespace.ts";
@@ -123,7 +123,7 @@ function measureOurs(into: Samples): void {
 
 function timed(backend: Backend, host: Host, into: Samples): void {
   backend.attributes();
-  backend.takeLease({ ipv4: prefix("10.255.0.0/24") });
+  backend.setOwnLease({ ipv4: prefix("10.255.0.0/24") });
   const time = (name: string, work: () => void) => {
     const started = performance.now();
     work();
@@ -133,7 +133,7 @@ function timed(backend: Backend, host: Host, into: Samples): void {
   time("repair", () => expect(backend.repair(), 0));
   const [first] = leases;
   const changed = first && { ...first, attributes: { ...first.attributes, publicIP: address("172.20.0.1") } };
-  time("change", () => expect(backend.changePeers({ put: changed ? [changed] : [], gone: [] }), 1));
+  time("change", () => expect(backend.changePeers({ changed: changed ? [changed] : [], gone: [] }), 1));
   const routes = host.sh("ip route show proto 143 | wc -l").trim();
   if (routes !== String(peers)) throw new Error(`the kernel has ${routes} routes, expected ${peers}`);
 }

@@ -51,7 +51,7 @@ const packageUsers: Record<string, readonly string[]> = {
 
 /** Names that were given up for the field's own terms (docs/glossary.md), as names of files and of exports. */
 const GIVEN_UP_FILES =
-  /^(member|place|standing|wish|told|said|mend|settle|doomed|rival|door|soon|lazily|closer|complaint-box|tenancy|ledger|survey|holder|keeper|journal|way|home|belongings|carry-out|neighbours|meaning|without-repeats|interface-wish|kept-\w+|utils?|helpers?|types)$/;
+  /^(member|place|standing|wish|told|said|mend|settle|doomed|rival|door|soon|lazily|closer|complaint-box|tenancy|ledger|survey|holder|keeper|journal|way|home|belongings|carry-out|neighbours|meaning|without-repeats|interface-wish|kept-\w+|kernel-state|entry-reconciler|peer-reconciler|registry|utils?|helpers?|types)$/;
 const GIVEN_UP_EXPORTS =
   /^(settle\w*|\w*Wish|\w*Standing|Told|tell[A-Z]\w*|\w*Rival|judge|doomed|mend\w*|Door|door|soon|Soon|lazily|Ledger|\w+Ledger|Tenancy|tenant\w*|admit|dismiss\w*|Departure|Dismissal|takeLease|makeWay\w*|Occupied|Publication|publish|unpublish\w*|Belongings|carryOut|bringHome|stated|Place)$/;
 

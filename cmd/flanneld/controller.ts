@@ -173,7 +173,7 @@ export class Controller {
         if (this.#concernBackend(frames)) this.#backendLoop.repairSoon();
         if (frames.some(isOfInterfaces)) this.#move.ask();
       },
-      lost: () => {
+      overflowed: () => {
         this.#backendLoop.repairSoon();
         this.#move.ask();
       },

@@ -8,9 +8,9 @@ import { familiesOf, InvalidNetworkConfig, type NetworkConfig } from "../../pkg/
 import { NoConfig, type Store, StoreError } from "../../pkg/cluster/lease/store.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
+import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
 import { selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
 import { listLocalAddresses, reservedFor } from "../../pkg/flannel/backend/local-networks.ts";
-import { createBackend } from "../../pkg/flannel/backend/registry.ts";
 import type { Prefix } from "../../pkg/ip/address.ts";
 import { findLink, openRoute } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";

@@ -91,7 +91,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     };
     const place = await retry(() => joinNetwork(options, store, log), retryPolicy);
     trouble = undefined;
-    place.backend.takeLease(place.lease);
+    place.backend.setOwnLease(place.lease);
     ends.push(startRules(options, place, { log, metrics }));
 
     member = new Controller({

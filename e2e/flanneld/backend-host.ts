@@ -13,7 +13,7 @@ import type { FamilyConfig, NetworkConfig } from "../../pkg/cluster/lease/networ
 import { logOf } from "../../pkg/cluster/log/log.ts";
 import type { JsonObject } from "../../pkg/config/json.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
-import { createBackend } from "../../pkg/flannel/backend/registry.ts";
+import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
 import { type Address, type Prefix, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
 import { openRoute } from "../../pkg/link/link.ts";
 import { type Listener, listen, NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
@@ -76,7 +76,7 @@ export function newBackendHost(t: Test, n = 1, options: HostOptions = {}): Backe
       const backend = entered(namespace, createBackend({ route, external: over, network, log }));
       backend.attributes();
       const ipv6 = families.ipv6 && { ipv6: prefix(`fd00:5:0:${n}::/64`) };
-      backend.takeLease({ ipv4: prefix(`10.5.${n}.0/24`), ...ipv6 });
+      backend.setOwnLease({ ipv4: prefix(`10.5.${n}.0/24`), ...ipv6 });
       return backend;
     },
     logged: () => lines.splice(0),

@@ -124,7 +124,7 @@ t.test("a host without IPv6 uses the IPv4 part of dual-stack peers", needsVxlan,
       .filter((text) => !text.includes("flannel-v6"))
       .toSorted(),
   );
-  t.throws(() => host.start({ Type: "vxlan" }).takeLease({ ipv4: prefix("10.5.1.0/24") }), {
+  t.throws(() => host.start({ Type: "vxlan" }).setOwnLease({ ipv4: prefix("10.5.1.0/24") }), {
     message:
       "the lease has no IPv6 subnet, which the network has by now; delete the lease's key from the store, and start again",
   });
@@ -256,7 +256,7 @@ t.test("a peer's new MAC replaces the old one, with its forwarding entry", needs
   const backend = host.start();
   backend.setPeers([peer(2), peer(3)]);
   host.events();
-  t.strictSame(backend.changePeers({ put: [peer(2, { mac: 9, host: 8 })], gone: [] }), {
+  t.strictSame(backend.changePeers({ changed: [peer(2, { mac: 9, host: 8 })], gone: [] }), {
     added: 4,
     removed: 2,
     refused: [],
@@ -322,7 +322,7 @@ t.test("a MAC that a policy rewrites before the lease is there is put back", nee
   const backend = host.start();
   const before = device(host, "flannel.1").address;
   host.sh("ip link set flannel.1 address 02:00:00:00:00:01");
-  backend.takeLease({ ipv4: prefix("10.5.1.0/24"), ipv6: prefix("fd00:5:0:1::/64") });
+  backend.setOwnLease({ ipv4: prefix("10.5.1.0/24"), ipv6: prefix("fd00:5:0:1::/64") });
   t.equal(device(host, "flannel.1").address, before);
 });
 
@@ -398,11 +398,11 @@ t.test("through any sequence of states the kernel has what is wanted", needsVxla
       backend = host.start();
       backend.setPeers(leases(next));
     } else {
-      const put = leases(next).filter(
+      const changed = leases(next).filter(
         (lease) => JSON.stringify(lease) !== JSON.stringify(leases(wanted).find((one) => keyOf(one) === keyOf(lease))),
       );
       backend.changePeers({
-        put,
+        changed,
         gone: leases(wanted).filter((lease) => !leases(next).some((one) => keyOf(one) === keyOf(lease))),
       });
     }

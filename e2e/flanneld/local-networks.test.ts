@@ -59,7 +59,7 @@ for (const { name, settings, reach } of kinds) {
     t.ok(concerned(host, backend), "that an address comes is noticed");
     backend.repair();
     t.strictSame(routes(host), connected, "there after the lease");
-    backend.changePeers({ put: [peer(9)], gone: [] });
+    backend.changePeers({ changed: [peer(9)], gone: [] });
     t.strictSame(routes(host), connected, "the lease is written again");
     host.events();
     host.sh("ip address change 10.5.9.7/24 dev eth2 preferred_lft 1000 valid_lft 2000");
@@ -91,7 +91,7 @@ for (const { name, settings, reach } of kinds) {
     backend.setPeers([peer(2)]);
     host.sh(add);
     for (const [what, work] of [
-      ["a lease that comes", () => backend.changePeers({ put: [peer(9)], gone: [] })],
+      ["a lease that comes", () => backend.changePeers({ changed: [peer(9)], gone: [] })],
       ["a repair", () => backend.repair()],
       ["a restart", () => host.start(settings).setPeers([peer(2), peer(9)])],
     ] as const) {
@@ -116,7 +116,7 @@ for (const { name, settings, reach } of kinds) {
     backend.repair();
     t.strictSame(shown(), foreign, "and not fought");
     host.events();
-    backend.changePeers({ put: [], gone: [peer(9)] });
+    backend.changePeers({ changed: [], gone: [peer(9)] });
     t.strictSame(shown(), foreign, "the lease goes");
   });
 

@@ -5,8 +5,8 @@ import { createMetrics } from "../../cmd/flanneld/metrics.ts";
 import { attributesOf, FakeClock, FakeStore, network, silent, subnets } from "../../pkg/cluster/lease/fake.testing.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import type { Backend } from "../../pkg/flannel/backend/backend.ts";
+import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
 import { selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
-import { createBackend } from "../../pkg/flannel/backend/registry.ts";
 import { openRoute } from "../../pkg/link/link.ts";
 import { NetlinkError } from "../../pkg/netlink/connection.ts";
 import { Errno } from "../../pkg/sys/errno.ts";
@@ -51,7 +51,7 @@ function join(t: Test, { write = () => {}, asked = (backend) => backend }: Parti
   made.attributes();
   const backend = asked(made);
   const lease: Lease = { ...subnets("10.5.1.0-24"), attributes: attributesOf("192.0.2.1") };
-  backend.takeLease(lease);
+  backend.setOwnLease(lease);
   const clock = new FakeClock();
   clock.setWall(Date.now() - clock.wallMs()); // the member lives by the machine's
   const resized: number[] = [];

@@ -23,7 +23,7 @@ export interface NetlinkHandler {
   /** Called with messages, each with `type` RTM_* and so on; they are valid only during the call. */
   messages(frames: readonly Frame[]): void;
   /** Called when the kernel dropped messages (ENOBUFS): all known state may be wrong. */
-  lost(): void;
+  overflowed(): void;
 }
 
 export interface Watching {
@@ -35,7 +35,7 @@ export interface Watching {
   stop(): void;
 }
 
-export function watchNetlink(family: number, groups: number, { messages, lost }: NetlinkHandler): Watching {
+export function watchNetlink(family: number, groups: number, { messages, overflowed }: NetlinkHandler): Watching {
   const listener = listen(family, groups);
   trySocketOption(listener.fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
   const read = () => {
@@ -43,7 +43,7 @@ export function watchNetlink(family: number, groups: number, { messages, lost }:
       for (let frames = listener.next(0); frames !== undefined; frames = listener.next(0)) messages(frames);
     } catch (error) {
       if (!isErrno(error, "ENOBUFS")) throw error;
-      lost();
+      overflowed();
     }
   };
   const stop = onReadable(listener.fd, read);

@@ -57,7 +57,7 @@ const REST_MS = 1000;
  * two, and so on up to a minute, because such a race has no winner.
  */
 const MEMORY_MS = 600_000;
-const AT_ONCE = 3;
+const UNDELAYED_RESTORES = 3;
 const FIRST_PAUSE_MS = 1000;
 /** A lease counts as expired this long before its expiry, since writing takes time and clocks differ; at most a tenth of its TTL. */
 const SAFETY_MS = 10_000;
@@ -254,7 +254,7 @@ class Renewer {
     const { clock, log } = this.options;
     const now = clock.bootMs();
     this.disturbedBootMs = [...this.disturbedBootMs.filter((at) => now - at < MEMORY_MS), now];
-    if (this.disturbedBootMs.length === AT_ONCE + 1) log.warn(disturbed(this.lease));
+    if (this.disturbedBootMs.length === UNDELAYED_RESTORES + 1) log.warn(disturbed(this.lease));
   }
 
   private hold(lease: Lease): void {
@@ -309,7 +309,7 @@ class Renewer {
   }
 
   private restMs(): number {
-    const many = this.disturbedBootMs.length - AT_ONCE;
+    const many = this.disturbedBootMs.length - UNDELAYED_RESTORES;
     const pauseMs = many > 0 ? Math.min(LOOK_MS, FIRST_PAUSE_MS * 2 ** (many - 1)) : 0;
     const restMs = Math.max(pauseMs, this.isTooShort ? REST_MS : 0);
     return restMs > 0 ? this.triedBootMs + restMs - this.options.clock.bootMs() : 0;

@@ -35,9 +35,9 @@ function follow(t: Test, own = OWN): Followed {
   const following = watchPeers(store, {
     own: () => subnets(own),
     peers: (all) => void told.push(`all: ${all.map(show).sort().join(", ")}`),
-    changed: ({ put, gone }) =>
+    changed: ({ changed, gone }) =>
       void told.push(
-        [...put.map((lease) => `+${show(lease)}`), ...gone.map((one) => `-${keyOf(one)}`)].sort().join(" "),
+        [...changed.map((lease) => `+${show(lease)}`), ...gone.map((one) => `-${keyOf(one)}`)].sort().join(" "),
       ),
     ownEvent: (event) => void told.push(`own ${event.kind === "put" ? show(event.lease) : "gone"}`),
     malformed: ({ key, reason }) => void told.push(`malformed ${key}: ${reason}`),
@@ -163,8 +163,8 @@ t.test("what was told is what the store has, whatever happens: 2000 random steps
   const following = watchPeers(store, {
     own: () => subnets(OWN),
     peers: (all) => all.forEach(learn),
-    changed({ put, gone }) {
-      for (const lease of put) {
+    changed({ changed, gone }) {
+      for (const lease of changed) {
         if (known.get(keyOf(lease)) === printAttributes(lease.attributes)) t.fail(`${keyOf(lease)} was known`);
         learn(lease);
       }

@@ -9,7 +9,7 @@ import type { LeaseEvent, Malformed, Snapshot, Store } from "./store.ts";
 
 export interface LeaseChanges {
   /** New or changed leases; not those that were only renewed. */
-  put: readonly Lease[];
+  changed: readonly Lease[];
   gone: readonly Subnets[];
 }
 
@@ -133,18 +133,18 @@ class Peers {
 
   private tell(): void {
     const changes = this.takeChanges();
-    if (!this.hasBegun) this.handler.peers(changes.put);
-    else if (changes.put.length + changes.gone.length > 0) this.handler.changed(changes);
+    if (!this.hasBegun) this.handler.peers(changes.changed);
+    else if (changes.changed.length + changes.gone.length > 0) this.handler.changed(changes);
     this.hasBegun = true;
   }
 
   private takeChanges(): LeaseChanges {
-    const put: Lease[] = [];
+    const changed: Lease[] = [];
     const gone: Subnets[] = [];
     for (const key of this.touched) {
       const [before, now] = [this.told.get(key), this.known.get(key)];
       const isSame = before && now && sameAttributes(before.attributes, now.attributes);
-      if (now && !isSame) put.push(now);
+      if (now && !isSame) changed.push(now);
       if (before && !now) gone.push(subnetsOf(before));
       if (isSame)
         this.known.set(key, { ...now, ...subnetsOf(before), attributes: before.attributes }); // the handler has these objects already
@@ -152,7 +152,7 @@ class Peers {
       else this.told.delete(key);
     }
     this.touched.clear();
-    return { put, gone };
+    return { changed, gone };
   }
 }
 

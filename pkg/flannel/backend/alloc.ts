@@ -9,7 +9,7 @@ export function alloc({ external }: BackendContext): Backend {
     },
     devices: [],
     attributes: () => ({ backendType: "" }), // as flannel writes it
-    takeLease() {},
+    setOwnLease() {},
     setPeers: () => nothing,
     changePeers: () => nothing,
     concerns: () => false,

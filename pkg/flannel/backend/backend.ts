@@ -47,7 +47,7 @@ export interface Programmed {
   refused: readonly string[];
 }
 
-/** Called in this order: attributes, takeLease, setPeers; then any of the others. All synchronous. */
+/** Called in this order: attributes, setOwnLease, setPeers; then any of the others. All synchronous. */
 export interface Backend {
   /** The MTU of containers, FLANNEL_MTU. */
   readonly mtu: number;
@@ -56,7 +56,7 @@ export interface Backend {
   /** Creates the device unless one that fits exists. @throws Error says what is wrong, with the remedy */
   attributes(): OwnAttributes;
   /** Sets the device's addresses, and sets it up. @throws Error says what is wrong, with the remedy */
-  takeLease(own: Subnets): void;
+  setOwnLease(own: Subnets): void;
   /** Sets all peers; removes entries of any others. One pass of large sends. */
   setPeers(peers: readonly Lease[]): Programmed;
   /** Applies changes of peers; sends only differences. */

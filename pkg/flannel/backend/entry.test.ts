@@ -4,7 +4,7 @@ import {
   type Entries,
   type Entry,
   entriesById,
-  type Found,
+  type FoundEntry,
   forwardingEntry,
   isEmpty,
   neighbourEntry,
@@ -112,7 +112,7 @@ const foreign = routeEntry({
   isOnLink: false,
   protocol: 3,
 });
-const readings: { what: string; found: Found[]; plan: string[] }[] = [
+const readings: { what: string; found: FoundEntry[]; plan: string[] }[] = [
   {
     what: "flannel's route is taken over in place",
     found: [{ entry: boot, isOurs: true }],
@@ -175,14 +175,14 @@ t.test("from any state to any other a plan leads, and to nowhere else", async (t
 });
 
 /** A kernel as a map: what is put replaces, what is removed has to be there. */
-function carriedOut(entries: Entries, { first, put, last }: Plan): Map<string, Entry> {
+function carriedOut(entries: Entries, { removeFirst, set, removeLast }: Plan): Map<string, Entry> {
   const kernel = new Map(entries);
   const remove = ({ id, text }: Entry) => {
     if (kernel.get(id)?.text !== text || !kernel.delete(id)) throw new Error(`${text} is not there`);
   };
-  first.forEach(remove);
-  for (const entry of put) kernel.set(entry.id, entry);
-  last.forEach(remove);
+  removeFirst.forEach(remove);
+  for (const entry of set) kernel.set(entry.id, entry);
+  removeLast.forEach(remove);
   return kernel;
 }
 

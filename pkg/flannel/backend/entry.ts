@@ -53,8 +53,8 @@ interface RouteParts {
   isOnLink: boolean;
   protocol?: number;
   /** For routes of other programs: text that distinguishes routes to the same destination (` metric 100`), and of other properties. */
-  selector?: string;
-  otherwise?: string;
+  idSuffix?: string;
+  textSuffix?: string;
 }
 
 export const routeEntry = (parts: RouteParts): RouteEntry => new Route(parts);
@@ -71,16 +71,16 @@ class Route implements RouteEntry {
   readonly link: LinkName;
   readonly isOnLink: boolean;
   readonly protocol: number;
-  readonly #otherwise: string;
+  readonly #textSuffix: string;
 
-  constructor({ selector = "", otherwise = "", ...parts }: RouteParts) {
-    this.id = `route ${formatPrefix(parts.destination)}${selector}`;
+  constructor({ idSuffix = "", textSuffix = "", ...parts }: RouteParts) {
+    this.id = `route ${formatPrefix(parts.destination)}${idSuffix}`;
     this.destination = parts.destination;
     this.gateway = parts.gateway;
     this.link = parts.link;
     this.isOnLink = parts.isOnLink;
     this.protocol = parts.protocol ?? RTPROT_TWILL;
-    this.#otherwise = otherwise;
+    this.#textSuffix = textSuffix;
   }
 
   get kind() {
@@ -90,7 +90,7 @@ class Route implements RouteEntry {
   get text(): string {
     const via = this.gateway === undefined ? "" : ` via ${formatAddress(this.gateway)}`;
     const { id, link, protocol, isOnLink } = this;
-    return `${id}${via} dev ${link.name} proto ${protocol}${isOnLink ? " onlink" : ""}${this.#otherwise}`;
+    return `${id}${via} dev ${link.name} proto ${protocol}${isOnLink ? " onlink" : ""}${this.#textSuffix}`;
   }
 }
 
@@ -152,22 +152,22 @@ export const entriesById = (entries: Iterable<Entry>): Map<string, Entry> =>
 /** Changes to send, in the order of the fields. */
 export interface Plan {
   /** Removed first: routes that are no longer wanted, and duplicates that would make a replacement fail. */
-  first: readonly Entry[];
+  removeFirst: readonly Entry[];
   /** Added, or replacing an entry with the same ID. */
-  put: readonly Entry[];
+  set: readonly Entry[];
   /** Removed last: no route uses these any more. */
-  last: readonly Entry[];
+  removeLast: readonly Entry[];
 }
 
 /** Plans the changes from the entries that the kernel is known to have to the wanted ones. */
 export function planFrom(known: Entries, wanted: Entries): Plan {
-  const put = [...wanted.values()].filter(({ id, text }) => known.get(id)?.text !== text);
+  const set = [...wanted.values()].filter(({ id, text }) => known.get(id)?.text !== text);
   const gone = [...known.values()].filter(({ id }) => !wanted.has(id));
-  return ordered({ first: inTheWay(put, known), put, gone });
+  return ordered({ first: inTheWay(set, known), set, gone });
 }
 
 /** An entry read from the kernel. Several with the same ID stand in the kernel's order: the first one is in effect. */
-export interface Found {
+export interface FoundEntry {
   entry: Entry;
   /** Whether we may remove it: on our own device every entry, elsewhere those with our protocol. */
   isOurs: boolean;
@@ -176,11 +176,11 @@ export interface Found {
 }
 
 /** Returns the entry in effect of each ID, which is the first in the kernel's order. */
-const effectiveOf = (found: readonly Found[]): Map<string, Found> =>
+const effectiveOf = (found: readonly FoundEntry[]): Map<string, FoundEntry> =>
   new Map(found.toReversed().map((one) => [one.entry.id, one]));
 
 /** Returns the protected routes that prevent wanted ones, by ID. */
-export function obstructed(found: readonly Found[], wanted: Pick<Entries, "has">): Map<string, RouteEntry> {
+export function obstructed(found: readonly FoundEntry[], wanted: Pick<Entries, "has">): Map<string, RouteEntry> {
   const others = new Map<string, RouteEntry>();
   for (const [id, { entry, isProtected }] of effectiveOf(found))
     if (isProtected && entry.kind === "route" && wanted.has(id)) others.set(id, entry);
@@ -188,29 +188,29 @@ export function obstructed(found: readonly Found[], wanted: Pick<Entries, "has">
 }
 
 /** Plans the changes from entries read from the kernel. Correct and protected entries are not changed. */
-export function planFromFound(found: readonly Found[], wanted: ReadableEntries): Plan {
+export function planFromFound(found: readonly FoundEntry[], wanted: ReadableEntries): Plan {
   const effective = effectiveOf(found);
-  const put: Entry[] = [];
+  const set: Entry[] = [];
   for (const entry of wanted.values()) {
     const present = effective.get(entry.id);
-    if (present === undefined || (present.entry.text !== entry.text && !present.isProtected)) put.push(entry);
+    if (present === undefined || (present.entry.text !== entry.text && !present.isProtected)) set.push(entry);
   }
-  const first = inTheWay(put, { get: (id) => effective.get(id)?.entry });
+  const first = inTheWay(set, { get: (id) => effective.get(id)?.entry });
   const gone: Entry[] = [];
   for (const { entry, isOurs } of found) {
     if (!isOurs) continue;
     if (!wanted.has(entry.id)) gone.push(entry);
     else if (effective.get(entry.id)?.entry !== entry) first.push(entry);
   }
-  return ordered({ first, put, gone });
+  return ordered({ first, set, gone });
 }
 
 /**
  * Returns the entries that must be removed before their replacement: while an IPv6 route to the gateway over another device exists, the
  * kernel does not accept that the gateway is on the link (EINVAL).
  */
-const inTheWay = (put: readonly Entry[], present: Pick<Entries, "get">): Entry[] =>
-  put.flatMap((entry) => {
+const inTheWay = (set: readonly Entry[], present: Pick<Entries, "get">): Entry[] =>
+  set.flatMap((entry) => {
     const other = present.get(entry.id);
     if (entry.kind !== "route" || other?.kind !== "route" || isIPv4(entry.destination.address)) return [];
     return entry.isOnLink && other.link.index !== entry.link.index ? [other] : [];
@@ -218,27 +218,28 @@ const inTheWay = (put: readonly Entry[], present: Pick<Entries, "get">): Entry[]
 
 function ordered({
   first,
-  put,
+  set,
   gone,
 }: {
   first: readonly Entry[];
-  put: readonly Entry[];
+  set: readonly Entry[];
   gone: readonly Entry[];
 }): Plan {
   const isRoute = ({ kind }: Entry) => kind === "route";
   return {
-    first: [...first, ...gone.filter(isRoute)],
-    put: kinds.flatMap((kind) => put.filter((entry) => entry.kind === kind)),
-    last: gone.filter((entry) => !isRoute(entry)),
+    removeFirst: [...first, ...gone.filter(isRoute)],
+    set: kinds.flatMap((kind) => set.filter((entry) => entry.kind === kind)),
+    removeLast: gone.filter((entry) => !isRoute(entry)),
   };
 }
 const kinds = ["neighbour", "fdb", "route"] as const;
 
-export const isEmpty = ({ first, put, last }: Plan): boolean => first.length + put.length + last.length === 0;
+export const isEmpty = ({ removeFirst, set, removeLast }: Plan): boolean =>
+  removeFirst.length + set.length + removeLast.length === 0;
 
 /** Prints a line for each step: `+ route …`, `- fdb …`. */
-export const printPlan = ({ first, put, last }: Plan): string[] => [
-  ...first.map(({ text }) => `- ${text}`),
-  ...put.map(({ text }) => `+ ${text}`),
-  ...last.map(({ text }) => `- ${text}`),
+export const printPlan = ({ removeFirst, set, removeLast }: Plan): string[] => [
+  ...removeFirst.map(({ text }) => `- ${text}`),
+  ...set.map(({ text }) => `+ ${text}`),
+  ...removeLast.map(({ text }) => `- ${text}`),
 ];

@@ -9,15 +9,15 @@ import { familiesOf } from "../../cluster/lease/network-config.ts";
 import { compareAddresses, formatAddress } from "../../ip/address.ts";
 import type { Backend, BackendContext, ExternalInterface } from "./backend.ts";
 import { type Entry, routeEntry } from "./entry.ts";
-import { isOfLink } from "./entry-reconciler.ts";
 import type { Peer } from "./peer.ts";
-import { createPeerReconciler } from "./peer-reconciler.ts";
+import { createPeerLeases } from "./peer-leases.ts";
+import { isOfLink } from "./peer-route-reconciler.ts";
 
 /** @throws Error behind NAT */
 export function hostGw({ route, network, log, ...context }: BackendContext): Backend {
   let external = checked(context.external);
   const families = familiesOf(network);
-  const peers = createPeerReconciler({
+  const peers = createPeerLeases({
     route,
     log,
     domain: () => ({ devices: [], external, networks: families.map((one) => one.network) }),
@@ -31,7 +31,7 @@ export function hostGw({ route, network, log, ...context }: BackendContext): Bac
     },
     devices: [],
     attributes: () => ({ backendType: "host-gw" }),
-    takeLease: peers.takeLease,
+    setOwnLease: peers.setOwnLease,
     setPeers: peers.set,
     changePeers: peers.change,
     concerns: (message) => isOfLink(message, external.index) || peers.concerns(message), // a link removes its routes without a message

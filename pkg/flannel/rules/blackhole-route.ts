@@ -55,7 +55,7 @@ export function startBlackholeRoute(
   const burst = debounce(settle, { quietMs: BURST_MS, latestMs: BURST_MS });
   const watching = watchNetlink(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, {
     messages: (frames) => frames.some((frame) => mayConcern(subnets, frame)) && burst.ask(),
-    lost: burst.ask,
+    overflowed: burst.ask,
   });
   settle();
   const resync = setInterval(settle, periodMs);

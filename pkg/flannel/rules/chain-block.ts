@@ -19,7 +19,7 @@ export interface Block {
 }
 
 /** A rule that is in a chain. */
-interface Found {
+interface FoundRule {
   /** undefined: it contains something unknown. */
   readonly canonicalForm: CanonicalRule | undefined;
 }
@@ -27,9 +27,9 @@ interface Found {
 export const rulesOf = ({ shared, own }: Block): Rule[] => [...shared, ...own];
 
 /** Reports whether the block is complete and in order, without other rules in between and without duplicates. */
-export function isCorrect(found: readonly Found[], block: Block): boolean {
+export function isCorrect(found: readonly FoundRule[], block: Block): boolean {
   const { shared, own } = sorted(found, block);
-  const start = found.indexOf(own[0] as Found);
+  const start = found.indexOf(own[0] as FoundRule);
   return (
     say(own, block.own, block.family) &&
     own.every((rule, i) => found[start + i] === rule) &&
@@ -38,12 +38,12 @@ export function isCorrect(found: readonly Found[], block: Block): boolean {
   );
 }
 
-const say = (found: readonly Found[], rules: readonly Rule[], family: Family): boolean =>
+const say = (found: readonly FoundRule[], rules: readonly Rule[], family: Family): boolean =>
   found.length === rules.length &&
   rules.every((rule, i) => sameRule(found[i]?.canonicalForm, canonicalRule(family, rule)));
 
 /** Sorts the rules of a chain by owner. "others" are those of other networks and of other programs. */
-export function sorted<T extends Found>(
+export function sorted<T extends FoundRule>(
   found: readonly T[],
   { family, shared, networks }: Omit<Block, "own">,
 ): Readonly<Record<"shared" | "own" | "others", T[]>> {

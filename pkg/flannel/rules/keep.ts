@@ -42,7 +42,7 @@ export function startReconcile(traffic: Traffic, { resyncMs, log, repaired }: Re
 
   const watching = watchNetlink(NETLINK_NETFILTER, NFNLGRP_NFTABLES_BIT, {
     messages: (frames) => frames.some(concernsRules) && lookSoon(),
-    lost: lookSoon,
+    overflowed: lookSoon,
   });
   lookSoon(); // for changes before the watch began, which were not reported
   const resync = setInterval(look, resyncMs);

@@ -45,7 +45,7 @@ export const leasesIn = (directory: string): Leases => ({
 });
 
 /** The content of a key's file; `stamp` differs after every change. */
-export type Found = { stamp: string } & ({ lease: Lease } | { malformed: Malformed });
+export type FoundLease = { stamp: string } & ({ lease: Lease } | { malformed: Malformed });
 
 const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o644;
@@ -80,7 +80,7 @@ export function listLeases(files: Leases, atMs: number): Snapshot {
  * @param known The last result; returned again, without reading the file, if nothing has changed.
  * @returns undefined when there is none, or it has expired: then its file is removed.
  */
-export function findLease(files: Leases, key: string, atMs: number, known?: Found): Found | undefined {
+export function findLease(files: Leases, key: string, atMs: number, known?: FoundLease): FoundLease | undefined {
   const path = pathOf(files, key);
   const stat = lookAt(path);
   if (typeof stat === "string") return { stamp: stat, malformed: { key, reason: stat } };
@@ -208,7 +208,7 @@ const hasEnded = (stat: Stat, atMs: number): boolean => (endOf(stat) ?? Number.P
 const stampOf = ({ device, inode, size, modifiedNs, changedNs }: Stat): string =>
   [device, inode, size, modifiedNs, changedNs].join();
 
-function read(path: string, key: string, stat: Stat): Found | undefined {
+function read(path: string, key: string, stat: Stat): FoundLease | undefined {
   const stamp = stampOf(stat);
   try {
     const text = textOf(path, stat);

@@ -9,7 +9,7 @@ import { findStat, listDirectory, type Stat } from "../../../sys/file.ts";
 import { parseKey } from "../../lease/lease.ts";
 import type { LeaseEvent } from "../../lease/store.ts";
 import type { Log } from "../../log/log.ts";
-import { type Found, findLease, type Leases } from "./files.ts";
+import { type FoundLease, findLease, type Leases } from "./files.ts";
 
 export interface Watcher {
   event(event: LeaseEvent): void;
@@ -38,7 +38,7 @@ export function watchLeases(files: Leases, watcher: Watcher): () => void {
 class WatchedLeases {
   private readonly files: Leases;
   private readonly watcher: Watcher;
-  private readonly known = new Map<string, Found>();
+  private readonly known = new Map<string, FoundLease>();
   /** Keys that the kernel has reported, not yet checked. */
   private readonly noticed = new Set<string>();
   private notifier: FSWatcher | undefined;
@@ -111,7 +111,7 @@ class WatchedLeases {
 
   private lookAtEnded(): void {
     const atMs = nowMs();
-    const hasEnded = (one: Found) => "lease" in one && (one.lease.expiresMs ?? Number.POSITIVE_INFINITY) <= atMs;
+    const hasEnded = (one: FoundLease) => "lease" in one && (one.lease.expiresMs ?? Number.POSITIVE_INFINITY) <= atMs;
     this.lookAt([...this.known].flatMap(([key, one]) => (hasEnded(one) ? key : [])));
   }
 
@@ -123,14 +123,14 @@ class WatchedLeases {
     }
   }
 
-  private find(key: string): Found | undefined {
+  private find(key: string): FoundLease | undefined {
     const found = findLease(this.files, key, nowMs(), this.known.get(key));
     if (found) this.known.set(key, found);
     else this.known.delete(key);
     return found;
   }
 
-  private tell(key: string, now: Found | undefined): void {
+  private tell(key: string, now: FoundLease | undefined): void {
     const subnets = parseKey(key);
     if (now && "lease" in now) this.watcher.event({ kind: "put", lease: now.lease });
     else if (now) this.watcher.event({ kind: "malformed", malformed: now.malformed });

@@ -13,7 +13,7 @@ import { IFF_UP } from "../../../netlink/rtnetlink/link/interface.ts";
 import { linkSummary, RTM_DELLINK, RTM_NEWLINK } from "../../../netlink/rtnetlink/link.ts";
 import type { ExternalInterface } from "../backend.ts";
 import type { LinkName } from "../entry.ts";
-import { indexOf } from "../entry-reconciler.ts";
+import { indexOf } from "../peer-route-reconciler.ts";
 import { applyTxChecksum } from "./checksum.ts";
 import {
   configureDevice,

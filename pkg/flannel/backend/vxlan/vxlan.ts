@@ -19,10 +19,10 @@ import { decode } from "../../../netlink/message.ts";
 import { RTM_DELROUTE, RTM_NEWROUTE, RTN_UNICAST } from "../../../netlink/rtnetlink/route.ts";
 import type { Backend, BackendContext, ExternalInterface } from "../backend.ts";
 import { type Entry, forwardingEntry, type LinkName, neighbourEntry, routeEntry } from "../entry.ts";
-import { isOfLink } from "../entry-reconciler.ts";
-import { type Domain, routeSummary } from "../kernel-state.ts";
+import { type Domain, routeSummary } from "../entry-requests.ts";
 import type { Peer } from "../peer.ts";
-import { createPeerReconciler } from "../peer-reconciler.ts";
+import { createPeerLeases } from "../peer-leases.ts";
+import { isOfLink } from "../peer-route-reconciler.ts";
 import { containerMtu, vxlanConfig } from "./settings.ts";
 import { openTunnel, type Tunnel } from "./tunnel.ts";
 import { ownData, vtepMac } from "./vtep.ts";
@@ -38,7 +38,7 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
     external,
     networks: families.map((one) => one.network),
   });
-  const peers = createPeerReconciler({
+  const peers = createPeerLeases({
     route,
     log,
     domain,
@@ -83,9 +83,9 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
         ...(v6Data !== undefined && { backendV6Data: v6Data }),
       };
     },
-    takeLease(own) {
+    setOwnLease(own) {
       for (const tunnel of tunnels) tunnel.take(needSubnet(own[tunnel.family], tunnel.family));
-      peers.takeLease(own);
+      peers.setOwnLease(own);
     },
     setPeers: peers.set,
     changePeers: peers.change,

@@ -30,7 +30,7 @@ import {
 } from "../../netlink/rtnetlink/route.ts";
 import {
   type Entry,
-  type Found,
+  type FoundEntry,
   forwardingEntry,
   type LinkName,
   neighbourEntry,
@@ -55,7 +55,7 @@ export interface Domain {
  * @param options.replaces A route with this ID exists and may be replaced, atomically. Otherwise as `ip route add`: EEXIST means that
  *   another program has such a route.
  */
-export function putRequest(entry: Entry, { replaces }: { replaces: boolean }): Request {
+export function setRequest(entry: Entry, { replaces }: { replaces: boolean }): Request {
   switch (entry.kind) {
     case "route":
       return replaces ? routeRequest(entry, NLM_F_REPLACE) : routeRequest(entry, NLM_F_EXCL);
@@ -118,7 +118,7 @@ function deleteRoute({ destination, gateway, link, protocol }: RouteEntry): Requ
 }
 
 /** Reads the entries of the domain, and other programs' routes to the same destinations; those with the same ID in the kernel's order. */
-export function readEntries(route: Connection, domain: Domain): Found[] {
+export function readEntries(route: Connection, domain: Domain): FoundEntry[] {
   const families = new Set(domain.networks.map(({ address }) => familyNumber(address)));
   return [
     ...[...families].flatMap((family) => readRoutes(route, family, domain)),
@@ -147,7 +147,7 @@ export const routeSummary = only(routeMessage, [
 ]);
 export type RouteSummary = MessageOf<typeof routeSummary>;
 
-function readRoutes(route: Connection, family: number, domain: Domain): Found[] {
+function readRoutes(route: Connection, family: number, domain: Domain): FoundEntry[] {
   const value = { family, table: RT_TABLE_MAIN };
   return route
     .dump(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeSummary, value }))
@@ -155,7 +155,7 @@ function readRoutes(route: Connection, family: number, domain: Domain): Found[] 
 }
 
 /** @returns undefined: it is not ours, and its destination is not in the cluster's networks */
-export function foundRoute(message: RouteSummary, { devices, external, networks }: Domain): Found | undefined {
+export function foundRoute(message: RouteSummary, { devices, external, networks }: Domain): FoundEntry | undefined {
   const { destination: address, destinationLength: length, protocol, outputIndex = 0 } = message;
   if ((message.longTable ?? message.table) !== RT_TABLE_MAIN || (message.flags & RTM_F_CLONED) !== 0) return undefined;
   const device = devices.find(({ link }) => link.index === outputIndex);
@@ -170,8 +170,8 @@ export function foundRoute(message: RouteSummary, { devices, external, networks 
         device?.link ?? (outputIndex === external.index ? external : { index: outputIndex, name: `#${outputIndex}` }),
       isOnLink: (message.flags & RTNH_F_ONLINK) !== 0,
       protocol,
-      selector: selector(message),
-      otherwise: otherwise(message),
+      idSuffix: metricSuffix(message),
+      textSuffix: typeSuffix(message),
     }),
     isOurs: message.type === RTN_UNICAST && (device !== undefined || protocol === RTPROT_TWILL),
     isProtected: device === undefined && !replaceable.has(protocol),
@@ -185,8 +185,8 @@ const replaceable = new Set([RTPROT_TWILL, RTPROT_BOOT, RTPROT_UNSPEC]);
 const IP6_RT_PRIO_USER = 1024;
 const usualPriority: Readonly<Record<number, number>> = { [AF_INET]: 0, [AF_INET6]: IP6_RT_PRIO_USER };
 
-const selector = ({ tos, family, priority = 0 }: RouteSummary): string =>
+const metricSuffix = ({ tos, family, priority = 0 }: RouteSummary): string =>
   (tos === 0 ? "" : ` tos ${tos}`) + (priority === usualPriority[family] ? "" : ` metric ${priority}`);
 
-const otherwise = ({ type, multipath }: RouteSummary): string =>
+const typeSuffix = ({ type, multipath }: RouteSummary): string =>
   (type === RTN_UNICAST ? "" : ` type ${type}`) + (multipath === undefined ? "" : " multipath");

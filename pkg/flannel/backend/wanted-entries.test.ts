@@ -1,7 +1,7 @@
 import t from "tap";
 import { randomFrom } from "../../cluster/lease/fake.testing.ts";
 import { type Entry, entriesById, forwardingEntry, planFrom, printPlan } from "./entry.ts";
-import { WantedEntries } from "./peer-entries.ts";
+import { WantedEntries } from "./wanted-entries.ts";
 
 const link = { index: 7, name: "flannel.1" };
 /** Says that the MAC is behind the host. */

@@ -1,7 +1,7 @@
 /**
- * Keeps wanted entries in the kernel, whatever other programs do there. It sends only differences: `want` compares the entries that a
- * change touches with what is known, `repair` compares all of them with what it reads from the kernel, so that a lost event does no lasting
- * harm.
+ * Keeps the routes of peers, with their neighbour and forwarding entries, in the kernel, and puts them back when another program removes
+ * or changes them. It sends only differences: `want` compares the entries that a change touches with what is known, `repair` compares all
+ * of them with what it reads from the kernel, so that a lost event does no lasting harm.
  */
 
 import type { Log } from "../../cluster/log/log.ts";
@@ -21,7 +21,7 @@ import {
   type Entries,
   type Entry,
   entriesById,
-  type Found,
+  type FoundEntry,
   forwardingEntry,
   neighbourEntry,
   obstructed,
@@ -35,13 +35,13 @@ import {
   type Domain,
   foundRoute,
   isMulticast,
-  putRequest,
   readEntries,
   removeRequest,
   routeSummary,
-} from "./kernel-state.ts";
+  setRequest,
+} from "./entry-requests.ts";
 import { connectedRoute, type LocalAddress, leadsTo, showConnectedRoute } from "./local-networks.ts";
-import { WantedEntries } from "./peer-entries.ts";
+import { WantedEntries } from "./wanted-entries.ts";
 
 /** The entries that a peer needs. */
 export interface Want {
@@ -51,7 +51,7 @@ export interface Want {
   entries: readonly Entry[] | undefined;
 }
 
-export interface EntryReconciler {
+export interface PeerRouteReconciler {
   /** Replaces the entries of these peers, and sends the differences. */
   want(changes: readonly Want[]): Programmed;
   /** Sets the entries of all peers, and compares with what the kernel has. */
@@ -75,7 +75,7 @@ interface Parts {
   log: Log;
 }
 
-export function createEntryReconciler({ route, domain, local, log }: Parts): EntryReconciler {
+export function createPeerRouteReconciler({ route, domain, local, log }: Parts): PeerRouteReconciler {
   let wanted = new WantedEntries();
   /** The wanted entries that the kernel has, as far as we know. */
   const known = new Map<string, Entry>();
@@ -91,10 +91,10 @@ export function createEntryReconciler({ route, domain, local, log }: Parts): Ent
     tellReplaced(found, plan, log);
     known.clear();
     for (const entry of wanted.values()) if (!others.has(entry.id)) known.set(entry.id, entry);
-    for (const { id } of plan.put) known.delete(id);
+    for (const { id } of plan.set) known.delete(id);
     const present = new Set(found.map(({ entry }) => entry.id));
     const { obscure, ...done } = carryOut(route, plan, { known, present });
-    restoreConnected(route, { removed: plan.first, found, local: local() }, log);
+    restoreConnected(route, { removed: plan.removeFirst, found, local: local() }, log);
     return { ...done, refused: [...done.refused, ...obscure] };
   }
 
@@ -115,7 +115,7 @@ export function createEntryReconciler({ route, domain, local, log }: Parts): Ent
     missing() {
       const found = readEntries(route, domain());
       const first = entriesById(found.map(({ entry }) => entry).toReversed());
-      return planFromFound(found, wanted).put.map(({ id, text }) => {
+      return planFromFound(found, wanted).set.map(({ id, text }) => {
         const instead = first.get(id);
         return instead === undefined ? `${text} is missing` : `${text} is missing: there is ${instead.text}`;
       });
@@ -144,7 +144,7 @@ interface CarriedOut extends Programmed {
   obscure: readonly string[];
 }
 
-function carryOut(route: Connection, { first, put, last }: Plan, { known, present }: Kernel): CarriedOut {
+function carryOut(route: Connection, { removeFirst, set, removeLast }: Plan, { known, present }: Kernel): CarriedOut {
   const refused: string[] = [];
   const obscure: string[] = [];
   const note = (list: string[], entry: Entry, refusal: NetlinkError) =>
@@ -158,15 +158,15 @@ function carryOut(route: Connection, { first, put, last }: Plan, { known, presen
     refused: (entry, refusal) => (wasGone(refusal) ? removed(entry) : note(refused, entry, refusal)),
   };
   const addition: Step = {
-    requestOf: (entry) => putRequest(entry, { replaces: present.has(entry.id) }),
+    requestOf: (entry) => setRequest(entry, { replaces: present.has(entry.id) }),
     done: (entry) => void known.set(entry.id, entry),
     refused: (entry, refusal) =>
       note(entry.kind === "route" && !present.has(entry.id) ? obscure : refused, entry, refusal),
   };
-  sendAll(route, first, removal);
-  sendAll(route, put, addition);
-  sendAll(route, last, removal);
-  return { added: put.length, removed: first.length + last.length, refused, obscure };
+  sendAll(route, removeFirst, removal);
+  sendAll(route, set, addition);
+  sendAll(route, removeLast, removal);
+  return { added: set.length, removed: removeFirst.length + removeLast.length, refused, obscure };
 }
 
 interface Step {
@@ -176,11 +176,11 @@ interface Step {
 }
 
 /** The number of requests that exist at a time: thousands that live until all are sent keep the garbage collector busy. */
-const AT_ONCE = 1024;
+const REQUESTS_PER_BATCH = 1024;
 
 function sendAll(route: Connection, entries: readonly Entry[], { requestOf, done, refused }: Step): void {
-  for (let from = 0; from < entries.length; from += AT_ONCE) {
-    const part = entries.slice(from, from + AT_ONCE);
+  for (let from = 0; from < entries.length; from += REQUESTS_PER_BATCH) {
+    const part = entries.slice(from, from + REQUESTS_PER_BATCH);
     const refusals = route.attemptAll(part.map(requestOf));
     for (const [i, entry] of part.entries()) {
       const refusal = refusals[i];
@@ -203,9 +203,9 @@ const selected = (entries: Pick<Entries, "get">, ids: ReadonlySet<string>): Entr
   entriesById([...ids].flatMap((id) => entries.get(id) ?? []));
 
 /** Logs replaced routes: flannel's own when we take over, or another program's, which flannel would delete without a message. */
-function tellReplaced(found: readonly Found[], { put }: Plan, log: Log): void {
+function tellReplaced(found: readonly FoundEntry[], { set }: Plan, log: Log): void {
   const others = entriesById(found.flatMap(({ entry, isOurs }) => (isOurs ? [] : [entry])).toReversed());
-  for (const { id, text } of put) {
+  for (const { id, text } of set) {
     const other = others.get(id);
     if (other !== undefined) log.info("takes the place of a route that is not ours", { found: other.text, put: text });
   }
@@ -227,7 +227,7 @@ function tellObstructed(
 
 interface Removal {
   removed: readonly Entry[];
-  found: readonly Found[];
+  found: readonly FoundEntry[];
   local: readonly LocalAddress[];
 }
 
@@ -267,16 +267,16 @@ function concerns({ type, body }: Frame, known: Known): boolean {
   }
 }
 
-const hasComeWrong = (found: Found, { wanted, others }: Known): boolean =>
+const hasComeWrong = (found: FoundEntry, { wanted, others }: Known): boolean =>
   others.get(found.entry.id)?.text !== found.entry.text && isWrong(found, wanted);
 
 /** Reports whether a wanted route is gone, or one that prevented it. */
-const hasGoneWrong = (found: Found, { wanted, others }: Known): boolean =>
+const hasGoneWrong = (found: FoundEntry, { wanted, others }: Known): boolean =>
   isWanted(found, wanted) || others.get(found.entry.id)?.text === found.entry.text;
 
-const isWanted = ({ entry }: Found, wanted: ReadableEntries): boolean => wanted.get(entry.id)?.text === entry.text;
+const isWanted = ({ entry }: FoundEntry, wanted: ReadableEntries): boolean => wanted.get(entry.id)?.text === entry.text;
 
-const isWrong = (found: Found, wanted: ReadableEntries): boolean =>
+const isWrong = (found: FoundEntry, wanted: ReadableEntries): boolean =>
   wanted.has(found.entry.id) ? !isWanted(found, wanted) : found.isOurs;
 
 /** Checks the index first: most messages are about other links, and it has the same offset in every header but that of routes. */

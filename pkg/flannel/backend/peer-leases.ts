@@ -1,4 +1,4 @@
-/** Converts the leases of a backend's peers to entries, and keeps these in the kernel. */
+/** Holds the leases of a backend's peers, converts them to entries, and has these kept in the kernel. Describes what prevents a peer. */
 
 import { keyOf, type Lease, type Subnets } from "../../cluster/lease/lease.ts";
 import type { LeaseChanges } from "../../cluster/lease/watch-peers.ts";
@@ -10,8 +10,7 @@ import { decode } from "../../netlink/message.ts";
 import { addressMessage, RTM_DELADDR, RTM_NEWADDR } from "../../netlink/rtnetlink/address.ts";
 import type { Obstacle, Programmed } from "./backend.ts";
 import type { Entry, RouteEntry } from "./entry.ts";
-import { createEntryReconciler, type Want } from "./entry-reconciler.ts";
-import type { Domain } from "./kernel-state.ts";
+import type { Domain } from "./entry-requests.ts";
 import {
   type ClusterSide,
   conflictOf,
@@ -23,6 +22,7 @@ import {
   showLocal,
 } from "./local-networks.ts";
 import { type Peer, peerOf, Unreachable, type Viewpoint } from "./peer.ts";
+import { createPeerRouteReconciler, type Want } from "./peer-route-reconciler.ts";
 
 interface Parts {
   route: Connection;
@@ -35,9 +35,9 @@ interface Parts {
   entriesOf(peer: Peer): Entry[];
 }
 
-export interface PeerReconciler {
+export interface PeerLeases {
   /** Sets our own lease; must be called before the first peers. */
-  takeLease(own: Subnets): void;
+  setOwnLease(own: Subnets): void;
   set(peers: readonly Lease[]): Programmed;
   change(changes: LeaseChanges): Programmed;
   /** Computes the entries of all peers again, and compares with what the kernel has. */
@@ -50,11 +50,11 @@ export interface PeerReconciler {
   forget(index: number): void;
 }
 
-export function createPeerReconciler({ route, log, domain, viewpoints, entriesOf }: Parts): PeerReconciler {
+export function createPeerLeases({ route, log, domain, viewpoints, entriesOf }: Parts): PeerLeases {
   let own: Subnets | undefined;
   /** The host's addresses as read when all peers were last checked; netlink messages report changes. */
   let local: readonly LocalAddress[] = [];
-  const kept = createEntryReconciler({ route, domain, local: () => local, log });
+  const kept = createPeerRouteReconciler({ route, domain, local: () => local, log });
   const peers = new Map<string, { lease: Lease; entries: readonly Entry[] }>();
   /** Why a peer, or one family of it, is skipped, by key; logged when it is new. */
   const refusals = new Map<string, Refusal>();
@@ -64,9 +64,9 @@ export function createPeerReconciler({ route, log, domain, viewpoints, entriesOf
     return { networks, devices: devices.map(({ link }) => link.index), own, external: external.index };
   };
 
-  function put(lease: Lease): Want {
+  function setLease(lease: Lease): Want {
     const key = keyOf(lease);
-    const { entries, refused } = waysTo(lease);
+    const { entries, refused } = entriesFor(lease);
     peers.set(key, { lease, entries });
     note(key, refused);
     return { owner: key, entries };
@@ -81,7 +81,7 @@ export function createPeerReconciler({ route, log, domain, viewpoints, entriesOf
   }
 
   /** Returns the entries for a lease, and the errors of families that cannot be reached. */
-  function waysTo(lease: Lease): { entries: Entry[]; refused: Unreachable[] } {
+  function entriesFor(lease: Lease): { entries: Entry[]; refused: Unreachable[] } {
     const entries: Entry[] = [];
     const refused: Unreachable[] = [];
     for (const viewpoint of viewpoints()) {
@@ -132,7 +132,7 @@ export function createPeerReconciler({ route, log, domain, viewpoints, entriesOf
 
   function compare(all: readonly Lease[]): Programmed {
     lookAtLocal();
-    all.forEach(put);
+    all.forEach(setLease);
     return kept.repair(wants());
   }
 
@@ -146,7 +146,7 @@ export function createPeerReconciler({ route, log, domain, viewpoints, entriesOf
   }
 
   return {
-    takeLease(lease) {
+    setOwnLease(lease) {
       own = lease;
     },
     set(all) {
@@ -154,8 +154,8 @@ export function createPeerReconciler({ route, log, domain, viewpoints, entriesOf
       for (const key of [...peers.keys()]) if (!present.has(key)) remove(key);
       return compare(all);
     },
-    change: ({ put: changed, gone }) =>
-      kept.want([...gone.map((subnets) => remove(keyOf(subnets))), ...changed.map(put)]),
+    change: ({ changed, gone }) =>
+      kept.want([...gone.map((subnets) => remove(keyOf(subnets))), ...changed.map(setLease)]),
     repair: () => compare([...leases()]),
     missing: kept.missing,
     obstacles: () => [

@@ -1,7 +1,7 @@
 import t from "tap";
 import { logOf } from "../../cluster/log/log.ts";
 import { Connection } from "../../netlink/connection.ts";
-import { createBackend } from "./registry.ts";
+import { createBackend } from "./create-backend.ts";
 
 const route = new Connection({
   fd: -1,
