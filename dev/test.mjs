@@ -34,7 +34,9 @@ const NOT_SHOWN = /^ *(---|at:|columnNumber|typeName|methodName|functionName|is[
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
 const [wanted = "", ...rest] = process.argv.slice(2);
 const isLong = wanted === "long";
-if (isLong) Object.assign(process.env, { TWILL_LONG: "1", TWILL_FAULTS: "all" });
+if (isLong) process.env.TWILL_LONG = "1";
+process.env.TWILL_SEED ||= String(Date.now() % 1_000_000);
+console.log(`# TWILL_SEED=${process.env.TWILL_SEED} repeats the random choices of this run`);
 const counts = sum(await runs());
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exitCode = counts.status === 0 && counts.failed === 0 && counts.passed + counts.skipped > 0 ? 0 : 1;

@@ -143,7 +143,7 @@ t.test(
         stdio: ["ignore", "pipe", "inherit"],
       });
       await once(child.stdout, "data");
-      await setTimeout(Math.random() * 40);
+      await setTimeout(8 * round);
       child.kill("SIGKILL");
       await once(child, "close");
       const made = (node.json("ip", "-j", "link") as ListedLink[]).filter(({ ifname }) => /^made/.test(ifname));

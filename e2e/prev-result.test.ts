@@ -3,14 +3,15 @@
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { randomFrom, testSeed } from "../pkg/sys/random.testing.ts";
 import { type Host, newHost, type Outcome } from "./lab/host.ts";
 import { type Feature, needsKernel } from "./lab/needs.ts";
 import { ourBin } from "./lab/project.ts";
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-const seed = Date.now() % 1e6;
-const random = mulberry32(seed);
+const seed = testSeed();
+const random = randomFrom(seed);
 const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
 
 const odd: readonly Json[] = [
@@ -221,14 +222,4 @@ function rulesAndLinks(node: Host): string {
     ...links(node.sh("ip -o link")).filter((line) => !shared.test(line)),
     ...links(node.containers[0]?.sh("ip -o link") ?? ""),
   ].join("\n");
-}
-
-function mulberry32(from: number): () => number {
-  let state = from;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) / 4294967296;
-  };
 }

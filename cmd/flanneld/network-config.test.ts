@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import t from "tap";
 import { InvalidNetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
 import { formatPrefix } from "../../pkg/ip/address.ts";
+import { randomFrom, testSeed } from "../../pkg/sys/random.testing.ts";
 import { readNetworkConfig } from "./network-config.ts";
 
 function refusal(text: string): readonly string[] {
@@ -130,8 +131,9 @@ for (const { text, problems } of refused) {
 }
 
 t.test("any document is taken or refused, nothing else", async (t) => {
-  const seed = Date.now() % 2 ** 31;
-  const pick = pickFrom(seed);
+  const seed = testSeed();
+  const random = randomFrom(seed);
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
   const keys = ["Network", "IPv6Network", "SubnetLen", "SubnetMin", "IPv6SubnetMax", "EnableIPv6", "Backend"];
   const values = ["10.0.0.0/8", "fd00::/8", "10.0.0.1", "::", "", "vxlan", 0, -1, 1e300, 0.5, 64, true, null, [], {}];
   const valid = { Network: "10.3.0.0/16", IPv6Network: "fd00::/48", Backend: { Type: "vxlan" } };
@@ -146,15 +148,6 @@ t.test("any document is taken or refused, nothing else", async (t) => {
   }
   t.ok(refusals > 0 && refusals < 2000, `${refusals} of 2000 refused, seed ${seed}`);
 });
-
-/** @returns what picks from lists, the same for each seed */
-function pickFrom(seed: number): <T>(list: readonly T[]) => T {
-  let state = seed;
-  return <T>(list: readonly T[]): T => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return list[Math.floor((state / 2 ** 32) * list.length)] as T;
-  };
-}
 
 t.test("the samples in conf are taken as they are", async (t) => {
   const folder = new URL("../../conf/", import.meta.url);

@@ -2,6 +2,7 @@
 import t from "tap";
 import { needsKernel } from "../lab/needs.ts";
 import {
+  type Choice,
   type Finding,
   failedAdds,
   failedDels,
@@ -12,29 +13,29 @@ import {
   killedDels,
   type Subject,
 } from "./faults.ts";
-import { chosenBy } from "./sample.ts";
+import { chosenBy, sampleFor } from "./sample.ts";
 import { type Entry, subjects } from "./subjects.ts";
 
 const asItIs = (subject: Subject): Subject => subject;
 
 interface Sort {
   claim: string;
-  find: (subject: Subject) => Finding[];
+  find: (subject: Subject, choice: Choice) => Finding[];
   seen?: (entry: Entry) => ((subject: Subject) => Subject) | undefined;
 }
 
 const sorts: readonly Sort[] = [
-  { claim: "an ADD in which any system call fails leaves nothing", find: (subject) => failedAdds(subject) },
-  { claim: "DEL removes what an ADD killed anywhere has made", find: (subject) => killedAdds(subject) },
-  { claim: "GC removes it from the host", find: (subject) => killedAddsCollected(subject) },
-  { claim: "another ADD, then DEL, leave nothing of it", find: (subject) => killedAddsRepeated(subject) },
-  { claim: "DEL without CNI_NETNS removes it from the host", find: (subject) => killedAddsWithoutNamespace(subject) },
+  { claim: "an ADD in which any system call fails leaves nothing", find: failedAdds },
+  { claim: "DEL removes what an ADD killed anywhere has made", find: killedAdds },
+  { claim: "GC removes it from the host", find: killedAddsCollected },
+  { claim: "another ADD, then DEL, leave nothing of it", find: killedAddsRepeated },
+  { claim: "DEL without CNI_NETNS removes it from the host", find: killedAddsWithoutNamespace },
   {
     claim: "a DEL in which any system call fails does all, or says that it did not",
-    find: (subject) => failedDels(subject),
+    find: failedDels,
     seen: ({ ofFailedDel }) => ofFailedDel,
   },
-  { claim: "DEL does what a DEL killed anywhere has left", find: (subject) => killedDels(subject) },
+  { claim: "DEL does what a DEL killed anywhere has left", find: killedDels },
 ];
 
 /** @param names Of the table. */
@@ -44,9 +45,10 @@ export function testFaults(...names: string[]): void {
     const entry = subjects[name];
     if (entry === undefined) throw new Error(`${name} is not in the table`);
     for (const { claim, find, seen = () => undefined } of sorts) {
-      t.test(`${name}: ${claim}`, { ...needsKernel(...(entry.needs ?? [])), timeout: 0 }, async (t) => {
+      const title = `${name}: ${claim}`;
+      t.test(title, { ...needsKernel(...(entry.needs ?? [])), timeout: 0 }, async (t) => {
         t.comment(chosenBy);
-        t.strictSame(find((seen(entry) ?? asItIs)(await entry.make(t))), []);
+        t.strictSame(find((seen(entry) ?? asItIs)(await entry.make(t)), sampleFor(title)), []);
       });
     }
   }

@@ -7,7 +7,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Call, Host, Outcome, Verb } from "../lab/host.ts";
 import type { Snapshot } from "../lab/snapshot.ts";
-import { chosenBy, sample } from "./sample.ts";
+import { chosenBy } from "./sample.ts";
 
 export interface Subject {
   node: Host;
@@ -83,11 +83,11 @@ export function runWithFault(subject: Subject, verb: Verb, { name, nth }: System
   return { outcome, isHit };
 }
 
-/** Which system calls get the fault: of a sample all, unless a test names some. */
-type Choice = (systemCalls: readonly SystemCall[]) => SystemCall[];
+/** Which system calls get the fault. */
+export type Choice = (systemCalls: readonly SystemCall[]) => SystemCall[];
 
 /** ADD with each of its system calls failing. It ends in a result, or in a CNI error and nothing left; DEL then restores all. */
-export function failedAdds(subject: Subject, choice?: Choice): Finding[] {
+export function failedAdds(subject: Subject, choice: Choice): Finding[] {
   return eachFault(subject, "ADD", { error: "EIO" }, choice, ({ text }, added, before) => {
     const isPrinting = /^writev?\(1,/.test(text); // all is done, and nobody can be told: DEL's business
     return [
@@ -99,12 +99,12 @@ export function failedAdds(subject: Subject, choice?: Choice): Finding[] {
 }
 
 /** ADD killed at each of its system calls: the DEL that the runtime owes restores all. */
-export function killedAdds(subject: Subject, choice?: Choice): Finding[] {
+export function killedAdds(subject: Subject, choice: Choice): Finding[] {
   return eachFault(subject, "ADD", KILL, choice, (_call, _killed, before) => deleted(subject, before));
 }
 
 /** The same without that DEL: a GC in which the attachment is not valid leaves nothing of it on the host. */
-export function killedAddsCollected(subject: Subject, choice?: Choice): Finding[] {
+export function killedAddsCollected(subject: Subject, choice: Choice): Finding[] {
   return eachFault(subject, "ADD", KILL, choice, (_call, _killed, before) => {
     const { status, stdout } = run(subject, "GC", []);
     subject.afterDel?.();
@@ -118,7 +118,7 @@ export function killedAddsCollected(subject: Subject, choice?: Choice): Finding[
 }
 
 /** The same with another ADD, which succeeds or says why it does not, before DEL. */
-export function killedAddsRepeated(subject: Subject, choice?: Choice): Finding[] {
+export function killedAddsRepeated(subject: Subject, choice: Choice): Finding[] {
   return eachFault(subject, "ADD", KILL, choice, (_call, _killed, before) => {
     const added = run(subject, "ADD", []);
     return [
@@ -129,7 +129,7 @@ export function killedAddsRepeated(subject: Subject, choice?: Choice): Finding[]
 }
 
 /** The same with a DEL that does not know the namespace, though it lives: nothing stays on the host. */
-export function killedAddsWithoutNamespace(subject: Subject, choice?: Choice): Finding[] {
+export function killedAddsWithoutNamespace(subject: Subject, choice: Choice): Finding[] {
   const unnamed = { ...subject, call: { ...subject.call, environment: { CNI_NETNS: "" } } };
   return eachFault(subject, "ADD", KILL, choice, (_call, _killed, before) => {
     const { status, stdout } = run(unnamed, "DEL", []);
@@ -150,13 +150,13 @@ function cleanContainer(subject: Subject): void {
 }
 
 /** DEL with each of its system calls failing: it does all, or says that it did not; the next DEL does what is left. */
-export const failedDels = (subject: Subject, choice?: Choice): Finding[] =>
+export const failedDels = (subject: Subject, choice: Choice): Finding[] =>
   brokenDels(subject, { error: "EIO" }, choice);
 
 /** DEL killed at each of its system calls: the next DEL does what is left. */
-export const killedDels = (subject: Subject, choice?: Choice): Finding[] => brokenDels(subject, KILL, choice);
+export const killedDels = (subject: Subject, choice: Choice): Finding[] => brokenDels(subject, KILL, choice);
 
-function brokenDels(subject: Subject, fault: Fault, choice?: Choice): Finding[] {
+function brokenDels(subject: Subject, fault: Fault, choice: Choice): Finding[] {
   return eachFault(subject, "DEL", fault, choice, (_call, { status, stderr }, before) => {
     const isDone = status === 0 && !subject.says?.test(stderr);
     if (isDone) subject.afterDel?.();
@@ -187,7 +187,7 @@ function eachFault(
   subject: Subject,
   verb: "ADD" | "DEL",
   fault: Fault,
-  choice: Choice = sample,
+  choice: Choice,
   examine: (systemCall: SystemCall, outcome: Outcome, before: State) => string[],
 ): Finding[] {
   settle(subject);

@@ -5,6 +5,7 @@ import type { Backend } from "../../pkg/flannel/backend/backend.ts";
 import { offloadsTxChecksum } from "../../pkg/link/ethtool.ts";
 import type { Frame } from "../../pkg/netlink/frame.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
+import { randomFrom, testSeed } from "../../pkg/sys/random.testing.ts";
 import { bindSocket, openSocket } from "../../pkg/sys/socket.ts";
 import { needsKernel } from "../lab/needs.ts";
 import {
@@ -383,8 +384,9 @@ t.test("it is said why a device cannot be set up: its port is taken", needsVxlan
 });
 
 t.test("through any sequence of states the kernel has what is wanted", needsVxlan, async (t) => {
-  const seed = Date.now() % 1_000_000;
-  const random = numbers(seed);
+  const seed = testSeed();
+  const number = randomFrom(seed);
+  const random = (below: number) => Math.floor(number() * below);
   const host = newBackendHost(t);
   let backend = host.start();
   let wanted = new Map<number, PeerOptions>();
@@ -429,17 +431,6 @@ function vandalise(host: BackendHost, random: (below: number) => number): void {
   const entry = entries[random(entries.length)];
   if (random(4) === 0) host.sh("ip link del flannel.1");
   else if (entry !== undefined) host.sh(removals[entry.split(" ")[0] ?? ""]?.(entry) ?? "");
-}
-
-/** xorshift32 */
-function numbers(seed: number): (below: number) => number {
-  let state = seed | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
 }
 
 t.test("containers of two hosts reach each other, and a restart loses no packet", needsVxlan, async (t) => {

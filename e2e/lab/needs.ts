@@ -36,7 +36,7 @@ export interface Need {
 export const inLab = process.env["TWILL_LAB"] === "1";
 
 /** Whether this is `npm run test:long`. */
-const inLongRun = process.env["TWILL_LONG"] === "1";
+export const inLongRun = process.env["TWILL_LONG"] === "1";
 
 /** For tests that repeat what others have shown, with more of the same or for minutes: npm run test:long alone runs them. */
 export function inLongRunOnly(need: Need): Need {

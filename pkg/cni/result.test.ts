@@ -1,5 +1,6 @@
 import t from "tap";
 import type { Json } from "../config/json.ts";
+import { randomFrom, testSeed } from "../sys/random.testing.ts";
 import { encodeResult, parsePrevResult, parseResult, printResult, type Result } from "./result.ts";
 import { supportedVersions } from "./version.ts";
 
@@ -406,9 +407,9 @@ for (const [own, configuration, isRead] of families) {
 }
 
 t.test("whatever a version can say survives being printed and read again", async (t) => {
-  const seed = Date.now() % 1e6;
+  const seed = testSeed();
   t.comment(`seed ${seed}`);
-  const random = mulberry32(seed);
+  const random = randomFrom(seed);
   for (let round = 0; round < 500; round++) {
     const result = randomResult(random);
     for (const version of supportedVersions) {
@@ -430,17 +431,6 @@ t.test("going down and up again keeps what the lower version has", async (t) => 
     ],
   });
 });
-
-/** Small and repeatable. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let x = Math.imul(state ^ (state >>> 15), 1 | state);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 function randomResult(random: () => number): Result {
   const below = (limit: number): number => Math.floor(random() * limit);

@@ -1,7 +1,8 @@
 import t from "tap";
+import { randomFrom, testSeed } from "../sys/random.testing.ts";
 import { explain } from "./explain.ts";
 import { frame, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_MULTI, NLM_F_REQUEST } from "./frame.ts";
-import { fromHex, randomNumbers } from "./golden.testing.ts";
+import { fromHex } from "./golden.testing.ts";
 
 const cases: { type: number; flags: number; body: string; text: string }[] = [
   {
@@ -89,8 +90,8 @@ t.test("bytes that are not netlink are named as such", (t) => {
 });
 
 t.test("any bytes are explained", (t) => {
-  const seed = Date.now();
-  const random = randomNumbers(seed);
+  const seed = testSeed();
+  const random = randomFrom(seed);
   for (let i = 0; i < 300; i++) {
     const body = Uint8Array.from({ length: 60 * random() }, () => 256 * random() ** 3);
     const type = random() < 0.5 ? 16 + 40 * random() : 0x0a00 + 24 * random();

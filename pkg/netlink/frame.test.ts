@@ -1,6 +1,7 @@
 import t from "tap";
+import { randomFrom, testSeed } from "../sys/random.testing.ts";
 import { decodeAnswer, frame, frames, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_MULTI, NLM_F_REQUEST } from "./frame.ts";
-import { fromHex, hexLines, randomNumbers } from "./golden.testing.ts";
+import { fromHex, hexLines } from "./golden.testing.ts";
 import { attributeAt } from "./message.ts";
 import { ruleMessage } from "./nftables/rule.ts";
 import { WireError } from "./wire.ts";
@@ -106,8 +107,8 @@ t.test("a missing attribute is told by its type and the nest that lacks it", (t)
 });
 
 t.test("every truncation and any bytes are read or refused", (t) => {
-  const seed = Date.now();
-  const random = randomNumbers(seed);
+  const seed = testSeed();
+  const random = randomFrom(seed);
   let seen = 0;
   for (const { wire } of answers) {
     const bytes = fromHex(wire);

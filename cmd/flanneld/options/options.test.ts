@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { parseAddress } from "../../../pkg/ip/address.ts";
+import { randomFrom, testSeed } from "../../../pkg/sys/random.testing.ts";
 import { schema } from "../netconf.ts";
 import { flagNames, flags, groups, variableOf } from "./flags.ts";
 import { type Action, type Options, readOptions } from "./options.ts";
@@ -256,8 +257,9 @@ for (const { argv, environment = {}, problems } of usageErrors) {
 }
 
 t.test("any words are read or refused, nothing else", async (t) => {
-  const seed = Date.now() % 2 ** 31;
-  const random = randomNumbers(seed);
+  const seed = testSeed();
+  const number = randomFrom(seed);
+  const random = (limit: number) => Math.floor(number() * limit);
   const pick = (list: readonly string[]) => list[random(list.length)] ?? "";
   const dashes = ["", "-", "--", "---"];
   const values = [
@@ -282,15 +284,6 @@ t.test("any words are read or refused, nothing else", async (t) => {
   }
   t.ok(outcomes.has("run") && outcomes.has("exit 2"), `${[...outcomes].join(", ")}, seed ${seed}`);
 });
-
-/** @returns what gives whole numbers below a limit, the same for each seed */
-function randomNumbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
 
 t.test("--version is told on stderr, as flannel does, whatever the variables hold", async (t) => {
   const told = { to: "print", exitCode: 0, stdout: "", stderr: "1.2.3\n" };

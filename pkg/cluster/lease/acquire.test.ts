@@ -1,6 +1,7 @@
 import t from "tap";
+import { randomFrom, testSeed } from "../../sys/random.testing.ts";
 import { acquireLease, type LeaseRequest } from "./acquire.ts";
-import { attributesOf, FakeClock, FakeStore, ip, linesOf, network, randomFrom, subnets } from "./fake.testing.ts";
+import { attributesOf, FakeClock, FakeStore, ip, linesOf, network, subnets } from "./fake.testing.ts";
 import { keyOf, type Lease } from "./lease.ts";
 
 const DAY_MS = 86_400_000;
@@ -12,7 +13,7 @@ const other = attributesOf("192.0.2.2");
 /** A host of its own, with a store that it may share. */
 function host(wanted: Partial<LeaseRequest> = {}, clock = new FakeClock(), store = new FakeStore(clock)) {
   const lines: string[] = [];
-  const means = { clock, log: linesOf(lines), random: Math.random };
+  const means = { clock, log: linesOf(lines), random: randomFrom(testSeed()) };
   const take = (config = network(v4)) =>
     acquireLease(store, config, { attributes: us, ttlMs: DAY_MS, ...wanted }, means);
   return { clock, store, lines, take };

@@ -48,17 +48,6 @@ function family(text: string): FamilyConfig {
   return { network: cidr(prefix), subnetLength: Number(length), subnetMin: ip(min), subnetMax: ip(max) };
 }
 
-/** Returns a generator of numbers in [0, 1), the same sequence for the same seed (mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Makes a log that appends to `lines`, the level first. */
 export function linesOf(lines: string[]): Log {
   const line = (level: string) => (message: string) => void lines.push(`${level} ${message}`);

@@ -1,5 +1,6 @@
 import t from "tap";
 import { type Address, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
+import { randomFrom, testSeed } from "../../sys/random.testing.ts";
 import {
   type Entries,
   type Entry,
@@ -153,8 +154,8 @@ for (const { what, found, plan } of readings) {
 }
 
 t.test("from any state to any other a plan leads, and to nowhere else", async (t) => {
-  const seed = Date.now() % 1_000_000;
-  const random = numbers(seed);
+  const seed = testSeed();
+  const random = below(randomFrom(seed));
   let kernel: Entries = new Map();
   for (let step = 1; step <= 500; step++) {
     const wanted = entriesById(
@@ -186,13 +187,4 @@ function carriedOut(entries: Entries, { removeFirst, set, removeLast }: Plan): M
   return kernel;
 }
 
-/** xorshift32 */
-function numbers(seed: number): (below: number) => number {
-  let state = seed | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
+const below = (random: () => number) => (limit: number) => Math.floor(random() * limit);

@@ -1,5 +1,5 @@
 import t from "tap";
-import { randomFrom } from "../../cluster/lease/fake.testing.ts";
+import { randomFrom, testSeed } from "../../sys/random.testing.ts";
 import { type Entry, entriesById, forwardingEntry, planFrom, printPlan } from "./entry.ts";
 import { WantedEntries } from "./wanted-entries.ts";
 
@@ -22,7 +22,7 @@ t.test("of two peers with one MAC the later one has it, until it goes", async (t
   t.strictSame(has(), []);
 });
 
-const seed = Date.now() % 2 ** 31;
+const seed = testSeed();
 t.test(
   `after any changes it is what a whole rebuild gives, and only what is named is touched (seed ${seed})`,
   async (t) => {
