@@ -46,7 +46,7 @@ const packageUsers: Record<string, readonly string[]> = {
   commander: ["cmd/flanneld/options"],
   "prom-client": ["cmd/flanneld/metrics.ts"],
   ajv: ["pkg/cni/fake.testing.ts"],
-  tap: ["pkg/netlink/golden.testing.ts"],
+  tap: ["pkg/netlink/golden.testing.ts", "pkg/netlink/fake/"],
 };
 
 /** Names that were given up for the field's own terms (docs/glossary.md), as names of files and of exports. */
