@@ -33,6 +33,7 @@ const leases: Lease[] = Array.from({ length: peers }, (_, i) => {
   const [high, low] = [i >> 8, i & 0xff];
   const mac = [2, 0, 0, 0, high, low].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
   return {
+    id: `10.${128 + high}.${low}.0-24`,
     ipv4: prefix(`10.${128 + high}.${low}.0/24`),
     attributes: {
       publicIP: address(`172.16.${high}.${low}`),

@@ -1,7 +1,7 @@
 /** Programs the kernel by the leases, and again when another program has changed entries or the kernel has refused some. */
 
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
-import type { LeaseChanges } from "../../pkg/cluster/lease/watch-peers.ts";
+import type { LeaseChanges } from "../../pkg/cluster/lease/manager.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, Programmed } from "../../pkg/flannel/backend/backend.ts";
 import { newPace } from "../../pkg/flannel/rules/pace.ts";

@@ -1,4 +1,5 @@
 /** Reports the daemon's state: in the file beside the subnet file (for the CNI plugin), to systemd, and for `/readyz`. */
+import { StoreError } from "../../pkg/cluster/lease/store-error.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import { type DaemonState, writeDaemonState } from "../../pkg/subnet-env/daemon-state.ts";
 import type { Notifier } from "./notify.ts";
@@ -6,6 +7,10 @@ import type { Notifier } from "./notify.ts";
 export interface StateReporter {
   /** Reports that there is no subnet yet, with the reason. */
   waiting(reason: string): void;
+  /** Reports that joining the cluster has failed and is tried again. */
+  cannotJoin(error: Error): void;
+  /** Reports that the store is lost (with the error) or answers again (undefined). */
+  storeTrouble(why: Error | undefined): void;
   /** Reports, once, that the subnet file is written. A lease that was lost meanwhile stays lost. */
   ready(status: string): void;
   /** Reports that another host has our subnet. */
@@ -18,6 +23,8 @@ export interface StateReporter {
   isReady(): boolean;
   /** Returns the last reported state. */
   current(): DaemonState;
+  /** Returns the error of the store if it does not answer. */
+  lastStoreTrouble(): Error | undefined;
 }
 
 const STARTS = "it starts";
@@ -32,6 +39,7 @@ export function createStateReporter(subnetFile: string, notifier: Notifier, log:
   let current = stateNow("waiting", STARTS);
   let hasBeenReady = false;
   let readyStatus = "";
+  let trouble: Error | undefined;
 
   function take(state: DaemonState["state"], reason: string): boolean {
     if (state === current.state && reason === current.reason) return false;
@@ -50,9 +58,19 @@ export function createStateReporter(subnetFile: string, notifier: Notifier, log:
     }
   }
 
+  function waiting(reason: string): void {
+    if (take("waiting", reason)) notifier.status(`waiting: ${reason}`);
+  }
+
   return {
-    waiting(reason) {
-      if (take("waiting", reason)) notifier.status(`waiting: ${reason}`);
+    waiting,
+    cannotJoin(error) {
+      trouble = error instanceof StoreError ? error : undefined;
+      waiting(error.message);
+    },
+    storeTrouble(why) {
+      trouble = why;
+      if (why && !hasBeenReady) waiting(why.message);
     },
     ready(status) {
       readyStatus = status;
@@ -74,5 +92,6 @@ export function createStateReporter(subnetFile: string, notifier: Notifier, log:
     repeat: write,
     isReady: () => hasBeenReady,
     current: () => current,
+    lastStoreTrouble: () => trouble,
   };
 }

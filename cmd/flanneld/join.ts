@@ -1,21 +1,19 @@
 /** Joins the cluster: reads the network configuration, selects the external interface, creates the device, acquires a lease. */
 
-import { acquireLease } from "../../pkg/cluster/lease/acquire.ts";
-import { NoSubnetLeft } from "../../pkg/cluster/lease/choose-subnet.ts";
-import { systemClock } from "../../pkg/cluster/lease/clock.ts";
 import type { Lease, Subnets } from "../../pkg/cluster/lease/lease.ts";
+import type { LeaseManager } from "../../pkg/cluster/lease/manager.ts";
 import { familiesOf, InvalidNetworkConfig, type NetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
-import { NoConfig, type Store, StoreError } from "../../pkg/cluster/lease/store.ts";
+import { NoConfig, NoSubnet, StoreError } from "../../pkg/cluster/lease/store-error.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
 import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
-import { selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
+import { type Selection, selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
 import { listLocalAddresses, reservedFor } from "../../pkg/flannel/backend/local-networks.ts";
 import type { Prefix } from "../../pkg/ip/address.ts";
 import { findLink, openRoute } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { type EarlierSubnets, readEarlierSubnets, type SubnetFile } from "../../pkg/subnet-env/subnet-file.ts";
-import { attributesOf, configuredFamilies, LEASE_MS } from "./controller.ts";
+import { attributesOf } from "./interface-follower.ts";
 import { checkPrerequisites } from "./kernel-prerequisites.ts";
 import { readNetworkConfig } from "./network-config.ts";
 import type { Options } from "./options/options.ts";
@@ -24,6 +22,8 @@ export interface JoinedNetwork {
   network: NetworkConfig;
   route: Connection;
   external: ExternalInterface;
+  /** Selects the external interface anew. @throws Error there is none that fits */
+  findExternal(current: ExternalInterface): ExternalInterface;
   backend: Backend;
   lease: Lease;
   /** The content of an earlier run's subnet.env. */
@@ -33,29 +33,35 @@ export interface JoinedNetwork {
 /**
  * Joins the cluster. The device is created before the lease, which contains its MAC.
  *
- * @throws NoConfig, InvalidNetworkConfig, NoSubnetLeft, StoreError: temporary; any other Error: permanent
+ * @throws NoConfig, InvalidNetworkConfig, NoSubnet, StoreError: temporary; any other Error: permanent
  */
-export async function joinNetwork(options: Options, store: Store, log: Log): Promise<JoinedNetwork> {
-  const { config: network, warnings } = readNetworkConfig(await store.readConfig());
+export async function joinNetwork(options: Options, manager: LeaseManager, log: Log): Promise<JoinedNetwork> {
+  const { config: network, warnings } = readNetworkConfig(await manager.readConfig());
   for (const warning of [...warnings, ...checkPrerequisites(needsOf(options, network))]) log.warn(warning);
   const route = openRoute();
   try {
-    const external = selectExternalInterface(route, options.externalInterface, configuredFamilies(network), {
-      passedOver: (why) => log.info("an interface does not do", { why }),
-    });
+    const select = (how: Selection) =>
+      selectExternalInterface(route, options.externalInterface, configuredFamilies(network), how);
+    const external = select({ passedOver: (why) => log.info("an interface does not do", { why }) });
     const backend = createBackend({ route, external, network, log });
     const attributes = attributesOf(backend, external);
     const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));
     const previous = previousSubnets(earlier);
     const local = localNetworks(route, { network, backend, external, own: previous });
-    const wanted = { attributes, previous, local, ttlMs: LEASE_MS };
-    const lease = await acquireLease(store, network, wanted, { clock: systemClock, log, random: Math.random });
-    return { network, route, external, backend, lease, earlier };
+    const lease = await manager.acquire(network, { attributes, previous, local });
+    const findExternal = (current: ExternalInterface) => select({ current });
+    return { network, route, external, findExternal, backend, lease, earlier };
   } catch (error) {
     route.close(); // this is tried once a second, perhaps for days
     throw error;
   }
 }
+
+/** Returns the network's families, for `selectExternalInterface`. */
+const configuredFamilies = ({ ipv4, ipv6 }: NetworkConfig) => ({
+  ipv4: ipv4 !== undefined,
+  ipv6: ipv6 !== undefined,
+});
 
 interface Present extends Pick<JoinedNetwork, "network" | "backend" | "external"> {
   /** The subnets that this host had before: its containers may still have addresses of them. */
@@ -73,7 +79,7 @@ function localNetworks(route: Connection, { network, backend, external, own }: P
 
 /** Reports whether waiting may help: until the store answers, the administrator acts, or another host leaves. */
 export const isTemporary = (error: unknown): boolean =>
-  [NoConfig, InvalidNetworkConfig, NoSubnetLeft, StoreError].some((kind) => error instanceof kind);
+  [NoConfig, InvalidNetworkConfig, NoSubnet, StoreError].some((kind) => error instanceof kind);
 
 const needsOf = ({ rules }: Options, { nftables }: NetworkConfig) => ({
   bridgedTraffic: !nftables,

@@ -4,12 +4,11 @@
  */
 
 import { formatSubnets } from "../../pkg/cluster/lease/lease.ts";
-import { StoreError } from "../../pkg/cluster/lease/store.ts";
 import { createLog, type Log } from "../../pkg/cluster/log/log.ts";
 import { rateLimited } from "../../pkg/cluster/log/rate-limited.ts";
 import { writeSubnetFile } from "../../pkg/subnet-env/subnet-file.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
-import { Controller } from "./controller.ts";
+import { startController, watchRoutes } from "./controller.ts";
 import { createStateReporter } from "./daemon-state.ts";
 import { startHealth } from "./health.ts";
 import { isTemporary, joinNetwork, subnetFileOf } from "./join.ts";
@@ -18,11 +17,10 @@ import { createMetrics } from "./metrics.ts";
 import { startRules } from "./network-rules.ts";
 import { createNotifier } from "./notify.ts";
 import { type Options, readOptions } from "./options/options.ts";
-import { type RetryPolicy, retry, runCleanups, Stopped, stopSignal, untilStopped } from "./shutdown.ts";
+import { retry, runCleanups, Stopped, stopSignal, untilStopped } from "./shutdown.ts";
 import { requestStatus } from "./status/client.ts";
-import { reportStatus } from "./status/report.ts";
-import { openStore } from "./store.ts";
-import { withStoreMetrics } from "./store-metrics.ts";
+import { type NetworkInfo, reportStatus } from "./status/report.ts";
+import { openLeaseManager, renewMarginOf } from "./store.ts";
 
 /** Set by the build. */
 declare const TWILL_VERSION: string;
@@ -64,68 +62,56 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     ends.push(notifier.stopping);
     const reporter = createStateReporter(subnetFile, notifier, log);
     const metrics = createMetrics(TWILL_VERSION);
-    const store = withStoreMetrics(openStore(options.store, log), metrics);
-    ends.push(() => store.close());
-    let member: Controller | undefined;
-    let trouble: Error | undefined;
+    const manager = openLeaseManager(options, { log, metrics });
+    ends.push(() => manager.close());
+    let member: () => NetworkInfo | undefined = () => undefined;
     const status = () =>
       reportStatus({
         version: TWILL_VERSION,
         subnetFile,
         state: reporter.current(),
-        store: { description: store.description, trouble },
-        member: member?.facts(),
+        store: { description: manager.description, trouble: reporter.lastStoreTrouble() },
+        member: member(),
       });
     const health = await startHealth(options, { isReady: reporter.isReady, status, metrics });
     ends.push(() => health.close());
 
-    const retryPolicy: RetryPolicy = {
+    const joined = await retry(() => joinNetwork(options, manager, log), {
       everyMs: RETRY_MS,
       stop,
       isPassing: isTemporary,
       failed(error) {
-        trouble = error instanceof StoreError ? error : undefined;
-        reporter.waiting(error.message);
+        reporter.cannotJoin(error);
         log.warn(`waiting: ${error.message}`); // not in a field, where commands to copy would be quoted
       },
-    };
-    const place = await retry(() => joinNetwork(options, store, log), retryPolicy);
-    trouble = undefined;
-    place.backend.setOwnLease(place.lease);
-    ends.push(startRules(options, place, { log, metrics }));
-
-    member = new Controller({
-      ...place,
-      store,
-      log,
-      metrics,
-      selector: options.externalInterface,
-      renewMarginMs: options.renewMarginMinutes * 60_000,
-      lost: reporter.lost,
-      held(lease) {
-        metrics.leaseExpires(lease.expiresMs);
-        reporter.held();
-      },
-      resized() {
-        writeSubnetFile(subnetFile, subnetFileOf(options, place));
-        reporter.repeat();
-      },
-      trouble(why) {
-        trouble = why;
-        if (why && !reporter.isReady()) reporter.waiting(why.message);
-      },
     });
-    ends.push(() => member?.stop());
-    metrics.leaseExpires(place.lease.expiresMs);
-    await Promise.race([member.programmed, untilStopped(stop)]);
+    reporter.storeTrouble(undefined);
+    joined.backend.setOwnLease(joined.lease);
+    ends.push(startRules(options, joined, { log, metrics }));
 
-    await retry(async () => writeSubnetFile(subnetFile, subnetFileOf(options, place)), {
-      ...retryPolicy,
+    const writeFile = () => writeSubnetFile(subnetFile, subnetFileOf(options, joined));
+    const controller = startController({
+      ...joined,
+      ...{ manager, reporter, metrics, log },
+      watchKernel: watchRoutes,
+      writeSubnetFile: writeFile,
+    });
+    ends.push(controller.stop);
+    member = () => ({ ...joined, ...controller.facts(), renewMarginMs: renewMarginOf(options) });
+    await Promise.race([controller.programmed, untilStopped(stop)]);
+
+    await retry(async () => writeFile(), {
+      everyMs: RETRY_MS,
+      stop,
       isPassing: (error) => error instanceof SystemError, // such as a full disk
+      failed({ message }) {
+        reporter.waiting(message);
+        log.warn(`waiting: ${message}`);
+      },
     });
-    const summary = `has ${formatSubnets(place.lease)}, ${place.network.backend.type} over ${place.external.name}`;
+    const summary = `has ${formatSubnets(joined.lease)}, ${joined.network.backend.type} over ${joined.external.name}`;
     reporter.ready(summary);
-    log.info("ready", { summary, mtu: place.backend.mtu, subnetFile });
+    log.info("ready", { summary, mtu: joined.backend.mtu, subnetFile });
     globalThis.gc?.(); // frees the memory of the first pass over all peers: some 20 MB with 5,000
     await untilStopped(stop);
   } finally {

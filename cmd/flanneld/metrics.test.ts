@@ -1,6 +1,8 @@
 import t from "tap";
+import type { LeaseEvent } from "../../pkg/cluster/lease/event.ts";
 import type { Subnets } from "../../pkg/cluster/lease/lease.ts";
-import { type LeaseEvent, NoConfig, type Store, StoreError } from "../../pkg/cluster/lease/store.ts";
+import type { Store } from "../../pkg/cluster/lease/store.ts";
+import { NoConfig, StoreError } from "../../pkg/cluster/lease/store-error.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { withStoreMetrics } from "./store-metrics.ts";
 
@@ -131,10 +133,10 @@ t.test("events pass on counted, and a second snapshot is a restart of the watch"
     ({ kind }) => heard.push(kind),
     (why) => heard.push(why?.message ?? "there again"),
   );
-  const malformed = { key: "x", reason: "no subnet" };
+  const malformed = { id: "x", reason: "no subnet" };
   for (const { event, trouble } of watchers) {
     event({ kind: "snapshot", snapshot: { leases: [], malformed: [malformed] } });
-    event({ kind: "gone", subnets });
+    event({ kind: "gone", id: "10.3.1.0-24" });
     event({ kind: "malformed", malformed });
     trouble(new Error("cut"));
     t.equal((await read(metrics))["twill_flanneld_store_connected"], "0");

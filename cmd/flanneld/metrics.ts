@@ -3,7 +3,7 @@
  * times a second.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { LeaseEvent } from "../../pkg/cluster/lease/store.ts";
+import type { LeaseEvent } from "../../pkg/cluster/lease/event.ts";
 import type { Programmed } from "../../pkg/flannel/backend/backend.ts";
 
 /** Records events; no method throws or is slow. */

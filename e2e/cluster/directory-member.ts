@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import { acquireLease } from "../../pkg/cluster/lease/acquire.ts";
 import { systemClock } from "../../pkg/cluster/lease/clock.ts";
 import { attributesOf, network, subnets } from "../../pkg/cluster/lease/fake.testing.ts";
-import { keyOf } from "../../pkg/cluster/lease/lease.ts";
+import { keyOf, leaseOf } from "../../pkg/cluster/lease/lease.ts";
 import { watchPeers } from "../../pkg/cluster/lease/watch-peers.ts";
 import { openDirectoryStore } from "../../pkg/cluster/store/directory/directory.ts";
 
@@ -22,14 +22,17 @@ const commands: Record<string, (count: number, first: number) => void> = {
   },
   follow() {
     const show = () => say(`has ${[...following.peers().keys()].sort().join(" ")}`);
-    const following = watchPeers(store, {
-      own: () => subnets("10.3.255.0-24"),
-      peers: show,
-      changed: show,
-      ownEvent() {},
-      malformed: ({ key, reason }) => say(`malformed ${key}: ${reason}`),
-      trouble: (why) => say(`trouble ${why?.message}`),
-    });
+    const own = leaseOf(subnets("10.3.255.0-24"), attributesOf("192.0.2.255"), undefined);
+    const following = watchPeers(
+      store,
+      { lease: () => own, take() {} },
+      {
+        peers: show,
+        changed: show,
+        malformed: ({ id, reason }) => say(`malformed ${id}: ${reason}`),
+        trouble: (why) => say(`trouble ${why?.message}`),
+      },
+    );
   },
   async churn() {
     for (;;) {

@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import t, { type Test } from "tap";
+import type { LeaseEvent, Snapshot } from "../../pkg/cluster/lease/event.ts";
 import { cidr, ip } from "../../pkg/cluster/lease/fake.testing.ts";
 import { keyOf, type LeaseAttributes, type Subnets } from "../../pkg/cluster/lease/lease.ts";
-import type { LeaseEvent, Snapshot, Store } from "../../pkg/cluster/lease/store.ts";
+import type { Store } from "../../pkg/cluster/lease/store.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import { openEtcdStore } from "../../pkg/cluster/store/etcd/etcd.ts";
 import { type StoreUnderTest, storeClaims } from "../../pkg/cluster/store/store.testing.ts";
@@ -83,8 +84,9 @@ t.test("leases", { ...needsRoot }, async (t) => {
     const reserved = subnets("10.5.3.0/24");
     etcd.put(`${prefix}/subnets/10.5.3.0-24`, '{"PublicIP":"1.2.3.6"}');
     const { leases } = await store.list();
-    t.strictSame(leases[1], { ...reserved, attributes: host("1.2.3.6") });
+    t.strictSame(leases[1], { id: "10.5.3.0-24", ...reserved, attributes: host("1.2.3.6") });
     t.strictSame(await store.put(reserved, host("1.2.3.6", "vxlan"), undefined), {
+      id: "10.5.3.0-24",
       ...reserved,
       attributes: host("1.2.3.6", "vxlan"),
     });
@@ -105,7 +107,7 @@ t.test("leases", { ...needsRoot }, async (t) => {
     const { leases, malformed } = await store.list();
     t.strictSame(leases.map(keyOf), ["10.5.1.0-24"]);
     t.strictSame(
-      malformed.map(({ key }) => key),
+      malformed.map(({ id }) => id),
       ["10.5.5.0", "10.5.6.0-24", "a/10.5.6.0-24"],
     );
     t.match(malformed[0]?.reason, "its name is no subnet");
@@ -606,8 +608,8 @@ function follow(t: Test, store: Store, told: (line: string) => void = () => {}):
 function lineOf(event: LeaseEvent): string {
   if (event.kind === "snapshot") return ["snapshot", ...textsOf(event.snapshot)].join(" ");
   if (event.kind === "put") return `put ${textsOf({ leases: [event.lease], malformed: [] })}`;
-  if (event.kind === "gone") return `gone ${keyOf(event.subnets)}`;
-  return `malformed ${event.malformed.key}`;
+  if (event.kind === "gone") return `gone ${event.id}`;
+  return `malformed ${event.malformed.id}`;
 }
 
 function textsOf({ leases }: Snapshot): string[] {
@@ -618,5 +620,5 @@ function apply(event: LeaseEvent, leases: Map<string, string>): void {
   if (event.kind === "snapshot") leases.clear();
   const put = event.kind === "snapshot" ? event.snapshot.leases : event.kind === "put" ? [event.lease] : [];
   for (const lease of put) leases.set(keyOf(lease), lease.attributes.publicIP?.join(".") ?? "");
-  if (event.kind === "gone") leases.delete(keyOf(event.subnets));
+  if (event.kind === "gone") leases.delete(event.id);
 }

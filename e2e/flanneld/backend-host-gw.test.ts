@@ -17,7 +17,7 @@ t.test("a route per peer and family over the interface, with the interface's MTU
   t.equal(backend.mtu, 1500);
   t.strictSame(backend.setPeers([peer(2), peer(3), vxlanPeer(4)]), { added: 4, removed: 0, refused: [] });
   t.strictSame(host.entries(), sorted(direct(2), direct(3)));
-  backend.changePeers({ changed: [peer(2, 9)], gone: [peer(3)] });
+  backend.changePeers({ changed: [peer(2, 9)], gone: [peer(3).id] });
   t.strictSame(host.entries(), sorted(direct(2, { host: 9 })));
 });
 

@@ -157,6 +157,7 @@ export interface PeerOptions {
 /** A host of the cluster: 2 has 10.5.2.0/24 and fd00:5:0:2::/64. */
 export function peer(n: number, { mac = n, host = n, type = "vxlan" }: PeerOptions = {}): Lease {
   return {
+    id: `10.5.${n}.0-24&fd00:5:0:${n}::-64`,
     ipv4: prefix(`10.5.${n}.0/24`),
     ipv6: prefix(`fd00:5:0:${n}::/64`),
     attributes: {

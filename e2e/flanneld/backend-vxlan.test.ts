@@ -401,11 +401,11 @@ t.test("through any sequence of states the kernel has what is wanted", needsVxla
       backend.setPeers(leases(next));
     } else {
       const changed = leases(next).filter(
-        (lease) => JSON.stringify(lease) !== JSON.stringify(leases(wanted).find((one) => keyOf(one) === keyOf(lease))),
+        (lease) => JSON.stringify(lease) !== JSON.stringify(leases(wanted).find(({ id }) => id === lease.id)),
       );
       backend.changePeers({
         changed,
-        gone: leases(wanted).filter((lease) => !leases(next).some((one) => keyOf(one) === keyOf(lease))),
+        gone: [...wanted.keys()].filter((n) => !next.has(n)).map((n) => peer(n).id),
       });
     }
     wanted = next;
@@ -415,8 +415,6 @@ t.test("through any sequence of states the kernel has what is wanted", needsVxla
     t.strictSame(host.entries(), expected, `step ${step} of seed ${seed}`);
   }
 });
-
-const keyOf = ({ ipv4 }: Lease): string => String(ipv4?.address);
 
 /** Peers 2 to 9; MACs are of one peer each, since two with one MAC cannot both be reached. */
 function mutate(peers: Map<number, PeerOptions>, random: (below: number) => number): void {

@@ -116,7 +116,7 @@ for (const { name, settings, reach } of kinds) {
     backend.repair();
     t.strictSame(shown(), foreign, "and not fought");
     host.events();
-    backend.changePeers({ changed: [], gone: [peer(9)] });
+    backend.changePeers({ changed: [], gone: [peer(9).id] });
     t.strictSame(shown(), foreign, "the lease goes");
   });
 

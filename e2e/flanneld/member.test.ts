@@ -1,10 +1,11 @@
 // A host as a member of the cluster, in this process, on sockets of a throw-away namespace: what it does when its interface changes.
 import t, { type Test } from "tap";
-import { Controller } from "../../cmd/flanneld/controller.ts";
+import { startController, watchRoutes } from "../../cmd/flanneld/controller.ts";
 import { createMetrics } from "../../cmd/flanneld/metrics.ts";
 import { attributesOf, FakeClock, FakeStore, network, silent, subnets } from "../../pkg/cluster/lease/fake.testing.ts";
-import type { Lease } from "../../pkg/cluster/lease/lease.ts";
-import type { Backend } from "../../pkg/flannel/backend/backend.ts";
+import { leaseOf } from "../../pkg/cluster/lease/lease.ts";
+import { createStoreManager } from "../../pkg/cluster/lease/store-manager.ts";
+import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
 import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
 import { selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
 import { openRoute } from "../../pkg/link/link.ts";
@@ -46,27 +47,29 @@ function join(t: Test, { write = () => {}, asked = (backend) => backend }: Parti
     publicIP: undefined,
     publicIPv6: undefined,
   };
-  const external = selectExternalInterface(route, selector, { ipv4: true, ipv6: false });
+  const findExternal = (current?: ExternalInterface) =>
+    selectExternalInterface(route, selector, { ipv4: true, ipv6: false }, current && { current });
+  const external = findExternal();
   const made = createBackend({ route, external, network: settings, log: silent });
   made.attributes();
   const backend = asked(made);
-  const lease: Lease = { ...subnets("10.5.1.0-24"), attributes: attributesOf("192.0.2.1") };
+  const lease = leaseOf(subnets("10.5.1.0-24"), attributesOf("192.0.2.1"), undefined);
   backend.setOwnLease(lease);
   const clock = new FakeClock();
   clock.setWall(Date.now() - clock.wallMs()); // the member lives by the machine's
   const resized: number[] = [];
   const parts = {
-    ...{ route, external, backend, lease, selector, network: settings, log: silent },
-    store: new FakeStore(clock),
-    renewMarginMs: 3600_000,
+    ...{ external, findExternal, backend, lease, log: silent },
+    manager: createStoreManager(new FakeStore(clock), { renewMarginMs: 3600_000, log: silent }),
     metrics: createMetrics("0.0.0"),
-    resized() {
+    watchKernel: watchRoutes,
+    writeSubnetFile() {
       resized.push(backend.mtu);
       write(resized.length);
     },
-    ...{ lost() {}, held() {}, trouble() {} },
+    reporter: { lost() {}, held() {}, repeat() {}, storeTrouble() {} },
   };
-  const member = within(namespace, () => new Controller(parts));
+  const member = within(namespace, () => startController(parts));
   t.teardown(() => member.stop());
   return { host, backend, resized };
 }

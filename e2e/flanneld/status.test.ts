@@ -146,6 +146,7 @@ t.test("without a daemon its last words are quoted", async (t) => {
 
 /** Host `n` at 10.64.0.n has 10.65.n.0/24. */
 const lease = (n: number): Lease => ({
+  id: `10.65.${n}.0-24`,
   ipv4: { address: Uint8Array.of(10, 65, n, 0), length: 24 },
   attributes: {
     publicIP: Uint8Array.of(10, 64, 0, n),

@@ -8,6 +8,7 @@ const nowMs = Date.UTC(2026, 0, 31, 12);
 
 /** Host `n`: 192.0.2.n has 10.5.n.0/24. */
 const lease = (n: number, changes: Partial<Lease> = {}): Lease => ({
+  id: `10.5.${n}.0-24`,
   ipv4: { address: Uint8Array.of(10, 5, n, 0), length: 24 },
   attributes: { publicIP: Uint8Array.of(192, 0, 2, n), backendType: "vxlan" },
   expiresMs: nowMs + 20 * HOUR_MS,

@@ -1,6 +1,6 @@
 import t from "tap";
 import { randomFrom, testSeed } from "../../sys/random.testing.ts";
-import { acquireLease, type LeaseRequest } from "./acquire.ts";
+import { acquireLease, type TimedRequest } from "./acquire.ts";
 import { attributesOf, FakeClock, FakeStore, ip, linesOf, network, subnets } from "./fake.testing.ts";
 import { keyOf, type Lease } from "./lease.ts";
 
@@ -11,7 +11,7 @@ const us = attributesOf("192.0.2.1");
 const other = attributesOf("192.0.2.2");
 
 /** A host of its own, with a store that it may share. */
-function host(wanted: Partial<LeaseRequest> = {}, clock = new FakeClock(), store = new FakeStore(clock)) {
+function host(wanted: Partial<TimedRequest> = {}, clock = new FakeClock(), store = new FakeStore(clock)) {
   const lines: string[] = [];
   const means = { clock, log: linesOf(lines), random: randomFrom(testSeed()) };
   const take = (config = network(v4)) =>
@@ -89,7 +89,7 @@ t.test("a lease that has expired is nobody's", async (t) => {
   const { clock, store, take } = host();
   const config = network("10.3.0.0/23 24 10.3.1.0 10.3.1.0");
   store.write(subnets("10.3.1.0-24"), other, 1000);
-  await t.rejects(take(config), { name: "NoSubnetLeft" });
+  await t.rejects(take(config), { name: "NoSubnet" });
   await clock.pass(1000);
   t.equal(keyOf(await take(config)), "10.3.1.0-24");
 });

@@ -3,16 +3,13 @@ import type { Prefix } from "../../ip/address.ts";
 import type { Log } from "../log/log.ts";
 import { type Candidates, chooseSubnet } from "./choose-subnet.ts";
 import { type Clock, pause, racePauseMs } from "./clock.ts";
-import { formatSubnets, type Lease, type LeaseAttributes, type Subnets, sameAttributes, sameSubnets } from "./lease.ts";
+import { formatSubnets, type Lease, type Subnets, sameAttributes, sameSubnets } from "./lease.ts";
+import type { LeaseRequest } from "./manager.ts";
 import type { NetworkConfig } from "./network-config.ts";
-import { type Store, StoreError } from "./store.ts";
+import type { Store } from "./store.ts";
+import { StoreError } from "./store-error.ts";
 
-export interface LeaseRequest {
-  attributes: LeaseAttributes;
-  /** The subnets of this host's last run, from subnet.env. */
-  previous?: Subnets | undefined;
-  /** Networks that this host has an address in. */
-  local?: readonly Prefix[];
+export interface TimedRequest extends LeaseRequest {
   ttlMs: number;
 }
 
@@ -29,12 +26,12 @@ const ATTEMPTS = 100;
 /**
  * Tries until it has a lease: when another host takes the chosen subnet first, it chooses again among those that are free then.
  *
- * @throws NoSubnetLeft; StoreError; Error the network has no IPv4
+ * @throws NoSubnet; StoreError; Error the network has no IPv4
  */
 export async function acquireLease(
   store: Store,
   network: NetworkConfig,
-  wanted: LeaseRequest,
+  wanted: TimedRequest,
   means: AcquireContext,
 ): Promise<Lease> {
   let { previous } = wanted;
@@ -72,7 +69,7 @@ export async function acquireLease(
 async function takeOver(
   store: Store,
   lease: Lease,
-  { attributes, ttlMs }: LeaseRequest,
+  { attributes, ttlMs }: TimedRequest,
   { log }: AcquireContext,
 ): Promise<Lease> {
   const taken = await store.put(lease, attributes, lease.expiresMs === undefined ? undefined : ttlMs);

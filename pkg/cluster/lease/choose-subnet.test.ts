@@ -1,9 +1,10 @@
 import t from "tap";
 import { formatPrefix } from "../../ip/address.ts";
-import { chooseSubnet, freeSubnets, NoSubnetLeft, type SubnetChoice } from "./choose-subnet.ts";
+import { chooseSubnet, freeSubnets, type SubnetChoice } from "./choose-subnet.ts";
+import type { Snapshot } from "./event.ts";
 import { attributesOf, cidr, ip, network, subnets } from "./fake.testing.ts";
-import { keyOf, type Lease } from "./lease.ts";
-import type { Snapshot } from "./store.ts";
+import { type Lease, leaseOf } from "./lease.ts";
+import { NoSubnet } from "./store-error.ts";
 
 const v4 = "10.3.0.0/16 24 10.3.1.0 10.3.255.0";
 const v6 = "fc00::/48 64 fc00:0:0:1:: fc00:0:0:ffff::";
@@ -13,13 +14,13 @@ const us = "192.0.2.1";
 function leasesOf(...texts: string[]): Snapshot {
   const leases: Lease[] = texts.map((text) => {
     const [key = "", publicIP = ""] = text.split(" ");
-    return { ...subnets(key), attributes: attributesOf(publicIP) };
+    return leaseOf(subnets(key), attributesOf(publicIP), undefined);
   });
   return { leases, malformed: [] };
 }
 
 function show(choice: SubnetChoice): string {
-  if (choice.kind !== "create") return `${choice.kind} ${keyOf(choice.lease)}`;
+  if (choice.kind !== "create") return `${choice.kind} ${choice.lease.id}`;
   const { ipv4, ipv6 } = choice.candidates;
   const range = (all: readonly { address: Uint8Array; length: number }[] = []) =>
     all.length < 2 ? all.map(formatPrefix).join() : `${all.length} from ${formatPrefix(all[0] ?? cidr("::/0"))}`;
@@ -94,7 +95,7 @@ for (const { claim, leases = [], previous, six, choice } of cases) {
 }
 
 t.test("nobody's lease is ours without a public address", async (t) => {
-  const leases: Lease[] = [{ ...subnets("10.3.9.0-24"), attributes: { backendType: "" } }];
+  const leases: Lease[] = [leaseOf(subnets("10.3.9.0-24"), { backendType: "" }, undefined)];
   t.equal(
     show(chooseSubnet(network(v4), { leases, malformed: [] }, { publicIP: undefined, previous: undefined })),
     "create 100 from 10.3.1.0/24",
@@ -102,7 +103,7 @@ t.test("nobody's lease is ours without a public address", async (t) => {
 });
 
 t.test("a malformed lease is nobody's, and not free", async (t) => {
-  const malformed = ["10.3.77.0-24", "10.3.1.0-24", "nonsense"].map((key) => ({ key, reason: "no" }));
+  const malformed = ["10.3.77.0-24", "10.3.1.0-24", "nonsense"].map((id) => ({ id, reason: "no" }));
   const host = { publicIP: ip(us), previous: subnets("10.3.77.0-24") };
   t.equal(show(chooseSubnet(network(v4), { leases: [], malformed }, host)), "create 100 from 10.3.2.0/24");
 });
@@ -111,7 +112,7 @@ t.test("a full network is refused with its name, its size and the remedy", async
   const small = network("10.3.0.0/22 24 10.3.1.0 10.3.3.0");
   const leases = leasesOf(...[1, 2, 3].map((i) => `10.3.${i}.0-24 192.0.2.1${i}`), "10.9.0.0-24 192.0.2.5");
   t.throws(() => chooseSubnet(small, leases, { publicIP: ip(us), previous: undefined }), {
-    name: "NoSubnetLeft",
+    name: "NoSubnet",
     message:
       "out of subnets: 10.3.0.0/22 has no free /24 between 10.3.1.0 and 10.3.3.0, 3 leases are in it. To fix: delete " +
       "the leases of hosts that are gone, or configure a larger Network, a longer SubnetLen or a wider SubnetMin to SubnetMax",
@@ -122,7 +123,7 @@ t.test("a full network is refused with its name, its size and the remedy", async
         publicIP: ip(us),
         previous: undefined,
       }),
-    NoSubnetLeft,
+    NoSubnet,
     "of either family",
   );
 });

@@ -11,9 +11,10 @@ import {
   overlaps,
   type Prefix,
 } from "../../ip/address.ts";
+import type { Snapshot } from "./event.ts";
 import { type Lease, parseKey, type Subnets, sameSubnets } from "./lease.ts";
 import type { FamilyConfig, NetworkConfig } from "./network-config.ts";
-import type { Snapshot } from "./store.ts";
+import { NoSubnet } from "./store-error.ts";
 
 /** The host that needs a subnet. */
 export interface HostInfo {
@@ -38,18 +39,13 @@ export type SubnetChoice =
   | { kind: "delete"; lease: Lease }
   | { kind: "create"; candidates: Candidates };
 
-/** Every subnet between SubnetMin and SubnetMax is leased. `message` names the network and the remedy. */
-export class NoSubnetLeft extends Error {
-  override name = "NoSubnetLeft";
-}
-
 /** Enough candidates that hosts that start at the same time rarely choose the same one. flannel's number. */
 const CANDIDATES = 100;
 
 /**
  * Malformed leases belong to no host, but the subnets in their keys are not free.
  *
- * @throws NoSubnetLeft; Error the network has no IPv4, without which a lease has no key
+ * @throws NoSubnet; Error the network has no IPv4, without which a lease has no key
  */
 export function chooseSubnet(
   network: NetworkConfig,
@@ -60,7 +56,7 @@ export function chooseSubnet(
   if (!ipv4) throw new Error(onlyIPv6);
   const own = publicIP ? ownLease(network, leases, publicIP, previous) : undefined;
   if (own) return { kind: fits(network, own) ? "reuse" : "delete", lease: own };
-  const taken = [...leases, ...malformed.flatMap(({ key }) => parseKey(key) ?? [])];
+  const taken = [...leases, ...malformed.flatMap(({ id }) => parseKey(id) ?? [])];
   const candidates = {
     ipv4: candidatesOf(ipv4, previous?.ipv4, { leased: subnetsOf(taken, "ipv4"), local }),
     ...(ipv6 && { ipv6: candidatesOf(ipv6, previous?.ipv6, { leased: subnetsOf(taken, "ipv6"), local }) }),
@@ -109,12 +105,12 @@ interface InUse {
   local: readonly Prefix[];
 }
 
-/** Returns the previous subnet alone if it fits and is free; else free ones. @throws NoSubnetLeft */
+/** Returns the previous subnet alone if it fits and is free; else free ones. @throws NoSubnet */
 function candidatesOf(family: FamilyConfig, previous: Prefix | undefined, inUse: InUse): readonly Prefix[] {
   const taken = [...inUse.leased, ...inUse.local.filter((one) => overlaps(one, family.network))];
   if (previous && fitsFamily(family, previous) && !taken.some((one) => overlaps(one, previous))) return [previous];
   const free = freeSubnets(family, taken, CANDIDATES);
-  if (free.length === 0) throw new NoSubnetLeft(noneLeft(family, inUse));
+  if (free.length === 0) throw new NoSubnet(noneLeft(family, inUse));
   return free;
 }
 

@@ -2,9 +2,11 @@
 import { type Address, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
 import type { Log } from "../log/log.ts";
 import type { Clock } from "./clock.ts";
-import { keyOf, type Lease, type LeaseAttributes, parseKey, type Subnets, subnetsOverlap } from "./lease.ts";
+import type { LeaseEvent, Malformed, Snapshot, Watch } from "./event.ts";
+import { keyOf, type Lease, type LeaseAttributes, leaseOf, parseKey, type Subnets, subnetsOverlap } from "./lease.ts";
 import type { FamilyConfig, NetworkConfig } from "./network-config.ts";
-import { type LeaseEvent, type Malformed, type Snapshot, type Store, StoreError, type Watch } from "./store.ts";
+import type { Store } from "./store.ts";
+import { StoreError } from "./store-error.ts";
 
 export function ip(text: string): Address {
   const address = parseAddress(text);
@@ -194,28 +196,22 @@ export class FakeStore implements Store {
 
   /** Writes a lease as another host. */
   write(subnets: Subnets, attributes: LeaseAttributes, ttlMs?: number): Lease {
-    const { ipv4, ipv6 } = subnets;
-    const lease: Lease = {
-      ...(ipv4 && { ipv4 }),
-      ...(ipv6 && { ipv6 }),
-      attributes,
-      ...(ttlMs !== undefined && { expiresMs: this.clock.wallMs() + ttlMs }),
-    };
-    this.malformed.delete(keyOf(lease));
-    this.leases.set(keyOf(lease), lease);
+    const lease = leaseOf(subnets, attributes, ttlMs === undefined ? undefined : this.clock.wallMs() + ttlMs);
+    this.malformed.delete(lease.id);
+    this.leases.set(lease.id, lease);
     this.tell({ kind: "put", lease });
     return lease;
   }
 
   remove(key: string): void {
     const wasMalformed = this.malformed.delete(key);
-    if (this.leases.delete(key) || wasMalformed) this.tell({ kind: "gone", subnets: subnets(key) });
+    if (this.leases.delete(key) || wasMalformed) this.tell({ kind: "gone", id: key });
   }
 
   /** Replaces a lease by a malformed one, as another client. */
   spoil(malformed: Malformed): void {
-    this.leases.delete(malformed.key);
-    this.malformed.set(malformed.key, malformed.reason);
+    this.leases.delete(malformed.id);
+    this.malformed.set(malformed.id, malformed.reason);
     this.tell({ kind: "malformed", malformed });
   }
 
@@ -228,7 +224,7 @@ export class FakeStore implements Store {
     this.expire();
     return {
       leases: [...this.leases.values()],
-      malformed: [...this.malformed].map(([key, reason]) => ({ key, reason })),
+      malformed: [...this.malformed].map(([id, reason]) => ({ id, reason })),
     };
   }
 

@@ -29,7 +29,11 @@ export interface LeaseAttributes {
   backendV6Data?: Json;
 }
 
+/** The name of a lease in its store: the same for as long as the lease exists, and all that is known of one that is gone. */
+export type LeaseId = string;
+
 export interface Lease extends Subnets {
+  id: LeaseId;
   attributes: LeaseAttributes;
   /**
    * Milliseconds since 1970; undefined for one that never expires (a reservation). Of another host's lease a store may know only that
@@ -39,7 +43,7 @@ export interface Lease extends Subnets {
 }
 
 /**
- * Returns the lease's key in the store: `10.12.13.0-24`, `10.12.13.0-24&fd00:12:13::-56`. Each lease has one key, and each key one lease.
+ * Returns the key of a lease in etcd or a directory, which is its identity there: `10.12.13.0-24`, `10.12.13.0-24&fd00:12:13::-56`. Each lease has one key, and each key one lease.
  *
  * @throws Error for IPv6 alone, which has no key.
  */
@@ -80,8 +84,13 @@ const notAKey = "its name is no subnet: expected one like 10.12.13.0-24 or 10.12
 export function readLease(key: string, value: string, expiresMs: number | undefined): Lease {
   const subnets = parseKey(key);
   if (!subnets) throw new Error(notAKey);
-  const lease = { ...subnets, attributes: readAttributes(value) };
-  return expiresMs === undefined ? lease : { ...lease, expiresMs };
+  return leaseOf(subnets, readAttributes(value), expiresMs);
+}
+
+/** Makes the lease that a store has under the key of these subnets. */
+export function leaseOf({ ipv4, ipv6 }: Subnets, attributes: LeaseAttributes, expiresMs: number | undefined): Lease {
+  const subnets = { ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) };
+  return { id: keyOf(subnets), ...subnets, attributes, ...(expiresMs !== undefined && { expiresMs }) };
 }
 
 /** Prints attributes as Go's encoding/json does, keys in flannel's order. */

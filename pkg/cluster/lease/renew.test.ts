@@ -1,7 +1,7 @@
 import t, { type Test } from "tap";
 import { randomFrom, testSeed } from "../../sys/random.testing.ts";
 import { attributesOf, FakeClock, FakeStore, flushPromises, ip, linesOf, subnets } from "./fake.testing.ts";
-import { keyOf, type Lease, type LeaseAttributes } from "./lease.ts";
+import { keyOf, type Lease, type LeaseAttributes, leaseOf } from "./lease.ts";
 import { type LeaseRenewer, type RenewOptions, startRenewal } from "./renew.ts";
 import type { Store } from "./store.ts";
 import { type PeerWatch, watchPeers } from "./watch-peers.ts";
@@ -41,11 +41,9 @@ async function keep(t: Test, options: Partial<RenewOptions> & { reserved?: true 
       void told.push(`renewed ${expiresMs === undefined ? "for ever" : `${(expiresMs - clock.wallMs()) / HOUR_MS} h`}`),
     ...options,
   });
-  const following = watchPeers(store, {
-    own: () => renewer.lease(),
+  const following = watchPeers(store, renewer, {
     peers() {},
     changed() {},
-    ownEvent: (event) => renewer.own(event),
     malformed() {},
     trouble: (why) => renewer.trouble(why),
   });
@@ -93,7 +91,7 @@ t.test("after a suspension in which another host got the subnet it stays that ho
   const kept = await keep(t);
   kept.clock.suspend(30 * HOUR_MS);
   kept.store.leases.delete(OWN);
-  kept.store.leases.set(OWN, { ...subnets(OWN), attributes: other, expiresMs: kept.clock.wallMs() + DAY_MS });
+  kept.store.leases.set(OWN, leaseOf(subnets(OWN), other, kept.clock.wallMs() + DAY_MS));
   await kept.clock.pass(MINUTE_MS);
   t.strictSame(kept.store.leases.get(OWN)?.attributes, other);
   t.match(kept.told, [/^lost: host 192\.0\.2\.2 has our subnet 10\.3\.1\.0\/24/]);
@@ -308,10 +306,7 @@ for (const ends of ["known", "unknown"] as const) {
           lost: (reason) => void lost.push(reason),
           renewed() {},
         });
-        const following = watchPeers(client, {
-          ...{ own: () => renewer.lease(), peers() {}, changed() {}, malformed() {}, trouble() {} },
-          ownEvent: (event) => renewer.own(event),
-        });
+        const following = watchPeers(client, renewer, { peers() {}, changed() {}, malformed() {}, trouble() {} });
         t.teardown(() => {
           following.stop();
           renewer.stop();
@@ -358,7 +353,7 @@ t.test("a reservation made of our lease gets back what it must say, and stays on
   const kept = await keep(t);
   kept.store.write(subnets(OWN), { publicIP: ip("192.0.2.1"), backendType: "" });
   await flushPromises();
-  t.strictSame(kept.store.leases.get(OWN), { ...subnets(OWN), attributes: us });
+  t.strictSame(kept.store.leases.get(OWN), leaseOf(subnets(OWN), us, undefined));
   t.strictSame(kept.told, ["renewed for ever"]);
   await kept.clock.pass(30 * DAY_MS);
   t.equal(writes(kept).length, 1, "there is nothing to renew");
@@ -375,7 +370,7 @@ t.test("a reservation that is withdrawn becomes a lease", async (t) => {
 
 t.test("a lease that somebody spoils is written again", async (t) => {
   const kept = await keep(t);
-  kept.store.spoil({ key: OWN, reason: "nonsense" });
+  kept.store.spoil({ id: OWN, reason: "nonsense" });
   await flushPromises();
   t.strictSame(kept.store.leases.get(OWN)?.attributes, us);
   t.strictSame(writes(kept), [`create ${OWN}`, `put ${OWN}`]);
@@ -387,7 +382,7 @@ t.test("a store that is put back to an earlier state is told what we are now", a
   kept.renewer.changeAttributes(moved);
   await flushPromises();
   t.strictSame(kept.store.leases.get(OWN)?.attributes, moved);
-  kept.store.leases.set(OWN, { ...subnets(OWN), attributes: us, expiresMs: kept.clock.wallMs() + HOUR_MS / 2 });
+  kept.store.leases.set(OWN, leaseOf(subnets(OWN), us, kept.clock.wallMs() + HOUR_MS / 2));
   kept.store.tellAll();
   await kept.clock.pass(1000);
   t.strictSame(kept.store.leases.get(OWN)?.attributes, moved);
@@ -427,7 +422,7 @@ t.test("the lease stays ours through random mishaps, and is ours in the end", as
   const kept = await keep(t);
   const mishaps: (() => void)[] = [
     () => kept.store.remove(OWN),
-    () => kept.store.spoil({ key: OWN, reason: "nonsense" }),
+    () => kept.store.spoil({ id: OWN, reason: "nonsense" }),
     () => void kept.store.write(subnets(OWN), other, HOUR_MS),
     () => void kept.store.write(subnets(OWN), { publicIP: ip("192.0.2.1"), backendType: "" }),
     () => {

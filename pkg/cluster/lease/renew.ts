@@ -9,9 +9,9 @@ import { showJson } from "../../config/json.ts";
 import { formatAddress } from "../../ip/address.ts";
 import type { Log } from "../log/log.ts";
 import type { Clock } from "./clock.ts";
+import type { OwnEvent } from "./event.ts";
 import {
   formatSubnets,
-  keyOf,
   type Lease,
   type LeaseAttributes,
   printAttributes,
@@ -19,9 +19,6 @@ import {
   subnetsOverlap,
 } from "./lease.ts";
 import type { Store } from "./store.ts";
-
-/** An event of our own key, from the watch. */
-export type OwnEvent = { kind: "put"; lease: Lease } | { kind: "gone" };
 
 export interface RenewOptions {
   /** The attributes in the store; `changeAttributes` changes them. */
@@ -40,7 +37,8 @@ export interface RenewOptions {
 export interface LeaseRenewer {
   /** Returns the lease as last known. */
   lease(): Lease;
-  own(event: OwnEvent): void;
+  /** Takes an event of our own lease, from the watch. */
+  take(event: OwnEvent): void;
   /** Must be called when the store is lost or answers again (undefined): then a failed attempt is repeated at once. */
   trouble(why: Error | undefined): void;
   /** Publishes changed attributes (address, device) at once, or as soon as the store answers. */
@@ -67,7 +65,7 @@ export function startRenewal(store: Store, lease: Lease, options: RenewOptions):
   const renewer = new Renewer(store, lease, options);
   return {
     lease: () => renewer.lease,
-    own: (event) => renewer.own(event),
+    take: (event) => renewer.take(event),
     trouble: (why) => {
       if (why === undefined) renewer.tryNow();
     },
@@ -116,7 +114,7 @@ class Renewer {
     this.wait();
   }
 
-  own(event: OwnEvent): void {
+  take(event: OwnEvent): void {
     this.events++;
     if (event.kind === "gone") this.miss();
     else if (this.saysTheSame(event.lease)) this.confirm(event.lease);
@@ -192,7 +190,7 @@ class Renewer {
     if (found && !this.isOfOurs(found.attributes)) return this.lose(found);
     if (found && this.saysTheSame(found)) return this.confirm(found); // another daemon of this host was first
     if (found) this.learn(found);
-    if (found || malformed.some(({ key }) => key === keyOf(this.lease))) await this.write();
+    if (found || malformed.some(({ id }) => id === this.lease.id)) await this.write();
     else this.giveWay(leases);
   }
 
@@ -216,7 +214,7 @@ class Renewer {
 
   private giveWay(leases: readonly Lease[]): void {
     const inTheWay = leases.find((one) => subnetsOverlap(one, this.lease));
-    if (!inTheWay) throw new Error(`${keyOf(this.lease)} cannot be made because it is there, and is not listed`);
+    if (!inTheWay) throw new Error(`${this.lease.id} cannot be made because it is there, and is not listed`);
     this.lose(inTheWay);
   }
 

@@ -1,33 +1,12 @@
-/** The interface of a store of leases: etcd, or a directory. The code that acquires, renews and watches leases uses only this interface. */
+/**
+ * The interface of a store that keeps leases as values under keys, named after their subnets, with an expiry: etcd, or a directory.
+ * store-manager.ts makes a lease manager of it.
+ */
+import type { Snapshot } from "./event.ts";
 import type { Lease, LeaseAttributes, Subnets } from "./lease.ts";
+import type { WatchSource } from "./watch-peers.ts";
 
-export interface Snapshot {
-  leases: readonly Lease[];
-  /** Keys below the prefix that are not leases, each with the reason: they are skipped, logged and counted. */
-  malformed: readonly Malformed[];
-}
-
-export interface Malformed {
-  key: string;
-  reason: string;
-}
-
-/** A change of leases; events come in the order of the store. */
-export type LeaseEvent =
-  /** The complete set of leases: at the start, and whenever events may have been missed. */
-  | { kind: "snapshot"; snapshot: Snapshot }
-  /** A lease was created, renewed or changed. */
-  | { kind: "put"; lease: Lease }
-  /** A lease was deleted or has expired. */
-  | { kind: "gone"; subnets: Subnets }
-  | { kind: "malformed"; malformed: Malformed };
-
-export interface Watch {
-  /** Ends the watch; no event comes afterwards. */
-  stop(): void;
-}
-
-export interface Store {
+export interface Store extends WatchSource {
   /** The store for messages: `etcd http://10.0.0.1:2379, prefix /coreos.com/network`. */
   readonly description: string;
   /** A command line that writes the network configuration, for messages. */
@@ -59,23 +38,7 @@ export interface Store {
   hasWritten(lease: Lease): boolean;
   /** @throws StoreError */
   delete(subnets: Subnets): Promise<void>;
-  /**
-   * Reports a snapshot first, then every change. After a lost connection it resumes by itself, where it was or with a new snapshot.
-   *
-   * @param trouble Called when the store is lost (with the error) and when it answers again (undefined).
-   */
-  watch(event: (event: LeaseEvent) => void, trouble: (why: Error | undefined) => void): Watch;
   /** Replaces all connections at once, because the host's addresses have changed. No watch misses an event. */
   reconnect(): void;
   close(): Promise<void>;
-}
-
-/** The store has no network configuration yet: the administrator must write it. */
-export class NoConfig extends Error {
-  override name = "NoConfig";
-}
-
-/** The store did not perform a request. `message` has the reason and the remedy. */
-export class StoreError extends Error {
-  override name = "StoreError";
 }

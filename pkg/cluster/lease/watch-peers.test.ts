@@ -1,8 +1,8 @@
 import t, { type Test } from "tap";
 import { randomFrom, testSeed } from "../../sys/random.testing.ts";
+import type { LeaseEvent, Malformed, OwnEvent } from "./event.ts";
 import { attributesOf, FakeClock, FakeStore, flushPromises, ip, subnets } from "./fake.testing.ts";
-import { keyOf, type Lease, printAttributes } from "./lease.ts";
-import type { LeaseEvent, Malformed } from "./store.ts";
+import { type Lease, printAttributes, leaseOf as storedLease } from "./lease.ts";
 import { type PeerWatch, watchPeers } from "./watch-peers.ts";
 
 const OWN = "10.3.1.0-24";
@@ -10,10 +10,10 @@ const OWN = "10.3.1.0-24";
 /** "10.3.2.0-24 192.0.2.2" */
 function leaseOf(text: string, expiresMs?: number): Lease {
   const [key = "", publicIP = ""] = text.split(" ");
-  return { ...subnets(key), attributes: attributesOf(publicIP), ...(expiresMs !== undefined && { expiresMs }) };
+  return storedLease(subnets(key), attributesOf(publicIP), expiresMs);
 }
 
-const show = (lease: Lease): string => `${keyOf(lease)} ${lease.attributes.publicIP?.join(".")}`;
+const show = (lease: Lease): string => `${lease.id} ${lease.attributes.publicIP?.join(".")}`;
 
 interface Followed {
   following: PeerWatch;
@@ -33,15 +33,15 @@ function follow(t: Test, own = OWN): Followed {
       return { stop: () => void told.push("stopped") };
     },
   };
-  const following = watchPeers(store, {
-    own: () => subnets(own),
+  const ownLease = {
+    lease: () => leaseOf(`${own} 192.0.2.1`),
+    take: (event: OwnEvent) => void told.push(`own ${event.kind === "put" ? show(event.lease) : "gone"}`),
+  };
+  const following = watchPeers(store, ownLease, {
     peers: (all) => void told.push(`all: ${all.map(show).sort().join(", ")}`),
     changed: ({ changed, gone }) =>
-      void told.push(
-        [...changed.map((lease) => `+${show(lease)}`), ...gone.map((one) => `-${keyOf(one)}`)].sort().join(" "),
-      ),
-    ownEvent: (event) => void told.push(`own ${event.kind === "put" ? show(event.lease) : "gone"}`),
-    malformed: ({ key, reason }) => void told.push(`malformed ${key}: ${reason}`),
+      void told.push([...changed.map((lease) => `+${show(lease)}`), ...gone.map((id) => `-${id}`)].sort().join(" ")),
+    malformed: ({ id, reason }) => void told.push(`malformed ${id}: ${reason}`),
     trouble: (why) => void told.push(`trouble ${why?.message}`),
   });
   t.teardown(() => following.stop());
@@ -53,8 +53,8 @@ const snapshot = (leases: readonly string[], malformed: readonly Malformed[] = [
   snapshot: { leases: leases.map((text) => leaseOf(text)), malformed },
 });
 const put = (text: string, expiresMs?: number): LeaseEvent => ({ kind: "put", lease: leaseOf(text, expiresMs) });
-const gone = (key: string): LeaseEvent => ({ kind: "gone", subnets: subnets(key) });
-const malformed = (key: string, reason = "no"): LeaseEvent => ({ kind: "malformed", malformed: { key, reason } });
+const gone = (id: string): LeaseEvent => ({ kind: "gone", id });
+const malformed = (id: string, reason = "no"): LeaseEvent => ({ kind: "malformed", malformed: { id, reason } });
 
 const us = `${OWN} 192.0.2.1`;
 const two = "10.3.2.0-24 192.0.2.2";
@@ -65,7 +65,7 @@ const cases: { claim: string; events: LeaseEvent[]; told: string[] }[] = [
   { claim: "a new host is told", events: [put(three)], told: [`+${three}`] },
   { claim: "a renewal is not", events: [put(two, 1)], told: [] },
   { claim: "another address is", events: [put("10.3.2.0-24 192.0.2.9")], told: ["+10.3.2.0-24 192.0.2.9"] },
-  { claim: "a lease that goes is told by its subnets", events: [gone("10.3.2.0-24")], told: ["-10.3.2.0-24"] },
+  { claim: "a lease that goes is told by its identity", events: [gone("10.3.2.0-24")], told: ["-10.3.2.0-24"] },
   { claim: "one that nobody knew is not", events: [gone("10.3.9.0-24")], told: [] },
   { claim: "one that came and went is not", events: [put(three), gone("10.3.3.0-24&fd00:0:0:3::-64")], told: [] },
   { claim: "one that went and came back is not", events: [gone("10.3.2.0-24"), put(two)], told: [] },
@@ -94,7 +94,7 @@ const cases: { claim: string; events: LeaseEvent[]; told: string[] }[] = [
   },
   {
     claim: "in a snapshot as well",
-    events: [snapshot([us], [{ key: "10.3.2.0-24", reason: "no" }])],
+    events: [snapshot([us], [{ id: "10.3.2.0-24", reason: "no" }])],
     told: [`own ${us}`, "malformed 10.3.2.0-24: no"],
   },
   {
@@ -160,18 +160,17 @@ t.test("what was told is what the store has, whatever happens: 2000 random steps
   const any = (count: number) => Math.floor(random() * count);
   const store = new FakeStore(new FakeClock());
   const known = new Map<string, string>();
-  const learn = (lease: Lease) => known.set(keyOf(lease), printAttributes(lease.attributes));
-  const following = watchPeers(store, {
-    own: () => subnets(OWN),
+  const learn = ({ id, attributes }: Lease) => known.set(id, printAttributes(attributes));
+  const own = { lease: () => leaseOf(us), take() {} };
+  const following = watchPeers(store, own, {
     peers: (all) => all.forEach(learn),
     changed({ changed, gone }) {
       for (const lease of changed) {
-        if (known.get(keyOf(lease)) === printAttributes(lease.attributes)) t.fail(`${keyOf(lease)} was known`);
+        if (known.get(lease.id) === printAttributes(lease.attributes)) t.fail(`${lease.id} was known`);
         learn(lease);
       }
-      for (const one of gone) if (!known.delete(keyOf(one))) t.fail(`${keyOf(one)} was not known`);
+      for (const id of gone) if (!known.delete(id)) t.fail(`${id} was not known`);
     },
-    ownEvent() {},
     malformed() {},
     trouble() {},
   });
@@ -186,7 +185,7 @@ t.test("what was told is what the store has, whatever happens: 2000 random steps
       store.remove(key);
       wanted.delete(key);
     },
-    (key) => store.spoil({ key, reason: `nonsense ${any(2)}` }), // whoever had it stays
+    (key) => store.spoil({ id: key, reason: `nonsense ${any(2)}` }), // whoever had it stays
     () => store.tellAll(),
   ];
   for (let step = 0; step < 2000; step++) {

@@ -2,43 +2,46 @@
  * Follows the other hosts' leases by the store's watch, and reports the differences to what was last reported: a snapshot after an
  * outage then costs no more than its changes.
  */
-import { overlaps, type Prefix } from "../../ip/address.ts";
-import { formatSubnets, keyOf, type Lease, type Subnets, sameAttributes, sameSubnets } from "./lease.ts";
-import type { OwnEvent } from "./renew.ts";
-import type { LeaseEvent, Malformed, Snapshot, Store } from "./store.ts";
+import type { LeaseEvent, Malformed, OwnEvent, Snapshot, Watch } from "./event.ts";
+import {
+  formatSubnets,
+  type Lease,
+  type LeaseId,
+  type Subnets,
+  sameAttributes,
+  sameSubnets,
+  subnetsOverlap,
+} from "./lease.ts";
+import type { LeaseChanges, PeerHandler } from "./manager.ts";
 
-export interface LeaseChanges {
-  /** New or changed leases; not those that were only renewed. */
-  changed: readonly Lease[];
-  gone: readonly Subnets[];
+/** What has a watch on leases. */
+export interface WatchSource {
+  /**
+   * Reports a snapshot first, then every change. After a lost connection it resumes by itself, where it was or with a new snapshot.
+   *
+   * @param trouble Called when the store is lost (with the error) and when it answers again (undefined).
+   */
+  watch(event: (event: LeaseEvent) => void, trouble: (why: Error | undefined) => void): Watch;
 }
 
-export interface PeerHandler {
-  /** Returns this host's subnets, which are never among the peers. */
-  own(): Subnets;
-  /** Called first, once, with all peers. A dual-stack lease keeps both subnets even if this host has one family. */
-  peers(all: readonly Lease[]): void;
-  /** Called with later changes; events that arrive together are reported in one call. */
-  changed(changes: LeaseChanges): void;
-  /** Called with each event of our own key; for `startRenewal`. */
-  ownEvent(event: OwnEvent): void;
-  /** Called once per key and reason for leases that are skipped. A peer whose lease becomes malformed keeps its last valid state. */
-  malformed(malformed: Malformed): void;
-  /** Called when the store is lost (with the error) and when it answers again (undefined). */
-  trouble(why: Error | undefined): void;
+/** This host's own lease, which is never among the peers. */
+export interface OwnLease {
+  lease(): Pick<Lease, "id" | "ipv4" | "ipv6">;
+  /** Called with each event of it. */
+  take(event: OwnEvent): void;
 }
 
 export interface PeerWatch {
-  /** Returns the peers as the store has them, by key. */
-  peers(): ReadonlyMap<string, Lease>;
-  /** Returns the malformed leases that are in the store now: the reason, by key. */
-  malformed(): ReadonlyMap<string, string>;
+  /** Returns the peers as the store has them. */
+  peers(): ReadonlyMap<LeaseId, Lease>;
+  /** Returns the malformed leases that are in the store now, with the reason. */
+  malformed(): ReadonlyMap<LeaseId, string>;
   stop(): void;
 }
 
-export function watchPeers(store: Pick<Store, "watch">, handler: PeerHandler): PeerWatch {
-  const peers = new Peers(handler);
-  const watch = store.watch((event) => peers.take(event), handler.trouble);
+export function watchPeers(source: WatchSource, own: OwnLease, handler: PeerHandler): PeerWatch {
+  const peers = new Peers(own, handler);
+  const watch = source.watch((event) => peers.take(event), handler.trouble);
   return {
     peers: () => peers.known,
     malformed: () => peers.malformed,
@@ -51,25 +54,27 @@ export function watchPeers(store: Pick<Store, "watch">, handler: PeerHandler): P
 
 class Peers {
   /** The peers as the store has them. */
-  readonly known = new Map<string, Lease>();
-  readonly malformed = new Map<string, string>();
+  readonly known = new Map<LeaseId, Lease>();
+  readonly malformed = new Map<LeaseId, string>();
+  private readonly own: OwnLease;
   private readonly handler: PeerHandler;
   /** The peers as the handler knows them. */
-  private readonly told = new Map<string, Lease>();
+  private readonly told = new Map<LeaseId, Lease>();
   private hasBegun = false;
-  /** Keys that may differ between `known` and `told`. */
-  private readonly touched = new Set<string>();
+  /** Leases that may differ between `known` and `told`. */
+  private readonly touched = new Set<LeaseId>();
   private isDue = false;
   private isStopped = false;
 
-  constructor(handler: PeerHandler) {
+  constructor(own: OwnLease, handler: PeerHandler) {
+    this.own = own;
     this.handler = handler;
   }
 
   take(event: LeaseEvent): void {
     if (event.kind === "snapshot") this.replace(event.snapshot);
     else if (event.kind === "put") this.put(event.lease);
-    else if (event.kind === "gone") this.remove(event.subnets);
+    else if (event.kind === "gone") this.remove(event.id);
     else this.refuse(event.malformed);
   }
 
@@ -78,46 +83,45 @@ class Peers {
   }
 
   private put(lease: Lease): void {
-    const own = this.handler.own();
-    const key = keyOf(lease);
-    if (!sameSubnets(lease, own) && overlap(lease, own)) {
-      this.refuse({ key, reason: overlapsOurs(own) });
+    const own = this.own.lease();
+    const isOwn = lease.id === own.id;
+    if (!isOwn && subnetsOverlap(lease, own)) {
+      this.refuse({ id: lease.id, reason: overlapsOurs(own) });
       return;
     }
-    this.malformed.delete(key);
-    if (sameSubnets(lease, own)) this.handler.ownEvent({ kind: "put", lease });
-    else this.set(key, lease);
+    this.malformed.delete(lease.id);
+    if (isOwn) this.own.take({ kind: "put", lease });
+    else this.set(lease.id, lease);
   }
 
-  private remove(subnets: Subnets): void {
-    const key = keyOf(subnets);
-    this.malformed.delete(key);
-    if (sameSubnets(subnets, this.handler.own())) this.handler.ownEvent({ kind: "gone" });
-    else this.set(key, undefined);
+  private remove(id: LeaseId): void {
+    this.malformed.delete(id);
+    if (id === this.own.lease().id) this.own.take({ kind: "gone" });
+    else this.set(id, undefined);
   }
 
   /** Records a malformed lease. A peer keeps its last valid state; our own lease counts as gone. */
-  private refuse({ key, reason }: Malformed): void {
-    if (this.malformed.get(key) === reason) return;
-    this.malformed.set(key, reason);
-    this.handler.malformed({ key, reason });
-    if (key === keyOf(this.handler.own())) this.handler.ownEvent({ kind: "gone" });
+  private refuse({ id, reason }: Malformed): void {
+    if (this.malformed.get(id) === reason) return;
+    this.malformed.set(id, reason);
+    this.handler.malformed({ id, reason });
+    if (id === this.own.lease().id) this.own.take({ kind: "gone" });
   }
 
   private replace({ leases, malformed }: Snapshot): void {
-    const keys = new Set([...leases.map(keyOf), ...malformed.map(({ key }) => key)]);
-    for (const key of this.known.keys()) if (!keys.has(key)) this.set(key, undefined);
-    for (const key of this.malformed.keys()) if (!keys.has(key)) this.malformed.delete(key);
+    const ids = new Set([...leases, ...malformed].map(({ id }) => id));
+    for (const id of this.known.keys()) if (!ids.has(id)) this.set(id, undefined);
+    for (const id of this.malformed.keys()) if (!ids.has(id)) this.malformed.delete(id);
     for (const lease of leases) this.put(lease);
     for (const one of malformed) this.refuse(one);
-    if (!keys.has(keyOf(this.handler.own()))) this.handler.ownEvent({ kind: "gone" });
+    if (!ids.has(this.own.lease().id)) this.own.take({ kind: "gone" });
     this.tellSoon();
   }
 
-  private set(key: string, lease: Lease | undefined): void {
-    if (lease) this.known.set(key, lease);
-    else this.known.delete(key);
-    this.touched.add(key);
+  private set(id: LeaseId, lease: Lease | undefined): void {
+    if (lease) this.known.set(id, lease);
+    else this.known.delete(id);
+    this.touched.add(id);
     this.tellSoon();
   }
 
@@ -140,16 +144,16 @@ class Peers {
 
   private takeChanges(): LeaseChanges {
     const changed: Lease[] = [];
-    const gone: Subnets[] = [];
-    for (const key of this.touched) {
-      const [before, now] = [this.told.get(key), this.known.get(key)];
-      const isSame = before && now && sameAttributes(before.attributes, now.attributes);
+    const gone: LeaseId[] = [];
+    for (const id of this.touched) {
+      const [before, now] = [this.told.get(id), this.known.get(id)];
+      const isSame = before && now && sameSubnets(before, now) && sameAttributes(before.attributes, now.attributes);
       if (now && !isSame) changed.push(now);
-      if (before && !now) gone.push(subnetsOf(before));
+      if (before && !now) gone.push(id);
       if (isSame)
-        this.known.set(key, { ...now, ...subnetsOf(before), attributes: before.attributes }); // the handler has these objects already
-      else if (now) this.told.set(key, now);
-      else this.told.delete(key);
+        this.known.set(id, { ...now, ...subnetsOf(before), attributes: before.attributes }); // the handler has these objects already
+      else if (now) this.told.set(id, now);
+      else this.told.delete(id);
     }
     this.touched.clear();
     return { changed, gone };
@@ -157,12 +161,6 @@ class Peers {
 }
 
 const subnetsOf = ({ ipv4, ipv6 }: Lease): Subnets => ({ ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) });
-
-const overlap = (one: Subnets, other: Subnets): boolean =>
-  overlapIn(one.ipv4, other.ipv4) || overlapIn(one.ipv6, other.ipv6);
-
-const overlapIn = (one: Prefix | undefined, other: Prefix | undefined): boolean =>
-  one !== undefined && other !== undefined && overlaps(one, other);
 
 const overlapsOurs = (own: Subnets): string =>
   `overlaps our own lease ${formatSubnets(own)}: its host is not reached. To fix: delete the one that is wrong`;

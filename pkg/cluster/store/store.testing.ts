@@ -1,8 +1,10 @@
 /** Tests that every store must pass: `for (const { claim, holds } of storeClaims) t.test(claim, () => holds(open))`. */
 import assert from "node:assert/strict";
+import type { LeaseEvent, Snapshot, Watch } from "../lease/event.ts";
 import { attributesOf, ip, subnets } from "../lease/fake.testing.ts";
 import { keyOf, type Lease, printAttributes } from "../lease/lease.ts";
-import { type LeaseEvent, NoConfig, type Snapshot, type Store, type Watch } from "../lease/store.ts";
+import type { Store } from "../lease/store.ts";
+import { NoConfig } from "../lease/store-error.ts";
 
 /** An empty store; its opener closes and removes it. */
 export interface StoreUnderTest {
@@ -147,8 +149,8 @@ export const storeClaims: readonly Claim[] = [
       await write("10.3.9.0-24", '{"PublicIP":');
       const { leases, malformed } = await store.list();
       assert.deepEqual(leases.map(shown), ["10.3.1.0-24 192.0.2.1"]);
-      assert.deepEqual(malformed.map(({ key }) => key).sort(), ["10.3.300.0-24", "10.3.9.0-24"]);
-      assert.match(malformed.find(({ key }) => key === "10.3.9.0-24")?.reason ?? "", /line 1, column 13: the end/);
+      assert.deepEqual(malformed.map(({ id }) => id).sort(), ["10.3.300.0-24", "10.3.9.0-24"]);
+      assert.match(malformed.find(({ id }) => id === "10.3.9.0-24")?.reason ?? "", /line 1, column 13: the end/);
     },
   },
   {
@@ -338,10 +340,10 @@ class Seen {
 
   private take(event: LeaseEvent): string {
     if (event.kind === "snapshot") return this.takeSnapshot(event.snapshot);
-    if (event.kind === "malformed") return `malformed ${event.malformed.key}`;
+    if (event.kind === "malformed") return `malformed ${event.malformed.id}`;
     if (event.kind === "gone") {
-      this.set.delete(keyOf(event.subnets));
-      return `gone ${keyOf(event.subnets)}`;
+      this.set.delete(event.id);
+      return `gone ${event.id}`;
     }
     this.set.add(keyOf(event.lease));
     this.lastLease = event.lease;
@@ -351,7 +353,7 @@ class Seen {
   private takeSnapshot({ leases, malformed }: Snapshot): string {
     this.snapshots++;
     this.set = new Set(leases.map(keyOf));
-    const all = [...leases.map(shown), ...malformed.map(({ key }) => `malformed ${key}`)];
+    const all = [...leases.map(shown), ...malformed.map(({ id }) => `malformed ${id}`)];
     return `snapshot:${all.map((text) => ` ${text}`).join()}`;
   }
 }

@@ -1,8 +1,8 @@
 /** The interface of a backend, which makes devices, routes and neighbours for the peers. Each backend is a record of functions. */
 
 import type { Lease, LeaseAttributes, Subnets } from "../../cluster/lease/lease.ts";
+import type { LeaseChanges } from "../../cluster/lease/manager.ts";
 import type { NetworkConfig } from "../../cluster/lease/network-config.ts";
-import type { LeaseChanges } from "../../cluster/lease/watch-peers.ts";
 import type { Log } from "../../cluster/log/log.ts";
 import type { Address } from "../../ip/address.ts";
 import type { FamilyName } from "../../ip/family.ts";

@@ -1,7 +1,7 @@
 /** Holds the leases of a backend's peers, converts them to entries, and has these kept in the kernel. Describes what prevents a peer. */
 
-import { keyOf, type Lease, type Subnets } from "../../cluster/lease/lease.ts";
-import type { LeaseChanges } from "../../cluster/lease/watch-peers.ts";
+import type { Lease, LeaseId, Subnets } from "../../cluster/lease/lease.ts";
+import type { LeaseChanges } from "../../cluster/lease/manager.ts";
 import type { Log } from "../../cluster/log/log.ts";
 import { formatAddress, formatPrefix, isIPv4, overlaps, type Prefix } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
@@ -55,9 +55,9 @@ export function createPeerLeases({ route, log, domain, viewpoints, entriesOf }: 
   /** The host's addresses as read when all peers were last checked; netlink messages report changes. */
   let local: readonly LocalAddress[] = [];
   const kept = createPeerRouteReconciler({ route, domain, local: () => local, log });
-  const peers = new Map<string, { lease: Lease; entries: readonly Entry[] }>();
-  /** Why a peer, or one family of it, is skipped, by key; logged when it is new. */
-  const refusals = new Map<string, Refusal>();
+  const peers = new Map<LeaseId, { lease: Lease; entries: readonly Entry[] }>();
+  /** Why a peer, or one family of it, is skipped; logged when it is new. */
+  const refusals = new Map<LeaseId, Refusal>();
 
   const clusterSide = (): ClusterSide => {
     const { devices, external, networks } = domain();
@@ -65,19 +65,19 @@ export function createPeerLeases({ route, log, domain, viewpoints, entriesOf }: 
   };
 
   function setLease(lease: Lease): Want {
-    const key = keyOf(lease);
+    const { id } = lease;
     const { entries, refused } = entriesFor(lease);
-    peers.set(key, { lease, entries });
-    note(key, refused);
-    return { owner: key, entries };
+    peers.set(id, { lease, entries });
+    note(id, refused);
+    return { owner: id, entries };
   }
 
-  function note(key: string, refused: readonly Unreachable[]): void {
-    if (refused.length === 0) return void refusals.delete(key);
+  function note(id: LeaseId, refused: readonly Unreachable[]): void {
+    if (refused.length === 0) return void refusals.delete(id);
     const refusal = refusalOf(refused);
-    if (refusals.get(key)?.reason !== refusal.reason)
-      log.warn("a host cannot be reached", { lease: key, reason: refusal.reason, ...remedyOf(refusal) });
-    refusals.set(key, refusal);
+    if (refusals.get(id)?.reason !== refusal.reason)
+      log.warn("a host cannot be reached", { lease: id, reason: refusal.reason, ...remedyOf(refusal) });
+    refusals.set(id, refusal);
   }
 
   /** Returns the entries for a lease, and the errors of families that cannot be reached. */
@@ -96,10 +96,10 @@ export function createPeerLeases({ route, log, domain, viewpoints, entriesOf }: 
     return { entries, refused };
   }
 
-  function remove(key: string): Want {
-    peers.delete(key);
-    refusals.delete(key);
-    return { owner: key, entries: undefined };
+  function remove(id: LeaseId): Want {
+    peers.delete(id);
+    refusals.delete(id);
+    return { owner: id, entries: undefined };
   }
 
   function* leases(): Iterable<Lease> {
@@ -150,18 +150,17 @@ export function createPeerLeases({ route, log, domain, viewpoints, entriesOf }: 
       own = lease;
     },
     set(all) {
-      const present = new Set(all.map(keyOf));
-      for (const key of [...peers.keys()]) if (!present.has(key)) remove(key);
+      const present = new Set(all.map(({ id }) => id));
+      for (const id of [...peers.keys()]) if (!present.has(id)) remove(id);
       return compare(all);
     },
-    change: ({ changed, gone }) =>
-      kept.want([...gone.map((subnets) => remove(keyOf(subnets))), ...changed.map(setLease)]),
+    change: ({ changed, gone }) => kept.want([...gone.map(remove), ...changed.map(setLease)]),
     repair: () => compare([...leases()]),
     missing: kept.missing,
     obstacles: () => [
       ...local.map(overlapOf).filter(({ isPlanned }) => !isPlanned),
-      ...[...refusals].map(([key, { reason, remedy = CORRECT }]) => ({
-        text: `the host of lease ${key} is not reached: ${reason}`,
+      ...[...refusals].map(([id, { reason, remedy = CORRECT }]) => ({
+        text: `the host of lease ${id} is not reached: ${reason}`,
         remedy,
       })),
       ...kept.obstructed().map(routeObstacle),

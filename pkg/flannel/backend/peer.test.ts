@@ -23,6 +23,7 @@ interface Said {
 }
 
 const lease = ({ subnet = "10.5.2.0/24", publicIP = "192.0.2.2", backendType = "vxlan" }: Said): Lease => ({
+  id: subnet,
   ipv4: cidr(subnet),
   attributes: { backendType, ...(publicIP !== "" && { publicIP: ip(publicIP) }) },
 });

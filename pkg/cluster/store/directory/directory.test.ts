@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { attributesOf, silent, subnets } from "../../lease/fake.testing.ts";
-import { keyOf } from "../../lease/lease.ts";
+import { keyOf, leaseOf } from "../../lease/lease.ts";
 import type { Store } from "../../lease/store.ts";
 import { type StoreUnderTest, storeClaims } from "../store.testing.ts";
 import { openDirectoryStore } from "./directory.ts";
@@ -77,7 +77,7 @@ t.test("touching a lease makes a reservation of it; setting its time back does n
   const store = open();
   await store.create(one, us, DAY_MS);
   utimesSync(`${directory}/subnets/10.3.1.0-24`, new Date(), new Date());
-  t.strictSame(await store.list(), { leases: [{ ...one, attributes: us }], malformed: [] });
+  t.strictSame(await store.list(), { leases: [leaseOf(one, us, undefined)], malformed: [] });
   utimesSync(`${directory}/subnets/10.3.1.0-24`, 1, 1);
   t.equal((await store.list()).leases.length, 1);
 });
@@ -106,7 +106,7 @@ t.test("files that are no leases are named, whatever they are", async (t) => {
   const { leases, malformed } = await store.list();
   t.strictSame(leases, []);
   t.strictSame(
-    malformed.map(({ key, reason }) => `${key}: ${reason}`),
+    malformed.map(({ id, reason }) => `${id}: ${reason}`),
     [
       "10.3.1.0-24: it is no file (directory)",
       "10.3.2.0-24: it is no file (other)",

@@ -17,7 +17,8 @@
 import { nowMs } from "../../../sys/clock.ts";
 import { errnoName, isErrno, SystemError } from "../../../sys/errno.ts";
 import { keyOf } from "../../lease/lease.ts";
-import { NoConfig, type Store, StoreError } from "../../lease/store.ts";
+import type { Store } from "../../lease/store.ts";
+import { NoConfig, StoreError } from "../../lease/store-error.ts";
 import type { Log } from "../../log/log.ts";
 import {
   createLease,

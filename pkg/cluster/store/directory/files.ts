@@ -15,17 +15,18 @@ import {
   writeFile,
 } from "../../../sys/file.ts";
 import { randomHex } from "../../../sys/random.ts";
+import type { Malformed, Snapshot } from "../../lease/event.ts";
 import {
   keyOf,
   type Lease,
   type LeaseAttributes,
+  leaseOf,
   parseKey,
   printAttributes,
   readLease,
   type Subnets,
   subnetsOverlap,
 } from "../../lease/lease.ts";
-import type { Malformed, Snapshot } from "../../lease/store.ts";
 
 /** The paths of the store. */
 export interface Leases {
@@ -83,7 +84,7 @@ export function listLeases(files: Leases, atMs: number): Snapshot {
 export function findLease(files: Leases, key: string, atMs: number, known?: FoundLease): FoundLease | undefined {
   const path = pathOf(files, key);
   const stat = lookAt(path);
-  if (typeof stat === "string") return { stamp: stat, malformed: { key, reason: stat } };
+  if (typeof stat === "string") return { stamp: stat, malformed: { id: key, reason: stat } };
   if (!stat) return undefined;
   if (!hasEnded(stat, atMs)) return known?.stamp === stampOf(stat) ? known : read(path, key, stat);
   removeEnded(files, key, atMs);
@@ -133,11 +134,6 @@ export function deleteLease(files: Leases, subnets: Subnets): void {
 }
 
 const pathOf = ({ directory }: Leases, key: string): string => `${directory}/${key}`;
-
-function leaseOf({ ipv4, ipv6 }: Subnets, attributes: LeaseAttributes, expiresMs: number | undefined): Lease {
-  const subnets = { ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) };
-  return { ...subnets, attributes, ...(expiresMs !== undefined && { expiresMs }) };
-}
 
 /** Writes a complete file, with its expiry, under a temporary name; `place` gives it the lease's name. */
 function prepared<T>(
@@ -214,7 +210,7 @@ function read(path: string, key: string, stat: Stat): FoundLease | undefined {
     const text = textOf(path, stat);
     return text === undefined ? undefined : { stamp, lease: readLease(key, text, endOf(stat)) };
   } catch (error) {
-    return { stamp, malformed: { key, reason: (error as Error).message } };
+    return { stamp, malformed: { id: key, reason: (error as Error).message } };
   }
 }
 

@@ -6,8 +6,7 @@ import { type FSWatcher, watch } from "node:fs";
 import { nowMs } from "../../../sys/clock.ts";
 import { Errno, SystemError } from "../../../sys/errno.ts";
 import { findStat, listDirectory, type Stat } from "../../../sys/file.ts";
-import { parseKey } from "../../lease/lease.ts";
-import type { LeaseEvent } from "../../lease/store.ts";
+import type { LeaseEvent } from "../../lease/event.ts";
 import type { Log } from "../../log/log.ts";
 import { type FoundLease, findLease, type Leases } from "./files.ts";
 
@@ -131,11 +130,9 @@ class WatchedLeases {
   }
 
   private tell(key: string, now: FoundLease | undefined): void {
-    const subnets = parseKey(key);
     if (now && "lease" in now) this.watcher.event({ kind: "put", lease: now.lease });
     else if (now) this.watcher.event({ kind: "malformed", malformed: now.malformed });
-    else if (subnets) this.watcher.event({ kind: "gone", subnets });
-    else this.tellAll(); // a malformed key was deleted, for which there is no event
+    else this.watcher.event({ kind: "gone", id: key });
   }
 
   /** Starts an inotify watch; without one (its limit is reached) changes are found by polling. */

@@ -1,5 +1,5 @@
 /** Makes messages of errors of etcd, its TLS or the network: which member reported what, and the remedy. */
-import { StoreError } from "../../lease/store.ts";
+import { StoreError } from "../../lease/store-error.ts";
 import { ANSWER_MS, CallError } from "./connection.ts";
 import { DEADLINE_EXCEEDED } from "./server.ts";
 

@@ -1,6 +1,6 @@
 import t from "tap";
 import { silent } from "../../lease/fake.testing.ts";
-import { StoreError } from "../../lease/store.ts";
+import { StoreError } from "../../lease/store-error.ts";
 import type { Cluster } from "./cluster.ts";
 import { CallError } from "./connection.ts";
 import { etcdLeases } from "./etcd-lease.ts";

@@ -1,6 +1,6 @@
 /** Etcd leases, which let keys expire, and the expiry times that are known of them. */
 
-import { StoreError } from "../../lease/store.ts";
+import { StoreError } from "../../lease/store-error.ts";
 import type { Log } from "../../log/log.ts";
 import type { Cluster } from "./cluster.ts";
 import type { ExpiryOf } from "./keys.ts";
@@ -9,10 +9,10 @@ import { isAboutConnection } from "./server.ts";
 /** The lease ID of keys that never expire. */
 export const NONE = "0";
 
-/** When a key expires; absent: never. */
+/** When a key expires. */
 export interface KeyExpiry {
-  /** Milliseconds since 1970. */
-  expiresMs?: number;
+  /** Milliseconds since 1970; undefined: never. */
+  expiresMs: number | undefined;
 }
 
 export interface EtcdLeases {
@@ -61,7 +61,7 @@ export function etcdLeases(cluster: Pick<Cluster, "ask">, log: Log): EtcdLeases 
     askEnd: async (id) => (id === NONE ? undefined : (ends.get(id) ?? (await askEnd(id)))),
     isOurs: (endMs) => [...ends.values()].includes(endMs),
     async writeFor(ttlMs, write) {
-      if (ttlMs === undefined) return (await write(NONE)) ? {} : undefined;
+      if (ttlMs === undefined) return (await write(NONE)) ? { expiresMs: undefined } : undefined;
       const id = await grant(ttlMs);
       const isWritten = await write(id).catch(async (error: unknown) => {
         if (isRefused(error)) await revoke(id); // a host without permission to write tries again every second: 86,400 etcd leases a day

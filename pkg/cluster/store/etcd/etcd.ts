@@ -6,8 +6,9 @@
  * others `expiresMs` is the time of reading, until which they last at least; the watch reports when they are gone.
  */
 
-import { keyOf, type Lease, printAttributes } from "../../lease/lease.ts";
-import { NoConfig, type Store } from "../../lease/store.ts";
+import { keyOf, type Lease, leaseOf, printAttributes } from "../../lease/lease.ts";
+import type { Store } from "../../lease/store.ts";
+import { NoConfig } from "../../lease/store-error.ts";
 import type { Log } from "../../log/log.ts";
 import { type Cluster, clusterOf } from "./cluster.ts";
 import type { Access } from "./connection.ts";
@@ -82,7 +83,7 @@ function leasesOf(
     async create(subnets, attributes, ttlMs) {
       const value = Buffer.from(printAttributes(attributes));
       const term = await grants.writeFor(ttlMs, (lease) => createLease(cluster, keys, { subnets, value, lease }));
-      return term && { ...subnets, attributes, ...term };
+      return term && leaseOf(subnets, attributes, term.expiresMs);
     },
     async put(subnets, attributes, ttlMs) {
       const entry = { key: keys.lease(subnets), value: Buffer.from(printAttributes(attributes)) };
@@ -90,7 +91,7 @@ function leasesOf(
         await cluster.ask(`write the lease ${keyOf(subnets)}`, ({ kv }) => kv.put({ ...entry, lease }));
         return true;
       });
-      return { ...subnets, attributes, ...term };
+      return leaseOf(subnets, attributes, term?.expiresMs);
     },
     async find(subnets) {
       const { kvs } = await cluster.ask(`read the lease ${keyOf(subnets)}`, ({ kv }) =>

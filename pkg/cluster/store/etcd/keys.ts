@@ -2,8 +2,8 @@
 import { posix } from "node:path";
 import type { IEvent, IKeyValue } from "etcd3";
 import { type Address, formatAddress } from "../../../ip/address.ts";
-import { keyOf, parseKey, readLease, type Subnets } from "../../lease/lease.ts";
-import type { LeaseEvent, Snapshot } from "../../lease/store.ts";
+import type { LeaseEvent, Snapshot } from "../../lease/event.ts";
+import { keyOf, readLease, type Subnets } from "../../lease/lease.ts";
 
 /** A key range, in the form of etcd's requests and comparisons. */
 export interface Range {
@@ -58,11 +58,8 @@ export function snapshotOf(entries: readonly IKeyValue[], keys: Keys, endOf: Exp
   };
 }
 
-/** @returns undefined: a deleted key that was not a lease */
-export function eventOf({ type, kv }: IEvent, keys: Keys, endOf: ExpiryOf): LeaseEvent | undefined {
-  if (type.toUpperCase() !== "DELETE") return read(kv, keys, endOf);
-  const subnets = parseKey(keys.nameOf(kv.key));
-  return subnets && { kind: "gone", subnets };
+export function eventOf({ type, kv }: IEvent, keys: Keys, endOf: ExpiryOf): LeaseEvent {
+  return type.toUpperCase() === "DELETE" ? { kind: "gone", id: keys.nameOf(kv.key) } : read(kv, keys, endOf);
 }
 
 function read(
@@ -70,10 +67,10 @@ function read(
   keys: Keys,
   endOf: ExpiryOf,
 ): Extract<LeaseEvent, { kind: "put" | "malformed" }> {
-  const name = keys.nameOf(key);
+  const id = keys.nameOf(key);
   try {
-    return { kind: "put", lease: readLease(name, value.toString(), endOf(lease)) };
+    return { kind: "put", lease: readLease(id, value.toString(), endOf(lease)) };
   } catch (error) {
-    return { kind: "malformed", malformed: { key: name, reason: (error as Error).message } };
+    return { kind: "malformed", malformed: { id, reason: (error as Error).message } };
   }
 }

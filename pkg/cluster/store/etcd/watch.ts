@@ -6,7 +6,7 @@
  * some 100 ms after an outage, and needs the list anyway if etcd was compacted meanwhile.
  */
 import type { IEvent, IRangeResponse, IWatchResponse } from "etcd3";
-import type { LeaseEvent, Watch } from "../../lease/store.ts";
+import type { LeaseEvent, Watch } from "../../lease/event.ts";
 import { ANSWER_MS, CallError, type Connection, callError, type WatchStream } from "./connection.ts";
 import { type ServerError, storeError } from "./errors.ts";
 import { type ExpiryOf, eventOf, type Keys, nextRevision, snapshotOf } from "./keys.ts";
@@ -117,8 +117,7 @@ class Follower {
 
   private tell(events: readonly IEvent[]): void {
     for (const change of events) {
-      const event = eventOf(change, this.to.keys, this.to.endOf);
-      if (event && !this.isStopped) this.to.event(event);
+      if (!this.isStopped) this.to.event(eventOf(change, this.to.keys, this.to.endOf));
     }
   }
 

@@ -1,0 +1,74 @@
+/**
+ * The lease manager, as flannel's subnet.Manager: all that a daemon knows of the store that its cluster keeps leases in. It reads the
+ * network configuration, acquires this host's lease and keeps it, and follows the leases of the others. What a lease is called, where
+ * its subnet comes from, whether it expires, and what an administrator does about it, are the store's.
+ */
+import type { Prefix } from "../../ip/address.ts";
+import type { Malformed } from "./event.ts";
+import type { Lease, LeaseAttributes, LeaseId, Subnets } from "./lease.ts";
+import type { NetworkConfig } from "./network-config.ts";
+
+export interface LeaseManager {
+  /** The store for messages: `etcd http://10.0.0.1:2379, prefix /coreos.com/network`. */
+  readonly description: string;
+  /** Returns the text of the network configuration. @throws NoConfig; StoreError */
+  readConfig(): Promise<string>;
+  /**
+   * Returns this host's lease, with the attributes of the request written to it.
+   *
+   * @throws NoSubnet; StoreError; Error the network is none that this store can have
+   */
+  acquire(network: NetworkConfig, request: LeaseRequest): Promise<Lease>;
+  /** Follows the leases of the other hosts, and keeps our own. */
+  follow(own: Lease, handler: LeaseHandler): Membership;
+  /** Replaces all connections at once, because the host's addresses have changed. No event is missed. */
+  reconnect(): void;
+  close(): Promise<void>;
+}
+
+export interface LeaseRequest {
+  attributes: LeaseAttributes;
+  /** The subnets of this host's last run, from subnet.env. */
+  previous?: Subnets | undefined;
+  /** Networks that this host has an address in: a subnet that is chosen for it overlaps none of them. */
+  local?: readonly Prefix[];
+}
+
+/** This host's part in the cluster. */
+export interface Membership {
+  /** Returns our own lease as last known. */
+  lease(): Lease;
+  /** Returns the peers as the store has them. */
+  peers(): ReadonlyMap<LeaseId, Lease>;
+  /** Returns the malformed leases that are in the store now, with the reason. */
+  malformed(): ReadonlyMap<LeaseId, string>;
+  /** Publishes changed attributes (address, device) at once, or as soon as the store answers. */
+  changeAttributes(attributes: LeaseAttributes): void;
+  /** Ends all of it; the lease remains. */
+  stop(): void;
+}
+
+export interface LeaseChanges {
+  /** New or changed leases; not those that were only renewed. */
+  changed: readonly Lease[];
+  /** A lease that is gone has an identity and nothing else. */
+  gone: readonly LeaseId[];
+}
+
+export interface PeerHandler {
+  /** Called first, once, with all peers. A dual-stack lease keeps both subnets even if this host has one family. */
+  peers(all: readonly Lease[]): void;
+  /** Called with later changes; events that arrive together are reported in one call. */
+  changed(changes: LeaseChanges): void;
+  /** Called once per lease and reason for leases that are skipped. A peer whose lease becomes malformed keeps its last valid state. */
+  malformed(malformed: Malformed): void;
+  /** Called when the store is lost (with the error) and when it answers again (undefined). */
+  trouble(why: Error | undefined): void;
+}
+
+export interface LeaseHandler extends PeerHandler {
+  /** Called after every renewal, and when the lease is ours again. */
+  held(lease: Lease): void;
+  /** Called when another host has our subnet; `reason` names the host and the remedy. Called again only when the reason changes. */
+  lost(reason: string): void;
+}

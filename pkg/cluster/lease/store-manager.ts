@@ -1,0 +1,61 @@
+/** The lease manager of stores that keep leases under keys: chooses this host's subnet itself, and renews the lease. */
+
+import type { Log } from "../log/log.ts";
+import { acquireLease } from "./acquire.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import type { LeaseManager } from "./manager.ts";
+import { startRenewal } from "./renew.ts";
+import type { Store } from "./store.ts";
+import { watchPeers } from "./watch-peers.ts";
+
+/** The TTL of our lease, one day from each renewal, as flannel's. */
+const LEASE_MS = 24 * 3600_000;
+
+export interface StoreManagerOptions {
+  /** How long before its expiry the lease is renewed. */
+  renewMarginMs: number;
+  log: Log;
+  clock?: Clock;
+}
+
+export function createStoreManager(
+  store: Store,
+  { renewMarginMs, log, clock = systemClock }: StoreManagerOptions,
+): LeaseManager {
+  return {
+    description: store.description,
+    readConfig: () => store.readConfig(),
+    acquire: (network, request) =>
+      acquireLease(store, network, { ...request, ttlMs: LEASE_MS }, { clock, log, random: Math.random }),
+    follow(own, handler) {
+      const renewer = startRenewal(store, own, {
+        attributes: own.attributes,
+        ttlMs: LEASE_MS,
+        renewMarginMs,
+        clock,
+        log,
+        lost: handler.lost,
+        renewed: handler.held,
+      });
+      const watch = watchPeers(store, renewer, {
+        ...handler,
+        trouble(why) {
+          handler.trouble(why);
+          renewer.trouble(why);
+        },
+      });
+      return {
+        lease: renewer.lease,
+        peers: watch.peers,
+        malformed: watch.malformed,
+        changeAttributes: renewer.changeAttributes,
+        stop() {
+          watch.stop();
+          renewer.stop();
+        },
+      };
+    },
+    reconnect: () => store.reconnect(),
+    close: () => store.close(),
+  };
+}
