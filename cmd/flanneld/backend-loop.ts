@@ -1,87 +1,123 @@
 /** Programs the kernel by the leases, and again when another program has changed entries or the kernel has refused some. */
 
+import {
+  type NetlinkHandler,
+  RTMGRP_IPV4_IFADDR,
+  RTMGRP_IPV4_ROUTE,
+  RTMGRP_IPV6_IFADDR,
+  RTMGRP_IPV6_ROUTE,
+  RTMGRP_LINK,
+  RTMGRP_NEIGH,
+  type Watching,
+} from "../../pkg/cluster/event-loop/netlink-watch.ts";
+import type { PassResult } from "../../pkg/cluster/event-loop/pass-schedule.ts";
+import { startReconcileLoop } from "../../pkg/cluster/event-loop/reconcile-loop.ts";
+import { type Clock, systemClock } from "../../pkg/cluster/lease/clock.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseChanges } from "../../pkg/cluster/lease/manager.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
-import type { Backend, Programmed } from "../../pkg/flannel/backend/backend.ts";
-import { newPace } from "../../pkg/flannel/rules/pace.ts";
+import type { Backend, ExternalInterface, Programmed } from "../../pkg/flannel/backend/backend.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface BackendLoop {
-  setPeers(all: readonly Lease[]): void;
-  changePeers(changes: LeaseChanges): void;
-  /** Schedules a repair. */
-  repairSoon(): void;
-  stop(): void;
+  /** Resolves when the kernel has them, or will be tried again. */
+  setPeers(all: readonly Lease[]): Promise<void>;
+  changePeers(changes: LeaseChanges): Promise<void>;
+  /** Has the backend adapt to a changed interface. @returns rejects with its error */
+  follow(external: ExternalInterface): Promise<void>;
+  /** Resolves when nothing runs any more. */
+  stop(): Promise<void>;
 }
 
+interface Parts {
+  /** Receives the kernel's changes, of the RTMGRP_* groups. */
+  watchKernel(handler: NetlinkHandler, groups: number): Watching;
+  metrics: Pick<Metrics, "programmed" | "repairedEntries" | "reconciled">;
+  log: Log;
+  clock?: Clock;
+}
+
+const GROUPS =
+  RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
+
+/** A burst of changes has ended after a tenth of a second; a second after the first one the entries are compared in any case. */
+const DEBOUNCE = { quietMs: 100, latestMs: 1000 };
+/** The period of checks in case an event was lost. */
+const RESYNC_MS = 300_000;
 /** The longest pause between repairs, when another program undoes each of them. */
 const LONGEST_PAUSE_MS = 60_000;
-/** The delay before refused entries are tried again. */
-const RETRY_MS = 5000;
-/** The period of checks in case an event was lost. */
-const LOOK_MS = 300_000;
+const LONGEST_RETRY_MS = 30_000;
 
-export function startBackendLoop(backend: Backend, { log, metrics }: { log: Log; metrics: Metrics }): BackendLoop {
-  const pace = newPace({ longestMs: LONGEST_PAUSE_MS });
-  let retry: NodeJS.Timeout | undefined;
-  let next: NodeJS.Timeout | undefined;
-  const look = setInterval(repairSoon, LOOK_MS);
+export function startBackendLoop(
+  backend: Backend,
+  { watchKernel, metrics, log, clock = systemClock }: Parts,
+): BackendLoop {
+  let hasPeers = false;
 
-  function repairSoon(): void {
-    clearTimeout(next);
-    next = setTimeout(repair, pace.waitMs(performance.now()));
-  }
-
-  function repair(): void {
-    let repaired = false;
-    attempt(backend.repair, (done, ms) => {
-      const { added, removed, refused } = done;
+  const loop = startReconcileLoop({
+    debounce: DEBOUNCE,
+    resyncMs: RESYNC_MS,
+    longestPauseMs: LONGEST_PAUSE_MS,
+    longestRetryMs: LONGEST_RETRY_MS,
+    watch: (handler) => watchKernel(handler, GROUPS),
+    isRelevant: (message) => backend.concerns(message),
+    async reconcile() {
+      if (!hasPeers) return { repaired: 0 }; // it would remove the entries that an earlier run has left, and that the peers need
+      const done = await backend.repair();
       metrics.repairedEntries(done);
-      repaired = added + removed > refused.length;
-      if (added + removed > 0) log.warn("mended what somebody else had changed", { added, removed, ms });
-    });
-    pace.looked(performance.now(), { repaired });
-    if (pace.becameFight())
+      const { added, removed } = done;
+      if (added + removed > 0) log.warn("mended what somebody else had changed", { added, removed });
+      return resultOf(done, log);
+    },
+    failed: report,
+    undone: () =>
       log.warn(
         "somebody keeps changing the routes, neighbours or forwarding entries of the other hosts: they are restored at growing intervals; " +
           "`ip monitor route neigh` shows what is changed, and `ip -d route` by which protocol",
-      );
+      ),
+    passed: metrics.reconciled("entries"),
+    clock,
+  });
+
+  function report(error: unknown): void {
+    log.error("the kernel's entries are not what they should be: trying again", { error: (error as Error).message });
   }
 
-  function attempt(work: () => Programmed, report: (done: Programmed, ms: number) => void): void {
-    const startedMs = performance.now();
-    try {
-      const done = work();
-      report(done, Math.round(performance.now() - startedMs));
-      for (const entry of done.refused) log.warn("the kernel refuses an entry: trying again", { entry });
-      if (done.refused.length > 0) tryAgain();
-    } catch (error) {
-      log.error("the kernel's entries are not what they should be: trying again", { error: (error as Error).message });
-      tryAgain();
-    }
+  async function program(work: () => Programmed | Promise<Programmed>): Promise<void> {
+    const startedMs = clock.bootMs();
+    const done = await work();
+    const ms = clock.bootMs() - startedMs;
+    metrics.programmed(done, ms / 1000);
+    log.debug("the kernel has the peers", { added: done.added, removed: done.removed, ms: Math.round(ms) });
+    if (resultOf(done, log).isIncomplete) loop.retry();
   }
 
-  function tryAgain(): void {
-    clearTimeout(retry);
-    retry = setTimeout(repairSoon, RETRY_MS);
-  }
-
-  function program(work: () => Programmed): void {
-    attempt(work, (done, ms) => {
-      metrics.programmed(done, ms / 1000);
-      log.debug("the kernel has the peers", { added: done.added, removed: done.removed, ms });
-    });
-  }
+  /** Programs the peers; a failure is logged, and all entries are compared again later. */
+  const programInTurn = (work: () => Programmed | Promise<Programmed>): Promise<void> =>
+    loop
+      .exclusive(() => program(work))
+      .catch((error) => {
+        report(error);
+        loop.retry();
+      });
 
   return {
-    setPeers: (all) => program(() => backend.setPeers(all)),
-    changePeers: (changes) => program(() => backend.changePeers(changes)),
-    repairSoon,
-    stop() {
-      clearTimeout(next);
-      clearInterval(look);
-      clearTimeout(retry);
+    setPeers: (all) =>
+      programInTurn(() => {
+        hasPeers = true;
+        return backend.setPeers(all);
+      }),
+    changePeers: (changes) => programInTurn(() => backend.changePeers(changes)),
+    async follow(external) {
+      await loop.exclusive(() => backend.follow(external));
+      loop.ask();
     },
+    stop: loop.stop,
   };
+}
+
+/** Logs the refused entries, which are tried again. Those do not count as repaired. */
+function resultOf({ added, removed, refused }: Programmed, log: Log): PassResult {
+  for (const entry of refused) log.warn("the kernel refuses an entry: trying again", { entry });
+  return { repaired: Math.max(0, added + removed - refused.length), isIncomplete: refused.length > 0 };
 }

@@ -3,25 +3,12 @@
  * to changes in the kernel and of the external interface.
  */
 
-import {
-  type NetlinkHandler,
-  RTMGRP_IPV4_IFADDR,
-  RTMGRP_IPV4_ROUTE,
-  RTMGRP_IPV6_IFADDR,
-  RTMGRP_IPV6_ROUTE,
-  RTMGRP_LINK,
-  RTMGRP_NEIGH,
-  type Watching,
-  watchNetlink,
-} from "../../pkg/cluster/event-loop/netlink-watch.ts";
+import { type NetlinkHandler, type Watching, watchNetlink } from "../../pkg/cluster/event-loop/netlink-watch.ts";
 import type { Lease, LeaseId } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseHandler, LeaseManager } from "../../pkg/cluster/lease/manager.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
-import { NETLINK_ROUTE, NetlinkError } from "../../pkg/netlink/connection.ts";
-import type { Frame } from "../../pkg/netlink/frame.ts";
-import { RTM_DELADDR, RTM_NEWADDR } from "../../pkg/netlink/rtnetlink/address.ts";
-import { RTM_DELLINK, RTM_NEWLINK } from "../../pkg/netlink/rtnetlink/link.ts";
+import { NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
 import { startBackendLoop } from "./backend-loop.ts";
 import type { StateReporter } from "./daemon-state.ts";
 import { startInterfaceFollower } from "./interface-follower.ts";
@@ -36,8 +23,8 @@ export interface ControllerOptions {
   findExternal(current: ExternalInterface): ExternalInterface;
   /** Writes the subnet file with the backend's MTU. @throws Error it cannot be written */
   writeSubnetFile(): void;
-  /** Receives the kernel's changes of links, addresses, routes and neighbours. */
-  watchKernel(handler: NetlinkHandler): Watching;
+  /** Receives the kernel's changes, of the RTMGRP_* groups. */
+  watchKernel(handler: NetlinkHandler, groups: number): Watching;
   reporter: Pick<StateReporter, "held" | "lost" | "repeat" | "storeTrouble">;
   metrics: Metrics;
   log: Log;
@@ -48,8 +35,8 @@ export interface Controller {
   readonly programmed: Promise<void>;
   /** Returns the state for a status report. */
   facts(): ControllerFacts;
-  /** Stops; kernel entries and the lease remain. */
-  stop(): void;
+  /** Stops; kernel entries and the lease remain. Resolves when the backend is not used any more. */
+  stop(): Promise<void>;
 }
 
 export interface ControllerFacts {
@@ -60,10 +47,8 @@ export interface ControllerFacts {
   malformed: ReadonlyMap<LeaseId, string>;
 }
 
-export const watchRoutes = (handler: NetlinkHandler): Watching => watchNetlink(NETLINK_ROUTE, GROUPS, handler);
-
-const GROUPS =
-  RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
+export const watchRoutes = (handler: NetlinkHandler, groups: number): Watching =>
+  watchNetlink(NETLINK_ROUTE, groups, handler);
 
 export function startController(options: ControllerOptions): Controller {
   const { manager, lease, backend, reporter, metrics, log } = options;
@@ -73,17 +58,15 @@ export function startController(options: ControllerOptions): Controller {
 
   const entries = startBackendLoop(backend, options);
   const leases: LeaseHandler = {
-    peers(all) {
+    async peers(all) {
       metrics.peers(all.length);
-      entries.setPeers(all);
+      await entries.setPeers(all);
       log.info("follows the other hosts", { peers: all.length });
       isProgrammed();
     },
     changed(changes) {
       metrics.peers(membership.peers().size);
-      kernel.read();
-      entries.changePeers(changes);
-      kernel.read(); // later, after more changes, our own would look like another program's
+      void entries.changePeers(changes);
     },
     malformed: ({ id, reason }) => log.warn("a lease cannot be understood: it is skipped", { key: id, reason }),
     held({ expiresMs }) {
@@ -109,16 +92,6 @@ export function startController(options: ControllerOptions): Controller {
       reporter.repeat();
     },
   });
-  const kernel = options.watchKernel({
-    messages(frames) {
-      if (concernBackend(backend, frames)) entries.repairSoon();
-      if (frames.some(isOfInterfaces)) follower.checkSoon();
-    },
-    overflowed() {
-      entries.repairSoon();
-      follower.checkSoon();
-    },
-  });
 
   return {
     programmed,
@@ -128,27 +101,12 @@ export function startController(options: ControllerOptions): Controller {
       peers: [...membership.peers().values()],
       malformed: membership.malformed(),
     }),
-    stop() {
-      kernel.stop();
+    async stop() {
       membership.stop();
-      entries.stop();
-      follower.stop();
+      await Promise.all([entries.stop(), follower.stop()]);
     },
   };
 }
-
-/** Reports whether messages concern the backend; true if the kernel fails to answer because too much is changing. */
-function concernBackend(backend: Backend, frames: readonly Frame[]): boolean {
-  try {
-    return frames.some((frame) => backend.concerns(frame));
-  } catch (error) {
-    if (error instanceof NetlinkError) return true;
-    throw error;
-  }
-}
-
-const OF_INTERFACES = [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR];
-const isOfInterfaces = ({ type }: Frame): boolean => OF_INTERFACES.includes(type);
 
 function promiseWithResolver(): { promise: Promise<void>; resolve: () => void } {
   let resolve = () => {};

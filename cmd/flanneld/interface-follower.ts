@@ -1,17 +1,30 @@
 /** Adapts the backend, our lease and the subnet file to changes of the external interface. */
 
-import { type Debounced, debounce } from "../../pkg/cluster/event-loop/debounce.ts";
+import {
+  type NetlinkHandler,
+  RTMGRP_IPV4_IFADDR,
+  RTMGRP_IPV6_IFADDR,
+  RTMGRP_LINK,
+  type Watching,
+} from "../../pkg/cluster/event-loop/netlink-watch.ts";
+import type { PassResult } from "../../pkg/cluster/event-loop/pass-schedule.ts";
+import { type ReconcileLoop, startReconcileLoop } from "../../pkg/cluster/event-loop/reconcile-loop.ts";
 import { type LeaseAttributes, printAttributes } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseManager, Membership } from "../../pkg/cluster/lease/manager.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
 import { sameExternal } from "../../pkg/flannel/backend/interface/external-interface.ts";
 import { formatAddress } from "../../pkg/ip/address.ts";
+import type { Frame } from "../../pkg/netlink/frame.ts";
+import { RTM_DELADDR, RTM_NEWADDR } from "../../pkg/netlink/rtnetlink/address.ts";
+import { RTM_DELLINK, RTM_NEWLINK } from "../../pkg/netlink/rtnetlink/link.ts";
 import type { BackendLoop } from "./backend-loop.ts";
+import type { Metrics } from "./metrics.ts";
 
-const RETRY_MS = 5000;
 /** The interface is checked when it has not changed for a tenth of a second, and every second while it keeps changing. */
-const FOLLOWING = { quietMs: 100, latestMs: 1000 };
+const DEBOUNCE = { quietMs: 100, latestMs: 1000 };
+/** Short, since the way to the other hosts may return without an event that says so, as with a route to them. */
+const LONGEST_RETRY_MS = 5000;
 
 export interface InterfaceFollowerOptions {
   external: ExternalInterface;
@@ -20,17 +33,18 @@ export interface InterfaceFollowerOptions {
   /** Writes the subnet file with the backend's MTU. @throws Error it cannot be written */
   writeSubnetFile(): void;
   backend: Backend;
-  entries: Pick<BackendLoop, "repairSoon">;
+  entries: Pick<BackendLoop, "follow">;
   manager: Pick<LeaseManager, "reconnect">;
   membership: Pick<Membership, "changeAttributes">;
+  /** Receives the kernel's changes, of the RTMGRP_* groups. */
+  watchKernel(handler: NetlinkHandler, groups: number): Watching;
+  metrics: Pick<Metrics, "reconciled">;
   log: Log;
 }
 
 export interface InterfaceFollower {
   external(): ExternalInterface;
-  /** Schedules a check of the interface. */
-  checkSoon(): void;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 /** Returns the attributes of our lease. */
@@ -42,61 +56,60 @@ export const attributesOf = (backend: Backend, { publicIP, publicIPv6 }: Externa
 
 export function startInterfaceFollower(options: InterfaceFollowerOptions): InterfaceFollower {
   const follower = new Follower(options);
-  return { external: () => follower.external, checkSoon: () => follower.checkSoon(), stop: () => follower.stop() };
+  return { external: () => follower.external, stop: () => follower.stop() };
 }
 
 class Follower {
   external: ExternalInterface;
   readonly #options: InterfaceFollowerOptions;
-  readonly #check: Debounced;
+  readonly #loop: ReconcileLoop;
   /** The attributes of the lease, or those that it will have as soon as the store answers. */
   #publishedAttributes: string;
   /** The MTU in the subnet file. */
   #writtenMtu: number;
-  #retry: NodeJS.Timeout | undefined;
 
   constructor(options: InterfaceFollowerOptions) {
     this.#options = options;
     this.external = options.external;
     this.#publishedAttributes = printAttributes(attributesOf(options.backend, options.external));
     this.#writtenMtu = options.backend.mtu;
-    this.#check = debounce(() => this.#follow(), FOLLOWING);
+    this.#loop = startReconcileLoop({
+      debounce: DEBOUNCE,
+      longestPauseMs: 0, // it undoes nobody's changes
+      longestRetryMs: LONGEST_RETRY_MS,
+      watch: (handler) => options.watchKernel(handler, GROUPS),
+      isRelevant: isOfInterfaces,
+      reconcile: () => this.#follow(),
+      failed: (error) =>
+        options.log.warn("cannot follow the interface to the other hosts: trying again", {
+          error: (error as Error).message,
+        }),
+      passed: options.metrics.reconciled("interface"),
+    });
   }
 
-  checkSoon(): void {
-    this.#check.ask();
-  }
-
-  stop(): void {
-    this.#check.stop();
-    clearTimeout(this.#retry);
+  stop(): Promise<void> {
+    return this.#loop.stop();
   }
 
   /** Failures are tried again: interface or address may return. */
-  #follow(): void {
-    const { findExternal, log } = this.#options;
-    try {
-      const found = findExternal(this.external);
-      if (!sameExternal(found, this.external)) this.#moveTo(found);
-      this.#publishMtu();
-    } catch (error) {
-      log.warn("cannot follow the interface to the other hosts: trying again", { error: (error as Error).message });
-      clearTimeout(this.#retry);
-      this.#retry = setTimeout(this.#check.ask, RETRY_MS);
-    }
+  async #follow(): Promise<PassResult> {
+    const found = this.#options.findExternal(this.external);
+    if (!sameExternal(found, this.external)) await this.#moveTo(found);
+    this.#publishMtu();
+    return { repaired: 0 };
   }
 
-  #moveTo(found: ExternalInterface): void {
+  async #moveTo(found: ExternalInterface): Promise<void> {
     const { backend, entries, manager, membership, log } = this.#options;
     log.warn("the interface to the other hosts has changed", { from: show(this.external), to: show(found) });
-    backend.follow(found);
+    await entries.follow(found);
     if (!sameExternal(found, { ...this.external, mtu: found.mtu })) manager.reconnect();
     const attributes = attributesOf(backend, found);
     const printed = printAttributes(attributes);
     if (printed !== this.#publishedAttributes) membership.changeAttributes(attributes);
     this.#publishedAttributes = printed;
     this.external = found; // last: after a failure all steps are repeated
-    entries.repairSoon();
   }
 
   /** Writes a changed MTU, independently of `#moveTo`: after a full disk it is tried again, so that containers get the right MTU. */
@@ -107,6 +120,11 @@ class Follower {
     this.#writtenMtu = backend.mtu;
   }
 }
+
+const GROUPS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+
+const OF_INTERFACES = [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR];
+const isOfInterfaces = ({ type }: Frame): boolean => OF_INTERFACES.includes(type);
 
 const show = ({ name, mtu, publicIP, publicIPv6 }: ExternalInterface): string =>
   [name, publicIP && formatAddress(publicIP), publicIPv6 && formatAddress(publicIPv6), `mtu ${mtu}`]

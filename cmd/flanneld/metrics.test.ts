@@ -21,6 +21,8 @@ t.test("every series is there from the start, and has a help text", async (t) =>
     'twill_flanneld_entries_total{outcome="refused"}',
     'twill_flanneld_store_errors_total{operation="list"}',
     'twill_flanneld_store_request_seconds_count{operation="put"}',
+    'twill_flanneld_reconcile_passes_total{loop="blackhole",outcome="failed"}',
+    'twill_flanneld_reconcile_seconds_total{loop="interface"}',
     "twill_flanneld_programming_seconds_count",
     "twill_flanneld_malformed_leases_total",
     "twill_flanneld_store_connected",
@@ -40,6 +42,7 @@ t.test("what is told is counted", async (t) => {
   metrics.programmed({ added: 3, removed: 2, refused: ["route 10.1.2.0/24 via 10.0.0.1: EINVAL"] }, 0.02);
   metrics.repairedEntries({ added: 1, removed: 1, refused: [] });
   metrics.repairedRules(4);
+  metrics.reconciled("rules")("repaired", 0.25);
   t.match(await read(metrics), {
     twill_flanneld_peers: "7",
     twill_flanneld_lease_expiry_timestamp_seconds: "1700000000.5",
@@ -51,6 +54,8 @@ t.test("what is told is counted", async (t) => {
     'twill_flanneld_entries_total{outcome="refused"}': "1",
     twill_flanneld_entry_repairs_total: "2",
     twill_flanneld_rule_repairs_total: "4",
+    'twill_flanneld_reconcile_passes_total{loop="rules",outcome="repaired"}': "1",
+    'twill_flanneld_reconcile_seconds_total{loop="rules"}': "0.25",
   });
   metrics.leaseExpires(undefined);
   t.equal((await read(metrics))["twill_flanneld_lease_expiry_timestamp_seconds"], "+Inf");

@@ -3,6 +3,7 @@
  * times a second.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { PassOutcome } from "../../pkg/cluster/event-loop/reconcile-loop.ts";
 import type { LeaseEvent } from "../../pkg/cluster/lease/event.ts";
 import type { Programmed } from "../../pkg/flannel/backend/backend.ts";
 
@@ -14,6 +15,8 @@ export interface Metrics {
   malformedLease(): void;
   /** Sets the expiry of our own lease, milliseconds since 1970; undefined: it does not expire. */
   leaseExpires(expiresMs: number | undefined): void;
+  /** Returns what records the passes of a reconcile loop. */
+  reconciled(loop: ReconcileLoopName): (outcome: PassOutcome, seconds: number) => void;
   /** Records a pass that sent changes of leases to the kernel. */
   programmed(done: Programmed, seconds: number): void;
   /** Records a pass that repaired entries that another program changed. */
@@ -30,6 +33,10 @@ export interface Metrics {
 
 const storeOperations = ["readConfig", "list", "create", "put", "find", "delete"] as const;
 export type StoreOperation = (typeof storeOperations)[number];
+
+const loops = ["entries", "interface", "rules", "blackhole"] as const;
+export type ReconcileLoopName = (typeof loops)[number];
+const passOutcomes: readonly PassOutcome[] = ["unchanged", "repaired", "failed"];
 
 const eventKinds: readonly LeaseEvent["kind"][] = ["snapshot", "put", "gone", "malformed"];
 const entryOutcomes = ["added", "removed", "refused"] as const;
@@ -56,6 +63,13 @@ export function createMetrics(version: string): Metrics {
   const entries = counter("entries_total", "Routes, neighbours and FDB entries sent to the kernel.", {
     outcome: entryOutcomes,
   });
+  const passes = counter("reconcile_passes_total", "Comparisons of what should be in the kernel with what is.", {
+    loop: loops,
+    outcome: passOutcomes,
+  });
+  const passing = counter("reconcile_seconds_total", "Time that these comparisons took, repairs included.", {
+    loop: loops,
+  });
   const entryRepairs = counter("entry_repairs_total", "Kernel entries mended that somebody else changed.");
   const ruleRepairs = counter("rule_repairs_total", "Chains of rules mended that somebody else changed.");
   const requests = histogram("store_request_seconds", "Time the store took to answer.", {
@@ -78,6 +92,10 @@ export function createMetrics(version: string): Metrics {
     leaseEvent: (kind) => events.inc({ kind }),
     malformedLease: () => malformed.inc(),
     leaseExpires: (expiresMs) => expiry.set(expiresMs === undefined ? Number.POSITIVE_INFINITY : expiresMs / 1000),
+    reconciled: (loop) => (outcome, seconds) => {
+      passes.inc({ loop, outcome });
+      passing.inc({ loop }, seconds);
+    },
     programmed(done, seconds) {
       programming.observe(seconds);
       countEntries(done);
@@ -119,7 +137,10 @@ function metersOf(registry: Registry) {
 }
 
 const seriesOf = (labels: Labels): Record<string, string>[] =>
-  Object.entries(labels).flatMap(([name, values]) => values.map((value) => ({ [name]: value })));
+  Object.entries(labels).reduce<Record<string, string>[]>(
+    (series, [name, values]) => series.flatMap((one) => values.map((value) => ({ ...one, [name]: value }))),
+    [{}],
+  );
 
 /** Adds metrics of the process, read on demand, under the names that dashboards expect. */
 function addProcess(registry: Registry): void {

@@ -2,9 +2,9 @@
 
 import { familiesOf } from "../../pkg/cluster/lease/network-config.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
-import { startBlackholeRoute } from "../../pkg/flannel/rules/blackhole-route.ts";
-import { startReconcile } from "../../pkg/flannel/rules/keep.ts";
+import { startBlackholeLoop } from "../../pkg/flannel/rules/blackhole-route.ts";
 import { createTraffic } from "../../pkg/flannel/rules/rules.ts";
+import { startRulesLoop } from "../../pkg/flannel/rules/rules-loop.ts";
 import type { FamilyTraffic } from "../../pkg/flannel/rules/settings.ts";
 import { connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
 import type { JoinedNetwork } from "./join.ts";
@@ -21,7 +21,7 @@ export function startRules(
   { rules }: Options,
   place: JoinedNetwork,
   { log, metrics }: { log: Log; metrics: Metrics },
-): () => void {
+): () => Promise<unknown> {
   const { network, route, earlier } = place;
   const families = familiesIn(place);
   const netfilter = connect(NETLINK_NETFILTER);
@@ -37,12 +37,13 @@ export function startRules(
   const resyncMs = rules.resyncSeconds * 1000;
   traffic.ensure(); // first, so that a change of kind leaves no moment without rules
   traffic.clean();
-  const ends = [startReconcile(traffic, { resyncMs, log, repaired: metrics.repairedRules })];
+  const loops = [
+    startRulesLoop(traffic, { resyncMs, log, repaired: metrics.repairedRules, passed: metrics.reconciled("rules") }),
+  ];
   const subnets = families.map(({ subnet }) => subnet);
-  if (rules.blackholeRoute) ends.push(startBlackholeRoute(route, subnets, { periodMs: resyncMs, log }));
-  return () => {
-    for (const end of ends) end();
-  };
+  if (rules.blackholeRoute)
+    loops.push(startBlackholeLoop(route, subnets, { resyncMs, log, passed: metrics.reconciled("blackhole") }));
+  return () => Promise.all(loops.map((loop) => loop.stop()));
 }
 
 const familiesIn = ({ network, lease }: JoinedNetwork): FamilyTraffic[] =>

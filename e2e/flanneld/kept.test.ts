@@ -1,8 +1,10 @@
 // Rules and routes that somebody else takes away come back, as soon as the kernel tells.
 import t from "tap";
-import { startBlackholeRoute } from "../../pkg/flannel/rules/blackhole-route.ts";
-import { startReconcile } from "../../pkg/flannel/rules/keep.ts";
+import { rateLimited } from "../../pkg/cluster/log/rate-limited.ts";
+import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import { startBlackholeLoop } from "../../pkg/flannel/rules/blackhole-route.ts";
 import type { Traffic } from "../../pkg/flannel/rules/rules.ts";
+import { startRulesLoop } from "../../pkg/flannel/rules/rules-loop.ts";
 import { connect, NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { until } from "../cluster/until.ts";
@@ -16,14 +18,20 @@ const NEVER_MS = 3_600_000;
 
 type Test = { teardown(work: () => void): unknown };
 
-function kept(t: Test, host: Namespace, traffic: Traffic, { resyncMs = NEVER_MS, onRepair = () => {} } = {}) {
+function kept(
+  t: Test,
+  host: Namespace,
+  traffic: Traffic,
+  { resyncMs = NEVER_MS, onRepair = () => {}, isLimited = false } = {},
+) {
   const log = memoryLog();
   const repairs: number[] = [];
   const repaired = (count: number) => {
     repairs.push(count);
     onRepair();
   };
-  t.teardown(within(openNamespace(host.path), () => startReconcile(traffic, { resyncMs, log, repaired })));
+  const options = { resyncMs, log: isLimited ? rateLimited(log) : log, repaired };
+  t.teardown(within(openNamespace(host.path), () => startRulesLoop(traffic, options)).stop);
   return { log, repairs };
 }
 
@@ -105,11 +113,11 @@ t.test("what cannot be mended is told once, with what to do, and tried again", n
   const refusing: Traffic = {
     ensure() {
       looks++;
-      throw new Error("no");
+      throw new CniError({ code: ErrorCode.internal, msg: "no", remedy: "allow it" });
     },
     clean() {},
   };
-  const { log } = kept(t, host, refusing, { resyncMs: 10 });
+  const { log } = kept(t, host, refusing, { resyncMs: 10, isLimited: true });
   await until("three attempts", () => looks >= 3);
   t.match(log.told, [
     {
@@ -127,18 +135,20 @@ const blackholes = (host: Namespace) =>
   host.sh("ip route show type blackhole; ip -6 route show type blackhole").replaceAll(/ +\n/g, "\n");
 const BOTH = "blackhole 10.5.34.0/24\nblackhole fd00:5:0:34::/64 dev lo metric 1024 pref medium\n";
 
-function keptBlackhole(t: Test, host: Namespace, subnets = [ipv4.subnet, ipv6.subnet]) {
+async function keptBlackhole(t: Test, host: Namespace, subnets = [ipv4.subnet, ipv6.subnet]) {
   const log = memoryLog();
   const namespace = openNamespace(host.path);
   const route = connect(NETLINK_ROUTE, namespace);
-  const keep = () => startBlackholeRoute(route, subnets, { periodMs: NEVER_MS, log });
-  t.teardown(within(namespace, keep));
+  await new Promise<void>((passed) => {
+    const keep = () => startBlackholeLoop(route, subnets, { resyncMs: NEVER_MS, log, passed: () => passed() });
+    t.teardown(within(namespace, keep).stop);
+  });
   return log;
 }
 
 t.test("the host's own subnets end in blackholes, which come back", needsRoot, async (t) => {
   const host = newHost(t, { containers: 0 });
-  const log = keptBlackhole(t, host);
+  const log = await keptBlackhole(t, host);
   t.equal(blackholes(host), BOTH);
   for (const damage of ["ip route del blackhole 10.5.34.0/24", "ip -6 route del blackhole fd00:5:0:34::/64"]) {
     host.sh(damage);
@@ -149,7 +159,7 @@ t.test("the host's own subnets end in blackholes, which come back", needsRoot, a
 
 t.test("where a bridge holds the subnet there is no blackhole, whichever came first", needsRoot, async (t) => {
   const host = newHost(t, { containers: 0 });
-  const log = keptBlackhole(t, host);
+  const log = await keptBlackhole(t, host);
   host.sh(`
     ip link add br0 type bridge; ip link set br0 up
     ip addr add 10.5.34.1/24 dev br0; ip addr add fd00:5:0:34::1/64 dev br0 nodad`);
@@ -171,7 +181,7 @@ t.test("the blackhole comes when a bridge goes whose routes go without a word", 
     ip link add br0 type bridge
     echo 1 > /proc/sys/net/ipv6/conf/br0/disable_ipv6 # whose routes would be told of
     ip addr add 10.5.34.1/24 dev br0; ip link set br0 up`);
-  const log = keptBlackhole(t, host, [ipv4.subnet]);
+  const log = await keptBlackhole(t, host, [ipv4.subnet]);
   t.equal(blackholes(host), "");
   host.sh("ip link set br0 down");
   await until("the blackhole", () => blackholes(host) === "blackhole 10.5.34.0/24\n");

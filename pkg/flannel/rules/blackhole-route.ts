@@ -6,14 +6,20 @@
  * one, and all containers would be cut off. flannel keeps its blackhole for ever.
  */
 
-import { debounce } from "../../cluster/event-loop/debounce.ts";
 import {
   RTMGRP_IPV4_ROUTE,
   RTMGRP_IPV6_ROUTE,
   RTMGRP_LINK,
   watchNetlink,
 } from "../../cluster/event-loop/netlink-watch.ts";
+import {
+  type PassOutcome,
+  type ReconcileLoop,
+  type ReconcileOptions,
+  startReconcileLoop,
+} from "../../cluster/event-loop/reconcile-loop.ts";
 import type { Log } from "../../cluster/log/log.ts";
+import { failureOf } from "../../cni/error.ts";
 import { formatPrefix, networkOf, type Prefix } from "../../ip/address.ts";
 import { familyNumber } from "../../link/address.ts";
 import { listRoutes } from "../../link/route.ts";
@@ -32,38 +38,55 @@ import {
   routeMessage,
 } from "../../netlink/rtnetlink/route.ts";
 import { isErrno } from "../../sys/errno.ts";
-import { complainer } from "./complaint.ts";
 
 /** A container that is added or deleted causes a dozen messages. */
 const BURST_MS = 50;
+/** Short, since a blackhole that has to give way to a bridge's route cuts containers off. */
+const LONGEST_PAUSE_MS = 1000;
 
-/**
- * Keeps a blackhole route for each subnet; the routes stay when it ends. Failures are logged and tried again.
- *
- * @returns ends it
- */
-export function startBlackholeRoute(
+export interface BlackholeOptions {
+  /** The period of checks without a reported change. */
+  resyncMs: number;
+  log: Log;
+  passed?(outcome: PassOutcome, seconds: number): void;
+}
+
+/** Keeps a blackhole route for each subnet; the routes stay when it ends. Failures are logged and tried again. */
+export function startBlackholeLoop(
   route: Connection,
   subnets: readonly Prefix[],
-  { periodMs, log }: { periodMs: number; log: Log },
-): () => void {
-  const complain = complainer(log, "the blackhole route of this host's subnet cannot be kept: tried again");
-  const settle = () =>
-    complain(() => {
-      for (const subnet of subnets) ensureBlackhole(route, subnet);
-    });
-  const burst = debounce(settle, { quietMs: BURST_MS, latestMs: BURST_MS });
-  const watching = watchNetlink(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, {
-    messages: (frames) => frames.some((frame) => mayConcern(subnets, frame)) && burst.ask(),
-    overflowed: burst.ask,
+  { resyncMs, log, passed }: BlackholeOptions,
+  { watch, clock }: Partial<Pick<ReconcileOptions, "watch" | "clock">> = {},
+): ReconcileLoop {
+  /** The subnets whose blackhole was there after the last pass. */
+  let kept: ReadonlySet<Prefix> = new Set();
+  const loop = startReconcileLoop({
+    debounce: { quietMs: BURST_MS, latestMs: BURST_MS },
+    resyncMs,
+    longestPauseMs: LONGEST_PAUSE_MS,
+    longestRetryMs: resyncMs,
+    watch:
+      watch ?? ((handler) => watchNetlink(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, handler)),
+    isRelevant: (frame) => mayConcern(subnets, frame),
+    reconcile() {
+      const outcomes = subnets.map((subnet) => ({ subnet, outcome: ensureBlackhole(route, subnet) }));
+      const repaired = outcomes.filter(({ subnet, outcome }) => outcome === "added" && kept.has(subnet)).length;
+      kept = new Set(outcomes.flatMap(({ subnet, outcome }) => (outcome === "none" ? [] : [subnet])));
+      return { repaired };
+    },
+    failed: (error) =>
+      log.error("the blackhole route of this host's subnet cannot be kept: tried again", {
+        error: failureOf(error).message,
+      }),
+    undone: () =>
+      log.warn(
+        "somebody keeps deleting the blackhole route of this host's subnet: `ip monitor route` shows when; without --ip-blackhole-route there is none",
+      ),
+    ...(passed && { passed }),
+    ...(clock && { clock }),
   });
-  settle();
-  const resync = setInterval(settle, periodMs);
-  return () => {
-    watching.stop();
-    clearInterval(resync);
-    burst.stop();
-  };
+  loop.askNow();
+  return loop;
 }
 
 /** Reports whether a message may require a change. A link that goes down loses its routes, those of IPv4 without a message. */
@@ -80,12 +103,17 @@ function leadsTo(subnet: Prefix, { destination, destinationLength: length }: Rou
   );
 }
 
-function ensureBlackhole(route: Connection, subnet: Prefix): void {
+/** @returns whether the subnet has a blackhole now */
+function ensureBlackhole(route: Connection, subnet: Prefix): "added" | "kept" | "none" {
   const routes = listRoutes(route, familyNumber(subnet.address)).filter((one) => leadsTo(subnet, one));
   const blackholes = routes.filter(({ type }) => type === RTN_BLACKHOLE);
-  if (routes.length === 0) attempt(route, addBlackhole(subnet), "EEXIST");
-  if (routes.length > blackholes.length)
-    for (const one of blackholes) attempt(route, deleteBlackhole(subnet, one), "ESRCH");
+  if (routes.length === 0) {
+    attempt(route, addBlackhole(subnet), "EEXIST");
+    return "added";
+  }
+  if (routes.length === blackholes.length) return "kept";
+  for (const one of blackholes) attempt(route, deleteBlackhole(subnet, one), "ESRCH");
+  return "none";
 }
 
 /** @param done The error that means that another program has done it already. */

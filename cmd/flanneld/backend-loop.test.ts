@@ -1,0 +1,122 @@
+import t from "tap";
+import type { NetlinkHandler } from "../../pkg/cluster/event-loop/netlink-watch.ts";
+import { FakeClock, silent } from "../../pkg/cluster/lease/fake.testing.ts";
+import { type Log, logOf } from "../../pkg/cluster/log/log.ts";
+import { rateLimited } from "../../pkg/cluster/log/rate-limited.ts";
+import type { Backend, Programmed } from "../../pkg/flannel/backend/backend.ts";
+import { startBackendLoop } from "./backend-loop.ts";
+
+const nothing: Programmed = { added: 0, removed: 0, refused: [] };
+const metrics = { programmed() {}, repairedEntries() {}, reconciled: () => () => {} };
+
+interface Run {
+  clock: FakeClock;
+  loop: ReturnType<typeof startBackendLoop>;
+  kernel: NetlinkHandler;
+}
+
+function run(t: Tap, clock: FakeClock, backend: Partial<Backend>, log: Log): Run {
+  let kernel: NetlinkHandler | undefined;
+  const watchKernel = (handler: NetlinkHandler) => {
+    kernel = handler;
+    return { read() {}, stop() {} };
+  };
+  const whole: Backend = {
+    mtu: 1500,
+    devices: [],
+    attributes: () => ({ backendType: "test" }),
+    setOwnLease() {},
+    setPeers: () => nothing,
+    changePeers: () => nothing,
+    concerns: () => true,
+    repair: () => nothing,
+    follow() {},
+    missing: () => [],
+    obstacles: () => [],
+    ...backend,
+  };
+  const loop = startBackendLoop(whole, { watchKernel, metrics, log, clock });
+  t.teardown(() => loop.stop());
+  if (kernel === undefined) throw new Error("it watches nothing");
+  return { clock, loop, kernel };
+}
+type Tap = { teardown(work: () => unknown): unknown };
+
+t.test("repairs that follow each other are logged as one event that lasts, however long each takes", async (t) => {
+  const clock = new FakeClock();
+  const lines: string[] = [];
+  const sink = logOf((_level, message) => lines.push(message));
+  const startMs = clock.bootMs();
+  const backend = {
+    repair() {
+      clock.suspend(Math.round(Math.random() * 20)); // it takes some time
+      return { ...nothing, added: 1 };
+    },
+  };
+  const { loop, kernel } = run(
+    t,
+    clock,
+    backend,
+    rateLimited(sink, () => clock.bootMs() - startMs),
+  );
+  await loop.setPeers([]);
+  for (let second = 0; second < 60; second++) {
+    kernel.overflowed();
+    await clock.pass(1000);
+  }
+  const told = lines.filter((line) => line.startsWith("mended"));
+  t.equal(told[0], "mended what somebody else had changed");
+  t.ok(told.length > 1 && told.length < 6, `${told.length} lines in a minute`);
+  t.ok(told.slice(1).every((line) => / \(still, after \d+ s\)$/.test(line)));
+});
+
+t.test("nothing is repaired before the peers are known: their entries of an earlier run would go", async (t) => {
+  let repairs = 0;
+  const repair = () => {
+    repairs++;
+    return nothing;
+  };
+  const { clock, loop, kernel } = run(t, new FakeClock(), { repair }, silent);
+  kernel.overflowed();
+  await clock.pass(1000);
+  t.equal(repairs, 0);
+  await loop.setPeers([]);
+  kernel.overflowed();
+  await clock.pass(1000);
+  t.equal(repairs, 1);
+});
+
+t.test("refused entries, and a backend that fails, lead to a repair later", async (t) => {
+  const repairedMs: number[] = [];
+  const clock = new FakeClock();
+  const startMs = clock.bootMs();
+  const outcomes: (() => Programmed)[] = [
+    () => ({ ...nothing, refused: ["route 10.5.2.0/24: EINVAL"] }),
+    () => {
+      throw new Error("no");
+    },
+    () => nothing,
+  ];
+  const backend = {
+    changePeers: () => (outcomes.shift() ?? (() => nothing))(),
+    repair() {
+      repairedMs.push(clock.bootMs() - startMs);
+      return nothing;
+    },
+  };
+  const { loop } = run(t, clock, backend, silent);
+  await loop.setPeers([]);
+  for (let i = 0; i < 3; i++) {
+    await loop.changePeers({ changed: [], gone: [] });
+    await clock.pass(10_000);
+  }
+  t.strictSame(repairedMs, [1000, 11_000]);
+});
+
+t.test("the error of a backend that cannot follow the interface is passed on", async (t) => {
+  const follow = () => {
+    throw new Error("no");
+  };
+  const { loop } = run(t, new FakeClock(), { follow }, silent);
+  await t.rejects(loop.follow({ index: 2, name: "eth0", mtu: 1500 }), { message: "no" });
+});
