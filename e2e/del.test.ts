@@ -19,6 +19,8 @@ interface Subject {
   needs?: readonly Feature[];
   /** Run once on the host, which has so many containers. */
   prepare?: (containers: number) => string;
+  /** Keys with values that ADD refuses, beside those that all plugins get. */
+  unfit?: Conf;
   /** What cannot happen to it. */
   without?: readonly string[];
 }
@@ -36,11 +38,17 @@ const rates = { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000
 const chained = (keys: (container: number) => Conf = () => ({})) => ({ keys, isChained: true });
 
 const subjects: Record<string, Subject> = {
-  bandwidth: chained(() => rates),
-  bridge: withAddresses({ bridge: "br0", isDefaultGateway: true, ipMasq: true, macspoofchk: true }),
-  debug: chained(),
+  bandwidth: { ...chained(() => rates), unfit: { latency: 0, ingressRate: "8M" } },
+  bridge: {
+    ...withAddresses({ bridge: "br0", isDefaultGateway: true, ipMasq: true, macspoofchk: true }),
+    unfit: { bridge: "a/b", vlan: "x", vlanTrunk: [{ id: 5000 }], ipMasqBackend: "other" },
+  },
+  debug: { ...chained(), unfit: { addHooks: [7], delHooks: ["true"] } },
   dummy: { ...withAddresses(), needs: ["dummy"] },
-  firewall: chained(() => ({ ingressPolicy: "same-bridge" })),
+  firewall: {
+    ...chained(() => ({ ingressPolicy: "same-bridge" })),
+    unfit: { backend: "other", iptablesAdminChainName: 7 },
+  },
   flannel: {
     keys: () => ({ subnetFile: "/var/lib/subnet.env" }),
     prepare: () =>
@@ -49,31 +57,59 @@ const subjects: Record<string, Subject> = {
   "host-device": {
     keys: (container) => ({ ipam, device: `dev${container}`, dataDir: "/var/lib/host-device" }),
     prepare: (containers) => each(containers, (i) => `ip link add dev${i} type veth peer name peer${i}`),
+    unfit: { device: "a-name-of-more-than-15-bytes", hwaddr: "x", kernelpath: "/etc", pciBusID: 5 },
     without: ["its interface"], // a device that is gone does not come back
   },
   "host-local": withAddresses(),
-  ipvlan: { ...withAddresses({ master: "uplink" }), prepare: uplink, needs: ["ipvlan"] },
+  ipvlan: {
+    ...withAddresses({ master: "uplink" }),
+    prepare: uplink,
+    needs: ["ipvlan"],
+    unfit: { master: "uplink:1", mode: "l9" },
+  },
   loopback: {},
-  macvlan: { ...withAddresses({ master: "uplink" }), prepare: uplink, needs: ["macvlan"] },
-  portmap: chained((container) => ({ runtimeConfig: { portMappings: ports(container) } })),
+  macvlan: {
+    ...withAddresses({ master: "uplink" }),
+    prepare: uplink,
+    needs: ["macvlan"],
+    unfit: { master: "uplink:1", mode: "none", bcqueuelen: -5 },
+  },
+  portmap: {
+    ...chained((container) => ({ runtimeConfig: { portMappings: ports(container) } })),
+    unfit: { backend: "other", markMasqBit: 77, conditionsV4: 5 },
+  },
   ptp: withAddresses({ ipMasq: true }),
-  sbr: chained(),
+  sbr: { ...chained(), unfit: { table: "main" } },
   static: { keys: () => ({ ipam: { type: "static", addresses: [{ address: "10.1.0.2/24" }] } }) },
-  tap: withAddresses(),
-  tuning: chained(() => ({ dataDir: "/var/lib/tuning", mtu: 1400, mac: "02:00:00:00:00:01" })),
+  tap: { ...withAddresses(), unfit: { mac: "x", owner: -1, bridge: "a b" } },
+  tuning: {
+    ...chained(() => ({ dataDir: "/var/lib/tuning", mtu: 1400, mac: "02:00:00:00:00:01" })),
+    unfit: { mac: 5, sysctl: { "net.core.somaxconn": 5 }, txQLen: -1 },
+  },
   vlan: {
     keys: (container) => ({ ipam, master: "uplink", vlanId: 100 + container }),
     prepare: uplink,
     needs: ["vlan"],
+    unfit: { master: "uplink:1", vlanId: "100" },
   },
-  vrf: { ...chained(() => ({ vrfname: "red" })), needs: ["vrf"] },
+  vrf: { ...chained(() => ({ vrfname: "red" })), needs: ["vrf"], unfit: { vrfname: "a/b", table: "x" } },
 };
 /** Whose own tests have all of it: they need a server, or a daemon. */
 const elsewhere = ["dhcp"];
 
+/** Values that ADD refuses, in keys that no DEL needs. */
+const unfit = {
+  mtu: "1400",
+  dns: 5,
+  args: { cni: { mac: 7, sysctl: ["x"] } },
+  runtimeConfig: { mac: 7, bandwidth: "fast", portMappings: [7, { hostPort: "80" }] },
+};
+const unfitIpam = { ...ipam, ranges: [[{ subnet: "nonsense" }]], routes: [{ dst: 5 }], resolvConf: 5 };
+
 /** What is missing when DEL comes. */
 interface Lack {
   what: string;
+  keys?: (subject: Subject, conf: Conf) => Conf;
   environment?: Call["environment"];
   prevResult?: false;
   before?: (container: Container, ifName: string) => void;
@@ -84,11 +120,19 @@ const lacks: readonly Lack[] = [
   { what: "the namespace's path", environment: { CNI_NETNS: "/run/netns/gone-long-ago" } },
   { what: "prevResult", prevResult: false },
   { what: "CNI_NETNS and prevResult", environment: { CNI_NETNS: "" }, prevResult: false },
+  {
+    what: "values that ADD would take",
+    keys: (subject, { ipam: own }) => ({ ...unfit, ...(own === ipam && { ipam: unfitIpam }), ...subject.unfit }),
+  },
   { what: "its interface", before: ({ run }, ifName) => run("ip", "link", "delete", ifName) },
 ];
 
 /** On the complete kernel each look at the host takes seconds. */
-const tried = inLab ? lacks.filter(({ what }) => ["CNI_NETNS and prevResult", "its interface"].includes(what)) : lacks;
+const tried = inLab
+  ? lacks.filter(({ what }) =>
+      ["CNI_NETNS and prevResult", "values that ADD would take", "its interface"].includes(what),
+    )
+  : lacks;
 
 const names = spawnSync(join(ourTools, "twill"), ["--plugins"], { encoding: "utf8" })
   .stdout.split("\n")
@@ -120,7 +164,8 @@ for (const plugin of plugins) {
         const container = node.containers[1 + i];
         if (container !== undefined) lack.before?.(container, "eth0");
         for (const again of ["", ", twice"]) {
-          const conf = { ...confOf(plugin, subject, 1 + i), ...(lack.prevResult ?? { prevResult: result }) };
+          const own = confOf(plugin, subject, 1 + i);
+          const conf = { ...own, ...lack.keys?.(subject, own), ...(lack.prevResult ?? { prevResult: result }) };
           const call = { container: 1 + i, ...(lack.environment && { environment: lack.environment }) };
           t.match(node.cni(plugin, "DEL", conf, call), { status: 0, stdout: "" }, `without ${lack.what}${again}`);
         }

@@ -4,7 +4,7 @@ import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Dns, Result } from "../../pkg/cni/result.ts";
 import { warnOfStatus } from "../../pkg/cni/status.ts";
-import { formatAddress, formatPrefix, parsePrefix } from "../../pkg/ip/address.ts";
+import { type Address, formatAddress, formatPrefix, parsePrefix } from "../../pkg/ip/address.ts";
 import { type Allocation, allocate, findExhaustion } from "../../pkg/ipam/host-local/allocate.ts";
 import { heldBy, releaseAll } from "../../pkg/ipam/host-local/held.ts";
 import { withExistingPool, withPool } from "../../pkg/ipam/host-local/pool.ts";
@@ -19,7 +19,9 @@ import {
   type HostLocalConf,
   parseSettings,
   parseSettingsForAll,
+  parseSettingsForDel,
   requestedAddresses,
+  requestedAddressesForDel,
   type Settings,
 } from "./netconf.ts";
 
@@ -46,15 +48,16 @@ function add(attachment: Attachment<HostLocalConf>): Result {
 }
 
 function del(attachment: Attachment<HostLocalConf>): void {
-  const settings = parseSettings(attachment);
-  withExistingPool(settings, (pool) => releaseAll(pool, ownerOf(attachment), hintsOf(attachment)));
+  const settings = parseSettingsForDel(attachment);
+  const hints = hintsOf(attachment, requestedAddressesForDel(attachment, settings));
+  withExistingPool(settings, (pool) => releaseAll(pool, ownerOf(attachment), hints));
 }
 
 function check(attachment: Attachment<HostLocalConf>): void {
   const { containerId, ifName } = attachment;
   const settings = parseSettings(attachment);
   const found = withExistingPool(settings, (pool) =>
-    heldBy(pool, ownerOf(attachment), hintsOf(attachment), "directory"),
+    heldBy(pool, ownerOf(attachment), hintsOf(attachment, requestedAddresses(attachment)), "directory"),
   );
   if (found && found.length > 0) return;
   throw new CniError({
@@ -104,9 +107,9 @@ function withReservations<T>(settings: Settings, work: (pool: Pool) => T): T | u
 const ownerOf = ({ containerId, ifName }: Attachment<HostLocalConf>): Owner => ({ containerId, ifName });
 
 /** Returns addresses that the attachment probably has, according to the runtime. */
-function hintsOf(attachment: Attachment<HostLocalConf>): string[] {
-  const results = (attachment.prevResult?.ips ?? []).flatMap(({ address }) => parsePrefix(address)?.address ?? []);
-  return [...results, ...requestedAddresses(attachment)].map(formatAddress);
+function hintsOf({ prevResult }: Attachment<HostLocalConf>, requested: readonly Address[]): string[] {
+  const results = (prevResult?.ips ?? []).flatMap(({ address }) => parsePrefix(address)?.address ?? []);
+  return [...results, ...requested].map(formatAddress);
 }
 
 function ipOf({ address, range }: Allocation): Result["ips"][number] {

@@ -101,6 +101,26 @@ export function parseSettingsForAll(request: Request<HostLocalConf>): Settings {
   return settingsOf(request, comeWithEachCall ? [] : parseRangeSets(sets, request.cniVersion));
 }
 
+/**
+ * Returns the settings for DEL, which finds reservations by their owner: without range sets if these are invalid, so that an attachment
+ * made with another configuration can be detached.
+ */
+export function parseSettingsForDel(request: Request<HostLocalConf>): Settings {
+  const byOwner = settingsOf(request, []);
+  return orTold(byOwner, byOwner.log, () => parseSettings(request));
+}
+
+/** Returns what `work` returns; `instead` when that is refused, and tells why. */
+function orTold<T>(instead: T, tell: (line: string) => void, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    tell(`DEL goes on by the container's ID: ${error.message}`);
+    return instead;
+  }
+}
+
 function rangeSetsOf({ ipam, runtimeConfig }: HostLocalConf): RangeConf[][] {
   const { subnet, rangeStart, rangeEnd, gateway, ranges = [] } = needIpam(ipam);
   const single = subnet === undefined ? [] : [[{ subnet, rangeStart, rangeEnd, gateway }]];
@@ -139,6 +159,11 @@ export function requestedAddresses({ conf, args }: Attachment<HostLocalConf>): A
     ...(conf.args?.cni?.ips ?? []).map((text) => requested(text, { source: "args.cni.ips", code })),
     ...(conf.runtimeConfig?.ips ?? []).map((text) => requested(text, { source: "runtimeConfig.ips", code })),
   ];
+}
+
+/** Returns the requested addresses for DEL: none if one of them is invalid. */
+export function requestedAddressesForDel(attachment: Attachment<HostLocalConf>, { log }: Settings): Address[] {
+  return orTold([], log, () => requestedAddresses(attachment));
 }
 
 function requested(text: string, { source, code }: { source: string; code: number }): Address {

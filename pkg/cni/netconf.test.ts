@@ -2,7 +2,7 @@ import t from "tap";
 import { encode } from "../sys/text.ts";
 import { CniError } from "./error.ts";
 import { validateFake } from "./fake.testing.ts";
-import { checkedConf, maxConfigurationBytes, problemsOf, readDocument, warningOf } from "./netconf.ts";
+import { checkedConf, fittingConf, maxConfigurationBytes, problemsOf, readDocument, warningOf } from "./netconf.ts";
 
 const read = (text: string) => readDocument(encode(text), validateFake);
 const check = (conf: object) => checkedConf(read(JSON.stringify({ name: "net", type: "fake", ...conf })), validateFake);
@@ -227,10 +227,46 @@ t.test("broken UTF-8 does not keep a configuration from being read", async (t) =
   t.strictSame(readDocument(bytes, validateFake).normalizedConf, { name: "a\ufffdb" });
 });
 
-t.test("for DEL a value that ADD would refuse will do, a wrong type will not", async (t) => {
+t.test("where only types are checked, a value that does not fit will do, also of a choice", async (t) => {
   const loose = (conf: object) =>
     checkedConf(read(JSON.stringify({ name: "net", type: "fake", ...conf })), validateFake, { anyValue: true });
-  t.match(loose({ mtu: -1, mac: "nonsense", mode: "other" }), { mtu: -1 });
+  t.match(loose({ mtu: -1, mac: "nonsense", mode: "other", owner: -1 }), { mtu: -1, owner: -1 });
   t.equal(refusalOf(() => loose({ mtu: "big" })).code, 7);
   t.equal(refusalOf(() => loose({ ranges: [[{}]] })).code, 7);
+  t.equal(refusalOf(() => loose({ owner: "root" })).code, 7);
 });
+
+const unfit: [what: string, conf: object, left: object, problems: string[]][] = [
+  ["nothing", { mtu: 1400 }, { mtu: 1400 }, []],
+  ["a value", { mtu: -1, mode: "vepa" }, { mode: "vepa" }, ['"mtu" is -1, must be from 0 to 65535']],
+  ["a type", { mtu: "1400" }, {}, ['"mtu" is "1400", must be a whole number']],
+  ["a choice", { owner: "root" }, {}, ['"owner" is "root", must be a whole number or true or false']],
+  ["an object", { ipam: 5 }, {}, ['"ipam" is 5, must be an object']],
+  ["a key of an object", { ipam: { type: 5, x: 1 } }, { ipam: { x: 1 } }, ['"ipam.type" is 5, must be a string']],
+  [
+    "items of lists",
+    { ranges: [[{ subnet: "10.0.0.0/8" }, {}], 7, [{ subnet: "x" }, { subnet: "fd00::/8", weight: "1" }]] },
+    { ranges: [[{ subnet: "10.0.0.0/8" }], [{ subnet: "fd00::/8" }]] },
+    [
+      '"ranges[0][1].subnet" is missing',
+      '"ranges[1]" is 7, must be a list',
+      '"ranges[2][0].subnet" is "x", must be an IP address with its prefix length, as "10.1.0.0/16" or "fd00::/64"',
+      '"ranges[2][1].weight" is "1", must be a whole number',
+    ],
+  ],
+];
+for (const [what, conf, left, problems] of unfit) {
+  t.test(`fittingConf leaves out what does not fit, and says so: ${what}`, async (t) => {
+    const told: string[] = [];
+    const document = read(JSON.stringify({ name: "net", type: "fake", ...conf }));
+    t.strictSame(
+      fittingConf(document, validateFake, (problem) => told.push(problem)),
+      {
+        name: "net",
+        type: "fake",
+        ...left,
+      },
+    );
+    t.strictSame(told.toSorted(), problems.toSorted());
+  });
+}

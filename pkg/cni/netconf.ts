@@ -98,7 +98,7 @@ export interface Problem {
 /**
  * Returns the configuration as the plugin's type.
  *
- * @param options.anyValue Check only types, so that an attachment made with another configuration can be detached with this one.
+ * @param options.anyValue Check only types: the caller checks values, or they do not matter.
  * @throws CniError 7
  */
 export function checkedConf<Conf>(
@@ -118,6 +118,46 @@ export function checkedConf<Conf>(
   });
 }
 
+/**
+ * Returns the part of the configuration that fits the schema, for DEL: an attachment made with another configuration has to be
+ * detached with this one.
+ *
+ * @param leaveOut Called for each part that is left out; of a list, the whole item.
+ */
+export function fittingConf<Conf>(
+  { normalizedConf }: Document,
+  validate: Validate,
+  leaveOut: (problem: string) => void,
+): Conf {
+  let conf: Json = normalizedConf;
+  let problems = problemsOf(conf, validate);
+  for (const { text } of problems) leaveOut(text);
+  while (problems.some(({ path }) => path.length > 0)) {
+    const paths = problems.map(({ path }) => path);
+    conf = without(conf, paths);
+    problems = problemsOf(conf, validate); // a key that was left out may be one that its object needs
+  }
+  return conf as Conf;
+}
+
+/** Returns the value without the parts at these paths. */
+function without(value: Json, paths: readonly JsonPath[]): Json {
+  const inside = new Map<string | number, JsonPath[]>();
+  for (const [first = "", ...rest] of paths) {
+    const others = inside.get(first);
+    if (others === undefined) inside.set(first, [rest]);
+    else others.push(rest);
+  }
+  if (inside.size === 0) return value;
+  const isLeftOut = (step: string | number) => inside.get(step)?.some(({ length }) => length === 0) === true;
+  const kept = (step: string | number, part: Json) => without(part, inside.get(step) ?? []);
+  if (Array.isArray(value)) return value.flatMap((item, i) => (isLeftOut(i) ? [] : [kept(i, item)]));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, part]) => (isLeftOut(key) ? [] : [[key, kept(key, part)]])),
+  );
+}
+
 /** Returns what does not fit, in the order of the schema; empty when everything fits. */
 export function problemsOf(normalizedConf: Json, { check, schema }: Validate): Problem[] {
   if (check(normalizedConf)) return [];
@@ -128,7 +168,7 @@ export function problemsOf(normalizedConf: Json, { check, schema }: Validate): P
 }
 
 /** Keywords about the shape of a value, not about which values are allowed. */
-const ofShape: readonly string[] = ["type", "required", "dependencies", "anyOf", "oneOf"];
+const ofShape: readonly string[] = ["type", "required", "dependencies"];
 
 /** For a choice that no branch fits, ajv reports why each branch does not, then the choice itself. */
 const choices: readonly string[] = ["anyOf", "oneOf"];
@@ -149,9 +189,15 @@ function problemOf(error: SchemaError, errors: readonly SchemaError[], document:
     path,
     text: `${subject} is ${showJson(value)}, must be ${allowed}`,
     hint: hintFor(error, value, path),
-    isOfValue: !ofShape.includes(error.keyword),
+    isOfValue: isOfValue(error, errors),
   };
 }
+
+/** A choice is about the value when one of its branches is. */
+const isOfValue = (error: SchemaError, errors: readonly SchemaError[]): boolean =>
+  choices.includes(error.keyword)
+    ? errors.some((branch) => isBranch(branch, error) && isOfValue(branch, []))
+    : !ofShape.includes(error.keyword);
 
 function missing({ params }: SchemaError, path: JsonPath, schema: JsonObject): Problem {
   const key = String(params["missingProperty"]);

@@ -15,7 +15,7 @@ import type { Answer } from "./answer.ts";
 import { withCallLog } from "./call-log.ts";
 import { checkNetworkName, type Parameters, readParameters } from "./environment.ts";
 import { CniError, ErrorCode, failureOf, printError } from "./error.ts";
-import { checkedConf, type Document, readDocument, warningOf } from "./netconf.ts";
+import { checkedConf, type Document, fittingConf, readDocument, warningOf } from "./netconf.ts";
 import type { AnyPlugin, Attachment, Delegates, Gc, Request } from "./plugin.ts";
 import { type Streams, standardStreams } from "./process-io.ts";
 import { encodeResult, parsePrevResult, printResult, type Result } from "./result.ts";
@@ -132,10 +132,31 @@ function attempt(plugin: AnyPlugin, call: Call): Answer {
 }
 
 function requestOf(plugin: AnyPlugin, call: Call, document: Document, cniVersion: string): Request<unknown> {
-  const conf = checkedConf<unknown>(document, plugin.validate, { anyValue: call.verb === "DEL" });
   const network = String(document.normalizedConf["name"]);
+  const conf =
+    call.verb === "DEL" ? confForDel(plugin, call, network, document) : checkedConf<unknown>(document, plugin.validate);
   for (const key of document.unknownKeys) warn(plugin, call, network, warningOf(key));
   return { conf, cniVersion, network, stdin: call.stdin, path: call.path, delegates: call.delegates };
+}
+
+/** Reads the configuration for DEL. A part that ADD would refuse must not prevent a removal. */
+function confForDel(plugin: AnyPlugin, call: Call, network: string, document: Document): unknown {
+  const left: string[] = [];
+  const conf = fittingConf(document, plugin.validate, (problem) => left.push(problem));
+  warnOfIgnored(plugin, call, network, "the configuration", left);
+  return conf;
+}
+
+/** Warns of the first part that was left out; a document can have thousands. */
+function warnOfIgnored(
+  plugin: AnyPlugin,
+  call: Call,
+  network: string,
+  document: string,
+  [first, ...others]: readonly string[],
+): void {
+  const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+  if (first !== undefined) warn(plugin, call, network, `ignores a part of ${document}: ${first}${more}`);
 }
 
 function warn({ name }: AnyPlugin, { streams }: Call, network: string, text: string): void {
@@ -247,9 +268,7 @@ function findPrevResult(
     warn(plugin, call, request.network, `goes on without prevResult: ${failureOf(error).message}`);
     return undefined;
   } finally {
-    const [first, ...others] = ignored;
-    const more = others.length > 0 ? ` (and ${others.length} more)` : "";
-    if (first !== undefined) warn(plugin, call, request.network, `ignores a part of prevResult: ${first}${more}`);
+    warnOfIgnored(plugin, call, request.network, "prevResult", ignored);
   }
 }
 

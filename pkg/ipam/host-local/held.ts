@@ -49,8 +49,9 @@ export function heldBy(pool: Pool, owner: Owner, hints: readonly string[], scope
   return held;
 }
 
+/** Reports whether each range set has one; without range sets that is unknown. */
 function isInEachSet(sets: readonly RangeSet[], held: readonly Held[]): boolean {
-  return sets.every((set) => held.some(({ name }) => rangeFor(set, parseAddress(name) as Address)));
+  return sets.length > 0 && sets.every((set) => held.some(({ name }) => rangeFor(set, parseAddress(name) as Address)));
 }
 
 /** Records that an ADD of the owner begins. @returns a function that undoes the record. */
