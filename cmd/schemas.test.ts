@@ -48,3 +48,10 @@ for (const file of files) {
     }
   });
 }
+
+for (const file of files.filter((name) => name !== "cnitool.js")) {
+  t.test(`${file.replace(".js", "")}: no key is demanded that the plugin may not read`, async (t) => {
+    const { validate } = (await import(`../dist/validate/${file}`)) as { validate: Validate };
+    t.strictSame(problemsOf({}, validate), []);
+  });
+}

@@ -351,6 +351,19 @@ t.test("twill says what it holds", async (t) => {
   for (const name of Object.keys(plugins)) t.match(stdout, new RegExp(`^  ${name} `, "m"));
 });
 
+t.test("no plugin demands a type, which none reads", needsRoot, async (t) => {
+  const node = newHost(t);
+  const conf = { cniVersion: version, name: "net" };
+  const { stdout } = spawnSync(join(ourTools, "twill"), ["--plugins"], { encoding: "utf8" });
+  const names = stdout.split("\n").filter(Boolean);
+  t.ok(names.length >= 20, `sees the plugins: ${names}`);
+  for (const name of names) {
+    const given = name === "host-local" ? { ...conf, ipam: { ranges } } : conf;
+    t.match(node.cni(name, "DEL", given), { status: 0, stdout: "" }, name);
+  }
+  t.match(node.cni("loopback", "ADD", conf, { ifName: "lo" }), { status: 0, stdout: { interfaces: [{ name: "lo" }] } });
+});
+
 t.test("an unknown key is told on stderr, and the call goes on", needsRoot, async (t) => {
   const node = newHost(t);
   const { status, stdout, stderr } = node.cni("loopback", "ADD", { ...loopback, captabilities: {} });

@@ -26,7 +26,6 @@ export const schema = {
     },
     runtimeConfig: { type: "object", properties: { bandwidth: { type: "object", properties: wishes } } },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

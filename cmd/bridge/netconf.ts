@@ -44,7 +44,6 @@ export const schema = {
     runtimeConfig: { type: "object", properties: { mac: macProperty } },
     args: { type: "object", properties: { cni: { type: "object", properties: { mac: macProperty } } } },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

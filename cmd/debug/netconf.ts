@@ -15,7 +15,6 @@ export const schema = {
     delHooks: { ...hooks, description: "commands that DEL runs" },
     checkHooks: { ...hooks, description: "commands that CHECK runs" },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

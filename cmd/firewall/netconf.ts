@@ -13,7 +13,6 @@ export const schema = {
     firewalldZone: { type: "string", description: "zone that the container's addresses join (trusted)" },
     ingressPolicy: { type: "string", description: `"open", "same-bridge" or "isolated" (open)` },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

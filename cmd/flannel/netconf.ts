@@ -23,7 +23,6 @@ export const schema = {
       description: "configuration of IPAM, which gets this host's ranges and a route to the whole network",
     },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

@@ -21,7 +21,6 @@ export const schema = {
       properties: { deviceID: { type: "string", description: "a PCI address, or a name on the auxiliary bus" } },
     },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

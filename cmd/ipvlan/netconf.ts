@@ -18,7 +18,6 @@ export const schema = {
       description: "whether the master switches (l2) or routes between containers and network",
     },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

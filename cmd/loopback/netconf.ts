@@ -4,7 +4,6 @@ import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/c
 export const schema = {
   type: "object",
   properties: netconfProperties,
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

@@ -38,7 +38,6 @@ export const schema = {
     hostAccess: { type: "boolean", description: "let the host and the container reach each other (false)" },
     runtimeConfig: { type: "object", properties: { mac: macProperty } },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

@@ -40,7 +40,6 @@ export const schema = {
       },
     },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

@@ -9,7 +9,6 @@ export const schema = {
     ...masqueradeProperties,
     mtu: { type: "integer", minimum: 0, maximum: 65535, description: "of the veth pair" },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

@@ -23,7 +23,6 @@ export const schema = {
       description: "leave the routes to the subnets in the main table, with the address as the source",
     },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

@@ -19,7 +19,6 @@ export const schema = {
     bridge: { type: "string", format: "ifname", description: "a bridge in the container that it joins" },
     runtimeConfig: { type: "object", properties: { mac: macProperty } },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

@@ -32,7 +32,6 @@ export const schema = {
       properties: { cni: { type: "object", properties: wishes } },
     },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

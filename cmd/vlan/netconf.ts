@@ -14,7 +14,6 @@ export const schema = {
       description: "the VLAN's ID, from 0, which is the default and means priority tags, to 4094",
     },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

@@ -14,7 +14,6 @@ export const schema = {
       description: "the VRF's routing table; a free one when it is made",
     },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 

@@ -43,7 +43,6 @@ export const fakeSchema = {
     limit: { type: ["integer", "string"] },
     owner: { anyOf: [{ type: "integer", minimum: 0 }, { type: "boolean" }] },
   },
-  required: ["type"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
 export type FakeConf = FromSchema<typeof fakeSchema>;

@@ -129,15 +129,19 @@ t.test("the first fault is the message, the others are in the details", async (t
   );
 });
 
-t.test("a missing type is named", async (t) => {
+t.test("a missing key of an item is named", async (t) => {
   t.match(
-    refusalOf(() => checkedConf(read('{"name": "net"}'), validateFake)),
+    refusalOf(() => check({ ranges: [[{ weight: 1 }]] })),
     {
       code: 7,
-      msg: '"type" is missing',
-      details: `in the configuration of network "net". To fix: add it to the network's configuration`,
+      msg: '"ranges[0][0].subnet" is missing',
+      details: `in the configuration of network "net". To fix: add it: the pool, as 10.1.0.0/16`,
     },
   );
+});
+
+t.test("a configuration without type fits: the plugin that was called does not read it", async (t) => {
+  t.strictSame(checkedConf(read('{"name": "net"}'), validateFake), { name: "net" });
 });
 
 t.test("what fits comes back normalized", async (t) => {

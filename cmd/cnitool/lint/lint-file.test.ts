@@ -237,6 +237,12 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
     findings: ['net.conflist:1:47: error: "plugins[0].type" is missing\n    add it: the plugin\'s executable'],
   },
   {
+    claim: "a single plugin without a type",
+    file: "net.conf",
+    text: '{"cniVersion":"1.0.0","name":"net","mtu":1}',
+    findings: ['net.conf:1:1: error: "type" is missing, must name a plugin\n    add it, as "type": "bridge"'],
+  },
+  {
     claim: "a list in a file for single plugins",
     file: "net.conf",
     text: '{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"fake"}]}',
