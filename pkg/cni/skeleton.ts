@@ -60,8 +60,10 @@ const verbs = new Map<string, Verb>(
     },
     GC: {
       since: "1.1.0",
-      run: (plugin, request, _call, document) => {
-        plugin.gc({ ...request, validAttachments: validAttachmentsOf(document) });
+      run: (plugin, request, call, document) => {
+        const validAttachments = validAttachmentsOf(document);
+        if (validAttachments !== undefined) plugin.gc({ ...request, validAttachments });
+        else warn(plugin, call, request.network, NOTHING_COLLECTED);
       },
     },
     STATUS: {
@@ -273,21 +275,14 @@ function findPrevResult(
 }
 
 /**
- * Returns the attachments listed under both names that runtimes use, so that none is wrongly taken for gone. `null` is an empty
- * list.
- *
- * @throws CniError 7: neither key is there. GC would remove everything, by a misunderstanding.
+ * Returns the attachments listed under both names that runtimes use, so that none is wrongly taken for gone; undefined when neither key is
+ * there, as with the reference library's own `cnitool gc`. `null` is an empty list.
  */
-function validAttachmentsOf({ raw, normalizedConf }: Document): Gc<unknown>["validAttachments"] {
-  if (!Object.keys(raw).some((key) => attachmentKeys.some((name) => sameKey(key, name)))) {
-    throw new CniError({
-      code: ErrorCode.invalidConfig,
-      msg: `"${attachmentKeys[0]}" is missing: GC removes what is not in it`,
-      remedy: "the runtime has to pass the attachments that exist, an empty list when there are none",
-    });
-  }
+function validAttachmentsOf({ raw, normalizedConf }: Document): Gc<unknown>["validAttachments"] | undefined {
+  if (!Object.keys(raw).some((key) => attachmentKeys.some((name) => sameKey(key, name)))) return undefined;
   return attachmentKeys
     .flatMap((key) => (normalizedConf[key] ?? []) as readonly JsonObject[])
     .map(({ containerID, ifname }) => ({ containerId: String(containerID), ifName: String(ifname) }));
 }
 const attachmentKeys = ["cni.dev/valid-attachments", "cni.dev/attachments"] as const;
+const NOTHING_COLLECTED = `GC removes nothing: "${attachmentKeys[0]}" is missing, the list of what must stay`;
