@@ -34,6 +34,7 @@ export const schema = {
             properties: {
               address: { type: "string", description: 'with its prefix length, as "10.1.2.3/16"' },
               gateway: { type: "string", format: "ip", description: "next hop of routes that have none; none" },
+              Address: { description: "ignored: another field of the reference plugin, which nothing reads" },
             },
             additionalProperties: false,
           },

@@ -39,6 +39,12 @@ export const staticRows: Row[] = [
       dns: { nameservers: ["192.0.2.53"], domain: "example.org", search: ["example.org"], options: ["ndots:2"] },
     }),
   }),
+  staticRow(
+    'a key "Address" is another field; "ADDRESS" is "address"',
+    network({
+      addresses: [{ address: "10.1.0.5/24", Address: {} }, { ADDRESS: "fd00:1::5/64" }],
+    }),
+  ),
   staticRow("IP of CNI_ARGS adds to the configuration's", network({ addresses: [six] }), {
     call: { args: "IP=10.1.0.9/24;GATEWAY=10.1.0.1" },
   }),

@@ -18,6 +18,8 @@ const shape = shapeOf({
       properties: {
         ranges: { type: "array", items: { type: "object", properties: { subnet: {} }, additionalProperties: false } },
         ipMasq: {},
+        kind: {},
+        Kind: {},
       },
       additionalProperties: false,
     },
@@ -34,6 +36,12 @@ const rows: [what: string, given: Json, normalized: Json][] = [
   ],
   ["also in lists", { ipam: { Ranges: [{ Subnet: "x" }] } }, { ipam: { ranges: [{ subnet: "x" }] } }],
   ["letters that only Unicode folds", { "\u212aind": "a" }, { kind: "a" }],
+  [
+    "of two keys that differ in case only, each takes its own spelling, the first one all others",
+    { ipam: { kind: 1, Kind: 2 } },
+    { ipam: { kind: 1, Kind: 2 } },
+  ],
+  ["other spellings are the first one's", { ipam: { Kind: 2, KIND: 3 } }, { ipam: { Kind: 2, kind: 3 } }],
   ["keys of maps are data", { sysctl: { "net.A": "1", "net.a": "2" } }, { sysctl: { "net.A": "1", "net.a": "2" } }],
   ["null is as good as absent", { isGateway: null, ipam: { ranges: null } }, { ipam: {} }],
   ["an empty address is as good as absent", { mac: "", domain: "" }, { domain: "" }],

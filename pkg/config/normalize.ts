@@ -38,7 +38,8 @@ export function shapeOf(schema: JsonSchema): Shape {
   const keys = new Map<string, { key: string; shape: Shape }>();
   for (const [key, property] of Object.entries(properties ?? {})) {
     const entry = { key, shape: shapeOf(property as JsonSchema) };
-    keys.set(key, entry).set(foldKey(key), entry);
+    keys.set(key, entry);
+    if (!keys.has(foldKey(key))) keys.set(foldKey(key), entry); // of two that only differ in case, the first takes other spellings
   }
   return {
     keys,
