@@ -5,7 +5,7 @@ import type { Pool } from "./pool-types.ts";
 import { type RangeSet, rangeFor } from "./range.ts";
 import { type Owner, sameOwner } from "./reservation.ts";
 import { scanReservations } from "./scan.ts";
-import { isHeldBy, isOwner, removeReservation } from "./store.ts";
+import { findReservation, isHeldBy, isOwner, removeReservation } from "./store.ts";
 
 /** A reservation that was just verified. */
 export interface Held {
@@ -26,19 +26,20 @@ export interface Held {
 export function heldBy(pool: Pool, owner: Owner, hints: readonly string[], scope: "index" | "directory"): Held[] {
   const { store, ownerIndex } = pool;
   const owners = [owner, { ...owner, ifName: undefined }];
-  const entries = owners.map((one) => ({ one, account: findOwnerEntry(ownerIndex, one) }));
-  const held = entries.flatMap(({ one, account: entry }) => {
-    const recorded = entry?.holdings ?? [];
-    const names = new Set([...recorded.map(({ name }) => name), ...hints]);
-    return [...names]
-      .filter((name) => isHeldBy(store, name, one))
-      .map((name) => {
-        const holding = recorded.find((known) => known.name === name);
-        return { name, owner: one, isOfEarlierBoot: !!holding && isOfEarlierBoot(ownerIndex, store, holding) };
-      });
+  const entries = owners.map((one) => findOwnerEntry(ownerIndex, one));
+  const recorded = new Map(entries.flatMap((entry) => entry?.holdings ?? []).map((holding) => [holding.name, holding]));
+  const ownerIn = (name: string) => {
+    const found = findReservation(store, name);
+    return isOwner(found) ? owners.find((one) => sameOwner(found, one)) : undefined;
+  };
+  const held = [...new Set([...recorded.keys(), ...hints])].flatMap((name): Held[] => {
+    const one = ownerIn(name); // the file decides: an old release may have written it again, without the interface
+    const holding = recorded.get(name);
+    if (one === undefined) return [];
+    return [{ name, owner: one, isOfEarlierBoot: !!holding && isOfEarlierBoot(ownerIndex, store, holding) }];
   });
   const isOpen = scope === "directory" && !isInEachSet(pool.sets, held);
-  const isScanDue = isOpen || !ownerIndex.usable || entries.some(({ account: entry }) => entry?.unfinished);
+  const isScanDue = isOpen || !ownerIndex.usable || entries.some((entry) => entry?.unfinished);
   if (isScanDue && !ownerIndex.complete) {
     const seen = new Set(held.map(({ name }) => name));
     scanReservations(pool, (name, found) => {

@@ -46,6 +46,18 @@ t.test("DEL frees files of old releases, which name no interface, when there is 
   t.end();
 });
 
+t.test("a reservation that was written again in the old form is still its container's", (t) => {
+  const network = new Network(t, { sets: large });
+  network.add("c1");
+  network.add("c2");
+  network.write("10.0.0.2", "c1");
+  t.equal(network.check("c1"), true);
+  network.del("c1");
+  t.equal(network.reserved(), "10.0.0.3");
+  t.equal(network.recorded(), "c2:eth0");
+  t.end();
+});
+
 t.test("DEL finds what another plugin has reserved, also between our calls", (t) => {
   const network = new Network(t, { sets: large });
   network.addByOther("before", "10.0.0.2");
