@@ -276,6 +276,23 @@ t.test("a failed ADD leaves nothing", needsRoot, async (t) => {
   t.strictSame(seen(node), before);
 });
 
+t.test("a delegate that cannot be started leaves no record, so that DEL succeeds", needsRoot, async (t) => {
+  const node = flannelHost(t);
+  const folder = mkdtempSync(join(tmpdir(), `twill-${process.pid}-flannel-`));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, "noprogram"), "not a program", { mode: 0o755 });
+  writeFileSync(join(folder, "noright"), "#!/bin/sh", { mode: 0o644 });
+  const before = settled(t, node);
+  for (const type of ["brigde", "noprogram", "noright", "a/b", ""]) {
+    const given = { ...conf, delegate: { type } };
+    const path = `${ourBin}:${folder}`;
+    const { status, stderr } = node.cni("flannel", "ADD", given, { path });
+    t.strictSame({ status, stderr }, { status: 1, stderr: "" }, `ADD with delegate "${type}"`);
+    t.match(node.cni("flannel", "DEL", given, { path }), { status: 0, stdout: "" }, `DEL with delegate "${type}"`);
+  }
+  t.strictSame(seen(node), before);
+});
+
 t.test("an ADD that comes twice fails, and the first one's container keeps everything", needsRoot, async (t) => {
   const node = flannelHost(t);
   const { stdout } = succeed(t, node, "ADD");

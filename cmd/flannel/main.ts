@@ -7,7 +7,7 @@ import { validate } from "#validate/flannel";
 import { runAllSteps } from "../../pkg/cni/del-steps.ts";
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { findExecutable } from "../../pkg/cni/find-executable.ts";
+import { findExecutable, PluginNotStarted } from "../../pkg/cni/find-executable.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { writeStderr } from "../../pkg/cni/process-io.ts";
 import { encodeResult, type Result } from "../../pkg/cni/result.ts";
@@ -80,11 +80,15 @@ const mayOutliveUs = ({ delegates }: Attachment<FlannelConf>, { type, ipam }: De
 
 /**
  * Undoes a failed ADD. Our own plugins leave nothing when they fail. Others get the DEL that the specification requires; if that
- * fails, the record stays, so that it can be repeated. Not called after a repeated ADD: the container of the first one may be
- * running.
+ * fails, the record stays, so that it can be repeated, but not for a plugin that cannot be started: it has made nothing, and each
+ * DEL would fail. Not called after a repeated ADD: the container of the first one may be running.
  */
 function takeBack(delegated: Attachment<FlannelConf>, { type }: PluginConf): void {
-  if (!isOwn(delegated, type)) delegateDel(delegated, type);
+  try {
+    if (!isOwn(delegated, type)) delegateDel(delegated, type);
+  } catch (error) {
+    if (!(error instanceof PluginNotStarted)) throw error;
+  }
 }
 
 function isOwn({ path, delegates }: Attachment<FlannelConf>, type: string): boolean {

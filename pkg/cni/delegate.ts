@@ -13,7 +13,7 @@ import { isErrno } from "../sys/errno.ts";
 import { environment, type Outcome, run } from "../sys/process.ts";
 import { decode, encode } from "../sys/text.ts";
 import { CniError, ErrorCode, receivedError } from "./error.ts";
-import { type Executable, findExecutable } from "./find-executable.ts";
+import { type Executable, findExecutable, PluginNotStarted } from "./find-executable.ts";
 import type { Attachment, Delegates, Gc, Request } from "./plugin.ts";
 import { standardStreams } from "./process-io.ts";
 import { type Origin, parseResult, type Result } from "./result.ts";
@@ -165,8 +165,8 @@ function runWhenWritten(delegate: Delegate, start: () => Outcome): Outcome {
   }
 }
 
-function stillBusy({ type, path }: Delegate, cause: unknown): CniError {
-  return new CniError({
+function stillBusy({ type, path }: Delegate, cause: unknown): PluginNotStarted {
+  return new PluginNotStarted({
     code: ErrorCode.tryAgainLater,
     msg: `plugin "${type}" cannot be started: something is writing ${path} (text file busy)`,
     details: `waited ${longestWaitMs / 1000} s`,
@@ -175,9 +175,9 @@ function stillBusy({ type, path }: Delegate, cause: unknown): CniError {
   });
 }
 
-function notStarted({ type, path }: Delegate, cause: unknown): CniError {
+function notStarted({ type, path }: Delegate, cause: unknown): PluginNotStarted {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new CniError({
+  return new PluginNotStarted({
     code: ErrorCode.internal,
     msg: `plugin "${type}" cannot be started: ${reason}`,
     remedy: isErrno(cause, "EACCES")

@@ -4,6 +4,9 @@ import { nearest } from "../config/suggest.ts";
 import { findDirectory, findStat } from "../sys/file.ts";
 import { CniError, ErrorCode } from "./error.ts";
 
+/** A plugin that was not started, so that it has made nothing. */
+export class PluginNotStarted extends CniError {}
+
 export interface Executable {
   path: string;
   /** Whether it is the file that this process is running. */
@@ -14,18 +17,18 @@ export interface Executable {
  * Returns the first regular file of that name in the directories; symbolic links are followed. Whether it can be executed is found
  * out by executing it.
  *
- * @throws CniError 7: not a valid name. 4: no directories. 999 (as in the reference library): not found.
+ * @throws PluginNotStarted 7: not a valid name. 4: no directories. 999 (as in the reference library): not found.
  */
 export function findExecutable(name: string, directories: readonly string[]): Executable {
   if (name === "" || name.includes("/") || name === "." || name === "..") {
-    throw new CniError({
+    throw new PluginNotStarted({
       code: ErrorCode.invalidConfig,
       msg: `"type" is ${JSON.stringify(name)}, must be the name of a plugin's executable`,
       remedy: 'name the plugin without its directory, as "type": "host-local"; directories belong into CNI_PATH',
     });
   }
   if (directories.length === 0) {
-    throw new CniError({
+    throw new PluginNotStarted({
       code: ErrorCode.invalidEnvironment,
       msg: `no paths provided to find plugin "${name}": CNI_PATH is empty`,
       remedy:
@@ -42,13 +45,13 @@ export function findExecutable(name: string, directories: readonly string[]): Ex
   throw notFound(name, directories);
 }
 
-function notFound(name: string, directories: readonly string[]): CniError {
+function notFound(name: string, directories: readonly string[]): PluginNotStarted {
   const meant = nearest(
     name,
     directories.flatMap((directory) => findDirectory(directory) ?? []),
   );
   const missing = directories.filter((directory) => findDirectory(directory) === undefined);
-  return new CniError({
+  return new PluginNotStarted({
     code: ErrorCode.internal,
     msg: `failed to find plugin "${name}" in path [${directories.join(" ")}]`,
     details: missing.length === 0 ? undefined : `not there: ${missing.join(", ")}`,
