@@ -123,6 +123,47 @@ for (const { what, type, script, code, msg } of rows) {
   });
 }
 
+t.test("a plugin that is no IPAM plugin is refused as one, itself and others", needsRoot, async (t) => {
+  const node = withBridge(newHost(t));
+  node.write(
+    "/var/lib/subnet.env",
+    "FLANNEL_NETWORK=10.1.0.0/16\nFLANNEL_SUBNET=10.1.3.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n",
+  );
+  const prevResult = { cniVersion: "1.1.0", ips: [{ address: "10.9.0.2/24" }] };
+  const keys = {
+    dataDir: "/var/lib/flannel",
+    subnetFile: "/var/lib/subnet.env",
+    prevResult,
+    "cni.dev/valid-attachments": [],
+  };
+  const links = () => [node, ...node.containers].map(({ sh }) => sh("ip -o link show type veth; ip tuntap"));
+  const before = links();
+  for (const [plugin, type] of [
+    ["bridge", "bridge"],
+    ["bridge", "portmap"],
+    ["ptp", "bridge"],
+    ["tap", "tap"],
+    ["flannel", "flannel"],
+    ["flannel", "bridge"],
+  ] as const) {
+    const conf = { ...network(type), ...keys, type: plugin, bridge: plugin === "bridge" ? "br0" : undefined };
+    const what = `${plugin} with IPAM ${type}`;
+    const refused = {
+      status: 1,
+      stdout: {
+        code: 7,
+        msg: `"ipam.type" is "${type}", which is no IPAM plugin`,
+        details: /name one that gives addresses, as dhcp, host-local, static, or remove/,
+      },
+    };
+    for (const verb of ["ADD", "GC", "STATUS"] as const)
+      t.match(node.cni(plugin, verb, conf, { timeoutMs: 10_000 }), refused, `${what}: ${verb}`);
+    t.match(node.cni(plugin, "DEL", conf), { status: 0, stdout: "" }, `${what}: DEL`);
+  }
+  t.match(node.cni("bridge", "CHECK", { ...network("bridge"), ...keys }), { status: 1, stdout: { code: 7 } });
+  t.strictSame(links(), before);
+});
+
 t.test("an IPAM that hangs dies with the bridge plugin that waits for it", needsRoot, async (t) => {
   const node = withBridge(newHost(t));
   // biome-ignore lint/suspicious/noTemplateCurlyInString: for the shell

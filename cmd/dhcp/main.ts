@@ -15,6 +15,7 @@ export const dhcp: Plugin<DhcpConf> = {
   name: "dhcp",
   about: "has a daemon (dhcp daemon) get addresses from a DHCP server",
   validate,
+  isIpam: true,
   add,
   del,
   check,

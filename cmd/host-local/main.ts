@@ -29,6 +29,7 @@ export const hostLocal: Plugin<HostLocalConf> = {
   name: "host-local",
   about: "gives out addresses of this host's ranges",
   validate,
+  isIpam: true,
   add,
   del,
   check,

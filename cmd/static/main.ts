@@ -12,6 +12,7 @@ export const staticAddresses: Plugin<StaticConf> = {
   name: "static",
   about: "gives out the addresses that the configuration names",
   validate,
+  isIpam: true,
   add,
   del() {}, // nothing is stored
   check,

@@ -12,7 +12,7 @@ import { monotonicMs, sleepMs } from "../sys/clock.ts";
 import { isErrno } from "../sys/errno.ts";
 import { environment, type Outcome, run } from "../sys/process.ts";
 import { decode, encode } from "../sys/text.ts";
-import { CniError, ErrorCode, receivedError } from "./error.ts";
+import { CniError, ErrorCode, invalidConf, receivedError } from "./error.ts";
 import { type Executable, findExecutable, PluginNotStarted } from "./find-executable.ts";
 import type { Attachment, Delegates, Gc, Request } from "./plugin.ts";
 import { standardStreams } from "./process-io.ts";
@@ -29,23 +29,45 @@ import { newestVersion, oldestVersion, supportedVersions } from "./version.ts";
  * @throws the delegate's CniError, unchanged.
  */
 export function delegateAdd(attachment: Attachment<unknown>, type: string): Result {
+  refuseAsIpam(attachment, type);
   return invokeAdd(type, attachment);
 }
 
 export function delegateDel(attachment: Attachment<unknown>, type: string): void {
-  invoke("DEL", type, attachment);
+  if (!isEndless(attachment, type)) invoke("DEL", type, attachment); // else ADD was refused
 }
 
 export function delegateCheck(attachment: Attachment<unknown>, type: string): void {
+  refuseAsIpam(attachment, type);
   invoke("CHECK", type, attachment);
 }
 
 export function delegateGc(gc: Gc<unknown>, type: string): void {
+  refuseAsIpam(gc, type);
   invoke("GC", type, { ...gc, ...noAttachment });
 }
 
 export function delegateStatus(request: Request<unknown>, type: string): void {
+  refuseAsIpam(request, type);
   invoke("STATUS", type, { ...request, ...noAttachment });
+}
+
+/**
+ * Reports whether a configuration names as IPAM plugin one of ours that is none. With the same configuration that one would call its IPAM
+ * plugin, itself, without end.
+ */
+function isEndless({ conf, delegates }: Request<unknown>, type: string): boolean {
+  if ((conf as { ipam?: { type?: string } } | undefined)?.ipam?.type !== type) return false;
+  return Object.hasOwn(delegates, type) && delegates[type]?.isIpam !== true;
+}
+
+function refuseAsIpam(request: Request<unknown>, type: string): void {
+  if (!isEndless(request, type)) return;
+  const names = Object.keys(request.delegates).filter((name) => request.delegates[name]?.isIpam === true);
+  throw invalidConf(
+    `"ipam.type" is "${type}", which is no IPAM plugin`,
+    `name one that gives addresses, as ${names.join(", ")}, or remove "ipam" for a layer 2 attachment`,
+  );
 }
 
 const noAttachment = { containerId: "", netns: undefined, ifName: "", args: "" };

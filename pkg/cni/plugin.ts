@@ -44,6 +44,8 @@ export interface Plugin<Conf> {
   /** One line, for people who call it by hand. */
   about: string;
   validate: Validate;
+  /** Whether it gives addresses, so that others may name it as `ipam.type`. */
+  isIpam?: true;
   /** Set when the plugin does not support all of 0.1.0 to 1.1.0. */
   versions?: readonly string[];
   add(attachment: Attachment<Conf>): Result;
