@@ -15,7 +15,7 @@ import type { Streams } from "../../pkg/cni/process-io.ts";
 import { parseResult } from "../../pkg/cni/result.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { usesLegacy } from "../../pkg/firewall/iptables/host.ts";
-import { ATTEMPTS, commit, generation } from "../../pkg/firewall/nftables/ruleset.ts";
+import { edit } from "../../pkg/firewall/nftables/transaction.ts";
 import {
   type Connection,
   connect,
@@ -35,7 +35,6 @@ import {
   defaultCacheRoot,
   listCache,
 } from "../../pkg/runtime/result-cache.ts";
-import { isErrno } from "../../pkg/sys/errno.ts";
 import { findStat } from "../../pkg/sys/file.ts";
 import { restore as restoreBridge } from "../bridge/main.ts";
 import { restore as restoreFirewall } from "../firewall/main.ts";
@@ -192,17 +191,8 @@ function committedPlan(
   plugins: Delegates,
   dryRun: boolean,
 ): Plan {
-  for (let attempt = 1; ; attempt++) {
-    const ruleset = generation(netfilter);
-    const plan = planFor(attachments, plugins, dryRun);
-    if (plan.requests.length === 0 || dryRun) return plan;
-    try {
-      commit(netfilter, plan.requests, attempt < ATTEMPTS ? ruleset : undefined);
-      return plan;
-    } catch (error) {
-      if (!isErrno(error, "ERESTART") || attempt >= ATTEMPTS) throw error;
-    }
-  }
+  const plan = () => planFor(attachments, plugins, dryRun);
+  return dryRun ? plan() : edit(netfilter, plan);
 }
 
 /** Plans each attachment as if it were alone; requests that several have in common, for shared chains and rules, are made once. */

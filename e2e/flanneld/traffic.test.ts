@@ -1,6 +1,6 @@
 // flannel's masquerade and forward rules as iptables and nft print them, however they were damaged before, and as packets meet them.
 import t from "tap";
-import { generation } from "../../pkg/firewall/nftables/ruleset.ts";
+import { generation } from "../../pkg/firewall/nftables/transaction.ts";
 import type { TrafficConf } from "../../pkg/flannel/rules/settings.ts";
 import { connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";

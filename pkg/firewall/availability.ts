@@ -4,7 +4,7 @@ import { type Connection, connect, NETLINK_NETFILTER, NetlinkError } from "../ne
 import { SystemError } from "../sys/errno.ts";
 import { lazy } from "../sys/lazy.ts";
 import { usesLegacy } from "./iptables/host.ts";
-import { generation } from "./nftables/ruleset.ts";
+import { generation } from "./nftables/transaction.ts";
 
 export interface Need {
   /** Returns the backend that ADD would choose: all but "nftables" write the tables of iptables. */

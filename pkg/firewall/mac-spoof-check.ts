@@ -32,9 +32,6 @@ import { compare } from "./nftables/match.ts";
 import {
   type ChainRef,
   commentOf,
-  commit,
-  committed,
-  DELETE_ATTEMPTS,
   deleteChain,
   deleteRule,
   existing,
@@ -49,6 +46,7 @@ import {
   newTable,
 } from "./nftables/ruleset.ts";
 import { fill, hole, template } from "./nftables/template.ts";
+import { edit } from "./nftables/transaction.ts";
 import { DROP, jumpTo, RETURN } from "./nftables/verdict.ts";
 import type { Owner } from "./upstream-names.ts";
 
@@ -95,13 +93,14 @@ export function addMacSpoofCheck(
     newRule(macChain, { expressions: DROP, comment }),
     newRule(PREROUTING, { expressions: concat([fill(FROM_INTERFACE, name), jumpTo(iface.chain)]), comment }),
   ];
-  withKernelErrors(refusal(owner, "adding"), () => {
+  const plan = () => {
     const [base, ifaceThere, macThere] = existing(netfilter, [PREROUTING, iface, macChain]);
     const frame = base ? [] : [newTable(TABLE), newChain(PREROUTING, { hook: HOOK })];
     const chains = [newChain(iface), newChain(macChain)];
     const old = ifaceThere || macThere ? [flushChain(iface), flushChain(macChain), ...jumps(netfilter, comment)] : [];
-    commit(netfilter, [...frame, ...chains, ...old, ...checks]);
-  });
+    return { requests: [...frame, ...chains, ...old, ...checks] };
+  };
+  withKernelErrors(refusal(owner, "adding"), () => edit(netfilter, plan, { bound: false }));
 }
 
 /** Makes the rules of `addMacSpoofCheck` again unless all of them are there. */
@@ -135,11 +134,8 @@ export function removeMacSpoofCheck(owner: Owner): void {
 }
 
 function deleteChecks(netfilter: Connection, find: () => readonly ChainRefs[]): void {
-  for (let attempt = 1; ; attempt++) {
-    const requests = find().flatMap((chainRefs) => deletions(netfilter, chainRefs));
-    if (requests.length === 0) return;
-    if (committed(netfilter, requests, { ifNot: attempt < DELETE_ATTEMPTS ? ["ENOENT", "EBUSY"] : [] })) return;
-  }
+  const plan = () => ({ requests: find().flatMap((chainRefs) => deletions(netfilter, chainRefs)) });
+  edit(netfilter, plan, { bound: false });
 }
 
 function deletions(netfilter: Connection, { iface, mac, comment }: ChainRefs): Request[] {

@@ -3,7 +3,6 @@ import { type Address, formatAddress, isIPv4 } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import type { SetElement } from "../../netlink/nftables/element.ts";
 import { decode } from "../../sys/text.ts";
-import { ATTEMPTS, committed, generation } from "../nftables/ruleset.ts";
 import {
   addElements,
   deleteElements,
@@ -12,6 +11,7 @@ import {
   presentElements,
   type SetRef,
 } from "../nftables/set.ts";
+import { edit } from "../nftables/transaction.ts";
 import type { Removal } from "./iptables.ts";
 import {
   BRIDGES,
@@ -49,20 +49,10 @@ function ownershipOf({ key, userdata }: SetElement): AddressOwnership | undefine
   return ownership === undefined || key?.value === undefined ? undefined : { ...ownership, address: key.value };
 }
 
-/** Reads, decides and commits; starts again when the ruleset was changed in between. */
-function edit(netfilter: Connection, decide: () => readonly Request[]): void {
-  for (let attempt = 1; ; attempt++) {
-    const id = attempt < ATTEMPTS ? generation(netfilter) : undefined;
-    const isLast = id === undefined;
-    if (committed(netfilter, decide(), { generation: id, ifNot: isLast ? [] : ["ERESTART", "ENOENT", "EEXIST"] }))
-      return;
-  }
-}
-
 // --- ADD ---------------------------------------------------------------------------------------------------------------------------------
 
 export function allowByNftables(netfilter: Connection, request: ForwardingRequest): void {
-  edit(netfilter, () => admitting(netfilter, request));
+  edit(netfilter, () => ({ requests: admitting(netfilter, request) }));
 }
 
 /** Returns the requests that add what is missing and delete what an earlier policy or owner left. */
@@ -129,10 +119,11 @@ export function revokeByNftables(netfilter: Connection, { isGone }: Removal): vo
     const gone = all.filter(({ id }) => isGone(id));
     const staying = all.filter(({ id }) => !isGone(id));
     const bridges = new Set(gone.flatMap(({ policy }) => policy?.bridge ?? []));
-    return [
+    const requests = [
       ...gone.flatMap(({ address }) => deleteElements(setOf(address), [address])),
       ...[...bridges].flatMap((bridge) => unneeded(netfilter, bridge, staying)),
     ];
+    return { requests };
   });
 }
 

@@ -5,25 +5,21 @@ import { NetlinkError, request } from "../../netlink/connection.ts";
 import { decode } from "../../netlink/message.ts";
 import { COMPAT_MATCH, COMPAT_TARGET, compatMessage, NFNL_MSG_COMPAT_GET } from "../../netlink/nftables/compat.ts";
 import { ruleMessage } from "../../netlink/nftables/rule.ts";
-import { type ErrnoName, isErrno } from "../../sys/errno.ts";
+import { isErrno } from "../../sys/errno.ts";
 import {
-  ATTEMPTS,
   type ChainRef,
-  commit,
-  committed,
-  DELETE_ATTEMPTS,
   deleteChain,
   deleteRule,
   existing,
   findRules,
   flushChain,
-  generation,
   handleOf,
   listChains,
   newChain,
   newRule,
   newTable,
 } from "../nftables/ruleset.ts";
+import { type Attempt, commit, edit } from "../nftables/transaction.ts";
 import { jumpTo } from "../nftables/verdict.ts";
 import { hookOf } from "./base-chain.ts";
 import { type CanonicalRule, decodeRuleMessage, jumpsTo } from "./canonical.ts";
@@ -81,13 +77,13 @@ function addedUnseen(netfilter: Connection, wanted: readonly Wanted[]): boolean 
  * @param work Called once per attempt; returns no changes when there is nothing to do.
  */
 export function editRules(netfilter: Connection, work: (view: View) => readonly Change[]): void {
-  locked(() => {
-    for (let attempt = 1; ; attempt++) {
-      const id = attempt < ATTEMPTS ? generation(netfilter) : undefined; // the last attempt without it: at worst a rule is there twice
-      const changes = work(viewOf(netfilter));
-      if (changes.length === 0 || made(netfilter, changes, { generation: id, ifNot: ["ERESTART"] })) return;
-    }
-  });
+  const plan = () => {
+    const changes = work(viewOf(netfilter));
+    return { requests: changes.flatMap(requestsFor), changes };
+  };
+  locked(() =>
+    edit(netfilter, plan, { again: (error, { changes }) => loadedMissingExtensions(netfilter, error, changes) }),
+  );
 }
 
 /**
@@ -95,28 +91,20 @@ export function editRules(netfilter: Connection, work: (view: View) => readonly 
  * needed and no generation. A chain that a foreign rule jumps to is emptied and stays.
  */
 export function deleteRules(netfilter: Connection, work: (view: View) => readonly Change[]): void {
-  for (let attempt = 1; ; attempt++) {
-    const requests = work(viewOf(netfilter)).flatMap((change) =>
-      attempt === DELETE_ATTEMPTS && "drop" in change ? flushChain(placeOf(change.drop)) : requestsFor(change),
-    );
-    if (committed(netfilter, requests, { ifNot: attempt < DELETE_ATTEMPTS ? ["ENOENT", "EBUSY"] : [] })) return;
-  }
+  const plan = ({ isLast }: Attempt) => {
+    const changes = work(viewOf(netfilter));
+    const deletion = (change: Change) =>
+      isLast && "drop" in change ? flushChain(placeOf(change.drop)) : requestsFor(change);
+    return { requests: changes.flatMap(deletion) };
+  };
+  edit(netfilter, plan, { bound: false });
 }
 
-/** Commits the changes; loads missing extensions and tries again. @returns false: others were faster, see `committed` */
-function made(
-  netfilter: Connection,
-  changes: readonly Change[],
-  options: { generation?: number | undefined; ifNot: readonly ErrnoName[] },
-): boolean {
-  const requests = changes.flatMap(requestsFor);
-  try {
-    return committed(netfilter, requests, options);
-  } catch (error) {
-    if (!lacksExtension(error)) throw error;
-  }
+/** Loads the extensions of the added rules when the refusal may mean that one is missing. @returns whether it did */
+function loadedMissingExtensions(netfilter: Connection, error: unknown, changes: readonly Change[]): boolean {
+  if (!lacksExtension(error)) return false;
   for (const change of changes) if ("add" in change) loadExtensions(netfilter, change.to, change.add);
-  return committed(netfilter, requests, options);
+  return true;
 }
 
 const lacksExtension = (error: unknown): boolean =>

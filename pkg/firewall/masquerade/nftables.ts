@@ -28,16 +28,12 @@ import { NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 } from "../../netlink/nftables
 import { decode } from "../../sys/text.ts";
 import { compare, encodeAddress } from "../nftables/match.ts";
 import {
-  ATTEMPTS,
   type ChainRef,
   chainOf,
   commentOf,
-  committed,
-  DELETE_ATTEMPTS,
   deleteRule,
   findRules,
   flushChain,
-  generation,
   type Hook,
   handleOf,
   holds,
@@ -46,6 +42,7 @@ import {
   newTable,
 } from "../nftables/ruleset.ts";
 import { template } from "../nftables/template.ts";
+import { edit } from "../nftables/transaction.ts";
 import { goTo, RETURN } from "../nftables/verdict.ts";
 import { masqueradeComment, masqueradeId, networkId, type Owner } from "../upstream-names.ts";
 
@@ -60,15 +57,13 @@ export function masqueradeByNftables(netfilter: Connection, owner: Owner, addres
   const id = masqueradeId(owner);
   const comment = masqueradeComment(owner, id);
   const rules = addresses.map((address) => newRule(CHECKS, { expressions: encodeCheck(address), comment }));
-  for (let attempt = 1; ; attempt++) {
-    const ruleset = generation(netfilter);
+  const plan = () => {
     const found = findRules(netfilter, TABLE, (text) => holds(text, id) || text.includes(POSTROUTING.chain));
     const changes = [...(isComplete(found) ? [] : frameRequests()), ...deletions(found, (text) => text.startsWith(id))];
-    // A transaction that only adds to a shared chain is right whatever others change, unless they delete the chain.
-    const bond = changes.length > 0 && attempt < ATTEMPTS ? ruleset : undefined;
-    const ifNot = attempt < DELETE_ATTEMPTS ? (["ERESTART", "ENOENT"] as const) : (["ERESTART"] as const);
-    if (committed(netfilter, [...changes, ...rules], { generation: bond, ifNot })) return;
-  }
+    return { requests: [...changes, ...rules], changes };
+  };
+  // A transaction that only adds to a shared chain is right whatever others change, unless they delete the chain.
+  edit(netfilter, plan, { bound: ({ changes }) => changes.length > 0 });
 }
 
 /** Reports whether all rules of `masqueradeByNftables` are there. */
@@ -128,14 +123,11 @@ export function collectNftables(
 }
 
 function deleteChecks(netfilter: Connection, id: () => string, isStale: (comment: string) => boolean): void {
-  for (let attempt = 1; ; attempt++) {
-    const toDelete = deletions(
-      findRules(netfilter, CHECKS, (text) => holds(text, id())),
-      isStale,
-    );
-    if (toDelete.length === 0) return;
-    if (committed(netfilter, toDelete, { ifNot: attempt < DELETE_ATTEMPTS ? ["ENOENT"] : [] })) return;
-  }
+  const plan = () => {
+    const found = findRules(netfilter, CHECKS, (text) => holds(text, id()));
+    return { requests: deletions(found, isStale) };
+  };
+  edit(netfilter, plan, { bound: false });
 }
 
 // --- Rules -------------------------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,7 @@
-// The requests to nf_tables: `nft add table`, `nft add chain`, `nft add rule`, `nft delete …`, sent in one batch.
+// The requests to nf_tables: `nft add table`, `nft add chain`, `nft add rule`, `nft delete …`, for a transaction (transaction.ts); and the reads.
 import { type Connection, query, type Request, request } from "../../netlink/connection.ts";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/frame.ts";
 import { attribute, decode, message } from "../../netlink/message.ts";
-import { batchMessage, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END } from "../../netlink/nftables/batch.ts";
 import {
   type ChainMessage,
   chainMessage,
@@ -11,8 +10,6 @@ import {
   NFT_MSG_NEWCHAIN,
 } from "../../netlink/nftables/chain.ts";
 import { expressions as decodedExpressions } from "../../netlink/nftables/expression.ts";
-import { generationMessage, NFT_MSG_GETGEN } from "../../netlink/nftables/generation.ts";
-import { NFNL_SUBSYS_NFTABLES } from "../../netlink/nftables/header.ts";
 import { NFT_MSG_DELRULE, NFT_MSG_GETRULE, NFT_MSG_NEWRULE, ruleMessage } from "../../netlink/nftables/rule.ts";
 import {
   NFT_MSG_DELTABLE,
@@ -23,7 +20,7 @@ import {
 } from "../../netlink/nftables/table.ts";
 import { ruleUserdata } from "../../netlink/nftables/userdata.ts";
 import { attributeEnd, attributeType, bytes, Input, NLA_TYPE_MASK, nested, type Wire } from "../../netlink/wire.ts";
-import { type ErrnoName, isErrno } from "../../sys/errno.ts";
+import { isErrno } from "../../sys/errno.ts";
 import { decode as decodeText } from "../../sys/text.ts";
 
 /** A chain by name. */
@@ -164,59 +161,6 @@ const encodedRule = message({
 /** A field that is written as bytes, with which errors of the kernel can still be located at the attributes inside. */
 function encoded({ locate }: Pick<Wire<unknown, never>, "locate">): Wire<Uint8Array> {
   return { ...nested(bytes), ...(locate !== undefined && { locate }) };
-}
-
-/**
- * Commits the requests as one transaction.
- *
- * @param generation The generation that the ruleset must still have.
- * @throws NetlinkError the first refusal; ERESTART: the ruleset was changed
- */
-export function commit(netfilter: Connection, requests: readonly Request[], generation?: number): void {
-  netfilter.transact({ begin: generation === undefined ? begin : beginAt(generation), requests, end });
-}
-
-/**
- * Commits requests that depend on what was read before.
- *
- * @returns false: refused with one of the errors in `ifNot`, which mean that another process was faster; read and decide again
- */
-export function committed(
-  netfilter: Connection,
-  requests: readonly Request[],
-  { generation, ifNot }: { generation?: number | undefined; ifNot: readonly ErrnoName[] },
-): boolean {
-  try {
-    if (requests.length > 0) commit(netfilter, requests, generation);
-    return true;
-  } catch (error) {
-    if (isErrno(error, ...ifNot)) return false;
-    throw error;
-  }
-}
-
-/** The number of attempts for a change that is bound to a generation; the last one is made without the generation. */
-export const ATTEMPTS = 50;
-/** The number of attempts for a deletion, each of which fails when another process deletes the same. */
-export const DELETE_ATTEMPTS = 4;
-
-const begin = request({
-  name: "NFNL_MSG_BATCH_BEGIN",
-  type: NFNL_MSG_BATCH_BEGIN,
-  table: batchMessage,
-  value: { resource: NFNL_SUBSYS_NFTABLES },
-});
-const end = request({ ...begin, name: "NFNL_MSG_BATCH_END", type: NFNL_MSG_BATCH_END });
-
-const beginAt = (generation: number): Request =>
-  request({ ...begin, value: { resource: NFNL_SUBSYS_NFTABLES, generation } });
-
-/** Returns the generation of the ruleset, which every change in the network namespace increases. */
-export function generation(netfilter: Connection): number {
-  const { id } = netfilter.get(
-    query({ name: "NFT_MSG_GETGEN", type: NFT_MSG_GETGEN, table: generationMessage, value: {} }),
-  );
-  return id ?? 0;
 }
 
 const getChain = ({ family, table, chain }: ChainRef) =>

@@ -8,17 +8,8 @@ import { ruleMessage } from "../../netlink/nftables/rule.ts";
 import { nfproto } from "../iptables/encode.ts";
 import { FAMILIES } from "../iptables/host.ts";
 import type { Family } from "../iptables/xtables.ts";
-import {
-  type ChainRef,
-  commentOf,
-  committed,
-  DELETE_ATTEMPTS,
-  deleteRule,
-  existing,
-  findRules,
-  handleOf,
-  holds,
-} from "../nftables/ruleset.ts";
+import { type ChainRef, commentOf, deleteRule, existing, findRules, handleOf, holds } from "../nftables/ruleset.ts";
+import { edit } from "../nftables/transaction.ts";
 import type { ConflictPolicy, Removed } from "./port-conflict.ts";
 import { type HostPort, type MappingSet, mappingsFor, type PortMapping, protocolOf } from "./port-mapping.ts";
 
@@ -114,12 +105,10 @@ export function deleteFromUpstream(netfilter: Connection, containerId: string): 
       .filter((rule) => rule.containerId === containerId)
       .map((rule) => ({ ...rule, family })),
   );
-  for (let attempt = 1; ; attempt++) {
-    const requests = families.flatMap((family) =>
-      CHAINS.flatMap((chain) => deletions(netfilter, place(family, chain), containerId)),
-    );
-    if (committed(netfilter, requests, { ifNot: attempt < DELETE_ATTEMPTS ? ["ENOENT"] : [] })) return removed;
-  }
+  const places = families.flatMap((family) => CHAINS.map((chain) => place(family, chain)));
+  const plan = () => ({ requests: places.flatMap((chain) => deletions(netfilter, chain, containerId)) });
+  edit(netfilter, plan, { bound: false });
+  return removed;
 }
 
 const deletions = (netfilter: Connection, chain: ChainRef, containerId: string): Request[] =>

@@ -5,17 +5,13 @@ import { FAMILIES } from "../iptables/host.ts";
 import type { Family } from "../iptables/xtables.ts";
 import { encodeAddress } from "../nftables/match.ts";
 import {
-  ATTEMPTS,
   type ChainRef,
   commentOf,
-  committed,
-  DELETE_ATTEMPTS,
   deleteChain,
   deleteRule,
   existing,
   expressionsOf,
   findRules,
-  generation,
   handleOf,
   holds,
   listChains,
@@ -30,6 +26,7 @@ import {
   presentElements,
   type SetRef,
 } from "../nftables/set.ts";
+import { type Attempt, commit, edit } from "../nftables/transaction.ts";
 import { commentFor, ownerIn } from "../port-mapping/comment.ts";
 import { masqueradeId, networkId, type Owner } from "../upstream-names.ts";
 import { portComments, portsIn } from "./attachment-record.ts";
@@ -174,21 +171,20 @@ export function addByNftables(
   mappingSets: readonly MappingSet[],
   conflictPolicy: ConflictPolicy,
 ): void {
-  const skipped = new Set<PortMapping>();
-  let removals: Request[] = mappingSets.flatMap((one) => evictFromUpstream(netfilter, one, conflictPolicy, skipped));
-  for (let attempt = 1; ; attempt++) {
-    const ruleset = generation(netfilter);
-    const frames = mappingSets.flatMap((one) => missingTable(netfilter, one));
-    const own = mappingSets.flatMap((one) => additions(desiredOf(one, skipped)));
-    // Requests that depend on what was read are bound to the generation of the ruleset.
-    const bond = frames.length + removals.length > 0 ? ruleset : undefined;
-    const ifNot = attempt < ATTEMPTS ? (["ERESTART", "EEXIST", "ENOENT"] as const) : [];
-    if (committed(netfilter, [...frames, ...removals, ...own], { generation: bond, ifNot })) return;
-    removals = mappingSets.flatMap((one) => [
+  const plan = ({ conflicts }: Attempt) => {
+    const skipped = new Set<PortMapping>();
+    const shared = mappingSets.flatMap((one) => [
+      ...missingTable(netfilter, one),
       ...evictFromUpstream(netfilter, one, conflictPolicy, skipped),
-      ...makeWay(netfilter, one, conflictPolicy, skipped),
+      ...(conflicts > 0 ? makeWay(netfilter, one, conflictPolicy, skipped) : []), // rarely needed, so not read before the first conflict
     ]);
-  }
+    const own = mappingSets.flatMap((one) => additions(desiredOf(one, skipped)));
+    return { requests: [...shared, ...own], shared };
+  };
+  edit(netfilter, plan, {
+    bound: ({ shared }) => shared.length > 0, // what is the attachment's own is added on the condition that it is new
+    lastUnbound: false, // by then a port that was a dead attachment's may be a living one's
+  });
 }
 
 /** Publishes again what is missing, except for ports that another attachment has by now. */
@@ -202,7 +198,7 @@ export function restoreByNftables(netfilter: Connection, mappingSets: readonly M
       ...removals,
       ...additions(desiredOf(mappingSet, skipped)),
     ];
-    committed(netfilter, requests, { ifNot: [] });
+    commit(netfilter, requests);
   }
 }
 
@@ -327,18 +323,18 @@ export function gcByNftables(netfilter: Connection, network: string, valid: read
 }
 
 function deleteRecorded(netfilter: Connection, find: (frame: PortmapTable) => readonly Recorded[]): Removed[] {
-  for (let attempt = 1; ; attempt++) {
-    const isCautious = attempt > 1; // another process deletes the same, or part of it is missing
+  const plan = ({ conflicts }: Attempt) => {
+    const isCautious = conflicts > 0; // another process deletes the same, or part of it is missing
     const found = FAMILIES.map((family) => TABLES[family]).map((frame) => ({ frame, recorded: find(frame) }));
     const requests = found.flatMap(({ frame, recorded }) =>
       recorded.flatMap((one) => removalOf(netfilter, frame, one, { isCautious })),
     );
-    const ifNot = attempt < DELETE_ATTEMPTS ? (["ENOENT"] as const) : [];
-    if (!committed(netfilter, requests, { ifNot })) continue;
-    return found.flatMap(({ frame: { family }, recorded }) =>
-      recorded.flatMap(({ ports, address }) => ports.map((port) => ({ ...port, family, address }))),
-    );
-  }
+    return { requests, found };
+  };
+  const { found } = edit(netfilter, plan, { bound: false });
+  return found.flatMap(({ frame: { family }, recorded }) =>
+    recorded.flatMap(({ ports, address }) => ports.map((port) => ({ ...port, family, address }))),
+  );
 }
 
 /**

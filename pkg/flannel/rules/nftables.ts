@@ -12,16 +12,13 @@ import { type CanonicalRule, decodeRuleMessage } from "../../firewall/iptables/c
 import { FAMILIES } from "../../firewall/iptables/host.ts";
 import type { Family } from "../../firewall/iptables/xtables.ts";
 import {
-  ATTEMPTS,
   type ChainRef,
   chainOf,
-  committed,
   deleteChain,
   deleteRule,
   deleteTable,
   findRules,
   findTable,
-  generation,
   type Hook,
   handleOf,
   listChains,
@@ -29,6 +26,7 @@ import {
   newRule,
   newTable,
 } from "../../firewall/nftables/ruleset.ts";
+import { edit } from "../../firewall/nftables/transaction.ts";
 import { type Connection, type Request, request } from "../../netlink/connection.ts";
 import { decode } from "../../netlink/message.ts";
 import {
@@ -94,22 +92,21 @@ interface Repair {
 export function ensureNftables(netfilter: () => Connection, conf: TrafficConf): number {
   const connection = netfilter();
   const awoken = awakenTables(connection); // separately: the kernel refuses it together with new chains
-  for (let attempt = 1; ; attempt++) {
-    const id = attempt < ATTEMPTS ? generation(connection) : undefined; // the last attempt is unconditional: at worst a rule is duplicated
+  const { repairs } = edit(connection, () => {
     const repairs = FAMILIES.map((family) => applyRepair(connection, family, nftablesChains(conf, family)));
-    const requests = repairs.flatMap((repair) => repair.requests);
-    if (committed(connection, requests, { generation: id, ifNot: ["ERESTART"] }))
-      return repairs.reduce((sum, { changed }) => sum + changed, awoken);
-  }
+    return { requests: repairs.flatMap((repair) => repair.requests), repairs };
+  });
+  return repairs.reduce((sum, { changed }) => sum + changed, awoken);
 }
 
 /** Activates dormant tables, in which no rule of any program has an effect. @returns how many there were */
 function awakenTables(netfilter: Connection): number {
-  const asleep = FAMILIES.map((family) => TABLES[family]).filter(
-    (place) => (findTable(netfilter, place)?.flags ?? 0) & NFT_TABLE_F_DORMANT,
-  );
-  committed(netfilter, asleep.map(awaken), { ifNot: ["ENOENT"] });
-  return asleep.length;
+  const isAsleep = (place: Omit<ChainRef, "chain">) => (findTable(netfilter, place)?.flags ?? 0) & NFT_TABLE_F_DORMANT;
+  const plan = () => {
+    const asleep = FAMILIES.map((family) => TABLES[family]).filter(isAsleep);
+    return { requests: asleep.map(awaken) };
+  };
+  return edit(netfilter, plan, { bound: false }).requests.length;
 }
 
 /** Makes the request of `nft add table … { flags; }`: without NFT_TABLE_F_DORMANT. */
@@ -199,14 +196,9 @@ const readRules = (netfilter: Connection, family: Family): NativeRule[] =>
 
 /** Deletes our rules that `conf` does not want, and chains and tables that have no other rules. */
 export function cleanNftables(netfilter: Connection, conf: TrafficConf): void {
-  for (let attempt = 1; ; attempt++) {
-    const families = FAMILIES.filter((family) => findTable(netfilter, TABLES[family]) !== undefined);
-    if (families.length === 0) return; // also on a kernel without nf_tables, which refuses all other requests
-    const id = attempt < ATTEMPTS ? generation(netfilter) : undefined; // the last attempt is unconditional: other daemons restore their rules
-    const requests = unwanted(netfilter, families, conf);
-    if (committed(netfilter, requests, { generation: id, ifNot: attempt < ATTEMPTS ? ["ERESTART", "ENOENT"] : [] }))
-      return;
-  }
+  const presentFamilies = () => FAMILIES.filter((family) => findTable(netfilter, TABLES[family]) !== undefined);
+  if (presentFamilies().length === 0) return; // also on a kernel without nf_tables, which refuses all other requests
+  edit(netfilter, () => ({ requests: unwanted(netfilter, presentFamilies(), conf) }));
 }
 
 /** Makes the requests. The empty table of an unused family is deleted only with the other one, since it too exists for all networks. */
