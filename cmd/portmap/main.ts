@@ -9,8 +9,7 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import { warnOfStatus } from "../../pkg/cni/status.ts";
 import { findObstacle } from "../../pkg/firewall/availability.ts";
 import { type Backend, chooseBackend } from "../../pkg/firewall/backend.ts";
-import { FAMILIES } from "../../pkg/firewall/iptables/host.ts";
-import type { Family } from "../../pkg/firewall/iptables/xtables.ts";
+import { FAMILIES, type Family, familyOf } from "../../pkg/firewall/family.ts";
 import { deleteFlows, type FlowsTo, keepsFlows } from "../../pkg/firewall/portmap/conntrack.ts";
 import { needsProgram } from "../../pkg/firewall/portmap/iptables.ts";
 import { type MappingSet, mappingsFor } from "../../pkg/firewall/portmap/port-mapping.ts";
@@ -106,7 +105,7 @@ function containerAddress({ ips, interfaces }: Result, ifName: string, family: F
     const entry = index === undefined ? undefined : interfaces[index];
     if (entry !== undefined && (entry.name !== ifName || !entry.sandbox)) continue;
     const prefix = parsePrefix(address);
-    if (prefix !== undefined && isIPv4(prefix.address) === (family === "ip")) return prefix;
+    if (prefix !== undefined && familyOf(prefix.address) === family) return prefix;
   }
   return undefined;
 }

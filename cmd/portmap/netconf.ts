@@ -1,9 +1,11 @@
 /** The portmap plugin's keys, and the settings from them. */
+
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import type { Backend } from "../../pkg/firewall/backend.ts";
+import { familyOf } from "../../pkg/firewall/family.ts";
 import type { PortMapping, Protocol } from "../../pkg/firewall/portmap/port-mapping.ts";
-import { type Address, isIPv4, parseAddress } from "../../pkg/ip/address.ts";
+import { type Address, parseAddress } from "../../pkg/ip/address.ts";
 
 const words = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
 
@@ -173,7 +175,7 @@ function hostAddressOf(text: string, hostPort: number): Pick<PortMapping, "hostI
       `write an address of this host, or remove "hostIP" for all of them`,
     );
   }
-  return { hostIp: isUnspecified(address) ? undefined : address, family: isIPv4(address) ? "ip" : "ip6" };
+  return { hostIp: isUnspecified(address) ? undefined : address, family: familyOf(address) };
 }
 
 const isUnspecified = (address: Address): boolean => address.every((byte) => byte === 0);

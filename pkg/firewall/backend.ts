@@ -1,7 +1,8 @@
 /** Chooses the backend of the masquerade where the configuration does not name one. */
+
 import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
+import { nfproto } from "./family.ts";
 import { findIptables, type Iptables } from "./iptables/detect.ts";
-import { nfproto } from "./iptables/encode.ts";
 import { existing, findRules } from "./nftables/ruleset.ts";
 
 export type Backend = "iptables" | "nftables";

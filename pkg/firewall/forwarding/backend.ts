@@ -1,8 +1,9 @@
 /** Chooses the backend of the firewall plugin where the configuration does not name one. */
+
 import type { Connection } from "../../netlink/connection.ts";
+import { nfproto } from "../family.ts";
 import { lookForFirewalld } from "../firewalld.ts";
 import { findIptables } from "../iptables/detect.ts";
-import { nfproto } from "../iptables/encode.ts";
 import { existing } from "../nftables/ruleset.ts";
 import { CNI_FORWARD } from "./iptables-rules.ts";
 

@@ -1,9 +1,11 @@
 /** Allows forwarding to and from the addresses of containers, and keeps bridges with an ingress policy apart. */
+
 import { ErrorCode, invalidConf } from "../../cni/error.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
 import { lazy } from "../../sys/lazy.ts";
 import { needTables } from "../availability.ts";
+import { FAMILIES, type Family } from "../family.ts";
 import {
   addSources,
   findFirewalld,
@@ -12,10 +14,9 @@ import {
   needFirewalld,
   removeSources,
 } from "../firewalld.ts";
-import { editLegacy, editTables, FAMILIES } from "../iptables/host.ts";
+import { editLegacy, editTables } from "../iptables/host.ts";
 import { editRules } from "../iptables/nft-variant.ts";
 import type { Change, Table, View } from "../iptables/ruleset.ts";
-import type { Family } from "../iptables/xtables.ts";
 import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
 import type { Owner } from "../upstream-names.ts";
 import { type Backend, chooseBackend } from "./backend.ts";

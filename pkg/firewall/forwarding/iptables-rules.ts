@@ -13,10 +13,12 @@
 //   -A CNI-FORWARD-OWNERS -s 10.22.0.5/32 … -j RETURN                no rule jumps here: see ownership.ts
 //
 // Source: containernetworking/plugins, plugins/meta/firewall, which makes all of these rules but the last.
+
 import type { Address, Prefix } from "../../ip/address.ts";
+import type { Family } from "../family.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import type { Wanted } from "../iptables/ruleset.ts";
-import { type Family, type Match, statesOf } from "../iptables/xtables.ts";
+import { type Match, statesOf } from "../iptables/xtables.ts";
 import type { Policy } from "./ownership.ts";
 
 export const filter = (family: Family, chain: string): Chain => ({ family, table: "filter", chain });

@@ -1,11 +1,12 @@
 /**
  * Allows forwarding through iptables: computes the changes of table filter from its present rules. Has no effects; the caller commits them.
  */
-import { type Address, formatAddress, isIPv4, parsePrefix } from "../../ip/address.ts";
+
+import { type Address, formatAddress, parsePrefix } from "../../ip/address.ts";
+import { type Family, familyOf } from "../family.ts";
 import { type CanonicalRule, canonicalRule, commentOf, ruleWords, sameRule } from "../iptables/canonical.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import { type Change, type FoundRule, missing, type View, type Wanted } from "../iptables/ruleset.ts";
-import type { Family } from "../iptables/xtables.ts";
 import type { Owner } from "../upstream-names.ts";
 import {
   addressRules,
@@ -36,7 +37,7 @@ import {
 } from "./ownership.ts";
 
 const ofFamily = (family: Family, addresses: readonly Address[]): Address[] =>
-  addresses.filter((address) => isIPv4(address) === (family === "ip"));
+  addresses.filter((address) => familyOf(address) === family);
 
 const deletion = (rule: FoundRule): Change => ({ delete: rule });
 

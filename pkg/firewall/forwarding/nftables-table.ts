@@ -35,8 +35,7 @@ import { NFPROTO_INET } from "../../netlink/nftables/header.ts";
 import { TYPE_IFNAME, TYPE_IP6ADDR, TYPE_IPADDR } from "../../netlink/nftables/set.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
 import { encode } from "../../sys/text.ts";
-import { nfproto } from "../iptables/encode.ts";
-import type { Family } from "../iptables/xtables.ts";
+import { ADDRESS_LENGTH, ADDRESS_OFFSETS, FAMILIES, type Family, nfproto } from "../family.ts";
 import { compare } from "../nftables/match.ts";
 import {
   type ChainRef,
@@ -136,14 +135,9 @@ const isAnswer: ExpressionRequest[] = [
   compare(NFT_CMP_NEQ, new Uint8Array(4)),
 ];
 
-/** The offsets of addresses in the IP headers, and their length, in bytes. */
-const ADDRESSES: Readonly<Record<Family, { source: number; destination: number; length: number }>> = {
-  ip: { source: 12, destination: 16, length: 4 },
-  ip6: { source: 8, destination: 24, length: 16 },
-};
-
 function isContainer(family: Family, field: "source" | "destination"): ExpressionRequest[] {
-  const { [field]: offset, length } = ADDRESSES[family];
+  const { [field]: offset } = ADDRESS_OFFSETS[family];
+  const length = ADDRESS_LENGTH[family];
   return [
     { name: "meta", data: { key: NFT_META_NFPROTO, destination: NFT_REG_1 } },
     compare(NFT_CMP_EQ, Uint8Array.of(nfproto[family])),
@@ -151,8 +145,6 @@ function isContainer(family: Family, field: "source" | "destination"): Expressio
     isIn(CONTAINERS[family]),
   ];
 }
-
-const FAMILIES: readonly Family[] = ["ip", "ip6"];
 
 const FIXED_RULES: readonly FixedRule[] = [
   { chain: ISOLATION, comment: "within a bridge that is open", expressions: concat([WITHIN_OPEN_BRIDGE, RETURN]) },

@@ -1,8 +1,9 @@
 /** Allows forwarding through nftables: adds elements to the sets of twill's table. */
-import { type Address, formatAddress, isIPv4 } from "../../ip/address.ts";
+import { type Address, formatAddress } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import type { SetElement } from "../../netlink/nftables/element.ts";
 import { decode } from "../../sys/text.ts";
+import { familyOf } from "../family.ts";
 import {
   addElements,
   deleteElements,
@@ -35,7 +36,7 @@ import {
   sameNetwork,
 } from "./ownership.ts";
 
-const setOf = (address: Address): SetRef => CONTAINERS[isIPv4(address) ? "ip" : "ip6"];
+const setOf = (address: Address): SetRef => CONTAINERS[familyOf(address)];
 
 /** Returns all ownerships of both families. */
 function ownerships(netfilter: Connection): AddressOwnership[] {

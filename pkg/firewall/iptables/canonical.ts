@@ -19,18 +19,10 @@ import { NFT_RANGE_EQ, NFT_RANGE_NEQ } from "../../netlink/nftables/expression/r
 import type { Expression } from "../../netlink/nftables/expression.ts";
 import type { RuleMessage } from "../../netlink/nftables/rule.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
+import type { Family } from "../family.ts";
 import { type Negatable, unwrapNegation } from "../nftables/match.ts";
 import type { Rule, Target } from "./rule.ts";
-import {
-  type AnyExtension,
-  type Family,
-  markWords,
-  matches,
-  type PortRange,
-  portWords,
-  quoted,
-  targets,
-} from "./xtables.ts";
+import { type AnyExtension, markWords, matches, type PortRange, portWords, quoted, targets } from "./xtables.ts";
 
 export type CanonicalRule = readonly string[];
 

@@ -2,12 +2,13 @@
 // kernel. Rules in the other variant would not help: a DROP in one is final whatever the other accepts.
 //
 // The name of the file behind all symbolic links tells (50 us). Copies and scripts, which are rare, are run with `--version` (1.5 ms).
+
 import { isErrno } from "../../sys/errno.ts";
 import { closeFile, findText, readLink } from "../../sys/file.ts";
 import { environment, run } from "../../sys/process.ts";
 import { ask } from "../../sys/syscall.ts";
 import { decode } from "../../sys/text.ts";
-import type { Family } from "./xtables.ts";
+import type { Family } from "../family.ts";
 
 export type Variant = "nf_tables" | "legacy";
 

@@ -2,11 +2,12 @@ import t from "tap";
 import { concat } from "../../bytes/concat.ts";
 import { decode } from "../../netlink/message.ts";
 import { ruleMessage } from "../../netlink/nftables/rule.ts";
+import type { Family } from "../family.ts";
 import { canonicalRule, decodeRuleMessage, parseRuleLine, ruleWords, sameRule } from "./canonical.ts";
 import { compatFor, encodeRule } from "./encode.ts";
 import type { Rule } from "./rule.ts";
 import { prefix, samples } from "./samples.testing.ts";
-import { dnatTo, type Family, statesOf } from "./xtables.ts";
+import { dnatTo, statesOf } from "./xtables.ts";
 
 const bytesOf = (hex: string) =>
   Uint8Array.from(hex.replace(/<00\*(\d+)>/g, (_, n) => "00".repeat(Number(n))).match(/[0-9a-f]{2}/g) ?? [], (byte) =>

@@ -9,17 +9,15 @@ import { NFT_REG_1 } from "../../netlink/nftables/data.ts";
 import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.ts";
 import { NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_OIFNAME } from "../../netlink/nftables/expression/meta.ts";
 import { expressions } from "../../netlink/nftables/expression.ts";
-import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../../netlink/nftables/header.ts";
 import { NFT_RULE_COMPAT_F_INV, ruleMessage } from "../../netlink/nftables/rule.ts";
 import type { AnyFixed } from "../../netlink/wire.ts";
 import { encode as encodeText } from "../../sys/text.ts";
+import type { Family } from "../family.ts";
 import { compare, encodeAddress, eqAndNe, type Negatable, unwrapNegation } from "../nftables/match.ts";
 import { fill, hole, type Template, template } from "../nftables/template.ts";
 import { ACCEPT, DROP, goTo, jumpTo, RETURN } from "../nftables/verdict.ts";
 import type { Rule, Target } from "./rule.ts";
-import { type AnyExtension, type Family, infoSize, matches, targets } from "./xtables.ts";
-
-export const nfproto: Readonly<Record<Family, number>> = { ip: NFPROTO_IPV4, ip6: NFPROTO_IPV6 };
+import { type AnyExtension, infoSize, matches, targets } from "./xtables.ts";
 
 /** Returns the content of NFTA_RULE_EXPRESSIONS. The parts are in the order that iptables uses, though any order would do. */
 export function encodeRule(family: Family, rule: Rule): Uint8Array {

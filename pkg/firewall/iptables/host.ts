@@ -1,15 +1,14 @@
 // The host's iptables: writes rules to the variant that the host's `iptables` uses, legacy or nft; one transaction for both families with
 // nft.
+
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import type { Connection } from "../../netlink/connection.ts";
+import { FAMILIES, type Family } from "../family.ts";
 import type { TableName } from "./base-chain.ts";
 import { findIptables, hasLegacyTable, type Iptables } from "./detect.ts";
 import { editThrough } from "./legacy-variant.ts";
 import { editRules, ensureRules as ensureByNetlink } from "./nft-variant.ts";
 import { type Change, missing, type Table, type View, type Wanted } from "./ruleset.ts";
-import type { Family } from "./xtables.ts";
-
-export const FAMILIES: readonly Family[] = ["ip", "ip6"];
 
 /**
  * Adds the rules that are missing. On a host without `iptables` they go to nf_tables.

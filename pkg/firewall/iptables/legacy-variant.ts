@@ -1,15 +1,17 @@
 // Legacy iptables, through its programs: one run of iptables-save to read, one of iptables-restore --noflush to change.
+
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import { type Address, formatPrefix } from "../../ip/address.ts";
 import { findStat } from "../../sys/file.ts";
 import { environment, run } from "../../sys/process.ts";
 import { decode, encode } from "../../sys/text.ts";
+import type { Family } from "../family.ts";
 import { hookOf, type TableName } from "./base-chain.ts";
 import { commentOf, jumpsTo, parseRuleLine, ruleWords } from "./canonical.ts";
 import type { Iptables } from "./detect.ts";
 import { locked } from "./lock.ts";
 import type { Change, FoundRule, View } from "./ruleset.ts";
-import { type Family, quoted } from "./xtables.ts";
+import { quoted } from "./xtables.ts";
 
 /**
  * Reads one table of one family and changes it.

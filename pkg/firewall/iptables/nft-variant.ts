@@ -1,11 +1,13 @@
 // The nft variant of iptables without its programs: reads and writes the rules in nf_tables directly. iptables (-S, -C, -D, -save) handles
 // them like its own. A transaction takes 20 to 250 us, a run of iptables 1.5 to 4 ms.
+
 import type { Connection, Request } from "../../netlink/connection.ts";
 import { NetlinkError, request } from "../../netlink/connection.ts";
 import { decode } from "../../netlink/message.ts";
 import { COMPAT_MATCH, COMPAT_TARGET, compatMessage, NFNL_MSG_COMPAT_GET } from "../../netlink/nftables/compat.ts";
 import { ruleMessage } from "../../netlink/nftables/rule.ts";
 import { isErrno } from "../../sys/errno.ts";
+import { nfproto } from "../family.ts";
 import {
   type ChainRef,
   deleteChain,
@@ -23,7 +25,7 @@ import { type Attempt, commit, edit } from "../nftables/transaction.ts";
 import { jumpTo } from "../nftables/verdict.ts";
 import { hookOf } from "./base-chain.ts";
 import { type CanonicalRule, decodeRuleMessage, jumpsTo } from "./canonical.ts";
-import { compatFor, encodeRule, nfproto } from "./encode.ts";
+import { compatFor, encodeRule } from "./encode.ts";
 import { locked } from "./lock.ts";
 import type { Chain, Rule } from "./rule.ts";
 import { allOf, type Change, type FoundRule, missing, type View, type Wanted } from "./ruleset.ts";

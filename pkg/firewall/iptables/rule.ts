@@ -1,8 +1,10 @@
 /** A rule of iptables as a value: the arguments of `iptables -A`. */
+
 import type { Prefix } from "../../ip/address.ts";
+import type { Family } from "../family.ts";
 import type { Negatable } from "../nftables/match.ts";
 import type { TableName } from "./base-chain.ts";
-import type { Family, Match, TargetExtension } from "./xtables.ts";
+import type { Match, TargetExtension } from "./xtables.ts";
 
 export interface Rule {
   /** The name of the interface; one that ends in `+` stands for all names that begin so. */

@@ -1,16 +1,10 @@
 /** Rules for tests: each with the words by which `iptables -S` prints it. */
+
 import { type Prefix, parsePrefix } from "../../ip/address.ts";
+import type { Family } from "../family.ts";
 import type { TableName } from "./base-chain.ts";
 import type { Rule } from "./rule.ts";
-import {
-  destinationPorts,
-  dnatTo,
-  type Family,
-  LOCAL_ADDRESS,
-  RANDOM_FULLY,
-  sctpDestination,
-  statesOf,
-} from "./xtables.ts";
+import { destinationPorts, dnatTo, LOCAL_ADDRESS, RANDOM_FULLY, sctpDestination, statesOf } from "./xtables.ts";
 
 export function prefix(text: string): Prefix {
   const parsed = parsePrefix(text);

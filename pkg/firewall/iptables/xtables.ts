@@ -19,8 +19,7 @@ import {
   u32,
   WireError,
 } from "../../netlink/wire.ts";
-
-export type Family = "ip" | "ip6";
+import type { Family } from "../family.ts";
 
 interface Extension<F extends Fields> {
   source: string;

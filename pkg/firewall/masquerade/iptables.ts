@@ -8,8 +8,10 @@
 // Source: containernetworking/plugins, pkg/ip/ipmasq_iptables_linux.go, which makes all of these rules but the last
 // (../iptables/address-owner.ts). The order differs too: with several addresses all ACCEPTs come first, else a packet to the second
 // address's network would reach the first address's MASQUERADE before its ACCEPT.
-import { contains, formatPrefix, isIPv4, networkOf, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
+
+import { contains, formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
+import { FAMILIES, type Family, familyOf, MULTICAST } from "../family.ts";
 import {
   departureOf,
   goes,
@@ -20,26 +22,19 @@ import {
   staleOf,
 } from "../iptables/address-owner.ts";
 import { commentOf, targetOf } from "../iptables/canonical.ts";
-import { editLegacy, FAMILIES } from "../iptables/host.ts";
+import { editLegacy } from "../iptables/host.ts";
 import { deleteRules } from "../iptables/nft-variant.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import type { Change, FoundRule, View, Wanted } from "../iptables/ruleset.ts";
-import type { Family } from "../iptables/xtables.ts";
 import { chainName, containerIdOf, type Owner, ruleComment } from "../upstream-names.ts";
 
-const MULTICAST: Readonly<Record<Family, Prefix>> = {
-  ip: { address: Uint8Array.of(224, 0, 0, 0), length: 4 },
-  ip6: { address: Uint8Array.of(0xff, ...new Array(15).fill(0)), length: 8 },
-};
-
 const postrouting = (family: Family): Chain => ({ family, table: "nat", chain: "POSTROUTING" });
-const familyOf = ({ address }: Prefix): Family => (isIPv4(address) ? "ip" : "ip6");
 
 export function masqueradeRules(owner: Owner, addresses: readonly Prefix[]): Wanted[] {
   const chain = chainName(owner);
   const matches: Rule["matches"] = [{ name: "comment", text: ruleComment(owner) }];
   return FAMILIES.flatMap((family): Wanted[] => {
-    const own = addresses.filter((address) => familyOf(address) === family);
+    const own = addresses.filter(({ address }) => familyOf(address) === family);
     if (own.length === 0) return [];
     const accept = networksOf(own).map((destination): Rule => ({ destination, matches, target: "ACCEPT" }));
     const masquerade: Rule = { destination: { not: MULTICAST[family] }, matches, target: { name: "MASQUERADE" } };

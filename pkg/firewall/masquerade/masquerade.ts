@@ -5,7 +5,8 @@ import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/conne
 import { lazy } from "../../sys/lazy.ts";
 import { needTables } from "../availability.ts";
 import { type Backend, chooseBackend } from "../backend.ts";
-import { editTables, ensureRules, FAMILIES } from "../iptables/host.ts";
+import { FAMILIES } from "../family.ts";
+import { editTables, ensureRules } from "../iptables/host.ts";
 import { missing } from "../iptables/ruleset.ts";
 import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
 import type { Owner } from "../upstream-names.ts";

@@ -17,15 +17,15 @@
 // period.
 
 import { concat } from "../../bytes/concat.ts";
-import { isIPv4, type Prefix } from "../../ip/address.ts";
+import type { Prefix } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import { NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC } from "../../netlink/nftables/chain.ts";
 import { NFT_REG_1 } from "../../netlink/nftables/data.ts";
 import { NFT_CMP_EQ } from "../../netlink/nftables/expression/cmp.ts";
 import { NFT_META_NFPROTO } from "../../netlink/nftables/expression/meta.ts";
-import type { ExpressionRequest } from "../../netlink/nftables/expression.ts";
-import { NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 } from "../../netlink/nftables/header.ts";
+import { NFPROTO_INET } from "../../netlink/nftables/header.ts";
 import { decode } from "../../sys/text.ts";
+import { FAMILIES, type Family, familyOf, MULTICAST, nfproto } from "../family.ts";
 import { compare, encodeAddress } from "../nftables/match.ts";
 import {
   type ChainRef,
@@ -133,28 +133,23 @@ function deleteChecks(netfilter: Connection, id: () => string, isStale: (comment
 // --- Rules -------------------------------------------------------------------------------------------------------------------------------
 
 /** Compares the IP version, which the inet family requires before addresses can be compared. */
-const isVersion = (nfproto: number): ExpressionRequest[] => [
-  { name: "meta", data: { key: NFT_META_NFPROTO, destination: NFT_REG_1 } },
-  compare(NFT_CMP_EQ, Uint8Array.of(nfproto)),
-];
-const IS_IPV4 = template(isVersion(NFPROTO_IPV4)).bytes;
-const IS_IPV6 = template(isVersion(NFPROTO_IPV6)).bytes;
+const isVersion = (family: Family): Uint8Array =>
+  template([
+    { name: "meta", data: { key: NFT_META_NFPROTO, destination: NFT_REG_1 } },
+    compare(NFT_CMP_EQ, Uint8Array.of(nfproto[family])),
+  ]).bytes;
+const IS_VERSION: Readonly<Record<Family, Uint8Array>> = { ip: isVersion("ip"), ip6: isVersion("ip6") };
 const MASQUERADE = template([{ name: "masq", data: {} }]).bytes;
 
 const FIXED_RULES: readonly Uint8Array[] = [
-  concat([IS_IPV4, encodeAddress("destination", { address: Uint8Array.of(224, 0, 0, 0), length: 4 }), RETURN]),
-  concat([
-    IS_IPV6,
-    encodeAddress("destination", { address: Uint8Array.of(0xff, ...new Array(15).fill(0)), length: 8 }),
-    RETURN,
-  ]),
+  ...FAMILIES.map((family) => concat([IS_VERSION[family], encodeAddress("destination", MULTICAST[family]), RETURN])),
   goTo(CHECKS.chain),
 ];
 
 /** Returns `ip saddr 10.22.0.5 ip daddr != 10.22.0.0/16 masquerade`. */
 function encodeCheck(address: Prefix): Uint8Array {
   return concat([
-    isIPv4(address.address) ? IS_IPV4 : IS_IPV6,
+    IS_VERSION[familyOf(address.address)],
     encodeAddress("source", { address: address.address, length: 8 * address.address.length }),
     encodeAddress("destination", { not: address }),
     MASQUERADE,

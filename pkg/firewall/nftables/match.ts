@@ -4,6 +4,7 @@ import { NFT_REG_1 } from "../../netlink/nftables/data.ts";
 import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.ts";
 import { NFT_PAYLOAD_NETWORK_HEADER } from "../../netlink/nftables/expression/payload.ts";
 import type { ExpressionRequest } from "../../netlink/nftables/expression.ts";
+import { ADDRESS_LENGTH, ADDRESS_OFFSETS, type Family, familyOf } from "../family.ts";
 import { fill, hole, type Template, template } from "./template.ts";
 
 /** A value, or anything but this value. */
@@ -62,11 +63,12 @@ function addressForms(offset: number, length: number): AddressForms {
   return { whole, masked };
 }
 
-/** The comparisons by the size of addresses; the arguments are the offset in the IP header and the length. */
-const ADDRESSES: Readonly<Record<number, Readonly<Record<AddressField, AddressForms>>>> = {
-  4: { source: addressForms(12, 4), destination: addressForms(16, 4) },
-  16: { source: addressForms(8, 16), destination: addressForms(24, 16) },
+const formsOf = (family: Family): Readonly<Record<AddressField, AddressForms>> => {
+  const { source, destination } = ADDRESS_OFFSETS[family];
+  const length = ADDRESS_LENGTH[family];
+  return { source: addressForms(source, length), destination: addressForms(destination, length) };
 };
+const ADDRESSES = { ip: formsOf("ip"), ip6: formsOf("ip6") };
 
 /**
  * Compares an address of the packet at full length, with a mask unless the prefix is one address. A prefix of length 0 needs no comparison.
@@ -74,8 +76,8 @@ const ADDRESSES: Readonly<Record<number, Readonly<Record<AddressField, AddressFo
 export function encodeAddress(field: AddressField, is: Negatable<Prefix>): Uint8Array {
   const { value, not } = unwrapNegation(is);
   const { address, length } = value;
-  const forms = ADDRESSES[address.length]?.[field];
-  if (forms === undefined || length === 0) return new Uint8Array();
+  if (length === 0) return new Uint8Array();
+  const forms = ADDRESSES[familyOf(address)][field];
   const form = not ? 1 : 0;
   if (length === 8 * address.length) return fill(forms.whole[form], address);
   return fill(forms.masked[form], maskOf(address.length, length), networkOf(value).address);

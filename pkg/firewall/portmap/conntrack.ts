@@ -1,6 +1,7 @@
 // Deletes conntrack entries when a port mapping changes. Packets of a tracked flow go to where its first packet went, however long ago that
 // was: a UDP client that keeps its source port (or an SCTP association that lasts) would never reach the port's new container. After the
 // deletion, the next packet is translated by the present rules.
+
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER, query, type Request, request } from "../../netlink/connection.ts";
 import {
@@ -14,8 +15,7 @@ import {
 } from "../../netlink/conntrack/flow.ts";
 import { IPS_DST_NAT } from "../../netlink/nftables/expression/ct.ts";
 import { isErrno } from "../../sys/errno.ts";
-import { nfproto } from "../iptables/encode.ts";
-import type { Family } from "../iptables/xtables.ts";
+import { type Family, nfproto } from "../family.ts";
 import { type HostPort, PROTOCOL_NUMBERS } from "./port-mapping.ts";
 
 /** Selects flows to a port of this host. */

@@ -1,7 +1,7 @@
 import t from "tap";
 import { type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
+import type { Family } from "../family.ts";
 import { ruleWords } from "../iptables/canonical.ts";
-import type { Family } from "../iptables/xtables.ts";
 import { entriesOf, entryComment, ownerIn, portRules } from "./iptables-rules.ts";
 import type { MappingSet, PortMapping, Protocol } from "./port-mapping.ts";
 

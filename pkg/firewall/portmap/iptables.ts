@@ -1,8 +1,10 @@
 // Port mappings through iptables: adds, checks and deletes the rules, and finds port conflicts.
+
 import { formatAddress, type Prefix, parseAddress } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
 import { encode } from "../../sys/text.ts";
+import { FAMILIES, type Family } from "../family.ts";
 import {
   departureOf,
   goes,
@@ -13,11 +15,10 @@ import {
   staleOf,
 } from "../iptables/address-owner.ts";
 import { type CanonicalRule, canonicalRule, commentOf, sameRule, targetOf } from "../iptables/canonical.ts";
-import { editLegacy, editTables, FAMILIES } from "../iptables/host.ts";
+import { editLegacy, editTables } from "../iptables/host.ts";
 import { deleteRules } from "../iptables/nft-variant.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import { type Change, type FoundRule, missing, type View } from "../iptables/ruleset.ts";
-import type { Family } from "../iptables/xtables.ts";
 import { type Owner, ruleComment } from "../upstream-names.ts";
 import { conditionsOf } from "./iptables-conditions.ts";
 import {

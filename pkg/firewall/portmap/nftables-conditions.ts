@@ -3,7 +3,7 @@
 
 import { concat } from "../../bytes/concat.ts";
 import { CniError, ErrorCode } from "../../cni/error.ts";
-import { formatAddress, isIPv4, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
+import { formatAddress, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
 import { encode as encodeParts } from "../../netlink/message.ts";
 import { NFT_REG_1, NFT_REG_2 } from "../../netlink/nftables/data.ts";
 import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.ts";
@@ -12,6 +12,7 @@ import { NFT_PAYLOAD_TRANSPORT_HEADER } from "../../netlink/nftables/expression/
 import { type ExpressionRequest, expressions } from "../../netlink/nftables/expression.ts";
 import { environment, findCommand, run } from "../../sys/process.ts";
 import { decode, encode } from "../../sys/text.ts";
+import { familyOf } from "../family.ts";
 import { compare, encodeAddress } from "../nftables/match.ts";
 import { commentFor } from "../port-mapping/comment.ts";
 import { dnatTo, TABLES } from "./nftables-table.ts";
@@ -61,7 +62,7 @@ function addressCondition(family: MappingSet["family"], words: string[]): Uint8A
   const [, field = "", ...rest] = words;
   const not = rest[0] === "!=";
   const prefix = prefixOf(rest[rest[0] === "!=" || rest[0] === "==" ? 1 : 0] ?? "");
-  if ((field !== "saddr" && field !== "daddr") || prefix === undefined || isIPv4(prefix.address) !== (family === "ip"))
+  if ((field !== "saddr" && field !== "daddr") || prefix === undefined || familyOf(prefix.address) !== family)
     return undefined;
   words.splice(0, rest[0] === "!=" || rest[0] === "==" ? 4 : 3);
   return encodeAddress(field === "saddr" ? "source" : "destination", not ? { not: prefix } : prefix);

@@ -66,8 +66,7 @@ import { NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER } from "../../
 import type { ExpressionRequest } from "../../netlink/nftables/expression.ts";
 import { TYPE_INET_PROTOCOL, TYPE_INET_SERVICE, TYPE_IP6ADDR, TYPE_IPADDR } from "../../netlink/nftables/set.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
-import { nfproto } from "../iptables/encode.ts";
-import type { Family } from "../iptables/xtables.ts";
+import { ADDRESS_LENGTH, ADDRESS_OFFSETS, type Family, nfproto } from "../family.ts";
 import { compare, encodeAddress } from "../nftables/match.ts";
 import { type ChainRef, chainOf, commentOf, flushChain, newChain, newRule, newTable } from "../nftables/ruleset.ts";
 import { type FieldTypes, newSet, type SetRef } from "../nftables/set.ts";
@@ -237,15 +236,13 @@ const UNLESS_MARK = template(
   valueHole,
 );
 
-const DESTINATION_OFFSET: Readonly<Record<Family, number>> = { ip: 16, ip6: 24 };
-
 const loadDestination = (family: Family): ExpressionRequest => ({
   name: "payload",
   data: {
     destination: NFT_REG_1,
     base: NFT_PAYLOAD_NETWORK_HEADER,
-    offset: DESTINATION_OFFSET[family],
-    length: ADDRESS[family][1],
+    offset: ADDRESS_OFFSETS[family].destination,
+    length: ADDRESS_LENGTH[family],
   },
 });
 

@@ -1,13 +1,12 @@
 // The rules of the reference plugin in nftables: one for each mapping in table cni_hostport, whose comment is only the container's ID.
 // They are checked, deleted and respected here; twill's own form is in nftables-table.ts.
+
 import type { Address } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import { decode } from "../../netlink/message.ts";
 import type { Expression } from "../../netlink/nftables/expression.ts";
 import { ruleMessage } from "../../netlink/nftables/rule.ts";
-import { nfproto } from "../iptables/encode.ts";
-import { FAMILIES } from "../iptables/host.ts";
-import type { Family } from "../iptables/xtables.ts";
+import { FAMILIES, type Family, nfproto } from "../family.ts";
 import { type ChainRef, commentOf, deleteRule, existing, findRules, handleOf, holds } from "../nftables/ruleset.ts";
 import { edit } from "../nftables/transaction.ts";
 import type { ConflictPolicy, Removed } from "./port-conflict.ts";

@@ -1,8 +1,8 @@
 // Port mappings through nftables: adds, checks and deletes elements, and finds port conflicts. The table is in nftables-table.ts.
+
 import { type Address, formatPrefix, networkOf, type Prefix } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
-import { FAMILIES } from "../iptables/host.ts";
-import type { Family } from "../iptables/xtables.ts";
+import { ADDRESS_LENGTH, FAMILIES } from "../family.ts";
 import { encodeAddress } from "../nftables/match.ts";
 import {
   type ChainRef,
@@ -97,8 +97,6 @@ const recordOf = ({ table }: PortmapTable, owner: Owner): ChainRef => ({
   ...table,
   chain: RECORD + masqueradeId(owner),
 });
-
-const ADDRESS_LENGTH: Readonly<Record<Family, number>> = { ip: 4, ip6: 16 };
 
 /** The length of a key without address: protocol and port take 4 bytes each. An address precedes them. */
 const PORT_KEY_LENGTH = 8;

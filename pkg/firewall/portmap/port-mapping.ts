@@ -1,7 +1,8 @@
 /** Port mappings as values, the input of both backends. */
+
 import type { Address, Prefix } from "../../ip/address.ts";
+import type { Family } from "../family.ts";
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from "../iptables/rule.ts";
-import type { Family } from "../iptables/xtables.ts";
 import type { Owner } from "../upstream-names.ts";
 
 export type Protocol = "tcp" | "udp" | "sctp";

@@ -3,9 +3,9 @@
  * two daemons that each wanted the whole chain would delete each other's rules for ever.
  */
 
+import type { Family } from "../../firewall/family.ts";
 import { type CanonicalRule, canonicalRule, sameRule } from "../../firewall/iptables/canonical.ts";
 import type { Rule } from "../../firewall/iptables/rule.ts";
-import type { Family } from "../../firewall/iptables/xtables.ts";
 import { contains, formatPrefix, networkOf, type Prefix, parsePrefix } from "../../ip/address.ts";
 
 export interface Block {

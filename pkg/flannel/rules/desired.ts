@@ -5,9 +5,10 @@
 // rule 4 exempts all traffic into the pod network from outside this host's subnet, so that the last rule never matches: what the host sends
 // keeps its address.
 
+import { type Family, familyOf, MULTICAST } from "../../firewall/family.ts";
 import type { Rule } from "../../firewall/iptables/rule.ts";
-import { type Family, RANDOM_FULLY, type TargetExtension } from "../../firewall/iptables/xtables.ts";
-import { isIPv4, type Prefix } from "../../ip/address.ts";
+import { RANDOM_FULLY, type TargetExtension } from "../../firewall/iptables/xtables.ts";
+import type { Prefix } from "../../ip/address.ts";
 import type { Block } from "./chain-block.ts";
 import type { FamilyTraffic, TrafficConf } from "./settings.ts";
 
@@ -27,7 +28,7 @@ const FORMS = {
 } as const;
 
 export function masqueradeBlock(conf: TrafficConf, traffic: FamilyTraffic): Block {
-  const family = familyOf(traffic.network);
+  const family = familyOf(traffic.network.address);
   return {
     family,
     shared: [markRule(conf)],
@@ -43,27 +44,22 @@ export const markRule = ({ kind }: TrafficConf): Rule => ({
 
 function masqueradeRules({ kind, randomFully, noMasquerade }: TrafficConf, traffic: FamilyTraffic): Rule[] {
   const { network, subnet } = traffic;
-  const family = familyOf(network);
+  const family = familyOf(network.address);
   const masquerade: TargetExtension = { name: "MASQUERADE", ...(randomFully && { flags: RANDOM_FULLY }) };
   return [
     { source: subnet, destination: network, target: "RETURN" },
     { source: network, destination: subnet, target: "RETURN" },
     { ...FORMS[kind].strangers(traffic), target: "RETURN" },
     ...noMasquerade
-      .filter((destination) => familyOf(destination) === family)
+      .filter((destination) => familyOf(destination.address) === family)
       .map((destination): Rule => ({ source: network, destination, target: "RETURN" })),
     { source: network, destination: { not: MULTICAST[family] }, target: masquerade },
     { source: { not: network }, destination: network, target: masquerade },
   ];
 }
 
-const MULTICAST: Readonly<Record<Family, Prefix>> = {
-  ip: { address: Uint8Array.of(224, 0, 0, 0), length: 4 },
-  ip6: { address: Uint8Array.of(0xff, ...new Array(15).fill(0)), length: 8 },
-};
-
 export function forwardBlock(conf: TrafficConf, { network }: FamilyTraffic): Block {
-  const family = familyOf(network);
+  const family = familyOf(network.address);
   return {
     family,
     shared: [],
@@ -77,7 +73,6 @@ export function forwardBlock(conf: TrafficConf, { network }: FamilyTraffic): Blo
 
 /** Returns the networks whose rules are this daemon's, of this run or earlier ones. */
 export const networksOf = ({ families, earlierNetworks }: TrafficConf, family: Family): Prefix[] =>
-  [...families.map(({ network }) => network), ...earlierNetworks].filter((network) => familyOf(network) === family);
-
-/** Returns the firewall's name of the family. */
-export const familyOf = ({ address }: Prefix): Family => (isIPv4(address) ? "ip" : "ip6");
+  [...families.map(({ network }) => network), ...earlierNetworks].filter(
+    (network) => familyOf(network.address) === family,
+  );

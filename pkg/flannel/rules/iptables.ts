@@ -5,9 +5,10 @@
 //
 // and the rules of these two chains. Other programs find them by these names and comments; the jumps are appended after other programs'
 // rules.
+import { FAMILIES } from "../../firewall/family.ts";
 import type { TableName } from "../../firewall/iptables/base-chain.ts";
 import { canonicalRule, sameRule } from "../../firewall/iptables/canonical.ts";
-import { editLegacy, editTables, FAMILIES, usesLegacy } from "../../firewall/iptables/host.ts";
+import { editLegacy, editTables, usesLegacy } from "../../firewall/iptables/host.ts";
 import { deleteRules } from "../../firewall/iptables/nft-variant.ts";
 import type { Chain, Rule } from "../../firewall/iptables/rule.ts";
 import type { Change, FoundRule, Table, View } from "../../firewall/iptables/ruleset.ts";

@@ -8,9 +8,8 @@
 //
 // and the same as `ip6 flannel-ipv6`. Both tables always exist, as with flannel; chains exist only for the families in use.
 
+import { FAMILIES, type Family, familyOf, nfproto } from "../../firewall/family.ts";
 import { type CanonicalRule, decodeRuleMessage } from "../../firewall/iptables/canonical.ts";
-import { FAMILIES } from "../../firewall/iptables/host.ts";
-import type { Family } from "../../firewall/iptables/xtables.ts";
 import {
   type ChainRef,
   chainOf,
@@ -39,17 +38,16 @@ import {
   NFT_MSG_NEWCHAIN,
 } from "../../netlink/nftables/chain.ts";
 import { NF_ACCEPT } from "../../netlink/nftables/data.ts";
-import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../../netlink/nftables/header.ts";
 import { ruleMessage } from "../../netlink/nftables/rule.ts";
 import { NFT_MSG_NEWTABLE, NFT_TABLE_F_DORMANT, tableMessage } from "../../netlink/nftables/table.ts";
 import { type Block, isCorrect, rulesOf, sorted } from "./chain-block.ts";
-import { familyOf, forwardBlock, markRule, masqueradeBlock, networksOf } from "./desired.ts";
+import { forwardBlock, markRule, masqueradeBlock, networksOf } from "./desired.ts";
 import { encodeRule } from "./nftables-rule.ts";
 import type { FamilyTraffic, TrafficConf } from "./settings.ts";
 
 const TABLES: Readonly<Record<Family, Omit<ChainRef, "chain">>> = {
-  ip: { family: NFPROTO_IPV4, table: "flannel-ipv4" },
-  ip6: { family: NFPROTO_IPV6, table: "flannel-ipv6" },
+  ip: { family: nfproto.ip, table: "flannel-ipv4" },
+  ip6: { family: nfproto.ip6, table: "flannel-ipv6" },
 };
 
 export interface OwnChain extends Block {
@@ -71,7 +69,7 @@ const FORWARD = {
 
 /** Returns the chains of a family's table; none when the family is not in use. */
 export function nftablesChains(conf: TrafficConf, family: Family): OwnChain[] {
-  const ofFamily = ({ network }: FamilyTraffic) => familyOf(network) === family;
+  const ofFamily = ({ network }: FamilyTraffic) => familyOf(network.address) === family;
   return conf.families
     .filter(ofFamily)
     .flatMap((traffic) => [
