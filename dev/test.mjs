@@ -20,6 +20,8 @@ const BUNDLES = 2 * JOBS;
 /** Of a file that takes longer something hangs. */
 const LONGEST_FILE_S = 480;
 const LONGEST_FILE_OF_LONG_RUN_S = 3600;
+/** Tests on the complete kernel of which the time is told. */
+const LONGEST_SHOWN = 10;
 const RESULTS = "dist/test";
 
 const SKIPPED = /^ *ok \d+ - .* # SKIP/;
@@ -72,12 +74,35 @@ async function onThisKernel(wanted) {
 }
 
 async function onCompleteKernel(args) {
-  const isElsewhere = (line) => line.includes("# SKIP runs on the machine's own kernel");
-  const { lines, status } = await follow(["--import", "tsx", "e2e/kernels/run.ts", ...args], (lines) => {
-    for (const line of lines) if (!isElsewhere(line) && line.trim() !== "") console.log(line);
-  });
-  const { skipped, ...counts } = countsOf(lines);
-  return { ...counts, skipped: Math.max(0, skipped - lines.filter(isElsewhere).length), status }; // a guest may have ended early
+  const { lines, status } = await follow(["--import", "tsx", "e2e/kernels/run.ts", ...args], () => {});
+  reportGuests(lines);
+  const left = new Set(
+    lines.filter((line) => SKIPPED_FOR_LONG_RUN.test(line)).map((line) => line.replace(/^ *ok \d+/, "")),
+  );
+  if (left.size > 0) console.log(`# left to npm run test:long: ${left.size}`);
+  return { ...countsOf(lines), skipped: left.size, status }; // all others run on the machine's own kernel, or in the other guest
+}
+
+/** What failed in the guests; then for each file the time of its tests, and the longest tests. */
+function reportGuests(lines) {
+  for (const line of failures(lines)) console.log(line);
+  const points = [];
+  let file = "";
+  for (const line of lines) {
+    file = /^# file (\S+)/.exec(line)?.[1] ?? file;
+    const [, verdict, name, milliseconds] = /^(ok|not ok) \d+ - (.*) # time=([\d.]+)ms/.exec(line) ?? [];
+    if (name !== undefined) points.push({ file, verdict, name, seconds: milliseconds / 1000 });
+  }
+  const point = ({ verdict, seconds, name }) => `${verdict.padEnd(6)} ${seconds.toFixed(1).padStart(6)} s  ${name}`;
+  for (const name of new Set(points.map(({ file }) => file))) {
+    const own = points.filter(({ file }) => file === name);
+    const verdict = own.every(({ verdict }) => verdict === "ok") ? "ok" : "not ok";
+    console.log(point({ verdict, name, seconds: own.reduce((sum, { seconds }) => sum + seconds, 0) }));
+  }
+  console.log("# the longest:");
+  for (const each of points.toSorted((a, b) => b.seconds - a.seconds).slice(0, LONGEST_SHOWN)) console.log(point(each));
+  const isVerdict = (line) => /^(not ok - |# the guest's console|# \d+ files on kernel)/.test(line);
+  for (const line of lines.filter(isVerdict)) console.log(line);
 }
 
 function filesNamed(name, files) {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import t from "tap";
 import { withoutRoundRobin } from "./faults/faults.ts";
 import { type Call, type Container, type Host, newHost } from "./lab/host.ts";
-import { type Feature, inLab, needsKernel, needsRoot } from "./lab/needs.ts";
+import { type Feature, inLab, inLongRunOnCompleteKernel, needsKernel, needsRoot } from "./lab/needs.ts";
 import { ourTools } from "./lab/project.ts";
 import { filesBelow, lookAt } from "./lab/snapshot.ts";
 
@@ -147,11 +147,15 @@ t.test("every plugin is in the table", needsRoot, async (t) => {
   );
 });
 
+/** Of those that only the complete kernel has; the others' links are deleted by the code that macvlan shows here. */
+const IN_EACH_RUN = ["vlan", "vrf"];
+
 for (const plugin of plugins) {
   const subject = subjects[plugin] ?? {};
+  const needs = needsKernel(...(subject.needs ?? []));
   t.test(
     `${plugin}: DEL and GC leave nothing on the host, whatever is missing`,
-    needsKernel(...(subject.needs ?? [])),
+    IN_EACH_RUN.includes(plugin) ? needs : inLongRunOnCompleteKernel(needs),
     async (t) => {
       const node = newHost(t, { containers: 1 + tried.length });
       node.sh(subject.prepare?.(1 + tried.length) ?? "");
@@ -177,7 +181,7 @@ for (const plugin of plugins) {
 
   t.test(
     `${plugin}: GC does for a container that is gone what DEL did not`,
-    needsKernel(...(subject.needs ?? [])),
+    plugin === "vrf" ? needs : inLongRunOnCompleteKernel(needs),
     async (t) => {
       const node = newHost(t, { containers: 2 });
       node.sh(subject.prepare?.(2) ?? "");

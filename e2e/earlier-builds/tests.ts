@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import t from "tap";
-import { inLongRunOnly, needsKernel, needsRoot } from "../lab/needs.ts";
+import { inLongRunOnCompleteKernel, needsKernel } from "../lab/needs.ts";
 import { ourTools } from "../lab/project.ts";
 import { cases } from "./cases.ts";
 import { fixtureFolder, loadFixture, nodeFor, restore, startFirewall, startPrograms } from "./fixture.ts";
@@ -20,13 +20,12 @@ export function testCases(chosen: (name: string) => boolean): void {
   for (const build of builds) for (const name of Object.keys(cases)) if (chosen(name)) testCase(build, name);
 }
 
-/** Of the cases on the complete kernel, where each takes a minute; ipvlan, vlan and dummy are deleted by the code that macvlan shows here. */
-const IN_EACH_RUN = ["bridge-vlan", "vrf"];
+/** Of the cases on the complete kernel, where each takes a minute; the others are deleted by the code that macvlan and tuning show here. */
+const IN_EACH_RUN = ["bridge-vlan"];
 
 function needsOf(name: string) {
   const needs = needsKernel(...(cases[name]?.needs ?? []));
-  const isForOtherKernel = needs.skip !== needsRoot.skip;
-  return isForOtherKernel && !IN_EACH_RUN.includes(name) ? inLongRunOnly(needs) : needs;
+  return IN_EACH_RUN.includes(name) ? needs : inLongRunOnCompleteKernel(needs);
 }
 
 function testCase(build: string, name: string): void {

@@ -2,8 +2,8 @@
 // (node starts once, and reads one module instead of some three hundred over 9p); what it hands out goes to a folder.
 import { spawn } from "node:child_process";
 import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { build } from "esbuild";
+import { join, relative } from "node:path";
+import { build, type Plugin } from "esbuild";
 import { unpackedProgram } from "../../dev/unpacked.mjs";
 import { lackingFeatures } from "../lab/needs.ts";
 import { projectRoot } from "../lab/project.ts";
@@ -16,6 +16,8 @@ export interface Job {
   modules: readonly string[];
   /** What it gets as its arguments; without spaces. */
   args?: readonly string[];
+  /** A folder that guests have in common, where the modules are test files that they divide among themselves (turns.ts). */
+  turns?: string;
   longestMs: number;
 }
 
@@ -25,7 +27,7 @@ export const resultsInGuest = "/run/results";
 export async function runInGuest(kernel: Kernel, job: Job): Promise<void> {
   mkdirSync(job.results, { recursive: true });
   const program = join(job.results, "program.mjs");
-  await bundle(job.modules, program);
+  await bundle(job, program);
   await boot(kernel, job, program);
 }
 
@@ -35,10 +37,11 @@ export function readResult({ results }: Pick<Job, "results">, name: string): str
   return existsSync(file) ? readFileSync(file, "utf8") : "";
 }
 
-async function bundle(modules: readonly string[], outfile: string): Promise<void> {
+async function bundle({ modules, turns }: Job, outfile: string): Promise<void> {
+  const imports = turns === undefined ? modules : modules.flatMap((file) => [`begin:${file}`, file]);
   await build({
     stdin: {
-      contents: modules.map((file) => `import ${JSON.stringify(file)};`).join("\n"),
+      contents: imports.map((file) => `import ${JSON.stringify(file)};`).join("\n"),
       resolveDir: projectRoot,
       loader: "ts",
     },
@@ -48,6 +51,7 @@ async function bundle(modules: readonly string[], outfile: string): Promise<void
     format: "esm",
     target: "node20",
     external: ["koffi"],
+    plugins: [beginnings],
     // tap's CommonJS parts ask for `require`
     banner: {
       js: 'import { createRequire as newRequire } from "node:module"; const require = newRequire(import.meta.url);',
@@ -56,11 +60,23 @@ async function bundle(modules: readonly string[], outfile: string): Promise<void
   });
 }
 
+/** Modules `begin:FILE`, which say that the tests of FILE follow. */
+const beginnings: Plugin = {
+  name: "beginnings of test files",
+  setup(build) {
+    build.onResolve({ filter: /^begin:/ }, ({ path }) => ({ path: path.slice("begin:".length), namespace: "begin" }));
+    build.onLoad({ filter: /./, namespace: "begin" }, ({ path }) => ({
+      contents: `import { beginFile } from "./e2e/kernels/turns.ts"; beginFile(${JSON.stringify(relative(projectRoot, path))});`,
+      resolveDir: projectRoot,
+    }));
+  },
+};
+
 function boot({ image, initramfs, modules }: Kernel, job: Job, program: string): Promise<void> {
-  const { results, args = [] } = job;
+  const { results, args = [], turns = "" } = job;
   copyFileSync(join(projectRoot, "e2e/kernels/guest.sh"), join(results, "guest.sh"));
   const busybox = unpackedProgram(projectRoot, "busybox-static");
-  const variables = { modules, node: process.execPath, busybox, program, args: args.join(" ") };
+  const variables = { modules, node: process.execPath, busybox, program, args: args.join(" "), turns };
   const switches = Object.entries(process.env).filter(([name]) => name.startsWith("TWILL_"));
   const assignments = [
     ...Object.entries({ ...variables, lacking: lackingFeatures().join(" ") }).map(
@@ -74,6 +90,12 @@ function boot({ image, initramfs, modules }: Kernel, job: Job, program: string):
     ["-device", "virtio-9p-pci,fsdev=root,mount_tag=rootfs"],
     ["-fsdev", `local,id=results,path=${results},security_model=none`],
     ["-device", "virtio-9p-pci,fsdev=results,mount_tag=results"],
+    ...(turns === ""
+      ? []
+      : [
+          ["-fsdev", `local,id=turns,path=${turns},security_model=none`],
+          ["-device", "virtio-9p-pci,fsdev=turns,mount_tag=turns"],
+        ]),
   ];
   // Two network cards that no test but host-device's has a driver loaded for, joined by a hub.
   const cards = [0, 1].flatMap((i) => [

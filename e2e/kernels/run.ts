@@ -1,14 +1,17 @@
 // Runs, on the complete kernel, every end-to-end test that asks for a kernel feature. Usage: run.ts [name part]
 //
-// A test mostly waits for one program, so a guest keeps one processor busy: two guests at once have half of the files each.
-import { existsSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
+// A test mostly waits for one program, so a guest keeps one processor busy: two guests at once divide the files among themselves.
+// What the guests print is TAP, with `# file NAME` before the tests of each file.
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { projectRoot } from "../lab/project.ts";
 import { type Job, readResult, runInGuest } from "./guest.ts";
 import { completeKernel } from "./kernel.ts";
 
 const GUESTS = 2;
-/** It takes about five minutes on a machine that does nothing else. */
+/** So that both guests end together. */
+const LONGEST = ["/faults/", "/prev-result", "/parity/", "/earlier-builds/"];
+/** It takes seven minutes on a machine that does nothing else. */
 const longestRunMs = (process.env["TWILL_LONG"] === "1" ? 120 : 45) * 60_000;
 const results = join(projectRoot, "dist/kernel");
 /** Defines the needs, and so names them all. @throws Error where it has moved: every test would count as one that needs a kernel */
@@ -18,9 +21,12 @@ const part = process.argv[2] ?? "";
 const files = testsThatNeedKernel();
 if (files.length === 0) throw new Error("no test asks for a kernel feature");
 rmSync(results, { recursive: true, force: true });
+const turns = join(results, "turns");
+mkdirSync(turns, { recursive: true });
 const guests: Job[] = Array.from({ length: Math.min(GUESTS, files.length) }, (_, i) => ({
   results: join(results, `guest-${i + 1}`),
-  modules: files.filter((_, at) => at % GUESTS === i),
+  modules: files,
+  turns,
   longestMs: longestRunMs,
 }));
 const kernel = completeKernel();
@@ -32,14 +38,19 @@ console.log(
   `# ${files.length} files on kernel ${kernel.release}, ${((performance.now() - started) / 1000).toFixed(1)} s`,
 );
 
-/** The test files that call `needsKernel`, by themselves or in what they import. */
+/** The test files that call `needsKernel`, by themselves or in what they import; those that take longest first. */
 function testsThatNeedKernel(): string[] {
   const root = join(projectRoot, "e2e");
   return readdirSync(root, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".test.ts") && name.includes(part))
     .map((name) => join(root, name))
     .filter((file) => withImports(file).some((each) => /\bneedsKernel\(/.test(readFileSync(each, "utf8"))))
-    .sort();
+    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+}
+
+function rank(file: string): number {
+  const at = LONGEST.findIndex((folder) => file.includes(folder));
+  return at < 0 ? LONGEST.length : at;
 }
 
 /** A file and what it imports from this folder, but for the file that defines the needs. */

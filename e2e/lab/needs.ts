@@ -43,6 +43,12 @@ export function inLongRunOnly(need: Need): Need {
   return inLongRun ? need : { skip: "runs in npm run test:long" };
 }
 
+/** For tests whose claim others show on this kernel, where they are fast: on the complete one, npm run test:long alone runs them. */
+export function inLongRunOnCompleteKernel(need: Need): Need {
+  const isForOtherKernel = need.skip !== needsRoot.skip;
+  return isForOtherKernel ? inLongRunOnly(need) : need;
+}
+
 /** For tests that make namespaces and links of kinds that every kernel has. */
 export const needsRoot: Need = { skip: inLab ? "runs on the machine's own kernel" : lacksRoot() };
 

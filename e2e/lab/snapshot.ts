@@ -49,13 +49,16 @@ export interface Link {
 
 /** Prints what `trafficLines` reads. */
 export const trafficScript = `
-tc qdisc show || exit 1
-for link in $(tc qdisc show | sed -nE 's/^qdisc (ingress|clsact) .* dev (\\S+) .*/\\2/p'); do
-  tc filter show dev "$link" ingress | sed "s/^/$link /"
-done
+qdiscs=$(tc qdisc show) || exit 1
+echo "$qdiscs"
+case $qdiscs in *ingress*|*clsact*)
+  for link in $(echo "$qdiscs" | sed -nE 's/^qdisc (ingress|clsact) .* dev (\\S+) .*/\\2/p'); do
+    tc filter show dev "$link" ingress | sed "s/^/$link /"
+  done
+esac
 `;
 
-/** Run in each namespace; one line of `marker` between the answers. */
+/** Run in each namespace; one line of `marker` between the answers. On the complete kernel each program takes a tenth of a second. */
 const marker = "----8<----";
 const script = `
 ip -d -j -batch - <<END || exit 1
@@ -66,7 +69,9 @@ END
 echo '${marker}'
 ip -j -4 rule show && ip -j -6 rule show || exit 1
 echo '${marker}'
-bridge -j -compressvlans vlan show || exit 1
+for bridge in /sys/class/net/*/bridge; do
+  if [ -e "$bridge" ]; then bridge -j -compressvlans vlan show || exit 1; break; fi
+done
 echo '${marker}'
 grep -rs . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf
 echo '${marker}'
@@ -167,6 +172,7 @@ function isSettled(links: readonly Json[], routes: readonly Json[], sysctls: Rec
   const masters = new Set(links.filter((link) => has(link, "LOWER_UP")).map((port) => port["master"]));
   const local = new Set(routes.filter(({ type }) => type === "local").map(({ dst }) => dst));
   return links.every((link) => {
+    if (isVrf(link)) return true; // has no link-local address
     if (has(link, "UP") && has(link, "NO-CARRIER") && masters.has(link["ifname"])) return false;
     const isExempt = has(link, "LOOPBACK") || sysctls[`ipv6/conf/${link["ifname"]}/disable_ipv6`] !== "0";
     if (isExempt || !has(link, "UP") || !has(link, "LOWER_UP")) return true;
@@ -175,6 +181,8 @@ function isSettled(links: readonly Json[], routes: readonly Json[], sysctls: Rec
     return ipv6.some(({ scope }) => scope === "link") && ipv6.every(isUsable);
   });
 }
+
+const isVrf = (link: Json) => ((link["linkinfo"] ?? {}) as Json)["info_kind"] === "vrf";
 
 /** One JSON document per command and line. */
 function documents(printed: string): Json[][] {
