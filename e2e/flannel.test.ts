@@ -212,7 +212,7 @@ const damaged: { lines: string[]; msg: string }[] = [
 for (const { lines, msg } of damaged) {
   t.test(`a damaged subnet file is refused: ${lines[0]}`, needsRoot, async (t) => {
     const node = flannelHost(t, lines);
-    const details = "To fix: have flanneld write it again: restart it, and see that nothing else writes the file";
+    const details = "To fix: restart flanneld, which writes it again, and check that nothing else writes the file";
     t.match(node.cni("flannel", "ADD", conf), { status: 1, stdout: { code: 6, msg, details } });
     t.match(node.cni("flannel", "STATUS", conf), { status: 1, stdout: { code: 50, msg, details } });
     t.strictSame(stateFiles(node), []);

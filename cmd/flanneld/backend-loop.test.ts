@@ -64,10 +64,10 @@ t.test("repairs that follow each other are logged as one event that lasts, howev
     kernel.overflowed();
     await clock.pass(1000);
   }
-  const told = lines.filter((line) => line.startsWith("mended"));
-  t.equal(told[0], "mended what somebody else had changed");
+  const told = lines.filter((line) => line.startsWith("repaired"));
+  t.equal(told[0], "repaired entries that another process had changed");
   t.ok(told.length > 1 && told.length < 6, `${told.length} lines in a minute`);
-  t.ok(told.slice(1).every((line) => / \(still, after \d+ s\)$/.test(line)));
+  t.ok(told.slice(1).every((line) => / \(repeated for \d+ s\)$/.test(line)));
 });
 
 t.test("nothing is repaired before the peers are known: their entries of an earlier run would go", async (t) => {

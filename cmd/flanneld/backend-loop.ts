@@ -66,21 +66,21 @@ export function startBackendLoop(
       const done = await backend.repair();
       metrics.repairedEntries(done);
       const { added, removed } = done;
-      if (added + removed > 0) log.warn("mended what somebody else had changed", { added, removed });
+      if (added + removed > 0) log.warn("repaired entries that another process had changed", { added, removed });
       return resultOf(done, log);
     },
     failed: report,
     undone: () =>
       log.warn(
-        "somebody keeps changing the routes, neighbours or forwarding entries of the other hosts: they are restored at growing intervals; " +
-          "`ip monitor route neigh` shows what is changed, and `ip -d route` by which protocol",
+        "another process keeps changing the routes, neighbours or forwarding entries of other hosts: they are restored at increasing intervals. To find it: " +
+          "`ip monitor route neigh` shows each change, `ip -d route` the protocol of each route",
       ),
     passed: metrics.reconciled("entries"),
     clock,
   });
 
   function report(error: unknown): void {
-    log.error("the kernel's entries are not what they should be: trying again", { error: (error as Error).message });
+    log.error("cannot update the kernel's entries: retrying", { error: (error as Error).message });
   }
 
   async function program(work: () => Programmed | Promise<Programmed>): Promise<void> {
@@ -88,7 +88,11 @@ export function startBackendLoop(
     const done = await work();
     const ms = clock.bootMs() - startedMs;
     metrics.programmed(done, ms / 1000);
-    log.debug("the kernel has the peers", { added: done.added, removed: done.removed, ms: Math.round(ms) });
+    log.debug("programmed the entries of other hosts", {
+      added: done.added,
+      removed: done.removed,
+      ms: Math.round(ms),
+    });
     if (resultOf(done, log).isIncomplete) loop.retry();
   }
 
@@ -118,6 +122,6 @@ export function startBackendLoop(
 
 /** Logs the refused entries, which are tried again. Those do not count as repaired. */
 function resultOf({ added, removed, refused }: Programmed, log: Log): PassResult {
-  for (const entry of refused) log.warn("the kernel refuses an entry: trying again", { entry });
+  for (const entry of refused) log.warn("the kernel refused an entry: retrying", { entry });
   return { repaired: Math.max(0, added + removed - refused.length), isIncomplete: refused.length > 0 };
 }

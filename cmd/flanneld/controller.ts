@@ -61,14 +61,14 @@ export function startController(options: ControllerOptions): Controller {
     async peers(all) {
       metrics.peers(all.length);
       await entries.setPeers(all);
-      log.info("follows the other hosts", { peers: all.length });
+      log.info("watching the leases of other hosts", { peers: all.length });
       isProgrammed();
     },
     changed(changes) {
       metrics.peers(membership.peers().size);
       void entries.changePeers(changes);
     },
-    malformed: ({ id, reason }) => log.warn("a lease cannot be understood: it is skipped", { key: id, reason }),
+    malformed: ({ id, reason }) => log.warn("skipped an invalid lease", { key: id, reason }),
     held({ expiresMs }) {
       metrics.leaseExpires(expiresMs);
       reporter.held();
@@ -76,7 +76,7 @@ export function startController(options: ControllerOptions): Controller {
     lost: (reason) => reporter.lost(reason),
     trouble(why) {
       if (why !== undefined)
-        log.warn("the store does not answer: what there is stays as it is", { error: why.message });
+        log.warn("the store does not answer: existing routes and rules stay in place", { error: why.message });
       else if (isInTrouble) log.info("the store answers again");
       isInTrouble = why !== undefined;
       reporter.storeTrouble(why);

@@ -15,7 +15,7 @@ function standingIn(t: Test) {
 
 t.test("what was told last is told again when the subnet file was written", async (t) => {
   const { subnetFile, standing } = standingIn(t);
-  standing.ready("has 10.5.1.0/24");
+  standing.ready("subnet 10.5.1.0/24");
   standing.lost("192.0.2.9 has it");
   const told = readDaemonState(subnetFile);
   t.match(told, { state: "lost", reason: "192.0.2.9 has it" });
@@ -30,16 +30,16 @@ t.test("a lease that is lost before the subnet file is there stays lost, until i
   const { subnetFile, standing } = standingIn(t);
   standing.lost("192.0.2.9 has it");
   rmSync(stateFileOf(subnetFile)); // now the subnet file is written: the word has to be a younger one
-  standing.ready("has 10.5.1.0/24");
+  standing.ready("subnet 10.5.1.0/24");
   t.ok(standing.isReady());
   t.match(readDaemonState(subnetFile), { state: "lost", reason: "192.0.2.9 has it" });
   standing.held();
-  t.match(readDaemonState(subnetFile), { state: "ready", reason: "has 10.5.1.0/24" });
+  t.match(readDaemonState(subnetFile), { state: "ready", reason: "subnet 10.5.1.0/24" });
 });
 
 t.test("a lease that is ours again before the subnet file is there makes nobody ready", async (t) => {
   const { subnetFile, standing } = standingIn(t);
   standing.lost("192.0.2.9 has it");
   standing.held();
-  t.match(readDaemonState(subnetFile), { state: "waiting", reason: "it starts" });
+  t.match(readDaemonState(subnetFile), { state: "waiting", reason: "starting" });
 });

@@ -27,7 +27,7 @@ export interface StateReporter {
   lastStoreTrouble(): Error | undefined;
 }
 
-const STARTS = "it starts";
+const STARTS = "starting";
 
 export function createStateReporter(subnetFile: string, notifier: Notifier, log: Log): StateReporter {
   const stateNow = (state: DaemonState["state"], reason: string): DaemonState => ({
@@ -52,7 +52,7 @@ export function createStateReporter(subnetFile: string, notifier: Notifier, log:
     try {
       writeDaemonState(subnetFile, current);
     } catch (error) {
-      log.warn("cannot write the state file: the CNI plugin cannot say why it waits", {
+      log.warn("cannot write the state file: the flannel CNI plugin cannot report why there is no subnet", {
         error: (error as Error).message,
       });
     }

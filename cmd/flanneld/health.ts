@@ -71,7 +71,7 @@ function removeStale(path: string): void {
   const found = findStat(path, "link")?.type;
   if (found === "other") removeFile(path);
   else if (found !== undefined)
-    throw new CannotListen(`${path} is there and is no socket. To fix: move it away, or use another --subnet-file`);
+    throw new CannotListen(`${path} exists and is not a socket. To fix: move it away, or use another --subnet-file`);
 }
 
 const DIRECTORY_MODE = 0o755;
@@ -105,7 +105,7 @@ const LONGEST_PATH = 107;
 function refuseLongPath(path: string, subnetFile: string): void {
   if (Buffer.byteLength(path) <= LONGEST_PATH) return;
   throw new CannotListen(
-    `the socket ${path} beside subnet file ${subnetFile} has a path of more than ${LONGEST_PATH} bytes, which the kernel does not take. To fix: use a shorter --subnet-file`,
+    `the path of socket ${path}, beside subnet file ${subnetFile}, is longer than ${LONGEST_PATH} bytes, the kernel's limit. To fix: use a shorter --subnet-file`,
   );
 }
 
@@ -120,7 +120,7 @@ function anotherDaemon(subnetFile: string): CannotListen {
 const refusals: Readonly<Record<string, { why: string; remedy: string }>> = {
   EADDRINUSE: {
     why: "another program uses it",
-    remedy: "stop that one (ss -ltnp shows it), or use another --healthz-port",
+    remedy: "stop that program (ss -ltnp shows it), or use another --healthz-port",
   },
   EADDRNOTAVAIL: { why: "this host does not have the address", remedy: "use one that it has, or --healthz-ip=0.0.0.0" },
   EACCES: { why: "not permitted", remedy: "use a --healthz-port of 1024 or more" },
@@ -130,7 +130,7 @@ function cannotListen(error: unknown, { ip, port }: { ip: string; port: number }
   const { why, remedy } = refusals[(error as NodeJS.ErrnoException).code ?? ""] ?? {};
   if (why === undefined) return error;
   const place = ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
-  return new CannotListen(`cannot answer health checks on ${place}: ${why}. To fix: ${remedy}`);
+  return new CannotListen(`cannot listen for health checks on ${place}: ${why}. To fix: ${remedy}`);
 }
 
 const GRACE_MS = 3000;

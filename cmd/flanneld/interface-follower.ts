@@ -81,7 +81,7 @@ class Follower {
       isRelevant: isOfInterfaces,
       reconcile: () => this.#follow(),
       failed: (error) =>
-        options.log.warn("cannot follow the interface to the other hosts: trying again", {
+        options.log.warn("cannot adapt to a change of the external interface: retrying", {
           error: (error as Error).message,
         }),
       passed: options.metrics.reconciled("interface"),
@@ -102,7 +102,7 @@ class Follower {
 
   async #moveTo(found: ExternalInterface): Promise<void> {
     const { backend, entries, manager, membership, log } = this.#options;
-    log.warn("the interface to the other hosts has changed", { from: show(this.external), to: show(found) });
+    log.warn("the external interface has changed", { from: show(this.external), to: show(found) });
     await entries.follow(found);
     if (!sameExternal(found, { ...this.external, mtu: found.mtu })) manager.reconnect();
     const attributes = attributesOf(backend, found);

@@ -42,7 +42,7 @@ export async function joinNetwork(options: Options, manager: LeaseManager, log: 
   try {
     const select = (how: Selection) =>
       selectExternalInterface(route, options.externalInterface, configuredFamilies(network), how);
-    const external = select({ passedOver: (why) => log.info("an interface does not do", { why }) });
+    const external = select({ passedOver: (why) => log.info(`skipped ${why}`) });
     const backend = createBackend({ route, external, network, log });
     const attributes = attributesOf(backend, external);
     const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));

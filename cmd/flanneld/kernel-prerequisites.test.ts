@@ -60,13 +60,13 @@ t.test("br_netfilter that cannot be had is an error for the strict", async (t) =
 
 t.test("a module that loads without effect is not believed", async (t) => {
   const odd = host({ ...forwards }, () => ({}));
-  t.match(checkPrerequisites(lenient, odd), [/^kernel module br_netfilter is not loaded \(modprobe did, but/]);
+  t.match(checkPrerequisites(lenient, odd), [/^kernel module br_netfilter is not loaded \(modprobe succeeded, but/]);
 });
 
 t.test("a host that does not forward is warned of", async (t) => {
   const still = host({ "/proc/sys/net/ipv4/ip_forward": "0\n", [setting]: "1\n" });
   t.strictSame(checkPrerequisites(lenient, still), [
-    "net.ipv4.ip_forward is 0: until it is 1 this host passes no packets between its containers and other hosts. To fix: sysctl -w net.ipv4.ip_forward=1 (plugin bridge does so for its first container)",
+    "net.ipv4.ip_forward is 0: until it is 1, this host does not forward packets between its containers and other hosts. To fix: sysctl -w net.ipv4.ip_forward=1 (plugin bridge does so for its first container)",
   ]);
 });
 

@@ -53,7 +53,7 @@ function ensureBrNetfilter(host: HostFacts): string | undefined {
   if (host.findText(bridgeSetting) !== undefined) return undefined;
   const refusal = host.loadModule("br_netfilter");
   if (refusal === undefined && host.findText(bridgeSetting) !== undefined) return undefined;
-  return `kernel module br_netfilter is not loaded (${refusal ?? "modprobe did, but the kernel has no such setting"}): iptables does not see packets between containers of one bridge. To fix: modprobe br_netfilter on the host, and add it to /etc/modules-load.d/, or set "EnableNFTables": true in the network configuration`;
+  return `kernel module br_netfilter is not loaded (${refusal ?? "modprobe succeeded, but the kernel does not have the setting"}): iptables does not see packets between containers of one bridge. To fix: modprobe br_netfilter on the host, and add it to /etc/modules-load.d/, or set "EnableNFTables": true in the network configuration`;
 }
 const bridgeSetting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
@@ -61,7 +61,7 @@ const bridgeSetting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 function forwardingWarnings(host: HostFacts): string[] {
   if (host.findText("/proc/sys/net/ipv4/ip_forward")?.trim() !== "0") return [];
   return [
-    "net.ipv4.ip_forward is 0: until it is 1 this host passes no packets between its containers and other hosts. To fix: sysctl -w net.ipv4.ip_forward=1 (plugin bridge does so for its first container)",
+    "net.ipv4.ip_forward is 0: until it is 1, this host does not forward packets between its containers and other hosts. To fix: sysctl -w net.ipv4.ip_forward=1 (plugin bridge does so for its first container)",
   ];
 }
 
@@ -69,7 +69,7 @@ const thisHost: HostFacts = { findText, loadModule };
 
 function loadModule(name: string): string | undefined {
   const modprobe = ["/usr/sbin/modprobe", "/sbin/modprobe"].find((path) => findStat(path) !== undefined);
-  if (modprobe === undefined) return "there is no modprobe here";
+  if (modprobe === undefined) return "modprobe is not installed";
   try {
     const { status, stdout } = run({
       path: modprobe,
@@ -78,7 +78,7 @@ function loadModule(name: string): string | undefined {
       stdin: new Uint8Array(),
       takesStderr: true,
     });
-    return status === 0 ? undefined : `${decode(stdout).trim() || `modprobe ended with ${status}`}`;
+    return status === 0 ? undefined : `${decode(stdout).trim() || `modprobe exited with status ${status}`}`;
   } catch (error) {
     if (error instanceof SystemError) return error.message;
     throw error;

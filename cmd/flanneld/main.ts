@@ -109,13 +109,13 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
         log.warn(`waiting: ${message}`);
       },
     });
-    const summary = `has ${formatSubnets(joined.lease)}, ${joined.network.backend.type} over ${joined.external.name}`;
+    const summary = `subnet ${formatSubnets(joined.lease)}, backend ${joined.network.backend.type} over ${joined.external.name}`;
     reporter.ready(summary);
     log.info("ready", { summary, mtu: joined.backend.mtu, subnetFile });
     globalThis.gc?.(); // frees the memory of the first pass over all peers: some 20 MB with 5,000
     await untilStopped(stop);
   } finally {
-    await runCleanups(ends, ({ message }) => log.error("cannot end in order", { error: message }));
+    await runCleanups(ends, ({ message }) => log.error("cleanup failed", { error: message }));
   }
 }
 

@@ -49,15 +49,18 @@ export function createMetrics(version: string): Metrics {
   const registry = new Registry();
   const { gauge, counter, histogram } = metersOf(registry);
   addProcess(registry);
-  gauge("build_info", "Always 1; the labels say what runs.", ["version", "node"]).set(
+  gauge("build_info", "Always 1; the labels have the versions of flanneld and Node.", ["version", "node"]).set(
     { version, node: process.versions.node },
     1,
   );
   const peers = gauge("peers", "Other hosts that have a lease.");
-  const expiry = gauge("lease_expiry_timestamp_seconds", "When our own lease ends, since 1970; 0 without a lease.");
-  const events = counter("lease_events_total", "What the store told of leases.", { kind: eventKinds });
-  const malformed = counter("malformed_leases_total", "Leases that could not be understood and were skipped.");
-  const programming = histogram("programming_seconds", "Time to bring changes of leases to the kernel.", {
+  const expiry = gauge(
+    "lease_expiry_timestamp_seconds",
+    "Expiry of this host's lease, in seconds since 1970; 0 without a lease.",
+  );
+  const events = counter("lease_events_total", "Lease events received from the store.", { kind: eventKinds });
+  const malformed = counter("malformed_leases_total", "Invalid leases that were skipped.");
+  const programming = histogram("programming_seconds", "Time to program lease changes in the kernel.", {
     buckets: programmingBuckets,
   });
   const entries = counter("entries_total", "Routes, neighbours and FDB entries sent to the kernel.", {
@@ -70,17 +73,23 @@ export function createMetrics(version: string): Metrics {
   const passing = counter("reconcile_seconds_total", "Time that these comparisons took, repairs included.", {
     loop: loops,
   });
-  const entryRepairs = counter("entry_repairs_total", "Kernel entries mended that somebody else changed.");
-  const ruleRepairs = counter("rule_repairs_total", "Chains of rules mended that somebody else changed.");
-  const requests = histogram("store_request_seconds", "Time the store took to answer.", {
+  const entryRepairs = counter(
+    "entry_repairs_total",
+    "Kernel entries repaired after another process had changed them.",
+  );
+  const ruleRepairs = counter("rule_repairs_total", "Chains of rules repaired after another process had changed them.");
+  const requests = histogram("store_request_seconds", "Response time of the store.", {
     buckets: requestBuckets,
     labels: { operation: storeOperations },
   });
-  const errors = counter("store_errors_total", "Requests that the store did not fulfil.", {
+  const errors = counter("store_errors_total", "Requests to the store that failed.", {
     operation: storeOperations,
   });
   const connected = gauge("store_connected", "1 while the store answers, else 0.");
-  const restarts = counter("watch_restarts_total", "Times the leases were listed again since events may be missing.");
+  const restarts = counter(
+    "watch_restarts_total",
+    "Times that all leases were listed again because events may have been lost.",
+  );
 
   const countEntries = ({ added, removed, refused }: Programmed) => {
     entries.inc({ outcome: "added" }, added);
@@ -154,9 +163,9 @@ function addProcess(registry: Registry): void {
       },
     });
   const { timeOrigin } = performance;
-  read("process_start_time_seconds", "Start of the process, since 1970.", () => timeOrigin / 1000);
-  read("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
-  read("process_cpu_seconds_total", "User and system time.", () => {
+  read("process_start_time_seconds", "Start time of the process, in seconds since 1970.", () => timeOrigin / 1000);
+  read("process_resident_memory_bytes", "Resident memory of the process in bytes.", () => process.memoryUsage.rss());
+  read("process_cpu_seconds_total", "User and system CPU time of the process in seconds.", () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;
   });

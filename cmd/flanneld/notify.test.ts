@@ -114,7 +114,7 @@ for (const { path, warning } of deaf) {
     notifier.ready("up");
     notifier.stopping();
     t.strictSame(warnings, [
-      `the service manager's socket ${path} does not take messages ${warning}: it will not know that flanneld is ready; see NOTIFY_SOCKET`,
+      `cannot send to the service manager's socket ${path} ${warning}: systemd is not told that flanneld is ready. To fix: check NOTIFY_SOCKET`,
     ]);
   });
 }
@@ -133,7 +133,7 @@ t.test("without a free descriptor there is a warning, and nothing is thrown", as
   for (const fd of descriptors) closeSync(fd);
   notifier.status("there is room again");
   t.strictSame(warnings, [
-    `the service manager's socket ${path} does not take messages (errno ${Errno.EMFILE}): it will not know that flanneld is ready; see NOTIFY_SOCKET`,
+    `cannot send to the service manager's socket ${path} (errno ${Errno.EMFILE}): systemd is not told that flanneld is ready. To fix: check NOTIFY_SOCKET`,
   ]);
   t.strictSame(manager.heard(), ["STATUS=there is room again"]);
 });

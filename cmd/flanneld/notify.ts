@@ -64,7 +64,7 @@ function senderTo(path: string, warn: (message: string) => void): (...lines: str
     if (result >= 0 || isWarned) return;
     isWarned = true;
     warn(
-      `the service manager's socket ${path} does not take messages (errno ${-result}): it will not know that flanneld is ready; see NOTIFY_SOCKET`,
+      `cannot send to the service manager's socket ${path} (errno ${-result}): systemd is not told that flanneld is ready. To fix: check NOTIFY_SOCKET`,
     );
   };
 }

@@ -41,7 +41,7 @@ const configurations: { what: string; config: object | string; told: string }[] 
   {
     what: "a first subnet behind the last",
     config: { ...network, SubnetMin: "10.5.9.0", SubnetMax: "10.5.3.0" },
-    told: '"SubnetMin" is 10.5.9.0, must not be above "SubnetMax", 10.5.3.0; exchange them, or remove one',
+    told: '"SubnetMin" is 10.5.9.0, must not be above "SubnetMax", 10.5.3.0; swap them, or remove one',
   },
   {
     what: "a first subnet elsewhere",
@@ -111,13 +111,13 @@ const refusals: Refusal[] = [
     what: "an interface that is not there",
     flags: ["--iface=eth7"],
     status: 1,
-    told: /no interface to the other hosts: --iface=?.*eth7.*this host has eth0 \(192\.0\.2\.10, 2001:db8::10\); choose one with --iface/,
+    told: /no external interface found: --iface=?.*eth7.*this host has eth0 \(192\.0\.2\.10, 2001:db8::10\); choose one with --iface/,
   },
   {
     what: "a public address that no interface has",
     flags: ["--public-ip=198.51.100.7"],
     status: 1,
-    told: /no interface to the other hosts: .*198\.51\.100\.7.*--iface/,
+    told: /no external interface found: .*198\.51\.100\.7.*--iface/,
   },
   {
     what: "a backend of flannel that is not here",
@@ -138,7 +138,7 @@ const refusals: Refusal[] = [
     flags: ["--iface=eth0", "--public-ip=198.51.100.7"],
     config: { ...network, Backend: { Type: "host-gw" } },
     status: 1,
-    told: /the public address 198\.51\.100\.7 is not 192\.0\.2\.10 of "eth0": host-gw cannot work behind NAT; leave --public-ip out, or use/,
+    told: /the public address 198\.51\.100\.7 is not 192\.0\.2\.10 of "eth0": host-gw cannot work behind NAT; remove --public-ip, or use/,
   },
   {
     what: "a file of certificates that is not there",
@@ -171,7 +171,7 @@ t.test("a health port that is in use is told as such", needsRoot, async (t) => {
   const daemon = host.startDaemon("--healthz-port=8081");
 
   t.match(await daemon.ended, { status: 1 });
-  t.match(daemon.printed(), "cannot answer health checks on 0.0.0.0:8081: another program uses it. To fix: ");
+  t.match(daemon.printed(), "cannot listen for health checks on 0.0.0.0:8081: another program uses it. To fix: ");
   t.strictSame(host.snapshot(), before);
 });
 
@@ -260,7 +260,7 @@ t.test("a second host with our public address takes our lease, which is told", n
 
   t.equal(copy.subnetEnv()["FLANNEL_SUBNET"], subnet);
   await daemon.says(
-    /two hosts with one address, or a second daemon on this host\. To fix: start each host with its own --public-ip/,
+    /two hosts have the same address, or a second daemon runs on this host\. To fix: start each host with its own --public-ip/,
   );
   t.match(stateOf(host), { state: "lost", reason: /--public-ip/ });
 });

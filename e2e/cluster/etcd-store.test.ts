@@ -157,7 +157,7 @@ t.test("the watch", { ...needsRoot }, async (t) => {
   });
   await t.test("goes on after an outage, with what has changed meanwhile", async () => {
     await etcd.stop();
-    await seen.until(/^trouble etcd does not tell of the leases: http:.*ECONNREFUSED.*start etcd there/);
+    await seen.until(/^trouble etcd: cannot watch the leases: http:.*ECONNREFUSED.*start etcd there/);
     await etcd.start();
     await seen.until("well");
     etcd.put(`${prefix}/subnets/10.5.4.0-24`, '{"PublicIP":"192.0.2.4"}');
@@ -229,7 +229,7 @@ t.test("with passwords", { ...needsRoot }, async (t) => {
   });
   await t.test("a wrong one is told", async (t) => {
     await fails(t, open(t, etcd, { username: "root", password: "wrong" }).list(), [
-      /^etcd does not list the leases: http:\S+: etcdserver: authentication failed, invalid user ID or password\. /,
+      /^etcd: cannot list the leases: http:\S+: etcdserver: authentication failed, invalid user ID or password\. /,
       /To fix: correct --etcd-username and --etcd-password$/,
     ]);
   });
@@ -240,8 +240,8 @@ t.test("with passwords", { ...needsRoot }, async (t) => {
     etcd.etcdctl("user", "add", "flannel:secret");
     const store = open(t, etcd, { username: "flannel", password: "secret" });
     await fails(t, store.put(subnets("10.5.2.0/24"), host("192.0.2.2"), dayMs), [
-      /^etcd does not write the lease 10\.5\.2\.0-24: http:\S+: etcdserver: permission denied\. /,
-      /To fix: let the user's role do so: etcdctl role grant-permission ROLE --prefix readwrite \/coreos\.com\/network\/$/,
+      /^etcd: cannot write the lease 10\.5\.2\.0-24: http:\S+: etcdserver: permission denied\. /,
+      /To fix: give the user's role this permission: etcdctl role grant-permission ROLE --prefix readwrite \/coreos\.com\/network\/$/,
     ]);
     etcd.etcdctl("role", "add", "flannel");
     etcd.etcdctl("role", "grant-permission", "flannel", "--prefix", "readwrite", `${prefix}/`);
@@ -275,20 +275,26 @@ t.test("with TLS", { ...needsRoot }, async (t) => {
   await t.test("one without is told so", async (t) => {
     await fails(t, open(t, etcd, { tls: { ca } }).list(), [
       /SSL routines:ssl3_read_bytes:\S+ alert (bad certificate|certificate required)/,
-      /To fix: name a certificate that etcd accepts, and its key, in --etcd-certfile and --etcd-keyfile$/,
+      /To fix: set --etcd-certfile and --etcd-keyfile to a certificate that etcd accepts, and its key$/,
     ]);
   });
   await t.test("a server of another authority is refused", async (t) => {
     const store = open(t, etcd, { tls: { ca: otherCa, ...client } });
     await fails(t, store.list(), [
-      /: unable to verify the first certificate\. To fix: name the authority.*--etcd-cafile$/,
+      /: unable to verify the first certificate\. To fix: set --etcd-cafile to the certificate of the CA that signed the server's$/,
     ]);
   });
   await t.test("a key of another certificate, and what is none, are refused", async (t) => {
     const { key } = certificateOf(etcd.certificates?.server);
     for (const [pair, reason] of [
-      [{ ...client, key }, /x509 certificate routines::key values mismatch\. To fix: name files in PEM/],
-      [{ certificate: "x", key: "y" }, /PEM routines::no start line\. To fix: name files in PEM/],
+      [
+        { ...client, key },
+        /x509 certificate routines::key values mismatch\. To fix: set --etcd-certfile and --etcd-keyfile to PEM files/,
+      ],
+      [
+        { certificate: "x", key: "y" },
+        /PEM routines::no start line\. To fix: set --etcd-certfile and --etcd-keyfile to PEM files/,
+      ],
     ] as const)
       await fails(t, open(t, etcd, { tls: { ca, ...pair } }).list(), [reason]);
   });
@@ -357,8 +363,8 @@ t.test("several endpoints", { ...needsRoot }, async (t) => {
   });
   await t.test("all down: one sentence tells why of each", async (t) => {
     await fails(t, open(t, etcd, { endpoints: [silent, refusing] }).list(), [
-      `etcd does not list the leases: ${silent}: no answer within 2 s; ${refusing}: connect ECONNREFUSED ${refusing.slice(7)}. `,
-      "To fix: check that etcd runs there, and what a firewall drops on the way; start etcd there, or name the endpoints",
+      `etcd: cannot list the leases: ${silent}: no answer within 2 s; ${refusing}: connect ECONNREFUSED ${refusing.slice(7)}. `,
+      "To fix: check that etcd runs there, and that no firewall drops packets to it; start etcd there, or set --etcd-endpoints",
     ]);
   });
 });
@@ -474,7 +480,8 @@ t.test("after close() nothing keeps the process, and nothing is told", { ...need
   t.strictSame(
     stdout.slice(stdout.indexOf("closed\n")).trim().split("\n").slice(1),
     endpoints.map(
-      (url) => `etcd does not list the leases: ${url}: the store is closed. To fix: this is a mistake in the program`,
+      (url) =>
+        `etcd: cannot list the leases: ${url}: the store is closed. To fix: this is a bug in twill; please report it`,
     ),
   );
   t.equal(status, 0);
@@ -484,7 +491,7 @@ t.test("what cannot be an endpoint or a certificate is refused at once", async (
   const given = { prefix, log: noLog };
   for (const endpoint of ["ftp://etcd:2379", "http://etcd", "", "http://etcd:2379/v2"]) {
     t.throws(() => openEtcdStore({ ...given, endpoints: [endpoint] }), {
-      message: `"${endpoint}" is no etcd endpoint: write it as http://10.0.0.1:2379 or https://etcd1:2379`,
+      message: `"${endpoint}" is not an etcd endpoint: write it as http://10.0.0.1:2379 or https://etcd1:2379`,
     });
   }
   t.throws(() => openEtcdStore({ ...given, endpoints: [] }), { message: /^no etcd endpoint is given/ });
@@ -550,7 +557,7 @@ async function fails(t: Test, work: Promise<unknown>, texts: readonly (string | 
 
 interface Seen {
   events: LeaseEvent[];
-  /** "put 10.5.1.0-24=192.0.2.1", "trouble etcd does not ..." */
+  /** "put 10.5.1.0-24=192.0.2.1", "trouble etcd: cannot ..." */
   lines: string[];
   /** Resolves when such a line has come since the last one that was waited for. */
   until(wanted: string | RegExp): Promise<void>;

@@ -158,7 +158,7 @@ export async function verifyDaemon(
   const { stderr } = node.exec([join(build.tools, "flanneld"), "--status"]);
   t.match(
     stderr,
-    /the last one \(pid \d+\) said at \S+: ready, has 10\.5\./,
+    /the last one \(pid \d+\) (said|reported) at \S+: ready, (has|subnet) 10\.5\./,
     "--status shows what the one before said last",
   );
   const isOfDaemon = (line: string) =>

@@ -41,7 +41,7 @@ t.test(
     t.equal(deleted.length, 2, "only the routes of the host that has gone were deleted");
     t.match(
       host.logged(),
-      ["info takes the place of a route that is not ours"].map((text) => new RegExp(text)),
+      ["info replacing a route of another program"].map((text) => new RegExp(text)),
     );
   },
 );
@@ -94,7 +94,7 @@ t.test("behind NAT there is no host-gw", needsRoot, async (t) => {
   const host = newBackendHost(t);
   t.throws(() => host.start(hostGw, { ...host.external, publicIP: address("203.0.113.9") }), {
     message:
-      'host-gw: the public address 203.0.113.9 is not 192.0.2.1 of "eth0": host-gw cannot work behind NAT; leave --public-ip out, or use the backend vxlan',
+      'host-gw: the public address 203.0.113.9 is not 192.0.2.1 of "eth0": host-gw cannot work behind NAT; remove --public-ip, or use the backend vxlan',
   });
 });
 

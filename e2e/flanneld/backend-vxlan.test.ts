@@ -112,7 +112,7 @@ t.test("a lease with our own public address, or of no subnet of the network, lea
   const outside = { ...peer(3), ipv4: prefix("198.51.100.0/24"), ipv6: prefix("2001:db8::/32") };
   t.strictSame(backend.setPeers([peer(2, { host: 1 }), outside]), { added: 0, removed: 0, refused: [] });
   t.strictSame(host.entries(), [], "packets would go round inside the host, 63 times each");
-  t.match(host.logged(), [/10\.5\.2\.0-24.*is our own/, /198\.51\.100\.0-24.*is no part of the network/]);
+  t.match(host.logged(), [/10\.5\.2\.0-24.*is our own/, /198\.51\.100\.0-24.*is not part of the network/]);
 });
 
 t.test("a host without IPv6 uses the IPv4 part of dual-stack peers", needsVxlan, async (t) => {
@@ -127,7 +127,7 @@ t.test("a host without IPv6 uses the IPv4 part of dual-stack peers", needsVxlan,
   );
   t.throws(() => host.start({ Type: "vxlan" }).setOwnLease({ ipv4: prefix("10.5.1.0/24") }), {
     message:
-      "the lease has no IPv6 subnet, which the network has by now; delete the lease's key from the store, and start again",
+      "the lease has no IPv6 subnet, but the network configuration now has one; delete the lease's key from the store, and restart flanneld",
   });
 });
 
@@ -355,7 +355,7 @@ const refusals: { what: string; before: string; settings?: Record<string, number
     what: "the VNI is taken",
     before: "ip link add other type vxlan id 1 dev eth0 dstport 8472",
     message:
-      'cannot make the device "flannel.1": VNI 1 is taken by the device "other"; remove it (ip link delete other), or give this network another "VNI"',
+      'cannot create the device "flannel.1": VNI 1 is used by the device "other"; remove it (ip link delete other), or give this network another "VNI"',
   },
   {
     what: "the interface is too small for IPv6",
@@ -379,7 +379,7 @@ t.test("it is said why a device cannot be set up: its port is taken", needsVxlan
   within(openNamespace(host.path), () => bindSocket(openSocket(2, 2, 0), anyAddress8472));
   t.throws(() => host.start(), {
     message:
-      'cannot give "flannel.1" 10.5.1.0/32 and set it up: UDP port 8472 is taken by another program; see ss -ulpn, or give this network another "Port" on every host',
+      'cannot assign 10.5.1.0/32 to "flannel.1" and set it up: UDP port 8472 is used by another program; see ss -ulpn, or give this network another "Port" on every host',
   });
 });
 

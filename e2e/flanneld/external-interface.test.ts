@@ -188,7 +188,7 @@ const failures: { title: string; before?: string; wish?: Partial<InterfaceSelect
   {
     title: "a name that nothing has",
     wish: { ifaces: ["nic7"] },
-    message: `--iface nic7: there is no interface of that name, did you mean nic1?; ${both}`,
+    message: `--iface nic7: there is no interface with that name, did you mean nic1?; ${both}`,
   },
   {
     title: "an address that nothing has",
@@ -204,14 +204,14 @@ const failures: { title: string; before?: string; wish?: Partial<InterfaceSelect
     title: "no way to an address",
     before: "ip route del default",
     wish: { canReach: address("192.0.2.1") },
-    message: `--iface-can-reach 192.0.2.1: there is no route to it; ${both}`,
+    message: `--iface-can-reach 192.0.2.1: there is no route to that address; ${both}`,
   },
   ...["unreachable", "prohibit", "blackhole"].flatMap((type) =>
     ["192.0.2.1", "2001:db8::1"].map((to) => ({
       title: `a way to ${to} that is ${type}`,
       before: `ip route add ${type} ${to}`,
       wish: { canReach: address(to) },
-      message: `--iface-can-reach ${to}: there is no route to it; ${both}`,
+      message: `--iface-can-reach ${to}: there is no route to that address; ${both}`,
     })),
   ),
   {
@@ -222,7 +222,7 @@ const failures: { title: string; before?: string; wish?: Partial<InterfaceSelect
   {
     title: "a public address of nobody, alone",
     wish: { publicIP: address("203.0.113.9") },
-    message: `--public-ip 203.0.113.9: no interface has that address; where it is that of a NAT before this host, --iface is needed as well; ${both}`,
+    message: `--public-ip 203.0.113.9: no interface has that address; if it is the address of a NAT in front of this host, --iface is needed as well; ${both}`,
   },
   {
     title: "no default route",
@@ -260,7 +260,7 @@ t.test("what fails says why, what there is, and what to do", needsRoot, async (t
     host.sh(before);
     t.throws(
       () => select(host, wish, dual),
-      { name: "NoExternalInterface", message: `no interface to the other hosts: ${message}` },
+      { name: "NoExternalInterface", message: `no external interface found: ${message}` },
       title,
     );
   }

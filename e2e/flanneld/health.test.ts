@@ -192,7 +192,7 @@ t.test("a file in the socket's place is not ours to remove", async (t) => {
   writeFileSync(socket, "precious");
   await t.rejects(startHealth({ subnetFile, health: undefined }, answersOf()), {
     name: "CannotListen",
-    message: `${socket} is there and is no socket. To fix: move it away, or use another --subnet-file`,
+    message: `${socket} exists and is not a socket. To fix: move it away, or use another --subnet-file`,
   });
   t.equal(readFileSync(socket, "utf8"), "precious");
 });
@@ -201,7 +201,7 @@ t.test("a path that no socket can have is refused", async (t) => {
   const subnetFile = `/tmp/${"x".repeat(200)}/subnet.env`;
   await t.rejects(startHealth({ subnetFile, health: undefined }, answersOf()), {
     name: "CannotListen",
-    message: `the socket ${subnetFile.replace(/env$/, "sock")} beside subnet file ${subnetFile} has a path of more than 107 bytes, which the kernel does not take. To fix: use a shorter --subnet-file`,
+    message: `the path of socket ${subnetFile.replace(/env$/, "sock")}, beside subnet file ${subnetFile}, is longer than 107 bytes, the kernel's limit. To fix: use a shorter --subnet-file`,
   });
 });
 
@@ -212,7 +212,7 @@ t.test("a port in use is an error with its remedy, and nothing stays", async (t)
   const { subnetFile, socket } = newFolder(t);
   await t.rejects(startHealth({ subnetFile, health: { ip: "127.0.0.1", port } }, answersOf()), {
     name: "CannotListen",
-    message: `cannot answer health checks on 127.0.0.1:${port}: another program uses it. To fix: stop that one (ss -ltnp shows it), or use another --healthz-port`,
+    message: `cannot listen for health checks on 127.0.0.1:${port}: another program uses it. To fix: stop that program (ss -ltnp shows it), or use another --healthz-port`,
   });
   t.notOk(existsSync(socket));
 });
@@ -224,7 +224,7 @@ t.test("an address that this host does not have is an error with its remedy", as
   ] as const)
     await t.rejects(startHealth({ subnetFile: newFolder(t).subnetFile, health: { ip, port: 10 } }, answersOf()), {
       name: "CannotListen",
-      message: `cannot answer health checks on ${place}: this host does not have the address. To fix: use one that it has, or --healthz-ip=0.0.0.0`,
+      message: `cannot listen for health checks on ${place}: this host does not have the address. To fix: use one that it has, or --healthz-ip=0.0.0.0`,
     });
 });
 

@@ -55,7 +55,7 @@ for (const conf of [iptables, nftables]) {
       t.match(listed(host), rule);
     }
     t.equal(traffic.ensure(), 0, "all of it is back");
-    const restored = "rules of the pod network had been changed by somebody else and were restored";
+    const restored = "repaired rules of the pod network that another process had changed";
     t.strictSame(
       log.told,
       repairs.map((chains) => ({ level: "info", message: restored, fields: { chains } })),
@@ -74,7 +74,7 @@ for (const conf of [iptables, nftables]) {
       host.sh(damage);
       await until("six repairs", () => repairs.length >= 6);
       const warnings = log.told.filter(({ level }) => level === "warn");
-      t.match(warnings, [{ message: /^somebody keeps changing the rules of the pod network/ }]);
+      t.match(warnings, [{ message: /^another process keeps changing the rules of the pod network/ }]);
       t.equal(warnings.length, 1);
     },
   );
@@ -122,7 +122,7 @@ t.test("what cannot be mended is told once, with what to do, and tried again", n
   t.match(log.told, [
     {
       level: "error",
-      message: "the rules of the pod network cannot be kept right: tried again",
+      message: "cannot maintain the rules of the pod network: retrying",
       fields: { error: /^no; / },
     },
   ]);

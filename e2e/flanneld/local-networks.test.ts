@@ -129,7 +129,7 @@ for (const { name, settings, reach } of kinds) {
     const backend = host.start(settings);
     backend.setPeers([peer(2), peer(9)]);
     t.strictSame(routes(host), before);
-    t.match(host.logged().join("\n"), /warn the route to an interface's own network is restored/);
+    t.match(host.logged().join("\n"), /warn restored the kernel's route to an interface's network/);
     host.sh("ip address del 10.5.9.7/24 dev eth2");
     t.equal(routes(host).ipv4, "", "the kernel takes it for its own");
   });

@@ -24,7 +24,7 @@ function newSubnetFile(t: Test): string {
   return join(folder, "subnet.env");
 }
 
-const state = { pid: 42, since: "2026-01-31T12:00:00.000Z", state: "ready", reason: "has 10.5.1.0/24" } as const;
+const state = { pid: 42, since: "2026-01-31T12:00:00.000Z", state: "ready", reason: "subnet 10.5.1.0/24" } as const;
 
 const report: StatusReport = {
   version: "1.2.3",
@@ -57,7 +57,7 @@ const report: StatusReport = {
 t.test("a healthy daemon is told in a page", async (t) => {
   t.equal(
     printStatus(report),
-    `flanneld 1.2.3 (pid 42) is ready since 2026-01-31T12:00:00.000Z: has 10.5.1.0/24
+    `flanneld 1.2.3 (pid 42), ready since 2026-01-31T12:00:00.000Z: subnet 10.5.1.0/24
 
 subnet      10.5.1.0/24
 public IP   192.0.2.1
@@ -86,7 +86,7 @@ t.test("one that waits is told with its problems, and cannot steer the terminal"
   };
   t.equal(
     printStatus(waiting),
-    `flanneld 1.2.3 (pid 42) is waiting since 2026-01-31T12:00:00.000Z: no network configuration
+    `flanneld 1.2.3 (pid 42), waiting since 2026-01-31T12:00:00.000Z: no network configuration
 
 store  etcd http://10.0.0.1:2379, refused?[2J
 
@@ -125,13 +125,13 @@ t.test("a daemon that cannot tell its status is no healthy one", async (t) => {
   t.strictSame(await requestStatus({ subnetFile, asJson: false }), {
     exitCode: 2,
     stdout: "",
-    stderr: `flanneld: the daemon at ${socketOf(subnetFile)} does not tell its status: flanneld: out of memory. To fix: see its log\n`,
+    stderr: `flanneld: the daemon at ${socketOf(subnetFile)} did not return its status: flanneld: out of memory. To fix: see its log\n`,
   });
 });
 
 t.test("without a daemon its last words are quoted", async (t) => {
   const subnetFile = newSubnetFile(t);
-  const remedy = "To fix: start it, or name the --subnet-file it was started with\n";
+  const remedy = "To fix: start it, or pass the --subnet-file that it was started with\n";
   t.strictSame(await requestStatus({ subnetFile, asJson: true }), {
     exitCode: 2,
     stdout: "",
@@ -140,7 +140,7 @@ t.test("without a daemon its last words are quoted", async (t) => {
   writeDaemonState(subnetFile, { ...state, state: "waiting", reason: "no network configuration" });
   t.equal(
     (await requestStatus({ subnetFile, asJson: true })).stderr,
-    `flanneld: no flanneld runs for subnet file ${subnetFile}; the last one (pid 42) said at 2026-01-31T12:00:00.000Z: waiting, no network configuration. ${remedy}`,
+    `flanneld: no flanneld runs for subnet file ${subnetFile}; the last one (pid 42) reported at 2026-01-31T12:00:00.000Z: waiting, no network configuration. ${remedy}`,
   );
 });
 

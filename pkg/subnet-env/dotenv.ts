@@ -13,7 +13,7 @@ export function parseDotenv(text: string, report: (problem: string) => void = ()
     if (/^\s*(#|$)/.test(line)) continue;
     const { name, value } = assignment.exec(line)?.groups ?? {};
     if (name === undefined || value === undefined) {
-      report(`line ${index + 1} is no variable: ${JSON.stringify(line)}`);
+      report(`line ${index + 1} is not a variable assignment: ${JSON.stringify(line)}`);
     } else {
       variables.set(name, unquoted(value));
     }

@@ -70,7 +70,7 @@ for (const { text, msg } of refused) {
     t.throws(() => parseSubnetEnv(text, path), {
       code: 6,
       msg,
-      details: "To fix: have flanneld write it again: restart it, and see that nothing else writes the file",
+      details: "To fix: restart flanneld, which writes it again, and check that nothing else writes the file",
     });
   });
 }

@@ -107,4 +107,4 @@ function incomplete(path: string, texts: ReadonlyMap<string, unknown>): CniError
   return new CniError({ code: ErrorCode.decoding, msg: `${path} is missing ${missing.join(", ")}`, remedy });
 }
 
-const remedy = "have flanneld write it again: restart it, and see that nothing else writes the file";
+const remedy = "restart flanneld, which writes it again, and check that nothing else writes the file";

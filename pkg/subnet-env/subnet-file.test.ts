@@ -90,25 +90,25 @@ const read: { text: string; subnet?: string; ipv6Subnet?: string; problems?: str
   {
     text: "FLANNEL_SUBNET=10.5.300.1/24,10.5.72.1/24",
     subnet: "10.5.72.0/24",
-    problems: ['FLANNEL_SUBNET has "10.5.300.1/24", must be an IPv4 prefix; it is passed over'],
+    problems: ['FLANNEL_SUBNET has "10.5.300.1/24", must be an IPv4 prefix; it is ignored'],
   },
   { text: "FLANNEL_SUBNET=10.5.72.1/24,10.6.0.0/24" },
   {
     text: "FLANNEL_SUBNET=nonsense",
-    problems: ['FLANNEL_SUBNET has "nonsense", must be an IPv4 prefix; it is passed over'],
+    problems: ['FLANNEL_SUBNET has "nonsense", must be an IPv4 prefix; it is ignored'],
   },
   {
     text: "FLANNEL_SUBNET=fd00::1/64\nFLANNEL_IPV6_SUBNET=fd00::7,fd00:1::1/64",
     ipv6Subnet: "fd00:1::/64",
     problems: [
-      'FLANNEL_SUBNET has "fd00::1/64", must be an IPv4 prefix; it is passed over',
-      'FLANNEL_IPV6_SUBNET has "fd00::7", must be an IPv6 prefix; it is passed over',
+      'FLANNEL_SUBNET has "fd00::1/64", must be an IPv4 prefix; it is ignored',
+      'FLANNEL_IPV6_SUBNET has "fd00::7", must be an IPv6 prefix; it is ignored',
     ],
   },
   {
     text: "FLANNEL_SUBNET\nFLANNEL_IPV6_SUBNET=fd00:1::1/64",
     ipv6Subnet: "fd00:1::/64",
-    problems: ['line 1 is no variable: "FLANNEL_SUBNET"'],
+    problems: ['line 1 is not a variable assignment: "FLANNEL_SUBNET"'],
   },
 ];
 for (const { text, subnet, ipv6Subnet, problems = [] } of read) {
@@ -164,5 +164,5 @@ t.test("a file that is not there says nothing; what is wrong with one is told wi
   t.strictSame(readEarlierSubnets(path, report), { ipv4: {}, ipv6: {} });
   writeFileSync(path, "FLANNEL_NETWORK=x\n");
   t.strictSame(readEarlierSubnets(path, report), { ipv4: {}, ipv6: {} });
-  t.strictSame(problems, [`${path}: FLANNEL_NETWORK has "x", must be an IPv4 prefix; it is passed over`]);
+  t.strictSame(problems, [`${path}: FLANNEL_NETWORK has "x", must be an IPv4 prefix; it is ignored`]);
 });

@@ -97,6 +97,6 @@ function prefixIn(element: string, name: string, family: Family, report: (proble
   if (text === "") return [];
   const prefix = parsePrefix(text);
   if (prefix !== undefined && isIPv4(prefix.address) === (family === "IPv4")) return [networkOf(prefix)];
-  report(`${name} has ${JSON.stringify(text)}, must be an ${family} prefix; it is passed over`);
+  report(`${name} has ${JSON.stringify(text)}, must be an ${family} prefix; it is ignored`);
   return [];
 }

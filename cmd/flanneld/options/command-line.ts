@@ -93,7 +93,7 @@ function refuseOperands([word]: readonly string[], last = ""): void {
   if (word === undefined) return;
   const [, name = ""] = /^--(.*)=true$/s.exec(last) ?? [];
   const isSwitch = isFlagName(name) && flags[name].kind === "boolean" && booleans.has(word);
-  const remedy = isSwitch ? `use --${name}=${word}` : "flanneld takes flags only, as --iface=eth0";
+  const remedy = isSwitch ? `use --${name}=${word}` : "flanneld accepts only flags, such as --iface=eth0";
   throw new UsageError(`"${word}" is not a flag; ${remedy}`);
 }
 

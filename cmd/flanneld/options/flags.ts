@@ -41,75 +41,80 @@ const boolean = (initial: boolean, about: string, traits: Traits = {}): Flag<"bo
 });
 
 const etcd = {
-  "etcd-endpoints": text("URLS", "where etcd listens, separated by commas", {
+  "etcd-endpoints": text("URLS", "URLs of etcd, separated by commas", {
     default: "http://127.0.0.1:4001,http://127.0.0.1:2379",
   }),
-  "etcd-prefix": text("KEY", "the network's configuration and leases are kept below it", {
+  "etcd-prefix": text("KEY", "prefix of the keys of the network configuration and the leases", {
     default: "/coreos.com/network",
   }),
-  "etcd-keyfile": text("FILE", "key of the client certificate"),
+  "etcd-keyfile": text("FILE", "private key of the client certificate"),
   "etcd-certfile": text("FILE", "client certificate"),
-  "etcd-cafile": text("FILE", "certificates of the authorities that may vouch for etcd"),
-  "etcd-username": text("NAME", "user of etcd"),
-  "etcd-password": text("PASSWORD", "that user's; better in FLANNELD_ETCD_PASSWORD, which ps does not show", {
+  "etcd-cafile": text("FILE", "certificates of the CAs that etcd's certificate is verified with"),
+  "etcd-username": text("NAME", "user name for etcd"),
+  "etcd-password": text("PASSWORD", "password for etcd; prefer FLANNELD_ETCD_PASSWORD, which ps does not show", {
     isSecret: true,
   }),
 };
 
 const embeddedStore = {
-  "subnet-dir": text("DIR", "keep configuration and leases in this folder, instead of etcd"),
+  "subnet-dir": text("DIR", "keep configuration and leases in this directory instead of etcd"),
 };
 
 const externalInterface = {
-  iface: list("NAME|IP", "interface to the other hosts; several are tried in order"),
-  "iface-regex": list("REGEX", "the same by a regular expression on addresses, then names; tried after --iface"),
-  "iface-can-reach": text("IP", "the interface that leads to this address; tried last"),
-  "public-ip": text("IP", "IPv4 address that the other hosts send to, where it is not the interface's"),
-  "public-ipv6": text("IP", "its IPv6 counterpart"),
+  iface: list("NAME|IP", "external interface, by name or address; several are tried in order"),
+  "iface-regex": list(
+    "REGEX",
+    "external interface, by a regular expression on addresses, then names; tried after --iface",
+  ),
+  "iface-can-reach": text("IP", "external interface, by the route to this address; tried last"),
+  "public-ip": text("IP", "IPv4 address that other hosts send to, if it is not the interface's"),
+  "public-ipv6": text("IP", "IPv6 address that other hosts send to, if it is not the interface's"),
 };
 
 const lease = {
-  "subnet-file": text("FILE", "what this host has, for the CNI plugin and Docker", {
+  "subnet-file": text("FILE", "file with this host's subnet and MTU, for the CNI plugin and Docker", {
     default: "/run/flannel/subnet.env",
   }),
-  "subnet-lease-renew-margin": whole("MINUTES", 60, "renew the lease so long before it ends, from 1 to 1439"),
+  "subnet-lease-renew-margin": whole("MINUTES", 60, "how long before its expiry the lease is renewed, from 1 to 1439"),
 };
 
 const rules = {
-  "ip-masq": boolean(false, "masquerade what leaves the cluster network"),
-  "ip-masq-fully-random-disable": boolean(false, "never use random-fully for it"),
-  "iptables-forward-rules": boolean(true, "let the host forward for the cluster network"),
-  "iptables-resync": whole("SECONDS", 5, "look after the rules so often, at least 1"),
-  "ip-blackhole-route": boolean(false, "drop what is sent to addresses of this host's subnet that nobody has"),
+  "ip-masq": boolean(false, "masquerade traffic that leaves the cluster network"),
+  "ip-masq-fully-random-disable": boolean(false, "do not use --random-fully for masquerading"),
+  "iptables-forward-rules": boolean(true, "add rules that accept forwarded traffic of the cluster network"),
+  "iptables-resync": whole("SECONDS", 5, "interval of checks of the rules, at least 1"),
+  "ip-blackhole-route": boolean(false, "drop packets to addresses of this host's subnet that no container has"),
   "require-br-netfilter": boolean(false, "do not start without the kernel module br_netfilter"),
 };
 
 const kubernetes = {
   "kube-subnet-mgr": boolean(false, "lease from Kubernetes instead of etcd: not implemented yet"),
-  "kube-api-url": text("URL", "of the API server"),
-  "kubeconfig-file": text("FILE", "how to reach the API server"),
-  "kube-annotation-prefix": text("PREFIX", "of the node annotations", { default: "flannel.alpha.coreos.com" }),
-  "net-config-path": text("FILE", "network configuration", { default: "/etc/kube-flannel/net-conf.json" }),
+  "kube-api-url": text("URL", "URL of the API server"),
+  "kubeconfig-file": text("FILE", "kubeconfig for the API server"),
+  "kube-annotation-prefix": text("PREFIX", "prefix of the node annotations", { default: "flannel.alpha.coreos.com" }),
+  "net-config-path": text("FILE", "file with the network configuration", {
+    default: "/etc/kube-flannel/net-conf.json",
+  }),
   "set-node-network-unavailable": boolean(true, "clear the node's condition NetworkUnavailable"),
 };
 
 const health = {
-  "healthz-ip": text("IP", "address of the health server", { default: "0.0.0.0" }),
-  "healthz-port": whole("PORT", 0, "its port, for /healthz, /readyz and /metrics; 0: there is none"),
+  "healthz-ip": text("IP", "address that the health server listens on", { default: "0.0.0.0" }),
+  "healthz-port": whole("PORT", 0, "port of the health server: /healthz, /readyz, /metrics; 0: disabled"),
 };
 
 const logging = {
   "log-format": text("FORMAT", "text or json", { default: "text" }),
-  v: whole("LEVEL", 0, "above 0: tell the details as well"),
-  vmodule: text("PATTERN=N", "of flannel; without effect"),
-  log_backtrace_at: text("FILE:N", "of flannel; without effect"),
+  v: whole("LEVEL", 0, "above 0: log details as well"),
+  vmodule: text("PATTERN=N", "accepted for compatibility with flannel; no effect"),
+  log_backtrace_at: text("FILE:N", "accepted for compatibility with flannel; no effect"),
 };
 
 const questions = {
-  status: boolean(false, "print what a running daemon has and what is wrong, found by --subnet-file", {
+  status: boolean(false, "print state and problems of the running daemon with this --subnet-file", {
     isQuestion: true,
   }),
-  json: boolean(false, "with --status: as JSON", { isQuestion: true }),
+  json: boolean(false, "with --status: print JSON", { isQuestion: true }),
   version: boolean(false, "print the version", { isQuestion: true }),
 };
 
@@ -138,13 +143,13 @@ export type Values = { [Name in FlagName]: Kinds[(typeof flags)[Name]["kind"]] }
 export const groups: Readonly<Record<string, readonly string[]>> = {
   "etcd:": etcdFlags,
   "Instead of etcd:": Object.keys(embeddedStore),
-  "Interface to the other hosts:": Object.keys(externalInterface),
+  "External interface:": Object.keys(externalInterface),
   "Lease:": Object.keys(lease),
   "Rules and routes:": Object.keys(rules),
   "Health:": Object.keys(health),
   "Logging:": Object.keys(logging),
   "Kubernetes:": Object.keys(kubernetes),
-  "Instead of running:": Object.keys(questions),
+  "Instead of running the daemon:": Object.keys(questions),
 };
 
 /** Returns a flag's variable, as `FLANNELD_ETCD_ENDPOINTS`. */

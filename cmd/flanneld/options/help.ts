@@ -26,10 +26,10 @@ function lineOf(name: string, flag: Flag): Option {
 }
 
 /** The examples must work when pasted, the second one if an etcd listens. */
-const environmentAndExamples = `Each flag may have one dash or two. A switch is turned off with --flag=false; a value follows after "=" or a blank.
+const environmentAndExamples = `Each flag may have one dash or two. A switch is turned off with --flag=false; a value follows after "=" or a space.
 
 Environment:
-  FLANNELD_<FLAG> stands for a flag that is not given: FLANNELD_ETCD_ENDPOINTS for --etcd-endpoints.
+  FLANNELD_<FLAG> sets a flag that is not on the command line: FLANNELD_ETCD_ENDPOINTS for --etcd-endpoints.
 
 Examples:
   flanneld --subnet-dir /tmp/cluster --subnet-file /tmp/cluster/subnet.env --ip-masq

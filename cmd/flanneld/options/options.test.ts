@@ -174,8 +174,8 @@ t.test("variables of questions have no effect", async (t) => {
 
 t.test("klog's other options are taken, and said to do nothing", async (t) => {
   t.strictSame(options(["--vmodule=vxlan=5"], { FLANNELD_LOG_BACKTRACE_AT: "a.go:1" }).warnings, [
-    "--vmodule has no effect; use --v=1 to have the details logged",
-    "FLANNELD_LOG_BACKTRACE_AT has no effect; use --v=1 to have the details logged",
+    "--vmodule has no effect; use --v=1 to log details",
+    "FLANNELD_LOG_BACKTRACE_AT has no effect; use --v=1 to log details",
   ]);
 });
 
@@ -187,10 +187,13 @@ const usageErrors: { argv: string[]; environment?: Record<string, string>; probl
   { argv: ["--toString"], problems: ["unknown flag --toString; flanneld --help lists all flags"] },
   { argv: ["--iface"], problems: ["--iface has no value; write --iface=NAME|IP"] },
   { argv: ["--ip-masq", "false"], problems: ['"false" is not a flag; use --ip-masq=false'] },
-  { argv: ["--ip-masq", "eth0"], problems: ['"eth0" is not a flag; flanneld takes flags only, as --iface=eth0'] },
-  { argv: ["start", "--v=1"], problems: ['"start" is not a flag; flanneld takes flags only, as --iface=eth0'] },
-  { argv: ["--", "--v=1"], problems: ['"--v=1" is not a flag; flanneld takes flags only, as --iface=eth0'] },
-  { argv: ["-"], problems: ['"-" is not a flag; flanneld takes flags only, as --iface=eth0'] },
+  {
+    argv: ["--ip-masq", "eth0"],
+    problems: ['"eth0" is not a flag; flanneld accepts only flags, such as --iface=eth0'],
+  },
+  { argv: ["start", "--v=1"], problems: ['"start" is not a flag; flanneld accepts only flags, such as --iface=eth0'] },
+  { argv: ["--", "--v=1"], problems: ['"--v=1" is not a flag; flanneld accepts only flags, such as --iface=eth0'] },
+  { argv: ["-"], problems: ['"-" is not a flag; flanneld accepts only flags, such as --iface=eth0'] },
   { argv: ["--ip-masq=yes"], problems: ['--ip-masq is "yes", must be true or false'] },
   { argv: ["--v=loud"], problems: ['--v is "loud", must be a whole number'] },
   { argv: ["--v=010"], problems: ['--v is "010", must be a whole number'] },
@@ -208,7 +211,7 @@ const usageErrors: { argv: string[]; environment?: Record<string, string>; probl
   {
     argv: ["--iface-regex=["],
     problems: [
-      '--iface-regex is "[", no regular expression: Invalid regular expression: /[/: Unterminated character class',
+      '--iface-regex is "[", not a regular expression: Invalid regular expression: /[/: Unterminated character class',
     ],
   },
   { argv: ["--log-format=xml"], problems: ['--log-format is "xml", must be text or json'] },
@@ -217,13 +220,13 @@ const usageErrors: { argv: string[]; environment?: Record<string, string>; probl
   {
     argv: ["--etcd-endpoints=http://a:1,http://u:sec,ret@b:2379"],
     problems: [
-      '--etcd-endpoints: the etcd endpoint "…@b:2379" names a user: write it as http://10.0.0.1:2379, and use --etcd-username and --etcd-password',
+      '--etcd-endpoints: the etcd endpoint "…@b:2379" contains a user name: write it as http://10.0.0.1:2379, and use --etcd-username and --etcd-password',
     ],
   },
   ...["unix:///e", "http://a", "http://a b:1", "fd00::1:2379", "http://a:1/v3"].map((endpoint) => ({
     argv: [`--etcd-endpoints=http://a:1,${endpoint}`],
     problems: [
-      `--etcd-endpoints: "${endpoint}" is no etcd endpoint: write it as http://10.0.0.1:2379 or https://etcd1:2379`,
+      `--etcd-endpoints: "${endpoint}" is not an etcd endpoint: write it as http://10.0.0.1:2379 or https://etcd1:2379`,
     ],
   })),
   { argv: ["--etcd-keyfile=/k"], problems: ["--etcd-keyfile needs --etcd-certfile as well"] },

@@ -157,7 +157,7 @@ const withoutEffect = ({ from }: Given): string[] =>
   (["vmodule", "log_backtrace_at"] as const)
     .map(from)
     .filter((called) => called !== undefined)
-    .map((called) => `${called} has no effect; use --v=1 to have the details logged`);
+    .map((called) => `${called} has no effect; use --v=1 to log details`);
 
 /** Checks that collect all problems to report them together; their results are valid only if there is no problem. */
 type Checks = ReturnType<typeof checksOf>;
@@ -196,7 +196,9 @@ function checksOf({ values, from }: Given) {
       try {
         return regexOf(text);
       } catch (error) {
-        problems.push(`${called(name)} is ${JSON.stringify(text)}, no regular expression: ${(error as Error).message}`);
+        problems.push(
+          `${called(name)} is ${JSON.stringify(text)}, not a regular expression: ${(error as Error).message}`,
+        );
         return /$^/;
       }
     },

@@ -51,19 +51,19 @@ const timedOut = new Error(`no answer within ${TIMEOUT_MS / 1000} s`);
 
 function noAnswer(subnetFile: string, { code, message }: NodeJS.ErrnoException): string {
   const socket = socketOf(subnetFile);
-  if (code === "EACCES") return `${socket} may be asked by root only. To fix: sudo flanneld --status`;
+  if (code === "EACCES") return `only root may connect to ${socket}. To fix: sudo flanneld --status`;
   if (code !== "ENOENT" && code !== "ECONNREFUSED")
-    return `the daemon at ${socket} does not tell its status: ${message}. To fix: see its log`;
+    return `the daemon at ${socket} did not return its status: ${message}. To fix: see its log`;
   const last = readDaemonState(subnetFile);
-  const words = last ? `; the last one (pid ${last.pid}) said at ${last.since}: ${last.state}, ${last.reason}` : "";
-  return `no flanneld runs for subnet file ${subnetFile}${words}. To fix: start it, or name the --subnet-file it was started with`;
+  const words = last ? `; the last one (pid ${last.pid}) reported at ${last.since}: ${last.state}, ${last.reason}` : "";
+  return `no flanneld runs for subnet file ${subnetFile}${words}. To fix: start it, or pass the --subnet-file that it was started with`;
 }
 
 /** Prints the report as text for people. */
 export function printStatus(report: StatusReport): string {
   const { version, pid, state, since, reason, own, store, peers, problems } = report;
   const sections = [
-    `flanneld ${version} (pid ${pid}) is ${state} since ${since}: ${reason}\n`,
+    `flanneld ${version} (pid ${pid}), ${state} since ${since}: ${reason}\n`,
     columns([...(own ? ownRows(own) : []), ["store", `${store.description}, ${store.trouble ?? "connected"}`]]),
     peers.length > 0 ? columns([peerHeading, ...peers.map(peerRow)]) : "no other host has a lease\n",
     problems.length > 0 ? problems.map(problemLines).join("") : "no problems\n",

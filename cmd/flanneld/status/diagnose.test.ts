@@ -34,7 +34,7 @@ const healthy: NetworkFacts = {
   renewMarginMs: HOUR_MS,
   nowMs,
 };
-const state: DaemonState = { pid: 42, since: "2026-01-31T11:00:00.000Z", state: "ready", reason: "has 10.5.1.0/24" };
+const state: DaemonState = { pid: 42, since: "2026-01-31T11:00:00.000Z", state: "ready", reason: "subnet 10.5.1.0/24" };
 const store = { description: "etcd http://10.0.0.1:2379", trouble: undefined };
 
 const probe = (answer: PeerPing["answer"]): PeerPing => ({
@@ -60,7 +60,12 @@ const cases: {
   {
     title: "a host that waits",
     facts: { state: { ...state, state: "waiting", reason: "no network configuration" }, member: undefined },
-    problems: [["this host has no subnet yet: no network configuration", "see what it waits for"]],
+    problems: [
+      [
+        "this host has no subnet yet: no network configuration",
+        "see the reason; flanneld continues by itself when it no longer applies",
+      ],
+    ],
   },
   {
     title: "a lost lease",
@@ -68,7 +73,7 @@ const cases: {
     problems: [
       [
         "this host has lost its lease: 192.0.2.9 has 10.5.1.0/24",
-        "its containers may share addresses with another host's: see who has the subnet now, then restart flanneld",
+        "its containers may have the same addresses as another host's: see which host has the subnet now, then restart flanneld",
       ],
     ],
   },
@@ -78,7 +83,7 @@ const cases: {
     problems: [
       [
         "the store (etcd http://10.0.0.1:2379) does not answer: connection refused",
-        "see that it runs and can be reached from here; what is programmed stays meanwhile, changes of other hosts are missed",
+        "check that it runs and can be reached from here; until then existing routes stay, and changes of other hosts are not seen",
       ],
     ],
   },
@@ -87,7 +92,7 @@ const cases: {
     member: { external: { name: "eth0", mtu: 1400 } },
     problems: [
       [
-        "containers send packets of up to 1450 bytes, but interface eth0 (MTU 1400) has room for 1350 under vxlan",
+        "containers send packets of up to 1450 bytes, but interface eth0 (MTU 1400) carries at most 1350 with vxlan",
         'lower "MTU" in the Backend of the network configuration, or raise it on eth0; then restart flanneld',
       ],
     ],
@@ -112,23 +117,25 @@ const cases: {
     title: "a device that is gone",
     member: { devices: [{ name: "flannel.1", wantedMtu: 1450, mtu: undefined }] },
     problems: [
-      ["device flannel.1 is not there", "flanneld makes it again within seconds; if it stays away, the log says why"],
+      ["device flannel.1 is missing", "flanneld creates it again within seconds; if it does not, its log says why"],
     ],
   },
   {
     title: "a subnet file with another MTU",
     member: { subnetFile: { path: "/f.env", text: "FLANNEL_MTU=1500\n" } },
-    problems: [["subnet file /f.env has FLANNEL_MTU 1500, must have 1450", "restart flanneld, which writes it"]],
+    problems: [["subnet file /f.env has FLANNEL_MTU 1500, must have 1450", "restart flanneld, which writes the file"]],
   },
   {
     title: "a subnet file without MTU",
     member: { subnetFile: { path: "/f.env", text: "" } },
-    problems: [["subnet file /f.env has no FLANNEL_MTU, must have 1450", "restart flanneld, which writes it"]],
+    problems: [["subnet file /f.env has no FLANNEL_MTU, must have 1450", "restart flanneld, which writes the file"]],
   },
   {
     title: "no subnet file",
     member: { subnetFile: { path: "/f.env", text: undefined } },
-    problems: [["subnet file /f.env is not there: no container can be attached", "restart flanneld, which writes it"]],
+    problems: [
+      ["subnet file /f.env is missing: no container can be attached", "restart flanneld, which writes the file"],
+    ],
   },
   {
     title: "a missing entry",
@@ -136,14 +143,14 @@ const cases: {
     problems: [
       [
         "route 10.5.2.0/24 via 10.5.2.0 is missing",
-        "flanneld mends it within seconds; if it stays, the log says what the kernel refuses",
+        "flanneld repairs it within seconds; if it does not, its log says what the kernel refuses",
       ],
     ],
   },
   {
     title: "what the backend cannot do",
-    member: { obstacles: [{ text: "the host of lease 10.5.2.0-24 is not reached: why", remedy: "what to do" }] },
-    problems: [["the host of lease 10.5.2.0-24 is not reached: why", "what to do"]],
+    member: { obstacles: [{ text: "the host of lease 10.5.2.0-24 cannot be reached: why", remedy: "what to do" }] },
+    problems: [["the host of lease 10.5.2.0-24 cannot be reached: why", "what to do"]],
   },
   {
     title: "leases that are not renewed",
@@ -151,11 +158,11 @@ const cases: {
     problems: [
       [
         "the lease of 10.5.1.0/24 (192.0.2.1) ended 5 min ago and has not been renewed",
-        "see that flanneld runs there and reaches the store; if the host is gone for good, nothing is to be done",
+        "check that flanneld runs there and reaches the store; if the host was removed, nothing needs to be done",
       ],
       [
         "the lease of 10.5.2.0/24 (192.0.2.2) ends in 90 s and has not been renewed",
-        "see that flanneld runs there and reaches the store; if the host is gone for good, nothing is to be done",
+        "check that flanneld runs there and reaches the store; if the host was removed, nothing needs to be done",
       ],
     ],
   },
@@ -173,7 +180,7 @@ const cases: {
     problems: [
       [
         "192.0.2.1 has 2 leases: 10.5.1.0/24 and 10.5.9.0/24",
-        "if one host has them, delete from the store those that it does not use; if several do, give each its own --public-ip",
+        "if one host has them, delete those that it does not use from the store; if several hosts have them, give each its own --public-ip",
       ],
     ],
   },
@@ -187,8 +194,8 @@ const cases: {
     member: { malformed: new Map([["10.5.7.0", "its name is no subnet"]]) },
     problems: [
       [
-        'key "10.5.7.0" in the store is passed over: its name is no subnet',
-        "correct or delete it; its host is not reached until then",
+        'key "10.5.7.0" in the store is ignored: its name is no subnet',
+        "correct or delete it; until then its host cannot be reached",
       ],
     ],
   },
@@ -198,7 +205,7 @@ const cases: {
     problems: [
       [
         "10.5.2.0/24 (192.0.2.2) does not answer (ping 10.5.2.0)",
-        "see that flanneld runs there, and that firewalls between the hosts pass vxlan's UDP port (8472 unless configured) both ways",
+        "check that flanneld runs there, and that firewalls between the hosts let VXLAN's UDP port (8472 by default) pass in both directions",
       ],
     ],
   },
@@ -208,7 +215,7 @@ const cases: {
     problems: [
       [
         "10.5.2.0/24 (192.0.2.2) does not answer (ping 192.0.2.2)",
-        "see that the host runs, and that both are in one network segment",
+        "check that the host runs, and that both hosts are in one network segment",
       ],
     ],
   },
@@ -226,10 +233,7 @@ const cases: {
     title: "peers that cannot be asked",
     member: { probes: "not permitted" },
     problems: [
-      [
-        "the other hosts were not asked whether they answer: flanneld lacks CAP_NET_RAW",
-        "give it the capability, or run it as root",
-      ],
+      ["the other hosts were not pinged: flanneld lacks CAP_NET_RAW", "give it the capability, or run it as root"],
     ],
   },
 ];

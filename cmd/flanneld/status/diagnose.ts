@@ -60,13 +60,19 @@ export function diagnose({ state, store, member }: DiagnosisInput): Problem[] {
 }
 
 function stateProblems({ state, reason }: DaemonState): Problem[] {
-  if (state === "waiting") return [{ text: `this host has no subnet yet: ${reason}`, remedy: "see what it waits for" }];
+  if (state === "waiting")
+    return [
+      {
+        text: `this host has no subnet yet: ${reason}`,
+        remedy: "see the reason; flanneld continues by itself when it no longer applies",
+      },
+    ];
   if (state === "lost")
     return [
       {
         text: `this host has lost its lease: ${reason}`,
         remedy:
-          "its containers may share addresses with another host's: see who has the subnet now, then restart flanneld",
+          "its containers may have the same addresses as another host's: see which host has the subnet now, then restart flanneld",
       },
     ];
   return [];
@@ -78,7 +84,7 @@ function storeProblems({ description, trouble }: DiagnosisInput["store"]): Probl
     {
       text: `the store (${description}) does not answer: ${trouble}`,
       remedy:
-        "see that it runs and can be reached from here; what is programmed stays meanwhile, changes of other hosts are missed",
+        "check that it runs and can be reached from here; until then existing routes stay, and changes of other hosts are not seen",
     },
   ];
 }
@@ -92,14 +98,14 @@ function mtuProblems({ own, mtu, external, devices, subnetFile }: NetworkFacts):
   const room = external.mtu - (overheads[backend] ?? 0);
   if (mtu > room)
     problems.push({
-      text: `containers send packets of up to ${mtu} bytes, but interface ${external.name} (MTU ${external.mtu}) has room for ${room} under ${backend || "this backend"}`,
+      text: `containers send packets of up to ${mtu} bytes, but interface ${external.name} (MTU ${external.mtu}) carries at most ${room} with ${backend || "this backend"}`,
       remedy: `lower "MTU" in the Backend of the network configuration, or raise it on ${external.name}; then restart flanneld`,
     });
   for (const device of devices) {
     if (device.mtu === undefined)
       problems.push({
-        text: `device ${device.name} is not there`,
-        remedy: "flanneld makes it again within seconds; if it stays away, the log says why",
+        text: `device ${device.name} is missing`,
+        remedy: "flanneld creates it again within seconds; if it does not, its log says why",
       });
     else if (device.mtu !== device.wantedMtu)
       problems.push({
@@ -111,8 +117,8 @@ function mtuProblems({ own, mtu, external, devices, subnetFile }: NetworkFacts):
 }
 
 function fileProblems({ path, text }: NetworkFacts["subnetFile"], mtu: number): Problem[] {
-  const remedy = "restart flanneld, which writes it";
-  if (text === undefined) return [{ text: `subnet file ${path} is not there: no container can be attached`, remedy }];
+  const remedy = "restart flanneld, which writes the file";
+  if (text === undefined) return [{ text: `subnet file ${path} is missing: no container can be attached`, remedy }];
   const [, found] = /^FLANNEL_MTU=(.*)$/m.exec(text) ?? [];
   if (found === String(mtu)) return [];
   const has = found === undefined ? "no FLANNEL_MTU" : `FLANNEL_MTU ${found}`;
@@ -122,7 +128,7 @@ function fileProblems({ path, text }: NetworkFacts["subnetFile"], mtu: number): 
 const entryProblems = ({ missing, obstacles }: NetworkFacts): Problem[] => [
   ...missing.map((text) => ({
     text,
-    remedy: "flanneld mends it within seconds; if it stays, the log says what the kernel refuses",
+    remedy: "flanneld repairs it within seconds; if it does not, its log says what the kernel refuses",
   })),
   ...obstacles,
 ];
@@ -150,7 +156,7 @@ function lateProblem({ lease, leftMs }: { lease: Lease; leftMs: number }): Probl
   const when = leftMs <= 0 ? `ended ${duration(-leftMs)} ago` : `ends in ${duration(leftMs)}`;
   return {
     text: `the lease of ${nameOf(lease)} ${when} and has not been renewed`,
-    remedy: "see that flanneld runs there and reaches the store; if the host is gone for good, nothing is to be done",
+    remedy: "check that flanneld runs there and reaches the store; if the host was removed, nothing needs to be done",
   };
 }
 
@@ -172,20 +178,20 @@ function twins(leases: readonly Lease[]): Problem[] {
 const twinProblem = ([address, group]: [string, Lease[]]): Problem => ({
   text: `${address} has ${group.length} leases: ${group.map(formatSubnets).join(" and ")}`,
   remedy:
-    "if one host has them, delete from the store those that it does not use; if several do, give each its own --public-ip",
+    "if one host has them, delete those that it does not use from the store; if several hosts have them, give each its own --public-ip",
 });
 
 const malformedProblems = ({ malformed }: NetworkFacts): Problem[] =>
   [...malformed].map(([key, reason]) => ({
-    text: `key ${JSON.stringify(key)} in the store is passed over: ${reason}`,
-    remedy: "correct or delete it; its host is not reached until then",
+    text: `key ${JSON.stringify(key)} in the store is ignored: ${reason}`,
+    remedy: "correct or delete it; until then its host cannot be reached",
   }));
 
 function reachProblems(member: NetworkFacts): Problem[] {
   if (member.probes === "not permitted")
     return [
       {
-        text: "the other hosts were not asked whether they answer: flanneld lacks CAP_NET_RAW",
+        text: "the other hosts were not pinged: flanneld lacks CAP_NET_RAW",
         remedy: "give it the capability, or run it as root",
       },
     ];
@@ -209,8 +215,8 @@ const pingHeaders = (address: Address): number => (isIPv4(address) ? 28 : 48);
 
 const whatToLookAt = ({ attributes }: Lease): string =>
   attributes.backendType === "vxlan"
-    ? "see that flanneld runs there, and that firewalls between the hosts pass vxlan's UDP port (8472 unless configured) both ways"
-    : "see that the host runs, and that both are in one network segment";
+    ? "check that flanneld runs there, and that firewalls between the hosts let VXLAN's UDP port (8472 by default) pass in both directions"
+    : "check that the host runs, and that both hosts are in one network segment";
 
 /** Formats a lease for messages, as `10.5.4.0/24 (192.0.2.11)`. */
 function nameOf(lease: Lease): string {

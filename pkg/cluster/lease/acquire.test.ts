@@ -53,7 +53,7 @@ t.test("a host that starts again has its lease again, with what it says of itsel
   t.strictSame(store.leases.get("10.3.9.0-24"), lease);
   t.strictSame(lease.attributes, us);
   t.strictSame(store.calls, ["list", "put 10.3.9.0-24"]);
-  t.strictSame(lines, ["info has the lease with our public address"]);
+  t.strictSame(lines, ["info took over existing lease"]);
 });
 
 t.test("a reservation stays one", async (t) => {
@@ -103,7 +103,7 @@ t.test("a lost race is run again among what is free then", async (t) => {
   const [lease] = await Promise.all([take(), clock.pass(60_000)]);
   t.equal(store.leases.size, 4);
   t.strictSame(store.leases.get(keyOf(lease))?.attributes, us);
-  t.equal(lines.filter((line) => line.startsWith("info another host was quicker")).length, 3);
+  t.equal(lines.filter((line) => line.startsWith("info another host acquired the subnet first")).length, 3);
 });
 
 t.test("a store that never lets anybody win is given up, and named", async (t) => {

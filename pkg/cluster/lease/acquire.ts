@@ -44,7 +44,7 @@ export async function acquireLease(
     });
     if (choice.kind === "reuse") return takeOver(store, choice.lease, wanted, means);
     if (choice.kind === "delete") {
-      means.log.warn("our lease does not fit the network configuration: it goes", {
+      means.log.warn("deleting our lease, which does not fit the network configuration", {
         lease: formatSubnets(choice.lease),
       });
       await store.delete(choice.lease);
@@ -54,14 +54,14 @@ export async function acquireLease(
     const subnets = pick(choice.candidates, means.random);
     const lease = await store.create(subnets, wanted.attributes, wanted.ttlMs);
     if (lease) return created(lease, listed.leases, wanted, means);
-    means.log.info("another host was quicker to take the subnet: looking for another", {
+    means.log.info("another host acquired the subnet first: choosing another", {
       lease: formatSubnets(subnets),
     });
     await pause(means.clock, racePauseMs(attempt, means.random));
   }
   throw new StoreError(
-    `${store.description} lists subnets as free and says of each that it is taken, ${ATTEMPTS} times. ` +
-      "To fix: compare the leases that its members (or the file system's hosts) see",
+    `${store.description} lists subnets as free, but refused each of ${ATTEMPTS} as taken. ` +
+      "To fix: check that all its members (or all hosts of the file system) list the same leases",
   );
 }
 
@@ -73,17 +73,17 @@ async function takeOver(
   { log }: AcquireContext,
 ): Promise<Lease> {
   const taken = await store.put(lease, attributes, lease.expiresMs === undefined ? undefined : ttlMs);
-  log.info("has the lease with our public address", {
+  log.info("took over existing lease", {
     lease: formatSubnets(lease),
     reserved: lease.expiresMs === undefined,
-    as: sameAttributes(lease.attributes, attributes) ? "we wrote it" : "another device or daemon wrote it",
+    writtenBy: sameAttributes(lease.attributes, attributes) ? "this daemon" : "another device or daemon",
   });
   return taken;
 }
 
 function created(lease: Lease, leases: readonly Lease[], { previous }: LeaseRequest, { log }: AcquireContext): Lease {
   const holder = previous && leases.find((one) => sameSubnets(one, previous));
-  log.info("has a new lease", {
+  log.info("acquired a new lease", {
     lease: formatSubnets(lease),
     ...(previous && { previous: formatSubnets(previous) }),
     ...(holder && { why: "another host has the previous one" }),

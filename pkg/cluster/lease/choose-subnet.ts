@@ -120,7 +120,7 @@ function noneLeft({ network, subnetLength, subnetMin, subnetMax }: FamilyConfig,
   return (
     `out of subnets: ${formatPrefix(network)} has no free /${subnetLength} between ` +
     `${formatAddress(subnetMin)} and ${formatAddress(subnetMax)}, ${inNetwork} leases are in it` +
-    `${own.length > 0 ? `, and this host itself is in ${own.join(", ")}` : ""}. ` +
+    `${own.length > 0 ? `, and this host has addresses in ${own.join(", ")}` : ""}. ` +
     "To fix: delete the leases of hosts that are gone, or configure a larger Network, a longer SubnetLen or a wider SubnetMin to SubnetMax"
   );
 }

@@ -93,7 +93,7 @@ t.test("attributes are read as Go reads them", async (t) => {
 
 t.test("malformed leases are refused with what is wrong", async (t) => {
   const cases: [key: string, value: string, message: string][] = [
-    ["10.12.13-24", "{}", "its name is no subnet: expected one like 10.12.13.0-24 or 10.12.13.0-24&fd00:12:13::-56"],
+    ["10.12.13-24", "{}", "its name is not a subnet: expected one like 10.12.13.0-24 or 10.12.13.0-24&fd00:12:13::-56"],
     ["10.5.1.0-24", "", "line 1, column 1: nothing where a value is due"],
     ["10.5.1.0-24", "[]", 'its value is [], not an object like {"PublicIP":"192.0.2.1"}'],
     ["10.5.1.0-24", '{"PublicIP":"1.2.3"}', 'its PublicIP is "1.2.3", not an IPv4 address'],
@@ -107,7 +107,7 @@ t.test("malformed leases are refused with what is wrong", async (t) => {
 
 t.test("a value that is deeper than the stack is refused before anybody compares it", async (t) => {
   const deep = (levels: number) => `{"BackendData":${"[".repeat(levels)}${"]".repeat(levels)}}`;
-  t.throws(() => readAttributes(deep(20_000)), { message: "its value has 40016 characters, a lease some hundred" });
+  t.throws(() => readAttributes(deep(20_000)), { message: "its value has 40016 characters, too many for a lease" });
   t.doesNotThrow(() => printAttributes(readAttributes(deep(2000))));
 });
 

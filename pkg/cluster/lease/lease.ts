@@ -78,7 +78,7 @@ function subnetOf(base: string, length: number): Prefix | undefined {
 }
 
 /** The message about a key that `parseKey` does not accept. */
-const notAKey = "its name is no subnet: expected one like 10.12.13.0-24 or 10.12.13.0-24&fd00:12:13::-56";
+const notAKey = "its name is not a subnet: expected one like 10.12.13.0-24 or 10.12.13.0-24&fd00:12:13::-56";
 
 /** @throws Error says what is wrong with the key or its value; callers skip such a lease. */
 export function readLease(key: string, value: string, expiresMs: number | undefined): Lease {
@@ -118,7 +118,7 @@ const LONGEST_VALUE = 4096;
  * @throws Error says what is wrong with it
  */
 export function readAttributes(text: string): LeaseAttributes {
-  if (text.length > LONGEST_VALUE) throw new Error(`its value has ${text.length} characters, a lease some hundred`);
+  if (text.length > LONGEST_VALUE) throw new Error(`its value has ${text.length} characters, too many for a lease`);
   const value = parseJson(text);
   if (!isObject(value)) throw new Error(`its value is ${showJson(value)}, not an object like {"PublicIP":"192.0.2.1"}`);
   const publicIP = readAddress(value, "PublicIP", "IPv4");

@@ -98,7 +98,7 @@ t.test("rules: iptables unless nftables is asked for; exceptions from masqueradi
 });
 
 const noBackend =
-  '"Backend" is missing, which flannel takes for udp, a backend that is not implemented here; add "Backend": {"Type": "vxlan"}';
+  '"Backend" is missing, for which flannel uses udp, a backend that is not implemented here; add "Backend": {"Type": "vxlan"}';
 
 const refused: { given: NetworkDocument; problems: string[] }[] = [
   {
@@ -178,11 +178,11 @@ const refused: { given: NetworkDocument; problems: string[] }[] = [
   },
   {
     given: { Network: "10.3.0.0/16", SubnetMin: "10.3.9.0", SubnetMax: "10.3.4.0", Backend },
-    problems: ['"SubnetMin" is 10.3.9.0, must not be above "SubnetMax", 10.3.4.0; exchange them, or remove one'],
+    problems: ['"SubnetMin" is 10.3.9.0, must not be above "SubnetMax", 10.3.4.0; swap them, or remove one'],
   },
   {
     given: { Network: "10.3.0.0/16", SubnetMax: "10.3.0.0", Backend },
-    problems: ['"SubnetMin" is 10.3.1.0, must not be above "SubnetMax", 10.3.0.0; exchange them, or remove one'],
+    problems: ['"SubnetMin" is 10.3.1.0, must not be above "SubnetMax", 10.3.0.0; swap them, or remove one'],
   },
 ];
 for (const { given, problems } of refused) {

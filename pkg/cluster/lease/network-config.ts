@@ -150,7 +150,7 @@ function parseFamily(document: NetworkDocument, family: Family, problems: string
   if (compareAddresses(subnetMin, subnetMax) > 0) {
     const { min, max } = family.keys;
     problems.push(
-      `"${min}" is ${formatAddress(subnetMin)}, must not be above "${max}", ${formatAddress(subnetMax)}; exchange them, or remove one`,
+      `"${min}" is ${formatAddress(subnetMin)}, must not be above "${max}", ${formatAddress(subnetMax)}; swap them, or remove one`,
     );
   }
   return { network, subnetLength, subnetMin, subnetMax };
@@ -236,7 +236,7 @@ function parseBackendType(backend: JsonObject | undefined, problems: string[]): 
   if (typeof type === "string" && type !== "") return type.toLowerCase();
   problems.push(
     backend === undefined
-      ? '"Backend" is missing, which flannel takes for udp, a backend that is not implemented here; add "Backend": {"Type": "vxlan"}'
+      ? '"Backend" is missing, for which flannel uses udp, a backend that is not implemented here; add "Backend": {"Type": "vxlan"}'
       : '"Backend.Type" is missing; add it, as "Backend": {"Type": "vxlan"}',
   );
   return "";

@@ -71,7 +71,7 @@ t.test("a lease is renewed once, an hour before its end, with all that it says",
   t.ok(kept.told.every((line) => line === "renewed 24 h"));
 });
 
-t.test("after a suspension the lease is renewed within a minute", async (t) => {
+t.test("after a suspension renewed the lease within a minute", async (t) => {
   const kept = await keep(t);
   await kept.clock.pass(HOUR_MS);
   kept.clock.suspend(22.5 * HOUR_MS);
@@ -142,7 +142,7 @@ t.test("what fails is tried again every minute, and at once when the store is ba
     writes(kept),
     Array.from({ length: 10 }, () => `put ${OWN}`),
   );
-  t.equal(kept.lines[0], "warn the lease is not renewed: trying again in a minute");
+  t.equal(kept.lines[0], "warn cannot renew the lease: retrying within a minute");
   kept.store.failure = undefined;
   kept.renewer.trouble(new Error("no route to the store"));
   await flushPromises();
@@ -162,7 +162,7 @@ t.test("a lease that somebody deletes comes back at once, under its key", async 
   t.strictSame(writes(kept), [`create ${OWN}`]);
   t.strictSame(kept.store.leases.get(OWN)?.attributes, us);
   t.strictSame(kept.told, ["renewed 24 h"]);
-  t.strictSame(kept.lines, ["warn the lease was gone: it is made again"]);
+  t.strictSame(kept.lines, ["warn the lease was missing: created it again"]);
 });
 
 t.test("a lease that somebody deletes in the moment it is renewed comes back too", async (t) => {
@@ -202,9 +202,9 @@ t.test("a subnet that another host has taken is waited for; the host stays where
   kept.store.remove(OWN);
   await flushPromises();
   t.strictSame(kept.told, [
-    "lost: host 192.0.2.2 has our subnet 10.3.1.0/24, which was free while our lease was gone: containers of both have the " +
-      "same addresses. Waiting until it is free. To fix: end the containers of one of the hosts; for another subnet here end them " +
-      "here, then restart this daemon",
+    "lost: host 192.0.2.2 has our subnet 10.3.1.0/24, which was free while our lease was gone: containers of both hosts have the " +
+      "same addresses. Waiting until it is free. To fix: stop the containers of one of the hosts; to get another subnet here, stop " +
+      "those of this host, then restart this daemon",
   ]);
   kept.store.write(subnets(OWN), other, DAY_MS); // it renews
   await kept.clock.pass(20 * HOUR_MS);
@@ -243,8 +243,8 @@ t.test("another daemon with our public address is told of once, and not fought w
   for (let times = 0; times < 3; times++) kept.store.write(subnets(OWN), twin, DAY_MS);
   await kept.clock.pass(23.5 * HOUR_MS);
   t.strictSame(kept.told, [
-    'lost: another daemon has put our lease 10.3.1.0/24 with our public address 192.0.2.1 and {"VNI":1,"VtepMAC":"aa:00:00:00:00:99"}: ' +
-      "two hosts with one address, or a second daemon on this host. To fix: start each host with its own --public-ip or --iface, " +
+    'lost: another daemon has written our lease 10.3.1.0/24 with our public address 192.0.2.1 and {"VNI":1,"VtepMAC":"aa:00:00:00:00:99"}: ' +
+      "two hosts have the same address, or a second daemon runs on this host. To fix: start each host with its own --public-ip or --iface, " +
       "then restart this daemon",
   ]);
   t.strictSame(kept.store.calls, []);
@@ -344,7 +344,10 @@ t.test("a lease that somebody deletes again and again is written at growing inte
   }
   const count = writes(kept).length;
   t.ok(count >= 12 && count <= 20, `${count} writes in ten minutes`);
-  t.equal(kept.lines.filter((line) => line.startsWith("warn somebody keeps deleting or changing our lease")).length, 1);
+  t.equal(
+    kept.lines.filter((line) => line.startsWith("warn another process keeps deleting or changing our lease")).length,
+    1,
+  );
   await kept.clock.pass(MINUTE_MS);
   t.ok(kept.store.leases.has(OWN), "it is there in the end");
 });

@@ -171,7 +171,7 @@ class Renewer {
     const { attributes, events } = this.attempt();
     const ttlMs = this.lease.expiresMs === undefined ? undefined : this.options.ttlMs;
     const lease = await this.store.put(this.lease, attributes, ttlMs);
-    this.options.log.info("the lease is renewed", { lease: formatSubnets(lease), until: untilOf(lease) });
+    this.options.log.info("renewed the lease", { lease: formatSubnets(lease), expires: expiryOf(lease) });
     this.isWritten(lease, attributes, events);
   }
 
@@ -179,9 +179,9 @@ class Renewer {
     const { attributes, events } = this.attempt();
     const made = await this.store.create(this.lease, attributes, this.options.ttlMs);
     if (made) {
-      this.options.log.warn("the lease was gone: it is made again", {
+      this.options.log.warn("the lease was missing: created it again", {
         lease: formatSubnets(made),
-        until: untilOf(made),
+        expires: expiryOf(made),
       });
       return this.isWritten(made, attributes, events);
     }
@@ -214,7 +214,8 @@ class Renewer {
 
   private giveWay(leases: readonly Lease[]): void {
     const inTheWay = leases.find((one) => subnetsOverlap(one, this.lease));
-    if (!inTheWay) throw new Error(`${this.lease.id} cannot be made because it is there, and is not listed`);
+    if (!inTheWay)
+      throw new Error(`${this.lease.id} cannot be created: the store says that it exists, but does not list it`);
     this.lose(inTheWay);
   }
 
@@ -326,9 +327,9 @@ class Renewer {
     if (this.isStopped) return;
     this.triesAgainBootMs = clock.bootMs() + LOOK_MS;
     const message = error instanceof Error ? error.message : String(error);
-    log.warn("the lease is not renewed: trying again in a minute", {
+    log.warn("cannot renew the lease: retrying within a minute", {
       lease: formatSubnets(this.lease),
-      until: untilOf(this.lease),
+      expires: expiryOf(this.lease),
       error: message,
     });
   }
@@ -347,8 +348,8 @@ class Renewer {
   }
 }
 
-const untilOf = ({ expiresMs }: Lease): string =>
-  expiresMs === undefined ? "for ever" : new Date(expiresMs).toISOString();
+const expiryOf = ({ expiresMs }: Lease): string =>
+  expiresMs === undefined ? "never" : new Date(expiresMs).toISOString();
 
 const showAddress = (address: Uint8Array | undefined): string => (address ? formatAddress(address) : "0.0.0.0");
 
@@ -358,21 +359,21 @@ function otherHost(lease: Lease, holder: Lease): string {
     : `${formatSubnets(holder)}, which overlaps our subnet ${formatSubnets(lease)} and`;
   return (
     `host ${showAddress(holder.attributes.publicIP)} has ${what} was free while our lease was gone: ` +
-    "containers of both have the same addresses. Waiting until it is free. To fix: end the containers of one of the hosts; " +
-    "for another subnet here end them here, then restart this daemon"
+    "containers of both hosts have the same addresses. Waiting until it is free. To fix: stop the containers of one of the hosts; " +
+    "to get another subnet here, stop those of this host, then restart this daemon"
   );
 }
 
 const anotherDaemon = (lease: Lease, { publicIP }: LeaseAttributes): string =>
   `another daemon writes our lease ${formatSubnets(lease)} too, with our public address ${showAddress(publicIP)}: a second flanneld on this host ` +
-  "(with another --subnet-file), or another host with our address. To fix: end the one that is not wanted (pgrep -af flanneld shows those of this host), " +
+  "(with another --subnet-file), or another host with our address. To fix: stop the daemon that is not wanted (pgrep -af flanneld shows those of this host), " +
   "or start the other host with its own --public-ip or --iface";
 
 const disturbed = (lease: Lease): string =>
-  `somebody keeps deleting or changing our lease ${formatSubnets(lease)}: it is written again at growing intervals, and other hosts may not reach our containers meanwhile. ` +
-  "To fix: find who writes to the store, as a second flanneld with another network configuration, or a script that cleans up";
+  `another process keeps deleting or changing our lease ${formatSubnets(lease)}: it is written again at increasing intervals, and until then other hosts may not reach our containers. ` +
+  "To fix: find what writes to the store, such as a second flanneld with another network configuration, or a cleanup script";
 
 const samePublicAddress = (lease: Lease, { publicIP, backendData }: LeaseAttributes): string =>
-  `another daemon has put our lease ${formatSubnets(lease)} with our public address ${showAddress(publicIP)} and ` +
-  `${showJson(backendData ?? {})}: two hosts with one address, or a second daemon on this host. ` +
+  `another daemon has written our lease ${formatSubnets(lease)} with our public address ${showAddress(publicIP)} and ` +
+  `${showJson(backendData ?? {})}: two hosts have the same address, or a second daemon runs on this host. ` +
   "To fix: start each host with its own --public-ip or --iface, then restart this daemon";

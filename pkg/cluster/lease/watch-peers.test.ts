@@ -113,7 +113,7 @@ const cases: { claim: string; events: LeaseEvent[]; told: string[] }[] = [
     events: [put("10.3.0.0-22 192.0.2.9"), put(`${OWN}&fd00::-64 192.0.2.9`)],
     told: ["10.3.0.0-22", `${OWN}&fd00::-64`].map(
       (key) =>
-        `malformed ${key}: overlaps our own lease 10.3.1.0/24: its host is not reached. To fix: delete the one that is wrong`,
+        `malformed ${key}: overlaps our own lease 10.3.1.0/24: its host cannot be reached. To fix: delete the lease that is wrong`,
     ),
   },
   {

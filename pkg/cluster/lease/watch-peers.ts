@@ -163,4 +163,4 @@ class Peers {
 const subnetsOf = ({ ipv4, ipv6 }: Lease): Subnets => ({ ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) });
 
 const overlapsOurs = (own: Subnets): string =>
-  `overlaps our own lease ${formatSubnets(own)}: its host is not reached. To fix: delete the one that is wrong`;
+  `overlaps our own lease ${formatSubnets(own)}: its host cannot be reached. To fix: delete the lease that is wrong`;

@@ -34,10 +34,10 @@ t.test("a text that comes every second is said once, then at growing distances",
   eachSecond(100, () => log.error("etcd does not answer"));
   t.strictSame(lines, [
     "0 error etcd does not answer",
-    "10 error etcd does not answer (still, after 10 s)",
-    "20 error etcd does not answer (still, after 20 s)",
-    "40 error etcd does not answer (still, after 40 s)",
-    "80 error etcd does not answer (still, after 80 s)",
+    "10 error etcd does not answer (repeated for 10 s)",
+    "20 error etcd does not answer (repeated for 20 s)",
+    "40 error etcd does not answer (repeated for 40 s)",
+    "80 error etcd does not answer (repeated for 80 s)",
   ]);
 });
 
@@ -68,5 +68,5 @@ t.test("what comes back after a minute of quiet is news", async (t) => {
   log.warn("gone");
   at(91);
   log.warn("gone");
-  t.strictSame(lines, ["0 warn gone", "30 warn gone (still, after 30 s)", "91 warn gone"]);
+  t.strictSame(lines, ["0 warn gone", "30 warn gone (repeated for 30 s)", "91 warn gone"]);
 });

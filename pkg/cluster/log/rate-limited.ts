@@ -38,7 +38,7 @@ function wordsAfter(known: Map<string, Course>, key: string, now: number): strin
   if (now < course.nextMs) return undefined;
   const lastedMs = now - course.firstMs;
   course.nextMs = now + Math.min(lastedMs, LONGEST_PAUSE_MS);
-  return ` (still, after ${Math.round(lastedMs / 1000)} s)`;
+  return ` (repeated for ${Math.round(lastedMs / 1000)} s)`;
 }
 
 function forgetQuiet(known: Map<string, Course>, now: number): void {

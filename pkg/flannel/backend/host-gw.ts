@@ -49,7 +49,7 @@ function checked(external: ExternalInterface): ExternalInterface {
   const { ipv4, publicIP = ipv4, name } = external;
   if (ipv4 === undefined || publicIP === undefined || compareAddresses(publicIP, ipv4) === 0) return external;
   throw new Error(
-    `host-gw: the public address ${formatAddress(publicIP)} is not ${formatAddress(ipv4)} of "${name}": host-gw cannot work behind NAT; leave --public-ip out, or use the backend vxlan`,
+    `host-gw: the public address ${formatAddress(publicIP)} is not ${formatAddress(ipv4)} of "${name}": host-gw cannot work behind NAT; remove --public-ip, or use the backend vxlan`,
   );
 }
 

@@ -118,7 +118,7 @@ export function createPeerLeases({ route, log, domain, viewpoints, entriesOf }: 
       log.warn(text, { remedy });
     }
     for (const one of before.filter((one) => !local.some((other) => sameLocal(one, other))))
-      log.info("the cluster's network does not overlap that of this address any more", { address: showLocal(one) });
+      log.info("the cluster network no longer overlaps the network of this address", { address: showLocal(one) });
   }
 
   /** Describes the effect of an overlap, with the remedy. */
@@ -183,7 +183,7 @@ const refusalOf = (refused: readonly Unreachable[]): Refusal => ({
 
 const remedyOf = ({ remedy }: Refusal) => (remedy === undefined ? {} : { remedy });
 
-const CORRECT = "correct its lease, or restart flanneld on its host, which writes it anew";
+const CORRECT = "correct its lease, or restart flanneld on its host, which writes it again";
 
 interface Overlap extends Obstacle {
   /** It may be intended: logged, but not an obstacle. */
@@ -193,20 +193,20 @@ interface Overlap extends Obstacle {
 /** The overlap when a host's network contains the cluster network, as when a part of it is reserved for containers. */
 const liesAround = (local: LocalAddress, network: Prefix): Overlap => ({
   isPlanned: true,
-  text: `the cluster's network ${formatPrefix(network)} is a part of the network of this host's address ${showLocal(local)}: other hosts in that part cannot be reached from here`,
-  remedy: 'nothing, if no host has an address in there; else choose another "Network"',
+  text: `the cluster network ${formatPrefix(network)} is part of the network of this host's address ${showLocal(local)}: hosts with an address in the cluster network cannot be reached from here`,
+  remedy: 'nothing, if no host has an address in the cluster network; else choose another "Network"',
 });
 
 const overlapsNetwork = (local: LocalAddress, network: Prefix): Obstacle => ({
-  text: `the cluster's network ${formatPrefix(network)} overlaps the network of this host's address ${showLocal(local)}: leases in there are passed over`,
+  text: `the cluster network ${formatPrefix(network)} overlaps the network of this host's address ${showLocal(local)}: leases in that network are not used`,
   remedy:
     'choose another "Network", or "SubnetMin" and "SubnetMax" that leave the hosts\' own networks out; or give the interface another address',
 });
 
 const overlapsOwnLease = (local: LocalAddress, own: Prefix): Obstacle => ({
-  text: `our own subnet ${formatPrefix(own)} overlaps the network of this host's address ${showLocal(local)}: its neighbours there, or our containers, cannot be reached`,
+  text: `our own subnet ${formatPrefix(own)} overlaps the network of this host's address ${showLocal(local)}: hosts in that network, or our containers, cannot be reached`,
   remedy:
-    "end the containers of this host, stop flanneld, delete its lease from the store and the subnet file, and start it again: it takes a subnet elsewhere; or give the interface another address",
+    "stop the containers of this host and flanneld, delete its lease from the store and the subnet file, and start flanneld again: it acquires another subnet; or give the interface another address",
 });
 
 function routeObstacle({ wanted, found }: { wanted: RouteEntry; found: RouteEntry }): Obstacle {
@@ -214,7 +214,7 @@ function routeObstacle({ wanted, found }: { wanted: RouteEntry; found: RouteEntr
   const command = isIPv4(destination.address) ? "ip route del" : "ip -6 route del";
   const via = gateway === undefined ? "" : ` via ${formatAddress(gateway)}`;
   return {
-    text: `${wanted.text} is missing: there is ${found.text}, which another program or the kernel made, and which stays`,
-    remedy: `if nothing needs that one: ${command} ${formatPrefix(destination)}${via} proto ${protocol}`,
+    text: `${wanted.text} is missing: the kernel has ${found.text}, a route of another program or of the kernel itself, which is kept`,
+    remedy: `if nothing needs that route: ${command} ${formatPrefix(destination)}${via} proto ${protocol}`,
   };
 }

@@ -117,7 +117,7 @@ export function createPeerRouteReconciler({ route, domain, local, log }: Parts):
       const first = entriesById(found.map(({ entry }) => entry).toReversed());
       return planFromFound(found, wanted).set.map(({ id, text }) => {
         const instead = first.get(id);
-        return instead === undefined ? `${text} is missing` : `${text} is missing: there is ${instead.text}`;
+        return instead === undefined ? `${text} is missing` : `${text} is missing: the kernel has ${instead.text}`;
       });
     },
     obstructed: () =>
@@ -207,7 +207,7 @@ function tellReplaced(found: readonly FoundEntry[], { set }: Plan, log: Log): vo
   const others = entriesById(found.flatMap(({ entry, isOurs }) => (isOurs ? [] : [entry])).toReversed());
   for (const { id, text } of set) {
     const other = others.get(id);
-    if (other !== undefined) log.info("takes the place of a route that is not ours", { found: other.text, put: text });
+    if (other !== undefined) log.info("replacing a route of another program", { found: other.text, put: text });
   }
 }
 
@@ -218,7 +218,7 @@ function tellObstructed(
 ): void {
   for (const [id, { text }] of others) {
     if (before.get(id)?.text === text) continue;
-    log.warn("a host cannot be reached: the kernel or another program has a route to its subnet, which stays", {
+    log.warn("a host cannot be reached: its subnet has a route of the kernel or another program, which is kept", {
       found: text,
       wanted: wanted.get(id)?.text,
     });
@@ -239,9 +239,9 @@ function restoreConnected(route: Connection, { removed, found, local }: Removal,
     if (address === undefined || found.some((one) => one.isProtected && one.entry.id === entry.id)) continue;
     const [refusal] = route.attemptAll([connectedRoute(address)]);
     const fields = { route: showConnectedRoute(address) };
-    if (refusal === undefined) log.warn("the route to an interface's own network is restored", fields);
+    if (refusal === undefined) log.warn("restored the kernel's route to an interface's network", fields);
     else if (!isErrno(refusal, "EEXIST"))
-      log.warn("the route to an interface's own network cannot be restored", { ...fields, error: refusal.message });
+      log.warn("cannot restore the kernel's route to an interface's network", { ...fields, error: refusal.message });
   }
 }
 

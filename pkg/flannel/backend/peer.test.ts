@@ -39,17 +39,17 @@ const ours = "is our own: delete the lease if this host had it before, else give
 const refused: [said: Said, message: string][] = [
   [{ backendType: "host-gw" }, 'its backend is "host-gw", ours is "vxlan"'],
   [{ publicIP: "" }, "it has no PublicIP"],
-  [{ subnet: "8.8.8.0/24" }, "its subnet 8.8.8.0/24 is no part of the network 10.5.0.0/16"],
-  [{ subnet: "128.0.0.0/1" }, "its subnet 128.0.0.0/1 is no part of the network 10.5.0.0/16"],
-  [{ subnet: "10.5.0.0/16" }, "its subnet 10.5.0.0/16 is no part of the network 10.5.0.0/16"],
+  [{ subnet: "8.8.8.0/24" }, "its subnet 8.8.8.0/24 is not part of the network 10.5.0.0/16"],
+  [{ subnet: "128.0.0.0/1" }, "its subnet 128.0.0.0/1 is not part of the network 10.5.0.0/16"],
+  [{ subnet: "10.5.0.0/16" }, "its subnet 10.5.0.0/16 is not part of the network 10.5.0.0/16"],
   [{ publicIP: "192.0.2.1" }, `its public address 192.0.2.1 ${ours}`],
   [{ publicIP: "203.0.113.1" }, `its public address 203.0.113.1 ${ours}`],
   [
     { publicIP: "10.5.2.9" },
-    "its public address 10.5.2.9 is in its own subnet 10.5.2.0/24, to which the way leads through that address",
+    "its public address 10.5.2.9 is in its own subnet 10.5.2.0/24, whose route leads through that address",
   ],
-  [{ publicIP: "127.0.0.1" }, "its public address 127.0.0.1 is no host's IPv4 address"],
-  [{ publicIP: "239.1.2.3" }, "its public address 239.1.2.3 is no host's IPv4 address"],
+  [{ publicIP: "127.0.0.1" }, "its public address 127.0.0.1 is not a host's IPv4 address"],
+  [{ publicIP: "239.1.2.3" }, "its public address 239.1.2.3 is not a host's IPv4 address"],
 ];
 const eth1 = (text: string): LocalAddress => {
   const { address, length } = cidr(text);
@@ -76,7 +76,7 @@ const locals: [address: string, subnet: string, said: string | undefined][] = [
 for (const [address, subnet, said] of locals) {
   t.test(`beside ${address} of this host the lease ${subnet} is ${said ? "passed over" : "used"}`, async (t) => {
     const ask = () => peerOf(lease({ subnet }), { ...us, local: [eth1(address)] });
-    const message = `its subnet ${subnet} overlaps the network of this host's address ${said}, which goes first`;
+    const message = `its subnet ${subnet} overlaps the network of this host's address ${said}, which takes precedence`;
     if (said === undefined) t.ok(ask());
     else t.throws(ask, { message });
   });

@@ -53,14 +53,14 @@ export function peerOf(lease: Lease, { family, backendType, network, external, l
   if (attributes.backendType !== backendType)
     throw new Unreachable(`its backend is ${showJson(attributes.backendType)}, ours is ${showJson(backendType)}`);
   if (subnet.length <= network.length || !contains(network, subnet.address))
-    throw new Unreachable(`its subnet ${formatPrefix(subnet)} is no part of the network ${formatPrefix(network)}`);
+    throw new Unreachable(`its subnet ${formatPrefix(subnet)} is not part of the network ${formatPrefix(network)}`);
   checkLocal(subnet, network, local);
   const publicIP = family === "ipv4" ? attributes.publicIP : attributes.publicIPv6;
   if (publicIP === undefined) throw new Unreachable(`it has no ${family === "ipv4" ? "PublicIP" : "PublicIPv6"}`);
   checkPublicIP(publicIP, family, external);
   if (contains(subnet, publicIP))
     throw new Unreachable(
-      `its public address ${formatAddress(publicIP)} is in its own subnet ${formatPrefix(subnet)}, to which the way leads through that address`,
+      `its public address ${formatAddress(publicIP)} is in its own subnet ${formatPrefix(subnet)}, whose route leads through that address`,
       DRAW_ELSEWHERE,
     );
   return { family, subnet, publicIP, attributes };
@@ -71,7 +71,7 @@ function checkLocal(subnet: Prefix, network: Prefix, local: readonly LocalAddres
   const conflict = conflictOf(subnet, network, local);
   if (conflict === undefined) return;
   throw new Unreachable(
-    `its subnet ${formatPrefix(subnet)} overlaps the network of this host's address ${showLocal(conflict)}, which goes first`,
+    `its subnet ${formatPrefix(subnet)} overlaps the network of this host's address ${showLocal(conflict)}, which takes precedence`,
     contains(subnet, conflict.address) && isFirst(conflict.address, subnet)
       ? `if the address is left over from an earlier lease: ip link delete ${conflict.link.name}; else ${DRAW_ELSEWHERE}`
       : DRAW_ELSEWHERE,
@@ -93,5 +93,7 @@ function checkPublicIP(publicIP: Address, family: FamilyName, external: External
       `its public address ${formatAddress(publicIP)} is our own: delete the lease if this host had it before, else give each host its own address`,
     );
   if (!isUnicast(publicIP))
-    throw new Unreachable(`its public address ${formatAddress(publicIP)} is no host's ${familyWords[family]} address`);
+    throw new Unreachable(
+      `its public address ${formatAddress(publicIP)} is not a host's ${familyWords[family]} address`,
+    );
 }

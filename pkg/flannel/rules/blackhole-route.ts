@@ -75,12 +75,12 @@ export function startBlackholeLoop(
       return { repaired };
     },
     failed: (error) =>
-      log.error("the blackhole route of this host's subnet cannot be kept: tried again", {
+      log.error("cannot maintain the blackhole route of this host's subnet: retrying", {
         error: failureOf(error).message,
       }),
     undone: () =>
       log.warn(
-        "somebody keeps deleting the blackhole route of this host's subnet: `ip monitor route` shows when; without --ip-blackhole-route there is none",
+        "another process keeps deleting the blackhole route of this host's subnet. To find it: `ip monitor route` shows each change; without --ip-blackhole-route there is no such route",
       ),
     ...(passed && { passed }),
     ...(clock && { clock }),

@@ -48,16 +48,16 @@ export function startRulesLoop(
     reconcile() {
       const chains = traffic.ensure();
       if (chains > 0) {
-        log.info("rules of the pod network had been changed by somebody else and were restored", { chains });
+        log.info("repaired rules of the pod network that another process had changed", { chains });
         repaired(chains);
       }
       return { repaired: chains };
     },
     failed: (error) =>
-      log.error("the rules of the pod network cannot be kept right: tried again", { error: failureOf(error).message }),
+      log.error("cannot maintain the rules of the pod network: retrying", { error: failureOf(error).message }),
     undone: () =>
       log.warn(
-        "somebody keeps changing the rules of the pod network: they are restored at growing intervals; `nft monitor` and `iptables -t nat -S` tell who it may be",
+        "another process keeps changing the rules of the pod network: they are restored at increasing intervals. To find it: `nft monitor` shows each change",
       ),
     ...(passed && { passed }),
     ...(clock && { clock }),

@@ -36,13 +36,13 @@ export function createTraffic(netfilter: () => Connection, conf: TrafficConf): T
   let settled = conf;
   return {
     ensure: () =>
-      withKernelErrors(refusal(conf, "making the rules"), () => {
+      withKernelErrors(refusal(conf, "creating the rules"), () => {
         const { changed, randomFully } = ensureOrSimpler(netfilter, settled);
         settled = { ...settled, randomFully, earlierNetworks: [] };
         return changed;
       }),
     clean: () =>
-      withKernelErrors(refusal(conf, "deleting what earlier settings left"), () => {
+      withKernelErrors(refusal(conf, "deleting rules of earlier settings"), () => {
         cleanIptables(netfilter, conf);
         cleanNftables(netfilter(), conf);
       }),
@@ -74,5 +74,5 @@ const REMEDIES: Readonly<Record<TrafficConf["kind"], string>> = {
   iptables:
     'load what iptables needs (modprobe nft_compat xt_comment xt_mark xt_MASQUERADE), or set "EnableNFTables": true in the network configuration',
   nftables:
-    'look whether the kernel has nf_tables and NAT (modprobe nf_tables nft_chain_nat nft_masq), or set "EnableNFTables": false in the network configuration',
+    'check that the kernel has nf_tables and NAT (modprobe nf_tables nft_chain_nat nft_masq), or set "EnableNFTables": false in the network configuration',
 };

@@ -108,9 +108,9 @@ t.test("files that are no leases are named, whatever they are", async (t) => {
   t.strictSame(
     malformed.map(({ id, reason }) => `${id}: ${reason}`),
     [
-      "10.3.1.0-24: it is no file (directory)",
-      "10.3.2.0-24: it is no file (other)",
-      "10.3.3.0-24: it has 2097152 bytes, a lease some hundred",
+      "10.3.1.0-24: it is not a regular file (directory)",
+      "10.3.2.0-24: it is not a regular file (other)",
+      "10.3.3.0-24: it has 2097152 bytes, too many for a lease",
       "10.3.5.0-24: line 1, column 1: nothing where a value is due",
     ],
   );
@@ -139,11 +139,11 @@ t.test("a directory that goes is trouble, not the end of everybody's lease", asy
   await until(1);
   renameSync(`${directory}/subnets`, `${directory}/away`);
   await until(2);
-  const missing = `directory ${directory} cannot tell of changes: statx ${directory}/subnets: ENOENT. To fix: mount the file system that holds it, or make it with: mkdir -p`;
+  const missing = `directory ${directory}: cannot watch the leases: statx ${directory}/subnets: ENOENT. To fix: mount the file system that holds it, or create it (mkdir -p)`;
   t.strictSame(told, ["snapshot", missing]);
   await t.rejects(store.list(), {
     name: "StoreError",
-    message: new RegExp(`^directory ${directory} cannot list the leases: `),
+    message: new RegExp(`^directory ${directory}: cannot list the leases: `),
   });
   await t.rejects(store.create(subnets("10.3.2.0-24"), us, DAY_MS), { name: "StoreError" });
   renameSync(`${directory}/away`, `${directory}/subnets`);
@@ -164,8 +164,8 @@ t.test(
     await t.rejects(store.create(one, us, DAY_MS), {
       name: "StoreError",
       message: new RegExp(
-        `^directory ${directory} cannot create the lease ${keyOf(one)}: openat ${directory}/\\.lease-\\w+\\.tmp: EACCES\\. ` +
-          "To fix: let the daemon's user write there \\(it runs as root\\)$",
+        `^directory ${directory}: cannot create the lease ${keyOf(one)}: openat ${directory}/\\.lease-\\w+\\.tmp: EACCES\\. ` +
+          "To fix: give the daemon's user \\(root\\) permission to write there$",
       ),
     });
   },

@@ -50,7 +50,7 @@ export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): S
       throw error instanceof SystemError ? refusal(doing, directory, error) : error;
     }
   };
-  attempt("be made", () => prepare(leases));
+  attempt("create its files", () => prepare(leases));
   const ends = new Set<number>();
   const endOf = (ttlMs: number | undefined): number | undefined => {
     if (ttlMs === undefined) return undefined;
@@ -64,7 +64,7 @@ export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): S
     description: `directory ${directory}`,
     configCommand,
     async readConfig() {
-      const text = attempt("give the network configuration", () => findConfig(leases));
+      const text = attempt("read the network configuration", () => findConfig(leases));
       if (text === undefined) throw new NoConfig(`${leases.config} is missing. To fix: ${configCommand}`);
       return text;
     },
@@ -82,7 +82,7 @@ export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): S
       expiresMs !== undefined && [...ends].some((writtenMs) => isStored(expiresMs, writtenMs)),
     delete: async (subnets) => attempt(`delete the lease ${keyOf(subnets)}`, () => deleteLease(leases, subnets)),
     watch(event, trouble) {
-      const report = (why: SystemError | undefined) => trouble(why && refusal("tell of changes", directory, why));
+      const report = (why: SystemError | undefined) => trouble(why && refusal("watch the leases", directory, why));
       const stop = watchLeases(leases, { event, trouble: report, log });
       watches.add(stop);
       return { stop };
@@ -109,15 +109,15 @@ const quoted = (path: string): string => (/^[\w./-]+$/.test(path) ? path : `'${p
 function refusal(doing: string, directory: string, error: SystemError): StoreError {
   const object = error.object === undefined ? "" : ` ${error.object}`;
   const said = `${error.call}${object}: ${errnoName(error.errno)}`;
-  return new StoreError(`directory ${directory} cannot ${doing}: ${said}. To fix: ${remedyFor(error)}`, {
+  return new StoreError(`directory ${directory}: cannot ${doing}: ${said}. To fix: ${remedyFor(error)}`, {
     cause: error,
   });
 }
 
 function remedyFor(error: SystemError): string {
-  if (isErrno(error, "ENOENT", "ENOTDIR")) return "mount the file system that holds it, or make it with: mkdir -p";
-  if (isErrno(error, "EACCES", "EPERM", "EROFS")) return "let the daemon's user write there (it runs as root)";
-  if (isErrno(error, "ENOSPC", "EDQUOT")) return "make room on its file system";
-  if (isErrno(error, "EAGAIN")) return "end the process that holds its lock (fuser -v shows it)";
-  return "look at what the kernel says of its file system (dmesg)";
+  if (isErrno(error, "ENOENT", "ENOTDIR")) return "mount the file system that holds it, or create it (mkdir -p)";
+  if (isErrno(error, "EACCES", "EPERM", "EROFS")) return "give the daemon's user (root) permission to write there";
+  if (isErrno(error, "ENOSPC", "EDQUOT")) return "free space on its file system";
+  if (isErrno(error, "EAGAIN")) return "stop the process that holds its lock (fuser -v shows it)";
+  return "see what the kernel reports about its file system (dmesg)";
 }

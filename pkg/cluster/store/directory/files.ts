@@ -215,7 +215,7 @@ function read(path: string, key: string, stat: Stat): FoundLease | undefined {
 }
 
 function textOf(path: string, { type, size }: Stat): string | undefined {
-  if (type !== "file") throw new Error(`it is no file (${type})`);
-  if (size > LARGEST) throw new Error(`it has ${size} bytes, a lease some hundred`);
+  if (type !== "file") throw new Error(`it is not a regular file (${type})`);
+  if (size > LARGEST) throw new Error(`it has ${size} bytes, too many for a lease`);
   return findText(path);
 }

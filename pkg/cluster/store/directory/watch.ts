@@ -149,7 +149,7 @@ class WatchedLeases {
   }
 
   private doWithout(error: Error): void {
-    this.watcher.log.warn("the kernel does not tell of changed leases: looking every second", { error: error.message });
+    this.watcher.log.warn("cannot watch the leases with inotify: checking them every second", { error: error.message });
   }
 
   /** Collects keys that are reported together, so that each file is checked once. */

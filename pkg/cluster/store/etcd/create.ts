@@ -32,7 +32,7 @@ const ATTEMPTS = 100;
 
 /** @returns false: an existing one overlaps it. @throws StoreError */
 export async function createLease(cluster: Cluster, keys: Keys, wanted: NewLease): Promise<boolean> {
-  const doing = `make the lease ${keyOf(wanted.subnets)}`;
+  const doing = `create the lease ${keyOf(wanted.subnets)}`;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const { kvs, header } = await cluster.ask(doing, ({ kv }) => kv.range({ ...keys.leases, keys_only: true }));
     const inTheWay = kvs.filter(({ key }) => isOverlapping(keys.nameOf(key), wanted.subnets));
@@ -43,7 +43,7 @@ export async function createLease(cluster: Cluster, keys: Keys, wanted: NewLease
     await sleep(racePauseMs(attempt, Math.random));
   }
   throw new StoreError(
-    `etcd does not ${doing}: other hosts have made leases in between, ${ATTEMPTS} times. To fix: start fewer hosts at once`,
+    `etcd: cannot ${doing}: other hosts created leases at the same time, in each of ${ATTEMPTS} attempts. To fix: start fewer hosts at once`,
   );
 }
 

@@ -9,7 +9,7 @@ export function readEndpoints(texts: readonly string[]): string[] {
   const found = texts.find((text) => text.includes("@")); // checked first: a password with a comma is split into two texts
   if (found !== undefined)
     throw new Error(
-      `the etcd endpoint "…${found.slice(found.lastIndexOf("@"))}" names a user: write it as http://10.0.0.1:2379, and use --etcd-username and --etcd-password`,
+      `the etcd endpoint "…${found.slice(found.lastIndexOf("@"))}" contains a user name: write it as http://10.0.0.1:2379, and use --etcd-username and --etcd-password`,
     );
   return texts.map(readEndpoint);
 }
@@ -18,6 +18,6 @@ function readEndpoint(text: string): string {
   const url = /^[a-z]+:\/\//.test(text) ? text : `http://${text}`;
   const [, scheme, address] = /^(https?):\/\/((?:\[[^\]/\s]+\]|[^:/\s]+):\d+)\/*$/.exec(url) ?? [];
   if (!address)
-    throw new Error(`"${text}" is no etcd endpoint: write it as http://10.0.0.1:2379 or https://etcd1:2379`);
+    throw new Error(`"${text}" is not an etcd endpoint: write it as http://10.0.0.1:2379 or https://etcd1:2379`);
   return `${scheme}://${address}`;
 }

@@ -23,7 +23,7 @@ export function storeError({ doing, prefix, refusals }: FailedOperation): StoreE
   const said = reasons.map(({ url, reason }) => `${url}: ${reason}`).join("; ");
   const remedies = new Set(reasons.map(({ reason }) => remedyFor(reason, prefix)));
   const cause = refusals[0]?.error;
-  return new StoreError(`etcd does not ${doing}: ${said}. To fix: ${[...remedies].join("; ")}`, { cause });
+  return new StoreError(`etcd: cannot ${doing}: ${said}. To fix: ${[...remedies].join("; ")}`, { cause });
 }
 
 /** Extracts the reason from a message, without grpc-js' wrapping, times and memory addresses. */
@@ -37,48 +37,50 @@ function reasonOf(error: unknown): string {
 
 function remedyFor(reason: string, prefix: string): string {
   const [, remedy] = remedies.find(([pattern]) => pattern.test(reason)) ?? [];
-  return remedy?.(prefix) ?? "look at etcd's log of that moment";
+  return remedy?.(prefix) ?? "see etcd's log of that time";
 }
 
 /** Patterns of reasons with their remedies; the first match is used. */
 const remedies: readonly [RegExp, (prefix: string) => string][] = [
-  [/ECONNREFUSED/, () => "start etcd there, or name the endpoints that run in --etcd-endpoints"],
+  [/ECONNREFUSED/, () => "start etcd there, or set --etcd-endpoints to endpoints where it runs"],
   [/EHOSTUNREACH|ENETUNREACH|ETIMEDOUT/, () => "check the routes to the endpoints in --etcd-endpoints"],
-  [/Name resolution failed/, () => "correct the host name in --etcd-endpoints, or the host's name service"],
+  [/Name resolution failed/, () => "correct the host name in --etcd-endpoints, or this host's name resolution"],
   [
     /no answer within|Connection dropped|ECONNRESET|ended the watch/,
-    () => "check that etcd runs there, and what a firewall drops on the way",
+    () => "check that etcd runs there, and that no firewall drops packets to it",
   ],
   [
     /verify the first|self.signed|issuer|certificate signed/,
-    () => "name the authority that has signed the server's certificate in --etcd-cafile",
+    () => "set --etcd-cafile to the certificate of the CA that signed the server's",
   ],
   [
     /altnames/,
-    () => "use a name of the server's certificate in --etcd-endpoints, or give the server a certificate of its address",
+    () =>
+      "use a name from the server's certificate in --etcd-endpoints, or give the server a certificate for its address",
   ],
   [/has expired|not yet valid/, () => "renew the server's certificate, or set the clock"],
   [
     /alert (bad certificate|certificate required|unknown ca)|certificate required/,
-    () => "name a certificate that etcd accepts, and its key, in --etcd-certfile and --etcd-keyfile",
+    () => "set --etcd-certfile and --etcd-keyfile to a certificate that etcd accepts, and its key",
   ],
   [
     /PEM routines|x509 certificate routines/,
-    () => "name files in PEM in --etcd-certfile and --etcd-keyfile: a certificate, and the key that belongs to it",
+    () => "set --etcd-certfile and --etcd-keyfile to PEM files: a certificate, and its key",
   ],
-  [/ENOENT/, () => "correct SSL_CERT_FILE, or name the authority in --etcd-cafile"],
+  [/ENOENT/, () => "correct SSL_CERT_FILE, or set --etcd-cafile to the CA's certificate"],
   [/before secure TLS|wrong version number/, () => "write http:// in --etcd-endpoints if this member has no TLS"],
   [
     /Failed to connect|Protocol error/,
     () => "write https:// in --etcd-endpoints if this member has TLS; check that it is etcd",
   ],
   [/authentication failed/, () => "correct --etcd-username and --etcd-password"],
-  [/user name is empty/, () => "set --etcd-username and --etcd-password: this etcd has authentication on"],
+  [/user name is empty/, () => "set --etcd-username and --etcd-password: this etcd has authentication enabled"],
   [
     /permission denied/,
-    (prefix) => `let the user's role do so: etcdctl role grant-permission ROLE --prefix readwrite ${prefix}/`,
+    (prefix) =>
+      `give the user's role this permission: etcdctl role grant-permission ROLE --prefix readwrite ${prefix}/`,
   ],
-  [/no leader/, () => "start the other members: most of them must run (etcdctl endpoint status --cluster)"],
-  [/the store is closed/, () => "this is a mistake in the program"],
+  [/no leader/, () => "start the other members: a majority must run (etcdctl endpoint status --cluster)"],
+  [/the store is closed/, () => "this is a bug in twill; please report it"],
   [/space exceeded/, () => "compact and defragment etcd, then: etcdctl alarm disarm"],
 ];

@@ -52,7 +52,9 @@ export function etcdLeases(cluster: Pick<Cluster, "ask">, log: Log): EtcdLeases 
 
   const askEnd = async (ID: string) => {
     const beforeMs = Date.now();
-    const { TTL } = await cluster.ask("ask for the time left", ({ lease }) => lease.leaseTimeToLive({ ID }));
+    const { TTL } = await cluster.ask("read the remaining time of a lease", ({ lease }) =>
+      lease.leaseTimeToLive({ ID }),
+    );
     return beforeMs + Math.max(0, Number(TTL)) * 1000;
   };
 

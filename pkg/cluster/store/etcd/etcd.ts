@@ -114,16 +114,18 @@ function withEnd({ expiresMs: _, ...lease }: Lease, expiresMs: number | undefine
 
 /** @throws Error for combinations of options that cannot be intended */
 function checkAccess(urls: readonly string[], { tls, username, password }: Access, log: Log): void {
-  if (urls.length === 0) throw new Error("no etcd endpoint is given. To fix: name one in --etcd-endpoints");
+  if (urls.length === 0) throw new Error("no etcd endpoint is given. To fix: set --etcd-endpoints");
   if (!tls?.certificate !== !tls?.key)
     throw new Error(
       "a client certificate needs its key. To fix: give both --etcd-certfile and --etcd-keyfile, or none",
     );
-  if (!username !== !password) log.warn("etcd is used without a login: it takes both a user name and a password");
+  if (!username !== !password) log.warn("not logging in to etcd: both a user name and a password are needed");
   const secure = urls.filter((url) => url.startsWith("https:"));
   const plain = urls.filter((url) => !secure.includes(url));
   if (tls && plain.length > 0)
-    log.warn("the TLS files do not concern http:// endpoints", { endpoints: plain.join(",") });
+    log.warn("the TLS files are not used for http:// endpoints", { endpoints: plain.join(",") });
   if (tls?.ca && !tls.certificate && secure.length > 0)
-    log.info("etcd is checked by its certificate, and gets none from us", { endpoints: secure.join(",") });
+    log.info("etcd's certificate is verified, but no client certificate is sent to it", {
+      endpoints: secure.join(","),
+    });
 }

@@ -104,7 +104,7 @@ class Follower {
       const silence = setTimeout(() => end(new CallError(DEADLINE_EXCEEDED, "")), ANSWER_MS);
       this.interrupt = () => end(undefined);
       stream.on("error", (error) => end(callError(error)));
-      stream.on("end", () => end(new CallError(UNAVAILABLE, "it has ended the watch")));
+      stream.on("end", () => end(new CallError(UNAVAILABLE, "etcd ended the watch")));
       stream.on("data", (response) => {
         if (isOver) return;
         if (response.canceled) return end(whyCanceled(response));
@@ -133,7 +133,7 @@ class Follower {
     const isRoundOver = this.refusals.length >= this.to.members.length;
     const isLost = this.isConnected;
     this.isConnected = false;
-    if (isRoundOver) this.report(storeError({ ...this.to.keys, doing: "tell of the leases", refusals: this.refusals }));
+    if (isRoundOver) this.report(storeError({ ...this.to.keys, doing: "watch the leases", refusals: this.refusals }));
     if (isRoundOver) this.refusals = [];
     if (isRoundOver || isLost) await this.pause();
   }
@@ -172,5 +172,5 @@ const open =
 
 /** @returns undefined: compacted before the watch reached that revision; etcd gives no other reason then */
 function whyCanceled({ compact_revision, cancel_reason }: IWatchResponse): Error | undefined {
-  return compact_revision === "0" ? new CallError(CANCELLED, cancel_reason || "it has canceled the watch") : undefined;
+  return compact_revision === "0" ? new CallError(CANCELLED, cancel_reason || "etcd canceled the watch") : undefined;
 }

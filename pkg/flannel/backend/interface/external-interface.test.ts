@@ -124,7 +124,7 @@ t.test("a wish that comes to nothing is passed over, and told", async (t) => {
   const passedOver = (why: string) => told.push(why);
   t.match(selectFrom(host(), selector, dual, { passedOver }), { name: "eth1" });
   t.strictSame(told, [
-    "--iface eth7: there is no interface of that name, did you mean eth0?",
+    "--iface eth7: there is no interface with that name, did you mean eth0?",
     "--iface 192.0.2.1: no interface has that address",
   ]);
 });
@@ -144,42 +144,42 @@ const others = "this host has eth0 (10.0.0.5, fd00::5), eth1 (172.16.0.5, fd01::
 const failures: { title: string; view?: Described; selector?: Partial<InterfaceSelector>; message: string }[] = [
   {
     title: "no default route",
-    message: `no interface to the other hosts: default route: there is none for IPv4 or IPv6; ${others}`,
+    message: `no external interface found: default route: there is none for IPv4 or IPv6; ${others}`,
   },
   {
     title: "every wish fails",
     selector: { ifaces: ["ens3"], ifaceRegexes: [/^192\./], canReach: address("192.0.2.1") },
-    message: `no interface to the other hosts: --iface ens3: there is no interface of that name; --iface-regex ^192\\.: no address and no name matches; --iface-can-reach 192.0.2.1: there is no route to it; ${others}`,
+    message: `no external interface found: --iface ens3: there is no interface with that name; --iface-regex ^192\\.: no address and no name matches; --iface-can-reach 192.0.2.1: there is no route to that address; ${others}`,
   },
   {
     title: "an own address to be reached",
     selector: { canReach: address("10.0.0.5") },
-    message: `no interface to the other hosts: --iface-can-reach 10.0.0.5: that is an address of this host; ${others}`,
+    message: `no external interface found: --iface-can-reach 10.0.0.5: that is an address of this host; ${others}`,
   },
   {
     title: "a public address of a NAT, without --iface",
     selector: { publicIP: address("203.0.113.9") },
-    message: `no interface to the other hosts: --public-ip 203.0.113.9: no interface has that address; where it is that of a NAT before this host, --iface is needed as well; ${others}`,
+    message: `no external interface found: --public-ip 203.0.113.9: no interface has that address; if it is the address of a NAT in front of this host, --iface is needed as well; ${others}`,
   },
   {
     title: "an interface without a family",
     view: { nics: [nic(2, "eth0", ["fd00::5/64"])] },
     selector: { ifaces: ["eth0"] },
     message:
-      "no interface to the other hosts: --iface eth0: eth0 has no IPv4 address; this host has eth0 (fd00::5); choose one with --iface",
+      "no external interface found: --iface eth0: eth0 has no IPv4 address; this host has eth0 (fd00::5); choose one with --iface",
   },
   {
     title: "an interface without MTU",
     view: { nics: [nic(2, "eth0", ["10.0.0.5/24"], 0)] },
     selector: { ifaces: ["eth0"] },
     message:
-      "no interface to the other hosts: --iface eth0: eth0 has no MTU; this host has eth0 (10.0.0.5); choose one with --iface",
+      "no external interface found: --iface eth0: eth0 has no MTU; this host has eth0 (10.0.0.5); choose one with --iface",
   },
   {
     title: "a host without addresses",
     view: { nics: [] },
     message:
-      "no interface to the other hosts: default route: there is none for IPv4 or IPv6; no interface of this host has an address; give one to the interface that leads to the other hosts",
+      "no external interface found: default route: there is none for IPv4 or IPv6; no interface of this host has an address; give one to the interface that leads to the other hosts",
   },
 ];
 for (const { title, view, selector, message } of failures) {

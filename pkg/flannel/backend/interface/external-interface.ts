@@ -70,7 +70,7 @@ export function selectFrom(
     }
     reasons.push(`${attempt.asked}: ${outcomes.length > 0 ? outcomes.join(", ") : attempt.none}`);
   }
-  throw new NoExternalInterface(`no interface to the other hosts: ${reasons.join("; ")}; ${whatThereIs(host)}`);
+  throw new NoExternalInterface(`no external interface found: ${reasons.join("; ")}; ${whatThereIs(host)}`);
 }
 
 const isByLinkLocal = ({ ipv4, ipv6 }: ExternalInterface): boolean =>

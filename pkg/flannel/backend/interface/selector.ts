@@ -80,7 +80,7 @@ function named(host: HostView, iface: string): Attempt {
   return {
     asked,
     choices: host.nics.filter(({ link }) => link.name === iface).map((nic) => ({ nic })),
-    none: `there is no interface of that name${meant === undefined ? "" : `, did you mean ${meant}?`}`,
+    none: `there is no interface with that name${meant === undefined ? "" : `, did you mean ${meant}?`}`,
   };
 }
 
@@ -88,7 +88,7 @@ function advertised(host: HostView, flag: string, address: Address): Attempt {
   return {
     asked: `${flag} ${formatAddress(address)}`,
     choices: carriers(host, address),
-    none: "no interface has that address; where it is that of a NAT before this host, --iface is needed as well",
+    none: "no interface has that address; if it is the address of a NAT in front of this host, --iface is needed as well",
   };
 }
 
@@ -128,7 +128,7 @@ function reaching(host: HostView, address: Address): Attempt {
   return {
     asked,
     choices: nic === undefined ? [] : [{ nic, [isIPv4(address) ? "ipv4" : "ipv6"]: way?.source }],
-    none: "there is no route to it",
+    none: "there is no route to that address",
   };
 }
 

@@ -20,10 +20,10 @@ export function applyTxChecksum(
     if (offloadsTxChecksum(device) === offload) return;
     if (offload) startTxChecksumOffload(device);
     else stopTxChecksumOffload(device);
-    log.info("checksum offload of the device was switched", { device, TxChecksum: settings, offload, isBehindNat });
+    log.info("changed the checksum offload of the device", { device, TxChecksum: settings, offload, isBehindNat });
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    log.warn("checksum offload of the device cannot be switched", {
+    log.warn("cannot change the checksum offload of the device", {
       device,
       TxChecksum: settings,
       error: error.message,

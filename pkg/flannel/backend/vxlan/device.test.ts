@@ -44,8 +44,8 @@ const reasons: [ErrnoName, string][] = [
     "EOPNOTSUPP",
     "this kernel lacks vxlan (CONFIG_VXLAN); load the module: modprobe vxlan (Ubuntu on a Raspberry Pi: apt install linux-modules-extra-raspi)",
   ],
-  ["EPERM", "this process may not; it needs CAP_NET_ADMIN in the host's network namespace"],
-  ["ENODEV", "the interface below (index 2) has gone; waiting for it may help"],
+  ["EPERM", "not permitted; flanneld needs CAP_NET_ADMIN in the host's network namespace"],
+  ["ENODEV", "the external interface (index 2) is gone; flanneld retries until it is back"],
   ["EIO", "RTM_NEWLINK: EIO"],
 ];
 for (const [name, reason] of reasons) {
@@ -58,7 +58,7 @@ for (const [name, reason] of reasons) {
           logOf(() => {}),
         ),
       {
-        message: `cannot make the device "flannel.1": ${reason}`,
+        message: `cannot create the device "flannel.1": ${reason}`,
       },
     );
   });

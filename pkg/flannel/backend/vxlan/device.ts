@@ -34,7 +34,7 @@ export function ensureDevice(route: Connection, settings: DeviceSettings, log: L
   if (present === undefined) return createDevice(route, settings);
   const obstacle = whyNot(present, settings);
   if (obstacle === undefined && change(route, present, settings, log)) return needDevice(route, settings);
-  log.warn("the device does not fit: it is made anew", {
+  log.warn("creating the device anew: it does not match the configuration", {
     device: settings.name,
     why: obstacle ?? "it cannot be changed",
   });
@@ -44,14 +44,14 @@ export function ensureDevice(route: Connection, settings: DeviceSettings, log: L
 
 /** Returns the first difference that can be corrected only by creating the device anew; undefined: there is none. */
 function whyNot({ vxlan }: VxlanLink, settings: DeviceSettings): string | undefined {
-  if (vxlan === undefined) return "it is of another kind";
+  if (vxlan === undefined) return "it is not a vxlan device";
   if (vxlan.vni !== settings.vni) return `its VNI is ${vxlan.vni}, wanted ${settings.vni}`;
   if (settings.port > 0 && vxlan.port !== settings.port) return `its port is ${vxlan.port}, wanted ${settings.port}`;
   if (vxlan.gbp !== settings.gbp) return `group policy is ${vxlan.gbp ? "on" : "off"}`;
-  if (vxlan.hasGroup) return "it has a group or one remote end";
+  if (vxlan.hasGroup) return "it has a multicast group or a fixed remote address";
   if (vxlan.l2Miss) return "it reports unknown destinations (l2miss)";
   if (vxlan.local !== undefined && isIPv4(vxlan.local) !== isIPv4(settings.local))
-    return "its tunnel is of the other family";
+    return "its tunnel uses the other address family";
   return undefined;
 }
 
@@ -67,9 +67,8 @@ function change(route: Connection, present: VxlanLink, settings: DeviceSettings,
   ];
   const refusals = route.attemptAll(requests).filter((refusal) => refusal !== undefined);
   for (const refusal of refusals)
-    log.debug("the device cannot be changed", { device: settings.name, error: refusal.message });
-  if (requests.length > refusals.length)
-    log.info("the device was changed", { device: settings.name, mtu: settings.mtu });
+    log.debug("cannot change the device", { device: settings.name, error: refusal.message });
+  if (requests.length > refusals.length) log.info("changed the device", { device: settings.name, mtu: settings.mtu });
   return refusals.length === 0;
 }
 
@@ -79,7 +78,7 @@ function createDevice(route: Connection, settings: DeviceSettings): VxlanLink {
   try {
     route.request(addVxlan(settings, { name: settings.name, mac: settings.mac ?? randomMac(), mtu: settings.mtu }));
   } catch (error) {
-    throw new Error(`cannot make the device "${settings.name}": ${reason(route, settings, error)}`, { cause: error });
+    throw new Error(`cannot create the device "${settings.name}": ${reason(route, settings, error)}`, { cause: error });
   }
   trySysctl(`ipv6/conf/${settings.name}/accept_ra`, "0");
   return needDevice(route, settings);
@@ -89,7 +88,7 @@ function needDevice(route: Connection, { name }: DeviceSettings): VxlanLink {
   const device = findVxlan(route, name);
   if (device?.vxlan !== undefined) return device;
   throw new Error(
-    `the device "${name}" was deleted by somebody while it was set up; find out by whom: ip monitor link`,
+    `the device "${name}" was deleted by another process while it was being set up; to find it: ip monitor link`,
   );
 }
 
@@ -97,14 +96,15 @@ function needDevice(route: Connection, { name }: DeviceSettings): VxlanLink {
 function reason(route: Connection, { vni, port, parent }: DeviceSettings, error: unknown): string {
   if (isErrno(error, "EOPNOTSUPP"))
     return "this kernel lacks vxlan (CONFIG_VXLAN); load the module: modprobe vxlan (Ubuntu on a Raspberry Pi: apt install linux-modules-extra-raspi)";
-  if (isErrno(error, "EPERM")) return "this process may not; it needs CAP_NET_ADMIN in the host's network namespace";
+  if (isErrno(error, "EPERM")) return "not permitted; flanneld needs CAP_NET_ADMIN in the host's network namespace";
   if (isErrno(error, "EEXIST")) {
     const other = listVxlans(route).find(({ vxlan }) => vxlan?.vni === vni && (port === 0 || vxlan.port === port));
-    return `VNI ${vni} is taken by the device "${other?.name ?? "of another namespace"}"; remove it (ip link delete ${other?.name ?? "<name>"}), or give this network another "VNI"`;
+    return `VNI ${vni} is used by the device "${other?.name ?? "of another namespace"}"; remove it (ip link delete ${other?.name ?? "<name>"}), or give this network another "VNI"`;
   }
   if (isErrno(error, "EADDRINUSE"))
-    return `UDP port ${port || 8472} is taken by another program; see ss -ulpn, or give this network another "Port" on every host`;
-  if (isErrno(error, "ENODEV")) return `the interface below (index ${parent}) has gone; waiting for it may help`;
+    return `UDP port ${port || 8472} is used by another program; see ss -ulpn, or give this network another "Port" on every host`;
+  if (isErrno(error, "ENODEV"))
+    return `the external interface (index ${parent}) is gone; flanneld retries until it is back`;
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -136,7 +136,7 @@ export function configureDevice(
   try {
     route.requestAll(requests);
   } catch (error) {
-    const what = `cannot give "${settings.name}" ${formatPrefix(wanted)} and set it up`;
+    const what = `cannot assign ${formatPrefix(wanted)} to "${settings.name}" and set it up`;
     throw new Error(`${what}: ${reason(route, settings, error)}`, { cause: error });
   }
   return requests.length > 0;
@@ -160,6 +160,6 @@ export function restoreMac(route: Connection, name: string, expected: Uint8Array
   const now = findVxlan(route, name);
   if (now === undefined || sameMac(now.mac, expected)) return now;
   throw new Error(
-    `the device "${name}" has the MAC ${formatMac(now.mac)}, expected ${formatMac(expected)}; some policy rewrites it (systemd: MACAddressPolicy=none for ${name} in a .link file)`,
+    `the device "${name}" has the MAC ${formatMac(now.mac)}, expected ${formatMac(expected)}; a policy of this host rewrites it (systemd: MACAddressPolicy=none for ${name} in a .link file)`,
   );
 }

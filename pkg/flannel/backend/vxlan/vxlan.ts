@@ -53,7 +53,7 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
   function tunnelOf(family: FamilyName): Tunnel {
     const tunnel = tunnels.find((one) => one.family === family);
     if (tunnel !== undefined) return tunnel;
-    throw new Error(`the network has no ${familyWords[family]}, and so there is no tunnel of it`);
+    throw new Error(`the network has no ${familyWords[family]}, so there is no tunnel for it`);
   }
 
   /** @returns the number of devices that had to be created again */
@@ -145,6 +145,6 @@ function leadsToPeers({ type, body }: Frame, leases: Iterable<Lease>, { networks
 function needSubnet(subnet: Prefix | undefined, family: FamilyName): Prefix {
   if (subnet !== undefined) return subnet;
   throw new Error(
-    `the lease has no ${familyWords[family]} subnet, which the network has by now; delete the lease's key from the store, and start again`,
+    `the lease has no ${familyWords[family]} subnet, but the network configuration now has one; delete the lease's key from the store, and restart flanneld`,
   );
 }
