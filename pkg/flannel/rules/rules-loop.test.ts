@@ -27,7 +27,7 @@ t.test("a failure that lasts is logged again and again, ever more rarely, with h
   await loop.stop();
   const told = lines.map((line) => line.replace(/: no; .*/s, ""));
   t.equal(told[0], "0.1 error cannot maintain the rules of the pod network: retrying");
-  t.match(told[1], / \(still, after 1\d s\)$/);
-  t.match(told.at(-1), / \(still, after \d{4} s\)$/);
+  t.match(told[1], / \(repeated for 1\d s\)$/);
+  t.match(told.at(-1), / \(repeated for \d{4} s\)$/);
   t.ok(told.length > 5 && told.length < 15, `${told.length} lines in an hour`);
 });
