@@ -18,7 +18,8 @@ export interface Sent {
   name: string;
   /** Its number among all requests to this fake kernel, from 1; the begin and end of a batch do not count. */
   number: number;
-  value: Record<string, unknown>;
+  /** The message, decoded when it is asked for. */
+  readonly value: Record<string, unknown>;
 }
 
 /** What a test does to the requests of the code under test. Reset by assigning undefined. */

@@ -190,7 +190,14 @@ export class FakeNetfilter implements Faults {
   #sentOf(frame: Frame): Sent | undefined {
     if (frame.type === NFNL_MSG_BATCH_BEGIN || frame.type === NFNL_MSG_BATCH_END) return undefined;
     const { name, table } = changes[frame.type] ?? queries[frame.type] ?? unknown(frame);
-    return { name, number: ++this.#number, value: decode(table, frame.body) };
+    const { body } = frame;
+    return {
+      name,
+      number: ++this.#number,
+      get value() {
+        return decode(table, body);
+      },
+    };
   }
 
   /** Performs a transaction: all of it or nothing. The kernel looks at all messages also when it has refused one. */

@@ -139,14 +139,11 @@ function bytesText(type: number, bytes: Uint8Array | undefined): string {
 function ipv6Text(bytes: Uint8Array): string {
   const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0));
   const text = groups.map((group) => group.toString(16)).join(":");
-  const zeros = [...text.matchAll(/(?<![^:])0(?::0)+(?![^:])/g)].map(([run]) => run);
-  const longest = zeros.reduce((one, other) => (other.length > one.length ? other : one), "");
-  return longest === ""
-    ? text
-    : text
-        .replace(longest, ":")
-        .replace(/^:(?!:)|:{3}|(?<!:):$/, "::")
-        .replace(":::", "::");
+  const zeros = [...text.matchAll(/(?<![^:])0(?::0)+(?![^:])/g)];
+  const longest = zeros.reduce((one, other) => (other[0].length > (one?.[0].length ?? 0) ? other : one), zeros[0]);
+  if (longest === undefined) return text;
+  const end = longest.index + longest[0].length;
+  return `${text.slice(0, Math.max(0, longest.index - 1))}::${text.slice(end + 1)}`;
 }
 
 function macText(bytes: Uint8Array): string {
@@ -174,6 +171,8 @@ interface Loaded {
   text: string;
   /** How a value is printed that it is compared with. */
   print: (bytes: Uint8Array) => string;
+  /** The length of the prefix to which it was masked, such as `/16`. */
+  prefix?: string;
 }
 
 const METAS: Readonly<Record<number, readonly [string, (bytes: Uint8Array) => string]>> = {
@@ -251,6 +250,8 @@ function expressionText(expression: Expression, registers: Map<number, Loaded>):
       const { source, destination, mask, xor } = expression.data ?? {};
       const { text, print } = loaded(source);
       const isPlain = (xor?.value ?? []).every((byte) => byte === 0);
+      const prefix = prefixOf(mask?.value ?? new Uint8Array());
+      if (isPlain && prefix !== undefined && text.startsWith("ip")) return load(destination, { text, print, prefix });
       return load(destination, {
         text: `${text} & ${print(mask?.value ?? new Uint8Array())}${isPlain ? "" : ` ^ ${print(xor?.value ?? new Uint8Array())}`}`,
         print,
@@ -258,8 +259,8 @@ function expressionText(expression: Expression, registers: Map<number, Loaded>):
     }
     case "cmp": {
       const { source, operator = 0, data } = expression.data ?? {};
-      const { text, print } = loaded(source);
-      return `${text} ${OPERATORS[operator]}${print(data?.value ?? new Uint8Array())}`;
+      const { text, print, prefix = "" } = loaded(source);
+      return `${text} ${OPERATORS[operator]}${print(data?.value ?? new Uint8Array())}${prefix}`;
     }
     case "lookup": {
       const { source, destination, set, flags = 0 } = expression.data ?? {};
@@ -294,11 +295,21 @@ function expressionText(expression: Expression, registers: Map<number, Loaded>):
   }
 }
 
-/** Returns the info of an extension: as text when it is one, else as hexadecimal digits without zeros at the end. */
+/** Returns `/16` for the mask of such a prefix; undefined for any other mask. */
+function prefixOf(mask: Uint8Array): string | undefined {
+  const bits = Array.from(mask, (byte) => byte.toString(2).padStart(8, "0")).join("");
+  return /^1*0*$/.test(bits) ? `/${bits.replace(/0+$/, "").length}` : undefined;
+}
+
+/** Returns the info of an extension: as text when it is one, else as hexadecimal digits with most zeros left out. */
 function printable(info: Uint8Array): string {
   const text = nulEnded(info);
   const isText = text !== "" && /^[ -~]*$/.test(text) && info.subarray(text.length).every((byte) => byte === 0);
-  return isText ? JSON.stringify(text) : `0x${hex(info).replace(/(00)+$/, "")}`;
+  return isText
+    ? JSON.stringify(text)
+    : `0x${hex(info)
+        .replace(/0+$/, "").replace(/^(?:..)*.$/, "$&0")
+        .replace(/(00){8,}/g, "…")}`;
 }
 
 const VERDICTS: Readonly<Record<number, string>> = {
