@@ -7,10 +7,14 @@ import t, { type Test } from "tap";
 import { bundleScript, compileScript, freezeProgram } from "../../build.mjs";
 import { nodeOnly } from "../../dev/node-only.ts";
 
-/** Reports whether a test needs Node: the code does, or the test uses Node itself, waits for something, or reads files beside it. */
+/**
+ * Reports whether a test needs Node: the code does, or the test uses Node itself, waits for something, or reads files beside it. So do those
+ * with a fake kernel, whose thousands of transactions would take minutes here.
+ */
 const usesNode = (file: string) =>
   nodeOnly.some((path) => file.startsWith(path)) ||
-  /from "(node:|ajv|fast-check|esbuild|\.\/fake)|import\.meta|\bBuffer\b|\bprocess\.|\bawait\b/.test(
+  file.includes("/fake/") ||
+  /from "[^"]*\/fake\/|from "(node:|ajv|fast-check|esbuild|\.\/fake)|import\.meta|\bBuffer\b|\bprocess\.|\bawait\b/.test(
     readFileSync(file, "utf8"),
   );
 

@@ -251,7 +251,7 @@ function makeWay(
     if (verdict === "same") skipped.add(mapping);
     else for (const one of holdersOf(netfilter, frame, mapping)) toDelete.set(one.record.chain, one);
   }
-  const removals = [...toDelete.values()].flatMap((one) => removalOf(netfilter, frame, one));
+  const removals = [...toDelete.values()].flatMap((one) => removalOf(netfilter, frame, one, { isCautious: true }));
   const isTaken = masquerade !== undefined && findElement(netfilter, masquerade, container.address) !== undefined;
   const isFreed = [...toDelete.values()].some(
     ({ address }) => address !== undefined && isEqual(address, container.address),

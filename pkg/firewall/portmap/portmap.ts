@@ -53,8 +53,8 @@ export function deletePortMappings(
   owner: Owner,
   addresses: readonly Prefix[],
   options: { legacy: boolean },
+  netfilter = connect(NETLINK_NETFILTER),
 ): Removed[] {
-  const netfilter = connect(NETLINK_NETFILTER);
   return withKernelErrors(refusal(owner, "deleting its host ports"), () => [
     ...deleteByNftables(netfilter, owner),
     ...deleteFromUpstream(netfilter, owner.containerId),
