@@ -16,8 +16,9 @@ import {
 } from "../cases.testing.ts";
 import { usesLegacy } from "../iptables/host.ts";
 import { encodeAddress } from "../nftables/match.ts";
-import { commit, deleteTable, flushChain, newChain, newRule, newTable } from "../nftables/ruleset.ts";
+import { deleteTable, flushChain, newChain, newRule, newTable } from "../nftables/ruleset.ts";
 import { deleteElements } from "../nftables/set.ts";
+import { commit } from "../nftables/transaction.ts";
 import { ACCEPT } from "../nftables/verdict.ts";
 import type { MappingSet, PortMapping, Protocol } from "./port-mapping.ts";
 import { addPortMappings, deletePortMappings, deviationOf, restorePortMappings } from "./portmap.ts";

@@ -308,7 +308,8 @@ function printable(info: Uint8Array): string {
   return isText
     ? JSON.stringify(text)
     : `0x${hex(info)
-        .replace(/0+$/, "").replace(/^(?:..)*.$/, "$&0")
+        .replace(/0+$/, "")
+        .replace(/^(?:..)*.$/, "$&0")
         .replace(/(00){8,}/g, "…")}`;
 }
 
