@@ -7,13 +7,13 @@ import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
-import { chooseBackend } from "../../pkg/firewall/forwarding/backend.ts";
 import {
   allowForwarding,
   findDeviation,
   gcForwarding,
   needBackend,
   type ResultFacts,
+  restoreForwarding,
   revokeForwarding,
 } from "../../pkg/firewall/forwarding/forwarding.ts";
 import type { ForwardingRequest, Policy } from "../../pkg/firewall/forwarding/ownership.ts";
@@ -56,8 +56,8 @@ export function restore(
   { dryRun }: { dryRun: boolean },
 ): void {
   const settings = parseSettings(attachment.conf);
-  if (dryRun && chooseBackend(settings.backend, netfilter).backend === "firewalld") return;
-  allowForwarding(requestOf(attachment, settings, needPrevResult(attachment, NOT_CHAINED)), settings, netfilter);
+  const request = requestOf(attachment, settings, needPrevResult(attachment, NOT_CHAINED));
+  restoreForwarding(request, settings, netfilter, { dryRun });
 }
 
 /** The text of the reference plugin. */

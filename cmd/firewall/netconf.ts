@@ -1,7 +1,7 @@
 /** The firewall plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
-import type { Backend } from "../../pkg/firewall/forwarding/backend.ts";
+import type { Backend } from "../../pkg/firewall/backend.ts";
 import type { ForwardingOptions } from "../../pkg/firewall/forwarding/forwarding.ts";
 
 export const schema = {

@@ -8,7 +8,7 @@ import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { warnOfStatus } from "../../pkg/cni/status.ts";
 import { findObstacle } from "../../pkg/firewall/availability.ts";
-import { type Backend, chooseBackend } from "../../pkg/firewall/backend.ts";
+import type { RuleBackend } from "../../pkg/firewall/backend.ts";
 import { FAMILIES, type Family, familyOf } from "../../pkg/firewall/family.ts";
 import { deleteFlows, type FlowsTo, keepsFlows } from "../../pkg/firewall/portmap/conntrack.ts";
 import { needsProgram } from "../../pkg/firewall/portmap/iptables.ts";
@@ -18,6 +18,7 @@ import {
   deletePortMappings,
   deviationOf,
   gcPortMappings,
+  portmapBackend,
   restorePortMappings,
 } from "../../pkg/firewall/portmap/portmap.ts";
 import { type Address, isIPv4, type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
@@ -52,7 +53,7 @@ function add(attachment: Attachment<PortmapConf>): Result {
   const settings = parseSettings(conf);
   const prevResult = needPrevResult(attachment, "must be called as chained plugin");
   if (settings.mappings.length === 0) {
-    if (conf.backend !== undefined) refuseOtherLanguage(conf.backend as Backend, conf);
+    if (conf.backend !== undefined) refuseOtherLanguage(conf.backend as RuleBackend, conf);
     return prevResult;
   }
 
@@ -79,8 +80,8 @@ function backendFor(
   { conf }: Pick<Attachment<PortmapConf>, "conf">,
   settings: PortmapSettings,
   netfilter: () => Connection,
-): Backend {
-  const { backend } = chooseBackend(settings.backend, netfilter);
+): RuleBackend {
+  const backend = portmapBackend(settings.backend, netfilter);
   refuseOtherLanguage(backend, conf);
   return backend;
 }

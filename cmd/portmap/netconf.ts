@@ -2,7 +2,7 @@
 
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
-import type { Backend } from "../../pkg/firewall/backend.ts";
+import type { RuleBackend } from "../../pkg/firewall/backend.ts";
 import { familyOf } from "../../pkg/firewall/family.ts";
 import type { PortMapping, Protocol } from "../../pkg/firewall/portmap/port-mapping.ts";
 import { type Address, parseAddress } from "../../pkg/ip/address.ts";
@@ -49,7 +49,7 @@ export type PortmapConf = FromSchema<typeof schema>;
 
 /** The settings: defaults are filled in, contradictions have been refused. */
 export interface PortmapSettings {
-  backend: Backend | undefined;
+  backend: RuleBackend | undefined;
   snat: boolean;
   masqAll: boolean;
   /** The packet mark, with one bit set. */
@@ -98,7 +98,7 @@ export const asksForNothing = ({ runtimeConfig }: PortmapConf): boolean =>
 
 // --- Backends ----------------------------------------------------------------------------------------------------------------------------
 
-function backendOf({ backend }: PortmapConf): Backend | undefined {
+function backendOf({ backend }: PortmapConf): RuleBackend | undefined {
   if (backend !== undefined && backend !== "iptables" && backend !== "nftables") {
     throw invalidConf(
       `unrecognized backend ${JSON.stringify(backend)}`,
@@ -109,8 +109,8 @@ function backendOf({ backend }: PortmapConf): Backend | undefined {
 }
 
 /** @throws CniError 7: the configuration has options for the other backend */
-export function refuseOtherLanguage(backend: Backend, conf: PortmapConf): void {
-  const other: Backend = backend === "iptables" ? "nftables" : "iptables";
+export function refuseOtherLanguage(backend: RuleBackend, conf: PortmapConf): void {
+  const other: RuleBackend = backend === "iptables" ? "nftables" : "iptables";
   const found = [
     ...(conf.externalSetMarkChain !== undefined && other === "iptables" ? ["externalSetMarkChain"] : []),
     ...(["conditionsV4", "conditionsV6"] as const).filter((key) => languageOf(conf[key]) === other),
@@ -125,7 +125,7 @@ export function refuseOtherLanguage(backend: Backend, conf: PortmapConf): void {
 }
 
 /** Returns the backend of the conditions: words of iptables begin with a dash or an exclamation mark, those of nft never do. */
-function languageOf(conditions: readonly string[] | undefined): Backend | undefined {
+function languageOf(conditions: readonly string[] | undefined): RuleBackend | undefined {
   const [first = ""] = conditions ?? [];
   if (first === "") return undefined;
   return /^[-!]/.test(first) ? "iptables" : "nftables";

@@ -3,12 +3,13 @@ import { CniError, ErrorCode } from "../cni/error.ts";
 import { type Connection, connect, NETLINK_NETFILTER, NetlinkError } from "../netlink/connection.ts";
 import { SystemError } from "../sys/errno.ts";
 import { lazy } from "../sys/lazy.ts";
+import type { Backend } from "./backend.ts";
 import { usesLegacy } from "./iptables/host.ts";
 import { generation } from "./nftables/transaction.ts";
 
 export interface Need {
   /** Returns the backend that ADD would choose: all but "nftables" write the tables of iptables. */
-  backend: (netfilter: () => Connection) => "iptables" | "firewalld" | "nftables";
+  backend: (netfilter: () => Connection) => Backend;
   /** What the rules are for, as "masquerading". */
   purpose: string;
 }

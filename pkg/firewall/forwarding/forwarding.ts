@@ -5,7 +5,8 @@ import { type Address, formatAddress } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
 import { lazy } from "../../sys/lazy.ts";
 import { needTables } from "../availability.ts";
-import { FAMILIES, type Family } from "../family.ts";
+import { type Backend, chooseBackend, type Feature } from "../backend.ts";
+import { FAMILIES, type Family, nfproto } from "../family.ts";
 import {
   addSources,
   findFirewalld,
@@ -18,9 +19,10 @@ import { editLegacy, editTables } from "../iptables/host.ts";
 import { editRules } from "../iptables/nft-variant.ts";
 import type { Change, Table, View } from "../iptables/ruleset.ts";
 import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
+import { existing } from "../nftables/ruleset.ts";
 import type { Owner } from "../upstream-names.ts";
-import { type Backend, chooseBackend } from "./backend.ts";
 import { allowChanges, missingRule, planRemoval, type Removal, type RemovalPlan, type Scope } from "./iptables.ts";
+import { CNI_FORWARD } from "./iptables-rules.ts";
 import { allowByNftables, findNftablesDeviation, revokeByNftables } from "./nftables.ts";
 import { type ForwardingRequest, ownerId, ownerIdPrefix } from "./ownership.ts";
 
@@ -31,6 +33,40 @@ export interface ForwardingOptions {
   /** The firewalld zone. */
   zone: string;
 }
+
+/** The forwarding rules with one backend. */
+interface ForwardingBackend {
+  /** Adds what is missing. */
+  allow(netfilter: () => Connection, request: ForwardingRequest, zone: string): void;
+  /** Returns the first difference from what `allow` makes; undefined when there is none. */
+  findDeviation(netfilter: () => Connection, request: ForwardingRequest, zone: string): string | undefined;
+}
+
+const backends: Readonly<Record<Backend, ForwardingBackend>> = {
+  firewalld: {
+    allow(netfilter, request, zone) {
+      allowByIptables(netfilter, request, { addressRules: false });
+      addSources(needFirewalld(ErrorCode.tryAgainLater), zone, request.addresses);
+    },
+    findDeviation: (netfilter, request, zone) =>
+      findIptablesDeviation(netfilter, request, { addressRules: false }) ??
+      missingSource(needFirewalld(ErrorCode.tryAgainLater), zone, request.addresses),
+  },
+  iptables: {
+    allow: (netfilter, request) => allowByIptables(netfilter, request, { addressRules: true }),
+    findDeviation: (netfilter, request) => findIptablesDeviation(netfilter, request, { addressRules: true }),
+  },
+  nftables: {
+    allow: (netfilter, request) => allowByNftables(netfilter(), request),
+    findDeviation: (netfilter, request) => findNftablesDeviation(netfilter(), request),
+  },
+};
+
+const feature: Feature<Backend> = {
+  backends,
+  hasIptablesRules: (netfilter) =>
+    existing(netfilter, [{ family: nfproto.ip, table: "filter", chain: CNI_FORWARD }])[0] === true,
+};
 
 /**
  * Allows forwarding for the addresses and applies the policy. Only missing rules are added, so that it also repairs.
@@ -43,13 +79,26 @@ export function allowForwarding(
   netfilter: () => Connection = lazy(() => connect(NETLINK_NETFILTER)),
 ): void {
   const { owner, addresses } = request;
-  const { backend } = chooseBackend(configured, netfilter);
-  refuseNameOfMany(request, backend);
-  withKernelErrors(refusal(owner, `letting ${addresses.map(formatAddress).join(", ")} through`), () => {
-    if (backend === "nftables") allowByNftables(netfilter(), request);
-    else editTables(netfilter, FILTERS, (view, { family }) => allowChanges(view, family, request, scopeOf(backend)));
-  });
-  if (backend === "firewalld") addSources(needFirewalld(ErrorCode.tryAgainLater), zone, addresses);
+  const backend = chooseBackend(feature, configured, netfilter);
+  withKernelErrors(refusal(owner, `letting ${addresses.map(formatAddress).join(", ")} through`), () =>
+    backends[backend].allow(netfilter, request, zone),
+  );
+}
+
+/** Adds what is missing, as `allowForwarding` does. @param options.dryRun Does not call the running firewalld at all. */
+export function restoreForwarding(
+  request: ForwardingRequest,
+  options: ForwardingOptions,
+  netfilter: () => Connection,
+  { dryRun }: { dryRun: boolean },
+): void {
+  if (dryRun && chooseBackend(feature, options.backend, netfilter) === "firewalld") return;
+  allowForwarding(request, options, netfilter);
+}
+
+function allowByIptables(netfilter: () => Connection, request: ForwardingRequest, scope: Scope): void {
+  refuseNameOfMany(request);
+  editTables(netfilter, FILTERS, (view, { family }) => allowChanges(view, family, request, scope));
 }
 
 /**
@@ -58,8 +107,8 @@ export function allowForwarding(
  *
  * @throws CniError 7
  */
-function refuseNameOfMany({ policy }: ForwardingRequest, backend: Backend): void {
-  if (backend === "nftables" || policy === undefined || !/[+"'\\!]/.test(policy.bridge)) return;
+function refuseNameOfMany({ policy }: ForwardingRequest): void {
+  if (policy === undefined || !/[+"'\\!]/.test(policy.bridge)) return;
   const name = JSON.stringify(policy.bridge);
   throw invalidConf(
     `the bridge in front of the firewall plugin is called ${name}, which iptables cannot match`,
@@ -67,12 +116,10 @@ function refuseNameOfMany({ policy }: ForwardingRequest, backend: Backend): void
   );
 }
 
-const scopeOf = (backend: Backend): Scope => ({ addressRules: backend === "iptables" });
-
 /** Makes sure that `allowForwarding` can work. @throws CniError 50: firewalld is wanted and does not run; the kernel has no nf_tables */
 export function needBackend({ backend: configured }: ForwardingOptions): void {
   if (configured === "firewalld") needFirewalld(ErrorCode.notAvailable).close();
-  const backend = (netfilter: () => Connection) => chooseBackend(configured, netfilter).backend;
+  const backend = (netfilter: () => Connection) => chooseBackend(feature, configured, netfilter);
   needTables({ backend, purpose: "letting containers through" });
 }
 
@@ -138,20 +185,21 @@ export function findDeviation(
   { backend: configured, zone }: ForwardingOptions,
 ): string | undefined {
   const netfilter = lazy(() => connect(NETLINK_NETFILTER));
-  const { backend } = chooseBackend(configured, netfilter);
-  refuseNameOfMany(request, backend);
-  if (backend === "nftables") return findNftablesDeviation(netfilter(), request);
+  return backends[chooseBackend(feature, configured, netfilter)].findDeviation(netfilter, request, zone);
+}
+
+function findIptablesDeviation(
+  netfilter: () => Connection,
+  request: ForwardingRequest,
+  scope: Scope,
+): string | undefined {
+  refuseNameOfMany(request);
   let found: string | undefined;
   editTables(netfilter, FILTERS, (view, { family }) => {
-    found ??= missingRule(view, family, request, scopeOf(backend));
+    found ??= missingRule(view, family, request, scope);
     return [];
   });
-  return (
-    found ??
-    (backend === "firewalld"
-      ? missingSource(needFirewalld(ErrorCode.tryAgainLater), zone, request.addresses)
-      : undefined)
-  );
+  return found;
 }
 
 const FILTERS: readonly Table[] = FAMILIES.map((family: Family) => ({ family, table: "filter" }));

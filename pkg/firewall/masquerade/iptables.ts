@@ -22,10 +22,10 @@ import {
   staleOf,
 } from "../iptables/address-owner.ts";
 import { commentOf, targetOf } from "../iptables/canonical.ts";
-import { editLegacy } from "../iptables/host.ts";
+import { editLegacy, editTables } from "../iptables/host.ts";
 import { deleteRules } from "../iptables/nft-variant.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
-import type { Change, FoundRule, View, Wanted } from "../iptables/ruleset.ts";
+import { type Change, type FoundRule, missing, type View, type Wanted } from "../iptables/ruleset.ts";
 import { chainName, containerIdOf, type Owner, ruleComment } from "../upstream-names.ts";
 
 const postrouting = (family: Family): Chain => ({ family, table: "nat", chain: "POSTROUTING" });
@@ -47,6 +47,18 @@ export function masqueradeRules(owner: Owner, addresses: readonly Prefix[]): Wan
       { ...postrouting(family), rules: jumps },
     ];
   });
+}
+
+/** Adds the rules that are missing. */
+export function restoreRules(netfilter: () => Connection, owner: Owner, addresses: readonly Prefix[]): void {
+  const wanted = masqueradeRules(owner, addresses);
+  const tables = FAMILIES.map((family) => ({ family, table: "nat" as const }));
+  editTables(netfilter, tables, (view, { family }) =>
+    missing(
+      view,
+      wanted.filter((want) => want.family === family),
+    ),
+  );
 }
 
 /** Returns the networks of the addresses, each once. */

@@ -4,14 +4,47 @@ import { formatPrefix, type Prefix } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
 import { lazy } from "../../sys/lazy.ts";
 import { needTables } from "../availability.ts";
-import { type Backend, chooseBackend } from "../backend.ts";
-import { FAMILIES } from "../family.ts";
-import { editTables, ensureRules } from "../iptables/host.ts";
-import { missing } from "../iptables/ruleset.ts";
+import { chooseBackend, type Feature, hasNatRules, type RuleBackend } from "../backend.ts";
+import { ensureRules } from "../iptables/host.ts";
 import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
 import type { Owner } from "../upstream-names.ts";
-import { collectRules, masqueradeRules, removeRules } from "./iptables.ts";
+import { collectRules, masqueradeRules, removeRules, restoreRules } from "./iptables.ts";
 import { collectNftables, isMasqueraded, masqueradeByNftables, unmasqueradeByNftables } from "./nftables.ts";
+
+/** The masquerade with one backend. */
+interface MasqueradeBackend {
+  /** Adds rules that are missing, without looking first where that is faster. */
+  add(netfilter: () => Connection, owner: Owner, addresses: readonly Prefix[]): void;
+  /** Adds rules that are missing; changes nothing where none is. */
+  restore(netfilter: () => Connection, owner: Owner, addresses: readonly Prefix[]): void;
+  remove(netfilter: Connection, owner: Owner, addresses: readonly Prefix[]): void;
+  gc(netfilter: Connection, network: string, valid: readonly Omit<Owner, "network">[]): void;
+}
+
+const backends: Readonly<Record<RuleBackend, MasqueradeBackend>> = {
+  iptables: {
+    add: (netfilter, owner, addresses) => ensureRules(netfilter, masqueradeRules(owner, addresses)),
+    restore: restoreRules,
+    remove: removeRules,
+    gc: collectRules,
+  },
+  nftables: {
+    add: (netfilter, owner, addresses) => masqueradeByNftables(netfilter(), owner, addresses),
+    restore(netfilter, owner, addresses) {
+      if (!isMasqueraded(netfilter(), owner, addresses)) masqueradeByNftables(netfilter(), owner, addresses);
+    },
+    remove: unmasqueradeByNftables,
+    gc: collectNftables,
+  },
+};
+
+const feature: Feature<RuleBackend> = { backends, hasIptablesRules: hasNatRules };
+
+/** Returns the configured backend, else the one that the host uses. */
+export const masqueradeBackend = (
+  configured: RuleBackend | undefined,
+  netfilter: () => Connection = () => connect(NETLINK_NETFILTER),
+): RuleBackend => chooseBackend(feature, configured, netfilter);
 
 /**
  * Masquerades traffic from the addresses to networks other than their own, except multicast. Rules that are there already stay.
@@ -19,19 +52,17 @@ import { collectNftables, isMasqueraded, masqueradeByNftables, unmasqueradeByNft
  * @param addresses The container's addresses, each with the prefix length of its network.
  * @throws CniError 999: the kernel, or legacy iptables, refuses
  */
-export function addMasquerade(owner: Owner, addresses: readonly Prefix[], backend: Backend | undefined): void {
+export function addMasquerade(owner: Owner, addresses: readonly Prefix[], configured: RuleBackend | undefined): void {
   const netfilter = lazy(() => connect(NETLINK_NETFILTER));
-  const choice = chooseBackend(backend, netfilter).backend;
-  withKernelErrors(refusal(owner, `masquerading ${addresses.map(formatPrefix).join(", ")} by ${choice}`), () => {
-    if (choice === "iptables") ensureRules(netfilter, masqueradeRules(owner, addresses));
-    else masqueradeByNftables(netfilter(), owner, addresses);
-  });
+  const backend = masqueradeBackend(configured, netfilter);
+  withKernelErrors(refusal(owner, `masquerading ${addresses.map(formatPrefix).join(", ")} by ${backend}`), () =>
+    backends[backend].add(netfilter, owner, addresses),
+  );
 }
 
 /** Makes sure that `addMasquerade` can work. @throws CniError 50: it cannot */
-export function needMasquerade(configured: Backend | undefined): void {
-  const backend = (netfilter: () => Connection) => chooseBackend(configured, netfilter).backend;
-  needTables({ backend, purpose: "masquerading" });
+export function needMasquerade(configured: RuleBackend | undefined): void {
+  needTables({ backend: (netfilter) => masqueradeBackend(configured, netfilter), purpose: "masquerading" });
 }
 
 /** Makes the missing part of the rules of `addMasquerade` again. */
@@ -39,18 +70,9 @@ export function restoreMasquerade(
   netfilter: () => Connection,
   owner: Owner,
   addresses: readonly Prefix[],
-  backend: Backend | undefined,
+  configured: RuleBackend | undefined,
 ): void {
-  const wanted = masqueradeRules(owner, addresses);
-  if (chooseBackend(backend, netfilter).backend === "iptables") {
-    const tables = FAMILIES.map((family) => ({ family, table: "nat" as const }));
-    editTables(netfilter, tables, (view, { family }) =>
-      missing(
-        view,
-        wanted.filter((want) => want.family === family),
-      ),
-    );
-  } else if (!isMasqueraded(netfilter(), owner, addresses)) masqueradeByNftables(netfilter(), owner, addresses);
+  backends[masqueradeBackend(configured, netfilter)].restore(netfilter, owner, addresses);
 }
 
 /**
@@ -65,8 +87,7 @@ export function restoreMasquerade(
 export function removeMasquerade(owner: Owner, addresses: readonly Prefix[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
   withKernelErrors(refusal(owner, "removing the masquerade"), () => {
-    removeRules(netfilter, owner, addresses);
-    unmasqueradeByNftables(netfilter, owner);
+    for (const { remove } of Object.values(backends)) remove(netfilter, owner, addresses);
   });
 }
 
@@ -74,8 +95,7 @@ export function removeMasquerade(owner: Owner, addresses: readonly Prefix[]): vo
 export function gcMasquerade(network: string, valid: readonly Omit<Owner, "network">[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
   withKernelErrors(refusal({ network }, "collecting masquerade rules"), () => {
-    collectRules(netfilter, network, valid);
-    collectNftables(netfilter, network, valid);
+    for (const { gc } of Object.values(backends)) gc(netfilter, network, valid);
   });
 }
 

@@ -3,7 +3,7 @@
  */
 import type { Prefix } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
-import type { Backend } from "../backend.ts";
+import { chooseBackend, type Feature, hasNatRules, type RuleBackend } from "../backend.ts";
 import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
 import type { Owner } from "../upstream-names.ts";
 import { addByIptables, deleteByIptables, deviationInIptables, gcByIptables } from "./iptables.ts";
@@ -13,6 +13,52 @@ import { deleteFromUpstream } from "./nftables-upstream.ts";
 import { type Removed, resolveConflict } from "./port-conflict.ts";
 import type { MappingSet } from "./port-mapping.ts";
 
+/** Port mappings with one backend. */
+interface PortmapBackend {
+  /** Publishes the mappings. @throws CniError 11: a port is taken */
+  add(netfilter: () => Connection, mappingSets: readonly MappingSet[]): void;
+  /** Publishes the missing mappings, except for ports that another attachment has by now. */
+  restore(netfilter: () => Connection, mappingSets: readonly MappingSet[]): void;
+  /** Deletes the owner's mappings. */
+  delete(
+    netfilter: Connection,
+    owner: Owner,
+    addresses: readonly Prefix[],
+    options: { legacy: boolean },
+  ): readonly Removed[];
+  gc(netfilter: Connection, network: string, valid: readonly Omit<Owner, "network">[]): void;
+  findDeviation(netfilter: () => Connection, mappingSets: readonly MappingSet[]): string | undefined;
+}
+
+const backends: Readonly<Record<RuleBackend, PortmapBackend>> = {
+  nftables: {
+    add(netfilter, mappingSets) {
+      addByNftables(netfilter(), mappingSets, resolveConflict);
+      addByProgram(mappingSets);
+    },
+    restore: (netfilter, mappingSets) => restoreByNftables(netfilter(), mappingSets),
+    delete: (netfilter, owner) => [
+      ...deleteByNftables(netfilter, owner),
+      ...deleteFromUpstream(netfilter, owner.containerId),
+    ],
+    gc: gcByNftables,
+    findDeviation: (netfilter, mappingSets) => deviationInNftables(netfilter(), mappingSets),
+  },
+  iptables: {
+    add: (netfilter, mappingSets) => addByIptables(netfilter, mappingSets, resolveConflict),
+    restore: (netfilter, mappingSets) => addByIptables(netfilter, mappingSets, () => "same"),
+    delete: deleteByIptables,
+    gc: gcByIptables,
+    findDeviation: deviationInIptables,
+  },
+};
+
+const feature: Feature<RuleBackend> = { backends, hasIptablesRules: hasNatRules };
+
+/** Returns the configured backend, else the one that the host uses. */
+export const portmapBackend = (configured: RuleBackend | undefined, netfilter: () => Connection): RuleBackend =>
+  chooseBackend(feature, configured, netfilter);
+
 /**
  * Publishes an attachment's mappings in both families, in one transaction unless programs are needed. Earlier ones are replaced.
  *
@@ -20,27 +66,24 @@ import type { MappingSet } from "./port-mapping.ts";
  */
 export function addPortMappings(
   netfilter: () => Connection,
-  backend: Backend,
+  backend: RuleBackend,
   mappingSets: readonly MappingSet[],
 ): void {
   const [first] = mappingSets;
   if (first === undefined) return;
   const { owner, mappings } = first;
-  withKernelErrors(refusal(owner, `publishing ${mappings.length} ports by ${backend}`), () => {
-    if (backend === "iptables") return addByIptables(netfilter, mappingSets, resolveConflict);
-    addByNftables(netfilter(), mappingSets, resolveConflict);
-    addByProgram(mappingSets);
-  });
+  withKernelErrors(refusal(owner, `publishing ${mappings.length} ports by ${backend}`), () =>
+    backends[backend].add(netfilter, mappingSets),
+  );
 }
 
 /** Publishes the missing mappings again, except for ports that another attachment has by now. */
 export function restorePortMappings(
   netfilter: () => Connection,
-  backend: Backend,
+  backend: RuleBackend,
   mappingSets: readonly MappingSet[],
 ): void {
-  if (backend === "iptables") addByIptables(netfilter, mappingSets, () => "same");
-  else restoreByNftables(netfilter(), mappingSets);
+  backends[backend].restore(netfilter, mappingSets);
 }
 
 /**
@@ -55,31 +98,26 @@ export function deletePortMappings(
   options: { legacy: boolean },
   netfilter = connect(NETLINK_NETFILTER),
 ): Removed[] {
-  return withKernelErrors(refusal(owner, "deleting its host ports"), () => [
-    ...deleteByNftables(netfilter, owner),
-    ...deleteFromUpstream(netfilter, owner.containerId),
-    ...deleteByIptables(netfilter, owner, addresses, options),
-  ]);
+  return withKernelErrors(refusal(owner, "deleting its host ports"), () =>
+    Object.values(backends).flatMap((backend) => backend.delete(netfilter, owner, addresses, options)),
+  );
 }
 
 /** Deletes the mappings of the network's attachments that are not among the valid ones, of all backends. */
 export function gcPortMappings(network: string, valid: readonly Omit<Owner, "network">[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
   withKernelErrors(refusal({ network }, "collecting host ports"), () => {
-    gcByNftables(netfilter, network, valid);
-    gcByIptables(netfilter, network, valid);
+    for (const { gc } of Object.values(backends)) gc(netfilter, network, valid);
   });
 }
 
 /** Returns the first difference from what `addPortMappings` makes; undefined when there is none. */
 export function deviationOf(
   netfilter: () => Connection,
-  backend: Backend,
+  backend: RuleBackend,
   mappingSets: readonly MappingSet[],
 ): string | undefined {
-  return backend === "iptables"
-    ? deviationInIptables(netfilter, mappingSets)
-    : deviationInNftables(netfilter(), mappingSets);
+  return backends[backend].findDeviation(netfilter, mappingSets);
 }
 
 const refusal = (

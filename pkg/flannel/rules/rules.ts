@@ -1,5 +1,6 @@
 /** flannel's masquerade and forward rules for the pod network: with iptables, or in nftables tables of their own. */
 import { CniError } from "../../cni/error.ts";
+import type { RuleBackend } from "../../firewall/backend.ts";
 import { type KernelErrorContext, withKernelErrors } from "../../firewall/kernel-error.ts";
 import { type Connection, NetlinkError } from "../../netlink/connection.ts";
 import { isErrno } from "../../sys/errno.ts";
@@ -29,7 +30,7 @@ export interface Traffic {
   clean(): void;
 }
 
-const ensureBy = { iptables: ensureIptables, nftables: ensureNftables } as const;
+const ensureBy = { iptables: ensureIptables, nftables: ensureNftables } as const satisfies Record<RuleBackend, unknown>;
 
 /** @param netfilter Called only if needed: legacy iptables does not need it. */
 export function createTraffic(netfilter: () => Connection, conf: TrafficConf): Traffic {
@@ -70,7 +71,7 @@ const refusal = ({ kind }: TrafficConf, doing: string): KernelErrorContext => ({
   doing,
   remedy: REMEDIES[kind],
 });
-const REMEDIES: Readonly<Record<TrafficConf["kind"], string>> = {
+const REMEDIES: Readonly<Record<RuleBackend, string>> = {
   iptables:
     'load what iptables needs (modprobe nft_compat xt_comment xt_mark xt_MASQUERADE), or set "EnableNFTables": true in the network configuration',
   nftables:

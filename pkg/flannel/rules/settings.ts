@@ -1,4 +1,5 @@
 /** The settings that determine the rules. */
+import type { RuleBackend } from "../../firewall/backend.ts";
 import type { Prefix } from "../../ip/address.ts";
 
 /** The prefixes that one family's rules match. */
@@ -9,7 +10,7 @@ export interface FamilyTraffic {
   subnet: Prefix;
 }
 export interface TrafficConf {
-  kind: "iptables" | "nftables";
+  kind: RuleBackend;
   /** IPv4, IPv6 or both. */
   families: readonly FamilyTraffic[];
   /** Networks of this daemon's earlier runs, whose rules it deletes. */
