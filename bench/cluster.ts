@@ -85,8 +85,8 @@ function routeTo({ path }: ClusterHost, base: string): Promise<number> {
 
 function newRoutes(listener: Listener): string[] {
   const bases: string[] = [];
-  for (let frames = listener.next(0); frames !== undefined; frames = listener.next(0)) {
-    for (const { type, body } of frames) {
+  for (let nlmsgs = listener.next(0); nlmsgs !== undefined; nlmsgs = listener.next(0)) {
+    for (const { type, body } of nlmsgs) {
       const { destination } = type === RTM_NEWROUTE ? decode(routeMessage, body) : {};
       if (destination !== undefined) bases.push(formatAddress(destination));
     }

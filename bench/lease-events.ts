@@ -141,8 +141,8 @@ function followRoutes(namespace: string): Routes {
   const listener = listen(NETLINK_ROUTE, RTMGRP_IPV4_ROUTE, openNamespace(namespace));
   const waiting = new Map<string, (ms: number) => void>();
   const stop = onReadable(listener.fd, () => {
-    for (let frames = listener.next(0); frames !== undefined; frames = listener.next(0)) {
-      for (const { type, body } of frames) {
+    for (let nlmsgs = listener.next(0); nlmsgs !== undefined; nlmsgs = listener.next(0)) {
+      for (const { type, body } of nlmsgs) {
         const { destination } = decode(routeMessage, body);
         if (destination !== undefined) waiting.get(`${type} ${formatAddress(destination)}`)?.(monotonicMs());
       }

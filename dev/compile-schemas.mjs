@@ -145,7 +145,7 @@ function withoutPeoplesPart(schema) {
 function module(code, schemas) {
   const imports = [
     `import { checks as formats } from "../../pkg/config/formats.ts";`,
-    `import { shapeOf } from "../../pkg/config/normalize.ts";`,
+    `import { shapeOf } from "../../pkg/config/shape.ts";`,
   ];
   const body = code.replaceAll(/require\("(ajv\/[^"]+)"\)/g, (_call, path) => {
     const name = `runtime${imports.length}`;

@@ -318,9 +318,9 @@ int main(int argc, char **argv) {
   int failed = load();
   if (failed) _exit(failed);
 #ifdef RUN_UNFROZEN /* the sanitizer's build: no image, the program's own standard input is empty */
-  image_close();
+  image_freeze();
   _exit(run(argv));
 #endif
-  put(1, (char *)&image, image_close());
+  put(1, (char *)&image, image_freeze());
   _exit(0);
 }

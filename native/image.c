@@ -120,7 +120,7 @@ static void fill_holes(void) {
   }
 }
 
-size_t image_close(void) {
+size_t image_freeze(void) {
 #ifdef __aarch64__
   size_t page = 65536; /* the largest that kernels are built with */
 #else

@@ -28,6 +28,6 @@ extern struct image image;
 JSRuntime *image_runtime(void);
 
 /* Ends loading: what is allocated from here on belongs to the run. Returns the bytes to freeze. */
-size_t image_close(void);
+size_t image_freeze(void);
 
 #endif

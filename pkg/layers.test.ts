@@ -51,9 +51,9 @@ const packageUsers: Record<string, readonly string[]> = {
 
 /** Names that were given up for the field's own terms (docs/glossary.md), as names of files and of exports. */
 const GIVEN_UP_FILES =
-  /^(member|place|standing|wish|told|said|mend|settle|doomed|rival|door|soon|lazily|closer|complaint-box|tenancy|ledger|survey|holder|keeper|journal|way|home|belongings|carry-out|neighbours|meaning|without-repeats|interface-wish|kept-\w+|kernel-state|entry-reconciler|peer-reconciler|registry|utils?|helpers?|types)$/;
+  /^(member|place|standing|wish|told|said|mend|settle|doomed|rival|door|soon|lazily|closer|complaint-box|tenancy|ledger|survey|holder|keeper|journal|way|home|belongings|carry-out|neighbours|meaning|without-repeats|interface-wish|kept-\w+|kernel-state|entry-reconciler|peer-reconciler|registry|held|suggest|frame|del-steps|utils?|helpers?|types)$/;
 const GIVEN_UP_EXPORTS =
-  /^(settle\w*|\w*Wish|\w*Standing|Told|tell[A-Z]\w*|\w*Rival|judge|doomed|mend\w*|Door|door|soon|Soon|lazily|Ledger|\w+Ledger|Tenancy|tenant\w*|admit|dismiss\w*|Departure|Dismissal|takeLease|makeWay\w*|Occupied|Publication|publish|unpublish\w*|Belongings|carryOut|bringHome|stated|Place)$/;
+  /^(settle\w*|\w*Wish|\w*Standing|Told|tell[A-Z]\w*|\w*Rival|judge|doomed|mend\w*|Door|door|soon|Soon|lazily|Ledger|\w+Ledger|Tenancy|tenant\w*|admit|dismiss\w*|Departure|Dismissal|takeLease|makeWay\w*|Occupied|Publication|publish|unpublish\w*|Belongings|carryOut|bringHome|stated|Place|Found|Frame|AT_ONCE|Held)$/;
 
 const files = ["cmd", "pkg"]
   .flatMap((top) => readdirSync(top, { recursive: true, encoding: "utf8" }).map((name) => join(top, name)))
@@ -162,7 +162,7 @@ function folderOf(file: string): string {
   return file.split("/").slice(0, 2).join("/");
 }
 
-/** "pkg/cni/ipam.test.ts" is named "ipam". */
+/** "pkg/cni/rollback.test.ts" is named "rollback". */
 function baseOf(file: string): string {
   return (file.split("/").at(-1) ?? "").replace(/(\.test|\.testing)?\.ts$/, "");
 }

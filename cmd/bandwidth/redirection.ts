@@ -7,7 +7,7 @@
  */
 import type { Link } from "../../pkg/link/link.ts";
 import { type Connection, type NetlinkError, query, type Request, request } from "../../pkg/netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../../pkg/netlink/frame.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../../pkg/netlink/nlmsg.ts";
 import { TC_ACT_STOLEN, TCA_EGRESS_REDIR } from "../../pkg/netlink/rtnetlink/filter/action.ts";
 import { TC_U32_TERMINAL } from "../../pkg/netlink/rtnetlink/filter/u32.ts";
 import {

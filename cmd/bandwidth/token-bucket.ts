@@ -8,7 +8,7 @@ import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import type { Link } from "../../pkg/link/link.ts";
 import { type Connection, type Request, request } from "../../pkg/netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../../pkg/netlink/frame.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../../pkg/netlink/nlmsg.ts";
 import { qdiscMessage, RTM_DELQDISC, RTM_NEWQDISC, TC_H_ROOT } from "../../pkg/netlink/rtnetlink/qdisc.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { listQdiscs, refusedTrafficControl } from "./traffic-control.ts";

@@ -2,10 +2,10 @@
 
 import { validate } from "#validate/bridge";
 import { readArgs } from "../../pkg/cni/args.ts";
-import { type NamedStep, runAllSteps } from "../../pkg/cni/del-steps.ts";
+import { type NamedStep, runAllSteps } from "../../pkg/cni/best-effort-del.ts";
+import { dnsOf, emptyIpamResult, type IpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { dnsOf, emptyIpamResult, type IpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Interface, Result } from "../../pkg/cni/result.ts";

@@ -1,6 +1,7 @@
 /** The bridge plugin's keys, and the settings from them. */
+
+import { ipamType } from "../../pkg/cni/call-ipam.ts";
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { ipamType } from "../../pkg/cni/ipam.ts";
 import {
   type FromSchema,
   type JsonSchema,

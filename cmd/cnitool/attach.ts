@@ -1,8 +1,8 @@
 /** add, check, del, gc, status: the commands of the Go tool, with its environment, files and container IDs. */
 import { readPairs } from "../../pkg/cni/args.ts";
+import { printResult } from "../../pkg/cni/encode-result.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Streams } from "../../pkg/cni/process-io.ts";
-import { printResult } from "../../pkg/cni/result.ts";
 import type { ToolContext } from "../../pkg/cni/tool.ts";
 import { isObject, type JsonObject, JsonSyntaxError, parseJson, showJson } from "../../pkg/config/json.ts";
 import { hashedName } from "../../pkg/firewall/upstream-names.ts";

@@ -6,7 +6,7 @@
  * substitutes for five modules of Node, to replace less code than this file has.
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { nearest } from "../../pkg/config/suggest.ts";
+import { nearest } from "../../pkg/config/edit-distance.ts";
 import type { Command, Flag, Flags } from "./command.ts";
 
 export interface CommandLine {

@@ -1,7 +1,8 @@
 /** list: shows the attachments in the result cache of this host. */
 
+import { parseResult } from "../../pkg/cni/decode-result.ts";
 import { CniError } from "../../pkg/cni/error.ts";
-import { parseResult, type Result } from "../../pkg/cni/result.ts";
+import type { Result } from "../../pkg/cni/result.ts";
 import { cachedNamespace } from "../../pkg/runtime/cached-namespace.ts";
 import { attachmentsNamedBy, type CacheEntry, defaultCacheRoot, listCache } from "../../pkg/runtime/result-cache.ts";
 import type { NamespaceState } from "../../pkg/sys/namespace-state.ts";

@@ -2,7 +2,7 @@
 import { versionsOfPlugin } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Delegates } from "../../pkg/cni/plugin.ts";
-import { nearest } from "../../pkg/config/suggest.ts";
+import { nearest } from "../../pkg/config/edit-distance.ts";
 import { configurationFiles, defaultConfigDirectory } from "../../pkg/runtime/network-list.ts";
 import { findStat } from "../../pkg/sys/file.ts";
 import { type Command, jsonFlag } from "./command.ts";

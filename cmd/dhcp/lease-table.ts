@@ -45,7 +45,7 @@ export interface Waiter {
   refused(error: unknown): void;
 }
 
-interface Held extends LeaseRequest {
+interface Client extends LeaseRequest {
   /** The name of its lease file. */
   name: string;
   identity: InterfaceIdentity;
@@ -72,16 +72,16 @@ export interface LeaseTableOptions {
 
 export class LeaseTable {
   readonly #options: LeaseTableOptions;
-  readonly #held = new Map<string, Held>();
+  readonly #clients = new Map<string, Client>();
   /** The leases by descriptor of their open sockets. */
-  readonly #byFd = new Map<number, Held>();
+  readonly #byFd = new Map<number, Client>();
 
   constructor(options: LeaseTableOptions) {
     this.#options = options;
   }
 
   get count(): number {
-    return this.#held.size;
+    return this.#clients.size;
   }
 
   /** Resumes the leases of an earlier daemon. */
@@ -101,39 +101,39 @@ export class LeaseTable {
     const settings = this.#settingsFor(entry, entry.identity, entry.broadcast);
     const state = resume(entry.lease, bootMs(), settings);
     const nothingYet = { port: undefined, ended: undefined, waiters: new Set<Waiter>() };
-    this.#held.set(entry.clientId, { ...entry, name, settings, state, ...nothingYet });
+    this.#clients.set(entry.clientId, { ...entry, name, settings, state, ...nothingYet });
     this.#options.log(`${entry.clientId}: goes on with the lease of ${entry.lease.address}`);
   }
 
   /** @returns a function to call when the waiter is gone. @throws NoInterface */
   allocate(wish: LeaseRequest, waiter: Waiter): () => void {
-    const held = this.#findUsable(wish) ?? this.#search(wish);
-    const { lease, phase } = held.state;
+    const client = this.#findUsable(wish) ?? this.#search(wish);
+    const { lease, phase } = client.state;
     if (lease !== undefined && phase !== "probing") {
       waiter.granted(lease);
       return () => {};
     }
-    held.waiters.add(waiter);
-    return () => this.#leave(held, waiter);
+    client.waiters.add(waiter);
+    return () => this.#leave(client, waiter);
   }
 
   /** Returns the existing lease if it is usable; drops one of another interface with the same client ID. */
-  #findUsable(wish: LeaseRequest): Held | undefined {
-    const held = this.#held.get(wish.clientId);
-    if (held === undefined) return undefined;
+  #findUsable(wish: LeaseRequest): Client | undefined {
+    const client = this.#clients.get(wish.clientId);
+    if (client === undefined) return undefined;
     const found = findIdentity(wish.place);
-    if (held.ended === undefined && found !== undefined && sameIdentity(found, held.identity)) return held;
-    this.#drop(held, held.ended ?? "its interface is another one now");
+    if (client.ended === undefined && found !== undefined && sameIdentity(found, client.identity)) return client;
+    this.#drop(client, client.ended ?? "its interface is another one now");
     return undefined;
   }
 
-  #search(wish: LeaseRequest): Held {
+  #search(wish: LeaseRequest): Client {
     const { flags, log } = this.#options;
     log(`${wish.clientId}: looks for a lease`);
     const port = openClientSocket(wish.place, "search");
     const settings = this.#settingsFor(wish, port.identity, flags.broadcast || port.kind === "ipvlan");
     const [state, actions] = start(bootMs(), settings);
-    const held: Held = {
+    const client: Client = {
       ...wish,
       name: newName(),
       identity: port.identity,
@@ -143,10 +143,10 @@ export class LeaseTable {
       ended: undefined,
       waiters: new Set(),
     };
-    this.#held.set(wish.clientId, held);
-    this.#attach(held, port);
-    this.#perform(held, [state, actions]);
-    return held;
+    this.#clients.set(wish.clientId, client);
+    this.#attach(client, port);
+    this.#perform(client, [state, actions]);
+    return client;
   }
 
   #settingsFor({ options }: Pick<LeaseRequest, "options">, { mac }: InterfaceIdentity, broadcast: boolean): Settings {
@@ -163,26 +163,26 @@ export class LeaseTable {
   }
 
   /** Removes a waiter that hung up; without waiters the search ends. */
-  #leave(held: Held, waiter: Waiter): void {
-    if (!held.waiters.delete(waiter) || held.waiters.size > 0) return;
-    this.#drop(held, "nobody waits for it any more");
+  #leave(client: Client, waiter: Waiter): void {
+    if (!client.waiters.delete(waiter) || client.waiters.size > 0) return;
+    this.#drop(client, "nobody waits for it any more");
   }
 
   /** Releases the lease, or ends the search. */
   release(clientId: string): void {
-    const held = this.#held.get(clientId);
-    if (held !== undefined) this.#drop(held, "released");
+    const client = this.#clients.get(clientId);
+    if (client !== undefined) this.#drop(client, "released");
   }
 
   /** Returns the lease. @throws CniError there is none, or it is for another interface */
   check({ clientId, place }: Pick<LeaseRequest, "clientId" | "place">): Lease {
-    const held = this.#held.get(clientId);
-    const lease = held?.state.lease;
-    if (held === undefined || lease === undefined) throw noLease(`there is no lease for ${clientId}`);
-    if (held.ended !== undefined)
-      throw noLease(`the lease of ${lease.address} for ${clientId} has ended: ${held.ended}`);
+    const client = this.#clients.get(clientId);
+    const lease = client?.state.lease;
+    if (client === undefined || lease === undefined) throw noLease(`there is no lease for ${clientId}`);
+    if (client.ended !== undefined)
+      throw noLease(`the lease of ${lease.address} for ${clientId} has ended: ${client.ended}`);
     const found = findIdentity(place);
-    if (found !== undefined && sameIdentity(found, held.identity)) return lease;
+    if (found !== undefined && sameIdentity(found, client.identity)) return lease;
     throw noLease(
       `the lease of ${lease.address} for ${clientId} is for another interface than the ${place.ifName} there is now`,
     );
@@ -190,111 +190,112 @@ export class LeaseTable {
 
   /** Releases the leases of a network's attachments that are not alive. */
   collect(network: string, isAlive: (attachment: { containerId: string; ifName: string }) => boolean): void {
-    for (const held of [...this.#held.values()]) {
-      const { containerId, place } = held;
-      if (held.network === network && !isAlive({ containerId, ifName: place.ifName }))
-        this.#drop(held, "not alive any more");
+    for (const client of [...this.#clients.values()]) {
+      const { containerId, place } = client;
+      if (client.network === network && !isAlive({ containerId, ifName: place.ifName }))
+        this.#drop(client, "not alive any more");
     }
   }
 
   /** When `tick` must be called next. */
   get wakeAtMs(): number {
     let earliest = Number.POSITIVE_INFINITY;
-    for (const { state } of this.#held.values()) if (state.wakeAtMs < earliest) earliest = state.wakeAtMs;
+    for (const { state } of this.#clients.values()) if (state.wakeAtMs < earliest) earliest = state.wakeAtMs;
     return earliest;
   }
 
   tick(): void {
     const nowMs = bootMs();
-    for (const held of [...this.#held.values()]) if (held.state.wakeAtMs <= nowMs) this.#happen(held, { kind: "time" });
+    for (const client of [...this.#clients.values()])
+      if (client.state.wakeAtMs <= nowMs) this.#happen(client, { kind: "time" });
   }
 
   /** Handles input; reports whether the descriptor belongs to a lease. */
   read(fd: number): boolean {
-    const held = this.#byFd.get(fd);
-    if (held === undefined) return false;
-    for (const event of this.#received(held, fd)) this.#happen(held, event);
+    const client = this.#byFd.get(fd);
+    if (client === undefined) return false;
+    for (const event of this.#received(client, fd)) this.#happen(client, event);
     return true;
   }
 
   /** Receives events. A socket reports once that its link is down or gone; then the client continues by its timers. */
-  #received(held: Held, fd: number): Event[] {
+  #received(client: Client, fd: number): Event[] {
     try {
-      return held.port?.receive(fd) ?? [];
+      return client.port?.receive(fd) ?? [];
     } catch (error) {
-      this.#options.log(`${held.clientId}: ${textOf(error)}`);
+      this.#options.log(`${client.clientId}: ${textOf(error)}`);
       return [];
     }
   }
 
-  #happen(held: Held, event: Event): void {
-    if (this.#held.get(held.clientId) !== held) return; // dropped by an earlier event
+  #happen(client: Client, event: Event): void {
+    if (this.#clients.get(client.clientId) !== client) return; // dropped by an earlier event
     try {
-      if (event.kind === "time" && held.port === undefined && held.ended === undefined) this.#open(held);
-      this.#perform(held, step(held.state, event, bootMs(), held.settings));
+      if (event.kind === "time" && client.port === undefined && client.ended === undefined) this.#open(client);
+      this.#perform(client, step(client.state, event, bootMs(), client.settings));
     } catch (error) {
-      if (error instanceof NoInterface) this.#drop(held, error.msg);
-      else this.#retry(held, error);
+      if (error instanceof NoInterface) this.#drop(client, error.msg);
+      else this.#retry(client, error);
     }
   }
 
-  #retry(held: Held, error: unknown): void {
-    this.#options.log(`${held.clientId}: ${textOf(error)}`);
-    held.state = { ...held.state, wakeAtMs: bootMs() + RETRY_MS };
+  #retry(client: Client, error: unknown): void {
+    this.#options.log(`${client.clientId}: ${textOf(error)}`);
+    client.state = { ...client.state, wakeAtMs: bootMs() + RETRY_MS };
   }
 
   /** Opens sockets for a renewal; the client keeps the MAC that the server knows. @throws NoInterface also if it is another interface */
-  #open(held: Held): void {
-    const port = openClientSocket(held.place, "renewal");
-    this.#attach(held, port);
-    if (!sameIdentity(port.identity, held.identity)) throw new NoInterface(held.place, "link");
+  #open(client: Client): void {
+    const port = openClientSocket(client.place, "renewal");
+    this.#attach(client, port);
+    if (!sameIdentity(port.identity, client.identity)) throw new NoInterface(client.place, "link");
   }
 
-  #attach(held: Held, port: ClientSocket): void {
-    held.port = port;
+  #attach(client: Client, port: ClientSocket): void {
+    client.port = port;
     for (const fd of port.fds) {
-      this.#byFd.set(fd, held);
+      this.#byFd.set(fd, client);
       this.#options.poller.watch(fd);
     }
   }
 
-  #detach(held: Held): void {
-    for (const fd of held.port?.fds ?? []) {
+  #detach(client: Client): void {
+    for (const fd of client.port?.fds ?? []) {
       this.#byFd.delete(fd);
       this.#options.poller.forget(fd);
       this.#options.close(fd);
     }
-    held.port = undefined;
+    client.port = undefined;
   }
 
-  #perform(held: Held, [state, actions]: Step): void {
-    held.state = state;
-    for (const action of actions) this.#act(held, action);
+  #perform(client: Client, [state, actions]: Step): void {
+    client.state = state;
+    for (const action of actions) this.#act(client, action);
   }
 
-  #act(held: Held, action: Action): void {
+  #act(client: Client, action: Action): void {
     const { log } = this.#options;
     switch (action.kind) {
       case "send":
-        this.#attempt(held, () => held.port?.send(action.message, action.to));
+        this.#attempt(client, () => client.port?.send(action.message, action.to));
         break;
       case "probe":
-        this.#attempt(held, () => held.port?.probe(action.address));
+        this.#attempt(client, () => client.port?.probe(action.address));
         break;
       case "log":
-        log(`${held.clientId}: ${action.text}`);
+        log(`${client.clientId}: ${action.text}`);
         break;
       case "bound":
-        this.#bound(held, action.lease);
+        this.#bound(client, action.lease);
         break;
       case "over":
-        this.#over(held, action.why);
+        this.#over(client, action.why);
         break;
     }
   }
 
   /** Logs a failure to send, as when the link is down or its queue is full: the client sends again later. */
-  #attempt({ clientId }: Held, work: () => void): void {
+  #attempt({ clientId }: Client, work: () => void): void {
     try {
       work();
     } catch (error) {
@@ -302,42 +303,42 @@ export class LeaseTable {
     }
   }
 
-  #bound(held: Held, lease: Lease): void {
+  #bound(client: Client, lease: Lease): void {
     const { journal, log } = this.#options;
-    const { clientId, containerId, network, place, identity, options } = held;
-    const { broadcast } = held.settings;
-    this.#attempt(held, () =>
-      journal.write(held.name, { clientId, containerId, network, place, identity, options, broadcast, lease }),
+    const { clientId, containerId, network, place, identity, options } = client;
+    const { broadcast } = client.settings;
+    this.#attempt(client, () =>
+      journal.write(client.name, { clientId, containerId, network, place, identity, options, broadcast, lease }),
     );
-    if (lease.mtu !== undefined) this.#attempt(held, () => lowerMtu(place, lease.mtu ?? 0));
+    if (lease.mtu !== undefined) this.#attempt(client, () => lowerMtu(place, lease.mtu ?? 0));
     log(`${clientId}: has ${lease.address} for ${Math.round((lease.expireAtMs - bootMs()) / 1000)} s`);
-    for (const waiter of takeAll(held.waiters)) waiter.granted(lease);
-    this.#detach(held);
+    for (const waiter of takeAll(client.waiters)) waiter.granted(lease);
+    this.#detach(client);
   }
 
   /** Keeps a lease that has ended in memory, so that CHECK can report it; drops a search that has found nothing. */
-  #over(held: Held, why: string): void {
+  #over(client: Client, why: string): void {
     const { journal, log } = this.#options;
-    const { clientId, place, state } = held;
+    const { clientId, place, state } = client;
     log(`${clientId}: ${why}`);
-    held.ended = why;
-    this.#detach(held);
-    this.#attempt(held, () => journal.remove(held.name));
-    if (state.lease === undefined) this.#held.delete(clientId);
-    else this.#attempt(held, () => setLinkDown(place));
-    for (const waiter of takeAll(held.waiters)) waiter.refused(notFound(why));
+    client.ended = why;
+    this.#detach(client);
+    this.#attempt(client, () => journal.remove(client.name));
+    if (state.lease === undefined) this.#clients.delete(clientId);
+    else this.#attempt(client, () => setLinkDown(place));
+    for (const waiter of takeAll(client.waiters)) waiter.refused(notFound(why));
   }
 
-  #drop(held: Held, why: string): void {
+  #drop(client: Client, why: string): void {
     const { close, journal, log } = this.#options;
-    log(`${held.clientId}: ${why}`);
-    this.#detach(held);
-    this.#held.delete(held.clientId);
-    this.#attempt(held, () => journal.remove(held.name));
-    const [, releases] = step(held.state, { kind: "stop" }, bootMs(), held.settings);
+    log(`${client.clientId}: ${why}`);
+    this.#detach(client);
+    this.#clients.delete(client.clientId);
+    this.#attempt(client, () => journal.remove(client.name));
+    const [, releases] = step(client.state, { kind: "stop" }, bootMs(), client.settings);
     for (const action of releases)
-      if (action.kind === "send") this.#attempt(held, () => sendRelease(held.place, action, close));
-    for (const waiter of takeAll(held.waiters)) waiter.refused(notFound(why));
+      if (action.kind === "send") this.#attempt(client, () => sendRelease(client.place, action, close));
+    for (const waiter of takeAll(client.waiters)) waiter.refused(notFound(why));
   }
 }
 

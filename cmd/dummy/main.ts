@@ -1,8 +1,8 @@
 /** dummy: an interface that is connected to nothing, for addresses that a container needs without a network. */
 import { validate } from "#validate/dummy";
-import { runAllSteps } from "../../pkg/cni/del-steps.ts";
+import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
+import { dnsOf, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
-import { dnsOf, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";

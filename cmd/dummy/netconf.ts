@@ -1,5 +1,5 @@
 /** The dummy plugin's keys: none of its own, since it only sets addresses. */
-import { requireIpamType } from "../../pkg/cni/ipam.ts";
+import { requireIpamType } from "../../pkg/cni/call-ipam.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {

@@ -4,13 +4,14 @@
  */
 
 import { validate } from "#validate/flannel";
-import { runAllSteps } from "../../pkg/cni/del-steps.ts";
+import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { encodeResult } from "../../pkg/cni/encode-result.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { findExecutable, PluginNotStarted } from "../../pkg/cni/find-executable.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { writeStderr } from "../../pkg/cni/process-io.ts";
-import { encodeResult, type Result } from "../../pkg/cni/result.ts";
+import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { orNotAvailable } from "../../pkg/cni/status.ts";
 import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";

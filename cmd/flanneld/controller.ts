@@ -10,9 +10,9 @@ import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
 import { NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
 import { startBackendLoop } from "./backend-loop.ts";
-import type { StateReporter } from "./daemon-state.ts";
 import { startInterfaceFollower } from "./interface-follower.ts";
 import type { Metrics } from "./metrics.ts";
+import type { StateReporter } from "./state-reporter.ts";
 
 export interface ControllerOptions {
   manager: LeaseManager;
@@ -25,7 +25,7 @@ export interface ControllerOptions {
   writeSubnetFile(): void;
   /** Receives the kernel's changes, of the RTMGRP_* groups. */
   watchKernel(handler: NetlinkHandler, groups: number): Watching;
-  reporter: Pick<StateReporter, "held" | "lost" | "repeat" | "storeTrouble">;
+  reporter: Pick<StateReporter, "leaseHeld" | "leaseLost" | "repeat" | "storeTrouble">;
   metrics: Metrics;
   log: Log;
 }
@@ -69,11 +69,11 @@ export function startController(options: ControllerOptions): Controller {
       void entries.changePeers(changes);
     },
     malformed: ({ id, reason }) => log.warn("skipped an invalid lease", { key: id, reason }),
-    held({ expiresMs }) {
+    leaseHeld({ expiresMs }) {
       metrics.leaseExpires(expiresMs);
-      reporter.held();
+      reporter.leaseHeld();
     },
-    lost: (reason) => reporter.lost(reason),
+    leaseLost: (reason) => reporter.leaseLost(reason),
     trouble(why) {
       if (why !== undefined)
         log.warn("the store does not answer: existing routes and rules stay in place", { error: why.message });

@@ -15,7 +15,7 @@ import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
 import { sameExternal } from "../../pkg/flannel/backend/interface/external-interface.ts";
 import { formatAddress } from "../../pkg/ip/address.ts";
-import type { Frame } from "../../pkg/netlink/frame.ts";
+import type { Nlmsg } from "../../pkg/netlink/nlmsg.ts";
 import { RTM_DELADDR, RTM_NEWADDR } from "../../pkg/netlink/rtnetlink/address.ts";
 import { RTM_DELLINK, RTM_NEWLINK } from "../../pkg/netlink/rtnetlink/link.ts";
 import type { BackendLoop } from "./backend-loop.ts";
@@ -124,7 +124,7 @@ class Follower {
 const GROUPS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
 
 const OF_INTERFACES = [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR];
-const isOfInterfaces = ({ type }: Frame): boolean => OF_INTERFACES.includes(type);
+const isOfInterfaces = ({ type }: Nlmsg): boolean => OF_INTERFACES.includes(type);
 
 const show = ({ name, mtu, publicIP, publicIPv6 }: ExternalInterface): string =>
   [name, publicIP && formatAddress(publicIP), publicIPv6 && formatAddress(publicIPv6), `mtu ${mtu}`]

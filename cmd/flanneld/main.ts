@@ -9,7 +9,6 @@ import { rateLimited } from "../../pkg/cluster/log/rate-limited.ts";
 import { writeSubnetFile } from "../../pkg/subnet-env/subnet-file.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
 import { startController, watchRoutes } from "./controller.ts";
-import { createStateReporter } from "./daemon-state.ts";
 import { startHealth } from "./health.ts";
 import { isTemporary, joinNetwork, subnetFileOf } from "./join.ts";
 import { needNetworkAdmin } from "./kernel-prerequisites.ts";
@@ -17,7 +16,9 @@ import { createMetrics } from "./metrics.ts";
 import { startRules } from "./network-rules.ts";
 import { createNotifier } from "./notify.ts";
 import { type Options, readOptions } from "./options/options.ts";
-import { retry, runCleanups, Stopped, stopSignal, untilStopped } from "./shutdown.ts";
+import { retry } from "./retry.ts";
+import { runCleanups, Stopped, stopSignal, untilStopped } from "./shutdown.ts";
+import { createStateReporter } from "./state-reporter.ts";
 import { requestStatus } from "./status/client.ts";
 import { type NetworkInfo, reportStatus } from "./status/report.ts";
 import { openLeaseManager, renewMarginOf } from "./store.ts";
@@ -79,7 +80,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     const joined = await retry(() => joinNetwork(options, manager, log), {
       everyMs: RETRY_MS,
       stop,
-      isPassing: isTemporary,
+      isTemporary,
       failed(error) {
         reporter.cannotJoin(error);
         log.warn(`waiting: ${error.message}`); // not in a field, where commands to copy would be quoted
@@ -103,7 +104,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     await retry(async () => writeFile(), {
       everyMs: RETRY_MS,
       stop,
-      isPassing: (error) => error instanceof SystemError, // such as a full disk
+      isTemporary: (error) => error instanceof SystemError, // such as a full disk
       failed({ message }) {
         reporter.waiting(message);
         log.warn(`waiting: ${message}`);

@@ -6,10 +6,11 @@ import {
   type NetworkDocument,
   parseNetworkConfig,
 } from "../../pkg/cluster/lease/network-config.ts";
-import { normalizeText, problemsOf, warningOf } from "../../pkg/cni/netconf.ts";
+import { normalizeText, problemsOf } from "../../pkg/cni/netconf.ts";
 import { isObject, type Json, type JsonObject, JsonSyntaxError, showJson } from "../../pkg/config/json.ts";
 import type { Normalized } from "../../pkg/config/normalize.ts";
 import type { JsonSchema } from "../../pkg/config/schema.ts";
+import { unknownKeyWarning } from "../../pkg/config/unknown-keys.ts";
 
 export interface ReadNetwork {
   config: NetworkConfig;
@@ -24,7 +25,7 @@ export function readNetworkConfig(text: string): ReadNetwork {
   const problems = problemsOf(document, validate).map(({ text, hint }) => (hint ? `${text}; ${hint}` : text));
   if (problems.length > 0) throw new InvalidNetworkConfig(problems);
   const config = parseNetworkConfig(document as NetworkDocument);
-  return { config, warnings: [...unknownKeys.map(warningOf), ...withoutEffect(config)] };
+  return { config, warnings: [...unknownKeys.map(unknownKeyWarning), ...withoutEffect(config)] };
 }
 
 function settled(text: string): Normalized {

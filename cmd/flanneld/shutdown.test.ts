@@ -1,37 +1,6 @@
 import t from "tap";
-import { pause, retry, runCleanups, Stopped } from "./shutdown.ts";
-
-const patience = (over: Partial<Parameters<typeof retry>[1]> = {}) => ({
-  everyMs: 1,
-  stop: new AbortController().signal,
-  isPassing: () => true,
-  failed() {},
-  ...over,
-});
-
-t.test("what fails is tried until it works, and each failure is told", async (t) => {
-  const failures: string[] = [];
-  let attempt = 0;
-  const done = await retry(
-    async () => {
-      if (++attempt < 3) throw new Error(`attempt ${attempt}`);
-      return "done";
-    },
-    patience({ failed: ({ message }) => failures.push(message) }),
-  );
-  t.equal(done, "done");
-  t.strictSame(failures, ["attempt 1", "attempt 2"]);
-});
-
-t.test("what does not pass by itself is thrown at once", async (t) => {
-  const work = async () => {
-    throw new RangeError("for good");
-  };
-  await t.rejects(
-    retry(work, patience({ isPassing: (error) => !(error instanceof RangeError) })),
-    new RangeError("for good"),
-  );
-});
+import { retry } from "./retry.ts";
+import { pause, runCleanups, Stopped } from "./shutdown.ts";
 
 t.test("the end of the daemon interrupts waiting, and comes before the next attempt", async (t) => {
   const controller = new AbortController();
@@ -40,7 +9,12 @@ t.test("the end of the daemon interrupts waiting, and comes before the next atte
   await t.rejects(waiting, Stopped);
   await t.rejects(pause(0, controller.signal), Stopped);
   await t.rejects(
-    retry(async () => t.fail("no attempt"), patience({ stop: controller.signal })),
+    retry(async () => t.fail("no attempt"), {
+      everyMs: 1,
+      stop: controller.signal,
+      isTemporary: () => true,
+      failed() {},
+    }),
     Stopped,
   );
 });

@@ -39,29 +39,6 @@ export function pause(ms: number, stop: AbortSignal): Promise<void> {
   });
 }
 
-export interface RetryPolicy {
-  everyMs: number;
-  stop: AbortSignal;
-  /** Reports whether trying again may help; other errors are thrown. */
-  isPassing(error: unknown): boolean;
-  /** Called for each failure; mostly with the same error repeatedly. */
-  failed(error: Error): void;
-}
-
-/** Tries until it works. @throws Stopped; errors that do not pass */
-export async function retry<T>(work: () => Promise<T>, { everyMs, stop, isPassing, failed }: RetryPolicy): Promise<T> {
-  for (;;) {
-    stop.throwIfAborted();
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof Error) || !isPassing(error)) throw error;
-      failed(error);
-    }
-    await pause(everyMs, stop);
-  }
-}
-
 /**
  * Runs cleanups in reverse order of registration, since later parts depend on earlier ones.
  *

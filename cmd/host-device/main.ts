@@ -1,9 +1,9 @@
 /** host-device: moves an interface of the host into the container, and returns it with its name. */
 import { validate } from "#validate/host-device";
-import { type NamedStep, runAllSteps } from "../../pkg/cni/del-steps.ts";
+import { type NamedStep, runAllSteps } from "../../pkg/cni/best-effort-del.ts";
+import { dnsOf, emptyIpamResult, ipamAdd, withIpamDel } from "../../pkg/cni/call-ipam.ts";
 import { delegateCheck, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { dnsOf, emptyIpamResult, ipamAdd, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";

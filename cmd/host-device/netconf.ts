@@ -1,6 +1,7 @@
 /** The host-device plugin's keys: a device, selected in one of several ways. */
+
+import { ipamType } from "../../pkg/cni/call-ipam.ts";
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { ipamType } from "../../pkg/cni/ipam.ts";
 import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {

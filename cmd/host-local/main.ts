@@ -6,13 +6,13 @@ import type { Dns, Result } from "../../pkg/cni/result.ts";
 import { warnOfStatus } from "../../pkg/cni/status.ts";
 import { type Address, formatAddress, formatPrefix, parsePrefix } from "../../pkg/ip/address.ts";
 import { type Allocation, allocate, findExhaustion } from "../../pkg/ipam/host-local/allocate.ts";
-import { heldBy, releaseAll } from "../../pkg/ipam/host-local/held.ts";
+import { heldBy, releaseAll } from "../../pkg/ipam/host-local/owner-reservations.ts";
 import { withExistingPool, withPool } from "../../pkg/ipam/host-local/pool.ts";
 import type { Pool } from "../../pkg/ipam/host-local/pool-types.ts";
 import { collectGarbage } from "../../pkg/ipam/host-local/reclaim.ts";
 import { formatReservation, type Owner } from "../../pkg/ipam/host-local/reservation.ts";
+import { probeStore } from "../../pkg/ipam/host-local/reservation-files.ts";
 import { parseResolvConf } from "../../pkg/ipam/host-local/resolv-conf.ts";
-import { probeStore } from "../../pkg/ipam/host-local/store.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
 import { readText } from "../../pkg/sys/file.ts";
 import {

@@ -1,8 +1,8 @@
 /** ipvlan: an interface with the MAC of one of the host's links, and with its own addresses on that link's network. */
 import { validate } from "#validate/ipvlan";
-import { runAllSteps } from "../../pkg/cni/del-steps.ts";
+import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
+import { dnsOf, emptyIpamResult, type IpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
-import { dnsOf, emptyIpamResult, type IpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";

@@ -1,9 +1,9 @@
 /** macvlan: an interface with its own MAC on the network of one of the host's links. */
 import { validate } from "#validate/macvlan";
 import { readArgs } from "../../pkg/cni/args.ts";
-import { type NamedStep, runAllSteps } from "../../pkg/cni/del-steps.ts";
+import { type NamedStep, runAllSteps } from "../../pkg/cni/best-effort-del.ts";
+import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
-import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";

@@ -1,5 +1,5 @@
 /** The ptp plugin's keys, and the settings from them. */
-import { requireIpamType } from "../../pkg/cni/ipam.ts";
+import { requireIpamType } from "../../pkg/cni/call-ipam.ts";
 import { type FromSchema, type JsonSchema, masqueradeProperties, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {

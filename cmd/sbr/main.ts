@@ -70,14 +70,14 @@ function addressesIn({ ips, interfaces }: Result, ifName: string): Address4Or6[]
   return ips.filter((ip) => isOwn(ip.interface)).map(addressOf);
 }
 
-interface Found {
+interface LinkState {
   route: Connection;
   index: number;
   rules: readonly RuleMessage[];
   addresses: readonly Address4Or6[];
 }
 
-function planOf({ route, index, rules, addresses }: Found, settings: SbrSettings): Plan {
+function planOf({ route, index, rules, addresses }: LinkState, settings: SbrSettings): Plan {
   if (settings.table !== undefined) return rulesOnly(addresses, settings.table);
   const all = listAllRoutes(route);
   const own = all.filter((one) => tableOf(one) === RT_TABLE_MAIN && leadsThrough(one, index));

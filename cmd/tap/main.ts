@@ -1,10 +1,10 @@
 /** tap: a device in the container that a program, usually a virtual machine, opens to send and receive frames. */
 import { validate } from "#validate/tap";
 import { readArgs } from "../../pkg/cni/args.ts";
-import { runAllSteps } from "../../pkg/cni/del-steps.ts";
+import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
+import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";

@@ -5,7 +5,7 @@ import type { Streams } from "../../pkg/cni/process-io.ts";
 import { runPlugin } from "../../pkg/cni/skeleton.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { newestVersion, supportedVersions } from "../../pkg/cni/version.ts";
-import { nearest } from "../../pkg/config/suggest.ts";
+import { nearest } from "../../pkg/config/edit-distance.ts";
 
 export interface Programs {
   version: string;

@@ -7,12 +7,12 @@
  */
 
 import { hex } from "../../pkg/bytes/hex.ts";
-import { runAllSteps } from "../../pkg/cni/del-steps.ts";
+import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
+import { parseResult } from "../../pkg/cni/decode-result.ts";
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
 import { checkedConf, readDocument } from "../../pkg/cni/netconf.ts";
 import type { AnyPlugin, Attachment, Delegates } from "../../pkg/cni/plugin.ts";
 import type { Streams } from "../../pkg/cni/process-io.ts";
-import { parseResult } from "../../pkg/cni/result.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { usesLegacy } from "../../pkg/firewall/iptables/host.ts";
 import { edit } from "../../pkg/firewall/nftables/transaction.ts";

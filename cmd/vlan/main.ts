@@ -1,9 +1,9 @@
 /** vlan: an interface in a VLAN of the network that one of the host's links is connected to. */
 import { validate } from "#validate/vlan";
-import { runAllSteps } from "../../pkg/cni/del-steps.ts";
+import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
+import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
 import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";

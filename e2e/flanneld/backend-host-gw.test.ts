@@ -1,14 +1,14 @@
 // The host-gw and alloc backends on real kernels.
 import t from "tap";
 import type { Backend } from "../../pkg/flannel/backend/backend.ts";
-import type { Frame } from "../../pkg/netlink/frame.ts";
+import type { Nlmsg } from "../../pkg/netlink/nlmsg.ts";
 import { needsRoot } from "../lab/needs.ts";
 import { address, direct, newBackendHost, peer as vxlanPeer } from "./backend-host.ts";
 
 const hostGw = { Type: "host-gw" };
 const peer = (n: number, host = n) => vxlanPeer(n, { host, type: "host-gw" });
 const sorted = (...lists: string[][]): string[] => lists.flat().toSorted();
-const concerned = (backend: Backend, events: readonly Frame[]): boolean => events.some((one) => backend.concerns(one));
+const concerned = (backend: Backend, events: readonly Nlmsg[]): boolean => events.some((one) => backend.concerns(one));
 
 t.test("a route per peer and family over the interface, with the interface's MTU", needsRoot, async (t) => {
   const host = newBackendHost(t);

@@ -17,7 +17,7 @@ import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
 import { type Address, type Prefix, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
 import { openRoute } from "../../pkg/link/link.ts";
 import { type Listener, listen, NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
-import type { Frame } from "../../pkg/netlink/frame.ts";
+import type { Nlmsg } from "../../pkg/netlink/nlmsg.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { type Host, type HostOptions, newHost } from "../lab/host.ts";
 
@@ -32,7 +32,7 @@ export interface BackendHost extends Host {
   /** What the backend logged, a line each, since it was last asked. */
   logged(): string[];
   /** What the kernel has told everybody since it was last asked. */
-  events(): Frame[];
+  events(): Nlmsg[];
   /** Routes, permanent neighbours and forwarding entries of the overlay, sorted, in the words of `ip`. */
   entries(): string[];
 }
@@ -110,10 +110,10 @@ function entered(namespace: { path: string; fd: number }, backend: Backend): Bac
   });
 }
 
-function arrived(listener: Listener): Frame[] {
-  const all: Frame[] = [];
+function arrived(listener: Listener): Nlmsg[] {
+  const all: Nlmsg[] = [];
   for (let some = listener.next(0); some !== undefined; some = listener.next(0)) {
-    all.push(...some.map((frame) => ({ ...frame, body: frame.body.slice() })));
+    all.push(...some.map((nlmsg) => ({ ...nlmsg, body: nlmsg.body.slice() })));
   }
   return all;
 }

@@ -3,7 +3,7 @@ import t from "tap";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import type { Backend } from "../../pkg/flannel/backend/backend.ts";
 import { offloadsTxChecksum } from "../../pkg/link/ethtool.ts";
-import type { Frame } from "../../pkg/netlink/frame.ts";
+import type { Nlmsg } from "../../pkg/netlink/nlmsg.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { randomFrom, testSeed } from "../../pkg/sys/random.testing.ts";
 import { bindSocket, openSocket } from "../../pkg/sys/socket.ts";
@@ -48,7 +48,7 @@ const addresses = (host: BackendHost, name: string): string[] =>
     .map(({ local, prefixlen }) => `${local}/${prefixlen}`);
 
 const sorted = (...lists: string[][]): string[] => lists.flat().toSorted();
-const concerned = (backend: Backend, events: readonly Frame[]): boolean => events.some((one) => backend.concerns(one));
+const concerned = (backend: Backend, events: readonly Nlmsg[]): boolean => events.some((one) => backend.concerns(one));
 
 t.test("a device per family, as flannel makes them", needsVxlan, async (t) => {
   const host = newBackendHost(t);

@@ -67,7 +67,7 @@ function join(t: Test, { write = () => {}, asked = (backend) => backend }: Parti
       resized.push(backend.mtu);
       write(resized.length);
     },
-    reporter: { lost() {}, held() {}, repeat() {}, storeTrouble() {} },
+    reporter: { leaseLost() {}, leaseHeld() {}, repeat() {}, storeTrouble() {} },
   };
   const member = within(namespace, () => startController(parts));
   t.teardown(() => member.stop());

@@ -5,7 +5,7 @@
  * plugin does not know are errors unless IgnoreUnknown is true. Every plugin parses the text itself, a delegate too.
  */
 
-import { nearest } from "../config/suggest.ts";
+import { nearest } from "../config/edit-distance.ts";
 import { CniError, ErrorCode } from "./error.ts";
 
 /** Returns the pairs in the order of the text. @throws CniError 4 */

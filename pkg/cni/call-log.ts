@@ -4,9 +4,9 @@ import type { JsonObject } from "../config/json.ts";
 import { monotonicMs, nowMs } from "../sys/clock.ts";
 import { appendFile } from "../sys/file.ts";
 import type { Answer } from "./answer.ts";
+import { encodeResult } from "./encode-result.ts";
 import { errorObject } from "./error.ts";
 import type { Streams } from "./process-io.ts";
-import { encodeResult } from "./result.ts";
 
 interface LoggedCall {
   plugin: string;

@@ -12,11 +12,12 @@ import { monotonicMs, sleepMs } from "../sys/clock.ts";
 import { isErrno } from "../sys/errno.ts";
 import { environment, type Outcome, run } from "../sys/process.ts";
 import { decode, encode } from "../sys/text.ts";
+import { type Origin, parseResult } from "./decode-result.ts";
 import { CniError, ErrorCode, invalidConf, receivedError } from "./error.ts";
 import { type Executable, findExecutable, PluginNotStarted } from "./find-executable.ts";
 import type { Attachment, Delegates, Gc, Request } from "./plugin.ts";
 import { standardStreams } from "./process-io.ts";
-import { type Origin, parseResult, type Result } from "./result.ts";
+import type { Result } from "./result.ts";
 import { perform } from "./skeleton.ts";
 import { newestVersion, oldestVersion, supportedVersions } from "./version.ts";
 

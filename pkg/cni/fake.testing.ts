@@ -1,8 +1,8 @@
 /** Test doubles: a schema compiled on the spot, a plugin that records its calls, streams in memory. */
 import { Ajv } from "ajv";
 import { checks } from "../config/formats.ts";
-import { shapeOf } from "../config/normalize.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../config/schema.ts";
+import { shapeOf } from "../config/shape.ts";
 import { encode } from "../sys/text.ts";
 import type { AnyPlugin, Plugin, Validate } from "./plugin.ts";
 import type { Streams } from "./process-io.ts";

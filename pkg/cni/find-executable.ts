@@ -1,6 +1,6 @@
 /** Finds the file that a plugin's name stands for. */
 
-import { nearest } from "../config/suggest.ts";
+import { nearest } from "../config/edit-distance.ts";
 import { findDirectory, findStat } from "../sys/file.ts";
 import { CniError, ErrorCode } from "./error.ts";
 

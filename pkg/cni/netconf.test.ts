@@ -1,8 +1,9 @@
 import t from "tap";
+import { unknownKeyWarning } from "../config/unknown-keys.ts";
 import { encode } from "../sys/text.ts";
 import { CniError } from "./error.ts";
 import { validateFake } from "./fake.testing.ts";
-import { checkedConf, fittingConf, maxConfigurationBytes, problemsOf, readDocument, warningOf } from "./netconf.ts";
+import { checkedConf, fittingConf, maxConfigurationBytes, problemsOf, readDocument } from "./netconf.ts";
 
 const read = (text: string) => readDocument(encode(text), validateFake);
 const check = (conf: object) => checkedConf(read(JSON.stringify({ name: "net", type: "fake", ...conf })), validateFake);
@@ -168,7 +169,7 @@ t.test("problemsOf tells paths, for those who show lines", async (t) => {
 
 t.test("unknown keys are told with what was probably meant", async (t) => {
   const { unknownKeys } = read('{"type": "t", "isGatway": true, "ranges": [[{"subnett": "x"}]], "qqqqq": 1}');
-  t.strictSame(unknownKeys.map(warningOf), [
+  t.strictSame(unknownKeys.map(unknownKeyWarning), [
     'unknown key "isGatway" is ignored; did you mean "isGateway"?',
     'unknown key "ranges[0][0].subnett" is ignored; did you mean "subnet"?',
     'unknown key "qqqqq" is ignored',

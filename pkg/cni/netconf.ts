@@ -3,6 +3,7 @@
  * Pure.
  */
 
+import { nearest } from "../config/edit-distance.ts";
 import { formats } from "../config/formats.ts";
 import {
   isObject,
@@ -15,8 +16,9 @@ import {
   showJson,
   showPath,
 } from "../config/json.ts";
-import { type Normalized, normalize, type Shape, type UnknownKey } from "../config/normalize.ts";
-import { nearest } from "../config/suggest.ts";
+import { type Normalized, normalize } from "../config/normalize.ts";
+import type { Shape } from "../config/shape.ts";
+import type { UnknownKey } from "../config/unknown-keys.ts";
 import { decode } from "../sys/text.ts";
 import { CniError, ErrorCode } from "./error.ts";
 import type { SchemaError, Validate } from "./plugin.ts";
@@ -304,10 +306,4 @@ function schemaOf(schema: JsonObject, path: JsonPath): JsonObject {
     at = isObject(part) ? part : {};
   }
   return at;
-}
-
-/** Formats the warning for stderr about a key that is ignored, probably not as its author intended. */
-export function warningOf({ path, suggestion }: UnknownKey): string {
-  const meant = suggestion === undefined ? "" : `; did you mean "${suggestion}"?`;
-  return `unknown key "${showPath(path)}" is ignored${meant}`;
 }

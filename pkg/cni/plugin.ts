@@ -1,7 +1,7 @@
 /** The interface of a plugin: a record of functions, one for each verb. */
 
-import type { Shape } from "../config/normalize.ts";
 import type { JsonSchema } from "../config/schema.ts";
+import type { Shape } from "../config/shape.ts";
 import type { Result } from "./result.ts";
 
 /** Plugins of this executable by their names. */

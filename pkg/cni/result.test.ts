@@ -1,7 +1,9 @@
 import t from "tap";
 import type { Json } from "../config/json.ts";
 import { randomFrom, testSeed } from "../sys/random.testing.ts";
-import { encodeResult, parsePrevResult, parseResult, printResult, type Result } from "./result.ts";
+import { parsePrevResult, parseResult } from "./decode-result.ts";
+import { encodeResult, printResult } from "./encode-result.ts";
+import type { Result } from "./result.ts";
 import { supportedVersions } from "./version.ts";
 
 const origin = { what: 'result of "x"', remedy: "mend x" };

@@ -1,5 +1,5 @@
 import t from "tap";
-import { runAllSteps } from "./del-steps.ts";
+import { runAllSteps } from "./best-effort-del.ts";
 import { CniError } from "./error.ts";
 import { withRollback } from "./rollback.ts";
 

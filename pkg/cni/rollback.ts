@@ -1,6 +1,6 @@
 /** Undoes an ADD that failed half-way. */
 
-import type { NamedStep } from "./del-steps.ts";
+import type { NamedStep } from "./best-effort-del.ts";
 import { errorText } from "./error.ts";
 import { writeStderr } from "./process-io.ts";
 

@@ -7,18 +7,21 @@
  * @see CNI specification, section 2 "Execution Protocol"
  */
 
+import { nearest } from "../config/edit-distance.ts";
 import { type Json, type JsonObject, printJson, sameKey } from "../config/json.ts";
-import { nearest } from "../config/suggest.ts";
+import { unknownKeyWarning } from "../config/unknown-keys.ts";
 import { isOwnNamespace } from "../sys/namespace.ts";
 import { aboutText } from "./about.ts";
 import type { Answer } from "./answer.ts";
 import { withCallLog } from "./call-log.ts";
+import { parsePrevResult } from "./decode-result.ts";
+import { encodeResult, printResult } from "./encode-result.ts";
 import { checkNetworkName, type Parameters, readParameters } from "./environment.ts";
 import { CniError, ErrorCode, failureOf, printError } from "./error.ts";
-import { checkedConf, type Document, fittingConf, readDocument, warningOf } from "./netconf.ts";
+import { checkedConf, type Document, fittingConf, readDocument } from "./netconf.ts";
 import type { AnyPlugin, Attachment, Delegates, Gc, Request } from "./plugin.ts";
 import { type Streams, standardStreams } from "./process-io.ts";
-import { encodeResult, parsePrevResult, printResult, type Result } from "./result.ts";
+import type { Result } from "./result.ts";
 import { withRollback } from "./rollback.ts";
 import { compareVersions, isAtLeast, newestVersion, oldestVersion, supportedVersions } from "./version.ts";
 
@@ -137,7 +140,7 @@ function requestOf(plugin: AnyPlugin, call: Call, document: Document, cniVersion
   const network = String(document.normalizedConf["name"]);
   const conf =
     call.verb === "DEL" ? confForDel(plugin, call, network, document) : checkedConf<unknown>(document, plugin.validate);
-  for (const key of document.unknownKeys) warn(plugin, call, network, warningOf(key));
+  for (const key of document.unknownKeys) warn(plugin, call, network, unknownKeyWarning(key));
   return { conf, cniVersion, network, stdin: call.stdin, path: call.path, delegates: call.delegates };
 }
 

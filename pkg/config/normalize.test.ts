@@ -1,8 +1,9 @@
 import t from "tap";
+import { editDistance, nearest } from "./edit-distance.ts";
 import type { Json } from "./json.ts";
-import { normalize, shapeOf } from "./normalize.ts";
+import { normalize } from "./normalize.ts";
 import type { JsonSchema } from "./schema.ts";
-import { editDistance, nearest } from "./suggest.ts";
+import { shapeOf } from "./shape.ts";
 
 const shape = shapeOf({
   type: "object",

@@ -95,10 +95,10 @@ export function addMacSpoofCheck(
   ];
   const plan = () => {
     const [base, ifaceThere, macThere] = existing(netfilter, [PREROUTING, iface, macChain]);
-    const frame = base ? [] : [newTable(TABLE), newChain(PREROUTING, { hook: HOOK })];
+    const tableParts = base ? [] : [newTable(TABLE), newChain(PREROUTING, { hook: HOOK })];
     const chains = [newChain(iface), newChain(macChain)];
     const old = ifaceThere || macThere ? [flushChain(iface), flushChain(macChain), ...jumps(netfilter, comment)] : [];
-    return { requests: [...frame, ...chains, ...old, ...checks] };
+    return { requests: [...tableParts, ...chains, ...old, ...checks] };
   };
   withKernelErrors(refusal(owner, "adding"), () => edit(netfilter, plan, { bound: false }));
 }

@@ -1,7 +1,7 @@
 /** Addresses of links, as `ip address` handles them. */
 import { compareAddresses, isIPv4, lastAddressOf, type Prefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/nlmsg.ts";
 import {
   type AddressMessage,
   addressMessage,

@@ -2,8 +2,8 @@
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Interface } from "../cni/result.ts";
 import { type Connection, connect, NETLINK_ROUTE, query, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import { only } from "../netlink/message.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/nlmsg.ts";
 import { IFF_PROMISC, IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
 import {
   type LinkMessage,

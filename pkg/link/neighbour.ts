@@ -1,8 +1,8 @@
 /** Permanent neighbours and forwarding entries of a link, as `ip neighbour` and `bridge fdb` handle them. */
 import type { Address } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/frame.ts";
 import { only } from "../netlink/message.ts";
+import { NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/nlmsg.ts";
 import { AF_BRIDGE, AF_INET, AF_INET6 } from "../netlink/rtnetlink/family.ts";
 import {
   NTF_PROXY,

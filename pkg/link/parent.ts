@@ -2,8 +2,9 @@
  * Links that have a parent link: macvlan, ipvlan, vlan. Configurations call the parent "master", a word that `ip` has for bridges; in the
  * kernel it is the parent.
  */
+
+import type { IpamResult } from "../cni/call-ipam.ts";
 import { CniError, ErrorCode, invalidConf } from "../cni/error.ts";
-import type { IpamResult } from "../cni/ipam.ts";
 import { orNotAvailable } from "../cni/status.ts";
 import type { JsonSchema } from "../config/schema.ts";
 import { type Connection, NetlinkError } from "../netlink/connection.ts";

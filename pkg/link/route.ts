@@ -2,7 +2,7 @@
 import type { Route } from "../cni/result.ts";
 import { type Address, compareAddresses, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/frame.ts";
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/nlmsg.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC } from "../netlink/rtnetlink/family.ts";
 import { RTNH_F_ONLINK } from "../netlink/rtnetlink/nexthop.ts";
 import {

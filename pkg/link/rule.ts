@@ -1,7 +1,7 @@
 /** Routing policy rules, as `ip rule` handles them. */
 import type { Address } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/nlmsg.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC } from "../netlink/rtnetlink/family.ts";
 import {
   type RouteMessage,

@@ -1,8 +1,8 @@
 /** VXLAN devices, as `ip link add … type vxlan` and `ip -d link show` handle them. */
 import { type Address, isIPv4 } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/frame.ts";
 import { type MessageOf, only } from "../netlink/message.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/nlmsg.ts";
 import { IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
 import { linkMessage, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_NEWLINK } from "../netlink/rtnetlink/link.ts";
 

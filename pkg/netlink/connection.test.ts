@@ -4,15 +4,23 @@ import { SystemError } from "../sys/errno.ts";
 import { readText } from "../sys/file.ts";
 import { unshareNetwork } from "../sys/namespace.ts";
 import { type Channel, Connection, connect, NETLINK_ROUTE, NetlinkError, query, request } from "./connection.ts";
-import { type Frame, frame, frames, NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR } from "./frame.ts";
 import { encode } from "./message.ts";
+import {
+  decodeNlmsgs,
+  encodeNlmsg,
+  NLM_F_DUMP_INTR,
+  NLM_F_MULTI,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  type Nlmsg,
+} from "./nlmsg.ts";
 import { IFF_UP } from "./rtnetlink/link/interface.ts";
 import { linkMessage, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK } from "./rtnetlink/link.ts";
 
 type Datagram = Uint8Array | "ENOBUFS";
 
 /** A channel to a kernel that answers each datagram with the datagrams that `answer` makes of its messages. */
-function fake(answer: (requests: Frame[], round: number) => Datagram[]): Connection {
+function fake(answer: (requests: Nlmsg[], round: number) => Datagram[]): Connection {
   const waiting: Datagram[] = [];
   let round = 0;
   const take = (): Uint8Array | undefined => {
@@ -24,7 +32,7 @@ function fake(answer: (requests: Frame[], round: number) => Datagram[]): Connect
     fd: -1,
     send(datagram) {
       round++;
-      waiting.push(...answer(frames(datagram), round));
+      waiting.push(...answer(decodeNlmsgs(datagram), round));
     },
     receive() {
       const next = take();
@@ -42,14 +50,14 @@ function ack({ sequence }: { sequence: number }, errno = 0): Uint8Array {
   const body = new DataView(new ArrayBuffer(20));
   body.setInt32(0, -errno, true);
   body.setUint32(4, 16, true);
-  return frame({ type: NLMSG_ERROR, flags: 0x100, sequence }, new Uint8Array(body.buffer));
+  return encodeNlmsg({ type: NLMSG_ERROR, flags: 0x100, sequence }, new Uint8Array(body.buffer));
 }
 
 const done = ({ sequence }: { sequence: number }, flags = 0) =>
-  frame({ type: NLMSG_DONE, flags: NLM_F_MULTI | flags, sequence }, new Uint8Array(4));
+  encodeNlmsg({ type: NLMSG_DONE, flags: NLM_F_MULTI | flags, sequence }, new Uint8Array(4));
 
 const link = ({ sequence }: { sequence: number }, ifName: string, flags = 0) =>
-  frame({ type: RTM_NEWLINK, flags: NLM_F_MULTI | flags, sequence }, encode(linkMessage, { index: 1, ifName }));
+  encodeNlmsg({ type: RTM_NEWLINK, flags: NLM_F_MULTI | flags, sequence }, encode(linkMessage, { index: 1, ifName }));
 
 const joined = (...parts: Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
 
@@ -62,7 +70,7 @@ const setUp = (index: number) =>
     value: { index, flags: IFF_UP, change: IFF_UP },
   });
 
-const first = (requests: Frame[]): Frame => {
+const first = (requests: Nlmsg[]): Nlmsg => {
   const [only] = requests;
   if (only === undefined) throw new Error("no request");
   return only;

@@ -24,11 +24,11 @@ import {
 } from "../sys/socket.ts";
 import { encode as encodeText } from "../sys/text.ts";
 import { explain } from "./explain.ts";
+import { attributeAt, decode, encode } from "./message.ts";
 import {
   type Answer,
   decodeAnswer,
-  type Frame,
-  frames,
+  decodeNlmsgs,
   NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
@@ -36,9 +36,9 @@ import {
   NLMSG_DONE,
   NLMSG_ERROR,
   NLMSG_HDRLEN,
-  writeFrame,
-} from "./frame.ts";
-import { attributeAt, decode, encode } from "./message.ts";
+  type Nlmsg,
+  writeNlmsg,
+} from "./nlmsg.ts";
 import { type AnyWire, struct, u16, u32, type Wire, Writer } from "./wire.ts";
 
 /** linux/netlink.h */
@@ -183,7 +183,7 @@ export class Connection {
     const sent = this.#send(requests, { acknowledged: last });
     let ended = false;
     for (
-      let answers: Frame[] | undefined = this.#receive();
+      let answers: Nlmsg[] | undefined = this.#receive();
       answers !== undefined;
       answers = this.#next({ ended, alone: last === 0 })
     ) {
@@ -198,7 +198,7 @@ export class Connection {
   }
 
   /** Returns the next answers. After the last request's answer only those that have arrived already; none when there was one request. */
-  #next({ ended, alone }: { ended: boolean; alone: boolean }): Frame[] | undefined {
+  #next({ ended, alone }: { ended: boolean; alone: boolean }): Nlmsg[] | undefined {
     if (!ended) return this.#receive();
     return alone ? undefined : this.#receiveArrived();
   }
@@ -299,7 +299,7 @@ export class Connection {
     let refusal: NetlinkError | undefined;
     let ended = false;
     for (
-      let answers: Frame[] | undefined = this.#receive();
+      let answers: Nlmsg[] | undefined = this.#receive();
       answers !== undefined;
       answers = ended ? this.#receiveArrived() : this.#receive()
     ) {
@@ -326,7 +326,7 @@ export class Connection {
     const starts = requests.map(({ type, flags, table, value }, i) => {
       const ack = i === acknowledged ? NLM_F_ACK : 0;
       const header = { type, flags: flags | added | ack | NLM_F_REQUEST, sequence: ++this.#sequence };
-      return writeFrame(out, header, () => table.write(out, value, {}));
+      return writeNlmsg(out, header, () => table.write(out, value, {}));
     });
     const datagram = out.bytes.subarray(0, out.at);
     if (this.#trace) trace(">", datagram);
@@ -334,28 +334,28 @@ export class Connection {
     return { first, message: (index) => datagram.subarray(starts[index] ?? datagram.length) };
   }
 
-  #receive(): Frame[] {
-    return this.#framesOf(this.#channel.receive("answer"));
+  #receive(): Nlmsg[] {
+    return this.#nlmsgsOf(this.#channel.receive("answer"));
   }
 
-  #receiveArrived(): Frame[] | undefined {
+  #receiveArrived(): Nlmsg[] | undefined {
     const datagram = this.#channel.receiveArrived();
-    return datagram === undefined ? undefined : this.#framesOf(datagram);
+    return datagram === undefined ? undefined : this.#nlmsgsOf(datagram);
   }
 
   /** Receives answers of a dump; returns undefined when the kernel dropped some. */
-  #receiveOfDump(): Frame[] | undefined {
+  #receiveOfDump(): Nlmsg[] | undefined {
     try {
-      return this.#framesOf(this.#channel.receive("dump"));
+      return this.#nlmsgsOf(this.#channel.receive("dump"));
     } catch (error) {
       if (isErrno(error, "ENOBUFS")) return undefined;
       throw error;
     }
   }
 
-  #framesOf(datagram: Uint8Array): Frame[] {
+  #nlmsgsOf(datagram: Uint8Array): Nlmsg[] {
     if (this.#trace) trace("<", datagram);
-    return frames(datagram);
+    return decodeNlmsgs(datagram);
   }
 }
 
@@ -380,7 +380,7 @@ export interface Listener {
   /** The file descriptor, to wait for several at once. */
   readonly fd: number;
   /** Returns the next messages; undefined when none has come within the time. @throws SystemError ENOBUFS: the kernel dropped some */
-  next(timeoutMs: number): Frame[] | undefined;
+  next(timeoutMs: number): Nlmsg[] | undefined;
   close(): void;
 }
 
@@ -394,7 +394,7 @@ export function listen(family: number, groups: number, namespace?: Namespace): L
   const buffer = new Uint8Array(DUMP_BUFFER);
   return {
     fd,
-    next: (timeoutMs) => (waitReadable([fd], timeoutMs).length > 0 ? frames(receive(fd, buffer)) : undefined),
+    next: (timeoutMs) => (waitReadable([fd], timeoutMs).length > 0 ? decodeNlmsgs(receive(fd, buffer)) : undefined),
     close: () => closeFile(fd),
   };
 }

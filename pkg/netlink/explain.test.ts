@@ -1,8 +1,8 @@
 import t from "tap";
 import { randomFrom, testSeed } from "../sys/random.testing.ts";
 import { explain } from "./explain.ts";
-import { frame, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_MULTI, NLM_F_REQUEST } from "./frame.ts";
 import { fromHex } from "./golden.testing.ts";
+import { encodeNlmsg, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_MULTI, NLM_F_REQUEST } from "./nlmsg.ts";
 
 const cases: { type: number; flags: number; body: string; text: string }[] = [
   {
@@ -72,13 +72,13 @@ const cases: { type: number; flags: number; body: string; text: string }[] = [
 ];
 for (const { type, flags, body, text } of cases) {
   t.test(text.replace(/ [[{].*/, " {…}"), (t) => {
-    t.equal(explain(frame({ type, flags, sequence: 7 }, fromHex(body))), text);
+    t.equal(explain(encodeNlmsg({ type, flags, sequence: 7 }, fromHex(body))), text);
     t.end();
   });
 }
 
 t.test("each message of a datagram is a line", (t) => {
-  const done = frame({ type: 3, flags: 0, sequence: 7 }, fromHex("00000000"));
+  const done = encodeNlmsg({ type: 3, flags: 0, sequence: 7 }, fromHex("00000000"));
   t.equal(explain(Uint8Array.from([...done, ...done])), "NLMSG_DONE #7 errno 0\nNLMSG_DONE #7 errno 0");
   t.end();
 });
@@ -95,7 +95,7 @@ t.test("any bytes are explained", (t) => {
   for (let i = 0; i < 300; i++) {
     const body = Uint8Array.from({ length: 60 * random() }, () => 256 * random() ** 3);
     const type = random() < 0.5 ? 16 + 40 * random() : 0x0a00 + 24 * random();
-    t.ok(explain(frame({ type, flags: 0, sequence: i }, body)).length > 0, `seed ${seed}`);
+    t.ok(explain(encodeNlmsg({ type, flags: 0, sequence: i }, body)).length > 0, `seed ${seed}`);
   }
   t.end();
 });

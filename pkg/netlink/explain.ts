@@ -1,10 +1,18 @@
 // Formats messages as text by their tables, for TWILL_TRACE=1.
 
 import * as flow from "./conntrack/flow.ts";
+import { decode } from "./message.ts";
+import * as batch from "./nftables/batch.ts";
+import * as chain from "./nftables/chain.ts";
+import * as compat from "./nftables/compat.ts";
+import * as element from "./nftables/element.ts";
+import * as generation from "./nftables/generation.ts";
+import * as nftRule from "./nftables/rule.ts";
+import * as set from "./nftables/set.ts";
+import * as table from "./nftables/table.ts";
 import {
   decodeAnswer,
-  type Frame,
-  frames,
+  decodeNlmsgs,
   NLM_F_ACK,
   NLM_F_APPEND,
   NLM_F_CREATE,
@@ -18,16 +26,8 @@ import {
   NLMSG_ERROR,
   NLMSG_NOOP,
   NLMSG_OVERRUN,
-} from "./frame.ts";
-import { decode } from "./message.ts";
-import * as batch from "./nftables/batch.ts";
-import * as chain from "./nftables/chain.ts";
-import * as compat from "./nftables/compat.ts";
-import * as element from "./nftables/element.ts";
-import * as generation from "./nftables/generation.ts";
-import * as nftRule from "./nftables/rule.ts";
-import * as set from "./nftables/set.ts";
-import * as table from "./nftables/table.ts";
+  type Nlmsg,
+} from "./nlmsg.ts";
 import * as address from "./rtnetlink/address.ts";
 import { bridgeLinkMessage } from "./rtnetlink/bridge-link.ts";
 import { AF_BRIDGE } from "./rtnetlink/family.ts";
@@ -78,43 +78,43 @@ const netfilterTypes = new Map<number, Explained>([
  * for bytes that cannot be decoded but says so in the line, since traces are read when something is wrong.
  */
 export function explain(datagram: Uint8Array): string {
-  let messages: Frame[];
+  let messages: Nlmsg[];
   try {
-    messages = frames(datagram);
+    messages = decodeNlmsgs(datagram);
   } catch (error) {
     return `${datagram.length} bytes that are not netlink messages: ${complaint(error)}`;
   }
-  return messages.map(explainFrame).join("\n");
+  return messages.map(explainNlmsg).join("\n");
 }
 
-function explainFrame(frame: Frame): string {
-  const known = typeOf(frame);
-  const name = controlNames.get(frame.type) ?? known?.name ?? `type ${frame.type}`;
-  return `${name}${flagsText(frame, name)} #${frame.sequence} ${bodyText(frame, known?.table)}`;
+function explainNlmsg(nlmsg: Nlmsg): string {
+  const known = typeOf(nlmsg);
+  const name = controlNames.get(nlmsg.type) ?? known?.name ?? `type ${nlmsg.type}`;
+  return `${name}${flagsText(nlmsg, name)} #${nlmsg.sequence} ${bodyText(nlmsg, known?.table)}`;
 }
 
 /**
  * Returns the type of a message. The begin and end messages of an nf_tables batch have the numbers of RTM_NEWLINK and RTM_DELLINK, but are
  * shorter than struct ifinfomsg.
  */
-function typeOf({ type, body }: Frame): Explained | undefined {
+function typeOf({ type, body }: Nlmsg): Explained | undefined {
   const isBatchEnd = type <= batch.NFNL_MSG_BATCH_END && body.length < link.linkMessage.header.size;
   const known = (isBatchEnd ? undefined : routeTypes.get(type)) ?? netfilterTypes.get(type);
   const ofBridge = known?.table === link.linkMessage && body[0] === AF_BRIDGE;
   return ofBridge ? { name: known.name, table: bridgeLinkMessage } : known;
 }
 
-function bodyText(frame: Frame, table: AnyWire | undefined): string {
+function bodyText(nlmsg: Nlmsg, table: AnyWire | undefined): string {
   try {
-    if (frame.type === NLMSG_ERROR || frame.type === NLMSG_DONE) return answerText(frame);
-    return table === undefined ? `${frame.body.length} bytes` : table.text(decode(table, frame.body), {});
+    if (nlmsg.type === NLMSG_ERROR || nlmsg.type === NLMSG_DONE) return answerText(nlmsg);
+    return table === undefined ? `${nlmsg.body.length} bytes` : table.text(decode(table, nlmsg.body), {});
   } catch (error) {
-    return `${frame.body.length} bytes that its table cannot read: ${complaint(error)}`;
+    return `${nlmsg.body.length} bytes that its table cannot read: ${complaint(error)}`;
   }
 }
 
-function answerText(frame: Frame): string {
-  const { errno, message, offset } = decodeAnswer(frame);
+function answerText(nlmsg: Nlmsg): string {
+  const { errno, message, offset } = decodeAnswer(nlmsg);
   const place = offset === undefined ? "" : ` at byte ${offset} of the request`;
   return `errno ${errno}${message === undefined ? "" : ` "${message}"`}${place}`;
 }
@@ -140,7 +140,7 @@ const ofMaking: typeof everywhere = [
   [NLM_F_APPEND, "APPEND"],
 ];
 
-function flagsText({ flags }: Frame, name: string): string {
+function flagsText({ flags }: Nlmsg, name: string): string {
   const special = /GET/.test(name) ? ofReading : /NEW|SET/.test(name) ? ofMaking : [];
   const names = [...everywhere, ...special].filter(([bits]) => (flags & bits) === bits).map(([, text]) => text);
   return names.length === 0 ? "" : ` ${names.join("|")}`;

@@ -11,6 +11,7 @@
 import { checkNetworkName } from "../cni/environment.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { selectVersion } from "../cni/version.ts";
+import { nearest } from "../config/edit-distance.ts";
 import {
   isObject,
   type Json,
@@ -21,7 +22,6 @@ import {
   showJson,
   sortKeys,
 } from "../config/json.ts";
-import { nearest } from "../config/suggest.ts";
 import { findDirectory, findStat, readRecord } from "../sys/file.ts";
 import { decode, encode } from "../sys/text.ts";
 

@@ -5,14 +5,15 @@
  * @see CNI specification, section 3 "Execution of Network Configurations"
  */
 
-import { runAllSteps } from "../cni/del-steps.ts";
+import { runAllSteps } from "../cni/best-effort-del.ts";
 import { invoke } from "../cni/delegate.ts";
+import { encodeResult } from "../cni/encode-result.ts";
 import { checkContainerId, checkInterfaceName, readParameters } from "../cni/environment.ts";
 import { CniError, ErrorCode, failureOf } from "../cni/error.ts";
 import { findExecutable } from "../cni/find-executable.ts";
 import type { Delegates } from "../cni/plugin.ts";
 import { standardStreams } from "../cni/process-io.ts";
-import { encodeResult, type Result } from "../cni/result.ts";
+import type { Result } from "../cni/result.ts";
 import { perform } from "../cni/skeleton.ts";
 import { isAtLeast } from "../cni/version.ts";
 import { type Json, type JsonObject, printJson, sortKeys } from "../config/json.ts";

@@ -8,9 +8,10 @@
  */
 
 import { decodeBase64, encodeBase64 } from "../bytes/base64.ts";
+import { type Origin, parseResult } from "../cni/decode-result.ts";
 import { isContainerId } from "../cni/environment.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
-import { type Origin, parseResult, type Result } from "../cni/result.ts";
+import type { Result } from "../cni/result.ts";
 import { isInterfaceName } from "../config/formats.ts";
 import { isObject, type Json, type JsonObject, printJson, sortKeys } from "../config/json.ts";
 import { isErrno, SystemError } from "../sys/errno.ts";
@@ -193,10 +194,10 @@ interface Unreadable {
   bareResult?: JsonObject;
 }
 
-type Found = { entry: CacheEntry; reason?: undefined; cause?: undefined } | Unreadable;
+type CacheFile = { entry: CacheEntry; reason?: undefined; cause?: undefined } | Unreadable;
 
 /** Reads a file; undefined when there is none. */
-function readEntry(path: string): Found | undefined {
+function readEntry(path: string): CacheFile | undefined {
   let bytes: Uint8Array;
   try {
     if (findStat(path)?.type === "other") return { reason: "it is a FIFO or a device" }; // to read one may never end
@@ -209,7 +210,7 @@ function readEntry(path: string): Found | undefined {
   return entryIn(bytes, path.slice(path.lastIndexOf("/") + 1));
 }
 
-function entryIn(bytes: Uint8Array, fileName: string): Found {
+function entryIn(bytes: Uint8Array, fileName: string): CacheFile {
   if (bytes.length === 0) return { reason: "it is empty" };
   const text = decode(bytes);
   if (text.includes("\ufffd") && !isEqual(encode(text), bytes)) return { reason: "it is not UTF-8" };
@@ -255,7 +256,7 @@ function entryOf(document: JsonObject): CacheEntry | undefined {
 const isPair = (value: Json): value is readonly [string, string] =>
   Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === "string");
 
-function unusable(path: string, { reason = "", cause }: Pick<Found, "reason" | "cause">): CniError {
+function unusable(path: string, { reason = "", cause }: Pick<CacheFile, "reason" | "cause">): CniError {
   if (cause === undefined)
     return new CniError({
       code: ErrorCode.decoding,

@@ -6,7 +6,7 @@
  * only follow `=`, so arguments are converted to the form `--name=value` first.
  */
 import { Command, Option } from "commander";
-import { nearest } from "../../../pkg/config/suggest.ts";
+import { nearest } from "../../../pkg/config/edit-distance.ts";
 import { type Flag, type FlagName, flagNames, flags, isFlagName, type Values, variableOf } from "./flags.ts";
 
 /** The command line is invalid. `message` says what is wrong and what to write. */

@@ -1,7 +1,7 @@
 /** Receives the kernel's netlink notifications, as `ip monitor` and `nft monitor` do. Node only. */
 
 import { listen } from "../../netlink/connection.ts";
-import type { Frame } from "../../netlink/frame.ts";
+import type { Nlmsg } from "../../netlink/nlmsg.ts";
 import { isErrno } from "../../sys/errno.ts";
 import { SO_RCVBUFFORCE, SOL_SOCKET, trySocketOption } from "../../sys/socket.ts";
 import { onReadable } from "./on-readable.ts";
@@ -21,7 +21,7 @@ const BUFFER_BYTES = 8 << 20;
 
 export interface NetlinkHandler {
   /** Called with messages, each with `type` RTM_* and so on; they are valid only during the call. */
-  messages(frames: readonly Frame[]): void;
+  messages(nlmsgs: readonly Nlmsg[]): void;
   /** Called when the kernel dropped messages (ENOBUFS): all known state may be wrong. */
   overflowed(): void;
 }
@@ -40,7 +40,7 @@ export function watchNetlink(family: number, groups: number, { messages, overflo
   trySocketOption(listener.fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
   const read = () => {
     try {
-      for (let frames = listener.next(0); frames !== undefined; frames = listener.next(0)) messages(frames);
+      for (let nlmsgs = listener.next(0); nlmsgs !== undefined; nlmsgs = listener.next(0)) messages(nlmsgs);
     } catch (error) {
       if (!isErrno(error, "ENOBUFS")) throw error;
       overflowed();

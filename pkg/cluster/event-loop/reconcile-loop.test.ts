@@ -1,12 +1,12 @@
 import t from "tap";
 import { NetlinkError } from "../../netlink/connection.ts";
-import type { Frame } from "../../netlink/frame.ts";
+import type { Nlmsg } from "../../netlink/nlmsg.ts";
 import { FakeClock } from "../lease/fake.testing.ts";
 import type { NetlinkHandler } from "./netlink-watch.ts";
 import type { PassResult } from "./pass-schedule.ts";
 import { type ReconcileLoop, type ReconcileOptions, startReconcileLoop } from "./reconcile-loop.ts";
 
-const frame = (type: number): Frame => ({ type, flags: 0, sequence: 0, port: 0, body: new Uint8Array() });
+const nlmsg = (type: number): Nlmsg => ({ type, flags: 0, sequence: 0, port: 0, body: new Uint8Array() });
 /** The type of a message that is relevant. */
 const RELEVANT = 1;
 
@@ -50,12 +50,12 @@ type Tap = { teardown(work: () => unknown): unknown };
 
 t.test("relevant messages lead to one pass when they end, others to none", async (t) => {
   const { clock, seen, kernel } = run(t);
-  kernel.messages([frame(7)]);
+  kernel.messages([nlmsg(7)]);
   await clock.pass(500);
   t.strictSame(seen, []);
-  kernel.messages([frame(7), frame(RELEVANT)]);
+  kernel.messages([nlmsg(7), nlmsg(RELEVANT)]);
   await clock.pass(50);
-  kernel.messages([frame(RELEVANT)]);
+  kernel.messages([nlmsg(RELEVANT)]);
   await clock.pass(500);
   t.strictSame(seen, ["650 pass"]);
 });
@@ -68,7 +68,7 @@ t.test("lost messages lead to a pass, and so does a kernel that cannot say what 
   });
   kernel.overflowed();
   await clock.pass(500);
-  kernel.messages([frame(RELEVANT)]);
+  kernel.messages([nlmsg(RELEVANT)]);
   await clock.pass(500);
   t.strictSame(seen, ["100 pass", "600 pass"]);
 });
@@ -157,7 +157,7 @@ t.test("after its end nothing runs, and what runs is waited for", async (t) => {
   });
   await clock.pass(100);
   const later = loop.exclusive(() => void t.fail("it was stopped"));
-  kernel.messages([frame(RELEVANT)]);
+  kernel.messages([nlmsg(RELEVANT)]);
   const stopped = loop.stop().then(() => t.ok(ended));
   await clock.pass(10_000);
   await Promise.all([work, later, stopped]);

@@ -5,7 +5,7 @@
  */
 
 import { NetlinkError } from "../../netlink/connection.ts";
-import type { Frame } from "../../netlink/frame.ts";
+import type { Nlmsg } from "../../netlink/nlmsg.ts";
 import { type Clock, systemClock } from "../lease/clock.ts";
 import type { NetlinkHandler, Watching } from "./netlink-watch.ts";
 import { type PassResult, PassSchedule, type ScheduleOptions } from "./pass-schedule.ts";
@@ -18,7 +18,7 @@ export interface ReconcileOptions extends ScheduleOptions {
   /** Starts the watch for changes, as with `watchNetlink`. */
   watch(handler: NetlinkHandler): Watching;
   /** Reports whether a netlink message may mean that a pass has something to do. A NetlinkError counts as yes. */
-  isRelevant(message: Frame): boolean;
+  isRelevant(message: Nlmsg): boolean;
   /** Called with the error of a pass. */
   failed(error: unknown): void;
   /** Called once per series when another program keeps undoing repairs. */
@@ -90,8 +90,8 @@ export function startReconcileLoop(options: ReconcileOptions): ReconcileLoop {
   const ask = record((nowMs) => schedule.ask(nowMs));
 
   const watching = options.watch({
-    messages: (frames) => {
-      if (frames.some((frame) => isRelevant(options, frame))) ask();
+    messages: (nlmsgs) => {
+      if (nlmsgs.some((nlmsg) => isRelevant(options, nlmsg))) ask();
     },
     overflowed: ask,
   });
@@ -129,9 +129,9 @@ async function attempt({ reconcile, failed }: ReconcileOptions): Promise<PassRes
   }
 }
 
-function isRelevant(options: ReconcileOptions, frame: Frame): boolean {
+function isRelevant(options: ReconcileOptions, nlmsg: Nlmsg): boolean {
   try {
-    return options.isRelevant(frame);
+    return options.isRelevant(nlmsg);
   } catch (error) {
     if (error instanceof NetlinkError) return true; // too much is changing for the kernel to answer
     throw error;

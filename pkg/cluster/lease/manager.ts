@@ -68,7 +68,7 @@ export interface PeerHandler {
 
 export interface LeaseHandler extends PeerHandler {
   /** Called after every renewal, and when the lease is ours again. */
-  held(lease: Lease): void;
+  leaseHeld(lease: Lease): void;
   /** Called when another host has our subnet; `reason` names the host and the remedy. Called again only when the reason changes. */
-  lost(reason: string): void;
+  leaseLost(reason: string): void;
 }

@@ -36,7 +36,7 @@ async function keep(t: Test, options: Partial<RenewOptions> & { reserved?: true 
     renewMarginMs: HOUR_MS,
     clock,
     log: linesOf(lines),
-    lost: (reason) => void told.push(`lost: ${reason}`),
+    leaseLost: (reason) => void told.push(`lost: ${reason}`),
     renewed: ({ expiresMs }) =>
       void told.push(`renewed ${expiresMs === undefined ? "for ever" : `${(expiresMs - clock.wallMs()) / HOUR_MS} h`}`),
     ...options,
@@ -303,7 +303,7 @@ for (const ends of ["known", "unknown"] as const) {
         const lease = await client.put(subnets(OWN), us, DAY_MS); // as a daemon does that finds the lease of its public address
         const renewer = startRenewal(client, lease, {
           ...{ attributes: us, ttlMs: DAY_MS, renewMarginMs: HOUR_MS, clock, log: linesOf(lines) },
-          lost: (reason) => void lost.push(reason),
+          leaseLost: (reason) => void lost.push(reason),
           renewed() {},
         });
         const following = watchPeers(client, renewer, { peers() {}, changed() {}, malformed() {}, trouble() {} });

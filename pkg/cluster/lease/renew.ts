@@ -29,7 +29,7 @@ export interface RenewOptions {
   clock: Clock;
   log: Log;
   /** Called when another host has our subnet; `reason` names the host and the remedy. Called again only when the reason changes. */
-  lost(reason: string): void;
+  leaseLost(reason: string): void;
   /** Called after every renewal, and when the lease is ours again. */
   renewed(lease: Lease): void;
 }
@@ -280,7 +280,7 @@ class Renewer {
     if (reason === this.toldReason) return;
     this.toldReason = reason;
     this.options.log.error("the lease is lost", { lease: formatSubnets(this.lease), reason });
-    this.options.lost(reason);
+    this.options.leaseLost(reason);
   }
 
   /** Reports whether we wrote it, or somebody reserved it for us. */

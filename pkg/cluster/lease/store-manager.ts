@@ -34,8 +34,8 @@ export function createStoreManager(
         renewMarginMs,
         clock,
         log,
-        lost: handler.lost,
-        renewed: handler.held,
+        leaseLost: handler.leaseLost,
+        renewed: handler.leaseHeld,
       });
       const watch = watchPeers(store, renewer, {
         ...handler,

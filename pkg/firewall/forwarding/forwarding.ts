@@ -135,7 +135,7 @@ export type ResultFacts = Pick<Removal, "addresses" | "bridge">;
 export function revokeForwarding(owner: Owner, told: ResultFacts, choices: ForwardingOptions): void {
   const id = ownerId(owner);
   withKernelErrors(refusal(owner, "removing the rules"), () => {
-    removeAll({ ...told, held: id, isGone: (one) => one === id }, choices);
+    removeAll({ ...told, containing: id, isGone: (one) => one === id }, choices);
   });
 }
 
@@ -146,10 +146,10 @@ export function gcForwarding(
   choices: ForwardingOptions,
 ): void {
   const alive = new Set(valid.map((attachment) => ownerId({ network, ...attachment })));
-  const held = ownerIdPrefix(network);
+  const containing = ownerIdPrefix(network);
   withKernelErrors(refusal({ network }, "collecting rules"), () => {
-    const isGone = (id: string) => id.startsWith(held) && !alive.has(id);
-    removeAll({ held, isGone, addresses: [], bridge: undefined }, choices);
+    const isGone = (id: string) => id.startsWith(containing) && !alive.has(id);
+    removeAll({ containing, isGone, addresses: [], bridge: undefined }, choices);
   });
 }
 
@@ -174,9 +174,9 @@ function removeAll(removal: Removal, { backend, zone }: ForwardingOptions): void
 
 /** Returns the addresses that no attachment has in either variant of iptables. */
 function freedBy(removalPlans: readonly RemovalPlan[]): Address[] {
-  const held = new Set(removalPlans.flatMap((one) => one.held.map(formatAddress)));
+  const kept = new Set(removalPlans.flatMap((one) => one.kept.map(formatAddress)));
   const freed = removalPlans.flatMap((one) => one.freed.map((address) => [formatAddress(address), address] as const));
-  return [...new Map(freed)].flatMap(([name, address]) => (held.has(name) ? [] : [address]));
+  return [...new Map(freed)].flatMap(([name, address]) => (kept.has(name) ? [] : [address]));
 }
 
 /** Returns the first difference from what `allowForwarding` makes; undefined when there is none. */

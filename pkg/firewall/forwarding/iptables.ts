@@ -43,13 +43,13 @@ const deletion = (rule: FoundRule): Change => ({ delete: rule });
 
 // --- Ownerships as rules -----------------------------------------------------------------------------------------------------------------
 
-interface Found extends AddressOwnership {
+interface FoundOwnership extends AddressOwnership {
   rule: FoundRule;
 }
 
-/** Returns the ownerships that the rules record. @param held A text or address in the wanted rules, so that fewer have to be read. */
-function ownerships(view: View, family: Family, held: string | Address): Found[] {
-  return view.rules(filter(family, OWNERS), held).flatMap((rule): Found[] => {
+/** Returns the ownerships that the rules record. @param containing A text or address in the wanted rules, so that fewer have to be read. */
+function ownerships(view: View, family: Family, containing: string | Address): FoundOwnership[] {
+  return view.rules(filter(family, OWNERS), containing).flatMap((rule): FoundOwnership[] => {
     const ownership = parseOwnershipComment(commentOf(rule.canonicalForm) ?? "");
     const address = sourceOf(rule.canonicalForm);
     return ownership === undefined || address === undefined ? [] : [{ ...ownership, address, rule }];
@@ -64,7 +64,7 @@ function sourceOf(canonicalForm: CanonicalRule | undefined): Address | undefined
 const same = (one: Address, other: Address): boolean => formatAddress(one) === formatAddress(other);
 
 /** Returns all ownerships of the address, of any network. */
-const ownershipsOf = (view: View, family: Family, address: Address): Found[] =>
+const ownershipsOf = (view: View, family: Family, address: Address): FoundOwnership[] =>
   ownerships(view, family, address).filter((found) => same(found.address, address));
 
 /** Returns how many attachments rely on this policy for the bridge. Counts without decoding, which would be slow on a large network. */
@@ -142,7 +142,7 @@ function entering(view: View, family: Family, address: Address, { owner, policy 
   const id = ownerId(owner);
   const text = ownershipComment(owner, policy);
   const found = ownershipsOf(view, family, address).filter((one) => sameNetwork(one.id, id));
-  const isSame = ({ rule }: Found) => commentOf(rule.canonicalForm) === text;
+  const isSame = ({ rule }: FoundOwnership) => commentOf(rule.canonicalForm) === text;
   const chain = filter(family, OWNERS);
   return [
     ...found.filter((one) => !isSame(one)).map(({ rule }) => deletion(rule)),
@@ -161,7 +161,7 @@ function entering(view: View, family: Family, address: Address, { owner, policy 
 export interface Removal {
   isGone(id: string): boolean;
   /** A text that the ownership comments of all these attachments contain. */
-  held: string;
+  containing: string;
   /** The addresses in the attachment's result, used where another plugin made the rules and no ownership is recorded. */
   addresses: readonly Address[];
   /** The bridge in the attachment's result; undefined without a policy. */
@@ -173,12 +173,12 @@ export interface RemovalPlan {
   /** Addresses that no attachment has any more. */
   freed: Address[];
   /** Addresses that another attachment has by now. */
-  held: Address[];
+  kept: Address[];
 }
 
 /** Plans the removal of what no remaining attachment needs. The rules of the next owner of an address stay. */
-export function planRemoval(view: View, family: Family, { isGone, held, ...told }: Removal): RemovalPlan {
-  const gone = ownerships(view, family, held).filter(({ id }) => isGone(id));
+export function planRemoval(view: View, family: Family, { isGone, containing, ...told }: Removal): RemovalPlan {
+  const gone = ownerships(view, family, containing).filter(({ id }) => isGone(id));
   const mayBeFree = [...gone.map(({ address }) => address), ...ofFamily(family, told.addresses)];
   const isFree = (address: Address) => ownershipsOf(view, family, address).every(({ id }) => isGone(id));
   const freed = unique(mayBeFree).filter(isFree);
@@ -186,7 +186,7 @@ export function planRemoval(view: View, family: Family, { isGone, held, ...told 
   if (told.bridge !== undefined && freed.length > gone.length) bridges.add(told.bridge);
   return {
     freed,
-    held: unique(mayBeFree).filter((address) => !freed.includes(address)),
+    kept: unique(mayBeFree).filter((address) => !freed.includes(address)),
     changes: [
       ...leaving(view, family, gone),
       ...freed
@@ -202,7 +202,7 @@ const unique = (addresses: readonly Address[]): Address[] => [
 ];
 
 /** Deletes the ownerships, and their chain with the last one. */
-function leaving(view: View, family: Family, gone: readonly Found[]): Change[] {
+function leaving(view: View, family: Family, gone: readonly FoundOwnership[]): Change[] {
   if (gone.length === 0) return [];
   const owners = filter(family, OWNERS);
   return view.rules(owners).length === gone.length ? [{ drop: owners }] : gone.map(({ rule }) => deletion(rule));
@@ -213,7 +213,7 @@ function unneeded(
   view: View,
   family: Family,
   bridges: readonly string[],
-  { gone, freed }: { gone: readonly Found[]; freed: readonly Address[] },
+  { gone, freed }: { gone: readonly FoundOwnership[]; freed: readonly Address[] },
 ): Change[] {
   const isWanted = (policy: Policy) =>
     countUsers(view, family, policy) >
@@ -264,10 +264,10 @@ function hasOthers(view: View, family: Family, except: readonly Address[]): bool
 const bridgeRulesThere = (view: View, family: Family, policy: Policy): FoundRule[] =>
   rulesThere(view, filter(family, STAGE_1), bridgeRules(policy), policy.bridge.replace(/\+$/, "")); // the kernel stores "br+" as "br"
 
-function rulesThere(view: View, chain: Chain, rules: readonly Rule[], held?: string | Address): FoundRule[] {
+function rulesThere(view: View, chain: Chain, rules: readonly Rule[], containing?: string | Address): FoundRule[] {
   const canonicalForms = rules.map((rule) => canonicalRule(chain.family, rule));
   return view
-    .rules(chain, held)
+    .rules(chain, containing)
     .filter((found) => canonicalForms.some((canonicalForm) => sameRule(found.canonicalForm, canonicalForm)));
 }
 

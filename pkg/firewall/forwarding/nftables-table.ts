@@ -195,9 +195,9 @@ export const jumpsToAdminChain = leadsTo;
  * Returns the requests for the missing parts of the table. The jump to the administrator's chain comes first, else its rules could not
  * override anything.
  */
-export function tableRequests(frame: ForwardingTable, adminChain: string): Request[] {
-  const isComplete = missingFixedRule(frame) === undefined;
-  if (isComplete && leadsTo(frame, adminChain)) return [];
+export function tableRequests(table: ForwardingTable, adminChain: string): Request[] {
+  const isComplete = missingFixedRule(table) === undefined;
+  if (isComplete && leadsTo(table, adminChain)) return [];
   const admin = { ...TABLE, chain: adminChain };
   return [
     newTable(TABLE, { comment: TABLE_COMMENT }),
@@ -205,8 +205,8 @@ export function tableRequests(frame: ForwardingTable, adminChain: string): Reque
     newChain(admin, { comment: "your own rules" }),
     newChain(ISOLATION),
     newChain(FORWARD, { hook: HOOK }),
-    ...(isComplete ? [] : replacement(frame)),
-    ...(leadsTo(frame, adminChain)
+    ...(isComplete ? [] : replacement(table)),
+    ...(leadsTo(table, adminChain)
       ? []
       : [
           newRule(FORWARD, {

@@ -153,11 +153,11 @@ const isOfBridge = (key: Uint8Array, bridge: string): boolean => decode(key, 0, 
 export function findNftablesDeviation(netfilter: Connection, request: ForwardingRequest): string | undefined {
   const { addresses, policy, adminChain } = request;
   if (addresses.length === 0) return undefined;
-  const frame = readTable(netfilter);
-  const rule = missingFixedRule(frame);
+  const table = readTable(netfilter);
+  const rule = missingFixedRule(table);
   if (rule !== undefined)
     return `the rule "${rule.comment}" is missing in chain ${rule.chain} of table inet twill_firewall`;
-  if (!jumpsToAdminChain(frame, adminChain))
+  if (!jumpsToAdminChain(table, adminChain))
     return `chain ${adminChain} is not asked in chain forward of table inet twill_firewall`;
   const address = addresses.find((one) => findElement(netfilter, setOf(one), one) === undefined);
   if (address !== undefined)

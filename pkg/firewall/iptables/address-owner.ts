@@ -12,8 +12,8 @@
  * the firewall plugin has it, since the reference plugins' DEL would leave it behind.
  */
 
+import { parseResult } from "../../cni/decode-result.ts";
 import { CniError } from "../../cni/error.ts";
-import { parseResult } from "../../cni/result.ts";
 import { type Address, formatAddress, formatPrefix, networkOf, type Prefix, parsePrefix } from "../../ip/address.ts";
 import { attachmentsNamedBy, type CacheEntry, defaultCacheRoot, listCache } from "../../runtime/result-cache.ts";
 import { lazy } from "../../sys/lazy.ts";

@@ -46,13 +46,14 @@ function saveOf(printed: string, { family, table }: { family: Family; table: Tab
     seen.add(line);
     rules.push({ chain: { family, table, chain }, canonicalForm: parseRuleLine(words), id: words, ...number });
   }
-  const holds = ({ canonicalForm, id }: FoundRule, held: string | Address) =>
-    typeof held === "string"
-      ? commentOf(canonicalForm)?.includes(held) || String(id).includes(held)
-      : String(id).includes(formatPrefix({ address: held, length: 8 * held.length }));
+  const holds = ({ canonicalForm, id }: FoundRule, containing: string | Address) =>
+    typeof containing === "string"
+      ? commentOf(canonicalForm)?.includes(containing) || String(id).includes(containing)
+      : String(id).includes(formatPrefix({ address: containing, length: 8 * containing.length }));
   return {
     present: (wanted) => wanted.map(({ chain }) => chains.has(chain) || hookOf(table, chain) !== undefined), // base chains always exist
-    rules: ({ chain }, held) => (chains.get(chain) ?? []).filter((rule) => held === undefined || holds(rule, held)),
+    rules: ({ chain }, containing) =>
+      (chains.get(chain) ?? []).filter((rule) => containing === undefined || holds(rule, containing)),
     jumps: ({ chain }, to) => (chains.get(chain) ?? []).filter(({ canonicalForm }) => jumpsTo(canonicalForm, to)),
     chains: () => [...chains.keys()],
   };

@@ -2,21 +2,21 @@
 import t from "tap";
 import { concat } from "../../bytes/concat.ts";
 import { type Channel, Connection } from "../../netlink/connection.ts";
-import {
-  type Frame,
-  frame,
-  frames,
-  NLM_F_ACK,
-  NLM_F_DUMP,
-  NLM_F_EXCL,
-  NLMSG_DONE,
-  NLMSG_ERROR,
-} from "../../netlink/frame.ts";
 import { decode, encode } from "../../netlink/message.ts";
 import { batchMessage, NFNL_MSG_BATCH_BEGIN } from "../../netlink/nftables/batch.ts";
 import { NFT_MSG_GETCHAIN, NFT_MSG_NEWCHAIN } from "../../netlink/nftables/chain.ts";
 import { generationMessage, NFT_MSG_GETGEN, NFT_MSG_NEWGEN } from "../../netlink/nftables/generation.ts";
 import { NFT_MSG_DELRULE, NFT_MSG_NEWRULE } from "../../netlink/nftables/rule.ts";
+import {
+  decodeNlmsgs,
+  encodeNlmsg,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_EXCL,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  type Nlmsg,
+} from "../../netlink/nlmsg.ts";
 import { Errno } from "../../sys/errno.ts";
 import { deleteRules, ensureRules } from "./nft-variant.ts";
 import type { Wanted } from "./ruleset.ts";
@@ -24,22 +24,22 @@ import { prefix } from "./samples.testing.ts";
 
 /** A kernel without rules. @param refuse The errno with which it answers a batch, by the number of batches before it; 0 is done. */
 function kernel(refuse: (batch: number) => number) {
-  const sent: Frame[][] = [];
+  const sent: Nlmsg[][] = [];
   const answers: Uint8Array[] = [];
   let batches = 0;
-  const answer = (to: Frame, type: number, body: Uint8Array) =>
-    answers.push(frame({ type, flags: 0, sequence: to.sequence }, body));
-  const end = (to: Frame, errno: number) =>
+  const answer = (to: Nlmsg, type: number, body: Uint8Array) =>
+    answers.push(encodeNlmsg({ type, flags: 0, sequence: to.sequence }, body));
+  const end = (to: Nlmsg, errno: number) =>
     answer(to, NLMSG_ERROR, concat([new Uint8Array(new Int32Array([-errno]).buffer), new Uint8Array(16)]));
   const channel: Channel = {
     fd: -1,
     send(datagram) {
-      const messages = frames(datagram.slice());
+      const messages = decodeNlmsgs(datagram.slice());
       sent.push(messages);
       const [first] = messages;
       if (first?.type === NFNL_MSG_BATCH_BEGIN) {
         const errno = refuse(batches++);
-        const acknowledged = messages.find(({ flags }) => flags & NLM_F_ACK) as Frame;
+        const acknowledged = messages.find(({ flags }) => flags & NLM_F_ACK) as Nlmsg;
         return end(errno === Errno.ERESTART ? first : acknowledged, errno);
       }
       for (const message of messages) {
@@ -64,7 +64,7 @@ const jump: Wanted = {
   chain: "POSTROUTING",
   rules: [{ source: prefix("10.1.0.5/32"), target: { jump: "CNI-x" } }],
 };
-const types = (messages: readonly Frame[] | undefined) => messages?.map(({ type }) => type).slice(1, -1);
+const types = (messages: readonly Nlmsg[] | undefined) => messages?.map(({ type }) => type).slice(1, -1);
 
 t.test("a chain of ours with the jump to it is one message to the kernel, which reads nothing", (t) => {
   const { connection, sent } = kernel(() => 0);
@@ -114,6 +114,6 @@ t.test("other refusals are told", (t) => {
   t.end();
 });
 
-function generationIn(messages: readonly Frame[] | undefined): number | undefined {
+function generationIn(messages: readonly Nlmsg[] | undefined): number | undefined {
   return decode(batchMessage, messages?.[0]?.body ?? new Uint8Array()).generation;
 }

@@ -153,18 +153,18 @@ function viewOf(netfilter: Connection): View {
   const known = new Map<string, FoundRule[]>();
   return {
     present: (chains) => existing(netfilter, chains.map(placeOf)),
-    rules(chain, held = "") {
-      const key = [chain.family, chain.table, chain.chain, held].join(" ");
+    rules(chain, containing = "") {
+      const key = [chain.family, chain.table, chain.chain, containing].join(" ");
       let found = known.get(key);
       if (found === undefined) {
-        const wanted = typeof held === "string" ? (text: string) => text.includes(held) : held;
+        const wanted = typeof containing === "string" ? (text: string) => text.includes(containing) : containing;
         found = findRules(netfilter, placeOf(chain), wanted).map((body) => foundRule(chain, body));
         known.set(key, found);
       }
       return found;
     },
     jumps: (from, to) =>
-      findRules(netfilter, placeOf(from), (held) => held.includes(to))
+      findRules(netfilter, placeOf(from), (text) => text.includes(to))
         .map((body) => ({ body, rule: foundRule(from, body) }))
         .filter(({ body, rule }) => endsWithJump(body, to) || jumpsTo(rule.canonicalForm, to))
         .map(({ rule }) => rule),

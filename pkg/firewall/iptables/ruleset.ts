@@ -26,10 +26,10 @@ export interface View {
   /** Reports for each chain whether it exists. */
   present(chains: readonly Chain[]): boolean[];
   /**
-   * Returns, in order, the rules that contain a text in their comment or target, or name an address without a mask; all rules when `held`
-   * is not given. Some may only look like it, so the caller has to check. Returns none when there is no such chain.
+   * Returns, in order, the rules that contain a text in their comment or target, or name an address without a mask; all rules when
+   * `containing` is not given. Some may only look like it, so the caller has to check. Returns none when there is no such chain.
    */
-  rules(chain: Chain, held?: string | Address): FoundRule[];
+  rules(chain: Chain, containing?: string | Address): FoundRule[];
   /** Returns the rules of a chain that jump to another one. */
   jumps(from: Chain, to: string): FoundRule[];
   /** Returns the names of all chains of the table. */

@@ -1,6 +1,5 @@
 // The requests to nf_tables: `nft add table`, `nft add chain`, `nft add rule`, `nft delete …`, for a transaction (transaction.ts); and the reads.
 import { type Connection, query, type Request, request } from "../../netlink/connection.ts";
-import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/frame.ts";
 import { attribute, decode, message } from "../../netlink/message.ts";
 import {
   type ChainMessage,
@@ -19,6 +18,7 @@ import {
   tableMessage,
 } from "../../netlink/nftables/table.ts";
 import { ruleUserdata } from "../../netlink/nftables/userdata.ts";
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/nlmsg.ts";
 import { attributeEnd, attributeType, bytes, Input, NLA_TYPE_MASK, nested, type Wire } from "../../netlink/wire.ts";
 import { isErrno } from "../../sys/errno.ts";
 import { decode as decodeText } from "../../sys/text.ts";

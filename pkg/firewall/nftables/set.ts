@@ -3,7 +3,6 @@
 // Elements are encoded by hand for the reason that rules are made from templates (template.ts): through the wire tables an element takes 20
 // us, and a container may have a thousand.
 import { type Connection, NetlinkError, query, type Request, request } from "../../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/frame.ts";
 import { attribute, encode, message } from "../../netlink/message.ts";
 import {
   elementMessage,
@@ -14,6 +13,7 @@ import {
 } from "../../netlink/nftables/element.ts";
 import { concatenationType, NFT_MSG_NEWSET, NFT_SET_MAP, setMessage, TYPE_IFNAME } from "../../netlink/nftables/set.ts";
 import { elementUserdata } from "../../netlink/nftables/userdata.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/nlmsg.ts";
 import { bytes, hostIsLittle, nested } from "../../netlink/wire.ts";
 import { isErrno } from "../../sys/errno.ts";
 

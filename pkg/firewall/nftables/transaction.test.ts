@@ -2,10 +2,10 @@
 import t from "tap";
 import { concat } from "../../bytes/concat.ts";
 import { type Channel, Connection, NetlinkError } from "../../netlink/connection.ts";
-import { type Frame, frame, frames, NLM_F_ACK, NLMSG_ERROR } from "../../netlink/frame.ts";
 import { decode, encode } from "../../netlink/message.ts";
 import { batchMessage, NFNL_MSG_BATCH_BEGIN } from "../../netlink/nftables/batch.ts";
 import { generationMessage, NFT_MSG_NEWGEN } from "../../netlink/nftables/generation.ts";
+import { decodeNlmsgs, encodeNlmsg, NLM_F_ACK, NLMSG_ERROR, type Nlmsg } from "../../netlink/nlmsg.ts";
 import { Errno, type ErrnoName, isErrno } from "../../sys/errno.ts";
 import { newTable } from "./ruleset.ts";
 import { type Attempt, type EditOptions, edit, type Plan } from "./transaction.ts";
@@ -15,14 +15,14 @@ function kernel(...answers: (ErrnoName | "done")[]) {
   const named: (number | undefined)[] = [];
   let generation = 100; // a change by somebody else precedes each question for it
   let answered: Uint8Array | undefined;
-  const answer = ({ sequence }: Frame, type: number, body: Uint8Array) => {
-    answered = frame({ type, flags: 0, sequence }, body);
+  const answer = ({ sequence }: Nlmsg, type: number, body: Uint8Array) => {
+    answered = encodeNlmsg({ type, flags: 0, sequence }, body);
   };
   const channel: Channel = {
     fd: -1,
     send(datagram) {
-      const messages = frames(datagram.slice());
-      const first = messages[0] as Frame;
+      const messages = decodeNlmsgs(datagram.slice());
+      const first = messages[0] as Nlmsg;
       if (first.type !== NFNL_MSG_BATCH_BEGIN)
         return answer(first, NFT_MSG_NEWGEN, encode(generationMessage, { id: ++generation }));
       named.push(decode(batchMessage, first.body).generation);
@@ -30,7 +30,7 @@ function kernel(...answers: (ErrnoName | "done")[]) {
       const errno = outcome === "done" ? 0 : Errno[outcome];
       const refused = outcome === "ERESTART" ? first : messages.find(({ flags }) => flags & NLM_F_ACK);
       const body = concat([new Uint8Array(new Int32Array([-errno]).buffer), new Uint8Array(16)]);
-      return answer(refused as Frame, NLMSG_ERROR, body);
+      return answer(refused as Nlmsg, NLMSG_ERROR, body);
     },
     receive: () => answered as Uint8Array,
     receiveArrived: () => undefined,

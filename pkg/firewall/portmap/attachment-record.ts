@@ -1,7 +1,7 @@
 // The record of an attachment: a chain that no packet reaches, whose rules have comments that name the attachment and then its ports. A
 // chain, because the kernel finds it by its name in one step, but a set only by walking through all sets of the table.
 import { formatAddress, parseAddress } from "../../ip/address.ts";
-import { COMMENT_MAX } from "../port-mapping/comment.ts";
+import { COMMENT_MAX } from "./attachment-comment.ts";
 import { type HostPort, PROTOCOL_NUMBERS, type Protocol } from "./port-mapping.ts";
 
 /** Returns comments such as `tcp 8080,9000-9009` and `192.0.2.1 udp 53`, each with as many ports as fit. */

@@ -14,7 +14,7 @@ import { environment, findCommand, run } from "../../sys/process.ts";
 import { decode, encode } from "../../sys/text.ts";
 import { familyOf } from "../family.ts";
 import { compare, encodeAddress } from "../nftables/match.ts";
-import { commentFor } from "../port-mapping/comment.ts";
+import { commentFor } from "./attachment-comment.ts";
 import { dnatTo, TABLES } from "./nftables-table.ts";
 import { type MappingSet, mappingsFor, type PortMapping, PROTOCOL_NUMBERS } from "./port-mapping.ts";
 

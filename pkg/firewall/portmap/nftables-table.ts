@@ -76,7 +76,7 @@ import { goTo, jumpTo, RETURN } from "../nftables/verdict.ts";
 /** The sets and chains in the table of a family. */
 export interface PortmapTable {
   family: Family;
-  table: { family: number; table: string };
+  tableRef: { family: number; table: string };
   hostports: SetRef;
   hostipHostports: SetRef;
   hairpin: SetRef;
@@ -93,7 +93,7 @@ function tableOf(family: Family): PortmapTable {
   const table = { family: nfproto[family], table: TABLE };
   return {
     family,
-    table,
+    tableRef: table,
     hostports: { ...table, set: "hostports" },
     hostipHostports: { ...table, set: "hostip_hostports" },
     hairpin: { ...table, set: "hairpin" },
@@ -133,16 +133,16 @@ const LOOKUP = "lookup";
 const MASQUERADING = "masquerading";
 
 /** Returns the chains whose rules are always the same, except for one rule for each network. */
-export const tableChains = ({ table }: PortmapTable): ChainRef[] =>
-  [LOOKUP, PREROUTING, OUTPUT, MASQUERADING].map((chain) => ({ ...table, chain }));
+export const tableChains = ({ tableRef }: PortmapTable): ChainRef[] =>
+  [LOOKUP, PREROUTING, OUTPUT, MASQUERADING].map((chain) => ({ ...tableRef, chain }));
 
 /** The priority: after the chains of the reference plugin and of kube-proxy. */
 const PRIORITY = NF_IP_PRI_NAT_DST + 1;
 
 /** Returns the requests that create the table. Rules in these chains are replaced; elements of its sets stay. */
-export function createTable(frame: PortmapTable, mark: number): Request[] {
-  const { family, table } = frame;
-  const place = (chain: string): ChainRef => ({ ...table, chain });
+export function createTable(table: PortmapTable, mark: number): Request[] {
+  const { family, tableRef } = table;
+  const place = (chain: string): ChainRef => ({ ...tableRef, chain });
   const nat = (number: number, priority: number) => ({ hook: { number, priority, type: "nat" } });
   const { lookup, masquerading } = rulesFor(mark, family);
   const fill = (chain: string, rules: readonly Uint8Array[]): Request[] => [
@@ -152,9 +152,9 @@ export function createTable(frame: PortmapTable, mark: number): Request[] {
     ),
   ];
   return [
-    newTable(table, { comment: TABLE_COMMENT }),
-    ...newSets(frame),
-    newChain(frame.conditional),
+    newTable(tableRef, { comment: TABLE_COMMENT }),
+    ...newSets(table),
+    newChain(table.conditional),
     newChain(place(LOOKUP)),
     newChain(place(PREROUTING), nat(NF_INET_PRE_ROUTING, PRIORITY)),
     newChain(place(OUTPUT), nat(NF_INET_LOCAL_OUT, PRIORITY)),
@@ -183,15 +183,15 @@ export function isComplete(rules: readonly Uint8Array[], mark: number): boolean 
 }
 
 /** Masquerades packets from the container's own network: the container would reply to the client directly, from the wrong address. */
-export function newHairpin({ table }: PortmapTable, network: string): Request {
+export function newNetworkMasquerade({ tableRef }: PortmapTable, network: string): Request {
   const prefix = parsePrefix(network) as Prefix; // as `formatPrefix` wrote it
   const expressions = concat([encodeAddress("source", prefix), encodeAddress("destination", prefix), MASQUERADE]);
-  return newRule({ ...table, chain: MASQUERADING }, { expressions, comment: WITHIN + network });
+  return newRule({ ...tableRef, chain: MASQUERADING }, { expressions, comment: WITHIN + network });
 }
 const WITHIN = "within ";
 
 /** Returns the networks that have such a rule. */
-export const hairpinsIn = (rules: readonly Uint8Array[]): string[] =>
+export const masqueradedNetworks = (rules: readonly Uint8Array[]): string[] =>
   rules
     .filter((rule) => chainOf(rule) === MASQUERADING)
     .map(commentOf)

@@ -7,8 +7,14 @@ import { chooseBackend, type Feature, hasNatRules, type RuleBackend } from "../b
 import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
 import type { Owner } from "../upstream-names.ts";
 import { addByIptables, deleteByIptables, deviationInIptables, gcByIptables } from "./iptables.ts";
-import { addByNftables, deleteByNftables, deviationInNftables, gcByNftables, restoreByNftables } from "./nftables.ts";
 import { addByProgram } from "./nftables-conditions.ts";
+import {
+  addByNftables,
+  deleteByNftables,
+  deviationInNftables,
+  gcByNftables,
+  restoreByNftables,
+} from "./nftables-elements.ts";
 import { deleteFromUpstream } from "./nftables-upstream.ts";
 import { type Removed, resolveConflict } from "./port-conflict.ts";
 import type { MappingSet } from "./port-mapping.ts";

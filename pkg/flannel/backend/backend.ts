@@ -7,7 +7,7 @@ import type { Log } from "../../cluster/log/log.ts";
 import type { Address } from "../../ip/address.ts";
 import type { FamilyName } from "../../ip/family.ts";
 import type { Connection } from "../../netlink/connection.ts";
-import type { Frame } from "../../netlink/frame.ts";
+import type { Nlmsg } from "../../netlink/nlmsg.ts";
 
 /** The interface that leads to the other hosts, with the address of each family that the network has. */
 export interface ExternalInterface {
@@ -62,7 +62,7 @@ export interface Backend {
   /** Applies changes of peers; sends only differences. */
   changePeers(changes: LeaseChanges): Programmed;
   /** Reports whether a netlink message (link, address, route, neighbour) may mean that `repair` has something to do. Cheap. */
-  concerns(message: Frame): boolean;
+  concerns(message: Nlmsg): boolean;
   /** Compares the kernel's device, addresses and entries with the wanted ones, and corrects the differences. */
   repair(): Programmed;
   /** Adapts the device to changed addresses or MTU of the interface; `attributes` and `mtu` have new values afterwards. */

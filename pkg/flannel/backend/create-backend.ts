@@ -1,5 +1,5 @@
 /** Creates the backend that the network configuration names. */
-import { nearest } from "../../config/suggest.ts";
+import { nearest } from "../../config/edit-distance.ts";
 import { alloc } from "./alloc.ts";
 import type { Backend, BackendContext } from "./backend.ts";
 import { hostGw } from "./host-gw.ts";

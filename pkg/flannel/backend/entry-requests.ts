@@ -10,8 +10,8 @@ import {
   replaceNeighbour,
 } from "../../link/neighbour.ts";
 import { type Connection, query, type Request, request } from "../../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../../netlink/frame.ts";
 import { type MessageOf, only } from "../../netlink/message.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../../netlink/nlmsg.ts";
 import { AF_INET, AF_INET6 } from "../../netlink/rtnetlink/family.ts";
 import { RTNH_F_ONLINK } from "../../netlink/rtnetlink/nexthop.ts";
 import {

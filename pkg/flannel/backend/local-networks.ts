@@ -22,7 +22,7 @@ import {
 import { familyNumber } from "../../link/address.ts";
 import { findLink } from "../../link/link.ts";
 import { type Connection, query, type Request, request } from "../../netlink/connection.ts";
-import { NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/frame.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/nlmsg.ts";
 import {
   type AddressMessage,
   addressMessage,

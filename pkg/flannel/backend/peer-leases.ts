@@ -5,8 +5,8 @@ import type { LeaseChanges } from "../../cluster/lease/manager.ts";
 import type { Log } from "../../cluster/log/log.ts";
 import { formatAddress, formatPrefix, isIPv4, overlaps, type Prefix } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
-import type { Frame } from "../../netlink/frame.ts";
 import { decode } from "../../netlink/message.ts";
+import type { Nlmsg } from "../../netlink/nlmsg.ts";
 import { addressMessage, RTM_DELADDR, RTM_NEWADDR } from "../../netlink/rtnetlink/address.ts";
 import type { Obstacle, Programmed } from "./backend.ts";
 import type { Entry, RouteEntry } from "./entry.ts";
@@ -44,7 +44,7 @@ export interface PeerLeases {
   repair(): Programmed;
   missing(): readonly string[];
   obstacles(): readonly Obstacle[];
-  concerns(message: Frame): boolean;
+  concerns(message: Nlmsg): boolean;
   leases(): Iterable<Lease>;
   /** Forgets the entries on a device that is gone. */
   forget(index: number): void;
@@ -137,7 +137,7 @@ export function createPeerLeases({ route, log, domain, viewpoints, entriesOf }: 
   }
 
   /** Reports whether a message adds or removes a network of this host that overlaps the cluster network. */
-  function addressConcerns({ type, body }: Frame): boolean {
+  function addressConcerns({ type, body }: Nlmsg): boolean {
     if (type !== RTM_NEWADDR && type !== RTM_DELADDR) return false;
     const side = clusterSide();
     const address = localAddress(decode(addressMessage, body), side);

@@ -7,8 +7,8 @@
 import type { Log } from "../../cluster/log/log.ts";
 import { neighbourSummary } from "../../link/neighbour.ts";
 import type { Connection, NetlinkError, Request } from "../../netlink/connection.ts";
-import type { Frame } from "../../netlink/frame.ts";
 import { decode } from "../../netlink/message.ts";
+import type { Nlmsg } from "../../netlink/nlmsg.ts";
 import { RTM_DELADDR, RTM_NEWADDR } from "../../netlink/rtnetlink/address.ts";
 import { AF_BRIDGE } from "../../netlink/rtnetlink/family.ts";
 import { RTM_DELLINK, RTM_NEWLINK } from "../../netlink/rtnetlink/link.ts";
@@ -61,7 +61,7 @@ export interface PeerRouteReconciler {
   /** Lists wanted routes whose destination has another program's route, as last found by `repair`. */
   obstructed(): readonly { wanted: RouteEntry; found: RouteEntry }[];
   /** Reports whether a netlink message is about an entry that `repair` would restore or remove. */
-  concerns(message: Frame): boolean;
+  concerns(message: Nlmsg): boolean;
   /** Forgets the entries on a link, which are gone with it. */
   forget(index: number): void;
 }
@@ -252,7 +252,7 @@ interface Known {
   domain: Domain;
 }
 
-function concerns({ type, body }: Frame, known: Known): boolean {
+function concerns({ type, body }: Nlmsg, known: Known): boolean {
   switch (type) {
     case RTM_NEWROUTE:
     case RTM_DELROUTE: {
@@ -299,5 +299,5 @@ const noMac = new Uint8Array(6);
 export const indexOf = (body: Uint8Array): number => (body.length < 8 ? 0 : u32.read(new Input(body), 4, 8, {}));
 
 /** Reports whether the message is about this link or its addresses. */
-export const isOfLink = ({ type, body }: Frame, index: number): boolean =>
+export const isOfLink = ({ type, body }: Nlmsg, index: number): boolean =>
   [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR].includes(type) && indexOf(body) === index;

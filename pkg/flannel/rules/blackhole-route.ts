@@ -24,8 +24,8 @@ import { formatPrefix, networkOf, type Prefix } from "../../ip/address.ts";
 import { familyNumber } from "../../link/address.ts";
 import { listRoutes } from "../../link/route.ts";
 import { type Connection, NETLINK_ROUTE, type Request, request } from "../../netlink/connection.ts";
-import { type Frame, NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/frame.ts";
 import { decode } from "../../netlink/message.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, type Nlmsg } from "../../netlink/nlmsg.ts";
 import { RTM_DELLINK, RTM_NEWLINK } from "../../netlink/rtnetlink/link.ts";
 import {
   type RouteMessage,
@@ -67,7 +67,7 @@ export function startBlackholeLoop(
     longestRetryMs: resyncMs,
     watch:
       watch ?? ((handler) => watchNetlink(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, handler)),
-    isRelevant: (frame) => mayConcern(subnets, frame),
+    isRelevant: (nlmsg) => mayConcern(subnets, nlmsg),
     reconcile() {
       const outcomes = subnets.map((subnet) => ({ subnet, outcome: ensureBlackhole(route, subnet) }));
       const repaired = outcomes.filter(({ subnet, outcome }) => outcome === "added" && kept.has(subnet)).length;
@@ -90,7 +90,7 @@ export function startBlackholeLoop(
 }
 
 /** Reports whether a message may require a change. A link that goes down loses its routes, those of IPv4 without a message. */
-function mayConcern(subnets: readonly Prefix[], { type, body }: Frame): boolean {
+function mayConcern(subnets: readonly Prefix[], { type, body }: Nlmsg): boolean {
   if (type === RTM_NEWLINK || type === RTM_DELLINK) return true;
   if (type !== RTM_NEWROUTE && type !== RTM_DELROUTE) return false;
   const route = decode(routeMessage, body);

@@ -13,10 +13,10 @@ import {
 import type { Log } from "../../cluster/log/log.ts";
 import { failureOf } from "../../cni/error.ts";
 import { NETLINK_NETFILTER } from "../../netlink/connection.ts";
-import type { Frame } from "../../netlink/frame.ts";
 import { NFT_MSG_DELCHAIN, NFT_MSG_NEWCHAIN } from "../../netlink/nftables/chain.ts";
 import { NFT_MSG_DELRULE, NFT_MSG_NEWRULE } from "../../netlink/nftables/rule.ts";
 import { NFT_MSG_DELTABLE, NFT_MSG_NEWTABLE } from "../../netlink/nftables/table.ts";
+import type { Nlmsg } from "../../netlink/nlmsg.ts";
 import type { Traffic } from "./rules.ts";
 
 export interface RulesLoopOptions {
@@ -75,4 +75,4 @@ const RULES = new Set([
   NFT_MSG_DELRULE,
 ]);
 /** Reports whether a message is about rules; sets and their elements, which kube-proxy and others change all the time, are not. */
-const concernsRules = ({ type }: Frame): boolean => RULES.has(type);
+const concernsRules = ({ type }: Nlmsg): boolean => RULES.has(type);

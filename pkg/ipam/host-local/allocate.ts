@@ -10,8 +10,8 @@ import { withRollback } from "../../cni/rollback.ts";
 import { type Address, compareAddresses, formatAddress, parseAddress } from "../../ip/address.ts";
 import { isErrno } from "../../sys/errno.ts";
 import { describeExhaustion } from "./exhausted.ts";
-import { type Held, heldBy, markUnfinished, recordReservations } from "./held.ts";
 import { forgetRelease, sinceReleaseMs } from "./owner-index.ts";
+import { type HeldReservation, heldBy, markUnfinished, recordReservations } from "./owner-reservations.ts";
 import type { Pool } from "./pool-types.ts";
 import { type Candidate, candidates, formatRangeSet, type Range, type RangeSet, rangeFor } from "./range.ts";
 import { hasAbandoned, reclaim, reclaimOne, reclaimReservation } from "./reclaim.ts";
@@ -27,7 +27,7 @@ import {
   removeReservation,
   type Store,
   setLastReserved,
-} from "./store.ts";
+} from "./reservation-files.ts";
 
 /** An address that is now reserved for the owner. */
 export type Allocation = Candidate;
@@ -133,7 +133,7 @@ function reserveRequested(
 /** Refuses an owner that has an address of the set. One from an earlier boot is freed: the same container is starting again. */
 function refuseSecondAddress(
   pool: Pool,
-  { set, held, place }: { set: RangeSet; held: readonly Held[]; place: string },
+  { set, held, place }: { set: RangeSet; held: readonly HeldReservation[]; place: string },
 ): void {
   const inSet = held.filter(({ name }) => rangeFor(set, parseAddress(name) as Address));
   for (const reservation of inSet) if (!reservation.isOfEarlierBoot) throw duplicate(pool, reservation, place);
@@ -227,7 +227,7 @@ function exhausted(pool: Pool, set: RangeSet, { place, rest }: { place: string; 
   });
 }
 
-function duplicate({ store }: Pool, { name, owner }: Held, place: string): CniError {
+function duplicate({ store }: Pool, { name, owner }: HeldReservation, place: string): CniError {
   const file = pathOf(store, name);
   const id = owner.containerId.trim();
   return failure(`${place}${name} has been allocated to ${id}, duplicate allocation is not allowed`, {

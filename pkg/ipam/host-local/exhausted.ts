@@ -4,7 +4,7 @@ import { findStat } from "../../sys/file.ts";
 import type { Pool } from "./pool-types.ts";
 import { type RangeSet, rangeFor, sizeOf } from "./range.ts";
 import { describeOwner, type Owner } from "./reservation.ts";
-import { findReservation, forEachReserved, isOwner } from "./store.ts";
+import { findReservation, forEachReserved, isOwner } from "./reservation-files.ts";
 
 /** Number of owners in the message. */
 const NAMED = 3;

@@ -12,7 +12,7 @@ import {
 } from "../../sys/file.ts";
 import { randomHex } from "../../sys/random.ts";
 import { allocate, findExhaustion } from "./allocate.ts";
-import { heldBy, releaseAll } from "./held.ts";
+import { heldBy, releaseAll } from "./owner-reservations.ts";
 import { withExistingPool, withPool } from "./pool.ts";
 import type { Pool, PoolConf } from "./pool-types.ts";
 import { parseRangeSets, type RangeConf } from "./range.ts";

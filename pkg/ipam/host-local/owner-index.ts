@@ -40,7 +40,7 @@ import {
 } from "../../sys/file.ts";
 import { randomBytes } from "../../sys/random.ts";
 import type { Owner } from "./reservation.ts";
-import { pathOf, type Store } from "./store.ts";
+import { pathOf, type Store } from "./reservation-files.ts";
 
 export interface OwnerIndex {
   readonly directory: string;

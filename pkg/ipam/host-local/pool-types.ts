@@ -1,7 +1,7 @@
 /** Types shared by the parts of a pool. */
 import type { OwnerIndex } from "./owner-index.ts";
 import type { RangeSet } from "./range.ts";
-import type { Store } from "./store.ts";
+import type { Store } from "./reservation-files.ts";
 
 export interface PoolConf {
   network: string;

@@ -25,8 +25,17 @@ import { closeOwnerIndex, openOwnerIndex } from "./owner-index.ts";
 import type { Pool, PoolConf } from "./pool-types.ts";
 import { previousInSet } from "./range.ts";
 import { reclaimEverywhere } from "./reclaim.ts";
+import {
+  findReservation,
+  findStore,
+  isOwner,
+  lastReserved,
+  locked,
+  lockOf,
+  makeStore,
+  type Store,
+} from "./reservation-files.ts";
 import { findEntry, recordEntry, removeStaleEntries, SCAN_LIMIT, scanReservations } from "./scan.ts";
-import { findReservation, findStore, isOwner, lastReserved, locked, lockOf, makeStore, type Store } from "./store.ts";
 
 /** The reference plugin holds the lock while it reads the directory: a second with 60,000 reservations. */
 const LOCK_TIMEOUT_MS = 60_000;

@@ -1,12 +1,12 @@
 /** Reclaims addresses that nothing can be using: left by an earlier boot, by a crash, or by containers that are gone. */
 import { type Address, parseAddress } from "../../ip/address.ts";
-import { releaseReservations } from "./held.ts";
 import { isOfEarlierBoot, type ReservationEntry } from "./owner-index.ts";
+import { releaseReservations } from "./owner-reservations.ts";
 import type { Pool } from "./pool-types.ts";
 import { formatRangeSet, type RangeSet, rangeFor } from "./range.ts";
 import { describeOwner, type Owner } from "./reservation.ts";
+import { findReservation, isOwner, pathOf, type ReservationContent, removeReservation } from "./reservation-files.ts";
 import { findEntry, removeStaleEntries, scanReservations } from "./scan.ts";
-import { type Found, findReservation, isOwner, pathOf, removeReservation } from "./store.ts";
 
 /**
  * Frees every address of the set that nothing can be using: reserved in an earlier boot, or by a file without an owner.
@@ -53,12 +53,16 @@ export function reclaimOne(pool: Pool, name: string): boolean {
   return true;
 }
 
-function isAbandoned({ store, ownerIndex }: Pool, found: Found, holding: ReservationEntry | undefined): boolean {
+function isAbandoned(
+  { store, ownerIndex }: Pool,
+  found: ReservationContent,
+  holding: ReservationEntry | undefined,
+): boolean {
   return found === "torn" || (holding !== undefined && isOfEarlierBoot(ownerIndex, store, holding));
 }
 
 /** Removes an abandoned reservation and logs it, since it was not requested. */
-export function reclaimReservation(pool: Pool, name: string, found: Found): void {
+export function reclaimReservation(pool: Pool, name: string, found: ReservationContent): void {
   if (!isOwner(found)) {
     removeReservation(pool.store, name);
     pool.log(`took back ${name}: its file ${pathOf(pool.store, name)} names no container`);

@@ -10,13 +10,21 @@ import {
 } from "./owner-index.ts";
 import type { Pool } from "./pool-types.ts";
 import type { Owner } from "./reservation.ts";
-import { type Found, findReservation, forEachReserved, isHeldBy, isOwner, pathOf, type Store } from "./store.ts";
+import {
+  findReservation,
+  forEachReserved,
+  isHeldBy,
+  isOwner,
+  pathOf,
+  type ReservationContent,
+  type Store,
+} from "./reservation-files.ts";
 
 /** How many unknown reservations one scan records: 0.1 ms each. The first call of a boot reads no more files than this. */
 export const SCAN_LIMIT = 1024;
 
 /** Called for each reservation of a scan; may remove it. */
-type Visit = (name: string, found: Found, holding: ReservationEntry | undefined) => void;
+type Visit = (name: string, found: ReservationContent, holding: ReservationEntry | undefined) => void;
 
 /**
  * Reads all reservations, or some. Unknown ones are recorded, within a limit that costs a tenth of a second: with 60,000

@@ -2,8 +2,17 @@
 import { concat } from "../../bytes/concat.ts";
 import { Errno, type ErrnoName } from "../../sys/errno.ts";
 import type { Channel } from "../connection.ts";
-import { type Frame, frame, frames, NLM_F_DUMP, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR, NLMSG_HDRLEN } from "../frame.ts";
 import { encode } from "../message.ts";
+import {
+  decodeNlmsgs,
+  encodeNlmsg,
+  NLM_F_DUMP,
+  NLM_F_MULTI,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_HDRLEN,
+  type Nlmsg,
+} from "../nlmsg.ts";
 import type { Wire } from "../wire.ts";
 
 /** The kernel's answer to one request: an errno with its message, or undefined. */
@@ -36,14 +45,14 @@ export class NotSimulated extends Error {
 }
 
 /** Returns a channel to a kernel. @param perform Returns the answers to the messages of one datagram. */
-export function fakeChannel(perform: (messages: Frame[]) => Uint8Array[], fd: () => number = () => -1): Channel {
+export function fakeChannel(perform: (messages: Nlmsg[]) => Uint8Array[], fd: () => number = () => -1): Channel {
   const waiting: Uint8Array[] = [];
   return {
     get fd() {
       return fd();
     },
     send(datagram) {
-      waiting.push(...perform(frames(datagram.slice())));
+      waiting.push(...perform(decodeNlmsgs(datagram.slice())));
     },
     receive() {
       const next = waiting.shift();
@@ -61,14 +70,14 @@ const NLM_F_ACK_TLVS = 0x200;
 const NLMSGERR_ATTR_MSG = 1;
 
 /** Returns an NLMSG_ERROR as sockets with NETLINK_CAP_ACK and NETLINK_EXT_ACK get it; without a refusal it is an acknowledgement. */
-export function errorAnswer(to: Frame, refusal?: Refusal): Uint8Array {
+export function errorAnswer(to: Nlmsg, refusal?: Refusal): Uint8Array {
   const body = new Uint8Array(4 + NLMSG_HDRLEN);
   const view = new DataView(body.buffer);
   view.setInt32(0, refusal === undefined ? 0 : -Errno[refusal.errno], true);
-  body.set(frame(to, to.body).subarray(0, NLMSG_HDRLEN), 4);
+  body.set(encodeNlmsg(to, to.body).subarray(0, NLMSG_HDRLEN), 4);
   const message = refusal?.message;
   const flags = NLM_F_CAPPED | (message === undefined ? 0 : NLM_F_ACK_TLVS);
-  return frame(
+  return encodeNlmsg(
     { type: NLMSG_ERROR, flags, sequence: to.sequence },
     message === undefined ? body : concat([body, text(message)]),
   );
@@ -87,13 +96,13 @@ function text(message: string): Uint8Array {
 }
 
 /** Returns a message that answers a request. */
-export function answer<In>(to: Frame, type: number, table: Wire<unknown, In>, value: In): Uint8Array {
+export function answer<In>(to: Nlmsg, type: number, table: Wire<unknown, In>, value: In): Uint8Array {
   const flags = isDump(to) ? NLM_F_MULTI : 0;
-  return frame({ type, flags, sequence: to.sequence }, encode(table, value));
+  return encodeNlmsg({ type, flags, sequence: to.sequence }, encode(table, value));
 }
 
 /** Returns the end of a dump. */
-export const done = ({ sequence }: Frame): Uint8Array =>
-  frame({ type: NLMSG_DONE, flags: NLM_F_MULTI, sequence }, new Uint8Array(4));
+export const done = ({ sequence }: Nlmsg): Uint8Array =>
+  encodeNlmsg({ type: NLMSG_DONE, flags: NLM_F_MULTI, sequence }, new Uint8Array(4));
 
-export const isDump = ({ flags }: Frame): boolean => (flags & NLM_F_DUMP) === NLM_F_DUMP;
+export const isDump = ({ flags }: Nlmsg): boolean => (flags & NLM_F_DUMP) === NLM_F_DUMP;

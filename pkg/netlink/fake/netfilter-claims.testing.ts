@@ -6,7 +6,6 @@ import type { Test } from "tap";
 import { hex } from "../../bytes/hex.ts";
 import { errnoName } from "../../sys/errno.ts";
 import { type Connection, NetlinkError, query, type Request, request } from "../connection.ts";
-import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_NONREC, NLM_F_REPLACE } from "../frame.ts";
 import { batchMessage, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END } from "../nftables/batch.ts";
 import {
   chainMessage,
@@ -37,6 +36,7 @@ import {
   TYPE_IPADDR,
 } from "../nftables/set.ts";
 import { NFT_MSG_DELTABLE, NFT_MSG_GETTABLE, NFT_MSG_NEWTABLE, tableMessage } from "../nftables/table.ts";
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_NONREC, NLM_F_REPLACE } from "../nlmsg.ts";
 
 export interface Claim {
   claim: string;

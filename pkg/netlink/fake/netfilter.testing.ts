@@ -9,15 +9,6 @@
 import { hex } from "../../bytes/hex.ts";
 import type { ErrnoName } from "../../sys/errno.ts";
 import { Connection } from "../connection.ts";
-import {
-  type Frame,
-  NLM_F_ACK,
-  NLM_F_APPEND,
-  NLM_F_CREATE,
-  NLM_F_EXCL,
-  NLM_F_NONREC,
-  NLM_F_REPLACE,
-} from "../frame.ts";
 import { decode } from "../message.ts";
 import { batchMessage, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END } from "../nftables/batch.ts";
 import {
@@ -72,6 +63,15 @@ import {
   type TableMessage,
   tableMessage,
 } from "../nftables/table.ts";
+import {
+  NLM_F_ACK,
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_NONREC,
+  NLM_F_REPLACE,
+  type Nlmsg,
+} from "../nlmsg.ts";
 import type { AnyWire } from "../wire.ts";
 import {
   answer,
@@ -144,7 +144,7 @@ class Refused extends Error {
 interface Handler {
   name: string;
   table: AnyWire;
-  perform(draft: Draft, frame: Frame): void;
+  perform(draft: Draft, frame: Nlmsg): void;
 }
 
 export class FakeNetfilter implements Faults {
@@ -174,8 +174,8 @@ export class FakeNetfilter implements Faults {
     return rulesetText(this.#tables);
   }
 
-  #perform(messages: readonly Frame[]): Uint8Array[] {
-    const requests = new Map<Frame, Sent>();
+  #perform(messages: readonly Nlmsg[]): Uint8Array[] {
+    const requests = new Map<Nlmsg, Sent>();
     for (const message of messages) {
       const request = this.#sentOf(message);
       if (request !== undefined) requests.set(message, request);
@@ -187,7 +187,7 @@ export class FakeNetfilter implements Faults {
     return messages.flatMap((message) => this.#query(message, requests.get(message)));
   }
 
-  #sentOf(frame: Frame): Sent | undefined {
+  #sentOf(frame: Nlmsg): Sent | undefined {
     if (frame.type === NFNL_MSG_BATCH_BEGIN || frame.type === NFNL_MSG_BATCH_END) return undefined;
     const { name, table } = changes[frame.type] ?? queries[frame.type] ?? unknown(frame);
     const { body } = frame;
@@ -201,7 +201,7 @@ export class FakeNetfilter implements Faults {
   }
 
   /** Performs a transaction: all of it or nothing. The kernel looks at all messages also when it has refused one. */
-  #batch(begin: Frame, messages: readonly Frame[], requests: ReadonlyMap<Frame, Sent>): Uint8Array[] {
+  #batch(begin: Nlmsg, messages: readonly Nlmsg[], requests: ReadonlyMap<Nlmsg, Sent>): Uint8Array[] {
     const { generation } = decode(batchMessage, begin.body);
     if (generation && generation !== this.#generation) return [errorAnswer(begin, { errno: "ERESTART" })];
     const draft: Draft = {
@@ -234,7 +234,7 @@ export class FakeNetfilter implements Faults {
     return answers;
   }
 
-  #query(message: Frame, request: Sent | undefined): Uint8Array[] {
+  #query(message: Nlmsg, request: Sent | undefined): Uint8Array[] {
     let found: Uint8Array[] = [];
     const errno = this.#refusalOf(request, () => {
       const handler = queries[message.type];
@@ -259,7 +259,7 @@ export class FakeNetfilter implements Faults {
   }
 }
 
-function unknown({ type }: Frame): never {
+function unknown({ type }: Nlmsg): never {
   throw new NotSimulated(`the fake netfilter does not know messages of type 0x${type.toString(16)}`);
 }
 
@@ -310,14 +310,14 @@ function ruleIn({ rules }: FakeChain, handle: bigint | undefined): FakeRule {
 const newHandle = (table: FakeTable): bigint => ++table.lastHandle;
 
 /** Refuses a NEW message for an object that exists, as its flags ask for. */
-function refuseExisting({ flags }: Frame): void {
+function refuseExisting({ flags }: Nlmsg): void {
   if (flags & NLM_F_EXCL) throw new Refused("EEXIST");
   if (flags & NLM_F_REPLACE) throw new Refused("EOPNOTSUPP");
 }
 
 // --- Tables ------------------------------------------------------------------------------------------------------------------------------
 
-function newTable(draft: Draft, frame: Frame): void {
+function newTable(draft: Draft, frame: Nlmsg): void {
   const { family, name, flags = 0, userdata } = decode(tableMessage, frame.body);
   if (name === undefined) throw new Refused("EINVAL");
   if (flags !== 0) throw new NotSimulated("flags of tables");
@@ -331,7 +331,7 @@ function newTable(draft: Draft, frame: Frame): void {
   }
 }
 
-function deleteTable(draft: Draft, frame: Frame): void {
+function deleteTable(draft: Draft, frame: Nlmsg): void {
   const { family, name } = decode(tableMessage, frame.body);
   if (name === undefined) throw new NotSimulated("the deletion of all tables");
   const table = tableIn(draft.tables, family, name);
@@ -342,7 +342,7 @@ function deleteTable(draft: Draft, frame: Frame): void {
 
 // --- Chains ------------------------------------------------------------------------------------------------------------------------------
 
-function newChain(draft: Draft, frame: Frame): void {
+function newChain(draft: Draft, frame: Nlmsg): void {
   const message = decode(chainMessage, frame.body);
   const table = tableIn(draft.tables, message.family, message.table);
   const { name, hook, policy, userdata, handle, id } = message;
@@ -390,7 +390,7 @@ function baseOf({ hook, type = "filter", policy = NF_ACCEPT }: ChainMessage): No
   return { number, priority, type, policy };
 }
 
-function deleteChain(draft: Draft, frame: Frame): void {
+function deleteChain(draft: Draft, frame: Nlmsg): void {
   const { family, table: tableName, name, handle } = decode(chainMessage, frame.body);
   if (handle !== undefined) throw new NotSimulated("chains by handle");
   const table = tableIn(draft.tables, family, tableName);
@@ -420,7 +420,7 @@ const jumpOf = (verdict: { code?: number; chain?: string } | undefined): string[
 
 // --- Rules -------------------------------------------------------------------------------------------------------------------------------
 
-function newRule(draft: Draft, frame: Frame): void {
+function newRule(draft: Draft, frame: Nlmsg): void {
   const message = decode(ruleMessage, frame.body);
   const table = tableIn(draft.tables, message.family, message.table);
   const chain = chainIn(table, message.chain);
@@ -557,7 +557,7 @@ function normalized(expression: Expression): Expression {
   return { ...expression, data } as Expression;
 }
 
-function deleteRule(draft: Draft, frame: Frame): void {
+function deleteRule(draft: Draft, frame: Nlmsg): void {
   const { family, table: tableName, chain: chainName, handle, id } = decode(ruleMessage, frame.body);
   const table = tableIn(draft.tables, family, tableName);
   if (id !== undefined || chainName === undefined) throw new NotSimulated("rules by ID or of a whole table");
@@ -569,7 +569,7 @@ function deleteRule(draft: Draft, frame: Frame): void {
 
 // --- Sets --------------------------------------------------------------------------------------------------------------------------------
 
-function newSet(draft: Draft, frame: Frame): void {
+function newSet(draft: Draft, frame: Nlmsg): void {
   const message = decode(setMessage, frame.body);
   const { name, keyLength, id, flags = 0, dataLength } = message;
   if (message.table === undefined || name === undefined || keyLength === undefined || id === undefined) {
@@ -596,7 +596,7 @@ function newSet(draft: Draft, frame: Frame): void {
   if (!isSame || (existing.message.flags ?? 0) !== flags) throw new Refused("EEXIST");
 }
 
-function deleteSet(draft: Draft, frame: Frame): void {
+function deleteSet(draft: Draft, frame: Nlmsg): void {
   const { family, table: tableName, name } = decode(setMessage, frame.body);
   const table = tableIn(draft.tables, family, tableName);
   const set = setIn(table, name);
@@ -626,7 +626,7 @@ function keyOf({ message }: FakeSet, { key, keyEnd, flags = 0, timeoutMs }: SetE
   return hex(key.value);
 }
 
-function newElements(draft: Draft, frame: Frame): void {
+function newElements(draft: Draft, frame: Nlmsg): void {
   const message = decode(elementMessage, frame.body);
   const { table, set } = elementsOf(draft.tables, message);
   if (message.elements === undefined) throw new Refused("EINVAL");
@@ -653,7 +653,7 @@ function newElements(draft: Draft, frame: Frame): void {
 }
 const NOTHING = new Uint8Array();
 
-function deleteElements(draft: Draft, frame: Frame): void {
+function deleteElements(draft: Draft, frame: Nlmsg): void {
   const message = decode(elementMessage, frame.body);
   const { set } = elementsOf(draft.tables, message);
   const elements = new Map(set.elements);
@@ -712,7 +712,7 @@ const changes: Readonly<Record<number, Handler>> = {
 interface Query {
   name: string;
   table: AnyWire;
-  answer(frame: Frame, tables: FakeRuleset, kernel: FakeNetfilter): Uint8Array[];
+  answer(frame: Nlmsg, tables: FakeRuleset, kernel: FakeNetfilter): Uint8Array[];
 }
 
 const ofFamily = (tables: FakeRuleset, family: number): FakeTable[] =>
@@ -841,7 +841,7 @@ const chunks = (elements: readonly SetElement[]): SetElement[][] =>
   );
 
 function chainAnswer(
-  frame: Frame,
+  frame: Nlmsg,
   table: FakeTable,
   { name, handle, base, userdata, rules }: FakeChain,
   kernel: FakeNetfilter,
@@ -863,7 +863,7 @@ function chainAnswer(
 }
 
 function ruleAnswer(
-  frame: Frame,
+  frame: Nlmsg,
   table: FakeTable,
   { name, rules }: FakeChain,
   rule: FakeRule,

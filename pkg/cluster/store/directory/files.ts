@@ -59,7 +59,8 @@ const LARGEST = 1.5 * 2 ** 20;
 export function prepare(files: Leases): void {
   makeDirectories(files.directory, DIRECTORY_MODE);
   withLock(files.lock, LOCK, () => {
-    for (const name of listDirectory(files.workplace)) if (isTemporary(name)) removeFile(`${files.workplace}/${name}`);
+    for (const name of listDirectory(files.workplace))
+      if (isTemporaryFile(name)) removeFile(`${files.workplace}/${name}`);
   });
 }
 
@@ -154,7 +155,7 @@ function prepared<T>(
 const NS_PER_MS = 1_000_000n;
 
 const TEMPORARY = { start: ".lease-", end: ".tmp" };
-const isTemporary = (name: string): boolean => name.startsWith(TEMPORARY.start) && name.endsWith(TEMPORARY.end);
+const isTemporaryFile = (name: string): boolean => name.startsWith(TEMPORARY.start) && name.endsWith(TEMPORARY.end);
 
 /** @returns false when a process that does not hold the lock created the file first */
 function link(from: string, to: string): boolean {

@@ -1,5 +1,5 @@
 /** The options that select the external interface, and the interfaces of the host that they match. Pure. */
-import { nearest } from "../../../config/suggest.ts";
+import { nearest } from "../../../config/edit-distance.ts";
 import { type Address, formatAddress, isIPv4, parseAddress } from "../../../ip/address.ts";
 import { type FamilyName, familyNames, familyWords } from "../../../ip/family.ts";
 import type { LinkAddress } from "../../../link/address.ts";

@@ -2,7 +2,7 @@
 import t from "tap";
 import { logOf } from "../../../cluster/log/log.ts";
 import { Connection } from "../../../netlink/connection.ts";
-import { type Frame, frame, frames, NLMSG_ERROR } from "../../../netlink/frame.ts";
+import { decodeNlmsgs, encodeNlmsg, NLMSG_ERROR, type Nlmsg } from "../../../netlink/nlmsg.ts";
 import { RTM_GETLINK } from "../../../netlink/rtnetlink/link.ts";
 import { Errno, type ErrnoName } from "../../../sys/errno.ts";
 import { type DeviceSettings, ensureDevice } from "./device.ts";
@@ -12,7 +12,8 @@ function kernelThatRefuses(errno: number): Connection {
   return new Connection({
     fd: -1,
     send(datagram) {
-      for (const one of frames(datagram)) waiting.push(refusal(one, one.type === RTM_GETLINK ? Errno.ENODEV : errno));
+      for (const one of decodeNlmsgs(datagram))
+        waiting.push(refusal(one, one.type === RTM_GETLINK ? Errno.ENODEV : errno));
     },
     receive: () => waiting.shift() ?? new Uint8Array(),
     receiveArrived: () => waiting.shift(),
@@ -20,11 +21,11 @@ function kernelThatRefuses(errno: number): Connection {
   });
 }
 
-function refusal({ sequence }: Frame, errno: number): Uint8Array {
+function refusal({ sequence }: Nlmsg, errno: number): Uint8Array {
   const body = new DataView(new ArrayBuffer(20));
   body.setInt32(0, -errno, true);
   body.setUint32(4, 16, true);
-  return frame({ type: NLMSG_ERROR, flags: 0x100, sequence }, new Uint8Array(body.buffer));
+  return encodeNlmsg({ type: NLMSG_ERROR, flags: 0x100, sequence }, new Uint8Array(body.buffer));
 }
 
 const settings: DeviceSettings = {

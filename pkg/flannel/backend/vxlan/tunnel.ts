@@ -6,8 +6,8 @@ import { type FamilyName, familyWords } from "../../../ip/family.ts";
 import { addressesOf, samePrefix } from "../../../link/address.ts";
 import { findVxlan, type VxlanLink } from "../../../link/vxlan.ts";
 import type { Connection } from "../../../netlink/connection.ts";
-import type { Frame } from "../../../netlink/frame.ts";
 import { decode } from "../../../netlink/message.ts";
+import type { Nlmsg } from "../../../netlink/nlmsg.ts";
 import { RTM_DELADDR, RTM_NEWADDR } from "../../../netlink/rtnetlink/address.ts";
 import { IFF_UP } from "../../../netlink/rtnetlink/link/interface.ts";
 import { linkSummary, RTM_DELLINK, RTM_NEWLINK } from "../../../netlink/rtnetlink/link.ts";
@@ -43,7 +43,7 @@ export interface Tunnel {
   /** Sets the lease's subnet: from now on `ensure` also maintains address and state. */
   take(subnet: Prefix): void;
   /** Reports whether a netlink message may mean that `ensure` has something to do. */
-  concerns(message: Frame): boolean;
+  concerns(message: Nlmsg): boolean;
 }
 
 interface Parts {
@@ -113,7 +113,7 @@ export function openTunnel({ route, log, config, family, network }: Parts): Tunn
 
 const ofLinks = [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR];
 
-const wentDown = ({ type, body }: Frame): boolean =>
+const wentDown = ({ type, body }: Nlmsg): boolean =>
   type === RTM_NEWLINK && (decode(linkSummary, body).flags & IFF_UP) === 0;
 
 function isRight(

@@ -14,8 +14,8 @@ import { type FamilyName, familyWords } from "../../../ip/family.ts";
 import { familyNumber } from "../../../link/address.ts";
 import { lookupRoute } from "../../../link/route.ts";
 import type { Connection } from "../../../netlink/connection.ts";
-import type { Frame } from "../../../netlink/frame.ts";
 import { decode } from "../../../netlink/message.ts";
+import type { Nlmsg } from "../../../netlink/nlmsg.ts";
 import { RTM_DELROUTE, RTM_NEWROUTE, RTN_UNICAST } from "../../../netlink/rtnetlink/route.ts";
 import type { Backend, BackendContext, ExternalInterface } from "../backend.ts";
 import { type Entry, forwardingEntry, type LinkName, neighbourEntry, routeEntry } from "../entry.ts";
@@ -128,7 +128,7 @@ function isDirectlyConnected(route: Connection, address: Address, { index }: Ext
 }
 
 /** Reports whether the message is about a route to peers' hosts: these may be directly connected now, or no longer. */
-function leadsToPeers({ type, body }: Frame, leases: Iterable<Lease>, { networks }: Domain): boolean {
+function leadsToPeers({ type, body }: Nlmsg, leases: Iterable<Lease>, { networks }: Domain): boolean {
   if (type !== RTM_NEWROUTE && type !== RTM_DELROUTE) return false;
   const { family, destination, destinationLength: length } = decode(routeSummary, body);
   for (const { attributes } of leases) {

@@ -1,27 +1,35 @@
 import t from "tap";
 import { randomFrom, testSeed } from "../sys/random.testing.ts";
-import { decodeAnswer, frame, frames, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_MULTI, NLM_F_REQUEST } from "./frame.ts";
 import { fromHex, hexLines } from "./golden.testing.ts";
 import { attributeAt } from "./message.ts";
 import { ruleMessage } from "./nftables/rule.ts";
+import {
+  decodeAnswer,
+  decodeNlmsgs,
+  encodeNlmsg,
+  NLM_F_ACK,
+  NLM_F_DUMP_INTR,
+  NLM_F_MULTI,
+  NLM_F_REQUEST,
+} from "./nlmsg.ts";
 import { WireError } from "./wire.ts";
 
 const decodeFirst = (wire: string) => {
-  const [first] = frames(fromHex(wire));
+  const [first] = decodeNlmsgs(fromHex(wire));
   if (first === undefined) throw new Error("no message");
   return decodeAnswer(first);
 };
 
-t.test("a frame is nlmsghdr, body and padding that its length does not count", (t) => {
-  const framed = frame({ type: 20, flags: NLM_F_REQUEST | NLM_F_ACK, sequence: 7 }, fromHex("0102030405"));
-  t.equal(hexLines(framed), hexLines(fromHex("15000000 1400 0500 07000000 00000000 01020304 05000000")));
+t.test("a message is nlmsghdr, body and padding that its length does not count", (t) => {
+  const encoded = encodeNlmsg({ type: 20, flags: NLM_F_REQUEST | NLM_F_ACK, sequence: 7 }, fromHex("0102030405"));
+  t.equal(hexLines(encoded), hexLines(fromHex("15000000 1400 0500 07000000 00000000 01020304 05000000")));
   t.end();
 });
 
 t.test("the messages of a datagram are read one after the other", (t) => {
-  const one = frame({ type: 20, flags: NLM_F_MULTI, sequence: 7 }, fromHex("0102030405"));
-  const two = frame({ type: 3, flags: NLM_F_MULTI | NLM_F_DUMP_INTR, sequence: 7 }, fromHex("00000000"));
-  const found = frames(Uint8Array.from([...one, ...two]));
+  const one = encodeNlmsg({ type: 20, flags: NLM_F_MULTI, sequence: 7 }, fromHex("0102030405"));
+  const two = encodeNlmsg({ type: 3, flags: NLM_F_MULTI | NLM_F_DUMP_INTR, sequence: 7 }, fromHex("00000000"));
+  const found = decodeNlmsgs(Uint8Array.from([...one, ...two]));
   t.strictSame(found, [
     { type: 20, flags: NLM_F_MULTI, sequence: 7, port: 0, body: fromHex("0102030405") },
     { type: 3, flags: NLM_F_MULTI | NLM_F_DUMP_INTR, sequence: 7, port: 0, body: fromHex("00000000") },
@@ -30,10 +38,10 @@ t.test("the messages of a datagram are read one after the other", (t) => {
 });
 
 t.test("a datagram may begin anywhere in a larger buffer", (t) => {
-  const framed = frame({ type: 20, flags: 0, sequence: 7 }, fromHex("01020304"));
+  const encoded = encodeNlmsg({ type: 20, flags: 0, sequence: 7 }, fromHex("01020304"));
   const buffer = new Uint8Array(64);
-  buffer.set(framed, 3);
-  t.strictSame(frames(buffer.subarray(3, 3 + framed.length)), frames(framed));
+  buffer.set(encoded, 3);
+  t.strictSame(decodeNlmsgs(buffer.subarray(3, 3 + encoded.length)), decodeNlmsgs(encoded));
   t.end();
 });
 
@@ -116,7 +124,7 @@ t.test("every truncation and any bytes are read or refused", (t) => {
       const input = bytes.slice(0, Math.min(i, bytes.length));
       if (i >= bytes.length) input[Math.floor(random() * input.length)] = 256 * random();
       try {
-        frames(input).map(decodeAnswer);
+        decodeNlmsgs(input).map(decodeAnswer);
       } catch (error) {
         if (!(error instanceof WireError)) t.equal(`${error}\n${hexLines(input)}`, "", `seed ${seed}`);
       }

@@ -1,4 +1,5 @@
-// Port mappings through nftables: adds, checks and deletes elements, and finds port conflicts. The table is in nftables-table.ts.
+// Port mappings through nftables: adds, checks and deletes the elements of its maps and sets, and finds port conflicts. The table is in
+// nftables-table.ts.
 
 import { type Address, formatPrefix, networkOf, type Prefix } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
@@ -27,15 +28,15 @@ import {
   type SetRef,
 } from "../nftables/set.ts";
 import { type Attempt, commit, edit } from "../nftables/transaction.ts";
-import { commentFor, ownerIn } from "../port-mapping/comment.ts";
 import { masqueradeId, networkId, type Owner } from "../upstream-names.ts";
+import { commentFor, ownerIn } from "./attachment-comment.ts";
 import { portComments, portsIn } from "./attachment-record.ts";
 import { conditionalRules } from "./nftables-conditions.ts";
 import {
   createTable,
-  hairpinsIn,
   isComplete,
-  newHairpin,
+  masqueradedNetworks,
+  newNetworkMasquerade,
   type PortmapTable,
   RECORD,
   TABLES,
@@ -56,7 +57,7 @@ import {
 
 /** The elements and rules of one publication. */
 interface Wanted {
-  frame: PortmapTable;
+  table: PortmapTable;
   record: ChainRef;
   comment: string;
   mappings: readonly PortMapping[];
@@ -72,14 +73,14 @@ interface Wanted {
 /** Returns what an attachment should have. @param skipped The mappings that another network of the same container has. */
 export function desiredOf(mappingSet: MappingSet, skipped: ReadonlySet<PortMapping>): Wanted {
   const { family, owner, container, snat, masqAll, conditions } = mappingSet;
-  const frame = TABLES[family];
+  const table = TABLES[family];
   const published = mappingsFor(mappingSet);
   const all = skipped.size === 0 ? published : published.filter((mapping) => !skipped.has(mapping));
   const mappings = conditions.length === 0 ? all : [];
   const forAll = mappings.filter(({ hostIp }) => hostIp === undefined);
   return {
-    frame,
-    record: recordOf(frame, owner),
+    table,
+    record: recordOf(table, owner),
     comment: commentFor(owner),
     mappings,
     hostports: elementsOf(container, forAll),
@@ -87,14 +88,14 @@ export function desiredOf(mappingSet: MappingSet, skipped: ReadonlySet<PortMappi
       container,
       mappings.filter(({ hostIp }) => hostIp !== undefined),
     ),
-    masquerade: !snat ? undefined : masqAll ? frame.masqueradeAll : frame.hairpin,
+    masquerade: !snat ? undefined : masqAll ? table.masqueradeAll : table.hairpin,
     container,
     rules: conditions.length === 0 ? [] : conditionalRules(mappingSet),
   };
 }
 
-const recordOf = ({ table }: PortmapTable, owner: Owner): ChainRef => ({
-  ...table,
+const recordOf = ({ tableRef }: PortmapTable, owner: Owner): ChainRef => ({
+  ...tableRef,
   chain: RECORD + masqueradeId(owner),
 });
 
@@ -202,21 +203,22 @@ export function restoreByNftables(netfilter: Connection, mappingSets: readonly M
 
 /** Returns the requests for the missing parts of the table, its chains and the rule of the container's network. */
 export function missingTable(netfilter: Connection, { family, mark, snat, masqAll, container }: MappingSet): Request[] {
-  const frame = TABLES[family];
-  const rules = tableChains(frame).flatMap((chain) => findRules(netfilter, chain, () => true));
+  const table = TABLES[family];
+  const rules = tableChains(table).flatMap((chain) => findRules(netfilter, chain, () => true));
   const isThere = isComplete(rules, mark);
-  const hairpins = new Set(hairpinsIn(rules));
+  const networks = new Set(masqueradedNetworks(rules));
   const own = snat && !masqAll ? [formatPrefix(networkOf(container))] : [];
-  if (isThere) return own.filter((network) => !hairpins.has(network)).map((network) => newHairpin(frame, network));
+  if (isThere)
+    return own.filter((network) => !networks.has(network)).map((network) => newNetworkMasquerade(table, network));
   return [
-    ...createTable(frame, mark),
-    ...[...new Set([...hairpins, ...own])].map((network) => newHairpin(frame, network)),
+    ...createTable(table, mark),
+    ...[...new Set([...networks, ...own])].map((network) => newNetworkMasquerade(table, network)),
   ];
 }
 
 /** Returns the requests for the attachment's own objects, on the condition that all of them are new. */
 export function additions(wanted: Wanted): Request[] {
-  const { frame, record, comment, mappings, masquerade, container } = wanted;
+  const { table, record, comment, mappings, masquerade, container } = wanted;
   const isNew = { comment, exclusive: true };
   const expressions = encodeAddress("destination", {
     address: container.address,
@@ -225,10 +227,10 @@ export function additions(wanted: Wanted): Request[] {
   return [
     newChain(record, { exclusive: true }),
     ...[comment, ...portComments(mappings)].map((text) => newRule(record, { expressions, comment: text })),
-    ...addElements(frame.hostports, wanted.hostports, isNew),
-    ...addElements(frame.hostipHostports, wanted.hostipHostports, isNew),
+    ...addElements(table.hostports, wanted.hostports, isNew),
+    ...addElements(table.hostipHostports, wanted.hostipHostports, isNew),
     ...(masquerade === undefined ? [] : addElements(masquerade, [{ key: container.address }], isNew)),
-    ...wanted.rules.map((rule) => newRule(frame.conditional, { expressions: rule, comment })),
+    ...wanted.rules.map((rule) => newRule(table.conditional, { expressions: rule, comment })),
   ];
 }
 
@@ -239,19 +241,19 @@ function makeWay(
   conflictPolicy: ConflictPolicy,
   skipped: Set<PortMapping>,
 ): Request[] {
-  const { frame, record, comment, mappings, masquerade, container } = desiredOf(mappingSet, skipped);
-  const own = readRecord(netfilter, frame, record);
+  const { table, record, comment, mappings, masquerade, container } = desiredOf(mappingSet, skipped);
+  const own = readRecord(netfilter, table, record);
   const toDelete = new Map<string, Recorded>(own === undefined ? [] : [[record.chain, { ...own, comment }]]);
   for (const mapping of mappings) {
-    const { place, key } = placeOf(frame, mapping);
+    const { place, key } = placeOf(table, mapping);
     const element = findElement(netfilter, place, key);
     if (element === undefined || element.userdata?.comment === comment) continue;
-    const address = element.data?.value?.slice(0, ADDRESS_LENGTH[frame.family]);
+    const address = element.data?.value?.slice(0, ADDRESS_LENGTH[table.family]);
     const verdict = conflictPolicy(mappingSet, mapping, { ...ownerIn(element.userdata?.comment ?? ""), address });
     if (verdict === "same") skipped.add(mapping);
-    else for (const one of holdersOf(netfilter, frame, mapping)) toDelete.set(one.record.chain, one);
+    else for (const one of holdersOf(netfilter, table, mapping)) toDelete.set(one.record.chain, one);
   }
-  const removals = [...toDelete.values()].flatMap((one) => removalOf(netfilter, frame, one, { isCautious: true }));
+  const removals = [...toDelete.values()].flatMap((one) => removalOf(netfilter, table, one, { isCautious: true }));
   const isTaken = masquerade !== undefined && findElement(netfilter, masquerade, container.address) !== undefined;
   const isFreed = [...toDelete.values()].some(
     ({ address }) => address !== undefined && isEqual(address, container.address),
@@ -260,10 +262,10 @@ function makeWay(
 }
 
 /** Returns the attachments that have the port; there should be one. */
-function holdersOf(netfilter: Connection, frame: PortmapTable, port: HostPort): Recorded[] {
+function holdersOf(netfilter: Connection, table: PortmapTable, port: HostPort): Recorded[] {
   const wanted = keyOf(port);
-  return recordsIn(netfilter, frame, RECORD)
-    .flatMap((record) => readRecord(netfilter, frame, record) ?? [])
+  return recordsIn(netfilter, table, RECORD)
+    .flatMap((record) => readRecord(netfilter, table, record) ?? [])
     .filter(({ ports }) => ports.some((one) => isEqual(keyOf(one), wanted)));
 }
 
@@ -295,17 +297,17 @@ function readRecord(netfilter: Connection, { family }: PortmapTable, record: Cha
   };
 }
 
-const recordsIn = (netfilter: Connection, { table }: PortmapTable, prefix: string): ChainRef[] =>
-  listChains(netfilter, table.family).flatMap(({ table: name, name: chain = "" }) =>
-    name === table.table && chain.startsWith(prefix) ? [{ ...table, chain }] : [],
+const recordsIn = (netfilter: Connection, { tableRef }: PortmapTable, prefix: string): ChainRef[] =>
+  listChains(netfilter, tableRef.family).flatMap(({ table: name, name: chain = "" }) =>
+    name === tableRef.table && chain.startsWith(prefix) ? [{ ...tableRef, chain }] : [],
   );
 
 // --- Deletion ----------------------------------------------------------------------------------------------------------------------------
 
 /** Deletes everything that the attachment has. @returns its mappings */
 export function deleteByNftables(netfilter: Connection, owner: Owner): Removed[] {
-  return deleteRecorded(netfilter, (frame) => {
-    const recorded = readRecord(netfilter, frame, recordOf(frame, owner));
+  return deleteRecorded(netfilter, (table) => {
+    const recorded = readRecord(netfilter, table, recordOf(table, owner));
     return recorded === undefined ? [] : [{ ...recorded, comment: commentFor(owner) }];
   });
 }
@@ -313,24 +315,24 @@ export function deleteByNftables(netfilter: Connection, owner: Owner): Removed[]
 /** Deletes everything of the network's attachments that are not among the valid ones. */
 export function gcByNftables(netfilter: Connection, network: string, valid: readonly Omit<Owner, "network">[]): void {
   const alive = new Set(valid.map((attachment) => RECORD + masqueradeId({ network, ...attachment })));
-  deleteRecorded(netfilter, (frame) =>
-    recordsIn(netfilter, frame, `${RECORD}${networkId(network)}-`)
+  deleteRecorded(netfilter, (table) =>
+    recordsIn(netfilter, table, `${RECORD}${networkId(network)}-`)
       .filter(({ chain }) => !alive.has(chain))
-      .flatMap((record) => readRecord(netfilter, frame, record) ?? []),
+      .flatMap((record) => readRecord(netfilter, table, record) ?? []),
   );
 }
 
-function deleteRecorded(netfilter: Connection, find: (frame: PortmapTable) => readonly Recorded[]): Removed[] {
+function deleteRecorded(netfilter: Connection, find: (table: PortmapTable) => readonly Recorded[]): Removed[] {
   const plan = ({ conflicts }: Attempt) => {
     const isCautious = conflicts > 0; // another process deletes the same, or part of it is missing
-    const found = FAMILIES.map((family) => TABLES[family]).map((frame) => ({ frame, recorded: find(frame) }));
-    const requests = found.flatMap(({ frame, recorded }) =>
-      recorded.flatMap((one) => removalOf(netfilter, frame, one, { isCautious })),
+    const found = FAMILIES.map((family) => TABLES[family]).map((table) => ({ table, recorded: find(table) }));
+    const requests = found.flatMap(({ table, recorded }) =>
+      recorded.flatMap((one) => removalOf(netfilter, table, one, { isCautious })),
     );
     return { requests, found };
   };
   const { found } = edit(netfilter, plan, { bound: false });
-  return found.flatMap(({ frame: { family }, recorded }) =>
+  return found.flatMap(({ table: { family }, recorded }) =>
     recorded.flatMap(({ ports, address }) => ports.map((port) => ({ ...port, family, address }))),
   );
 }
@@ -342,21 +344,21 @@ function deleteRecorded(netfilter: Connection, find: (frame: PortmapTable) => re
  */
 function removalOf(
   netfilter: Connection,
-  frame: PortmapTable,
+  table: PortmapTable,
   { record, comment, ports, address }: Recorded,
   { isCautious = false }: { isCautious?: boolean } = {},
 ): Request[] {
-  const all = ports.map((port) => placeOf(frame, port));
+  const all = ports.map((port) => placeOf(table, port));
   const there = isCautious ? presentElements(netfilter, all) : undefined;
   const elements = there === undefined ? all : all.filter((_, i) => there[i]);
   const inSet = ({ set }: SetRef) => elements.filter(({ place }) => place.set === set).map(({ key }) => key);
   const isIn = (set: SetRef) =>
     address !== undefined && findElement(netfilter, set, address)?.userdata?.comment === comment;
   return [
-    ...deleteElements(frame.hostports, inSet(frame.hostports)),
-    ...deleteElements(frame.hostipHostports, inSet(frame.hostipHostports)),
-    ...[frame.hairpin, frame.masqueradeAll].filter(isIn).flatMap((set) => deleteElements(set, [address as Address])),
-    ...conditionalOf(netfilter, frame, comment).map((rule) => deleteRule(frame.conditional, handleOf(rule))),
+    ...deleteElements(table.hostports, inSet(table.hostports)),
+    ...deleteElements(table.hostipHostports, inSet(table.hostipHostports)),
+    ...[table.hairpin, table.masqueradeAll].filter(isIn).flatMap((set) => deleteElements(set, [address as Address])),
+    ...conditionalOf(netfilter, table, comment).map((rule) => deleteRule(table.conditional, handleOf(rule))),
     deleteChain(record),
   ];
 }
@@ -376,29 +378,29 @@ export function deviationInNftables(netfilter: Connection, mappingSets: readonly
 }
 
 export function deviationOf(netfilter: Connection, mappingSet: MappingSet): string | undefined {
-  const { frame, record, comment, mappings, masquerade, container, rules } = desiredOf(mappingSet, new Set());
-  const where = `table ${mappingSet.family} ${frame.table.table}`;
+  const { table, record, comment, mappings, masquerade, container, rules } = desiredOf(mappingSet, new Set());
+  const where = `table ${mappingSet.family} ${table.tableRef.table}`;
   if (missingTable(netfilter, mappingSet).length > 0) return `chains or rules of ${where} are missing`;
-  if (readRecord(netfilter, frame, record) === undefined) return `chain ${record.chain} of ${where} is missing`;
-  const lost = mappings.find((mapping) => !leadsToContainer(netfilter, frame, mappingSet, mapping));
+  if (readRecord(netfilter, table, record) === undefined) return `chain ${record.chain} of ${where} is missing`;
+  const lost = mappings.find((mapping) => !leadsToContainer(netfilter, table, mappingSet, mapping));
   if (lost !== undefined) {
     return `host port ${lost.hostPort}/${lost.protocol} does not lead to the container in ${where}`;
   }
   if (masquerade !== undefined && findElement(netfilter, masquerade, container.address) === undefined) {
     return `set ${masquerade.set} of ${where} lacks the container's address`;
   }
-  const isShort = conditionalOf(netfilter, frame, comment).length < rules.length;
+  const isShort = conditionalOf(netfilter, table, comment).length < rules.length;
   return isShort ? `chain conditional of ${where} lacks rules of the container` : undefined;
 }
 
 /** Reports whether a mapping leads to the container, be it by an attachment to another network. */
 function leadsToContainer(
   netfilter: Connection,
-  frame: PortmapTable,
+  table: PortmapTable,
   { owner, container }: MappingSet,
   mapping: PortMapping,
 ): boolean {
-  const { place, key } = placeOf(frame, mapping);
+  const { place, key } = placeOf(table, mapping);
   const element = findElement(netfilter, place, key);
   const wanted = dataOf(container, mapping.containerPort);
   if (element?.data?.value !== undefined && isEqual(element.data.value, wanted)) return true;

@@ -1,6 +1,6 @@
 /** Calls of the IPAM plugin by plugins that make interfaces. */
 
-import type { NamedStep } from "./del-steps.ts";
+import type { NamedStep } from "./best-effort-del.ts";
 import { delegateAdd, delegateDel } from "./delegate.ts";
 import { CniError, ErrorCode, invalidConf } from "./error.ts";
 import type { Attachment } from "./plugin.ts";

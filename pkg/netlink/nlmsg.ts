@@ -33,7 +33,7 @@ export const nlmsgHeader = struct({ length: u32, type: u16, flags: u16, sequence
 export const NLMSG_HDRLEN = nlmsgHeader.size;
 
 /** A message with its header decoded; the body is a view of the receive buffer. */
-export interface Frame {
+export interface Nlmsg {
   type: number;
   flags: number;
   sequence: number;
@@ -42,21 +42,21 @@ export interface Frame {
   body: Uint8Array;
 }
 
-/** Returns a body with an nlmsghdr before it and padding to 4 bytes, so that frames can be joined to a batch. */
-export function frame(header: { type: number; flags: number; sequence: number }, body: Uint8Array): Uint8Array {
+/** Returns a body with an nlmsghdr before it and padding to 4 bytes, so that messages can be joined to a batch. */
+export function encodeNlmsg(header: { type: number; flags: number; sequence: number }, body: Uint8Array): Uint8Array {
   const length = NLMSG_HDRLEN + body.length;
-  const framed = new Uint8Array((length + 3) & ~3);
-  const view = new DataView(framed.buffer);
-  framed.set(body, NLMSG_HDRLEN);
+  const encoded = new Uint8Array((length + 3) & ~3);
+  const view = new DataView(encoded.buffer);
+  encoded.set(body, NLMSG_HDRLEN);
   view.setUint32(0, length, hostIsLittle);
   view.setUint16(4, header.type, hostIsLittle);
   view.setUint16(6, header.flags, hostIsLittle);
   view.setUint32(8, header.sequence, hostIsLittle);
-  return framed;
+  return encoded;
 }
 
-/** Appends a frame to a batch. @returns the offset where it begins */
-export function writeFrame(
+/** Appends a message to a batch. @returns the offset where it begins */
+export function writeNlmsg(
   out: Writer,
   { type, flags, sequence }: { type: number; flags: number; sequence: number },
   writeBody: () => void,
@@ -78,9 +78,9 @@ export function writeFrame(
  *
  * @throws WireError A message is longer than what was received, or shorter than its own header.
  */
-export function frames(datagram: Uint8Array): Frame[] {
+export function decodeNlmsgs(datagram: Uint8Array): Nlmsg[] {
   const input = new Input(datagram);
-  const found: Frame[] = [];
+  const found: Nlmsg[] = [];
   for (let at = 0; datagram.length - at >= NLMSG_HDRLEN; ) {
     const { length, type, flags, sequence, port } = nlmsgHeader.read(input, at, datagram.length, {});
     if (length < NLMSG_HDRLEN || at + length > datagram.length) {
@@ -125,7 +125,7 @@ const extendedAck = message({
  *
  * @throws WireError It is shorter than it says.
  */
-export function decodeAnswer({ type, flags, body }: Pick<Frame, "type" | "flags" | "body">): Answer {
+export function decodeAnswer({ type, flags, body }: Pick<Nlmsg, "type" | "flags" | "body">): Answer {
   if (type === NLMSG_DONE && body.length < s32.size) return { errno: 0 }; // some families send no code
   const errno = -s32.read(new Input(body), 0, body.length, {}) + 0; // + 0: no negative zero
   if ((flags & NLM_F_ACK_TLVS) === 0) return { errno };

@@ -1,7 +1,8 @@
-/** Runs the steps of a DEL: every step is run, also after one that failed; failures are reported afterwards. */
+/** Goes on with a DEL after a failed step: every step is run, and failures are reported afterwards. */
 import { CniError, ErrorCode, errorText } from "./error.ts";
 
 export type NamedStep = readonly [what: string, action: () => void];
+
 /**
  * Runs every step, also after one that failed, then reports the failures.
  *

@@ -4,11 +4,11 @@ import { findOwnerEntry, isOfEarlierBoot, markReleased, newReservationEntry, set
 import type { Pool } from "./pool-types.ts";
 import { type RangeSet, rangeFor } from "./range.ts";
 import { type Owner, sameOwner } from "./reservation.ts";
+import { findReservation, isHeldBy, isOwner, removeReservation } from "./reservation-files.ts";
 import { scanReservations } from "./scan.ts";
-import { findReservation, isHeldBy, isOwner, removeReservation } from "./store.ts";
 
 /** A reservation that was just verified. */
-export interface Held {
+export interface HeldReservation {
   /** The address as text. */
   name: string;
   owner: Owner;
@@ -23,7 +23,12 @@ export interface Held {
  * @param scope "directory": unless each range set has one, as after an ADD, all files are read if the owner index is not known to
  *   be complete. "index": they are read only after an ADD of the same owner that was killed.
  */
-export function heldBy(pool: Pool, owner: Owner, hints: readonly string[], scope: "index" | "directory"): Held[] {
+export function heldBy(
+  pool: Pool,
+  owner: Owner,
+  hints: readonly string[],
+  scope: "index" | "directory",
+): HeldReservation[] {
   const { store, ownerIndex } = pool;
   const owners = [owner, { ...owner, ifName: undefined }];
   const entries = owners.map((one) => findOwnerEntry(ownerIndex, one));
@@ -32,7 +37,7 @@ export function heldBy(pool: Pool, owner: Owner, hints: readonly string[], scope
     const found = findReservation(store, name);
     return isOwner(found) ? owners.find((one) => sameOwner(found, one)) : undefined;
   };
-  const held = [...new Set([...recorded.keys(), ...hints])].flatMap((name): Held[] => {
+  const held = [...new Set([...recorded.keys(), ...hints])].flatMap((name): HeldReservation[] => {
     const one = ownerIn(name); // the file decides: an old release may have written it again, without the interface
     const holding = recorded.get(name);
     if (one === undefined) return [];
@@ -51,7 +56,7 @@ export function heldBy(pool: Pool, owner: Owner, hints: readonly string[], scope
 }
 
 /** Reports whether each range set has one; without range sets that is unknown. */
-function isInEachSet(sets: readonly RangeSet[], held: readonly Held[]): boolean {
+function isInEachSet(sets: readonly RangeSet[], held: readonly HeldReservation[]): boolean {
   return sets.length > 0 && sets.every((set) => held.some(({ name }) => rangeFor(set, parseAddress(name) as Address)));
 }
 
@@ -82,7 +87,7 @@ export function releaseAll(pool: Pool, owner: Owner, hints: readonly string[]): 
 }
 
 /** Frees some addresses of an owner. */
-export function releaseReservations(pool: Pool, owner: Owner, held: readonly Pick<Held, "name">[]): void {
+export function releaseReservations(pool: Pool, owner: Owner, held: readonly Pick<HeldReservation, "name">[]): void {
   const { store, ownerIndex } = pool;
   for (const { name } of held) {
     removeReservation(store, name);

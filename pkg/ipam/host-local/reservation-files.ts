@@ -32,7 +32,7 @@ export interface Store {
 }
 
 /** The content of a reservation's file. */
-export type Found = Owner | Ownerless;
+export type ReservationContent = Owner | Ownerless;
 
 const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o600;
@@ -81,13 +81,13 @@ export function isReserved(store: Store, name: string): boolean {
 }
 
 /** Reads a reservation. @returns undefined when the address is free. */
-export function findReservation(store: Store, name: string): Found | undefined {
+export function findReservation(store: Store, name: string): ReservationContent | undefined {
   const text = readRecord(pathOf(store, name));
   if (text === undefined) return undefined;
   return typeof text === "string" ? parseReservation(text) : "unknown";
 }
 
-export const isOwner = (found: Found | undefined): found is Owner => typeof found === "object";
+export const isOwner = (found: ReservationContent | undefined): found is Owner => typeof found === "object";
 
 export function isHeldBy(store: Store, name: string, owner: Owner): boolean {
   const found = findReservation(store, name);

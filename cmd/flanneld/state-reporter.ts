@@ -14,9 +14,9 @@ export interface StateReporter {
   /** Reports, once, that the subnet file is written. A lease that was lost meanwhile stays lost. */
   ready(status: string): void;
   /** Reports that another host has our subnet. */
-  lost(reason: string): void;
-  /** Reports that the lease is ours; has an effect only after `lost`. */
-  held(): void;
+  leaseLost(reason: string): void;
+  /** Reports that the lease is ours; has an effect only after `leaseLost`. */
+  leaseHeld(): void;
   /** Rewrites the state file, after the subnet file was written: the CNI plugin ignores a state file older than that. */
   repeat(): void;
   /** Reports whether the subnet file was written; it stays true when the lease is lost, as with flannel. */
@@ -81,10 +81,10 @@ export function createStateReporter(subnetFile: string, notifier: Notifier, log:
       else take("ready", status);
       notifier.ready(isLost ? `lease lost: ${current.reason}` : status);
     },
-    lost(reason) {
+    leaseLost(reason) {
       if (take("lost", reason)) notifier.status(`lease lost: ${reason}`);
     },
-    held() {
+    leaseHeld() {
       if (current.state !== "lost") return;
       if (!hasBeenReady) take("waiting", STARTS);
       else if (take("ready", readyStatus)) notifier.status(readyStatus);

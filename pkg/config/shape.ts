@@ -1,0 +1,45 @@
+/** The keys of a schema, ready for looking up those of a document. */
+import { foldKey } from "./json.ts";
+import type { JsonSchema } from "./schema.ts";
+
+/** The parts of a schema that `normalize` needs, with its keys ready for lookup; made once, when the program is built. */
+export interface Shape {
+  /** By the key as the schema spells it, and by the folded key. */
+  keys: ReadonlyMap<string, { key: string; shape: Shape }>;
+  /** Whether other keys are unknown. */
+  isClosed: boolean;
+  items: Shape | undefined;
+  emptyTextIsAbsent: boolean;
+}
+
+/** Formats for which the reference plugins read an empty text as not set. "cidr" is not among them: they refuse "" as a prefix, too. */
+const emptyIsUnset: readonly string[] = ["ip", "mac", "ifname"];
+
+const emptyShape = (emptyTextIsAbsent: boolean): Shape => ({
+  keys: new Map(),
+  isClosed: false,
+  items: undefined,
+  emptyTextIsAbsent,
+});
+
+/** Most shapes are one of these two, so they are shared. */
+const anything = emptyShape(false);
+const anyText = emptyShape(true);
+
+export function shapeOf(schema: JsonSchema): Shape {
+  const { properties, items, additionalProperties, format } = schema;
+  const emptyTextIsAbsent = format !== undefined && emptyIsUnset.includes(format);
+  if (!properties && !items && additionalProperties === undefined) return emptyTextIsAbsent ? anyText : anything;
+  const keys = new Map<string, { key: string; shape: Shape }>();
+  for (const [key, property] of Object.entries(properties ?? {})) {
+    const entry = { key, shape: shapeOf(property as JsonSchema) };
+    keys.set(key, entry);
+    if (!keys.has(foldKey(key))) keys.set(foldKey(key), entry); // of two that only differ in case, the first takes other spellings
+  }
+  return {
+    keys,
+    isClosed: additionalProperties === false,
+    items: items === undefined ? undefined : shapeOf(items as JsonSchema),
+    emptyTextIsAbsent,
+  };
+}
