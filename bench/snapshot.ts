@@ -22,7 +22,7 @@ const prefix = (text: string): Prefix => parsePrefix(text) ?? { address: new Uin
 
 const overlay = prefix("10.128.0.0/9");
 const network: NetworkConfig = {
-  ipv4: { network: overlay, subnetLength: 24, subnetMin: overlay.address, subnetMax: overlay.address },
+  ipv4: { network: overlay },
   nftables: false,
   backend: { type: "vxlan", settings: {} },
   noMasquerade: [],

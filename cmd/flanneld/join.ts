@@ -36,7 +36,7 @@ export interface JoinedNetwork {
  * @throws NoConfig, InvalidNetworkConfig, NoSubnet, StoreError: temporary; any other Error: permanent
  */
 export async function joinNetwork(options: Options, manager: LeaseManager, log: Log): Promise<JoinedNetwork> {
-  const { config: network, warnings } = readNetworkConfig(await manager.readConfig());
+  const { config: network, warnings } = readNetworkConfig(await manager.readConfig(), manager.subnets);
   for (const warning of [...warnings, ...checkPrerequisites(needsOf(options, network))]) log.warn(warning);
   const route = openRoute();
   try {

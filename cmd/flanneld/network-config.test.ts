@@ -3,7 +3,9 @@ import t from "tap";
 import { InvalidNetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
 import { formatPrefix } from "../../pkg/ip/address.ts";
 import { randomFrom, testSeed } from "../../pkg/sys/random.testing.ts";
-import { readNetworkConfig } from "./network-config.ts";
+import { readNetworkConfig as readConfig } from "./network-config.ts";
+
+const readNetworkConfig = (text: string) => readConfig(text, "chosen");
 
 function refusal(text: string): readonly string[] {
   try {
@@ -29,7 +31,12 @@ t.test("keys count in any case, at every level, the last of several", async (t) 
 
 t.test("null and an empty address are as good as absent", async (t) => {
   const { config } = readNetworkConfig(`{"Network": "10.3.0.0/16", "SubnetLen": null, "SubnetMin": "", ${vxlan}}`);
-  t.equal(config.ipv4?.subnetLength, 24);
+  t.match(config.ipv4, { subnetLength: 24 });
+});
+
+t.test("where the store gives the subnets, the network is not divided", async (t) => {
+  const { config } = readConfig(`{"Network": "10.3.0.0/16", "SubnetLen": 24, ${vxlan}}`, "given");
+  t.strictSame(Object.keys(config.ipv4 ?? {}), ["network"]);
 });
 
 const warned: { text: string; warnings: string[] }[] = [

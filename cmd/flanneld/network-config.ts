@@ -1,10 +1,12 @@
 /** Parses and validates the text of a network configuration. Pure. */
 import { validate } from "#validate/flanneld";
+import type { LeaseManager } from "../../pkg/cluster/lease/manager.ts";
 import {
   InvalidNetworkConfig,
   type NetworkConfig,
   type NetworkDocument,
   parseNetworkConfig,
+  parseUndividedNetworkConfig,
 } from "../../pkg/cluster/lease/network-config.ts";
 import { normalizeText, problemsOf } from "../../pkg/cni/netconf.ts";
 import { isObject, type Json, type JsonObject, JsonSyntaxError, showJson } from "../../pkg/config/json.ts";
@@ -18,13 +20,17 @@ export interface ReadNetwork {
   warnings: string[];
 }
 
-/** @throws InvalidNetworkConfig lists all problems */
-export function readNetworkConfig(text: string): ReadNetwork {
+/**
+ * @param subnets Where the hosts' subnets come from.
+ * @throws InvalidNetworkConfig lists all problems
+ */
+export function readNetworkConfig(text: string, subnets: LeaseManager["subnets"]): ReadNetwork {
   const { value, unknownKeys } = settled(text);
   const document = objectOf(value);
   const problems = problemsOf(document, validate).map(({ text, hint }) => (hint ? `${text}; ${hint}` : text));
   if (problems.length > 0) throw new InvalidNetworkConfig(problems);
-  const config = parseNetworkConfig(document as NetworkDocument);
+  const parse = subnets === "chosen" ? parseNetworkConfig : parseUndividedNetworkConfig;
+  const config = parse(document as NetworkDocument);
   return { config, warnings: [...unknownKeys.map(unknownKeyWarning), ...withoutEffect(config)] };
 }
 

@@ -9,7 +9,7 @@ import {
   RTMGRP_NEIGH,
 } from "../../pkg/cluster/event-loop/netlink-watch.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
-import type { FamilyConfig, NetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
+import type { NetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
 import { logOf } from "../../pkg/cluster/log/log.ts";
 import type { JsonObject } from "../../pkg/config/json.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
@@ -85,13 +85,9 @@ export function newBackendHost(t: Test, n = 1, options: HostOptions = {}): Backe
   };
 }
 
-const familyOf = (network: string, subnetLength: number): FamilyConfig => {
-  const { address } = prefix(network);
-  return { network: prefix(network), subnetLength, subnetMin: address, subnetMax: address };
-};
 type Families = Pick<NetworkConfig, "ipv4" | "ipv6">;
-export const onlyIPv4: Families = { ipv4: familyOf("10.5.0.0/16", 24) };
-const dualStack: Families = { ...onlyIPv4, ipv6: familyOf("fd00:5::/48", 64) };
+export const onlyIPv4: Families = { ipv4: { network: prefix("10.5.0.0/16") } };
+const dualStack: Families = { ...onlyIPv4, ipv6: { network: prefix("fd00:5::/48") } };
 
 function externalOf(host: Host, n: number): ExternalInterface {
   const [link] = host.json("ip", "-j", "link", "show", "eth0") as { ifindex: number; mtu: number }[];

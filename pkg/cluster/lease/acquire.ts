@@ -5,7 +5,7 @@ import { type Candidates, chooseSubnet } from "./choose-subnet.ts";
 import { type Clock, pause, racePauseMs } from "./clock.ts";
 import { formatSubnets, type Lease, type Subnets, sameAttributes, sameSubnets } from "./lease.ts";
 import type { LeaseRequest } from "./manager.ts";
-import type { NetworkConfig } from "./network-config.ts";
+import type { DividedNetworkConfig } from "./network-config.ts";
 import type { Store } from "./store.ts";
 import { StoreError } from "./store-error.ts";
 
@@ -30,7 +30,7 @@ const ATTEMPTS = 100;
  */
 export async function acquireLease(
   store: Store,
-  network: NetworkConfig,
+  network: DividedNetworkConfig,
   wanted: TimedRequest,
   means: AcquireContext,
 ): Promise<Lease> {

@@ -13,7 +13,7 @@ import {
 } from "../../ip/address.ts";
 import type { Snapshot } from "./event.ts";
 import { type Lease, parseKey, type Subnets, sameSubnets } from "./lease.ts";
-import type { FamilyConfig, NetworkConfig } from "./network-config.ts";
+import type { DividedNetworkConfig, FamilyConfig } from "./network-config.ts";
 import { NoSubnet } from "./store-error.ts";
 
 /** The host that needs a subnet. */
@@ -48,7 +48,7 @@ const CANDIDATES = 100;
  * @throws NoSubnet; Error the network has no IPv4, without which a lease has no key
  */
 export function chooseSubnet(
-  network: NetworkConfig,
+  network: DividedNetworkConfig,
   { leases, malformed }: Snapshot,
   { publicIP, previous, local = [] }: HostInfo,
 ): SubnetChoice {
@@ -72,7 +72,7 @@ const onlyIPv6 =
  * deletes it if it does not fit.
  */
 function ownLease(
-  network: NetworkConfig,
+  network: DividedNetworkConfig,
   leases: readonly Lease[],
   publicIP: Address,
   previous: Subnets | undefined,
@@ -86,7 +86,7 @@ function ownLease(
 }
 
 /** Reports whether the lease has subnets of exactly the network's families, in the configured range and of the configured length. */
-function fits(network: NetworkConfig, lease: Subnets): boolean {
+function fits(network: DividedNetworkConfig, lease: Subnets): boolean {
   return fitsFamily(network.ipv4, lease.ipv4) && fitsFamily(network.ipv6, lease.ipv6);
 }
 

@@ -4,7 +4,7 @@ import type { Log } from "../log/log.ts";
 import type { Clock } from "./clock.ts";
 import type { LeaseEvent, Malformed, Snapshot, Watch } from "./event.ts";
 import { keyOf, type Lease, type LeaseAttributes, leaseOf, parseKey, type Subnets, subnetsOverlap } from "./lease.ts";
-import type { FamilyConfig, NetworkConfig } from "./network-config.ts";
+import type { DividedNetworkConfig, FamilyConfig } from "./network-config.ts";
 import type { Store } from "./store.ts";
 import { StoreError } from "./store-error.ts";
 
@@ -35,7 +35,7 @@ export const attributesOf = (publicIP: string, VtepMAC = "aa:00:00:00:00:01"): L
 });
 
 /** Parses "10.3.0.0/16 24 10.3.1.0 10.3.255.0": network, subnet length, first and last subnet. */
-export function network(ipv4: string, ipv6?: string): NetworkConfig {
+export function network(ipv4: string, ipv6?: string): DividedNetworkConfig {
   return {
     ipv4: family(ipv4),
     ...(ipv6 !== undefined && { ipv6: family(ipv6) }),

@@ -11,6 +11,11 @@ import type { NetworkConfig } from "./network-config.ts";
 export interface LeaseManager {
   /** The store for messages: `etcd http://10.0.0.1:2379, prefix /coreos.com/network`. */
   readonly description: string;
+  /**
+   * Where a host's subnet comes from: `acquire` chooses it out of the network configuration, or the store gives it, of whatever length
+   * (a node's podCIDR).
+   */
+  readonly subnets: "chosen" | "given";
   /** Returns the text of the network configuration. @throws NoConfig; StoreError */
   readConfig(): Promise<string>;
   /**

@@ -1,11 +1,13 @@
 import t from "tap";
 import { formatAddress, formatPrefix } from "../../ip/address.ts";
 import {
+  type DividedNetworkConfig,
   type FamilyConfig,
   InvalidNetworkConfig,
-  type NetworkConfig,
+  isDivided,
   type NetworkDocument,
   parseNetworkConfig,
+  parseUndividedNetworkConfig,
 } from "./network-config.ts";
 
 const Backend = { Type: "vxlan" };
@@ -13,7 +15,7 @@ const Backend = { Type: "vxlan" };
 const shown = ({ network, subnetLength, subnetMin, subnetMax }: FamilyConfig): string =>
   `${formatPrefix(network)} in /${subnetLength} from ${formatAddress(subnetMin)} to ${formatAddress(subnetMax)}`;
 
-const settled = (document: NetworkDocument): NetworkConfig => parseNetworkConfig({ Backend, ...document });
+const settled = (document: NetworkDocument): DividedNetworkConfig => parseNetworkConfig({ Backend, ...document });
 
 function refusal(document: NetworkDocument): readonly string[] {
   try {
@@ -196,4 +198,13 @@ t.test("all problems are in the message", async (t) => {
     name: "InvalidNetworkConfig",
     message: `the network configuration cannot be used: "Network" is missing, "EnableIPv4" needs it; add "Network": "10.244.0.0/16"; also: ${noBackend}`,
   });
+});
+
+t.test("a network whose subnets are given may be of any size, and of IPv6 alone", async (t) => {
+  const { ipv4, ipv6 } = parseUndividedNetworkConfig({ Backend, Network: "10.3.0.0/30", SubnetLen: 8 });
+  t.strictSame([ipv4 && formatPrefix(ipv4.network), ipv6], ["10.3.0.0/30", undefined]);
+  const six = parseUndividedNetworkConfig({ Backend, EnableIPv4: false, EnableIPv6: true, IPv6Network: "fd00::/120" });
+  t.strictSame([six.ipv4, six.ipv6 && formatPrefix(six.ipv6.network)], [undefined, "fd00::/120"]);
+  t.notOk(isDivided(six));
+  t.throws(() => parseUndividedNetworkConfig({ Backend, EnableIPv4: false }), /the network has no family/);
 });

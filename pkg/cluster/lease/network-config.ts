@@ -16,9 +16,13 @@ import {
 } from "../../ip/address.ts";
 import { type FamilyName, familyNames } from "../../ip/family.ts";
 
-/** The network of one family, and how it is divided into the hosts' subnets. */
-export interface FamilyConfig {
+/** The network of one family. */
+export interface FamilyNetwork {
   network: Prefix;
+}
+
+/** The network of one family, and how it is divided into the hosts' subnets. */
+export interface FamilyConfig extends FamilyNetwork {
   subnetLength: number;
   /** The base addresses of the first and last subnet that hosts may lease. */
   subnetMin: Address;
@@ -26,8 +30,8 @@ export interface FamilyConfig {
 }
 
 export interface NetworkConfig {
-  ipv4?: FamilyConfig;
-  ipv6?: FamilyConfig;
+  ipv4?: FamilyNetwork;
+  ipv6?: FamilyNetwork;
   /** Whether rules are made with nftables instead of iptables. */
   nftables: boolean;
   backend: {
@@ -39,6 +43,15 @@ export interface NetworkConfig {
   /** Destinations without masquerade (`NoMasqueradeCIDRs`). */
   noMasquerade: readonly Prefix[];
 }
+
+/** The configuration of a network whose hosts choose their subnets themselves. */
+export interface DividedNetworkConfig extends NetworkConfig {
+  ipv4?: FamilyConfig;
+  ipv6?: FamilyConfig;
+}
+
+export const isDivided = (config: NetworkConfig): config is DividedNetworkConfig =>
+  familyNames.every((family) => config[family] === undefined || "subnetLength" in config[family]);
 
 /** Returns the families that the network has, IPv4 first. */
 export const familiesOf = (config: NetworkConfig): { family: FamilyName; network: Prefix }[] =>
@@ -77,12 +90,31 @@ export class InvalidNetworkConfig extends Error {
 }
 
 /** @throws InvalidNetworkConfig lists all problems */
-export function parseNetworkConfig(document: NetworkDocument): NetworkConfig {
-  const problems: string[] = [];
+export function parseNetworkConfig(document: NetworkDocument): DividedNetworkConfig {
+  const { EnableIPv4 = true, EnableIPv6 = false } = document;
+  return parseWith(parseFamily, document, !EnableIPv4 && EnableIPv6 ? [onlyIPv6] : []);
+}
+
+/**
+ * Parses the configuration of a network whose store gives each host its subnet: SubnetLen, SubnetMin and SubnetMax have no effect, and
+ * the network may be of any size and of IPv6 alone.
+ *
+ * @throws InvalidNetworkConfig lists all problems
+ */
+export const parseUndividedNetworkConfig = (document: NetworkDocument): NetworkConfig =>
+  parseWith(parseFamilyNetwork, document, []);
+
+type FamilyParser<Config> = (document: NetworkDocument, family: Family, problems: string[]) => Config | undefined;
+
+function parseWith<Config extends FamilyNetwork>(
+  parse: FamilyParser<Config>,
+  document: NetworkDocument,
+  problems: string[],
+): NetworkConfig & { ipv4?: Config; ipv6?: Config } {
   const { EnableIPv4 = true, EnableIPv6 = false, EnableNFTables = false, NoMasqueradeCIDRs = [] } = document;
-  if (!EnableIPv4) problems.push(EnableIPv6 ? onlyIPv6 : noFamily);
-  const ipv4 = EnableIPv4 ? parseFamily(document, families.ipv4, problems) : undefined;
-  const ipv6 = EnableIPv6 ? parseFamily(document, families.ipv6, problems) : undefined;
+  if (!EnableIPv4 && !EnableIPv6) problems.push(noFamily);
+  const ipv4 = EnableIPv4 ? parse(document, families.ipv4, problems) : undefined;
+  const ipv6 = EnableIPv6 ? parse(document, families.ipv6, problems) : undefined;
   const type = parseBackendType(document.Backend, problems);
   if (problems.length > 0) throw new InvalidNetworkConfig(problems);
   return {
@@ -138,6 +170,12 @@ const families: Record<FamilyName, Family> = {
 
 /** A network has at least four subnets: the first is not leased, and a cluster has more than one host. */
 const LEAST_SUBNET_BITS = 2;
+
+/** @returns undefined: a problem was added */
+function parseFamilyNetwork(document: NetworkDocument, family: Family, problems: string[]): FamilyNetwork | undefined {
+  const network = parseSubnetPrefix(document, family, problems);
+  return network && { network };
+}
 
 /** @returns undefined: a problem was added */
 function parseFamily(document: NetworkDocument, family: Family, problems: string[]): FamilyConfig | undefined {

@@ -4,6 +4,7 @@ import type { Log } from "../log/log.ts";
 import { acquireLease } from "./acquire.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { LeaseManager } from "./manager.ts";
+import { isDivided } from "./network-config.ts";
 import { startRenewal } from "./renew.ts";
 import type { Store } from "./store.ts";
 import { watchPeers } from "./watch-peers.ts";
@@ -25,8 +26,11 @@ export function createStoreManager(
   return {
     description: store.description,
     readConfig: () => store.readConfig(),
-    acquire: (network, request) =>
-      acquireLease(store, network, { ...request, ttlMs: LEASE_MS }, { clock, log, random: Math.random }),
+    subnets: "chosen",
+    async acquire(network, request) {
+      if (!isDivided(network)) throw new Error("a subnet is chosen out of a network that is not divided into subnets");
+      return acquireLease(store, network, { ...request, ttlMs: LEASE_MS }, { clock, log, random: Math.random });
+    },
     follow(own, handler) {
       const renewer = startRenewal(store, own, {
         attributes: own.attributes,
