@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { type Host, newHost } from "../e2e/lab/host.ts";
 import type { Lease } from "../pkg/cluster/lease/lease.ts";
 import type { NetworkConfig } from "../pkg/cluster/lease/network-config.ts";
+import { storeRemedies } from "../pkg/cluster/lease/store-manager.ts";
 import { logOf } from "../pkg/cluster/log/log.ts";
 import type { Backend, ExternalInterface } from "../pkg/flannel/backend/backend.ts";
 import { createBackend } from "../pkg/flannel/backend/create-backend.ts";
@@ -112,7 +113,14 @@ function measureOurs(into: Samples): void {
       ipv4: ownAddress,
       publicIP: ownAddress,
     };
-    const backend = createBackend({ route, external, network, log: silent });
+    const backend = createBackend({
+      route,
+      external,
+      network,
+      published: undefined,
+      remedies: storeRemedies,
+      log: silent,
+    });
     try {
       within(namespace, () => timed(backend, host, into));
     } finally {

@@ -43,7 +43,8 @@ export async function joinNetwork(options: Options, manager: LeaseManager, log: 
     const select = (how: Selection) =>
       selectExternalInterface(route, options.externalInterface, configuredFamilies(network), how);
     const external = select({ passedOver: (why) => log.info(`skipped ${why}`) });
-    const backend = createBackend({ route, external, network, log });
+    const published = await manager.findPublished();
+    const backend = createBackend({ route, external, network, published, remedies: manager.remedies, log });
     const attributes = attributesOf(backend, external);
     const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));
     const previous = previousSubnets(earlier);

@@ -64,6 +64,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     const reporter = createStateReporter(subnetFile, notifier, log);
     const metrics = createMetrics(TWILL_VERSION);
     const manager = openLeaseManager(options, { log, metrics });
+    const { description, remedies } = manager;
     ends.push(() => manager.close());
     let member: () => NetworkInfo | undefined = () => undefined;
     const status = () =>
@@ -71,7 +72,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
         version: TWILL_VERSION,
         subnetFile,
         state: reporter.current(),
-        store: { description: manager.description, trouble: reporter.lastStoreTrouble() },
+        store: { description, remedies, trouble: reporter.lastStoreTrouble() },
         member: member(),
       });
     const health = await startHealth(options, { isReady: reporter.isReady, status, metrics });

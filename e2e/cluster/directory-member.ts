@@ -7,6 +7,7 @@ import { acquireLease } from "../../pkg/cluster/lease/acquire.ts";
 import { systemClock } from "../../pkg/cluster/lease/clock.ts";
 import { attributesOf, network, subnets } from "../../pkg/cluster/lease/fake.testing.ts";
 import { keyOf, leaseOf } from "../../pkg/cluster/lease/lease.ts";
+import { storeRemedies } from "../../pkg/cluster/lease/store-manager.ts";
 import { watchPeers } from "../../pkg/cluster/lease/watch-peers.ts";
 import { openDirectoryStore } from "../../pkg/cluster/store/directory/directory.ts";
 
@@ -32,6 +33,7 @@ const commands: Record<string, (count: number, first: number) => void> = {
         malformed: ({ id, reason }) => say(`malformed ${id}: ${reason}`),
         trouble: (why) => say(`trouble ${why?.message}`),
       },
+      storeRemedies,
     );
   },
   async churn() {

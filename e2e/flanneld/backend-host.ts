@@ -8,8 +8,9 @@ import {
   RTMGRP_LINK,
   RTMGRP_NEIGH,
 } from "../../pkg/cluster/event-loop/netlink-watch.ts";
-import type { Lease } from "../../pkg/cluster/lease/lease.ts";
+import type { Lease, LeaseAttributes } from "../../pkg/cluster/lease/lease.ts";
 import type { NetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
+import { storeRemedies } from "../../pkg/cluster/lease/store-manager.ts";
 import { logOf } from "../../pkg/cluster/log/log.ts";
 import type { JsonObject } from "../../pkg/config/json.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
@@ -28,7 +29,7 @@ export interface BackendHost extends Host {
   /** Its `eth0`, with 192.0.2.<n> and fd00:a::<n>; the other end is `eth1` of its first container. */
   external: ExternalInterface;
   /** A backend as a daemon has it that starts now; it has its lease. */
-  start(settings?: JsonObject, external?: ExternalInterface, families?: Families): Backend;
+  start(settings?: JsonObject, external?: ExternalInterface, families?: Families, published?: LeaseAttributes): Backend;
   /** What the backend logged, a line each, since it was last asked. */
   logged(): string[];
   /** What the kernel has told everybody since it was last asked. */
@@ -66,14 +67,17 @@ export function newBackendHost(t: Test, n = 1, options: HostOptions = {}): Backe
   return {
     ...host,
     external,
-    start(settings = { Type: "vxlan" }, over = external, families = dualStack) {
+    start(settings = { Type: "vxlan" }, over = external, families = dualStack, published) {
       const network = {
         ...families,
         nftables: false,
         noMasquerade: [],
         backend: { type: String(settings["Type"]), settings },
       };
-      const backend = entered(namespace, createBackend({ route, external: over, network, log }));
+      const backend = entered(
+        namespace,
+        createBackend({ route, external: over, network, published, remedies: storeRemedies, log }),
+      );
       backend.attributes();
       const ipv6 = families.ipv6 && { ipv6: prefix(`fd00:5:0:${n}::/64`) };
       backend.setOwnLease({ ipv4: prefix(`10.5.${n}.0/24`), ...ipv6 });

@@ -1,6 +1,6 @@
 // The vxlan backend on real kernels: devices, entries, and what becomes of them when others interfere.
 import t from "tap";
-import type { Lease } from "../../pkg/cluster/lease/lease.ts";
+import { type Lease, leaseOf as storedLease } from "../../pkg/cluster/lease/lease.ts";
 import type { Backend } from "../../pkg/flannel/backend/backend.ts";
 import { offloadsTxChecksum } from "../../pkg/link/ethtool.ts";
 import type { Nlmsg } from "../../pkg/netlink/nlmsg.ts";
@@ -109,7 +109,8 @@ t.test(
 t.test("a lease with our own public address, or of no subnet of the network, leads nowhere", needsVxlan, async (t) => {
   const host = newBackendHost(t);
   const backend = host.start();
-  const outside = { ...peer(3), ipv4: prefix("198.51.100.0/24"), ipv6: prefix("2001:db8::/32") };
+  const subnets = { ipv4: prefix("198.51.100.0/24"), ipv6: prefix("2001:db8::/32") };
+  const outside = storedLease(subnets, peer(3).attributes, undefined);
   t.strictSame(backend.setPeers([peer(2, { host: 1 }), outside]), { added: 0, removed: 0, refused: [] });
   t.strictSame(host.entries(), [], "packets would go round inside the host, 63 times each");
   t.match(host.logged(), [/10\.5\.2\.0-24.*is our own/, /198\.51\.100\.0-24.*is not part of the network/]);
@@ -251,6 +252,20 @@ t.test("what others put on our device is noticed and removed; elsewhere it stays
   t.notOk(concerned(backend, host.events()), "what happens on other interfaces does not concern us");
   t.strictSame(backend.repair(), nothing);
 });
+
+t.test(
+  "a device that is gone since an earlier run gets the MAC that is published; one that is there keeps its own",
+  needsVxlan,
+  async (t) => {
+    const host = newBackendHost(t);
+    const published = { ...peer(1).attributes, backendV6Data: { VNI: 1, VtepMAC: "01:00:00:00:00:01" } };
+    host.start({ Type: "vxlan" }, host.external, undefined, published);
+    t.equal(device(host, "flannel.1").address, "02:00:00:00:04:01");
+    t.match(device(host, "flannel-v6.1").address, /^(?!01:)/, "what is published is no device's");
+    host.start({ Type: "vxlan" }, host.external, undefined, peer(9).attributes);
+    t.equal(device(host, "flannel.1").address, "02:00:00:00:04:01");
+  },
+);
 
 t.test("a peer's new MAC replaces the old one, with its forwarding entry", needsVxlan, async (t) => {
   const host = newBackendHost(t);

@@ -4,7 +4,7 @@ import { startController, watchRoutes } from "../../cmd/flanneld/controller.ts";
 import { createMetrics } from "../../cmd/flanneld/metrics.ts";
 import { attributesOf, FakeClock, FakeStore, network, silent, subnets } from "../../pkg/cluster/lease/fake.testing.ts";
 import { leaseOf } from "../../pkg/cluster/lease/lease.ts";
-import { createStoreManager } from "../../pkg/cluster/lease/store-manager.ts";
+import { createStoreManager, storeRemedies } from "../../pkg/cluster/lease/store-manager.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
 import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
 import { selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
@@ -50,7 +50,14 @@ function join(t: Test, { write = () => {}, asked = (backend) => backend }: Parti
   const findExternal = (current?: ExternalInterface) =>
     selectExternalInterface(route, selector, { ipv4: true, ipv6: false }, current && { current });
   const external = findExternal();
-  const made = createBackend({ route, external, network: settings, log: silent });
+  const made = createBackend({
+    route,
+    external,
+    network: settings,
+    published: undefined,
+    remedies: storeRemedies,
+    log: silent,
+  });
   made.attributes();
   const backend = asked(made);
   const lease = leaseOf(subnets("10.5.1.0-24"), attributesOf("192.0.2.1"), undefined);

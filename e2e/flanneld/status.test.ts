@@ -8,6 +8,7 @@ import { printStatus, requestStatus } from "../../cmd/flanneld/status/client.ts"
 import type { StatusReport } from "../../cmd/flanneld/status/format.ts";
 import { type DaemonInfo, type NetworkInfo, reportStatus } from "../../cmd/flanneld/status/report.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
+import { storeRemedies } from "../../pkg/cluster/lease/store-manager.ts";
 import { openRoute } from "../../pkg/link/link.ts";
 import { socketOf, writeDaemonState } from "../../pkg/subnet-env/daemon-state.ts";
 import { closeNamespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
@@ -189,7 +190,7 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
     version: "1",
     subnetFile,
     state,
-    store: { description: "a folder", trouble: undefined },
+    store: { description: "a folder", remedies: storeRemedies, trouble: undefined },
     member,
   };
   const { own, peers, problems } = await within(namespace, () => reportStatus(running));

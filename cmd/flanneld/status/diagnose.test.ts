@@ -1,5 +1,6 @@
 import t from "tap";
 import type { Lease } from "../../../pkg/cluster/lease/lease.ts";
+import { storeRemedies } from "../../../pkg/cluster/lease/store-manager.ts";
 import type { DaemonState } from "../../../pkg/subnet-env/daemon-state.ts";
 import { type DiagnosisInput, diagnose, type NetworkFacts, type PeerPing } from "./diagnose.ts";
 
@@ -35,7 +36,7 @@ const healthy: NetworkFacts = {
   nowMs,
 };
 const state: DaemonState = { pid: 42, since: "2026-01-31T11:00:00.000Z", state: "ready", reason: "subnet 10.5.1.0/24" };
-const store = { description: "etcd http://10.0.0.1:2379", trouble: undefined };
+const store = { description: "etcd http://10.0.0.1:2379", remedies: storeRemedies, trouble: undefined };
 
 const probe = (answer: PeerPing["answer"]): PeerPing => ({
   peer,

@@ -1,6 +1,7 @@
 /** Diagnoses problems of this host's membership in the cluster from collected facts. Pure. */
 
 import { formatSubnets, type Lease } from "../../../pkg/cluster/lease/lease.ts";
+import type { LeaseRemedies } from "../../../pkg/cluster/lease/manager.ts";
 import { type Address, formatAddress, isIPv4 } from "../../../pkg/ip/address.ts";
 import type { DaemonState } from "../../../pkg/subnet-env/daemon-state.ts";
 import type { Problem } from "./format.ts";
@@ -8,10 +9,12 @@ import type { PingResult } from "./ping.ts";
 
 export interface DiagnosisInput {
   state: DaemonState;
-  store: { description: string; trouble: string | undefined };
+  store: { description: string; remedies: StoreRemedies; trouble: string | undefined };
   /** undefined: no lease yet */
   member: NetworkFacts | undefined;
 }
+
+type StoreRemedies = Pick<LeaseRemedies, "malformed" | "severalLeases">;
 
 export interface NetworkFacts {
   own: Lease;
@@ -51,8 +54,8 @@ export function diagnose({ state, store, member }: DiagnosisInput): Problem[] {
       ? [
           ...mtuProblems(member),
           ...entryProblems(member),
-          ...leaseProblems(member),
-          ...malformedProblems(member),
+          ...leaseProblems(member, store.remedies),
+          ...malformedProblems(member, store.remedies),
           ...reachProblems(member),
         ]
       : []),
@@ -133,13 +136,13 @@ const entryProblems = ({ missing, obstacles }: NetworkFacts): Problem[] => [
   ...obstacles,
 ];
 
-function leaseProblems({ own, peers, renewMarginMs, nowMs }: NetworkFacts): Problem[] {
+function leaseProblems({ own, peers, renewMarginMs, nowMs }: NetworkFacts, remedies: StoreRemedies): Problem[] {
   const known = peers.filter((peer) => leaseEnd(peer, nowMs) !== "unknown");
   const late = [own, ...known].flatMap((lease) => {
     const leftMs = (lease.expiresMs ?? Number.POSITIVE_INFINITY) - nowMs;
     return leftMs < renewMarginMs / 2 ? [{ lease, leftMs }] : [];
   });
-  return [...late.map(lateProblem), ...twins([own, ...peers])];
+  return [...late.map(lateProblem), ...twins([own, ...peers], remedies)];
 }
 
 /**
@@ -166,25 +169,24 @@ function duration(ms: number): string {
 }
 
 /** Finds public IPs with several leases, of which usually all but one are left over. */
-function twins(leases: readonly Lease[]): Problem[] {
+function twins(leases: readonly Lease[], { severalLeases }: StoreRemedies): Problem[] {
   const byAddress = new Map<string, Lease[]>();
   for (const lease of leases) {
     const address = publicAddressOf(lease);
     if (address !== undefined) byAddress.set(address, [...(byAddress.get(address) ?? []), lease]);
   }
-  return [...byAddress].filter(([, group]) => group.length > 1).map(twinProblem);
+  return [...byAddress]
+    .filter(([, group]) => group.length > 1)
+    .map(([address, group]) => ({
+      text: `${address} has ${group.length} leases: ${group.map(formatSubnets).join(" and ")}`,
+      remedy: severalLeases,
+    }));
 }
 
-const twinProblem = ([address, group]: [string, Lease[]]): Problem => ({
-  text: `${address} has ${group.length} leases: ${group.map(formatSubnets).join(" and ")}`,
-  remedy:
-    "if one host has them, delete those that it does not use from the store; if several hosts have them, give each its own --public-ip",
-});
-
-const malformedProblems = ({ malformed }: NetworkFacts): Problem[] =>
+const malformedProblems = ({ malformed }: NetworkFacts, remedies: StoreRemedies): Problem[] =>
   [...malformed].map(([key, reason]) => ({
     text: `key ${JSON.stringify(key)} in the store is ignored: ${reason}`,
-    remedy: "correct or delete it; until then its host cannot be reached",
+    remedy: `${remedies.malformed}; until then its host cannot be reached`,
   }));
 
 function reachProblems(member: NetworkFacts): Problem[] {

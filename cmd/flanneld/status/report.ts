@@ -1,6 +1,7 @@
 /** Makes the status report of this host on request. */
 
 import type { Lease } from "../../../pkg/cluster/lease/lease.ts";
+import type { LeaseManager } from "../../../pkg/cluster/lease/manager.ts";
 import { isObject, type Json } from "../../../pkg/config/json.ts";
 import type { Backend, ExternalInterface } from "../../../pkg/flannel/backend/backend.ts";
 import { type Address, formatAddress, formatPrefix, isIPv4 } from "../../../pkg/ip/address.ts";
@@ -19,7 +20,7 @@ export interface DaemonInfo {
   version: string;
   subnetFile: string;
   state: DaemonState;
-  store: { description: string; trouble: Error | undefined };
+  store: Pick<LeaseManager, "description" | "remedies"> & { trouble: Error | undefined };
   /** undefined: no lease yet */
   member: NetworkInfo | undefined;
 }
@@ -44,7 +45,7 @@ export async function reportStatus({ version, subnetFile, state, store, member }
     store: { description: store.description, connected: trouble === undefined, trouble: trouble ?? null },
     own: facts ? ownStatus(facts) : null,
     peers: facts ? peerStatuses(facts) : [],
-    problems: diagnose({ state, store: { description: store.description, trouble }, member: facts }),
+    problems: diagnose({ state, store: { ...store, trouble }, member: facts }),
   };
 }
 

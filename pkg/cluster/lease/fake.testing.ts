@@ -136,7 +136,7 @@ export class FakeStore implements Store {
   private readonly clock: Clock;
   /** Expiry times of the leases that `create` and `put` wrote. */
   private readonly ends = new Set<number>();
-  private readonly watchers = new Set<(event: LeaseEvent) => void>();
+  private readonly watchers = new Set<Parameters<Store["watch"]>>();
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -177,10 +177,15 @@ export class FakeStore implements Store {
     this.remove(keyOf(subnets));
   }
 
-  watch(event: (event: LeaseEvent) => void): Watch {
-    this.watchers.add(event);
-    event({ kind: "snapshot", snapshot: this.snapshot() });
-    return { stop: () => void this.watchers.delete(event) };
+  watch(...watcher: Parameters<Store["watch"]>): Watch {
+    this.watchers.add(watcher);
+    watcher[0]({ kind: "snapshot", snapshot: this.snapshot() });
+    return { stop: () => void this.watchers.delete(watcher) };
+  }
+
+  /** Loses the store for all watches, or finds it again (undefined). */
+  trouble(why: Error | undefined): void {
+    for (const [, trouble] of this.watchers) trouble(why);
   }
 
   reconnect(): void {
@@ -241,6 +246,6 @@ export class FakeStore implements Store {
   }
 
   private tell(event: LeaseEvent): void {
-    for (const watcher of this.watchers) watcher(event);
+    for (const [told] of this.watchers) told(event);
   }
 }

@@ -16,8 +16,16 @@ export interface LeaseManager {
    * (a node's podCIDR).
    */
   readonly subnets: "chosen" | "given";
+  readonly remedies: LeaseRemedies;
   /** Returns the text of the network configuration. @throws NoConfig; StoreError */
   readConfig(): Promise<string>;
+  /**
+   * Returns the attributes that this host published when it last ran, from a store where they outlive the lease (a node's annotations).
+   * A device that is created again gets the MAC in them, which the peers have. undefined: none are known.
+   *
+   * @throws StoreError
+   */
+  findPublished(): Promise<LeaseAttributes | undefined>;
   /**
    * Returns this host's lease, with the attributes of the request written to it.
    *
@@ -29,6 +37,26 @@ export interface LeaseManager {
   /** Replaces all connections at once, because the host's addresses have changed. No event is missed. */
   reconnect(): void;
   close(): Promise<void>;
+}
+
+/** What an administrator does about leases, with the means of the store. Each is all or the end of a "To fix: ". */
+export interface LeaseRemedies {
+  /** An entry of the store is no lease. */
+  malformed: string;
+  /** A peer's lease lacks what is needed to reach its host. */
+  incomplete: string;
+  /** A peer's lease has our own public address. */
+  ourAddress: string;
+  /** A lease overlaps our own. */
+  overlap: string;
+  /** Several leases have one public address. */
+  severalLeases: string;
+  /** A peer's subnet is in the way of a host's own network. */
+  peerSubnet: string;
+  /** Our own subnet is in the way of this host's own network. */
+  ownSubnet: string;
+  /** Our own lease lacks a family that the network has. */
+  ownFamily: string;
 }
 
 export interface LeaseRequest {

@@ -4,6 +4,7 @@ import { attributesOf, FakeClock, FakeStore, flushPromises, ip, linesOf, subnets
 import { keyOf, type Lease, type LeaseAttributes, leaseOf } from "./lease.ts";
 import { type LeaseRenewer, type RenewOptions, startRenewal } from "./renew.ts";
 import type { Store } from "./store.ts";
+import { storeRemedies } from "./store-manager.ts";
 import { type PeerWatch, watchPeers } from "./watch-peers.ts";
 
 const MINUTE_MS = 60_000;
@@ -41,12 +42,17 @@ async function keep(t: Test, options: Partial<RenewOptions> & { reserved?: true 
       void told.push(`renewed ${expiresMs === undefined ? "for ever" : `${(expiresMs - clock.wallMs()) / HOUR_MS} h`}`),
     ...options,
   });
-  const following = watchPeers(store, renewer, {
-    peers() {},
-    changed() {},
-    malformed() {},
-    trouble: (why) => renewer.trouble(why),
-  });
+  const following = watchPeers(
+    store,
+    renewer,
+    {
+      peers() {},
+      changed() {},
+      malformed() {},
+      trouble: (why) => renewer.trouble(why),
+    },
+    storeRemedies,
+  );
   t.teardown(() => {
     following.stop();
     renewer.stop();
@@ -285,7 +291,8 @@ function clientOf(store: FakeStore, clock: FakeClock, endsOfOthers: "known" | "u
     find: (subnets) => store.find(subnets),
     hasWritten: ({ expiresMs }) => ends.has(expiresMs),
     delete: (subnets) => store.delete(subnets),
-    watch: (event) => store.watch((one) => event(one.kind === "put" ? { ...one, lease: seen(one.lease) } : one)),
+    watch: (event, trouble) =>
+      store.watch((one) => event(one.kind === "put" ? { ...one, lease: seen(one.lease) } : one), trouble),
     reconnect() {},
     async close() {},
   };
@@ -306,7 +313,12 @@ for (const ends of ["known", "unknown"] as const) {
           leaseLost: (reason) => void lost.push(reason),
           renewed() {},
         });
-        const following = watchPeers(client, renewer, { peers() {}, changed() {}, malformed() {}, trouble() {} });
+        const following = watchPeers(
+          client,
+          renewer,
+          { peers() {}, changed() {}, malformed() {}, trouble() {} },
+          storeRemedies,
+        );
         t.teardown(() => {
           following.stop();
           renewer.stop();

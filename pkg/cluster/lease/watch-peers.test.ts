@@ -3,6 +3,7 @@ import { randomFrom, testSeed } from "../../sys/random.testing.ts";
 import type { LeaseEvent, Malformed, OwnEvent } from "./event.ts";
 import { attributesOf, FakeClock, FakeStore, flushPromises, ip, subnets } from "./fake.testing.ts";
 import { type Lease, printAttributes, leaseOf as storedLease } from "./lease.ts";
+import { storeRemedies } from "./store-manager.ts";
 import { type PeerWatch, watchPeers } from "./watch-peers.ts";
 
 const OWN = "10.3.1.0-24";
@@ -37,13 +38,18 @@ function follow(t: Test, own = OWN): Followed {
     lease: () => leaseOf(`${own} 192.0.2.1`),
     take: (event: OwnEvent) => void told.push(`own ${event.kind === "put" ? show(event.lease) : "gone"}`),
   };
-  const following = watchPeers(store, ownLease, {
-    peers: (all) => void told.push(`all: ${all.map(show).sort().join(", ")}`),
-    changed: ({ changed, gone }) =>
-      void told.push([...changed.map((lease) => `+${show(lease)}`), ...gone.map((id) => `-${id}`)].sort().join(" ")),
-    malformed: ({ id, reason }) => void told.push(`malformed ${id}: ${reason}`),
-    trouble: (why) => void told.push(`trouble ${why?.message}`),
-  });
+  const following = watchPeers(
+    store,
+    ownLease,
+    {
+      peers: (all) => void told.push(`all: ${all.map(show).sort().join(", ")}`),
+      changed: ({ changed, gone }) =>
+        void told.push([...changed.map((lease) => `+${show(lease)}`), ...gone.map((id) => `-${id}`)].sort().join(" ")),
+      malformed: ({ id, reason }) => void told.push(`malformed ${id}: ${reason}`),
+      trouble: (why) => void told.push(`trouble ${why?.message}`),
+    },
+    storeRemedies,
+  );
   t.teardown(() => following.stop());
   return { following, told, tell: (event) => tell(event), trouble: (why) => trouble(why) };
 }
@@ -162,18 +168,23 @@ t.test("what was told is what the store has, whatever happens: 2000 random steps
   const known = new Map<string, string>();
   const learn = ({ id, attributes }: Lease) => known.set(id, printAttributes(attributes));
   const own = { lease: () => leaseOf(us), take() {} };
-  const following = watchPeers(store, own, {
-    peers: (all) => all.forEach(learn),
-    changed({ changed, gone }) {
-      for (const lease of changed) {
-        if (known.get(lease.id) === printAttributes(lease.attributes)) t.fail(`${lease.id} was known`);
-        learn(lease);
-      }
-      for (const id of gone) if (!known.delete(id)) t.fail(`${id} was not known`);
+  const following = watchPeers(
+    store,
+    own,
+    {
+      peers: (all) => all.forEach(learn),
+      changed({ changed, gone }) {
+        for (const lease of changed) {
+          if (known.get(lease.id) === printAttributes(lease.attributes)) t.fail(`${lease.id} was known`);
+          learn(lease);
+        }
+        for (const id of gone) if (!known.delete(id)) t.fail(`${id} was not known`);
+      },
+      malformed() {},
+      trouble() {},
     },
-    malformed() {},
-    trouble() {},
-  });
+    storeRemedies,
+  );
   t.teardown(() => following.stop());
   const wanted = new Map<string, string>();
   const steps: ((key: string) => void)[] = [

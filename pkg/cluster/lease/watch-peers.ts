@@ -12,7 +12,7 @@ import {
   sameSubnets,
   subnetsOverlap,
 } from "./lease.ts";
-import type { LeaseChanges, PeerHandler } from "./manager.ts";
+import type { LeaseChanges, LeaseRemedies, PeerHandler } from "./manager.ts";
 
 /** What has a watch on leases. */
 export interface WatchSource {
@@ -39,8 +39,13 @@ export interface PeerWatch {
   stop(): void;
 }
 
-export function watchPeers(source: WatchSource, own: OwnLease, handler: PeerHandler): PeerWatch {
-  const peers = new Peers(own, handler);
+export function watchPeers(
+  source: WatchSource,
+  own: OwnLease,
+  handler: PeerHandler,
+  remedies: Pick<LeaseRemedies, "overlap">,
+): PeerWatch {
+  const peers = new Peers(own, handler, remedies.overlap);
   const watch = source.watch((event) => peers.take(event), handler.trouble);
   return {
     peers: () => peers.known,
@@ -58,6 +63,7 @@ class Peers {
   readonly malformed = new Map<LeaseId, string>();
   private readonly own: OwnLease;
   private readonly handler: PeerHandler;
+  private readonly overlapRemedy: string;
   /** The peers as the handler knows them. */
   private readonly told = new Map<LeaseId, Lease>();
   private hasBegun = false;
@@ -66,9 +72,10 @@ class Peers {
   private isDue = false;
   private isStopped = false;
 
-  constructor(own: OwnLease, handler: PeerHandler) {
+  constructor(own: OwnLease, handler: PeerHandler, overlapRemedy: string) {
     this.own = own;
     this.handler = handler;
+    this.overlapRemedy = overlapRemedy;
   }
 
   take(event: LeaseEvent): void {
@@ -86,7 +93,7 @@ class Peers {
     const own = this.own.lease();
     const isOwn = lease.id === own.id;
     if (!isOwn && subnetsOverlap(lease, own)) {
-      this.refuse({ id: lease.id, reason: overlapsOurs(own) });
+      this.refuse({ id: lease.id, reason: `${overlapsOurs(own)}. To fix: ${this.overlapRemedy}` });
       return;
     }
     this.malformed.delete(lease.id);
@@ -163,4 +170,4 @@ class Peers {
 const subnetsOf = ({ ipv4, ipv6 }: Lease): Subnets => ({ ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) });
 
 const overlapsOurs = (own: Subnets): string =>
-  `overlaps our own lease ${formatSubnets(own)}: its host cannot be reached. To fix: delete the lease that is wrong`;
+  `overlaps our own lease ${formatSubnets(own)}: its host cannot be reached`;

@@ -1,7 +1,7 @@
 /** The interface of a backend, which makes devices, routes and neighbours for the peers. Each backend is a record of functions. */
 
 import type { Lease, LeaseAttributes, Subnets } from "../../cluster/lease/lease.ts";
-import type { LeaseChanges } from "../../cluster/lease/manager.ts";
+import type { LeaseChanges, LeaseRemedies } from "../../cluster/lease/manager.ts";
 import type { NetworkConfig } from "../../cluster/lease/network-config.ts";
 import type { Log } from "../../cluster/log/log.ts";
 import type { Address } from "../../ip/address.ts";
@@ -33,6 +33,9 @@ export interface BackendContext {
   route: Connection;
   external: ExternalInterface;
   network: NetworkConfig;
+  /** The attributes that this host published when it last ran, if the store still has them. */
+  published: LeaseAttributes | undefined;
+  remedies: LeaseRemedies;
   log: Log;
 }
 

@@ -1,4 +1,5 @@
 import t from "tap";
+import { storeRemedies } from "../../cluster/lease/store-manager.ts";
 import { logOf } from "../../cluster/log/log.ts";
 import { Connection } from "../../netlink/connection.ts";
 import { createBackend } from "./create-backend.ts";
@@ -16,6 +17,8 @@ const create = (type: string) =>
     route,
     external: { index: 2, name: "eth0", mtu: 1500 },
     network: { nftables: false, noMasquerade: [], backend: { type, settings: {} } },
+    published: undefined,
+    remedies: storeRemedies,
     log: logOf(() => {}),
   });
 

@@ -14,12 +14,13 @@ import { createPeerLeases } from "./peer-leases.ts";
 import { isOfLink } from "./peer-route-reconciler.ts";
 
 /** @throws Error behind NAT */
-export function hostGw({ route, network, log, ...context }: BackendContext): Backend {
+export function hostGw({ route, network, log, remedies, ...context }: BackendContext): Backend {
   let external = checked(context.external);
   const families = familiesOf(network);
   const peers = createPeerLeases({
     route,
     log,
+    remedies,
     domain: () => ({ devices: [], external, networks: families.map((one) => one.network) }),
     viewpoints: () => families.map((one) => ({ ...one, backendType: "host-gw", external })),
     entriesOf: (peer) => [routeTo(peer, external)],

@@ -1,7 +1,7 @@
 /** Holds the leases of a backend's peers, converts them to entries, and has these kept in the kernel. Describes what prevents a peer. */
 
 import type { Lease, LeaseId, Subnets } from "../../cluster/lease/lease.ts";
-import type { LeaseChanges } from "../../cluster/lease/manager.ts";
+import type { LeaseChanges, LeaseRemedies } from "../../cluster/lease/manager.ts";
 import type { Log } from "../../cluster/log/log.ts";
 import { formatAddress, formatPrefix, isIPv4, overlaps, type Prefix } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
@@ -27,10 +27,11 @@ import { createPeerRouteReconciler, type Want } from "./peer-route-reconciler.ts
 interface Parts {
   route: Connection;
   log: Log;
+  remedies: LeaseRemedies;
   /** Returns the current domain. */
   domain(): Domain;
   /** Returns the current viewpoint of each family. */
-  viewpoints(): readonly Omit<Viewpoint, "local">[];
+  viewpoints(): readonly Omit<Viewpoint, "local" | "remedies">[];
   /** Returns the entries for a peer. @throws Unreachable */
   entriesOf(peer: Peer): Entry[];
 }
@@ -50,7 +51,7 @@ export interface PeerLeases {
   forget(index: number): void;
 }
 
-export function createPeerLeases({ route, log, domain, viewpoints, entriesOf }: Parts): PeerLeases {
+export function createPeerLeases({ route, log, remedies, domain, viewpoints, entriesOf }: Parts): PeerLeases {
   let own: Subnets | undefined;
   /** The host's addresses as read when all peers were last checked; netlink messages report changes. */
   let local: readonly LocalAddress[] = [];
@@ -86,7 +87,7 @@ export function createPeerLeases({ route, log, domain, viewpoints, entriesOf }: 
     const refused: Unreachable[] = [];
     for (const viewpoint of viewpoints()) {
       try {
-        const peer = peerOf(lease, { ...viewpoint, local });
+        const peer = peerOf(lease, { ...viewpoint, local, remedies });
         if (peer !== undefined) entries.push(...entriesOf(peer));
       } catch (error) {
         if (!(error instanceof Unreachable)) throw error;
@@ -126,7 +127,7 @@ export function createPeerLeases({ route, log, domain, viewpoints, entriesOf }: 
     const { networks } = domain();
     const network = networks.find((network) => overlaps(network, one.network)) ?? one.network;
     const ours = [own?.ipv4, own?.ipv6].find((subnet) => subnet !== undefined && conflictOf(subnet, network, [one]));
-    if (ours !== undefined) return overlapsOwnLease(one, ours);
+    if (ours !== undefined) return overlapsOwnLease(one, ours, remedies);
     return one.network.length <= network.length ? liesAround(one, network) : overlapsNetwork(one, network);
   }
 
@@ -159,7 +160,7 @@ export function createPeerLeases({ route, log, domain, viewpoints, entriesOf }: 
     missing: kept.missing,
     obstacles: () => [
       ...local.map(overlapOf).filter(({ isPlanned }) => !isPlanned),
-      ...[...refusals].map(([id, { reason, remedy = CORRECT }]) => ({
+      ...[...refusals].map(([id, { reason, remedy = remedies.incomplete }]) => ({
         text: `the host of lease ${id} is not reached: ${reason}`,
         remedy,
       })),
@@ -183,8 +184,6 @@ const refusalOf = (refused: readonly Unreachable[]): Refusal => ({
 
 const remedyOf = ({ remedy }: Refusal) => (remedy === undefined ? {} : { remedy });
 
-const CORRECT = "correct its lease, or restart flanneld on its host, which writes it again";
-
 interface Overlap extends Obstacle {
   /** It may be intended: logged, but not an obstacle. */
   isPlanned?: boolean;
@@ -203,10 +202,9 @@ const overlapsNetwork = (local: LocalAddress, network: Prefix): Obstacle => ({
     'choose another "Network", or "SubnetMin" and "SubnetMax" that leave the hosts\' own networks out; or give the interface another address',
 });
 
-const overlapsOwnLease = (local: LocalAddress, own: Prefix): Obstacle => ({
+const overlapsOwnLease = (local: LocalAddress, own: Prefix, { ownSubnet }: LeaseRemedies): Obstacle => ({
   text: `our own subnet ${formatPrefix(own)} overlaps the network of this host's address ${showLocal(local)}: hosts in that network, or our containers, cannot be reached`,
-  remedy:
-    "stop the containers of this host and flanneld, delete its lease from the store and the subnet file, and start flanneld again: it acquires another subnet; or give the interface another address",
+  remedy: `${ownSubnet}; or give the interface another address`,
 });
 
 function routeObstacle({ wanted, found }: { wanted: RouteEntry; found: RouteEntry }): Obstacle {

@@ -1,6 +1,7 @@
 import t from "tap";
 import { cidr, ip } from "../../cluster/lease/fake.testing.ts";
 import type { Lease } from "../../cluster/lease/lease.ts";
+import { storeRemedies } from "../../cluster/lease/store-manager.ts";
 import { formatAddress, formatPrefix, networkOf } from "../../ip/address.ts";
 import type { ExternalInterface } from "./backend.ts";
 import type { LocalAddress } from "./local-networks.ts";
@@ -14,7 +15,14 @@ const external: ExternalInterface = {
   ipv4: ip("192.0.2.1"),
   publicIP: ip("203.0.113.1"),
 };
-const us: Viewpoint = { family: "ipv4", backendType: "vxlan", network: cidr("10.5.0.0/16"), external, local: [] };
+const us: Viewpoint = {
+  family: "ipv4",
+  backendType: "vxlan",
+  network: cidr("10.5.0.0/16"),
+  external,
+  local: [],
+  remedies: storeRemedies,
+};
 
 interface Said {
   subnet?: string;

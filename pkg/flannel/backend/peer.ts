@@ -1,6 +1,7 @@
 /** Validates a peer's lease: a client that may write to the store must not be able to redirect this host's own packets. Pure. */
 
 import type { Lease, LeaseAttributes } from "../../cluster/lease/lease.ts";
+import type { LeaseRemedies } from "../../cluster/lease/manager.ts";
 import { showJson } from "../../config/json.ts";
 import { type Address, contains, formatAddress, formatPrefix, type Prefix } from "../../ip/address.ts";
 import { type FamilyName, familyWords } from "../../ip/family.ts";
@@ -40,13 +41,17 @@ export interface Viewpoint {
   external: ExternalInterface;
   /** This host's addresses whose networks overlap the cluster network. */
   local: readonly LocalAddress[];
+  remedies: Pick<LeaseRemedies, "ourAddress" | "peerSubnet">;
 }
 
 /**
  * @returns undefined: the lease has no subnet of this family
  * @throws Unreachable
  */
-export function peerOf(lease: Lease, { family, backendType, network, external, local }: Viewpoint): Peer | undefined {
+export function peerOf(
+  lease: Lease,
+  { family, backendType, network, external, local, remedies }: Viewpoint,
+): Peer | undefined {
   const { attributes } = lease;
   const subnet = lease[family];
   if (subnet === undefined) return undefined;
@@ -54,31 +59,34 @@ export function peerOf(lease: Lease, { family, backendType, network, external, l
     throw new Unreachable(`its backend is ${showJson(attributes.backendType)}, ours is ${showJson(backendType)}`);
   if (subnet.length <= network.length || !contains(network, subnet.address))
     throw new Unreachable(`its subnet ${formatPrefix(subnet)} is not part of the network ${formatPrefix(network)}`);
-  checkLocal(subnet, network, local);
+  checkLocal(subnet, network, local, remedies);
   const publicIP = family === "ipv4" ? attributes.publicIP : attributes.publicIPv6;
   if (publicIP === undefined) throw new Unreachable(`it has no ${family === "ipv4" ? "PublicIP" : "PublicIPv6"}`);
-  checkPublicIP(publicIP, family, external);
+  checkPublicIP(publicIP, family, external, remedies);
   if (contains(subnet, publicIP))
     throw new Unreachable(
       `its public address ${formatAddress(publicIP)} is in its own subnet ${formatPrefix(subnet)}, whose route leads through that address`,
-      DRAW_ELSEWHERE,
+      remedies.peerSubnet,
     );
   return { family, subnet, publicIP, attributes };
 }
 
 /** Refuses a subnet that would take this host's neighbours or own addresses away. @throws Unreachable */
-function checkLocal(subnet: Prefix, network: Prefix, local: readonly LocalAddress[]): void {
+function checkLocal(
+  subnet: Prefix,
+  network: Prefix,
+  local: readonly LocalAddress[],
+  { peerSubnet }: Viewpoint["remedies"],
+): void {
   const conflict = conflictOf(subnet, network, local);
   if (conflict === undefined) return;
   throw new Unreachable(
     `its subnet ${formatPrefix(subnet)} overlaps the network of this host's address ${showLocal(conflict)}, which takes precedence`,
     contains(subnet, conflict.address) && isFirst(conflict.address, subnet)
-      ? `if the address is left over from an earlier lease: ip link delete ${conflict.link.name}; else ${DRAW_ELSEWHERE}`
-      : DRAW_ELSEWHERE,
+      ? `if the address is left over from an earlier lease: ip link delete ${conflict.link.name}; else ${peerSubnet}`
+      : peerSubnet,
   );
 }
-const DRAW_ELSEWHERE =
-  'keep leases out of the hosts\' own networks: choose another "Network", or "SubnetMin" and "SubnetMax" that leave them out; then delete the lease, and restart flanneld on its host';
 
 /**
  * Refuses our own address and those that are no host's. Packets that the kernel sends to itself through a tunnel leave it again at
@@ -86,12 +94,15 @@ const DRAW_ELSEWHERE =
  *
  * @throws Unreachable
  */
-function checkPublicIP(publicIP: Address, family: FamilyName, external: ExternalInterface): void {
+function checkPublicIP(
+  publicIP: Address,
+  family: FamilyName,
+  external: ExternalInterface,
+  { ourAddress }: Viewpoint["remedies"],
+): void {
   const own = family === "ipv4" ? [external.ipv4, external.publicIP] : [external.ipv6, external.publicIPv6];
   if (own.some((address) => sameAddress(address, publicIP)))
-    throw new Unreachable(
-      `its public address ${formatAddress(publicIP)} is our own: delete the lease if this host had it before, else give each host its own address`,
-    );
+    throw new Unreachable(`its public address ${formatAddress(publicIP)} is our own: ${ourAddress}`);
   if (!isUnicast(publicIP))
     throw new Unreachable(
       `its public address ${formatAddress(publicIP)} is not a host's ${familyWords[family]} address`,

@@ -38,6 +38,7 @@ const settings: DeviceSettings = {
   gbp: false,
   mtu: 1450,
   mac: undefined,
+  publishedMac: undefined,
 };
 
 const reasons: [ErrnoName, string][] = [

@@ -24,8 +24,10 @@ import { isLinkLocal } from "../interface/address.ts";
 export interface DeviceSettings extends VxlanSettings {
   name: string;
   mtu: number;
-  /** The MAC that it had before; undefined: that of an existing device, else a random one. */
+  /** The MAC that it had before; undefined: that of an existing device, else `publishedMac`. */
   mac: Uint8Array | undefined;
+  /** The MAC of a device that is created and had none before; undefined: a random one. */
+  publishedMac: Uint8Array | undefined;
 }
 
 /** @throws Error says why it cannot be created, with the remedy */
@@ -76,7 +78,13 @@ export const sameMac = (one: Uint8Array, other: Uint8Array): boolean => formatMa
 
 function createDevice(route: Connection, settings: DeviceSettings): VxlanLink {
   try {
-    route.request(addVxlan(settings, { name: settings.name, mac: settings.mac ?? randomMac(), mtu: settings.mtu }));
+    route.request(
+      addVxlan(settings, {
+        name: settings.name,
+        mac: settings.mac ?? settings.publishedMac ?? randomMac(),
+        mtu: settings.mtu,
+      }),
+    );
   } catch (error) {
     throw new Error(`cannot create the device "${settings.name}": ${reason(route, settings, error)}`, { cause: error });
   }

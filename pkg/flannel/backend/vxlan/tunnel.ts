@@ -53,9 +53,11 @@ interface Parts {
   family: FamilyName;
   /** The cluster network of this family. */
   network: Prefix;
+  /** The MAC that the peers have of an earlier run, for a device that is gone since. */
+  publishedMac: Uint8Array | undefined;
 }
 
-export function openTunnel({ route, log, config, family, network }: Parts): Tunnel {
+export function openTunnel({ route, log, config, family, network, publishedMac }: Parts): Tunnel {
   let device: VxlanLink | undefined;
   let settings: DeviceSettings | undefined;
   let place: DeviceAddress | undefined;
@@ -71,6 +73,7 @@ export function openTunnel({ route, log, config, family, network }: Parts): Tunn
       name: deviceName(config, family),
       mtu: deviceMtu(config, external, family),
       mac: device?.mac,
+      publishedMac,
       ...{ vni, port, gbp, learning },
       parent: external.index,
       local: needAddress(external, family),

@@ -10,12 +10,22 @@ import { Unreachable } from "../peer.ts";
 export const ownData = (vni: number, mac: Uint8Array): Json => ({ VNI: vni, VtepMAC: formatMac(mac) });
 
 /** Returns the MAC of a peer's VXLAN device from its lease. @throws Unreachable */
-export function vtepMac({ backendData, backendV6Data }: LeaseAttributes, family: FamilyName): Uint8Array {
-  const [key, data] = family === "ipv4" ? ["BackendData", backendData] : ["BackendV6Data", backendV6Data];
-  const mac = parseMac(textOf(data));
-  if (mac !== undefined && isDevice(mac)) return mac;
+export function vtepMac(attributes: LeaseAttributes, family: FamilyName): Uint8Array {
+  const mac = publishedMac(attributes, family);
+  if (mac !== undefined) return mac;
+  const [key, data] = dataOf(attributes, family);
   throw new Unreachable(`its ${key} is ${showJson(data ?? null)}, expected one like {"VtepMAC":"0e:2a:00:00:00:01"}`);
 }
+
+/** Returns the MAC of a VXLAN device that its host has published; undefined: none that a device can have. */
+export function publishedMac(attributes: LeaseAttributes, family: FamilyName): Uint8Array | undefined {
+  const [, data] = dataOf(attributes, family);
+  const mac = parseMac(textOf(data));
+  return mac !== undefined && isDevice(mac) ? mac : undefined;
+}
+
+const dataOf = ({ backendData, backendV6Data }: LeaseAttributes, family: FamilyName) =>
+  family === "ipv4" ? (["BackendData", backendData] as const) : (["BackendV6Data", backendV6Data] as const);
 
 function textOf(data: Json | undefined): string {
   const name = isObject(data) ? Object.keys(data).find((name) => foldKey(name) === "vtepmac") : undefined;

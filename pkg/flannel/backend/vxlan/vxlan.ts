@@ -8,6 +8,7 @@
  */
 
 import type { Lease } from "../../../cluster/lease/lease.ts";
+import type { LeaseRemedies } from "../../../cluster/lease/manager.ts";
 import { familiesOf } from "../../../cluster/lease/network-config.ts";
 import { type Address, contains, type Prefix } from "../../../ip/address.ts";
 import { type FamilyName, familyWords } from "../../../ip/family.ts";
@@ -25,12 +26,14 @@ import { createPeerLeases } from "../peer-leases.ts";
 import { isOfLink } from "../peer-route-reconciler.ts";
 import { containerMtu, vxlanConfig } from "./settings.ts";
 import { openTunnel, type Tunnel } from "./tunnel.ts";
-import { ownData, vtepMac } from "./vtep.ts";
+import { ownData, publishedMac, vtepMac } from "./vtep.ts";
 
-export function vxlan({ route, network, log, ...context }: BackendContext): Backend {
+export function vxlan({ route, network, log, published, remedies, ...context }: BackendContext): Backend {
   const config = vxlanConfig(network.backend.settings);
   const families = familiesOf(network);
-  const tunnels = families.map((one) => openTunnel({ ...one, route, log, config }));
+  const tunnels = families.map((one) =>
+    openTunnel({ ...one, route, log, config, publishedMac: published && publishedMac(published, one.family) }),
+  );
   let external = context.external;
 
   const domain = (): Domain => ({
@@ -41,6 +44,7 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
   const peers = createPeerLeases({
     route,
     log,
+    remedies,
     domain,
     viewpoints: () => families.map((one) => ({ ...one, backendType: "vxlan", external })),
     entriesOf(peer) {
@@ -84,7 +88,7 @@ export function vxlan({ route, network, log, ...context }: BackendContext): Back
       };
     },
     setOwnLease(own) {
-      for (const tunnel of tunnels) tunnel.take(needSubnet(own[tunnel.family], tunnel.family));
+      for (const tunnel of tunnels) tunnel.take(needSubnet(own[tunnel.family], tunnel.family, remedies));
       peers.setOwnLease(own);
     },
     setPeers: peers.set,
@@ -142,9 +146,9 @@ function leadsToPeers({ type, body }: Nlmsg, leases: Iterable<Lease>, { networks
   return false;
 }
 
-function needSubnet(subnet: Prefix | undefined, family: FamilyName): Prefix {
+function needSubnet(subnet: Prefix | undefined, family: FamilyName, { ownFamily }: LeaseRemedies): Prefix {
   if (subnet !== undefined) return subnet;
   throw new Error(
-    `the lease has no ${familyWords[family]} subnet, but the network configuration now has one; delete the lease's key from the store, and restart flanneld`,
+    `the lease has no ${familyWords[family]} subnet, but the network configuration now has one; ${ownFamily}`,
   );
 }
