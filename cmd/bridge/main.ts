@@ -33,6 +33,7 @@ import {
   entryOf,
   findLink,
   type Link,
+  linkNameOf,
   listLinks,
   needLink,
   openRoute,
@@ -197,7 +198,8 @@ export function restore(attachment: Attachment<BridgeConf>, netfilter: () => Con
   const { macSpoofCheck, masquerade: masquerading, bridge } = settingsOf(attachment);
   const result = needPrevResult(attachment);
   const own = result.interfaces.findIndex(({ name, sandbox }) => name === attachment.ifName && sandbox);
-  const port = result.interfaces.find(({ name, sandbox }) => !sandbox && name !== bridge);
+  const bridgeName = linkNameOf(openRoute(), bridge);
+  const port = result.interfaces.find(({ name, sandbox }) => !sandbox && name !== bridgeName);
   const mac = result.interfaces[own]?.mac;
   if (macSpoofCheck && port !== undefined && mac !== undefined) {
     restoreMacSpoofCheck(netfilter(), attachment, { hostIfName: port.name, mac });
@@ -238,7 +240,7 @@ function check(attachment: Attachment<BridgeConf>): void {
 }
 
 function checkBridge(host: Connection, { interfaces }: Result, { bridge: name, promiscuous }: BridgeSettings): Link {
-  const entry = interfaces.find((one) => one.name === name && !one.sandbox);
+  const entry = interfaces.find((one) => one.name === linkNameOf(host, name) && !one.sandbox);
   if (entry === undefined) throw checkFailure(`prevResult has no bridge "${name}" among its interfaces`);
   const bridge = needSameLink(host, entry, "bridge", "on the host");
   if (promiscuous && !bridge.promiscuous)

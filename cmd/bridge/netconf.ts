@@ -19,7 +19,7 @@ export const schema = {
   type: "object",
   properties: {
     ...netconfProperties,
-    bridge: { type: "string", format: "ifname", description: "the bridge's name; made when missing (cni0)" },
+    bridge: { type: "string", format: "linkName", description: "the bridge's name; made when missing (cni0)" },
     isGateway: { type: "boolean", description: "give the bridge the gateway's address and let the host forward" },
     isDefaultGateway: { type: "boolean", description: "isGateway, and a default route through it" },
     forceAddress: { type: "boolean", description: "replace an address of the bridge that is in the way" },

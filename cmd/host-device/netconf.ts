@@ -8,7 +8,7 @@ export const schema = {
   type: "object",
   properties: {
     ...netconfProperties,
-    device: { type: "string", format: "ifname", description: "name of the interface on the host" },
+    device: { type: "string", format: "linkName", description: "name of the interface on the host" },
     hwaddr: { ...macProperty, description: "its MAC; of several interfaces the first" },
     kernelpath: { type: "string", description: "its directory below /sys/devices/" },
     pciBusID: {

@@ -66,7 +66,7 @@ export function returnDevice(host: Host, owner: Owner, { dataDir, netns, device 
 
 /** Restores the name of a device that the reference plugin moved and the kernel returned: its only mark is the alias. */
 export function restoreName(host: Host, device: string): void {
-  const link = device === "" ? undefined : findAliased(host, device);
+  const link = isInterfaceName(device) ? findAliased(host, device) : undefined; // else it is an alternative name, and not gone
   if (link !== undefined) rename(host, link, { name: device, alias: "" });
 }
 

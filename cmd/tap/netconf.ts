@@ -16,7 +16,7 @@ export const schema = {
     owner: { ...id, description: "user ID of who may open it" },
     group: { ...id, description: "group ID of who may open it" },
     selinuxContext: { type: "string", description: "label of the device" },
-    bridge: { type: "string", format: "ifname", description: "a bridge in the container that it joins" },
+    bridge: { type: "string", format: "linkName", description: "a bridge in the container that it joins" },
     runtimeConfig: { type: "object", properties: { mac: macProperty } },
   },
   additionalProperties: false,

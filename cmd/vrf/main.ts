@@ -1,15 +1,16 @@
 /** vrf: makes the interface a port of a VRF in the container, which has its own routing table. */
 import { validate } from "#validate/vrf";
-import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
+import { formats, isInterfaceName } from "../../pkg/config/formats.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { createLink, needKinds } from "../../pkg/link/create.ts";
 import { isLeftToOther } from "../../pkg/link/delete.ts";
-import { deleteLink, openRoute, setUp } from "../../pkg/link/link.ts";
+import { deleteLink, linkNameOf, openRoute, setUp } from "../../pkg/link/link.ts";
 import { withLockedNamespace } from "../../pkg/link/lock.ts";
 import { isRouteOfResult, listAllRoutes, tableOf } from "../../pkg/link/route.ts";
 import { freeTable, listRules, usedTables } from "../../pkg/link/rule.ts";
@@ -44,13 +45,14 @@ function add(attachment: Attachment<VrfConf>): Result {
     const route = openRoute(netns);
     const links = listVrfPorts(route);
     const link = needFreeLink(links, ifName, netns);
-    const existing = findVrf(links, settings);
+    const name = linkNameOf(route, settings.vrf);
+    const existing = findVrf(links, { ...settings, vrf: name });
     const routes = listAllRoutes(route);
     const table = existing?.table ?? settings.table ?? unusedTable(route, links, routes);
     const preserved = preservedConfig({ netns, route, link }, routes);
 
     return withRollback((undo) => {
-      const master = existing?.index ?? createVrf({ netns, route, name: settings.vrf, table }, undo);
+      const master = existing?.index ?? createVrf({ netns, route, name, table }, undo);
       undo("set the interface free", () =>
         preserveAcross(preserved, RT_TABLE_MAIN, () => route.request(setMaster(link.index, 0))),
       );
@@ -115,6 +117,12 @@ interface NewVrf {
 
 /** Makes the VRF. @returns its index */
 function createVrf({ netns, route, name, table }: NewVrf, undo: (what: string, action: () => void) => void): number {
+  if (!isInterfaceName(name)) {
+    throw invalidConf(
+      `"vrfname" is ${JSON.stringify(name)}, must be ${formats.ifname.allowed}`,
+      "no VRF in the container has it as an alternative name either: correct it",
+    );
+  }
   const place = { netns, container: route, ifName: name };
   const { index } = createLink(place, { linkInfo: { kind: "vrf", data: { table } } });
   undo("delete the VRF", () => deleteLink(route, name));
@@ -135,7 +143,8 @@ function del(attachment: Attachment<VrfConf>): void {
     const route = openRoute(netns);
     if (isLeftToOther(route, attachment)) return;
     const links = listVrfPorts(route);
-    const vrf = links.find(({ name, table }) => name === conf.vrfname && table !== undefined);
+    const vrfName = linkNameOf(route, conf.vrfname ?? "");
+    const vrf = links.find(({ name, table }) => name === vrfName && table !== undefined);
     if (vrf === undefined) return;
     const members = links.filter(({ master }) => master === vrf.index);
     const own = members.find(({ name }) => name === ifName);
@@ -148,8 +157,9 @@ function check(attachment: Attachment<VrfConf>): void {
   const { ifName } = attachment;
   const settings = parseSettings(attachment.conf);
   needPrevResult(attachment, UNCHAINED);
-  const links = listVrfPorts(openRoute(openNamespace(attachment.netns ?? "")));
-  const vrf = findVrf(links, settings);
+  const route = openRoute(openNamespace(attachment.netns ?? ""));
+  const links = listVrfPorts(route);
+  const vrf = findVrf(links, { ...settings, vrf: linkNameOf(route, settings.vrf) });
   if (vrf === undefined) throw checkFailure(`VRF "${settings.vrf}" is missing`);
   if (!vrf.up) throw checkFailure(`VRF "${settings.vrf}" is down, must be up`);
   const isMember = links.some(({ name, master }) => name === ifName && master === vrf.index);

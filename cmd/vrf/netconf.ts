@@ -6,7 +6,7 @@ export const schema = {
   type: "object",
   properties: {
     ...netconfProperties,
-    vrfname: { type: "string", format: "ifname", description: "name of the VRF in the container; made when missing" },
+    vrfname: { type: "string", format: "linkName", description: "name of the VRF in the container; made when missing" },
     table: {
       type: "integer",
       minimum: 0,

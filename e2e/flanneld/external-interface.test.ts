@@ -39,7 +39,8 @@ function hostWith(t: Test, nics: number): Host {
     host.sh(`ip link add nic${n} mtu ${1300 + 100 * n} type veth peer name nic${n} netns ${host.containers[0]?.name}
              ip address add 10.${n}.0.5/24 dev nic${n}
              ip address add fd00:${n}::5/64 dev nic${n}
-             ip link set nic${n} up`);
+             ip link set nic${n} up
+             ip link property add dev nic${n} altname uplink-of-${n} altname a-name-of-more-than-15-bytes-${n}`);
     host.containers[0]?.sh(`ip link set nic${n} up`);
   }
   host.sh("ip route add default via 10.1.0.1; ip route add default via fd00:1::1");
@@ -73,6 +74,8 @@ function expected(host: Host, name: string, { ipv4, ipv6 }: { ipv4?: string | un
 
 const wishes: Record<string, (n: number) => Partial<InterfaceSelector>> = {
   "by name": (n) => ({ ifaces: [`nic${n}`] }),
+  "by a short alternative name": (n) => ({ ifaces: [`uplink-of-${n}`] }),
+  "by a long alternative name": (n) => ({ ifaces: [`a-name-of-more-than-15-bytes-${n}`] }),
   "by IPv4 address": (n) => ({ ifaces: [`10.${n}.0.5`] }),
   "by IPv6 address": (n) => ({ ifaces: [`fd00:${n}::5`] }),
   "by regular expression on IPv4 addresses": (n) => ({ ifaceRegexes: [new RegExp(`^10\\.${n}\\.`)] }),

@@ -24,6 +24,10 @@ const examples: Record<keyof typeof formats, { fits: string[]; refused: string[]
     fits: ["0a:58:0a:01:00:02", "0a58.0a01.0002", "0a:0a:00:01", "00", "ff:".repeat(31).concat("ff")],
     refused: ["", "0a:58:", "x", "0a:58:0a:01:00:0", "0a:58\0", "ff:".repeat(32).concat("ff"), "0a580a010002"],
   },
+  linkName: {
+    fits: ["eth0", "a", "enp0s31f6-uplink-of-the-rack", "a b", "a:b", "ä".repeat(63), "x".repeat(127)],
+    refused: ["", "a\0b", "ä".repeat(64), "x".repeat(128)],
+  },
   ifname: {
     fits: ["eth0", "a", "exactly15bytes.", "äöüäöüä", "eth0.100", "…", "br+", "br*", "+"],
     refused: [

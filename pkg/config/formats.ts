@@ -20,6 +20,10 @@ export const formats = {
     fits: isInterfaceName,
     allowed: 'an interface name: 1 to 15 bytes, neither "." nor "..", without "/", ":" and white space',
   },
+  linkName: {
+    fits: isLinkName,
+    allowed: "the name or an alternative name of an interface: 1 to 127 bytes, without NUL",
+  },
 } as const satisfies Record<string, Format>;
 
 /** The functions that ajv calls. */
@@ -29,6 +33,17 @@ export const checks: Readonly<Record<string, (text: string) => boolean>> = Objec
 
 /** linux/if.h: IFNAMSIZ is 16, with the NUL at the end. */
 const maxInterfaceNameBytes = 15;
+
+/** linux/if.h: ALTIFNAMSIZ is 128, with the NUL at the end. */
+const maxAlternativeNameBytes = 127;
+
+/** Checks like the kernel, which refuses no character in an alternative name. For names that are looked up, not for those of new links. */
+export function isLinkName(text: string): boolean {
+  return text !== "" && byteLength(text) <= maxAlternativeNameBytes && !text.includes("\0");
+}
+
+/** Reports whether a name can only be an alternative one: rtnetlink takes it in another attribute. */
+export const isLongLinkName = (text: string): boolean => byteLength(text) > maxInterfaceNameBytes;
 
 /** The Unicode property White_Space, which includes U+0085, unlike `\s`, and excludes U+FEFF. The kernel ends the name at a NUL. */
 const refusedInInterfaceNames = /[\0/:\p{White_Space}]/u;

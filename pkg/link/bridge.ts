@@ -1,5 +1,6 @@
 /** A Linux bridge and its ports, as `ip link add type bridge`, `bridge link` and `bridge vlan` handle them. */
-import { CniError, ErrorCode } from "../cni/error.ts";
+import { CniError, ErrorCode, invalidConf } from "../cni/error.ts";
+import { formats, isInterfaceName } from "../config/formats.ts";
 import { type Connection, NetlinkError, query, type Request, request } from "../netlink/connection.ts";
 import {
   BRIDGE_VLAN_INFO_PVID,
@@ -25,14 +26,15 @@ export interface BridgeOptions {
 }
 
 /**
- * Returns the bridge of that name. Creates it when it is missing, and sets it up. An existing one keeps its MTU and its other settings.
+ * Returns the bridge of that name, or alternative name. Creates it when it is missing, and sets it up. An existing one keeps its MTU and its
+ * other settings.
  *
- * @throws CniError 999: a link of another kind has the name
+ * @throws CniError 999: a link of another kind has the name. 7: it is missing, and no link can get the name
  */
 export function ensureBridge(route: Connection, options: BridgeOptions): Link {
   const bridge = findLink(route, options.name) ?? createBridge(route, options);
   if (bridge.kind !== "bridge") throw notABridge(bridge);
-  trySysctl(`ipv6/conf/${options.name}/accept_ra`, "0"); // the host must not configure itself by router advertisements of containers
+  trySysctl(`ipv6/conf/${bridge.name}/accept_ra`, "0"); // the host must not configure itself by router advertisements of containers
   const changes: Request[] = [];
   if (options.promiscuous && !bridge.promiscuous) changes.push(setPromiscuous(bridge.index));
   if (!bridge.up) changes.push(setUp(bridge.index));
@@ -41,6 +43,12 @@ export function ensureBridge(route: Connection, options: BridgeOptions): Link {
 }
 
 function createBridge(route: Connection, { name, mtu, vlanFiltering }: BridgeOptions): Link {
+  if (!isInterfaceName(name)) {
+    throw invalidConf(
+      `"bridge" is ${JSON.stringify(name)}, must be ${formats.ifname.allowed}`,
+      "no bridge has it as an alternative name either: correct it, or make that bridge first",
+    );
+  }
   try {
     route.request(
       addLink({

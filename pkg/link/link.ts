@@ -1,6 +1,7 @@
 /** Links by name or index, as `ip link show`, `ip link set up` and `ip link delete` handle them. */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Interface } from "../cni/result.ts";
+import { isLinkName, isLongLinkName } from "../config/formats.ts";
 import { type Connection, connect, NETLINK_ROUTE, query, type Request, request } from "../netlink/connection.ts";
 import { only } from "../netlink/message.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/nlmsg.ts";
@@ -52,11 +53,15 @@ export const openRoute = (namespace?: Namespace): Connection => connect(NETLINK_
 
 const extMask = RTEXT_FILTER_SKIP_STATS;
 
-/** Returns a link; undefined when there is none of that name or index. */
+/** Returns a link; undefined when there is none of that index, name or alternative name. */
 export function findLink(route: Connection, nameOrIndex: string | number): Link | undefined {
+  if (typeof nameOrIndex === "string" && !isLinkName(nameOrIndex)) return undefined;
   const answer = route.find(linkQuery(nameOrIndex));
   return answer === undefined ? undefined : linkOf(answer);
 }
+
+/** Returns the name of the link that a configuration names, perhaps by an alternative name; that name when there is no such link. */
+export const linkNameOf = (route: Connection, name: string): string => findLink(route, name)?.name ?? name;
 
 /** Performs the requests and returns the link after them, with one send. @throws NetlinkError the first refusal */
 export function linkAfter(route: Connection, requests: readonly Request[], nameOrIndex: string | number): Link {
@@ -64,9 +69,12 @@ export function linkAfter(route: Connection, requests: readonly Request[], nameO
 }
 
 function linkQuery(nameOrIndex: string | number) {
-  const value = typeof nameOrIndex === "string" ? { ifName: nameOrIndex, extMask } : { index: nameOrIndex, extMask };
+  const value = { ...(typeof nameOrIndex === "string" ? named(nameOrIndex) : { index: nameOrIndex }), extMask };
   return query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkSummary, value });
 }
+
+/** Names a link that exists. The kernel looks for either name in both attributes, but takes at most 15 bytes in the first. */
+const named = (name: string) => (isLongLinkName(name) ? { altIfName: name } : { ifName: name });
 
 /** Returns a link that must exist. @throws CniError 999: it does not exist */
 export function needLink(route: Connection, nameOrIndex: string | number): Link {

@@ -20,7 +20,7 @@ import { listRoutes } from "./route.ts";
 export const parentProperties = {
   master: {
     type: "string",
-    anyOf: [{ format: "ifname" }, { const: "" }],
+    format: "linkName",
     description: "the link to lie on; by default that of the default route",
   },
   linkInContainer: { type: "boolean", description: "the master is in the container's namespace, not on the host" },

@@ -103,6 +103,7 @@ export const linkSummary = only(
   }),
   [
     "ifName",
+    "altIfName",
     "mtu",
     "address",
     "master",

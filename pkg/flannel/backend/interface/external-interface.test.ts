@@ -29,6 +29,7 @@ interface Described {
 
 const host = ({ nics = two, ipv4Defaults = [], ipv6Defaults = [] }: Described = {}): HostView => ({
   nics,
+  indexOf: (name) => nics.find(({ link }) => link.name === name)?.link.index,
   defaultRoutes: (family) => (family === "ipv4" ? ipv4Defaults : ipv6Defaults),
   wayTo: () => undefined,
 });

@@ -7,7 +7,7 @@
 import { type Address, formatAddress } from "../../../ip/address.ts";
 import { type FamilyName, familyNames, familyWords } from "../../../ip/family.ts";
 import { listAddresses } from "../../../link/address.ts";
-import { listLinks } from "../../../link/link.ts";
+import { findLink, listLinks } from "../../../link/link.ts";
 import { listRoutes, lookupRoute } from "../../../link/route.ts";
 import type { Connection } from "../../../netlink/connection.ts";
 import { AF_INET, AF_INET6 } from "../../../netlink/rtnetlink/family.ts";
@@ -120,6 +120,7 @@ function hostOf(route: Connection): HostView {
   const addresses = listAddresses(route);
   return {
     nics: listLinks(route).map((link) => ({ link, addresses: addresses.get(link.index) ?? [] })),
+    indexOf: (name) => findLink(route, name)?.index,
     defaultRoutes: (family) =>
       listRoutes(route, family === "ipv4" ? AF_INET : AF_INET6)
         .filter(({ destinationLength, type }) => destinationLength === 0 && type === RTN_UNICAST)

@@ -34,6 +34,8 @@ export interface Nic {
 export interface HostView {
   /** The host's links, in the kernel's order. */
   nics: readonly Nic[];
+  /** Returns the index of the link with that name or alternative name. */
+  indexOf(name: string): number | undefined;
   /** Returns the indexes of links with a default route, the best first. */
   defaultRoutes(family: FamilyName): readonly number[];
   /** Looks up the kernel's route to an address; undefined: there is none. */
@@ -75,11 +77,12 @@ function named(host: HostView, iface: string): Attempt {
   const asked = `--iface ${iface}`;
   const address = parseAddress(iface);
   if (address !== undefined) return { asked, choices: carriers(host, address), none: "no interface has that address" };
+  const index = host.indexOf(iface);
   const names = host.nics.map(({ link }) => link.name);
   const meant = nearest(iface, names);
   return {
     asked,
-    choices: host.nics.filter(({ link }) => link.name === iface).map((nic) => ({ nic })),
+    choices: host.nics.filter(({ link }) => link.index === index).map((nic) => ({ nic })),
     none: `there is no interface with that name${meant === undefined ? "" : `, did you mean ${meant}?`}`,
   };
 }
