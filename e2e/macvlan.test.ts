@@ -180,3 +180,29 @@ t.test("macvlan: without IPAM the link is up and has no address", needs, async (
   t.match(node.cni("macvlan", "STATUS", conf), { status: 0 });
   t.match(node.cni("macvlan", "DEL", conf), { status: 0 });
 });
+
+t.test("macvlan: a MAC that another link has is refused with that link's name", needs, async (t) => {
+  const node = newNode(t, 2);
+  const mac = "02:00:00:00:00:07";
+  const before = () => node.sh("ip -o link; ls /var/lib/cni/networks/net | grep -c '^10' || true");
+  node.cni("macvlan", "ADD", network({ mac }), { container: 1 });
+  const one = before();
+  t.match(node.cni("macvlan", "ADD", network({ mac })), {
+    status: 1,
+    stdout: {
+      code: 999,
+      msg: `MAC ${mac} of "eth0" is in use on its master`,
+      details: `"eth0" in ${node.containers[1]?.path} has it; take another "mac", or delete that one`,
+    },
+  });
+  const [uplink] = node.json("ip", "-j", "link", "show", "uplink") as { address: string }[];
+  t.match(node.cni("macvlan", "ADD", network({ mac: uplink?.address })), {
+    status: 1,
+    stdout: { msg: `MAC ${uplink?.address} of "eth0" is in use on its master`, details: '"uplink" on the host has it' },
+  });
+  t.equal(before(), one, "nothing is left");
+
+  const { stdout: prevResult } = node.cni("macvlan", "ADD", network());
+  const tuned = node.cni("tuning", "ADD", { cniVersion: "1.1.0", name: "net", type: "tuning", mac, prevResult });
+  t.match(tuned, { status: 1, stdout: { details: `"eth0" in ${node.containers[1]?.path} has it` } });
+});

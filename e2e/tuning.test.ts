@@ -144,9 +144,9 @@ t.test("tuning: what cannot be done is refused with its reason, and nothing is c
       `the kernel refuses "many" for sysctl "net.ipv4.conf.all.arp_filter"`,
     ],
     [
-      { sysctl: ttl, mtu: 1400, mac: "01:00:00:00:00:01" },
+      { sysctl: ttl, mtu: 50, mac: "02:00:00:00:00:01" },
       7,
-      /^the kernel refuses mac 01:00:00:00:00:01, mtu 1400 for "eth0"$/,
+      /^the kernel refuses mac 02:00:00:00:00:01, mtu 50 for "eth0"$/,
     ],
     [{ sysctl: ttl, mac: "no" }, 7, /"mac" is "no"/],
     [{ sysctl: ttl, prevResult: undefined }, 7, "Required prevResult missing"],
@@ -233,3 +233,23 @@ t.test(
     ]);
   },
 );
+
+t.test("tuning: a MAC that the interface cannot have is refused before anything is changed", needsRoot, async (t) => {
+  const chain = new Chain(t);
+  const before = chain.link();
+  const present = before.mac;
+  for (const [mac, msg] of [
+    ["01:00:5e:00:00:01", /^"mac" is "01:00:5e:00:00:01", must be the MAC of an interface, neither zero nor multicast/],
+    ["00:00:00:00:00:00", /^"mac" is "00:00:00:00:00:00", must be the MAC/],
+    ["ff:ff:ff:ff:ff:ff", /^"mac" is "ff:ff:ff:ff:ff:ff", must be the MAC/],
+    ["02:00:5e:10:00:00:00:01", `"mac" is 02:00:5e:10:00:00:00:01, which has 8 bytes; the address of "eth0" has 6`],
+    [Array(20).fill("02").join(":"), /which has 20 bytes; the address of "eth0" has 6$/],
+  ] as const) {
+    const says = { status: 1, stdout: { code: 7, msg, details: /To fix: ./ } };
+    t.match(chain.call("ADD", { mac, mtu: 1400 }), says, mac);
+    t.strictSame(chain.link(), before);
+    t.equal(chain.backup(), undefined);
+  }
+  t.match(chain.call("ADD", {}, { args: "MAC=01:00:5e:00:00:01" }), { status: 1, stdout: { code: 7 } });
+  t.equal(chain.link().mac, present);
+});

@@ -2,14 +2,14 @@
 
 import { ipamType } from "../../pkg/cni/call-ipam.ts";
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {
   type: "object",
   properties: {
     ...netconfProperties,
     device: { type: "string", format: "linkName", description: "name of the interface on the host" },
-    hwaddr: { ...macProperty, description: "its MAC; of several interfaces the first" },
+    hwaddr: { type: "string", format: "mac", description: "its MAC; of several interfaces the first" },
     kernelpath: { type: "string", description: "its directory below /sys/devices/" },
     pciBusID: {
       type: "string",

@@ -13,6 +13,7 @@ import { checkFailure } from "../../pkg/link/check.ts";
 import { isLeftToOther } from "../../pkg/link/delete.ts";
 import { openRoute } from "../../pkg/link/link.ts";
 import { formatMac } from "../../pkg/link/mac.ts";
+import { macInUse } from "../../pkg/link/mac-holder.ts";
 import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
 import type { Connection, NetlinkError } from "../../pkg/netlink/connection.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
@@ -59,6 +60,7 @@ function add(attachment: Attachment<TuningConf>): Result {
 
     const route = openRoute(netns);
     const { index, ...before } = needAttributes(route, ifName, netns);
+    refuseOtherLength(ifName, before.mac, attributes.mac);
     const changed = pick(before, attributes);
     undo("remove the backup", () => removeBackup(place));
     writeBackup(place, changed);
@@ -114,6 +116,15 @@ function needAttributes(route: Connection, ifName: string, { path }: Namespace) 
   });
 }
 
+/** Refuses a MAC that is not as long as the present one: the kernel would take as many of its bytes. */
+function refuseOtherLength(ifName: string, present: Uint8Array, wanted: Uint8Array | undefined): void {
+  if (wanted === undefined || wanted.length === present.length) return;
+  throw invalidConf(
+    `"mac" is ${formatMac(wanted)}, which has ${wanted.length} bytes; the address of "${ifName}" has ${present.length}`,
+    `write ${present.length} bytes, as those of ${formatMac(present)}`,
+  );
+}
+
 /** Returns those of all attributes that are to be changed. */
 function pick(all: Required<LinkAttributes>, wanted: LinkAttributes): LinkAttributes {
   return Object.fromEntries(Object.entries(all).filter(([name]) => name in wanted)) as LinkAttributes;
@@ -131,7 +142,10 @@ function refused(ifName: string, attributes: LinkAttributes, cause: NetlinkError
     code: isErrno(cause, "EINVAL", "ERANGE", "EADDRNOTAVAIL") ? ErrorCode.invalidConfig : ErrorCode.internal,
     msg: `the kernel refuses ${wanted.join(", ")} for "${ifName}"`,
     details: cause.message,
-    remedy: `see what the interface can do: ip -d link show dev ${ifName}`,
+    remedy:
+      isErrno(cause, "EADDRINUSE") && mac
+        ? macInUse(formatMac(mac))
+        : `see what the interface can do: ip -d link show dev ${ifName}`,
     cause,
   });
 }

@@ -1,10 +1,13 @@
 /** The tuning plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { readJson } from "../../pkg/config/json.ts";
-import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
+import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import type { LinkAttributes } from "../../pkg/link/attributes.ts";
-import { wantedMac } from "../../pkg/link/mac.ts";
+import { wantedInterfaceMac } from "../../pkg/link/mac.ts";
 import { decode } from "../../pkg/sys/text.ts";
+
+/** The interface may be one of the host's, so also of InfiniBand. */
+const macProperty = { type: "string", format: "interfaceMac" } as const satisfies JsonSchema;
 
 /** Keys of both the configuration and `args.cni`. */
 const wishes = {
@@ -59,7 +62,7 @@ export const dataDirOf = ({ dataDir }: TuningConf): string => dataDir || "/run/c
  */
 export function parseSettings(conf: TuningConf, ifName: string, argsMac: string | undefined): TuningSettings {
   const asked = conf.args?.cni ?? {};
-  const mac = wantedMac(asked.mac, conf.runtimeConfig?.mac, argsMac, conf.mac);
+  const mac = wantedInterfaceMac(asked.mac, conf.runtimeConfig?.mac, argsMac, conf.mac);
   const mtu = asked.mtu || conf.mtu;
   const allMulticast = asked.allmulti ?? conf.allmulti;
   const txQueueLength = asked.txQLen ?? conf.txQLen;

@@ -16,6 +16,14 @@ export const formats = {
   },
   linkAddress: { fits: isLinkAddress, allowed: 'a hardware address of up to 32 bytes, as "0a:58:0a:01:00:02"' },
   mac: { fits: isMac, allowed: 'a hardware address, as "0a:58:0a:01:00:02"' },
+  interfaceMac: {
+    fits: isInterfaceMac,
+    allowed: 'the MAC of an interface, neither zero nor multicast (an odd first byte), as "0a:58:0a:01:00:02"',
+  },
+  ethernetMac: {
+    fits: isEthernetMac,
+    allowed: 'a MAC of 6 bytes, neither zero nor multicast (an odd first byte), as "0a:58:0a:01:00:02"',
+  },
   ifname: {
     fits: isInterfaceName,
     allowed: 'an interface name: 1 to 15 bytes, neither "." nor "..", without "/", ":" and white space',
@@ -67,11 +75,26 @@ export function isLinkAddress(text: string): boolean {
 
 const colonOrDash = /^[0-9a-f]{2}(?:(?::[0-9a-f]{2})+|(?:-[0-9a-f]{2})+)$/i;
 const dotted = /^[0-9a-f]{4}(?:\.[0-9a-f]{4})+$/i;
-const macDigits: readonly number[] = [12, 16, 40];
+const ethernetDigits = 12;
+const macDigits: readonly number[] = [ethernetDigits, 16, 40];
 
 /** Accepts what Go's net.ParseMAC accepts: 6, 8 or 20 bytes as `0a:58:…`, `0a-58-…` or `0a58.…`. */
 export function isMac(text: string): boolean {
   return (colonOrDash.test(text) || dotted.test(text)) && macDigits.includes(text.replaceAll(/[:.-]/g, "").length);
+}
+
+/** Accepts what Ethernet interfaces can have (is_valid_ether_addr in linux/etherdevice.h), and any of 8 or 20 bytes, as InfiniBand's. */
+export function isInterfaceMac(text: string): boolean {
+  if (!isMac(text)) return false;
+  const digits = text.replaceAll(/[:.-]/g, "");
+  return (
+    digits.length !== ethernetDigits || (/[1-9a-f]/i.test(digits) && Number.parseInt(digits.slice(0, 2), 16) % 2 === 0)
+  );
+}
+
+/** Accepts the MACs that links of our own can have. */
+export function isEthernetMac(text: string): boolean {
+  return isInterfaceMac(text) && text.replaceAll(/[:.-]/g, "").length === ethernetDigits;
 }
 
 /** Returns the length in UTF-8. */

@@ -48,8 +48,8 @@ export const routeSchema = {
   additionalProperties: false,
 } as const satisfies JsonSchema;
 
-/** A MAC address requested for the interface, in any place of the configuration. */
-export const macProperty = { type: "string", format: "mac" } as const satisfies JsonSchema;
+/** A MAC address requested for a link that the plugin makes, in any place of the configuration. */
+export const macProperty = { type: "string", format: "ethernetMac" } as const satisfies JsonSchema;
 
 /** Keys of plugins that can masquerade the containers' traffic behind the host's address. */
 export const masqueradeProperties = {

@@ -13,7 +13,7 @@ export interface Shape {
 }
 
 /** Formats for which the reference plugins read an empty text as not set. "cidr" is not among them: they refuse "" as a prefix, too. */
-const emptyIsUnset: readonly string[] = ["ip", "mac", "ifname", "linkName"];
+const emptyIsUnset: readonly string[] = ["ip", "mac", "interfaceMac", "ethernetMac", "ifname", "linkName"];
 
 const emptyShape = (emptyTextIsAbsent: boolean): Shape => ({
   keys: new Map(),

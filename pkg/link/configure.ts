@@ -1,4 +1,5 @@
 /** Configures the container's end of an attachment: addresses, link up, routes. */
+
 import { CniError, type CniErrorOptions, ErrorCode } from "../cni/error.ts";
 import type { IpConfig, Result } from "../cni/result.ts";
 import { type Address, familyOf, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
@@ -10,6 +11,7 @@ import { isErrno } from "../sys/errno.ts";
 import { type Namespace, within } from "../sys/namespace.ts";
 import { addAddress, addressesOf } from "./address.ts";
 import { type Link, needLink, setUp } from "./link.ts";
+import { macInUse } from "./mac-holder.ts";
 import { addRoute } from "./route.ts";
 import { findSysctl, trySysctl, writeSysctl } from "./sysctl.ts";
 
@@ -129,11 +131,13 @@ function refused(link: Link, task: ConfigTask | undefined, refusal: NetlinkError
       "give a gateway that lies in one of the interface's subnets, or a route of scope link (253) to it first",
     EINVAL: "check destination and gateway: both of one family, the destination without host bits",
   } as const;
+  const isMacTaken = isErrno(refusal, "EADDRINUSE") && link.kind === "macvlan";
   const known = (["EEXIST", "ENETUNREACH", "EINVAL"] as const).find((name) => isErrno(refusal, name));
   return new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses ${what} on "${link.name}"`,
     remedy: known === undefined ? `look at the interface: ip address show dev ${link.name}` : remedies[known],
+    ...(isMacTaken && { msg: `MAC ${link.mac} of "${link.name}" is in use on its master`, remedy: macInUse(link.mac) }),
     ...(known === "EEXIST" && whenExists),
     details: refusal.message,
     cause: refusal,

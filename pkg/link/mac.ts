@@ -1,5 +1,6 @@
 /** Hardware addresses. */
 import { invalidConf } from "../cni/error.ts";
+import { formats } from "../config/formats.ts";
 import { randomBytes } from "../sys/random.ts";
 
 /** Parses colon, dash or dotted notation of 6, 8 or 20 bytes, as net.ParseMAC of Go does; returns undefined for anything else. */
@@ -13,16 +14,29 @@ export function parseMac(text: string): Uint8Array | undefined {
 }
 
 /**
- * Parses the first of several texts that is given: a configuration can name the MAC in several places.
+ * Parses the first of several texts that is given: a configuration can name the MAC of a link to make in several places.
  *
- * @throws CniError 7: it is not a MAC
+ * @throws CniError 7: it is not a MAC, or one that no Ethernet interface can have
  */
-export function wantedMac(...texts: readonly (string | undefined)[]): Uint8Array | undefined {
+export const wantedMac = (...texts: readonly (string | undefined)[]): Uint8Array | undefined =>
+  firstMac(texts, formats.ethernetMac);
+
+/** Does the same for an interface that is there, which may be one of InfiniBand. @throws CniError 7 */
+export const wantedInterfaceMac = (...texts: readonly (string | undefined)[]): Uint8Array | undefined =>
+  firstMac(texts, formats.interfaceMac);
+
+function firstMac(
+  texts: readonly (string | undefined)[],
+  { fits, allowed }: (typeof formats)["ethernetMac" | "interfaceMac"],
+): Uint8Array | undefined {
   const text = texts.find((one) => one !== undefined && one !== "");
   if (text === undefined) return undefined;
-  const mac = parseMac(text);
+  const mac = fits(text) ? parseMac(text) : undefined;
   if (mac !== undefined) return mac;
-  throw invalidConf(`"${text}" is not a MAC address`, "write six hexadecimal bytes with colons: 02:42:0a:01:00:05");
+  throw invalidConf(
+    parseMac(text) === undefined ? `"${text}" is not a MAC address` : `MAC is "${text}", must be ${allowed}`,
+    "write six hexadecimal bytes with colons: 02:42:0a:01:00:05",
+  );
 }
 
 /** Returns `02:42:0a:01:00:05`, the form in results. */
