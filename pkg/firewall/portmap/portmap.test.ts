@@ -4,7 +4,7 @@ import { type Address, type Prefix, parsePrefix } from "../../ip/address.ts";
 import type { FakeNetfilter } from "../../netlink/fake/netfilter.testing.ts";
 import { NFPROTO_IPV4 } from "../../netlink/nftables/header.ts";
 import { randomFrom, testSeed } from "../../sys/random.testing.ts";
-import type { Backend } from "../backend.ts";
+import type { RuleBackend } from "../backend.ts";
 import {
   difference,
   differenceBy,
@@ -71,7 +71,7 @@ const [web, dns, db] = [
 const web6 = mappingSet(owner("web"), "fd00::5/64", ["8080:80/tcp", "8443:443/tcp"]);
 
 const add =
-  (backend: Backend, ...sets: readonly MappingSet[]): Work =>
+  (backend: RuleBackend, ...sets: readonly MappingSet[]): Work =>
   (netfilter) =>
     addPortMappings(() => netfilter, backend, sets);
 const remove =
@@ -446,7 +446,7 @@ const portsOf = (sets: readonly MappingSet[]): string[] =>
   );
 
 /** Adds, deletes and checks at random, beside somebody else's changes. @returns the first difference from the model */
-function walk(backend: Backend, seed: number): string[] {
+function walk(backend: RuleBackend, seed: number): string[] {
   const random = randomFrom(seed);
   const below = (limit: number) => Math.floor(random() * limit);
   const empty = () => kernelWith(add(backend, ...attachment(99, 1, true)), remove(attachment(99, 1, true)[0]));
