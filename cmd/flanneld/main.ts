@@ -21,7 +21,7 @@ import { runCleanups, Stopped, stopSignal, untilStopped } from "./shutdown.ts";
 import { createStateReporter } from "./state-reporter.ts";
 import { requestStatus } from "./status/client.ts";
 import { type NetworkInfo, reportStatus } from "./status/report.ts";
-import { openLeaseManager, renewMarginOf } from "./store.ts";
+import { openLeaseManager } from "./store/open-lease-manager.ts";
 
 /** Set by the build. */
 declare const TWILL_VERSION: string;
@@ -63,7 +63,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     ends.push(notifier.stopping);
     const reporter = createStateReporter(subnetFile, notifier, log);
     const metrics = createMetrics(TWILL_VERSION);
-    const manager = openLeaseManager(options, { log, metrics });
+    const manager = openLeaseManager(options.store, { renewMarginMs: options.renewMarginMs, log, metrics });
     const { description, remedies } = manager;
     ends.push(() => manager.close());
     let member: () => NetworkInfo | undefined = () => undefined;
@@ -99,7 +99,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
       writeSubnetFile: writeFile,
     });
     ends.push(controller.stop);
-    member = () => ({ ...joined, ...controller.facts(), renewMarginMs: renewMarginOf(options) });
+    member = () => ({ ...joined, ...controller.facts(), renewMarginMs: options.renewMarginMs });
     await Promise.race([controller.programmed, untilStopped(stop)]);
 
     await retry(async () => writeFile(), {

@@ -4,7 +4,7 @@ import type { Subnets } from "../../pkg/cluster/lease/lease.ts";
 import type { Store } from "../../pkg/cluster/lease/store.ts";
 import { NoConfig, StoreError } from "../../pkg/cluster/lease/store-error.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import { withStoreMetrics } from "./store-metrics.ts";
+import { withStoreMetrics } from "./store/store-metrics.ts";
 
 /** The lines that are not comments, as `name{labels}` -> value; those of a time have none that could be foretold. */
 async function read(metrics: Metrics): Promise<Record<string, string>> {

@@ -7,7 +7,8 @@
  */
 import { Command, Option } from "commander";
 import { nearest } from "../../../pkg/config/edit-distance.ts";
-import { type Flag, type FlagName, flagNames, flags, isFlagName, type Values, variableOf } from "./flags.ts";
+import type { Flag } from "./flag.ts";
+import { type FlagName, flagNames, flags, isFlagName, type Values, variableOf } from "./flags.ts";
 
 /** The command line is invalid. `message` says what is wrong and what to write. */
 export class UsageError extends Error {

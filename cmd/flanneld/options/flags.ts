@@ -1,64 +1,6 @@
 /** All flags of flanneld: flannel's with their names and defaults, and our own. The types of values are derived from these tables. */
-
-/** The types of values, as in Go's package flag; a list flag is given once for each item. */
-interface Kinds {
-  text: string;
-  boolean: boolean;
-  whole: number;
-  list: readonly string[];
-}
-export type Kind = keyof Kinds;
-
-export interface Flag<K extends Kind = Kind> {
-  kind: K;
-  default: Kinds[K];
-  /** The placeholder of the value in `--help`; "" for booleans. */
-  value: string;
-  about: string;
-  /** Whether logs must not show the value. */
-  isSecret?: boolean;
-  /** Whether it requests something other than running the daemon; it has no variable. */
-  isQuestion?: boolean;
-}
-
-type Traits = Pick<Flag, "isSecret" | "isQuestion">;
-
-const text = (value: string, about: string, { default: initial = "", ...traits }: Traits & { default?: string } = {}) =>
-  ({ kind: "text", default: initial, value, about, ...traits }) satisfies Flag<"text"> as Flag<"text">;
-const list = (value: string, about: string): Flag<"list"> => ({ kind: "list", default: [], value, about });
-const whole = (value: string, initial: number, about: string): Flag<"whole"> => ({
-  kind: "whole",
-  default: initial,
-  value,
-  about,
-});
-const boolean = (initial: boolean, about: string, traits: Traits = {}): Flag<"boolean"> => ({
-  kind: "boolean",
-  default: initial,
-  value: "",
-  about,
-  ...traits,
-});
-
-const etcd = {
-  "etcd-endpoints": text("URLS", "URLs of etcd, separated by commas", {
-    default: "http://127.0.0.1:4001,http://127.0.0.1:2379",
-  }),
-  "etcd-prefix": text("KEY", "prefix of the keys of the network configuration and the leases", {
-    default: "/coreos.com/network",
-  }),
-  "etcd-keyfile": text("FILE", "private key of the client certificate"),
-  "etcd-certfile": text("FILE", "client certificate"),
-  "etcd-cafile": text("FILE", "certificates of the CAs that etcd's certificate is verified with"),
-  "etcd-username": text("NAME", "user name for etcd"),
-  "etcd-password": text("PASSWORD", "password for etcd; prefer FLANNELD_ETCD_PASSWORD, which ps does not show", {
-    isSecret: true,
-  }),
-};
-
-const embeddedStore = {
-  "subnet-dir": text("DIR", "keep configuration and leases in this directory instead of etcd"),
-};
+import { storeFlagGroups, storeFlags } from "../store/open-lease-manager.ts";
+import { boolean, list, text, type ValuesOf, whole } from "./flag.ts";
 
 const externalInterface = {
   iface: list("NAME|IP", "external interface, by name or address; several are tried in order"),
@@ -119,8 +61,7 @@ const questions = {
 };
 
 export const flags = {
-  ...etcd,
-  ...embeddedStore,
+  ...storeFlags,
   ...externalInterface,
   ...lease,
   ...rules,
@@ -133,16 +74,12 @@ export const flags = {
 export type FlagName = keyof typeof flags;
 export const flagNames = Object.keys(flags) as FlagName[];
 export const isFlagName = (name: string): name is FlagName => Object.hasOwn(flags, name);
-/** The flags of the etcd store, which `subnet-dir` replaces. */
-export const etcdFlags = Object.keys(etcd) as (keyof typeof etcd)[];
-
 /** A value for each flag. */
-export type Values = { [Name in FlagName]: Kinds[(typeof flags)[Name]["kind"]] };
+export type Values = ValuesOf<typeof flags>;
 
 /** The groups of flags in `--help`. */
 export const groups: Readonly<Record<string, readonly string[]>> = {
-  "etcd:": etcdFlags,
-  "Instead of etcd:": Object.keys(embeddedStore),
+  ...storeFlagGroups,
   "External interface:": Object.keys(externalInterface),
   "Lease:": Object.keys(lease),
   "Rules and routes:": Object.keys(rules),

@@ -1,6 +1,7 @@
 /** The output of `flanneld --help`. Pure. */
 import { Command, Option } from "commander";
-import { type Flag, flags, groups, isFlagName } from "./flags.ts";
+import type { Flag } from "./flag.ts";
+import { flags, groups, isFlagName } from "./flags.ts";
 
 const WIDTH = 120;
 

@@ -42,7 +42,7 @@ t.test("without flags everything is as flannel has it", async (t) => {
       publicIPv6: undefined,
     },
     subnetFile: "/run/flannel/subnet.env",
-    renewMarginMinutes: 60,
+    renewMarginMs: 3600_000,
     rules: {
       masquerade: false,
       forward: true,
@@ -123,7 +123,7 @@ t.test("every flag reaches its option", async (t) => {
       publicIPv6: parseAddress("2001:db8::1"),
     },
     subnetFile: "/tmp/s.env",
-    renewMarginMinutes: 1439,
+    renewMarginMs: 1439 * 60_000,
     rules: {
       masquerade: true,
       forward: false,

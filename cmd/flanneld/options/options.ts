@@ -1,11 +1,12 @@
 /** Determines what flanneld must do from the command line and `FLANNELD_*` variables, and checks them. Pure. */
 
 import type { Fields } from "../../../pkg/cluster/log/log.ts";
-import { readEndpoints } from "../../../pkg/cluster/store/etcd/endpoint.ts";
 import type { InterfaceSelector } from "../../../pkg/flannel/backend/interface/selector.ts";
 import { type Address, isIPv4, parseAddress } from "../../../pkg/ip/address.ts";
+import { type StoreSettings, selectStore } from "../store/open-lease-manager.ts";
 import { asksForHelp, type Environment, type Given, readCommandLine, UsageError } from "./command-line.ts";
-import { etcdFlags, type Flag, type FlagName, flagNames, flags } from "./flags.ts";
+import type { Flag } from "./flag.ts";
+import { type FlagName, flagNames, flags } from "./flags.ts";
 import { helpText } from "./help.ts";
 
 export type Action =
@@ -22,10 +23,10 @@ export interface PrintAction {
 }
 
 export interface Options {
-  store: EtcdOptions | { kind: "directory"; directory: string };
+  store: StoreSettings;
   externalInterface: InterfaceSelector;
   subnetFile: string;
-  renewMarginMinutes: number;
+  renewMarginMs: number;
   rules: RuleOptions;
   /** undefined: no health server. */
   health: { ip: string; port: number } | undefined;
@@ -34,18 +35,6 @@ export interface Options {
   warnings: readonly string[];
   /** The value of every flag for the log, without secrets. */
   settings: Fields;
-}
-
-export interface EtcdOptions {
-  kind: "etcd";
-  /** Not empty; each with scheme and port. */
-  endpoints: readonly string[];
-  prefix: string;
-  keyFile: string | undefined;
-  certificateFile: string | undefined;
-  authorityFile: string | undefined;
-  username: string | undefined;
-  password: string | undefined;
 }
 
 export interface RuleOptions {
@@ -71,6 +60,7 @@ export function readOptions(argv: readonly string[], environment: Environment, v
 /** The exit code of shells and Go's package flag for wrong usage; flannel exits with 0. */
 const WRONG_USAGE = 2;
 const FAILED = 1;
+const MINUTE_MS = 60_000;
 
 const print = (answer: Partial<PrintAction>): PrintAction => ({
   exitCode: 0,
@@ -99,7 +89,7 @@ function settle(given: Given): Options {
   const { values } = given;
   const check = checksOf(given);
   const options: Options = {
-    store: storeOf(given, check),
+    store: selectStore(given, check),
     externalInterface: {
       ifaces: values.iface.filter(Boolean),
       ifaceRegexes: values["iface-regex"].filter(Boolean).map((text) => check.regex("iface-regex", text)),
@@ -108,7 +98,7 @@ function settle(given: Given): Options {
       publicIPv6: check.address("public-ipv6", "IPv6"),
     },
     subnetFile: check.notEmpty("subnet-file"),
-    renewMarginMinutes: check.range("subnet-lease-renew-margin", 1, 1439),
+    renewMarginMs: check.range("subnet-lease-renew-margin", 1, 1439) * MINUTE_MS,
     rules: {
       masquerade: values["ip-masq"],
       forward: values["iptables-forward-rules"],
@@ -124,27 +114,6 @@ function settle(given: Given): Options {
   };
   if (check.problems.length > 0) throw new UsageError(check.problems.join("\n"));
   return options;
-}
-
-function storeOf({ values, from }: Given, check: Checks): Options["store"] {
-  if (from("subnet-dir") !== undefined) {
-    for (const name of etcdFlags.filter((name) => from(name) !== undefined)) {
-      check.problems.push(`${from("subnet-dir")} and ${from(name)} are both given; leave one of them out`);
-    }
-    return { kind: "directory", directory: check.notEmpty("subnet-dir") };
-  }
-  check.pair("etcd-keyfile", "etcd-certfile");
-  check.pair("etcd-password", "etcd-username");
-  return {
-    kind: "etcd",
-    endpoints: check.endpoints("etcd-endpoints"),
-    prefix: values["etcd-prefix"],
-    keyFile: values["etcd-keyfile"] || undefined,
-    certificateFile: values["etcd-certfile"] || undefined,
-    authorityFile: values["etcd-cafile"] || undefined,
-    username: values["etcd-username"] || undefined,
-    password: values["etcd-password"] || undefined,
-  };
 }
 
 function healthOf({ values }: Given, check: Checks): Options["health"] {
@@ -202,12 +171,12 @@ function checksOf({ values, from }: Given) {
         return /$^/;
       }
     },
-    endpoints(name: NamesOf<string>): string[] {
+    parsed<Parsed>(name: NamesOf<string>, parse: (text: string) => Parsed): Parsed | undefined {
       try {
-        return readEndpoints(values[name].split(",").map((endpoint) => endpoint.trim()));
+        return parse(values[name]);
       } catch (error) {
         problems.push(`${called(name)}: ${(error as Error).message}`);
-        return [];
+        return undefined;
       }
     },
     /** Requires that both are given or none. */

@@ -17,7 +17,7 @@ export interface LeaseStatus {
   backend: string;
   /** The MAC of the host's VXLAN device. */
   vtepMac: string | null;
-  /** A time, "never", or "unknown": etcd does not report it for other hosts' leases. */
+  /** A time, "never", or "unknown": some stores do not report it for other hosts' leases. */
   expires: string;
 }
 

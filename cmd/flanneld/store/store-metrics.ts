@@ -1,7 +1,7 @@
 /** Wraps a store so that its requests and events are counted. */
-import type { Store } from "../../pkg/cluster/lease/store.ts";
-import { NoConfig } from "../../pkg/cluster/lease/store-error.ts";
-import type { Metrics, StoreOperation } from "./metrics.ts";
+import type { Store } from "../../../pkg/cluster/lease/store.ts";
+import { NoConfig } from "../../../pkg/cluster/lease/store-error.ts";
+import type { Metrics, StoreOperation } from "../metrics.ts";
 
 export function withStoreMetrics(store: Store, metrics: Metrics): Store {
   const timed = timedBy(metrics);
