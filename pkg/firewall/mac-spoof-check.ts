@@ -96,7 +96,7 @@ export function addMacSpoofCheck(
   const plan = () => {
     const [base, ifaceThere, macThere] = existing(netfilter, [PREROUTING, iface, macChain]);
     const tableParts = base ? [] : [newTable(TABLE), newChain(PREROUTING, { hook: HOOK })];
-    const chains = [newChain(iface), newChain(macChain)];
+    const chains = [newChain(iface, { exclusive: !ifaceThere }), newChain(macChain, { exclusive: !macThere })];
     const old = ifaceThere || macThere ? [flushChain(iface), flushChain(macChain), ...jumps(netfilter, comment)] : [];
     return { requests: [...tableParts, ...chains, ...old, ...checks] };
   };
@@ -126,9 +126,8 @@ function jumps(netfilter: Connection, comment: string): Request[] {
  * Deletes the rules and chains that `addMacSpoofCheck`, or a reference plugin, made for the attachment, if there are any. The socket stays
  * open, see `removeMasquerade`.
  */
-export function removeMacSpoofCheck(owner: Owner): void {
+export function removeMacSpoofCheck(owner: Owner, netfilter = connect(NETLINK_NETFILTER)): void {
   withKernelErrors(refusal(owner, "removing"), () => {
-    const netfilter = connect(NETLINK_NETFILTER);
     deleteChecks(netfilter, () => [chainsOf(idOf(owner))]);
   });
 }
