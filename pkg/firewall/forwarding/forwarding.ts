@@ -132,10 +132,15 @@ export type ResultFacts = Pick<Removal, "addresses" | "bridge">;
  *
  * @param told The facts that are used where no ownership is recorded.
  */
-export function revokeForwarding(owner: Owner, told: ResultFacts, choices: ForwardingOptions): void {
+export function revokeForwarding(
+  owner: Owner,
+  told: ResultFacts,
+  choices: ForwardingOptions,
+  netfilter = connect(NETLINK_NETFILTER),
+): void {
   const id = ownerId(owner);
   withKernelErrors(refusal(owner, "removing the rules"), () => {
-    removeAll({ ...told, containing: id, isGone: (one) => one === id }, choices);
+    removeAll(netfilter, { ...told, containing: id, isGone: (one) => one === id }, choices);
   });
 }
 
@@ -144,12 +149,13 @@ export function gcForwarding(
   network: string,
   valid: readonly Omit<Owner, "network">[],
   choices: ForwardingOptions,
+  netfilter = connect(NETLINK_NETFILTER),
 ): void {
   const alive = new Set(valid.map((attachment) => ownerId({ network, ...attachment })));
   const containing = ownerIdPrefix(network);
   withKernelErrors(refusal({ network }, "collecting rules"), () => {
     const isGone = (id: string) => id.startsWith(containing) && !alive.has(id);
-    removeAll({ containing, isGone, addresses: [], bridge: undefined }, choices);
+    removeAll(netfilter, { containing, isGone, addresses: [], bridge: undefined }, choices);
   });
 }
 
@@ -157,8 +163,7 @@ export function gcForwarding(
  * Removes from every backend: the configuration, and the iptables variant of the host, may have changed since the ADD. The socket stays
  * open, see `removeMasquerade`.
  */
-function removeAll(removal: Removal, { backend, zone }: ForwardingOptions): void {
-  const netfilter = connect(NETLINK_NETFILTER);
+function removeAll(netfilter: Connection, removal: Removal, { backend, zone }: ForwardingOptions): void {
   const removalPlans = new Map<string, RemovalPlan>(); // those of the last attempt
   const changes = (view: View, family: Family, world: string): Change[] => {
     const removalPlan = planRemoval(view, family, removal);

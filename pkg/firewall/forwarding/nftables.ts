@@ -28,7 +28,6 @@ import {
 import {
   type AddressOwnership,
   type ForwardingRequest,
-  isIsolated,
   ownerId,
   ownershipComment,
   type Policy,
@@ -69,13 +68,15 @@ function admitting(netfilter: Connection, request: ForwardingRequest): Request[]
 
 /**
  * Returns the policy that applies: the strictest of the networks that share the bridge. Elements are read only where a bridge would be
- * opened.
+ * opened. The kernel lists them in no order, so they do not tell which attachment of a network was its last: each counts.
  */
 function effectivePolicy(netfilter: Connection, { owner }: ForwardingRequest, policy: Policy): Policy {
   if (policy.isolated || isAsWanted(netfilter, policy)) return policy;
   const id = ownerId(owner);
-  const others = ownerships(netfilter).filter((ownership) => !sameNetwork(ownership.id, id));
-  return { ...policy, isolated: isIsolated(policy.bridge, others) };
+  const isolated = ownerships(netfilter).some(
+    (other) => !sameNetwork(other.id, id) && other.policy?.bridge === policy.bridge && other.policy.isolated,
+  );
+  return { ...policy, isolated };
 }
 
 const isAsWanted = (netfilter: Connection, { bridge, isolated }: Policy): boolean => {
