@@ -4,7 +4,7 @@
 //                                                                          that has the features named behind `run`, after
 //                                                                          the commands behind a `:` were run on the host
 //   ```json log       has a document on each line            ```sh run     is run, all of a page in one shell
-//   ```ts cmd/x.ts    stands in that file word for word
+//   ```ts cmd/x.ts    stands in that file word for word, as does ```nft pkg/x.nft
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -131,7 +131,7 @@ ip link set lo up
 `;
 
 t.test("code on a page is the code in the file", async (t) => {
-  const excerpts = blocks.filter(({ language, use }) => language === "ts" && use !== "");
+  const excerpts = blocks.filter(({ language, use }) => language === "nft" || (language === "ts" && use !== ""));
   t.ok(excerpts.length >= 5, "sees them");
   for (const { place, use, text } of excerpts) t.ok(read(use).includes(text), `${place}: in ${use}`);
 });

@@ -1,4 +1,6 @@
 // flannel's masquerade and forward rules as iptables and nft print them, however they were damaged before, and as packets meet them.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import t from "tap";
 import { generation } from "../../pkg/firewall/nftables/transaction.ts";
 import type { TrafficConf } from "../../pkg/flannel/rules/settings.ts";
@@ -7,6 +9,7 @@ import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { commands, legacyIptables, withPath } from "../lab/commands.ts";
 import { type Namespace, newHost } from "../lab/host.ts";
 import { needsKernel } from "../lab/needs.ts";
+import { projectRoot } from "../lab/project.ts";
 import { iptables, ipv4, ipv6, nftables, prefix, trafficOf } from "./traffic.ts";
 
 const needs = needsKernel("iptables_nat");
@@ -55,32 +58,9 @@ const asIPv6 = (text: string) =>
     .replaceAll("224.0.0.0/4", "ff00::/8");
 const RULES = [NAT, FILTER, asIPv6(NAT), asIPv6(FILTER)];
 
-const TABLE = `table ip flannel-ipv4 {
-	comment "rules for flannel-ipv4"
-	chain postrtg {
-		comment "chain to manage traffic masquerading by flannel"
-		type nat hook postrouting priority srcnat; policy accept;
-		meta mark 0x00004000 return
-		ip saddr 10.5.34.0/24 ip daddr 10.5.0.0/16 return
-		ip saddr 10.5.0.0/16 ip daddr 10.5.34.0/24 return
-		ip saddr != 10.5.34.0/24 ip daddr 10.5.0.0/16 return
-		ip saddr 10.5.0.0/16 ip daddr != 224.0.0.0/4 masquerade fully-random
-		ip saddr != 10.5.0.0/16 ip daddr 10.5.0.0/16 masquerade fully-random
-	}
-
-	chain forward {
-		comment "chain to accept flannel traffic"
-		type filter hook forward priority filter; policy accept;
-		ip saddr 10.5.0.0/16 accept
-		ip daddr 10.5.0.0/16 accept
-	}
-}
-`;
-const TABLES =
-  TABLE +
-  asIPv6(TABLE)
-    .replaceAll("ipv4", "ipv6")
-    .replaceAll(/\bip (flannel|saddr|daddr)/g, "ip6 $1");
+/** As nft prints them. */
+const TABLES = readFileSync(join(projectRoot, "pkg/flannel/rules/nftables.nft"), "utf8");
+const TABLE = TABLES.slice(0, TABLES.indexOf("table ip6"));
 const EMPTY_TABLE = 'table ip6 flannel-ipv6 {\n\tcomment "rules for flannel-ipv6"\n}\n';
 
 t.test("iptables prints flannel's rules", needs, async (t) => {

@@ -1,10 +1,5 @@
-// Drops frames that a container sends with a source MAC other than its own, where they enter the bridge.
-//
-//   table bridge nat {
-//     chain PREROUTING { type filter hook prerouting priority -300; iifname "veth1" jump cni-br-iface-3f2a-eth0 comment "macspoofchk-3f2a-eth0" }
-//     chain cni-br-iface-3f2a-eth0 { jump cni-br-iface-3f2a-eth0-mac }
-//     chain cni-br-iface-3f2a-eth0-mac { ether saddr 0a:58:0a:16:00:05 return; drop }
-//   }
+// Drops frames that a container sends with a source MAC other than its own, where they enter the bridge. mac-spoof-check.nft is an example,
+// and e2e/firewall/nft-tables.test.ts compares what nft loads from it with what is made here.
 //
 // Source: containernetworking/plugins, pkg/link/spoofcheck.go, which makes the same chains and rules. Every rule has the comment.
 

@@ -1,21 +1,5 @@
 // The table of the firewall plugin in nftables, one for all networks. Containers and bridges are elements of its sets; its rules never
-// change.
-//
-//   table inet twill_firewall {
-//     set containers4  { type ipv4_addr; elements = { 10.22.0.5 comment "6fd9…-287f…, isolated cni0, net: podnet, if: eth0, id: 3f2a" } }
-//     set containers6  { type ipv6_addr; … }
-//     set bridges      { type ifname; elements = { "cni0" } }                      with a policy
-//     set open_bridges { type ifname . ifname; elements = { "cni1" . "cni1" } }    those of them that are not isolated
-//     chain CNI-ADMIN  { the administrator's own }
-//     chain isolation  { iifname . oifname @open_bridges return; drop }
-//     chain forward {
-//       type filter hook forward priority filter; policy accept;
-//       jump CNI-ADMIN
-//       iifname @bridges oifname @bridges jump isolation
-//       ip daddr @containers4 ct state established,related accept          and IPv6
-//       ip saddr @containers4 accept                                       and IPv6
-//     }
-//   }
+// change. nftables-table.nft is an example, and e2e/firewall/nft-tables.test.ts compares what nft loads from it with what is made here.
 //
 // An accept ends the evaluation of this table alone: another table can still drop the packet. So the last four rules only matter when the
 // administrator gives chain `forward` the policy drop.

@@ -1,16 +1,5 @@
-// Masquerade through nftables: one table for all networks, one rule for each address.
-//
-//   table inet cni_plugins_masquerade {
-//     chain masq_checks {
-//       ip saddr 10.22.0.5 ip daddr != 10.22.0.0/16 masquerade comment "6fd9…-287f…, net: podnet, if: eth0, id: 3f2a"
-//     }
-//     chain postrouting {
-//       type nat hook postrouting priority srcnat; policy accept;
-//       ip daddr 224.0.0.0/4 return
-//       ip6 daddr ff00::/8 return
-//       goto masq_checks
-//     }
-//   }
+// Masquerade through nftables: one table for all networks, one rule for each address. nftables.nft is an example, and
+// e2e/firewall/nft-tables.test.ts compares what nft loads from it with what is made here.
 //
 // Source: containernetworking/plugins, pkg/ip/ipmasq_nftables_linux.go, which makes the same table. It flushes and refills `postrouting`
 // with each ADD; here that is done only when its rules are not these three, since after each deletion someone waits for an RCU grace

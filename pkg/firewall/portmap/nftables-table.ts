@@ -1,33 +1,5 @@
 // The table of port mappings in nftables: maps, in which a packet's container is found in one step however many there are.
-//
-//   table ip twill_hostport {
-//     map hostports { type inet_proto . inet_service : ipv4_addr . inet_service
-//       elements = { tcp . 8080 comment "id: 3f2a, if: eth0, net: podnet" : 10.22.0.5 . 80 } }
-//     map hostip_hostports { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service }     for single addresses of the host
-//     set hairpin { type ipv4_addr; elements = { 10.22.0.5 } }           containers with "snat"
-//     set masquerade_all { type ipv4_addr }                              containers with "masqAll"
-//     chain hostports-6fd94d501e58f0aa-287fc69eff0574a2 {                no rule jumps here
-//       ip daddr 10.22.0.5 comment "id: 3f2a, if: eth0, net: podnet"
-//       ip daddr 10.22.0.5 comment "tcp 8080"
-//     }
-//     chain prerouting { type nat hook prerouting priority dstnat + 1; fib daddr type local goto lookup }       and output
-//     chain lookup {
-//       meta mark set meta mark | 0x2000
-//       jump conditional
-//       dnat ip to ip daddr . meta l4proto . th dport map @hostip_hostports
-//       dnat ip to meta l4proto . th dport map @hostports
-//       meta mark set meta mark & 0xffffdfff
-//     }
-//     chain conditional { … }                                            rules of containers with "conditionsV4"
-//     chain masquerading {
-//       type nat hook postrouting priority srcnat
-//       meta mark & 0x2000 != 0x2000 return
-//       ip daddr @masquerade_all masquerade
-//       ip daddr != @hairpin return
-//       ip saddr 127.0.0.0/8 masquerade
-//       ip saddr 10.22.0.0/16 ip daddr 10.22.0.0/16 masquerade           one for each network, never deleted
-//     }
-//   }
+// nftables-table.nft is an example, and e2e/firewall/nft-tables.test.ts compares what nft loads from it with what is made here.
 //
 // The chain that no rule jumps to is the attachment's record (attachment-record.ts), which tells DEL what to delete: DEL needs neither the
 // ports in its configuration nor a search. Its rules have no verdict, since for each change of one the kernel validates all chains of the

@@ -1,12 +1,5 @@
-// Makes flannel's rules with nftables:
-//
-//   table ip flannel-ipv4 {
-//     comment "rules for flannel-ipv4"
-//     chain postrtg { comment "chain to manage traffic masquerading by flannel"; type nat hook postrouting priority srcnat; policy accept; … }
-//     chain forward { comment "chain to accept flannel traffic"; type filter hook forward priority filter; policy accept; … }
-//   }
-//
-// and the same as `ip6 flannel-ipv6`. Both tables always exist, as with flannel; chains exist only for the families in use.
+// Makes flannel's rules with nftables, in a table for each family. nftables.nft is an example, and e2e/firewall/nft-tables.test.ts compares
+// what nft loads from it with what is made here. Both tables always exist, as with flannel; chains exist only for the families in use.
 
 import { FAMILIES, type Family, familyOf, nfproto } from "../../firewall/family.ts";
 import { type CanonicalRule, decodeRuleMessage } from "../../firewall/iptables/canonical.ts";
