@@ -83,7 +83,7 @@ const cases: Readonly<Record<string, (host: Host) => void>> = {
 for (const [file, make] of Object.entries(cases)) {
   t.test(`twill makes what nft loads from ${file}`, needs, async (t) => {
     const text = readFileSync(join(projectRoot, file), "utf8");
-    const tables = [...text.matchAll(/^table (\w+ \S+) \{$/gm)].map(([, name]) => name);
+    const tables = [...text.matchAll(/^table (\w+ \S+) \{$/gm)].map(([, name = ""]) => name);
     t.ok(tables.length > 0, "names tables");
     const [theirs, ours] = [newHost(t, { containers: 0 }), newHost(t, { containers: 0 })];
     theirs.sh(`nft -f ${join(projectRoot, file)}`);
