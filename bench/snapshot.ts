@@ -44,12 +44,12 @@ const leases: Lease[] = Array.from({ length: peers }, (_, i) => {
   };
 });
 
-export function snapshotRows({ rounds }: { rounds: number }): Row[] {
+export async function snapshotRows({ rounds }: { rounds: number }): Promise<Row[]> {
   const floor = compile("snapshot-floor.c", "snapshot-floor");
   const samples = new Samples();
   for (let round = 0; round < rounds; round++) {
-    samples.add("C all", measureFloor(floor));
-    measureOurs(samples);
+    samples.add("C all", await measureFloor(floor));
+    await measureOurs(samples);
   }
   const row = (name: string, key: string) => ({
     section: "flanneld",
@@ -66,14 +66,14 @@ export function snapshotRows({ rounds }: { rounds: number }): Row[] {
   ];
 }
 
-function withHost<T>(work: (host: Host) => T): T {
+async function withHost<T>(work: (host: Host) => T | Promise<T>): Promise<T> {
   const removals: (() => void)[] = [];
   const host = newHost({ teardown: (remove) => removals.push(remove) }, { containers: 0 });
   try {
     host.sh(
       "ip link add eth0 type veth peer name eth1; ip addr add 172.31.0.1/12 dev eth0; ip link set eth0 up; ip link set eth1 up",
     );
-    return work(host);
+    return await work(host);
   } finally {
     for (const remove of removals) remove();
   }
@@ -84,7 +84,7 @@ function indexOf(host: Host, name: string): number {
   return link?.ifindex ?? 0;
 }
 
-function measureFloor(floor: string): number {
+function measureFloor(floor: string): Promise<number> {
   return withHost((host) => {
     host.sh(
       "ip link add flannel.1 type vxlan id 1 dev eth0 local 172.31.0.1 dstport 8472 nolearning; ip addr add 10.255.0.0/32 dev flannel.1; ip link set flannel.1 up",
@@ -101,8 +101,8 @@ function measureFloor(floor: string): number {
   });
 }
 
-function measureOurs(into: Samples): void {
-  withHost((host) => {
+function measureOurs(into: Samples): Promise<void> {
+  return withHost(async (host) => {
     const namespace = openNamespace(host.path);
     const route = openRoute(namespace);
     const ownAddress = address("172.31.0.1");
@@ -122,7 +122,8 @@ function measureOurs(into: Samples): void {
       log: silent,
     });
     try {
-      within(namespace, () => timed(backend, host, into));
+      await within(namespace, () => backend.attributes());
+      await timed(backend, host, into);
     } finally {
       route.close();
       closeNamespace(namespace);
@@ -130,19 +131,20 @@ function measureOurs(into: Samples): void {
   });
 }
 
-function timed(backend: Backend, host: Host, into: Samples): void {
-  backend.attributes();
-  backend.setOwnLease({ ipv4: prefix("10.255.0.0/24") });
-  const time = (name: string, work: () => void) => {
+async function timed(backend: Backend, host: Host, into: Samples): Promise<void> {
+  await backend.setOwnLease({ ipv4: prefix("10.255.0.0/24") });
+  const time = async (name: string, work: () => Promise<void>) => {
     const started = performance.now();
-    work();
+    await work();
     into.add(`twill ${name}`, performance.now() - started);
   };
-  time("all", () => expect(backend.setPeers(leases), 3 * peers));
-  time("repair", () => expect(backend.repair(), 0));
+  await time("all", async () => expect(await backend.setPeers(leases), 3 * peers));
+  await time("repair", async () => expect(await backend.repair(), 0));
   const [first] = leases;
   const changed = first && { ...first, attributes: { ...first.attributes, publicIP: address("172.20.0.1") } };
-  time("change", () => expect(backend.changePeers({ changed: changed ? [changed] : [], gone: [] }), 1));
+  await time("change", async () =>
+    expect(await backend.changePeers({ changed: changed ? [changed] : [], gone: [] }), 1),
+  );
   const routes = host.sh("ip route show proto 143 | wc -l").trim();
   if (routes !== String(peers)) throw new Error(`the kernel has ${routes} routes, expected ${peers}`);
 }

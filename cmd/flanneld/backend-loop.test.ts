@@ -24,15 +24,20 @@ function run(t: Tap, clock: FakeClock, backend: Partial<Backend>, log: Log): Run
   const whole: Backend = {
     mtu: 1500,
     devices: [],
-    attributes: () => ({ backendType: "test" }),
-    setOwnLease() {},
-    setPeers: () => nothing,
-    changePeers: () => nothing,
+    overheadBytes: 0,
+    canReadBack: true,
+    attributes: async () => ({ backendType: "test" }),
+    async setOwnLease() {},
+    setPeers: async () => nothing,
+    changePeers: async () => nothing,
     concerns: () => true,
-    repair: () => nothing,
-    follow() {},
+    repair: async () => nothing,
+    async follow() {},
     missing: () => [],
     obstacles: () => [],
+    probeAddress: () => undefined,
+    adviceWhenSilent: "",
+    async close() {},
     ...backend,
   };
   const loop = startBackendLoop(whole, { watchKernel, metrics, log, clock });
@@ -48,7 +53,7 @@ t.test("repairs that follow each other are logged as one event that lasts, howev
   const sink = logOf((_level, message) => lines.push(message));
   const startMs = clock.bootMs();
   const backend = {
-    repair() {
+    async repair() {
       clock.suspend(Math.round(Math.random() * 20)); // it takes some time
       return { ...nothing, added: 1 };
     },
@@ -72,7 +77,7 @@ t.test("repairs that follow each other are logged as one event that lasts, howev
 
 t.test("nothing is repaired before the peers are known: their entries of an earlier run would go", async (t) => {
   let repairs = 0;
-  const repair = () => {
+  const repair = async () => {
     repairs++;
     return nothing;
   };
@@ -98,8 +103,8 @@ t.test("refused entries, and a backend that fails, lead to a repair later", asyn
     () => nothing,
   ];
   const backend = {
-    changePeers: () => (outcomes.shift() ?? (() => nothing))(),
-    repair() {
+    changePeers: async () => (outcomes.shift() ?? (() => nothing))(),
+    async repair() {
       repairedMs.push(clock.bootMs() - startMs);
       return nothing;
     },
@@ -114,7 +119,7 @@ t.test("refused entries, and a backend that fails, lead to a repair later", asyn
 });
 
 t.test("the error of a backend that cannot follow the interface is passed on", async (t) => {
-  const follow = () => {
+  const follow = async () => {
     throw new Error("no");
   };
   const { loop } = run(t, new FakeClock(), { follow }, silent);

@@ -16,15 +16,15 @@ import { type Clock, systemClock } from "../../pkg/cluster/lease/clock.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseChanges } from "../../pkg/cluster/lease/manager.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
-import type { Backend, ExternalInterface, Programmed } from "../../pkg/flannel/backend/backend.ts";
+import type { Backend, ExternalInterface, OwnAttributes, Programmed } from "../../pkg/flannel/backend/backend.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface BackendLoop {
   /** Resolves when the kernel has them, or will be tried again. */
   setPeers(all: readonly Lease[]): Promise<void>;
   changePeers(changes: LeaseChanges): Promise<void>;
-  /** Has the backend adapt to a changed interface. @returns rejects with its error */
-  follow(external: ExternalInterface): Promise<void>;
+  /** Has the backend adapt to a changed interface. @returns its attributes from then on; rejects with its error */
+  follow(external: ExternalInterface): Promise<OwnAttributes>;
   /** Resolves when nothing runs any more. */
   stop(): Promise<void>;
 }
@@ -56,7 +56,7 @@ export function startBackendLoop(
 
   const loop = startReconcileLoop({
     debounce: DEBOUNCE,
-    resyncMs: RESYNC_MS,
+    resyncMs: backend.canReadBack ? RESYNC_MS : undefined,
     longestPauseMs: LONGEST_PAUSE_MS,
     longestRetryMs: LONGEST_RETRY_MS,
     watch: (handler) => watchKernel(handler, GROUPS),
@@ -66,6 +66,7 @@ export function startBackendLoop(
       const done = await backend.repair();
       metrics.repairedEntries(done);
       const { added, removed } = done;
+      if (!backend.canReadBack) return { ...resultOf(done, log), repaired: 0 }; // it has only tried again what had failed
       if (added + removed > 0) log.warn("repaired entries that another process had changed", { added, removed });
       return resultOf(done, log);
     },
@@ -83,7 +84,7 @@ export function startBackendLoop(
     log.error("cannot update the kernel's entries: retrying", { error: (error as Error).message });
   }
 
-  async function program(work: () => Programmed | Promise<Programmed>): Promise<void> {
+  async function program(work: () => Promise<Programmed>): Promise<void> {
     const startedMs = clock.bootMs();
     const done = await work();
     const ms = clock.bootMs() - startedMs;
@@ -97,7 +98,7 @@ export function startBackendLoop(
   }
 
   /** Programs the peers; a failure is logged, and all entries are compared again later. */
-  const programInTurn = (work: () => Programmed | Promise<Programmed>): Promise<void> =>
+  const programInTurn = (work: () => Promise<Programmed>): Promise<void> =>
     loop
       .exclusive(() => program(work))
       .catch((error) => {
@@ -113,8 +114,14 @@ export function startBackendLoop(
       }),
     changePeers: (changes) => programInTurn(() => backend.changePeers(changes)),
     async follow(external) {
-      await loop.exclusive(() => backend.follow(external));
+      let attributes: OwnAttributes | undefined;
+      await loop.exclusive(async () => {
+        await backend.follow(external);
+        attributes = await backend.attributes();
+      });
+      if (attributes === undefined) throw new Error("the daemon is stopping");
       loop.ask();
+      return attributes;
     },
     stop: loop.stop,
   };

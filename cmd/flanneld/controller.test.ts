@@ -96,20 +96,22 @@ const nothing = { added: 0, removed: 0, refused: [] };
 /** A daemon that has joined the cluster, with a backend that says what it was asked, over a kernel that says what the test has it say. */
 async function run(t: Test, cluster: Cluster) {
   const [calls, states, lines]: [string[], string[], string[]] = [[], [], []];
-  const kernel: { handler?: NetlinkHandler; external: ExternalInterface } = { external };
+  const kernel: { handlers: NetlinkHandler[]; external: ExternalInterface } = { handlers: [], external };
   let mtu = external.mtu;
   const backend: Backend = {
     get mtu() {
       return mtu;
     },
+    overheadBytes: 50,
     devices: [],
-    attributes: () => ({ backendType: "vxlan", backendData: { VNI: 1, VtepMAC: "aa:00:00:00:00:01" } }),
-    setOwnLease() {},
-    setPeers(peers) {
+    canReadBack: true,
+    attributes: async () => ({ backendType: "vxlan", backendData: { VNI: 1, VtepMAC: "aa:00:00:00:00:01" } }),
+    async setOwnLease() {},
+    async setPeers(peers) {
       calls.push(`all ${peers.map((peer) => `${peer.id} ${formatSubnets(peer)}`).sort()}`);
       return nothing;
     },
-    changePeers({ changed, gone }) {
+    async changePeers({ changed, gone }) {
       calls.push(
         ...changed.map((lease) => `+${lease.id} ${lease.attributes.publicIP?.join(".")}`),
         ...gone.map((id) => `-${id}`),
@@ -117,12 +119,15 @@ async function run(t: Test, cluster: Cluster) {
       return nothing;
     },
     concerns: () => false,
-    repair: () => nothing,
-    follow(next) {
+    repair: async () => nothing,
+    async follow(next) {
       mtu = next.mtu;
     },
     missing: () => [],
     obstacles: () => [],
+    probeAddress: () => undefined,
+    adviceWhenSilent: "",
+    async close() {},
   };
   let writes = (_mtu: number) => {};
   const written = new Promise<number>((resolve) => {
@@ -131,11 +136,11 @@ async function run(t: Test, cluster: Cluster) {
   const lease = await cluster.manager.acquire(config, { attributes: attributesOf("192.0.2.1") });
   const controller = startController({
     manager: cluster.manager,
-    ...{ lease, backend, external },
+    ...{ lease, backend, external, attributes: attributesOf("192.0.2.1") },
     findExternal: () => kernel.external,
     writeSubnetFile: () => writes(backend.mtu),
     watchKernel(handler) {
-      kernel.handler = handler;
+      kernel.handlers.push(handler);
       return { read() {}, stop() {} };
     },
     reporter: {
@@ -211,7 +216,8 @@ for (const newCluster of clusters) {
       const cluster = newCluster();
       const { kernel, written, controller } = await run(t, cluster);
       kernel.external = { ...external, mtu: 1400, publicIP: ip("192.0.2.11") };
-      kernel.handler?.messages([{ type: RTM_NEWADDR, flags: 0, sequence: 0, port: 0, body: new Uint8Array() }]);
+      const message = { type: RTM_NEWADDR, flags: 0, sequence: 0, port: 0, body: new Uint8Array() };
+      for (const { messages } of kernel.handlers) messages([message]);
       t.equal(await written, 1400);
       await flushPromises();
       t.equal(controller.facts().external, kernel.external);

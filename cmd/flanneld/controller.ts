@@ -4,7 +4,7 @@
  */
 
 import { type NetlinkHandler, type Watching, watchNetlink } from "../../pkg/cluster/event-loop/netlink-watch.ts";
-import type { Lease, LeaseId } from "../../pkg/cluster/lease/lease.ts";
+import type { Lease, LeaseAttributes, LeaseId } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseHandler, LeaseManager } from "../../pkg/cluster/lease/manager.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
@@ -19,6 +19,8 @@ export interface ControllerOptions {
   lease: Lease;
   backend: Backend;
   external: ExternalInterface;
+  /** The attributes of our lease, as it was acquired. */
+  attributes: LeaseAttributes;
   /** Selects the external interface anew. @throws Error there is none that fits */
   findExternal(current: ExternalInterface): ExternalInterface;
   /** Writes the subnet file with the backend's MTU. @throws Error it cannot be written */

@@ -12,7 +12,7 @@ import { type ReconcileLoop, startReconcileLoop } from "../../pkg/cluster/event-
 import { type LeaseAttributes, printAttributes } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseManager, Membership } from "../../pkg/cluster/lease/manager.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
-import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
+import type { Backend, ExternalInterface, OwnAttributes } from "../../pkg/flannel/backend/backend.ts";
 import { sameExternal } from "../../pkg/flannel/backend/interface/external-interface.ts";
 import { formatAddress } from "../../pkg/ip/address.ts";
 import type { Nlmsg } from "../../pkg/netlink/nlmsg.ts";
@@ -28,11 +28,13 @@ const LONGEST_RETRY_MS = 5000;
 
 export interface InterfaceFollowerOptions {
   external: ExternalInterface;
+  /** The attributes of our lease, as it was acquired. */
+  attributes: LeaseAttributes;
   /** Selects the interface anew. @throws Error there is none that fits */
   findExternal(current: ExternalInterface): ExternalInterface;
   /** Writes the subnet file with the backend's MTU. @throws Error it cannot be written */
   writeSubnetFile(): void;
-  backend: Backend;
+  backend: Pick<Backend, "mtu">;
   entries: Pick<BackendLoop, "follow">;
   manager: Pick<LeaseManager, "reconnect">;
   membership: Pick<Membership, "changeAttributes">;
@@ -48,10 +50,10 @@ export interface InterfaceFollower {
 }
 
 /** Returns the attributes of our lease. */
-export const attributesOf = (backend: Backend, { publicIP, publicIPv6 }: ExternalInterface): LeaseAttributes => ({
+export const leaseAttributes = (own: OwnAttributes, { publicIP, publicIPv6 }: ExternalInterface): LeaseAttributes => ({
   ...(publicIP && { publicIP }),
   ...(publicIPv6 && { publicIPv6 }),
-  ...backend.attributes(),
+  ...own,
 });
 
 export function startInterfaceFollower(options: InterfaceFollowerOptions): InterfaceFollower {
@@ -71,7 +73,7 @@ class Follower {
   constructor(options: InterfaceFollowerOptions) {
     this.#options = options;
     this.external = options.external;
-    this.#publishedAttributes = printAttributes(attributesOf(options.backend, options.external));
+    this.#publishedAttributes = printAttributes(options.attributes);
     this.#writtenMtu = options.backend.mtu;
     this.#loop = startReconcileLoop({
       debounce: DEBOUNCE,
@@ -101,11 +103,11 @@ class Follower {
   }
 
   async #moveTo(found: ExternalInterface): Promise<void> {
-    const { backend, entries, manager, membership, log } = this.#options;
+    const { entries, manager, membership, log } = this.#options;
     log.warn("the external interface has changed", { from: show(this.external), to: show(found) });
-    await entries.follow(found);
+    const own = await entries.follow(found);
     if (!sameExternal(found, { ...this.external, mtu: found.mtu })) manager.reconnect();
-    const attributes = attributesOf(backend, found);
+    const attributes = leaseAttributes(own, found);
     const printed = printAttributes(attributes);
     if (printed !== this.#publishedAttributes) membership.changeAttributes(attributes);
     this.#publishedAttributes = printed;

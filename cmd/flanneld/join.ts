@@ -1,11 +1,12 @@
 /** Joins the cluster: reads the network configuration, selects the external interface, creates the device, acquires a lease. */
 
-import type { Lease, Subnets } from "../../pkg/cluster/lease/lease.ts";
+import type { Lease, LeaseAttributes, Subnets } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseManager } from "../../pkg/cluster/lease/manager.ts";
 import { familiesOf, InvalidNetworkConfig, type NetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
 import { NoConfig, NoSubnet, StoreError } from "../../pkg/cluster/lease/store-error.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
-import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
+import type { Backend, BackendContext, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
+import { type BackendTypes, backendTypes } from "../../pkg/flannel/backend/backend-types.ts";
 import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
 import { type Selection, selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
 import { listLocalAddresses, reservedFor } from "../../pkg/flannel/backend/local-networks.ts";
@@ -13,7 +14,7 @@ import type { Prefix } from "../../pkg/ip/address.ts";
 import { findLink, openRoute } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { type EarlierSubnets, readEarlierSubnets, type SubnetFile } from "../../pkg/subnet-env/subnet-file.ts";
-import { attributesOf } from "./interface-follower.ts";
+import { leaseAttributes } from "./interface-follower.ts";
 import { checkPrerequisites } from "./kernel-prerequisites.ts";
 import { readNetworkConfig } from "./network-config.ts";
 import type { Options } from "./options/options.ts";
@@ -25,6 +26,8 @@ export interface JoinedNetwork {
   /** Selects the external interface anew. @throws Error there is none that fits */
   findExternal(current: ExternalInterface): ExternalInterface;
   backend: Backend;
+  /** The attributes of the lease. */
+  attributes: LeaseAttributes;
   lease: Lease;
   /** The content of an earlier run's subnet.env. */
   earlier: EarlierSubnets;
@@ -44,16 +47,32 @@ export async function joinNetwork(options: Options, manager: LeaseManager, log: 
       selectExternalInterface(route, options.externalInterface, configuredFamilies(network), how);
     const external = select({ passedOver: (why) => log.info(`skipped ${why}`) });
     const published = await manager.findPublished();
-    const backend = createBackend({ route, external, network, published, remedies: manager.remedies, log });
-    const attributes = attributesOf(backend, external);
-    const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));
-    const previous = previousSubnets(earlier);
-    const local = localNetworks(route, { network, backend, external, own: previous });
-    const lease = await manager.acquire(network, { attributes, previous, local });
-    const findExternal = (current: ExternalInterface) => select({ current });
-    return { network, route, external, findExternal, backend, lease, earlier };
+    const context = { route, external, network, published, remedies: manager.remedies, log };
+    return await withNewBackend(context, backendTypes, async (backend, attributes) => {
+      const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));
+      const previous = previousSubnets(earlier);
+      const local = localNetworks(route, { network, backend, external, own: previous });
+      const lease = await manager.acquire(network, { attributes, previous, local });
+      const findExternal = (current: ExternalInterface) => select({ current });
+      return { network, route, external, findExternal, backend, attributes, lease, earlier };
+    });
   } catch (error) {
     route.close(); // this is tried once a second, perhaps for days
+    throw error;
+  }
+}
+
+/** Creates the backend, has it create its device, and closes it if the rest fails. */
+export async function withNewBackend<T>(
+  context: BackendContext,
+  types: BackendTypes,
+  rest: (backend: Backend, attributes: LeaseAttributes) => Promise<T>,
+): Promise<T> {
+  const backend = createBackend(context, types);
+  try {
+    return await rest(backend, leaseAttributes(await backend.attributes(), context.external));
+  } catch (error) {
+    await backend.close();
     throw error;
   }
 }

@@ -88,7 +88,8 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
       },
     });
     reporter.storeTrouble(undefined);
-    joined.backend.setOwnLease(joined.lease);
+    ends.push(() => joined.backend.close());
+    await joined.backend.setOwnLease(joined.lease);
     ends.push(startRules(options, joined, { log, metrics }));
 
     const writeFile = () => writeSubnetFile(subnetFile, subnetFileOf(options, joined));

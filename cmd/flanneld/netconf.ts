@@ -1,10 +1,9 @@
 /** The schema of the network configuration: flannel's keys and our own. pkg/cluster/lease/network-config.ts interprets them. */
 import type { JsonSchema } from "../../pkg/config/schema.ts";
+import { backendSchema } from "../../pkg/flannel/backend/backend-schema.ts";
+import { backendTypes } from "../../pkg/flannel/backend/backend-types.ts";
 
 const address = { type: "string", format: "ip" } as const satisfies JsonSchema;
-
-/** linux/if_link.h: 24 bits; with 0 a device would accept packets of any VNI. */
-const maxVni = 0xffffff;
 
 export const schema = {
   type: "object",
@@ -31,32 +30,7 @@ export const schema = {
       items: { type: "string", format: "cidr" },
       description: "destinations, IPv4 or IPv6, to which traffic is not masqueraded",
     },
-    Backend: {
-      type: "object",
-      properties: {
-        Type: { type: "string", description: "how packets are sent to other hosts: vxlan, host-gw, alloc" },
-        VNI: { type: "integer", minimum: 1, maximum: maxVni, description: "VXLAN network identifier (1)" },
-        Port: { type: "integer", minimum: 0, maximum: 65535, description: "UDP port of VXLAN; 0: 8472 (0)" },
-        MTU: {
-          type: "integer",
-          minimum: 0,
-          maximum: 65535,
-          description: "MTU of the underlying network; 0: the interface's (0)",
-        },
-        GBP: { type: "boolean", description: "VXLAN group based policy (false)" },
-        Learning: { type: "boolean", description: "VXLAN learning of addresses from packets (false)" },
-        DirectRouting: { type: "boolean", description: "routes without a tunnel to hosts on the same link (false)" },
-        TxChecksum: {
-          type: "string",
-          enum: ["auto", "on", "off"],
-          description: "checksum offload of the VXLAN device; auto: off behind NAT (auto)",
-        },
-        MacPrefix: { type: "string", description: "for flannel on Windows; no effect" },
-        Name: { type: "string", description: "for flannel on Windows; no effect" },
-      },
-      additionalProperties: false,
-      description: 'how packets are sent to other hosts, as {"Type": "vxlan"}',
-    },
+    Backend: backendSchema(backendTypes),
   },
   additionalProperties: false,
 } as const satisfies JsonSchema;

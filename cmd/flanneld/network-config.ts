@@ -11,8 +11,9 @@ import {
 import { normalizeText, problemsOf } from "../../pkg/cni/netconf.ts";
 import { isObject, type Json, type JsonObject, JsonSyntaxError, showJson } from "../../pkg/config/json.ts";
 import type { Normalized } from "../../pkg/config/normalize.ts";
-import type { JsonSchema } from "../../pkg/config/schema.ts";
 import { unknownKeyWarning } from "../../pkg/config/unknown-keys.ts";
+import { ignoredKeys } from "../../pkg/flannel/backend/backend-schema.ts";
+import { backendTypes } from "../../pkg/flannel/backend/backend-types.ts";
 
 export interface ReadNetwork {
   config: NetworkConfig;
@@ -31,7 +32,7 @@ export function readNetworkConfig(text: string, subnets: LeaseManager["subnets"]
   if (problems.length > 0) throw new InvalidNetworkConfig(problems);
   const parse = subnets === "chosen" ? parseNetworkConfig : parseUndividedNetworkConfig;
   const config = parse(document as NetworkDocument);
-  return { config, warnings: [...unknownKeys.map(unknownKeyWarning), ...withoutEffect(config)] };
+  return { config, warnings: [...unknownKeys.map(unknownKeyWarning), ...ignoredKeys(config.backend, backendTypes)] };
 }
 
 function settled(text: string): Normalized {
@@ -51,13 +52,3 @@ function objectOf(value: Json): JsonObject {
 }
 
 const example = '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}';
-
-/** Returns warnings about backend keys without effect: the other implemented backends ignore those of vxlan. */
-function withoutEffect({ backend: { type, settings } }: NetworkConfig): string[] {
-  if (type !== "host-gw" && type !== "alloc") return [];
-  const keys = Object.keys(settings).filter((key) => key !== "Type" && Object.hasOwn(backendKeys, key));
-  return keys.map((key) => `key "Backend.${key}" is ignored: backend ${type} has no settings`);
-}
-
-const { Backend: backendSchema } = (validate.schema.properties ?? {}) as { Backend?: JsonSchema };
-const backendKeys = backendSchema?.properties ?? {};

@@ -12,12 +12,12 @@ const concerned = (backend: Backend, events: readonly Nlmsg[]): boolean => event
 
 t.test("a route per peer and family over the interface, with the interface's MTU", needsRoot, async (t) => {
   const host = newBackendHost(t);
-  const backend = host.start(hostGw);
-  t.strictSame(backend.attributes(), { backendType: "host-gw" });
+  const backend = await host.start(hostGw);
+  t.strictSame(await backend.attributes(), { backendType: "host-gw" });
   t.equal(backend.mtu, 1500);
-  t.strictSame(backend.setPeers([peer(2), peer(3), vxlanPeer(4)]), { added: 4, removed: 0, refused: [] });
+  t.strictSame(await backend.setPeers([peer(2), peer(3), vxlanPeer(4)]), { added: 4, removed: 0, refused: [] });
   t.strictSame(host.entries(), sorted(direct(2), direct(3)));
-  backend.changePeers({ changed: [peer(2, 9)], gone: [peer(3).id] });
+  await backend.changePeers({ changed: [peer(2, 9)], gone: [peer(3).id] });
   t.strictSame(host.entries(), sorted(direct(2, { host: 9 })));
 });
 
@@ -26,11 +26,11 @@ t.test(
   needsRoot,
   async (t) => {
     const host = newBackendHost(t);
-    host.start(hostGw).setPeers([peer(2), peer(3)]);
+    await (await host.start(hostGw)).setPeers([peer(2), peer(3)]);
     host.sh("ip route add 10.5.6.0/24 via 192.0.2.6; ip route add 10.5.7.0/24 via 192.0.2.7");
     host.events();
-    const backend = host.start(hostGw);
-    t.strictSame(backend.setPeers([peer(2), peer(6)]), { added: 2, removed: 2, refused: [] });
+    const backend = await host.start(hostGw);
+    t.strictSame(await backend.setPeers([peer(2), peer(6)]), { added: 2, removed: 2, refused: [] });
     const stays = "route 10.5.7.0/24 via 192.0.2.7 dev eth0 proto boot";
     t.strictSame(
       host.entries(),
@@ -48,8 +48,8 @@ t.test(
 
 t.test("what others do to the routes is noticed and mended", needsRoot, async (t) => {
   const host = newBackendHost(t);
-  const backend = host.start(hostGw);
-  backend.setPeers([peer(2), peer(3)]);
+  const backend = await host.start(hostGw);
+  await backend.setPeers([peer(2), peer(3)]);
   const wanted = host.entries();
   for (const command of [
     "ip route del 10.5.2.0/24",
@@ -63,24 +63,28 @@ t.test("what others do to the routes is noticed and mended", needsRoot, async (t
     host.events();
     host.sh(command);
     t.ok(concerned(backend, host.events()), `it concerns us: ${command}`);
-    t.strictSame(backend.repair().refused, [], command);
+    t.strictSame((await backend.repair()).refused, [], command);
     t.strictSame(host.entries(), wanted, command);
     t.notOk(concerned(backend, host.events()), `our mending does not: ${command}`);
-    t.strictSame(backend.repair(), { added: 0, removed: 0, refused: [] }, `${command}: once is enough`);
+    t.strictSame(await backend.repair(), { added: 0, removed: 0, refused: [] }, `${command}: once is enough`);
   }
   host.sh("ip route add 10.5.2.0/24 via 192.0.2.77 metric 100");
-  t.strictSame(backend.repair(), { added: 0, removed: 0, refused: [] }, "a route with another metric is left alone");
+  t.strictSame(
+    await backend.repair(),
+    { added: 0, removed: 0, refused: [] },
+    "a route with another metric is left alone",
+  );
 });
 
 t.test("routes follow to another interface", needsRoot, async (t) => {
   const host = newBackendHost(t);
-  const backend = host.start(hostGw);
-  backend.setPeers([peer(2)]);
+  const backend = await host.start(hostGw);
+  await backend.setPeers([peer(2)]);
   host.sh(`ip link add eth2 mtu 1400 type veth peer name eth3; ip link set eth2 up; ip link set eth3 up
            ip addr flush dev eth0 scope global
            ip addr add 192.0.2.1/24 dev eth2; ip addr add fd00:a::1/64 dev eth2`);
   const [link] = host.json("ip", "-j", "link", "show", "eth2") as { ifindex: number }[];
-  backend.follow({ ...host.external, index: link?.ifindex ?? 0, name: "eth2", mtu: 1400 });
+  await backend.follow({ ...host.external, index: link?.ifindex ?? 0, name: "eth2", mtu: 1400 });
   t.strictSame(
     host.entries(),
     direct(2)
@@ -92,7 +96,7 @@ t.test("routes follow to another interface", needsRoot, async (t) => {
 
 t.test("behind NAT there is no host-gw", needsRoot, async (t) => {
   const host = newBackendHost(t);
-  t.throws(() => host.start(hostGw, { ...host.external, publicIP: address("203.0.113.9") }), {
+  await t.rejects(host.start(hostGw, { ...host.external, publicIP: address("203.0.113.9") }), {
     message:
       'host-gw: the public address 203.0.113.9 is not 192.0.2.1 of "eth0": host-gw cannot work behind NAT; remove --public-ip, or use the backend vxlan',
   });
@@ -101,9 +105,9 @@ t.test("behind NAT there is no host-gw", needsRoot, async (t) => {
 t.test("alloc leaves the kernel alone", needsRoot, async (t) => {
   const host = newBackendHost(t);
   const before = host.snapshot();
-  const backend = host.start({ Type: "alloc" });
-  backend.setPeers([peer(2)]);
-  backend.repair();
+  const backend = await host.start({ Type: "alloc" });
+  await backend.setPeers([peer(2)]);
+  await backend.repair();
   t.strictSame(host.snapshot(), before);
-  t.strictSame([backend.attributes(), backend.mtu], [{ backendType: "" }, 1500]);
+  t.strictSame([await backend.attributes(), backend.mtu], [{ backendType: "" }, 1500]);
 });

@@ -29,7 +29,12 @@ export interface BackendHost extends Host {
   /** Its `eth0`, with 192.0.2.<n> and fd00:a::<n>; the other end is `eth1` of its first container. */
   external: ExternalInterface;
   /** A backend as a daemon has it that starts now; it has its lease. */
-  start(settings?: JsonObject, external?: ExternalInterface, families?: Families, published?: LeaseAttributes): Backend;
+  start(
+    settings?: JsonObject,
+    external?: ExternalInterface,
+    families?: Families,
+    published?: LeaseAttributes,
+  ): Promise<Backend>;
   /** What the backend logged, a line each, since it was last asked. */
   logged(): string[];
   /** What the kernel has told everybody since it was last asked. */
@@ -67,7 +72,7 @@ export function newBackendHost(t: Test, n = 1, options: HostOptions = {}): Backe
   return {
     ...host,
     external,
-    start(settings = { Type: "vxlan" }, over = external, families = dualStack, published) {
+    async start(settings = { Type: "vxlan" }, over = external, families = dualStack, published) {
       const network = {
         ...families,
         nftables: false,
@@ -78,9 +83,9 @@ export function newBackendHost(t: Test, n = 1, options: HostOptions = {}): Backe
         namespace,
         createBackend({ route, external: over, network, published, remedies: storeRemedies, log }),
       );
-      backend.attributes();
+      await backend.attributes();
       const ipv6 = families.ipv6 && { ipv6: prefix(`fd00:5:0:${n}::/64`) };
-      backend.setOwnLease({ ipv4: prefix(`10.5.${n}.0/24`), ...ipv6 });
+      await backend.setOwnLease({ ipv4: prefix(`10.5.${n}.0/24`), ...ipv6 });
       return backend;
     },
     logged: () => lines.splice(0),

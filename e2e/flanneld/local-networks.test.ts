@@ -37,8 +37,8 @@ for (const { name, settings, reach } of kinds) {
     const host = newBackendHost(t);
     host.sh(addEth2);
     host.sh(own);
-    const backend = host.start(settings);
-    t.equal(backend.setPeers([peer(2), peer(9)]).refused.length, 0);
+    const backend = await host.start(settings);
+    t.equal((await backend.setPeers([peer(2), peer(9)])).refused.length, 0);
     t.strictSame(routes(host), connected, "there before the lease");
     t.strictSame(host.entries(), sorted(2), "the other peer is reached");
     t.match(host.logged().join("\n"), /warn a host cannot be reached .*10\.5\.9\.0.*10\.5\.9\.7\/24 of eth2/);
@@ -50,16 +50,16 @@ for (const { name, settings, reach } of kinds) {
     host.events();
     host.sh("ip address del 10.5.9.7/24 dev eth2; ip address del fd00:5:0:9::7/64 dev eth2");
     t.ok(concerned(host, backend), "that the address goes is noticed");
-    backend.repair();
+    await backend.repair();
     t.strictSame(host.entries(), sorted(2, 9), "the lease can be used");
     t.strictSame(backend.obstacles(), []);
 
     host.events();
     host.sh(own);
     t.ok(concerned(host, backend), "that an address comes is noticed");
-    backend.repair();
+    await backend.repair();
     t.strictSame(routes(host), connected, "there after the lease");
-    backend.changePeers({ changed: [peer(9)], gone: [] });
+    await backend.changePeers({ changed: [peer(9)], gone: [] });
     t.strictSame(routes(host), connected, "the lease is written again");
     host.events();
     host.sh("ip address change 10.5.9.7/24 dev eth2 preferred_lft 1000 valid_lft 2000");
@@ -69,8 +69,8 @@ for (const { name, settings, reach } of kinds) {
   t.test(`${name}: an address in a peer's subnet stays reachable`, needs, async (t) => {
     const host = newBackendHost(t);
     host.sh(`${addEth2}; ip address add 10.5.9.7/32 dev eth2; ip address add fd00:5:0:8::7/128 dev eth2 nodad`);
-    const backend = host.start(settings);
-    backend.setPeers([peer(2), peer(8), peer(9)]);
+    const backend = await host.start(settings);
+    await backend.setPeers([peer(2), peer(8), peer(9)]);
     const isOf = (text: string) => !/fd00:5:0:8:|10\.5\.9\.|192\.0\.2\.9$|:04:09|:06:08/.test(text);
     t.strictSame(host.entries(), sorted(2, 8, 9).filter(isOf), "the other family of each is reached");
   });
@@ -87,15 +87,15 @@ for (const { name, settings, reach } of kinds) {
     ];
     const shown = () => host.entries().filter((text) => /^route (10\.5\.9\.|fd00:5:0:9:)/.test(text));
     const ours = sorted(9).filter((text) => text.startsWith("route"));
-    const backend = host.start(settings);
-    backend.setPeers([peer(2)]);
+    const backend = await host.start(settings);
+    await backend.setPeers([peer(2)]);
     host.sh(add);
     for (const [what, work] of [
       ["a lease that comes", () => backend.changePeers({ changed: [peer(9)], gone: [] })],
       ["a repair", () => backend.repair()],
-      ["a restart", () => host.start(settings).setPeers([peer(2), peer(9)])],
+      ["a restart", async () => (await host.start(settings)).setPeers([peer(2), peer(9)])],
     ] as const) {
-      t.strictSame(work().refused, [], what);
+      t.strictSame((await work()).refused, [], what);
       t.strictSame(shown(), foreign, what);
     }
     t.match(host.logged().join("\n"), /warn a host cannot be reached: .*10\.5\.9\.0\/24 via 192\.0\.2\.77/);
@@ -107,16 +107,16 @@ for (const { name, settings, reach } of kinds) {
     host.events();
     host.sh(remove);
     t.ok(concerned(host, backend), "that it goes is noticed");
-    backend.repair();
+    await backend.repair();
     t.strictSame(shown(), ours);
     t.strictSame(backend.obstacles(), []);
 
     host.sh(add.replaceAll("route add", "route replace"));
     t.ok(concerned(host, backend), "that ours is replaced is noticed");
-    backend.repair();
+    await backend.repair();
     t.strictSame(shown(), foreign, "and not fought");
     host.events();
-    backend.changePeers({ changed: [], gone: [peer(9).id] });
+    await backend.changePeers({ changed: [], gone: [peer(9).id] });
     t.strictSame(shown(), foreign, "the lease goes");
   });
 
@@ -126,8 +126,8 @@ for (const { name, settings, reach } of kinds) {
     host.sh(own);
     const before = routes(host);
     host.sh("ip route replace 10.5.9.0/24 via 192.0.2.9 dev eth0 proto 143");
-    const backend = host.start(settings);
-    backend.setPeers([peer(2), peer(9)]);
+    const backend = await host.start(settings);
+    await backend.setPeers([peer(2), peer(9)]);
     t.strictSame(routes(host), before);
     t.match(host.logged().join("\n"), /warn restored the kernel's route to an interface's network/);
     host.sh("ip address del 10.5.9.7/24 dev eth2");

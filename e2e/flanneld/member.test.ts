@@ -1,6 +1,7 @@
 // A host as a member of the cluster, in this process, on sockets of a throw-away namespace: what it does when its interface changes.
 import t, { type Test } from "tap";
 import { startController, watchRoutes } from "../../cmd/flanneld/controller.ts";
+import { leaseAttributes } from "../../cmd/flanneld/interface-follower.ts";
 import { createMetrics } from "../../cmd/flanneld/metrics.ts";
 import { attributesOf, FakeClock, FakeStore, network, silent, subnets } from "../../pkg/cluster/lease/fake.testing.ts";
 import { leaseOf } from "../../pkg/cluster/lease/lease.ts";
@@ -31,7 +32,10 @@ interface Joined {
   resized: number[];
 }
 
-function join(t: Test, { write = () => {}, asked = (backend) => backend }: Partial<Altered> = {}): Joined {
+async function join(
+  t: Test,
+  { write = () => {}, asked = (backend) => backend }: Partial<Altered> = {},
+): Promise<Joined> {
   const host = newHost(t);
   host.sh(addEth0(1500));
   const namespace = openNamespace(host.path);
@@ -58,15 +62,15 @@ function join(t: Test, { write = () => {}, asked = (backend) => backend }: Parti
     remedies: storeRemedies,
     log: silent,
   });
-  made.attributes();
+  const attributes = leaseAttributes(await within(namespace, () => made.attributes()), external);
   const backend = asked(made);
   const lease = leaseOf(subnets("10.5.1.0-24"), attributesOf("192.0.2.1"), undefined);
-  backend.setOwnLease(lease);
+  await backend.setOwnLease(lease);
   const clock = new FakeClock();
   clock.setWall(Date.now() - clock.wallMs()); // the member lives by the machine's
   const resized: number[] = [];
   const parts = {
-    ...{ external, findExternal, backend, lease, log: silent },
+    ...{ external, findExternal, backend, attributes, lease, log: silent },
     manager: createStoreManager(new FakeStore(clock), { renewMarginMs: 3600_000, log: silent }),
     metrics: createMetrics("0.0.0"),
     watchKernel: watchRoutes,
@@ -94,7 +98,7 @@ const mtuOf = (host: Host): number | undefined => {
 };
 
 t.test("an interface that is made again is followed, though the device went with it", needsVxlan, async (t) => {
-  const { host, resized } = join(t);
+  const { host, resized } = await join(t);
   host.sh(`ip link delete eth0; ${addEth0(1400)}`);
   await until("the device is there again", () => mtuOf(host) === 1350);
   await until("the subnet file has its MTU", () => resized.length > 0);
@@ -105,7 +109,7 @@ t.test("an MTU that could not be written is written later", needsVxlan, async (t
   const full = (count: number) => {
     if (count === 1) throw new Error("no space left on device");
   };
-  const { host, resized } = join(t, { write: full });
+  const { host, resized } = await join(t, { write: full });
   host.sh("ip link set eth0 mtu 1400");
   await until("it was to be written", () => resized.length === 1);
   host.sh("ip address add 192.0.2.77/24 dev eth0"); // sooner than after five seconds
@@ -126,7 +130,7 @@ t.test("a kernel that cannot say what changed has everything looked at", needsVx
       return backend.repair();
     },
   });
-  const { host } = join(t, { asked });
+  const { host } = await join(t, { asked });
   host.sh("ip link add other type veth");
   await until("it was looked", () => repairs > 0);
   t.ok(repairs > 0);

@@ -177,6 +177,9 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
     external: { index: 2, name: "eth0", mtu: 1500 },
     backend: {
       mtu: 1450,
+      overheadBytes: 50,
+      adviceWhenSilent: "see that it runs",
+      probeAddress: ({ ipv4 }) => ipv4?.address,
       devices: [{ family: "ipv4", name: "flannel.1", mtu: 1450 }],
       missing: () => ["route 10.65.3.0/24 via 10.65.3.0 is missing"],
       obstacles: () => [],

@@ -20,6 +20,10 @@ export interface NetworkFacts {
   own: Lease;
   /** The backend's MTU, which FLANNEL_MTU must have. */
   mtu: number;
+  /** The bytes that the backend adds to each packet. */
+  overheadBytes: number;
+  /** The backend's advice for a peer that does not answer. */
+  adviceWhenSilent: string;
   external: { name: string; mtu: number };
   /** The backend's devices, found by name; without `mtu`: the device is missing. */
   devices: readonly { name: string; wantedMtu: number; mtu: number | undefined }[];
@@ -92,13 +96,10 @@ function storeProblems({ description, trouble }: DiagnosisInput["store"]): Probl
   ];
 }
 
-/** The bytes that a backend adds to each packet. */
-const overheads: Readonly<Record<string, number>> = { vxlan: 50 };
-
-function mtuProblems({ own, mtu, external, devices, subnetFile }: NetworkFacts): Problem[] {
+function mtuProblems({ own, mtu, overheadBytes, external, devices, subnetFile }: NetworkFacts): Problem[] {
   const problems: Problem[] = [];
   const backend = own.attributes.backendType;
-  const room = external.mtu - (overheads[backend] ?? 0);
+  const room = external.mtu - overheadBytes;
   if (mtu > room)
     problems.push({
       text: `containers send packets of up to ${mtu} bytes, but interface ${external.name} (MTU ${external.mtu}) carries at most ${room} with ${backend || "this backend"}`,
@@ -200,7 +201,10 @@ function reachProblems(member: NetworkFacts): Problem[] {
   return member.probes.flatMap((probe) => reachProblem(probe, member));
 }
 
-function reachProblem({ peer, address, size, answer }: PeerPing, { own, external }: NetworkFacts): Problem[] {
+function reachProblem(
+  { peer, address, size, answer }: PeerPing,
+  { external, adviceWhenSilent }: NetworkFacts,
+): Problem[] {
   const asked = formatAddress(address);
   if (answer === "yes") return [];
   if (answer === "small packets")
@@ -210,15 +214,10 @@ function reachProblem({ peer, address, size, answer }: PeerPing, { own, external
         remedy: `a link between the hosts has an MTU below the ${external.mtu} of ${external.name}: raise it, or lower "MTU" in the Backend of the network configuration (try sizes with: ping -M do -s ${size - pingHeaders(address)} ${asked})`,
       },
     ];
-  return [{ text: `${nameOf(peer)} does not answer (ping ${asked})`, remedy: whatToLookAt(own) }];
+  return [{ text: `${nameOf(peer)} does not answer (ping ${asked})`, remedy: adviceWhenSilent }];
 }
 /** Returns the bytes of IP and ICMP headers, which ping adds to its size. */
 const pingHeaders = (address: Address): number => (isIPv4(address) ? 28 : 48);
-
-const whatToLookAt = ({ attributes }: Lease): string =>
-  attributes.backendType === "vxlan"
-    ? "check that flanneld runs there, and that firewalls between the hosts let VXLAN's UDP port (8472 by default) pass in both directions"
-    : "check that the host runs, and that both hosts are in one network segment";
 
 /** Formats a lease for messages, as `10.5.4.0/24 (192.0.2.11)`. */
 function nameOf(lease: Lease): string {

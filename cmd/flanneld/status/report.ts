@@ -5,6 +5,7 @@ import type { LeaseManager } from "../../../pkg/cluster/lease/manager.ts";
 import { isObject, type Json } from "../../../pkg/config/json.ts";
 import type { Backend, ExternalInterface } from "../../../pkg/flannel/backend/backend.ts";
 import { type Address, formatAddress, formatPrefix, isIPv4 } from "../../../pkg/ip/address.ts";
+import { familyNames } from "../../../pkg/ip/family.ts";
 import { findLink } from "../../../pkg/link/link.ts";
 import type { Connection } from "../../../pkg/netlink/connection.ts";
 import type { DaemonState } from "../../../pkg/subnet-env/daemon-state.ts";
@@ -28,7 +29,10 @@ export interface DaemonInfo {
 export interface NetworkInfo {
   lease: Lease;
   external: ExternalInterface;
-  backend: Pick<Backend, "mtu" | "devices" | "missing" | "obstacles">;
+  backend: Pick<
+    Backend,
+    "mtu" | "overheadBytes" | "devices" | "missing" | "obstacles" | "probeAddress" | "adviceWhenSilent"
+  >;
   route: Connection;
   peers: readonly Lease[];
   /** The reasons, by key. */
@@ -54,6 +58,8 @@ async function factsOf(member: NetworkInfo, subnetFile: string): Promise<Network
   return {
     own: lease,
     mtu: backend.mtu,
+    overheadBytes: backend.overheadBytes,
+    adviceWhenSilent: backend.adviceWhenSilent,
     external,
     devices: backend.devices.map(({ name, mtu }) => ({ name, wantedMtu: mtu, mtu: findLink(route, name)?.mtu })),
     subnetFile: { path: subnetFile, text: findText(subnetFile) },
@@ -67,14 +73,8 @@ async function factsOf(member: NetworkInfo, subnetFile: string): Promise<Network
   };
 }
 
-async function probePeers({ lease, external, backend, peers }: NetworkInfo): Promise<NetworkFacts["probes"]> {
-  const sizeTo = (address: Address) => {
-    const family = isIPv4(address) ? "ipv4" : "ipv6";
-    return backend.devices.find((device) => device.family === family)?.mtu ?? external.mtu;
-  };
-  const asked = peers.flatMap((peer) =>
-    addressesOf(peer, lease).map((address) => ({ peer, address, size: sizeTo(address) })),
-  );
+async function probePeers(member: NetworkInfo): Promise<NetworkFacts["probes"]> {
+  const asked = probesOf(member);
   try {
     const answers = await ping(asked);
     return asked.map((one, i): PeerPing => ({ ...one, answer: answers[i] ?? "no" }));
@@ -84,16 +84,24 @@ async function probePeers({ lease, external, backend, peers }: NetworkInfo): Pro
   }
 }
 
-/** Returns the addresses to ping on a peer with our backend: its VXLAN device has the first address of the subnet. */
-function addressesOf(peer: Lease, own: Lease): Address[] {
-  const { backendType, publicIP, publicIPv6 } = peer.attributes;
-  if (backendType !== own.attributes.backendType) return [];
-  const addresses: Readonly<Record<string, [Address | undefined, Address | undefined]>> = {
-    vxlan: [peer.ipv4?.address, peer.ipv6?.address],
-    "host-gw": [publicIP, publicIPv6],
-  };
-  const [ipv4, ipv6] = addresses[backendType] ?? [];
-  return [own.ipv4 && ipv4, own.ipv6 && ipv6].filter((address) => address !== undefined);
+/** Returns what is asked of the peers: packets as large as the way through the backend allows. */
+export const probesOf = ({ lease, external, backend, peers }: ProbedNetwork): Omit<PeerPing, "answer">[] =>
+  peers.flatMap((peer) =>
+    addressesOf(peer, lease, backend).map((address) => {
+      const family = isIPv4(address) ? "ipv4" : "ipv6";
+      return { peer, address, size: backend.devices.find((one) => one.family === family)?.mtu ?? external.mtu };
+    }),
+  );
+
+interface ProbedNetwork extends Pick<NetworkInfo, "lease" | "peers"> {
+  external: Pick<ExternalInterface, "mtu">;
+  backend: Pick<Backend, "devices" | "probeAddress">;
+}
+
+/** Returns the addresses to ping on a peer with our backend, of the families that we have. */
+function addressesOf(peer: Lease, own: Lease, backend: ProbedNetwork["backend"]): Address[] {
+  if (peer.attributes.backendType !== own.attributes.backendType) return [];
+  return familyNames.flatMap((family) => (own[family] && backend.probeAddress(peer, family)) ?? []);
 }
 
 function ownStatus({ own, mtu, external, devices }: NetworkFacts): OwnStatus {

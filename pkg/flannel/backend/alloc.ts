@@ -1,24 +1,31 @@
 /** The alloc backend: acquires a subnet, and adds nothing to the kernel. Something else, such as a cloud's router, routes packets to it. */
-import type { Backend, BackendContext, Programmed } from "./backend.ts";
+import type { Backend, BackendContext, BackendType, Programmed } from "./backend.ts";
 
-export function alloc({ external }: BackendContext): Backend {
+export const alloc: BackendType = { keys: {}, create };
+
+function create({ external }: BackendContext): Backend {
   let { mtu } = external;
   return {
     get mtu() {
       return mtu;
     },
+    overheadBytes: 0,
     devices: [],
-    attributes: () => ({ backendType: "" }), // as flannel writes it
-    setOwnLease() {},
-    setPeers: () => nothing,
-    changePeers: () => nothing,
+    canReadBack: true,
+    attributes: async () => ({ backendType: "" }), // as flannel writes it
+    async setOwnLease() {},
+    setPeers: async () => nothing,
+    changePeers: async () => nothing,
     concerns: () => false,
-    repair: () => nothing,
-    follow(next) {
+    repair: async () => nothing,
+    async follow(next) {
       mtu = next.mtu;
     },
     missing: () => [],
     obstacles: () => [],
+    probeAddress: () => undefined, // whether packets get there is decided elsewhere
+    adviceWhenSilent: "check that the host runs, and that the router between the hosts has a route to its subnet",
+    async close() {},
   };
 }
 

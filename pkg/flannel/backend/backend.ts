@@ -1,9 +1,13 @@
-/** The interface of a backend, which makes devices, routes and neighbours for the peers. Each backend is a record of functions. */
+/**
+ * The interface of a backend, which makes devices, routes and neighbours for the peers. Each backend is a record of functions, and says
+ * everything about itself: nothing else knows a backend by its name (docs/adding-a-backend.md).
+ */
 
 import type { Lease, LeaseAttributes, Subnets } from "../../cluster/lease/lease.ts";
 import type { LeaseChanges, LeaseRemedies } from "../../cluster/lease/manager.ts";
 import type { NetworkConfig } from "../../cluster/lease/network-config.ts";
 import type { Log } from "../../cluster/log/log.ts";
+import type { JsonSchema } from "../../config/schema.ts";
 import type { Address } from "../../ip/address.ts";
 import type { FamilyName } from "../../ip/family.ts";
 import type { Connection } from "../../netlink/connection.ts";
@@ -39,6 +43,16 @@ export interface BackendContext {
   log: Log;
 }
 
+/** A type of backend, as the registry has it. */
+export interface BackendType {
+  /** The schemas of its keys in the `Backend` object of the network configuration, without `Type`. */
+  readonly keys: BackendKeys;
+  /** Creates it; asks the kernel nothing. @throws Error it cannot work on this host or in this network; says why, with the remedy */
+  create(context: BackendContext): Backend;
+}
+
+export type BackendKeys = Readonly<Record<string, JsonSchema>>;
+
 /** The backend's part of our lease's attributes. */
 export type OwnAttributes = Pick<LeaseAttributes, "backendType" | "backendData" | "backendV6Data">;
 
@@ -50,30 +64,47 @@ export interface Programmed {
   refused: readonly string[];
 }
 
-/** Called in this order: attributes, setOwnLease, setPeers; then any of the others. All synchronous. */
+/**
+ * A running backend. The methods that return promises are called in this order: attributes, setOwnLease, setPeers; then any of them; last
+ * close, also if one of the others has failed. None is called before the promise of the one before has settled. The other methods may be
+ * called at any time after `attributes`.
+ */
 export interface Backend {
   /** The MTU of containers, FLANNEL_MTU. */
   readonly mtu: number;
+  /** The bytes that it adds to each packet between hosts. */
+  readonly overheadBytes: number;
   /** The backend's devices as they should be, after `attributes`. Their MTU differs from FLANNEL_MTU if an IPv6 tunnel needs more bytes. */
   readonly devices: readonly Device[];
+  /**
+   * Whether it can read its entries back and compare. If not, as with commands of the administrator, `repair` only tries again what has
+   * failed, `missing` only lists that, and nothing calls `repair` at intervals.
+   */
+  readonly canReadBack: boolean;
   /** Creates the device unless one that fits exists. @throws Error says what is wrong, with the remedy */
-  attributes(): OwnAttributes;
+  attributes(): Promise<OwnAttributes>;
   /** Sets the device's addresses, and sets it up. @throws Error says what is wrong, with the remedy */
-  setOwnLease(own: Subnets): void;
+  setOwnLease(own: Subnets): Promise<void>;
   /** Sets all peers; removes entries of any others. One pass of large sends. */
-  setPeers(peers: readonly Lease[]): Programmed;
+  setPeers(peers: readonly Lease[]): Promise<Programmed>;
   /** Applies changes of peers; sends only differences. */
-  changePeers(changes: LeaseChanges): Programmed;
+  changePeers(changes: LeaseChanges): Promise<Programmed>;
   /** Reports whether a netlink message (link, address, route, neighbour) may mean that `repair` has something to do. Cheap. */
   concerns(message: Nlmsg): boolean;
   /** Compares the kernel's device, addresses and entries with the wanted ones, and corrects the differences. */
-  repair(): Programmed;
+  repair(): Promise<Programmed>;
   /** Adapts the device to changed addresses or MTU of the interface; `attributes` and `mtu` have new values afterwards. */
-  follow(external: ExternalInterface): void;
+  follow(external: ExternalInterface): Promise<void>;
   /** Lists peers' entries that are missing or different now, for `flanneld --status`: "route 10.5.3.0/24 via … is missing". */
   missing(): readonly string[];
   /** Lists reasons why peers cannot be reached that `repair` cannot correct, with remedies. */
   obstacles(): readonly Obstacle[];
+  /** Returns the address to ping on a peer, through this backend; undefined: there is none. The peer has the same backend. */
+  probeAddress(peer: Lease, family: FamilyName): Address | undefined;
+  /** The advice for a peer that does not answer to it. */
+  readonly adviceWhenSilent: string;
+  /** Ends the processes and sockets that are its own. What is in the kernel stays, if it works without them. */
+  close(): Promise<void>;
 }
 
 export interface Obstacle {

@@ -1,21 +1,17 @@
 /** Creates the backend that the network configuration names. */
 import { nearest } from "../../config/edit-distance.ts";
-import { alloc } from "./alloc.ts";
 import type { Backend, BackendContext } from "./backend.ts";
-import { hostGw } from "./host-gw.ts";
-import { vxlan } from "./vxlan/vxlan.ts";
+import { type BackendTypes, backendTypes, findBackendType } from "./backend-types.ts";
 
-const backends: Readonly<Record<string, (context: BackendContext) => Backend>> = { vxlan, "host-gw": hostGw, alloc };
-
-/** flannel's other backends; it removed the last three, but pages of cloud providers still name them. */
+/** flannel's backends, of which some are not in the registry; it removed the last three, but pages of cloud providers still name them. */
 const flannels = ["wireguard", "ipip", "ipsec", "udp", "extension", "tencent-vpc", "aws-vpc", "gce", "ali-vpc"];
 
 /** @throws Error there is none of that type, or it cannot work here */
-export function createBackend(context: BackendContext): Backend {
+export function createBackend(context: BackendContext, types: BackendTypes = backendTypes): Backend {
   const { type } = context.network.backend;
-  const create = Object.hasOwn(backends, type) ? backends[type] : undefined;
-  if (create !== undefined) return create(context);
-  const known = Object.keys(backends);
+  const found = findBackendType(types, type);
+  if (found !== undefined) return found.create(context);
+  const known = Object.keys(types);
   const list = `choose one of: ${known.join(", ")}`;
   if (flannels.includes(type)) throw new Error(`backend "${type}" is not implemented by this daemon yet; ${list}`);
   const guess = nearest(type, [...known, ...flannels]);

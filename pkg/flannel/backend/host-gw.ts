@@ -7,14 +7,16 @@
 
 import { familiesOf } from "../../cluster/lease/network-config.ts";
 import { compareAddresses, formatAddress } from "../../ip/address.ts";
-import type { Backend, BackendContext, ExternalInterface } from "./backend.ts";
+import type { Backend, BackendContext, BackendType, ExternalInterface } from "./backend.ts";
 import { type Entry, routeEntry } from "./entry.ts";
 import type { Peer } from "./peer.ts";
 import { createPeerLeases } from "./peer-leases.ts";
 import { isOfLink } from "./peer-route-reconciler.ts";
 
+export const hostGw: BackendType = { keys: {}, create };
+
 /** @throws Error behind NAT */
-export function hostGw({ route, network, log, remedies, ...context }: BackendContext): Backend {
+function create({ route, network, log, remedies, ...context }: BackendContext): Backend {
   let external = checked(context.external);
   const families = familiesOf(network);
   const peers = createPeerLeases({
@@ -30,19 +32,24 @@ export function hostGw({ route, network, log, remedies, ...context }: BackendCon
     get mtu() {
       return external.mtu;
     },
+    overheadBytes: 0,
     devices: [],
-    attributes: () => ({ backendType: "host-gw" }),
-    setOwnLease: peers.setOwnLease,
-    setPeers: peers.set,
-    changePeers: peers.change,
+    canReadBack: true,
+    attributes: async () => ({ backendType: "host-gw" }),
+    setOwnLease: async (own) => peers.setOwnLease(own),
+    setPeers: async (all) => peers.set(all),
+    changePeers: async (changes) => peers.change(changes),
     concerns: (message) => isOfLink(message, external.index) || peers.concerns(message), // a link removes its routes without a message
-    repair: peers.repair,
-    follow(next) {
+    repair: async () => peers.repair(),
+    async follow(next) {
       external = checked(next);
       peers.repair();
     },
     missing: peers.missing,
     obstacles: peers.obstacles,
+    probeAddress: ({ attributes }, family) => (family === "ipv4" ? attributes.publicIP : attributes.publicIPv6),
+    adviceWhenSilent: "check that the host runs, and that both hosts are in one network segment",
+    async close() {}, // the routes work without the daemon
   };
 }
 

@@ -1,6 +1,34 @@
 /** The keys of the vxlan backend with their defaults. Pure. */
 import type { JsonObject } from "../../../config/json.ts";
+import type { FromSchema } from "../../../config/schema.ts";
 import { type FamilyName, familyWords } from "../../../ip/family.ts";
+import type { BackendKeys } from "../backend.ts";
+
+/** linux/if_link.h: 24 bits; with 0 a device would accept packets of any VNI. */
+const MAX_VNI = 0xffffff;
+
+export const vxlanKeys = {
+  VNI: { type: "integer", minimum: 1, maximum: MAX_VNI, description: "VXLAN network identifier (1)" },
+  Port: { type: "integer", minimum: 0, maximum: 65535, description: "UDP port of VXLAN; 0: 8472 (0)" },
+  MTU: {
+    type: "integer",
+    minimum: 0,
+    maximum: 65535,
+    description: "MTU of the underlying network; 0: the interface's (0)",
+  },
+  GBP: { type: "boolean", description: "VXLAN group based policy (false)" },
+  Learning: { type: "boolean", description: "VXLAN learning of addresses from packets (false)" },
+  DirectRouting: { type: "boolean", description: "routes without a tunnel to hosts on the same link (false)" },
+  TxChecksum: {
+    type: "string",
+    enum: ["auto", "on", "off"],
+    description: "checksum offload of the VXLAN device; auto: off behind NAT (auto)",
+  },
+  MacPrefix: { type: "string", description: "for flannel on Windows; no effect" },
+  Name: { type: "string", description: "for flannel on Windows; no effect" },
+} as const satisfies BackendKeys;
+
+type Keys = FromSchema<{ type: "object"; properties: typeof vxlanKeys; additionalProperties: false }>;
 
 export interface VxlanConfig {
   vni: number;
@@ -15,7 +43,7 @@ export interface VxlanConfig {
 }
 export type TxChecksum = "auto" | "on" | "off";
 
-/** @param settings Valid by the schema of cmd/flanneld/netconf.ts. */
+/** @param settings Valid by `vxlanKeys`. */
 export function vxlanConfig(settings: JsonObject): VxlanConfig {
   const { VNI, Port, MTU, GBP, Learning, DirectRouting, TxChecksum } = settings as Keys;
   return {
@@ -29,18 +57,8 @@ export function vxlanConfig(settings: JsonObject): VxlanConfig {
   };
 }
 
-interface Keys {
-  VNI?: number;
-  Port?: number;
-  MTU?: number;
-  GBP?: boolean;
-  Learning?: boolean;
-  DirectRouting?: boolean;
-  TxChecksum?: TxChecksum;
-}
-
 /** Bytes of Ethernet, IP, UDP and VXLAN headers. flannel uses the smaller figure for both families, and so does FLANNEL_MTU. */
-const OVERHEAD = { ipv4: 50, ipv6: 70 } as const;
+export const OVERHEAD = { ipv4: 50, ipv6: 70 } as const;
 /** RFC 791 and RFC 8200: below this MTU the kernel removes the protocol from the device. */
 const LEAST_MTU = { ipv4: 68, ipv6: 1280 } as const;
 

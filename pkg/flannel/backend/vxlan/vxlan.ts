@@ -18,17 +18,19 @@ import type { Connection } from "../../../netlink/connection.ts";
 import { decode } from "../../../netlink/message.ts";
 import type { Nlmsg } from "../../../netlink/nlmsg.ts";
 import { RTM_DELROUTE, RTM_NEWROUTE, RTN_UNICAST } from "../../../netlink/rtnetlink/route.ts";
-import type { Backend, BackendContext, ExternalInterface } from "../backend.ts";
+import type { Backend, BackendContext, BackendType, ExternalInterface } from "../backend.ts";
 import { type Entry, forwardingEntry, type LinkName, neighbourEntry, routeEntry } from "../entry.ts";
 import { type Domain, routeSummary } from "../entry-requests.ts";
 import type { Peer } from "../peer.ts";
 import { createPeerLeases } from "../peer-leases.ts";
 import { isOfLink } from "../peer-route-reconciler.ts";
-import { containerMtu, vxlanConfig } from "./settings.ts";
+import { containerMtu, OVERHEAD, vxlanConfig, vxlanKeys } from "./settings.ts";
 import { openTunnel, type Tunnel } from "./tunnel.ts";
 import { ownData, publishedMac, vtepMac } from "./vtep.ts";
 
-export function vxlan({ route, network, log, published, remedies, ...context }: BackendContext): Backend {
+export const vxlan: BackendType = { keys: vxlanKeys, create };
+
+function create({ route, network, log, published, remedies, ...context }: BackendContext): Backend {
   const config = vxlanConfig(network.backend.settings);
   const families = familiesOf(network);
   const tunnels = families.map((one) =>
@@ -71,10 +73,12 @@ export function vxlan({ route, network, log, published, remedies, ...context }: 
     get mtu() {
       return containerMtu(config, external);
     },
+    overheadBytes: OVERHEAD.ipv4,
     get devices() {
       return tunnels.map(({ family, link, mtu }) => ({ family, name: link().name, mtu: mtu() }));
     },
-    attributes() {
+    canReadBack: true,
+    async attributes() {
       ensureDevices();
       const dataOf = (family: FamilyName) => {
         const tunnel = tunnels.find((one) => one.family === family);
@@ -87,28 +91,32 @@ export function vxlan({ route, network, log, published, remedies, ...context }: 
         ...(v6Data !== undefined && { backendV6Data: v6Data }),
       };
     },
-    setOwnLease(own) {
+    async setOwnLease(own) {
       for (const tunnel of tunnels) tunnel.take(needSubnet(own[tunnel.family], tunnel.family, remedies));
       peers.setOwnLease(own);
     },
-    setPeers: peers.set,
-    changePeers: peers.change,
+    setPeers: async (all) => peers.set(all),
+    changePeers: async (changes) => peers.change(changes),
     concerns: (message) =>
       tunnels.some((tunnel) => tunnel.concerns(message)) ||
       peers.concerns(message) ||
       (config.directRouting && (isOfLink(message, external.index) || leadsToPeers(message, peers.leases(), domain()))),
-    repair() {
+    async repair() {
       const made = ensureDevices();
       const done = peers.repair();
       return { ...done, added: done.added + made };
     },
-    follow(next) {
+    async follow(next) {
       external = next;
       ensureDevices();
       peers.repair();
     },
     missing: peers.missing,
     obstacles: peers.obstacles,
+    probeAddress: (peer, family) => peer[family]?.address, // that of its device
+    adviceWhenSilent:
+      "check that flanneld runs there, and that firewalls between the hosts let VXLAN's UDP port (8472 by default) pass in both directions",
+    async close() {}, // device and entries work without the daemon
   };
 }
 
