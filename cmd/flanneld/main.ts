@@ -79,13 +79,8 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     ends.push(() => health.close());
 
     const joined = await retry(() => joinNetwork(options, manager, log), {
-      everyMs: RETRY_MS,
-      stop,
-      isTemporary,
-      failed(error) {
-        reporter.cannotJoin(error);
-        log.warn(`waiting: ${error.message}`); // not in a field, where commands to copy would be quoted
-      },
+      ...{ everyMs: RETRY_MS, stop, isTemporary },
+      failed: reporter.cannotJoin,
     });
     reporter.storeTrouble(undefined);
     ends.push(() => joined.backend.close());
@@ -104,13 +99,9 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     await Promise.race([controller.programmed, untilStopped(stop)]);
 
     await retry(async () => writeFile(), {
-      everyMs: RETRY_MS,
-      stop,
+      ...{ everyMs: RETRY_MS, stop },
       isTemporary: (error) => error instanceof SystemError, // such as a full disk
-      failed({ message }) {
-        reporter.waiting(message);
-        log.warn(`waiting: ${message}`);
-      },
+      failed: reporter.cannotWrite,
     });
     const summary = `subnet ${formatSubnets(joined.lease)}, backend ${joined.network.backend.type} over ${joined.external.name}`;
     reporter.ready(summary);

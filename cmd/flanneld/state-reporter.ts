@@ -5,10 +5,10 @@ import { type DaemonState, writeDaemonState } from "../../pkg/subnet-env/daemon-
 import type { Notifier } from "./notify.ts";
 
 export interface StateReporter {
-  /** Reports that there is no subnet yet, with the reason. */
-  waiting(reason: string): void;
-  /** Reports that joining the cluster has failed and is tried again. */
+  /** Reports, also in the log, that joining the cluster has failed and is tried again. */
   cannotJoin(error: Error): void;
+  /** Reports, also in the log, that writing the subnet file has failed and is tried again. */
+  cannotWrite(error: Error): void;
   /** Reports that the store is lost (with the error) or answers again (undefined). */
   storeTrouble(why: Error | undefined): void;
   /** Reports, once, that the subnet file is written. A lease that was lost meanwhile stays lost. */
@@ -62,12 +62,17 @@ export function createStateReporter(subnetFile: string, notifier: Notifier, log:
     if (take("waiting", reason)) notifier.status(`waiting: ${reason}`);
   }
 
+  function cannot({ message }: Error): void {
+    waiting(message);
+    log.warn(`waiting: ${message}`); // not in a field, where commands to copy would be quoted
+  }
+
   return {
-    waiting,
     cannotJoin(error) {
       trouble = error instanceof StoreError ? error : undefined;
-      waiting(error.message);
+      cannot(error);
     },
+    cannotWrite: cannot,
     storeTrouble(why) {
       trouble = why;
       if (why && !hasBeenReady) waiting(why.message);
