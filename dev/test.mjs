@@ -1,15 +1,17 @@
-// Runs tests. Usage: node dev/test.mjs             unit and end-to-end tests
-//                    node dev/test.mjs NAME        the files whose path contains NAME; where there is none, those with NAME in their text
-//                    node dev/test.mjs unit        those beside the code, which need no root
-//                    node dev/test.mjs kernel      those that need a kernel feature, on the complete kernel
-//                    node dev/test.mjs long        on both kernels, also what `inLongRunOnly` keeps out of the others, and all faults
-//                    node dev/test.mjs long NAME   of that, the files whose path contains NAME, on this kernel
+// Runs tests. Usage: node dev/test.mjs                   unit and end-to-end tests, but for what `inFullRunOnly` and `inLongRunOnly` mark
+//                    node dev/test.mjs unit              those beside the code, which need no root
+//                    node dev/test.mjs all               also what `inFullRunOnly` marks
+//                    node dev/test.mjs kernel            those that need a kernel feature, on the complete kernel
+//                    node dev/test.mjs long              all on both kernels, and all faults
+//                    node dev/test.mjs [all|long] FILE [TEST]   the files whose path contains FILE; of these the tests whose name contains TEST
+//                    node dev/test.mjs [all|long] TEST   where no path contains it: the tests whose name does
 //
 // One run of tap for all files. Unit tests are joined into a few files: each file of its own would cost half
-// a second before its first test (50 s instead of 10 s for all). While it runs, a line per file; of what fails, the reason; last the counts.
+// a second before its first test (50 s instead of 10 s for all). Files with many groups (e2e/lab/shares.ts) run as several.
+// While it runs, a line per file; of what fails, the reason; last the counts.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -17,6 +19,8 @@ import { build } from "esbuild";
 const JOBS = 2;
 /** Of unit tests: twice as many as jobs, since some tests wait for seconds and others fill the time. */
 const BUNDLES = 2 * JOBS;
+/** Of a file with groups: so many that none of them is the last to end by far. */
+const SHARES = 3 * JOBS;
 /** Of a file that takes longer something hangs. */
 const LONGEST_FILE_S = 480;
 const LONGEST_FILE_OF_LONG_RUN_S = 3600;
@@ -26,7 +30,9 @@ const RESULTS = "dist/test";
 
 const SKIPPED = /^ *ok \d+ - .* # SKIP/;
 const SKIPPED_FOR_KERNEL = /^ *ok \d+ - (.*?) # SKIP .*npm run test:kernel/;
-const SKIPPED_FOR_LONG_RUN = /# SKIP runs in npm run test:long/;
+const LEFT_TO_TIER = /# SKIP runs in npm run (test:all|test:long)/;
+/** By dev/only-named.mjs. */
+const NOT_ASKED = /^ok \d+ - .* # SKIP no test has the name/;
 /** A file's own line, without indentation; what it consists of came before. */
 const FILE_POINT = /^(ok|not ok) \d+ - (\S+).* # time=([\d.]+)ms/;
 
@@ -34,51 +40,66 @@ const FILE_POINT = /^(ok|not ok) \d+ - (\S+).* # time=([\d.]+)ms/;
 const NOT_SHOWN = /^ *(---|at:|columnNumber|typeName|methodName|functionName|is[A-Z]\w+|promise)/;
 
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
-const [wanted = "", ...rest] = process.argv.slice(2);
-const isLong = wanted === "long";
+const unit = testFiles("pkg", "cmd");
+const all = [...unit, ...testFiles("e2e", "dev", "bench")];
+const args = process.argv.slice(2);
+const tier = ["unit", "all", "kernel", "long"].includes(args[0]) ? args.shift() : "";
+const [name = "", testName = ""] = args;
+const isLong = tier === "long";
 if (isLong) process.env.TWILL_LONG = "1";
+if (tier === "all" || name !== "") process.env.TWILL_ALL = "1"; // what is named is wanted whole
 process.env.TWILL_SEED ||= String(Date.now() % 1_000_000);
 console.log(`# TWILL_SEED=${process.env.TWILL_SEED} repeats the random choices of this run`);
+
 const counts = sum(await runs());
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exitCode = counts.status === 0 && counts.failed === 0 && counts.passed + counts.skipped > 0 ? 0 : 1;
 
 async function runs() {
-  if (wanted === "kernel") return [await onCompleteKernel(rest)];
-  if (!isLong) return [await onThisKernel(wanted)];
-  const [name = ""] = rest;
-  return name === "" ? [await onThisKernel(""), await onCompleteKernel([])] : [await onThisKernel(name)];
+  if (tier === "kernel") return [await onCompleteKernel(name)];
+  if (name !== "") return [await thoseNamed()];
+  const here = await onThisKernel(await joined(tier === "unit" ? unit : all));
+  return isLong ? [here, await onCompleteKernel("")] : [here];
 }
 
-async function onThisKernel(wanted) {
-  const unit = testFiles("pkg", "cmd");
-  const all = [...unit, ...testFiles("e2e", "dev", "bench")];
-  const chosen = wanted === "" ? all : wanted === "unit" ? unit : filesNamed(wanted, all);
-  const files = wanted === "" || wanted === "unit" ? await joined(chosen, unit) : chosen;
-  if (files.length === 0) stop(`no test file has "${wanted}" in its path; there are:\n  ${all.join("\n  ")}`);
+/** Files whose path has the name; where there is none, tests that have it in theirs, which are looked for in files whose text has it. */
+async function thoseNamed() {
+  const byPath = all.filter((file) => file.includes(name));
+  if (byPath.length > 0) return onThisKernel(testName === "" ? shared(byPath) : byPath, testName);
+  const byText = all.filter((file) => mentions(textWithImports(file), name));
+  if (byText.length === 0) stop(`no test file has "${name}" in its path or text; there are:\n  ${all.join("\n  ")}`);
+  const counts = await onThisKernel(byText, name);
+  if (counts.passed + counts.failed + counts.skipped === 0)
+    stop(`no test has "${name}" in its name; files that mention it:\n  ${byText.join("\n  ")}`);
+  return counts;
+}
 
+async function onThisKernel(files, testName = "") {
   mkdirSync(RESULTS, { recursive: true });
-  const tap = ["node_modules/tap/dist/esm/run.mjs", "run", "--reporter=tap", `--jobs=${JOBS}`];
-  const printed = await follow(
-    [...tap, `--timeout=${isLong ? LONGEST_FILE_OF_LONG_RUN_S : LONGEST_FILE_S}`, ...files],
-    reportFile,
-  );
+  const limit = isLong ? LONGEST_FILE_OF_LONG_RUN_S : LONGEST_FILE_S;
+  const only = testName === "" ? [] : ["--node-arg=--import=tsx", "--node-arg=--import=./dev/only-named.mjs"];
+  process.env.TWILL_ONLY = testName;
+  const tap = ["node_modules/tap/dist/esm/run.mjs", "run", "--reporter=tap", `--jobs=${JOBS}`, `--timeout=${limit}`];
+  const printed = await follow([...tap, ...only, ...files], reportFile);
   writeFileSync(`${RESULTS}/tap`, printed.lines.join("\n")); // tap's own --output-file would print each line twice
   const leftToOtherKernel = printed.lines.flatMap((line) => SKIPPED_FOR_KERNEL.exec(line)?.[1] ?? []);
-  if (wanted === "") writeFileSync(`${RESULTS}/skipped-for-kernel.json`, JSON.stringify(leftToOtherKernel, null, 2));
-  const skipped = printed.lines.filter((line) => SKIPPED.test(line));
-  const leftToLongRun = skipped.filter((line) => SKIPPED_FOR_LONG_RUN.test(line));
-  for (const line of new Set(skipped.filter((line) => !leftToLongRun.includes(line)))) console.log(line.trim());
-  if (leftToLongRun.length > 0) console.log(`# left to npm run test:long: ${leftToLongRun.length}`);
-  return { ...countsOf(printed.lines), status: printed.status };
+  if (name === "" && tier !== "unit")
+    writeFileSync(`${RESULTS}/skipped-for-kernel.json`, JSON.stringify(leftToOtherKernel, null, 2));
+  const notAsked = printed.lines.filter((line) => NOT_ASKED.test(line));
+  const skipped = printed.lines.filter((line) => SKIPPED.test(line) && !NOT_ASKED.test(line));
+  for (const line of new Set(skipped.filter((line) => !LEFT_TO_TIER.test(line)))) console.log(line.trim());
+  for (const command of ["test:all", "test:long"]) {
+    const left = skipped.filter((line) => LEFT_TO_TIER.exec(line)?.[1] === command);
+    if (left.length > 0) console.log(`# left to npm run ${command}: ${left.length}`);
+  }
+  const counts = countsOf(printed.lines);
+  return { ...counts, skipped: counts.skipped - notAsked.length, status: printed.status };
 }
 
-async function onCompleteKernel(args) {
-  const { lines, status } = await follow(["--import", "tsx", "e2e/kernels/run.ts", ...args], () => {});
+async function onCompleteKernel(name) {
+  const { lines, status } = await follow(["--import", "tsx", "e2e/kernels/run.ts", name], () => {});
   reportGuests(lines);
-  const left = new Set(
-    lines.filter((line) => SKIPPED_FOR_LONG_RUN.test(line)).map((line) => line.replace(/^ *ok \d+/, "")),
-  );
+  const left = new Set(lines.filter((line) => LEFT_TO_TIER.test(line)).map((line) => line.replace(/^ *ok \d+/, "")));
   if (left.size > 0) console.log(`# left to npm run test:long: ${left.size}`);
   return { ...countsOf(lines), skipped: left.size, status }; // all others run on the machine's own kernel, or in the other guest
 }
@@ -105,9 +126,9 @@ function reportGuests(lines) {
   for (const line of lines.filter(isVerdict)) console.log(line);
 }
 
-function filesNamed(name, files) {
-  const byPath = files.filter((file) => file.includes(name));
-  return byPath.length > 0 ? byPath : files.filter((file) => textWithImports(file).includes(name));
+/** Whether a text has a name; before its first ": ", a test's name may have a value. */
+function mentions(text, name) {
+  return text.includes(name) || (name.includes(": ") && text.includes(name.replace(/^.*?: /, "")));
 }
 
 /** A file with what it imports from beside it: rows of a table have their names there. */
@@ -117,8 +138,8 @@ function textWithImports(file) {
   return [file, ...imported.filter((each) => existsSync(each))].map((each) => readFileSync(each, "utf8")).join("\n");
 }
 
-/** The files with the unit tests among them bundled; a test that looks at files beside itself stays one. */
-async function joined(files, unit) {
+/** The files with the unit tests among them bundled, those with groups in shares; a unit test that looks at files beside itself stays one. */
+async function joined(files) {
   const joinable = unit.filter((file) => !readFileSync(file, "utf8").includes("import.meta"));
   const bundles = Array.from({ length: BUNDLES }, (_, i) => ({
     outfile: `${RESULTS}/unit-${i + 1}.test.mjs`,
@@ -138,7 +159,21 @@ async function joined(files, unit) {
       }),
     ),
   );
-  return [...bundles.map(({ outfile }) => outfile), ...files.filter((file) => !joinable.includes(file))];
+  return [...bundles.map(({ outfile }) => outfile), ...shared(files.filter((file) => !joinable.includes(file)))];
+}
+
+/** Each file with groups as many: what starts one share of it. */
+function shared(files) {
+  return files.flatMap((file) => {
+    if (!readFileSync(file, "utf8").includes("inShares(")) return [file];
+    return Array.from({ length: SHARES }, (_, i) => {
+      const share = join(RESULTS, `${basename(file, ".test.ts")}-${i + 1}.test.mjs`);
+      const path = JSON.stringify(relative(RESULTS, file));
+      mkdirSync(RESULTS, { recursive: true });
+      writeFileSync(share, `process.env.TWILL_SHARE = "${i + 1}/${SHARES}";\nawait import(${path});\n`);
+      return share;
+    });
+  });
 }
 
 /** Runs Node with `args`. @param report Gets the lines of each part of the output as it is complete. */

@@ -171,7 +171,7 @@ t.test("files, functions, commands and switches that a page names exist", async 
       t.ok(script in scripts, `${page.path}: npm run ${script}`);
   }
   const operations = read("docs/operations.md");
-  const shipped = sources.filter((path) => /^(cmd|pkg|native)\//.test(path) && !path.endsWith(".test.ts"));
+  const shipped = sources.filter((path) => /^(cmd|pkg|native)\//.test(path) && !/\.(test|testing)\.ts$/.test(path));
   const switches = new Set(code(shipped).match(/\bTWILL_(?!VERSION)[A-Z_]+\b/g));
   t.ok(switches.size >= 3, "sees the switches");
   for (const name of switches) t.match(operations, name, `docs/operations.md has ${name}`);

@@ -1,64 +1,69 @@
-// The enumerator tested on the Go plugins, whose leaks are known; and whether every plugin's faults are tested.
-import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+// Faults of every plugin: each sort of fault, at each of its system calls or at a sample of them.
 import t from "tap";
-import { newHost } from "../lab/host.ts";
-import { needsRoot } from "../lab/needs.ts";
-import { goBin, ourTools, projectRoot } from "../lab/project.ts";
-import { filesBelow } from "../lab/snapshot.ts";
-import { failedAdds, killedAdds, runWithFault, type SystemCall, systemCalls, withoutRoundRobin } from "./faults.ts";
-import { subjects } from "./subjects.ts";
+import { inFullRunOnly, inLongRunOnCompleteKernel, type Need, needsKernel } from "../lab/needs.ts";
+import { inShares } from "../lab/shares.ts";
+import {
+  type Choice,
+  type Finding,
+  failedAdds,
+  failedDels,
+  killedAdds,
+  killedAddsCollected,
+  killedAddsRepeated,
+  killedAddsWithoutNamespace,
+  killedDels,
+  type Subject,
+} from "./faults.ts";
+import { chosenBy, sampleFor } from "./sample.ts";
+import { type Entry, subjects } from "./subjects.ts";
 
-const ipam = { type: "host-local", subnet: "10.1.0.0/24" };
-const conf = { cniVersion: "1.0.0", name: "net", type: "bridge", bridge: "br0", isGateway: true, ipam };
-const those = (chosen: (systemCall: SystemCall) => boolean) => (all: readonly SystemCall[]) => all.filter(chosen);
+const asItIs = (subject: Subject): Subject => subject;
 
-t.test("every plugin is in the table, and all of the table is tested", needsRoot, async (t) => {
-  const { stdout } = spawnSync(join(ourTools, "twill"), ["--plugins"], { encoding: "utf8" });
-  const inTable = new Set(Object.keys(subjects).map((name) => name.split(",")[0]));
-  t.strictSame([...inTable].sort(), stdout.split("\n").filter(Boolean).sort());
-  const folder = join(projectRoot, "e2e/faults");
-  const tests = readdirSync(folder).filter((name) => name.endsWith(".test.ts"));
-  const calls = tests.flatMap(
-    (name) => /^testFaults\((.*)\);$/m.exec(readFileSync(join(folder, name), "utf8"))?.[1] ?? [],
-  );
-  const tested = calls.flatMap((names) => JSON.parse(`[${names}]`) as string[]);
-  t.strictSame(tested.sort(), Object.keys(subjects).sort());
-});
+interface Sort {
+  claim: string;
+  find: (subject: Subject, choice: Choice) => Finding[];
+  seen?: (entry: Entry) => ((subject: Subject) => Subject) | undefined;
+}
 
-t.test("each system call of a run is learned once, and each can be its last", needsRoot, async (t) => {
-  const node = newHost(t, { bin: goBin });
-  const subject = { node, plugin: "loopback", conf: { cniVersion: "1.0.0", name: "net", type: "loopback" } };
-  const calls = systemCalls({ node, plugin: "host-local", conf }, "ADD").map(({ name, nth }) => `${name} ${nth}`);
-  t.equal(new Set(calls).size, calls.length);
-  t.ok(calls.includes("flock 1") && calls.includes("write 1"), "sees the lock and the files");
-  t.notOk(calls.includes("execve 1"));
-  const loopback = { ...subject, node: newHost(t), call: { ifName: "lo" } };
-  const missed = systemCalls(loopback, "ADD").filter(
-    (systemCall) => !runWithFault(loopback, "ADD", systemCall, { signal: "KILL" }).isHit,
-  );
-  t.strictSame(missed, []);
-});
+/** Those that see most come first. */
+const sorts: readonly Sort[] = [
+  { claim: "an ADD in which any system call fails leaves nothing", find: failedAdds },
+  { claim: "DEL removes what an ADD killed anywhere has made", find: killedAdds },
+  {
+    claim: "a DEL in which any system call fails does all, or says that it did not",
+    find: failedDels,
+    seen: ({ ofFailedDel }) => ofFailedDel,
+  },
+  { claim: "DEL does what a DEL killed anywhere has left", find: killedDels },
+  { claim: "GC removes it from the host", find: killedAddsCollected },
+  { claim: "another ADD, then DEL, leave nothing of it", find: killedAddsRepeated },
+  { claim: "DEL without CNI_NETNS removes it from the host", find: killedAddsWithoutNamespace },
+];
 
-t.test("finds the empty file that Go's host-local leaves when it is killed between two steps", needsRoot, async (t) => {
-  const node = newHost(t, { bin: goBin });
-  const look = () => withoutRoundRobin({ namespaces: {}, files: filesBelow(node.varLib) });
-  const isWrite = ({ name }: SystemCall) => name === "write";
-  const found = killedAdds({ node, plugin: "host-local", conf, look }, those(isWrite));
-  t.match(found[0], {
-    fault: /^KILL in write 1 of ADD: write\(.*container-0/,
-    what: /after DEL: \+ files.*10\.1\.0\.\d+ 0644 $/,
-  });
-});
+/** Of the sorts, so many in `npm test`, the others in `npm run test:all`. */
+const SORTS_IN_EACH_RUN = 4;
 
-t.test("finds the veth pair that Go's bridge leaves when it fails", needsRoot, async (t) => {
-  const node = newHost(t, { bin: goBin });
-  const isPipe = ({ text }: SystemCall) => text.startsWith("pipe2("); // to start the IPAM plugin
-  const found = failedAdds({ node, plugin: "bridge", conf }, those(isPipe));
-  t.ok(found.some(({ what }) => /after the failed ADD: \+ namespaces.*links\.veth/.test(what)));
-  t.notOk(
-    found.some(({ what }) => what.startsWith("after DEL")),
-    "which DEL removes",
-  );
-});
+/**
+ * Of subjects of the complete kernel, where a test takes half a minute, so many in each run there, of others one: their links are made and deleted
+ * by the code that macvlan shows here.
+ */
+const SORTS_ON_COMPLETE_KERNEL: Readonly<Record<string, number>> = { "bridge, vlan": 3, vrf: 3 };
+
+t.setTimeout(0); // the whole file has its time from whoever runs it
+inShares(Object.fromEntries(Object.entries(subjects).map(([name, entry]) => [name, () => testFaults(name, entry)])));
+
+function testFaults(name: string, entry: Entry): void {
+  for (const [i, { claim, find, seen = () => undefined }] of sorts.entries()) {
+    const title = `${name}: ${claim}`;
+    t.test(title, { ...needsOf(name, entry, i), timeout: 0 }, async (t) => {
+      t.comment(chosenBy);
+      t.strictSame(find((seen(entry) ?? asItIs)(await entry.make(t)), sampleFor(title)), []);
+    });
+  }
+}
+
+function needsOf(name: string, entry: Entry, sort: number): Need {
+  const needs = needsKernel(...(entry.needs ?? []));
+  const here = sort < SORTS_IN_EACH_RUN ? needs : inFullRunOnly(needs);
+  return sort < (SORTS_ON_COMPLETE_KERNEL[name] ?? 1) ? here : inLongRunOnCompleteKernel(here);
+}

@@ -38,6 +38,14 @@ export const inLab = process.env["TWILL_LAB"] === "1";
 /** Whether this is `npm run test:long`. */
 export const inLongRun = process.env["TWILL_LONG"] === "1";
 
+/** Whether this is `npm run test:all`, or one that has all of it. */
+const inFullRun = inLongRun || inLab || process.env["TWILL_ALL"] === "1";
+
+/** For tests that show again, with other keys or in another order, what others of the same plugin have shown: `npm test` leaves them out. */
+export function inFullRunOnly(need: Need): Need {
+  return inFullRun || need.skip !== false ? need : { skip: "runs in npm run test:all" };
+}
+
 /** For tests that repeat what others have shown, with more of the same or for minutes: npm run test:long alone runs them. */
 export function inLongRunOnly(need: Need): Need {
   return inLongRun ? need : { skip: "runs in npm run test:long" };

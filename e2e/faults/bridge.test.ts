@@ -1,4 +1,0 @@
-// Faults of bridge with host-local and masquerade.
-import { testFaults } from "./fault-tests.ts";
-
-testFaults("bridge");

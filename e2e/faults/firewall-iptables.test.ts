@@ -1,4 +1,0 @@
-// Faults of the firewall plugin, iptables.
-import { testFaults } from "./fault-tests.ts";
-
-testFaults("firewall, iptables");

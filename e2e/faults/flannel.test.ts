@@ -1,4 +1,0 @@
-// Faults of flannel with bridge and host-local in the same process.
-import { testFaults } from "./fault-tests.ts";
-
-testFaults("flannel");

@@ -1,4 +1,0 @@
-// Faults of host-device with host-local.
-import { testFaults } from "./fault-tests.ts";
-
-testFaults("host-device");

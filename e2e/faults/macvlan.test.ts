@@ -1,4 +1,0 @@
-// Faults of macvlan with hostAccess.
-import { testFaults } from "./fault-tests.ts";
-
-testFaults("macvlan");

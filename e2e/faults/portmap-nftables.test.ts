@@ -1,4 +1,0 @@
-// Faults of portmap, nftables.
-import { testFaults } from "./fault-tests.ts";
-
-testFaults("portmap, nftables");

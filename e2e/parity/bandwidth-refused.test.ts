@@ -1,4 +1,0 @@
-import { refusedRows } from "./bandwidth.rows.ts";
-import { testParity } from "./parity.ts";
-
-testParity(refusedRows, []);

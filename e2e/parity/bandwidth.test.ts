@@ -1,5 +1,0 @@
-import { bandwidthRows } from "./bandwidth.rows.ts";
-import { emptyDnsOmitted } from "./deviations.ts";
-import { testParity } from "./parity.ts";
-
-testParity(bandwidthRows, [emptyDnsOmitted]);

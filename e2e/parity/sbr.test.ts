@@ -1,5 +1,0 @@
-import { emptyDnsOmitted } from "./deviations.ts";
-import { testParity } from "./parity.ts";
-import { sbrRows } from "./sbr.rows.ts";
-
-testParity(sbrRows, [emptyDnsOmitted]);
