@@ -110,7 +110,7 @@ t.test("leases", { ...needsRoot }, async (t) => {
       malformed.map(({ id }) => id),
       ["10.5.5.0", "10.5.6.0-24", "a/10.5.6.0-24"],
     );
-    t.match(malformed[0]?.reason, "its name is no subnet");
+    t.match(malformed[0]?.reason, "its name is not a subnet");
   });
 });
 
@@ -149,6 +149,7 @@ t.test("the watch", { ...needsRoot }, async (t) => {
       "put 10.5.3.0-24=192.0.2.3",
       "put 10.5.1.0-24=192.0.2.9",
       "malformed nonsense",
+      "gone nonsense",
       "gone 10.5.2.0-24&fd00:5:2::-64",
       "gone 10.5.3.0-24",
     ]);
@@ -299,7 +300,7 @@ t.test("with TLS", { ...needsRoot }, async (t) => {
       await fails(t, open(t, etcd, { tls: { ca, ...pair } }).list(), [reason]);
   });
   await t.test("without an authority the system's count", async (t) => {
-    await fails(t, open(t, etcd, { tls: client }).list(), [/certificate\. To fix: name the authority/]);
+    await fails(t, open(t, etcd, { tls: client }).list(), [/certificate\. To fix: set --etcd-cafile/]);
     const { SSL_CERT_FILE: before } = process.env;
     process.env["SSL_CERT_FILE"] = etcd.certificates?.ca;
     const listing = open(t, etcd, { tls: client }).list();
