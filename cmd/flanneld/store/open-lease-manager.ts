@@ -29,7 +29,7 @@ export type StoreSettings = {
 }[keyof Stores];
 
 interface GivenFlags {
-  values: object;
+  values: Readonly<Record<string, unknown>>;
   /** Returns the source of a flag's value; undefined: it is not given. */
   from(name: string): string | undefined;
 }
@@ -42,7 +42,7 @@ export function selectStore(
   const kinds: Readonly<Record<string, AnyStoreKind>> = stores;
   const sourceOf = (kind: string) => {
     const flag = kinds[kind]?.selectedBy;
-    return flag && from(flag);
+    return flag !== undefined && values[flag] !== false ? from(flag) : undefined;
   };
   const kind = Object.keys(kinds).find((kind) => sourceOf(kind) !== undefined) ?? DEFAULT;
   const unused = kind === DEFAULT ? [] : Object.keys(stores[DEFAULT].flags).flatMap((name) => from(name) ?? []);
