@@ -5,7 +5,7 @@ import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/c
 import type { RuleBackend } from "../../pkg/firewall/backend.ts";
 import { familyOf } from "../../pkg/firewall/family.ts";
 import type { PortMapping, Protocol } from "../../pkg/firewall/portmap/port-mapping.ts";
-import { type Address, parseAddress } from "../../pkg/ip/address.ts";
+import { isUnspecified, parseAddress } from "../../pkg/ip/address.ts";
 
 const words = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
 
@@ -177,8 +177,6 @@ function hostAddressOf(text: string, hostPort: number): Pick<PortMapping, "hostI
   }
   return { hostIp: isUnspecified(address) ? undefined : address, family: familyOf(address) };
 }
-
-const isUnspecified = (address: Address): boolean => address.every((byte) => byte === 0);
 
 const invalidPort = (whose: "container" | "host", port: number) =>
   invalidConf(

@@ -44,6 +44,7 @@ const rows: [what: string, given: Json, normalized: Json][] = [
   ],
   ["other spellings are the first one's", { ipam: { Kind: 2, KIND: 3 } }, { ipam: { Kind: 2, kind: 3 } }],
   ["keys of maps are data", { sysctl: { "net.A": "1", "net.a": "2" } }, { sysctl: { "net.A": "1", "net.a": "2" } }],
+  ["null in a map is absent", { sysctl: { "net.a": null, "net.b": "1" } }, { sysctl: { "net.b": "1" } }],
   ["null is as good as absent", { isGateway: null, ipam: { ranges: null } }, { ipam: {} }],
   ["an empty address is as good as absent", { mac: "", domain: "" }, { domain: "" }],
   ["unknown keys stay", { x: { isGATEWAY: 1 }, y: null }, { x: { isGATEWAY: 1 }, y: null }],

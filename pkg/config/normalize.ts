@@ -27,7 +27,9 @@ export function normalize(document: Json, root: Shape): Normalized {
             isObject(item) && isNormalized(item, items) ? item : normalized(item, items, [...path, i]),
           );
     }
-    return isObject(value) && shape.keys.size > 0 ? members(value, shape, path) : value;
+    if (!isObject(value)) return value;
+    if (shape.isMap) return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== null));
+    return shape.keys.size > 0 ? members(value, shape, path) : value;
   }
 
   function members(object: JsonObject, shape: Shape, path: JsonPath): JsonObject {

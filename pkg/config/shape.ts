@@ -8,6 +8,8 @@ export interface Shape {
   keys: ReadonlyMap<string, { key: string; shape: Shape }>;
   /** Whether other keys are unknown. */
   isClosed: boolean;
+  /** Whether its keys are data, and all values of one type. */
+  isMap: boolean;
   items: Shape | undefined;
   emptyTextIsAbsent: boolean;
 }
@@ -18,6 +20,7 @@ const emptyIsUnset: readonly string[] = ["ip", "mac", "interfaceMac", "ethernetM
 const emptyShape = (emptyTextIsAbsent: boolean): Shape => ({
   keys: new Map(),
   isClosed: false,
+  isMap: false,
   items: undefined,
   emptyTextIsAbsent,
 });
@@ -39,6 +42,7 @@ export function shapeOf(schema: JsonSchema): Shape {
   return {
     keys,
     isClosed: additionalProperties === false,
+    isMap: typeof additionalProperties === "object",
     items: items === undefined ? undefined : shapeOf(items as JsonSchema),
     emptyTextIsAbsent,
   };

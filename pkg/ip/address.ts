@@ -36,6 +36,15 @@ export function parseAddress(text: string): Address | undefined {
   return undefined;
 }
 
+/** Reports whether it is 0.0.0.0 or ::. */
+export const isUnspecified = (address: Address): boolean => address.every((byte) => byte === 0);
+
+/** Parses the gateway of a route; undefined also for the unspecified address, by which DHCP's option 121 says that there is none (RFC 3442). */
+export function parseGateway(text: string): Address | undefined {
+  const address = parseAddress(text);
+  return address === undefined || isUnspecified(address) ? undefined : address;
+}
+
 /** Parses `10.0.0.5/24`. @returns undefined for what net.ParseCIDR refuses, such as an address without a length. */
 export function parsePrefix(text: string): Prefix | undefined {
   const slash = text.indexOf(SLASH);

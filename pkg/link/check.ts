@@ -4,10 +4,10 @@ import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import { needPrevResult } from "../cni/prev-result.ts";
 import type { Interface, Result } from "../cni/result.ts";
-import { compareAddresses, formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
+import { compareAddresses, formatPrefix, networkOf, type Prefix, parseGateway, parsePrefix } from "../ip/address.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { type RouteMessage, RT_TABLE_LOCAL } from "../netlink/rtnetlink/route.ts";
-import { openNamespace } from "../sys/namespace.ts";
+import { isSameNamespace, openNamespace } from "../sys/namespace.ts";
 import { addressesOf, samePrefix } from "./address.ts";
 import { findLink, type Link, openRoute } from "./link.ts";
 import { destinationOf, gatewaysOf, listAllRoutes, tableOf } from "./route.ts";
@@ -21,7 +21,8 @@ export function checkFailure(msg: string): CniError {
 
 /** Returns the result's entry of the attachment's interface: the last one with its name and namespace. */
 export function needOwnInterface({ interfaces }: Result, { ifName, netns }: Attachment<unknown>): Interface {
-  const own = interfaces.findLast((entry) => entry.name === ifName && entry.sandbox === netns);
+  const isHere = (sandbox = "") => sandbox === netns || (sandbox !== "" && isSameNamespace(sandbox, netns ?? ""));
+  const own = interfaces.findLast((entry) => entry.name === ifName && isHere(entry.sandbox));
   if (own !== undefined) return own;
   const others = interfaces.filter((entry) => entry.name === ifName).map((entry) => entry.sandbox ?? "the host");
   throw checkFailure(
@@ -130,7 +131,7 @@ function checkRoutes(all: readonly RouteMessage[], { routes }: Result): void {
     const destination = parsePrefix(dst);
     if (destination === undefined) throw checkFailure(`prevResult has a route to "${dst}", which is not a subnet`);
     const known = all.filter((route) => tableOf(route) === (table || tableOf(route)));
-    const gateway = gw === undefined || destination.length === 0 ? undefined : parseAddress(gw);
+    const gateway = gw === undefined || destination.length === 0 ? undefined : parseGateway(gw);
     if (!hasRoute(known, networkOf(destination), gateway)) {
       throw checkFailure(
         `route ${dst}${gw === undefined ? "" : ` via ${gw}`} is missing${table ? ` in table ${table}` : ""}`,

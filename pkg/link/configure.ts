@@ -2,7 +2,15 @@
 
 import { CniError, type CniErrorOptions, ErrorCode } from "../cni/error.ts";
 import type { IpConfig, Result } from "../cni/result.ts";
-import { type Address, familyOf, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
+import {
+  type Address,
+  familyOf,
+  formatPrefix,
+  type Prefix,
+  parseAddress,
+  parseGateway,
+  parsePrefix,
+} from "../ip/address.ts";
 import type { Connection, NetlinkError, Request } from "../netlink/connection.ts";
 import { IFA_F_DADFAILED, IFA_F_TENTATIVE } from "../netlink/rtnetlink/address.ts";
 import { IF_OPER_UP } from "../netlink/rtnetlink/link.ts";
@@ -152,11 +160,13 @@ function routeText({ dst, gw }: Result["routes"][number]): string {
 function routeRequest(index: number, route: Result["routes"][number], addresses: readonly Address4Or6[]): Request {
   const destination = parsePrefix(route.dst);
   if (destination === undefined) throw unreadable("route destination", route.dst);
-  const own = route.gw === undefined ? undefined : parseAddress(route.gw);
-  if (route.gw !== undefined && own === undefined) throw unreadable("route gateway", route.gw);
+  const { gw } = route;
+  if (gw !== undefined && parseAddress(gw) === undefined) throw unreadable("route gateway", gw);
   const family = familyOf(destination.address);
   const gateway =
-    own ?? addresses.find((one) => one.gateway !== undefined && familyOf(one.gateway) === family)?.gateway;
+    gw === undefined
+      ? addresses.find((one) => one.gateway !== undefined && familyOf(one.gateway) === family)?.gateway
+      : parseGateway(gw);
   return addRoute(index, {
     destination,
     gateway,

@@ -1,6 +1,6 @@
 /** Routes, as `ip route` handles them. */
 import type { Route } from "../cni/result.ts";
-import { type Address, compareAddresses, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
+import { type Address, compareAddresses, networkOf, type Prefix, parseGateway, parsePrefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/nlmsg.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC } from "../netlink/rtnetlink/family.ts";
@@ -202,7 +202,7 @@ export const gatewaysOf = ({ gateway, multipath = [] }: RouteMessage): Address[]
 export function isRouteOfResult(route: RouteMessage, { dst, gw }: Pick<Route, "dst" | "gw">): boolean {
   const destination = parsePrefix(dst);
   if (destination === undefined || !samePrefix(destinationOf(route), networkOf(destination))) return false;
-  const gateway = gw === undefined ? undefined : parseAddress(gw);
+  const gateway = gw === undefined ? undefined : parseGateway(gw);
   return gateway === undefined || gatewaysOf(route).some((one) => compareAddresses(one, gateway) === 0);
 }
 

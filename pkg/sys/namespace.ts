@@ -109,10 +109,12 @@ function enter(fd: number, path: string): void {
 }
 
 /** Whether `path` is the namespace of this process. False when nothing is there. */
-export function isOwnNamespace(path: string): boolean {
-  const own = findStat(OWN_NAMESPACE);
-  const other = findStat(path);
-  return own !== undefined && other !== undefined && own.inode === other.inode && own.device === other.device;
+export const isOwnNamespace = (path: string): boolean => isSameNamespace(OWN_NAMESPACE, path);
+
+/** Reports whether two paths lead to the same namespace, as /var/run/netns/one, /run/netns/one and /proc/PID/ns/net can. */
+export function isSameNamespace(one: string, other: string): boolean {
+  const [a, b] = [findStat(one), findStat(other)];
+  return a !== undefined && b !== undefined && a.inode === b.inode && a.device === b.device;
 }
 
 /** Moves to a new, empty network namespace that exists as long as this process. */

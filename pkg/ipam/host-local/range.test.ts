@@ -98,6 +98,10 @@ t.test("what breaks a rule is refused in the reference plugin's words", async (t
       msg: "invalid range set 0: Network 2001:db8::/127 too small to allocate from",
     },
     { sets: [[{ subnet: "10.1.0.0" }]], msg: "invalid range set 0: invalid CIDR address: 10.1.0.0" },
+    {
+      sets: [[{ subnet: "10.1.0.0/24", rangeStart: "10.1.0.255" }]],
+      msg: "invalid range set 0: RangeStart 10.1.0.255 is behind 10.1.0.254, the last address of 10.1.0.0/24 that can be given out",
+    },
     { sets: [[{ ...v4, rangeStart: "10.1.0" }]], msg: "invalid range set 0: invalid IP address: 10.1.0" },
     {
       sets: [[{ ...v4, rangeStart: "10.9.9.9" }]],

@@ -115,6 +115,10 @@ function parseRange(conf: RangeConf, prefix: string): Range {
     const message = `${prefix}RangeEnd ${formatAddress(end)} not in network ${name}`;
     throw refusal(message, boundsRemedy(name, "rangeEnd"));
   }
+  if (start && !end && compareAddresses(start, last) > 0) {
+    const message = `${prefix}RangeStart ${formatAddress(start)} is behind ${formatAddress(last)}, the last address of ${name} that can be given out`;
+    throw refusal(message, boundsRemedy(name, "rangeStart"));
+  }
   return { subnet, start: start ?? first, end: end ?? last, gateway: parseBound(conf.gateway, prefix) ?? first };
 }
 
