@@ -345,6 +345,38 @@ t.test("twill says what it holds", async (t) => {
   for (const name of Object.keys(plugins)) t.match(stdout, new RegExp(`^  ${name} `, "m"));
 });
 
+const nested = (levels: number) => `${"[".repeat(levels)}${"]".repeat(levels)}`;
+
+t.test("lists in lists are read or refused, however small the stack may be", needsRoot, async (t) => {
+  const node = newHost(t);
+  const conf = `{"cniVersion": "1.1.0", "name": "net", "x": ${nested(15_000)}}`;
+  for (const kilobytes of ["128", "512", "1024", "4096", "8192", "16384", "unlimited"]) {
+    const under = ["sh", "-c", `ulimit -s ${kilobytes}; exec "$0"`];
+    const { status, signal, stdout } = node.cni("loopback", "ADD", conf, { ifName: "lo", under });
+    t.equal(signal, null, `ulimit -s ${kilobytes}`);
+    if (status === 0) t.match(stdout, { interfaces: [{ name: "lo" }] });
+    else t.match(stdout, { code: 6, msg: /: too many levels of nesting$/ }, `ulimit -s ${kilobytes}`);
+    t.match(
+      node.cni("loopback", "ADD", loopback, { ifName: "lo", under }),
+      { status: 0 },
+      "a usual configuration is read",
+    );
+  }
+});
+
+t.test(
+  "tuning's look for duplicate sysctls is refused in words where lists are nested too deeply",
+  needsRoot,
+  async (t) => {
+    const node = newHost(t);
+    const conf = `{"cniVersion": "1.1.0", "name": "net", "sysctl": {"net.core.somaxconn": "500"}, "x": ${nested(300)}}`;
+    t.match(node.cni("tuning", "ADD", conf, { ifName: "lo" }), {
+      status: 1,
+      stdout: { code: 6, msg: /more than 256 levels of nesting$/, details: /^To fix: correct the file/ },
+    });
+  },
+);
+
 t.test("no plugin demands a type, which none reads", needsRoot, async (t) => {
   const node = newHost(t);
   const conf = { cniVersion: version, name: "net" };

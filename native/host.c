@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -295,8 +296,19 @@ static int load(void) {
   return 0;
 }
 
+/* The bytes of stack that the program may use: 4 MB, or less where RLIMIT_STACK is lower. A quarter of that may be taken by arguments
+ * and environment, and C functions that the engine calls without a look at the limit need some. */
+static size_t stack_size(void) {
+  enum { MOST = 4 << 20, LEAST = 16 << 10, SPARE = 32 << 10 };
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_STACK, &limit) || limit.rlim_cur >= 2 * MOST) return MOST;
+  size_t most = limit.rlim_cur / 4 * 3;
+  return most < LEAST + SPARE ? LEAST : most - SPARE < MOST ? most - SPARE : MOST;
+}
+
 static int run(char **argv) {
   JSContext *ctx = image.context;
+  JS_SetMaxStackSize(image.runtime, stack_size());
   JS_UpdateStackTop(image.runtime);
   JSValue global = JS_GetGlobalObject(ctx), host = JS_GetPropertyStr(ctx, global, "host");
   JS_SetPropertyStr(ctx, host, "args", strings(ctx, argv));

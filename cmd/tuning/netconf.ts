@@ -1,10 +1,9 @@
 /** The tuning plugin's keys, and the settings from them. */
 import { invalidConf } from "../../pkg/cni/error.ts";
-import { readJson } from "../../pkg/config/json.ts";
+import { readPositions } from "../../pkg/cni/netconf.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 import type { LinkAttributes } from "../../pkg/link/attributes.ts";
 import { wantedInterfaceMac } from "../../pkg/link/mac.ts";
-import { decode } from "../../pkg/sys/text.ts";
 
 /** The interface may be one of the host's, so also of InfiniBand. */
 const macProperty = { type: "string", format: "interfaceMac" } as const satisfies JsonSchema;
@@ -99,7 +98,7 @@ function sysctlOf(key: string, value: string, ifName: string): Sysctl {
 
 /** Refuses repeated keys: JSON takes the last one, but the other may have been meant. @throws CniError 7 */
 export function refuseDuplicates(stdin: Uint8Array): void {
-  const { members = [] } = readJson(decode(stdin));
+  const { members = [] } = readPositions(stdin);
   for (const { key, node } of members) {
     if (key.toLowerCase() !== "sysctl") continue;
     const keys = (node.members ?? []).map((member) => member.key);

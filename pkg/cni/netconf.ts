@@ -8,6 +8,7 @@ import { formats } from "../config/formats.ts";
 import {
   isObject,
   type Json,
+  type JsonNode,
   type JsonObject,
   type JsonPath,
   JsonSyntaxError,
@@ -51,6 +52,9 @@ export function normalizeText(text: string, shape: Shape): { raw: Json; normaliz
   const normalizedConf = normalize(raw, shape);
   return { raw, normalizedConf: normalizedConf.isAmbiguous ? normalize(readJson(text).value, shape) : normalizedConf };
 }
+
+/** Parses a configuration once more, with the positions of its parts and duplicate keys. @throws CniError 6: nested too deeply for that */
+export const readPositions = (bytes: Uint8Array): JsonNode => explained(() => readJson(textOf(bytes)));
 
 function textOf(bytes: Uint8Array): string {
   if (bytes.length > maxConfigurationBytes) {
