@@ -7,6 +7,7 @@ import {
   masqueradeComment,
   masqueradeId,
   networkId,
+  ownerComment,
   ruleComment,
 } from "./upstream-names.ts";
 
@@ -32,6 +33,14 @@ t.test("a comment in nftables has 128 characters at most, and no double quotes",
   const comment = masqueradeComment({ network: "podnet", ifName: 'e"0', containerId: "c".repeat(80) });
   t.equal(comment.length, 128);
   t.ok(comment.includes("net: podnet, if: e0, id: ccc"), comment);
+  t.end();
+});
+
+t.test("a comment of iptables has 255 bytes at most, and the owner's is a hash where it is longer", (t) => {
+  const owner = { network: "n".repeat(100), containerId: "c".repeat(160), ifName: "eth0" };
+  t.equal(ruleComment(owner), `name: "${"n".repeat(100)}" id: "${"c".repeat(141)}`);
+  t.equal(ruleComment(owner).length, 255);
+  t.equal(ownerComment(owner), `${masqueradeId(owner)} if: "eth0"`);
   t.end();
 });
 

@@ -32,13 +32,13 @@ export function chainName({ network, containerId }: Omit<Owner, "ifName">, prefi
   return hashedName(`CNI-${prefix}`, network + containerId, CHAIN_NAME_LENGTH);
 }
 
-/** Returns the comment of iptables rules: `name: "podnet" id: "3f2a"`. */
-export function ruleComment({ network, containerId }: Omit<Owner, "ifName">): string {
-  return `name: ${JSON.stringify(network)} id: ${JSON.stringify(containerId)}`;
-}
-
 /** The longest comment that iptables allows, in bytes. */
 const RULE_COMMENT_MAX = 255;
+
+/** Returns the comment of iptables rules: `name: "podnet" id: "3f2a"`, cut to the longest comment. Both names are ASCII. */
+export function ruleComment({ network, containerId }: Omit<Owner, "ifName">): string {
+  return `name: ${JSON.stringify(network)} id: ${JSON.stringify(containerId)}`.slice(0, RULE_COMMENT_MAX);
+}
 
 /** Returns the comment of an owner rule of iptables: `name: "podnet" id: "3f2a" if: "eth0"`, with hashes where that is too long. */
 export function ownerComment(owner: Owner): string {

@@ -137,6 +137,10 @@ export function entryComment({ network, containerId }: Container): string {
   return encode(text).length <= COMMENT_MAX ? text : `${text.slice(0, COMMENT_MAX - 3)}...`;
 }
 
+/** Reports whether an entry's comment, which may be cut, is of an attachment to the network. */
+export const isEntryOfNetwork = (comment: string, network: string): boolean =>
+  comment.startsWith(`dnat name: "${network}" id: "`);
+
 /** Returns the container that an entry's comment names; undefined for a comment of another form, or one that was cut. */
 export function ownerIn(comment: string): Container | undefined {
   const [, network, containerId] = /^dnat name: "(.*)" id: "([^"]*)"$/.exec(comment) ?? [];

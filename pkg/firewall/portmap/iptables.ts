@@ -26,6 +26,7 @@ import {
   type Entry,
   entriesOf,
   entryComment,
+  isEntryOfNetwork,
   nat,
   OLD_SNAT,
   oldSnatChain,
@@ -417,7 +418,7 @@ function stale(view: View, family: Family, network: string, valid: readonly Omit
     const owner = ownerIn(commentOf(canonicalForm) ?? "");
     return owner?.network === network && !containers.has(owner.containerId);
   };
-  const isOfNetwork = (text: string) => ownerIn(text)?.network === network;
+  const isOfNetwork = (text: string) => isEntryOfNetwork(text, network);
   const entries = view.rules(nat(family, DNAT), network).filter((entry) => isOfNetwork(textOf(entry)));
   return [...new Set(entries.map(({ canonicalForm }) => targetOf(canonicalForm ?? [])))].flatMap((name) => {
     if (name === undefined) return [];
