@@ -1,9 +1,10 @@
 // The fakes that unit tests use refuse and do what the kernel refuses and does: the same claims, on the real one.
 import t from "tap";
-import { connect, NETLINK_NETFILTER } from "../pkg/netlink/connection.ts";
+import { connect, NETLINK_NETFILTER, NETLINK_ROUTE } from "../pkg/netlink/connection.ts";
 import { netfilterClaims } from "../pkg/netlink/fake/netfilter-claims.testing.ts";
+import { rtnetlinkClaims } from "../pkg/netlink/fake/rtnetlink-claims.testing.ts";
 import { closeNamespace, makeNamespace } from "../pkg/sys/namespace.ts";
-import { needsRoot } from "./lab/needs.ts";
+import { needsKernel, needsRoot } from "./lab/needs.ts";
 
 for (const { claim, holds } of netfilterClaims) {
   t.test(`nf_tables: ${claim}`, needsRoot, async (t) => {
@@ -12,6 +13,19 @@ for (const { claim, holds } of netfilterClaims) {
       holds(t, () => connect(NETLINK_NETFILTER, namespace));
     } finally {
       closeNamespace(namespace);
+    }
+  });
+}
+
+for (const { claim, needs, holds } of rtnetlinkClaims) {
+  t.test(`rtnetlink: ${claim}`, needs === undefined ? needsRoot : needsKernel(needs), async (t) => {
+    const [host, container] = [makeNamespace(), makeNamespace()];
+    try {
+      const [route, inside] = [connect(NETLINK_ROUTE, host), connect(NETLINK_ROUTE, container)];
+      holds(t, { host: route, container: inside, containerFd: container.fd });
+    } finally {
+      closeNamespace(host);
+      closeNamespace(container);
     }
   });
 }

@@ -136,6 +136,9 @@ function bytesText(type: number, bytes: Uint8Array | undefined): string {
   return fields.join(" . ");
 }
 
+/** Returns an address of either family as text. */
+export const addressText = (bytes: Uint8Array): string => (bytes.length === 4 ? bytes.join(".") : ipv6Text(bytes));
+
 function ipv6Text(bytes: Uint8Array): string {
   const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0));
   const text = groups.map((group) => group.toString(16)).join(":");
@@ -146,7 +149,7 @@ function ipv6Text(bytes: Uint8Array): string {
   return `${text.slice(0, Math.max(0, longest.index - 1))}::${text.slice(end + 1)}`;
 }
 
-function macText(bytes: Uint8Array): string {
+export function macText(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
