@@ -14,7 +14,7 @@ const mayImport: Record<string, readonly string[]> = {
   "pkg/dbus": ["pkg/sys"],
   "pkg/gorpc": ["pkg/sys"],
   "pkg/netlink": ["pkg/bytes", "pkg/sys"],
-  "pkg/cni": ["pkg/bytes", "pkg/config", "pkg/ip", "pkg/sys"],
+  "pkg/cni": ["pkg/bytes", "pkg/config", "pkg/ip", "pkg/netlink", "pkg/sys"],
   "pkg/runtime": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/sys"],
   "pkg/dhcp": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/ip", "pkg/sys"],
   "pkg/ipam": ["pkg/cni", "pkg/config", "pkg/ip", "pkg/sys"],

@@ -1,9 +1,10 @@
 /** The intermediate functional block device (ifb) through which the container's outgoing traffic passes, to be limited there. */
+import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { hashedName, ifbName } from "../../pkg/firewall/upstream-names.ts";
 import { createOwnedLink, unsupportedKind } from "../../pkg/link/create.ts";
 import { deleteLink, findLink, type Link } from "../../pkg/link/link.ts";
-import { aliasOf, type Owner } from "../../pkg/link/owner.ts";
+import { aliasOf } from "../../pkg/link/owner.ts";
 import { type Connection, NetlinkError, type Request, request } from "../../pkg/netlink/connection.ts";
 import { IFF_UP } from "../../pkg/netlink/rtnetlink/link/interface.ts";
 import { type LinkRequest, linkMessage, RTM_SETLINK } from "../../pkg/netlink/rtnetlink/link.ts";
@@ -13,7 +14,7 @@ import { isErrno } from "../../pkg/sys/errno.ts";
  * Returns the name of a further device. The reference plugin's name (`ifbName`) does not distinguish a container's interfaces, so
  * the first one on a network gets that name, which either set of plugins finds, and a further one gets this name.
  */
-const furtherName = ({ network, containerId, ifName }: Owner): string =>
+const furtherName = ({ network, containerId, ifName }: AttachmentId): string =>
   hashedName("bwp", [network, containerId, ifName].join(" "), 15);
 
 /**
@@ -21,7 +22,7 @@ const furtherName = ({ network, containerId, ifName }: Owner): string =>
  *
  * A device with the first name and without a mark is the reference plugin's, perhaps for another interface, and is not touched.
  */
-export function ensureIfb(host: Connection, owner: Owner, mtu: number): Link {
+export function ensureIfb(host: Connection, owner: AttachmentId, mtu: number): Link {
   const alias = aliasOf(owner);
   for (const name of [ifbName(owner), furtherName(owner)]) {
     const made = tryCreate(host, ifbLink(name, mtu), owner);
@@ -39,7 +40,7 @@ export function ensureIfb(host: Connection, owner: Owner, mtu: number): Link {
 }
 
 /** Creates the device; returns undefined when the name is taken. Leaves nothing behind when it throws. */
-function tryCreate(host: Connection, link: LinkRequest, owner: Owner): Link | undefined {
+function tryCreate(host: Connection, link: LinkRequest, owner: AttachmentId): Link | undefined {
   try {
     return createOwnedLink(host, link, owner);
   } catch (error) {
@@ -64,14 +65,14 @@ function adjust(index: number, mtu: number): Request {
 }
 
 /** Returns the attachment's device, by its mark; a device without a mark by its name alone, as the reference plugin makes it. */
-export function findIfb(host: Connection, owner: Owner): Link | undefined {
+export function findIfb(host: Connection, owner: AttachmentId): Link | undefined {
   const [first, further] = [ifbName(owner), furtherName(owner)].map((name) => findLink(host, name));
   if (first !== undefined && first.alias === aliasOf(owner)) return first;
   return further ?? (first?.alias === "" ? first : undefined);
 }
 
 /** Deletes all devices of the attachment: after a crash it may have either name. Each message may wait for the kernel's RTNL lock. */
-export function deleteIfb(host: Connection, owner: Owner): void {
+export function deleteIfb(host: Connection, owner: AttachmentId): void {
   const first = findLink(host, ifbName(owner));
   const hadFurther = deleteLink(host, furtherName(owner));
   const isOurs = first?.alias === aliasOf(owner) || (first?.alias === "" && !hadFurther);

@@ -1,4 +1,5 @@
 /** The leases of this node: each has a client (pkg/dhcp/client.ts), whose messages and timers are handled here. */
+import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import {
   type Action,
@@ -189,7 +190,7 @@ export class LeaseTable {
   }
 
   /** Releases the leases of a network's attachments that are not alive. */
-  collect(network: string, isAlive: (attachment: { containerId: string; ifName: string }) => boolean): void {
+  collect(network: string, isAlive: (attachment: Omit<AttachmentId, "network">) => boolean): void {
     for (const client of [...this.#clients.values()]) {
       const { containerId, place } = client;
       if (client.network === network && !isAlive({ containerId, ifName: place.ifName }))

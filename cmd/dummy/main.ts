@@ -1,8 +1,6 @@
 /** dummy: an interface that is connected to nothing, for addresses that a container needs without a network. */
 import { validate } from "#validate/dummy";
-import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { dnsOf, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
-import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { dnsOf, ipamAdd, ipamDel, ipamGc, ipamStatus } from "../../pkg/cni/call-ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
@@ -26,37 +24,35 @@ export const dummy: Plugin<DummyConf> = {
 
 function add(attachment: Attachment<DummyConf>): Result {
   const { conf, ifName } = attachment;
-  const ipam = needAddresses(conf);
+  needAddresses(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
 
   return withRollback((undo) => {
     const link = createLink({ netns, container, ifName, owner: attachment }, { linkInfo: { kind: "dummy" } });
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = ipamAdd(attachment, ipam, 0, undo);
+    const lease = ipamAdd(attachment, 0, undo);
     configure({ netns, route: container, link, sysctls: {} }, lease);
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
 }
 
 function del(attachment: Attachment<DummyConf>): void {
-  runAllSteps(
-    withIpamDel(attachment, ipamType(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
-  );
+  ipamDel(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
 }
 
 function check(attachment: Attachment<DummyConf>): void {
-  checkContainer(attachment, { ipam: needAddresses(attachment.conf), kind: "dummy" });
+  needAddresses(attachment.conf);
+  checkContainer(attachment, { kind: "dummy" });
 }
 
 /** Delegates only: the link is deleted with the namespace, addresses are not. */
 function gc(request: Gc<DummyConf>): void {
-  const ipam = ipamType(request.conf);
-  if (ipam !== undefined) delegateGc(request, ipam);
+  ipamGc(request);
 }
 
 function status(request: Request<DummyConf>): void {
-  const ipam = needAddresses(request.conf);
+  needAddresses(request.conf);
   needKinds(openRoute(), "dummy");
-  delegateStatus(request, ipam);
+  ipamStatus(request);
 }

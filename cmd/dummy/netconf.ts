@@ -1,5 +1,5 @@
 /** The dummy plugin's keys: none of its own, since it only sets addresses. */
-import { requireIpamType } from "../../pkg/cni/call-ipam.ts";
+import { requireIpam } from "../../pkg/cni/call-ipam.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {
@@ -10,6 +10,6 @@ export const schema = {
 
 export type DummyConf = FromSchema<typeof schema>;
 
-/** Returns the IPAM plugin's name. @throws CniError 7: there is none */
-export const needAddresses = (conf: DummyConf): string =>
-  requireIpamType(conf, "dummy interface requires an IPAM configuration");
+/** Requires an IPAM plugin. @throws CniError 7: there is none */
+export const needAddresses = (conf: DummyConf): void =>
+  requireIpam(conf, "dummy interface requires an IPAM configuration");

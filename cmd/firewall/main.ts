@@ -1,7 +1,7 @@
 /** firewall: allows the container's traffic in the host's firewall, and isolates bridges from each other. */
 import { validate } from "#validate/firewall";
 import { invalidConf } from "../../pkg/cni/error.ts";
-import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import type { Attachment, Gc, Plugin, Request, RestoreOptions } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
@@ -33,6 +33,7 @@ export const firewall: Plugin<FirewallConf> = {
   check,
   gc,
   status,
+  restore,
 };
 
 function add(attachment: Attachment<FirewallConf>): Result {
@@ -50,11 +51,7 @@ function add(attachment: Attachment<FirewallConf>): Result {
 }
 
 /** Restores the rules that ADD made, according to its result. @param options.dryRun Does not call the running firewalld at all. */
-export function restore(
-  attachment: Attachment<FirewallConf>,
-  netfilter: () => Connection,
-  { dryRun }: { dryRun: boolean },
-): void {
+function restore(attachment: Attachment<FirewallConf>, netfilter: () => Connection, { dryRun }: RestoreOptions): void {
   const settings = parseSettings(attachment.conf);
   const request = requestOf(attachment, settings, needPrevResult(attachment, NOT_CHAINED));
   restoreForwarding(request, settings, netfilter, { dryRun });

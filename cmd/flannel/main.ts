@@ -5,17 +5,25 @@
 
 import { validate } from "#validate/flannel";
 import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import {
+  delegateAdd,
+  delegateCheck,
+  delegateDel,
+  delegateGc,
+  delegateRestore,
+  delegateStatus,
+} from "../../pkg/cni/delegate.ts";
 import { encodeResult } from "../../pkg/cni/encode-result.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { findExecutable, PluginNotStarted } from "../../pkg/cni/find-executable.ts";
-import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import type { Attachment, Gc, Plugin, Request, RestoreOptions } from "../../pkg/cni/plugin.ts";
 import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { orNotAvailable } from "../../pkg/cni/status.ts";
 import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
 import { type JsonObject, printJson, sortKeys } from "../../pkg/config/json.ts";
+import type { Connection } from "../../pkg/netlink/connection.ts";
 import { decode, encode } from "../../pkg/sys/text.ts";
 import { type DelegateConf, delegateConf } from "./delegate.ts";
 import { dataDirOf, type FlannelConf, type FlannelSettings, type PluginConf, parseSettings } from "./netconf.ts";
@@ -41,6 +49,7 @@ export const flannel: Plugin<FlannelConf> = {
   check,
   gc,
   status,
+  restore,
 };
 
 function add(attachment: Attachment<FlannelConf>): Result {
@@ -110,8 +119,14 @@ function del(attachment: Attachment<FlannelConf>): void {
   removeRecord(file);
 }
 
+/** Restores the rules that the delegate made. @throws CniError 999: the record of ADD is missing or damaged */
+function restore(attachment: Attachment<FlannelConf>, netfilter: () => Connection, options: RestoreOptions): void {
+  const { type, attachment: delegated } = delegateOf(attachment);
+  delegateRestore(delegated, type, netfilter, options);
+}
+
 /** Returns the delegate's call for an attachment, as ADD recorded it. @throws CniError 999: there is no record, or it is damaged */
-export function delegateOf(attachment: Attachment<FlannelConf>): { type: string; attachment: Attachment<FlannelConf> } {
+function delegateOf(attachment: Attachment<FlannelConf>): { type: string; attachment: Attachment<FlannelConf> } {
   const conf = findRecord(dataDirOf(attachment.conf), attachment, attachment.network)?.conf;
   if (conf === undefined) throw notRemembered(attachment);
   return { type: conf.type, attachment: configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }) };

@@ -10,6 +10,7 @@
  * Rejected: the interface's name inside the file, which is the delegate's configuration byte for byte; and `.` between ID and
  * interface, which IDs may contain.
  */
+import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { objectIn } from "../../pkg/config/json.ts";
 import {
   createFile,
@@ -25,10 +26,7 @@ import {
 } from "../../pkg/sys/file.ts";
 import type { PluginConf } from "./netconf.ts";
 
-export interface RecordKey {
-  containerId: string;
-  ifName: string;
-}
+export type RecordKey = Omit<AttachmentId, "network">;
 
 /** A record that was found. */
 export interface NetconfRecord {

@@ -1,8 +1,9 @@
 /** host-device: moves an interface of the host into the container, and returns it with its name. */
+
 import { validate } from "#validate/host-device";
+import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { type NamedStep, runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { dnsOf, emptyIpamResult, ipamAdd, withIpamDel } from "../../pkg/cni/call-ipam.ts";
-import { delegateCheck, delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { dnsOf, ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus, ipamType } from "../../pkg/cni/call-ipam.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
@@ -25,7 +26,7 @@ import {
   needNames,
   parseSettings,
 } from "./netconf.ts";
-import { listRecords, type Owner, recordOf, recordsOf, writeRecord } from "./record.ts";
+import { listRecords, recordOf, recordsOf, writeRecord } from "./record.ts";
 import { findReturnedByName, restoreName, restoreReturned, returnDevice } from "./return-device.ts";
 
 export const hostDevice: Plugin<HostDeviceConf> = {
@@ -42,7 +43,6 @@ export const hostDevice: Plugin<HostDeviceConf> = {
 function add(attachment: Attachment<HostDeviceConf>): Result {
   const { conf, ifName } = attachment;
   const selection = selectionOf(needNames(conf));
-  const { ipam } = cleanupSettings(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
 
@@ -50,8 +50,9 @@ function add(attachment: Attachment<HostDeviceConf>): Result {
     const link = selection.isForUserSpace
       ? undefined
       : take(attachment, selection, { netns, container, ifName, owner: attachment }, undo);
-    const lease = ipam === undefined ? emptyIpamResult : ipamAdd(attachment, ipam, 0, undo);
-    if (link !== undefined && ipam !== undefined) configure({ netns, route: container, link, sysctls: {} }, lease);
+    const lease = ipamAdd(attachment, 0, undo);
+    if (link !== undefined && ipamType(conf) !== undefined)
+      configure({ netns, route: container, link, sysctls: {} }, lease);
     const entry = link === undefined ? { name: ifName, sandbox: netns.path } : entryOf(link, netns.path);
     return { interfaces: [entry], ...lease, dns: dnsOf(conf, lease) };
   });
@@ -98,24 +99,22 @@ function del(attachment: Attachment<HostDeviceConf>): void {
   const { conf, netns } = attachment;
   const keeping = cleanupSettings(conf);
   const home: NamedStep = ["bring the device home", () => returnDevice(openHost(), attachment, { ...keeping, netns })];
-  runAllSteps(withIpamDel(attachment, keeping.ipam, isForUserSpace(namesOf(conf)) ? [] : [home]));
+  ipamDel(attachment, isForUserSpace(namesOf(conf)) ? [] : [home]);
 }
 
 function check(attachment: Attachment<HostDeviceConf>): void {
-  const { conf } = attachment;
-  const { ipam } = cleanupSettings(conf);
-  if (!isForUserSpace(needNames(conf))) {
-    checkContainer(attachment, { ipam });
+  if (!isForUserSpace(needNames(attachment.conf))) {
+    checkContainer(attachment);
     return;
   }
-  if (ipam !== undefined) delegateCheck(attachment, ipam);
+  ipamCheck(attachment);
   needPrevResult(attachment); // a program uses the device: there is no interface to check
 }
 
 function gc(request: Gc<HostDeviceConf>): void {
   const { network, validAttachments } = request;
-  const { dataDir, device, ipam } = cleanupSettings(request.conf);
-  const isValid = ({ containerId, ifName }: Owner) =>
+  const { dataDir, device } = cleanupSettings(request.conf);
+  const isValid = ({ containerId, ifName }: AttachmentId) =>
     validAttachments.some((valid) => valid.containerId === containerId && valid.ifName === ifName);
   const unreadable: string[] = [];
   const records = recordsOf(dataDir, network, (file) => unreadable.push(file));
@@ -130,13 +129,12 @@ function gc(request: Gc<HostDeviceConf>): void {
         ],
       ),
     ["give a device its name back", () => restoreName(openHost(), device)],
-    ["collect addresses", () => ipam !== undefined && delegateGc(request, ipam)],
+    ["collect addresses", () => ipamGc(request)],
   ]);
 }
 
 /** Does not check whether the device is there: a container may have it, which is no reason to fail. */
 function status(request: Request<HostDeviceConf>): void {
   parseSettings(request.conf);
-  const { ipam } = cleanupSettings(request.conf);
-  if (ipam !== undefined) delegateStatus(request, ipam);
+  ipamStatus(request);
 }

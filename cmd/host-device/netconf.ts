@@ -1,6 +1,5 @@
 /** The host-device plugin's keys: a device, selected in one of several ways. */
 
-import { ipamType } from "../../pkg/cni/call-ipam.ts";
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
@@ -44,14 +43,11 @@ export interface CleanupSettings {
   /** The name on the host that the configuration has; "" when it selects the device in another way. */
   device: string;
   dataDir: string;
-  /** The IPAM plugin's name; undefined: layer 2 only. */
-  ipam: string | undefined;
 }
 
 export const cleanupSettings = (conf: HostDeviceConf): CleanupSettings => ({
   device: conf.device ?? "",
   dataDir: conf.dataDir || DEFAULT_DATA_DIR,
-  ipam: ipamType(conf),
 });
 
 export function namesOf(conf: HostDeviceConf): DeviceSelectors {

@@ -5,20 +5,15 @@
  * moved. But the alias does not identify the attachment, does not keep what the administrator had written into it, and can be
  * changed by the container. The files are under /run, since all devices have their original names after a reboot.
  */
+import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { isObject, parseJson, printJson } from "../../pkg/config/json.ts";
 import type { Link } from "../../pkg/link/link.ts";
 import { createFile, findDirectory, findStat, makeDirectories, readRecord, removeFile } from "../../pkg/sys/file.ts";
 import { findNamespace, type Namespace } from "../../pkg/sys/namespace.ts";
 import { hardwarePathOf } from "./device.ts";
 
-export interface Owner {
-  network: string;
-  containerId: string;
-  ifName: string;
-}
-
 /** All are texts, "" where there is none. */
-export interface DeviceRecord extends Owner {
+export interface DeviceRecord extends AttachmentId {
   /** Name on the host. */
   name: string;
   /** Alias on the host. */
@@ -41,7 +36,7 @@ const keys = [
 ] as readonly (keyof DeviceRecord)[];
 
 /** Makes the record of a link that is on the host. */
-export function recordOf({ network, containerId, ifName }: Owner, link: Link, netns: string): DeviceRecord {
+export function recordOf({ network, containerId, ifName }: AttachmentId, link: Link, netns: string): DeviceRecord {
   const { name, alias, kind, mac, permanentMac, device } = link;
   const known = { name, alias, kind, mac, permanentMac, device, sysfs: hardwarePathOf(name) };
   return { network, containerId, ifName, ...known, netns, inode: inodeOf(netns) };
@@ -54,11 +49,11 @@ export function writeRecord(dataDir: string, record: DeviceRecord): void {
   createFile(path, `${printJson({ ...record }, "    ")}\n`, { mode: 0o600 });
 }
 
-export function removeRecord(dataDir: string, owner: Owner): void {
+export function removeRecord(dataDir: string, owner: AttachmentId): void {
   removeFile(pathOf(dataDir, owner));
 }
 
-export function findRecord(dataDir: string, owner: Owner): DeviceRecord | undefined {
+export function findRecord(dataDir: string, owner: AttachmentId): DeviceRecord | undefined {
   return read(pathOf(dataDir, owner));
 }
 
@@ -81,7 +76,7 @@ export function listRecords(dataDir: string): DeviceRecord[] {
 }
 
 /** Returns the record's path; none of its parts contains a colon. */
-const pathOf = (dataDir: string, { network, containerId, ifName }: Owner): string =>
+const pathOf = (dataDir: string, { network, containerId, ifName }: AttachmentId): string =>
   `${dataDir}/${network}/${containerId}:${ifName}`;
 
 /** Reads a record; undefined also for an invalid one, since the alias has the most important part of it. */

@@ -5,6 +5,7 @@
  * "dev<index>" where that is taken, some milliseconds later; the alias stays. Virtual devices are deleted with the namespace.
  */
 
+import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { writeStderr } from "../../pkg/cni/process-io.ts";
 import { isInterfaceName } from "../../pkg/config/formats.ts";
 import { findLink, type Link, listLinks, openRoute } from "../../pkg/link/link.ts";
@@ -19,7 +20,6 @@ import {
   isDevice,
   listRecords,
   namespaceOf,
-  type Owner,
   removeRecord,
 } from "./record.ts";
 
@@ -40,7 +40,7 @@ export interface ReturnOptions {
  *
  * @throws CniError 999: that name is taken. Then nothing is changed.
  */
-export function returnDevice(host: Host, owner: Owner, { dataDir, netns, device }: ReturnOptions): void {
+export function returnDevice(host: Host, owner: AttachmentId, { dataDir, netns, device }: ReturnOptions): void {
   const record = findRecord(dataDir, owner);
   const namespace = findNamespace(netns) ?? (record && namespaceOf(record));
   if (namespace !== undefined) {
@@ -78,7 +78,7 @@ interface Attached {
 /** Finds the device in the container. A link that matches no record and has no alias is not ours: ADD failed, perhaps because of it. */
 function findAttached(
   container: Connection,
-  owner: Owner,
+  owner: AttachmentId,
   record: DeviceRecord | undefined,
   dataDir: string,
 ): Attached | undefined {
@@ -137,7 +137,7 @@ export function findReturnedByName(host: Host, dataDir: string, device: string):
   return (record && findReturned(host, record)) ?? findAliased(host, device);
 }
 
-function tellUnknown({ network, ifName }: Owner): void {
+function tellUnknown({ network, ifName }: AttachmentId): void {
   writeStderr(
     `host-device: network "${network}": failed to find original ifname for "${ifName}" (alias is not set): it is left where it is\n`,
   );

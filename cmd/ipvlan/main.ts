@@ -1,8 +1,15 @@
 /** ipvlan: an interface with the MAC of one of the host's links, and with its own addresses on that link's network. */
 import { validate } from "#validate/ipvlan";
-import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { dnsOf, emptyIpamResult, type IpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
-import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import {
+  dnsOf,
+  emptyIpamResult,
+  type IpamResult,
+  ipamAdd,
+  ipamDel,
+  ipamGc,
+  ipamStatus,
+  ipamType,
+} from "../../pkg/cni/call-ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
@@ -27,7 +34,6 @@ export const ipvlan: Plugin<IpvlanConf> = {
 
 function add(attachment: Attachment<IpvlanConf>): Result {
   const { conf, ifName, prevResult } = attachment;
-  const ipam = ipamType(conf);
   const wish = parentSelector(conf, prevResult);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
@@ -37,7 +43,7 @@ function add(attachment: Attachment<IpvlanConf>): Result {
     const linkInfo = { kind: "ipvlan", data: { mode: modes[modeOf(conf)] } } as const;
     const link = createChild({ netns, container, ifName, owner: attachment }, parent, { linkInfo });
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = ipam === undefined ? inherited(prevResult) : ipamAdd(attachment, ipam, 0, undo);
+    const lease = ipamType(conf) === undefined ? inherited(prevResult) : ipamAdd(attachment, 0, undo);
     configure({ netns, route: container, link, sysctls: announceSysctls(ifName, lease) }, lease);
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
@@ -51,14 +57,12 @@ function inherited(prevResult: Result | undefined): IpamResult {
 }
 
 function del(attachment: Attachment<IpvlanConf>): void {
-  runAllSteps(
-    withIpamDel(attachment, ipamType(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
-  );
+  ipamDel(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
 }
 
 function check(attachment: Attachment<IpvlanConf>): void {
   const { conf } = attachment;
-  const checked = checkContainer(attachment, { ipam: ipamType(conf), kind: "ipvlan", hasAddresses: true });
+  const checked = checkContainer(attachment, { kind: "ipvlan", hasAddresses: true });
   const { container, link } = checked;
   checkParent(conf, checked);
   const info = findLinkInfo(container, link.index);
@@ -68,14 +72,12 @@ function check(attachment: Attachment<IpvlanConf>): void {
 
 /** Delegates only: the link is deleted with the namespace, addresses are not. */
 function gc(request: Gc<IpvlanConf>): void {
-  const ipam = ipamType(request.conf);
-  if (ipam !== undefined) delegateGc(request, ipam);
+  ipamGc(request);
 }
 
 /** Checks the master only if it is named: otherwise the preceding plugin may make it. */
 function status(request: Request<IpvlanConf>): void {
-  const ipam = ipamType(request.conf);
   needKinds(openRoute(), "ipvlan");
   if (request.conf.master) parentStatus(request.conf);
-  if (ipam !== undefined) delegateStatus(request, ipam);
+  ipamStatus(request);
 }

@@ -11,6 +11,7 @@
  * container to the next, a metric is not. The shim is deleted with its last route. All changes are made under the lock of the
  * host's namespace, so that the last route is not removed while another one is added.
  */
+import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import type { IpConfig, Result } from "../../pkg/cni/result.ts";
 import { hashedName } from "../../pkg/firewall/upstream-names.ts";
 import { type Address, contains, formatAddress, isIPv4, type Prefix } from "../../pkg/ip/address.ts";
@@ -30,7 +31,6 @@ import {
 } from "../../pkg/link/link.ts";
 import { withLockedNamespace } from "../../pkg/link/lock.ts";
 import { proxyNeighbour } from "../../pkg/link/neighbour.ts";
-import type { Owner } from "../../pkg/link/owner.ts";
 import type { Parent } from "../../pkg/link/parent.ts";
 import { addRoute, deleteRoute, listRoutes } from "../../pkg/link/route.ts";
 import { trySysctl } from "../../pkg/link/sysctl.ts";
@@ -41,7 +41,7 @@ import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTPROT_BOOT } from "../../pkg/netlink
 import { OWN_NAMESPACE } from "../../pkg/sys/namespace.ts";
 
 /** Makes host and container reachable for each other at the container's addresses. */
-export function openHostAccess({ route, link: master }: Parent, owner: Owner, ips: readonly IpConfig[]): void {
+export function openHostAccess({ route, link: master }: Parent, owner: AttachmentId, ips: readonly IpConfig[]): void {
   const addresses = ips.map((ip) => addressOf(ip).prefix.address);
   withLockedNamespace({ path: OWN_NAMESPACE }, () => {
     const shim = ensureShim(route, master, owner.network);
@@ -83,13 +83,13 @@ function makeShim(route: Connection, ifName: string, master: Link): Link {
 }
 
 /** Removes the routes of one container, and the shim when no other container needs it. */
-export function closeHostAccess(owner: Owner): void {
+export function closeHostAccess(owner: AttachmentId): void {
   const own = metricOf(owner);
   removeWays(owner.network, (metric) => metric === own);
 }
 
 /** Removes the routes of attachments that are not in the list, for GC. */
-export function collectHostAccess(network: string, valid: readonly Omit<Owner, "network">[]): void {
+export function collectHostAccess(network: string, valid: readonly Omit<AttachmentId, "network">[]): void {
   const alive = new Set(valid.map(metricOf));
   removeWays(network, (metric) => !alive.has(metric));
 }
@@ -110,7 +110,7 @@ function removeWays(network: string, isGone: (metric: number) => boolean): void 
 }
 
 /** Checks that each of the container's addresses has its route. */
-export function checkHostAccess(owner: Owner, { ips, interfaces }: Result): void {
+export function checkHostAccess(owner: AttachmentId, { ips, interfaces }: Result): void {
   const route = openRoute();
   const ways = shimsOf(route, owner.network).flatMap((shim) => waysThrough(route, shim));
   const own = ways.filter(({ metric }) => metric === metricOf(owner));
@@ -145,5 +145,5 @@ const shimName = (network: string, master: Link): string => shimPrefix(network) 
 const shimPrefix = (network: string): string => hashedName("mvh", network, 9);
 
 /** Returns 1 to 2^31, since 0 means that there is no metric. */
-const metricOf = ({ containerId, ifName }: Omit<Owner, "network">): number =>
+const metricOf = ({ containerId, ifName }: Omit<AttachmentId, "network">): number =>
   1 + (Number.parseInt(hashedName("", `${containerId}:${ifName}`, 8), 16) >>> 1);

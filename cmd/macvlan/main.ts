@@ -1,9 +1,8 @@
 /** macvlan: an interface with its own MAC on the network of one of the host's links. */
 import { validate } from "#validate/macvlan";
 import { readArgs } from "../../pkg/cni/args.ts";
-import { type NamedStep, runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
-import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
+import { dnsOf, ipamAdd, ipamDel, ipamGc, ipamStatus } from "../../pkg/cni/call-ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
@@ -37,7 +36,6 @@ export const macvlan: Plugin<MacvlanConf> = {
 function add(attachment: Attachment<MacvlanConf>): Result {
   const { conf, ifName } = attachment;
   const settings = settingsOf(attachment);
-  const ipam = ipamType(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
   const parent = needParent(conf, container);
@@ -45,7 +43,7 @@ function add(attachment: Attachment<MacvlanConf>): Result {
   return withRollback((undo) => {
     const link = createChild({ netns, container, ifName, owner: attachment }, parent, linkOf(settings));
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = ipam === undefined ? emptyIpamResult : ipamAdd(attachment, ipam, 0, undo);
+    const lease = ipamAdd(attachment, 0, undo);
     configure({ netns, route: container, link, sysctls: announceSysctls(ifName, lease) }, lease);
     if (settings.hostAccess) {
       undo("close the host's access", () => closeHostAccess(attachment));
@@ -65,18 +63,16 @@ function linkOf({ mode, broadcastQueueLength, mac }: MacvlanSettings): ChildLink
 }
 
 function del(attachment: Attachment<MacvlanConf>): void {
-  const { conf } = attachment;
-  const steps: NamedStep[] = [
-    ["close the host's access", () => conf.hostAccess === true && closeHostAccess(attachment)],
+  ipamDel(attachment, [
+    ["close the host's access", () => attachment.conf.hostAccess === true && closeHostAccess(attachment)],
     ["delete the link", () => deleteCreatedLink(attachment)],
-  ];
-  runAllSteps(withIpamDel(attachment, ipamType(conf), steps));
+  ]);
 }
 
 function check(attachment: Attachment<MacvlanConf>): void {
   const { conf } = attachment;
   const { mode, hostAccess } = settingsOf(attachment);
-  const checked = checkContainer(attachment, { ipam: ipamType(conf), kind: "macvlan" });
+  const checked = checkContainer(attachment, { kind: "macvlan" });
   checkParent(conf, checked);
   const info = findLinkInfo(checked.container, checked.link.index);
   if (info?.kind !== "macvlan" || info.data?.mode !== modes[mode])
@@ -86,17 +82,15 @@ function check(attachment: Attachment<MacvlanConf>): void {
 
 /** Removes what is on the host; the link is deleted with the namespace. */
 function gc(request: Gc<MacvlanConf>): void {
-  const { conf, network, validAttachments } = request;
-  const ipam = ipamType(conf);
+  const { network, validAttachments } = request;
   runAllSteps([
     ["collect the host's access", () => collectHostAccess(network, validAttachments)],
-    ["collect addresses", () => ipam !== undefined && delegateGc(request, ipam)],
+    ["collect addresses", () => ipamGc(request)],
   ]);
 }
 
 function status(request: Request<MacvlanConf>): void {
-  const ipam = ipamType(request.conf);
   needKinds(openRoute(), "macvlan");
   parentStatus(request.conf);
-  if (ipam !== undefined) delegateStatus(request, ipam);
+  ipamStatus(request);
 }

@@ -1,7 +1,7 @@
 /** portmap: makes ports of the container reachable through ports of the host. */
 
 import { validate } from "#validate/portmap";
-import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
+import type { Attachment, Gc, Plugin, Request, RestoreOptions } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
@@ -46,6 +46,7 @@ export const portmap: Plugin<PortmapConf> = {
   check,
   gc,
   status,
+  restore,
 };
 
 function add(attachment: Attachment<PortmapConf>): Result {
@@ -144,11 +145,7 @@ function forget(targets: readonly FlowsTo[]): void {
 }
 
 /** Restores the rules that ADD made, according to its result. @param options.dryRun Leaves out rules that only programs can make. */
-export function restore(
-  attachment: Attachment<PortmapConf>,
-  netfilter: () => Connection,
-  { dryRun }: { dryRun: boolean },
-): void {
+function restore(attachment: Attachment<PortmapConf>, netfilter: () => Connection, { dryRun }: RestoreOptions): void {
   const settings = parseSettings(attachment.conf);
   const mappingSets = mappingSetsOf(attachment, settings, needPrevResult(attachment));
   if (dryRun && mappingSets.some(needsProgram)) return;

@@ -2,8 +2,7 @@
 
 import { validate } from "#validate/ptp";
 import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { dnsOf, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
-import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { dnsOf, ipamAdd, ipamDel, ipamGc, ipamStatus } from "../../pkg/cni/call-ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
@@ -37,13 +36,14 @@ export const ptp: Plugin<PtpConf> = {
   check,
   gc,
   status,
+  restore,
 };
 
 const CONTAINER = 1; // index of the container's interface in the result
 
 function add(attachment: Attachment<PtpConf>): Result {
   const { conf, ifName } = attachment;
-  const { ipam, mtu, masquerade: masquerading } = parseSettings(conf);
+  const { mtu, masquerade: masquerading } = parseSettings(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const host = openRoute();
   const container = openRoute(netns);
@@ -52,7 +52,7 @@ function add(attachment: Attachment<PtpConf>): Result {
     const { inside, outside } = createVeth(host, { netns, container, ifName, mtu, owner: attachment });
     undo("delete the veth pair", () => deleteLink(container, ifName));
 
-    const lease = ipamAdd(attachment, ipam, CONTAINER, undo);
+    const lease = ipamAdd(attachment, CONTAINER, undo);
     const entries = gatewayAddresses(lease.ips);
     const families = new Set(entries.map(({ gateway }) => familyOf(gateway)));
     if (families.has("6")) trySysctl(...withoutDetection(outside));
@@ -84,7 +84,7 @@ function add(attachment: Attachment<PtpConf>): Result {
 const withoutDetection = ({ name }: Link) => [`ipv6/conf/${name}/accept_dad`, "0"] as const;
 
 /** Restores the rules that ADD made, according to its result. */
-export function restore(attachment: Attachment<PtpConf>, netfilter: () => Connection): void {
+function restore(attachment: Attachment<PtpConf>, netfilter: () => Connection): void {
   const { masquerade: masquerading } = parseSettings(attachment.conf);
   const { ips, interfaces } = needPrevResult(attachment);
   const own = interfaces.findIndex(({ name, sandbox }) => name === attachment.ifName && sandbox);
@@ -96,34 +96,32 @@ export function restore(attachment: Attachment<PtpConf>, netfilter: () => Connec
 function del(attachment: Attachment<PtpConf>): void {
   const { conf, prevResult } = attachment;
   const leased = prevResult === undefined ? [] : prefixesOf(prevResult);
-  runAllSteps(
-    withIpamDel(attachment, ipamType(conf), [
-      // the kernel's waits for removed rules and for the removed link overlap when the rules go first
-      ["remove the masquerade", () => conf.ipMasq === true && removeMasquerade(attachment, leased)],
-      ["delete the veth pair", () => deleteVeth(attachment)],
-    ]),
-  );
+  ipamDel(attachment, [
+    // the kernel's waits for removed rules and for the removed link overlap when the rules go first
+    ["remove the masquerade", () => conf.ipMasq === true && removeMasquerade(attachment, leased)],
+    ["delete the veth pair", () => deleteVeth(attachment)],
+  ]);
 }
 
 function check(attachment: Attachment<PtpConf>): void {
-  const { result, link } = checkContainer(attachment, { ipam: parseSettings(attachment.conf).ipam, kind: "veth" });
+  parseSettings(attachment.conf);
+  const { result, link } = checkContainer(attachment, { kind: "veth" });
   const host = openRoute();
   checkHostEnd(host, needHostsEnd(host, link, result), gatewayAddresses(result.ips));
 }
 
 function gc(request: Gc<PtpConf>): void {
-  const { conf, network, validAttachments } = request;
-  const ipam = ipamType(conf);
+  const { network, validAttachments } = request;
   runAllSteps([
     ["collect masquerade rules", () => gcMasquerade(network, validAttachments)],
     ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments, { kind: "veth" })],
-    ["collect addresses", () => ipam !== undefined && delegateGc(request, ipam)],
+    ["collect addresses", () => ipamGc(request)],
   ]);
 }
 
 function status(request: Request<PtpConf>): void {
-  const { ipam, masquerade } = parseSettings(request.conf);
+  const { masquerade } = parseSettings(request.conf);
   needKinds(openRoute(), "veth");
   if (masquerade !== undefined) needMasquerade(masquerade.backend);
-  delegateStatus(request, ipam);
+  ipamStatus(request);
 }

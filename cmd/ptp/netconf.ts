@@ -1,5 +1,5 @@
 /** The ptp plugin's keys, and the settings from them. */
-import { requireIpamType } from "../../pkg/cni/call-ipam.ts";
+import { requireIpam } from "../../pkg/cni/call-ipam.ts";
 import { type FromSchema, type JsonSchema, masqueradeProperties, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {
@@ -16,8 +16,6 @@ export type PtpConf = FromSchema<typeof schema>;
 
 /** The settings: defaults are filled in, invalid configurations have been refused. */
 export interface PtpSettings {
-  /** The IPAM plugin's name. */
-  ipam: string;
   /** 0: the kernel's default. */
   mtu: number;
   masquerade: { backend: "iptables" | "nftables" | undefined } | undefined;
@@ -25,8 +23,8 @@ export interface PtpSettings {
 
 /** @throws CniError 7 */
 export function parseSettings(conf: PtpConf): PtpSettings {
+  requireIpam(conf, `no plugin name provided: "ipam" has no "type"`);
   return {
-    ipam: requireIpamType(conf, `no plugin name provided: "ipam" has no "type"`),
     mtu: conf.mtu ?? 0,
     masquerade: conf.ipMasq === true ? { backend: conf.ipMasqBackend } : undefined,
   };

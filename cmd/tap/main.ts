@@ -1,9 +1,7 @@
 /** tap: a device in the container that a program, usually a virtual machine, opens to send and receive frames. */
 import { validate } from "#validate/tap";
 import { readArgs } from "../../pkg/cni/args.ts";
-import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
-import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { dnsOf, ipamAdd, ipamDel, ipamGc, ipamStatus } from "../../pkg/cni/call-ipam.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
@@ -34,7 +32,6 @@ export const tap: Plugin<TapConf> = {
 function add(attachment: Attachment<TapConf>): Result {
   const { conf, ifName } = attachment;
   const settings = settingsOf(attachment);
-  const ipam = ipamType(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
   const bridge = settings.bridge === undefined ? undefined : needBridge(container, settings.bridge, netns);
@@ -43,8 +40,8 @@ function add(attachment: Attachment<TapConf>): Result {
     const made = createTap({ netns, container, ifName, owner: attachment }, settings);
     undo("delete the tap device", () => deleteLink(container, ifName));
     const link = adjusted(container, made, adjustments(made, settings, bridge));
-    const lease = ipam === undefined ? emptyIpamResult : ipamAdd(attachment, ipam, 0, undo);
-    const sysctls = ipam === undefined ? {} : { [`ipv4/conf/${ifName}/arp_notify`]: "1" };
+    const lease = ipamAdd(attachment, 0, undo);
+    const sysctls = lease.ips.length === 0 ? {} : { [`ipv4/conf/${ifName}/arp_notify`]: "1" };
     configure({ netns, route: container, link, sysctls, duplicates: "later" }, lease); // no packets arrive until a program opens it
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
@@ -80,16 +77,12 @@ function adjusted(container: Connection, link: Link, tasks: readonly ConfigTask[
 }
 
 function del(attachment: Attachment<TapConf>): void {
-  runAllSteps(
-    withIpamDel(attachment, ipamType(attachment.conf), [
-      ["delete the tap device", () => deleteCreatedLink(attachment)],
-    ]),
-  );
+  ipamDel(attachment, [["delete the tap device", () => deleteCreatedLink(attachment)]]);
 }
 
 function check(attachment: Attachment<TapConf>): void {
   const { bridge: name } = settingsOf(attachment);
-  const { container, link } = checkContainer(attachment, { ipam: ipamType(attachment.conf), kind: "tun" });
+  const { container, link } = checkContainer(attachment, { kind: "tun" });
   if (name === undefined) return;
   const bridge = findLink(container, name);
   if (bridge === undefined) throw checkFailure(`bridge "${name}" is missing in ${attachment.netns}`);
@@ -98,13 +91,11 @@ function check(attachment: Attachment<TapConf>): void {
 
 /** Delegates only: the device is deleted with the namespace, addresses are not. */
 function gc(request: Gc<TapConf>): void {
-  const ipam = ipamType(request.conf);
-  if (ipam !== undefined) delegateGc(request, ipam);
+  ipamGc(request);
 }
 
 function status(request: Request<TapConf>): void {
   parseSettings(request.conf, undefined);
-  const ipam = ipamType(request.conf);
   needTaps();
-  if (ipam !== undefined) delegateStatus(request, ipam);
+  ipamStatus(request);
 }

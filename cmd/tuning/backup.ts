@@ -2,6 +2,7 @@
  * The backup that DEL restores: a file for each interface that ADD has changed, with the old attributes. Name and format are the
  * reference plugin's, which can read our files; the key `network`, which it ignores, tells GC which network the file belongs to.
  */
+import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { isObject, type JsonObject, objectIn } from "../../pkg/config/json.ts";
 import type { LinkAttributes } from "../../pkg/link/attributes.ts";
 import { formatMac, parseMac } from "../../pkg/link/mac.ts";
@@ -14,11 +15,8 @@ import {
   removeFile,
 } from "../../pkg/sys/file.ts";
 
-export interface BackupLocation {
+export interface BackupLocation extends AttachmentId {
   dataDir: string;
-  network: string;
-  containerId: string;
-  ifName: string;
 }
 
 const fileOf = ({ dataDir, containerId, ifName }: Omit<BackupLocation, "network">): string =>
@@ -72,7 +70,7 @@ const isAnothers = (values: JsonObject, { network }: BackupLocation): boolean =>
 export function collectBackups(
   dataDir: string,
   network: string,
-  valid: readonly { containerId: string; ifName: string }[],
+  valid: readonly Omit<AttachmentId, "network">[],
 ): string[] {
   const alive = new Set(valid.map((one) => fileOf({ dataDir, ...one })));
   const unreadable: string[] = [];

@@ -9,9 +9,9 @@
 import { hex } from "../../pkg/bytes/hex.ts";
 import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
 import { parseResult } from "../../pkg/cni/decode-result.ts";
+import { delegateRestore } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
-import { checkedConf, readDocument } from "../../pkg/cni/netconf.ts";
-import type { AnyPlugin, Attachment, Delegates } from "../../pkg/cni/plugin.ts";
+import type { Attachment, Delegates } from "../../pkg/cni/plugin.ts";
 import type { Streams } from "../../pkg/cni/process-io.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { usesLegacy } from "../../pkg/firewall/iptables/host.ts";
@@ -36,27 +36,11 @@ import {
   listCache,
 } from "../../pkg/runtime/result-cache.ts";
 import { findStat } from "../../pkg/sys/file.ts";
-import { restore as restoreBridge } from "../bridge/main.ts";
-import { restore as restoreFirewall } from "../firewall/main.ts";
-import { delegateOf } from "../flannel/main.ts";
-import { restore as restorePortmap } from "../portmap/main.ts";
-import { restore as restorePtp } from "../ptp/main.ts";
 
 export const reload: Tool = {
   name: "reload",
   about: "makes the rules of all living containers again, after a firewall was reloaded",
   run,
-};
-
-// biome-ignore lint/suspicious/noExplicitAny: plugins of all configurations in one table
-type Restore = (attachment: Attachment<any>, netfilter: () => Connection, options: { dryRun: boolean }) => void;
-
-/** The functions that restore the rules on the host, by plugin. */
-const restorers: Readonly<Record<string, Restore>> = {
-  bridge: restoreBridge,
-  firewall: restoreFirewall,
-  portmap: restorePortmap,
-  ptp: restorePtp,
 };
 
 const USAGE = `Usage: twill reload [--dry-run] [--cache-dir DIR]
@@ -203,9 +187,9 @@ function planFor(attachments: readonly CacheEntry[], plugins: Delegates, dryRun:
   for (const entry of attachments) {
     const before = plan.requests.length;
     try {
-      restoreAttachment(entry, plugins, (restore, attachment) => {
+      restoreAttachment(entry, plugins, (attachment, type) => {
         const from = drawn.requests.length;
-        restore(attachment, () => drawn, { dryRun });
+        delegateRestore(attachment, type, () => drawn, { dryRun });
         for (const request of drawn.requests.slice(from)) {
           const key = `${request.type} ${request.flags} ${hex(encode(request.table as never, request.value as never))}`;
           if (!known.has(key)) plan.requests.push(request);
@@ -220,55 +204,39 @@ function planFor(attachments: readonly CacheEntry[], plugins: Delegates, dryRun:
   return plan;
 }
 
-/**
- * Restores the rules of each plugin of the list that has rules; for flannel, those of its delegate. If one fails, the rules of the
- * others are still restored.
- */
+/** Restores the rules of each plugin of the list. If one fails, the rules of the others are still restored. */
 function restoreAttachment(
   entry: CacheEntry,
   plugins: Delegates,
-  restoreBy: (restore: Restore, attachment: Attachment<unknown>) => void,
+  restore: (attachment: Attachment<unknown>, type: string) => void,
 ): void {
   const what = `cached result of ${nameOf(entry)}`;
   const list = parseList(entry.config, what);
   const prevResult = parseResult(entry.result, "", { what, remedy: "delete the attachment and add it again" });
-  const visit = (type: string, stdin: Uint8Array): void => {
-    const plugin = Object.hasOwn(plugins, type) ? plugins[type] : undefined;
-    if (plugin === undefined) return;
-    const attachment = attachmentOf(entry, plugin, stdin, { plugins, prevResult });
-    const restore = Object.hasOwn(restorers, type) ? restorers[type] : undefined;
-    if (restore !== undefined) restoreBy(restore, attachment);
-    if (plugin.name !== "flannel") return;
-    const delegated = delegateOf(attachment);
-    visit(delegated.type, delegated.attachment.stdin);
-  };
+  const { capabilityArgs } = entry;
   runAllSteps(
     list.plugins.map((conf) => [
       `restore what ${conf.type} made`,
-      () => visit(conf.type, requestOf(list, conf, { prevResult, capabilityArgs: entry.capabilityArgs })),
+      () => {
+        const stdin = requestOf(list, conf, { prevResult, capabilityArgs });
+        restore(attachmentOf(entry, { conf, stdin, prevResult, delegates: plugins }), conf.type);
+      },
     ]),
   );
 }
 
 function attachmentOf(
   entry: CacheEntry,
-  { validate }: AnyPlugin,
-  stdin: Uint8Array,
-  { plugins, prevResult }: { plugins: Delegates; prevResult: Attachment<unknown>["prevResult"] },
-  // biome-ignore lint/suspicious/noExplicitAny: the plugin knows which it is
-): Attachment<any> {
-  const document = readDocument(stdin, validate);
+  parts: Pick<Attachment<unknown>, "conf" | "stdin" | "prevResult" | "delegates">,
+): Attachment<unknown> {
   return {
-    conf: checkedConf(document, validate, { anyValue: true }),
-    cniVersion: String(document.normalizedConf["cniVersion"] ?? ""),
+    ...parts,
+    cniVersion: "",
     network: entry.networkName,
-    stdin,
     path: [],
-    delegates: plugins,
     containerId: entry.containerId,
     netns: namespacePath(entry),
     ifName: entry.ifName,
     args: entry.cniArgs.map(([key, value]) => `${key}=${value}`).join(";"),
-    prevResult,
   };
 }

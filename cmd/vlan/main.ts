@@ -1,8 +1,6 @@
 /** vlan: an interface in a VLAN of the network that one of the host's links is connected to. */
 import { validate } from "#validate/vlan";
-import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { dnsOf, emptyIpamResult, ipamAdd, ipamType, withIpamDel } from "../../pkg/cni/call-ipam.ts";
-import { delegateGc, delegateStatus } from "../../pkg/cni/delegate.ts";
+import { dnsOf, ipamAdd, ipamDel, ipamGc, ipamStatus } from "../../pkg/cni/call-ipam.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
@@ -30,7 +28,6 @@ export const vlan: Plugin<VlanConf> = {
 function add(attachment: Attachment<VlanConf>): Result {
   const { conf, ifName } = attachment;
   const { id } = parseSettings(conf);
-  const ipam = ipamType(conf);
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRoute(netns);
   const parent = needMaster(conf, container);
@@ -40,7 +37,7 @@ function add(attachment: Attachment<VlanConf>): Result {
       linkInfo: { kind: "vlan", data: { id } },
     });
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = ipam === undefined ? emptyIpamResult : ipamAdd(attachment, ipam, 0, undo);
+    const lease = ipamAdd(attachment, 0, undo);
     configure({ netns, route: container, link, sysctls: {} }, lease);
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
   });
@@ -59,15 +56,13 @@ function needMaster(conf: VlanConf, container: Connection): Parent {
 }
 
 function del(attachment: Attachment<VlanConf>): void {
-  runAllSteps(
-    withIpamDel(attachment, ipamType(attachment.conf), [["delete the link", () => deleteCreatedLink(attachment)]]),
-  );
+  ipamDel(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
 }
 
 function check(attachment: Attachment<VlanConf>): void {
   const { conf } = attachment;
   const { id } = parseSettings(conf);
-  const checked = checkContainer(attachment, { ipam: ipamType(conf), kind: "vlan" });
+  const checked = checkContainer(attachment, { kind: "vlan" });
   const { container, link } = checked;
   checkParent(conf, checked);
   const info = findLinkInfo(container, link.index);
@@ -78,14 +73,12 @@ function check(attachment: Attachment<VlanConf>): void {
 
 /** Delegates only: the link is deleted with the namespace, addresses are not. */
 function gc(request: Gc<VlanConf>): void {
-  const ipam = ipamType(request.conf);
-  if (ipam !== undefined) delegateGc(request, ipam);
+  ipamGc(request);
 }
 
 function status(request: Request<VlanConf>): void {
   parseSettings(request.conf);
-  const ipam = ipamType(request.conf);
   needKinds(openRoute(), "vlan");
   parentStatus(request.conf, needMaster);
-  if (ipam !== undefined) delegateStatus(request, ipam);
+  ipamStatus(request);
 }

@@ -1,7 +1,8 @@
 // The MAC spoof check as nft shows it, as traffic feels it, and beside the Go bridge.
+
 import t from "tap";
+import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { addMacSpoofCheck, collectMacSpoofChecks, removeMacSpoofCheck } from "../../pkg/firewall/mac-spoof-check.ts";
-import type { Owner } from "../../pkg/firewall/upstream-names.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { type Host, type Namespace, newHost } from "../lab/host.ts";
 import { needsKernel } from "../lab/needs.ts";
@@ -9,15 +10,16 @@ import { needsKernel } from "../lab/needs.ts";
 const GO = "/usr/lib/cni";
 const needs = needsKernel("nft_bridge");
 
-const owner = (containerId: string, ifName = "eth0"): Owner => ({ network: "podnet", containerId, ifName });
+const owner = (containerId: string, ifName = "eth0"): AttachmentId => ({ network: "podnet", containerId, ifName });
 const mac = "0a:58:0a:16:00:05";
 
 function hostCalls(host: Namespace) {
   const inside = (work: () => void) => within(openNamespace(host.path), work);
   return {
-    add: (of: Owner, hostIfName = "veth1", from = mac) => inside(() => addMacSpoofCheck(of, { hostIfName, mac: from })),
-    remove: (of: Owner) => inside(() => removeMacSpoofCheck(of)),
-    collect: (valid: Owner[]) => inside(() => collectMacSpoofChecks(valid)),
+    add: (of: AttachmentId, hostIfName = "veth1", from = mac) =>
+      inside(() => addMacSpoofCheck(of, { hostIfName, mac: from })),
+    remove: (of: AttachmentId) => inside(() => removeMacSpoofCheck(of)),
+    collect: (valid: AttachmentId[]) => inside(() => collectMacSpoofChecks(valid)),
   };
 }
 

@@ -1,5 +1,7 @@
 // Masquerade as the kernel and the standard tools see it, and beside the reference plugins.
+
 import t from "tap";
+import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import type { RuleBackend } from "../../pkg/firewall/backend.ts";
 import { findIptables } from "../../pkg/firewall/iptables/detect.ts";
 import { prefix } from "../../pkg/firewall/iptables/samples.testing.ts";
@@ -9,7 +11,7 @@ import {
   masqueradeBackend,
   removeMasquerade,
 } from "../../pkg/firewall/masquerade/masquerade.ts";
-import { chainName, type Owner } from "../../pkg/firewall/upstream-names.ts";
+import { chainName } from "../../pkg/firewall/upstream-names.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { commands, legacyIptables, withPath } from "../lab/commands.ts";
 import { type Host, type Namespace, newHost } from "../lab/host.ts";
@@ -19,16 +21,21 @@ import { started, startedScript } from "./at-once.ts";
 const GO = "/usr/lib/cni";
 const needs = needsKernel("iptables_nat", "nft_inet_nat");
 
-const owner = (containerId: string, network = "podnet", ifName = "eth0"): Owner => ({ network, containerId, ifName });
+const owner = (containerId: string, network = "podnet", ifName = "eth0"): AttachmentId => ({
+  network,
+  containerId,
+  ifName,
+});
 
 /** Calls our code as a plugin in the host's namespace would. */
 function hostCalls(host: Namespace) {
   const inside = (work: () => void) => within(openNamespace(host.path), work);
   return {
-    masquerade: (of: Owner, addresses: string[], backend: RuleBackend | undefined) =>
+    masquerade: (of: AttachmentId, addresses: string[], backend: RuleBackend | undefined) =>
       inside(() => addMasquerade(of, addresses.map(prefix), backend)),
-    unmasquerade: (of: Owner, addresses: string[] = []) => inside(() => removeMasquerade(of, addresses.map(prefix))),
-    collect: (network: string, valid: Owner[]) => inside(() => gcMasquerade(network, valid)),
+    unmasquerade: (of: AttachmentId, addresses: string[] = []) =>
+      inside(() => removeMasquerade(of, addresses.map(prefix))),
+    collect: (network: string, valid: AttachmentId[]) => inside(() => gcMasquerade(network, valid)),
   };
 }
 

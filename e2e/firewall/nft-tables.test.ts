@@ -3,13 +3,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { allowForwarding } from "../../pkg/firewall/forwarding/forwarding.ts";
 import { prefix } from "../../pkg/firewall/iptables/samples.testing.ts";
 import { addMacSpoofCheck } from "../../pkg/firewall/mac-spoof-check.ts";
 import { addMasquerade } from "../../pkg/firewall/masquerade/masquerade.ts";
 import type { MappingSet } from "../../pkg/firewall/portmap/port-mapping.ts";
 import { addPortMappings } from "../../pkg/firewall/portmap/portmap.ts";
-import type { Owner } from "../../pkg/firewall/upstream-names.ts";
 import { connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { nftables, trafficOf } from "../flanneld/traffic.ts";
@@ -19,8 +19,8 @@ import { projectRoot } from "../lab/project.ts";
 
 const needs = needsKernel("nft_inet_nat");
 
-const owner: Owner = { network: "podnet", containerId: "3f2a", ifName: "eth0" };
-const other: Owner = { network: "podnet", containerId: "8c01", ifName: "eth0" };
+const owner: AttachmentId = { network: "podnet", containerId: "3f2a", ifName: "eth0" };
+const other: AttachmentId = { network: "podnet", containerId: "8c01", ifName: "eth0" };
 
 /** Has the work done by our code in the host's namespace. */
 function inside(work: () => void): (host: Host) => void {

@@ -1,9 +1,9 @@
-/** Calls of the IPAM plugin by plugins that make interfaces. */
+/** Calls of the IPAM plugin by plugins that make interfaces, one for each verb. Without an IPAM plugin they do nothing. */
 
-import type { NamedStep } from "./best-effort-del.ts";
-import { delegateAdd, delegateDel } from "./delegate.ts";
+import { type NamedStep, runAllSteps } from "./best-effort-del.ts";
+import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "./delegate.ts";
 import { CniError, ErrorCode, invalidConf } from "./error.ts";
-import type { Attachment } from "./plugin.ts";
+import type { Attachment, Gc, Request } from "./plugin.ts";
 import type { Dns, Result } from "./result.ts";
 
 export type IpamResult = Pick<Result, "ips" | "routes" | "dns">;
@@ -12,17 +12,16 @@ export type IpamResult = Pick<Result, "ips" | "routes" | "dns">;
 export const emptyIpamResult: IpamResult = { ips: [], routes: [] };
 
 /** The part of a configuration that names the IPAM plugin. */
-interface WithIpam {
+export interface WithIpam {
   ipam?: { type?: string | undefined } | undefined;
 }
 
 /** The IPAM plugin's name; undefined for a layer 2 network, which may have an empty `ipam`. */
 export const ipamType = ({ ipam }: WithIpam): string | undefined => ipam?.type || undefined;
 
-/** Returns the IPAM plugin's name, for plugins that cannot do without addresses. @throws CniError 7 with the text `msg`: there is none */
-export function requireIpamType(conf: WithIpam, msg: string): string {
-  const ipam = ipamType(conf);
-  if (ipam !== undefined) return ipam;
+/** Requires an IPAM plugin, for plugins that cannot do without addresses. @throws CniError 7 with the text `msg`: there is none */
+export function requireIpam(conf: WithIpam, msg: string): void {
+  if (ipamType(conf) !== undefined) return;
   throw invalidConf(msg, `add "ipam" with a "type", as "static" or "host-local"`);
 }
 
@@ -33,11 +32,12 @@ export function requireIpamType(conf: WithIpam, msg: string): string {
  * @throws the IPAM plugin's CniError, unchanged. CniError 999: the result has no address.
  */
 export function ipamAdd(
-  attachment: Attachment<unknown>,
-  ipam: string,
+  attachment: Attachment<WithIpam>,
   index: number,
   undo: (what: string, action: () => void) => void,
 ): IpamResult {
+  const ipam = ipamType(attachment.conf);
+  if (ipam === undefined) return emptyIpamResult;
   const { ips, routes, dns } = delegateAdd(attachment, ipam);
   undo("release the addresses", () => delegateDel(attachment, ipam)); // after it: a refused ADD may be a repeated one with addresses in use
   if (ips.length === 0) {
@@ -52,17 +52,31 @@ export function ipamAdd(
 }
 
 /**
- * Adds the step that releases the addresses to the steps of a DEL: as the last one, when the interface no longer uses them. But the
- * DHCP plugin has to come first: it sends DHCPRELEASE through the link, which must still exist.
+ * Runs the steps of a DEL and calls DEL of the IPAM plugin, each also after a failed one: as the last one, when the interface no longer
+ * uses the addresses. But the DHCP plugin comes first: it sends DHCPRELEASE through the link, which must still exist.
+ *
+ * @throws as `runAllSteps`
  */
-export function withIpamDel(
-  attachment: Attachment<unknown>,
-  ipam: string | undefined,
-  steps: readonly NamedStep[],
-): readonly NamedStep[] {
-  if (ipam === undefined) return steps;
-  const release: NamedStep = ["release the addresses", () => delegateDel(attachment, ipam)];
-  return ipam === "dhcp" ? [release, ...steps] : [...steps, release];
+export function ipamDel(attachment: Attachment<WithIpam>, steps: readonly NamedStep[]): void {
+  const ipam = ipamType(attachment.conf);
+  const release: NamedStep[] =
+    ipam === undefined ? [] : [["release the addresses", () => delegateDel(attachment, ipam)]];
+  runAllSteps(ipam === "dhcp" ? [...release, ...steps] : [...steps, ...release]);
+}
+
+export function ipamCheck(attachment: Attachment<WithIpam>): void {
+  const ipam = ipamType(attachment.conf);
+  if (ipam !== undefined) delegateCheck(attachment, ipam);
+}
+
+export function ipamGc(request: Gc<WithIpam>): void {
+  const ipam = ipamType(request.conf);
+  if (ipam !== undefined) delegateGc(request, ipam);
+}
+
+export function ipamStatus(request: Request<WithIpam>): void {
+  const ipam = ipamType(request.conf);
+  if (ipam !== undefined) delegateStatus(request, ipam);
 }
 
 /** Returns the DNS settings of a result: the configuration's if it has any (an empty list counts), otherwise those of the IPAM plugin. */

@@ -8,6 +8,7 @@
  */
 
 import { isObject, type Json, parseJson, showJson } from "../config/json.ts";
+import type { Connection } from "../netlink/connection.ts";
 import { monotonicMs, sleepMs } from "../sys/clock.ts";
 import { isErrno } from "../sys/errno.ts";
 import { environment, type Outcome, run } from "../sys/process.ts";
@@ -15,7 +16,8 @@ import { decode, encode } from "../sys/text.ts";
 import { type Origin, parseResult } from "./decode-result.ts";
 import { CniError, ErrorCode, invalidConf, receivedError } from "./error.ts";
 import { type Executable, findExecutable, PluginNotStarted } from "./find-executable.ts";
-import type { Attachment, Delegates, Gc, Request } from "./plugin.ts";
+import { checkedConf, readDocument } from "./netconf.ts";
+import type { Attachment, Delegates, Gc, Request, RestoreOptions } from "./plugin.ts";
 import { standardStreams } from "./process-io.ts";
 import type { Result } from "./result.ts";
 import { perform } from "./skeleton.ts";
@@ -51,6 +53,25 @@ export function delegateGc(gc: Gc<unknown>, type: string): void {
 export function delegateStatus(request: Request<unknown>, type: string): void {
   refuseAsIpam(request, type);
   invoke("STATUS", type, { ...request, ...noAttachment });
+}
+
+/**
+ * Restores the rules that ADD of the plugin `type` made, if it is one of ours and makes rules. Reads its configuration from
+ * `attachment.stdin`, of which only the types are checked, as the attachment exists.
+ */
+export function delegateRestore(
+  attachment: Attachment<unknown>,
+  type: string,
+  netfilter: () => Connection,
+  options: RestoreOptions,
+): void {
+  const { delegates, stdin } = attachment;
+  const plugin = Object.hasOwn(delegates, type) ? delegates[type] : undefined;
+  if (plugin?.restore === undefined) return;
+  const document = readDocument(stdin, plugin.validate);
+  const conf = checkedConf(document, plugin.validate, { anyValue: true });
+  const cniVersion = String(document.normalizedConf["cniVersion"] ?? "");
+  plugin.restore({ ...attachment, conf, cniVersion }, netfilter, options);
 }
 
 /**

@@ -2,6 +2,8 @@
 
 import type { JsonSchema } from "../config/schema.ts";
 import type { Shape } from "../config/shape.ts";
+import type { Connection } from "../netlink/connection.ts";
+import type { AttachmentId } from "./attachment-id.ts";
 import type { Result } from "./result.ts";
 
 /** Plugins of this executable by their names. */
@@ -24,11 +26,9 @@ export interface Request<Conf> {
 }
 
 /** The parameters of ADD, DEL and CHECK. */
-export interface Attachment<Conf> extends Request<Conf> {
-  containerId: string;
+export interface Attachment<Conf> extends Request<Conf>, AttachmentId {
   /** Path of the namespace; always set for ADD and CHECK. */
   netns: string | undefined;
-  ifName: string;
   /** CNI_ARGS as given, "" when absent. */
   args: string;
   prevResult: Result | undefined;
@@ -36,7 +36,7 @@ export interface Attachment<Conf> extends Request<Conf> {
 
 /** The parameters of GC: the valid attachments; GC removes everything else. */
 export interface Gc<Conf> extends Request<Conf> {
-  validAttachments: readonly { containerId: string; ifName: string }[];
+  validAttachments: readonly Omit<AttachmentId, "network">[];
 }
 
 export interface Plugin<Conf> {
@@ -53,6 +53,18 @@ export interface Plugin<Conf> {
   check(attachment: Attachment<Conf>): void;
   gc(gc: Gc<Conf>): void;
   status(request: Request<Conf>): void;
+  /**
+   * Restores, for `twill reload`, the rules that ADD made on the host, according to its result in `prevResult`. Absent where ADD makes no
+   * rules: reload is about what a firewall removes, interfaces and addresses stay.
+   *
+   * @param netfilter Opens the connection that collects the changes.
+   * @param options.dryRun Leaves out what is not sent through that connection.
+   */
+  restore?(attachment: Attachment<Conf>, netfilter: () => Connection, options: RestoreOptions): void;
+}
+
+export interface RestoreOptions {
+  dryRun: boolean;
 }
 
 /** The exports of `#validate/<plugin>`: the schema of its netconf.ts, and ajv's code for it. */

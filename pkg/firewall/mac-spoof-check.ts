@@ -4,6 +4,7 @@
 // Source: containernetworking/plugins, pkg/link/spoofcheck.go, which makes the same chains and rules. Every rule has the comment.
 
 import { concat } from "../bytes/concat.ts";
+import type { AttachmentId } from "../cni/attachment-id.ts";
 import {
   type Connection,
   connect,
@@ -43,9 +44,8 @@ import {
 import { fill, hole, template } from "./nftables/template.ts";
 import { edit } from "./nftables/transaction.ts";
 import { DROP, jumpTo, RETURN } from "./nftables/verdict.ts";
-import type { Owner } from "./upstream-names.ts";
 
-type Attachment = Omit<Owner, "network">;
+type Attachment = Omit<AttachmentId, "network">;
 
 const TABLE = { family: NFPROTO_BRIDGE, table: "nat" };
 const PREROUTING: ChainRef = { ...TABLE, chain: "PREROUTING" };
@@ -75,7 +75,7 @@ const chainsOf = (id: string): ChainRefs => ({
  * @throws CniError 999: the kernel refuses
  */
 export function addMacSpoofCheck(
-  owner: Owner,
+  owner: AttachmentId,
   { hostIfName, mac }: { hostIfName: string; mac: string },
   netfilter = connect(NETLINK_NETFILTER),
 ): void {
@@ -101,7 +101,7 @@ export function addMacSpoofCheck(
 /** Makes the rules of `addMacSpoofCheck` again unless all of them are there. */
 export function restoreMacSpoofCheck(
   netfilter: Connection,
-  owner: Owner,
+  owner: AttachmentId,
   link: { hostIfName: string; mac: string },
 ): void {
   const { iface, mac, comment } = chainsOf(idOf(owner));
@@ -121,7 +121,7 @@ function jumps(netfilter: Connection, comment: string): Request[] {
  * Deletes the rules and chains that `addMacSpoofCheck`, or a reference plugin, made for the attachment, if there are any. The socket stays
  * open, see `removeMasquerade`.
  */
-export function removeMacSpoofCheck(owner: Owner, netfilter = connect(NETLINK_NETFILTER)): void {
+export function removeMacSpoofCheck(owner: AttachmentId, netfilter = connect(NETLINK_NETFILTER)): void {
   withKernelErrors(refusal(owner, "removing"), () => {
     deleteChecks(netfilter, () => [chainsOf(idOf(owner))]);
   });
@@ -211,7 +211,7 @@ const FROM_MAC = template(
   macHole,
 );
 
-const refusal = (owner: Owner | undefined, doing: string): KernelErrorContext => ({
+const refusal = (owner: AttachmentId | undefined, doing: string): KernelErrorContext => ({
   msg: "the kernel refuses the rules of the MAC spoof check",
   doing: owner === undefined ? doing : `${doing} them for container ${owner.containerId}, ${owner.ifName}`,
   remedy: `look whether the kernel has nf_tables for bridges (CONFIG_NF_TABLES_BRIDGE), or leave out "macspoofchk"`,

@@ -3,14 +3,8 @@
 
 import { hex } from "../bytes/hex.ts";
 import { sha512 } from "../bytes/sha512.ts";
+import type { AttachmentId } from "../cni/attachment-id.ts";
 import { encode } from "../sys/text.ts";
-
-/** An attachment of a container to a network. */
-export interface Owner {
-  network: string;
-  containerId: string;
-  ifName: string;
-}
 
 /** The longest name of an iptables chain. */
 const CHAIN_NAME_LENGTH = 28;
@@ -28,7 +22,7 @@ export function hashedName(prefix: string, text: string, length: number): string
  * Returns the name of the container's own chain: `CNI-…` for the masquerade, with a prefix for other plugins (`CNI-DN-…`). The interface is
  * not part of it.
  */
-export function chainName({ network, containerId }: Omit<Owner, "ifName">, prefix = ""): string {
+export function chainName({ network, containerId }: Omit<AttachmentId, "ifName">, prefix = ""): string {
   return hashedName(`CNI-${prefix}`, network + containerId, CHAIN_NAME_LENGTH);
 }
 
@@ -36,12 +30,12 @@ export function chainName({ network, containerId }: Omit<Owner, "ifName">, prefi
 const RULE_COMMENT_MAX = 255;
 
 /** Returns the comment of iptables rules: `name: "podnet" id: "3f2a"`, cut to the longest comment. Both names are ASCII. */
-export function ruleComment({ network, containerId }: Omit<Owner, "ifName">): string {
+export function ruleComment({ network, containerId }: Omit<AttachmentId, "ifName">): string {
   return `name: ${JSON.stringify(network)} id: ${JSON.stringify(containerId)}`.slice(0, RULE_COMMENT_MAX);
 }
 
 /** Returns the comment of an owner rule of iptables: `name: "podnet" id: "3f2a" if: "eth0"`, with hashes where that is too long. */
-export function ownerComment(owner: Owner): string {
+export function ownerComment(owner: AttachmentId): string {
   const ending = ` if: ${JSON.stringify(owner.ifName)}`;
   const text = ruleComment(owner) + ending;
   return encode(text).length <= RULE_COMMENT_MAX ? text : masqueradeId(owner) + ending;
@@ -68,7 +62,7 @@ export function networkId(network: string): string {
 }
 
 /** Returns the beginning of the comments of an attachment's masquerade rules in nftables. */
-export function masqueradeId({ network, containerId, ifName }: Owner): string {
+export function masqueradeId({ network, containerId, ifName }: AttachmentId): string {
   return `${networkId(network)}-${hashedName("", `${ifName}:${containerId}`, 16)}`;
 }
 
@@ -76,13 +70,13 @@ export function masqueradeId({ network, containerId, ifName }: Owner): string {
 const COMMENT_MAX = 128;
 
 /** Returns the comment of an attachment's masquerade rules in nftables: its ID, then readable text, cut to the longest comment. */
-export function masqueradeComment(owner: Owner, id = masqueradeId(owner)): string {
+export function masqueradeComment(owner: AttachmentId, id = masqueradeId(owner)): string {
   const { network, containerId, ifName } = owner;
   const words = `, net: ${network}, if: ${ifName}, id: ${containerId}`.replaceAll('"', "");
   return (id + words).slice(0, COMMENT_MAX);
 }
 
 /** Returns the name of the ifb device that shapes a container's outgoing traffic. */
-export function ifbName({ network, containerId }: Omit<Owner, "ifName">): string {
+export function ifbName({ network, containerId }: Omit<AttachmentId, "ifName">): string {
   return hashedName("bwp", network + containerId, LINK_NAME_LENGTH);
 }

@@ -1,4 +1,5 @@
 /** Creates links inside a container, as `ip link add <name> netns <container> type <kind>` does. */
+import type { AttachmentId } from "../cni/attachment-id.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import { notAvailable } from "../cni/status.ts";
@@ -8,7 +9,7 @@ import { isErrno } from "../sys/errno.ts";
 import { findNamespace, type Namespace } from "../sys/namespace.ts";
 import { deleteAttachedLink } from "./delete.ts";
 import { addLink, deleteLink, findLink, type Link, linkAfter, listLinks, needLink, openRoute } from "./link.ts";
-import { aliasOf, findOwner, type Owner, setOwner } from "./owner.ts";
+import { aliasOf, findOwner, setOwner } from "./owner.ts";
 import { unusedIndex } from "./unused-index.ts";
 
 /** The name and namespace of a link in a container. */
@@ -18,7 +19,7 @@ export interface LinkRef {
   container: Connection;
   ifName: string;
   /** The attachment that a new link belongs to; absent for a link that several share. */
-  owner?: Owner | undefined;
+  owner?: AttachmentId | undefined;
 }
 
 export interface NewLink {
@@ -41,7 +42,7 @@ export interface NewLink {
  *
  * @throws NetlinkError the kernel refuses one of them; no link is left then
  */
-export function createOwnedLink(route: Connection, link: LinkRequest, owner: Owner | undefined): Link {
+export function createOwnedLink(route: Connection, link: LinkRequest, owner: AttachmentId | undefined): Link {
   const index = unusedIndex(route);
   const marking = owner === undefined ? [] : setOwner(index, owner);
   try {
@@ -73,7 +74,11 @@ export function createLink(place: LinkRef, link: NewLink): Link {
  * Lets the kernel choose the index, since programs in the container rely on the order of its interfaces. So there are two sends. A signal
  * between them leaves a link with the name and without alias, which DEL deletes like links of other plugins.
  */
-function createInside(container: Connection, link: LinkRequest & { ifName: string }, owner: Owner | undefined): Link {
+function createInside(
+  container: Connection,
+  link: LinkRequest & { ifName: string },
+  owner: AttachmentId | undefined,
+): Link {
   const { ifName } = link;
   const marking = owner === undefined ? [] : setOwner(ifName, owner);
   try {
@@ -197,7 +202,7 @@ export function nameInUse(
   });
 }
 
-const withOtherName = (name: string, { path }: Namespace, owner: Owner | undefined): string =>
+const withOtherName = (name: string, { path }: Namespace, owner: AttachmentId | undefined): string =>
   `choose another interface name: CNI_IFNAME=${name}${owner === undefined ? "" : `, cnitool add --ifname ${name} ${owner.network} ${path}`}`;
 
 /** The longest name of a link: IFNAMSIZ of linux/if.h, without the NUL. */

@@ -1,11 +1,12 @@
 /** Deletes an attachment's link in its container, for DEL. */
+import type { AttachmentId } from "../cni/attachment-id.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import { writeStderr } from "../cni/process-io.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Namespace } from "../sys/namespace.ts";
 import { deleteLinkFast, wantsFastDelete } from "./fast-delete.ts";
 import { deleteLink, findLink, type Link, openRoute } from "./link.ts";
-import { deleteOwnedLinks, findOtherOwner, nameOnHost, type Owner, otherOwnerOf } from "./owner.ts";
+import { deleteOwnedLinks, findOtherOwner, nameOnHost, otherOwnerOf } from "./owner.ts";
 
 /**
  * Deletes the link that has the attachment's interface name, unless its mark names another attachment or host-device has moved it there:
@@ -47,7 +48,7 @@ export function isLeftToOther(container: Connection, attachment: Attachment<unkn
   return other !== undefined;
 }
 
-const belongsTo = ({ network, containerId, ifName }: Owner): string =>
+const belongsTo = ({ network, containerId, ifName }: AttachmentId): string =>
   `belongs to network ${JSON.stringify(network)} (container ${containerId}, interface ${ifName})`;
 
 function tellLeft({ network, netns, ifName }: Attachment<unknown>, whose: string): void {

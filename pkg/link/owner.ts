@@ -4,6 +4,7 @@
  *
  * Rejected: the runtime's result cache. It belongs to the runtime, can be in any directory and may be gone.
  */
+import type { AttachmentId } from "../cni/attachment-id.ts";
 import { isInterfaceName } from "../config/formats.ts";
 import type { Connection, Request } from "../netlink/connection.ts";
 import {
@@ -17,29 +18,23 @@ import {
   setGroup,
 } from "./link.ts";
 
-export interface Owner {
-  network: string;
-  containerId: string;
-  ifName: string;
-}
-
 /** The size of an alias with its NUL, IFALIASZ of linux/if.h. */
 const ALIAS_BYTES = 256;
 const MARK = "cni";
 
 /** Returns `cni podnet 3f2a4c eth0`; undefined when it is too long, so that the link stays unmarked. All parts are ASCII without blanks. */
-export function aliasOf({ network, containerId, ifName }: Owner): string | undefined {
+export function aliasOf({ network, containerId, ifName }: AttachmentId): string | undefined {
   const alias = [MARK, network, containerId, ifName].join(" ");
   return alias.length < ALIAS_BYTES ? alias : undefined;
 }
 
 /** Returns the request that writes the mark on a link, or none when it is too long. */
-export function setOwner(nameOrIndex: string | number, owner: Owner): Request[] {
+export function setOwner(nameOrIndex: string | number, owner: AttachmentId): Request[] {
   const alias = aliasOf(owner);
   return alias === undefined ? [] : [setAlias(nameOrIndex, alias)];
 }
 
-export function ownerOf({ alias }: Link): Owner | undefined {
+export function ownerOf({ alias }: Link): AttachmentId | undefined {
   const [mark, network, containerId, ifName, ...more] = alias.split(" ");
   if (mark !== MARK || network === undefined || containerId === undefined || ifName === undefined || more.length > 0)
     return undefined;
@@ -47,7 +42,7 @@ export function ownerOf({ alias }: Link): Owner | undefined {
 }
 
 /** Returns the owner of a container's link by its mark, which of a veth is on the host's end; undefined when there is no mark. */
-export function findOwner(link: Link): Owner | undefined {
+export function findOwner(link: Link): AttachmentId | undefined {
   const owner = ownerOf(link);
   if (owner !== undefined || link.kind !== "veth") return owner;
   const outside = findLink(openRoute(), link.parent);
@@ -55,13 +50,13 @@ export function findOwner(link: Link): Owner | undefined {
 }
 
 /** Returns the owner of a link that is marked for another attachment. A link without mark counts as the attachment's own: undefined. */
-export function otherOwnerOf(link: Link, owner: Owner): Owner | undefined {
+export function otherOwnerOf(link: Link, owner: AttachmentId): AttachmentId | undefined {
   const found = findOwner(link);
   return found === undefined || aliasOf(found) === aliasOf(owner) ? undefined : found;
 }
 
 /** Returns the other owner of the container's link that has the attachment's interface name; undefined when there is none. */
-export function findOtherOwner(container: Connection, owner: Owner): Owner | undefined {
+export function findOtherOwner(container: Connection, owner: AttachmentId): AttachmentId | undefined {
   const link = findLink(container, owner.ifName);
   return link && otherOwnerOf(link, owner);
 }
@@ -74,7 +69,7 @@ export const nameOnHost = (link: Link): string | undefined =>
   isInterfaceName(link.alias) && findOwner(link) === undefined ? link.alias : undefined;
 
 /** Deletes the links of a namespace that have the owner's mark; of a veth both ends. */
-export function deleteOwnedLinks(route: Connection, owner: Owner): void {
+export function deleteOwnedLinks(route: Connection, owner: AttachmentId): void {
   const alias = aliasOf(owner);
   for (const link of listLinks(route)) if (link.alias !== "" && link.alias === alias) deleteLink(route, link.name);
 }
@@ -86,7 +81,7 @@ const DELETE_GROUP = 0x7477_6c6c;
 export function deleteStaleLinks(
   route: Connection,
   network: string,
-  valid: readonly Omit<Owner, "network">[],
+  valid: readonly Omit<AttachmentId, "network">[],
   { kind }: { kind?: string } = {},
 ): void {
   const alive = new Set(valid.map((owner) => aliasOf({ network, ...owner })));

@@ -1,4 +1,5 @@
 /** Veth pairs with one end in a container. */
+import type { AttachmentId } from "../cni/attachment-id.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import { type Connection, NetlinkError } from "../netlink/connection.ts";
@@ -10,7 +11,7 @@ import { randomHex } from "../sys/random.ts";
 import { createOwnedLink, nameInUse, unsupportedKind } from "./create.ts";
 import { deleteAttachedLink } from "./delete.ts";
 import { deleteLink, findLink, type Link, needLink, openRoute } from "./link.ts";
-import { deleteOwnedLinks, type Owner } from "./owner.ts";
+import { deleteOwnedLinks } from "./owner.ts";
 import { trySysctl } from "./sysctl.ts";
 
 /** The number of random names that are tried for the host's end. */
@@ -36,7 +37,7 @@ export interface VethOptions {
   /** Index of the bridge that the host's end joins. */
   master?: number;
   /** The owner, which is written on the host's end; absent for a pair that several attachments share. */
-  owner?: Owner;
+  owner?: AttachmentId;
 }
 
 /**

@@ -5,6 +5,7 @@
  * @see CNI specification, section 3 "Execution of Network Configurations"
  */
 
+import type { AttachmentId } from "../cni/attachment-id.ts";
 import { runAllSteps } from "../cni/best-effort-del.ts";
 import { invoke } from "../cni/delegate.ts";
 import { encodeResult } from "../cni/encode-result.ts";
@@ -50,7 +51,7 @@ export interface RuntimeAttachment {
   capabilityArgs: JsonObject;
 }
 
-export type ValidAttachments = readonly { containerId: string; ifName: string }[];
+export type ValidAttachments = readonly Omit<AttachmentId, "network">[];
 
 /**
  * Runs the chain and caches the result. Nothing is undone when a plugin fails: the caller has to delete the attachment. A missing

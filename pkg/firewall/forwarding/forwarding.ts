@@ -1,5 +1,6 @@
 /** Allows forwarding to and from the addresses of containers, and keeps bridges with an ingress policy apart. */
 
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { ErrorCode, invalidConf } from "../../cni/error.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
@@ -20,7 +21,6 @@ import { editRules } from "../iptables/nft-variant.ts";
 import type { Change, Table, View } from "../iptables/ruleset.ts";
 import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
 import { existing } from "../nftables/ruleset.ts";
-import type { Owner } from "../upstream-names.ts";
 import { allowChanges, missingRule, planRemoval, type Removal, type RemovalPlan, type Scope } from "./iptables.ts";
 import { CNI_FORWARD } from "./iptables-rules.ts";
 import { allowByNftables, findNftablesDeviation, revokeByNftables } from "./nftables.ts";
@@ -133,7 +133,7 @@ export type ResultFacts = Pick<Removal, "addresses" | "bridge">;
  * @param told The facts that are used where no ownership is recorded.
  */
 export function revokeForwarding(
-  owner: Owner,
+  owner: AttachmentId,
   told: ResultFacts,
   choices: ForwardingOptions,
   netfilter = connect(NETLINK_NETFILTER),
@@ -147,7 +147,7 @@ export function revokeForwarding(
 /** Removes what was made for attachments of the network that are not among the valid ones. */
 export function gcForwarding(
   network: string,
-  valid: readonly Omit<Owner, "network">[],
+  valid: readonly Omit<AttachmentId, "network">[],
   choices: ForwardingOptions,
   netfilter = connect(NETLINK_NETFILTER),
 ): void {

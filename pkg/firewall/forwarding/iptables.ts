@@ -2,12 +2,12 @@
  * Allows forwarding through iptables: computes the changes of table filter from its present rules. Has no effects; the caller commits them.
  */
 
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { type Address, formatAddress, parsePrefix } from "../../ip/address.ts";
 import { type Family, familyOf } from "../family.ts";
 import { type CanonicalRule, canonicalRule, commentOf, ruleWords, sameRule } from "../iptables/canonical.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import { type Change, type FoundRule, missing, type View, type Wanted } from "../iptables/ruleset.ts";
-import type { Owner } from "../upstream-names.ts";
 import {
   addressRules,
   asAnyRelease,
@@ -112,7 +112,7 @@ const other = (policy: Policy): Policy => ({ ...policy, isolated: !policy.isolat
  * Returns the policy that applies: the strictest of the networks that share the bridge. Isolation without a recorded ownership, as another
  * plugin makes it, stays too.
  */
-function effectivePolicy(view: View, family: Family, owner: Owner, policy: Policy): Policy {
+function effectivePolicy(view: View, family: Family, owner: AttachmentId, policy: Policy): Policy {
   if (policy.isolated) return policy;
   const isolated = { ...policy, isolated: true };
   const isStill =
@@ -295,7 +295,7 @@ const unquoted = (words: readonly string[]): string => words.join(" ").replaceAl
 /**
  * Returns the policy that CHECK expects. The configuration may have changed since the ADD, so the recorded ownerships of the bridge decide.
  */
-function policyInForce(view: View, family: Family, owner: Owner, policy: Policy): Policy {
+function policyInForce(view: View, family: Family, owner: AttachmentId, policy: Policy): Policy {
   const strict = { ...policy, isolated: true };
   const open = { ...policy, isolated: false };
   const [strictUsers, openUsers] = [countUsers(view, family, strict), countUsers(view, family, open)];

@@ -8,8 +8,9 @@
  * wrong after a reboot, in another network namespace or after a flush of the rules; the runtime's result cache, which belongs to the
  * runtime.
  */
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import type { Address } from "../../ip/address.ts";
-import { masqueradeComment, masqueradeId, networkId, type Owner } from "../upstream-names.ts";
+import { masqueradeComment, masqueradeId, networkId } from "../upstream-names.ts";
 
 /** An ingress policy: nothing passes between this bridge and others with a policy; if isolated, nor between its own ports. */
 export interface Policy {
@@ -26,7 +27,7 @@ export interface AddressOwnership {
 
 /** An attachment and the addresses that forwarding is to be allowed for. */
 export interface ForwardingRequest {
-  owner: Owner;
+  owner: AttachmentId;
   addresses: readonly Address[];
   policy: Policy | undefined;
   /** Name of the chain for the administrator's own rules. */
@@ -46,7 +47,7 @@ const POLICY_WORDS = { true: "isolated", false: "same-bridge" } as const;
 export const policyWords = ({ bridge, isolated }: Policy): string => `, ${POLICY_WORDS[`${isolated}`]} ${bridge},`;
 
 /** Returns a comment such as `6fd94d501e58f0aa-287fc69eff0574a2, isolated cni0, net: podnet, if: eth0, id: 3f2a`. */
-export function ownershipComment(owner: Owner, policy: Policy | undefined): string {
+export function ownershipComment(owner: AttachmentId, policy: Policy | undefined): string {
   const words = policy === undefined ? "" : policyWords(policy).slice(0, -1);
   return masqueradeComment(owner, ownerId(owner) + words);
 }

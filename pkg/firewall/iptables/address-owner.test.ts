@@ -1,5 +1,6 @@
 import t from "tap";
-import { type Owner, ownerComment } from "../upstream-names.ts";
+import type { AttachmentId } from "../../cni/attachment-id.ts";
+import { ownerComment } from "../upstream-names.ts";
 import {
   departureOf,
   goes,
@@ -15,10 +16,14 @@ import type { FoundRule, View } from "./ruleset.ts";
 import { prefix } from "./samples.testing.ts";
 
 const chain = { family: "ip", table: "nat", chain: "CNI-x" } as const;
-const owner = (ifName: string, containerId = "3f2a", network = "net"): Owner => ({ network, containerId, ifName });
+const owner = (ifName: string, containerId = "3f2a", network = "net"): AttachmentId => ({
+  network,
+  containerId,
+  ifName,
+});
 const line = (words: string): FoundRule => ({ chain, canonicalForm: parseRuleLine(words), id: words });
 
-const ownerRules = (...of: [Owner, string][]): OwnerRule[] => {
+const ownerRules = (...of: [AttachmentId, string][]): OwnerRule[] => {
   const rules = of.map(([owner, address]): FoundRule => {
     return { chain, canonicalForm: canonicalRule("ip", ownerRule(owner, prefix(address).address)), id: "" };
   });

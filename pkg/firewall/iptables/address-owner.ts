@@ -12,18 +12,19 @@
  * the firewall plugin has it, since the reference plugins' DEL would leave it behind.
  */
 
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { parseResult } from "../../cni/decode-result.ts";
 import { CniError } from "../../cni/error.ts";
 import { type Address, formatAddress, formatPrefix, networkOf, type Prefix, parsePrefix } from "../../ip/address.ts";
 import { attachmentsNamedBy, type CacheEntry, defaultCacheRoot, listCache } from "../../runtime/result-cache.ts";
 import { lazy } from "../../sys/lazy.ts";
-import { isOwnerCommentOf, type Owner, ownerComment } from "../upstream-names.ts";
+import { isOwnerCommentOf, ownerComment } from "../upstream-names.ts";
 import { commentOf } from "./canonical.ts";
 import type { Chain, Rule } from "./rule.ts";
 import type { FoundRule, View } from "./ruleset.ts";
 
 /** Returns the rule that records the owner of an address. */
-export const ownerRule = (owner: Owner, address: Address): Rule => ({
+export const ownerRule = (owner: AttachmentId, address: Address): Rule => ({
   source: { address, length: 8 * address.length },
   matches: [{ name: "comment", text: ownerComment(owner) }],
   target: "RETURN",
@@ -95,7 +96,7 @@ const isOfContainer = (comment: string, text: string): boolean =>
  * @param addresses The addresses in the attachment's result. Where no owner rule says otherwise, these and no others of their family are
  *   the attachment's. Without any, all are that neither an owner rule nor the runtime's result cache gives to another attachment.
  */
-export function departureOf(owner: Owner, addresses: readonly Prefix[]): Removal {
+export function departureOf(owner: AttachmentId, addresses: readonly Prefix[]): Removal {
   const comment = ownerComment(owner);
   const told = addresses.flatMap(sourcesOf);
   const others = lazy(() => sourcesOfOthers(owner));
@@ -115,7 +116,7 @@ export function departureOf(owner: Owner, addresses: readonly Prefix[]): Removal
 /** Returns the removal of the network's attachments that are not among the valid ones. */
 export function staleOf(
   network: string,
-  valid: readonly Omit<Owner, "network">[],
+  valid: readonly Omit<AttachmentId, "network">[],
   isGoneUnowned: Removal["isGoneUnowned"],
 ): Removal {
   const alive = new Set(valid.map((attachment) => ownerComment({ network, ...attachment })));
@@ -126,7 +127,7 @@ export function staleOf(
  * Returns the sources of the container's other attachments to the network, a list for each that the runtime's result cache has; undefined
  * for one whose addresses it does not tell. A cache that cannot be read counts as one such attachment.
  */
-function sourcesOfOthers({ network, containerId, ifName }: Owner): (string[] | undefined)[] {
+function sourcesOfOthers({ network, containerId, ifName }: AttachmentId): (string[] | undefined)[] {
   try {
     const { entries, damaged } = listCache(defaultCacheRoot, containerId);
     const named = damaged.flatMap((file) => attachmentsNamedBy(file, network));

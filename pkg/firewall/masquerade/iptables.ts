@@ -9,6 +9,7 @@
 // (../iptables/address-owner.ts). The order differs too: with several addresses all ACCEPTs come first, else a packet to the second
 // address's network would reach the first address's MASQUERADE before its ACCEPT.
 
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { contains, formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { FAMILIES, type Family, familyOf, MULTICAST } from "../family.ts";
@@ -26,11 +27,11 @@ import { editLegacy, editTables } from "../iptables/host.ts";
 import { deleteRules } from "../iptables/nft-variant.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import { type Change, type FoundRule, missing, type View, type Wanted } from "../iptables/ruleset.ts";
-import { chainName, containerIdOf, type Owner, ruleComment } from "../upstream-names.ts";
+import { chainName, containerIdOf, ruleComment } from "../upstream-names.ts";
 
 const postrouting = (family: Family): Chain => ({ family, table: "nat", chain: "POSTROUTING" });
 
-export function masqueradeRules(owner: Owner, addresses: readonly Prefix[]): Wanted[] {
+export function masqueradeRules(owner: AttachmentId, addresses: readonly Prefix[]): Wanted[] {
   const chain = chainName(owner);
   const matches: Rule["matches"] = [{ name: "comment", text: ruleComment(owner) }];
   return FAMILIES.flatMap((family): Wanted[] => {
@@ -50,7 +51,7 @@ export function masqueradeRules(owner: Owner, addresses: readonly Prefix[]): Wan
 }
 
 /** Adds the rules that are missing. */
-export function restoreRules(netfilter: () => Connection, owner: Owner, addresses: readonly Prefix[]): void {
+export function restoreRules(netfilter: () => Connection, owner: AttachmentId, addresses: readonly Prefix[]): void {
   const wanted = masqueradeRules(owner, addresses);
   const tables = FAMILIES.map((family) => ({ family, table: "nat" as const }));
   editTables(netfilter, tables, (view, { family }) =>
@@ -68,7 +69,7 @@ function networksOf(addresses: readonly Prefix[]): Prefix[] {
 }
 
 /** Deletes the attachment's rules from both variants. @param addresses The addresses in its result, see `departureOf` */
-export function removeRules(netfilter: Connection, owner: Owner, addresses: readonly Prefix[]): void {
+export function removeRules(netfilter: Connection, owner: AttachmentId, addresses: readonly Prefix[]): void {
   const departure = ofContainer(ruleComment(owner), departureOf(owner, addresses));
   const chain = chainName(owner);
   const work = (view: View, families: readonly Family[]) => {
@@ -136,7 +137,11 @@ function isWithin(source: string, network: Prefix): boolean {
 }
 
 /** Deletes the rules and chains of the network's attachments that are not among the valid ones. */
-export function collectRules(netfilter: Connection, network: string, valid: readonly Omit<Owner, "network">[]): void {
+export function collectRules(
+  netfilter: Connection,
+  network: string,
+  valid: readonly Omit<AttachmentId, "network">[],
+): void {
   const containers = new Set(valid.map(({ containerId }) => containerId));
   const departure = staleOf(network, valid, (_source, _owners, text) => {
     const containerId = containerIdOf(text, network);

@@ -1,5 +1,6 @@
 // The masquerade on a fake kernel: what an ADD and a DEL make of what is there, with refusals and with others who change the rules meanwhile.
 import t from "tap";
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { type Prefix, parsePrefix } from "../../ip/address.ts";
 import { NFPROTO_INET, NFPROTO_IPV4 } from "../../netlink/nftables/header.ts";
 import { difference, differenceBy, disturbedOnce, kernelWith, refusedOnce, type Work } from "../cases.testing.ts";
@@ -7,15 +8,14 @@ import { ensureRules } from "../iptables/nft-variant.ts";
 import { deleteTable, flushChain, newChain, newRule, newTable } from "../nftables/ruleset.ts";
 import { commit } from "../nftables/transaction.ts";
 import { ACCEPT } from "../nftables/verdict.ts";
-import type { Owner } from "../upstream-names.ts";
 import { collectRules, masqueradeRules, removeRules } from "./iptables.ts";
 import { collectNftables, isMasqueraded, masqueradeByNftables, unmasqueradeByNftables } from "./nftables.ts";
 
 const prefix = (text: string): Prefix => parsePrefix(text) as Prefix;
-const owner = (containerId: string, network = "podnet"): Owner => ({ network, containerId, ifName: "eth0" });
+const owner = (containerId: string, network = "podnet"): AttachmentId => ({ network, containerId, ifName: "eth0" });
 
 interface Attachment {
-  owner: Owner;
+  owner: AttachmentId;
   addresses: readonly Prefix[];
 }
 const web: Attachment = { owner: owner("web"), addresses: [prefix("10.22.0.5/16"), prefix("fd00::5/64")] };

@@ -1,5 +1,6 @@
 /** Masquerades traffic that leaves the container's network. Source: containernetworking/plugins, pkg/ip/ipmasq_linux.go. */
 
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { formatPrefix, type Prefix } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
 import { lazy } from "../../sys/lazy.ts";
@@ -7,18 +8,17 @@ import { needTables } from "../availability.ts";
 import { chooseBackend, type Feature, hasNatRules, type RuleBackend } from "../backend.ts";
 import { ensureRules } from "../iptables/host.ts";
 import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
-import type { Owner } from "../upstream-names.ts";
 import { collectRules, masqueradeRules, removeRules, restoreRules } from "./iptables.ts";
 import { collectNftables, isMasqueraded, masqueradeByNftables, unmasqueradeByNftables } from "./nftables.ts";
 
 /** The masquerade with one backend. */
 interface MasqueradeBackend {
   /** Adds rules that are missing, without looking first where that is faster. */
-  add(netfilter: () => Connection, owner: Owner, addresses: readonly Prefix[]): void;
+  add(netfilter: () => Connection, owner: AttachmentId, addresses: readonly Prefix[]): void;
   /** Adds rules that are missing; changes nothing where none is. */
-  restore(netfilter: () => Connection, owner: Owner, addresses: readonly Prefix[]): void;
-  remove(netfilter: Connection, owner: Owner, addresses: readonly Prefix[]): void;
-  gc(netfilter: Connection, network: string, valid: readonly Omit<Owner, "network">[]): void;
+  restore(netfilter: () => Connection, owner: AttachmentId, addresses: readonly Prefix[]): void;
+  remove(netfilter: Connection, owner: AttachmentId, addresses: readonly Prefix[]): void;
+  gc(netfilter: Connection, network: string, valid: readonly Omit<AttachmentId, "network">[]): void;
 }
 
 const backends: Readonly<Record<RuleBackend, MasqueradeBackend>> = {
@@ -52,7 +52,11 @@ export const masqueradeBackend = (
  * @param addresses The container's addresses, each with the prefix length of its network.
  * @throws CniError 999: the kernel, or legacy iptables, refuses
  */
-export function addMasquerade(owner: Owner, addresses: readonly Prefix[], configured: RuleBackend | undefined): void {
+export function addMasquerade(
+  owner: AttachmentId,
+  addresses: readonly Prefix[],
+  configured: RuleBackend | undefined,
+): void {
   const netfilter = lazy(() => connect(NETLINK_NETFILTER));
   const backend = masqueradeBackend(configured, netfilter);
   withKernelErrors(refusal(owner, `masquerading ${addresses.map(formatPrefix).join(", ")} by ${backend}`), () =>
@@ -68,7 +72,7 @@ export function needMasquerade(configured: RuleBackend | undefined): void {
 /** Makes the missing part of the rules of `addMasquerade` again. */
 export function restoreMasquerade(
   netfilter: () => Connection,
-  owner: Owner,
+  owner: AttachmentId,
   addresses: readonly Prefix[],
   configured: RuleBackend | undefined,
 ): void {
@@ -84,7 +88,7 @@ export function restoreMasquerade(
  * The socket stays open on purpose: closing it would wait for the kernel to free what was deleted, which overlaps with the
  * deletion of the link that follows.
  */
-export function removeMasquerade(owner: Owner, addresses: readonly Prefix[]): void {
+export function removeMasquerade(owner: AttachmentId, addresses: readonly Prefix[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
   withKernelErrors(refusal(owner, "removing the masquerade"), () => {
     for (const { remove } of Object.values(backends)) remove(netfilter, owner, addresses);
@@ -92,7 +96,7 @@ export function removeMasquerade(owner: Owner, addresses: readonly Prefix[]): vo
 }
 
 /** Deletes the rules of the network's attachments that are not among the valid ones, of all backends. */
-export function gcMasquerade(network: string, valid: readonly Omit<Owner, "network">[]): void {
+export function gcMasquerade(network: string, valid: readonly Omit<AttachmentId, "network">[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
   withKernelErrors(refusal({ network }, "collecting masquerade rules"), () => {
     for (const { gc } of Object.values(backends)) gc(netfilter, network, valid);

@@ -6,6 +6,7 @@
 // period.
 
 import { concat } from "../../bytes/concat.ts";
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import type { Prefix } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import { NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC } from "../../netlink/nftables/chain.ts";
@@ -33,7 +34,7 @@ import {
 import { template } from "../nftables/template.ts";
 import { edit } from "../nftables/transaction.ts";
 import { goTo, RETURN } from "../nftables/verdict.ts";
-import { masqueradeComment, masqueradeId, networkId, type Owner } from "../upstream-names.ts";
+import { masqueradeComment, masqueradeId, networkId } from "../upstream-names.ts";
 
 const TABLE = { family: NFPROTO_INET, table: "cni_plugins_masquerade" };
 const CHECKS: ChainRef = { ...TABLE, chain: "masq_checks" };
@@ -42,7 +43,7 @@ const HOOK: Hook = { number: NF_INET_POST_ROUTING, priority: NF_IP_PRI_NAT_SRC, 
 const TABLE_COMMENT = "Masquerading for plugins from github.com/containernetworking/plugins";
 const CHECKS_COMMENT = "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet";
 
-export function masqueradeByNftables(netfilter: Connection, owner: Owner, addresses: readonly Prefix[]): void {
+export function masqueradeByNftables(netfilter: Connection, owner: AttachmentId, addresses: readonly Prefix[]): void {
   const id = masqueradeId(owner);
   const comment = masqueradeComment(owner, id);
   const rules = addresses.map((address) => newRule(CHECKS, { expressions: encodeCheck(address), comment }));
@@ -56,7 +57,7 @@ export function masqueradeByNftables(netfilter: Connection, owner: Owner, addres
 }
 
 /** Reports whether all rules of `masqueradeByNftables` are there. */
-export function isMasqueraded(netfilter: Connection, owner: Owner, addresses: readonly Prefix[]): boolean {
+export function isMasqueraded(netfilter: Connection, owner: AttachmentId, addresses: readonly Prefix[]): boolean {
   const id = masqueradeId(owner);
   const found = findRules(netfilter, TABLE, (text) => holds(text, id) || text.includes(POSTROUTING.chain));
   const own = found.filter((body) => chainOf(body) === CHECKS.chain && commentOf(body).startsWith(id));
@@ -87,7 +88,7 @@ function deletions(found: readonly Uint8Array[], isOwn: (comment: string) => boo
 }
 
 /** Deletes the attachment's rules, whatever their addresses are. */
-export function unmasqueradeByNftables(netfilter: Connection, owner: Owner): void {
+export function unmasqueradeByNftables(netfilter: Connection, owner: AttachmentId): void {
   let known: string | undefined;
   const id = () => {
     known ??= masqueradeId(owner); // two hashes, computed only when there are rules
@@ -100,7 +101,7 @@ export function unmasqueradeByNftables(netfilter: Connection, owner: Owner): voi
 export function collectNftables(
   netfilter: Connection,
   network: string,
-  valid: readonly Omit<Owner, "network">[],
+  valid: readonly Omit<AttachmentId, "network">[],
 ): void {
   const id = networkId(network);
   const comments = new Set(valid.map((attachment) => masqueradeComment({ network, ...attachment })));

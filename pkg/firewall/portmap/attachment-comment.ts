@@ -1,11 +1,11 @@
 /** The comments that name the attachment that an element or a rule of nftables belongs to, readable for administrators too. */
-import type { Owner } from "../upstream-names.ts";
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 
 /** The longest comment that nft allows, in bytes. */
 export const COMMENT_MAX = 128;
 
 /** Returns the comment of an attachment, cut to the longest one. The container's ID comes first so that it is never cut. */
-export function commentFor({ network, containerId, ifName }: Owner): string {
+export function commentFor({ network, containerId, ifName }: AttachmentId): string {
   return `id: ${containerId}, if: ${ifName}, net: ${network}`.replaceAll('"', "").slice(0, COMMENT_MAX);
 }
 

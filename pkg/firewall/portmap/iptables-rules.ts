@@ -14,17 +14,18 @@
 // either set of plugins checks and deletes what the other made. The position differs in one case: the entry of a mapping for one address of
 // the host comes before entries for all addresses, since the first entry that matches wins.
 
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import type { Prefix } from "../../ip/address.ts";
 import { encode } from "../../sys/text.ts";
 import type { Family } from "../family.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import type { Wanted } from "../iptables/ruleset.ts";
 import { destinationPorts, dnatTo, LOCAL_ADDRESS, type Match, sctpDestination } from "../iptables/xtables.ts";
-import { chainName, type Owner } from "../upstream-names.ts";
+import { chainName } from "../upstream-names.ts";
 import { conditionsOf } from "./iptables-conditions.ts";
 import { type MappingSet, mappingsFor, type PortMapping, PROTOCOL_NUMBERS } from "./port-mapping.ts";
 
-type Container = Omit<Owner, "ifName">;
+type Container = Omit<AttachmentId, "ifName">;
 
 export const DNAT = "CNI-HOSTPORT-DNAT";
 const SET_MARK = "CNI-HOSTPORT-SETMARK";

@@ -1,5 +1,6 @@
 // Port mappings through iptables: adds, checks and deletes the rules, and finds port conflicts.
 
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { formatAddress, type Prefix, parseAddress } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
@@ -19,7 +20,7 @@ import { editLegacy, editTables } from "../iptables/host.ts";
 import { deleteRules } from "../iptables/nft-variant.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import { type Change, type FoundRule, missing, type View } from "../iptables/ruleset.ts";
-import { type Owner, ruleComment } from "../upstream-names.ts";
+import { ruleComment } from "../upstream-names.ts";
 import { conditionsOf } from "./iptables-conditions.ts";
 import {
   DNAT,
@@ -38,7 +39,7 @@ import {
 import type { ConflictPolicy, Holder, Removed } from "./port-conflict.ts";
 import { type HostPort, type MappingSet, mappingsFor, PROTOCOL_NUMBERS, type Protocol } from "./port-mapping.ts";
 
-type Container = Omit<Owner, "ifName">;
+type Container = Omit<AttachmentId, "ifName">;
 
 /**
  * Publishes the ports of all families. Rules that the attachment has already are replaced unless they are the same.
@@ -111,7 +112,7 @@ function replacement(
 }
 
 /** Returns the removal of everything that the attachment has; without an owner rule also what it had under another address. */
-function replacing(owner: Owner, container: Prefix): Removal {
+function replacing(owner: AttachmentId, container: Prefix): Removal {
   const own = departureOf(owner, [container]);
   const unowned = departureOf(owner, []);
   return {
@@ -365,7 +366,7 @@ function entriesOnlyFor(
  */
 export function deleteByIptables(
   netfilter: Connection,
-  owner: Owner,
+  owner: AttachmentId,
   addresses: readonly Prefix[],
   { legacy }: { legacy: boolean },
 ): Removed[] {
@@ -407,12 +408,16 @@ function removalOfChain(view: View, chain: Chain, entrance: string): Change[] {
 }
 
 /** Deletes the rules and chains of the network's attachments that are not among the valid ones. */
-export function gcByIptables(netfilter: Connection, network: string, valid: readonly Omit<Owner, "network">[]): void {
+export function gcByIptables(
+  netfilter: Connection,
+  network: string,
+  valid: readonly Omit<AttachmentId, "network">[],
+): void {
   deleteRules(netfilter, (view) => FAMILIES.flatMap((family) => stale(view, family, network, valid)));
   editLegacy("nat", (view, family) => stale(view, family, network, valid));
 }
 
-function stale(view: View, family: Family, network: string, valid: readonly Omit<Owner, "network">[]): Change[] {
+function stale(view: View, family: Family, network: string, valid: readonly Omit<AttachmentId, "network">[]): Change[] {
   const containers = new Set(valid.map(({ containerId }) => containerId));
   const isStale = ({ canonicalForm }: FoundRule) => {
     const owner = ownerIn(commentOf(canonicalForm) ?? "");

@@ -1,6 +1,7 @@
 // Port mappings through nftables: adds, checks and deletes the elements of its maps and sets, and finds port conflicts. The table is in
 // nftables-table.ts.
 
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { type Address, formatPrefix, networkOf, type Prefix } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import { ADDRESS_LENGTH, FAMILIES } from "../family.ts";
@@ -28,7 +29,7 @@ import {
   type SetRef,
 } from "../nftables/set.ts";
 import { type Attempt, commit, edit } from "../nftables/transaction.ts";
-import { masqueradeId, networkId, type Owner } from "../upstream-names.ts";
+import { masqueradeId, networkId } from "../upstream-names.ts";
 import { commentFor, ownerIn } from "./attachment-comment.ts";
 import { portComments, portsIn } from "./attachment-record.ts";
 import { conditionalRules } from "./nftables-conditions.ts";
@@ -94,7 +95,7 @@ export function desiredOf(mappingSet: MappingSet, skipped: ReadonlySet<PortMappi
   };
 }
 
-const recordOf = ({ tableRef }: PortmapTable, owner: Owner): ChainRef => ({
+const recordOf = ({ tableRef }: PortmapTable, owner: AttachmentId): ChainRef => ({
   ...tableRef,
   chain: RECORD + masqueradeId(owner),
 });
@@ -305,7 +306,7 @@ const recordsIn = (netfilter: Connection, { tableRef }: PortmapTable, prefix: st
 // --- Deletion ----------------------------------------------------------------------------------------------------------------------------
 
 /** Deletes everything that the attachment has. @returns its mappings */
-export function deleteByNftables(netfilter: Connection, owner: Owner): Removed[] {
+export function deleteByNftables(netfilter: Connection, owner: AttachmentId): Removed[] {
   return deleteRecorded(netfilter, (table) => {
     const recorded = readRecord(netfilter, table, recordOf(table, owner));
     return recorded === undefined ? [] : [{ ...recorded, comment: commentFor(owner) }];
@@ -313,7 +314,11 @@ export function deleteByNftables(netfilter: Connection, owner: Owner): Removed[]
 }
 
 /** Deletes everything of the network's attachments that are not among the valid ones. */
-export function gcByNftables(netfilter: Connection, network: string, valid: readonly Omit<Owner, "network">[]): void {
+export function gcByNftables(
+  netfilter: Connection,
+  network: string,
+  valid: readonly Omit<AttachmentId, "network">[],
+): void {
   const alive = new Set(valid.map((attachment) => RECORD + masqueradeId({ network, ...attachment })));
   deleteRecorded(netfilter, (table) =>
     recordsIn(netfilter, table, `${RECORD}${networkId(network)}-`)

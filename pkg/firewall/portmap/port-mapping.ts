@@ -1,9 +1,9 @@
 /** Port mappings as values, the input of both backends. */
 
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import type { Address, Prefix } from "../../ip/address.ts";
 import type { Family } from "../family.ts";
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from "../iptables/rule.ts";
-import type { Owner } from "../upstream-names.ts";
 
 export type Protocol = "tcp" | "udp" | "sctp";
 
@@ -19,7 +19,7 @@ export interface PortMapping {
 
 /** The mappings of an attachment in one family. */
 export interface MappingSet {
-  owner: Owner;
+  owner: AttachmentId;
   family: Family;
   /** The container's address, with the prefix length of its network. */
   container: Prefix;

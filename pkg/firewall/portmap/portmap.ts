@@ -1,11 +1,11 @@
 /**
  * Port mappings: ports of containers that are reached through ports of the host. Source: containernetworking/plugins, plugins/meta/portmap.
  */
+import type { AttachmentId } from "../../cni/attachment-id.ts";
 import type { Prefix } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
 import { chooseBackend, type Feature, hasNatRules, type RuleBackend } from "../backend.ts";
 import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
-import type { Owner } from "../upstream-names.ts";
 import { addByIptables, deleteByIptables, deviationInIptables, gcByIptables } from "./iptables.ts";
 import { addByProgram } from "./nftables-conditions.ts";
 import {
@@ -28,11 +28,11 @@ interface PortmapBackend {
   /** Deletes the owner's mappings. */
   delete(
     netfilter: Connection,
-    owner: Owner,
+    owner: AttachmentId,
     addresses: readonly Prefix[],
     options: { legacy: boolean },
   ): readonly Removed[];
-  gc(netfilter: Connection, network: string, valid: readonly Omit<Owner, "network">[]): void;
+  gc(netfilter: Connection, network: string, valid: readonly Omit<AttachmentId, "network">[]): void;
   findDeviation(netfilter: () => Connection, mappingSets: readonly MappingSet[]): string | undefined;
 }
 
@@ -99,7 +99,7 @@ export function restorePortMappings(
  * @param addresses The attachment's addresses, for iptables rules without an owner rule (`departureOf`). Empty when there is no result.
  */
 export function deletePortMappings(
-  owner: Owner,
+  owner: AttachmentId,
   addresses: readonly Prefix[],
   options: { legacy: boolean },
   netfilter = connect(NETLINK_NETFILTER),
@@ -110,7 +110,7 @@ export function deletePortMappings(
 }
 
 /** Deletes the mappings of the network's attachments that are not among the valid ones, of all backends. */
-export function gcPortMappings(network: string, valid: readonly Omit<Owner, "network">[]): void {
+export function gcPortMappings(network: string, valid: readonly Omit<AttachmentId, "network">[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
   withKernelErrors(refusal({ network }, "collecting host ports"), () => {
     for (const { gc } of Object.values(backends)) gc(netfilter, network, valid);
