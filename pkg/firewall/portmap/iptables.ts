@@ -77,7 +77,7 @@ export function publishing(view: View, mappingSet: MappingSet, conflictPolicy: C
   const isThere = view.present([own])[0] === true;
   const conflicts = conflictsOf(view, mappingSet, own);
   const dead = conflicts.filter(
-    ({ port, holder, isSame }) => isSame && conflictPolicy(mappingSet, port, holder) === "dead",
+    ({ port, holder, isSame }) => isSame && conflictPolicy(mappingSet, port, holder) === "replace",
   );
   return [
     ...removals(view, family, dead),

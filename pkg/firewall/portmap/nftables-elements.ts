@@ -192,7 +192,7 @@ export function restoreByNftables(netfilter: Connection, mappingSets: readonly M
   for (const mappingSet of mappingSets) {
     if (deviationInNftables(netfilter, [mappingSet]) === undefined) continue;
     const skipped = new Set<PortMapping>();
-    const removals = makeWay(netfilter, mappingSet, () => "same", skipped);
+    const removals = makeWay(netfilter, mappingSet, () => "keep", skipped);
     const requests = [
       ...missingTable(netfilter, mappingSet),
       ...removals,
@@ -250,8 +250,8 @@ function makeWay(
     const element = findElement(netfilter, place, key);
     if (element === undefined || element.userdata?.comment === comment) continue;
     const address = element.data?.value?.slice(0, ADDRESS_LENGTH[table.family]);
-    const verdict = conflictPolicy(mappingSet, mapping, { ...ownerIn(element.userdata?.comment ?? ""), address });
-    if (verdict === "same") skipped.add(mapping);
+    const decision = conflictPolicy(mappingSet, mapping, { ...ownerIn(element.userdata?.comment ?? ""), address });
+    if (decision === "keep") skipped.add(mapping);
     else for (const one of holdersOf(netfilter, table, mapping)) toDelete.set(one.record.chain, one);
   }
   const removals = [...toDelete.values()].flatMap((one) => removalOf(netfilter, table, one, { isCautious: true }));

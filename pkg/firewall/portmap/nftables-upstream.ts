@@ -67,14 +67,14 @@ export function evictFromUpstream(
       (one) => one.protocol === rule.protocol && one.hostPort === rule.hostPort && sameAddress(one.hostIp, rule.hostIp),
     );
     if (mapping === undefined) return [];
-    const verdict = conflictPolicy(mappingSet, rule, {
+    const decision = conflictPolicy(mappingSet, rule, {
       network: undefined,
       containerId: rule.containerId,
       address: rule.address,
     });
-    const isOwn = verdict === "same" && sameAddress(rule.address, mappingSet.container.address);
-    if (verdict === "same" && !isOwn) skipped.add(mapping);
-    return verdict === "dead" || isOwn ? [deleteRule(rule.place, rule.handle)] : [];
+    const isOwn = decision === "keep" && sameAddress(rule.address, mappingSet.container.address);
+    if (decision === "keep" && !isOwn) skipped.add(mapping);
+    return decision === "replace" || isOwn ? [deleteRule(rule.place, rule.handle)] : [];
   });
 }
 

@@ -20,9 +20,9 @@ export interface Holder {
 }
 
 /**
- * "same": the holder is an attachment of the same container to another network and keeps the port. "dead": the holder is to be replaced.
+ * "keep": the holder is an attachment of the same container to another network and keeps the port. "replace": the holder is gone, and its mapping is replaced.
  */
-export type ConflictDecision = "same" | "dead";
+export type ConflictDecision = "keep" | "replace";
 
 /** Decides about a port that another attachment has. @throws CniError the port is not available */
 export type ConflictPolicy = (mappingSet: MappingSet, port: HostPort, holder: Holder) => ConflictDecision;
@@ -32,13 +32,13 @@ export type Removed = HostPort & Pick<MappingSet, "family"> & Pick<Holder, "addr
 
 /** The policy of ADD. @throws CniError 11: the holder is alive */
 export function resolveConflict({ owner, container }: MappingSet, port: HostPort, holder: Holder): ConflictDecision {
-  if (holder.containerId === owner.containerId) return "same";
+  if (holder.containerId === owner.containerId) return "keep";
   const name = `${port.hostIp === undefined ? "" : `${formatAddress(port.hostIp)}:`}${port.hostPort}/${port.protocol}`;
   const who = `container ${holder.containerId ?? "(unknown)"} of network ${holder.network ?? "(unknown)"}`;
   const reason = reasonOfDeath(holder, container.address);
   if (reason !== undefined) {
     writeStderr(`port ${name} of the host was held by ${who}, which is gone (${reason}): taken over\n`);
-    return "dead";
+    return "replace";
   }
   throw new CniError({
     code: ErrorCode.tryAgainLater,

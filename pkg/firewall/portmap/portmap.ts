@@ -52,7 +52,7 @@ const backends: Readonly<Record<RuleBackend, PortmapBackend>> = {
   },
   iptables: {
     add: (netfilter, mappingSets) => addByIptables(netfilter, mappingSets, resolveConflict),
-    restore: (netfilter, mappingSets) => addByIptables(netfilter, mappingSets, () => "same"),
+    restore: (netfilter, mappingSets) => addByIptables(netfilter, mappingSets, () => "keep"),
     delete: deleteByIptables,
     gc: gcByIptables,
     findDeviation: deviationInIptables,
