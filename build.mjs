@@ -32,7 +32,7 @@ import { compileSchemas } from "./dev/compile-schemas.mjs";
 import { unpackedProgram } from "./dev/unpacked.mjs";
 
 const ENGINE = "node_modules/@suchipi/quickjs/build";
-/** Where the image lies in memory: near enough to the code for the compiler's usual addressing, far from anything else. */
+/** The address of the image in memory: near enough to the code for the compiler's usual addressing, far from anything else. */
 const IMAGE_ADDRESS = 0x10000000;
 
 const C_FLAGS =
@@ -142,7 +142,7 @@ export function compileScript(script, bytecodeFile) {
   return kB(statSync(bytecodeFile).size);
 }
 
-/** Linked again only when something it is made from has changed. */
+/** Links the host again only when one of its inputs has changed. */
 function host() {
   const sources = readdirSync("native")
     .filter((name) => name.endsWith(".c"))
@@ -200,7 +200,7 @@ function programHeader(elf, address) {
   throw new Error(`the linker made no segment at 0x${address.toString(16)} for the image`);
 }
 
-/** The executable says itself what it holds. What else lies in the folders is of an earlier build. */
+/** Makes the hard links that the executable lists, and removes others, which are of an earlier build. */
 function links() {
   const plugins = linkAll("--plugins", pluginFolder, []);
   const tools = linkAll("--tools", toolFolder, ["twill", "flanneld"]);
@@ -230,7 +230,7 @@ command -v node > /dev/null || { echo "flanneld: there is no node in PATH. To fi
 MALLOC_ARENA_MAX=1 exec node --max-semi-space-size=1 --optimize-for-size --single-threaded --expose-gc --no-deprecation "$daemon" "$@"
 `;
 
-/** One script for Node; only the door's native module stays a file of its own. */
+/** Bundles the daemon into one script for Node; only koffi's native module stays a separate file. */
 async function daemon() {
   const { outputFiles, metafile } = await build({
     entryPoints: ["cmd/flanneld/main.ts"],
@@ -261,7 +261,7 @@ async function daemon() {
   return kB(outputFiles.find(({ path }) => path.endsWith(".mjs")).contents.length);
 }
 
-/** The notices that go with what is passed on, of every package that a file comes from. */
+/** Collects the licence notices of every package that is part of the bundle. */
 function licensesOf(files) {
   const inPackage = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/;
   const packages = new Set(files.flatMap((file) => inPackage.exec(file)?.[0] ?? []));
@@ -309,7 +309,7 @@ const withoutProtoFiles = {
   },
 };
 
-/** What runs keeps its own file: a library that is overwritten while it is mapped loses its relocations, and the program crashes. */
+/** Replaces a file, so that running programs keep the old one: a library that is overwritten while mapped loses its relocations, and crashes. */
 function replace(file, contents, mode = 0o644) {
   writeFileSync(`${file}.new`, contents, { mode });
   renameSync(`${file}.new`, file);

@@ -1,11 +1,11 @@
-/** Where a bus listens. Pure. @see D-Bus Specification, "Server Addresses" */
+/** Parses the address of a bus. Pure. @see D-Bus Specification, "Server Addresses" */
 
-/** As the kernel wants it: a path, or a name that begins with NUL. */
+/** The socket's address for the kernel: a path, or a name that begins with NUL. */
 export type SocketName = string;
 
 const DEFAULT = "unix:path=/run/dbus/system_bus_socket";
 
-/** The sockets that an address names, in order; what is reached another way is passed over. */
+/** Returns the Unix sockets in an address, in order; other transports are ignored. */
 export function socketsOf(address: string | undefined): SocketName[] {
   return (address || DEFAULT).split(";").flatMap((one): SocketName[] => {
     const [transport, rest = ""] = splitAt(one, ":");

@@ -1,4 +1,4 @@
-/** A connection to the system bus: calls go out, each waits for its answer. */
+/** A connection to the system bus. Calls are synchronous: each one waits for its reply. */
 import { Errno, isErrno, SystemError } from "../sys/errno.ts";
 import { closeFile } from "../sys/file.ts";
 import { variable } from "../sys/process.ts";
@@ -8,15 +8,15 @@ import { connectUnix, receiveStream, sendStream } from "../sys/unix-socket.ts";
 import { socketsOf } from "./address.ts";
 import { type Call, decodeMessage, encodeCall, type Message, sizeOf, type Value } from "./message.ts";
 
-/** The usual patience of D-Bus clients. firewalld takes some ms, and half a second while it reloads. */
+/** The usual timeout of D-Bus clients. firewalld takes some ms, and half a second while it reloads. */
 const ANSWER_MS = 25_000;
-/** The bus itself answers at once, or hangs. */
+/** The timeout for calls of the bus itself, which answers at once unless it hangs. */
 const HANDSHAKE_MS = 5_000;
 
-/** Somebody on the bus, or the bus itself, refuses a call. */
+/** A service on the bus, or the bus itself, returned an error for a call. */
 export class RefusedCall extends Error {
   override name = "RefusedCall";
-  /** `org.freedesktop.DBus.Error.ServiceUnknown` */
+  /** The name of the error, as `org.freedesktop.DBus.Error.ServiceUnknown`. */
   readonly errorName: string;
 
   constructor(errorName: string, message: string) {
@@ -32,9 +32,9 @@ const THE_BUS = {
 };
 
 /**
- * The system bus; undefined when none listens.
+ * Connects to the system bus. @returns undefined: none listens
  *
- * @throws SystemError it lets nobody in, or does not answer
+ * @throws SystemError it refuses the connection, or does not answer
  */
 export function findSystemBus(): Bus | undefined {
   for (const name of socketsOf(variable("DBUS_SYSTEM_BUS_ADDRESS"))) {
@@ -53,7 +53,7 @@ function findListener(name: string): number | undefined {
   }
 }
 
-/** The kernel tells the bus who we are, so that nothing has to be said. What the answers are is looked at later: all goes in one send. */
+/** Authenticates by the socket's credentials, which the kernel passes. All lines are sent at once; the replies are checked afterwards. */
 const HANDSHAKE = "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 
 export class Bus {
@@ -61,7 +61,7 @@ export class Bus {
   #received: Uint8Array = new Uint8Array();
   #serial = 0;
 
-  /** @param fd Connected, and not used yet. */
+  /** @param fd A connected socket that was not used yet. */
   constructor(fd: number) {
     this.#fd = fd;
     const hello = encodeCall({ ...THE_BUS, member: "Hello", args: [] }, ++this.#serial);
@@ -70,13 +70,13 @@ export class Bus {
     this.#answerTo(this.#serial, HANDSHAKE_MS);
   }
 
-  /** @throws RefusedCall. SystemError: no answer came */
+  /** Calls a method. @throws RefusedCall. SystemError: there was no reply */
   call(call: Call): readonly Value[] {
     sendStream(this.#fd, encodeCall(call, ++this.#serial), "wait");
     return this.#answerTo(this.#serial, ANSWER_MS);
   }
 
-  /** Whether somebody on the bus has this name. */
+  /** Reports whether a service on the bus has this name. */
   hasOwner(name: string): boolean {
     return this.call({ ...THE_BUS, member: "NameHasOwner", args: [name] })[0] === true;
   }
@@ -103,7 +103,7 @@ export class Bus {
   #answerTo(serial: number, timeoutMs: number): readonly Value[] {
     for (;;) {
       const { kind, replyTo, errorName, args } = this.#nextMessage(timeoutMs);
-      if (replyTo !== serial) continue; // a signal, such as that we have got a name
+      if (replyTo !== serial) continue; // a signal, such as NameAcquired
       if (kind === "return") return args;
       if (kind === "error") throw new RefusedCall(errorName ?? "", String(args[0] ?? ""));
     }

@@ -1,7 +1,7 @@
 /**
- * Messages of D-Bus as far as calls with texts and their simple answers need it. Pure.
+ * Encodes and decodes D-Bus messages: calls with string arguments, and replies of basic types. Pure.
  *
- * Rejected: a library. The smallest has thousands of lines for types that nobody here sends, and is asynchronous.
+ * Rejected: a library. The smallest has thousands of lines for types that are not used here, and is asynchronous.
  *
  * @see D-Bus Specification, "Type System" and "Message Protocol": everything is aligned to its own size, counted from the beginning of the message
  */
@@ -9,28 +9,28 @@ import { decode, encode } from "../sys/text.ts";
 
 export interface Call {
   destination: string;
-  /** Of the object. */
+  /** The path of the object. */
   path: string;
   interface: string;
   member: string;
-  /** Strings, "s", all of them. */
+  /** The arguments, all of type string ("s"). */
   args: readonly string[];
 }
 
 export type Value = string | number | boolean;
 
-/** Somebody's message, as far as it is understood. */
+/** A received message. */
 export interface Message {
   kind: "call" | "return" | "error" | "signal" | "unknown";
-  /** Of the call that it answers; 0 for none. */
+  /** The serial of the call that it answers; 0 for none. */
   replyTo: number;
-  /** `org.freedesktop.DBus.Error.ServiceUnknown`; of errors only. */
+  /** The name of the error, as `org.freedesktop.DBus.Error.ServiceUnknown`; only in errors. */
   errorName: string | undefined;
-  /** Up to the first one of a type that is not simple. */
+  /** The arguments before the first one that is not of a basic type. */
   args: readonly Value[];
 }
 
-/** What came is no message. */
+/** The bytes are not a D-Bus message. */
 export class FormatError extends Error {
   override name = "FormatError";
 }
@@ -38,11 +38,11 @@ export class FormatError extends Error {
 const KINDS = ["unknown", "call", "return", "error", "signal"] as const;
 const METHOD_CALL = 1;
 const VERSION = 1;
-/** Header fields by their numbers. */
+/** The numbers of header fields. */
 const FIELD = { path: 1, interface: 2, member: 3, errorName: 4, replySerial: 5, destination: 6, signature: 8 } as const;
-/** Fixed part, and the length of the array of fields. */
+/** The size of the fixed part and of the length of the array of fields. */
 const FIXED_SIZE = 16;
-/** A message may have 128 MiB; an answer to our calls is a hundred bytes. */
+/** The largest accepted message. The protocol allows 128 MiB; a reply to our calls has a hundred bytes. */
 const MAX_SIZE = 1 << 20;
 
 const aligned = (at: number, to: number): number => Math.ceil(at / to) * to;
@@ -61,7 +61,7 @@ class Output {
     this.bytes.push(value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >>> 24) & 0xff);
   }
 
-  /** STRING and OBJECT_PATH. */
+  /** Writes a STRING or an OBJECT_PATH. */
   text(value: string): void {
     const text = encode(value);
     this.u32(text.length);
@@ -103,7 +103,7 @@ export function encodeCall({ destination, path, interface: name, member, args }:
 
 // --- Reading -----------------------------------------------------------------------------------------------------------------------------
 
-/** Of the message that begins here; undefined when not enough is there to tell. @throws FormatError */
+/** Returns the size of the message that begins here; undefined: more bytes are needed. @throws FormatError */
 export function sizeOf(bytes: Uint8Array): number | undefined {
   if (bytes.length < FIXED_SIZE) return undefined;
   const input = new Input(bytes);
@@ -113,7 +113,7 @@ export function sizeOf(bytes: Uint8Array): number | undefined {
   return size;
 }
 
-/** @param bytes A whole message. @throws FormatError */
+/** Decodes a message. @param bytes A whole message. @throws FormatError */
 export function decodeMessage(bytes: Uint8Array): Message {
   const input = new Input(bytes);
   const end = FIXED_SIZE + input.u32(FIXED_SIZE - 4);
@@ -164,7 +164,7 @@ class Input {
     return this.#text(this.byte());
   }
 
-  /** undefined for types that are not simple: what follows cannot be found then. */
+  /** Reads an argument; undefined: its type is not basic, so that later ones cannot be found. */
   value(type: string): Value | undefined {
     switch (type) {
       case "y":

@@ -1,8 +1,8 @@
 /**
- * Go's encoding/gob: a stream of messages, each with a value or with the description of a type that values will have. Pure.
+ * Encodes and decodes Go's encoding/gob: a stream of messages, each with a value or the description of a type of later values. Pure.
  *
- * As much of it as records of texts, numbers, bytes and lists need. Reading goes by the descriptions that come along and finds fields by their
- * names, so it does not depend on which release of whose program sends; floats, complex numbers and interfaces are refused.
+ * Supports structs of strings, integers, bytes and lists. The decoder uses the received descriptions and finds fields by their names, so it
+ * does not depend on the program, or the version of it, that sends; floats, complex numbers and interfaces are refused.
  *
  * @see https://pkg.go.dev/encoding/gob
  */
@@ -11,25 +11,25 @@ import { decode, encode } from "../sys/text.ts";
 export type GobValue = boolean | number | string | Uint8Array | readonly GobValue[] | GobStruct;
 export type GobStruct = { readonly [field: string]: GobValue };
 
-/** What a value is to be written as. In a struct, absent, zero and empty fields are left out, as Go does. */
+/** The type of a value to encode. In a struct, absent, zero and empty fields are omitted, as in Go. */
 export type GobType = Basic | { readonly list: GobType } | StructType;
 export interface StructType {
   readonly name: string;
   readonly fields: readonly (readonly [name: string, type: GobType])[];
 }
 
-/** IDs of the types that need no description. */
+/** The IDs of the types that need no description. */
 const basics = { bool: 1, int: 2, uint: 3, bytes: 5, string: 6 } as const;
 type Basic = keyof typeof basics;
 
-/** Not what gob looks like, or more of it than is wanted. */
+/** The bytes are not valid gob, or exceed a limit. */
 export class GobError extends Error {
   override name = "GobError";
 }
 
-/** A message may have this many bytes. */
+/** The largest accepted message, in bytes. */
 const LONGEST_MESSAGE = 16 << 20;
-/** Types within types. */
+/** The deepest accepted nesting of types. */
 const DEEPEST = 32;
 
 // --- The description of types, itself in gob: wireType of encoding/gob/type.go -----------------------------------------------------------
@@ -95,14 +95,14 @@ const wireType: StructType = {
 
 // --- Writing ----------------------------------------------------------------------------------------------------------------------------
 
-/** Go's own first ID for described types. */
+/** The first ID of described types, as in Go. */
 const FIRST_ID = 65;
 
-/** One direction of a connection: a type is described before the first value of it. */
+/** Encodes the values of one direction of a connection: a type is described before its first value. */
 export class GobWriter {
   readonly #ids = new Map<GobType, number>();
 
-  /** The messages that bring a struct to the other side. */
+  /** Returns the messages that transmit a struct. */
   write(type: StructType, value: GobStruct): Uint8Array {
     const out: number[] = [];
     const id = this.#describe(type, out);
@@ -175,7 +175,7 @@ function putBytes(out: number[], bytes: Uint8Array): void {
   for (const byte of bytes) out.push(byte);
 }
 
-/** Below 128 a byte; else how many bytes follow, negated, and these, the highest first. */
+/** Encodes an unsigned integer: below 128 as one byte; else the negated number of bytes, then these, the highest first. */
 function putUint(out: number[], value: number): void {
   if (value < 128) {
     out.push(value);
@@ -186,7 +186,7 @@ function putUint(out: number[], value: number): void {
   out.push(256 - bytes.length, ...bytes);
 }
 
-/** The sign is the lowest bit; negative numbers are complemented. */
+/** Encodes a signed integer: the sign is the lowest bit, and negative numbers are complemented. */
 const putInt = (out: number[], value: number): void => putUint(out, value < 0 ? -(value + 1) * 2 + 1 : value * 2);
 
 // --- Reading ----------------------------------------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ type Known =
   | { kind: "map"; key: number; element: number }
   | { kind: "struct"; fields: readonly { name: string; id: number }[] };
 
-/** The other direction: bytes as they come, in pieces of any size. */
+/** Decodes the values of one direction from bytes in pieces of any size. */
 export class GobReader {
   #bytes = new Uint8Array(0);
   readonly #types = new Map<number, Known>(Object.entries(basics).map(([kind, id]) => [id, { kind: kind as Basic }]));
@@ -213,7 +213,7 @@ export class GobReader {
     this.#bytes = all;
   }
 
-  /** The next value, undefined while it is not there as a whole. @throws GobError */
+  /** Returns the next value; undefined: it is not complete yet. @throws GobError */
   next(): GobStruct | undefined {
     for (;;) {
       const message = this.#nextMessage();
@@ -234,7 +234,7 @@ export class GobReader {
     return message;
   }
 
-  /** undefined: it described a type. */
+  /** Decodes a message. @returns undefined: it described a type */
   #read(message: Cursor): GobStruct | undefined {
     const id = message.int();
     if (id < 0) {
@@ -288,10 +288,10 @@ export class GobReader {
     }
   }
 
-  /** @param ids of what is repeated: a map is keys and elements by turns */
+  /** @param ids The types of the repeated parts: of a map, keys and elements alternate. */
   #list(cursor: Cursor, ids: readonly number[], depth: number): GobValue[] {
     const count = cursor.uint();
-    if (count > cursor.left) throw new GobError(`${count} elements in ${cursor.left} bytes`); // each takes one at least
+    if (count > cursor.left) throw new GobError(`${count} elements in ${cursor.left} bytes`); // each takes at least one
     const list: GobValue[] = [];
     for (let i = 0; i < count; i++) for (const id of ids) list.push(this.#value(cursor, id, depth + 1));
     return list;
@@ -314,10 +314,10 @@ export class GobReader {
     }
   }
 
-  /** The types of descriptions. Nobody but they themselves refers to the ones within, so these get IDs of our own, below zero. */
+  /** Adds the types of descriptions. Only they refer to their inner types, so these get private IDs, below zero. */
   #learnBuiltIn(type: GobType, id = -this.#types.size): number {
     if (typeof type === "string") return basics[type];
-    this.#types.set(id, { kind: "opaque" }); // takes the ID, while those within get theirs
+    this.#types.set(id, { kind: "opaque" }); // reserves the ID while the inner types get theirs
     if ("list" in type) this.#types.set(id, { kind: "list", element: this.#learnBuiltIn(type.list) });
     else {
       const fields = type.fields.map(([name, field]) => ({ name, id: this.#learnBuiltIn(field) }));
@@ -345,7 +345,7 @@ class Cursor {
     return this.#bytes.subarray(this.at - count, this.at);
   }
 
-  /** Whether a number is there as a whole. */
+  /** Reports whether a number is complete. */
   hasUint(): boolean {
     const first = this.#bytes[this.at];
     return first !== undefined && (first < 128 || this.left >= 1 + 256 - first);

@@ -1,5 +1,5 @@
 /**
- * Go's net/rpc over HTTP's CONNECT: what the reference plugin `dhcp` and its daemon speak, so that either may be ours. Pure.
+ * Implements Go's net/rpc over HTTP CONNECT, the protocol between the reference plugin `dhcp` and its daemon, so that each of them works with ours. Pure.
  *
  * @see https://pkg.go.dev/net/rpc
  */
@@ -34,14 +34,14 @@ export interface RpcRequest {
   args: GobStruct;
 }
 
-/** The side of who is called. */
+/** The server side of a connection. */
 export class RpcServer {
   readonly #reader = new GobReader();
   readonly #writer = new GobWriter();
   readonly #opening = new Opening();
   #header: GobStruct | undefined;
 
-  /** What has come means: what to send at once, and which requests there are. @throws GobError the caller speaks something else */
+  /** Processes received bytes. @returns bytes to send at once, and the requests. @throws GobError the client uses another protocol */
   receive(bytes: Uint8Array): { send: Uint8Array | undefined; requests: RpcRequest[] } {
     const opened = this.#opening.receive(bytes);
     if (opened === undefined) return { send: undefined, requests: [] };
@@ -77,21 +77,21 @@ export class RpcServer {
   }
 }
 
-/** The other side refused, with these words. */
+/** The server returned this error. */
 export class RpcError extends Error {
   override name = "RpcError";
 }
 
-/** The side of who calls, for one call. */
+/** The client side of a connection, for one call. */
 export class RpcClient {
   readonly #reader = new GobReader();
   readonly #opening = new Opening();
   #header: GobStruct | undefined;
 
-  /** To be sent first. */
+  /** The bytes to send first. */
   readonly greeting = greeting;
 
-  /** Whether the other side is ready for the request. @throws GobError it is no daemon of this kind */
+  /** Reports whether the server is ready for the request. @throws GobError it is not a server of this protocol */
   isWelcome(bytes: Uint8Array): boolean {
     const opened = this.#opening.receive(bytes);
     if (opened === undefined) return false;
@@ -106,7 +106,7 @@ export class RpcClient {
     return joined(writer.write(requestHeader, { ServiceMethod: method, Seq: 0 }), writer.write(type, args));
   }
 
-  /** What it answers, undefined while that is not there as a whole. @throws RpcError it refuses. GobError */
+  /** Returns the reply; undefined: it is not complete yet. @throws RpcError: the server returned an error. GobError */
   receive(bytes: Uint8Array): GobStruct | undefined {
     this.#reader.push(bytes);
     this.#header ??= this.#reader.next();
@@ -117,7 +117,7 @@ export class RpcClient {
   }
 }
 
-/** The lines of HTTP before the stream: the first of them, and what follows after an empty one. */
+/** Splits off the HTTP header before the stream: its first line, and the bytes after the empty line. */
 class Opening {
   #bytes = new Uint8Array(0);
   #line: string | undefined;

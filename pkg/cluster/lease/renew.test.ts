@@ -77,7 +77,7 @@ t.test("a lease is renewed once, an hour before its end, with all that it says",
   t.ok(kept.told.every((line) => line === "renewed 24 h"));
 });
 
-t.test("after a suspension renewed the lease within a minute", async (t) => {
+t.test("after a suspension the lease is renewed within a minute", async (t) => {
   const kept = await keep(t);
   await kept.clock.pass(HOUR_MS);
   kept.clock.suspend(22.5 * HOUR_MS);

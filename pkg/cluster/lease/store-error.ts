@@ -1,4 +1,4 @@
-/** What a store may lack for a while. All of these pass: the daemon tries again. */
+/** Errors of a store that may be temporary: the daemon tries again. */
 
 /** The store has no network configuration yet: the administrator must write it. `message` says how. */
 export class NoConfig extends Error {

@@ -14,7 +14,7 @@ import {
 } from "./lease.ts";
 import type { LeaseChanges, LeaseRemedies, PeerHandler } from "./manager.ts";
 
-/** What has a watch on leases. */
+/** A source of lease events. */
 export interface WatchSource {
   /**
    * Reports a snapshot first, then every change. After a lost connection it resumes by itself, where it was or with a new snapshot.

@@ -94,7 +94,7 @@ export function isHeldBy(store: Store, name: string, owner: Owner): boolean {
   return isOwner(found) && sameOwner(found, owner);
 }
 
-/** Reserves an address. @returns false when the address is taken, even by a file without an owner. */
+/** Reserves an address. @returns false when the address is taken, even by a file that names no container. */
 export function createReservation(store: Store, name: string, owner: Owner): boolean {
   return createFile(pathOf(store, name), formatReservation(owner), { mode: FILE_MODE });
 }
