@@ -132,7 +132,7 @@ t.test("a tool that is called as a plugin gives an error object, and writes no f
     const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", CNI_COMMAND: "VERSION" };
     const { stdout, stderr } = start("unshare", inside, env);
     const [answer = "", rest] = stdout.split("status ");
-    t.match(JSON.parse(answer), { msg: /is no plugin of this executable|not a CNI plugin/ }, tool);
+    t.match(JSON.parse(answer), { msg: /is not a plugin of this executable|not a CNI plugin/ }, tool);
     t.equal(rest, "1\n", `${tool}: ${stderr}`);
   }
 });

@@ -216,7 +216,7 @@ t.test("a chain that fails stops, is told with what to do, and is not remembered
     stdout: "",
     stderr:
       'cnitool: plugin type="double" failed (add): broken\n  very\n' +
-      "  To fix: delete the attachment before it is added again, a part of it may exist: cnitool del --ifname eth0 net /ns/one\n",
+      "  To fix: delete the attachment before you add it again, because parts of it may exist: cnitool del --ifname eth0 net /ns/one\n",
   });
   t.strictSame(verbs(node.noted()), ["ADD"]);
   t.strictSame(node.cached(), {});
@@ -238,9 +238,9 @@ const failures: [what: string, script: string, stderr: string | RegExp][] = [
   [
     "prints garbage",
     "echo 'no <JSON>'",
-    /^cnitool: plugin type="double" failed \(add\): plugin "double" answered ADD with something that is not JSON: "no <JSON>\\n"\n/,
+    /^cnitool: plugin type="double" failed \(add\): plugin "double" returned something that is not JSON on ADD: "no <JSON>\\n"\n/,
   ],
-  ["prints nothing", ":", /^cnitool: plugin type="double" failed \(add\): plugin "double" answered ADD with nothing/],
+  ["prints nothing", ":", /^cnitool: plugin type="double" failed \(add\): plugin "double" returned nothing on ADD/],
   [
     "fails with a word on stderr only",
     "echo 'what now' >&2; exit 3",
@@ -254,7 +254,7 @@ const failures: [what: string, script: string, stderr: string | RegExp][] = [
   [
     "is killed",
     "kill -9 $$",
-    /^cnitool: plugin type="double" failed \(add\): plugin "double" was ended by signal 9 on ADD without an error message\n/,
+    /^cnitool: plugin type="double" failed \(add\): plugin "double" was terminated by signal 9 on ADD without an error message\n/,
   ],
 ];
 for (const [what, script, stderr] of failures) {
@@ -407,7 +407,7 @@ t.test("a cache entry that is damaged stops check, and goes with del", needsRoot
     status: 0,
     stdout: "",
     stderr:
-      /^cnitool: cached result \S+ is damaged: it is not a JSON object: plugins get CNI_ARGS and CAP_ARGS as they are given/,
+      /^cnitool: cached result \S+ is damaged: it is not a JSON object: plugins get the present CNI_ARGS and CAP_ARGS/,
   });
   t.strictSame(node.cached(), {});
 });
@@ -528,7 +528,9 @@ for (const [what, content] of Object.entries(damages)) {
       t.equal(collected.status, 1, flags);
       t.match(
         collected.stderr,
-        new RegExp(`^cnitool: damaged ${file}: it is .*; kept what it may be about: .*${id} eth0\n  To fix: `),
+        new RegExp(
+          `^cnitool: damaged ${file}: it is .*; kept the attachments that it may belong to: .*${id} eth0\n  To fix: `,
+        ),
       );
       t.equal(collected.stdout, flags === "--dead" ? `net ${deadId} eth0: deleted\n` : "", flags);
     }
@@ -700,7 +702,7 @@ t.test("version tells ours from foreign ones, and what is hidden", needsRoot, as
   t.notOk(shown.plugins.some(({ type }) => type === "cnitool" || type === "twill"));
   t.match(
     node.cnitool("version portmap").stdout,
-    /^cnitool [^\n]+\n\nTYPE .*\nportmap {2}ours .*\nportmap {2}foreign {2}0.1.0 to 1.0.0 .* never runs, .*\n$/,
+    /^cnitool [^\n]+\n\nTYPE .*\nportmap {2}ours .*\nportmap {2}foreign {2}0.1.0 to 1.0.0 .* never used: .*\n$/,
   );
 
   node.write("/var/lib/bin/liar", "#!/bin/sh\necho hello\n");

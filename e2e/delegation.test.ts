@@ -56,15 +56,14 @@ const rows: Row[] = [
     type: "garbage",
     script: "echo Segmentation fault",
     code: 6,
-    msg: () => 'plugin "garbage" answered ADD with something that is not JSON: "Segmentation fault\\n"',
+    msg: () => 'plugin "garbage" returned something that is not JSON on ADD: "Segmentation fault\\n"',
   },
   {
     what: "prints half a result",
     type: "half",
     script: `printf '{"cniVersion":"1.0.0","ips":['`,
     code: 6,
-    msg: () =>
-      'plugin "half" answered ADD with something that is not JSON: "{\\"cniVersion\\":\\"1.0.0\\",\\"ips\\":["',
+    msg: () => 'plugin "half" returned something that is not JSON on ADD: "{\\"cniVersion\\":\\"1.0.0\\",\\"ips\\":["',
   },
   {
     what: "says nothing and fails",
@@ -78,14 +77,14 @@ const rows: Row[] = [
     type: "silent",
     script: "exit 0",
     code: 6,
-    msg: () => 'plugin "silent" answered ADD with nothing, must be a result',
+    msg: () => 'plugin "silent" returned nothing on ADD, must return a result',
   },
   {
     what: "dies",
     type: "dying",
     script: "kill -SEGV $$",
     code: 999,
-    msg: () => 'plugin "dying" was ended by signal 11 on ADD without an error message',
+    msg: () => 'plugin "dying" was terminated by signal 11 on ADD without an error message',
   },
   {
     what: "fails with an error of its own",
@@ -152,8 +151,8 @@ t.test("a plugin that is no IPAM plugin is refused as one, itself and others", n
       status: 1,
       stdout: {
         code: 7,
-        msg: `"ipam.type" is "${type}", which is no IPAM plugin`,
-        details: /name one that gives addresses, as dhcp, host-local, static, or remove/,
+        msg: `"ipam.type" is "${type}", which is not an IPAM plugin`,
+        details: /use an IPAM plugin, as dhcp, host-local, static, or remove/,
       },
     };
     for (const verb of ["ADD", "GC", "STATUS"] as const)

@@ -141,7 +141,7 @@ t.test("firewall: an unknown backend is told, and ignored as the reference plugi
   t.equal(status, 0);
   t.equal(
     stderr,
-    `"backend" is "nft", which is none of iptables, firewalld, nftables: it is ignored, and chosen by what the host uses\n`,
+    `"backend" is "nft", must be one of iptables, firewalld, nftables: it is ignored, and the backend is the one that the host uses\n`,
   );
 });
 
@@ -177,7 +177,7 @@ function refused(t: Test, keys: Conf, prevResult: unknown, expected: { msg: stri
 t.test("firewall: what is refused leaves nothing", needsRoot, async (t) => {
   refused(t, {}, undefined, {
     msg: "missing prevResult from earlier plugin",
-    details: /^it works on what another plugin has made/,
+    details: /^the plugin works on the interface of another plugin/,
   });
   refused(t, { ingressPolicy: "closed" }, someResult, {
     msg: `unknown ingress policy: "closed"`,
@@ -189,11 +189,11 @@ t.test("firewall: what is refused leaves nothing", needsRoot, async (t) => {
     { ...someResult, interfaces: [] },
     {
       msg: `interface needs to be set for ingress policy "isolated", make sure to chain "firewall" plugin with "bridge"`,
-      details: `To fix: write firewall behind a bridge plugin, or leave out "ingressPolicy"`,
+      details: `To fix: put firewall after a bridge plugin, or remove "ingressPolicy"`,
     },
   );
   refused(t, { iptablesAdminChainName: "a chain" }, someResult, {
-    msg: `"iptablesAdminChainName" is "a chain", must be a name of at most 28 characters without blanks`,
-    details: "To fix: iptables takes no other names for chains: choose another one",
+    msg: `"iptablesAdminChainName" is "a chain", must be a name of at most 28 characters without spaces`,
+    details: "To fix: iptables accepts no other names for chains: choose another one",
   });
 });

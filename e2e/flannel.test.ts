@@ -155,32 +155,32 @@ t.test("without containers the bridge follows a new subnet", needsRoot, async (t
 const since = "2026-01-31T12:00:00.000Z";
 const logs = "journalctl -u flanneld; in Kubernetes: kubectl -n kube-flannel logs -l app=flannel";
 const noFile = `open ${subnetFile}: no such file or directory`;
-const says = `/var/lib/flannel/subnet.state says so since ${since}, by process`;
+const says = `/var/lib/flannel/subnet.state was written at ${since} by process`;
 const gone = 4_194_305; // above PID_MAX_LIMIT
 
 const missing: { what: string; state?: object; msg: string; details: string }[] = [
   {
     what: "nothing says why",
-    msg: `flanneld has not written ${subnetFile}: it does not run on this host, or does not say why`,
-    details: `${noFile}. To fix: start flanneld, or see in its log why it does not run (${logs})`,
+    msg: `flanneld has not written ${subnetFile}: it does not run on this host, or has not reported its state`,
+    details: `${noFile}. To fix: start flanneld; its log says why it ended (${logs})`,
   },
   {
     what: "the daemon waits",
     state: { pid: 1, since, state: "waiting", reason: "etcd http://10.0.0.1:2379 has no network configuration" },
     msg: `flanneld has not written ${subnetFile}: etcd http://10.0.0.1:2379 has no network configuration`,
-    details: `${noFile}; ${says} 1. To fix: flanneld --status and its log say more (${logs})`,
+    details: `${noFile}; ${says} 1. To fix: see flanneld --status, or its log (${logs})`,
   },
   {
     what: "the daemon ended while it waited",
     state: { pid: gone, since, state: "waiting", reason: "no subnet of 10.1.0.0/16 is free" },
     msg: `flanneld has not written ${subnetFile}: no subnet of 10.1.0.0/16 is free`,
-    details: `${noFile}; ${says} ${gone}, which is gone, or in another PID namespace. To fix: start flanneld, or see in its log why it does not run (${logs})`,
+    details: `${noFile}; ${says} ${gone}, which has ended or is in another PID namespace. To fix: start flanneld; its log says why it ended (${logs})`,
   },
   {
     what: "somebody removed it",
     state: { pid: 1, since, state: "ready", reason: "it has 10.1.17.0/24" },
-    msg: `flanneld has written ${subnetFile}, and somebody has removed it`,
-    details: `${noFile}; ${says} 1. To fix: flanneld --status and its log say more (${logs})`,
+    msg: `flanneld has written ${subnetFile}, but another process has removed it`,
+    details: `${noFile}; ${says} 1. To fix: see flanneld --status, or its log (${logs})`,
   },
 ];
 for (const { what, state, msg, details } of missing) {
@@ -255,7 +255,7 @@ t.test("ready: STATUS asks the delegate, and says when the lease is lost", needs
     stdout: {
       code: 51,
       msg: `flanneld has lost the lease of the subnet in ${subnetFile}: ${reason}`,
-      details: `${says} 1. To fix: see what it does about it: flanneld --status, or its log (${logs})`,
+      details: `${says} 1. To fix: see flanneld --status, or its log (${logs})`,
     },
   });
   succeed(t, node, "ADD");
@@ -373,13 +373,13 @@ t.test("a damaged file is told, and kept; DEL succeeds", needsRoot, async (t) =>
   const { stderr } = succeed(t, node, "DEL");
   t.equal(
     stderr,
-    "flannel: /var/lib/cni/flannel/container-0 is damaged, so nothing was deleted for container container-0: what its plugin " +
-      "made is left until the host starts again; remove the file when that is done\n",
+    "flannel: /var/lib/cni/flannel/container-0 is damaged, so nothing was deleted for container container-0: its link and rules " +
+      "remain until the host is rebooted; remove the file after that\n",
   );
   t.strictSame(stateFiles(node), ["container-0"]);
   t.match(node.cni("flannel", "CHECK", { ...conf, prevResult: {} }), {
     status: 1,
-    stdout: { code: 999, msg: 'nothing is remembered of "eth0" of container container-0' },
+    stdout: { code: 999, msg: 'there is no record of "eth0" of container container-0' },
   });
 });
 

@@ -180,7 +180,7 @@ t.test(
     container?.sh(`ip link set net0 netns ${elsewhere?.name} name lost`);
     t.match(cni(node, "DEL", { pciBusID: card.pciBusID }), {
       status: 0,
-      stderr: `host-device: network "net": "${card.name}" (${card.kernelpath}), which was "net0" of the container, is in another namespace; a later DEL or GC gives it its name back\n`,
+      stderr: `host-device: network "net": "${card.name}" (${card.kernelpath}), which was "net0" of the container, is in another namespace; a later DEL or GC restores its name\n`,
     });
     sh(`ip netns delete ${elsewhere?.name}`);
     waitFor(card);

@@ -153,13 +153,13 @@ t.test("host-device: an interface of the container is left alone", needsRoot, as
     stdout: {
       code: 999,
       msg: `interface "eth0" already exists in ${node.containers[0]?.path}`,
-      details: /^"dev0" would have that name there\. To fix: ./,
+      details: /^"dev0" would get that name in the container\. To fix: ./,
     },
   });
   t.match(node.cni("host-device", "DEL", network()), {
     status: 0,
     stderr:
-      'host-device: network "net": failed to find original ifname for "eth0" (alias is not set): it is left where it is\n',
+      'host-device: network "net": failed to find original ifname for "eth0" (alias is not set): it stays in the container\n',
   });
   t.strictSame(node.snapshot().namespaces, before);
 });
@@ -214,7 +214,7 @@ t.test(
       stdout: {
         code: 999,
         msg: '"eth0" cannot have its name "dev0" on the host again: another interface has it',
-        details: /^that one has index \d+ and MAC 02:00:00:00:00:07\. To fix: rename or delete that one/,
+        details: /^that one has index \d+ and MAC 02:00:00:00:00:07\. To fix: rename or delete that interface/,
       },
     });
     t.strictSame(linksOf(node, node.containers[0]?.name), inside);
@@ -267,7 +267,7 @@ t.test("host-device: what the device did on the host is told before it ends", ne
   const node = hostWithDevice(t);
   node.sh("ip address add 192.0.2.5/24 dev dev0; ip link set peer0 up; ip route add default via 192.0.2.1");
   const says = (uses: string) =>
-    `host-device: network "net": "dev0" is in use on the host (${uses}), which ends now and does not come back with it\n`;
+    `host-device: network "net": "dev0" is in use on the host (${uses}): this is lost, and is not restored when the device returns\n`;
   t.equal(node.cni("host-device", "ADD", network()).stderr, says("address 192.0.2.5/24, default route"));
   node.cni("host-device", "DEL", network());
   node.sh("ip link add br0 type bridge; ip link set dev0 master br0");
@@ -281,7 +281,7 @@ t.test("host-device: a bridge cannot leave, and stays up", needsRoot, async (t) 
     status: 1,
     stdout: {
       msg: `failed to move "br0" to ${node.containers[0]?.path} as "eth0"`,
-      details: /To fix: bridges, loopback and some others cannot leave their namespace/,
+      details: /To fix: bridges, loopback and some other devices cannot leave their namespace/,
     },
   });
   t.match(linksOf(node)["br0"], { flags: /UP/, alias: "" });

@@ -251,8 +251,8 @@ t.test("a reboot leaks no address", needsRoot, async (t) => {
     stderr: "",
   });
   network.reboot();
-  t.match(network.call("ADD", "c"), { text: "10.1.0.4/29", stderr: /took back 10.1.0.4 of container c \(eth0\)/ });
-  t.match(network.call("ADD", "f"), { status: 0, text: "10.1.0.5/29", stderr: /took back 10.1.0.6 of container e/ });
+  t.match(network.call("ADD", "c"), { text: "10.1.0.4/29", stderr: /freed 10.1.0.4 of container c \(eth0\)/ });
+  t.match(network.call("ADD", "f"), { status: 0, text: "10.1.0.5/29", stderr: /freed 10.1.0.6 of container e/ });
   t.strictSame(network.reserved(), ["10.1.0.4", "10.1.0.5"]);
   t.match(
     network.call("ADD", "c"),
@@ -359,12 +359,12 @@ for (const { what, make } of notReservations) {
       ],
     );
     t.strictSame(network.reserved(), ["10.1.0.4", "10.1.0.5", "10.1.0.6"]);
-    const warning = /10\.1\.0\.[45] \(and 1 more\) stays taken: .*10\.1\.0\.[45] is no reservation; .*rm /g;
+    const warning = /10\.1\.0\.[45] \(and 1 more\) stays reserved: .*10\.1\.0\.[45] is not a reservation; .*rm /g;
     for (const { stderr } of [calls[1], calls[5]] as Answer[]) t.equal(stderr.match(warning)?.length, 1, stderr);
     t.match(network.call("ADD", "asks", { args: "IP=10.1.0.4" }), {
       status: 1,
       code: 999,
-      details: /10\.1\.0\.4 is no reservation.*To fix: request another address; if nothing uses this one: rm /,
+      details: /10\.1\.0\.4 is not a reservation.*To fix: request another address; if nothing uses this one: rm /,
     });
     for (const id of ["a", "b"]) t.equal(network.call("ADD", id).status, 0);
     t.match(network.call("ADD", "c"), { status: 1, details: /5 of 5 addresses are held/ }, "full without them");

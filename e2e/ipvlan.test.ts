@@ -48,7 +48,7 @@ t.test("ipvlan: ADD makes a link with the master's MAC, CHECK sees it, DEL delet
   t.match(check({}), { status: 0, stdout: "" });
   t.match(check({ master: undefined }), { status: 0 }, "a master that was looked up is not looked up again");
   t.match(check({ mode: "l3" }), { status: 1, stdout: { msg: `"eth0" is not in ipvlan mode l3` } });
-  t.match(check({ master: "eth0" }), { status: 1, stdout: { msg: `"eth0" does not lie on master "eth0"` } });
+  t.match(check({ master: "eth0" }), { status: 1, stdout: { msg: `"eth0" has another parent than master "eth0"` } });
   t.match(node.cni("ipvlan", "ADD", network({ mtu: 9000 }), { ifName: "eth1" }), {
     status: 1,
     stdout: { code: 7, msg: "invalid MTU 9000, must be [0, master MTU(1500)]" },
@@ -106,7 +106,7 @@ t.test("ipvlan: an ADD that cannot be done leaves nothing, and says why", needs,
     status: 1,
     stdout: {
       code: 999,
-      msg: `master "uplink" cannot carry ipvlan links, because something else has taken it`,
+      msg: `master "uplink" cannot carry ipvlan links, because it is already used in another way`,
       details: /either macvlan or ipvlan links/,
     },
   });

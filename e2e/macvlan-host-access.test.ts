@@ -53,7 +53,7 @@ t.test("macvlan: with hostAccess host and containers reach each other, in both f
   const check = () => node.cni("macvlan", "CHECK", { ...network(), prevResult: one?.stdout });
   t.match(check(), { status: 0, stdout: "" });
   node.sh("ip route delete 10.1.0.2");
-  t.match(check(), { status: 1, stdout: { msg: `the host has no route to 10.1.0.2, as "hostAccess" wants it` } });
+  t.match(check(), { status: 1, stdout: { msg: `the host has no route to 10.1.0.2, which "hostAccess" needs` } });
 
   for (const again of ["once", "twice"]) t.match(node.cni("macvlan", "DEL", network()), { status: 0 }, again);
   t.equal(routes(node).length, 2, "the other container's are left");

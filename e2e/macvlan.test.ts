@@ -112,7 +112,11 @@ t.test("macvlan: what is on the master already is told of", needs, async (t) => 
   t.match(before, { status: 0 });
   t.match(node.cni("macvlan", "ADD", network({ mode: "passthru" }), { container: 1 }), {
     status: 1,
-    stdout: { code: 999, msg: `master "uplink" takes no other macvlan link`, details: /passthru is the only one/ },
+    stdout: {
+      code: 999,
+      msg: `master "uplink" cannot carry another macvlan link`,
+      details: /passthru must be the only one/,
+    },
   });
   t.match(node.cni("macvlan", "DEL", network()), { status: 0 });
   node.sh("ip link add br0 type bridge; ip link set uplink master br0");
@@ -120,7 +124,7 @@ t.test("macvlan: what is on the master already is told of", needs, async (t) => 
     status: 1,
     stdout: {
       code: 999,
-      msg: `master "uplink" cannot carry macvlan links, because something else has taken it`,
+      msg: `master "uplink" cannot carry macvlan links, because it is already used in another way`,
       details: /port of a bridge/,
     },
   });
@@ -162,7 +166,7 @@ t.test("macvlan: CHECK tells what was changed", needs, async (t) => {
   t.match(check({}), { status: 0, stdout: "" });
   t.match(check({ mode: "vepa" }), { status: 1, stdout: { code: 999, msg: `"eth0" is not in macvlan mode vepa` } });
   node.sh("ip link add other type veth");
-  t.match(check({ master: "other" }), { status: 1, stdout: { msg: `"eth0" does not lie on master "other"` } });
+  t.match(check({ master: "other" }), { status: 1, stdout: { msg: `"eth0" has another parent than master "other"` } });
   t.match(check({ master: "gone" }), { status: 1, stdout: { msg: `master "gone" is missing` } });
   node.sh("ip link delete uplink");
   t.match(check({}), { status: 1, stdout: { msg: /^interface "eth0" is missing in / } });

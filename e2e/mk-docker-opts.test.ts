@@ -97,7 +97,7 @@ t.test("a subnet that is already routed elsewhere is told", needsRoot, async (t)
     stdout: "",
     stderr:
       "mk-docker-opts: Your routing table already contains the subnet: 10.1.74.0/24 via 192.0.2.9\n" +
-      "  To fix: find out who needs it, or remove it: ip route del 10.1.74.0/24 via 192.0.2.9\n",
+      "  To fix: find out what needs it, or remove it: ip route del 10.1.74.0/24 via 192.0.2.9\n",
   });
 });
 

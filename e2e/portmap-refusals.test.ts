@@ -65,7 +65,7 @@ for (const backend of backends) {
     t.match(second({ hostPort: 8080, containerPort: 80 }), {
       status: 0,
       stderr:
-        "port 8080/tcp of the host was held by container container-0 of network net, which is gone (its namespace is): taken over\n",
+        "port 8080/tcp of the host was held by container container-0 of network net, which no longer exists (its namespace does not exist): taken over\n",
     });
     t.equal(site.ask(client, HOST, 8080), `c1 ${CLIENT}`);
     t.equal(site.ask(client, HOST, 8081), "", "all of the dead one goes");
@@ -155,7 +155,7 @@ t.test("portmap: what is wrong with a configuration is said before anything is d
     [{}, [{ ...port, containerPort: -1 }], "Invalid container port number: -1"],
     [{}, [{ ...port, protocol: "icmp" }], 'host port 80 has protocol "icmp", must be "tcp", "udp" or "sctp"'],
     [{}, [{ ...port, hostIP: "localhost" }], 'host port 80 has hostIP "localhost", which is not an IP address'],
-    [{}, [port, { ...port, containerPort: 81 }], "host port 80/tcp is to lead to container port 80 and to 81"],
+    [{}, [port, { ...port, containerPort: 81 }], "host port 80/tcp is mapped to container port 80 and to 81"],
     [{ markMasqBit: 32 }, [port], "MasqMarkBit must be between 0 and 31"],
     [{ markMasqBit: 1, externalSetMarkChain: "X" }, [port], "Cannot specify externalSetMarkChain and markMasqBit"],
     [{ backend: "ebtables" }, [port], 'unrecognized backend "ebtables"'],

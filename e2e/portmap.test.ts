@@ -50,7 +50,8 @@ for (const backend of backends) {
       t.match(site.call("ADD", mappings, {}, { containerId: "old" }), { status: 0, stderr: "" });
       t.match(site.call("ADD", mappings, {}, { containerId: "new" }), {
         status: 0,
-        stderr: /was held by container old of network net, which is gone \(its address is this container's now\)/,
+        stderr:
+          /was held by container old of network net, which no longer exists \(its address now belongs to this container\)/,
       });
       t.notMatch(site.published().join("\n"), /\bold\b/);
     },

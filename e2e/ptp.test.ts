@@ -137,7 +137,7 @@ t.test("ptp: an ADD that cannot be done says why, and leaves nothing", needsRoot
       conf: network({ ipam: fixed([{ address, gateway: "10.1.0.1" }]) }),
       prepare: "ip link add other type veth; ip link set other up; ip route add 10.1.0.5/32 dev other",
       code: 999,
-      msg: "the host reaches 10.1.0.5 over another link already",
+      msg: "the host already has a route to 10.1.0.5 over another link",
     },
     {
       conf: network({
@@ -170,7 +170,7 @@ t.test("ptp: CHECK sees what is missing on the host", needsRoot, async (t) => {
     { damage: (outside) => `ip link set ${outside} down`, msg: /^"veth\w+", the host's end, is down, must be up$/ },
     {
       damage: (outside) => `ip link set ${outside} down; ip link set ${outside} name other`,
-      msg: /^the host's end of "eth0" is missing$/,
+      msg: /^the host end of "eth0" is missing$/,
     },
   ];
   for (const { damage, msg } of missing) {

@@ -125,7 +125,8 @@ for (const backend of backends) {
     const { node } = site;
     site.attach();
     node.sh("nft flush ruleset");
-    const skipped = (told: string) => told.match(/(?<=^net ).+(?= eth0: skipped, it may be dead: )/gm) ?? [];
+    const skipped = (told: string) =>
+      told.match(/(?<=^net ).+(?= eth0: skipped, its container may no longer exist: )/gm) ?? [];
     const nothing = "0 attachments, nothing is missing\n";
 
     for (const { writer, write } of cacheSamples) write(node, { id: writer, netns: "/run/netns/gone" }, backend);
@@ -197,7 +198,7 @@ t.test(
     t.match(reload(node), {
       status: 1,
       stdout: /^net cnitool-\w+ eth0: restored, /,
-      stderr: /^net cnitool-\w+ eth0: nothing is remembered of "eth0" of container cnitool-\w+; /,
+      stderr: /^net cnitool-\w+ eth0: there is no record of "eth0" of container cnitool-\w+; /,
     });
     t.strictSame(rules(node), before, "flannel itself has made none here");
   },

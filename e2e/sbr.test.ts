@@ -137,7 +137,7 @@ t.test("sbr: with a table, rules alone are made", needsRoot, async (t) => {
 
   t.match(node.cni("sbr", "ADD", conf({ table: 5000 }), call), {
     status: 1,
-    stdout: { code: 999, msg: 'rule "from 192.168.1.209 lookup 5000" exists already in the container' },
+    stdout: { code: 999, msg: 'rule "from 192.168.1.209 lookup 5000" already exists in the container' },
   });
   t.equal(ownRules(container).length, 2, "whose rules the ADD that was refused leaves");
   t.match(node.cni("sbr", "DEL", conf({ table: 5000 }), call), { status: 0 });
@@ -217,7 +217,7 @@ t.test("sbr: an ADD that fails changes nothing", needsRoot, async (t) => {
     stdout: {
       code: 999,
       msg: 'the kernel refuses "ip route add default via 203.0.113.1 table 100" in the container',
-      details: /ENETUNREACH.*To fix: give a gateway that lies in one of the interface's subnets/,
+      details: /ENETUNREACH.*To fix: set a gateway that lies in one of the interface's subnets/,
     },
   });
   t.strictSame(node.snapshot(), before);

@@ -47,19 +47,19 @@ const refusals: Refusal[] = [
     what: "empty stdin",
     stdin: "",
     code: 6,
-    msg: "the configuration on stdin is not JSON: line 1, column 1: nothing where a value is due",
+    msg: "the configuration on stdin is not JSON: line 1, column 1: nothing where a value is expected",
   },
   {
     what: "text",
     stdin: "hello",
     code: 6,
-    msg: 'the configuration on stdin is not JSON: line 1, column 1: "hello" where a value is due',
+    msg: 'the configuration on stdin is not JSON: line 1, column 1: "hello" where a value is expected',
   },
   {
     what: "half a configuration",
     stdin: '{"cniVersion": "1.1.0",\n "name": "net"',
     code: 6,
-    msg: 'the configuration on stdin is not JSON: line 2, column 15: the end where "," or "}" is due',
+    msg: 'the configuration on stdin is not JSON: line 2, column 15: the end where "," or "}" is expected',
   },
   {
     what: "bytes that are no text",
@@ -114,7 +114,7 @@ const refusals: Refusal[] = [
     what: "no version",
     change: { cniVersion: "one" },
     code: 6,
-    msg: '"cniVersion" is "one", must be one to three numbers with dots between',
+    msg: '"cniVersion" is "one", must be one to three numbers separated by dots',
   },
   {
     what: "a version that is a number",
@@ -241,21 +241,21 @@ const refusals: Refusal[] = [
     only: ["loopback", "bridge"],
     ...set({ CNI_NETNS: "/run/netns/nobody" }),
     code: 4,
-    msg: 'CNI_NETNS: failed to open netns "/run/netns/nobody": there is nothing of that name',
+    msg: 'CNI_NETNS: failed to open netns "/run/netns/nobody": it does not exist',
   },
   {
     what: "a namespace that is a file",
     only: ["loopback", "bridge"],
     ...set({ CNI_NETNS: "/etc/hostname" }),
     code: 4,
-    msg: 'CNI_NETNS: failed to open netns "/etc/hostname": it is no network namespace',
+    msg: 'CNI_NETNS: failed to open netns "/etc/hostname": it is not a network namespace',
   },
   {
     what: "a namespace of another kind",
     only: ["loopback", "bridge"],
     ...set({ CNI_NETNS: "/proc/self/ns/uts" }),
     code: 4,
-    msg: 'CNI_NETNS: failed to open netns "/proc/self/ns/uts": it is no network namespace',
+    msg: 'CNI_NETNS: failed to open netns "/proc/self/ns/uts": it is not a network namespace',
   },
 ];
 
@@ -323,11 +323,11 @@ t.test(
       spawnSync(join(folder, file), args, { env: {}, encoding: "utf8" }).stderr;
     for (const name of ["host-local", "loopback", "bridge"]) t.match(about(name), new RegExp(`^CNI ${name} plugin `));
     t.match(spawnSync(twill, ["loopback"], { env: {}, encoding: "utf8" }).stderr, /^CNI loopback plugin /);
-    t.match(about("ptpp"), /^twill: "ptpp" is no plugin of this executable/);
+    t.match(about("ptpp"), /^twill: "ptpp" is not a plugin of this executable/);
     const called = spawnSync(join(folder, "ptpp"), { env: { CNI_COMMAND: "ADD" }, encoding: "utf8" });
     t.match(JSON.parse(called.stdout), {
       code: 7,
-      msg: '"ptpp" is no plugin of this executable',
+      msg: '"ptpp" is not a plugin of this executable',
       details: /To fix: correct "type"/,
     });
   },

@@ -59,7 +59,7 @@ t.test("static: a gateway of CNI_ARGS that belongs to no address is told", needs
   const node = newHost(t);
   t.match(node.cni("static", "ADD", network(), { args: "IP=10.2.0.7/24;GATEWAY=10.3.0.1" }), {
     status: 0,
-    stderr: 'static: network "net": CNI_ARGS GATEWAY 10.3.0.1 lies in no subnet of CNI_ARGS IP, and is ignored\n',
+    stderr: 'static: network "net": CNI_ARGS GATEWAY 10.3.0.1 is in no subnet of CNI_ARGS IP, and is ignored\n',
   });
 });
 

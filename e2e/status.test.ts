@@ -29,7 +29,7 @@ for (const [plugin, { keys, command }] of Object.entries(kinds)) {
     const before = links();
     const { status, stdout } = node.cni(plugin, "STATUS", network(plugin, keys));
     t.equal(links(), before);
-    const msg = /^this kernel cannot make links of kind \w+$/;
+    const msg = /^this kernel cannot create links of kind \w+$/;
     const refusal = { status: 1, stdout: { code: 50, msg, details: /To fix: load the module/ } };
     const hasKind = node.run("sh", "-c", command).status === 0;
     t.match({ status, stdout }, hasKind ? { status: 0, stdout: "" } : refusal);
@@ -45,7 +45,7 @@ const withoutNetfilter = [
 t.test("without nf_tables: firewall fails every ADD, portmap only those with ports", needsRoot, async (t) => {
   const node = newHost(t);
   const under = withoutNetfilter;
-  const msg = "letting containers through is not possible: the kernel's nf_tables do not answer";
+  const msg = "allowing containers is not possible: the kernel's nf_tables does not answer";
   t.match(node.cni("firewall", "STATUS", network("firewall"), { under }), { status: 1, stdout: { code: 50, msg } });
   const { status, stdout, stderr } = node.cni("portmap", "STATUS", network("portmap"), { under });
   t.match({ status, stdout }, { status: 0, stdout: "" });

@@ -167,7 +167,7 @@ t.test("tap: an ADD that cannot be done says why, and leaves nothing", needsRoot
       says: {
         code: 999,
         msg: `cannot set the SELinux context "system_u:system_r:container_t:s0"`,
-        details: /see that the host has SELinux/,
+        details: /check that the host has SELinux/,
       },
     },
     { keys: { ipam: { type: "no-such-ipam" } }, says: { msg: /failed to find plugin "no-such-ipam"/ } },

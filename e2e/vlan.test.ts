@@ -68,7 +68,7 @@ t.test("vlan: an ADD that cannot be done leaves nothing, and says why", needs, a
   node.sh("ip link add link uplink name uplink.7 type vlan id 7");
   const routes = [{ dst: "192.0.2.0/24", gw: "203.0.113.1" }];
   const refused: [object, object][] = [
-    [{ vlanId: 7 }, { code: 999, msg: `VLAN 7 of master "uplink" exists already`, details: /each VLAN once/ }],
+    [{ vlanId: 7 }, { code: 999, msg: `VLAN 7 of master "uplink" already exists`, details: /each VLAN only once/ }],
     [{ vlanId: 4095 }, { code: 7, msg: "invalid VLAN ID 4095 (must be between 0 and 4094 inclusive)" }],
     [{ vlanId: -1 }, { code: 7, msg: "invalid VLAN ID -1 (must be between 0 and 4094 inclusive)" }],
     [

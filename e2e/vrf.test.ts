@@ -152,7 +152,7 @@ ip link add br0 type bridge`,
     const refusals: [Json, Json][] = [
       [
         conf({ vrfname: "red", table: 11 }),
-        { code: 999, msg: 'VRF red already exist with different routing table 10, "table" says 11' },
+        { code: 999, msg: 'VRF red already exist with different routing table 10, "table" is 11' },
       ],
       [conf({ vrfname: "br0" }), { code: 999, msg: 'Netlink br0 is not a VRF: it is of kind "bridge"' }],
     ];
@@ -202,7 +202,7 @@ t.test("vrf: STATUS and ADD say when the kernel has no VRFs", needsRoot, async (
   const says = (code: number) =>
     hasVrfs
       ? { status: 0 }
-      : { status: 1, stdout: { code, msg: "this kernel cannot make links of kind vrf", details: /modprobe vrf/ } };
+      : { status: 1, stdout: { code, msg: "this kernel cannot create links of kind vrf", details: /modprobe vrf/ } };
   t.match(node.cni("vrf", "STATUS", conf()), says(50));
   t.strictSame(node.snapshot(), before, "and nothing is made");
   t.match(node.cni("vrf", "ADD", conf(), call), says(999));

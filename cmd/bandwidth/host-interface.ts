@@ -14,7 +14,7 @@ export function needHostInterface(
   { netns = "", ifName }: Attachment<unknown>,
   { interfaces }: Result,
 ): Link {
-  if (interfaces.length === 0) throw invalidConf("prevResult is of no use: no interfaces provided", behindVeth);
+  if (interfaces.length === 0) throw invalidConf("prevResult cannot be used: no interfaces provided", behindVeth);
   const inside = findLink(openRoute(openNamespace(netns)), ifName);
   if (inside?.kind !== "veth") {
     const why = inside === undefined ? "it does not exist" : `it is of kind "${inside.kind}"`;
@@ -37,6 +37,6 @@ function elsewhere(msg: string): CniError {
     code: ErrorCode.internal,
     msg,
     remedy:
-      "see that the runtime passes the result of the plugin that made the interface, and runs bandwidth in the same namespace",
+      "check that the runtime passes the result of the plugin that made the interface, and runs bandwidth in the same namespace as that plugin",
   });
 }

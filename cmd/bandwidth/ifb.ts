@@ -35,7 +35,7 @@ export function ensureIfb(host: Connection, owner: AttachmentId, mtu: number): L
   throw new CniError({
     code: ErrorCode.internal,
     msg: `links "${ifbName(owner)}" and "${furtherName(owner)}" exist already, and are not this attachment's`,
-    remedy: "see whose they are (ip -d link show type ifb), and delete those that nobody needs",
+    remedy: "find out what made them (ip -d link show type ifb), and delete those that are not needed",
   });
 }
 

@@ -18,7 +18,7 @@ import { checkLimit, limit, unlimit } from "./token-bucket.ts";
 
 export const bandwidth: Plugin<BandwidthConf> = {
   name: "bandwidth",
-  about: "limits what a container receives and sends",
+  about: "limits the traffic that a container receives and sends",
   validate,
   versions: supportedVersions.filter((version) => isAtLeast(version, "0.3.0")),
   add,
@@ -41,14 +41,14 @@ function add(attachment: Attachment<BandwidthConf>): Result {
 
   return withRollback((undo) => {
     if (ingress !== undefined) {
-      undo("take the limit away", () => unlimit(host, port));
+      undo("remove the limit", () => unlimit(host, port));
       limit(host, port, ingress);
     }
     if (egress === undefined) return result;
     const ifb = ensureIfb(host, attachment, port.mtu);
-    undo("delete the ifb", () => deleteLink(host, ifb.name));
+    undo("delete the ifb device", () => deleteLink(host, ifb.name));
     limit(host, ifb, egress);
-    undo("take the redirection away", () => removeRedirection(host, port, ifb));
+    undo("remove the redirection", () => removeRedirection(host, port, ifb));
     redirect(host, port, ifb);
     return { ...result, interfaces: [...result.interfaces, entryOf(ifb)] };
   });
@@ -68,7 +68,7 @@ function check(attachment: Attachment<BandwidthConf>): void {
   if (ingress !== undefined) checkLimit(host, port, ingress);
   if (egress === undefined) return;
   const ifb = findIfb(host, attachment);
-  if (ifb === undefined) throw checkFailure(`the ifb that limits what "${attachment.ifName}" sends is missing`);
+  if (ifb === undefined) throw checkFailure(`the ifb device that limits what "${attachment.ifName}" sends is missing`);
   if (!ifb.up) throw checkFailure(`"${ifb.name}", which limits what "${attachment.ifName}" sends, is down, must be up`);
   checkLimit(host, ifb, egress);
   if (!isRedirected(host, port, ifb))

@@ -7,10 +7,10 @@ const bits = { type: "integer", minimum: 0, maximum: 2 ** 64 } as const satisfie
 
 /** Keys of both the configuration and `runtimeConfig`. Directions are the container's. */
 const wishes = {
-  ingressRate: { ...bits, description: "what the container receives, in bit/s" },
-  ingressBurst: { ...bits, description: "so many bits of it may come at once" },
-  egressRate: { ...bits, description: "what the container sends, in bit/s" },
-  egressBurst: { ...bits, description: "so many bits of it may go at once" },
+  ingressRate: { ...bits, description: "rate of the traffic to the container, in bit/s" },
+  ingressBurst: { ...bits, description: "burst of the traffic to the container, in bits" },
+  egressRate: { ...bits, description: "rate of the traffic from the container, in bit/s" },
+  egressBurst: { ...bits, description: "burst of the traffic from the container, in bits" },
 } as const satisfies Record<string, JsonSchema>;
 
 export const schema = {
@@ -22,7 +22,7 @@ export const schema = {
       type: "integer",
       minimum: 1,
       maximum: 60_000,
-      description: "ms that a packet may wait for its turn (25)",
+      description: "longest time that a packet waits in the queue, in ms (25)",
     },
     runtimeConfig: { type: "object", properties: { bandwidth: { type: "object", properties: wishes } } },
   },
@@ -65,7 +65,7 @@ function limitOf(direction: keyof Limits, rateBits = 0, burstBits = 0, latencyMs
   if (burstBits === 0) {
     throw invalidConf(
       `${burst} is missing: if rate is set, burst must also be set`,
-      `set ${burst}, in bits, to what may come at once; a tenth of the rate is usual`,
+      `set ${burst}, in bits; a tenth of the rate is usual`,
     );
   }
   if (rateBits === 0) {
@@ -83,7 +83,7 @@ function limitOf(direction: keyof Limits, rateBits = 0, burstBits = 0, latencyMs
   if (burstBits < shortest) {
     throw invalidConf(
       `${burst} is ${burstBits} bits, must be at least ${shortest} at ${rateBits} bit/s`,
-      "the kernel counts whole bytes, and a burst by the microseconds that it takes at the rate",
+      "the kernel counts whole bytes, and stores a burst as the microseconds that it takes at the rate",
     );
   }
   return bucketOf({ rateBits, burstBits, latencyMs });

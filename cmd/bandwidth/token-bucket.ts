@@ -93,7 +93,7 @@ function occupied(link: Link, kind: string | undefined): CniError {
   return new CniError({
     code: ErrorCode.internal,
     msg: `"${link.name}" has a queueing discipline of kind "${kind}" already`,
-    remedy: `find out who put it there (tc qdisc show dev ${link.name}): a link has one only, so either that one or bandwidth can limit it`,
+    remedy: `find out what added it (tc qdisc show dev ${link.name}): a link has only one, so only that one or bandwidth can limit the traffic`,
   });
 }
 

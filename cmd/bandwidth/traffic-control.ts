@@ -22,7 +22,7 @@ export function refusedTrafficControl(kind: string, { name }: Link, cause: Netli
     details: cause.message,
     remedy: isErrno(cause, "ENOENT", "EOPNOTSUPP")
       ? `load what it lacks (modprobe -a ${modules[kind]}), or use a kernel that has it`
-      : `look what is there: tc qdisc show dev ${name}; tc filter show dev ${name} ingress`,
+      : `see which ones exist: tc qdisc show dev ${name}; tc filter show dev ${name} ingress`,
     cause,
   });
 }

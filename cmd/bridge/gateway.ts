@@ -130,10 +130,10 @@ function inTheWay(link: Link, wanted: Prefix, { details, remedy }: { details: st
 
 const conflicting = (found: Prefix) => ({
   details: `it has ${formatPrefix(found)}, which is a gateway of this network too`,
-  remedy: `give the network one range of each family, or leave out "isGateway" and set the bridge's addresses yourself`,
+  remedy: `give the network one range of each family, or remove "isGateway" and set the bridge's addresses yourself`,
 });
 
 const used = ({ name }: Link, found: Prefix, users: number) => ({
-  details: `it has ${formatPrefix(found)}, which ${users} other port(s) may use`,
+  details: `it has ${formatPrefix(found)}, which containers at ${users} other port(s) may use`,
   remedy: `set "forceAddress": true to replace it, give this network a bridge of its own, or run: ip address del ${formatPrefix(found)} dev ${name}`,
 });

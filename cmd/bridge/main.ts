@@ -173,7 +173,7 @@ function waitUntilUp(host: Connection, port: Link): Link {
     code: ErrorCode.tryAgainLater,
     msg: `"${port.name}", the host's end of the veth pair, is not up`,
     details: `operational state ${link.operState} (IF_OPER_*), wanted ${IF_OPER_UP}`,
-    remedy: `look at it (ip -d link show dev ${port.name}) and try again`,
+    remedy: `see its state (ip -d link show dev ${port.name}), then try again`,
   });
 }
 
@@ -264,9 +264,9 @@ function checkPort(host: Connection, bridge: Link, inside: Link, result: Result)
 function gc(request: Gc<BridgeConf>): void {
   const { network, validAttachments } = request;
   runAllSteps([
-    ["collect masquerade rules", () => gcMasquerade(network, validAttachments)],
+    ["remove stale masquerade rules", () => gcMasquerade(network, validAttachments)],
     ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments, { kind: "veth" })],
-    ["collect MAC spoof checks", () => collectMacSpoofChecks(validAttachments)], // those whose links are gone
+    ["remove stale MAC spoof checks", () => collectMacSpoofChecks(validAttachments)], // those whose links are gone
     ["collect addresses", () => ipamGc(request)],
   ]);
 }

@@ -19,15 +19,26 @@ export const schema = {
   type: "object",
   properties: {
     ...netconfProperties,
-    bridge: { type: "string", format: "linkName", description: "the bridge's name; made when missing (cni0)" },
-    isGateway: { type: "boolean", description: "give the bridge the gateway's address and let the host forward" },
-    isDefaultGateway: { type: "boolean", description: "isGateway, and a default route through it" },
-    forceAddress: { type: "boolean", description: "replace an address of the bridge that is in the way" },
+    bridge: { type: "string", format: "linkName", description: "name of the bridge; created if missing (cni0)" },
+    isGateway: {
+      type: "boolean",
+      description: "assign the gateway's address to the bridge, and enable IP forwarding on the host",
+    },
+    isDefaultGateway: { type: "boolean", description: "as isGateway, and add a default route through the bridge" },
+    forceAddress: {
+      type: "boolean",
+      description: "replace an address of the bridge that conflicts with the gateway's",
+    },
     ...masqueradeProperties,
-    mtu: { type: "integer", minimum: 0, maximum: 65535, description: "of a bridge that is made and of the veth pair" },
+    mtu: {
+      type: "integer",
+      minimum: 0,
+      maximum: 65535,
+      description: "MTU of the veth pair, and of the bridge if it is created",
+    },
     hairpinMode: { type: "boolean", description: "let a container reach itself through the bridge" },
-    promiscMode: { type: "boolean", description: "set the bridge promiscuous" },
-    vlan: { ...vlanId, description: "VLAN of the port, untagged for the container" },
+    promiscMode: { type: "boolean", description: "set the bridge to promiscuous mode" },
+    vlan: { ...vlanId, description: "VLAN of the port; the container's frames are untagged" },
     vlanTrunk: {
       type: "array",
       items: {
@@ -35,13 +46,13 @@ export const schema = {
         properties: { id: vlanId, minID: vlanId, maxID: vlanId },
         additionalProperties: false,
       },
-      description: "VLANs the container may use tagged",
+      description: "VLANs that the container may use with tagged frames",
     },
     preserveDefaultVlan: { type: "boolean", description: "keep VLAN 1 on the port" },
-    macspoofchk: { type: "boolean", description: "drop what the container sends from another MAC" },
+    macspoofchk: { type: "boolean", description: "drop frames that the container sends with another MAC" },
     enabledad: { type: "boolean", description: "detect duplicate IPv6 addresses" },
     disableContainerInterface: { type: "boolean", description: "leave the container's interface down" },
-    portIsolation: { type: "boolean", description: "keep containers of the bridge from reaching each other" },
+    portIsolation: { type: "boolean", description: "prevent containers on the bridge from reaching each other" },
     runtimeConfig: { type: "object", properties: { mac: macProperty } },
     args: { type: "object", properties: { cni: { type: "object", properties: { mac: macProperty } } } },
   },
@@ -90,7 +101,7 @@ export function parseSettings(conf: BridgeConf, argsMac: string | undefined): Br
   if (disableContainerInterface && ipam !== undefined) {
     throw invalidConf(
       "cannot use IPAM when DisableContainerInterface flag is set",
-      `remove "ipam", or "disableContainerInterface": an interface that is down has no use for addresses`,
+      `remove "ipam", or "disableContainerInterface": an interface that is down cannot use addresses`,
     );
   }
   if (vlan < 0 || vlan > 4094) {

@@ -44,7 +44,7 @@ t.test("a namespace's name is refused where it cannot be a path", async (t) => {
       paths.includes(path);
   t.throws(() => refuseNameAsPath("try", having("/run/netns/try")), {
     code: 4,
-    msg: '"try" is a namespace\'s name, its path is wanted',
+    msg: '"try" is a namespace\'s name, must be its path',
     details: "To fix: write /run/netns/try",
   });
   for (const [operand, exists] of [
@@ -59,7 +59,7 @@ t.test("a namespace's name is refused where it cannot be a path", async (t) => {
 t.test("a path where the network's name is wanted is refused", async (t) => {
   t.throws(() => refusePathAsName("/run/netns/try"), {
     code: 4,
-    msg: 'the network\'s name is wanted first, "/run/netns/try" is a path',
+    msg: 'the first argument must be the network\'s name, "/run/netns/try" is a path',
   });
   t.doesNotThrow(() => refusePathAsName("podnet"));
 });
@@ -86,6 +86,6 @@ t.test("CAP_ARGS are a JSON object", async (t) => {
   t.throws(() => capabilityArgs("[]"), { code: 4, msg: "CAP_ARGS is [], must be a JSON object" });
   t.throws(() => capabilityArgs("{'mac'"), {
     code: 4,
-    msg: 'CAP_ARGS is not JSON: line 1, column 2: "\'" where a key is due',
+    msg: 'CAP_ARGS is not JSON: line 1, column 2: "\'" where a key is expected',
   });
 });

@@ -33,13 +33,13 @@ const ifNameFlag: Flag = {
   name: "ifname",
   short: "i",
   value: "NAME",
-  about: "the interface's name in the container (CNI_IFNAME, else eth0)",
+  about: "name of the interface in the container (default: CNI_IFNAME, or eth0)",
 };
 
 /** All of them take the same arguments, even those that do not use the namespace. */
 const usage = { operands: "<network-name> <netns-path>", required: 2, flags: [ifNameFlag] };
 
-const configured = `The network is the one of that name in NETCONFPATH (${defaultConfigDirectory}), its plugins are found through CNI_PATH.`;
+const configured = `The network is found by its name in NETCONFPATH (${defaultConfigDirectory}), its plugins in CNI_PATH.`;
 
 export const add: Command = {
   ...usage,
@@ -59,8 +59,8 @@ export const add: Command = {
 export const check: Command = {
   ...usage,
   name: "check",
-  about: "see whether an attachment is as it was made",
-  details: `Runs CHECK of the network's plugins. Without CNI_ARGS and CAP_ARGS they get those of the add.\n${configured}`,
+  about: "check whether an attachment is as ADD created it",
+  details: `Runs CHECK of the network's plugins. If CNI_ARGS and CAP_ARGS are not set, plugins get those of the add.\n${configured}`,
   examples: ["CNI_PATH=/opt/cni/bin cnitool check example /run/netns/example"],
   run(call) {
     refuseNameAsPath(call.operands[1] ?? "");
@@ -75,8 +75,8 @@ export const del: Command = {
   name: "del",
   about: "detach a namespace from a network",
   details: [
-    "Runs DEL of the network's plugins, the last one first. The namespace may be gone, and it does no harm to call it twice.",
-    `Without CNI_ARGS and CAP_ARGS plugins get those of the add.\n${configured}`,
+    "Runs DEL of the network's plugins, the last one first. The namespace need not exist any more, and DEL may be repeated.",
+    `If CNI_ARGS and CAP_ARGS are not set, plugins get those of the add.\n${configured}`,
   ].join("\n"),
   examples: ["CNI_PATH=/opt/cni/bin cnitool del example /run/netns/example"],
   run(call) {
@@ -92,14 +92,14 @@ export const gc: Command = {
   name: "gc",
   flags: [
     ifNameFlag,
-    { name: "dead", about: "spare attachments whose namespace exists, or may exist" },
-    { name: "dry-run", about: "say which attachments would be deleted, and change nothing" },
+    { name: "dead", about: "keep attachments whose namespace exists, or may exist" },
+    { name: "dry-run", about: "print which attachments would be deleted, and change nothing" },
   ],
-  about: "delete the attachments of a network and what was left behind",
+  about: "delete the attachments of a network and what belongs to no attachment",
   details: [
     "Deletes EVERY attachment of the network that a runtime of this host remembers (cnitool list shows them), as the Go tool does,",
-    "then has plugins remove what belongs to none. It prints what it deletes. The namespace does not matter.",
-    "What a damaged file of the cache may be about is kept, and the exit status is 1.",
+    "then runs GC of the plugins, which remove what belongs to no attachment. It prints what it deletes. The namespace is not used.",
+    "Attachments that a damaged cache file may belong to are kept, and the exit status is 1.",
     configured,
   ].join("\n"),
   examples: [
@@ -123,16 +123,16 @@ const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string => `${
 function keptBecauseOf(file: DamagedFile, list: NetworkList): string {
   const kept = attachmentsNamedBy(file, list.name).map(({ containerId, ifName }) => `${containerId} ${ifName}`);
   return (
-    `damaged ${file.path}: ${file.reason}; kept what it may be about: ${kept.join(", or ")}\n` +
-    "  To fix: if that container is gone, remove the file and call gc again"
+    `damaged ${file.path}: ${file.reason}; kept the attachments that it may belong to: ${kept.join(", or ")}\n` +
+    "  To fix: if that container no longer exists, remove the file and run gc again"
   );
 }
 
 export const status: Command = {
   ...usage,
   name: "status",
-  about: "ask a network's plugins whether they are ready",
-  details: `Runs STATUS of the network's plugins, which exists since version 1.1.0: older ones are taken to be ready.\n${configured}`,
+  about: "check whether a network's plugins are ready",
+  details: `Runs STATUS of the network's plugins. STATUS exists since version 1.1.0: networks of older versions count as ready.\n${configured}`,
   examples: ["CNI_PATH=/opt/cni/bin cnitool status example /run/netns/example"],
   run(call) {
     const { list, runtime } = networkOf(call);
@@ -175,7 +175,7 @@ export function refusePathAsName(name: string): void {
   if (!name.includes("/")) return;
   throw new CniError({
     code: ErrorCode.invalidEnvironment,
-    msg: `the network's name is wanted first, ${JSON.stringify(name)} is a path`,
+    msg: `the first argument must be the network's name, ${JSON.stringify(name)} is a path`,
     remedy:
       "write the name, then the namespace's path, as `cnitool add podnet /run/netns/example`; cnitool validate shows the names",
   });
@@ -186,8 +186,8 @@ export function refuseSurplus([first]: readonly string[]): void {
   if (first === undefined) return;
   throw new CniError({
     code: ErrorCode.invalidEnvironment,
-    msg: `${JSON.stringify(first)} is one argument too many behind the network's name and the namespace's path`,
-    remedy: `leave it out; an interface's name is given as --ifname ${first}`,
+    msg: `${JSON.stringify(first)} is one argument too many after the network's name and the namespace's path`,
+    remedy: `remove it; to set an interface name, write --ifname ${first}`,
   });
 }
 
@@ -197,7 +197,7 @@ export function refuseNameAsPath(operand: string, exists = (path: string) => fin
   if (operand === "" || operand.includes("/") || exists(operand) || !exists(path)) return;
   throw new CniError({
     code: ErrorCode.invalidEnvironment,
-    msg: `${JSON.stringify(operand)} is a namespace's name, its path is wanted`,
+    msg: `${JSON.stringify(operand)} is a namespace's name, must be its path`,
     remedy: `write ${path}`,
   });
 }
@@ -227,14 +227,14 @@ export function cniArgs(text: string): [string, string][] {
   throw new CniError({
     code: ErrorCode.invalidEnvironment,
     msg: `invalid CNI_ARGS pair ${JSON.stringify(half.join("="))}`,
-    remedy: "give it a key and a value, as KEY=VALUE, or leave it out",
+    remedy: "write a key and a value, as KEY=VALUE, or remove it",
   });
 }
 
 /** @throws CniError 4 */
 export function capabilityArgs(text: string): JsonObject {
   if (text === "") return {};
-  const remedy = `write an object by capability, as CAP_ARGS='{"mac": "0a:58:0a:01:00:02"}'`;
+  const remedy = `write an object with a key for each capability, as CAP_ARGS='{"mac": "0a:58:0a:01:00:02"}'`;
   try {
     const value = parseJson(text);
     if (isObject(value)) return value;
@@ -275,7 +275,7 @@ function usableEntry(read: () => CacheEntry | undefined, { stderr }: Streams): C
     return read();
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
-    stderr(`cnitool: ${error.msg}: plugins get CNI_ARGS and CAP_ARGS as they are given now, not those of the add\n`);
+    stderr(`cnitool: ${error.msg}: plugins get the present CNI_ARGS and CAP_ARGS, not those of the add\n`);
     return undefined;
   }
 }

@@ -50,11 +50,11 @@ const refused: [line: string, msg: string, details: string][] = [
   ["add --ifnam x net /ns", "unknown flag: --ifnam", "To fix: did you mean --ifname?"],
   ["add -ifname eth1 net /ns", "unknown flag: -ifname", "To fix: did you mean --ifname?"],
   ["add -x net /ns", "unknown flag: -x", "To fix: use one of --help, --ifname, --json; see cnitool help"],
-  ["add --json net /ns", 'unknown flag: --json for "cnitool add"', "To fix: leave it out; list has it"],
-  ["list -i net1", 'unknown flag: --ifname for "cnitool list"', "To fix: leave it out; add, del have it"],
+  ["add --json net /ns", 'unknown flag: --json for "cnitool add"', "To fix: remove it; list has this flag"],
+  ["list -i net1", 'unknown flag: --ifname for "cnitool list"', "To fix: remove it; add, del have this flag"],
   ["add net /ns --ifname", "flag needs an argument: --ifname", "To fix: write --ifname NAME"],
   ["add net /ns -i", "flag needs an argument: --ifname", "To fix: write --ifname NAME"],
-  ["list --json=x", 'flag --json takes no argument, it is given "x"', "To fix: write --json, or leave it out"],
+  ["list --json=x", 'flag --json takes no value, but has "x"', "To fix: write --json, or remove it"],
 ];
 for (const [line, msg, details] of refused) {
   t.test(`cnitool ${line} is refused`, async (t) => {

@@ -16,7 +16,7 @@ export interface CommandLine {
   flags: Flags;
 }
 
-export const helpFlag: Flag = { name: "help", short: "h", about: "print this text" };
+export const helpFlag: Flag = { name: "help", short: "h", about: "print this help" };
 
 /** Parses the arguments. @throws CniError 4: no such command or flag, or a flag without its value */
 export function readCommandLine(args: readonly string[], commands: readonly Command[]): CommandLine {
@@ -64,7 +64,7 @@ function readLong(text: string, rest: string[], known: readonly Flag[], flags: M
   if (flag === undefined) throw unknownFlag(`--${name}`, known);
   const value = values.length > 0 ? values.join("=") : undefined;
   if (flag.value === undefined && value !== undefined) {
-    throw wrongUsage(`flag --${name} takes no argument, it is given "${value}"`, `write --${name}, or leave it out`);
+    throw wrongUsage(`flag --${name} takes no value, but has "${value}"`, `write --${name}, or remove it`);
   }
   flags.set(name, flag.value === undefined ? "" : (value ?? argumentOf(flag, rest)));
 }
@@ -104,7 +104,7 @@ function refuseForeignFlags(given: Flags, command: Command, commands: readonly C
     const owners = commands.filter(({ flags }) => flags.some(({ name }) => name === flag)).map(({ name }) => name);
     throw wrongUsage(
       `unknown flag: --${flag} for "cnitool ${command.name}"`,
-      `leave it out; ${owners.join(", ")} ${owners.length > 1 ? "have" : "has"} it`,
+      `remove it; ${owners.join(", ")} ${owners.length > 1 ? "have" : "has"} this flag`,
     );
   }
 }

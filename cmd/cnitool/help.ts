@@ -4,7 +4,7 @@ import { helpFlag } from "./command-line.ts";
 
 export function helpForAll(commands: readonly Command[]): string {
   return [
-    "cnitool runs network configurations (CNI) by hand, as a container runtime does, and looks after them.",
+    "cnitool attaches network namespaces to CNI networks by hand, as a container runtime does, and checks configurations.",
     "",
     "Usage:",
     "  cnitool <command> [arguments]",
@@ -18,7 +18,7 @@ export function helpForAll(commands: readonly Command[]): string {
     "Examples:",
     ...firstSteps.map((line) => `  ${line}`),
     "",
-    "cnitool help <command> says more about a command.",
+    "cnitool help <command> explains a command.",
     "",
   ].join("\n");
 }
@@ -37,9 +37,9 @@ const firstSteps = [
 const environment: readonly (readonly [string, string])[] = [
   ["CNI_PATH", "directories of plugins, separated by colons"],
   ["NETCONFPATH", "directory of configurations (/etc/cni/net.d)"],
-  ["CNI_IFNAME", "the interface's name in the container (eth0); --ifname comes first"],
+  ["CNI_IFNAME", "name of the interface in the container (eth0); --ifname takes precedence"],
   ["CNI_ARGS", "arguments for plugins, as K=V;K2=V2"],
-  ["CAP_ARGS", 'what plugins get by capability, as {"portMappings": [{"hostPort": 8080, "containerPort": 80}]}'],
+  ["CAP_ARGS", 'arguments for plugins by capability, as {"portMappings": [{"hostPort": 8080, "containerPort": 80}]}'],
 ];
 
 export function helpFor({ name, operands, about, details, flags, examples }: Command): string {

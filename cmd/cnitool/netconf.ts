@@ -8,15 +8,19 @@ export const schema = {
   type: "object",
   properties: {
     cniVersion: { type: "string", description: "version of the specification, as 1.1.0" },
-    cniVersions: { type: "array", items: { type: "string" }, description: "versions to choose the highest of" },
+    cniVersions: {
+      type: "array",
+      items: { type: "string" },
+      description: "versions to choose from; the highest supported one is used",
+    },
     name: {
       type: "string",
       pattern: "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$",
       description: 'a letter or digit, then letters, digits, "_", "." and "-"',
     },
-    disableCheck: { ...flag, description: "CHECK is a success without being run" },
-    disableGC: { ...flag, description: "GC is a success without being run" },
-    loadOnlyInlinedPlugins: { ...flag, description: "leave the folder with the network's name alone" },
+    disableCheck: { ...flag, description: "CHECK succeeds without running the plugins" },
+    disableGC: { ...flag, description: "GC succeeds without running the plugins" },
+    loadOnlyInlinedPlugins: { ...flag, description: "do not load plugins from the directory with the network's name" },
     plugins: {
       type: "array",
       minItems: 1,

@@ -20,4 +20,4 @@ export function pluginPathOrUsual(environment: Environment): string[] {
   return path.length > 0 ? path : usual.filter((directory) => findStat(directory)?.type === "directory");
 }
 
-export const usualPath = `CNI_PATH, or where that is empty ${usual.join(", ")}`;
+export const usualPath = `CNI_PATH, or if that is not set, ${usual.join(", ")}`;

@@ -20,10 +20,10 @@ export const validate: Command = {
   details: [
     `Looks at a file, at the network of that name, or at all files of a directory, NETCONFPATH (${defaultConfigDirectory}): JSON, wrong`,
     "values, unknown keys, plugins that are missing or do not support the version, networks that share a name, a bridge",
-    `or addresses, and which file runtimes use that take the first one. Plugins are looked for in ${usualPath}.`,
+    `or addresses, and which file is used by runtimes that use the first one. Plugins are looked for in ${usualPath}.`,
     "The exit status is 1 when there are errors; warnings are errors only with --strict.",
   ].join("\n"),
-  flags: [jsonFlag, { name: "strict", about: "take warnings for errors" }],
+  flags: [jsonFlag, { name: "strict", about: "treat warnings as errors" }],
   examples: [
     "cnitool validate",
     "cnitool validate /etc/cni/net.d/99-example.conflist",
@@ -65,7 +65,7 @@ function askedOnce(path: readonly string[], plugins: Delegates): LintContext["ve
 /** Checks all files of the directory, each also against the ones before it: a conflict is reported in the later file. */
 function together(all: readonly LintResult[], directory: string): LintResult[] {
   if (all.length === 0) {
-    const remedy = `put one there, as ${directory}/10-example.conflist, or set NETCONFPATH to the directory that has them`;
+    const remedy = `put a configuration there, as ${directory}/10-example.conflist, or set NETCONFPATH to the directory of the configurations`;
     throw new CniError({ code: ErrorCode.invalidConfig, msg: `no net configurations found in ${directory}`, remedy });
   }
   const networks = networksOf(all);

@@ -22,7 +22,7 @@ export const version: Command = {
   name: "version",
   operands: "[type]",
   required: 0,
-  about: "show the plugins: what they speak, whether they are ours, what they say about themselves",
+  about: "list the plugins: their CNI versions, which implementation they are, and their own description",
   details: [
     `Calls every executable in ${usualPath}`,
     "with CNI_COMMAND=VERSION, and without it. With a type, plugins of that name only.",
@@ -71,7 +71,7 @@ function tableOf(found: readonly Described[], directories: readonly string[]): s
       origin,
       range(supportedVersions) || "-",
       path,
-      hiddenBy === undefined ? (error ?? about) : `never runs, ${hiddenBy} comes first`,
+      hiddenBy === undefined ? (error ?? about) : `never used: ${hiddenBy} comes first`,
     ]),
   ]);
 }

@@ -26,7 +26,7 @@ function told([command = "", ...args]: Hook): string {
       stdin: new Uint8Array(0),
       takesStderr: true,
     });
-    const ending = signal === undefined ? `exit status ${status}` : `ended by signal ${signal}`;
+    const ending = signal === undefined ? `exit status ${status}` : `terminated by signal ${signal}`;
     return [ending, decode(stdout).trimEnd()].filter(Boolean).join("\n");
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

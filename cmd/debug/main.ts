@@ -10,7 +10,7 @@ import { recordCall } from "./record.ts";
 
 export const debug: Plugin<DebugConf> = {
   name: "debug",
-  about: "writes down what the plugins of a list are told, and runs commands in the container's namespace",
+  about: "records the calls that plugins of a network get, and runs commands in the container's namespace",
   validate,
   add,
   del,

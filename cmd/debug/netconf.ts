@@ -10,7 +10,7 @@ export const schema = {
   type: "object",
   properties: {
     ...netconfProperties,
-    cniOutput: { type: "string", description: "file to which each call is added" },
+    cniOutput: { type: "string", description: "file that each call is appended to" },
     addHooks: { ...hooks, description: "commands that ADD runs in the container's namespace, each a list of words" },
     delHooks: { ...hooks, description: "commands that DEL runs" },
     checkHooks: { ...hooks, description: "commands that CHECK runs" },

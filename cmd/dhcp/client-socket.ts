@@ -66,12 +66,12 @@ export class NoInterface extends CniError {
       msg:
         what === "link"
           ? `error looking up ${JSON.stringify(ifName)}: Link not found`
-          : `failed to open netns ${JSON.stringify(netns)}: it is not there, or no namespace`,
+          : `failed to open netns ${JSON.stringify(netns)}: it does not exist, or is not a namespace`,
       details: `namespace ${netns}`,
       remedy:
         what === "link"
-          ? "look why the plugin that calls dhcp has not made the interface"
-          : "see that the daemon sees the paths of the runtime: in a container it needs /run/netns, mounted with propagation, or -hostprefix",
+          ? "find out why the plugin that calls dhcp has not created the interface"
+          : "check that the daemon can access the runtime's paths: in a container it needs /run/netns, mounted with propagation, or -hostprefix",
     });
   }
 }

@@ -21,7 +21,7 @@ import { Server } from "./server.ts";
 
 export const dhcpDaemon: Tool = {
   name: "dhcp daemon",
-  about: "gets leases for the plugin dhcp, and keeps them",
+  about: "acquires and renews DHCP leases for the plugin dhcp",
   run,
 };
 
@@ -52,7 +52,7 @@ function serve(flags: Flags): void {
   const server = new Server({ listener, leaseTable, poller, hostPrefix: flags.hostPrefix, log });
   poller.watch(signals);
   leaseTable.resumeAll();
-  log(`listens on ${socketPath}, with ${leaseTable.count} leases`);
+  log(`listening on ${socketPath}, with ${leaseTable.count} leases`);
 
   for (let stopped = false, round = 1; !stopped; round++) {
     if (round % ROUNDS_BETWEEN_COLLECTIONS === 0) collectCycles();
@@ -64,7 +64,7 @@ function serve(flags: Flags): void {
     leaseTable.tick();
   }
 
-  log("stops; leases are kept for the next one");
+  log("stopping; leases are kept for the next start");
   if (isOurs) removeFile(socketPath);
   if (flags.pidFile !== "") removeFile(flags.pidFile);
 }
@@ -86,7 +86,7 @@ function openListener(path: string): { listener: number; isOurs: boolean } {
     throw new CniError({
       code: ErrorCode.internal,
       msg: `Error getting listener: another daemon listens on ${path}`,
-      remedy: "stop that one, or give this one another -socketpath",
+      remedy: "stop that daemon, or start this one with another -socketpath",
     });
   }
   removeFile(path); // left by a daemon that was killed
@@ -109,7 +109,7 @@ function socketOfSystemd(): number | undefined {
   throw new CniError({
     code: ErrorCode.internal,
     msg: `Error getting listener: Too many (${count}) FDs passed through socket activation`,
-    remedy: "have one ListenStream= in the socket unit",
+    remedy: "leave only one ListenStream= in the socket unit",
   });
 }
 const FIRST_PASSED = 3;

@@ -21,12 +21,12 @@ const SECOND = 1000;
 /** Name of the flag, the field that it sets, its default and its description. */
 const flags = [
   ["pidfile", "pidFile", "", "file that the process ID is written to"],
-  ["hostprefix", "hostPrefix", "", "where the host's root is mounted"],
-  ["socketpath", "socketPath", DEFAULT_SOCKET, "where to listen; not used when systemd passes a socket"],
-  ["broadcast", "broadcast", false, "ask servers to broadcast their answers"],
+  ["hostprefix", "hostPrefix", "", "path at which the host's root is mounted"],
+  ["socketpath", "socketPath", DEFAULT_SOCKET, "socket to listen on; not used when systemd passes a socket"],
+  ["broadcast", "broadcast", false, "request that servers broadcast their replies"],
   ["timeout", "timeoutMs", 10 * SECOND, "how long an offered address is requested, as 10s"],
   ["resendmax", "longestPauseMs", 62 * SECOND, "longest pause between two attempts"],
-  ["resendtimeout", "giveUpMs", 208 * SECOND, "how long an address is looked for"],
+  ["resendtimeout", "giveUpMs", 208 * SECOND, "how long the search for an address lasts"],
 ] as const satisfies readonly (readonly [string, keyof Flags, string | boolean | number, string])[];
 
 /** The command line is invalid, or requests the usage text. */
@@ -36,7 +36,7 @@ export class WrongUsage extends Error {
 
 export const usage = `Usage: dhcp daemon [FLAG...]
 
-Gets leases from DHCP servers for the plugin of the same name, and keeps them.
+Acquires leases from DHCP servers for the plugin of the same name, and renews them.
 
 ${flags.map(([name, , value, what]) => `  -${name}${typeof value === "boolean" ? "" : typeof value === "number" ? " DURATION" : " TEXT"}`.padEnd(26) + what + shown(value)).join("\n")}
 `;

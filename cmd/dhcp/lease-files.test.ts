@@ -37,7 +37,7 @@ t.test("a damaged lease file is passed over and stays; those of another boot are
   const read = openLeaseFiles(directory).read((text) => said.push(text));
   t.strictSame([...read.keys()], ["0000000000000001"]);
   t.strictSame(read.get("0000000000000001")?.options, entry.options);
-  t.equal(said.filter((line) => line.includes("is damaged and passed over")).length, 8, said.join("\n"));
+  t.equal(said.filter((line) => line.includes("is damaged and ignored")).length, 8, said.join("\n"));
   t.notOk(existsSync(join(directory, "0000000000000009")));
   t.equal(readdirSync(directory).length, 9);
 });

@@ -54,9 +54,9 @@ export function openLeaseFiles(directory: string): LeaseFiles {
         const entry = isOurs && values ? entryIn(values, boot) : undefined;
         if (entry !== undefined) entries.set(name, entry);
         else if (typeof text === "object" || (isOurs && (values === undefined || isCurrent(values, boot)))) {
-          log(`${pathOf(name)} is damaged and passed over: if a lease was in it, it is not renewed; remove it`);
+          log(`${pathOf(name)} is damaged and ignored: a lease in it is not renewed; remove the file`);
         } else {
-          log(`${pathOf(name)} is of another boot or release, or half written: removed`);
+          log(`${pathOf(name)} is of an earlier boot or another version, or incomplete: removed`);
           removeFile(pathOf(name));
         }
       }

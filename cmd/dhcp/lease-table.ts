@@ -92,7 +92,7 @@ export class LeaseTable {
       const found = findIdentity(entry.place);
       if (found !== undefined && sameIdentity(found, entry.identity)) this.#resume(name, entry);
       else {
-        log(`${entry.clientId}: its interface is gone: lease of ${entry.lease.address} forgotten`);
+        log(`${entry.clientId}: its interface is gone: dropped the lease of ${entry.lease.address}`);
         journal.remove(name);
       }
     }
@@ -103,7 +103,7 @@ export class LeaseTable {
     const state = resume(entry.lease, bootMs(), settings);
     const nothingYet = { port: undefined, ended: undefined, waiters: new Set<Waiter>() };
     this.#clients.set(entry.clientId, { ...entry, name, settings, state, ...nothingYet });
-    this.#options.log(`${entry.clientId}: goes on with the lease of ${entry.lease.address}`);
+    this.#options.log(`${entry.clientId}: resumed the lease of ${entry.lease.address}`);
   }
 
   /** @returns a function to call when the waiter is gone. @throws NoInterface */
@@ -124,13 +124,13 @@ export class LeaseTable {
     if (client === undefined) return undefined;
     const found = findIdentity(wish.place);
     if (client.ended === undefined && found !== undefined && sameIdentity(found, client.identity)) return client;
-    this.#drop(client, client.ended ?? "its interface is another one now");
+    this.#drop(client, client.ended ?? "its interface was replaced");
     return undefined;
   }
 
   #search(wish: LeaseRequest): Client {
     const { flags, log } = this.#options;
-    log(`${wish.clientId}: looks for a lease`);
+    log(`${wish.clientId}: searching for a lease`);
     const port = openClientSocket(wish.place, "search");
     const settings = this.#settingsFor(wish, port.identity, flags.broadcast || port.kind === "ipvlan");
     const [state, actions] = start(bootMs(), settings);
@@ -166,7 +166,7 @@ export class LeaseTable {
   /** Removes a waiter that hung up; without waiters the search ends. */
   #leave(client: Client, waiter: Waiter): void {
     if (!client.waiters.delete(waiter) || client.waiters.size > 0) return;
-    this.#drop(client, "nobody waits for it any more");
+    this.#drop(client, "no caller waits for it");
   }
 
   /** Releases the lease, or ends the search. */
@@ -185,7 +185,7 @@ export class LeaseTable {
     const found = findIdentity(place);
     if (found !== undefined && sameIdentity(found, client.identity)) return lease;
     throw noLease(
-      `the lease of ${lease.address} for ${clientId} is for another interface than the ${place.ifName} there is now`,
+      `the lease of ${lease.address} for ${clientId} is for another interface than the present ${place.ifName}`,
     );
   }
 
@@ -194,7 +194,7 @@ export class LeaseTable {
     for (const client of [...this.#clients.values()]) {
       const { containerId, place } = client;
       if (client.network === network && !isAlive({ containerId, ifName: place.ifName }))
-        this.#drop(client, "not alive any more");
+        this.#drop(client, "the attachment no longer exists");
     }
   }
 
@@ -357,12 +357,12 @@ const notFound = (msg: string): CniError =>
   new CniError({
     code: ErrorCode.tryAgainLater,
     msg,
-    remedy: "see that a DHCP server answers on the network of the container's interface, and has free addresses",
+    remedy: "check that a DHCP server answers on the network of the container's interface, and has free addresses",
   });
 
 const noLease = (msg: string): CniError =>
   new CniError({
     code: ErrorCode.internal,
     msg,
-    remedy: "its address may be given to another host any time: restart the container",
+    remedy: "its address may be given to another host at any time: restart the container",
   });

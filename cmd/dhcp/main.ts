@@ -13,7 +13,7 @@ import { callDaemon, callTwillDaemon, DaemonUnreachable } from "./rpc-client.ts"
 
 export const dhcp: Plugin<DhcpConf> = {
   name: "dhcp",
-  about: "has a daemon (dhcp daemon) get addresses from a DHCP server",
+  about: "gets addresses from a DHCP server, through dhcp daemon",
   validate,
   isIpam: true,
   add,
@@ -41,7 +41,7 @@ function del(attachment: Attachment<DhcpConf>): void {
     callDaemon(socketPathOf(attachment.conf), RELEASE, callOf(attachment));
   } catch (error) {
     if (!(error instanceof DaemonUnreachable)) throw error;
-    writeStderr(`dhcp: network "${attachment.network}": a lease is not given back and runs out: ${error.msg}\n`);
+    writeStderr(`dhcp: network "${attachment.network}": a lease is not released and will expire: ${error.msg}\n`);
   }
 }
 
@@ -55,7 +55,7 @@ function check(attachment: Attachment<DhcpConf>): void {
   throw new CniError({
     code: ErrorCode.internal,
     msg: `dhcp: the lease is for ${held.address}, must be for ${expected.join(" or ")}, which prevResult has`,
-    remedy: "the address in use may be given to another host any time: restart the container",
+    remedy: "the address in use may be given to another host at any time: restart the container",
   });
 }
 

@@ -19,18 +19,18 @@ export const schema = {
       type: "object",
       properties: {
         type: { type: "string" },
-        daemonSocketPath: { type: "string", description: "where the daemon listens; /run/cni/dhcp.sock" },
+        daemonSocketPath: { type: "string", description: "socket of the daemon; /run/cni/dhcp.sock" },
         request: {
           type: "array",
           items: {
             type: "object",
             properties: {
               option: optionProperty,
-              skipDefault: { type: "boolean", description: "ask for nothing but the options that are listed" },
+              skipDefault: { type: "boolean", description: "request only the listed options" },
             },
             additionalProperties: false,
           },
-          description: "options to ask the server for",
+          description: "options to request from the server",
         },
         provide: {
           type: "array",
@@ -38,7 +38,7 @@ export const schema = {
             type: "object",
             properties: {
               option: optionProperty,
-              value: { type: "string", description: "what to send" },
+              value: { type: "string", description: "value to send" },
               fromArg: { type: "string", description: "key of CNI_ARGS whose value is sent" },
             },
             required: ["option"],

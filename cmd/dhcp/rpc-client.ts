@@ -22,7 +22,7 @@ export class DaemonUnreachable extends CniError {
     super({
       code: ErrorCode.tryAgainLater,
       msg: `error dialing DHCP daemon: ${path}: ${cause instanceof SystemError ? cause.code : cause.message}`,
-      details: "leases are had and kept by a daemon, which has to run on this node",
+      details: "leases are acquired and renewed by a daemon, which must run on this node",
       remedy: `start it: \`dhcp daemon\` in the folder of the plugins${path === DEFAULT_SOCKET ? "" : `, with -socketpath ${path}`}, or the unit cni-dhcp.socket`,
       cause,
     });
@@ -76,9 +76,9 @@ function converse(fd: number, method: string, call: CallArgs): GobStruct {
 
 /** Waits for input, and returns it. @throws GobError a timeout, or the end of the connection */
 function next(fd: number, timeoutMs: number | undefined): Uint8Array {
-  if (waitReadable([fd], timeoutMs).length === 0) throw new GobError(`nothing came for ${timeoutMs} ms`);
+  if (waitReadable([fd], timeoutMs).length === 0) throw new GobError(`no answer for ${timeoutMs} ms`);
   const bytes = receive(fd, new Uint8Array(BUFFER_BYTES));
-  if (bytes.length === 0) throw new GobError("it hung up");
+  if (bytes.length === 0) throw new GobError("the connection was closed");
   return bytes;
 }
 
@@ -93,6 +93,6 @@ function refusal(method: string, { message }: RpcError): Error {
     code: msg === "no more tries" ? ErrorCode.tryAgainLater : ErrorCode.internal,
     msg: `error calling ${method}: ${msg}`,
     details: details.join("; "),
-    remedy: details.length > 0 ? "" : "see what the daemon's log says",
+    remedy: details.length > 0 ? "" : "see the daemon's log",
   });
 }

@@ -75,7 +75,7 @@ export class Server {
         poller.watch(fd);
       }
     } catch (error) {
-      log(`a caller has to wait: ${sentenceOf(error)}`); // such as too many open files
+      log(`a caller must wait: ${sentenceOf(error)}`); // such as too many open files
       sleepMs(ACCEPT_AGAIN_MS);
     }
   }
@@ -86,7 +86,7 @@ export class Server {
       if (bytes?.length === 0) this.#hangUp(connection);
       else if (bytes !== undefined) this.#take(connection, bytes);
     } catch (error) {
-      this.#options.log(`a caller is cut off: ${sentenceOf(error)}`);
+      this.#options.log(`closed the connection of a caller: ${sentenceOf(error)}`);
       this.#hangUp(connection);
     }
   }

@@ -13,7 +13,7 @@ import { type DummyConf, needAddresses } from "./netconf.ts";
 
 export const dummy: Plugin<DummyConf> = {
   name: "dummy",
-  about: "makes an interface that leads nowhere",
+  about: "creates an interface that is connected to nothing",
   validate,
   add,
   del,

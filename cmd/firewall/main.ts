@@ -25,7 +25,7 @@ import { choicesOf, type FirewallConf, type FirewallSettings, parseSettings, war
 
 export const firewall: Plugin<FirewallConf> = {
   name: "firewall",
-  about: "lets the container's addresses through the host's firewall",
+  about: "allows the container's addresses in the host's firewall",
   versions: supportedVersions.filter((version) => isAtLeast(version, "0.4.0")),
   validate,
   add,
@@ -78,11 +78,14 @@ function policyOf({ policy }: FirewallSettings, { interfaces }: Result): Policy 
   if (bridge === undefined) {
     throw invalidConf(
       `interface needs to be set for ingress policy "${policy}", make sure to chain "firewall" plugin with "bridge"`,
-      `write firewall behind a bridge plugin, or leave out "ingressPolicy"`,
+      `put firewall after a bridge plugin, or remove "ingressPolicy"`,
     );
   }
   if (bridge === "") {
-    throw invalidConf("got empty bridge name", `the first interface of prevResult has no name: see the plugin before`);
+    throw invalidConf(
+      "got empty bridge name",
+      `the first interface of prevResult has no name: check the plugin before firewall`,
+    );
   }
   return { bridge, isolated: policy === "isolated" };
 }

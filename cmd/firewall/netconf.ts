@@ -10,7 +10,7 @@ export const schema = {
     ...netconfProperties,
     backend: { type: "string", description: `"iptables", "firewalld" or "nftables"; by default what the host uses` },
     iptablesAdminChainName: { type: "string", description: "chain for the administrator's own rules (CNI-ADMIN)" },
-    firewalldZone: { type: "string", description: "zone that the container's addresses join (trusted)" },
+    firewalldZone: { type: "string", description: "zone that the container's addresses are added to (trusted)" },
     ingressPolicy: { type: "string", description: `"open", "same-bridge" or "isolated" (open)` },
   },
   additionalProperties: false,
@@ -33,8 +33,8 @@ export function parseSettings(conf: FirewallConf): FirewallSettings {
   const adminChain = conf.iptablesAdminChainName || "CNI-ADMIN";
   if (adminChain.length > CHAIN_NAME_MAX || !/^[^\s!-][^\s]*$/.test(adminChain)) {
     throw invalidConf(
-      `"iptablesAdminChainName" is ${JSON.stringify(adminChain)}, must be a name of at most ${CHAIN_NAME_MAX} characters without blanks`,
-      "iptables takes no other names for chains: choose another one",
+      `"iptablesAdminChainName" is ${JSON.stringify(adminChain)}, must be a name of at most ${CHAIN_NAME_MAX} characters without spaces`,
+      "iptables accepts no other names for chains: choose another one",
     );
   }
   const policy = conf.ingressPolicy || "open";
@@ -60,5 +60,5 @@ export const choicesOf = ({ backend = "", firewalldZone }: FirewallConf): Forwar
 /** Returns the warning about an unknown backend, which the reference plugin ignores; undefined when there is none. */
 export function warningOf({ backend = "" }: FirewallConf): string | undefined {
   if (backend === "" || BACKENDS.includes(backend)) return undefined;
-  return `"backend" is ${JSON.stringify(backend)}, which is none of ${BACKENDS.join(", ")}: it is ignored, and chosen by what the host uses`;
+  return `"backend" is ${JSON.stringify(backend)}, must be one of ${BACKENDS.join(", ")}: it is ignored, and the backend is the one that the host uses`;
 }

@@ -42,7 +42,7 @@ import { findSubnetEnv, needSubnetEnv, refuseLostLease } from "./subnet.ts";
 
 export const flannel: Plugin<FlannelConf> = {
   name: "flannel",
-  about: "attaches the container to the subnet that flanneld has for this host, by means of another plugin",
+  about: "attaches the container to the subnet that flanneld has for this host, through another plugin",
   validate,
   add,
   del,
@@ -61,7 +61,7 @@ function add(attachment: Attachment<FlannelConf>): Result {
   const earlier = findRecord(dataDir, attachment, attachment.network);
 
   return withRollback((undo) => {
-    undo(`undo what "${conf.type}" was asked for`, () => {
+    undo(`undo the ADD of "${conf.type}"`, () => {
       if (earlier === undefined) takeBack(delegated, conf);
       if (earlier?.file === file) writeRecord(file, earlier.text, { onDisk: false });
       else removeRecord(file);
@@ -141,8 +141,8 @@ function prevResultFor({ cniVersion }: PluginConf, { prevResult }: Attachment<Fl
 /** Warns about a damaged record and does not fail, like the reference plugin: a container that cannot be deleted helps nobody. */
 function tellDamaged(file: string, { containerId }: Attachment<FlannelConf>): void {
   writeStderr(
-    `flannel: ${file} is damaged, so nothing was deleted for container ${containerId}: what its plugin made is left ` +
-      `until the host starts again; remove the file when that is done\n`,
+    `flannel: ${file} is damaged, so nothing was deleted for container ${containerId}: its link and rules remain ` +
+      `until the host is rebooted; remove the file after that\n`,
   );
 }
 
@@ -158,9 +158,9 @@ function check(attachment: Attachment<FlannelConf>): void {
 function notRemembered({ conf, containerId, ifName }: Attachment<FlannelConf>): CniError {
   return new CniError({
     code: ErrorCode.internal,
-    msg: `nothing is remembered of "${ifName}" of container ${containerId}`,
-    details: `in ${dataDirOf(conf)}, by the container's ID`,
-    remedy: "delete the container and make it again: its DEL would find nothing to delete",
+    msg: `there is no record of "${ifName}" of container ${containerId}`,
+    details: `looked in ${dataDirOf(conf)} for the container's ID`,
+    remedy: "delete the container and create it again: without the record its DEL deletes nothing",
   });
 }
 
@@ -172,8 +172,8 @@ function gc(request: Gc<FlannelConf>): void {
   const stale = remembered.filter(({ owner }) => !isValid(owner, request));
   runAllSteps([
     ...stale.map((one) => [`delete container ${one.owner.containerId}`, () => remove(request, one)] as const),
-    ["forget what a power failure has emptied", () => removeEmptyRecord(settings.dataDir)],
-    ["have the delegate collect", () => collect(request, settings, remembered.at(-1)?.conf)],
+    ["remove a record that a power failure has emptied", () => removeEmptyRecord(settings.dataDir)],
+    ["run GC of the delegate", () => collect(request, settings, remembered.at(-1)?.conf)],
   ]);
 }
 

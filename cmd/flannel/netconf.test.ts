@@ -27,8 +27,11 @@ t.test("empty texts are no paths", async (t) => {
 });
 
 const refused: { key: string; details: string }[] = [
-  { key: "name", details: `To fix: take "name" out of "delegate": the network's own name is used` },
-  { key: "ipam", details: 'To fix: move "ipam" out of "delegate", beside it: flannel adds ranges and routes to it' },
+  { key: "name", details: `To fix: remove "delegate.name": the network's own name is used` },
+  {
+    key: "ipam",
+    details: 'To fix: move "delegate.ipam" to the same level as "delegate": flannel adds ranges and routes to it',
+  },
 ];
 for (const { key, details } of refused) {
   t.test(`a delegate's "${key}" is refused`, async (t) => {

@@ -7,12 +7,12 @@ export const schema = {
   type: "object",
   properties: {
     ...netconfProperties,
-    subnetFile: { type: "string", description: "what flanneld writes; /run/flannel/subnet.env" },
-    dataDir: { type: "string", description: "where it is kept what DEL needs; /var/lib/cni/flannel" },
+    subnetFile: { type: "string", description: "file that flanneld writes; /run/flannel/subnet.env" },
+    dataDir: { type: "string", description: "directory of the records that DEL needs; /var/lib/cni/flannel" },
     delegate: {
       type: "object",
-      properties: { type: { type: "string", description: "the plugin that does the work; bridge" } },
-      description: "configuration of that plugin, without name and ipam",
+      properties: { type: { type: "string", description: "the plugin to call; bridge" } },
+      description: "configuration of the plugin to call, without name and ipam",
     },
     ipam: {
       type: "object",
@@ -67,7 +67,7 @@ function notTheirs(key: string): CniError {
     msg: `'delegate' dictionary must not have '${key}' field, it'll be set by flannel`,
     remedy:
       key === "ipam"
-        ? 'move "ipam" out of "delegate", beside it: flannel adds ranges and routes to it'
-        : 'take "name" out of "delegate": the network\'s own name is used',
+        ? 'move "delegate.ipam" to the same level as "delegate": flannel adds ranges and routes to it'
+        : 'remove "delegate.name": the network\'s own name is used',
   });
 }

@@ -34,7 +34,7 @@ export function refuseLostLease(subnetFile: string): void {
     code: ErrorCode.limitedConnectivity,
     msg: `flanneld has lost the lease of the subnet in ${subnetFile}: ${daemon.reason}`,
     details: wordOf(subnetFile, daemon),
-    remedy: `see what it does about it: flanneld --status, or its log (${logs})`,
+    remedy: `see flanneld --status, or its log (${logs})`,
   });
 }
 
@@ -50,21 +50,21 @@ function notWritten(path: string, daemon: DaemonState | undefined): CniError {
     details: [`open ${path}: no such file or directory`, ...(daemon ? [wordOf(path, daemon)] : [])].join("; "),
     remedy:
       daemon !== undefined && isThere(daemon)
-        ? `flanneld --status and its log say more (${logs})`
-        : `start flanneld, or see in its log why it does not run (${logs})`,
+        ? `see flanneld --status, or its log (${logs})`
+        : `start flanneld; its log says why it ended (${logs})`,
   });
 }
 
-const removed = (path: string): string => `flanneld has written ${path}, and somebody has removed it`;
+const removed = (path: string): string => `flanneld has written ${path}, but another process has removed it`;
 
 const reasonOf = (daemon: DaemonState | undefined): string =>
-  daemon?.reason ?? "it does not run on this host, or does not say why";
+  daemon?.reason ?? "it does not run on this host, or has not reported its state";
 
 /** Says which process wrote the state; that of a process that has ended may be outdated. */
 function wordOf(subnetFile: string, daemon: DaemonState): string {
   const { pid, since } = daemon;
-  const gone = isThere(daemon) ? "" : ", which is gone, or in another PID namespace";
-  return `${stateFileOf(subnetFile)} says so since ${since}, by process ${pid}${gone}`;
+  const gone = isThere(daemon) ? "" : ", which has ended or is in another PID namespace";
+  return `${stateFileOf(subnetFile)} was written at ${since} by process ${pid}${gone}`;
 }
 
 const isThere = ({ pid }: DaemonState): boolean => findStat(`/proc/${pid}`) !== undefined;

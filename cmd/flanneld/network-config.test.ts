@@ -72,7 +72,7 @@ const refused: { text: string; problems: string[] }[] = [
   {
     text: "",
     problems: [
-      'it is not JSON: line 1, column 1: nothing where a value is due; correct it; an example: {"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}',
+      'it is not JSON: line 1, column 1: nothing where a value is expected; correct it; an example: {"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}',
     ],
   },
   {

@@ -44,7 +44,7 @@ function placeOf({ deviceID, pciBusID }: DeviceSelectors): { pci: string; auxili
   if (findStat(`${AUXILIARY}/${deviceID}`)) return { pci: "", auxiliary: deviceID };
   throw invalidConf(
     `runtime config DeviceID ${deviceID} not found or unsupported`,
-    `it must be a name in ${PCI} or ${AUXILIARY}; see what the device plugin gave to the container`,
+    `it must be a name in ${PCI} or ${AUXILIARY}; see which device the device plugin assigned to the container`,
   );
 }
 
@@ -99,7 +99,7 @@ function needDriver(id: string): string {
     code: isThere ? ErrorCode.internal : ErrorCode.invalidConfig,
     msg: `error with host device: PCI device "${id}" ${isThere ? "has no driver" : "does not exist"}`,
     details: `looked for ${PCI}/${id}/driver`,
-    remedy: isThere ? `bind it to one: lspci -k -s ${id}` : "see which there are: lspci -D",
+    remedy: isThere ? `bind it to a driver: lspci -k -s ${id}` : "see which devices exist: lspci -D",
   });
 }
 

@@ -13,7 +13,7 @@ export function warnIfInUse(host: Connection, device: Link, network: string): vo
   const uses = usesOf(host, device);
   if (uses.length === 0) return;
   writeStderr(
-    `host-device: network "${network}": "${device.name}" is in use on the host (${uses.join(", ")}), which ends now and does not come back with it\n`,
+    `host-device: network "${network}": "${device.name}" is in use on the host (${uses.join(", ")}): this is lost, and is not restored when the device returns\n`,
   );
 }
 

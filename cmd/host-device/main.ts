@@ -69,10 +69,10 @@ function take(
   const host = openHost();
   const device = restoreReturned(host, keeping.dataDir, needDevice(host, selection, keeping));
   if (findLink(place.container, place.ifName) !== undefined)
-    throw nameInUse(place, `"${device.name}" would have that name there`);
+    throw nameInUse(place, `"${device.name}" would get that name in the container`);
   warnIfInUse(host.route, device, attachment.network);
 
-  undo("bring the device home", () => {
+  undo("return the device to the host", () => {
     returnDevice(host, attachment, { ...keeping, netns: place.netns.path });
     const returned = device.up ? findLink(host.route, device.name) : undefined;
     if (returned !== undefined) host.route.request(setUp(returned.index));
@@ -91,14 +91,17 @@ function needDevice(host: Host, { what, find, matches }: Selection, { device, da
     details: holder && `container ${holder.containerId} of network "${holder.network}" has it as "${holder.ifName}"`,
     remedy: holder
       ? "a device serves one container at a time: delete that attachment first"
-      : "see which there are (ip link), and what the configuration names",
+      : "see which interfaces exist (ip link), and correct the configuration",
   });
 }
 
 function del(attachment: Attachment<HostDeviceConf>): void {
   const { conf, netns } = attachment;
   const keeping = cleanupSettings(conf);
-  const home: NamedStep = ["bring the device home", () => returnDevice(openHost(), attachment, { ...keeping, netns })];
+  const home: NamedStep = [
+    "return the device to the host",
+    () => returnDevice(openHost(), attachment, { ...keeping, netns }),
+  ];
   ipamDel(attachment, isForUserSpace(namesOf(conf)) ? [] : [home]);
 }
 
@@ -124,11 +127,11 @@ function gc(request: Gc<HostDeviceConf>): void {
       .filter((record) => !isValid(record))
       .map(
         (record): NamedStep => [
-          `bring "${record.name}" home`,
+          `return "${record.name}" to the host`,
           () => returnDevice(openHost(), record, { dataDir, netns: undefined, device: "" }),
         ],
       ),
-    ["give a device its name back", () => restoreName(openHost(), device)],
+    ["restore the name of a device", () => restoreName(openHost(), device)],
     ["collect addresses", () => ipamGc(request)],
   ]);
 }

@@ -52,10 +52,10 @@ function refused(error: unknown, { name }: Link, place: LinkRef): unknown {
     msg: `failed to move "${name}" to ${netns.path} as "${ifName}"`,
     details: error.message,
     remedy: isErrno(error, "EINVAL")
-      ? "bridges, loopback and some others cannot leave their namespace: name another device"
+      ? "bridges, loopback and some other devices cannot leave their namespace: use another device"
       : isErrno(error, "ENODEV")
-        ? "it went away meanwhile, perhaps to another container: see who else uses it (ip monitor link)"
-        : `see what the driver says (dmesg), and whether "ip link set ${name} up" works`,
+        ? "it has disappeared, perhaps into another container: find out what else uses it (ip monitor link)"
+        : `see the driver's messages (dmesg), and whether "ip link set ${name} up" works`,
     cause: error,
   });
 }
@@ -126,16 +126,16 @@ function refuseTaken(route: Connection, name: string, home: string): void {
     code: ErrorCode.internal,
     msg: `"${name}" cannot have its name "${home}" on the host again: another interface has it`,
     details: `that one has index ${other.index} and MAC ${other.mac || "none"}`,
-    remedy: `rename or delete that one (ip link set ${home} name OTHER); the next DEL or GC does the rest`,
+    remedy: `rename or delete that interface (ip link set ${home} name OTHER); the next DEL or GC then restores the name`,
   });
 }
 
 function notHome(name: string, home: string, cause: NetlinkError): CniError {
   return new CniError({
     code: ErrorCode.internal,
-    msg: `the kernel refuses to bring "${name}" back to the host as "${home}"`,
+    msg: `the kernel refuses to move "${name}" back to the host as "${home}"`,
     details: cause.message,
-    remedy: "mend what the kernel says; the next DEL or GC does the rest",
+    remedy: "correct what the kernel reports; the next DEL or GC then returns the device",
     cause,
   });
 }

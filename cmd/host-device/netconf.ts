@@ -8,14 +8,14 @@ export const schema = {
   properties: {
     ...netconfProperties,
     device: { type: "string", format: "linkName", description: "name of the interface on the host" },
-    hwaddr: { type: "string", format: "mac", description: "its MAC; of several interfaces the first" },
-    kernelpath: { type: "string", description: "its directory below /sys/devices/" },
+    hwaddr: { type: "string", format: "mac", description: "MAC of the interface; the first of several" },
+    kernelpath: { type: "string", description: "directory of the device below /sys/devices/" },
     pciBusID: {
       type: "string",
       pattern: "^([0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\\.[0-7])?$",
       description: 'a PCI address with its domain, as "0000:00:1f.6"',
     },
-    dataDir: { type: "string", description: "where it is kept which device is whose; /run/cni/host-device" },
+    dataDir: { type: "string", description: "directory of the records of moved devices; /run/cni/host-device" },
     runtimeConfig: {
       type: "object",
       properties: { deviceID: { type: "string", description: "a PCI address, or a name on the auxiliary bus" } },
@@ -62,7 +62,7 @@ export function parseSettings(conf: HostDeviceConf): DeviceSelectors {
   if (kernelpath === "" || kernelpath.startsWith(DEVICES)) return names;
   throw invalidConf(
     `kernel device path "${kernelpath}" must be absolute and begin with ${DEVICES}`,
-    `take what "readlink -f /sys/class/net/NAME/device" prints`,
+    `use the output of "readlink -f /sys/class/net/NAME/device"`,
   );
 }
 
@@ -72,6 +72,6 @@ export function needNames(conf: HostDeviceConf): DeviceSelectors {
   if (Object.values(names).some((name) => name !== "")) return names;
   throw invalidConf(
     'specify either "device", "hwaddr", "kernelpath" or "pciBusID"',
-    `name the device, as "device": "eth1"; a device plugin's choice comes by the capability "deviceID"`,
+    `set the device, as "device": "eth1"; a device plugin's choice is passed by the capability "deviceID"`,
   );
 }

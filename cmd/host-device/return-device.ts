@@ -139,12 +139,12 @@ export function findReturnedByName(host: Host, dataDir: string, device: string):
 
 function tellUnknown({ network, ifName }: AttachmentId): void {
   writeStderr(
-    `host-device: network "${network}": failed to find original ifname for "${ifName}" (alias is not set): it is left where it is\n`,
+    `host-device: network "${network}": failed to find original ifname for "${ifName}" (alias is not set): it stays in the container\n`,
   );
 }
 
 function tellMissing({ network, ifName, name, sysfs }: DeviceRecord): void {
   writeStderr(
-    `host-device: network "${network}": "${name}" (${sysfs}), which was "${ifName}" of the container, is in another namespace; a later DEL or GC gives it its name back\n`,
+    `host-device: network "${network}": "${name}" (${sysfs}), which was "${ifName}" of the container, is in another namespace; a later DEL or GC restores its name\n`,
   );
 }

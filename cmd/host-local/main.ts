@@ -27,7 +27,7 @@ import {
 
 export const hostLocal: Plugin<HostLocalConf> = {
   name: "host-local",
-  about: "gives out addresses of this host's ranges",
+  about: "allocates addresses from this host's ranges",
   validate,
   isIpam: true,
   add,
@@ -65,7 +65,7 @@ function check(attachment: Attachment<HostLocalConf>): void {
     code: ErrorCode.internal,
     msg: `host-local: Failed to find address added by container ${containerId}`,
     details: `no file in ${settings.dataDir}/${settings.network} names the container with interface "${ifName}"`,
-    remedy: "its address may be given to another container any time: restart the container",
+    remedy: "its address may be given to another container at any time: restart the container",
   });
 }
 
@@ -99,7 +99,7 @@ function withReservations<T>(settings: Settings, work: (pool: Pool) => T): T | u
     throw new CniError({
       code: ErrorCode.notAvailable,
       msg: `no address of network "${settings.network}" can be reserved: ${error.message}`,
-      remedy: `see that ${settings.dataDir} can be written and has room, or set "dataDir" to another directory`,
+      remedy: `check that ${settings.dataDir} is writable and its file system is not full, or set "dataDir" to another directory`,
       cause: error,
     });
   }
@@ -128,7 +128,7 @@ function readDns(path: string): Dns {
     throw new CniError({
       code: ErrorCode.io,
       msg: `"resolvConf" names "${path}", which cannot be read: ${error.message}`,
-      remedy: 'make the file readable, or take "resolvConf" out of "ipam"',
+      remedy: 'make the file readable, or remove "ipam.resolvConf"',
       cause: error,
     });
   }

@@ -17,14 +17,18 @@ import { standardError } from "../../pkg/sys/process.ts";
 import { encode } from "../../pkg/sys/text.ts";
 
 const rangeProperties = {
-  subnet: { type: "string", format: "cidr", description: "network whose addresses are given out" },
-  rangeStart: { type: "string", format: "ip", description: "first address given out; the network's first" },
+  subnet: { type: "string", format: "cidr", description: "network to allocate addresses from" },
+  rangeStart: { type: "string", format: "ip", description: "first address to allocate; the network's first" },
   rangeEnd: {
     type: "string",
     format: "ip",
-    description: "last address given out; the last before the broadcast address",
+    description: "last address to allocate; the last before the broadcast address",
   },
-  gateway: { type: "string", format: "ip", description: "never given out; the network's first address" },
+  gateway: {
+    type: "string",
+    format: "ip",
+    description: "gateway, which is never allocated; the network's first address",
+  },
 } as const satisfies Record<string, JsonSchema>;
 
 const rangeSets = {
@@ -33,12 +37,12 @@ const rangeSets = {
     type: "array",
     items: { type: "object", properties: rangeProperties, required: ["subnet"], additionalProperties: false },
   },
-  description: "outer list: one address of each set; inner list: ranges that serve as one pool",
+  description: "outer list: sets, one address is allocated from each; inner list: ranges of one set",
 } as const satisfies JsonSchema;
 
 const requestedIps = {
   ...ipsProperty,
-  description: "addresses to give out, each in a set of its own; a prefix length is ignored",
+  description: "addresses to allocate, each in a different set; a prefix length is ignored",
 } as const satisfies JsonSchema;
 
 /** The configuration belongs to the delegating plugin, so other keys are allowed; only in `ipam` are all keys ours. */
@@ -53,21 +57,22 @@ export const schema = {
         ranges: rangeSets,
         ...rangeProperties,
         routes: { type: "array", items: routeSchema },
-        dataDir: { type: "string", description: "where reservations are kept; /var/lib/cni/networks" },
-        resolvConf: { type: "string", description: 'file like /etc/resolv.conf that becomes "dns" of the result' },
+        dataDir: { type: "string", description: "directory of the reservations; /var/lib/cni/networks" },
+        resolvConf: { type: "string", description: 'file like /etc/resolv.conf, returned as "dns" of the result' },
         reclaimAfterReboot: {
           type: "boolean",
-          description: "free what an earlier boot left at the first call; otherwise when a range is full",
+          description:
+            "free reservations of earlier boots at the first call after a boot; otherwise when a range is full",
         },
         failStatusWhenFull: {
           type: "boolean",
-          description: "STATUS fails with code 50 when no address is left; otherwise it says so on stderr",
+          description: "STATUS fails with code 50 when no address is left; otherwise it warns on stderr",
         },
         reuseDelay: {
           type: "integer",
           minimum: 0,
           maximum: 2 ** 31,
-          description: "seconds for which an address that was given back is not given out; 0",
+          description: "seconds for which a released address is not allocated again; 0",
         },
       },
       additionalProperties: false,

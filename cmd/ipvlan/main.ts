@@ -23,7 +23,7 @@ import { type IpvlanConf, modeOf, modes, parentSelector } from "./netconf.ts";
 
 export const ipvlan: Plugin<IpvlanConf> = {
   name: "ipvlan",
-  about: "gives the container addresses of its own behind the MAC of one of the host's links",
+  about: "connects the container to a link of the host, with the MAC of that link",
   validate,
   add,
   del,

@@ -36,6 +36,6 @@ export function parentSelector(conf: IpvlanConf, prevResult: Result | undefined)
   if (only?.name && more.length === 0) return { ...conf, master: only.name };
   throw invalidConf(
     "chained master failure. PrevResult lacks a single named interface",
-    `set "master", since the plugins before this one have made ${prevResult.interfaces.length} interfaces`,
+    `set "master", since the plugins before this one have created ${prevResult.interfaces.length} interfaces`,
   );
 }

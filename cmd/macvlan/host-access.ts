@@ -119,7 +119,7 @@ export function checkHostAccess(owner: AttachmentId, { ips, interfaces }: Result
     .filter(({ interface: index = 0 }) => interfaces[index]?.name === owner.ifName) // not those of later plugins
     .map((ip) => formatAddress(addressOf(ip).prefix.address))
     .find((one) => !there.includes(one));
-  if (missing !== undefined) throw checkFailure(`the host has no route to ${missing}, as "hostAccess" wants it`);
+  if (missing !== undefined) throw checkFailure(`the host has no route to ${missing}, which "hostAccess" needs`);
 }
 
 const shimsOf = (route: Connection, network: string): Link[] =>

@@ -24,7 +24,7 @@ import { type MacvlanConf, type MacvlanSettings, modes, parseSettings } from "./
 
 export const macvlan: Plugin<MacvlanConf> = {
   name: "macvlan",
-  about: "gives the container a MAC of its own on the network of one of the host's links",
+  about: "connects the container to the network of a link of the host, with its own MAC",
   validate,
   add,
   del,
@@ -46,7 +46,7 @@ function add(attachment: Attachment<MacvlanConf>): Result {
     const lease = ipamAdd(attachment, 0, undo);
     configure({ netns, route: container, link, sysctls: announceSysctls(ifName, lease) }, lease);
     if (settings.hostAccess) {
-      undo("close the host's access", () => closeHostAccess(attachment));
+      undo("remove the host's access", () => closeHostAccess(attachment));
       openHostAccess(parent, attachment, lease.ips);
     }
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
@@ -64,7 +64,7 @@ function linkOf({ mode, broadcastQueueLength, mac }: MacvlanSettings): ChildLink
 
 function del(attachment: Attachment<MacvlanConf>): void {
   ipamDel(attachment, [
-    ["close the host's access", () => attachment.conf.hostAccess === true && closeHostAccess(attachment)],
+    ["remove the host's access", () => attachment.conf.hostAccess === true && closeHostAccess(attachment)],
     ["delete the link", () => deleteCreatedLink(attachment)],
   ]);
 }
@@ -84,7 +84,7 @@ function check(attachment: Attachment<MacvlanConf>): void {
 function gc(request: Gc<MacvlanConf>): void {
   const { network, validAttachments } = request;
   runAllSteps([
-    ["collect the host's access", () => collectHostAccess(network, validAttachments)],
+    ["remove stale host access", () => collectHostAccess(network, validAttachments)],
     ["collect addresses", () => ipamGc(request)],
   ]);
 }

@@ -27,14 +27,14 @@ export const schema = {
     mode: {
       type: "string",
       enum: ["bridge", "private", "vepa", "passthru", ""],
-      description: "how containers of one master see each other (bridge)",
+      description: "how containers of one master reach each other (bridge)",
     },
-    mac: { ...macProperty, description: "of the container's interface; random by default" },
+    mac: { ...macProperty, description: "MAC of the container's interface; random by default" },
     bcqueuelen: {
       type: "integer",
       minimum: 0,
       maximum: 0xffffffff,
-      description: "how many broadcasts may wait for delivery; by default what the kernel has (1000)",
+      description: "length of the queue of received broadcasts; the kernel's by default (1000)",
     },
     hostAccess: { type: "boolean", description: "let the host and the container reach each other (false)" },
     runtimeConfig: { type: "object", properties: { mac: macProperty } },
@@ -63,7 +63,7 @@ export function parseSettings(conf: MacvlanConf, argsMac: string | undefined): M
   if (hostAccess && (mode !== "bridge" || linkInContainer || ipamType(conf) === undefined)) {
     throw invalidConf(
       "hostAccess needs mode bridge, a master on the host, and ipam",
-      `remove "hostAccess", or what is in its way`,
+      `remove "hostAccess", or correct the other keys`,
     );
   }
   return {

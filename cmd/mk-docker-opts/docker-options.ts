@@ -43,6 +43,6 @@ function opposite(value: string | undefined): string | undefined {
   throw new CniError({
     code: ErrorCode.invalidConfig,
     msg: `Invalid value of FLANNEL_IPMASQ: ${value}`,
-    remedy: "must be true or false: have flanneld write the file again, or leave --ip-masq out with -m",
+    remedy: "must be true or false: restart flanneld, which writes the file again, or omit --ip-masq with -m",
   });
 }

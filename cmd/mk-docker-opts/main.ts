@@ -12,7 +12,7 @@ import { readOptions, usage, WrongUsage } from "./options.ts";
 
 export const mkDockerOpts: Tool = {
   name: "mk-docker-opts",
-  about: "turns flanneld's subnet file into options for Docker's daemon",
+  about: "converts flanneld's subnet file into options for Docker's daemon",
   run: (args, context) => (args.length === 0 ? help(context) : run(args, context)),
 };
 
@@ -61,7 +61,7 @@ function refuseRoutedSubnet(text: string): void {
   throw new CniError({
     code: ErrorCode.internal,
     msg: `Your routing table already contains the subnet: ${route}`,
-    remedy: `find out who needs it, or remove it: ip route del ${route}`,
+    remedy: `find out what needs it, or remove it: ip route del ${route}`,
   });
 }
 

@@ -13,14 +13,14 @@ export interface Options {
 
 export const usage = `Usage: mk-docker-opts [-f FILE] [-d FILE] [-i] [-c] [-m] [-k KEY]
 
-Turns what flanneld has written into options for Docker's daemon.
+Converts flanneld's subnet file into options for Docker's daemon.
 
-  -f FILE  what flanneld has written (/run/flannel/subnet.env)
-  -d FILE  where the options go (/run/docker_opts.env)
+  -f FILE  flanneld's subnet file (/run/flannel/subnet.env)
+  -d FILE  file to write the options to (/run/docker_opts.env)
   -i       a variable for each option, as DOCKER_OPT_MTU="--mtu=1450"
-  -c       one variable for all of them; without -i and -c there is both
-  -k KEY   the name of that variable (DOCKER_OPTS)
-  -m       leave --ip-masq out, for very old releases of Docker
+  -c       one variable for all options; without -i and -c: both
+  -k KEY   name of that variable (DOCKER_OPTS)
+  -m       omit --ip-masq, for very old releases of Docker
 
 Example: mk-docker-opts -c && . /run/docker_opts.env && dockerd $DOCKER_OPTS
 `;

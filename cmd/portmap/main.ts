@@ -39,7 +39,7 @@ import {
 
 export const portmap: Plugin<PortmapConf> = {
   name: "portmap",
-  about: "publishes ports of the container on the host",
+  about: "maps ports of the host to ports of the container",
   validate,
   add,
   del,
@@ -140,7 +140,7 @@ function forget(targets: readonly FlowsTo[]): void {
     deleteFlows(targets, (address) => lookupRoute(route(), address)?.type === RTN_LOCAL);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    writeStderr(`portmap: connections that were there before may go on to their old target: ${error.message}\n`);
+    writeStderr(`portmap: existing connections may continue to the previous target: ${error.message}\n`);
   }
 }
 

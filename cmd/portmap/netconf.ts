@@ -17,13 +17,13 @@ export const schema = {
     backend: { type: "string", description: `"iptables" or "nftables"; by default what the host uses` },
     snat: {
       type: "boolean",
-      description: "let the host and the container's own network reach it by its host ports (true)",
+      description: "let the host and the container itself use its host ports (true)",
     },
-    masqAll: { type: "boolean", description: "masquerade every connection to a host port, whoever makes it" },
-    markMasqBit: { type: "integer", description: "bit of the packet mark that asks for masquerade (13)" },
+    masqAll: { type: "boolean", description: "masquerade all connections to host ports" },
+    markMasqBit: { type: "integer", description: "bit of the packet mark that requests masquerade (13)" },
     externalSetMarkChain: { type: "string", description: "chain of iptables that sets the mark instead" },
-    conditionsV4: { ...words, description: "further matches for IPv4, in the words of the backend" },
-    conditionsV6: { ...words, description: "further matches for IPv6, in the words of the backend" },
+    conditionsV4: { ...words, description: "further matches for IPv4, in the syntax of the backend" },
+    conditionsV6: { ...words, description: "further matches for IPv6, in the syntax of the backend" },
     runtimeConfig: {
       type: "object",
       properties: {
@@ -69,14 +69,14 @@ export function parseSettings(conf: PortmapConf): PortmapSettings {
   if (markMasqBit !== undefined && externalSetMarkChain !== undefined) {
     throw invalidConf(
       "Cannot specify externalSetMarkChain and markMasqBit",
-      `remove "markMasqBit": the chain of "externalSetMarkChain" knows which mark it sets`,
+      `remove "markMasqBit": the chain of "externalSetMarkChain" sets its own mark`,
     );
   }
   const bit = markMasqBit ?? DEFAULT_MARK_BIT;
   if (bit < 0 || bit >= MARK_BITS) {
     throw invalidConf(
       `MasqMarkBit must be between 0 and 31`,
-      `set "markMasqBit", now ${bit}, to a bit that nobody else uses`,
+      `set "markMasqBit", now ${bit}, to a bit that no other program uses`,
     );
   }
   return {
@@ -186,6 +186,6 @@ const invalidPort = (whose: "container" | "host", port: number) =>
 
 const mappedTwice = ({ protocol, hostPort, containerPort }: PortMapping, other: PortMapping) =>
   invalidConf(
-    `host port ${hostPort}/${protocol} is to lead to container port ${other.containerPort} and to ${containerPort}`,
+    `host port ${hostPort}/${protocol} is mapped to container port ${other.containerPort} and to ${containerPort}`,
     `keep only one of the two in "portMappings"`,
   );

@@ -29,7 +29,7 @@ import { checkHostEnd, gatewayAddresses, hostEndTasks, routesToGateways, routesT
 
 export const ptp: Plugin<PtpConf> = {
   name: "ptp",
-  about: "connects the container to the host by a veth pair, and the host routes for it",
+  about: "connects the container to the host by a veth pair, with routes on the host",
   validate,
   add,
   del,
@@ -113,7 +113,7 @@ function check(attachment: Attachment<PtpConf>): void {
 function gc(request: Gc<PtpConf>): void {
   const { network, validAttachments } = request;
   runAllSteps([
-    ["collect masquerade rules", () => gcMasquerade(network, validAttachments)],
+    ["remove stale masquerade rules", () => gcMasquerade(network, validAttachments)],
     ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments, { kind: "veth" })],
     ["collect addresses", () => ipamGc(request)],
   ]);

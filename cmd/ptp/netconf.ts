@@ -7,7 +7,7 @@ export const schema = {
   properties: {
     ...netconfProperties,
     ...masqueradeProperties,
-    mtu: { type: "integer", minimum: 0, maximum: 65535, description: "of the veth pair" },
+    mtu: { type: "integer", minimum: 0, maximum: 65535, description: "MTU of the veth pair" },
   },
   additionalProperties: false,
 } as const satisfies JsonSchema;

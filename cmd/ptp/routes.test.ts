@@ -56,6 +56,6 @@ t.test("an address without gateway is refused", async (t) => {
   t.throws(() => gatewayAddresses([{ address: "10.1.0.5/24" }]), {
     code: 999,
     msg: "address 10.1.0.5/24 of the IPAM plugin has no gateway, which is the address of the host's end",
-    details: `To fix: add a "gateway" to the address in "ipam": any address that nobody else has, mostly the first one of the subnet`,
+    details: `To fix: add a "gateway" to the address in "ipam": any unused address, usually the first one of the subnet`,
   });
 });

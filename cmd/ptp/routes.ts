@@ -30,7 +30,7 @@ export function gatewayAddresses(ips: readonly IpConfig[]): GatewayAddress[] {
     throw new CniError({
       code: ErrorCode.internal,
       msg: `address ${ip.address} of the IPAM plugin has no gateway, which is the address of the host's end`,
-      remedy: `add a "gateway" to the address in "ipam": any address that nobody else has, mostly the first one of the subnet`,
+      remedy: `add a "gateway" to the address in "ipam": any unused address, usually the first one of the subnet`,
     });
   });
 }
@@ -67,8 +67,8 @@ export function hostEndTasks(index: number, entries: readonly GatewayAddress[]):
     ...entries.map(({ prefix: { address } }) => ({
       ...routeTask(index, { destination: alone(address), scope: RT_SCOPE_HOST }),
       whenExists: {
-        msg: `the host reaches ${formatAddress(address)} over another link already`,
-        remedy: `see whose it is (ip route show ${formatAddress(address)}; the link's alias names its container), and delete that or choose another address`,
+        msg: `the host already has a route to ${formatAddress(address)} over another link`,
+        remedy: `find out which attachment it belongs to (ip route show ${formatAddress(address)}; the link's alias names its container), and delete that attachment or choose another address`,
       },
     })),
   ];

@@ -89,7 +89,7 @@ function textOf(route: RouteMessage): string {
 function refused(what: string, cause: NetlinkError): CniError {
   const known = (["ENETUNREACH", "EOPNOTSUPP"] as const).find((name) => isErrno(cause, name));
   const remedies = {
-    ENETUNREACH: "give a gateway that lies in one of the interface's subnets",
+    ENETUNREACH: "set a gateway that lies in one of the interface's subnets",
     EOPNOTSUPP: "use a kernel with CONFIG_IP_MULTIPLE_TABLES and CONFIG_IPV6_MULTIPLE_TABLES",
   };
   return new CniError({
@@ -97,9 +97,7 @@ function refused(what: string, cause: NetlinkError): CniError {
     msg: `the kernel refuses "ip ${what}" in the container`,
     details: cause.message,
     remedy:
-      known === undefined
-        ? "look at the container's rules and routes: ip rule; ip route show table all"
-        : remedies[known],
+      known === undefined ? "see the container's rules and routes: ip rule; ip route show table all" : remedies[known],
     cause,
   });
 }

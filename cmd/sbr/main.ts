@@ -25,7 +25,7 @@ import { type Plan, resultIn, rulesOnly, tableForEach } from "./plan.ts";
 
 export const sbr: Plugin<SbrConf> = {
   name: "sbr",
-  about: "has what is sent from the interface's addresses leave through the interface",
+  about: "routes traffic from the interface's addresses through the interface",
   validate,
   add,
   del,
@@ -60,7 +60,7 @@ function needAddresses(result: Result, ifName: string): Address4Or6[] {
   if (addresses.length > 0) return addresses;
   throw invalidConf(
     `No IP addresses supplied on interface: ${ifName}`,
-    `name "sbr" behind a plugin that gives "${ifName}" addresses: it needs "ipam"`,
+    `put "sbr" after a plugin that gives "${ifName}" addresses: that plugin needs "ipam"`,
   );
 }
 
@@ -91,7 +91,7 @@ function refuseExisting(rules: readonly RuleMessage[], { tables }: Plan): void {
   if (twice === undefined) return;
   throw new CniError({
     code: ErrorCode.internal,
-    msg: `rule "from ${formatAddress(twice.source)} lookup ${twice.table}" exists already in the container`,
+    msg: `rule "from ${formatAddress(twice.source)} lookup ${twice.table}" already exists in the container`,
     remedy: "delete the attachment that made it (DEL), or remove it by hand: `ip rule delete …` in the namespace",
   });
 }

@@ -11,16 +11,16 @@ export const schema = {
       type: "integer",
       minimum: 1,
       maximum: 0xffffffff,
-      description: "look up what the container sends in this table, and leave the routes where they are",
+      description: "routing table for traffic from the interface's addresses; the routes stay in their table",
     },
     gateways: {
       type: "array",
       items: { type: "string", format: "ip" },
-      description: "default gateway of each family (that of the address)",
+      description: "default gateway of each family (the gateway of the address)",
     },
     addSourceHints: {
       type: "boolean",
-      description: "leave the routes to the subnets in the main table, with the address as the source",
+      description: "keep the routes to the subnets in the main table, with the address as the source",
     },
   },
   additionalProperties: false,
@@ -42,7 +42,7 @@ export function parseSettings({ table, gateways = [], addSourceHints = false }: 
     if (addresses.filter((address) => familyOf(address) === family).length < 2) continue;
     throw invalidConf(
       `multiple IPv${family} addresses in "gateways": ${gateways.join(", ")}`,
-      "name one gateway for each family at most",
+      "set at most one gateway for each family",
     );
   }
   return { table, gateways: addresses, keepsSubnetRoutes: addSourceHints };

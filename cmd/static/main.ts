@@ -10,7 +10,7 @@ import { parseSettings, type StaticAddress, type StaticConf } from "./netconf.ts
 
 export const staticAddresses: Plugin<StaticConf> = {
   name: "static",
-  about: "gives out the addresses that the configuration names",
+  about: "allocates the addresses that the configuration lists",
   validate,
   isIpam: true,
   add,
@@ -34,7 +34,7 @@ const ipOf = ({ prefix, gateway }: StaticAddress): IpConfig => ({
 /** Warns about a gateway without effect. The reference plugin ignores it silently. */
 function tellIdle({ network }: Attachment<StaticConf>, gateway: string): void {
   writeStderr(
-    `static: network "${network}": CNI_ARGS GATEWAY ${gateway} lies in no subnet of CNI_ARGS IP, and is ignored\n`,
+    `static: network "${network}": CNI_ARGS GATEWAY ${gateway} is in no subnet of CNI_ARGS IP, and is ignored\n`,
   );
 }
 

@@ -20,7 +20,7 @@ import { parseSettings, type TapConf, type TapSettings } from "./netconf.ts";
 
 export const tap: Plugin<TapConf> = {
   name: "tap",
-  about: "makes a tap device in the container, for a program that sends and receives frames",
+  about: "creates a tap device in the container, for a program that sends and receives frames",
   validate,
   add,
   del,
@@ -57,7 +57,7 @@ function needBridge(container: Connection, name: string, { path }: Namespace): L
   throw new CniError({
     code: ErrorCode.internal,
     msg: `there is no bridge "${name}" in ${path}`,
-    remedy: `"bridge" names one in the container, not on the host: make it there first, by a plugin that comes earlier, or remove "bridge"`,
+    remedy: `"bridge" is the name of a bridge in the container, not on the host: create it there first, by an earlier plugin, or remove "bridge"`,
   });
 }
 

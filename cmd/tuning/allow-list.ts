@@ -15,7 +15,7 @@ export function refuseForbidden(sysctls: readonly Sysctl[]): void {
     if (allowed.some((one) => one.test(key))) continue;
     throw invalidConf(
       `Sysctl ${key} is not allowed. Only the following sysctls are allowed: [${lines.join(" ")}]`,
-      `take it out of "sysctl", or have the administrator add a line for it to ${ALLOW_LIST}`,
+      `remove the key in "sysctl", or ask the administrator to add a line for it to ${ALLOW_LIST}`,
     );
   }
 }
@@ -28,7 +28,7 @@ function expression(line: string): RegExp {
     throw new CniError({
       code: ErrorCode.invalidConfig,
       msg: `${ALLOW_LIST}: ${JSON.stringify(line)} is not a regular expression: ${(cause as Error).message}`,
-      remedy: "correct the line: without it nobody can say what is allowed",
+      remedy: "correct the line: until then it is unknown which sysctls are allowed",
       cause,
     });
   }

@@ -31,7 +31,7 @@ import {
 
 export const tuning: Plugin<TuningConf> = {
   name: "tuning",
-  about: "changes settings of the interface that a plugin before has made, and sysctls in the container",
+  about: "changes settings of an existing interface, and sysctls in the container",
   validate,
   add,
   del,
@@ -76,7 +76,7 @@ function settingsOf({ conf, args, ifName, stdin }: Attachment<TuningConf>): Tuni
   if (ifName.includes("/")) {
     throw invalidConf(
       `Interface name (${ifName}) contains an invalid character /`,
-      "choose another interface name: it becomes part of a path",
+      "choose another interface name: it is used in a path",
     );
   }
   return parseSettings(conf, ifName, readArgs(args, ["MAC"]).MAC);
@@ -100,7 +100,7 @@ function set({ key, path, value }: Sysctl): void {
       code: ErrorCode.invalidConfig,
       msg: `the kernel refuses ${JSON.stringify(value)} for sysctl "${key}"`,
       details: (cause as Error).message,
-      remedy: `see in the kernel's documentation (ip-sysctl) which values it takes; it is "${findSysctl(path)}" now`,
+      remedy: `see the kernel's documentation (ip-sysctl) for the values that it accepts; it is "${findSysctl(path)}" now`,
       cause,
     });
   }
@@ -112,7 +112,7 @@ function needAttributes(route: Connection, ifName: string, { path }: Namespace) 
   throw new CniError({
     code: ErrorCode.internal,
     msg: `interface "${ifName}" does not exist in ${path}`,
-    remedy: "name tuning behind the plugin that makes the interface",
+    remedy: "put tuning after the plugin that creates the interface",
   });
 }
 
@@ -145,7 +145,7 @@ function refused(ifName: string, attributes: LinkAttributes, cause: NetlinkError
     remedy:
       isErrno(cause, "EADDRINUSE") && mac
         ? macInUse(formatMac(mac))
-        : `see what the interface can do: ip -d link show dev ${ifName}`,
+        : `see what the interface supports: ip -d link show dev ${ifName}`,
     cause,
   });
 }

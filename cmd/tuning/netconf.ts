@@ -13,10 +13,10 @@ const wishes = {
   sysctl: {
     type: "object",
     additionalProperties: { type: "string" },
-    description: "settings below net., as sysctl names them; IFNAME stands for the interface",
+    description: "sysctls below net.; IFNAME stands for the name of the interface",
   },
   mac: { ...macProperty, description: "MAC of the interface" },
-  promisc: { type: "boolean", description: "set the interface promiscuous" },
+  promisc: { type: "boolean", description: "set the interface to promiscuous mode" },
   mtu: { type: "integer", minimum: 0, maximum: 65535, description: "MTU of the interface" },
   allmulti: { type: "boolean", description: "receive all multicast packets, or not" },
   txQLen: { type: "integer", minimum: 0, maximum: 0xffffffff, description: "length of the transmit queue" },
@@ -27,7 +27,7 @@ export const schema = {
   properties: {
     ...netconfProperties,
     ...wishes,
-    dataDir: { type: "string", description: "where is kept what DEL restores (/run/cni/tuning)" },
+    dataDir: { type: "string", description: "directory of the settings that DEL restores (/run/cni/tuning)" },
     runtimeConfig: { type: "object", properties: { mac: macProperty } },
     args: {
       type: "object",
@@ -90,7 +90,7 @@ function sysctlOf(key: string, value: string, ifName: string): Sysctl {
   if (!path.startsWith(NET)) {
     throw invalidConf(
       `invalid net sysctl key: ${JSON.stringify(key)}`,
-      `write it as sysctl does, beginning with "net.", as "net.ipv4.conf.IFNAME.arp_filter"`,
+      `write it as sysctl does, with "net." in front, as "net.ipv4.conf.IFNAME.arp_filter"`,
     );
   }
   return { key, path: path.slice(NET.length), value };
@@ -105,8 +105,8 @@ export function refuseDuplicates(stdin: Uint8Array): void {
     const twice = keys.find((one, i) => keys.indexOf(one) !== i);
     if (twice === undefined) continue;
     throw invalidConf(
-      `duplicated sysctl keys are not allowed: ${JSON.stringify(twice)} is there more than once`,
-      `leave one of them in "sysctl"`,
+      `duplicated sysctl keys are not allowed: ${JSON.stringify(twice)} occurs more than once`,
+      `keep only one of them in "sysctl"`,
     );
   }
 }

@@ -51,10 +51,10 @@ Plugins, called by container runtimes under their own names:
   bridge     does nothing
   host-local does nothing
 
-Tools, for people:
+Tools for the command line:
   cnitool    does things by hand
 
-A link or a copy of this file with one of these names is that program; \`/usr/local/bin/twill NAME …\` runs it too.
+A link to this file, or a copy, with one of these names is that program; \`/usr/local/bin/twill NAME …\` runs it too.
 Try: /usr/local/bin/twill cnitool --help
 `,
       stderr: "",
@@ -80,17 +80,17 @@ t.test("a name that it does not hold is answered with the nearest one", async (t
   t.strictSame(run(["twill", "brigde"]), {
     status: 1,
     stdout: "",
-    stderr: 'twill: there is no "brigde" in it; did you mean "bridge"?\n',
+    stderr: 'twill: there is no program "brigde"; did you mean "bridge"?\n',
   });
   t.strictSame(run(["twill", "--colour"]), {
     status: 1,
     stdout: "",
-    stderr: 'twill: there is no "--colour" in it; it holds bridge, host-local, cnitool\n',
+    stderr: 'twill: there is no program "--colour"; it has bridge, host-local, cnitool\n',
   });
   t.strictSame(run(["/x/hostlocal"]), {
     status: 1,
     stdout: "",
-    stderr: 'twill: "hostlocal" is no plugin of this executable; did you mean "host-local"?\n',
+    stderr: 'twill: "hostlocal" is not a plugin of this executable; did you mean "host-local"?\n',
   });
 });
 
@@ -100,9 +100,9 @@ t.test("a runtime that calls it by a wrong name gets an error object", async (t)
   t.strictSame(JSON.parse(stdout), {
     cniVersion: "1.1.0",
     code: 7,
-    msg: '"ptp" is no plugin of this executable',
+    msg: '"ptp" is not a plugin of this executable',
     details:
-      'it holds bridge, host-local. To fix: correct "type" in the network\'s configuration, or the name of the file /opt/cni/bin/ptp',
+      'it has bridge, host-local. To fix: correct "type" in the network\'s configuration, or the name of the file /opt/cni/bin/ptp',
   });
 });
 

@@ -51,7 +51,7 @@ function runSelf(programs: Programs, args: readonly string[], streams: Streams):
   const command = Object.hasOwn(commands, name ?? "") ? commands[name ?? ""] : undefined;
   const status = command?.run(rest, { version, plugins, streams }) ?? runNamed(programs, name ?? "", rest, streams);
   if (status !== undefined) return status;
-  streams.stderr(`${ownName}: there is no ${JSON.stringify(name)} in it${suggestion(name ?? "", programs)}\n`);
+  streams.stderr(`${ownName}: there is no program ${JSON.stringify(name)}${suggestion(name ?? "", programs)}\n`);
   return 1;
 }
 
@@ -75,7 +75,7 @@ const linesOf = (names: readonly string[]): string => names.map((name) => `${nam
 /** Runs under an unknown name: a link or a copy is wrong, or a configuration has the wrong "type". */
 function runUnknown(programs: Programs, _args: readonly string[], streams: Streams): number {
   const name = calledName(streams);
-  const msg = `${JSON.stringify(name)} is no plugin of this executable`;
+  const msg = `${JSON.stringify(name)} is not a plugin of this executable`;
   if (!isCalledByRuntime(streams)) {
     streams.stderr(`${ownName}: ${msg}${suggestion(name, programs)}\n`);
     return 1;
@@ -83,7 +83,7 @@ function runUnknown(programs: Programs, _args: readonly string[], streams: Strea
   const error = new CniError({
     code: ErrorCode.invalidConfig,
     msg,
-    details: `it holds ${Object.keys(programs.plugins).join(", ")}`,
+    details: `it has ${Object.keys(programs.plugins).join(", ")}`,
     remedy: `correct "type" in the network's configuration, or the name of the file ${streams.program}`,
   });
   streams.stdout(printError(error, newestVersion));
@@ -110,7 +110,7 @@ const namesOf = ({ plugins, tools }: Programs): string[] => [...Object.keys(plug
 
 function suggestion(name: string, programs: Programs): string {
   const meant = nearest(name, namesOf(programs));
-  return meant === undefined ? `; it holds ${namesOf(programs).join(", ")}` : `; did you mean "${meant}"?`;
+  return meant === undefined ? `; it has ${namesOf(programs).join(", ")}` : `; did you mean "${meant}"?`;
 }
 
 const byOwnName = (tools: Readonly<Record<string, Tool>>): Record<string, Tool> =>
@@ -128,11 +128,11 @@ function helpText({ version, plugins, tools, daemons, commands }: Programs, prog
     "",
     "Plugins, called by container runtimes under their own names:",
     ...lines(plugins),
-    ...(Object.keys(tools).length === 0 ? [] : ["", "Tools, for people:", ...lines(tools)]),
+    ...(Object.keys(tools).length === 0 ? [] : ["", "Tools for the command line:", ...lines(tools)]),
     ...(Object.keys(daemons).length === 0 ? [] : ["", "Daemons:", ...lines(byOwnName(daemons))]),
     ...(Object.keys(commands).length === 0 ? [] : ["", `Commands of ${ownName} itself:`, ...lines(commands)]),
     "",
-    `A link or a copy of this file with one of these names is that program; \`${program} NAME …\` runs it too.`,
+    `A link to this file, or a copy, with one of these names is that program; \`${program} NAME …\` runs it too.`,
     `Try: ${program} ${example} --help`,
     "",
   ].join("\n");

@@ -39,17 +39,17 @@ import { findStat } from "../../pkg/sys/file.ts";
 
 export const reload: Tool = {
   name: "reload",
-  about: "makes the rules of all living containers again, after a firewall was reloaded",
+  about: "restores the firewall rules of all running containers, after a firewall was reloaded",
   run,
 };
 
 const USAGE = `Usage: twill reload [--dry-run] [--cache-dir DIR]
 
-Looks at every living attachment in the runtime's cache, and makes again what its plugins had made on the
-host and what is missing now: masquerade, host ports, firewall, MAC spoof checks. All at once.
+Checks every attachment in the runtime's cache whose namespace exists, and restores the rules of its plugins on the
+host that are missing: masquerade, host ports, firewall, MAC spoof checks. All in one transaction.
 
-  --dry-run         say what is missing, and change nothing
-  --cache-dir DIR   of the runtime, with "results" in it (${defaultCacheRoot})
+  --dry-run         print what is missing, and change nothing
+  --cache-dir DIR   directory of the runtime's cache, with "results" in it (${defaultCacheRoot})
 `;
 
 interface Options {
@@ -101,8 +101,8 @@ function refuseLegacy(): void {
   if (!usesLegacy("ip") && !usesLegacy("ip6")) return;
   throw new CniError({
     code: ErrorCode.invalidConfig,
-    msg: "--dry-run cannot tell what is missing from legacy iptables",
-    remedy: "run it without: what is there already stays as it is",
+    msg: "--dry-run cannot find out what is missing in legacy iptables",
+    remedy: "run twill reload without --dry-run: existing rules are not changed",
   });
 }
 
@@ -143,8 +143,10 @@ function tellSkipped({ entries, damaged }: CacheContent, { stderr }: Streams): n
     .map((entry) => ({ entry, ...cachedNamespace(entry) }))
     .filter(({ state }) => state === "unknown");
   for (const { entry, path } of unknown) {
-    const why = path === undefined ? "its cached result names no namespace" : `${path} cannot be examined`;
-    stderr(`${nameOf(entry)}: skipped, it may be dead: ${why}; if it is alive, delete and add it again\n`);
+    const why = path === undefined ? "its cached result has no namespace" : `${path} cannot be examined`;
+    stderr(
+      `${nameOf(entry)}: skipped, its container may no longer exist: ${why}; if it runs, delete the container and create it again\n`,
+    );
   }
   for (const { path, reason } of damaged) stderr(`damaged ${path}: skipped: ${reason}\n`);
   return unknown.length + damaged.length;
@@ -216,7 +218,7 @@ function restoreAttachment(
   const { capabilityArgs } = entry;
   runAllSteps(
     list.plugins.map((conf) => [
-      `restore what ${conf.type} made`,
+      `restore the rules of ${conf.type}`,
       () => {
         const stdin = requestOf(list, conf, { prevResult, capabilityArgs });
         restore(attachmentOf(entry, { conf, stdin, prevResult, delegates: plugins }), conf.type);

@@ -16,7 +16,7 @@ import { parseSettings, type VlanConf } from "./netconf.ts";
 
 export const vlan: Plugin<VlanConf> = {
   name: "vlan",
-  about: "puts the container into a VLAN of one of the host's links",
+  about: "connects the container to a VLAN of a link of the host",
   validate,
   add,
   del,

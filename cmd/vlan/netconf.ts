@@ -11,7 +11,7 @@ export const schema = {
     /** `parseSettings` checks the bounds, with the text of the reference plugin. */
     vlanId: {
       type: "integer",
-      description: "the VLAN's ID, from 0, which is the default and means priority tags, to 4094",
+      description: "ID of the VLAN, from 0 to 4094; 0, the default, means priority tags",
     },
   },
   additionalProperties: false,

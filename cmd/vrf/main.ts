@@ -23,7 +23,7 @@ import { preserveAcross, preservedConfig } from "./preserve.ts";
 
 export const vrf: Plugin<VrfConf> = {
   name: "vrf",
-  about: "makes the interface part of a VRF in the container",
+  about: "adds the interface to a VRF in the container",
   validate,
   versions: supportedVersions.filter((version) => isAtLeast(version, "0.3.1")),
   add,
@@ -53,7 +53,7 @@ function add(attachment: Attachment<VrfConf>): Result {
 
     return withRollback((undo) => {
       const master = existing?.index ?? createVrf({ netns, route, name, table }, undo);
-      undo("set the interface free", () =>
+      undo("remove the interface from the VRF", () =>
         preserveAcross(preserved, RT_TABLE_MAIN, () => route.request(setMaster(link.index, 0))),
       );
       preserveAcross(preserved, table, () => route.requestAll([setUp(master), setMaster(link.index, master)]));
@@ -71,7 +71,7 @@ function needFreeLink(links: readonly VrfPort[], ifName: string, { path }: Names
     throw new CniError({
       code: ErrorCode.internal,
       msg: `could not get link by name ${ifName}: there is none in ${path}`,
-      remedy: `name "vrf" behind the plugin that makes the interface`,
+      remedy: `put "vrf" after the plugin that creates the interface`,
     });
   }
   if (link.master === 0) return link;
@@ -79,7 +79,8 @@ function needFreeLink(links: readonly VrfPort[], ifName: string, { path }: Names
   throw new CniError({
     code: ErrorCode.internal,
     msg: `interface ${ifName} has already a master set: ${master}`,
-    remedy: "delete the attachment first (DEL), or take the interface out: `ip link set … nomaster` in the container",
+    remedy:
+      "delete the attachment first (DEL), or remove the interface from its master: `ip link set … nomaster` in the container",
   });
 }
 
@@ -97,8 +98,8 @@ function findVrf(links: readonly VrfPort[], { vrf, table }: VrfSettings): VrfPor
   if (table === undefined || table === found.table) return found;
   throw new CniError({
     code: ErrorCode.internal,
-    msg: `VRF ${vrf} already exist with different routing table ${found.table}, "table" says ${table}`,
-    remedy: `networks that share a VRF have to agree: set "table" to ${found.table}, or remove it, or choose another "vrfname"`,
+    msg: `VRF ${vrf} already exist with different routing table ${found.table}, "table" is ${table}`,
+    remedy: `networks that share a VRF must have the same table: set "table" to ${found.table}, or remove it, or choose another "vrfname"`,
   });
 }
 

@@ -6,12 +6,16 @@ export const schema = {
   type: "object",
   properties: {
     ...netconfProperties,
-    vrfname: { type: "string", format: "linkName", description: "name of the VRF in the container; made when missing" },
+    vrfname: {
+      type: "string",
+      format: "linkName",
+      description: "name of the VRF in the container; created if missing",
+    },
     table: {
       type: "integer",
       minimum: 0,
       maximum: 0xffffffff,
-      description: "the VRF's routing table; a free one when it is made",
+      description: "routing table of the VRF; an unused one if it is created",
     },
   },
   additionalProperties: false,
@@ -30,6 +34,6 @@ export function parseSettings({ vrfname, table }: VrfConf): VrfSettings {
   if (vrfname !== undefined) return { vrf: vrfname, table: table || undefined };
   throw invalidConf(
     "configuration is expected to have a valid vrf name",
-    `set "vrfname" to the name that the VRF is to have in the container, as "blue"`,
+    `set "vrfname" to the name of the VRF in the container, as "blue"`,
   );
 }

@@ -133,7 +133,7 @@ function unusable(link: VrfPort, address: AddressMessage, table: number): CniErr
     code: ErrorCode.tryAgainLater,
     msg: `failed getting local/host addresses for ${link.name} in table ${table} with dst ${textOf(address)}`,
     details: `the kernel had not made the address usable after ${TIMEOUT_MS / 1000} s`,
-    remedy: `look at it in the container: ip -6 address show dev ${link.name}; one that is "dadfailed" is another host's as well`,
+    remedy: `see it in the container: ip -6 address show dev ${link.name}; an address with "dadfailed" is also used by another host`,
   });
 }
 
@@ -161,7 +161,7 @@ function apply(route: Connection, steps: readonly { what: string; request: Reque
       code: ErrorCode.internal,
       msg: `could not add ${steps[i]?.what}`,
       details: refusal.message,
-      remedy: "look at what the plugins before have made, without vrf: ip address; ip route show table all",
+      remedy: "see what the plugins before vrf have configured: ip address; ip route show table all",
       cause: refusal,
     });
   });

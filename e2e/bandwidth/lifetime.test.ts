@@ -112,7 +112,7 @@ t.test("bandwidth: CHECK says what is not as it should be", needed, async (t) =>
     [`tc qdisc del dev ${port} ingress`, /^what "veth\S+" receives is not redirected to "bwp/],
     [`tc qdisc del dev ${ifb} root`, /^"bwp\S+" is not limited: Failed to find qdisc$/],
     [`ip link set ${ifb} down`, /^"bwp\S+", which limits what "eth0" sends, is down, must be up$/],
-    [`ip link del ${ifb}`, /^the ifb that limits what "eth0" sends is missing$/],
+    [`ip link del ${ifb}`, /^the ifb device that limits what "eth0" sends is missing$/],
   ];
   for (const [damage, msg] of damages) {
     chain.node.sh(damage);

@@ -39,7 +39,7 @@ t.test("socket and PID file are there while it runs, for root alone, and gone af
   const second = daemon("-socketpath", lab.socket);
   t.match(second, {
     status: 1,
-    stderr: /Error getting listener: another daemon listens on .*dhcp\.sock\n.*To fix: stop that one/,
+    stderr: /Error getting listener: another daemon listens on .*dhcp\.sock\n.*To fix: stop that daemon/,
   });
   t.equal(await running.stop("SIGINT"), 0);
   t.strictSame([existsSync(lab.socket), existsSync(pidFile)], [false, false]);
@@ -126,7 +126,7 @@ t.test("a wrong option is refused before anybody is asked", needsRoot, async (t)
   });
   const { ipam: _, ...without } = lab.network();
   t.match(lab.cni("ADD", without).stdout, { code: 7, msg: '"ipam" is missing' });
-  t.notMatch(lab.daemon.output(), "looks for a lease");
+  t.notMatch(lab.daemon.output(), "searching for a lease");
 });
 
 t.test("routes of options 33 and 121, and the MTU", needsRoot, async (t) => {
@@ -167,7 +167,7 @@ t.test("an address that somebody has is declined, and another one is had", needs
   const { status, stdout } = lab.cni("ADD");
   t.match({ status, stdout }, { status: 0, stdout: { ips: [{ address: /^10\.77\.0\.[23]\d\/24$/ }] } });
   t.match(server.output(), "DHCPDECLINE(br0) 10.77.0.10");
-  t.match(lab.daemon.output(), "somebody else has 10.77.0.10: declined");
+  t.match(lab.daemon.output(), "another host uses 10.77.0.10: declined");
 });
 
 t.test("a runtime that gives up ends the search", needsRoot, async (t) => {
@@ -175,7 +175,7 @@ t.test("a runtime that gives up ends the search", needsRoot, async (t) => {
   const given = lab.cniAtOnce("ADD", lab.network(), { timeoutMs: 1500 });
   await lab.daemon.until(/looks for a lease/);
   t.match(await given, { signal: "SIGKILL" });
-  await lab.daemon.until(/container-0\/net\/eth0: nobody waits for it any more/);
+  await lab.daemon.until(/container-0\/net\/eth0: no caller waits for it/);
 });
 
 t.test("two ADDs of one container share a search, and DEL ends it for both", needsRoot, async (t) => {

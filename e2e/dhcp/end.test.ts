@@ -53,7 +53,7 @@ t.test(
     const second = await lab.startServer({ dnsmasq: ["--dhcp-authoritative"], range: "10.77.0.200,10.77.0.210,120" });
     await second.until(/DHCPNAK/);
     await lab.daemon.until(
-      new RegExp(`the server refuses ${address}: asking for it anew[^]*the server refuses the address`),
+      new RegExp(`the server refused ${address}: requesting it again[^]*the server refused the address`),
     );
     t.notOk(isUp(lab));
   },

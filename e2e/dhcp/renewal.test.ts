@@ -34,7 +34,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     const status = await lab.daemon.stop(signal);
     t.equal(status, signal === "SIGTERM" ? 0 : null);
     const next = await lab.startDaemon();
-    t.match(next.output(), `container-0/net/eth0: goes on with the lease of ${address}`);
+    t.match(next.output(), `container-0/net/eth0: resumed the lease of ${address}`);
     await next.until(lasting(4));
     t.match(lab.cni("CHECK", { ...lab.network(), prevResult: stdout }), { status: 0, stdout: "" });
     t.strictSame(lab.cni("ADD").stdout, stdout);
@@ -56,8 +56,11 @@ t.test(
     writeFileSync(join(lab.dir, "dhcp.leases/0123456789abcdef"), "{");
     writeFileSync(join(lab.dir, "dhcp.leases/0123456789abcdef.01234567.tmp"), "");
     const next = await lab.startDaemon();
-    t.match(next.output(), /0123456789abcdef is damaged and passed over/);
-    t.match(next.output(), /0123456789abcdef\.01234567\.tmp is of another boot or release, or half written: removed/);
+    t.match(next.output(), /0123456789abcdef is damaged and ignored/);
+    t.match(
+      next.output(),
+      /0123456789abcdef\.01234567\.tmp is of an earlier boot or another version, or incomplete: removed/,
+    );
     for (const container of [0, 1]) t.match(next.output(), `container-${container}/net/eth0: its interface is gone`);
     t.match(next.output(), "with 1 leases");
     t.match(lab.cni("CHECK", lab.network(), { container: 1 }), { status: 1 });

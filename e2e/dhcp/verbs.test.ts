@@ -85,7 +85,7 @@ t.test("a server with one address refuses the second interface, one with two doe
     stdout: {
       code: 11,
       msg: "error calling DHCP.Allocate: no more tries",
-      details: /To fix: see that a DHCP server answers/,
+      details: /To fix: check that a DHCP server answers/,
     },
   });
   await one.stop();
@@ -104,7 +104,7 @@ t.test("without a daemon, ADD and STATUS say how to start it, and DEL does not f
   t.match(lab.cni("DEL"), {
     status: 0,
     stdout: "",
-    stderr: /a lease is not given back and runs out: error dialing DHCP daemon/,
+    stderr: /a lease is not released and will expire: error dialing DHCP daemon/,
   });
   await lab.startDaemon();
   t.match(lab.cni("STATUS"), { status: 0, stdout: "" });

@@ -113,7 +113,7 @@ async function dhcp(t: Test): Promise<Subject> {
     const { status } = lab.cni("CHECK");
     return { status, journal: readdirSync(join(lab.dir, "dhcp.leases")).length };
   };
-  return { node: lab.node, plugin: "dhcp", conf: lab.network(), look: held, says: /a lease is not given back/ };
+  return { node: lab.node, plugin: "dhcp", conf: lab.network(), look: held, says: /a lease is not released/ };
 }
 
 /** Behind something that has made a bridge and given addresses: it looks at neither. */

@@ -46,7 +46,7 @@ t.test(
           t.match(node.cni("firewall", verb, conf("iptables", bridge, policy)).stdout, {
             code: 7,
             msg: /, which iptables cannot match$/,
-            details: /set "backend" to "nftables", or leave out "ingressPolicy"/,
+            details: /set "backend" to "nftables", or remove "ingressPolicy"/,
           });
       t.equal(rulesOf(node), before, bridge);
       t.equal(node.cni("firewall", "ADD", conf("iptables", bridge, "open")).status, 0, "the remedy: no policy");

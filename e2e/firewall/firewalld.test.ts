@@ -70,8 +70,8 @@ t.test("firewall: what firewalld refuses leaves nothing", needsRoot, async (t) =
       code: 999,
       msg: "failed to add the address fd00:1::2/128 to trusted zone: ZONE_CONFLICT: 'fd00:1::2/128' already bound to a zone",
       details:
-        "firewalld answers with org.fedoraproject.FirewallD1.Exception. To fix: see which zone has it " +
-        "(firewall-cmd --get-zone-of-source=fd00:1::2/128) and remove it there (--remove-source)",
+        "firewalld returned org.fedoraproject.FirewallD1.Exception. To fix: see which zone has it " +
+        "(firewall-cmd --get-zone-of-source=fd00:1::2/128) and remove it from that zone (--remove-source)",
     },
   });
   t.strictSame(node.snapshot(), before);
@@ -116,8 +116,8 @@ t.test("firewall: without firewalld on the bus, iptables it is; who insists is t
   const why = {
     msg: "firewalld is not running",
     details:
-      `"backend" is "firewalld", but nobody on the system bus is called org.fedoraproject.FirewallD1. ` +
-      `To fix: start it (systemctl start firewalld), or leave out "backend"`,
+      `"backend" is "firewalld", but there is no org.fedoraproject.FirewallD1. ` +
+      `To fix: start it (systemctl start firewalld), or remove "backend"`,
   };
   t.match(node.cni("firewall", "ADD", insisting, call), { status: 1, stdout: { code: 11, ...why } });
   t.strictSame(node.snapshot(), before);

@@ -468,7 +468,7 @@ t.test("what is refused is told with what to do", needs, async (t) => {
     }
   });
   t.match(failure, {
-    msg: `"${path}/iptables-restore --noflush --wait" ended with exit status 2`,
+    msg: `"${path}/iptables-restore --noflush --wait" failed with exit status 2`,
     details: /^line 3: no; .* To fix: run it by hand to see why, or choose the nftables backend/,
   });
 });

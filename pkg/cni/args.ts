@@ -17,8 +17,8 @@ export function readPairs(text: string): [key: string, value: string][] {
     throw new CniError({
       code: ErrorCode.invalidEnvironment,
       msg: `CNI_ARGS: ARGS: invalid pair ${JSON.stringify(piece)}`,
-      details: `CNI_ARGS is ${JSON.stringify(text)}; every piece between semicolons has to have exactly one "="`,
-      remedy: piece === "" ? "remove the semicolon that nothing follows" : "write it as KEY=VALUE",
+      details: `CNI_ARGS is ${JSON.stringify(text)}; each part between semicolons must have exactly one "="`,
+      remedy: piece === "" ? "remove the semicolon at the end" : "write it as KEY=VALUE",
     });
   });
 }
@@ -56,7 +56,7 @@ function unknownArgs(unknown: readonly [string, string][], known: readonly strin
   return new CniError({
     code: ErrorCode.invalidEnvironment,
     msg: `CNI_ARGS: ARGS: unknown args [${unknown.map(([key, value]) => JSON.stringify(`${key}=${value}`)).join(" ")}]`,
-    details: known.length === 0 ? "this plugin knows none" : `this plugin knows ${known.join(", ")}`,
-    remedy: `${meant === undefined ? "" : `did you mean ${meant}? Or `}add IgnoreUnknown=1 to CNI_ARGS when they are for another plugin`,
+    details: known.length === 0 ? "this plugin has no arguments" : `this plugin has the arguments ${known.join(", ")}`,
+    remedy: `${meant === undefined ? "" : `did you mean ${meant}? Or `}add IgnoreUnknown=1 to CNI_ARGS if they are for another plugin`,
   });
 }

@@ -44,8 +44,8 @@ export function ipamAdd(
     throw new CniError({
       code: ErrorCode.internal,
       msg: "IPAM plugin returned missing IP config",
-      details: `"${ipam}" answered ADD without an address`,
-      remedy: `give "ipam" at least one address or range, or remove "ipam" for a layer 2 attachment`,
+      details: `"${ipam}" returned no address on ADD`,
+      remedy: `set at least one address or range in "ipam", or remove "ipam" for a layer 2 attachment`,
     });
   }
   return { ips: ips.map((ip) => ({ ...ip, interface: index })), routes, ...(dns && { dns }) };

@@ -27,7 +27,7 @@ export interface Origin {
 export function parsePrevResult(document: Json, version: string, ignore?: (problem: string) => void): Result {
   const origin: Origin = {
     what: "prevResult",
-    remedy: "the runtime has to pass on what the plugin before this one answered, in the configuration's version",
+    remedy: "the runtime must pass the result of the plugin before this one, in the configuration's version",
     ...(ignore && { ignore }),
   };
   const own = ownVersion(document, origin) ?? version;
@@ -36,7 +36,7 @@ export function parsePrevResult(document: Json, version: string, ignore?: (probl
     throw new CniError({
       code: ErrorCode.incompatibleVersion,
       msg: `prevResult has "cniVersion" ${JSON.stringify(own)}, the configuration has "${version}"`,
-      details: `${(family ?? []).join(", ")} can be read under this configuration`,
+      details: `${(family ?? []).join(", ")} can be read with this configuration`,
       remedy: "delete the attachment and add it again, if the configuration's version was changed while it existed",
     });
   }
@@ -66,7 +66,7 @@ function decodeResult(document: Json, version: string, origin: Origin): Result {
   if (family === undefined) {
     throw new CniError({
       code: ErrorCode.incompatibleVersion,
-      msg: `${what} has "cniVersion" "${version}", known are ${supportedVersions.join(", ")}`,
+      msg: `${what} has "cniVersion" "${version}", must be one of ${supportedVersions.join(", ")}`,
       remedy,
     });
   }

@@ -103,7 +103,7 @@ const failures: [name: string, script: string, error: { code: number; msg: strin
     {
       code: 999,
       msg: 'plugin "mute" exited with status 3 on ADD without an error message',
-      details: `ran ${bin}/mute. To fix: what it wrote to stderr is in the runtime's log`,
+      details: `ran ${bin}/mute. To fix: see the runtime's log, which has the plugin's stderr`,
     },
   ],
   [
@@ -112,7 +112,7 @@ const failures: [name: string, script: string, error: { code: number; msg: strin
     {
       code: 999,
       msg: 'plugin "babbling" exited with status 1 on ADD without an error message: "oh no"',
-      details: `ran ${bin}/babbling. To fix: what it wrote to stderr is in the runtime's log`,
+      details: `ran ${bin}/babbling. To fix: see the runtime's log, which has the plugin's stderr`,
     },
   ],
   [
@@ -120,8 +120,8 @@ const failures: [name: string, script: string, error: { code: number; msg: strin
     "kill -9 $$",
     {
       code: 999,
-      msg: 'plugin "dying" was ended by signal 9 on ADD without an error message',
-      details: `ran ${bin}/dying. To fix: what it wrote to stderr is in the runtime's log`,
+      msg: 'plugin "dying" was terminated by signal 9 on ADD without an error message',
+      details: `ran ${bin}/dying. To fix: see the runtime's log, which has the plugin's stderr`,
     },
   ],
   [
@@ -129,8 +129,8 @@ const failures: [name: string, script: string, error: { code: number; msg: strin
     "exit 0",
     {
       code: 6,
-      msg: 'plugin "empty" answered ADD with nothing, must be a result',
-      details: `${bin}/empty exited with status 0. To fix: see that ${bin}/empty is a CNI plugin: CNI_COMMAND=VERSION ${bin}/empty`,
+      msg: 'plugin "empty" returned nothing on ADD, must return a result',
+      details: `${bin}/empty exited with status 0. To fix: check that ${bin}/empty is a CNI plugin: CNI_COMMAND=VERSION ${bin}/empty`,
     },
   ],
   [
@@ -138,8 +138,8 @@ const failures: [name: string, script: string, error: { code: number; msg: strin
     "echo Hello, world",
     {
       code: 6,
-      msg: 'plugin "garbage" answered ADD with something that is not JSON: "Hello, world\\n"',
-      details: `${bin}/garbage exited with status 0. To fix: see that ${bin}/garbage is a CNI plugin: CNI_COMMAND=VERSION ${bin}/garbage`,
+      msg: 'plugin "garbage" returned something that is not JSON on ADD: "Hello, world\\n"',
+      details: `${bin}/garbage exited with status 0. To fix: check that ${bin}/garbage is a CNI plugin: CNI_COMMAND=VERSION ${bin}/garbage`,
     },
   ],
   [
@@ -148,7 +148,7 @@ const failures: [name: string, script: string, error: { code: number; msg: strin
     {
       code: 6,
       msg: 'result of "nonsense": "ips[0].address" is 5, must be an IP address with its prefix length, as "10.1.0.0/16" or "fd00::/64"',
-      details: `To fix: report it to those who make ${bin}/nonsense`,
+      details: `To fix: report it to the authors of ${bin}/nonsense`,
     },
   ],
 ];
@@ -178,7 +178,7 @@ const notFound: [what: string, type: string, path: string[], error: { code: numb
       {
         code: 999,
         msg: `failed to find plugin "host-locla" in path [${empty} /nowhere]`,
-        details: `not there: /nowhere. To fix: install it into ${empty}, or add its directory to CNI_PATH`,
+        details: `these directories do not exist: /nowhere. To fix: install it into ${empty}, or add its directory to CNI_PATH`,
       },
     ],
     [
@@ -209,7 +209,8 @@ const notFound: [what: string, type: string, path: string[], error: { code: numb
       {
         code: 999,
         msg: 'failed to find plugin "noting" in path [/nowhere /nowhere/else]',
-        details: "not there: /nowhere, /nowhere/else. To fix: correct CNI_PATH: none of its directories exists",
+        details:
+          "these directories do not exist: /nowhere, /nowhere/else. To fix: correct CNI_PATH: none of its directories exists",
       },
     ],
     ...["", "../noting", "a/b", "..", "."].map(
@@ -232,7 +233,7 @@ t.test("a file that is no program for this machine is told", async (t) => {
   t.throws(() => delegateAdd(attachment, "plain"), {
     code: 999,
     msg: `plugin "plain" cannot be started: execve ${bin}/plain: ENOEXEC`,
-    details: `To fix: see that ${bin}/plain is a program for this machine: file ${bin}/plain`,
+    details: `To fix: check that ${bin}/plain is a program for this machine: file ${bin}/plain`,
   });
   chmodSync(join(bin, "plain"), 0o644);
   t.throws(() => delegateAdd(attachment, "plain"), {

@@ -87,8 +87,8 @@ function refuseAsIpam(request: Request<unknown>, type: string): void {
   if (!isEndless(request, type)) return;
   const names = Object.keys(request.delegates).filter((name) => request.delegates[name]?.isIpam === true);
   throw invalidConf(
-    `"ipam.type" is "${type}", which is no IPAM plugin`,
-    `name one that gives addresses, as ${names.join(", ")}, or remove "ipam" for a layer 2 attachment`,
+    `"ipam.type" is "${type}", which is not an IPAM plugin`,
+    `use an IPAM plugin, as ${names.join(", ")}, or remove "ipam" for a layer 2 attachment`,
   );
 }
 
@@ -166,7 +166,7 @@ function versionsIn({ type, path }: Delegate, answer: Json): readonly string[] {
   throw new CniError({
     code: ErrorCode.decoding,
     msg: `plugin "${type}" answered VERSION with ${showJson(answer)}, must have "cniVersion" and "supportedVersions"`,
-    remedy: `report it to those who make ${path}`,
+    remedy: `report it to the authors of ${path}`,
   });
 }
 
@@ -184,7 +184,7 @@ function execute(verb: string, type: string, { path }: Executable, invocation: I
   const outcome = runWhenWritten({ type, path }, () => run({ path, environment: variables, stdin }));
   if (outcome.status !== 0) throw failureOfDelegate(verb, { type, path }, outcome);
   if (verb !== "ADD") return undefined;
-  const origin: Origin = { what: `result of "${type}"`, remedy: `report it to those who make ${path}` };
+  const origin: Origin = { what: `result of "${type}"`, remedy: `report it to the authors of ${path}` };
   return parseResult(answerOf(verb, { type, path }, outcome), cniVersion, origin);
 }
 
@@ -226,7 +226,7 @@ function notStarted({ type, path }: Delegate, cause: unknown): PluginNotStarted 
     msg: `plugin "${type}" cannot be started: ${reason}`,
     remedy: isErrno(cause, "EACCES")
       ? `make it executable: chmod +x ${path}`
-      : `see that ${path} is a program for this machine: file ${path}`,
+      : `check that ${path} is a program for this machine: file ${path}`,
     cause,
   });
 }
@@ -241,10 +241,10 @@ function answerOf(verb: string, { type, path }: Delegate, { stdout }: Outcome): 
       code: ErrorCode.decoding,
       msg:
         text.trim() === ""
-          ? `plugin "${type}" answered ${verb} with nothing, must be a result`
-          : `plugin "${type}" answered ${verb} with something that is not JSON: ${showJson(text)}`,
+          ? `plugin "${type}" returned nothing on ${verb}, must return a result`
+          : `plugin "${type}" returned something that is not JSON on ${verb}: ${showJson(text)}`,
       details: `${path} exited with status 0`,
-      remedy: `see that ${path} is a CNI plugin: CNI_COMMAND=VERSION ${path}`,
+      remedy: `check that ${path} is a CNI plugin: CNI_COMMAND=VERSION ${path}`,
       cause,
     });
   }
@@ -253,14 +253,14 @@ function answerOf(verb: string, { type, path }: Delegate, { stdout }: Outcome): 
 /** Returns the plugin's own error if it printed one. */
 function failureOfDelegate(verb: string, { type, path }: Delegate, { status, signal, stdout }: Outcome): CniError {
   const text = decode(stdout).trim();
-  const ending = signal === undefined ? `exited with status ${status}` : `was ended by signal ${signal}`;
+  const ending = signal === undefined ? `exited with status ${status}` : `was terminated by signal ${signal}`;
   const received = errorObjectIn(text);
   if (received !== undefined) return receivedError(received);
   return new CniError({
     code: ErrorCode.internal,
     msg: `plugin "${type}" ${ending} on ${verb} without an error message${text === "" ? "" : `: ${showJson(text)}`}`,
     details: `ran ${path}`,
-    remedy: "what it wrote to stderr is in the runtime's log",
+    remedy: "see the runtime's log, which has the plugin's stderr",
   });
 }
 

@@ -82,7 +82,7 @@ function encodeFirst({ ips, routes, dns = {} }: Result, cniVersion: string): Jso
     throw new CniError({
       code: ErrorCode.incompatibleVersion,
       msg: "cannot convert: no valid IP addresses",
-      details: `a result of version ${cniVersion} has to have one`,
+      details: `a result of version ${cniVersion} must have one`,
       remedy: 'set "cniVersion" to "0.3.0" or later in the network\'s configuration',
     });
   }

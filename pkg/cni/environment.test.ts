@@ -54,8 +54,8 @@ for (const containerId of ["no good", "-begins", ".begins", "a/b", "a:b", "ä", 
   t.test(`container ID ${JSON.stringify(containerId)} is refused`, async (t) => {
     t.throws(() => readParameters({ ...complete, CNI_COMMAND: "DEL", CNI_CONTAINERID: containerId }), {
       code: 4,
-      msg: `invalid characters in CNI_CONTAINERID ${JSON.stringify(containerId)}: it must begin with a letter or digit and go on with these, "_", "." or "-"`,
-      details: `${containerId}. To fix: the runtime has to choose an ID that can be part of a file name`,
+      msg: `invalid characters in CNI_CONTAINERID ${JSON.stringify(containerId)}: it must begin with a letter or digit, and have only letters, digits, "_", "." and "-"`,
+      details: `${containerId}. To fix: the runtime must choose an ID that can be part of a file name`,
     });
   });
 }
@@ -73,9 +73,12 @@ for (const ifName of [".", "..", "a/b", "a:b", "a b", "a\u0085", "a\u00a0", "012
 for (const [name, msg] of [
   [undefined, '"name" is missing: the name of the network'],
   ["", '"name" is missing: the name of the network'],
-  ["a b", '"name" is "a b": it must begin with a letter or digit and go on with these, "_", "." or "-"'],
-  ["../etc", '"name" is "../etc": it must begin with a letter or digit and go on with these, "_", "." or "-"'],
-  [5, '"name" is 5: it must begin with a letter or digit and go on with these, "_", "." or "-"'],
+  ["a b", '"name" is "a b": it must begin with a letter or digit, and have only letters, digits, "_", "." and "-"'],
+  [
+    "../etc",
+    '"name" is "../etc": it must begin with a letter or digit, and have only letters, digits, "_", "." and "-"',
+  ],
+  [5, '"name" is 5: it must begin with a letter or digit, and have only letters, digits, "_", "." and "-"'],
 ] as const) {
   t.test(`network name ${JSON.stringify(name)} is refused`, async (t) => {
     t.throws(() => checkNetworkName(name), { code: 7, msg });

@@ -74,7 +74,7 @@ const examples: Readonly<Record<string, string>> = {
 };
 
 const safeName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
-const safeNameRule = 'must begin with a letter or digit and go on with these, "_", "." or "-"';
+const safeNameRule = 'must begin with a letter or digit, and have only letters, digits, "_", "." and "-"';
 
 export const isContainerId = (text: string): boolean => safeName.test(text);
 
@@ -85,7 +85,7 @@ export function checkContainerId(containerId: string): void {
     code: ErrorCode.invalidEnvironment,
     msg: `invalid characters in CNI_CONTAINERID ${JSON.stringify(containerId)}: it ${safeNameRule}`,
     details: containerId,
-    remedy: "the runtime has to choose an ID that can be part of a file name",
+    remedy: "the runtime must choose an ID that can be part of a file name",
   });
 }
 
@@ -108,6 +108,6 @@ export function checkNetworkName(name: unknown): asserts name is string {
       name === undefined || name === ""
         ? '"name" is missing: the name of the network'
         : `"name" is ${JSON.stringify(name)}: it ${safeNameRule}`,
-    remedy: 'give the network a name that can be part of a file name, as "name": "podnet"',
+    remedy: 'set a name that can be part of a file name, as "name": "podnet"',
   });
 }

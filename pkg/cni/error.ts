@@ -94,26 +94,26 @@ export function failureOf(thrown: unknown): CniError {
 }
 
 function noNamespace({ path, reason }: NotANamespace): CniError {
-  const why = reason === "missing" ? "there is nothing of that name" : "it is no network namespace";
+  const why = reason === "missing" ? "it does not exist" : "it is not a network namespace";
   return new CniError({
     code: ErrorCode.invalidEnvironment,
     msg: `CNI_NETNS: failed to open netns "${path}": ${why}`,
-    remedy: "make the namespace first, as `ip netns add example`, and pass its path, as CNI_NETNS=/run/netns/example",
+    remedy: "create the namespace first, as `ip netns add example`, and pass its path, as CNI_NETNS=/run/netns/example",
   });
 }
 
 const report =
   "this should not happen: please report it to twill's issue tracker, with this text and the network's configuration";
 
-const asRoot = "run it as root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and see that no security module forbids it";
-const space = "free space on that file system, or point the configuration to another one";
-const descriptors = "raise the limit of open files, or find out who holds so many";
+const asRoot = "run it as root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and check that no security module forbids it";
+const space = "free space on that file system, or set another one in the configuration";
+const descriptors = "raise the limit of open files, or find out which process has so many open";
 const kernel = "this kernel lacks it: load the module that has it, or enable it in the kernel";
 /** Remedies by the name of the errno. */
 const remedies: Readonly<Record<string, string>> = {
   EPERM: asRoot,
   EACCES: asRoot,
-  EROFS: "that file system is read-only: mount it writable, or point the configuration to another one",
+  EROFS: "that file system is read-only: mount it writable, or set another one in the configuration",
   ENOSPC: space,
   EDQUOT: space,
   EMFILE: descriptors,
@@ -122,7 +122,7 @@ const remedies: Readonly<Record<string, string>> = {
   EOPNOTSUPP: kernel,
   EPROTONOSUPPORT: kernel,
   EAFNOSUPPORT: kernel,
-  EIO: "the disk fails: see what the kernel's log says",
+  EIO: "the disk has errors: see the kernel's log",
 };
 
 export const errorText = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -24,7 +24,7 @@ export function findExecutable(name: string, directories: readonly string[]): Ex
     throw new PluginNotStarted({
       code: ErrorCode.invalidConfig,
       msg: `"type" is ${JSON.stringify(name)}, must be the name of a plugin's executable`,
-      remedy: 'name the plugin without its directory, as "type": "host-local"; directories belong into CNI_PATH',
+      remedy: 'write the name without its directory, as "type": "host-local"; directories are set by CNI_PATH',
     });
   }
   if (directories.length === 0) {
@@ -54,7 +54,7 @@ function notFound(name: string, directories: readonly string[]): PluginNotStarte
   return new PluginNotStarted({
     code: ErrorCode.internal,
     msg: `failed to find plugin "${name}" in path [${directories.join(" ")}]`,
-    details: missing.length === 0 ? undefined : `not there: ${missing.join(", ")}`,
+    details: missing.length === 0 ? undefined : `these directories do not exist: ${missing.join(", ")}`,
     remedy:
       missing.length === directories.length
         ? "correct CNI_PATH: none of its directories exists"

@@ -180,8 +180,8 @@ const unreadable: [what: string, text: string, msg: string, remedy: string][] = 
   [
     "nothing",
     "",
-    "the configuration on stdin is not JSON: line 1, column 1: nothing where a value is due",
-    "correct the file it comes from; cnitool validate FILE says where",
+    "the configuration on stdin is not JSON: line 1, column 1: nothing where a value is expected",
+    "correct the configuration file; cnitool validate FILE shows the line",
   ],
   [
     "a comma too many",

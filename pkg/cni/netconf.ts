@@ -75,7 +75,7 @@ function explained<T>(parse: () => T): T {
     throw new CniError({
       code: ErrorCode.decoding,
       msg: `the configuration on stdin is not JSON: ${error.message}`,
-      remedy: error.remedy ?? "correct the file it comes from; cnitool validate FILE says where",
+      remedy: error.remedy ?? "correct the configuration file; cnitool validate FILE shows the line",
       cause: error,
     });
   }

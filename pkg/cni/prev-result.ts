@@ -14,7 +14,7 @@ export function needPrevResult({ prevResult }: Attachment<unknown>, msg = "Requi
   throw new CniError({
     code: ErrorCode.invalidConfig,
     msg,
-    details: "it works on what another plugin has made, which it is told as the result of that one's ADD",
-    remedy: `name it in "plugins" of a .conflist, behind a plugin that makes an interface; by hand, pass that one's result as "prevResult"`,
+    details: "the plugin works on the interface of another plugin, whose ADD result is passed as prevResult",
+    remedy: `put it in "plugins" of a .conflist, after a plugin that creates an interface; by hand, pass that plugin's result as "prevResult"`,
   });
 }

@@ -232,7 +232,7 @@ t.test("0.1.0 and 0.2.0 have no words for a result without an address", async (t
     t.throws(() => encodeResult({ interfaces: [], ips: [], routes: [] }, version), {
       code: 1,
       msg: "cannot convert: no valid IP addresses",
-      details: `a result of version ${version || "0.1.0"} has to have one. To fix: set "cniVersion" to "0.3.0" or later in the network's configuration`,
+      details: `a result of version ${version || "0.1.0"} must have one. To fix: set "cniVersion" to "0.3.0" or later in the network's configuration`,
     });
   }
 });
@@ -241,7 +241,7 @@ t.test("a version that does not exist is refused both ways", async (t) => {
   t.throws(() => encodeResult(full, "1.2.0"), { code: 1, msg: 'a result cannot be written in "cniVersion" "1.2.0"' });
   t.throws(() => parseResult({ cniVersion: "1.2.0" }, "1.1.0", origin), {
     code: 1,
-    msg: 'result of "x" has "cniVersion" "1.2.0", known are 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0',
+    msg: 'result of "x" has "cniVersion" "1.2.0", must be one of 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0',
   });
 });
 

@@ -142,7 +142,7 @@ const refusals: {
     stdin: "{",
     error: {
       code: 6,
-      msg: "the configuration on stdin is not JSON: line 1, column 2: the end where a key is due",
+      msg: "the configuration on stdin is not JSON: line 1, column 2: the end where a key is expected",
     },
   },
   {
@@ -151,14 +151,14 @@ const refusals: {
     error: {
       code: 7,
       msg: '"name" is missing: the name of the network',
-      details: 'To fix: give the network a name that can be part of a file name, as "name": "podnet"',
+      details: 'To fix: set a name that can be part of a file name, as "name": "podnet"',
     },
   },
   {
     what: "an unknown verb with a configuration that is no JSON: that comes first",
     verb: "FROB",
     stdin: "no",
-    error: { code: 6, msg: 'the configuration on stdin is not JSON: line 1, column 1: "no" where a value is due' },
+    error: { code: 6, msg: 'the configuration on stdin is not JSON: line 1, column 1: "no" where a value is expected' },
   },
   {
     what: "an unknown verb",
@@ -243,7 +243,7 @@ const refusals: {
     stdin: { ...conf, cniVersion: "one" },
     error: {
       code: 6,
-      msg: '"cniVersion" is "one", must be one to three numbers with dots between',
+      msg: '"cniVersion" is "one", must be one to three numbers separated by dots',
       details: `To fix: use one of ${anyOf}`,
     },
   },
@@ -262,7 +262,7 @@ const refusals: {
     error: {
       code: 8,
       msg: 'CNI_NETNS "/proc/self/ns/net" is the network namespace that the plugin itself runs in',
-      details: "To fix: pass the container's namespace, or set CNI_NETNS_OVERRIDE=1 when this one is meant",
+      details: "To fix: pass the container's namespace, or set CNI_NETNS_OVERRIDE=1 if this one is intended",
     },
   },
   {
@@ -314,7 +314,7 @@ t.test(
     "cniVersion": "0.4.0",
     "code": 8,
     "msg": "CNI_NETNS \\"/proc/self/ns/net\\" is the network namespace that the plugin itself runs in",
-    "details": "To fix: pass the container's namespace, or set CNI_NETNS_OVERRIDE=1 when this one is meant"
+    "details": "To fix: pass the container's namespace, or set CNI_NETNS_OVERRIDE=1 if this one is intended"
 }`,
     );
   },
@@ -421,7 +421,7 @@ t.test("a prevResult that cannot be read does not keep DEL from removing", async
   const { status, stderr } = run(plugin, "DEL", { ...conf, prevResult: { cniVersion: "0.4.0" } });
   t.equal(status, 0);
   t.match(plugin.calls, [{ verb: "DEL", given: { prevResult: undefined } }]);
-  t.match(stderr, /^fake: network "net": goes on without prevResult: prevResult has "cniVersion" "0\.4\.0"/);
+  t.match(stderr, /^fake: network "net": continues without prevResult: prevResult has "cniVersion" "0\.4\.0"/);
 });
 
 t.test("unknown keys are told on stderr, never on stdout", async (t) => {

@@ -226,7 +226,7 @@ function refuseOwnNamespace({ netns, streams }: Call): void {
   throw new CniError({
     code: ErrorCode.invalidNetns,
     msg: `CNI_NETNS "${netns}" is the network namespace that the plugin itself runs in`,
-    remedy: "pass the container's namespace, or set CNI_NETNS_OVERRIDE=1 when this one is meant",
+    remedy: "pass the container's namespace, or set CNI_NETNS_OVERRIDE=1 if this one is intended",
   });
 }
 
@@ -270,7 +270,7 @@ function findPrevResult(
   try {
     return prevResultOf(document, request.cniVersion, (problem) => ignored.push(problem));
   } catch (error) {
-    warn(plugin, call, request.network, `goes on without prevResult: ${failureOf(error).message}`);
+    warn(plugin, call, request.network, `continues without prevResult: ${failureOf(error).message}`);
     return undefined;
   } finally {
     warnOfIgnored(plugin, call, request.network, "prevResult", ignored);

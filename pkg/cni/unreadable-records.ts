@@ -7,6 +7,6 @@ export function reportUnreadable(plugin: string, network: string, files: readonl
   if (first === undefined) return;
   const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
   writeStderr(
-    `${plugin}: network "${network}": ${first}${more} is not a record and is left alone: remove it if no container needs it\n`,
+    `${plugin}: network "${network}": ${first}${more} is not a record and is ignored: remove it if no container needs it\n`,
   );
 }

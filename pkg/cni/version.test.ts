@@ -20,7 +20,7 @@ for (const version of ["1.0.0.0", "1.0.0-rc1", "one", "1..0", "1.", " 1.0.0"]) {
   t.test(`compareVersions: ${JSON.stringify(version)} is none`, async (t) => {
     t.throws(() => compareVersions(version, "1.0.0"), {
       code: 6,
-      msg: `"cniVersion" is ${JSON.stringify(version)}, must be one to three numbers with dots between`,
+      msg: `"cniVersion" is ${JSON.stringify(version)}, must be one to three numbers separated by dots`,
     });
   });
 }

@@ -45,7 +45,7 @@ function parts(version: string): number[] {
   if (texts.length > 3 || !texts.every((text) => /^[0-9]+$/.test(text))) {
     throw new CniError({
       code: ErrorCode.decoding,
-      msg: `"cniVersion" is ${JSON.stringify(version)}, must be one to three numbers with dots between`,
+      msg: `"cniVersion" is ${JSON.stringify(version)}, must be one to three numbers separated by dots`,
       remedy: `use one of ${supportedVersions.join(", ")}`,
     });
   }

@@ -219,7 +219,7 @@ class Reader {
       const position = this.position(this.at);
       const key = this.key();
       this.match(whiteSpace);
-      if (this.text[this.at] !== ":") this.fail(`${this.found()} where ":" is due after ${JSON.stringify(key)}`);
+      if (this.text[this.at] !== ":") this.fail(`${this.found()} where ":" is expected after ${JSON.stringify(key)}`);
       this.at++;
       members.push({ key, position, node: this.node(`the value of ${JSON.stringify(key)}`) });
     });
@@ -251,7 +251,7 @@ class Reader {
       }
       if (this.text[this.at] !== end)
         this.fail(
-          `${this.found()} where "," or "${end}" is due`,
+          `${this.found()} where "," or "${end}" is expected`,
           this.at < this.text.length ? "put a comma before it" : undefined,
         );
     }
@@ -261,7 +261,7 @@ class Reader {
   private key(): string {
     if (this.text[this.at] === '"') return this.string();
     const isWord = /[\p{L}_']/u.test(this.text[this.at] ?? "");
-    return this.fail(`${this.found()} where a key is due`, isWord ? "put the key in double quotes" : undefined);
+    return this.fail(`${this.found()} where a key is expected`, isWord ? "put the key in double quotes" : undefined);
   }
 
   private string(): string {
@@ -309,7 +309,7 @@ class Reader {
     this.at = start;
     if (digits !== "" && this.match(word) === digits) return Number(digits);
     this.at = start;
-    return this.fail(`${this.found()} where ${wanted} is due`, this.usualMistake());
+    return this.fail(`${this.found()} where ${wanted} is expected`, this.usualMistake());
   }
 
   private usualMistake(): string | undefined {

@@ -53,8 +53,12 @@ export const macProperty = { type: "string", format: "ethernetMac" } as const sa
 
 /** Keys of plugins that can masquerade the containers' traffic behind the host's address. */
 export const masqueradeProperties = {
-  ipMasq: { type: "boolean", description: "masquerade what leaves the subnet" },
-  ipMasqBackend: { type: "string", enum: ["iptables", "nftables"], description: "by default what the host uses" },
+  ipMasq: { type: "boolean", description: "masquerade traffic that leaves the subnet" },
+  ipMasqBackend: {
+    type: "string",
+    enum: ["iptables", "nftables"],
+    description: "backend of masquerade: iptables or nftables; by default the one that the host uses",
+  },
 } as const satisfies Record<string, JsonSchema>;
 
 /** Requested addresses, from the runtime or in `args`. Each IPAM plugin reads them in its own way. */

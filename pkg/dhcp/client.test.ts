@@ -145,7 +145,7 @@ t.test("a REQUEST that nobody answers is repeated, then the search begins anew",
 
 t.test("an address that somebody has is declined, before the ACK or after it", async (t) => {
   const claim: Event = { kind: "claim", address: address(9) };
-  const declined = ["DECLINE of 10.0.0.9 by 10.0.0.1", "log: somebody else has 10.0.0.9: declined"];
+  const declined = ["DECLINE of 10.0.0.9 by 10.0.0.1", "log: another host uses 10.0.0.9: declined"];
   const early = play(start(0, settings));
   early.answered(0, "offer");
   t.strictSame(early.at(1, claim), []);
@@ -222,13 +222,13 @@ t.test("a NAK to a renewal: the same address is asked for anew, then it is over"
   const client = bound();
   client.at(50_000);
   t.strictSame(client.answered(50_001, "nak"), [
-    "log: the server refuses 10.0.0.9: asking for it anew",
+    "log: the server refused 10.0.0.9: requesting it again",
     "DISCOVER of 10.0.0.9",
   ]);
   t.strictSame(client.answered(50_002, "offer", { last: 8 }), []);
   const said = [];
   while (Number.isFinite(client.state.wakeAtMs)) said.push(...client.at(client.state.wakeAtMs));
-  t.strictSame(said.slice(-1), ["over: the server refuses the address"]);
+  t.strictSame(said.slice(-1), ["over: the server refused the address"]);
   t.equal(said.filter((one) => one === "DISCOVER of 10.0.0.9").length, said.length - 1);
   const again = bound();
   again.at(50_000);

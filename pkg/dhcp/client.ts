@@ -143,7 +143,7 @@ const onTime: Record<Phase, (state: State, nowMs: number, settings: Settings) =>
   renewing: renew,
   rebinding: rebind,
   reclaiming: (state, nowMs, settings) =>
-    nowMs >= state.giveUpAtMs ? over(state, "the server refuses the address") : discover(state, nowMs, settings),
+    nowMs >= state.giveUpAtMs ? over(state, "the server refused the address") : discover(state, nowMs, settings),
   over: asleep,
 };
 
@@ -228,7 +228,7 @@ function claimed(state: State, address: Address, nowMs: number, settings: Settin
 function decline(state: State, { address, server }: Offer, nowMs: number, settings: Settings): Step {
   const about: Pair[] = [requestedAddress(address), [codeOf("server"), server]];
   const message = releaseMessage(MessageType.decline, state, unspecifiedAddress, settings, about);
-  const text = `somebody else has ${formatAddress(address)}: declined`;
+  const text = `another host uses ${formatAddress(address)}: declined`;
   return [
     later(state, nowMs),
     [
@@ -295,7 +295,7 @@ const isSame = ({ lease }: State, address: Address): boolean => lease?.address =
 /** Handles a NAK: the lease is no longer ours, but a server that has lost its state may grant it again. */
 function refused(state: State, nowMs: number, settings: Settings): Step {
   const { lease } = state;
-  const text = `the server refuses ${lease?.address}: asking for it anew`;
+  const text = `the server refused ${lease?.address}: requesting it again`;
   const reclaiming: State = { ...fresh(nowMs, settings), phase: "reclaiming", ...kept(state) };
   const giveUpAtMs = Math.min(nowMs + settings.requestMs, lease?.expireAtMs ?? nowMs);
   const [next, sent] = discover({ ...reclaiming, giveUpAtMs }, nowMs, settings);

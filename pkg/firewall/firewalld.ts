@@ -31,7 +31,7 @@ export function lookForFirewalld(): Bus | undefined {
     return findFirewalld();
   } catch (error) {
     if (!isOfBus(error)) throw error;
-    writeStderr(`whether firewalld runs cannot be told: ${error.message}; it is taken as not running\n`);
+    writeStderr(`cannot find out whether firewalld runs: ${error.message}; assuming that it does not run\n`);
     return undefined;
   }
 }
@@ -41,7 +41,7 @@ const isOfBus = (error: unknown): error is Error =>
 
 /** Returns the bus on which firewalld runs. @param code The code of the error. @throws CniError firewalld does not run */
 export function needFirewalld(code: number): Bus {
-  let why = `nobody on the system bus is called ${NAME}`;
+  let why = `there is no ${NAME} on the system bus`;
   try {
     const bus = findFirewalld();
     if (bus !== undefined) return bus;
@@ -53,7 +53,7 @@ export function needFirewalld(code: number): Bus {
     code,
     msg: "firewalld is not running",
     details: `"backend" is "firewalld", but ${why}`,
-    remedy: `start it (systemctl start firewalld), or leave out "backend"`,
+    remedy: `start it (systemctl start firewalld), or remove "backend"`,
   });
 }
 
@@ -73,7 +73,7 @@ export function addSources(bus: Bus, zone: string, addresses: readonly Address[]
       throw new CniError({
         code: ErrorCode.internal,
         msg: `failed to add the address ${source(address)} to ${zone} zone: ${error.message}`,
-        details: `firewalld answers with ${error.errorName}`,
+        details: `firewalld returned ${error.errorName}`,
         remedy: remedyFor(error.message, zone, address),
         cause: error,
       });
@@ -83,10 +83,10 @@ export function addSources(bus: Bus, zone: string, addresses: readonly Address[]
 
 function remedyFor(message: string, zone: string, address: Address): string {
   if (message.startsWith("INVALID_ZONE"))
-    return `set "firewalldZone" to one that firewall-cmd --get-zones names, or add it (firewall-cmd --permanent --new-zone=${zone}, then --reload)`;
+    return `set "firewalldZone" to a zone that firewall-cmd --get-zones lists, or add the zone (firewall-cmd --permanent --new-zone=${zone}, then --reload)`;
   if (message.startsWith("ZONE_CONFLICT"))
-    return `see which zone has it (firewall-cmd --get-zone-of-source=${source(address)}) and remove it there (--remove-source)`;
-  return "look at firewalld's log (journalctl -u firewalld)";
+    return `see which zone has it (firewall-cmd --get-zone-of-source=${source(address)}) and remove it from that zone (--remove-source)`;
+  return "see firewalld's log (journalctl -u firewalld)";
 }
 
 /**

@@ -29,7 +29,8 @@ export function withKernelErrors<T>({ msg, doing, remedy }: KernelErrorContext, 
 
 function remedyFor(error: NetlinkError): string | undefined {
   if (isErrno(error, "EPERM")) return "run as root, with CAP_NET_ADMIN in the host's network namespace";
-  if (isErrno(error, "ERESTART", "EBUSY")) return "try again; if it stays so, look who changes the rules: nft monitor";
+  if (isErrno(error, "ERESTART", "EBUSY"))
+    return "try again; if it happens again, find out what changes the rules: nft monitor";
   if (!error.request.startsWith("NFNL_MSG_COMPAT_GET")) return undefined;
   return "load the module of that extension (modprobe nft_compat xt_comment xt_MASQUERADE), or choose the nftables backend";
 }

@@ -214,5 +214,5 @@ const FROM_MAC = template(
 const refusal = (owner: AttachmentId | undefined, doing: string): KernelErrorContext => ({
   msg: "the kernel refuses the rules of the MAC spoof check",
   doing: owner === undefined ? doing : `${doing} them for container ${owner.containerId}, ${owner.ifName}`,
-  remedy: `look whether the kernel has nf_tables for bridges (CONFIG_NF_TABLES_BRIDGE), or leave out "macspoofchk"`,
+  remedy: `check that the kernel has nf_tables for bridges (CONFIG_NF_TABLES_BRIDGE), or remove "macspoofchk"`,
 });

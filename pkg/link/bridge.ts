@@ -72,8 +72,8 @@ function notMade(error: unknown, name: string, vlanFiltering: boolean): unknown 
   return new CniError({
     code: ErrorCode.internal,
     msg: lacking
-      ? `this kernel cannot make bridge "${name}"${vlanFiltering ? " with VLAN filtering" : ""}`
-      : `the kernel refuses to make bridge "${name}"`,
+      ? `this kernel cannot create bridge "${name}"${vlanFiltering ? " with VLAN filtering" : ""}`
+      : `the kernel refuses to create bridge "${name}"`,
     details: error.message,
     remedy: lacking
       ? `load the module (\`modprobe bridge\`)${vlanFiltering ? " or use a kernel with CONFIG_BRIDGE_VLAN_FILTERING" : ""}`

@@ -86,7 +86,7 @@ export function needSameLink(
 export function needHostsEnd(host: Connection, inside: Link, { interfaces }: Result): Link {
   const ends = interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => findLink(host, name));
   const end = ends.find((link) => link?.kind === "veth" && link.index === inside.parent);
-  if (end === undefined) throw checkFailure(`the host's end of "${inside.name}" is missing`);
+  if (end === undefined) throw checkFailure(`the host end of "${inside.name}" is missing`);
   return end;
 }
 

@@ -136,15 +136,15 @@ function refused(link: Link, task: ConfigTask | undefined, refusal: NetlinkError
   const remedies = {
     EEXIST: "remove the duplicate from the IPAM plugin's result",
     ENETUNREACH:
-      "give a gateway that lies in one of the interface's subnets, or a route of scope link (253) to it first",
-    EINVAL: "check destination and gateway: both of one family, the destination without host bits",
+      "set a gateway that lies in one of the interface's subnets, or a route of scope link (253) to it first",
+    EINVAL: "check destination and gateway: both must have the same family, and the destination no host bits",
   } as const;
   const isMacTaken = isErrno(refusal, "EADDRINUSE") && link.kind === "macvlan";
   const known = (["EEXIST", "ENETUNREACH", "EINVAL"] as const).find((name) => isErrno(refusal, name));
   return new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses ${what} on "${link.name}"`,
-    remedy: known === undefined ? `look at the interface: ip address show dev ${link.name}` : remedies[known],
+    remedy: known === undefined ? `see the interface's state: ip address show dev ${link.name}` : remedies[known],
     ...(isMacTaken && { msg: `MAC ${link.mac} of "${link.name}" is in use on its master`, remedy: macInUse(link.mac) }),
     ...(known === "EEXIST" && whenExists),
     details: refusal.message,
@@ -210,7 +210,7 @@ function taken(link: Link, prefix: Prefix): CniError {
     code: ErrorCode.internal,
     msg: `address ${formatPrefix(prefix)} of "${link.name}" is used by another host on the link`,
     details: "duplicate address detection failed",
-    remedy: "find the other host (its neighbour solicitations show in tcpdump), or take the address out of the range",
+    remedy: "find the other host (tcpdump shows its neighbour advertisements), or exclude the address from the range",
   });
 }
 
@@ -218,7 +218,7 @@ function stillTentative(link: Link, prefix: Prefix): CniError {
   return new CniError({
     code: ErrorCode.tryAgainLater,
     msg: `address ${formatPrefix(prefix)} of "${link.name}" is still tentative after ${DAD_TIMEOUT_MS / 1000} s`,
-    details: "duplicate address detection does not end",
-    remedy: "try again; if it stays so, look at net.ipv6.conf.*.dad_transmits in the container",
+    details: "duplicate address detection has not finished",
+    remedy: "try again; if it happens again, check net.ipv6.conf.*.dad_transmits in the container",
   });
 }

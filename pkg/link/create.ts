@@ -162,7 +162,7 @@ function refused(error: unknown, place: LinkRef, { linkInfo: { kind }, mtu = 0 }
     details: error.message,
     remedy: isErrno(error, "EPERM", "EACCES")
       ? "run as root with CAP_NET_ADMIN"
-      : "check the network's configuration against what the kernel says",
+      : "compare the network's configuration with the kernel's message",
     cause: error,
   });
 }
@@ -240,7 +240,7 @@ const OPTIONS: Readonly<Record<string, string>> = { vlan: "CONFIG_VLAN_8021Q", v
 export function unsupportedKind(kind: string, cause: Error): CniError {
   return new CniError({
     code: ErrorCode.internal,
-    msg: `this kernel cannot make links of kind ${kind}`,
+    msg: `this kernel cannot create links of kind ${kind}`,
     details: cause.message,
     remedy: `load the module (\`modprobe ${MODULES[kind] ?? kind}\`) or use a kernel with ${OPTIONS[kind] ?? `CONFIG_${kind.toUpperCase()}`}`,
     cause,

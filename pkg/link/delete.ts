@@ -52,5 +52,5 @@ const belongsTo = ({ network, containerId, ifName }: AttachmentId): string =>
   `belongs to network ${JSON.stringify(network)} (container ${containerId}, interface ${ifName})`;
 
 function tellLeft({ network, netns, ifName }: Attachment<unknown>, whose: string): void {
-  writeStderr(`network ${JSON.stringify(network)}: "${ifName}" in ${netns} ${whose}: it is left as it is\n`);
+  writeStderr(`network ${JSON.stringify(network)}: "${ifName}" in ${netns} ${whose}: it is not removed\n`);
 }

@@ -83,7 +83,7 @@ export function needLink(route: Connection, nameOrIndex: string | number): Link 
   throw new CniError({
     code: ErrorCode.internal,
     msg: `link ${JSON.stringify(nameOrIndex)} does not exist`,
-    remedy: "look who deleted it (`ip monitor link`), then try again",
+    remedy: "find out what deleted it (`ip monitor link`), then try again",
   });
 }
 

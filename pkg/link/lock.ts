@@ -20,7 +20,7 @@ export function withLockedNamespace<T>({ path }: Pick<Namespace, "path">, work: 
     throw new CniError({
       code: ErrorCode.tryAgainLater,
       msg: `the lock of ${path} has been held by another process for ${TIMEOUT_MS / 1000} s`,
-      remedy: `see who holds it (fuser -v ${path}): a plugin that hangs can be killed, DEL removes what it has made`,
+      remedy: `find the process that holds it (fuser -v ${path}): a plugin that hangs can be killed, DEL removes what it has created`,
       cause: error,
     });
   }

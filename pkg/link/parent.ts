@@ -21,10 +21,10 @@ export const parentProperties = {
   master: {
     type: "string",
     format: "linkName",
-    description: "the link to lie on; by default that of the default route",
+    description: "the parent link; by default the link of the default route",
   },
   linkInContainer: { type: "boolean", description: "the master is in the container's namespace, not on the host" },
-  mtu: { type: "integer", description: "from 0, which is the default and means the master's, to the master's" },
+  mtu: { type: "integer", description: "MTU of the link, at most the master's; 0, the default, means the master's" },
 } as const satisfies Record<string, JsonSchema>;
 
 export interface ParentSelector {
@@ -60,7 +60,7 @@ export function needParent(
   if (mtu < 0 || mtu > link.mtu) {
     throw invalidConf(
       `invalid MTU ${mtu}, must be [0, master MTU(${link.mtu})]`,
-      `lower "mtu", remove it to have the master's, or raise that one (ip link set ${link.name} mtu ${mtu}) where the network carries it`,
+      `lower "mtu", remove it to use the master's, or raise the master's MTU (ip link set ${link.name} mtu ${mtu}) where the network carries it`,
     );
   }
   return { route, link, mtu };
@@ -92,7 +92,7 @@ function missing(master: string, where: string): CniError {
   return new CniError({
     code: ErrorCode.internal,
     msg: `failed to lookup master "${master}": there is no such link ${where}`,
-    remedy: `set "master" to one that is there (ip link), or "linkInContainer" to say in which namespace it is`,
+    remedy: `set "master" to an existing link (ip link), or "linkInContainer" according to the namespace that it is in`,
   });
 }
 
@@ -122,20 +122,20 @@ function explained(error: unknown, { name }: Link, { kind, data }: NewLink["link
     new CniError({ code: ErrorCode.internal, msg, details: cause.message, remedy, cause });
   if (isErrno(cause, "EBUSY")) {
     return told(
-      `master "${name}" cannot carry ${kind} links, because something else has taken it`,
-      `it can carry either macvlan or ipvlan links, and neither while it is a port of a bridge, bond or team: use another master, or the kind that is there (ip -d link show dev ${name}; ip -d link show type macvlan, here and in the containers)`,
+      `master "${name}" cannot carry ${kind} links, because it is already used in another way`,
+      `it can carry either macvlan or ipvlan links, and neither while it is a port of a bridge, bond or team: use another master, or the kind that it already carries (ip -d link show dev ${name}; ip -d link show type macvlan, here and in the containers)`,
     );
   }
   if (kind === "macvlan" && isErrno(cause, "EINVAL")) {
     return told(
-      `master "${name}" takes no other macvlan link`,
-      `one of mode passthru is the only one of its master (ip -d link show type macvlan, here and in each namespace of ip netns list), and lo has none: delete what is there, or use another master`,
+      `master "${name}" cannot carry another macvlan link`,
+      `a link of mode passthru must be the only one of its master (ip -d link show type macvlan, here and in each namespace of ip netns list), and lo cannot have any: delete the existing link, or use another master`,
     );
   }
   if (kind === "vlan" && isErrno(cause, "EEXIST")) {
     return told(
-      `VLAN ${data?.id} of master "${name}" exists already`,
-      `a master has each VLAN once, in whatever namespace: look where it is (ip -d link show type vlan, here and in each namespace of ip netns list), delete that attachment or link, or use another "vlanId"`,
+      `VLAN ${data?.id} of master "${name}" already exists`,
+      `a master can have each VLAN only once in all namespaces: find it (ip -d link show type vlan, here and in each namespace of ip netns list), delete that attachment or link, or use another "vlanId"`,
     );
   }
   return error;
@@ -153,7 +153,7 @@ export function checkParent(
   const parent = findLink(linkInContainer ? container : openRoute(), master);
   if (parent === undefined) throw checkFailure(`master "${master}" is missing`);
   const index = link.parent || link.index; // kernels before 5.12 omit the parent's index when it equals the link's
-  if (index !== parent.index) throw checkFailure(`"${link.name}" does not lie on master "${master}"`);
+  if (index !== parent.index) throw checkFailure(`"${link.name}" has another parent than master "${master}"`);
 }
 
 /** Returns the sysctls, by path below /proc/sys/net, with which a link announces its addresses when it comes up; none without addresses. */

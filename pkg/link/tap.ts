@@ -140,7 +140,7 @@ function refused(error: unknown, place: LinkRef): unknown {
     msg: `the kernel refuses a tap device "${place.ifName}" in ${place.netns.path}`,
     details: error.message,
     remedy: isErrno(error, "EPERM", "EACCES")
-      ? `run as root with CAP_NET_ADMIN, and see that the device cgroup allows ${DEVICE} (c 10:200 rw)`
+      ? `run as root with CAP_NET_ADMIN, and check that the device cgroup allows ${DEVICE} (c 10:200 rw)`
       : `check "owner" and "group" of the network`,
     cause: error,
   });
@@ -171,8 +171,8 @@ function makingWithIp(ifName: string, { multiQueue, owner, group }: TapOptions):
 const noIp = (path: string): CniError =>
   new CniError({
     code: ErrorCode.internal,
-    msg: `found no "ip" in PATH=${path}, which "selinuxContext" needs`,
-    remedy: `install iproute2, or leave "selinuxContext" out`,
+    msg: `there is no "ip" in PATH=${path}, which "selinuxContext" needs`,
+    remedy: `install iproute2, or remove "selinuxContext"`,
   });
 
 const EXEC_LABEL = "/proc/thread-self/attr/exec";
@@ -191,7 +191,7 @@ function runLabelled(label: string, { ifName, netns }: LinkRef, program: Program
       code: ErrorCode.internal,
       msg: `no tap device "${ifName}" in ${netns.path} as ${JSON.stringify(label)}`,
       details: `${[program.path, ...(program.args ?? [])].join(" ")}: exit status ${status}: ${decode(stdout).trim()}`,
-      remedy: "see what SELinux forbids (ausearch -m avc), and allow it or use another context",
+      remedy: "see what SELinux denied (ausearch -m avc), and allow it or use another context",
     });
   } finally {
     writeExisting(EXEC_LABEL, "\n"); // resets the label
@@ -205,8 +205,8 @@ function noLabel(label: string, cause: unknown): CniError {
     msg: `cannot set the SELinux context ${JSON.stringify(label)}`,
     details: reason,
     remedy: isErrno(cause, "EPERM", "EACCES")
-      ? "let the policy allow the runtime's domain to set it (setexec)"
-      : `see that the host has SELinux (sestatus) and knows the context, or leave "selinuxContext" out`,
+      ? "change the policy so that the runtime's domain may set it (setexec)"
+      : `check that the host has SELinux (sestatus) and that its policy has the context, or remove "selinuxContext"`,
     cause,
   });
 }

@@ -84,8 +84,8 @@ function tryCreateOutside(host: Connection, hostIfName: string, options: VethOpt
 function noFreeName(tried: string): CniError {
   return new CniError({
     code: ErrorCode.tryAgainLater,
-    msg: `found no free name for the host's end of a veth pair, "${tried}" is taken as ${NAME_ATTEMPTS - 1} others were`,
-    remedy: "look what makes so many links (`ip link`), and try again",
+    msg: `found no free name for the host end of a veth pair: "${tried}" and ${NAME_ATTEMPTS - 1} other names are used`,
+    remedy: "find out what created so many links (`ip link`), and try again",
   });
 }
 

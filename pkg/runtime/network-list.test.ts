@@ -79,7 +79,8 @@ t.test("what is not found is told, with what there is", async (t) => {
   t.throws(() => load("/nowhere", "net"), {
     code: 7,
     msg: "no net configurations found in /nowhere",
-    details: "To fix: put one there, as /nowhere/10-net.conflist, or set NETCONFPATH to the directory that has them",
+    details:
+      "To fix: put a configuration there, as /nowhere/10-net.conflist, or set NETCONFPATH to the directory of the configurations",
   });
   const root = directory(t, {
     "a.conflist": { name: "podnet", plugins: [{ type: "x" }] },
@@ -98,11 +99,11 @@ t.test("a damaged file before the wanted one is told, but does not end the searc
   const warnings: string[] = [];
   t.strictSame(types(load(root, "net", warnings)), ["x"]);
   t.strictSame(warnings, [
-    `${root}/00-bad.conflist: line 1, column 2: the end where a key is due; To fix: correct the file`,
+    `${root}/00-bad.conflist: line 1, column 2: the end where a key is expected; To fix: correct the file`,
   ]);
   t.throws(() => load(root, "another"), {
     code: 6,
-    msg: `${root}/00-bad.conflist: line 1, column 2: the end where a key is due`,
+    msg: `${root}/00-bad.conflist: line 1, column 2: the end where a key is expected`,
   });
 });
 
@@ -173,7 +174,7 @@ const refusals: [what: string, document: object, code: number, msg: string][] = 
     "a name that is no file name",
     { name: "a/b" },
     7,
-    '"name" is "a/b": it must begin with a letter or digit and go on with these, "_", "." or "-"',
+    '"name" is "a/b": it must begin with a letter or digit, and have only letters, digits, "_", "." and "-"',
   ],
   ["a wrong boolean", { name: "n", disableCheck: "yes" }, 7, '"disableCheck" is "yes", must be true or false'],
   ["a number for a boolean", { name: "n", disableGC: 1 }, 7, '"disableGC" is 1, must be true or false'],
@@ -183,9 +184,14 @@ const refusals: [what: string, document: object, code: number, msg: string][] = 
     "a plugin without type",
     { name: "n", plugins: [{ type: "x" }, {}] },
     7,
-    '"plugins[1].type" is missing, must name a plugin',
+    '"plugins[1].type" is missing, must be the name of a plugin',
   ],
-  ["a type that is a number", { name: "n", plugins: [{ type: 5 }] }, 7, '"plugins[0].type" is 5, must name a plugin'],
+  [
+    "a type that is a number",
+    { name: "n", plugins: [{ type: 5 }] },
+    7,
+    '"plugins[0].type" is 5, must be the name of a plugin',
+  ],
   [
     "a wrong capability",
     { name: "n", plugins: [{ type: "x", capabilities: { mac: "true" } }] },
@@ -215,9 +221,9 @@ const refusals: [what: string, document: object, code: number, msg: string][] = 
     "versions with something else",
     { name: "n", cniVersions: ["1.0.0", "x"] },
     6,
-    '"cniVersion" is "x", must be one to three numbers with dots between',
+    '"cniVersion" is "x", must be one to three numbers separated by dots',
   ],
-  ["a list of lists", [1], 7, "[1] is no network configuration, must be an object"],
+  ["a list of lists", [1], 7, "[1] is not a network configuration, must be an object"],
 ];
 for (const [what, document, code, msg] of refusals) {
   t.test(`a list is refused: ${what}`, async (t) => {

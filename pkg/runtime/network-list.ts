@@ -93,7 +93,7 @@ function noNetwork(directory: string, name: string, others: readonly string[]): 
     return new CniError({
       code: ErrorCode.invalidConfig,
       msg: `no net configurations found in ${directory}`,
-      remedy: `put one there, as ${directory}/10-${name}.conflist, or set NETCONFPATH to the directory that has them`,
+      remedy: `put a configuration there, as ${directory}/10-${name}.conflist, or set NETCONFPATH to the directory of the configurations`,
     });
   }
   const meant = nearest(name, others);
@@ -125,8 +125,8 @@ function bytesOf(file: string): Uint8Array {
   if (typeof text === "string") return encode(text);
   throw new CniError({
     code: ErrorCode.io,
-    msg: `${file} ${text?.problem ?? "is not there, or leads nowhere"}, must be a file with a network configuration`,
-    remedy: "remove it, or give it another ending",
+    msg: `${file} ${text?.problem ?? "does not exist, or is a dangling link"}, must be a file with a network configuration`,
+    remedy: "remove the file, or rename it with another extension",
   });
 }
 
@@ -183,7 +183,7 @@ export const listKeys: readonly string[] = [
 function documentOf(bytes: Uint8Array, file: string): JsonObject {
   const document = inFile(file, () => parseJson(decode(bytes)));
   if (isObject(document)) return document;
-  throw refused(file, `${showJson(document)} is no network configuration, must be an object`, 'write {"name": …}');
+  throw refused(file, `${showJson(document)} is not a network configuration, must be an object`, 'write {"name": …}');
 }
 
 function pluginOf(conf: Json, file: string, place?: string): PluginConf {
@@ -193,7 +193,7 @@ function pluginOf(conf: Json, file: string, place?: string): PluginConf {
   if (typeof type !== "string" || type === "")
     throw refused(
       file,
-      `"${at}type" is ${type === undefined ? "missing" : showJson(type)}, must name a plugin`,
+      `"${at}type" is ${type === undefined ? "missing" : showJson(type)}, must be the name of a plugin`,
       'add it, as "type": "bridge"',
     );
   if (!isObject(capabilities))

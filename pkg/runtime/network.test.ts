@@ -168,7 +168,7 @@ t.test("a chain that fails stops, names the plugin, keeps the code, and remember
     code: 11,
     msg: 'plugin type="first" failed (add): later',
     details:
-      "locked. To fix: delete the attachment before it is added again, a part of it may exist: cnitool del --ifname eth0 net /run/netns/one",
+      "locked. To fix: delete the attachment before you add it again, because parts of it may exist: cnitool del --ifname eth0 net /run/netns/one",
   });
   t.strictSame(verbs(runtime.noted()), ["ADD first"]);
   t.strictSame(runtime.cached(), []);
@@ -177,7 +177,7 @@ t.test("a chain that fails stops, names the plugin, keeps the code, and remember
 t.test("a first plugin that refuses its variables has made nothing that had to be deleted", async (t) => {
   const runtime = node(t);
   const refusal = { code: 4, msg: "no namespace", details: "" };
-  const deletion = /To fix: delete the attachment before it is added again,/;
+  const deletion = /To fix: delete the attachment before you add it again,/;
   runtime.fail("first", "ADD", refusal);
   t.throws(() => addNetwork(list(), attachment, runtime), { code: 4, msg: /no namespace$/, details: "" });
   const later = node(t);

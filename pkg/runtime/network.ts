@@ -87,7 +87,7 @@ export function addNetwork(list: NetworkList, attachment: RuntimeAttachment, run
 
 /** The specification leaves the cleanup to the runtime. A first plugin that refuses its variables has made nothing yet. */
 const deletion = ({ name }: NetworkList, { ifName, netns }: RuntimeAttachment): string =>
-  `delete the attachment before it is added again, a part of it may exist: cnitool del --ifname ${ifName} ${name} ${netns}`;
+  `delete the attachment before you add it again, because parts of it may exist: cnitool del --ifname ${ifName} ${name} ${netns}`;
 
 /** Checks the chain. @throws CniError of the first plugin that reports a problem; 6: the cached result is damaged */
 export function checkNetwork(list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): void {

@@ -101,18 +101,22 @@ const damages: [what: string, content: string | Buffer, reason: string][] = [
     Buffer.concat([Buffer.from('{"a":"'), Buffer.of(0xff), Buffer.from('"}')]),
     "it is not UTF-8",
   ],
-  ["a number for a text", JSON.stringify({ ...whole, netns: 5 }), "a key is missing, or its value of a wrong type"],
-  ["text for the result", JSON.stringify({ ...whole, result: "" }), "a key is missing, or its value of a wrong type"],
+  ["a number for a text", JSON.stringify({ ...whole, netns: 5 }), "a key is missing, or its value has the wrong type"],
+  [
+    "text for the result",
+    JSON.stringify({ ...whole, result: "" }),
+    "a key is missing, or its value has the wrong type",
+  ],
   [
     "arguments that are no pairs",
     JSON.stringify({ ...whole, cniArgs: ["IP"] }),
-    "a key is missing, or its value of a wrong type",
+    "a key is missing, or its value has the wrong type",
   ],
-  ["no container", JSON.stringify({ ...whole, containerId: "" }), "a key is missing, or its value of a wrong type"],
+  ["no container", JSON.stringify({ ...whole, containerId: "" }), "a key is missing, or its value has the wrong type"],
   [
     "a config that is not base64",
     JSON.stringify({ ...whole, config: "?" }),
-    "a key is missing, or its value of a wrong type",
+    "a key is missing, or its value has the wrong type",
   ],
   ["another's entry", JSON.stringify({ ...whole, containerId: "other" }), "it is the entry of net-other-eth0"],
 ];
@@ -125,7 +129,7 @@ for (const [what, content, reason] of damages) {
     const error = {
       code: 6,
       msg: `cached result ${path} is damaged: ${reason}`,
-      details: "To fix: delete the attachment, which ignores and removes the file, then add it again",
+      details: "To fix: delete the attachment (this ignores and removes the file), then add it again",
     };
     t.throws(() => readCachedResult(root, bad), error);
     t.throws(() => readCache(root, bad), error);

@@ -219,7 +219,7 @@ function entryIn(bytes: Uint8Array, fileName: string): CacheFile {
   if (!("kind" in document)) return { reason: `it has no "kind", as before libcni 0.8`, bareResult: document };
   if (document["kind"] !== kind) return { reason: `its "kind" is not "${kind}"` };
   const entry = entryOf(document);
-  if (entry === undefined) return { reason: "a key is missing, or its value of a wrong type" };
+  if (entry === undefined) return { reason: "a key is missing, or its value has the wrong type" };
   const named = nameOf(entry);
   return named === fileName ? { entry } : { reason: `it is the entry of ${named}` };
 }
@@ -261,12 +261,12 @@ function unusable(path: string, { reason = "", cause }: Pick<CacheFile, "reason"
     return new CniError({
       code: ErrorCode.decoding,
       msg: `cached result ${path} is damaged: ${reason}`,
-      remedy: `delete the attachment, which ignores and removes the file, then add it again`,
+      remedy: `delete the attachment (this ignores and removes the file), then add it again`,
     });
   return new CniError({
     code: ErrorCode.io,
     msg: `${path} cannot be read: ${reason}`,
-    remedy: "run it as root, and see that it is the runtime's cache and its file system is in order",
+    remedy: "run it as root, and check that it is the runtime's cache and that its file system has no errors",
     cause,
   });
 }

@@ -20,21 +20,21 @@ export function chainFindings(plugins: readonly Member[]): Finding[] {
 }
 
 function standsFirst({ type, place }: Member): Finding {
-  const text = `plugin "${type}" works on what another plugin has made, and there is none before it`;
-  return findingAt(inside(place, "type"), "error", text, `name one that makes an interface first, as "bridge"`);
+  const text = `plugin "${type}" works on the interface of another plugin, but is the first one`;
+  return findingAt(inside(place, "type"), "error", text, `put a plugin that creates an interface first, as "bridge"`);
 }
 
 /** Input that runtimes pass only to plugins that ask for it. */
 const inputs: Readonly<Record<string, { capability: string; unless: readonly string[]; effect: string }>> = {
-  bandwidth: { capability: "bandwidth", unless: ["ingressRate", "egressRate"], effect: "nothing is limited" },
-  portmap: { capability: "portMappings", unless: [], effect: "no port is ever published" },
+  bandwidth: { capability: "bandwidth", unless: ["ingressRate", "egressRate"], effect: "it never sets a limit" },
+  portmap: { capability: "portMappings", unless: [], effect: "it never maps a port" },
 };
 
 function withoutInput({ type, conf, place }: Member): Finding[] {
   const input = Object.hasOwn(inputs, type) ? inputs[type] : undefined;
   if (input === undefined || isObject(conf["runtimeConfig"])) return [];
   if (asksFor(conf, input.capability) || input.unless.some((key) => key in conf)) return [];
-  const text = `plugin "${type}" does not ask for "${input.capability}", so ${input.effect}`;
+  const text = `plugin "${type}" does not request the capability "${input.capability}", so ${input.effect}`;
   return [findingAt(inside(place, "type"), "warning", text, `add "capabilities": {"${input.capability}": true}`)];
 }
 

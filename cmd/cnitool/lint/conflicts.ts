@@ -16,7 +16,14 @@ export function networkConflicts(network: Network, others: readonly Network[]): 
 function sameName(network: Network, other: Network): Finding[] {
   const [used] = [network.file, other.file].sort(inOrderOfLookup);
   const text = `network "${network.name}" is also in ${other.file}`;
-  return [findingAt(inside(network.place, "name"), "error", text, `give one another name; by name ${used} is used`)];
+  return [
+    findingAt(
+      inside(network.place, "name"),
+      "error",
+      text,
+      `rename one of the two; runtimes that look for the name use ${used}`,
+    ),
+  ];
 }
 
 const inOrderOfLookup = (one: string, other: string): number =>
@@ -61,8 +68,8 @@ function overlap(range: LocatedRange, second: LocatedRange, other: Network): Fin
   const to = compareAddresses(range.end, second.end) < 0 ? range.end : second.end;
   const hint =
     compareAddresses(from, to) <= 0
-      ? `both hand out ${formatAddress(from)} to ${formatAddress(to)}, so two containers may get one address`
-      : "no address is handed out by both, but the host cannot route to both";
+      ? `both allocate ${formatAddress(from)} to ${formatAddress(to)}, so two containers may get the same address`
+      : "they allocate different addresses, but the host cannot route to both";
   return findingAt(range.place, "warning", text, hint);
 }
 
@@ -71,7 +78,8 @@ export function loadOrderNotes(networks: readonly Network[]): Finding[] {
   const [first, ...others] = networks.toSorted((one, other) => (one.file < other.file ? -1 : 1));
   if (first === undefined || others.length === 0) return [];
   const rest = [...new Set(others.map(({ name }) => `"${name}"`))].join(", ");
-  const text = `sorts first: runtimes that take one network (containerd, CRI-O) use "${first.name}", not ${rest}`;
-  const hint = "rename the file of the one that is meant so that it sorts first; podman and nerdctl go by names";
+  const text = `sorts first: runtimes that use one network (containerd, CRI-O) use "${first.name}", not ${rest}`;
+  const hint =
+    "rename the file of the intended network so that it sorts first; podman and nerdctl select networks by name";
   return [findingAt(first.place, "warning", text, hint)];
 }

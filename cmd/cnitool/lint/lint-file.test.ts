@@ -66,17 +66,17 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
     claim: "a chained plugin without one before it",
     text: chainOf({ type: "portmap", capabilities: { portMappings: true } }, { type: "fake" }),
     findings: [
-      `net.conflist:1:48: error: plugin "portmap" works on what another plugin has made, and there is none before it
-    name one that makes an interface first, as "bridge"`,
+      `net.conflist:1:48: error: plugin "portmap" works on the interface of another plugin, but is the first one
+    put a plugin that creates an interface first, as "bridge"`,
     ],
   },
   {
     claim: "chained plugins that runtimes give nothing to",
     text: chainOf({ type: "fake" }, { type: "portmap" }, { type: "bandwidth", capabilities: { bandwidth: false } }),
     findings: [
-      `net.conflist:1:64: warning: plugin "portmap" does not ask for "portMappings", so no port is ever published
+      `net.conflist:1:64: warning: plugin "portmap" does not request the capability "portMappings", so it never maps a port
     add "capabilities": {"portMappings": true}`,
-      `net.conflist:1:83: warning: plugin "bandwidth" does not ask for "bandwidth", so nothing is limited
+      `net.conflist:1:83: warning: plugin "bandwidth" does not request the capability "bandwidth", so it never sets a limit
     add "capabilities": {"bandwidth": true}`,
     ],
   },
@@ -107,7 +107,7 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
         '    set "cniVersion" of the network to one that all its plugins support',
     ],
   },
-  { claim: "nothing", text: "", findings: ["net.conflist:1:1: error: not JSON: nothing where a value is due"] },
+  { claim: "nothing", text: "", findings: ["net.conflist:1:1: error: not JSON: nothing where a value is expected"] },
   {
     claim: "JSON with a comma too many",
     text: '{\n  "name": "net",\n}',
@@ -116,7 +116,7 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
   {
     claim: "another value",
     text: "[1]",
-    findings: ["net.conflist:1:1: error: [1] is no network configuration, must be an object"],
+    findings: ["net.conflist:1:1: error: [1] is not a network configuration, must be an object"],
   },
   {
     claim: "a key of the list misspelled, and one of another program",
@@ -139,7 +139,7 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
   {
     claim: "a key twice",
     text: '{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"fake","mtu":1,\n"mtu":2}]}',
-    findings: ['net.conflist:2:1: warning: key "mtu" is there more than once, the last one counts'],
+    findings: ['net.conflist:2:1: warning: key "mtu" occurs more than once, the last one is used'],
   },
   {
     claim: "wrong types and values of the list",
@@ -166,15 +166,13 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
   {
     claim: "no version",
     text: '{"name":"net","plugins":[{"type":"old"}]}',
-    findings: [
-      'net.conflist:1:1: warning: "cniVersion" is missing: plugins take it for 0.1.0\n    add "cniVersion": "1.1.0"',
-    ],
+    findings: ['net.conflist:1:1: warning: "cniVersion" is missing: plugins use 0.1.0\n    add "cniVersion": "1.1.0"'],
   },
   {
     claim: "a version that is none",
     text: '{"cniVersion":"1.0.0-rc1","name":"net","cniVersions":["1.x"],"plugins":[{"type":"old"}]}',
     findings: [
-      'net.conflist:1:40: error: "cniVersion" is "1.x", must be one to three numbers with dots between\n    use one of 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0',
+      'net.conflist:1:40: error: "cniVersion" is "1.x", must be one to three numbers separated by dots\n    use one of 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0',
       'net.conflist:1:74: error: plugin "old" does not support CNI 1.0.0-rc1, it supports 0.1.0, 0.2.0\n    set "cniVersion" of the network to one that all its plugins support',
     ],
   },
@@ -182,7 +180,7 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
     claim: "a version of the future",
     text: '{"cniVersion":"2.0.0","name":"net","plugins":[{"type":"fake"}]}',
     findings: [
-      'net.conflist:1:2: warning: "cniVersion" is "2.0.0", the newest that cnitool knows is 1.1.0',
+      'net.conflist:1:2: warning: "cniVersion" is "2.0.0", the newest version that cnitool supports is 1.1.0',
       'net.conflist:1:48: error: plugin "fake" does not support CNI 2.0.0, it supports 0.4.0, 1.0.0, 1.1.0\n    set "cniVersion" of the network to one that all its plugins support',
     ],
   },
@@ -227,8 +225,8 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
     claim: "keys that are the runtime's",
     text: '{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"fake","runtimeConfig":{},"cni.dev/attachments":[]}]}',
     findings: [
-      'net.conflist:1:62: warning: key "runtimeConfig" is for runtimes to write, not for people',
-      'net.conflist:1:81: warning: key "cni.dev/attachments" is for runtimes to write, not for people',
+      'net.conflist:1:62: warning: key "runtimeConfig" is set by runtimes, and must not be in the file',
+      'net.conflist:1:81: warning: key "cni.dev/attachments" is set by runtimes, and must not be in the file',
     ],
   },
   {
@@ -240,7 +238,7 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
     claim: "a single plugin without a type",
     file: "net.conf",
     text: '{"cniVersion":"1.0.0","name":"net","mtu":1}',
-    findings: ['net.conf:1:1: error: "type" is missing, must name a plugin\n    add it, as "type": "bridge"'],
+    findings: ['net.conf:1:1: error: "type" is missing, must be the name of a plugin\n    add it, as "type": "bridge"'],
   },
   {
     claim: "a list in a file for single plugins",
@@ -269,7 +267,7 @@ t.test("plugins in the folder of the network's name are told at their own places
   const { findings, network } = lintFile(file, surroundings);
   t.strictSame(told(findings), [
     'added/20-bad.conf:2:15: error: "mtu" is -1, must be from 0 to 65535',
-    "added/30-worse.conf:1:2: error: not JSON: the end where a key is due",
+    "added/30-worse.conf:1:2: error: not JSON: the end where a key is expected",
   ]);
   t.strictSame(
     network?.plugins.map(({ type }) => type),
@@ -281,7 +279,7 @@ t.test("a file that cannot be read is told like the others", async (t) => {
   mkdirSync(join(root, "directory.conflist"));
   t.strictSame(told(lintFile(join(root, "directory.conflist"), surroundings).findings), [
     `directory.conflist:1:1: error: cannot be read: read ${root}/directory.conflist: EISDIR`.replace(`${root}/`, "") +
-      "\n    see that it is a file that may be read",
+      "\n    check that it is a readable file",
   ]);
 });
 
@@ -308,21 +306,23 @@ t.test("networks that hand out the same addresses clash", async (t) => {
   t.strictSame(told(networkConflicts(two, [one])), []);
   t.strictSame(told(networkConflicts(three, [one, two])), [
     '3.conflist:1:104: warning: subnet 10.1.2.0/24 overlaps with 10.1.0.0/16 of network "one" (1.conflist:1:90)\n' +
-      "    both hand out 10.1.2.1 to 10.1.2.9, so two containers may get one address",
+      "    both allocate 10.1.2.1 to 10.1.2.9, so two containers may get the same address",
   ]);
 });
 
 t.test("networks that share a subnet but no address clash too, since the host cannot route to both", async (t) => {
   const one = network("1.conflist", "one", hostLocal({ subnet: "10.1.0.0/24", rangeEnd: "10.1.0.99" }));
   const two = network("2.conflist", "two", hostLocal({ subnet: "10.1.0.0/24", rangeStart: "10.1.0.100" }));
-  t.match(told(networkConflicts(two, [one])), [/no address is handed out by both, but the host cannot route to both$/]);
+  t.match(told(networkConflicts(two, [one])), [
+    /they allocate different addresses, but the host cannot route to both$/,
+  ]);
 });
 
 t.test("networks of one name clash, and the one that is used is named", async (t) => {
   const single = lintFile(write("1.conf", '{"cniVersion":"1.0.0","name":"net","type":"fake"}'), surroundings).network;
   const list = network("2.conflist", "net", { type: "fake" });
   t.strictSame(told(networkConflicts(list, single === undefined ? [] : [single])), [
-    '2.conflist:1:23: error: network "net" is also in 1.conf\n    give one another name; by name 2.conflist is used',
+    '2.conflist:1:23: error: network "net" is also in 1.conf\n    rename one of the two; runtimes that look for the name use 2.conflist',
   ]);
 });
 
@@ -340,8 +340,8 @@ t.test("two networks cannot both be gateway on one bridge", async (t) => {
 t.test("the file that sorts first is told, with those that it keeps from being used", async (t) => {
   const [one, two] = [network("1.conflist", "one", { type: "fake" }), network("2.conflist", "two", { type: "fake" })];
   t.strictSame(told(loadOrderNotes([two, one])), [
-    '1.conflist:1:1: warning: sorts first: runtimes that take one network (containerd, CRI-O) use "one", not "two"\n' +
-      "    rename the file of the one that is meant so that it sorts first; podman and nerdctl go by names",
+    '1.conflist:1:1: warning: sorts first: runtimes that use one network (containerd, CRI-O) use "one", not "two"\n' +
+      "    rename the file of the intended network so that it sorts first; podman and nerdctl select networks by name",
   ]);
   t.strictSame(loadOrderNotes([one]), []);
 });

@@ -65,7 +65,7 @@ export function lintFile(file: string, surroundings: LintContext): LintResult {
   const place: Location = { file, document, path: [] };
   const { value } = document;
   if (!isObject(value)) {
-    const text = `${showJson(value)} is no network configuration, must be an object`;
+    const text = `${showJson(value)} is not a network configuration, must be an object`;
     return { file, findings: [findingAt(place, "error", text)], network: undefined };
   }
   const isList = file.endsWith(".conflist") || value["plugins"] !== undefined;
@@ -96,7 +96,7 @@ function readDocument(file: string): JsonNode | Finding {
     return readJson(readText(file));
   } catch (error) {
     if (error instanceof SystemError) {
-      const hint = "see that it is a file that may be read";
+      const hint = "check that it is a readable file";
       return { file, line: 1, column: 1, severity: "error", text: `cannot be read: ${error.message}`, hint };
     }
     if (!(error instanceof JsonSyntaxError)) throw error;
@@ -112,7 +112,7 @@ function repeatedKeys(file: string, { members = [], items = [] }: JsonNode): Fin
   const repeated = members.filter(({ key }, i) => keys.indexOf(key) < i);
   return [
     ...repeated.map(({ key, position }): Finding => {
-      const text = `key ${JSON.stringify(key)} is there more than once, the last one counts`;
+      const text = `key ${JSON.stringify(key)} occurs more than once, the last one is used`;
       return { file, ...position, severity: "warning", text, hint: undefined };
     }),
     ...[...members.map(({ node }) => node), ...items].flatMap((node) => repeatedKeys(file, node)),
@@ -149,11 +149,11 @@ function examineVersion(
     const version = selectVersion(own, all);
     if (version === "" && cniVersion !== undefined) return { version, findings: [] }; // not a string: the schema has reported it
     if (version === "") {
-      const text = `"cniVersion" is missing: plugins take it for ${oldestVersion}`;
+      const text = `"cniVersion" is missing: plugins use ${oldestVersion}`;
       return { version, findings: [findingAt(place, "warning", text, `add "cniVersion": "${newestVersion}"`)] };
     }
     if (compareVersions(version, newestVersion) <= 0) return { version, findings: [] };
-    const text = `"cniVersion" is "${version}", the newest that cnitool knows is ${newestVersion}`;
+    const text = `"cniVersion" is "${version}", the newest version that cnitool supports is ${newestVersion}`;
     return { version, findings: [findingAt(at, "warning", text)] };
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
@@ -274,7 +274,9 @@ const writtenByRuntimes = ["prevResult", "runtimeConfig"];
 function reservedKeys(place: Location, conf: JsonObject): Finding[] {
   return Object.keys(conf)
     .filter((key) => writtenByRuntimes.includes(key) || key.startsWith("cni.dev/"))
-    .map((key) => findingAt(inside(place, key), "warning", `key "${key}" is for runtimes to write, not for people`));
+    .map((key) =>
+      findingAt(inside(place, key), "warning", `key "${key}" is set by runtimes, and must not be in the file`),
+    );
 }
 
 /** Returns the errors that remain when the schemas report none: for example, that there is no plugin to run. */

@@ -94,7 +94,7 @@ t.test("attributes are read as Go reads them", async (t) => {
 t.test("malformed leases are refused with what is wrong", async (t) => {
   const cases: [key: string, value: string, message: string][] = [
     ["10.12.13-24", "{}", "its name is not a subnet: expected one like 10.12.13.0-24 or 10.12.13.0-24&fd00:12:13::-56"],
-    ["10.5.1.0-24", "", "line 1, column 1: nothing where a value is due"],
+    ["10.5.1.0-24", "", "line 1, column 1: nothing where a value is expected"],
     ["10.5.1.0-24", "[]", 'its value is [], not an object like {"PublicIP":"192.0.2.1"}'],
     ["10.5.1.0-24", '{"PublicIP":"1.2.3"}', 'its PublicIP is "1.2.3", not an IPv4 address'],
     ["10.5.1.0-24", '{"PublicIP":"::1"}', 'its PublicIP is "::1", not an IPv4 address'],

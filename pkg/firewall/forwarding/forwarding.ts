@@ -80,7 +80,7 @@ export function allowForwarding(
 ): void {
   const { owner, addresses } = request;
   const backend = chooseBackend(feature, configured, netfilter);
-  withKernelErrors(refusal(owner, `letting ${addresses.map(formatAddress).join(", ")} through`), () =>
+  withKernelErrors(refusal(owner, `allowing ${addresses.map(formatAddress).join(", ")}`), () =>
     backends[backend].allow(netfilter, request, zone),
   );
 }
@@ -112,7 +112,7 @@ function refuseNameOfMany({ policy }: ForwardingRequest): void {
   const name = JSON.stringify(policy.bridge);
   throw invalidConf(
     `the bridge in front of the firewall plugin is called ${name}, which iptables cannot match`,
-    `${policy.bridge.endsWith("+") ? "iptables takes it for the beginning of names: " : ""}choose another "bridge", set "backend" to "nftables", or leave out "ingressPolicy"`,
+    `${policy.bridge.endsWith("+") ? "for iptables a name that ends with + matches all names that begin so: " : ""}choose another "bridge", set "backend" to "nftables", or remove "ingressPolicy"`,
   );
 }
 
@@ -120,7 +120,7 @@ function refuseNameOfMany({ policy }: ForwardingRequest): void {
 export function needBackend({ backend: configured }: ForwardingOptions): void {
   if (configured === "firewalld") needFirewalld(ErrorCode.notAvailable).close();
   const backend = (netfilter: () => Connection) => chooseBackend(feature, configured, netfilter);
-  needTables({ backend, purpose: "letting containers through" });
+  needTables({ backend, purpose: "allowing containers" });
 }
 
 /** The addresses and the bridge of an attachment, as its result has them. */
@@ -216,5 +216,5 @@ const refusal = (
   msg: `network ${JSON.stringify(network)}: the kernel refuses the rules of the firewall`,
   doing: containerId === undefined ? doing : `${doing} for container ${containerId}`,
   remedy:
-    "look whether the kernel has nf_tables and the matches of iptables (modprobe nf_tables nft_compat xt_comment xt_conntrack); compare with: nft list ruleset",
+    "check that the kernel has nf_tables and the matches of iptables (modprobe nf_tables nft_compat xt_comment xt_conntrack); compare with: nft list ruleset",
 });

@@ -159,7 +159,7 @@ export function findNftablesDeviation(netfilter: Connection, request: Forwarding
   if (rule !== undefined)
     return `the rule "${rule.comment}" is missing in chain ${rule.chain} of table inet twill_firewall`;
   if (!jumpsToAdminChain(table, adminChain))
-    return `chain ${adminChain} is not asked in chain forward of table inet twill_firewall`;
+    return `chain ${adminChain} is not called in chain forward of table inet twill_firewall`;
   const address = addresses.find((one) => findElement(netfilter, setOf(one), one) === undefined);
   if (address !== undefined)
     return `address ${formatAddress(address)} is not in set ${setOf(address).set} of table inet twill_firewall`;

@@ -41,9 +41,9 @@ function needIptables(family: Family): Iptables {
   if (iptables !== undefined) return iptables;
   throw new CniError({
     code: ErrorCode.internal,
-    msg: `there is no "${family}tables" in PATH, which is needed for conditions that twill does not know`,
-    details: "it knows -s, -d, -i and -o, each with or without !",
-    remedy: "install iptables, or write the conditions with these",
+    msg: `there is no "${family}tables" in PATH, which is needed for conditions that twill does not support itself`,
+    details: "twill supports -s, -d, -i and -o, each with or without !",
+    remedy: "install iptables, or use only these in the conditions",
   });
 }
 

@@ -93,9 +93,9 @@ function runTool({ path, file }: Iptables, tool: "save" | "restore", options: re
   if (findStat(program) === undefined) {
     throw new CniError({
       code: ErrorCode.internal,
-      msg: `"${path}" is iptables of the legacy kind, but "${program}" does not exist`,
+      msg: `"${path}" is legacy iptables, but "${program}" does not exist`,
       details: "legacy rules are read and changed through iptables-save and iptables-restore",
-      remedy: `install the whole of iptables beside it, or choose the nftables backend in the configuration`,
+      remedy: `install the complete iptables package, or choose the nftables backend in the configuration`,
     });
   }
   const outcome = run({ path: program, args, environment: environment(), stdin: encode(stdin), takesStderr: true });
@@ -104,7 +104,7 @@ function runTool({ path, file }: Iptables, tool: "save" | "restore", options: re
   const command = [program, ...args].join(" ");
   throw new CniError({
     code: ErrorCode.internal,
-    msg: `"${command}" ended with ${outcome.status === undefined ? `signal ${outcome.signal}` : `exit status ${outcome.status}`}`,
+    msg: `"${command}" failed with ${outcome.status === undefined ? `signal ${outcome.signal}` : `exit status ${outcome.status}`}`,
     details: [printed.trim(), ...(stdin === "" ? [] : [`its input was: ${stdin}`])].join("; ").replaceAll("\n", " | "),
     remedy: "run it by hand to see why, or choose the nftables backend in the configuration",
   });

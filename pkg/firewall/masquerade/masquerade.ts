@@ -98,7 +98,7 @@ export function removeMasquerade(owner: AttachmentId, addresses: readonly Prefix
 /** Deletes the rules of the network's attachments that are not among the valid ones, of all backends. */
 export function gcMasquerade(network: string, valid: readonly Omit<AttachmentId, "network">[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
-  withKernelErrors(refusal({ network }, "collecting masquerade rules"), () => {
+  withKernelErrors(refusal({ network }, "removing stale masquerade rules"), () => {
     for (const { gc } of Object.values(backends)) gc(netfilter, network, valid);
   });
 }
@@ -110,5 +110,5 @@ const refusal = (
   msg: `network ${JSON.stringify(network)}: the kernel refuses masquerade rules`,
   doing: containerId === undefined ? doing : `${doing} for container ${containerId}`,
   remedy:
-    "look whether the kernel has nf_tables and NAT (modprobe nf_tables nft_chain_nat nft_masq); compare with: nft list ruleset",
+    "check that the kernel has nf_tables and NAT (modprobe nf_tables nft_chain_nat nft_masq); compare with: nft list ruleset",
 });

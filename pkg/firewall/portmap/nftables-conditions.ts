@@ -112,7 +112,7 @@ export function addByProgram(mappingSets: readonly MappingSet[]): void {
     code: ErrorCode.invalidConfig,
     msg: `nft refuses the conditions "${foreign.map(({ conditions }) => conditions.join(" ")).join('", "')}"`,
     details: decode(stdout).trim().replaceAll("\n", " | "),
-    remedy: `write "conditionsV4" and "conditionsV6" as they would stand at the beginning of a rule of nft`,
+    remedy: `write "conditionsV4" and "conditionsV6" as they are written at the beginning of an nft rule`,
   });
 }
 
@@ -132,8 +132,8 @@ function needNft(): string {
   if (found !== undefined) return found;
   throw new CniError({
     code: ErrorCode.internal,
-    msg: `there is no "nft" in PATH, which is needed for conditions that twill does not know`,
-    details: "it knows ip saddr, ip daddr, ip6 saddr, ip6 daddr and iifname, each with or without !=",
-    remedy: "install nftables, or write the conditions with these",
+    msg: `there is no "nft" in PATH, which is needed for conditions that twill does not support itself`,
+    details: "twill supports ip saddr, ip daddr, ip6 saddr, ip6 daddr and iifname, each with or without !=",
+    remedy: "install nftables, or use only these in the conditions",
   });
 }

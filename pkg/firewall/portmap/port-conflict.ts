@@ -37,20 +37,20 @@ export function resolveConflict({ owner, container }: MappingSet, port: HostPort
   const who = `container ${holder.containerId ?? "(unknown)"} of network ${holder.network ?? "(unknown)"}`;
   const reason = reasonOfDeath(holder, container.address);
   if (reason !== undefined) {
-    writeStderr(`port ${name} of the host was held by ${who}, which is gone (${reason}): taken over\n`);
+    writeStderr(`port ${name} of the host was held by ${who}, which no longer exists (${reason}): taken over\n`);
     return "replace";
   }
   throw new CniError({
     code: ErrorCode.tryAgainLater,
     msg: `port ${name} is held by ${who}`,
     details: `for container ${owner.containerId} of network ${owner.network}`,
-    remedy: "choose another host port, or delete that container; if it is gone already, run DEL for it, or GC",
+    remedy: "choose another host port, or delete that container; if it no longer exists, run DEL for it, or GC",
   });
 }
 
 function reasonOfDeath({ network, containerId, address }: Holder, ours: Address): string | undefined {
   if (address !== undefined && formatAddress(address) === formatAddress(ours))
-    return "its address is this container's now";
+    return "its address now belongs to this container";
   if (network === undefined || containerId === undefined) return undefined;
   const { entries, damaged } = cachedOf(containerId);
   const attachments = entries.filter(({ networkName }) => networkName === network);
@@ -58,7 +58,7 @@ function reasonOfDeath({ network, containerId, address }: Holder, ours: Address)
     return undefined;
   if (attachments.length === 0 || attachments.some((entry) => cachedNamespace(entry).state !== "dead"))
     return undefined;
-  return "its namespace is";
+  return "its namespace does not exist";
 }
 
 /** Returns the cached attachments of a container. A cache that cannot be read counts as empty. */

@@ -78,7 +78,7 @@ export function addPortMappings(
   const [first] = mappingSets;
   if (first === undefined) return;
   const { owner, mappings } = first;
-  withKernelErrors(refusal(owner, `publishing ${mappings.length} ports by ${backend}`), () =>
+  withKernelErrors(refusal(owner, `mapping ${mappings.length} ports by ${backend}`), () =>
     backends[backend].add(netfilter, mappingSets),
   );
 }
@@ -112,7 +112,7 @@ export function deletePortMappings(
 /** Deletes the mappings of the network's attachments that are not among the valid ones, of all backends. */
 export function gcPortMappings(network: string, valid: readonly Omit<AttachmentId, "network">[]): void {
   const netfilter = connect(NETLINK_NETFILTER);
-  withKernelErrors(refusal({ network }, "collecting host ports"), () => {
+  withKernelErrors(refusal({ network }, "removing stale host ports"), () => {
     for (const { gc } of Object.values(backends)) gc(netfilter, network, valid);
   });
 }
@@ -133,5 +133,5 @@ const refusal = (
   msg: `network ${JSON.stringify(network)}: the kernel refuses rules for host ports`,
   doing: containerId === undefined ? doing : `${doing} for container ${containerId}`,
   remedy:
-    "look whether the kernel has nf_tables and NAT (modprobe nf_tables nft_chain_nat nft_nat); compare with: nft list ruleset",
+    "check that the kernel has nf_tables and NAT (modprobe nf_tables nft_chain_nat nft_nat); compare with: nft list ruleset",
 });

@@ -84,22 +84,22 @@ t.test("requested addresses", (t) => {
       requested: "10.0.0.2",
       given:
         "failed to allocate for range 0: requested IP address 10.0.0.2 is not available in range set " +
-        "10.0.0.1-10.0.0.6,10.0.1.1-10.0.1.6; container c0 (eth0) holds it since this boot: <net>/10.0.0.2. To fix: " +
-        "request another address, or have the runtime call DEL for container c0 (eth0); if that is gone for good: rm <net>/10.0.0.2",
+        "10.0.0.1-10.0.0.6,10.0.1.1-10.0.1.6; container c0 (eth0) has held it since this boot: <net>/10.0.0.2. To fix: " +
+        "request another address, or have the runtime call DEL for container c0 (eth0); if the container no longer exists: rm <net>/10.0.0.2",
     },
     {
       requested: "192.0.2.1 10.0.0.4",
       given:
         "failed to allocate all requested IPs: 192.0.2.1; the range sets are 10.0.0.1-10.0.0.6,10.0.1.1-10.0.1.6 and " +
-        "fd00::1-fd00::ffff:ffff:ffff:ffff. To fix: request at most one address of each range set (CNI_ARGS IP, " +
-        "args.cni.ips and runtimeConfig.ips add up)",
+        "fd00::1-fd00::ffff:ffff:ffff:ffff. To fix: request at most one address of each range set (the addresses of CNI_ARGS IP, " +
+        "args.cni.ips and runtimeConfig.ips are added up)",
     },
     {
       requested: "10.0.0.4 10.0.1.4 10.0.0.4",
       given:
         "failed to allocate all requested IPs: 10.0.1.4; the range sets are 10.0.0.1-10.0.0.6,10.0.1.1-10.0.1.6 and " +
-        "fd00::1-fd00::ffff:ffff:ffff:ffff. To fix: request at most one address of each range set (CNI_ARGS IP, " +
-        "args.cni.ips and runtimeConfig.ips add up)",
+        "fd00::1-fd00::ffff:ffff:ffff:ffff. To fix: request at most one address of each range set (the addresses of CNI_ARGS IP, " +
+        "args.cni.ips and runtimeConfig.ips are added up)",
     },
   ];
   for (const { requested, given } of cases) {
@@ -129,8 +129,8 @@ t.test("a second ADD is refused, others go on", (t) => {
   t.equal(
     network.tryAdd("c1").replaceAll(network.directory, "<net>"),
     "failed to allocate for range 0: 10.0.0.2 has been allocated to c1, duplicate allocation is not allowed; " +
-      "container c1 (eth0) holds it since this boot: <net>/10.0.0.2. To fix: have the runtime call DEL before it calls " +
-      "ADD again; if the container is gone for good: rm <net>/10.0.0.2",
+      "container c1 (eth0) has held it since this boot: <net>/10.0.0.2. To fix: have the runtime call DEL before it calls " +
+      "ADD again; if the container no longer exists: rm <net>/10.0.0.2",
   );
   t.equal(network.add("c1", { ifName: "eth1" }), "10.0.0.3/29");
   t.equal(network.add("c2"), "10.0.0.4/29");
@@ -184,8 +184,8 @@ t.test("files without an owner count as free when the set is full, and not befor
   t.equal(network.status(), "ok");
   t.equal(network.add("c3"), "10.0.0.2/29");
   t.strictSame(network.said, [
-    "took back 10.0.0.2: its file <dataDir>/net/10.0.0.2 names no container",
-    "took back 10.0.0.3: its file <dataDir>/net/10.0.0.3 names no container",
+    "freed 10.0.0.2: its file <dataDir>/net/10.0.0.2 has no container",
+    "freed 10.0.0.3: its file <dataDir>/net/10.0.0.3 has no container",
   ]);
   t.equal(network.add("c5"), "10.0.0.3/29");
   t.match(network.tryAdd("c6"), /no IP addresses available/);
@@ -211,9 +211,9 @@ t.test("what an earlier boot left makes room in a full set", (t) => {
   t.equal(network.add("f"), "10.0.0.2/29");
   t.equal(network.reserved(), "10.0.0.2 10.0.0.5 10.0.0.6");
   t.strictSame(network.said.toSorted(), [
-    "took back 10.0.0.2 of container a (eth0): reserved before the machine was started",
-    "took back 10.0.0.3 of container b (eth0): reserved before the machine was started",
-    "took back 10.0.0.4 of container c (eth0): reserved before the machine was started",
+    "freed 10.0.0.2 of container a (eth0): reserved before this boot",
+    "freed 10.0.0.3 of container b (eth0): reserved before this boot",
+    "freed 10.0.0.4 of container c (eth0): reserved before this boot",
   ]);
   network.del("a");
   t.equal(network.read("10.0.0.2"), "f\r\neth0", "a late DEL of the former owner takes nothing away");
@@ -283,7 +283,7 @@ t.test("reuseDelay keeps an address that was given back for a while", (t) => {
   network.del("a");
   t.match(
     network.tryAdd("b"),
-    /^failed to allocate for range 0: no IP addresses available in range set: 10\.0\.0\.1-10\.0\.0\.2; what is free was given back less than 3600 s ago \("reuseDelay"\)\. To fix: try again in \d+ s, enlarge the range or lower "reuseDelay"$/,
+    /^failed to allocate for range 0: no IP addresses available in range set: 10\.0\.0\.1-10\.0\.0\.2; the free addresses were released less than 3600 s ago \("reuseDelay"\)\. To fix: try again in \d+ s, enlarge the range or lower "reuseDelay"$/,
   );
   t.equal(network.add("c", { requested: "10.0.0.2" }), "10.0.0.2/30", "not from who requests it");
   network.del("c");

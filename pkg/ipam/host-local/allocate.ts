@@ -50,7 +50,7 @@ export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]
   const held = heldBy(pool, owner, [], "index");
   const lasts = pool.sets.map((_, index) => lastReserved(store, index));
   return withRollback((undo) => {
-    undo("forget the attempt", markUnfinished(pool, owner));
+    undo("remove the unfinished reservation", markUnfinished(pool, owner));
     const allocations = pool.sets.map((set, index) => {
       const place = `failed to allocate for range ${index}: `;
       const request = takeRequest(wanted, set);
@@ -59,7 +59,7 @@ export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]
         ? reserveRequested(pool, owner, { set, request, place })
         : reserveNext(pool, owner, { set, last: lasts[index], place });
       const name = formatAddress(allocation.address);
-      undo(`give ${name} back`, () => {
+      undo(`release ${name}`, () => {
         ownerIndex.complete = false; // if it cannot be removed, no index lists it
         removeReservation(store, name);
       });
@@ -86,7 +86,7 @@ function noteLast({ store, log }: Pool, index: number, address: Address): void {
     setLastReserved(store, index, address);
   } catch (error) {
     if (!isErrno(error, "EISDIR", "ENXIO", "ELOOP")) throw error;
-    log(`cannot note which address was given out last: ${(error as Error).message}; remove it`);
+    log(`cannot record the last allocated address: ${(error as Error).message}; remove it`);
   }
 }
 
@@ -119,11 +119,11 @@ function reserveRequested(
     const file = pathOf(pool.store, name);
     const who = isOwner(holder) ? describeOwner(holder) : undefined;
     throw failure(`${place}requested IP address ${name} is not available in range set ${formatRangeSet(set)}`, {
-      details: who === undefined ? `${file} is no reservation` : `${who} holds it since this boot: ${file}`,
+      details: who === undefined ? `${file} is not a reservation` : `${who} has held it since this boot: ${file}`,
       remedy:
         who === undefined
           ? `request another address; if nothing uses this one: rm ${file}`
-          : `request another address, or have the runtime call DEL for ${who}; if that is gone for good: rm ${file}`,
+          : `request another address, or have the runtime call DEL for ${who}; if the container no longer exists: rm ${file}`,
     });
   }
   if (pool.reuseDelayMs > 0) forgetRelease(pool.ownerIndex, name);
@@ -222,7 +222,7 @@ function exhausted(pool: Pool, set: RangeSet, { place, rest }: { place: string; 
   return new CniError({
     code: ErrorCode.tryAgainLater,
     msg,
-    details: `what is free was given back less than ${pool.reuseDelayMs / 1000} s ago ("reuseDelay")`,
+    details: `the free addresses were released less than ${pool.reuseDelayMs / 1000} s ago ("reuseDelay")`,
     remedy: `try again in ${seconds} s, enlarge the range or lower "reuseDelay"`,
   });
 }
@@ -231,15 +231,16 @@ function duplicate({ store }: Pool, { name, owner }: HeldReservation, place: str
   const file = pathOf(store, name);
   const id = owner.containerId.trim();
   return failure(`${place}${name} has been allocated to ${id}, duplicate allocation is not allowed`, {
-    details: `${describeOwner(owner)} holds it since this boot: ${file}`,
-    remedy: `have the runtime call DEL before it calls ADD again; if the container is gone for good: rm ${file}`,
+    details: `${describeOwner(owner)} has held it since this boot: ${file}`,
+    remedy: `have the runtime call DEL before it calls ADD again; if the container no longer exists: rm ${file}`,
   });
 }
 
 function unused(names: readonly string[], sets: readonly RangeSet[]): CniError {
   return failure(`failed to allocate all requested IPs: ${names.join(" ")}`, {
     details: `the range sets are ${sets.map(formatRangeSet).join(" and ")}`,
-    remedy: "request at most one address of each range set (CNI_ARGS IP, args.cni.ips and runtimeConfig.ips add up)",
+    remedy:
+      "request at most one address of each range set (the addresses of CNI_ARGS IP, args.cni.ips and runtimeConfig.ips are added up)",
   });
 }
 

@@ -80,7 +80,7 @@ function waited<T>(store: Store, work: () => T): T {
     throw new CniError({
       code: ErrorCode.tryAgainLater,
       msg: `"${lock}" has been held by another process for ${LOCK_TIMEOUT_MS / 1000} s`,
-      remedy: `see who holds it (fuser -v ${lock}): an IPAM plugin that hangs can be killed, its work is undone by DEL`,
+      remedy: `find the process that holds it (fuser -v ${lock}): an IPAM plugin that hangs can be killed, DEL removes its reservations`,
       cause: error,
     });
   }

@@ -55,7 +55,7 @@ export interface Candidate {
  * @throws CniError 7 with the reference plugin's text for the first rule that is violated.
  */
 export function parseRangeSets(sets: readonly (readonly RangeConf[])[], cniVersion: string): RangeSet[] {
-  if (sets.length === 0) throw refusal("no IP ranges specified", 'give "ranges", as in [[{"subnet": "10.1.0.0/16"}]]');
+  if (sets.length === 0) throw refusal("no IP ranges specified", 'set "ranges", as in [[{"subnet": "10.1.0.0/16"}]]');
   const settled = sets.map((set, index) => parseRangeSet(set, `invalid range set ${index}: `));
   refuseSeveralPerFamily(
     settled.flatMap(([range]) => range?.start ?? []),
@@ -74,9 +74,9 @@ function parseRangeSet(set: readonly RangeConf[], prefix: string): RangeSet {
   const ranges = set.map((range) => parseRange(range, prefix));
   const [first] = ranges;
   if (!first)
-    throw refusal(`${prefix}empty range set`, 'put a range in it, as {"subnet": "10.1.0.0/16"}, or take it out');
+    throw refusal(`${prefix}empty range set`, 'put a range in it, as {"subnet": "10.1.0.0/16"}, or remove it');
   if (ranges.some((range) => familyOf(range.start) !== familyOf(first.start))) {
-    throw refusal(`${prefix}mixed address families`, "IPv4 and IPv6 are two sets: [[{IPv4}], [{IPv6}]]");
+    throw refusal(`${prefix}mixed address families`, "put IPv4 and IPv6 in two sets: [[{IPv4}], [{IPv6}]]");
   }
   forEachPair(ranges, (one, other) => {
     if (overlap(one, other)) {

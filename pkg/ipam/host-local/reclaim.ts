@@ -9,7 +9,7 @@ import { findReservation, isOwner, pathOf, type ReservationContent, removeReserv
 import { findEntry, removeStaleEntries, scanReservations } from "./scan.ts";
 
 /**
- * Frees every address of the set that nothing can be using: reserved in an earlier boot, or by a file without an owner.
+ * Frees every address of the set that nothing can be using: reserved in an earlier boot, or by a file that names no container.
  *
  * @returns how many.
  */
@@ -65,10 +65,10 @@ function isAbandoned(
 export function reclaimReservation(pool: Pool, name: string, found: ReservationContent): void {
   if (!isOwner(found)) {
     removeReservation(pool.store, name);
-    pool.log(`took back ${name}: its file ${pathOf(pool.store, name)} names no container`);
+    pool.log(`freed ${name}: its file ${pathOf(pool.store, name)} has no container`);
   } else {
     releaseReservations(pool, found, [{ name }]);
-    pool.log(`took back ${name} of ${describeOwner(found)}: reserved before the machine was started`);
+    pool.log(`freed ${name} of ${describeOwner(found)}: reserved before this boot`);
   }
 }
 

@@ -65,7 +65,7 @@ function warnOfUnknown(pool: Pool, names: readonly string[]): void {
   pool.ownerIndex.hasWarned = true;
   const others = names.length > 1 ? ` (and ${names.length - 1} more)` : "";
   const file = pathOf(pool.store, first);
-  pool.log(`${first}${others} stays taken: ${file} is no reservation; if nothing uses the address: rm ${file}`);
+  pool.log(`${first}${others} stays reserved: ${file} is not a reservation; if nothing uses the address: rm ${file}`);
 }
 
 /** Returns the record of a reservation that exists, if the record is about the same file. */

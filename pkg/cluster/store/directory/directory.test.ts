@@ -111,7 +111,7 @@ t.test("files that are no leases are named, whatever they are", async (t) => {
       "10.3.1.0-24: it is not a regular file (directory)",
       "10.3.2.0-24: it is not a regular file (other)",
       "10.3.3.0-24: it has 2097152 bytes, too many for a lease",
-      "10.3.5.0-24: line 1, column 1: nothing where a value is due",
+      "10.3.5.0-24: line 1, column 1: nothing where a value is expected",
     ],
   );
 });
