@@ -72,7 +72,6 @@ interface Told {
 function fakeStore(answer: () => Promise<never>, told: (watcher: Told) => void = () => {}): Store {
   return {
     description: "a fake",
-    configCommand: "true",
     readConfig: answer,
     list: async () => ({ leases: [], malformed: [] }),
     create: answer,

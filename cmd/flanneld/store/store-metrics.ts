@@ -7,7 +7,6 @@ export function withStoreMetrics(store: Store, metrics: Metrics): Store {
   const timed = timedBy(metrics);
   return {
     description: store.description,
-    configCommand: store.configCommand,
     readConfig: () => timed("readConfig", () => store.readConfig()),
     list: () => timed("list", () => store.list()),
     create: (...lease) => timed("create", () => store.create(...lease)),

@@ -124,7 +124,6 @@ export async function flushPromises(): Promise<void> {
 /** A store in memory. Its leases expire by the wall clock, when the store is accessed. */
 export class FakeStore implements Store {
   readonly description = "a store in memory";
-  readonly configCommand = "none";
   readonly leases = new Map<string, Lease>();
   readonly malformed = new Map<string, string>();
   /** Every call, as "put 10.3.1.0-24". */

@@ -274,7 +274,6 @@ function clientOf(store: FakeStore, clock: FakeClock, endsOfOthers: "known" | "u
   const writing = (ttlMs: number | undefined) => ttlMs !== undefined && ends.add(clock.wallMs() + ttlMs);
   return {
     description: store.description,
-    configCommand: store.configCommand,
     readConfig: () => store.readConfig(),
     async list() {
       const { leases, malformed } = await store.list();

@@ -9,8 +9,6 @@ import type { WatchSource } from "./watch-peers.ts";
 export interface Store extends WatchSource {
   /** The store for messages: `etcd http://10.0.0.1:2379, prefix /coreos.com/network`. */
   readonly description: string;
-  /** A command line that writes the network configuration, for messages. */
-  readonly configCommand: string;
   /** Returns the text of the network configuration. @throws NoConfig; StoreError */
   readConfig(): Promise<string>;
   /** @throws StoreError */

@@ -62,7 +62,6 @@ export function openDirectoryStore({ directory, log }: DirectoryStoreOptions): S
 
   return {
     description: `directory ${directory}`,
-    configCommand,
     async readConfig() {
       const text = attempt("read the network configuration", () => findConfig(leases));
       if (text === undefined) throw new NoConfig(`${leases.config} is missing. To fix: ${configCommand}`);

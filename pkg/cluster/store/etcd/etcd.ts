@@ -45,7 +45,6 @@ export function openEtcdStore({ endpoints, prefix, log, ...access }: EtcdOptions
 
   return {
     description,
-    configCommand,
     async readConfig() {
       const { kvs } = await cluster.ask("read the network configuration", ({ kv }) => kv.range({ key: keys.config }));
       if (kvs[0]) return kvs[0].value.toString();
