@@ -4,7 +4,7 @@
 // The generated modules import what they need (two files of pkg/cni, ajv's few runtime functions); the bundler of the program and
 // tsx in the tests resolve that. Usage: node dev/compile-schemas.mjs
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { _, Ajv } from "ajv";
 import standaloneCode from "ajv/dist/standalone/index.js";
@@ -53,6 +53,8 @@ export async function compileSchemas() {
 /** Names of the schema and the module that hold what configurations have in common. */
 const SHARED = "shared";
 const ALL = "_all.js";
+/** What the schemas are read from, while they are. */
+const LOADED = `_loaded-${process.pid}.mjs`;
 /** A part that is shorter, as JSON, is checked by fewer bytes than a call. */
 const SHORTEST_SHARED = 70;
 
@@ -115,8 +117,29 @@ async function load(names) {
     platform: "node", // backends of flanneld, of whose keys the schema consists, may import Node's modules
     plugins: [noMachine],
     logLevel: "silent",
+    sourcemap: "inline",
+    outfile: join(target, LOADED),
   });
-  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
+  return evaluated(outputFiles[0].text);
+}
+
+/** From a file, for as long as it takes: of a script in a data: URL, Node prints all of it where it throws. @throws Error with the place in the source */
+async function evaluated(script) {
+  const file = join(target, LOADED);
+  writeFileSync(file, script);
+  process.setSourceMapsEnabled(true);
+  try {
+    return await import(`${pathToFileURL(file)}?${Date.now()}`);
+  } catch (error) {
+    const place = /\((?:file:\/\/)?(\/[^)]*\.ts:\d+:\d+)\)|at (?:file:\/\/)?(\/\S*\.ts:\d+:\d+)/.exec(
+      error.stack ?? "",
+    );
+    const where = place ? relative(root, place[1] ?? place[2]) : "cmd/*/netconf.ts";
+    throw new Error(`${where}: ${error.message}`);
+  } finally {
+    process.setSourceMapsEnabled(false);
+    rmSync(file, { force: true });
+  }
 }
 
 /** A netconf.ts imports code beside its schema; none of it is called here, so it needs no system calls. */
