@@ -2,16 +2,18 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import t from "tap";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { type ClusterHost, fakeLease, newCluster, prefix, startDaemons } from "./lab.ts";
 import { startProgram } from "./program.ts";
 import { until } from "./until.ts";
+
+const needs = inFullRunOnly(needsRoot); // backends.test.ts and flanneld/ have a daemon in each run
 
 const network = { Network: "10.5.0.0/16", Backend: { Type: "vxlan" } };
 
 t.test(
   "a daemon without a network configuration says how to write one, and goes on when it is there",
-  needsRoot,
+  needs,
   async (t) => {
     const cluster = await newCluster(t);
     const host = cluster.addHost();
@@ -65,24 +67,20 @@ const configurations: { what: string; config: object | string; told: string }[] 
   },
 ];
 
-t.test(
-  "a network configuration that cannot be used is told with all that is wrong, until it can",
-  needsRoot,
-  async (t) => {
-    const cluster = await newCluster(t);
-    const host = cluster.addHost();
-    const before = host.snapshot();
-    const daemon = host.startDaemon();
-    for (const { what, config, told } of configurations) {
-      cluster.writeConfig(config);
-      await daemon.prints(told);
-      t.pass(what);
-    }
-    t.strictSame(host.snapshot(), before);
-    cluster.writeConfig(network);
-    await daemon.ready();
-  },
-);
+t.test("a network configuration that cannot be used is told with all that is wrong, until it can", needs, async (t) => {
+  const cluster = await newCluster(t);
+  const host = cluster.addHost();
+  const before = host.snapshot();
+  const daemon = host.startDaemon();
+  for (const { what, config, told } of configurations) {
+    cluster.writeConfig(config);
+    await daemon.prints(told);
+    t.pass(what);
+  }
+  t.strictSame(host.snapshot(), before);
+  cluster.writeConfig(network);
+  await daemon.ready();
+});
 
 interface Refusal {
   what: string;
@@ -148,7 +146,7 @@ const refusals: Refusal[] = [
   },
 ];
 
-t.test("what cannot work ends the daemon with a message, and leaves nothing in the kernel", needsRoot, async (t) => {
+t.test("what cannot work ends the daemon with a message, and leaves nothing in the kernel", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const host = cluster.addHost();
   const before = host.snapshot();
@@ -161,7 +159,7 @@ t.test("what cannot work ends the daemon with a message, and leaves nothing in t
   }
 });
 
-t.test("a health port that is in use is told as such", needsRoot, async (t) => {
+t.test("a health port that is in use is told as such", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const host = cluster.addHost();
   const server = "require('node:http').createServer().listen(8081, () => console.log('listening'))";
@@ -175,7 +173,7 @@ t.test("a health port that is in use is told as such", needsRoot, async (t) => {
   t.strictSame(host.snapshot(), before);
 });
 
-t.test("a second daemon with the same subnet file is refused, and the first goes on", needsRoot, async (t) => {
+t.test("a second daemon with the same subnet file is refused, and the first goes on", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const host = cluster.addHost();
   const [first] = await startDaemons([host]);
@@ -196,7 +194,7 @@ const rights = {
 };
 
 for (const [who, command] of Object.entries(rights)) {
-  t.test(`${who} is told what is missing`, needsRoot, async (t) => {
+  t.test(`${who} is told what is missing`, needs, async (t) => {
     const cluster = await newCluster(t, { network });
     const host = cluster.addHost();
     const before = host.snapshot();
@@ -210,7 +208,7 @@ for (const [who, command] of Object.entries(rights)) {
   });
 }
 
-t.test("of a subnet.env that cannot be understood the rest is used, and it is written anew", needsRoot, async (t) => {
+t.test("of a subnet.env that cannot be understood the rest is used, and it is written anew", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const host = cluster.addHost();
   writeFileSync(host.subnetFile, "FLANNEL_NETWORK=10.5.0.0/160\nFLANNEL_SUBNET=10.5.77.1/24\n\u0000garbage\n");
@@ -231,7 +229,7 @@ const malformed = {
   "10.5.300.0-24": fakeLease("192.0.2.245"),
 };
 
-t.test("leases that cannot be understood are skipped, told and counted; the others work", needsRoot, async (t) => {
+t.test("leases that cannot be understood are skipped, told and counted; the others work", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const host = cluster.addHost();
   const before = Object.entries(malformed).slice(0, 3);
@@ -250,7 +248,7 @@ t.test("leases that cannot be understood are skipped, told and counted; the othe
   t.ok(Number(counted) >= 4, `${counted} are counted`);
 });
 
-t.test("a second host with our public address takes our lease, which is told", needsRoot, async (t) => {
+t.test("a second host with our public address takes our lease, which is told", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const [host, copy] = [cluster.addHost(), cluster.addHost()];
   const [daemon] = await startDaemons([host]);

@@ -1,11 +1,13 @@
 // Which of a host's interfaces leads to the others, and two networks side by side on the same hosts.
 import { dirname, join } from "node:path";
 import t from "tap";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { type ClusterHost, newCluster, startDaemons } from "./lab.ts";
 import { until } from "./until.ts";
 
-t.test("of two interfaces the one is taken that the flags name", needsRoot, async (t) => {
+const needs = inFullRunOnly(needsRoot); // backends.test.ts and flanneld/ have a daemon in each run
+
+t.test("of two interfaces the one is taken that the flags name", needs, async (t) => {
   const cluster = await newCluster(t, { network: { Network: "10.5.0.0/16", Backend: { Type: "vxlan" } } });
   const host = withSecondInterface(cluster.addHost(), "203.0.113.10/24");
   const [first, second] = [
@@ -41,7 +43,7 @@ t.test("of two interfaces the one is taken that the flags name", needsRoot, asyn
   }
 });
 
-t.test("two networks on the same hosts are two worlds", needsRoot, async (t) => {
+t.test("two networks on the same hosts are two worlds", needs, async (t) => {
   const cluster = await newCluster(t);
   const { etcd } = cluster;
   etcd.put("/one/network/config", JSON.stringify({ Network: "10.5.0.0/16", Backend: { Type: "vxlan", VNI: 1 } }));
@@ -93,7 +95,7 @@ t.test("two networks on the same hosts are two worlds", needsRoot, async (t) => 
 });
 
 for (const [kind, EnableNFTables] of Object.entries({ iptables: false, nftables: true })) {
-  t.test(`${kind}: two networks on one host leave each other's rules alone`, needsRoot, async (t) => {
+  t.test(`${kind}: two networks on one host leave each other's rules alone`, needs, async (t) => {
     const cluster = await newCluster(t);
     const host = cluster.addHost();
     const start = async (VNI: number, Network: string) => {

@@ -1,14 +1,16 @@
 // Who gets which subnet, and what the other hosts make of it.
 import { writeFileSync } from "node:fs";
 import t from "tap";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { entriesOf, fakeLease, fakeMac, newCluster, prefix, startDaemons } from "./lab.ts";
 import { startProgram } from "./program.ts";
 import { until } from "./until.ts";
 
+const needs = inFullRunOnly(needsRoot); // backends.test.ts and flanneld/ have a daemon in each run
+
 const network = { Network: "10.5.0.0/16", Backend: { Type: "vxlan" } };
 
-t.test("a lease that expires is forgotten by every host", needsRoot, async (t) => {
+t.test("a lease that expires is forgotten by every host", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const hosts = [cluster.addHost(), cluster.addHost()] as const;
   await startDaemons(hosts);
@@ -30,7 +32,7 @@ t.test("a lease that expires is forgotten by every host", needsRoot, async (t) =
   await until("both have forgotten it", () => entries().every((entry) => Object.values(entry).join("") === ""));
 });
 
-t.test("a host is reachable as soon as the others hear of it", needsRoot, async (t) => {
+t.test("a host is reachable as soon as the others hear of it", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const [host, next] = [cluster.addHost(), cluster.addHost()];
   await startDaemons([host]);
@@ -50,7 +52,7 @@ t.test("a host is reachable as soon as the others hear of it", needsRoot, async 
   t.strictSame(Object.keys(cluster.leases()).includes("10.5.77.0-24"), true);
 });
 
-t.test("a host takes the subnet that was reserved for it", needsRoot, async (t) => {
+t.test("a host takes the subnet that was reserved for it", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const host = cluster.addHost();
   cluster.etcd.put(`${prefix}/subnets/10.5.99.0-24`, JSON.stringify({ PublicIP: host.ipv4, PublicIPv6: null }));
@@ -61,7 +63,7 @@ t.test("a host takes the subnet that was reserved for it", needsRoot, async (t) 
   t.match(cluster.leases(), { "10.5.99.0-24": { PublicIP: host.ipv4, BackendType: "vxlan" } });
 });
 
-t.test("a lease that somebody deletes is made again, with the same subnet", needsRoot, async (t) => {
+t.test("a lease that somebody deletes is made again, with the same subnet", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const hosts = [cluster.addHost(), cluster.addHost()] as const;
   await startDaemons(hosts);
@@ -76,7 +78,7 @@ t.test("a lease that somebody deletes is made again, with the same subnet", need
   await until("the pods reach each other again", () => pods[0].reaches(pods[1].ipv4));
 });
 
-t.test("a network that is used up is an error that ends when a subnet becomes free", needsRoot, async (t) => {
+t.test("a network that is used up is an error that ends when a subnet becomes free", needs, async (t) => {
   const cluster = await newCluster(t, {
     network: { Network: "10.5.0.0/22", SubnetLen: 24, Backend: { Type: "vxlan" } }, // the first of the four is not given out
   });
@@ -92,7 +94,7 @@ t.test("a network that is used up is an error that ends when a subnet becomes fr
   await until("there are three leases", () => Object.keys(cluster.leases()).length === 3);
 });
 
-t.test("after a restart with another network a host has a subnet of that one alone", needsRoot, async (t) => {
+t.test("after a restart with another network a host has a subnet of that one alone", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const hosts = [cluster.addHost(), cluster.addHost()] as const;
   const daemons = await startDaemons(hosts);

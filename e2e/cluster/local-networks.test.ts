@@ -2,9 +2,11 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import t from "tap";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { type Cluster, type ClusterHost, executable, fakeLease, newCluster, prefix } from "./lab.ts";
 import { until } from "./until.ts";
+
+const needs = inFullRunOnly(needsRoot); // backends.test.ts and flanneld/ have a daemon in each run
 
 /** Subnets are 10.5.1.0/24 to 10.5.3.0/24. */
 const network = (type: string) => ({ Network: "10.5.0.0/22", SubnetLen: 24, Backend: { Type: type } });
@@ -41,7 +43,7 @@ const stores: Record<string, (cluster: Cluster, type: string) => Kept> = {
 
 for (const [store, keptIn] of Object.entries(stores)) {
   for (const type of ["vxlan", "host-gw"]) {
-    t.test(`${type}, ${store}: the host's own network stays, and no subnet is taken from it`, needsRoot, async (t) => {
+    t.test(`${type}, ${store}: the host's own network stays, and no subnet is taken from it`, needs, async (t) => {
       const cluster = await newCluster(t, { pods: 0 });
       const { host, put, remove } = keptIn(cluster, type);
       host.sh("ip address add 10.5.1.7/24 dev eth0; ip address add 10.5.2.7/25 dev eth0");

@@ -1,14 +1,16 @@
 // What somebody else takes away or changes comes back, and what nobody needs any more goes.
 import t from "tap";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { type ClusterHost, entriesOf, fakeLease, fakeMac, newCluster, prefix, startDaemons } from "./lab.ts";
 import type { Test } from "./program.ts";
 import { until } from "./until.ts";
 
+const needs = inFullRunOnly(needsRoot); // backends.test.ts and flanneld/ have a daemon in each run
+
 const vxlan = { Network: "10.5.0.0/16", Backend: { Type: "vxlan" } };
 const hostGateway = { Network: "10.5.0.0/16", Backend: { Type: "host-gw" } };
 
-t.test("vxlan: each entry, address, setting and the device itself comes back", needsRoot, async (t) => {
+t.test("vxlan: each entry, address, setting and the device itself comes back", needs, async (t) => {
   const { hosts, pods, subnets } = await twoPods(t, vxlan);
   const [own, peer] = subnets;
   const mac = vtepMac(hosts[1]);
@@ -35,7 +37,7 @@ t.test("vxlan: each entry, address, setting and the device itself comes back", n
   }
 });
 
-t.test("host-gw: the route of a peer comes back", needsRoot, async (t) => {
+t.test("host-gw: the route of a peer comes back", needs, async (t) => {
   const { hosts, pods, subnets } = await twoPods(t, hostGateway);
   for (const removal of [`ip route del ${subnets[1]}/24`, `ip route replace ${subnets[1]}/24 via 192.0.2.1`]) {
     hosts[0].sh(removal);
@@ -45,7 +47,7 @@ t.test("host-gw: the route of a peer comes back", needsRoot, async (t) => {
 });
 
 for (const [kind, EnableNFTables] of Object.entries({ iptables: false, nftables: true })) {
-  t.test(`${kind}: rules come back after a firewall was loaded anew`, needsRoot, async (t) => {
+  t.test(`${kind}: rules come back after a firewall was loaded anew`, needs, async (t) => {
     const cluster = await newCluster(t, { network: { ...vxlan, EnableNFTables } });
     const host = cluster.addHost();
     await startDaemons([host], "--iptables-resync=1");
@@ -64,7 +66,7 @@ for (const [network, subnet] of [
   [hostGateway, "10.5.250.0"],
 ] as const) {
   const name = `${network.Backend.Type}: what a peer left that went while the daemon was away goes, and nothing else`;
-  t.test(name, needsRoot, async (t) => {
+  t.test(name, needs, async (t) => {
     const cluster = await newCluster(t, { network });
     const [host, peer] = [cluster.addHost(), cluster.addHost()];
     const [daemon] = await startDaemons([host, peer]);
@@ -89,7 +91,7 @@ for (const [network, subnet] of [
   });
 }
 
-t.test("a host that gets another address keeps its subnet, and the others follow", needsRoot, async (t) => {
+t.test("a host that gets another address keeps its subnet, and the others follow", needs, async (t) => {
   const { cluster, hosts, pods, subnets } = await twoPods(t, vxlan);
 
   const startedMs = performance.now();
@@ -106,7 +108,7 @@ t.test("a host that gets another address keeps its subnet, and the others follow
   t.match(entriesOf(hosts[1], subnets[0], vtepMac(hosts[0])), { fdb: /dst 192\.0\.2\.50 / });
 });
 
-t.test("the device and subnet.env follow the interface's MTU", needsRoot, async (t) => {
+t.test("the device and subnet.env follow the interface's MTU", needs, async (t) => {
   const { hosts, pods } = await twoPods(t, vxlan);
 
   hosts[0].sh("ip link set eth0 mtu 1400");

@@ -1,14 +1,16 @@
 // Daemons and etcd that go and come back: what runs goes on, and what was missed is made up for.
 import t from "tap";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { type ClusterHost, fakeLease, newCluster, prefix, startDaemons } from "./lab.ts";
 import type { Test } from "./program.ts";
 import { startPinging } from "./traffic.ts";
 import { until } from "./until.ts";
 
+const needs = inFullRunOnly(needsRoot); // backends.test.ts and flanneld/ have a daemon in each run
+
 const network = { Network: "10.5.0.0/16", Backend: { Type: "vxlan" } };
 
-t.test("a daemon that is killed and started again keeps its subnet, and no ping is lost", needsRoot, async (t) => {
+t.test("a daemon that is killed and started again keeps its subnet, and no ping is lost", needs, async (t) => {
   const { hosts, pods, daemons } = await twoPods(t);
   for (const [signal, status] of [
     ["SIGKILL", null],
@@ -30,7 +32,7 @@ t.test("a daemon that is killed and started again keeps its subnet, and no ping 
   }
 });
 
-t.test("traffic goes on while etcd is away; then hosts that come are seen again", needsRoot, async (t) => {
+t.test("traffic goes on while etcd is away; then hosts that come are seen again", needs, async (t) => {
   const { cluster, hosts, pods } = await twoPods(t);
   const pinging = startPinging(t, pods[0].name, pods[1].ipv4);
   await pinging.answers(5);
@@ -47,7 +49,7 @@ t.test("traffic goes on while etcd is away; then hosts that come are seen again"
   t.equal(Object.keys(cluster.leases()).length, hosts.length + 1);
 });
 
-t.test("a daemon that starts before etcd waits for it, and says so", needsRoot, async (t) => {
+t.test("a daemon that starts before etcd waits for it, and says so", needs, async (t) => {
   const cluster = await newCluster(t, { network });
   const host = cluster.addHost();
   await cluster.etcd.stop();
@@ -60,7 +62,7 @@ t.test("a daemon that starts before etcd waits for it, and says so", needsRoot, 
   t.equal(Object.keys(cluster.leases()).length, 1);
 });
 
-t.test("events that etcd has forgotten meanwhile are made up for", needsRoot, async (t) => {
+t.test("events that etcd has forgotten meanwhile are made up for", needs, async (t) => {
   const { cluster, hosts, daemons } = await twoPods(t);
   cluster.etcd.put(`${prefix}/subnets/10.5.250.0-24`, fakeLease("192.0.2.250"));
   await until("the first fake peer is known", () => knows(hosts[0], "10.5.250.0/24"));
@@ -77,7 +79,7 @@ t.test("events that etcd has forgotten meanwhile are made up for", needsRoot, as
   await until("the first is forgotten", () => !knows(hosts[0], "10.5.250.0/24"));
 });
 
-t.test("another member of etcd leads, and the old leader dies: hosts that come are seen", needsRoot, async (t) => {
+t.test("another member of etcd leads, and the old leader dies: hosts that come are seen", needs, async (t) => {
   const { cluster, hosts } = await twoPods(t, { members: 3 });
   const { etcd } = cluster;
 

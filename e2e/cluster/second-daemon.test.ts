@@ -2,8 +2,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import t from "tap";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { type Cluster, type ClusterHost, newCluster } from "./lab.ts";
+
+const needs = inFullRunOnly(needsRoot); // backends.test.ts and flanneld/ have a daemon in each run
 
 const network = (type: string) => ({ Network: "10.5.0.0/16", Backend: { Type: type } });
 
@@ -21,7 +23,7 @@ const stores: Record<string, (cluster: Cluster, type: string) => string[]> = {
 };
 
 for (const [store, flagsOf] of Object.entries(stores)) {
-  t.test(`a second daemon on a host, ${store}: the first warns, and nothing is lost`, needsRoot, async (t) => {
+  t.test(`a second daemon on a host, ${store}: the first warns, and nothing is lost`, needs, async (t) => {
     const cluster = await newCluster(t, { pods: 0 });
     const host = cluster.addHost(...flagsOf(cluster, "vxlan"));
     const first = host.startDaemon();
@@ -42,7 +44,7 @@ for (const [store, flagsOf] of Object.entries(stores)) {
     t.strictSame(host.subnetEnv(), before, "a daemon that starts again takes its lease over at once");
   });
 
-  t.test(`host-gw, ${store}: two hosts with one public address have one lease, which is told`, needsRoot, async (t) => {
+  t.test(`host-gw, ${store}: two hosts with one public address have one lease, which is told`, needs, async (t) => {
     const cluster = await newCluster(t, { pods: 0 });
     const flags = flagsOf(cluster, "host-gw");
     const hosts: ClusterHost[] = [cluster.addHost(...flags), cluster.addHost(...flags)];

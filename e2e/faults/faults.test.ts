@@ -64,6 +64,6 @@ function testFaults(name: string, entry: Entry): void {
 
 function needsOf(name: string, entry: Entry, sort: number): Need {
   const needs = needsKernel(...(entry.needs ?? []));
-  const here = sort < SORTS_IN_EACH_RUN ? needs : inFullRunOnly(needs);
-  return sort < (SORTS_ON_COMPLETE_KERNEL[name] ?? 1) ? here : inLongRunOnCompleteKernel(here);
+  const inGuest = sort < (SORTS_ON_COMPLETE_KERNEL[name] ?? 1) ? needs : inLongRunOnCompleteKernel(needs);
+  return sort < SORTS_IN_EACH_RUN ? inGuest : inFullRunOnly(inGuest);
 }

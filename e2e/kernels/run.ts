@@ -23,12 +23,15 @@ if (files.length === 0) throw new Error("no test asks for a kernel feature");
 rmSync(results, { recursive: true, force: true });
 const turns = join(results, "turns");
 mkdirSync(turns, { recursive: true });
-const guests: Job[] = Array.from({ length: Math.min(GUESTS, files.length) }, (_, i) => ({
-  results: join(results, `guest-${i + 1}`),
-  modules: files,
-  turns,
-  longestMs: longestRunMs,
-}));
+const guests: Job[] = Array.from(
+  { length: files.some(hasGroups) ? GUESTS : Math.min(GUESTS, files.length) },
+  (_, i) => ({
+    results: join(results, `guest-${i + 1}`),
+    modules: files,
+    turns,
+    longestMs: longestRunMs,
+  }),
+);
 const kernel = completeKernel();
 const started = performance.now();
 await Promise.all(guests.map((guest) => runInGuest(kernel, guest)));
@@ -46,6 +49,10 @@ function testsThatNeedKernel(): string[] {
     .map((name) => join(root, name))
     .filter((file) => withImports(file).some((each) => /\bneedsKernel\(/.test(readFileSync(each, "utf8"))))
     .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+}
+
+function hasGroups(file: string): boolean {
+  return readFileSync(file, "utf8").includes("inShares(");
 }
 
 function rank(file: string): number {
