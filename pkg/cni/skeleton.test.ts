@@ -424,6 +424,15 @@ t.test("a prevResult that cannot be read does not keep DEL from removing", async
   t.match(stderr, /^fake: network "net": continues without prevResult: prevResult has "cniVersion" "0\.4\.0"/);
 });
 
+t.test("of thousands of unknown keys the first are told", async (t) => {
+  const many = Object.fromEntries(Array.from({ length: 30_000 }, (_, i) => [`key${i}`, i]));
+  const lines = run(fakePlugin(), "ADD", { ...conf, ...many })
+    .stderr.split("\n")
+    .filter(Boolean);
+  t.equal(lines.length, 21);
+  t.equal(lines.at(-1), 'fake: network "net": 29980 more unknown keys are ignored');
+});
+
 t.test("unknown keys are told on stderr, never on stdout", async (t) => {
   const { status, stdout, stderr } = run(fakePlugin(), "DEL", { ...conf, isGatway: true });
   t.strictSame({ status, stdout }, { status: 0, stdout: "" });

@@ -140,8 +140,18 @@ function requestOf(plugin: AnyPlugin, call: Call, document: Document, cniVersion
   const network = String(document.normalizedConf["name"]);
   const conf =
     call.verb === "DEL" ? confForDel(plugin, call, network, document) : checkedConf<unknown>(document, plugin.validate);
-  for (const key of document.unknownKeys) warn(plugin, call, network, unknownKeyWarning(key));
+  warnOfUnknownKeys(plugin, call, network, document);
   return { conf, cniVersion, network, stdin: call.stdin, path: call.path, delegates: call.delegates };
+}
+
+/** A configuration for something else can have thousands. */
+const MOST_KEYS_TOLD = 20;
+
+function warnOfUnknownKeys(plugin: AnyPlugin, call: Call, network: string, { unknownKeys }: Document): void {
+  const told = unknownKeys.slice(0, MOST_KEYS_TOLD);
+  for (const key of told) warn(plugin, call, network, unknownKeyWarning(key));
+  const left = unknownKeys.length - told.length;
+  if (left > 0) warn(plugin, call, network, `${left} more unknown keys are ignored`);
 }
 
 /** Reads the configuration for DEL. A part that ADD would refuse must not prevent a removal. */

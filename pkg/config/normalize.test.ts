@@ -92,6 +92,15 @@ t.test("normalize: unknown keys are found where the schema knows all, with what 
   ]);
 });
 
+t.test("nearest: a word of 100,000 letters is compared with none that is much shorter", async (t) => {
+  const word = "x".repeat(100_000);
+  const untouched = (length: number) => {
+    const text = new String("y".repeat(length)) as string;
+    return Object.assign(text, { toLowerCase: () => t.fail("is compared") }) as unknown as string;
+  };
+  t.equal(nearest(word, [untouched(5), untouched(1000), untouched(66_000)]), undefined);
+});
+
 t.test("nearest: a slip of the finger is recognised, another word is not", async (t) => {
   const keys = ["isGateway", "isDefaultGateway", "mtu", "vlan", "hairpinMode"];
   for (const [word, meant] of [

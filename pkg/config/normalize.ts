@@ -14,6 +14,9 @@ export interface Normalized {
   isAmbiguous: boolean;
 }
 
+/** The number of unknown keys that are compared with all known ones: a document with more of them is for something else. */
+const MOST_SUGGESTIONS = 100;
+
 export function normalize(document: Json, root: Shape): Normalized {
   const unknownKeys: UnknownKey[] = [];
   let isAmbiguous = false;
@@ -40,13 +43,17 @@ export function normalize(document: Json, root: Shape): Normalized {
       if (known === undefined) {
         byKey.set(spelling, value);
         if (shape.isClosed && !isReserved(spelling))
-          unknownKeys.push({ path: [...path, spelling], suggestion: suggestionFor(spelling, { shape, root }) });
+          unknownKeys.push({ path: [...path, spelling], suggestion: suggested(spelling, shape) });
       } else if (value !== null && !(value === "" && known.shape.emptyTextIsAbsent)) {
         isAmbiguous ||= byKey.has(known.key);
         byKey.set(known.key, normalized(value, known.shape, [...path, known.key]));
       }
     }
     return Object.fromEntries(byKey);
+  }
+
+  function suggested(spelling: string, shape: Shape): string | undefined {
+    return unknownKeys.length < MOST_SUGGESTIONS ? suggestionFor(spelling, { shape, root }) : undefined;
   }
 
   const value = normalized(document, root, []);

@@ -216,3 +216,11 @@ function refusalOf(work: () => unknown): CniError | undefined {
   }
   return undefined;
 }
+
+t.test("20,000 ranges are compared without looking at each pair", async (t) => {
+  const subnets = Array.from({ length: 20_000 }, (_, i) => ({ subnet: `10.${i >> 8}.${i & 255}.0/24` }));
+  const reversed = subnets.toReversed();
+  t.equal(parseRangeSets([reversed], "1.0.0")[0]?.length, 20_000);
+  const twice = [...reversed.slice(0, 50), { subnet: "10.78.31.128/25" }];
+  t.throws(() => parseRangeSets([twice], "1.0.0"), { code: 7, message: /overlap/ });
+});

@@ -61,6 +61,7 @@ export function parseRangeSets(sets: readonly (readonly RangeConf[])[], cniVersi
     settled.flatMap(([range]) => range?.start ?? []),
     cniVersion,
   );
+  if (!haveOverlap(settled.flat())) return settled;
   forEachPair(settled, (one, other, [i, j]) => {
     if (one.some((range) => other.some((second) => overlap(range, second)))) {
       const message = `range set ${i} overlaps with ${j}`;
@@ -78,6 +79,7 @@ function parseRangeSet(set: readonly RangeConf[], prefix: string): RangeSet {
   if (ranges.some((range) => familyOf(range.start) !== familyOf(first.start))) {
     throw refusal(`${prefix}mixed address families`, "put IPv4 and IPv6 in two sets: [[{IPv4}], [{IPv6}]]");
   }
+  if (!haveOverlap(ranges)) return ranges;
   forEachPair(ranges, (one, other) => {
     if (overlap(one, other)) {
       const message = `${prefix}subnets ${formatRange(one)} and ${formatRange(other)} overlap`;
@@ -196,6 +198,12 @@ function inRange(range: Range, address: Address): boolean {
 
 function overlap(one: Range, other: Range): boolean {
   return inRange(one, other.start) || inRange(other, one.start);
+}
+
+/** Reports whether two of the ranges have an address in common. Of ranges in the order of their starts, only neighbours need a look. */
+function haveOverlap(ranges: readonly Range[]): boolean {
+  const sorted = [...ranges].sort((one, other) => compareAddresses(one.start, other.start));
+  return sorted.some((range, i) => i > 0 && overlap(sorted[i - 1] as Range, range));
 }
 
 function forEachPair<T>(items: readonly T[], visit: (one: T, other: T, indexes: [number, number]) => void): void {
