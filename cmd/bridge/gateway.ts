@@ -1,9 +1,9 @@
 /** The host as gateway: its address on the bridge, and the routes through it. */
+
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { IpConfig, Result, Route } from "../../pkg/cni/result.ts";
 import {
   addToAddress,
-  familyOf,
   formatAddress,
   formatPrefix,
   isIPv4,
@@ -12,6 +12,7 @@ import {
   type Prefix,
   parsePrefix,
 } from "../../pkg/ip/address.ts";
+import { familyOf } from "../../pkg/ip/family.ts";
 import { addAddress, addressesOf, deleteAddress, samePrefix } from "../../pkg/link/address.ts";
 import { addressOf } from "../../pkg/link/configure.ts";
 import { type Link, setMac } from "../../pkg/link/link.ts";

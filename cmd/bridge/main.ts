@@ -31,7 +31,7 @@ import {
   removeMasquerade,
   restoreMasquerade,
 } from "../../pkg/firewall/masquerade/masquerade.ts";
-import { familyOf } from "../../pkg/ip/address.ts";
+import { familyOf } from "../../pkg/ip/family.ts";
 import { ensureBridge, setPort } from "../../pkg/link/bridge.ts";
 import { checkContainer, checkFailure, needHostsEnd, needSameLink } from "../../pkg/link/check.ts";
 import { configure, prefixesOf } from "../../pkg/link/configure.ts";

@@ -14,7 +14,7 @@ import {
   removeMasquerade,
   restoreMasquerade,
 } from "../../pkg/firewall/masquerade/masquerade.ts";
-import { familyOf } from "../../pkg/ip/address.ts";
+import { familyOf } from "../../pkg/ip/family.ts";
 import { checkContainer, needHostsEnd } from "../../pkg/link/check.ts";
 import { configure, performTasks, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
@@ -55,8 +55,8 @@ function add(attachment: Attachment<PtpConf>): Result {
     const lease = ipamAdd(attachment, CONTAINER, undo);
     const entries = gatewayAddresses(lease.ips);
     const families = new Set(entries.map(({ gateway }) => familyOf(gateway)));
-    if (families.has("6")) trySysctl(...withoutDetection(outside));
-    const sysctls = families.has("6") ? [withoutDetection(inside)] : [];
+    if (families.has("ipv6")) trySysctl(...withoutDetection(outside));
+    const sysctls = families.has("ipv6") ? [withoutDetection(inside)] : [];
     configure(
       { netns, route: container, link: inside, sysctls: Object.fromEntries(sysctls), duplicates: "none" },
       lease,

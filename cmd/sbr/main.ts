@@ -1,11 +1,13 @@
 /** sbr: source-based routing. Packets from an address of the interface leave through that interface. */
+
 import { validate } from "#validate/sbr";
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
-import { type Address, compareAddresses, familyOf, formatAddress } from "../../pkg/ip/address.ts";
+import { type Address, compareAddresses, formatAddress } from "../../pkg/ip/address.ts";
+import { familyOf } from "../../pkg/ip/family.ts";
 import { addressesOf, familyNumber, listAddresses } from "../../pkg/link/address.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { type Address4Or6, addressOf } from "../../pkg/link/configure.ts";

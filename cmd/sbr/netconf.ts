@@ -1,7 +1,9 @@
 /** The sbr plugin's keys, and the settings from them. */
+
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
-import { type Address, familyOf, parseAddress } from "../../pkg/ip/address.ts";
+import { type Address, parseAddress } from "../../pkg/ip/address.ts";
+import { familyNames, familyOf, familyWords } from "../../pkg/ip/family.ts";
 
 export const schema = {
   type: "object",
@@ -38,10 +40,10 @@ export interface SbrSettings {
 /** @throws CniError 7 */
 export function parseSettings({ table, gateways = [], addSourceHints = false }: SbrConf): SbrSettings {
   const addresses = gateways.map((text) => parseAddress(text)).filter((address) => address !== undefined);
-  for (const family of ["4", "6"] as const) {
+  for (const family of familyNames) {
     if (addresses.filter((address) => familyOf(address) === family).length < 2) continue;
     throw invalidConf(
-      `multiple IPv${family} addresses in "gateways": ${gateways.join(", ")}`,
+      `multiple ${familyWords[family]} addresses in "gateways": ${gateways.join(", ")}`,
       "set at most one gateway for each family",
     );
   }

@@ -1,14 +1,8 @@
 /** Plans which route is moved to which table: each address gets its own table, with the routes through the interface. Pure. */
+
 import type { Result, Route } from "../../pkg/cni/result.ts";
-import {
-  type Address,
-  contains,
-  familyOf,
-  formatAddress,
-  formatPrefix,
-  networkOf,
-  type Prefix,
-} from "../../pkg/ip/address.ts";
+import { type Address, contains, formatAddress, formatPrefix, networkOf, type Prefix } from "../../pkg/ip/address.ts";
+import { familyOf } from "../../pkg/ip/family.ts";
 import { familyNumber } from "../../pkg/link/address.ts";
 import type { Address4Or6 } from "../../pkg/link/configure.ts";
 import { destinationOf, gatewaysOf, hasGateway, inOrder, isRouteOfResult } from "../../pkg/link/route.ts";
@@ -115,7 +109,7 @@ function defaultsOf(
 }
 
 /** linux/ipv6_route.h: IP6_RT_PRIO_USER, the metric that the kernel sets when none is given. */
-const usualMetric = ({ address }: Prefix): number => (familyOf(address) === "4" ? 0 : 1024);
+const usualMetric = ({ address }: Prefix): number => (familyOf(address) === "ipv4" ? 0 : 1024);
 
 /** Whether the destination is on the link. IPv6 routes have no scope. */
 const isOnLink = (route: RouteMessage): boolean =>
@@ -147,6 +141,6 @@ const isInMain = ({ table = RT_TABLE_MAIN }: Route): boolean => table === RT_TAB
 /** Returns the default routes that replace one of the result when the configuration names another gateway. */
 const replacements = (route: Route, tables: readonly OwnTable[]): Route[] =>
   tables.flatMap(({ table, gateway }) => {
-    const isSuch = gateway !== undefined && familyOf(gateway) === (route.dst.includes(":") ? "6" : "4");
+    const isSuch = gateway !== undefined && familyOf(gateway) === (route.dst.includes(":") ? "ipv6" : "ipv4");
     return isSuch ? [{ ...route, gw: formatAddress(gateway), table }] : [];
   });

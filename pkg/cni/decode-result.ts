@@ -3,7 +3,7 @@ import { foldKey, isObject, type Json, type JsonObject, sameKey, showJson } from
 import { CniError, ErrorCode } from "./error.ts";
 import type { IpConfig, Result } from "./result.ts";
 import { type Column, dnsTable, interfaceTable, ipTable, oldIpTable, routeTable, type TableOf } from "./result-keys.ts";
-import { families, familyOf, oldestVersion, supportedVersions } from "./version.ts";
+import { oldestVersion, supportedVersions, versionFamilies, versionFamilyOf } from "./version.ts";
 
 /** The source of a document, for messages: `prevResult`, `result of "host-local"`. */
 export interface Origin {
@@ -31,7 +31,7 @@ export function parsePrevResult(document: Json, version: string, ignore?: (probl
     ...(ignore && { ignore }),
   };
   const own = ownVersion(document, origin) ?? version;
-  const family = familyOf(version);
+  const family = versionFamilyOf(version);
   if (family === undefined || !family.includes(own || oldestVersion)) {
     throw new CniError({
       code: ErrorCode.incompatibleVersion,
@@ -62,7 +62,7 @@ function ownVersion(document: Json, origin: Origin): string | undefined {
 function decodeResult(document: Json, version: string, origin: Origin): Result {
   const { what, remedy } = origin;
   if (!isObject(document)) return refuse(origin, "", document, { allowed: "an object", code: ErrorCode.decoding });
-  const family = familyOf(version);
+  const family = versionFamilyOf(version);
   if (family === undefined) {
     throw new CniError({
       code: ErrorCode.incompatibleVersion,
@@ -72,7 +72,7 @@ function decodeResult(document: Json, version: string, origin: Origin): Result {
   }
   const dns = member(document, "dns");
   return {
-    ...(family === families[0] ? decodeFirst(document, origin) : decodeLists(document, origin)),
+    ...(family === versionFamilies[0] ? decodeFirst(document, origin) : decodeLists(document, origin)),
     ...(dns === undefined ? {} : { dns: part(origin, () => decodeRow(dnsTable, dns, "dns", origin)) }),
   };
 }

@@ -3,7 +3,7 @@ import { type Json, type JsonObject, printJson } from "../config/json.ts";
 import { CniError, ErrorCode } from "./error.ts";
 import type { Result } from "./result.ts";
 import { dnsTable, interfaceTable, ipTable, oldIpTable, type Row, routeTable } from "./result-keys.ts";
-import { families, familyOf, oldestVersion, supportedVersions } from "./version.ts";
+import { oldestVersion, supportedVersions, versionFamilies, versionFamilyOf } from "./version.ts";
 
 /**
  * Converts to a document of a version, with keys in the order in which the reference library prints them.
@@ -11,9 +11,9 @@ import { families, familyOf, oldestVersion, supportedVersions } from "./version.
  * @throws CniError 1: 0.1.0 and 0.2.0 have no form for a result without an address.
  */
 export function encodeResult(result: Result, version: string): JsonObject {
-  const family = familyOf(version);
-  if (family === families[0]) return encodeFirst(result, version || oldestVersion);
-  if (family === families[1]) return encodeLists(result, version);
+  const family = versionFamilyOf(version);
+  if (family === versionFamilies[0]) return encodeFirst(result, version || oldestVersion);
+  if (family === versionFamilies[1]) return encodeLists(result, version);
   if (family !== undefined) return encodeNewest(result, version);
   throw new CniError({
     code: ErrorCode.incompatibleVersion,

@@ -1,5 +1,5 @@
 import t from "tap";
-import { compareVersions, familyOf, selectVersion } from "./version.ts";
+import { compareVersions, selectVersion, versionFamilyOf } from "./version.ts";
 
 for (const [one, other, order] of [
   ["1.0.0", "1.0.0", 0],
@@ -25,10 +25,10 @@ for (const version of ["1.0.0.0", "1.0.0-rc1", "one", "1..0", "1.", " 1.0.0"]) {
   });
 }
 
-t.test("familyOf: an empty version is 0.1.0, a future one has no family", async (t) => {
-  t.equal(familyOf(""), familyOf("0.2.0"));
-  t.not(familyOf("0.4.0"), familyOf("1.0.0"));
-  t.equal(familyOf("1.2.0"), undefined);
+t.test("versionFamilyOf: an empty version is 0.1.0, a future one has no family", async (t) => {
+  t.equal(versionFamilyOf(""), versionFamilyOf("0.2.0"));
+  t.not(versionFamilyOf("0.4.0"), versionFamilyOf("1.0.0"));
+  t.equal(versionFamilyOf("1.2.0"), undefined);
 });
 
 const selections: [what: string, cniVersion: string, cniVersions: string[] | undefined, selected: string][] = [

@@ -12,16 +12,16 @@ export const referenceRelease = "1.9.1";
 export const oldestVersion = "0.1.0";
 
 /** Versions with the same form of result: a result of one can be read as one of another, see `result.ts`. */
-export const families: readonly (readonly string[])[] = [
+export const versionFamilies: readonly (readonly string[])[] = [
   ["0.1.0", "0.2.0"],
   ["0.3.0", "0.3.1", "0.4.0"],
   ["1.0.0", "1.1.0"],
 ];
 
 /** Returns the family of a version; undefined for a version that we do not know. "" is 0.1.0. */
-export function familyOf(version: string): readonly string[] | undefined {
+export function versionFamilyOf(version: string): readonly string[] | undefined {
   const known = version === "" ? oldestVersion : version;
-  return families.find((family) => family.includes(known));
+  return versionFamilies.find((family) => family.includes(known));
 }
 
 /**

@@ -5,7 +5,6 @@ import {
   addToAddress,
   compareAddresses,
   contains,
-  familyOf,
   formatAddress,
   formatPrefix,
   isIPv4,
@@ -15,6 +14,7 @@ import {
   parseAddress,
   parsePrefix,
 } from "./address.ts";
+import { familyOf } from "./family.ts";
 
 const ip = (text: string): Address => {
   const address = parseAddress(text);

@@ -71,11 +71,6 @@ export function isIPv4(address: Address): boolean {
   return address.length === IPV4_BYTES;
 }
 
-/** Returns the family in the form of results up to spec 0.4.0. */
-export function familyOf(address: Address): "4" | "6" {
-  return isIPv4(address) ? "4" : "6";
-}
-
 /** Returns the prefix with its host bits cleared: `10.0.0.5/24` becomes `10.0.0.0/24`. */
 export function networkOf(prefix: Prefix): Prefix {
   const address = prefix.address.map((byte, at) => byte & maskByte(prefix.length, at));

@@ -1,6 +1,11 @@
-/** The two address families, by the names of keys in our records. */
+/** The two address families. The firewall has nft's names for them (pkg/firewall/family.ts), results up to spec 0.4.0 the digits alone. */
+import { type Address, isIPv4 } from "./address.ts";
+
+/** By the names of keys in our records. */
 export const familyNames = ["ipv4", "ipv6"] as const;
 export type FamilyName = (typeof familyNames)[number];
 
 /** The families' names for messages. */
 export const familyWords = { ipv4: "IPv4", ipv6: "IPv6" } as const satisfies Record<FamilyName, string>;
+
+export const familyOf = (address: Address): FamilyName => (isIPv4(address) ? "ipv4" : "ipv6");

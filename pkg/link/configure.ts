@@ -2,15 +2,8 @@
 
 import { CniError, type CniErrorOptions, ErrorCode } from "../cni/error.ts";
 import type { IpConfig, Result } from "../cni/result.ts";
-import {
-  type Address,
-  familyOf,
-  formatPrefix,
-  type Prefix,
-  parseAddress,
-  parseGateway,
-  parsePrefix,
-} from "../ip/address.ts";
+import { type Address, formatPrefix, type Prefix, parseAddress, parseGateway, parsePrefix } from "../ip/address.ts";
+import { familyOf } from "../ip/family.ts";
 import type { Connection, NetlinkError, Request } from "../netlink/connection.ts";
 import { IFA_F_DADFAILED, IFA_F_TENTATIVE } from "../netlink/rtnetlink/address.ts";
 import { IF_OPER_UP } from "../netlink/rtnetlink/link.ts";
@@ -93,7 +86,7 @@ export function configure(
 ): void {
   const { netns, route, link, duplicates = "awaited" } = container;
   const addresses = result.ips.map(addressOf);
-  const hasIPv6 = addresses.some(({ prefix }) => familyOf(prefix.address) === "6");
+  const hasIPv6 = addresses.some(({ prefix }) => familyOf(prefix.address) === "ipv6");
   const sysctls = Object.entries(container.sysctls);
   if (hasIPv6 || sysctls.length > 0) {
     within(netns, () => {
@@ -109,7 +102,10 @@ export function configure(
     (one): ConfigTask => ({ what: routeText(one), request: routeRequest(link.index, one, addresses) }),
   );
   const then = [...more.beforeRoutes, ...routes, ...more.afterRoutes];
-  if (duplicates === "awaited" && addresses.some(({ gateway }) => gateway !== undefined && familyOf(gateway) === "6")) {
+  if (
+    duplicates === "awaited" &&
+    addresses.some(({ gateway }) => gateway !== undefined && familyOf(gateway) === "ipv6")
+  ) {
     performTasks(route, link, first);
     settle(route, link);
     performTasks(route, link, then);

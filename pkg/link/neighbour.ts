@@ -1,5 +1,7 @@
 /** Permanent neighbours and forwarding entries of a link, as `ip neighbour` and `bridge fdb` handle them. */
+
 import type { Address } from "../ip/address.ts";
+import type { FamilyName } from "../ip/family.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { only } from "../netlink/message.ts";
 import { NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/nlmsg.ts";
@@ -77,8 +79,8 @@ export function deleteForwarding(index: number, { address, mac }: Neighbour): Re
 export const neighbourSummary = only(neighbourMessage, ["destination", "linkAddress", "outputIndex"]);
 
 /** Returns the permanent entries of a link's neighbour table. The kernel filters since 4.20; for older ones they are filtered here. */
-export function listNeighbours(route: Connection, index: number, family: "4" | "6"): Neighbour[] {
-  const value = { family: family === "4" ? AF_INET : AF_INET6, outputIndex: index };
+export function listNeighbours(route: Connection, index: number, family: FamilyName): Neighbour[] {
+  const value = { family: family === "ipv4" ? AF_INET : AF_INET6, outputIndex: index };
   return listPermanent(route, index, value);
 }
 

@@ -1,4 +1,5 @@
 /** Settings below /proc/sys/net, of the network namespace that the process is in when it opens the file. */
+import type { FamilyName } from "../ip/family.ts";
 import { findText, writeExisting } from "../sys/file.ts";
 
 /** Returns the path of a setting. Its parts are separated by `/`, so that interface names may contain dots. */
@@ -22,7 +23,7 @@ export function trySysctl(name: string, value: string): void {
 }
 
 /** Enables forwarding between interfaces, which a gateway on the host needs, unless it is enabled already. */
-export function enableForwarding(family: "4" | "6"): void {
-  const name = family === "4" ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding";
+export function enableForwarding(family: FamilyName): void {
+  const name = family === "ipv4" ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding";
   if (findSysctl(name) !== "1") writeSysctl(name, "1");
 }

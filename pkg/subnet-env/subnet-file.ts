@@ -2,7 +2,9 @@
  * Writes subnet.env, the daemon's file for the CNI plugin and Docker, and reads that of an earlier run. The plugin reads it with
  * read-strict.ts, which is stricter.
  */
-import { addToAddress, formatPrefix, isIPv4, networkOf, type Prefix, parsePrefix } from "../ip/address.ts";
+
+import { addToAddress, formatPrefix, networkOf, type Prefix, parsePrefix } from "../ip/address.ts";
+import { type FamilyName, familyOf, familyWords } from "../ip/family.ts";
 import { directoryOf, findText, makeDirectories, replaceFile } from "../sys/file.ts";
 import { parseDotenv } from "./dotenv.ts";
 
@@ -70,33 +72,31 @@ export function readEarlierSubnets(path: string, report: (problem: string) => vo
 /** Parses the text of such a file. A list with more than one prefix is not used. */
 export function parseEarlierSubnets(text: string, report: (problem: string) => void): EarlierSubnets {
   const variables = parseDotenv(text, report);
-  const prefix = (name: string, family: Family): Prefix | undefined => {
+  const prefix = (name: string, family: FamilyName): Prefix | undefined => {
     const prefixes = (variables.get(name) ?? "")
       .split(",")
       .flatMap((element) => prefixIn(element, name, family, report));
     return prefixes.length === 1 ? prefixes[0] : undefined;
   };
-  const part = (network: string, subnet: string, family: Family): Partial<SubnetFileFamily> => ({
+  const part = (network: string, subnet: string, family: FamilyName): Partial<SubnetFileFamily> => ({
     ...withValue("network", prefix(network, family)),
     ...withValue("subnet", prefix(subnet, family)),
   });
   return {
-    ipv4: part("FLANNEL_NETWORK", "FLANNEL_SUBNET", "IPv4"),
-    ipv6: part("FLANNEL_IPV6_NETWORK", "FLANNEL_IPV6_SUBNET", "IPv6"),
+    ipv4: part("FLANNEL_NETWORK", "FLANNEL_SUBNET", "ipv4"),
+    ipv6: part("FLANNEL_IPV6_NETWORK", "FLANNEL_IPV6_SUBNET", "ipv6"),
   };
 }
-
-type Family = "IPv4" | "IPv6";
 
 const withValue = (key: keyof SubnetFileFamily, value: Prefix | undefined): Partial<SubnetFileFamily> =>
   value === undefined ? {} : { [key]: value };
 
 /** Parses one element of a list: returns one prefix, or none if it is empty or invalid. */
-function prefixIn(element: string, name: string, family: Family, report: (problem: string) => void): Prefix[] {
+function prefixIn(element: string, name: string, family: FamilyName, report: (problem: string) => void): Prefix[] {
   const text = element.trim();
   if (text === "") return [];
   const prefix = parsePrefix(text);
-  if (prefix !== undefined && isIPv4(prefix.address) === (family === "IPv4")) return [networkOf(prefix)];
-  report(`${name} has ${JSON.stringify(text)}, must be an ${family} prefix; it is ignored`);
+  if (prefix !== undefined && familyOf(prefix.address) === family) return [networkOf(prefix)];
+  report(`${name} has ${JSON.stringify(text)}, must be an ${familyWords[family]} prefix; it is ignored`);
   return [];
 }

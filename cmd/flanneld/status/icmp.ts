@@ -1,6 +1,6 @@
 /** Encodes and decodes ICMP echo messages of both families: RFC 792, RFC 4443. Pure. */
 
-export type Version = "4" | "6";
+import type { FamilyName } from "../../../pkg/ip/family.ts";
 
 /** The identification of one of our packets, which the reply repeats. */
 export interface Echo {
@@ -17,21 +17,21 @@ const SIZE_AT = INDEX_AT + 4;
 /** The size in bytes of the smallest packet, without the IP header. */
 export const SMALLEST_ECHO = SIZE_AT + 4;
 
-const types = { "4": { request: 8, reply: 0 }, "6": { request: 128, reply: 129 } } as const;
+const types = { ipv4: { request: 8, reply: 0 }, ipv6: { request: 128, reply: 129 } } as const;
 
 /**
  * @param token Distinguishes our packets from those of other programs.
  * @param length The size without the IP header; at least `SMALLEST_ECHO`.
  */
-export function echoRequest(version: Version, { index, size }: Echo, token: Uint8Array, length: number): Uint8Array {
+export function echoRequest(family: FamilyName, { index, size }: Echo, token: Uint8Array, length: number): Uint8Array {
   const packet = new DataView(new ArrayBuffer(length));
-  packet.setUint8(0, types[version].request);
+  packet.setUint8(0, types[family].request);
   new Uint8Array(packet.buffer).set(token.subarray(0, 2), 4);
   packet.setUint16(6, index & 0xffff);
   new Uint8Array(packet.buffer).set(token, TOKEN_AT);
   packet.setUint32(INDEX_AT, index);
   packet.setUint8(SIZE_AT, size === "large" ? 1 : 0);
-  if (version === "4") packet.setUint16(2, checksum(packet)); // the kernel computes that of IPv6, which covers addresses
+  if (family === "ipv4") packet.setUint16(2, checksum(packet)); // the kernel computes that of IPv6, which covers addresses
   return new Uint8Array(packet.buffer);
 }
 
@@ -39,9 +39,9 @@ export function echoRequest(version: Version, { index, size }: Echo, token: Uint
  * @param received As raw sockets return it: IPv4 with the IP header, IPv6 without.
  * @returns undefined: not an answer to a packet with that token
  */
-export function readEchoReply(version: Version, received: Uint8Array, token: Uint8Array): Echo | undefined {
-  const packet = version === "4" ? received.subarray(((received[0] ?? 0) & 15) * 4) : received;
-  if (packet.length < SMALLEST_ECHO || packet[0] !== types[version].reply) return undefined;
+export function readEchoReply(family: FamilyName, received: Uint8Array, token: Uint8Array): Echo | undefined {
+  const packet = family === "ipv4" ? received.subarray(((received[0] ?? 0) & 15) * 4) : received;
+  if (packet.length < SMALLEST_ECHO || packet[0] !== types[family].reply) return undefined;
   if (token.some((byte, i) => packet[TOKEN_AT + i] !== byte)) return undefined;
   const index = new DataView(packet.buffer, packet.byteOffset).getUint32(INDEX_AT);
   return { index, size: packet[SIZE_AT] === 1 ? "large" : "small" };

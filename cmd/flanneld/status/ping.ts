@@ -1,7 +1,9 @@
 /** Pings many addresses at once, each with a small packet and with one of a given size that must not be fragmented. */
+
 import { setImmediate } from "node:timers/promises";
 import { onReadable } from "../../../pkg/cluster/event-loop/on-readable.ts";
-import { type Address, familyOf, isIPv4 } from "../../../pkg/ip/address.ts";
+import { type Address, isIPv4 } from "../../../pkg/ip/address.ts";
+import { type FamilyName, familyNames, familyOf } from "../../../pkg/ip/family.ts";
 import { Errno } from "../../../pkg/sys/errno.ts";
 import { closeFile } from "../../../pkg/sys/file.ts";
 import { randomBytes } from "../../../pkg/sys/random.ts";
@@ -15,7 +17,7 @@ import {
   trySocketOption,
 } from "../../../pkg/sys/socket.ts";
 import { ask } from "../../../pkg/sys/syscall.ts";
-import { type Echo, echoRequest, readEchoReply, SMALLEST_ECHO, TOKEN_LENGTH, type Version } from "./icmp.ts";
+import { type Echo, echoRequest, readEchoReply, SMALLEST_ECHO, TOKEN_LENGTH } from "./icmp.ts";
 
 export interface Target {
   address: Address;
@@ -37,8 +39,8 @@ export async function ping(targets: readonly Target[], timeoutMs = 1000): Promis
   const tally = newTally(targets.length);
   const sockets: EchoSocket[] = [];
   try {
-    for (const version of ["4", "6"] as const)
-      if (targets.some(({ address }) => familyOf(address) === version)) sockets.push(openEcho(version, targets, tally));
+    for (const family of familyNames)
+      if (targets.some(({ address }) => familyOf(address) === family)) sockets.push(openEcho(family, targets, tally));
     const begun = performance.now();
     for (const share of [FIRST_SHARE, 1]) {
       for (const socket of sockets) await socket.sendAll();
@@ -104,7 +106,7 @@ interface EchoSocket {
 
 /** linux/in.h, linux/in6.h, linux/icmp.h: numbers of the families and socket options. */
 const families = {
-  "4": {
+  ipv4: {
     domain: 2,
     protocol: 1,
     headerLength: 20,
@@ -113,7 +115,7 @@ const families = {
       [255, 1, ~1], // ICMP_FILTER: echo replies only
     ],
   },
-  "6": {
+  ipv6: {
     domain: 10,
     protocol: 58,
     headerLength: 40,
@@ -130,14 +132,14 @@ const LARGEST_PACKET = 65536;
 /** The number of targets to ping before arrived answers are read. */
 const BATCH = 64;
 
-function openEcho(version: Version, targets: readonly Target[], tally: Tally): EchoSocket {
-  const { domain, headerLength } = families[version];
-  const fd = openRaw(families[version]);
+function openEcho(family: FamilyName, targets: readonly Target[], tally: Tally): EchoSocket {
+  const { domain, headerLength } = families[family];
+  const fd = openRaw(families[family]);
   const token = randomBytes(TOKEN_LENGTH);
   const buffer = new Uint8Array(LARGEST_PACKET);
   const receiveAll = () => {
     for (let packet = receiveArrived(fd, buffer); packet; packet = receiveArrived(fd, buffer)) {
-      const echo = readEchoReply(version, packet, token);
+      const echo = readEchoReply(family, packet, token);
       if (echo) tally.heard(echo);
     }
   };
@@ -145,7 +147,7 @@ function openEcho(version: Version, targets: readonly Target[], tally: Tally): E
   return {
     async sendAll() {
       for (const [index, target] of targets.entries()) {
-        if (familyOf(target.address) === version) sendBoth(index, target);
+        if (familyOf(target.address) === family) sendBoth(index, target);
         if (index % BATCH !== BATCH - 1) continue;
         receiveAll();
         await setImmediate();
@@ -162,7 +164,7 @@ function openEcho(version: Version, targets: readonly Target[], tally: Tally): E
     for (const size of ["small", "large"] as const) {
       if (!tally.isOpen({ index, size })) continue;
       const length = size === "small" ? SMALLEST_ECHO : Math.max(SMALLEST_ECHO, largest - headerLength);
-      const packet = echoRequest(version, { index, size }, token, length);
+      const packet = echoRequest(family, { index, size }, token, length);
       const sent = ask("sendto", fd, packet, packet.length, MSG_DONTWAIT, to, to.length); // a refusal counts as no answer
       if (sent === -Errno.EMSGSIZE) tally.tooLarge(index);
     }
@@ -171,7 +173,7 @@ function openEcho(version: Version, targets: readonly Target[], tally: Tally): E
 /** linux/socket.h */
 const MSG_DONTWAIT = 0x40;
 
-function openRaw({ domain, protocol, options }: (typeof families)[Version]): number {
+function openRaw({ domain, protocol, options }: (typeof families)[FamilyName]): number {
   const fd = openSocket(domain, SOCK_RAW, protocol);
   try {
     trySocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);

@@ -1,5 +1,7 @@
 /** Converts entries to requests to the kernel, and reads them from it. */
+
 import { type Address, contains, isIPv4, type Prefix } from "../../ip/address.ts";
+import type { FamilyName } from "../../ip/family.ts";
 import { familyNumber } from "../../link/address.ts";
 import {
   deleteForwarding,
@@ -42,7 +44,7 @@ import {
 /** The devices and networks of a backend's entries. */
 export interface Domain {
   /** Our own devices with their family; every entry on them is ours. */
-  devices: readonly { link: LinkName; family: "4" | "6" }[];
+  devices: readonly { link: LinkName; family: FamilyName }[];
   /** The external interface. */
   external: LinkName;
   /** The cluster's networks. Another daemon on this host may have routes with the same protocol in its own network. */

@@ -4,13 +4,13 @@
  * A range is a run of addresses in a subnet. A set is a list of ranges that form one pool: an attachment gets one address of each
  * set. Error texts are the reference plugin's, word for word; the remedies after them are ours.
  */
+
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import {
   type Address,
   addToAddress,
   compareAddresses,
   contains,
-  familyOf,
   formatAddress,
   formatPrefix,
   isIPv4,
@@ -20,6 +20,7 @@ import {
   parseAddress,
   parsePrefix,
 } from "../../ip/address.ts";
+import { familyOf } from "../../ip/family.ts";
 import { refuseSeveralPerFamily } from "../per-family.ts";
 
 /** A range as configured: the texts are known to be addresses. */

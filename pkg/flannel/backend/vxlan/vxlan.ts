@@ -39,7 +39,7 @@ function create({ route, network, log, published, remedies, ...context }: Backen
   let external = context.external;
 
   const domain = (): Domain => ({
-    devices: tunnels.map((tunnel) => ({ link: tunnel.link(), family: tunnel.family === "ipv4" ? "4" : "6" })),
+    devices: tunnels.map((tunnel) => ({ link: tunnel.link(), family: tunnel.family })),
     external,
     networks: families.map((one) => one.network),
   });
