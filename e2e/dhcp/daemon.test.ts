@@ -173,7 +173,7 @@ t.test("an address that somebody has is declined, and another one is had", needs
 t.test("a runtime that gives up ends the search", needsRoot, async (t) => {
   const lab = await newLab(t);
   const given = lab.cniAtOnce("ADD", lab.network(), { timeoutMs: 1500 });
-  await lab.daemon.until(/looks for a lease/);
+  await lab.daemon.until(/searching for a lease/);
   t.match(await given, { signal: "SIGKILL" });
   await lab.daemon.until(/container-0\/net\/eth0: no caller waits for it/);
 });

@@ -214,7 +214,9 @@ t.test("kinds that the kernel lacks", async (t) => {
   const { network, host } = hosts();
   needKinds(host.connect(), "veth", "macvlan", "vlan");
   network.lacking.add("vlan");
-  t.throws(() => needKinds(host.connect(), "veth", "vlan"), { message: /this kernel cannot make links of kind vlan/ });
+  t.throws(() => needKinds(host.connect(), "veth", "vlan"), {
+    message: /this kernel cannot create links of kind vlan/,
+  });
   t.equal(textOf({ network, host, container: host }).includes("2:"), false, "nothing was made");
 });
 
