@@ -181,12 +181,12 @@ t.test("a runtime that gives up ends the search", needsRoot, async (t) => {
 t.test("two ADDs of one container share a search, and DEL ends it for both", needsRoot, async (t) => {
   const lab = await newLab(t);
   const both = [lab.cniAtOnce("ADD"), lab.cniAtOnce("ADD")];
-  await lab.daemon.until(/looks for a lease/);
+  await lab.daemon.until(/searching for a lease/);
   await new Promise<void>((resolve) => {
     const look = () => (openFiles(lab.daemon.pid, "socket") >= 5 ? resolve() : setImmediate(look)); // listener, two callers, two packet sockets
     look();
   });
-  t.equal(lab.daemon.output().match(/looks for a lease/g)?.length, 1);
+  t.equal(lab.daemon.output().match(/searching for a lease/g)?.length, 1);
   t.match(await lab.cniAtOnce("DEL"), { status: 0 });
   for (const one of both)
     t.match(await one, { status: 1, stdout: { code: 999, msg: "error calling DHCP.Allocate: released" } });
@@ -242,7 +242,7 @@ t.test("nonsense on the network and on the socket changes nothing", needsRoot, a
     "ip address add 10.77.0.66/24 dev eth0; ip link set eth0 up; ip route add default dev eth0",
   );
   const waiting = lab.cniAtOnce("ADD");
-  await lab.daemon.until(/looks for a lease/);
+  await lab.daemon.until(/searching for a lease/);
   t.match(lab.node.containers[1]?.run("node", "-e", babbler, String(seed)), { status: 0, stderr: "" }, `seed ${seed}`);
   for (const text of ["GET / HTTP/1.1\r\n\r\n", "CONNECT /_goRPC_ HTTP/1.0\n\n\x02\x40\x00", "x".repeat(9000), ""])
     await say(lab.socket, text);
