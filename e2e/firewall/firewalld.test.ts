@@ -116,7 +116,7 @@ t.test("firewall: without firewalld on the bus, iptables it is; who insists is t
   const why = {
     msg: "firewalld is not running",
     details:
-      `"backend" is "firewalld", but there is no org.fedoraproject.FirewallD1. ` +
+      `"backend" is "firewalld", but there is no org.fedoraproject.FirewallD1 on the system bus. ` +
       `To fix: start it (systemctl start firewalld), or remove "backend"`,
   };
   t.match(node.cni("firewall", "ADD", insisting, call), { status: 1, stdout: { code: 11, ...why } });
