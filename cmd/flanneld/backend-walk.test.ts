@@ -74,7 +74,7 @@ function createBackend(route: Connection): Backend {
     route,
     log: silent,
     remedies: storeRemedies,
-    domain: () => ({ devices: [{ link: tunnel, family: "4" }], external, networks: [network] }),
+    domain: () => ({ devices: [{ link: tunnel, family: "ipv4" }], external, networks: [network] }),
     viewpoints: () => [{ family: "ipv4", network, backendType: "test", external }],
     entriesOf,
   });
