@@ -373,6 +373,17 @@ for (const { what, make } of notReservations) {
   });
 }
 
+t.test("a warning that cannot be written fails no call", needsRoot, async (t) => {
+  const network = new Network(t);
+  t.equal(network.call("ADD", "a").status, 0);
+  mkdirSync(join(network.directory, "10.1.0.9"));
+  t.match(network.call("DEL", "unknown"), { status: 0, stderr: /10\.1\.0\.9 stays reserved/ }, "one is to be written");
+  mkdirSync(join(network.directory, "10.1.0.10")); // looks again, and warns again
+  const full = { under: ["sh", "-c", 'exec "$@" 2> /dev/full', "sh"] };
+  t.match(network.call("DEL", "unknown", full), { status: 0, text: "" });
+  t.strictSame(network.reserved(), ["10.1.0.10", "10.1.0.2", "10.1.0.9"]);
+});
+
 t.test("something else in the place of last_reserved_ip costs the order only", needsRoot, async (t) => {
   for (const make of ["mkdir $0", "mkfifo $0", "ln -s $0 $0", "printf '\\355\\240\\200' > $0"]) {
     const network = new Network(t);

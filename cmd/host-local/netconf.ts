@@ -2,6 +2,7 @@
 import { readArgs } from "../../pkg/cni/args.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Request } from "../../pkg/cni/plugin.ts";
+import { writeStderr } from "../../pkg/cni/process-io.ts";
 import {
   type FromSchema,
   ipsProperty,
@@ -12,9 +13,6 @@ import {
 import { type Address, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
 import type { PoolConf } from "../../pkg/ipam/host-local/pool-types.ts";
 import { parseRangeSets, type RangeConf, type RangeSet } from "../../pkg/ipam/host-local/range.ts";
-import { writeAll } from "../../pkg/sys/file.ts";
-import { standardError } from "../../pkg/sys/process.ts";
-import { encode } from "../../pkg/sys/text.ts";
 
 const rangeProperties = {
   subnet: { type: "string", format: "cidr", description: "network to allocate addresses from" },
@@ -147,7 +145,7 @@ function settingsOf({ conf, network }: Request<HostLocalConf>, sets: readonly Ra
     sets,
     reclaimAfterReboot: ipam.reclaimAfterReboot ?? false,
     reuseDelayMs: (ipam.reuseDelay ?? 0) * 1000,
-    log: (line) => writeAll(standardError, encode(`host-local: network ${JSON.stringify(network)}: ${line}\n`)),
+    log: (line) => writeStderr(`host-local: network ${JSON.stringify(network)}: ${line}\n`),
   };
 }
 

@@ -237,7 +237,7 @@ function createByLink(path: string, data: Uint8Array | string, mode: number): bo
   try {
     return linked(ask("linkat", AT_FDCWD, temporary, AT_FDCWD, path, 0), path);
   } finally {
-    removeFile(temporary);
+    ask("unlinkat", AT_FDCWD, temporary, 0); // what it says does not change that the file is there, or why it is not
   }
 }
 
