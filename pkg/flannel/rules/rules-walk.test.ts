@@ -31,6 +31,8 @@ const steps = { nftables: 20, iptables: 8 } as const;
 /** The interval of checks, and a time that is shorter, but longer than the pauses that a few repairs lead to. */
 const RESYNC_MS = 300_000;
 const QUIET_MS = 200_000;
+/** In one step: each failure doubles the pause before the next attempt. */
+const MOST_REFUSALS = 4;
 
 type TableRef = Omit<ChainRef, "chain">;
 
@@ -78,12 +80,12 @@ for (const kind of ["nftables", "iptables"] as const) {
     const loop = startRulesLoop(traffic, { resyncMs: RESYNC_MS, log: silent, repaired() {} }, { clock, watch });
     t.teardown(loop.stop);
     for (let step = 1; step <= steps[kind]; step++) {
-      const isStubborn = below(3) === 0;
+      let refusals = below(3) === 0 ? MOST_REFUSALS : 0;
       for (let act = below(8); act >= 0; act--) {
         damage();
         if (below(4) === 0) handler?.overflowed();
         else handler?.messages([{ type: NFT_MSG_DELRULE, flags: 0, sequence: 0, port: 0, body: new Uint8Array() }]);
-        kernel.refuse = () => (isStubborn && below(4) === 0 ? "ENOBUFS" : undefined);
+        kernel.refuse = () => (refusals > 0 && below(4) === 0 && refusals-- ? "ENOBUFS" : undefined);
         await clock.pass(below(1500));
         kernel.refuse = undefined;
       }
