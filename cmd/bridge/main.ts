@@ -3,16 +3,7 @@
 import { validate } from "#validate/bridge";
 import { readArgs } from "../../pkg/cni/args.ts";
 import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import {
-  dnsOf,
-  emptyIpamResult,
-  type IpamResult,
-  ipamAdd,
-  ipamDel,
-  ipamGc,
-  ipamStatus,
-  ipamType,
-} from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
@@ -36,17 +27,7 @@ import { ensureBridge, setPort } from "../../pkg/link/bridge.ts";
 import { checkContainer, checkFailure, needHostsEnd, needSameLink } from "../../pkg/link/check.ts";
 import { configure, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
-import {
-  deleteLink,
-  entryOf,
-  findLink,
-  type Link,
-  linkNameOf,
-  listLinks,
-  needLink,
-  openRoute,
-  setUp,
-} from "../../pkg/link/link.ts";
+import * as links from "../../pkg/link/link.ts";
 import { deleteStaleLinks, findOtherOwner } from "../../pkg/link/owner.ts";
 import { enableForwarding } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth, type VethPair } from "../../pkg/link/veth.ts";
@@ -77,8 +58,8 @@ function add(attachment: Attachment<BridgeConf>): Result {
   const { ifName } = attachment;
   const settings = settingsOf(attachment);
   const netns = openNamespace(attachment.netns ?? "");
-  const host = openRoute();
-  const container = openRoute(netns);
+  const host = links.openRoute();
+  const container = links.openRoute(netns);
 
   return withRollback((undo) => {
     const bridge = ensureBridge(host, {
@@ -90,7 +71,7 @@ function add(attachment: Attachment<BridgeConf>): Result {
 
     const { mtu, mac } = settings;
     const veth = createVeth(host, { netns, container, ifName, mtu, mac, master: bridge.index, owner: attachment });
-    undo("delete the veth pair", () => deleteLink(container, ifName));
+    undo("delete the veth pair", () => links.deleteLink(container, ifName));
     setUpPort(host, veth.outside, settings);
 
     if (settings.macSpoofCheck) {
@@ -99,7 +80,7 @@ function add(attachment: Attachment<BridgeConf>): Result {
     }
 
     const lease =
-      settings.ipam === undefined ? emptyIpamResult : completed(ipamAdd(attachment, CONTAINER, undo), settings);
+      settings.ipam === undefined ? ipam.emptyResult : completed(ipam.add(attachment, CONTAINER, undo), settings);
     if (settings.ipam !== undefined) {
       configure({ netns, route: container, link: veth.inside, sysctls: sysctlsOf(ifName, settings) }, lease);
       if (settings.isGateway) serveGateways(host, bridge, veth.outside, lease, settings);
@@ -108,7 +89,7 @@ function add(attachment: Attachment<BridgeConf>): Result {
         addMasquerade(attachment, prefixesOf(lease), settings.masquerade.backend);
       }
     } else if (!settings.containerInterfaceDown) {
-      container.request(setUp(veth.inside.index));
+      container.request(links.setUp(veth.inside.index));
     }
 
     const outside = settings.containerInterfaceDown ? veth.outside : waitUntilUp(host, veth.outside);
@@ -120,7 +101,7 @@ function settingsOf({ conf, args }: Attachment<BridgeConf>): BridgeSettings {
   return parseSettings(conf, readArgs(args, ["MAC"]).MAC);
 }
 
-function setUpPort(host: Connection, port: Link, settings: BridgeSettings): void {
+function setUpPort(host: Connection, port: links.Link, settings: BridgeSettings): void {
   const { hairpin, isolated } = settings;
   if (hairpin || isolated) host.request(setPort(port.index, { hairpin, isolated }));
   setPortVlans(host, port, settings);
@@ -129,8 +110,11 @@ function setUpPort(host: Connection, port: Link, settings: BridgeSettings): void
 const CONTAINER = 2; // index of the container's interface in the result
 
 /** Adds gateways and default routes to the IPAM result. */
-function completed({ ips, ...lease }: IpamResult, { isGateway, isDefaultGateway }: BridgeSettings): IpamResult {
-  const whole: IpamResult = { ...lease, ips: isGateway ? withGateways(ips) : ips };
+function completed(
+  { ips, ...lease }: ipam.IpamResult,
+  { isGateway, isDefaultGateway }: BridgeSettings,
+): ipam.IpamResult {
+  const whole: ipam.IpamResult = { ...lease, ips: isGateway ? withGateways(ips) : ips };
   return isDefaultGateway ? { ...whole, routes: withDefaultRoutes(whole) } : whole;
 }
 
@@ -146,15 +130,15 @@ function sysctlsOf(ifName: string, { duplicateAddressDetection }: BridgeSettings
 /** Sets the gateway's addresses on the bridge, or in its VLAN, and enables forwarding. */
 function serveGateways(
   host: Connection,
-  bridge: Link,
-  port: Link,
-  { ips }: IpamResult,
+  bridge: links.Link,
+  port: links.Link,
+  { ips }: ipam.IpamResult,
   settings: BridgeSettings,
 ): void {
   const { vlan, forceAddress: force, duplicateAddressDetection } = settings;
   const link = vlan === 0 ? bridge : ensureVlanGateway(host, bridge, vlan);
   const countUsers = () =>
-    listLinks(host).filter(({ master, index }) => master === bridge.index && index !== port.index).length;
+    links.listLinks(host).filter(({ master, index }) => master === bridge.index && index !== port.index).length;
   const prefixes = gatewayPrefixes(ips);
   for (const prefix of prefixes)
     ensureAddress(host, link, prefix, { ours: prefixes, force, duplicateAddressDetection, countUsers });
@@ -162,11 +146,11 @@ function serveGateways(
 }
 
 /** Returns the port once it forwards; its MAC may have changed since it was made. */
-function waitUntilUp(host: Connection, port: Link): Link {
+function waitUntilUp(host: Connection, port: links.Link): links.Link {
   let link = port;
   for (const pauseMs of UP_PAUSES_MS) {
     if (pauseMs > 0) sleepMs(pauseMs);
-    link = needLink(host, port.index);
+    link = links.needLink(host, port.index);
     if (link.operState === IF_OPER_UP) return link;
   }
   throw new CniError({
@@ -179,25 +163,25 @@ function waitUntilUp(host: Connection, port: Link): Link {
 
 interface Made {
   host: Connection;
-  bridge: Link;
+  bridge: links.Link;
   veth: VethPair;
 }
 
 function resultOf(
   attachment: Attachment<BridgeConf>,
   settings: BridgeSettings,
-  lease: IpamResult,
+  lease: ipam.IpamResult,
   { host, bridge, veth }: Made,
 ): Result {
   const gateway =
-    settings.vlan !== 0 && settings.isGateway ? findLink(host, `${bridge.name}.${settings.vlan}`) : undefined;
+    settings.vlan !== 0 && settings.isGateway ? links.findLink(host, `${bridge.name}.${settings.vlan}`) : undefined;
   const interfaces: Interface[] = [
-    entryOf(needLink(host, bridge.index)), // its MAC follows its ports
-    entryOf(veth.outside),
-    entryOf(veth.inside, attachment.netns),
-    ...(gateway === undefined ? [] : [entryOf(gateway)]),
+    links.entryOf(links.needLink(host, bridge.index)), // its MAC follows its ports
+    links.entryOf(veth.outside),
+    links.entryOf(veth.inside, attachment.netns),
+    ...(gateway === undefined ? [] : [links.entryOf(gateway)]),
   ];
-  return { interfaces, ips: lease.ips, routes: lease.routes, dns: dnsOf(attachment.conf, lease) };
+  return { interfaces, ips: lease.ips, routes: lease.routes, dns: ipam.dnsOf(attachment.conf, lease) };
 }
 
 /** Restores the rules that ADD made, according to its result. */
@@ -205,7 +189,7 @@ function restore(attachment: Attachment<BridgeConf>, netfilter: () => Connection
   const { macSpoofCheck, masquerade: masquerading, bridge } = settingsOf(attachment);
   const result = needPrevResult(attachment);
   const own = result.interfaces.findIndex(({ name, sandbox }) => name === attachment.ifName && sandbox);
-  const bridgeName = linkNameOf(openRoute(), bridge);
+  const bridgeName = links.linkNameOf(links.openRoute(), bridge);
   const port = result.interfaces.find(({ name, sandbox }) => !sandbox && name !== bridgeName);
   const mac = result.interfaces[own]?.mac;
   if (macSpoofCheck && port !== undefined && mac !== undefined) {
@@ -220,7 +204,7 @@ function restore(attachment: Attachment<BridgeConf>, netfilter: () => Connection
 function del(attachment: Attachment<BridgeConf>): void {
   const { conf, prevResult } = attachment;
   const leased = prevResult === undefined ? [] : prefixesOf(prevResult);
-  ipamDel(attachment, [
+  ipam.del(attachment, [
     // the kernel's waits for removed rules and for the removed link overlap when the rules go first
     [
       "remove the MAC spoof check",
@@ -228,7 +212,7 @@ function del(attachment: Attachment<BridgeConf>): void {
     ],
     [
       "remove the masquerade",
-      () => conf.ipMasq === true && ipamType(conf) !== undefined && removeMasquerade(attachment, leased),
+      () => conf.ipMasq === true && ipam.typeOf(conf) !== undefined && removeMasquerade(attachment, leased),
     ],
     ["delete the veth pair", () => deleteVeth(attachment)],
   ]);
@@ -237,18 +221,22 @@ function del(attachment: Attachment<BridgeConf>): void {
 /** Whether another attachment has the interface, and so the MAC spoof check, whose name contains only container and interface. */
 function isTaken(attachment: Attachment<BridgeConf>): boolean {
   const netns = findNamespace(attachment.netns);
-  return netns !== undefined && findOtherOwner(openRoute(netns), attachment) !== undefined;
+  return netns !== undefined && findOtherOwner(links.openRoute(netns), attachment) !== undefined;
 }
 
 function check(attachment: Attachment<BridgeConf>): void {
   const settings = settingsOf(attachment);
   const { result, link } = checkContainer(attachment, { kind: "veth" });
-  const host = openRoute();
+  const host = links.openRoute();
   checkPort(host, checkBridge(host, result, settings), link, result);
 }
 
-function checkBridge(host: Connection, { interfaces }: Result, { bridge: name, promiscuous }: BridgeSettings): Link {
-  const entry = interfaces.find((one) => one.name === linkNameOf(host, name) && !one.sandbox);
+function checkBridge(
+  host: Connection,
+  { interfaces }: Result,
+  { bridge: name, promiscuous }: BridgeSettings,
+): links.Link {
+  const entry = interfaces.find((one) => one.name === links.linkNameOf(host, name) && !one.sandbox);
   if (entry === undefined) throw checkFailure(`prevResult has no bridge "${name}" among its interfaces`);
   const bridge = needSameLink(host, entry, "bridge", "on the host");
   if (promiscuous && !bridge.promiscuous)
@@ -256,7 +244,7 @@ function checkBridge(host: Connection, { interfaces }: Result, { bridge: name, p
   return bridge;
 }
 
-function checkPort(host: Connection, bridge: Link, inside: Link, result: Result): void {
+function checkPort(host: Connection, bridge: links.Link, inside: links.Link, result: Result): void {
   const end = needHostsEnd(host, inside, result);
   if (end.master !== bridge.index) throw checkFailure(`"${end.name}" is not a port of bridge "${bridge.name}"`);
 }
@@ -265,15 +253,15 @@ function gc(request: Gc<BridgeConf>): void {
   const { network, validAttachments } = request;
   runAllSteps([
     ["remove stale masquerade rules", () => gcMasquerade(network, validAttachments)],
-    ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments, { kind: "veth" })],
+    ["collect links", () => deleteStaleLinks(links.openRoute(), network, validAttachments, { kind: "veth" })],
     ["remove stale MAC spoof checks", () => collectMacSpoofChecks(validAttachments)], // those whose links are gone
-    ["collect addresses", () => ipamGc(request)],
+    ["collect addresses", () => ipam.gc(request)],
   ]);
 }
 
 function status(request: Request<BridgeConf>): void {
   const { masquerade } = parseSettings(request.conf, undefined);
-  needKinds(openRoute(), "bridge", "veth");
+  needKinds(links.openRoute(), "bridge", "veth");
   if (masquerade !== undefined) needMasquerade(masquerade.backend);
-  ipamStatus(request);
+  ipam.status(request);
 }

@@ -1,6 +1,6 @@
 /** The bridge plugin's keys, and the settings from them. */
 
-import { ipamType } from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import { invalidConf } from "../../pkg/cni/error.ts";
 import {
   type FromSchema,
@@ -91,14 +91,14 @@ export interface BridgeSettings {
  */
 export function parseSettings(conf: BridgeConf, argsMac: string | undefined): BridgeSettings {
   const { hairpinMode = false, promiscMode = false, disableContainerInterface = false, vlan = 0 } = conf;
-  const ipam = ipamType(conf);
+  const type = ipam.typeOf(conf);
   if (hairpinMode && promiscMode) {
     throw invalidConf(
       "cannot set hairpin mode and promiscuous mode at the same time",
       `set only one of "hairpinMode" and "promiscMode"`,
     );
   }
-  if (disableContainerInterface && ipam !== undefined) {
+  if (disableContainerInterface && type !== undefined) {
     throw invalidConf(
       "cannot use IPAM when DisableContainerInterface flag is set",
       `remove "ipam", or "disableContainerInterface": an interface that is down cannot use addresses`,
@@ -116,7 +116,7 @@ export function parseSettings(conf: BridgeConf, argsMac: string | undefined): Br
     isGateway: isDefaultGateway || (conf.isGateway ?? false),
     isDefaultGateway,
     forceAddress: conf.forceAddress ?? false,
-    masquerade: conf.ipMasq === true && ipam !== undefined ? { backend: conf.ipMasqBackend } : undefined,
+    masquerade: conf.ipMasq === true && type !== undefined ? { backend: conf.ipMasqBackend } : undefined,
     mtu: conf.mtu ?? 0,
     hairpin: hairpinMode,
     promiscuous: promiscMode,
@@ -127,7 +127,7 @@ export function parseSettings(conf: BridgeConf, argsMac: string | undefined): Br
     macSpoofCheck: conf.macspoofchk ?? false,
     duplicateAddressDetection: conf.enabledad ?? false,
     containerInterfaceDown: disableContainerInterface,
-    ipam,
+    ipam: type,
     mac: wantedMac(conf.runtimeConfig?.mac, conf.args?.cni?.mac, argsMac),
   };
 }

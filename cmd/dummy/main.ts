@@ -1,6 +1,6 @@
 /** dummy: an interface that is connected to nothing, for addresses that a container needs without a network. */
 import { validate } from "#validate/dummy";
-import { dnsOf, ipamAdd, ipamDel, ipamGc, ipamStatus } from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
@@ -31,14 +31,14 @@ function add(attachment: Attachment<DummyConf>): Result {
   return withRollback((undo) => {
     const link = createLink({ netns, container, ifName, owner: attachment }, { linkInfo: { kind: "dummy" } });
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = ipamAdd(attachment, 0, undo);
+    const lease = ipam.add(attachment, 0, undo);
     configure({ netns, route: container, link, sysctls: {} }, lease);
-    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
+    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
 }
 
 function del(attachment: Attachment<DummyConf>): void {
-  ipamDel(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
+  ipam.del(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
 }
 
 function check(attachment: Attachment<DummyConf>): void {
@@ -48,11 +48,11 @@ function check(attachment: Attachment<DummyConf>): void {
 
 /** Delegates only: the link is deleted with the namespace, addresses are not. */
 function gc(request: Gc<DummyConf>): void {
-  ipamGc(request);
+  ipam.gc(request);
 }
 
 function status(request: Request<DummyConf>): void {
   needAddresses(request.conf);
   needKinds(openRoute(), "dummy");
-  ipamStatus(request);
+  ipam.status(request);
 }

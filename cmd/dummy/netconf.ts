@@ -1,5 +1,5 @@
 /** The dummy plugin's keys: none of its own, since it only sets addresses. */
-import { requireIpam } from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import { type FromSchema, type JsonSchema, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {
@@ -12,4 +12,4 @@ export type DummyConf = FromSchema<typeof schema>;
 
 /** Requires an IPAM plugin. @throws CniError 7: there is none */
 export const needAddresses = (conf: DummyConf): void =>
-  requireIpam(conf, "dummy interface requires an IPAM configuration");
+  ipam.requireType(conf, "dummy interface requires an IPAM configuration");

@@ -27,17 +27,7 @@ import type { Connection } from "../../pkg/netlink/connection.ts";
 import { decode, encode } from "../../pkg/sys/text.ts";
 import { type DelegateConf, delegateConf } from "./delegate.ts";
 import { dataDirOf, type FlannelConf, type FlannelSettings, type PluginConf, parseSettings } from "./netconf.ts";
-import {
-  fileOf,
-  findRecord,
-  isEmpty,
-  listRecords,
-  type OwnedRecord,
-  type RecordOwner,
-  removeEmptyRecord,
-  removeRecord,
-  writeRecord,
-} from "./netconf-record.ts";
+import * as records from "./netconf-record.ts";
 import { findSubnetEnv, needSubnetEnv, refuseLostLease } from "./subnet.ts";
 
 export const flannel: Plugin<FlannelConf> = {
@@ -57,16 +47,16 @@ function add(attachment: Attachment<FlannelConf>): Result {
   const { dataDir } = settings;
   const conf = delegateConf(settings, networkOf(attachment), needSubnetEnv(settings.subnetFile));
   const delegated = configured(attachment, conf);
-  const file = fileOf(dataDir, attachment);
-  const earlier = findRecord(dataDir, attachment, attachment.network);
+  const file = records.fileOf(dataDir, attachment);
+  const earlier = records.findRecord(dataDir, attachment, attachment.network);
 
   return withRollback((undo) => {
     undo(`undo the ADD of "${conf.type}"`, () => {
       if (earlier === undefined) takeBack(delegated, conf);
-      if (earlier?.file === file) writeRecord(file, earlier.text, { onDisk: false });
-      else removeRecord(file);
+      if (earlier?.file === file) records.writeRecord(file, earlier.text, { onDisk: false });
+      else records.removeRecord(file);
     });
-    writeRecord(file, decode(delegated.stdin), { onDisk: mayOutliveUs(attachment, conf) });
+    records.writeRecord(file, decode(delegated.stdin), { onDisk: mayOutliveUs(attachment, conf) });
     return delegateAdd(delegated, conf.type);
   });
 }
@@ -107,16 +97,16 @@ function isOwn({ path, delegates }: Attachment<FlannelConf>, type: string): bool
 
 function del(attachment: Attachment<FlannelConf>): void {
   const dataDir = dataDirOf(attachment.conf);
-  const remembered = findRecord(dataDir, attachment, attachment.network);
+  const remembered = records.findRecord(dataDir, attachment, attachment.network);
   if (remembered === undefined) return;
   const { conf, file } = remembered;
-  if (conf === undefined && !isEmpty(remembered)) {
+  if (conf === undefined && !records.isEmpty(remembered)) {
     tellDamaged(file, attachment);
     return;
   }
   if (conf !== undefined)
     delegateDel(configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }), conf.type);
-  removeRecord(file);
+  records.removeRecord(file);
 }
 
 /** Restores the rules that the delegate made. @throws CniError 999: the record of ADD is missing or damaged */
@@ -127,7 +117,7 @@ function restore(attachment: Attachment<FlannelConf>, netfilter: () => Connectio
 
 /** Returns the delegate's call for an attachment, as ADD recorded it. @throws CniError 999: there is no record, or it is damaged */
 function delegateOf(attachment: Attachment<FlannelConf>): { type: string; attachment: Attachment<FlannelConf> } {
-  const conf = findRecord(dataDirOf(attachment.conf), attachment, attachment.network)?.conf;
+  const conf = records.findRecord(dataDirOf(attachment.conf), attachment, attachment.network)?.conf;
   if (conf === undefined) throw notRemembered(attachment);
   return { type: conf.type, attachment: configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }) };
 }
@@ -148,7 +138,7 @@ function tellDamaged(file: string, { containerId }: Attachment<FlannelConf>): vo
 
 function check(attachment: Attachment<FlannelConf>): void {
   const { conf, cniVersion, network } = attachment;
-  const remembered = findRecord(dataDirOf(conf), attachment, network)?.conf;
+  const remembered = records.findRecord(dataDirOf(conf), attachment, network)?.conf;
   if (remembered === undefined) throw notRemembered(attachment);
   const prevResult = conf.prevResult as JsonObject | undefined;
   const own = { ...remembered, cniVersion, ...(prevResult && { prevResult }) };
@@ -167,27 +157,27 @@ function notRemembered({ conf, containerId, ifName }: Attachment<FlannelConf>): 
 function gc(request: Gc<FlannelConf>): void {
   const settings = parseSettings(request.conf);
   const unreadable: string[] = [];
-  const remembered = listRecords(settings.dataDir, request.network, (file) => unreadable.push(file));
+  const remembered = records.listRecords(settings.dataDir, request.network, (file) => unreadable.push(file));
   reportUnreadable("flannel", request.network, unreadable);
   const stale = remembered.filter(({ owner }) => !isValid(owner, request));
   runAllSteps([
     ...stale.map((one) => [`delete container ${one.owner.containerId}`, () => remove(request, one)] as const),
-    ["remove a record that a power failure has emptied", () => removeEmptyRecord(settings.dataDir)],
+    ["remove a record that a power failure has emptied", () => records.removeEmptyRecord(settings.dataDir)],
     ["run GC of the delegate", () => collect(request, settings, remembered.at(-1)?.conf)],
   ]);
 }
 
-function remove(request: Gc<FlannelConf>, { file, conf, owner }: OwnedRecord): void {
+function remove(request: Gc<FlannelConf>, { file, conf, owner }: records.OwnedRecord): void {
   const { containerId, ifName = USUAL_INTERFACE } = owner;
   const attachment = { ...request, containerId, ifName, netns: undefined, args: "", prevResult: undefined };
   delegateDel(configured(attachment, conf), conf.type);
-  removeRecord(file);
+  records.removeRecord(file);
 }
 
 /** The interface name that runtimes normally use, for records of the reference plugin, which do not contain it. */
 const USUAL_INTERFACE = "eth0";
 
-const isValid = ({ containerId, ifName }: RecordOwner, { validAttachments }: Gc<FlannelConf>): boolean =>
+const isValid = ({ containerId, ifName }: records.RecordOwner, { validAttachments }: Gc<FlannelConf>): boolean =>
   validAttachments.some(
     (valid) => valid.containerId === containerId && (ifName === undefined || valid.ifName === ifName),
   );

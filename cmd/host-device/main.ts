@@ -3,7 +3,7 @@
 import { validate } from "#validate/host-device";
 import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { type NamedStep, runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { dnsOf, ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus, ipamType } from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
@@ -50,11 +50,11 @@ function add(attachment: Attachment<HostDeviceConf>): Result {
     const link = selection.isForUserSpace
       ? undefined
       : take(attachment, selection, { netns, container, ifName, owner: attachment }, undo);
-    const lease = ipamAdd(attachment, 0, undo);
-    if (link !== undefined && ipamType(conf) !== undefined)
+    const lease = ipam.add(attachment, 0, undo);
+    if (link !== undefined && ipam.typeOf(conf) !== undefined)
       configure({ netns, route: container, link, sysctls: {} }, lease);
     const entry = link === undefined ? { name: ifName, sandbox: netns.path } : entryOf(link, netns.path);
-    return { interfaces: [entry], ...lease, dns: dnsOf(conf, lease) };
+    return { interfaces: [entry], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
 }
 
@@ -102,7 +102,7 @@ function del(attachment: Attachment<HostDeviceConf>): void {
     "return the device to the host",
     () => returnDevice(openHost(), attachment, { ...keeping, netns }),
   ];
-  ipamDel(attachment, isForUserSpace(namesOf(conf)) ? [] : [home]);
+  ipam.del(attachment, isForUserSpace(namesOf(conf)) ? [] : [home]);
 }
 
 function check(attachment: Attachment<HostDeviceConf>): void {
@@ -110,7 +110,7 @@ function check(attachment: Attachment<HostDeviceConf>): void {
     checkContainer(attachment);
     return;
   }
-  ipamCheck(attachment);
+  ipam.check(attachment);
   needPrevResult(attachment); // a program uses the device: there is no interface to check
 }
 
@@ -132,12 +132,12 @@ function gc(request: Gc<HostDeviceConf>): void {
         ],
       ),
     ["restore the name of a device", () => restoreName(openHost(), device)],
-    ["collect addresses", () => ipamGc(request)],
+    ["collect addresses", () => ipam.gc(request)],
   ]);
 }
 
 /** Does not check whether the device is there: a container may have it, which is no reason to fail. */
 function status(request: Request<HostDeviceConf>): void {
   parseSettings(request.conf);
-  ipamStatus(request);
+  ipam.status(request);
 }

@@ -1,15 +1,6 @@
 /** ipvlan: an interface with the MAC of one of the host's links, and with its own addresses on that link's network. */
 import { validate } from "#validate/ipvlan";
-import {
-  dnsOf,
-  emptyIpamResult,
-  type IpamResult,
-  ipamAdd,
-  ipamDel,
-  ipamGc,
-  ipamStatus,
-  ipamType,
-} from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
@@ -43,21 +34,21 @@ function add(attachment: Attachment<IpvlanConf>): Result {
     const linkInfo = { kind: "ipvlan", data: { mode: modes[modeOf(conf)] } } as const;
     const link = createChild({ netns, container, ifName, owner: attachment }, parent, { linkInfo });
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = ipamType(conf) === undefined ? inherited(prevResult) : ipamAdd(attachment, 0, undo);
+    const lease = ipam.typeOf(conf) === undefined ? inherited(prevResult) : ipam.add(attachment, 0, undo);
     configure({ netns, route: container, link, sysctls: announceSysctls(ifName, lease) }, lease);
-    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
+    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
 }
 
 /** Returns the addresses of the preceding plugin for the interface, for a configuration without IPAM. */
-function inherited(prevResult: Result | undefined): IpamResult {
-  if (prevResult === undefined || prevResult.ips.length === 0) return emptyIpamResult;
+function inherited(prevResult: Result | undefined): ipam.IpamResult {
+  if (prevResult === undefined || prevResult.ips.length === 0) return ipam.emptyResult;
   const { ips, routes, dns } = prevResult;
   return { ips: ips.map((ip) => ({ ...ip, interface: 0 })), routes, ...(dns && { dns }) };
 }
 
 function del(attachment: Attachment<IpvlanConf>): void {
-  ipamDel(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
+  ipam.del(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
 }
 
 function check(attachment: Attachment<IpvlanConf>): void {
@@ -72,12 +63,12 @@ function check(attachment: Attachment<IpvlanConf>): void {
 
 /** Delegates only: the link is deleted with the namespace, addresses are not. */
 function gc(request: Gc<IpvlanConf>): void {
-  ipamGc(request);
+  ipam.gc(request);
 }
 
 /** Checks the master only if it is named: otherwise the preceding plugin may make it. */
 function status(request: Request<IpvlanConf>): void {
   needKinds(openRoute(), "ipvlan");
   if (request.conf.master) parentStatus(request.conf);
-  ipamStatus(request);
+  ipam.status(request);
 }

@@ -2,7 +2,7 @@
 import { validate } from "#validate/macvlan";
 import { readArgs } from "../../pkg/cni/args.ts";
 import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { dnsOf, ipamAdd, ipamDel, ipamGc, ipamStatus } from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
@@ -43,13 +43,13 @@ function add(attachment: Attachment<MacvlanConf>): Result {
   return withRollback((undo) => {
     const link = createChild({ netns, container, ifName, owner: attachment }, parent, linkOf(settings));
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = ipamAdd(attachment, 0, undo);
+    const lease = ipam.add(attachment, 0, undo);
     configure({ netns, route: container, link, sysctls: announceSysctls(ifName, lease) }, lease);
     if (settings.hostAccess) {
       undo("remove the host's access", () => closeHostAccess(attachment));
       openHostAccess(parent, attachment, lease.ips);
     }
-    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
+    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
 }
 
@@ -63,7 +63,7 @@ function linkOf({ mode, broadcastQueueLength, mac }: MacvlanSettings): ChildLink
 }
 
 function del(attachment: Attachment<MacvlanConf>): void {
-  ipamDel(attachment, [
+  ipam.del(attachment, [
     ["remove the host's access", () => attachment.conf.hostAccess === true && closeHostAccess(attachment)],
     ["delete the link", () => deleteCreatedLink(attachment)],
   ]);
@@ -85,12 +85,12 @@ function gc(request: Gc<MacvlanConf>): void {
   const { network, validAttachments } = request;
   runAllSteps([
     ["remove stale host access", () => collectHostAccess(network, validAttachments)],
-    ["collect addresses", () => ipamGc(request)],
+    ["collect addresses", () => ipam.gc(request)],
   ]);
 }
 
 function status(request: Request<MacvlanConf>): void {
   needKinds(openRoute(), "macvlan");
   parentStatus(request.conf);
-  ipamStatus(request);
+  ipam.status(request);
 }

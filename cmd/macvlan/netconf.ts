@@ -1,6 +1,6 @@
 /** The macvlan plugin's keys, and the settings from them. */
 
-import { ipamType } from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import { invalidConf } from "../../pkg/cni/error.ts";
 import { type FromSchema, type JsonSchema, macProperty, netconfProperties } from "../../pkg/config/schema.ts";
 import { wantedMac } from "../../pkg/link/mac.ts";
@@ -60,7 +60,7 @@ export interface MacvlanSettings {
 export function parseSettings(conf: MacvlanConf, argsMac: string | undefined): MacvlanSettings {
   const mode = conf.mode || "bridge";
   const { hostAccess = false, linkInContainer = false } = conf;
-  if (hostAccess && (mode !== "bridge" || linkInContainer || ipamType(conf) === undefined)) {
+  if (hostAccess && (mode !== "bridge" || linkInContainer || ipam.typeOf(conf) === undefined)) {
     throw invalidConf(
       "hostAccess needs mode bridge, a master on the host, and ipam",
       `remove "hostAccess", or correct the other keys`,

@@ -2,7 +2,7 @@
 
 import { validate } from "#validate/ptp";
 import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { dnsOf, ipamAdd, ipamDel, ipamGc, ipamStatus } from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
@@ -52,7 +52,7 @@ function add(attachment: Attachment<PtpConf>): Result {
     const { inside, outside } = createVeth(host, { netns, container, ifName, mtu, owner: attachment });
     undo("delete the veth pair", () => deleteLink(container, ifName));
 
-    const lease = ipamAdd(attachment, CONTAINER, undo);
+    const lease = ipam.add(attachment, CONTAINER, undo);
     const entries = gatewayAddresses(lease.ips);
     const families = new Set(entries.map(({ gateway }) => familyOf(gateway)));
     if (families.has("ipv6")) trySysctl(...withoutDetection(outside));
@@ -72,7 +72,7 @@ function add(attachment: Attachment<PtpConf>): Result {
       undo("remove the masquerade", () => removeMasquerade(attachment, prefixesOf(lease)));
       addMasquerade(attachment, prefixesOf(lease), masquerading.backend);
     }
-    return { interfaces: [entryOf(outside), entryOf(inside, netns.path)], ...lease, dns: dnsOf(conf, lease) };
+    return { interfaces: [entryOf(outside), entryOf(inside, netns.path)], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
 }
 
@@ -96,7 +96,7 @@ function restore(attachment: Attachment<PtpConf>, netfilter: () => Connection): 
 function del(attachment: Attachment<PtpConf>): void {
   const { conf, prevResult } = attachment;
   const leased = prevResult === undefined ? [] : prefixesOf(prevResult);
-  ipamDel(attachment, [
+  ipam.del(attachment, [
     // the kernel's waits for removed rules and for the removed link overlap when the rules go first
     ["remove the masquerade", () => conf.ipMasq === true && removeMasquerade(attachment, leased)],
     ["delete the veth pair", () => deleteVeth(attachment)],
@@ -115,7 +115,7 @@ function gc(request: Gc<PtpConf>): void {
   runAllSteps([
     ["remove stale masquerade rules", () => gcMasquerade(network, validAttachments)],
     ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments, { kind: "veth" })],
-    ["collect addresses", () => ipamGc(request)],
+    ["collect addresses", () => ipam.gc(request)],
   ]);
 }
 
@@ -123,5 +123,5 @@ function status(request: Request<PtpConf>): void {
   const { masquerade } = parseSettings(request.conf);
   needKinds(openRoute(), "veth");
   if (masquerade !== undefined) needMasquerade(masquerade.backend);
-  ipamStatus(request);
+  ipam.status(request);
 }

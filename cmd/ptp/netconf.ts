@@ -1,5 +1,5 @@
 /** The ptp plugin's keys, and the settings from them. */
-import { requireIpam } from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import { type FromSchema, type JsonSchema, masqueradeProperties, netconfProperties } from "../../pkg/config/schema.ts";
 
 export const schema = {
@@ -23,7 +23,7 @@ export interface PtpSettings {
 
 /** @throws CniError 7 */
 export function parseSettings(conf: PtpConf): PtpSettings {
-  requireIpam(conf, `no plugin name provided: "ipam" has no "type"`);
+  ipam.requireType(conf, `no plugin name provided: "ipam" has no "type"`);
   return {
     mtu: conf.mtu ?? 0,
     masquerade: conf.ipMasq === true ? { backend: conf.ipMasqBackend } : undefined,

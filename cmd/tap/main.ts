@@ -1,7 +1,7 @@
 /** tap: a device in the container that a program, usually a virtual machine, opens to send and receive frames. */
 import { validate } from "#validate/tap";
 import { readArgs } from "../../pkg/cni/args.ts";
-import { dnsOf, ipamAdd, ipamDel, ipamGc, ipamStatus } from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
@@ -40,10 +40,10 @@ function add(attachment: Attachment<TapConf>): Result {
     const made = createTap({ netns, container, ifName, owner: attachment }, settings);
     undo("delete the tap device", () => deleteLink(container, ifName));
     const link = adjusted(container, made, adjustments(made, settings, bridge));
-    const lease = ipamAdd(attachment, 0, undo);
+    const lease = ipam.add(attachment, 0, undo);
     const sysctls = lease.ips.length === 0 ? {} : { [`ipv4/conf/${ifName}/arp_notify`]: "1" };
     configure({ netns, route: container, link, sysctls, duplicates: "later" }, lease); // no packets arrive until a program opens it
-    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
+    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
 }
 
@@ -77,7 +77,7 @@ function adjusted(container: Connection, link: Link, tasks: readonly ConfigTask[
 }
 
 function del(attachment: Attachment<TapConf>): void {
-  ipamDel(attachment, [["delete the tap device", () => deleteCreatedLink(attachment)]]);
+  ipam.del(attachment, [["delete the tap device", () => deleteCreatedLink(attachment)]]);
 }
 
 function check(attachment: Attachment<TapConf>): void {
@@ -91,11 +91,11 @@ function check(attachment: Attachment<TapConf>): void {
 
 /** Delegates only: the device is deleted with the namespace, addresses are not. */
 function gc(request: Gc<TapConf>): void {
-  ipamGc(request);
+  ipam.gc(request);
 }
 
 function status(request: Request<TapConf>): void {
   parseSettings(request.conf, undefined);
   needTaps();
-  ipamStatus(request);
+  ipam.status(request);
 }

@@ -1,6 +1,6 @@
 /** vlan: an interface in a VLAN of the network that one of the host's links is connected to. */
 import { validate } from "#validate/vlan";
-import { dnsOf, ipamAdd, ipamDel, ipamGc, ipamStatus } from "../../pkg/cni/call-ipam.ts";
+import * as ipam from "../../pkg/cni/call-ipam.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
@@ -37,9 +37,9 @@ function add(attachment: Attachment<VlanConf>): Result {
       linkInfo: { kind: "vlan", data: { id } },
     });
     undo("delete the link", () => deleteLink(container, ifName));
-    const lease = ipamAdd(attachment, 0, undo);
+    const lease = ipam.add(attachment, 0, undo);
     configure({ netns, route: container, link, sysctls: {} }, lease);
-    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: dnsOf(conf, lease) };
+    return { interfaces: [entryOf(link, netns.path)], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
 }
 
@@ -56,7 +56,7 @@ function needMaster(conf: VlanConf, container: Connection): Parent {
 }
 
 function del(attachment: Attachment<VlanConf>): void {
-  ipamDel(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
+  ipam.del(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
 }
 
 function check(attachment: Attachment<VlanConf>): void {
@@ -73,12 +73,12 @@ function check(attachment: Attachment<VlanConf>): void {
 
 /** Delegates only: the link is deleted with the namespace, addresses are not. */
 function gc(request: Gc<VlanConf>): void {
-  ipamGc(request);
+  ipam.gc(request);
 }
 
 function status(request: Request<VlanConf>): void {
   parseSettings(request.conf);
   needKinds(openRoute(), "vlan");
   parentStatus(request.conf, needMaster);
-  ipamStatus(request);
+  ipam.status(request);
 }

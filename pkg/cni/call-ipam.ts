@@ -9,7 +9,7 @@ import type { Dns, Result } from "./result.ts";
 export type IpamResult = Pick<Result, "ips" | "routes" | "dns">;
 
 /** The IPAM result of a layer 2 attachment. */
-export const emptyIpamResult: IpamResult = { ips: [], routes: [] };
+export const emptyResult: IpamResult = { ips: [], routes: [] };
 
 /** The part of a configuration that names the IPAM plugin. */
 export interface WithIpam {
@@ -17,11 +17,11 @@ export interface WithIpam {
 }
 
 /** The IPAM plugin's name; undefined for a layer 2 network, which may have an empty `ipam`. */
-export const ipamType = ({ ipam }: WithIpam): string | undefined => ipam?.type || undefined;
+export const typeOf = ({ ipam }: WithIpam): string | undefined => ipam?.type || undefined;
 
 /** Requires an IPAM plugin, for plugins that cannot do without addresses. @throws CniError 7 with the text `msg`: there is none */
-export function requireIpam(conf: WithIpam, msg: string): void {
-  if (ipamType(conf) !== undefined) return;
+export function requireType(conf: WithIpam, msg: string): void {
+  if (typeOf(conf) !== undefined) return;
   throw invalidConf(msg, `add "ipam" with a "type", as "static" or "host-local"`);
 }
 
@@ -31,13 +31,13 @@ export function requireIpam(conf: WithIpam, msg: string): void {
  * @param index of the container's interface in the result.
  * @throws the IPAM plugin's CniError, unchanged. CniError 999: the result has no address.
  */
-export function ipamAdd(
+export function add(
   attachment: Attachment<WithIpam>,
   index: number,
   undo: (what: string, action: () => void) => void,
 ): IpamResult {
-  const ipam = ipamType(attachment.conf);
-  if (ipam === undefined) return emptyIpamResult;
+  const ipam = typeOf(attachment.conf);
+  if (ipam === undefined) return emptyResult;
   const { ips, routes, dns } = delegateAdd(attachment, ipam);
   undo("release the addresses", () => delegateDel(attachment, ipam)); // after it: a refused ADD may be a repeated one with addresses in use
   if (ips.length === 0) {
@@ -57,25 +57,25 @@ export function ipamAdd(
  *
  * @throws as `runAllSteps`
  */
-export function ipamDel(attachment: Attachment<WithIpam>, steps: readonly NamedStep[]): void {
-  const ipam = ipamType(attachment.conf);
+export function del(attachment: Attachment<WithIpam>, steps: readonly NamedStep[]): void {
+  const ipam = typeOf(attachment.conf);
   const release: NamedStep[] =
     ipam === undefined ? [] : [["release the addresses", () => delegateDel(attachment, ipam)]];
   runAllSteps(ipam === "dhcp" ? [...release, ...steps] : [...steps, ...release]);
 }
 
-export function ipamCheck(attachment: Attachment<WithIpam>): void {
-  const ipam = ipamType(attachment.conf);
+export function check(attachment: Attachment<WithIpam>): void {
+  const ipam = typeOf(attachment.conf);
   if (ipam !== undefined) delegateCheck(attachment, ipam);
 }
 
-export function ipamGc(request: Gc<WithIpam>): void {
-  const ipam = ipamType(request.conf);
+export function gc(request: Gc<WithIpam>): void {
+  const ipam = typeOf(request.conf);
   if (ipam !== undefined) delegateGc(request, ipam);
 }
 
-export function ipamStatus(request: Request<WithIpam>): void {
-  const ipam = ipamType(request.conf);
+export function status(request: Request<WithIpam>): void {
+  const ipam = typeOf(request.conf);
   if (ipam !== undefined) delegateStatus(request, ipam);
 }
 

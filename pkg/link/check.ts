@@ -1,5 +1,5 @@
 /** The comparison of CHECK: the container's interface, its addresses and routes, with the result of ADD. */
-import { ipamCheck, ipamType, type WithIpam } from "../cni/call-ipam.ts";
+import * as ipam from "../cni/call-ipam.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import { needPrevResult } from "../cni/prev-result.ts";
@@ -47,10 +47,10 @@ export interface Checked {
  * @throws CniError 999: they differ. CniError of the IPAM plugin.
  */
 export function checkContainer(
-  attachment: Attachment<WithIpam>,
-  { kind, hasAddresses = ipamType(attachment.conf) !== undefined }: { kind?: string; hasAddresses?: boolean } = {},
+  attachment: Attachment<ipam.WithIpam>,
+  { kind, hasAddresses = ipam.typeOf(attachment.conf) !== undefined }: { kind?: string; hasAddresses?: boolean } = {},
 ): Checked {
-  ipamCheck(attachment);
+  ipam.check(attachment);
   const result = needPrevResult(attachment);
   const own = needOwnInterface(result, attachment);
   const netns = openNamespace(attachment.netns ?? "");
