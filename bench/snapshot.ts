@@ -9,7 +9,7 @@ import { logOf } from "../pkg/cluster/log/log.ts";
 import type { Backend, ExternalInterface } from "../pkg/flannel/backend/backend.ts";
 import { createBackend } from "../pkg/flannel/backend/create-backend.ts";
 import { type Address, type Prefix, parseAddress, parsePrefix } from "../pkg/ip/address.ts";
-import { openRoute } from "../pkg/link/link.ts";
+import { openRtnetlink } from "../pkg/link/link.ts";
 import { closeNamespace, openNamespace, within } from "../pkg/sys/namespace.ts";
 import { type Row, Samples, withGoals } from "./figures.ts";
 import { compile } from "./launcher.ts";
@@ -104,7 +104,7 @@ function measureFloor(floor: string): Promise<number> {
 function measureOurs(into: Samples): Promise<void> {
   return withHost(async (host) => {
     const namespace = openNamespace(host.path);
-    const route = openRoute(namespace);
+    const rtnl = openRtnetlink(namespace);
     const ownAddress = address("172.31.0.1");
     const external: ExternalInterface = {
       index: indexOf(host, "eth0"),
@@ -114,7 +114,7 @@ function measureOurs(into: Samples): Promise<void> {
       publicIP: ownAddress,
     };
     const backend = createBackend({
-      route,
+      rtnl,
       external,
       network,
       published: undefined,
@@ -125,7 +125,7 @@ function measureOurs(into: Samples): Promise<void> {
       await within(namespace, () => backend.attributes());
       await timed(backend, host, into);
     } finally {
-      route.close();
+      rtnl.close();
       closeNamespace(namespace);
     }
   });

@@ -709,7 +709,7 @@ t.test("version tells ours from foreign ones, and what is hidden", needsRoot, as
   chmodSync(join(node.varLib, "bin/liar"), 0o755);
   t.match(
     node.cnitool("version liar").stdout,
-    /liar +foreign +- +\/var\/lib\/bin\/liar +plugin "liar" answered VERSION/,
+    /liar +foreign +- +\/var\/lib\/bin\/liar +plugin "liar" returned something that is not JSON on VERSION/,
   );
 });
 

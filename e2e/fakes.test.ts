@@ -21,8 +21,8 @@ for (const { claim, needs, holds } of rtnetlinkClaims) {
   t.test(`rtnetlink: ${claim}`, needs === undefined ? needsRoot : needsKernel(needs), async (t) => {
     const [host, container] = [makeNamespace(), makeNamespace()];
     try {
-      const [route, inside] = [connect(NETLINK_ROUTE, host), connect(NETLINK_ROUTE, container)];
-      holds(t, { host: route, container: inside, containerFd: container.fd });
+      const [rtnl, inside] = [connect(NETLINK_ROUTE, host), connect(NETLINK_ROUTE, container)];
+      holds(t, { host: rtnl, container: inside, containerFd: container.fd });
     } finally {
       closeNamespace(host);
       closeNamespace(container);

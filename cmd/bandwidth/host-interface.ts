@@ -2,7 +2,7 @@
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
-import { findLink, type Link, openRoute } from "../../pkg/link/link.ts";
+import { findLink, type Link, openRtnetlink } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 
@@ -15,7 +15,7 @@ export function needHostInterface(
   { interfaces }: Result,
 ): Link {
   if (interfaces.length === 0) throw invalidConf("prevResult cannot be used: no interfaces provided", behindVeth);
-  const inside = findLink(openRoute(openNamespace(netns)), ifName);
+  const inside = findLink(openRtnetlink(openNamespace(netns)), ifName);
   if (inside?.kind !== "veth") {
     const why = inside === undefined ? "it does not exist" : `it is of kind "${inside.kind}"`;
     throw invalidConf(`container interface ${ifName} has no veth peer: ${why}`, behindVeth);

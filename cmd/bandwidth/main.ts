@@ -8,7 +8,7 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { needKinds } from "../../pkg/link/create.ts";
-import { deleteLink, entryOf, openRoute } from "../../pkg/link/link.ts";
+import { deleteLink, entryOf, openRtnetlink } from "../../pkg/link/link.ts";
 import { deleteStaleLinks } from "../../pkg/link/owner.ts";
 import { needHostInterface } from "./host-interface.ts";
 import { deleteIfb, ensureIfb, findIfb } from "./ifb.ts";
@@ -36,7 +36,7 @@ function add(attachment: Attachment<BandwidthConf>): Result {
   const { ingress, egress } = parseSettings(attachment.conf);
   const result = needPrevResult(attachment, "must be called as chained plugin");
   if (ingress === undefined && egress === undefined) return result;
-  const host = openRoute();
+  const host = openRtnetlink();
   const port = needHostInterface(host, attachment, result);
 
   return withRollback((undo) => {
@@ -56,14 +56,14 @@ function add(attachment: Attachment<BandwidthConf>): Result {
 
 /** Deletes the ifb. The qdiscs at the host end of the veth pair are deleted with the pair. */
 function del(attachment: Attachment<BandwidthConf>): void {
-  deleteIfb(openRoute(), attachment);
+  deleteIfb(openRtnetlink(), attachment);
 }
 
 function check(attachment: Attachment<BandwidthConf>): void {
   const { ingress, egress } = parseSettings(attachment.conf);
   const result = needPrevResult(attachment, "must be called as a chained plugin");
   if (ingress === undefined && egress === undefined) return;
-  const host = openRoute();
+  const host = openRtnetlink();
   const port = needHostInterface(host, attachment, result);
   if (ingress !== undefined) checkLimit(host, port, ingress);
   if (egress === undefined) return;
@@ -76,10 +76,10 @@ function check(attachment: Attachment<BandwidthConf>): void {
 }
 
 function gc({ network, validAttachments }: Gc<BandwidthConf>): void {
-  deleteStaleLinks(openRoute(), network, validAttachments, { kind: "ifb" });
+  deleteStaleLinks(openRtnetlink(), network, validAttachments, { kind: "ifb" });
 }
 
 function status({ conf }: Request<BandwidthConf>): void {
   const { egress } = parseSettings(conf);
-  if (egress !== undefined) needKinds(openRoute(), "ifb");
+  if (egress !== undefined) needKinds(openRtnetlink(), "ifb");
 }

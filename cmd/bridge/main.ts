@@ -58,8 +58,8 @@ function add(attachment: Attachment<BridgeConf>): Result {
   const { ifName } = attachment;
   const settings = settingsOf(attachment);
   const netns = openNamespace(attachment.netns ?? "");
-  const host = links.openRoute();
-  const container = links.openRoute(netns);
+  const host = links.openRtnetlink();
+  const container = links.openRtnetlink(netns);
 
   return withRollback((undo) => {
     const bridge = ensureBridge(host, {
@@ -82,7 +82,7 @@ function add(attachment: Attachment<BridgeConf>): Result {
     const lease =
       settings.ipam === undefined ? ipam.emptyResult : completed(ipam.add(attachment, CONTAINER, undo), settings);
     if (settings.ipam !== undefined) {
-      configure({ netns, route: container, link: veth.inside, sysctls: sysctlsOf(ifName, settings) }, lease);
+      configure({ netns, rtnl: container, link: veth.inside, sysctls: sysctlsOf(ifName, settings) }, lease);
       if (settings.isGateway) serveGateways(host, bridge, veth.outside, lease, settings);
       if (settings.masquerade !== undefined) {
         undo("remove the masquerade", () => removeMasquerade(attachment, prefixesOf(lease)));
@@ -189,7 +189,7 @@ function restore(attachment: Attachment<BridgeConf>, netfilter: () => Connection
   const { macSpoofCheck, masquerade: masquerading, bridge } = settingsOf(attachment);
   const result = needPrevResult(attachment);
   const own = result.interfaces.findIndex(({ name, sandbox }) => name === attachment.ifName && sandbox);
-  const bridgeName = links.linkNameOf(links.openRoute(), bridge);
+  const bridgeName = links.linkNameOf(links.openRtnetlink(), bridge);
   const port = result.interfaces.find(({ name, sandbox }) => !sandbox && name !== bridgeName);
   const mac = result.interfaces[own]?.mac;
   if (macSpoofCheck && port !== undefined && mac !== undefined) {
@@ -221,13 +221,13 @@ function del(attachment: Attachment<BridgeConf>): void {
 /** Whether another attachment has the interface, and so the MAC spoof check, whose name contains only container and interface. */
 function isTaken(attachment: Attachment<BridgeConf>): boolean {
   const netns = findNamespace(attachment.netns);
-  return netns !== undefined && findOtherOwner(links.openRoute(netns), attachment) !== undefined;
+  return netns !== undefined && findOtherOwner(links.openRtnetlink(netns), attachment) !== undefined;
 }
 
 function check(attachment: Attachment<BridgeConf>): void {
   const settings = settingsOf(attachment);
   const { result, link } = checkContainer(attachment, { kind: "veth" });
-  const host = links.openRoute();
+  const host = links.openRtnetlink();
   checkPort(host, checkBridge(host, result, settings), link, result);
 }
 
@@ -253,7 +253,7 @@ function gc(request: Gc<BridgeConf>): void {
   const { network, validAttachments } = request;
   runAllSteps([
     ["remove stale masquerade rules", () => gcMasquerade(network, validAttachments)],
-    ["collect links", () => deleteStaleLinks(links.openRoute(), network, validAttachments, { kind: "veth" })],
+    ["collect links", () => deleteStaleLinks(links.openRtnetlink(), network, validAttachments, { kind: "veth" })],
     ["remove stale MAC spoof checks", () => collectMacSpoofChecks(validAttachments)], // those whose links are gone
     ["collect addresses", () => ipam.gc(request)],
   ]);
@@ -261,7 +261,7 @@ function gc(request: Gc<BridgeConf>): void {
 
 function status(request: Request<BridgeConf>): void {
   const { masquerade } = parseSettings(request.conf, undefined);
-  needKinds(links.openRoute(), "bridge", "veth");
+  needKinds(links.openRtnetlink(), "bridge", "veth");
   if (masquerade !== undefined) needMasquerade(masquerade.backend);
   ipam.status(request);
 }

@@ -13,7 +13,7 @@ import {
   udpPayload,
 } from "../../pkg/dhcp/packet.ts";
 import type { Address } from "../../pkg/ip/address.ts";
-import { findLink, type Link, openRoute, setDown, setMtu, setUp } from "../../pkg/link/link.ts";
+import { findLink, type Link, openRtnetlink, setDown, setMtu, setUp } from "../../pkg/link/link.ts";
 import { parseMac } from "../../pkg/link/mac.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { closeFile, findStat } from "../../pkg/sys/file.ts";
@@ -82,8 +82,8 @@ export class NoInterface extends CniError {
  * @throws NoInterface
  */
 export function openClientSocket(place: InterfaceRef, purpose: "search" | "renewal"): ClientSocket {
-  return inside(place, (route, link, inode) => {
-    if (purpose === "search" && !link.up) route.request(setUp(link.index));
+  return inside(place, (rtnl, link, inode) => {
+    if (purpose === "search" && !link.up) rtnl.request(setUp(link.index));
     const messages = openPacketSocket(link.index, ETH_P_IP, clientPortFilter);
     const probes = purpose === "search" ? openPacketSocket(link.index, ETH_P_ARP, everythingFilter) : undefined;
     return portOf(link, identityOf(link, inode, messages), messages, probes);
@@ -186,32 +186,32 @@ export function sameIdentity(one: InterfaceIdentity, other: InterfaceIdentity): 
 }
 
 export function setLinkDown(place: InterfaceRef): void {
-  inside(place, (route, link) => route.request(setDown(link.index)));
+  inside(place, (rtnl, link) => rtnl.request(setDown(link.index)));
 }
 
 /** Lowers the MTU; never raises it: a plugin's setting or the underlying path may be the reason for a lower one. */
 export function lowerMtu(place: InterfaceRef, mtu: number): void {
   if (mtu < SMALLEST_MTU) return;
-  inside(place, (route, link) => {
-    if (mtu < link.mtu) route.request(setMtu(link.index, mtu));
+  inside(place, (rtnl, link) => {
+    if (mtu < link.mtu) rtnl.request(setMtu(link.index, mtu));
   });
 }
 /** RFC 791: every host accepts packets of this size; a lower MTU is a mistake or an attack. */
 const SMALLEST_MTU = 576;
 
-function inside<T>(place: InterfaceRef, work: (route: Connection, link: Link, inode: string) => T): T {
+function inside<T>(place: InterfaceRef, work: (rtnl: Connection, link: Link, inode: string) => T): T {
   const namespace = findNamespace(place.netns);
   if (namespace === undefined) throw new NoInterface(place, "namespace");
   try {
     const inode = String(findStat(`/proc/self/fd/${namespace.fd}`)?.inode);
     return within(namespace, () => {
-      const route = openRoute();
+      const rtnl = openRtnetlink();
       try {
-        const link = findLink(route, place.ifName);
+        const link = findLink(rtnl, place.ifName);
         if (link === undefined) throw new NoInterface(place, "link");
-        return work(route, link, inode);
+        return work(rtnl, link, inode);
       } finally {
-        route.close();
+        rtnl.close();
       }
     });
   } finally {

@@ -7,7 +7,7 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { createLink, deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
-import { deleteLink, entryOf, openRoute } from "../../pkg/link/link.ts";
+import { deleteLink, entryOf, openRtnetlink } from "../../pkg/link/link.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { type DummyConf, needAddresses } from "./netconf.ts";
 
@@ -26,13 +26,13 @@ function add(attachment: Attachment<DummyConf>): Result {
   const { conf, ifName } = attachment;
   needAddresses(conf);
   const netns = openNamespace(attachment.netns ?? "");
-  const container = openRoute(netns);
+  const container = openRtnetlink(netns);
 
   return withRollback((undo) => {
     const link = createLink({ netns, container, ifName, owner: attachment }, { linkInfo: { kind: "dummy" } });
     undo("delete the link", () => deleteLink(container, ifName));
     const lease = ipam.add(attachment, 0, undo);
-    configure({ netns, route: container, link, sysctls: {} }, lease);
+    configure({ netns, rtnl: container, link, sysctls: {} }, lease);
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
 }
@@ -53,6 +53,6 @@ function gc(request: Gc<DummyConf>): void {
 
 function status(request: Request<DummyConf>): void {
   needAddresses(request.conf);
-  needKinds(openRoute(), "dummy");
+  needKinds(openRtnetlink(), "dummy");
   ipam.status(request);
 }

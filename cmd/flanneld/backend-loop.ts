@@ -10,7 +10,7 @@ import {
   RTMGRP_NEIGH,
   type Watching,
 } from "../../pkg/cluster/event-loop/netlink-watch.ts";
-import type { PassResult } from "../../pkg/cluster/event-loop/pass-schedule.ts";
+import type { PassResult } from "../../pkg/cluster/event-loop/reconcile-debounce.ts";
 import { startReconcileLoop } from "../../pkg/cluster/event-loop/reconcile-loop.ts";
 import { type Clock, systemClock } from "../../pkg/cluster/lease/clock.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";

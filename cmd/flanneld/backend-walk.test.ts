@@ -69,9 +69,9 @@ function expectedOf(n: number, { host, mac }: PeerState, isBlocked: boolean): st
   return [...route, `neighbour 10.5.${n}.0 dev 7 lladdr ${lladdr}`, `fdb ${lladdr} dev 7 dst 192.0.2.${host}`];
 }
 
-function createBackend(route: Connection): Backend {
+function createBackend(rtnl: Connection): Backend {
   const peers = createPeerLeases({
-    route,
+    rtnl,
     log: silent,
     remedies: storeRemedies,
     domain: () => ({ devices: [{ link: tunnel, family: "ipv4" }], external, networks: [network] }),
@@ -179,7 +179,7 @@ const RTPROT_BOOT = 3;
 const RTPROT_STATIC = 4;
 
 function createOtherProcess(kernel: FakeKernel, below: Below): OtherProcess {
-  const route = kernel.connect();
+  const rtnl = kernel.connect();
   const blocked = new Map<number, RouteEntry>();
   let hasForeignRoute = false;
   const subnetRoute = (n: number, protocol: number) =>
@@ -190,8 +190,8 @@ function createOtherProcess(kernel: FakeKernel, below: Below): OtherProcess {
       isOnLink: false,
       protocol,
     });
-  const put = (entry: Entry) => void route.attemptAll([setRequest(entry, { replaces: true })]);
-  const remove = (entry: Entry) => void route.attemptAll([removeRequest(entry)]);
+  const put = (entry: Entry) => void rtnl.attemptAll([setRequest(entry, { replaces: true })]);
+  const remove = (entry: Entry) => void rtnl.attemptAll([removeRequest(entry)]);
   const anyPeer = (peers: readonly number[]) => peers[below(peers.length)] ?? 9;
   const acts: ((n: number) => void)[] = [
     (n) => {

@@ -7,7 +7,7 @@ import {
   RTMGRP_LINK,
   type Watching,
 } from "../../pkg/cluster/event-loop/netlink-watch.ts";
-import type { PassResult } from "../../pkg/cluster/event-loop/pass-schedule.ts";
+import type { PassResult } from "../../pkg/cluster/event-loop/reconcile-debounce.ts";
 import { type ReconcileLoop, startReconcileLoop } from "../../pkg/cluster/event-loop/reconcile-loop.ts";
 import { type LeaseAttributes, printAttributes } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseManager, Membership } from "../../pkg/cluster/lease/manager.ts";

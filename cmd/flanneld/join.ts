@@ -6,22 +6,22 @@ import { familiesOf, InvalidNetworkConfig, type NetworkConfig } from "../../pkg/
 import { NoConfig, NoSubnet, StoreError } from "../../pkg/cluster/lease/store-error.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, BackendContext, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
-import { type BackendTypes, backendTypes } from "../../pkg/flannel/backend/backend-types.ts";
+import { type BackendTypes, backendTypes } from "../../pkg/flannel/backend/backend-registry.ts";
 import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
 import { type Selection, selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
 import { listLocalAddresses, reservedFor } from "../../pkg/flannel/backend/local-networks.ts";
 import type { Prefix } from "../../pkg/ip/address.ts";
-import { findLink, openRoute } from "../../pkg/link/link.ts";
+import { findLink, openRtnetlink } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { type EarlierSubnets, readEarlierSubnets, type SubnetFile } from "../../pkg/subnet-env/subnet-file.ts";
+import { checkPrerequisites } from "./br-netfilter.ts";
 import { leaseAttributes } from "./interface-follower.ts";
-import { checkPrerequisites } from "./kernel-prerequisites.ts";
 import { readNetworkConfig } from "./network-config.ts";
 import type { Options } from "./options/options.ts";
 
 export interface JoinedNetwork {
   network: NetworkConfig;
-  route: Connection;
+  rtnl: Connection;
   external: ExternalInterface;
   /** Selects the external interface anew. @throws Error there is none that fits */
   findExternal(current: ExternalInterface): ExternalInterface;
@@ -41,23 +41,23 @@ export interface JoinedNetwork {
 export async function joinNetwork(options: Options, manager: LeaseManager, log: Log): Promise<JoinedNetwork> {
   const { config: network, warnings } = readNetworkConfig(await manager.readConfig(), manager.subnets);
   for (const warning of [...warnings, ...checkPrerequisites(needsOf(options, network))]) log.warn(warning);
-  const route = openRoute();
+  const rtnl = openRtnetlink();
   try {
     const select = (how: Selection) =>
-      selectExternalInterface(route, options.externalInterface, configuredFamilies(network), how);
+      selectExternalInterface(rtnl, options.externalInterface, configuredFamilies(network), how);
     const external = select({ passedOver: (why) => log.info(`skipped ${why}`) });
     const published = await manager.findPublished();
-    const context = { route, external, network, published, remedies: manager.remedies, log };
+    const context = { rtnl, external, network, published, remedies: manager.remedies, log };
     return await withNewBackend(context, backendTypes, async (backend, attributes) => {
       const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));
       const previous = previousSubnets(earlier);
-      const local = localNetworks(route, { network, backend, external, own: previous });
+      const local = localNetworks(rtnl, { network, backend, external, own: previous });
       const lease = await manager.acquire(network, { attributes, previous, local });
       const findExternal = (current: ExternalInterface) => select({ current });
-      return { network, route, external, findExternal, backend, attributes, lease, earlier };
+      return { network, rtnl, external, findExternal, backend, attributes, lease, earlier };
     });
   } catch (error) {
-    route.close(); // this is tried once a second, perhaps for days
+    rtnl.close(); // this is tried once a second, perhaps for days
     throw error;
   }
 }
@@ -89,11 +89,11 @@ interface Present extends Pick<JoinedNetwork, "network" | "backend" | "external"
 }
 
 /** Lists the parts of the cluster network that its containers cannot have, because addresses of this host itself are in them. */
-function localNetworks(route: Connection, { network, backend, external, own }: Present): Prefix[] {
-  const devices = backend.devices.flatMap(({ name }) => findLink(route, name)?.index ?? []);
+function localNetworks(rtnl: Connection, { network, backend, external, own }: Present): Prefix[] {
+  const devices = backend.devices.flatMap(({ name }) => findLink(rtnl, name)?.index ?? []);
   return familiesOf(network).flatMap((family) => {
     const side = { networks: [family.network], devices, own, external: external.index };
-    return listLocalAddresses(route, side).map((one) => reservedFor(one, family.network));
+    return listLocalAddresses(rtnl, side).map((one) => reservedFor(one, family.network));
   });
 }
 

@@ -1,7 +1,7 @@
 /** The schema of the network configuration: flannel's keys and our own. pkg/cluster/lease/network-config.ts interprets them. */
 import type { JsonSchema } from "../../pkg/config/schema.ts";
+import { backendTypes } from "../../pkg/flannel/backend/backend-registry.ts";
 import { backendSchema } from "../../pkg/flannel/backend/backend-schema.ts";
-import { backendTypes } from "../../pkg/flannel/backend/backend-types.ts";
 
 const address = { type: "string", format: "ip" } as const satisfies JsonSchema;
 

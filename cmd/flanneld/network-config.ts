@@ -12,8 +12,8 @@ import { normalizeText, problemsOf } from "../../pkg/cni/netconf.ts";
 import { isObject, type Json, type JsonObject, JsonSyntaxError, showJson } from "../../pkg/config/json.ts";
 import type { Normalized } from "../../pkg/config/normalize.ts";
 import { unknownKeyWarning } from "../../pkg/config/unknown-keys.ts";
+import { backendTypes } from "../../pkg/flannel/backend/backend-registry.ts";
 import { ignoredKeys } from "../../pkg/flannel/backend/backend-schema.ts";
-import { backendTypes } from "../../pkg/flannel/backend/backend-types.ts";
 
 export interface ReadNetwork {
   config: NetworkConfig;

@@ -22,7 +22,7 @@ export function startRules(
   place: JoinedNetwork,
   { log, metrics }: { log: Log; metrics: Metrics },
 ): () => Promise<unknown> {
-  const { network, route, earlier } = place;
+  const { network, rtnl, earlier } = place;
   const families = familiesIn(place);
   const netfilter = connect(NETLINK_NETFILTER);
   const traffic = createTraffic(() => netfilter, {
@@ -42,7 +42,7 @@ export function startRules(
   ];
   const subnets = families.map(({ subnet }) => subnet);
   if (rules.blackholeRoute)
-    loops.push(startBlackholeLoop(route, subnets, { resyncMs, log, passed: metrics.reconciled("blackhole") }));
+    loops.push(startBlackholeLoop(rtnl, subnets, { resyncMs, log, passed: metrics.reconciled("blackhole") }));
   return () => Promise.all(loops.map((loop) => loop.stop()));
 }
 

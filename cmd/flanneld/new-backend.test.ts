@@ -4,8 +4,8 @@ import { cidr, ip, silent } from "../../pkg/cluster/lease/fake.testing.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import { storeRemedies } from "../../pkg/cluster/lease/store-manager.ts";
 import type { Backend, BackendContext, BackendType, Programmed } from "../../pkg/flannel/backend/backend.ts";
+import { backendTypes } from "../../pkg/flannel/backend/backend-registry.ts";
 import { backendSchema, ignoredKeys } from "../../pkg/flannel/backend/backend-schema.ts";
-import { backendTypes } from "../../pkg/flannel/backend/backend-types.ts";
 import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
 import { Connection } from "../../pkg/netlink/connection.ts";
 import { withNewBackend } from "./join.ts";
@@ -45,7 +45,7 @@ const carrier: BackendType = {
 };
 const types = { ...backendTypes, carrier };
 
-const route = new Connection({
+const rtnl = new Connection({
   fd: -1,
   send: () => {},
   receive: () => new Uint8Array(),
@@ -53,7 +53,7 @@ const route = new Connection({
   close: () => {},
 });
 const context = (type: string): BackendContext => ({
-  route,
+  rtnl,
   external: { index: 2, name: "eth0", mtu: 1500, publicIP: ip("192.0.2.1") },
   network: { nftables: false, noMasquerade: [], backend: { type, settings: { Type: type, Cipher: "aes" } } },
   published: undefined,

@@ -13,7 +13,7 @@ import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
 import { checkContainer } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { type LinkRef, nameInUse } from "../../pkg/link/create.ts";
-import { entryOf, findLink, type Link, openRoute, setUp } from "../../pkg/link/link.ts";
+import { entryOf, findLink, type Link, openRtnetlink, setUp } from "../../pkg/link/link.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { isForUserSpace, type Selection, selectionOf } from "./device.ts";
 import { warnIfInUse } from "./in-use.ts";
@@ -44,7 +44,7 @@ function add(attachment: Attachment<HostDeviceConf>): Result {
   const { conf, ifName } = attachment;
   const selection = selectionOf(needNames(conf));
   const netns = openNamespace(attachment.netns ?? "");
-  const container = openRoute(netns);
+  const container = openRtnetlink(netns);
 
   return withRollback((undo) => {
     const link = selection.isForUserSpace
@@ -52,7 +52,7 @@ function add(attachment: Attachment<HostDeviceConf>): Result {
       : take(attachment, selection, { netns, container, ifName, owner: attachment }, undo);
     const lease = ipam.add(attachment, 0, undo);
     if (link !== undefined && ipam.typeOf(conf) !== undefined)
-      configure({ netns, route: container, link, sysctls: {} }, lease);
+      configure({ netns, rtnl: container, link, sysctls: {} }, lease);
     const entry = link === undefined ? { name: ifName, sandbox: netns.path } : entryOf(link, netns.path);
     return { interfaces: [entry], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
@@ -70,19 +70,19 @@ function take(
   const device = restoreReturned(host, keeping.dataDir, needDevice(host, selection, keeping));
   if (findLink(place.container, place.ifName) !== undefined)
     throw nameInUse(place, `"${device.name}" would get that name in the container`);
-  warnIfInUse(host.route, device, attachment.network);
+  warnIfInUse(host.rtnl, device, attachment.network);
 
   undo("return the device to the host", () => {
     returnDevice(host, attachment, { ...keeping, netns: place.netns.path });
-    const returned = device.up ? findLink(host.route, device.name) : undefined;
-    if (returned !== undefined) host.route.request(setUp(returned.index));
+    const returned = device.up ? findLink(host.rtnl, device.name) : undefined;
+    if (returned !== undefined) host.rtnl.request(setUp(returned.index));
   });
   writeRecord(keeping.dataDir, recordOf(attachment, device, place.netns.path));
   return moveToContainer(host, device, place);
 }
 
 function needDevice(host: Host, { what, find, matches }: Selection, { device, dataDir }: CleanupSettings): Link {
-  const link = find(host.route) ?? (device === "" ? undefined : findReturnedByName(host, dataDir, device));
+  const link = find(host.rtnl) ?? (device === "" ? undefined : findReturnedByName(host, dataDir, device));
   if (link !== undefined) return link;
   const holder = listRecords(dataDir).find(matches);
   throw new CniError({

@@ -9,18 +9,27 @@
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import { type LinkRef, nameInUse, renameLink } from "../../pkg/link/create.ts";
-import { findLink, type Link, moveLink, needLink, openRoute, setAlias, setDown, setUp } from "../../pkg/link/link.ts";
+import {
+  findLink,
+  type Link,
+  moveLink,
+  needLink,
+  openRtnetlink,
+  setAlias,
+  setDown,
+  setUp,
+} from "../../pkg/link/link.ts";
 import { type Connection, NetlinkError } from "../../pkg/netlink/connection.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { makeNamespace, type Namespace, ownNamespace } from "../../pkg/sys/namespace.ts";
 
 /** The plugin's own namespace, held open from the start: an error on returning there must not change where a device is moved. */
 export interface Host {
-  route: Connection;
+  rtnl: Connection;
   netns: Namespace;
 }
 
-export const openHost = (): Host => ({ route: openRoute(), netns: ownNamespace() });
+export const openHost = (): Host => ({ rtnl: openRtnetlink(), netns: ownNamespace() });
 
 /** Name and alias of a device on the host. */
 export interface HostIdentity {
@@ -36,7 +45,7 @@ export interface HostIdentity {
 export function moveToContainer(host: Host, device: Link, place: LinkRef): Link {
   const { netns, container, ifName } = place;
   try {
-    host.route.request(moveLink(device.index, { netns, name: ifName, alias: device.name, up: true }));
+    host.rtnl.request(moveLink(device.index, { netns, name: ifName, alias: device.name, up: true }));
   } catch (error) {
     throw refused(error, device, place);
   }
@@ -66,7 +75,7 @@ function refused(error: unknown, { name }: Link, place: LinkRef): unknown {
  * @throws CniError 999: the name is taken there
  */
 export function moveToHost(host: Host, inside: Link, { netns, container, ifName }: LinkRef, home: HostIdentity): void {
-  refuseTaken(host.route, inside.name, home.name);
+  refuseTaken(host.rtnl, inside.name, home.name);
   const other = findLink(container, home.name);
   const refusal =
     other !== undefined && other.index !== inside.index
@@ -75,7 +84,7 @@ export function moveToHost(host: Host, inside: Link, { netns, container, ifName 
   if (refusal === undefined) return;
   const restore = [renameLink(inside.index, ifName), ...(inside.up ? [setUp(inside.index)] : [])];
   container.attemptAll(restore); // for a device that has moved on, these have no effect
-  refuseTaken(host.route, inside.name, home.name);
+  refuseTaken(host.rtnl, inside.name, home.name);
   throw notHome(inside.name, home.name, refusal);
 }
 
@@ -98,7 +107,7 @@ function moveByDetour(
   { name, alias }: HostIdentity,
 ): NetlinkError | undefined {
   const detour = makeNamespace();
-  const between = openRoute(detour);
+  const between = openRtnetlink(detour);
   const [refusal] = container.attemptAll([moveLink(inside.index, { netns: detour, name })]);
   const onTheWay = findLink(between, name) ?? findLink(between, inside.name);
   if (onTheWay === undefined) return refusal;
@@ -108,10 +117,10 @@ function moveByDetour(
 }
 
 /** Restores the name of a device that is on the host already, as after the kernel moved it there from a container that died. */
-export function rename({ route }: Host, device: Link, home: HostIdentity): void {
-  if (device.name !== home.name) refuseTaken(route, device.name, home.name);
+export function rename({ rtnl }: Host, device: Link, home: HostIdentity): void {
+  if (device.name !== home.name) refuseTaken(rtnl, device.name, home.name);
   const { index } = device;
-  const outcomes = route.attemptAll([
+  const outcomes = rtnl.attemptAll([
     ...(device.name === home.name ? [] : [setDown(index), renameLink(index, home.name)]),
     setAlias(index, home.alias),
   ]);
@@ -119,8 +128,8 @@ export function rename({ route }: Host, device: Link, home: HostIdentity): void 
   if (refusal !== undefined) throw notHome(device.name, home.name, refusal);
 }
 
-function refuseTaken(route: Connection, name: string, home: string): void {
-  const other = findLink(route, home);
+function refuseTaken(rtnl: Connection, name: string, home: string): void {
+  const other = findLink(rtnl, home);
   if (other === undefined) return;
   throw new CniError({
     code: ErrorCode.internal,

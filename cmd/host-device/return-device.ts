@@ -8,7 +8,7 @@
 import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { writeStderr } from "../../pkg/cni/process-io.ts";
 import { isInterfaceName } from "../../pkg/config/formats.ts";
-import { findLink, type Link, listLinks, openRoute } from "../../pkg/link/link.ts";
+import { findLink, type Link, listLinks, openRtnetlink } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { monotonicMs, sleepMs } from "../../pkg/sys/clock.ts";
 import { findNamespace } from "../../pkg/sys/namespace.ts";
@@ -44,7 +44,7 @@ export function returnDevice(host: Host, owner: AttachmentId, { dataDir, netns, 
   const record = findRecord(dataDir, owner);
   const namespace = findNamespace(netns) ?? (record && namespaceOf(record));
   if (namespace !== undefined) {
-    const container = openRoute(namespace);
+    const container = openRtnetlink(namespace);
     const attached = findAttached(container, owner, record, dataDir);
     if (attached !== undefined) {
       moveToHost(host, attached.link, { netns: namespace, container, ifName: owner.ifName }, attached.home);
@@ -96,11 +96,11 @@ function findAttached(
 
 /** Finds the device on the host, under any name. */
 const findReturned = (host: Host, record: DeviceRecord): Link | undefined =>
-  listLinks(host.route).find((link) => isDevice(record, link));
+  listLinks(host.rtnl).find((link) => isDevice(record, link));
 
 function findAliased(host: Host, device: string): Link | undefined {
-  return findLink(host.route, device) === undefined
-    ? listLinks(host.route).find(({ alias }) => alias === device)
+  return findLink(host.rtnl, device) === undefined
+    ? listLinks(host.rtnl).find(({ alias }) => alias === device)
     : undefined;
 }
 

@@ -7,7 +7,7 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer, checkFailure } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
-import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
+import { deleteLink, entryOf, findLinkInfo, openRtnetlink } from "../../pkg/link/link.ts";
 import { announceSysctls, checkParent, createChild, needParent, parentStatus } from "../../pkg/link/parent.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { type IpvlanConf, modeOf, modes, parentSelector } from "./netconf.ts";
@@ -27,7 +27,7 @@ function add(attachment: Attachment<IpvlanConf>): Result {
   const { conf, ifName, prevResult } = attachment;
   const wish = parentSelector(conf, prevResult);
   const netns = openNamespace(attachment.netns ?? "");
-  const container = openRoute(netns);
+  const container = openRtnetlink(netns);
   const parent = needParent(wish, container);
 
   return withRollback((undo) => {
@@ -35,7 +35,7 @@ function add(attachment: Attachment<IpvlanConf>): Result {
     const link = createChild({ netns, container, ifName, owner: attachment }, parent, { linkInfo });
     undo("delete the link", () => deleteLink(container, ifName));
     const lease = ipam.typeOf(conf) === undefined ? inherited(prevResult) : ipam.add(attachment, 0, undo);
-    configure({ netns, route: container, link, sysctls: announceSysctls(ifName, lease) }, lease);
+    configure({ netns, rtnl: container, link, sysctls: announceSysctls(ifName, lease) }, lease);
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
 }
@@ -68,7 +68,7 @@ function gc(request: Gc<IpvlanConf>): void {
 
 /** Checks the master only if it is named: otherwise the preceding plugin may make it. */
 function status(request: Request<IpvlanConf>): void {
-  needKinds(openRoute(), "ipvlan");
+  needKinds(openRtnetlink(), "ipvlan");
   if (request.conf.master) parentStatus(request.conf);
   ipam.status(request);
 }

@@ -6,7 +6,7 @@ import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { type Address, formatAddress, formatPrefix, isIPv4, type Prefix } from "../../pkg/ip/address.ts";
 import { addressesOf } from "../../pkg/link/address.ts";
-import { type Link, needLink, openRoute, setDown, setUp } from "../../pkg/link/link.ts";
+import { type Link, needLink, openRtnetlink, setDown, setUp } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { findNamespace, openNamespace } from "../../pkg/sys/namespace.ts";
 import type { LoopbackConf } from "./netconf.ts";
@@ -23,27 +23,27 @@ export const loopback: Plugin<LoopbackConf> = {
 };
 
 function add({ netns = "", prevResult }: Attachment<LoopbackConf>): Result {
-  const route = openRoute(openNamespace(netns));
-  const lo = needLink(route, "lo");
-  refuseForeign(prefixesOf(route, lo)); // before lo is set up: the kernel does not remove 127.0.0.1 when it is set down again
+  const rtnl = openRtnetlink(openNamespace(netns));
+  const lo = needLink(rtnl, "lo");
+  refuseForeign(prefixesOf(rtnl, lo)); // before lo is set up: the kernel does not remove 127.0.0.1 when it is set down again
 
   return withRollback((undo) => {
-    if (!lo.up) undo("set lo down", () => route.request(setDown(lo.index)));
-    route.request(setUp(lo.index));
-    return prevResult ?? resultOf(netns, prefixesOf(route, lo));
+    if (!lo.up) undo("set lo down", () => rtnl.request(setDown(lo.index)));
+    rtnl.request(setUp(lo.index));
+    return prevResult ?? resultOf(netns, prefixesOf(rtnl, lo));
   });
 }
 
 function del({ netns }: Attachment<LoopbackConf>): void {
   const namespace = findNamespace(netns);
   if (namespace === undefined) return;
-  const route = openRoute(namespace);
-  route.request(setDown(needLink(route, "lo").index));
+  const rtnl = openRtnetlink(namespace);
+  rtnl.request(setDown(needLink(rtnl, "lo").index));
 }
 
 function check({ netns = "" }: Attachment<LoopbackConf>): void {
-  const route = openRoute(openNamespace(netns));
-  if (needLink(route, "lo").up) return;
+  const rtnl = openRtnetlink(openNamespace(netns));
+  if (needLink(rtnl, "lo").up) return;
   throw new CniError({
     code: ErrorCode.internal,
     msg: `link "lo" in ${netns} is down, must be up`,
@@ -51,7 +51,7 @@ function check({ netns = "" }: Attachment<LoopbackConf>): void {
   });
 }
 
-const prefixesOf = (route: Connection, lo: Link): Prefix[] => addressesOf(route, lo.index).map(({ prefix }) => prefix);
+const prefixesOf = (rtnl: Connection, lo: Link): Prefix[] => addressesOf(rtnl, lo.index).map(({ prefix }) => prefix);
 
 /** Returns the first address of each family, as the reference plugin does. */
 function resultOf(netns: string, prefixes: readonly Prefix[]): Result {

@@ -25,7 +25,7 @@ import {
   type Link,
   listLinks,
   needLink,
-  openRoute,
+  openRtnetlink,
   setAlias,
   setUp,
 } from "../../pkg/link/link.ts";
@@ -41,13 +41,13 @@ import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTPROT_BOOT } from "../../pkg/netlink
 import { OWN_NAMESPACE } from "../../pkg/sys/namespace.ts";
 
 /** Makes host and container reachable for each other at the container's addresses. */
-export function openHostAccess({ route, link: master }: Parent, owner: AttachmentId, ips: readonly IpConfig[]): void {
+export function openHostAccess({ rtnl, link: master }: Parent, owner: AttachmentId, ips: readonly IpConfig[]): void {
   const addresses = ips.map((ip) => addressOf(ip).prefix.address);
   withLockedNamespace({ path: OWN_NAMESPACE }, () => {
-    const shim = ensureShim(route, master, owner.network);
-    const ofHost = addressesOf(route, master.index).filter(({ scope }) => scope === RT_SCOPE_UNIVERSE);
+    const shim = ensureShim(rtnl, master, owner.network);
+    const ofHost = addressesOf(rtnl, master.index).filter(({ scope }) => scope === RT_SCOPE_UNIVERSE);
     const own = ofHost.map(({ prefix }) => prefix.address).filter((address) => !isIPv4(address));
-    route.requestAll([
+    rtnl.requestAll([
       ...own.map((address) => proxyNeighbour(shim.index, address)),
       ...addresses.map((address) =>
         addRoute(shim.index, {
@@ -64,22 +64,22 @@ export function openHostAccess({ route, link: master }: Parent, owner: Attachmen
 const single = (address: Address): Prefix => ({ address, length: 8 * address.length });
 
 /** Makes the shim if missing, and always configures it: the process that made it may have been killed before that. */
-function ensureShim(route: Connection, master: Link, network: string): Link {
+function ensureShim(rtnl: Connection, master: Link, network: string): Link {
   const ifName = shimName(network, master);
-  const shim = findLink(route, ifName) ?? makeShim(route, ifName, master);
+  const shim = findLink(rtnl, ifName) ?? makeShim(rtnl, ifName, master);
   // before it is up: router advertisements on that network are not for the host's shim
   trySysctl(`ipv6/conf/${ifName}/accept_ra`, "0");
   // an interface is a proxy only if it forwards; this does not make the whole host forward
   trySysctl(`ipv6/conf/${ifName}/proxy_ndp`, "1");
   trySysctl(`ipv6/conf/${ifName}/forwarding`, "1");
-  route.requestAll([setAlias(shim.index, `the host's access to network ${network}`), setUp(shim.index)]);
+  rtnl.requestAll([setAlias(shim.index, `the host's access to network ${network}`), setUp(shim.index)]);
   return shim;
 }
 
-function makeShim(route: Connection, ifName: string, master: Link): Link {
+function makeShim(rtnl: Connection, ifName: string, master: Link): Link {
   const linkInfo = { kind: "macvlan", data: { mode: MACVLAN_MODE_BRIDGE } } as const;
-  route.request(addLink({ ifName, link: master.index, linkInfo }));
-  return needLink(route, ifName);
+  rtnl.request(addLink({ ifName, link: master.index, linkInfo }));
+  return needLink(rtnl, ifName);
 }
 
 /** Removes the routes of one container, and the shim when no other container needs it. */
@@ -95,14 +95,14 @@ export function collectHostAccess(network: string, valid: readonly Omit<Attachme
 }
 
 function removeWays(network: string, isGone: (metric: number) => boolean): void {
-  const route = openRoute();
+  const rtnl = openRtnetlink();
   withLockedNamespace({ path: OWN_NAMESPACE }, () => {
-    for (const shim of shimsOf(route, network)) {
-      const ways = waysThrough(route, shim);
+    for (const shim of shimsOf(rtnl, network)) {
+      const ways = waysThrough(rtnl, shim);
       const gone = ways.filter(({ metric }) => isGone(metric));
-      if (gone.length === ways.length) deleteLink(route, shim.index);
+      if (gone.length === ways.length) deleteLink(rtnl, shim.index);
       else
-        route.requestAll(
+        rtnl.requestAll(
           gone.map(({ destination, metric }) => deleteRoute(shim.index, { destination, priority: metric })),
         );
     }
@@ -111,8 +111,8 @@ function removeWays(network: string, isGone: (metric: number) => boolean): void 
 
 /** Checks that each of the container's addresses has its route. */
 export function checkHostAccess(owner: AttachmentId, { ips, interfaces }: Result): void {
-  const route = openRoute();
-  const ways = shimsOf(route, owner.network).flatMap((shim) => waysThrough(route, shim));
+  const rtnl = openRtnetlink();
+  const ways = shimsOf(rtnl, owner.network).flatMap((shim) => waysThrough(rtnl, shim));
   const own = ways.filter(({ metric }) => metric === metricOf(owner));
   const there = own.map(({ destination }) => formatAddress(destination.address));
   const missing = ips
@@ -122,8 +122,8 @@ export function checkHostAccess(owner: AttachmentId, { ips, interfaces }: Result
   if (missing !== undefined) throw checkFailure(`the host has no route to ${missing}, which "hostAccess" needs`);
 }
 
-const shimsOf = (route: Connection, network: string): Link[] =>
-  listLinks(route).filter(({ name, kind }) => kind === "macvlan" && name.startsWith(shimPrefix(network)));
+const shimsOf = (rtnl: Connection, network: string): Link[] =>
+  listLinks(rtnl).filter(({ name, kind }) => kind === "macvlan" && name.startsWith(shimPrefix(network)));
 
 /** A route to a container. */
 interface Way {
@@ -132,9 +132,9 @@ interface Way {
 }
 
 /** Lists the routes through the shim, leaving out those that the kernel made. */
-const waysThrough = (route: Connection, shim: Link): Way[] =>
+const waysThrough = (rtnl: Connection, shim: Link): Way[] =>
   [AF_INET, AF_INET6]
-    .flatMap((family) => listRoutes(route, family))
+    .flatMap((family) => listRoutes(rtnl, family))
     .filter(({ outputIndex, protocol }) => outputIndex === shim.index && protocol === RTPROT_BOOT)
     .flatMap(({ destination: address, destinationLength: length, priority: metric = 0 }) =>
       address === undefined ? [] : [{ destination: { address, length }, metric }],

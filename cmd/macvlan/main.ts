@@ -9,7 +9,7 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer, checkFailure } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
-import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
+import { deleteLink, entryOf, findLinkInfo, openRtnetlink } from "../../pkg/link/link.ts";
 import {
   announceSysctls,
   type ChildLink,
@@ -37,14 +37,14 @@ function add(attachment: Attachment<MacvlanConf>): Result {
   const { conf, ifName } = attachment;
   const settings = settingsOf(attachment);
   const netns = openNamespace(attachment.netns ?? "");
-  const container = openRoute(netns);
+  const container = openRtnetlink(netns);
   const parent = needParent(conf, container);
 
   return withRollback((undo) => {
     const link = createChild({ netns, container, ifName, owner: attachment }, parent, linkOf(settings));
     undo("delete the link", () => deleteLink(container, ifName));
     const lease = ipam.add(attachment, 0, undo);
-    configure({ netns, route: container, link, sysctls: announceSysctls(ifName, lease) }, lease);
+    configure({ netns, rtnl: container, link, sysctls: announceSysctls(ifName, lease) }, lease);
     if (settings.hostAccess) {
       undo("remove the host's access", () => closeHostAccess(attachment));
       openHostAccess(parent, attachment, lease.ips);
@@ -90,7 +90,7 @@ function gc(request: Gc<MacvlanConf>): void {
 }
 
 function status(request: Request<MacvlanConf>): void {
-  needKinds(openRoute(), "macvlan");
+  needKinds(openRtnetlink(), "macvlan");
   parentStatus(request.conf);
   ipam.status(request);
 }

@@ -2,7 +2,7 @@
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
 import type { Tool, ToolContext } from "../../pkg/cni/tool.ts";
 import { addToAddress, formatAddress, formatPrefix, isIPv4, type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
-import { openRoute } from "../../pkg/link/link.ts";
+import { openRtnetlink } from "../../pkg/link/link.ts";
 import { listRoutes } from "../../pkg/link/route.ts";
 import { AF_INET } from "../../pkg/netlink/rtnetlink/family.ts";
 import { parseDotenv } from "../../pkg/subnet-env/dotenv.ts";
@@ -66,7 +66,7 @@ function refuseRoutedSubnet(text: string): void {
 }
 
 function gatewayTo(subnet: Prefix): string | undefined {
-  const route = listRoutes(openRoute(), AF_INET).find(
+  const route = listRoutes(openRtnetlink(), AF_INET).find(
     ({ destination, destinationLength, gateway }) =>
       gateway !== undefined &&
       destination !== undefined &&

@@ -23,7 +23,7 @@ import {
 } from "../../pkg/firewall/portmap/portmap.ts";
 import { type Address, isIPv4, type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
-import { findLink, openRoute } from "../../pkg/link/link.ts";
+import { findLink, openRtnetlink } from "../../pkg/link/link.ts";
 import { lookupRoute } from "../../pkg/link/route.ts";
 import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
@@ -120,9 +120,9 @@ function addressesIn({ prevResult, ifName }: Attachment<PortmapConf>): Prefix[] 
 
 /** Enables route_localnet on the interface to the container: otherwise the kernel drops packets from 127.0.0.1 there as martians. */
 function routeLocalnet(container: Address): void {
-  const route = openRoute();
-  const index = lookupRoute(route, container)?.outputIndex;
-  const link = index === undefined ? undefined : findLink(route, index);
+  const rtnl = openRtnetlink();
+  const index = lookupRoute(rtnl, container)?.outputIndex;
+  const link = index === undefined ? undefined : findLink(rtnl, index);
   if (link === undefined) return; // no route
   const name = `ipv4/conf/${link.name}/route_localnet`;
   if (findSysctl(name) !== "1") writeSysctl(name, "1");
@@ -136,8 +136,8 @@ const flowsTo = (mappingSet: MappingSet): FlowsTo[] =>
 /** Deletes conntrack entries, so that packets of old flows use the port's new rules. A failure affects old connections only. */
 function forget(targets: readonly FlowsTo[]): void {
   try {
-    const route = lazy(openRoute);
-    deleteFlows(targets, (address) => lookupRoute(route(), address)?.type === RTN_LOCAL);
+    const rtnl = lazy(openRtnetlink);
+    deleteFlows(targets, (address) => lookupRoute(rtnl(), address)?.type === RTN_LOCAL);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     writeStderr(`portmap: existing connections may continue to the previous target: ${error.message}\n`);

@@ -18,7 +18,7 @@ import { familyOf } from "../../pkg/ip/family.ts";
 import { checkContainer, needHostsEnd } from "../../pkg/link/check.ts";
 import { configure, performTasks, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
-import { deleteLink, entryOf, type Link, openRoute } from "../../pkg/link/link.ts";
+import { deleteLink, entryOf, type Link, openRtnetlink } from "../../pkg/link/link.ts";
 import { deleteStaleLinks } from "../../pkg/link/owner.ts";
 import { enableForwarding, trySysctl } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth } from "../../pkg/link/veth.ts";
@@ -45,8 +45,8 @@ function add(attachment: Attachment<PtpConf>): Result {
   const { conf, ifName } = attachment;
   const { mtu, masquerade: masquerading } = parseSettings(conf);
   const netns = openNamespace(attachment.netns ?? "");
-  const host = openRoute();
-  const container = openRoute(netns);
+  const host = openRtnetlink();
+  const container = openRtnetlink(netns);
 
   return withRollback((undo) => {
     const { inside, outside } = createVeth(host, { netns, container, ifName, mtu, owner: attachment });
@@ -58,7 +58,7 @@ function add(attachment: Attachment<PtpConf>): Result {
     if (families.has("ipv6")) trySysctl(...withoutDetection(outside));
     const sysctls = families.has("ipv6") ? [withoutDetection(inside)] : [];
     configure(
-      { netns, route: container, link: inside, sysctls: Object.fromEntries(sysctls), duplicates: "none" },
+      { netns, rtnl: container, link: inside, sysctls: Object.fromEntries(sysctls), duplicates: "none" },
       lease,
       {
         beforeRoutes: routesToGateways(inside.index, entries), // IPAM's routes may use these
@@ -106,7 +106,7 @@ function del(attachment: Attachment<PtpConf>): void {
 function check(attachment: Attachment<PtpConf>): void {
   parseSettings(attachment.conf);
   const { result, link } = checkContainer(attachment, { kind: "veth" });
-  const host = openRoute();
+  const host = openRtnetlink();
   checkHostEnd(host, needHostsEnd(host, link, result), gatewayAddresses(result.ips));
 }
 
@@ -114,14 +114,14 @@ function gc(request: Gc<PtpConf>): void {
   const { network, validAttachments } = request;
   runAllSteps([
     ["remove stale masquerade rules", () => gcMasquerade(network, validAttachments)],
-    ["collect links", () => deleteStaleLinks(openRoute(), network, validAttachments, { kind: "veth" })],
+    ["collect links", () => deleteStaleLinks(openRtnetlink(), network, validAttachments, { kind: "veth" })],
     ["collect addresses", () => ipam.gc(request)],
   ]);
 }
 
 function status(request: Request<PtpConf>): void {
   const { masquerade } = parseSettings(request.conf);
-  needKinds(openRoute(), "veth");
+  needKinds(openRtnetlink(), "veth");
   if (masquerade !== undefined) needMasquerade(masquerade.backend);
   ipam.status(request);
 }

@@ -28,7 +28,7 @@ interface Change {
  */
 export function applyPlan(
   { tables, moved, hinted }: Plan,
-  { route, index }: { route: Connection; index: number },
+  { rtnl, index }: { rtnl: Connection; index: number },
   undo: (what: string, action: () => void) => void,
 ): void {
   const news = tables.flatMap((one) => waysOf(one, index));
@@ -37,8 +37,8 @@ export function applyPlan(
     ["rules and tables", news],
     ["routes of the main table", olds],
   ] as const) {
-    undo(`undo the changes of ${what}`, () => route.attemptAll(changes.toReversed().map((change) => change.undo())));
-    route.attemptAll(changes.map(({ make }) => make)).forEach((refusal, i) => {
+    undo(`undo the changes of ${what}`, () => rtnl.attemptAll(changes.toReversed().map((change) => change.undo())));
+    rtnl.attemptAll(changes.map(({ make }) => make)).forEach((refusal, i) => {
       const isGone = isErrno(refusal, "ESRCH"); // a route that the kernel removed meanwhile, as one from a router advertisement
       if (refusal !== undefined && !isGone) throw refused(changes[i]?.what() ?? what, refusal);
     });

@@ -11,7 +11,7 @@ import { familyOf } from "../../pkg/ip/family.ts";
 import { addressesOf, familyNumber, listAddresses } from "../../pkg/link/address.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { type Address4Or6, addressOf } from "../../pkg/link/configure.ts";
-import { findLink, needLink, openRoute } from "../../pkg/link/link.ts";
+import { findLink, needLink, openRtnetlink } from "../../pkg/link/link.ts";
 import { withLockedNamespace } from "../../pkg/link/lock.ts";
 import { findOtherOwner } from "../../pkg/link/owner.ts";
 import { leadsThrough, listAllRoutes, tableOf } from "../../pkg/link/route.ts";
@@ -46,12 +46,12 @@ function add(attachment: Attachment<SbrConf>): Result {
   const netns = openNamespace(attachment.netns ?? "");
 
   return withLockedNamespace(netns, () => {
-    const route = openRoute(netns);
-    const { index } = needLink(route, ifName);
-    const rules = listRules(route);
-    const plan = planOf({ route, index, rules, addresses }, settings);
+    const rtnl = openRtnetlink(netns);
+    const { index } = needLink(rtnl, ifName);
+    const rules = listRules(rtnl);
+    const plan = planOf({ rtnl, index, rules, addresses }, settings);
     refuseExisting(rules, plan);
-    withRollback((undo) => applyPlan(plan, { route, index }, undo));
+    withRollback((undo) => applyPlan(plan, { rtnl, index }, undo));
     return resultIn(plan, result);
   });
 }
@@ -73,15 +73,15 @@ function addressesIn({ ips, interfaces }: Result, ifName: string): Address4Or6[]
 }
 
 interface LinkState {
-  route: Connection;
+  rtnl: Connection;
   index: number;
   rules: readonly RuleMessage[];
   addresses: readonly Address4Or6[];
 }
 
-function planOf({ route, index, rules, addresses }: LinkState, settings: SbrSettings): Plan {
+function planOf({ rtnl, index, rules, addresses }: LinkState, settings: SbrSettings): Plan {
   if (settings.table !== undefined) return rulesOnly(addresses, settings.table);
-  const all = listAllRoutes(route);
+  const all = listAllRoutes(rtnl);
   const own = all.filter((one) => tableOf(one) === RT_TABLE_MAIN && leadsThrough(one, index));
   return tableForEach(addresses, own, usedTables(rules, all), settings);
 }
@@ -105,26 +105,26 @@ function del(attachment: Attachment<SbrConf>): void {
   const netns = findNamespace(attachment.netns);
   if (netns === undefined) return;
   withLockedNamespace(netns, () => {
-    const route = openRoute(netns);
+    const rtnl = openRtnetlink(netns);
     const { table } = attachment.conf;
-    const sources = sourcesOf(route, attachment);
-    const rules = listRules(route)
+    const sources = sourcesOf(rtnl, attachment);
+    const rules = listRules(rtnl)
       .flatMap((rule) => sourceRuleOf(rule) ?? [])
       .filter((rule) => table === undefined || rule.table === table)
       .filter((rule) => sources.some((source) => isFrom(source, rule)));
-    for (const refusal of route.attemptAll(rules.map(deleteSourceRule)))
+    for (const refusal of rtnl.attemptAll(rules.map(deleteSourceRule)))
       if (refusal !== undefined && !isErrno(refusal, "ENOENT", "ESRCH")) throw refusal;
   });
 }
 
 /** Returns the interface's addresses, and those that it has lost since ADD, unless another interface has them now. */
-function sourcesOf(route: Connection, attachment: Attachment<SbrConf>): Address[] {
+function sourcesOf(rtnl: Connection, attachment: Attachment<SbrConf>): Address[] {
   const { ifName, prevResult } = attachment;
-  const link = findOtherOwner(route, attachment) === undefined ? findLink(route, ifName) : undefined;
-  const own = link === undefined ? [] : addressesOf(route, link.index).map(({ prefix }) => prefix.address);
+  const link = findOtherOwner(rtnl, attachment) === undefined ? findLink(rtnl, ifName) : undefined;
+  const own = link === undefined ? [] : addressesOf(rtnl, link.index).map(({ prefix }) => prefix.address);
   const given = prevResult === undefined ? [] : addressesIn(prevResult, ifName).map(({ prefix }) => prefix.address);
   const lost = without(given, own);
-  const elsewhere = lost.length === 0 ? [] : [...listAddresses(route).values()].flat();
+  const elsewhere = lost.length === 0 ? [] : [...listAddresses(rtnl).values()].flat();
   return [
     ...own,
     ...without(
@@ -141,9 +141,9 @@ function check(attachment: Attachment<SbrConf>): void {
   const { ifName } = attachment;
   const { table, gateways } = parseSettings(attachment.conf);
   const addresses = needAddresses(needPrevResult(attachment, UNCHAINED), ifName);
-  const route = openRoute(openNamespace(attachment.netns ?? ""));
-  const rules = listRules(route).flatMap((rule) => sourceRuleOf(rule) ?? []);
-  const routes = table === undefined ? listAllRoutes(route) : [];
+  const rtnl = openRtnetlink(openNamespace(attachment.netns ?? ""));
+  const rules = listRules(rtnl).flatMap((rule) => sourceRuleOf(rule) ?? []);
+  const routes = table === undefined ? listAllRoutes(rtnl) : [];
   for (const { prefix, gateway } of addresses) {
     const source = formatAddress(prefix.address);
     const tables = rules.filter((rule) => isFrom(prefix.address, rule)).map((rule) => rule.table);

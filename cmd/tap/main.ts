@@ -11,7 +11,7 @@ import { setMaster } from "../../pkg/link/bridge.ts";
 import { checkContainer, checkFailure } from "../../pkg/link/check.ts";
 import { type ConfigTask, configure, performTasks } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink } from "../../pkg/link/create.ts";
-import { deleteLink, entryOf, findLink, type Link, needLink, openRoute } from "../../pkg/link/link.ts";
+import { deleteLink, entryOf, findLink, type Link, needLink, openRtnetlink } from "../../pkg/link/link.ts";
 import { formatMac } from "../../pkg/link/mac.ts";
 import { createTap, needTaps } from "../../pkg/link/tap.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
@@ -33,7 +33,7 @@ function add(attachment: Attachment<TapConf>): Result {
   const { conf, ifName } = attachment;
   const settings = settingsOf(attachment);
   const netns = openNamespace(attachment.netns ?? "");
-  const container = openRoute(netns);
+  const container = openRtnetlink(netns);
   const bridge = settings.bridge === undefined ? undefined : needBridge(container, settings.bridge, netns);
 
   return withRollback((undo) => {
@@ -42,7 +42,7 @@ function add(attachment: Attachment<TapConf>): Result {
     const link = adjusted(container, made, adjustments(made, settings, bridge));
     const lease = ipam.add(attachment, 0, undo);
     const sysctls = lease.ips.length === 0 ? {} : { [`ipv4/conf/${ifName}/arp_notify`]: "1" };
-    configure({ netns, route: container, link, sysctls, duplicates: "later" }, lease); // no packets arrive until a program opens it
+    configure({ netns, rtnl: container, link, sysctls, duplicates: "later" }, lease); // no packets arrive until a program opens it
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
 }

@@ -11,7 +11,7 @@ import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
 import { findAttributes, type LinkAttributes, setAttributes } from "../../pkg/link/attributes.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { isLeftToOther } from "../../pkg/link/delete.ts";
-import { openRoute } from "../../pkg/link/link.ts";
+import { openRtnetlink } from "../../pkg/link/link.ts";
 import { formatMac } from "../../pkg/link/mac.ts";
 import { macInUse } from "../../pkg/link/mac-holder.ts";
 import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
@@ -58,14 +58,14 @@ function add(attachment: Attachment<TuningConf>): Result {
     });
     if (Object.keys(attributes).length === 0) return result;
 
-    const route = openRoute(netns);
-    const { index, ...before } = needAttributes(route, ifName, netns);
+    const rtnl = openRtnetlink(netns);
+    const { index, ...before } = needAttributes(rtnl, ifName, netns);
     refuseOtherLength(ifName, before.mac, attributes.mac);
     const changed = pick(before, attributes);
     undo("remove the backup", () => removeBackup(place));
     writeBackup(place, changed);
-    undo("restore the interface", () => route.request(setAttributes(index, changed)));
-    change(route, index, ifName, attributes);
+    undo("restore the interface", () => rtnl.request(setAttributes(index, changed)));
+    change(rtnl, index, ifName, attributes);
     return withMac(result, ifName, attributes.mac);
   });
 }
@@ -106,8 +106,8 @@ function set({ key, path, value }: Sysctl): void {
   }
 }
 
-function needAttributes(route: Connection, ifName: string, { path }: Namespace) {
-  const found = findAttributes(route, ifName);
+function needAttributes(rtnl: Connection, ifName: string, { path }: Namespace) {
+  const found = findAttributes(rtnl, ifName);
   if (found !== undefined) return found;
   throw new CniError({
     code: ErrorCode.internal,
@@ -130,8 +130,8 @@ function pick(all: Required<LinkAttributes>, wanted: LinkAttributes): LinkAttrib
   return Object.fromEntries(Object.entries(all).filter(([name]) => name in wanted)) as LinkAttributes;
 }
 
-function change(route: Connection, index: number, ifName: string, attributes: LinkAttributes): void {
-  const [refusal] = route.attemptAll([setAttributes(index, attributes)]);
+function change(rtnl: Connection, index: number, ifName: string, attributes: LinkAttributes): void {
+  const [refusal] = rtnl.attemptAll([setAttributes(index, attributes)]);
   if (refusal !== undefined) throw refused(ifName, attributes, refusal);
 }
 
@@ -163,10 +163,10 @@ function del(attachment: Attachment<TuningConf>): void {
   const before = readBackup(place);
   const namespace = before === undefined ? undefined : findNamespace(netns);
   if (before !== undefined && namespace !== undefined) {
-    const route = openRoute(namespace);
-    if (isLeftToOther(route, attachment)) return;
-    const link = findAttributes(route, ifName);
-    const [refusal] = link === undefined ? [] : route.attemptAll([setAttributes(link.index, before)]);
+    const rtnl = openRtnetlink(namespace);
+    if (isLeftToOther(rtnl, attachment)) return;
+    const link = findAttributes(rtnl, ifName);
+    const [refusal] = link === undefined ? [] : rtnl.attemptAll([setAttributes(link.index, before)]);
     if (refusal !== undefined)
       writeStderr(`tuning: network "${network}": could not restore "${ifName}": ${refusal.message}\n`);
   }
@@ -186,7 +186,7 @@ function check(attachment: Attachment<TuningConf>): void {
     }
   });
   if (Object.keys(attributes).length === 0) return;
-  const found = findAttributes(openRoute(netns), ifName);
+  const found = findAttributes(openRtnetlink(netns), ifName);
   if (found === undefined) throw checkFailure(`Cannot find container link ${ifName}`);
   for (const [name, [is, wanted]] of differences(found, attributes)) {
     throw checkFailure(`${name} of "${ifName}" is ${is}, must be ${wanted}`);

@@ -8,7 +8,7 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer, checkFailure } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
-import { deleteLink, entryOf, findLinkInfo, openRoute } from "../../pkg/link/link.ts";
+import { deleteLink, entryOf, findLinkInfo, openRtnetlink } from "../../pkg/link/link.ts";
 import { checkParent, createChild, needParent, type Parent, parentStatus } from "../../pkg/link/parent.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
@@ -29,7 +29,7 @@ function add(attachment: Attachment<VlanConf>): Result {
   const { conf, ifName } = attachment;
   const { id } = parseSettings(conf);
   const netns = openNamespace(attachment.netns ?? "");
-  const container = openRoute(netns);
+  const container = openRtnetlink(netns);
   const parent = needMaster(conf, container);
 
   return withRollback((undo) => {
@@ -38,7 +38,7 @@ function add(attachment: Attachment<VlanConf>): Result {
     });
     undo("delete the link", () => deleteLink(container, ifName));
     const lease = ipam.add(attachment, 0, undo);
-    configure({ netns, route: container, link, sysctls: {} }, lease);
+    configure({ netns, rtnl: container, link, sysctls: {} }, lease);
     return { interfaces: [entryOf(link, netns.path)], ...lease, dns: ipam.dnsOf(conf, lease) };
   });
 }
@@ -78,7 +78,7 @@ function gc(request: Gc<VlanConf>): void {
 
 function status(request: Request<VlanConf>): void {
   parseSettings(request.conf);
-  needKinds(openRoute(), "vlan");
+  needKinds(openRtnetlink(), "vlan");
   parentStatus(request.conf, needMaster);
   ipam.status(request);
 }

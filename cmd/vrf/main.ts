@@ -10,7 +10,7 @@ import { formats, isInterfaceName } from "../../pkg/config/formats.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { createLink, needKinds } from "../../pkg/link/create.ts";
 import { isLeftToOther } from "../../pkg/link/delete.ts";
-import { deleteLink, linkNameOf, openRoute, setUp } from "../../pkg/link/link.ts";
+import { deleteLink, linkNameOf, openRtnetlink, setUp } from "../../pkg/link/link.ts";
 import { withLockedNamespace } from "../../pkg/link/lock.ts";
 import { isRouteOfResult, listAllRoutes, tableOf } from "../../pkg/link/route.ts";
 import { freeTable, listRules, usedTables } from "../../pkg/link/rule.ts";
@@ -42,21 +42,21 @@ function add(attachment: Attachment<VrfConf>): Result {
   const netns = openNamespace(attachment.netns ?? "");
 
   return withLockedNamespace(netns, () => {
-    const route = openRoute(netns);
-    const links = listVrfPorts(route);
+    const rtnl = openRtnetlink(netns);
+    const links = listVrfPorts(rtnl);
     const link = needFreeLink(links, ifName, netns);
-    const name = linkNameOf(route, settings.vrf);
+    const name = linkNameOf(rtnl, settings.vrf);
     const existing = findVrf(links, { ...settings, vrf: name });
-    const routes = listAllRoutes(route);
-    const table = existing?.table ?? settings.table ?? unusedTable(route, links, routes);
-    const preserved = preservedConfig({ netns, route, link }, routes);
+    const routes = listAllRoutes(rtnl);
+    const table = existing?.table ?? settings.table ?? unusedTable(rtnl, links, routes);
+    const preserved = preservedConfig({ netns, rtnl, link }, routes);
 
     return withRollback((undo) => {
-      const master = existing?.index ?? createVrf({ netns, route, name, table }, undo);
+      const master = existing?.index ?? createVrf({ netns, rtnl, name, table }, undo);
       undo("remove the interface from the VRF", () =>
-        preserveAcross(preserved, RT_TABLE_MAIN, () => route.request(setMaster(link.index, 0))),
+        preserveAcross(preserved, RT_TABLE_MAIN, () => rtnl.request(setMaster(link.index, 0))),
       );
-      preserveAcross(preserved, table, () => route.requestAll([setUp(master), setMaster(link.index, master)]));
+      preserveAcross(preserved, table, () => rtnl.requestAll([setUp(master), setMaster(link.index, master)]));
       return {
         ...result,
         routes: result.routes.map((one) => (isMoved(one, preserved.routes) ? { ...one, table } : one)),
@@ -104,29 +104,29 @@ function findVrf(links: readonly VrfPort[], { vrf, table }: VrfSettings): VrfPor
 }
 
 /** Returns a free table. The reference plugin begins with 1, too. */
-function unusedTable(route: Connection, links: readonly VrfPort[], routes: readonly RouteMessage[]): number {
+function unusedTable(rtnl: Connection, links: readonly VrfPort[], routes: readonly RouteMessage[]): number {
   const ofVrfs = links.flatMap(({ table }) => table ?? []);
-  return freeTable(new Set([...usedTables(listRules(route), routes), ...ofVrfs]), 1);
+  return freeTable(new Set([...usedTables(listRules(rtnl), routes), ...ofVrfs]), 1);
 }
 
 interface NewVrf {
   netns: Namespace;
-  route: Connection;
+  rtnl: Connection;
   name: string;
   table: number;
 }
 
 /** Makes the VRF. @returns its index */
-function createVrf({ netns, route, name, table }: NewVrf, undo: (what: string, action: () => void) => void): number {
+function createVrf({ netns, rtnl, name, table }: NewVrf, undo: (what: string, action: () => void) => void): number {
   if (!isInterfaceName(name)) {
     throw invalidConf(
       `"vrfname" is ${JSON.stringify(name)}, must be ${formats.ifname.allowed}`,
       "no VRF in the container has it as an alternative name either: correct it",
     );
   }
-  const place = { netns, container: route, ifName: name };
+  const place = { netns, container: rtnl, ifName: name };
   const { index } = createLink(place, { linkInfo: { kind: "vrf", data: { table } } });
-  undo("delete the VRF", () => deleteLink(route, name));
+  undo("delete the VRF", () => deleteLink(rtnl, name));
   return index;
 }
 
@@ -141,16 +141,16 @@ function del(attachment: Attachment<VrfConf>): void {
   const netns = conf.vrfname === undefined ? undefined : findNamespace(path);
   if (netns === undefined) return;
   withLockedNamespace(netns, () => {
-    const route = openRoute(netns);
-    if (isLeftToOther(route, attachment)) return;
-    const links = listVrfPorts(route);
-    const vrfName = linkNameOf(route, conf.vrfname ?? "");
+    const rtnl = openRtnetlink(netns);
+    if (isLeftToOther(rtnl, attachment)) return;
+    const links = listVrfPorts(rtnl);
+    const vrfName = linkNameOf(rtnl, conf.vrfname ?? "");
     const vrf = links.find(({ name, table }) => name === vrfName && table !== undefined);
     if (vrf === undefined) return;
     const members = links.filter(({ master }) => master === vrf.index);
     const own = members.find(({ name }) => name === ifName);
-    if (members.every((one) => one === own)) deleteLink(route, vrf.name);
-    else if (own !== undefined) route.request(setMaster(own.index, 0));
+    if (members.every((one) => one === own)) deleteLink(rtnl, vrf.name);
+    else if (own !== undefined) rtnl.request(setMaster(own.index, 0));
   });
 }
 
@@ -158,9 +158,9 @@ function check(attachment: Attachment<VrfConf>): void {
   const { ifName } = attachment;
   const settings = parseSettings(attachment.conf);
   needPrevResult(attachment, UNCHAINED);
-  const route = openRoute(openNamespace(attachment.netns ?? ""));
-  const links = listVrfPorts(route);
-  const vrf = findVrf(links, { ...settings, vrf: linkNameOf(route, settings.vrf) });
+  const rtnl = openRtnetlink(openNamespace(attachment.netns ?? ""));
+  const links = listVrfPorts(rtnl);
+  const vrf = findVrf(links, { ...settings, vrf: linkNameOf(rtnl, settings.vrf) });
   if (vrf === undefined) throw checkFailure(`VRF "${settings.vrf}" is missing`);
   if (!vrf.up) throw checkFailure(`VRF "${settings.vrf}" is down, must be up`);
   const isMember = links.some(({ name, master }) => name === ifName && master === vrf.index);
@@ -169,5 +169,5 @@ function check(attachment: Attachment<VrfConf>): void {
 
 function status({ conf }: Request<VrfConf>): void {
   parseSettings(conf);
-  needKinds(openRoute(), "vrf");
+  needKinds(openRtnetlink(), "vrf");
 }

@@ -34,7 +34,7 @@ import { type Namespace, within } from "../../pkg/sys/namespace.ts";
 interface Owner {
   netns: Namespace;
   /** Routing socket inside `netns`. */
-  route: Connection;
+  rtnl: Connection;
   link: VrfPort;
 }
 
@@ -50,10 +50,10 @@ const TIMEOUT_MS = 5000;
 
 /** @param routes of the container. */
 export function preservedConfig(owner: Owner, routes: readonly RouteMessage[]): PreservedConfig {
-  const { route, link } = owner;
+  const { rtnl, link } = owner;
   const isOwn = (one: RouteMessage) =>
     leadsThrough(one, link.index) && tableOf(one) !== RT_TABLE_LOCAL && one.protocol !== RTPROT_KERNEL;
-  const addresses = listIPv6Addresses(route, link.index).filter(({ scope }) => scope === RT_SCOPE_UNIVERSE);
+  const addresses = listIPv6Addresses(rtnl, link.index).filter(({ scope }) => scope === RT_SCOPE_UNIVERSE);
   return { ...owner, addresses, routes: inOrder(routes.filter(isOwn)) };
 }
 
@@ -90,12 +90,12 @@ function withoutDetection({ netns, link, addresses }: PreservedConfig, work: () 
 
 const flagsOf = ({ flags, longFlags }: AddressMessage): number => longFlags ?? flags;
 
-function restoreAddresses({ route, link, addresses }: PreservedConfig): void {
+function restoreAddresses({ rtnl, link, addresses }: PreservedConfig): void {
   if (addresses.length === 0) return;
-  const kept = new Set(listIPv6Addresses(route, link.index).map(textOf));
+  const kept = new Set(listIPv6Addresses(rtnl, link.index).map(textOf));
   const lost = addresses.filter((one) => !kept.has(textOf(one)));
   apply(
-    route,
+    rtnl,
     lost.map((one) => ({ what: `address ${textOf(one)} for ${link.name}`, request: addListedAddress(one) })),
   );
 }
@@ -105,11 +105,11 @@ function textOf({ local, address, prefixLength: length }: AddressMessage): strin
 }
 
 /** Waits for the addresses' own routes, which the kernel makes when they become usable. Without a carrier it does not, so no wait then. */
-function awaitUsable({ route, link, addresses }: PreservedConfig, table: number): void {
+function awaitUsable({ rtnl, link, addresses }: PreservedConfig, table: number): void {
   if (!link.hasCarrier) return;
   const started = monotonicMs();
   for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, 10)) {
-    const missing = addresses.length === 0 ? [] : withoutRoute({ route, link, addresses }, table);
+    const missing = addresses.length === 0 ? [] : withoutRoute({ rtnl, link, addresses }, table);
     const [first] = missing;
     if (first === undefined) return;
     if (monotonicMs() - started > TIMEOUT_MS) throw unusable(link, first, table);
@@ -118,10 +118,10 @@ function awaitUsable({ route, link, addresses }: PreservedConfig, table: number)
 }
 
 function withoutRoute(
-  { route, link, addresses }: Pick<PreservedConfig, "route" | "link" | "addresses">,
+  { rtnl, link, addresses }: Pick<PreservedConfig, "rtnl" | "link" | "addresses">,
   table: number,
 ): AddressMessage[] {
-  const local = listRoutes(route, AF_INET6, table).filter(
+  const local = listRoutes(rtnl, AF_INET6, table).filter(
     (one) => one.type === RTN_LOCAL && leadsThrough(one, link.index),
   );
   const usable = new Set(local.map((one) => formatAddress(destinationOf(one).address)));
@@ -137,10 +137,10 @@ function unusable(link: VrfPort, address: AddressMessage, table: number): CniErr
   });
 }
 
-function restoreRoutes({ route, routes }: PreservedConfig, table: number): void {
+function restoreRoutes({ rtnl, routes }: PreservedConfig, table: number): void {
   const known = new Set<string>();
   apply(
-    route,
+    rtnl,
     routes.map((one) => {
       const target = tableOf(one) === RT_TABLE_MAIN ? table : tableOf(one);
       const destination = formatPrefix(destinationOf(one));
@@ -153,8 +153,8 @@ function restoreRoutes({ route, routes }: PreservedConfig, table: number): void 
   );
 }
 
-function apply(route: Connection, steps: readonly { what: string; request: Request }[]): void {
-  const refusals = route.attemptAll(steps.map(({ request }) => request));
+function apply(rtnl: Connection, steps: readonly { what: string; request: Request }[]): void {
+  const refusals = rtnl.attemptAll(steps.map(({ request }) => request));
   refusals.forEach((refusal, i) => {
     if (refusal === undefined || isErrno(refusal, "EEXIST")) return;
     throw new CniError({

@@ -16,7 +16,7 @@ import type { JsonObject } from "../../pkg/config/json.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
 import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
 import { type Address, type Prefix, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
-import { openRoute } from "../../pkg/link/link.ts";
+import { openRtnetlink } from "../../pkg/link/link.ts";
 import { type Listener, listen, NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
 import type { Nlmsg } from "../../pkg/netlink/nlmsg.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
@@ -62,7 +62,7 @@ export function newBackendHost(t: Test, n = 1, options: HostOptions = {}): Backe
            ip address add fd00:a::${n}/64 dev eth0`);
   host.containers[0]?.sh("ip link set eth1 up");
   const namespace = openNamespace(host.path);
-  const route = openRoute(namespace);
+  const rtnl = openRtnetlink(namespace);
   const listener = listen(NETLINK_ROUTE, GROUPS, namespace);
   const lines: string[] = [];
   const log = logOf((level, message, fields) => {
@@ -81,7 +81,7 @@ export function newBackendHost(t: Test, n = 1, options: HostOptions = {}): Backe
       };
       const backend = entered(
         namespace,
-        createBackend({ route, external: over, network, published, remedies: storeRemedies, log }),
+        createBackend({ rtnl, external: over, network, published, remedies: storeRemedies, log }),
       );
       await backend.attributes();
       const ipv6 = families.ipv6 && { ipv6: prefix(`fd00:5:0:${n}::/64`) };

@@ -8,7 +8,7 @@ import {
 } from "../../pkg/flannel/backend/interface/external-interface.ts";
 import type { InterfaceSelector, RequestedFamilies } from "../../pkg/flannel/backend/interface/selector.ts";
 import { type Address, formatAddress, parseAddress } from "../../pkg/ip/address.ts";
-import { openRoute } from "../../pkg/link/link.ts";
+import { openRtnetlink } from "../../pkg/link/link.ts";
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { type Host, newHost } from "../lab/host.ts";
 import { needsRoot } from "../lab/needs.ts";
@@ -48,11 +48,11 @@ function hostWith(t: Test, nics: number): Host {
 }
 
 function select(host: Host, wish: Partial<InterfaceSelector>, wanted: RequestedFamilies, selection?: Selection) {
-  const route = openRoute(openNamespace(host.path));
+  const rtnl = openRtnetlink(openNamespace(host.path));
   try {
-    return selectExternalInterface(route, { ...nothing, ...wish }, wanted, selection);
+    return selectExternalInterface(rtnl, { ...nothing, ...wish }, wanted, selection);
   } finally {
-    route.close();
+    rtnl.close();
   }
 }
 

@@ -138,9 +138,9 @@ const BOTH = "blackhole 10.5.34.0/24\nblackhole fd00:5:0:34::/64 dev lo metric 1
 async function keptBlackhole(t: Test, host: Namespace, subnets = [ipv4.subnet, ipv6.subnet]) {
   const log = memoryLog();
   const namespace = openNamespace(host.path);
-  const route = connect(NETLINK_ROUTE, namespace);
+  const rtnl = connect(NETLINK_ROUTE, namespace);
   await new Promise<void>((passed) => {
-    const keep = () => startBlackholeLoop(route, subnets, { resyncMs: NEVER_MS, log, passed: () => passed() });
+    const keep = () => startBlackholeLoop(rtnl, subnets, { resyncMs: NEVER_MS, log, passed: () => passed() });
     t.teardown(within(namespace, keep).stop);
   });
   return log;

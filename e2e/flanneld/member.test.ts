@@ -9,7 +9,7 @@ import { createStoreManager, storeRemedies } from "../../pkg/cluster/lease/store
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
 import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
 import { selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
-import { openRoute } from "../../pkg/link/link.ts";
+import { openRtnetlink } from "../../pkg/link/link.ts";
 import { NetlinkError } from "../../pkg/netlink/connection.ts";
 import { Errno } from "../../pkg/sys/errno.ts";
 import { openNamespace, within } from "../../pkg/sys/namespace.ts";
@@ -39,7 +39,7 @@ async function join(
   const host = newHost(t);
   host.sh(addEth0(1500));
   const namespace = openNamespace(host.path);
-  const route = openRoute(namespace);
+  const rtnl = openRtnetlink(namespace);
   const settings = {
     ...network("10.5.0.0/16 24 10.5.1.0 10.5.255.0"),
     backend: { type: "vxlan", settings: { Type: "vxlan", VNI } },
@@ -52,10 +52,10 @@ async function join(
     publicIPv6: undefined,
   };
   const findExternal = (current?: ExternalInterface) =>
-    selectExternalInterface(route, selector, { ipv4: true, ipv6: false }, current && { current });
+    selectExternalInterface(rtnl, selector, { ipv4: true, ipv6: false }, current && { current });
   const external = findExternal();
   const made = createBackend({
-    route,
+    rtnl,
     external,
     network: settings,
     published: undefined,

@@ -9,7 +9,7 @@ import type { StatusReport } from "../../cmd/flanneld/status/format.ts";
 import { type DaemonInfo, type NetworkInfo, reportStatus } from "../../cmd/flanneld/status/report.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import { storeRemedies } from "../../pkg/cluster/lease/store-manager.ts";
-import { openRoute } from "../../pkg/link/link.ts";
+import { openRtnetlink } from "../../pkg/link/link.ts";
 import { socketOf, writeDaemonState } from "../../pkg/subnet-env/daemon-state.ts";
 import { closeNamespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { newHost } from "../lab/host.ts";
@@ -184,7 +184,7 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
       missing: () => ["route 10.65.3.0/24 via 10.65.3.0 is missing"],
       obstacles: () => [],
     },
-    route: openRoute(namespace),
+    rtnl: openRtnetlink(namespace),
     peers: [lease(2), lease(3)],
     malformed: new Map(),
     renewMarginMs: 3600_000,

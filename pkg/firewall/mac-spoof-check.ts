@@ -150,9 +150,9 @@ export function collectMacSpoofChecks(valid: readonly Attachment[]): void {
   withKernelErrors(refusal(undefined, "collecting"), () => {
     const netfilter = connect(NETLINK_NETFILTER);
     if (existing(netfilter, [PREROUTING])[0] !== true) return;
-    const route = connect(NETLINK_ROUTE);
-    deleteChecks(netfilter, () => staleChecks(netfilter, route).filter(({ comment }) => !known.has(comment)));
-    route.close();
+    const rtnl = connect(NETLINK_ROUTE);
+    deleteChecks(netfilter, () => staleChecks(netfilter, rtnl).filter(({ comment }) => !known.has(comment)));
+    rtnl.close();
   });
 }
 
@@ -161,7 +161,7 @@ export function collectMacSpoofChecks(valid: readonly Attachment[]): void {
  * an ADD makes both at once, so a chain that was listed has its jump by then. The reference plugin makes empty chains first, which are left
  * alone.
  */
-function staleChecks(netfilter: Connection, route: Connection): ChainRefs[] {
+function staleChecks(netfilter: Connection, rtnl: Connection): ChainRefs[] {
   const found = new Set(
     listChains(netfilter, TABLE.family)
       .filter(({ table, name }) => table === TABLE.table && name?.startsWith(IFACE_CHAIN))
@@ -170,24 +170,24 @@ function staleChecks(netfilter: Connection, route: Connection): ChainRefs[] {
   const alive = new Set<string>();
   for (const body of findRules(netfilter, PREROUTING, isCheck)) {
     found.add(commentOf(body));
-    if (comesFromLink(route, body)) alive.add(commentOf(body));
+    if (comesFromLink(rtnl, body)) alive.add(commentOf(body));
   }
   return [...found].filter((comment) => !alive.has(comment)).map((comment) => chainsOf(comment.slice(COMMENT.length)));
 }
 
 const isCheck = (text: string): boolean => holds(text, COMMENT);
 
-function comesFromLink(route: Connection, body: Uint8Array): boolean {
+function comesFromLink(rtnl: Connection, body: Uint8Array): boolean {
   const { expressions = [] } = decode(ruleMessage, body);
-  return expressions.some((part) => part.name === "cmp" && hasLink(route, part.data?.data?.value));
+  return expressions.some((part) => part.name === "cmp" && hasLink(rtnl, part.data?.data?.value));
 }
 
-function hasLink(route: Connection, name: Uint8Array | undefined): boolean {
+function hasLink(rtnl: Connection, name: Uint8Array | undefined): boolean {
   if (name === undefined) return false;
   const end = name.indexOf(0);
   const ifName = decodeText(name, 0, end < 0 ? name.length : end);
   return (
-    route.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkMessage, value: { ifName } })) !== undefined
+    rtnl.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkMessage, value: { ifName } })) !== undefined
   );
 }
 

@@ -24,14 +24,14 @@ export interface LinkAddress {
 }
 
 /** Returns all addresses of a link, in the kernel's order. */
-export function addressesOf(route: Connection, index: number): LinkAddress[] {
-  const all = route.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: { index } }));
+export function addressesOf(rtnl: Connection, index: number): LinkAddress[] {
+  const all = rtnl.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: { index } }));
   return all.filter((message) => message.index === index).map(linkAddressOf); // before 4.20 the kernel does not filter
 }
 
 /** Returns the addresses of all links, by the link's index, in the kernel's order. */
-export function listAddresses(route: Connection): ReadonlyMap<number, readonly LinkAddress[]> {
-  const all = route.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: {} }));
+export function listAddresses(rtnl: Connection): ReadonlyMap<number, readonly LinkAddress[]> {
+  const all = rtnl.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: {} }));
   const byLink = new Map<number, LinkAddress[]>();
   for (const message of all) {
     const ofLink = byLink.get(message.index) ?? [];
@@ -82,9 +82,9 @@ function broadcastOf(prefix: Prefix): { broadcast?: Uint8Array } {
 }
 
 /** Returns the messages of `ip -6 address show dev <index>` as the kernel sent them. */
-export function listIPv6Addresses(route: Connection, index: number): AddressMessage[] {
+export function listIPv6Addresses(rtnl: Connection, index: number): AddressMessage[] {
   const value = { family: AF_INET6, index };
-  const all = route.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value }));
+  const all = rtnl.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value }));
   return all.filter((message) => message.index === index); // before 4.20 the kernel does not filter
 }
 

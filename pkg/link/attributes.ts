@@ -17,11 +17,11 @@ const attributesSummary = only(linkMessage, ["address", "mtu", "txQueueLength", 
 
 /** Returns the attributes of a link; undefined when there is no such link. */
 export function findAttributes(
-  route: Connection,
+  rtnl: Connection,
   ifName: string,
 ): (Required<LinkAttributes> & { index: number }) | undefined {
   const value = { ifName, extMask: RTEXT_FILTER_SKIP_STATS };
-  const answer = route.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: attributesSummary, value }));
+  const answer = rtnl.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: attributesSummary, value }));
   return (
     answer && {
       index: answer.index,

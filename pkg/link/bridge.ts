@@ -31,18 +31,18 @@ export interface BridgeOptions {
  *
  * @throws CniError 999: a link of another kind has the name. 7: it is missing, and no link can get the name
  */
-export function ensureBridge(route: Connection, options: BridgeOptions): Link {
-  const bridge = findLink(route, options.name) ?? createBridge(route, options);
+export function ensureBridge(rtnl: Connection, options: BridgeOptions): Link {
+  const bridge = findLink(rtnl, options.name) ?? createBridge(rtnl, options);
   if (bridge.kind !== "bridge") throw notABridge(bridge);
   trySysctl(`ipv6/conf/${bridge.name}/accept_ra`, "0"); // the host must not configure itself by router advertisements of containers
   const changes: Request[] = [];
   if (options.promiscuous && !bridge.promiscuous) changes.push(setPromiscuous(bridge.index));
   if (!bridge.up) changes.push(setUp(bridge.index));
-  route.requestAll(changes);
+  rtnl.requestAll(changes);
   return bridge;
 }
 
-function createBridge(route: Connection, { name, mtu, vlanFiltering }: BridgeOptions): Link {
+function createBridge(rtnl: Connection, { name, mtu, vlanFiltering }: BridgeOptions): Link {
   if (!isInterfaceName(name)) {
     throw invalidConf(
       `"bridge" is ${JSON.stringify(name)}, must be ${formats.ifname.allowed}`,
@@ -50,7 +50,7 @@ function createBridge(route: Connection, { name, mtu, vlanFiltering }: BridgeOpt
     );
   }
   try {
-    route.request(
+    rtnl.request(
       addLink({
         flags: IFF_UP,
         change: IFF_UP,
@@ -63,7 +63,7 @@ function createBridge(route: Connection, { name, mtu, vlanFiltering }: BridgeOpt
   } catch (error) {
     if (!isErrno(error, "EEXIST")) throw notMade(error, name, vlanFiltering); // EEXIST: another container was faster
   }
-  return needLink(route, name);
+  return needLink(rtnl, name);
 }
 
 function notMade(error: unknown, name: string, vlanFiltering: boolean): unknown {
@@ -114,9 +114,9 @@ export interface VlanRange {
 }
 
 /** Returns the VLANs of a port, as `bridge vlan show` lists them. */
-export function vlansOf(route: Connection, index: number): VlanRange[] {
+export function vlansOf(rtnl: Connection, index: number): VlanRange[] {
   const value = { family: AF_BRIDGE, extMask: RTEXT_FILTER_BRVLAN };
-  const ports = route.dump(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: bridgeLinkMessage, value }));
+  const ports = rtnl.dump(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: bridgeLinkMessage, value }));
   const vlans = ports.find((port) => port.index === index)?.bridge?.vlans ?? [];
   return vlans.map(({ flags, id }) => ({ first: id, last: id, flags }));
 }

@@ -9,7 +9,7 @@ import type { Connection } from "../netlink/connection.ts";
 import { type RouteMessage, RT_TABLE_LOCAL } from "../netlink/rtnetlink/route.ts";
 import { isSameNamespace, openNamespace } from "../sys/namespace.ts";
 import { addressesOf, samePrefix } from "./address.ts";
-import { findLink, type Link, openRoute } from "./link.ts";
+import { findLink, type Link, openRtnetlink } from "./link.ts";
 import { destinationOf, gatewaysOf, listAllRoutes, tableOf } from "./route.ts";
 
 const REMEDY = "delete the attachment and add it again (DEL, then ADD with the same container ID and interface name)";
@@ -54,7 +54,7 @@ export function checkContainer(
   const result = needPrevResult(attachment);
   const own = needOwnInterface(result, attachment);
   const netns = openNamespace(attachment.netns ?? "");
-  const container = openRoute(netns);
+  const container = openRtnetlink(netns);
   const link = needSameLink(container, own, kind, `in ${netns.path}`);
   if (hasAddresses) {
     if (!link.up) throw checkFailure(`interface "${link.name}" in ${netns.path} is down, must be up`); // its routes are gone
@@ -67,12 +67,12 @@ export function checkContainer(
 
 /** Returns the link of a result's entry. @throws CniError 999: it is missing, or its kind or MAC is another one */
 export function needSameLink(
-  route: Connection,
+  rtnl: Connection,
   { name, mac }: Interface,
   kind: string | undefined,
   where: string,
 ): Link {
-  const link = findLink(route, name);
+  const link = findLink(rtnl, name);
   if (link === undefined) throw checkFailure(`interface "${name}" is missing ${where}`);
   if (kind !== undefined && link.kind !== kind)
     throw checkFailure(`interface "${name}" ${where} is of kind "${link.kind}", not "${kind}"`);
@@ -95,12 +95,12 @@ export function needHostsEnd(host: Connection, inside: Link, { interfaces }: Res
  * plugins that come later in the chain (sbr, vrf) may move the route.
  */
 function checkAddresses(
-  route: Connection,
+  rtnl: Connection,
   link: Link,
   routes: readonly RouteMessage[],
   { ips, interfaces }: Result,
 ): void {
-  const found = addressesOf(route, link.index).map(({ prefix }) => prefix);
+  const found = addressesOf(rtnl, link.index).map(({ prefix }) => prefix);
   for (const { address, interface: index } of ips) {
     if (index !== undefined && interfaces[index] !== undefined && interfaces[index].name !== link.name) continue;
     const wanted = parsePrefix(address);

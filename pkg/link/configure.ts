@@ -54,7 +54,7 @@ export type DuplicateDetection = "none" | "awaited" | "later";
 export interface Container {
   netns: Namespace;
   /** The rtnetlink socket inside `netns`. */
-  route: Connection;
+  rtnl: Connection;
   link: Link;
   /** Sysctls to write before the interface has addresses, by path below /proc/sys/net; refusals are ignored. */
   sysctls: Readonly<Record<string, string>>;
@@ -84,7 +84,7 @@ export function configure(
     afterRoutes: [],
   },
 ): void {
-  const { netns, route, link, duplicates = "awaited" } = container;
+  const { netns, rtnl, link, duplicates = "awaited" } = container;
   const addresses = result.ips.map(addressOf);
   const hasIPv6 = addresses.some(({ prefix }) => familyOf(prefix.address) === "ipv6");
   const sysctls = Object.entries(container.sysctls);
@@ -106,11 +106,11 @@ export function configure(
     duplicates === "awaited" &&
     addresses.some(({ gateway }) => gateway !== undefined && familyOf(gateway) === "ipv6")
   ) {
-    performTasks(route, link, first);
-    settle(route, link);
-    performTasks(route, link, then);
+    performTasks(rtnl, link, first);
+    settle(rtnl, link);
+    performTasks(rtnl, link, then);
   } else {
-    performTasks(route, link, [...first, ...then]);
+    performTasks(rtnl, link, [...first, ...then]);
   }
 }
 
@@ -120,8 +120,8 @@ export const addressTask = (index: number, prefix: Prefix, options: { withoutDet
 });
 
 /** Performs all tasks with one send. @throws CniError 999: the first refusal, with the task's text */
-export function performTasks(route: Connection, link: Link, tasks: readonly ConfigTask[]): void {
-  const outcomes = route.attemptAll(tasks.map((task) => task.request));
+export function performTasks(rtnl: Connection, link: Link, tasks: readonly ConfigTask[]): void {
+  const outcomes = rtnl.attemptAll(tasks.map((task) => task.request));
   outcomes.forEach((refusal, i) => {
     if (refusal !== undefined) throw refused(link, tasks[i], refusal);
   });
@@ -185,16 +185,16 @@ function enableIPv6(ifName: string): void {
 }
 
 /** Waits for the end of duplicate address detection. On a link without carrier it never ends; that is no error after the timeout. */
-function settle(route: Connection, link: Link): void {
+function settle(rtnl: Connection, link: Link): void {
   const started = monotonicMs();
   for (;;) {
-    const addresses = addressesOf(route, link.index);
+    const addresses = addressesOf(rtnl, link.index);
     const duplicate = addresses.find(({ flags }) => (flags & IFA_F_DADFAILED) !== 0);
     if (duplicate !== undefined) throw taken(link, duplicate.prefix);
     const tentative = addresses.find(({ flags }) => (flags & IFA_F_TENTATIVE) !== 0);
     if (tentative === undefined) return;
     if (monotonicMs() - started > DAD_TIMEOUT_MS) {
-      if (needLink(route, link.index).operState !== IF_OPER_UP) return;
+      if (needLink(rtnl, link.index).operState !== IF_OPER_UP) return;
       throw stillTentative(link, tentative.prefix);
     }
     sleepMs(DAD_POLL_MS);

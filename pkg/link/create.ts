@@ -8,7 +8,7 @@ import { type LinkRequest, linkMessage, RTM_SETLINK } from "../netlink/rtnetlink
 import { isErrno } from "../sys/errno.ts";
 import { findNamespace, type Namespace } from "../sys/namespace.ts";
 import { deleteAttachedLink } from "./delete.ts";
-import { addLink, deleteLink, findLink, type Link, linkAfter, listLinks, needLink, openRoute } from "./link.ts";
+import { addLink, deleteLink, findLink, type Link, linkAfter, listLinks, needLink, openRtnetlink } from "./link.ts";
 import { aliasOf, findOwner, setOwner } from "./owner.ts";
 import { unusedIndex } from "./unused-index.ts";
 
@@ -29,7 +29,7 @@ export interface NewLink {
   /** The MAC; random when absent. */
   mac?: Uint8Array | undefined;
   /** The parent: its index, and an rtnetlink socket of its namespace. */
-  parent?: { route: Connection; index: number } | undefined;
+  parent?: { rtnl: Connection; index: number } | undefined;
 }
 
 /**
@@ -42,14 +42,14 @@ export interface NewLink {
  *
  * @throws NetlinkError the kernel refuses one of them; no link is left then
  */
-export function createOwnedLink(route: Connection, link: LinkRequest, owner: AttachmentId | undefined): Link {
-  const index = unusedIndex(route);
+export function createOwnedLink(rtnl: Connection, link: LinkRequest, owner: AttachmentId | undefined): Link {
+  const index = unusedIndex(rtnl);
   const marking = owner === undefined ? [] : setOwner(index, owner);
   try {
-    return linkAfter(route, [addLink({ ...link, index }), ...marking], index);
+    return linkAfter(rtnl, [addLink({ ...link, index }), ...marking], index);
   } catch (error) {
     const notMade = error instanceof NetlinkError && error.request === "RTM_NEWLINK";
-    if (!notMade) deleteLink(route, index); // it was created, or may have been without an answer being read
+    if (!notMade) deleteLink(rtnl, index); // it was created, or may have been without an answer being read
     throw error;
   }
 }
@@ -63,7 +63,7 @@ export function createLink(place: LinkRef, link: NewLink): Link {
   const { container, ifName, owner } = place;
   try {
     const { parent } = link;
-    if (parent !== undefined && parent.route !== container) return createFromHost(place, link, parent.route);
+    if (parent !== undefined && parent.rtnl !== container) return createFromHost(place, link, parent.rtnl);
     return createInside(container, attributesOf(link, ifName), owner);
   } catch (error) {
     throw refused(error, place, link);
@@ -132,7 +132,7 @@ export function deleteCreatedLink(attachment: Attachment<unknown>): void {
   const namespace = findNamespace(attachment.netns);
   if (namespace === undefined) return;
   deleteAttachedLink(namespace, attachment);
-  deleteLink(openRoute(namespace), unnamed(attachment.ifName));
+  deleteLink(openRtnetlink(namespace), unnamed(attachment.ifName));
 }
 
 /** Returns a link that was just created; deletes it when it cannot be read. */
@@ -184,7 +184,7 @@ export function nameInUse(
   details: string,
   cause?: unknown,
 ): CniError {
-  const container = openRoute(netns);
+  const container = openRtnetlink(netns);
   const link = findLink(container, ifName);
   const holder = link && findOwner(link);
   const isOwn = holder !== undefined && owner !== undefined && aliasOf(holder) === aliasOf(owner);
@@ -221,8 +221,8 @@ function freeName(container: Connection, taken: string): string {
 type Kind = NewLink["linkInfo"]["kind"];
 
 /** Makes sure, for STATUS, that the kernel can create links of these kinds. @throws CniError 50: it cannot */
-export function needKinds(route: Connection, ...kinds: Kind[]): void {
-  const refusals = route.attemptAll(kinds.map(refusedLink));
+export function needKinds(rtnl: Connection, ...kinds: Kind[]): void {
+  const refusals = rtnl.attemptAll(kinds.map(refusedLink));
   kinds.forEach((kind, index) => {
     const refusal = refusals[index];
     if (refusal !== undefined && isUnknownKind(refusal)) throw notAvailable(unsupportedKind(kind, refusal));

@@ -5,7 +5,7 @@ import { writeStderr } from "../cni/process-io.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Namespace } from "../sys/namespace.ts";
 import { deleteLinkFast, wantsFastDelete } from "./fast-delete.ts";
-import { deleteLink, findLink, type Link, openRoute } from "./link.ts";
+import { deleteLink, findLink, type Link, openRtnetlink } from "./link.ts";
 import { deleteOwnedLinks, findOtherOwner, nameOnHost, otherOwnerOf } from "./owner.ts";
 
 /**
@@ -18,10 +18,10 @@ import { deleteOwnedLinks, findOtherOwner, nameOnHost, otherOwnerOf } from "./ow
 export function deleteAttachedLink(
   netns: Namespace,
   attachment: Attachment<unknown>,
-  marked: () => Connection = () => openRoute(netns),
+  marked: () => Connection = () => openRtnetlink(netns),
 ): void {
   const { ifName } = attachment;
-  const container = openRoute(netns);
+  const container = openRtnetlink(netns);
   const link = findLink(container, ifName);
   const whose = link && whoseInstead(link, attachment);
   if (whose !== undefined) tellLeft(attachment, whose);

@@ -53,7 +53,7 @@ const result: Pick<Result, "ips" | "routes"> = {
 };
 
 function set({ container }: Hosts, link: Link, what = result): void {
-  configure({ netns: container.netns, route: container.connect(), link, sysctls: {} }, what);
+  configure({ netns: container.netns, rtnl: container.connect(), link, sysctls: {} }, what);
 }
 
 t.test("an attachment to a bridge", async (t) => {
@@ -142,12 +142,12 @@ t.test("a configuration that the kernel refuses names what it was about", async 
 
 t.test("a bridge that is there keeps its settings", async (t) => {
   const { host } = hosts();
-  const route = host.connect();
-  const made = ensureBridge(route, { ...BRIDGE, mtu: 1400 });
-  t.equal(ensureBridge(route, { ...BRIDGE, promiscuous: true, mtu: 9000 }).index, made.index);
-  t.match(needLink(route, BRIDGE.name), { mtu: 1400, promiscuous: true, up: true });
-  route.request(addLink({ ifName: "fake-v0", linkInfo: { kind: "veth", data: {} } }));
-  t.throws(() => ensureBridge(route, { ...BRIDGE, name: "fake-v0" }), {
+  const rtnl = host.connect();
+  const made = ensureBridge(rtnl, { ...BRIDGE, mtu: 1400 });
+  t.equal(ensureBridge(rtnl, { ...BRIDGE, promiscuous: true, mtu: 9000 }).index, made.index);
+  t.match(needLink(rtnl, BRIDGE.name), { mtu: 1400, promiscuous: true, up: true });
+  rtnl.request(addLink({ ifName: "fake-v0", linkInfo: { kind: "veth", data: {} } }));
+  t.throws(() => ensureBridge(rtnl, { ...BRIDGE, name: "fake-v0" }), {
     message: /already exists but is not a bridge/,
   });
 });
@@ -164,15 +164,15 @@ t.test("a bridge that somebody else makes meanwhile is used", async (t) => {
 
 t.test("a port of a bridge", async (t) => {
   const { host } = hosts();
-  const route = host.connect();
-  const bridge = ensureBridge(route, BRIDGE);
+  const rtnl = host.connect();
+  const bridge = ensureBridge(rtnl, BRIDGE);
   const port = createOwnedLink(
-    route,
+    rtnl,
     { ifName: "fake-v0", linkInfo: { kind: "veth", data: { peer: { ifName: "fake-v1" } } } },
     owner("a"),
   );
-  t.throws(() => route.request(setPort(port.index, { hairpin: true })), { message: /EOPNOTSUPP/ });
-  route.requestAll([setMaster(port.index, bridge.index), setPort(port.index, { hairpin: true, isolated: true })]);
+  t.throws(() => rtnl.request(setPort(port.index, { hairpin: true })), { message: /EOPNOTSUPP/ });
+  rtnl.requestAll([setMaster(port.index, bridge.index), setPort(port.index, { hairpin: true, isolated: true })]);
   t.match(
     host.text(),
     /fake-v0 veth down mtu 1500 link fake-v1 master fake-br0 hairpin true isolated true alias "cni podnet a eth0"/,
@@ -190,7 +190,7 @@ t.test("a link on a parent of the host is never seen there, and a refusal leaves
       { netns: container.netns, container: container.connect(), ifName: "eth0", owner: owner("a") },
       {
         linkInfo: { kind: "macvlan" },
-        parent: { route: host.connect(), index: needLink(host.connect(), "fake-eth0").index },
+        parent: { rtnl: host.connect(), index: needLink(host.connect(), "fake-eth0").index },
       },
     );
   const whole = make();
@@ -222,33 +222,33 @@ t.test("kinds that the kernel lacks", async (t) => {
 
 t.test("a link is moved with its name and alias", async (t) => {
   const { host, container } = hosts();
-  const route = host.connect();
-  route.request(addLink({ ifName: "fake-eth0", linkInfo: { kind: "dummy" } }));
-  route.request(
-    moveLink(needLink(route, "fake-eth0").index, {
+  const rtnl = host.connect();
+  rtnl.request(addLink({ ifName: "fake-eth0", linkInfo: { kind: "dummy" } }));
+  rtnl.request(
+    moveLink(needLink(rtnl, "fake-eth0").index, {
       netns: container.netns,
       name: "eth0",
       alias: "fake-eth0",
       up: true,
     }),
   );
-  t.equal(findLink(route, "fake-eth0"), undefined);
+  t.equal(findLink(rtnl, "fake-eth0"), undefined);
   t.match(needLink(container.connect(), "eth0"), { alias: "fake-eth0", up: true });
 });
 
 t.test("addresses and routes are undone one by one", async (t) => {
   const { host } = hosts();
-  const route = host.connect();
-  route.request(addLink({ ifName: "fake-eth0", linkInfo: { kind: "dummy" } }));
-  const { index } = needLink(route, "fake-eth0");
-  route.request(setUp(index));
+  const rtnl = host.connect();
+  rtnl.request(addLink({ ifName: "fake-eth0", linkInfo: { kind: "dummy" } }));
+  const { index } = needLink(rtnl, "fake-eth0");
+  rtnl.request(setUp(index));
   const before = host.text();
   const address = prefix("10.22.0.1/16");
   const destination = prefix("10.9.0.0/24");
   const gateway = prefix("10.22.0.9/32").address;
-  route.requestAll([addAddress(index, address), addRoute(index, { destination, gateway })]);
-  t.equal(lookupRoute(route, prefix("10.9.0.7/32").address)?.gateway?.join("."), "10.22.0.9");
-  t.equal(lookupRoute(route, prefix("192.0.2.1/32").address), undefined);
-  route.requestAll([deleteRoute(index, { destination }), deleteAddress(index, address)]);
+  rtnl.requestAll([addAddress(index, address), addRoute(index, { destination, gateway })]);
+  t.equal(lookupRoute(rtnl, prefix("10.9.0.7/32").address)?.gateway?.join("."), "10.22.0.9");
+  t.equal(lookupRoute(rtnl, prefix("192.0.2.1/32").address), undefined);
+  rtnl.requestAll([deleteRoute(index, { destination }), deleteAddress(index, address)]);
   t.equal(host.text(), before);
 });

@@ -27,15 +27,15 @@ export const wantsFastDelete = (): boolean => variable("TWILL_FAST_DEL") === "1"
 
 /** Deletes the link and returns as soon as it is gone. @returns false when there was none. */
 export function deleteLinkFast(netns: Namespace, name: string): boolean {
-  const route = connect(NETLINK_ROUTE, netns);
-  const link = findLink(route, name);
+  const rtnl = connect(NETLINK_ROUTE, netns);
+  const link = findLink(rtnl, name);
   if (link === undefined) return false;
   const events = listen(NETLINK_ROUTE, RTMGRP_LINK, netns);
 
   const child = fork();
   if (child === 0) {
     for (const fd of [standardInput, standardOutput, standardError]) closeFile(fd); // the runtime waits until they are closed
-    exitNow(attempt(() => deleteLink(route, name)) ? 0 : 1);
+    exitNow(attempt(() => deleteLink(rtnl, name)) ? 0 : 1);
   }
 
   for (;;) {
@@ -46,7 +46,7 @@ export function deleteLinkFast(netns: Namespace, name: string): boolean {
       return family === AF_UNSPEC && index === link.index; // not AF_BRIDGE: a bridge announces the removal of its port earlier
     });
     if (gone) return true;
-    if (findOutcome(child) !== undefined) return deleteLink(route, name); // it failed, or the message was missed: find out which
+    if (findOutcome(child) !== undefined) return deleteLink(rtnl, name); // it failed, or the message was missed: find out which
   }
 }
 

@@ -49,23 +49,23 @@ export interface Link {
 }
 
 /** Opens an rtnetlink socket in a namespace, by default in that of this process. */
-export const openRoute = (namespace?: Namespace): Connection => connect(NETLINK_ROUTE, namespace);
+export const openRtnetlink = (namespace?: Namespace): Connection => connect(NETLINK_ROUTE, namespace);
 
 const extMask = RTEXT_FILTER_SKIP_STATS;
 
 /** Returns a link; undefined when there is none of that index, name or alternative name. */
-export function findLink(route: Connection, nameOrIndex: string | number): Link | undefined {
+export function findLink(rtnl: Connection, nameOrIndex: string | number): Link | undefined {
   if (typeof nameOrIndex === "string" && !isLinkName(nameOrIndex)) return undefined;
-  const answer = route.find(linkQuery(nameOrIndex));
+  const answer = rtnl.find(linkQuery(nameOrIndex));
   return answer === undefined ? undefined : linkOf(answer);
 }
 
 /** Returns the name of the link that a configuration names, perhaps by an alternative name; that name when there is no such link. */
-export const linkNameOf = (route: Connection, name: string): string => findLink(route, name)?.name ?? name;
+export const linkNameOf = (rtnl: Connection, name: string): string => findLink(rtnl, name)?.name ?? name;
 
 /** Performs the requests and returns the link after them, with one send. @throws NetlinkError the first refusal */
-export function linkAfter(route: Connection, requests: readonly Request[], nameOrIndex: string | number): Link {
-  return linkOf(route.requestAllAndGet(requests, linkQuery(nameOrIndex)));
+export function linkAfter(rtnl: Connection, requests: readonly Request[], nameOrIndex: string | number): Link {
+  return linkOf(rtnl.requestAllAndGet(requests, linkQuery(nameOrIndex)));
 }
 
 function linkQuery(nameOrIndex: string | number) {
@@ -77,8 +77,8 @@ function linkQuery(nameOrIndex: string | number) {
 const named = (name: string) => (isLongLinkName(name) ? { altIfName: name } : { ifName: name });
 
 /** Returns a link that must exist. @throws CniError 999: it does not exist */
-export function needLink(route: Connection, nameOrIndex: string | number): Link {
-  const link = findLink(route, nameOrIndex);
+export function needLink(rtnl: Connection, nameOrIndex: string | number): Link {
+  const link = findLink(rtnl, nameOrIndex);
   if (link !== undefined) return link;
   throw new CniError({
     code: ErrorCode.internal,
@@ -90,13 +90,13 @@ export function needLink(route: Connection, nameOrIndex: string | number): Link 
 const linkKind = only(linkMessage, ["linkInfo", "extMask"]);
 
 /** Returns the attributes of the link's kind, as `ip -d link show` prints them; undefined for hardware, and when the link is gone. */
-export function findLinkInfo(route: Connection, index: number): LinkMessage["linkInfo"] {
+export function findLinkInfo(rtnl: Connection, index: number): LinkMessage["linkInfo"] {
   const value = { index, extMask };
-  return route.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkKind, value }))?.linkInfo;
+  return rtnl.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkKind, value }))?.linkInfo;
 }
 
-export function listLinks(route: Connection): Link[] {
-  return route
+export function listLinks(rtnl: Connection): Link[] {
+  return rtnl
     .dump(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkSummary, value: { extMask } }))
     .map(linkOf);
 }
@@ -208,18 +208,18 @@ export function setGroup(index: number, group: number): Request {
 }
 
 /** `ip link delete <name>`. @returns false when there was none. */
-export function deleteLink(route: Connection, nameOrIndex: string | number): boolean {
-  return deleteMatching(route, typeof nameOrIndex === "string" ? { ifName: nameOrIndex } : { index: nameOrIndex });
+export function deleteLink(rtnl: Connection, nameOrIndex: string | number): boolean {
+  return deleteMatching(rtnl, typeof nameOrIndex === "string" ? { ifName: nameOrIndex } : { index: nameOrIndex });
 }
 
 /** `ip link delete group <group>`: deletes many links in the time of one. @returns false when there was none. */
-export function deleteLinksOfGroup(route: Connection, group: number): boolean {
-  return deleteMatching(route, { group });
+export function deleteLinksOfGroup(rtnl: Connection, group: number): boolean {
+  return deleteMatching(rtnl, { group });
 }
 
-function deleteMatching(route: Connection, value: { ifName: string } | { index: number } | { group: number }): boolean {
+function deleteMatching(rtnl: Connection, value: { ifName: string } | { index: number } | { group: number }): boolean {
   try {
-    route.request(request({ name: "RTM_DELLINK", type: RTM_DELLINK, table: linkMessage, value }));
+    rtnl.request(request({ name: "RTM_DELLINK", type: RTM_DELLINK, table: linkMessage, value }));
     return true;
   } catch (error) {
     if (isErrno(error, "ENODEV", "ENOENT")) return false;

@@ -1,7 +1,7 @@
 /** Finds the link that has a MAC, for the error when the kernel refuses a second macvlan link with it (EADDRINUSE). */
 import { findDirectory } from "../sys/file.ts";
 import { findNamespace, isOwnNamespace, OWN_NAMESPACE } from "../sys/namespace.ts";
-import { listLinks, openRoute } from "./link.ts";
+import { listLinks, openRtnetlink } from "./link.ts";
 
 const NAMED_NAMESPACES = "/run/netns";
 
@@ -22,7 +22,7 @@ export function macInUse(mac: string): string {
 function linksWith(mac: string, path: string): string[] {
   const namespace = findNamespace(path);
   if (namespace === undefined) return [];
-  return listLinks(openRoute(namespace))
+  return listLinks(openRtnetlink(namespace))
     .filter((link) => link.mac === mac && (link.up || link.kind !== "macvlan")) // the refused one is down
     .map(({ name }) => name);
 }

@@ -79,18 +79,18 @@ export function deleteForwarding(index: number, { address, mac }: Neighbour): Re
 export const neighbourSummary = only(neighbourMessage, ["destination", "linkAddress", "outputIndex"]);
 
 /** Returns the permanent entries of a link's neighbour table. The kernel filters since 4.20; for older ones they are filtered here. */
-export function listNeighbours(route: Connection, index: number, family: FamilyName): Neighbour[] {
+export function listNeighbours(rtnl: Connection, index: number, family: FamilyName): Neighbour[] {
   const value = { family: family === "ipv4" ? AF_INET : AF_INET6, outputIndex: index };
-  return listPermanent(route, index, value);
+  return listPermanent(rtnl, index, value);
 }
 
 /** Returns the permanent entries of a VXLAN device's forwarding table, one for each tunnel endpoint of a MAC. */
-export function listForwarding(route: Connection, index: number): Neighbour[] {
-  return listPermanent(route, index, { family: AF_BRIDGE, outputIndex: index });
+export function listForwarding(rtnl: Connection, index: number): Neighbour[] {
+  return listPermanent(rtnl, index, { family: AF_BRIDGE, outputIndex: index });
 }
 
-function listPermanent(route: Connection, index: number, value: { family: number; outputIndex: number }): Neighbour[] {
-  const all = route.dump(query({ name: "RTM_GETNEIGH", type: RTM_GETNEIGH, table: neighbourSummary, value }));
+function listPermanent(rtnl: Connection, index: number, value: { family: number; outputIndex: number }): Neighbour[] {
+  const all = rtnl.dump(query({ name: "RTM_GETNEIGH", type: RTM_GETNEIGH, table: neighbourSummary, value }));
   return all.flatMap(({ index: link, state, destination, linkAddress }) => {
     const isOurs = link === index && (state & NUD_PERMANENT) !== 0;
     return isOurs && destination && linkAddress ? [{ address: destination, mac: linkAddress }] : [];

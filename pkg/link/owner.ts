@@ -13,7 +13,7 @@ import {
   findLink,
   type Link,
   listLinks,
-  openRoute,
+  openRtnetlink,
   setAlias,
   setGroup,
 } from "./link.ts";
@@ -45,7 +45,7 @@ export function ownerOf({ alias }: Link): AttachmentId | undefined {
 export function findOwner(link: Link): AttachmentId | undefined {
   const owner = ownerOf(link);
   if (owner !== undefined || link.kind !== "veth") return owner;
-  const outside = findLink(openRoute(), link.parent);
+  const outside = findLink(openRtnetlink(), link.parent);
   return outside?.kind === "veth" && outside.parent === link.index ? ownerOf(outside) : undefined;
 }
 
@@ -69,9 +69,9 @@ export const nameOnHost = (link: Link): string | undefined =>
   isInterfaceName(link.alias) && findOwner(link) === undefined ? link.alias : undefined;
 
 /** Deletes the links of a namespace that have the owner's mark; of a veth both ends. */
-export function deleteOwnedLinks(route: Connection, owner: AttachmentId): void {
+export function deleteOwnedLinks(rtnl: Connection, owner: AttachmentId): void {
   const alias = aliasOf(owner);
-  for (const link of listLinks(route)) if (link.alias !== "" && link.alias === alias) deleteLink(route, link.name);
+  for (const link of listLinks(rtnl)) if (link.alias !== "" && link.alias === alias) deleteLink(rtnl, link.name);
 }
 
 /** The group that links get just before deletion: deleting a group takes one grace period, deleting links one by one takes one for each. */
@@ -79,17 +79,17 @@ const DELETE_GROUP = 0x7477_6c6c;
 
 /** Deletes the network's links whose owner is not among the valid ones. @param options.kind The kind of the links; all kinds when absent */
 export function deleteStaleLinks(
-  route: Connection,
+  rtnl: Connection,
   network: string,
   valid: readonly Omit<AttachmentId, "network">[],
   { kind }: { kind?: string } = {},
 ): void {
   const alive = new Set(valid.map((owner) => aliasOf({ network, ...owner })));
-  const stale = listLinks(route).filter(
+  const stale = listLinks(rtnl).filter(
     (link) =>
       (kind === undefined || link.kind === kind) && ownerOf(link)?.network === network && !alive.has(link.alias),
   );
   if (stale.length === 0) return;
-  route.attemptAll(stale.map(({ index }) => setGroup(index, DELETE_GROUP))); // one that was deleted in between is no error
-  deleteLinksOfGroup(route, DELETE_GROUP);
+  rtnl.attemptAll(stale.map(({ index }) => setGroup(index, DELETE_GROUP))); // one that was deleted in between is no error
+  deleteLinksOfGroup(rtnl, DELETE_GROUP);
 }

@@ -13,7 +13,7 @@ import type { RouteMessage } from "../netlink/rtnetlink/route.ts";
 import { isErrno } from "../sys/errno.ts";
 import { type Checked, checkFailure } from "./check.ts";
 import { createLink, type LinkRef, type NewLink } from "./create.ts";
-import { findLink, type Link, openRoute } from "./link.ts";
+import { findLink, type Link, openRtnetlink } from "./link.ts";
 import { listRoutes } from "./route.ts";
 
 /** The configuration keys that the three plugins share. */
@@ -35,7 +35,7 @@ export interface ParentSelector {
 
 export interface Parent {
   /** The rtnetlink socket of its namespace. */
-  route: Connection;
+  rtnl: Connection;
   link: Link;
   /** The configured MTU of its children; 0: the parent's. */
   mtu: number;
@@ -54,8 +54,8 @@ export function needParent(
   container: Connection,
 ): Parent {
   const where = linkInContainer ? "in the container" : "on the host";
-  const route = linkInContainer ? container : openRoute();
-  const link = master === "" ? findDefault(route) : findLink(route, master);
+  const rtnl = linkInContainer ? container : openRtnetlink();
+  const link = master === "" ? findDefault(rtnl) : findLink(rtnl, master);
   if (link === undefined) throw master === "" ? noDefault(where) : missing(master, where);
   if (mtu < 0 || mtu > link.mtu) {
     throw invalidConf(
@@ -63,14 +63,14 @@ export function needParent(
       `lower "mtu", remove it to use the master's, or raise the master's MTU (ip link set ${link.name} mtu ${mtu}) where the network carries it`,
     );
   }
-  return { route, link, mtu };
+  return { rtnl, link, mtu };
 }
 
 /** Returns the link of the default route: IPv4 before IPv6, the lowest metric first, which is the kernel's order. */
-function findDefault(route: Connection): Link | undefined {
+function findDefault(rtnl: Connection): Link | undefined {
   for (const family of [AF_INET, AF_INET6]) {
-    const first = listRoutes(route, family).find((one) => one.destinationLength === 0 && outputOf(one) !== 0);
-    const link = first && findLink(route, outputOf(first));
+    const first = listRoutes(rtnl, family).find((one) => one.destinationLength === 0 && outputOf(one) !== 0);
+    const link = first && findLink(rtnl, outputOf(first));
     if (link !== undefined) return link;
   }
   return undefined;
@@ -102,13 +102,13 @@ export function parentStatus<Conf extends ParentSelector>(
   need: (conf: Conf, host: Connection) => Parent = needParent,
 ): void {
   if (conf.linkInContainer) return;
-  orNotAvailable(() => need(conf, openRoute()));
+  orNotAvailable(() => need(conf, openRtnetlink()));
 }
 
 /** Creates a link on the parent, down, with the parent's MTU unless another one is configured. @throws CniError 999: the kernel refuses */
-export function createChild(place: LinkRef, { route, link: parent, mtu }: Parent, link: ChildLink): Link {
+export function createChild(place: LinkRef, { rtnl, link: parent, mtu }: Parent, link: ChildLink): Link {
   try {
-    return createLink(place, { ...link, mtu, parent: { route, index: parent.index } });
+    return createLink(place, { ...link, mtu, parent: { rtnl, index: parent.index } });
   } catch (error) {
     throw explained(error, parent, link.linkInfo);
   }
@@ -150,7 +150,7 @@ export function checkParent(
   { container, link }: Checked,
 ): void {
   if (master === "") return;
-  const parent = findLink(linkInContainer ? container : openRoute(), master);
+  const parent = findLink(linkInContainer ? container : openRtnetlink(), master);
   if (parent === undefined) throw checkFailure(`master "${master}" is missing`);
   const index = link.parent || link.index; // kernels before 5.12 omit the parent's index when it equals the link's
   if (index !== parent.index) throw checkFailure(`"${link.name}" has another parent than master "${master}"`);

@@ -16,18 +16,18 @@ const IFNAMSIZ = 16;
 const FIRST = 2 ** 30;
 
 /** Returns an index that no link has. @throws SystemError the kernel cannot be asked */
-export function unusedIndex(route: Connection): number {
+export function unusedIndex(rtnl: Connection): number {
   for (;;) {
     const index = FIRST + (new DataView(randomBytes(4).buffer).getUint32(0, true) >>> 2);
-    if (!isUsed(route, index)) return index;
+    if (!isUsed(rtnl, index)) return index;
   }
 }
 
 /** Reports whether a link has the index. Uses an ioctl because it does not wait for the RTNL lock, as RTM_GETLINK does. */
-function isUsed(route: Connection, index: number): boolean {
+function isUsed(rtnl: Connection, index: number): boolean {
   const request = new Uint8Array(IFREQ_SIZE);
   new DataView(request.buffer).setInt32(IFNAMSIZ, index, hostIsLittle);
-  const result = ask("ioctl", route.fd, SIOCGIFNAME, request);
+  const result = ask("ioctl", rtnl.fd, SIOCGIFNAME, request);
   if (result < 0 && result !== -Errno.ENODEV) throw new SystemError("ioctl SIOCGIFNAME", -result);
   return result >= 0;
 }

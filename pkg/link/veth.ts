@@ -10,7 +10,7 @@ import { findNamespace, type Namespace } from "../sys/namespace.ts";
 import { randomHex } from "../sys/random.ts";
 import { createOwnedLink, nameInUse, unsupportedKind } from "./create.ts";
 import { deleteAttachedLink } from "./delete.ts";
-import { deleteLink, findLink, type Link, needLink, openRoute } from "./link.ts";
+import { deleteLink, findLink, type Link, needLink, openRtnetlink } from "./link.ts";
 import { deleteOwnedLinks } from "./owner.ts";
 import { trySysctl } from "./sysctl.ts";
 
@@ -119,6 +119,6 @@ function refused(error: unknown, { ifName, mtu, netns }: VethOptions): unknown {
 /** Deletes the pair from inside the container; when its namespace is gone, by the owner's mark on the host's end. */
 export function deleteVeth(attachment: Attachment<unknown>): void {
   const netns = findNamespace(attachment.netns);
-  if (netns === undefined) deleteOwnedLinks(openRoute(), attachment);
-  else deleteAttachedLink(netns, attachment, openRoute);
+  if (netns === undefined) deleteOwnedLinks(openRtnetlink(), attachment);
+  else deleteAttachedLink(netns, attachment, openRtnetlink);
 }

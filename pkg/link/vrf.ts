@@ -20,9 +20,9 @@ export interface VrfPort {
 const memberSummary = only(linkMessage, ["ifName", "master", "linkInfo", "extMask"]);
 
 /** Returns all links. */
-export function listVrfPorts(route: Connection): VrfPort[] {
+export function listVrfPorts(rtnl: Connection): VrfPort[] {
   const value = { extMask: RTEXT_FILTER_SKIP_STATS };
-  const all = route.dump(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: memberSummary, value }));
+  const all = rtnl.dump(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: memberSummary, value }));
   return all.map(({ index, ifName = "", flags, master = 0, linkInfo }) => ({
     index,
     name: ifName,

@@ -37,16 +37,16 @@ export interface VxlanLink {
 const vxlanSummary = only(linkMessage, ["ifName", "mtu", "address", "linkInfo", "extMask"]);
 
 /** Returns the link of that name, of any kind; undefined when there is none. */
-export function findVxlan(route: Connection, ifName: string): VxlanLink | undefined {
+export function findVxlan(rtnl: Connection, ifName: string): VxlanLink | undefined {
   const value = { ifName, extMask: RTEXT_FILTER_SKIP_STATS };
-  const answer = route.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: vxlanSummary, value }));
+  const answer = rtnl.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: vxlanSummary, value }));
   return answer && vxlanLinkOf(answer);
 }
 
 /** Returns all VXLAN devices. */
-export function listVxlans(route: Connection): VxlanLink[] {
+export function listVxlans(rtnl: Connection): VxlanLink[] {
   const value = { extMask: RTEXT_FILTER_SKIP_STATS };
-  return route
+  return rtnl
     .dump(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: vxlanSummary, value }))
     .map(vxlanLinkOf)
     .filter(({ vxlan }) => vxlan !== undefined);

@@ -216,15 +216,15 @@ t.test("a transaction reports the first refusal, and leaves no answer for the ne
 const needsRoot = /^Uid:\s+0\s/m.test(readText("/proc/self/status")) ? {} : { skip: "needs root" };
 t.test("the real kernel", needsRoot, (t) => {
   unshareNetwork();
-  const route = connect(NETLINK_ROUTE);
+  const rtnl = connect(NETLINK_ROUTE);
 
-  t.strictSame(names(route.dump(getLinks)), ["lo"]);
-  const loopback = route.get(query({ ...getLinks, table: linkMessage, value: { ifName: "lo" } }));
+  t.strictSame(names(rtnl.dump(getLinks)), ["lo"]);
+  const loopback = rtnl.get(query({ ...getLinks, table: linkMessage, value: { ifName: "lo" } }));
   t.equal(loopback.index, 1);
-  t.equal(route.find(query({ ...getLinks, table: linkMessage, value: { ifName: "none" } })), undefined);
+  t.equal(rtnl.find(query({ ...getLinks, table: linkMessage, value: { ifName: "none" } })), undefined);
 
-  route.requestAll([setUp(1)]);
-  t.ok((route.get(query({ ...getLinks, table: linkMessage, value: { index: 1 } })).flags & IFF_UP) !== 0);
+  rtnl.requestAll([setUp(1)]);
+  t.ok((rtnl.get(query({ ...getLinks, table: linkMessage, value: { index: 1 } })).flags & IFF_UP) !== 0);
 
   const unknownKind = request({
     name: "RTM_NEWLINK",
@@ -234,16 +234,16 @@ t.test("the real kernel", needsRoot, (t) => {
     value: { ifName: "x0", linkInfo: { kind: "nosuch" } },
   });
   t.equal(
-    thrown(() => route.request(unknownKind)),
+    thrown(() => rtnl.request(unknownKind)),
     "RTM_NEWLINK: EOPNOTSUPP (Unknown device type)",
   );
-  const [good, bad] = route.attemptAll([setUp(1), setUp(4711)]);
+  const [good, bad] = rtnl.attemptAll([setUp(1), setUp(4711)]);
   t.equal(good, undefined);
   t.ok(bad instanceof NetlinkError && bad.errno === 19);
 
   const nobody = Array.from({ length: 3000 }, (_, i) => setUp(i % 3 === 1 ? 1 : 10_000 + i));
   t.strictSame(
-    route.attemptAll(nobody).map((outcome) => outcome?.message),
+    rtnl.attemptAll(nobody).map((outcome) => outcome?.message),
     nobody.map((_, i) => (i % 3 === 1 ? undefined : "RTM_SETLINK: ENODEV")),
     "thousands of refusals, each of its request: none is lost for want of room",
   );
@@ -257,7 +257,7 @@ t.test("the real kernel", needsRoot, (t) => {
       value: { ifName: `br${i}`, linkInfo: { kind: "bridge" } },
     }),
   );
-  route.requestAll(bridges);
-  t.equal(route.dump(getLinks).length, 101, "a dump of several datagrams, after a batch of many requests");
+  rtnl.requestAll(bridges);
+  t.equal(rtnl.dump(getLinks).length, 101, "a dump of several datagrams, after a batch of many requests");
   t.end();
 });

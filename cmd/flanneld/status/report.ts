@@ -33,7 +33,7 @@ export interface NetworkInfo {
     Backend,
     "mtu" | "overheadBytes" | "devices" | "missing" | "obstacles" | "probeAddress" | "adviceWhenSilent"
   >;
-  route: Connection;
+  rtnl: Connection;
   peers: readonly Lease[];
   /** The reasons, by key. */
   malformed: ReadonlyMap<string, string>;
@@ -54,14 +54,14 @@ export async function reportStatus({ version, subnetFile, state, store, member }
 }
 
 async function factsOf(member: NetworkInfo, subnetFile: string): Promise<NetworkFacts> {
-  const { lease, external, backend, route, peers, malformed, renewMarginMs } = member;
+  const { lease, external, backend, rtnl, peers, malformed, renewMarginMs } = member;
   return {
     own: lease,
     mtu: backend.mtu,
     overheadBytes: backend.overheadBytes,
     adviceWhenSilent: backend.adviceWhenSilent,
     external,
-    devices: backend.devices.map(({ name, mtu }) => ({ name, wantedMtu: mtu, mtu: findLink(route, name)?.mtu })),
+    devices: backend.devices.map(({ name, mtu }) => ({ name, wantedMtu: mtu, mtu: findLink(rtnl, name)?.mtu })),
     subnetFile: { path: subnetFile, text: findText(subnetFile) },
     peers,
     malformed,

@@ -3,7 +3,7 @@ import { NetlinkError } from "../../netlink/connection.ts";
 import type { Nlmsg } from "../../netlink/nlmsg.ts";
 import { FakeClock } from "../lease/fake.testing.ts";
 import type { NetlinkHandler } from "./netlink-watch.ts";
-import type { PassResult } from "./pass-schedule.ts";
+import type { PassResult } from "./reconcile-debounce.ts";
 import { type ReconcileLoop, type ReconcileOptions, startReconcileLoop } from "./reconcile-loop.ts";
 
 const nlmsg = (type: number): Nlmsg => ({ type, flags: 0, sequence: 0, port: 0, body: new Uint8Array() });

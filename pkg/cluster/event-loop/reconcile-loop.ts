@@ -8,7 +8,7 @@ import { NetlinkError } from "../../netlink/connection.ts";
 import type { Nlmsg } from "../../netlink/nlmsg.ts";
 import { type Clock, systemClock } from "../lease/clock.ts";
 import type { NetlinkHandler, Watching } from "./netlink-watch.ts";
-import { type PassResult, PassSchedule, type ScheduleOptions } from "./pass-schedule.ts";
+import { type PassResult, ReconcileDebounce, type ScheduleOptions } from "./reconcile-debounce.ts";
 
 export type PassOutcome = "unchanged" | "repaired" | "failed";
 
@@ -48,7 +48,7 @@ export interface ReconcileLoop {
 
 export function startReconcileLoop(options: ReconcileOptions): ReconcileLoop {
   const { clock = systemClock } = options;
-  const schedule = new PassSchedule(options, clock.bootMs());
+  const schedule = new ReconcileDebounce(options, clock.bootMs());
   let cancelTimer = () => {};
   let isPassDue = false;
   let isStopped = false;

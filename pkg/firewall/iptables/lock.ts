@@ -6,17 +6,26 @@ const DIRECTORY = "/run/twill";
 const LOCK = `${DIRECTORY}/iptables.lock`;
 const TIMEOUT_MS = 5000;
 
+/** Whether this process has the lock: flock(2) would make it wait for itself. */
+let isHeld = false;
+
 /**
  * Runs `work` while no other plugin of twill reads and changes shared chains: without the lock, half of the attempts would be
  * refused when many run at once. The lock is only an optimization: when it cannot be taken, `work` runs without it.
  */
 export function locked<T>(work: () => T): T {
+  if (isHeld) return work();
   let working = false;
   try {
     makeDirectories(DIRECTORY, 0o755);
     return withLock(LOCK, { mode: 0o600, timeoutMs: TIMEOUT_MS }, () => {
       working = true;
-      return work();
+      isHeld = true;
+      try {
+        return work();
+      } finally {
+        isHeld = false;
+      }
     });
   } catch (error) {
     if (working || !isErrno(error, "EROFS", "EACCES", "EPERM", "EAGAIN", "ENOENT", "ENOTDIR")) throw error;

@@ -14,7 +14,7 @@ import {
   deviationInNftables,
   gcByNftables,
   restoreByNftables,
-} from "./nftables-elements.ts";
+} from "./nftables-map.ts";
 import { deleteFromUpstream } from "./nftables-upstream.ts";
 import { type Removed, resolveConflict } from "./port-conflict.ts";
 import type { MappingSet } from "./port-mapping.ts";

@@ -2,7 +2,7 @@
 import type { JsonObject } from "../../config/json.ts";
 import type { JsonSchema } from "../../config/schema.ts";
 import type { BackendKeys } from "./backend.ts";
-import { type BackendTypes, findBackendType } from "./backend-types.ts";
+import { type BackendTypes, findBackendType } from "./backend-registry.ts";
 
 /** Returns the schema of the `Backend` object. */
 export const backendSchema = (types: BackendTypes) =>

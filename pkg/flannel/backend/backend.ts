@@ -34,7 +34,7 @@ export interface Device {
 
 export interface BackendContext {
   /** The rtnetlink socket of the host's namespace. */
-  route: Connection;
+  rtnl: Connection;
   external: ExternalInterface;
   network: NetworkConfig;
   /** The attributes that this host published when it last ran, if the store still has them. */

@@ -6,10 +6,10 @@ import { logOf } from "../../cluster/log/log.ts";
 import { formatAddress } from "../../ip/address.ts";
 import { familyNames } from "../../ip/family.ts";
 import { Connection } from "../../netlink/connection.ts";
-import type { backendTypes } from "./backend-types.ts";
+import type { backendTypes } from "./backend-registry.ts";
 import { createBackend } from "./create-backend.ts";
 
-const route = new Connection({
+const rtnl = new Connection({
   fd: -1,
   send() {
     throw new Error("the kernel was asked");
@@ -21,7 +21,7 @@ const route = new Connection({
 
 const create = (type: string) =>
   createBackend({
-    route,
+    rtnl,
     external: { index: 2, name: "eth0", mtu: 1500 },
     network: { nftables: false, noMasquerade: [], backend: { type, settings: {} } },
     published: undefined,

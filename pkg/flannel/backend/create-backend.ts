@@ -1,7 +1,7 @@
 /** Creates the backend that the network configuration names. */
 import { nearest } from "../../config/edit-distance.ts";
 import type { Backend, BackendContext } from "./backend.ts";
-import { type BackendTypes, backendTypes, findBackendType } from "./backend-types.ts";
+import { type BackendTypes, backendTypes, findBackendType } from "./backend-registry.ts";
 
 /** flannel's backends, of which some are not in the registry; it removed the last three, but pages of cloud providers still name them. */
 const flannels = ["wireguard", "ipip", "ipsec", "udp", "extension", "tencent-vpc", "aws-vpc", "gce", "ali-vpc"];

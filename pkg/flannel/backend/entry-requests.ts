@@ -120,16 +120,16 @@ function deleteRoute({ destination, gateway, link, protocol }: RouteEntry): Requ
 }
 
 /** Reads the entries of the domain, and other programs' routes to the same destinations; those with the same ID in the kernel's order. */
-export function readEntries(route: Connection, domain: Domain): FoundEntry[] {
+export function readEntries(rtnl: Connection, domain: Domain): FoundEntry[] {
   const families = new Set(domain.networks.map(({ address }) => familyNumber(address)));
   return [
-    ...[...families].flatMap((family) => readRoutes(route, family, domain)),
+    ...[...families].flatMap((family) => readRoutes(rtnl, family, domain)),
     ...domain.devices
       .flatMap(({ link, family }) => [
-        ...listNeighbours(route, link.index, family).flatMap((one) =>
+        ...listNeighbours(rtnl, link.index, family).flatMap((one) =>
           isMulticast(one.address) ? [] : [neighbourEntry({ ...one, link })],
         ),
-        ...listForwarding(route, link.index).map((one) => forwardingEntry({ ...one, link })),
+        ...listForwarding(rtnl, link.index).map((one) => forwardingEntry({ ...one, link })),
       ])
       .map((entry) => ({ entry, isOurs: true })),
   ];
@@ -149,9 +149,9 @@ export const routeSummary = only(routeMessage, [
 ]);
 export type RouteSummary = MessageOf<typeof routeSummary>;
 
-function readRoutes(route: Connection, family: number, domain: Domain): FoundEntry[] {
+function readRoutes(rtnl: Connection, family: number, domain: Domain): FoundEntry[] {
   const value = { family, table: RT_TABLE_MAIN };
-  return route
+  return rtnl
     .dump(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeSummary, value }))
     .flatMap((message) => foundRoute(message, domain) ?? []);
 }

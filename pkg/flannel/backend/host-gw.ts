@@ -16,11 +16,11 @@ import { isOfLink } from "./peer-route-reconciler.ts";
 export const hostGw: BackendType = { keys: {}, create };
 
 /** @throws Error behind NAT */
-function create({ route, network, log, remedies, ...context }: BackendContext): Backend {
+function create({ rtnl, network, log, remedies, ...context }: BackendContext): Backend {
   let external = checked(context.external);
   const families = familiesOf(network);
   const peers = createPeerLeases({
-    route,
+    rtnl,
     log,
     remedies,
     domain: () => ({ devices: [], external, networks: families.map((one) => one.network) }),

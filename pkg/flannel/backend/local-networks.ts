@@ -61,13 +61,13 @@ export interface ClusterSide {
 }
 
 /** Lists the addresses of this host whose networks overlap those of the cluster. */
-export function listLocalAddresses(route: Connection, cluster: ClusterSide): LocalAddress[] {
-  return route
+export function listLocalAddresses(rtnl: Connection, cluster: ClusterSide): LocalAddress[] {
+  return rtnl
     .dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: {} }))
     .flatMap((message) => {
       const found = localAddress(message, cluster);
       if (found === undefined) return [];
-      const link = findLink(route, message.index);
+      const link = findLink(rtnl, message.index);
       if (link === undefined || (isInOwnLease(found, cluster) && isForContainers(found, link.kind))) return [];
       return { ...found, link: { index: message.index, name: link.name } };
     });

@@ -25,7 +25,7 @@ import { type Peer, peerOf, Unreachable, type Viewpoint } from "./peer.ts";
 import { createPeerRouteReconciler, type Want } from "./peer-route-reconciler.ts";
 
 interface Parts {
-  route: Connection;
+  rtnl: Connection;
   log: Log;
   remedies: LeaseRemedies;
   /** Returns the current domain. */
@@ -51,11 +51,11 @@ export interface PeerLeases {
   forget(index: number): void;
 }
 
-export function createPeerLeases({ route, log, remedies, domain, viewpoints, entriesOf }: Parts): PeerLeases {
+export function createPeerLeases({ rtnl, log, remedies, domain, viewpoints, entriesOf }: Parts): PeerLeases {
   let own: Subnets | undefined;
   /** The host's addresses as read when all peers were last checked; netlink messages report changes. */
   let local: readonly LocalAddress[] = [];
-  const kept = createPeerRouteReconciler({ route, domain, local: () => local, log });
+  const kept = createPeerRouteReconciler({ rtnl, domain, local: () => local, log });
   const peers = new Map<LeaseId, { lease: Lease; entries: readonly Entry[] }>();
   /** Why a peer, or one family of it, is skipped; logged when it is new. */
   const refusals = new Map<LeaseId, Refusal>();
@@ -113,7 +113,7 @@ export function createPeerLeases({ route, log, remedies, domain, viewpoints, ent
 
   function lookAtLocal(): void {
     const before = local;
-    local = listLocalAddresses(route, clusterSide());
+    local = listLocalAddresses(rtnl, clusterSide());
     for (const one of local.filter((one) => !before.some((other) => sameLocal(one, other)))) {
       const { text, remedy } = overlapOf(one);
       log.warn(text, { remedy });

@@ -67,7 +67,7 @@ export interface PeerRouteReconciler {
 }
 
 interface Parts {
-  route: Connection;
+  rtnl: Connection;
   /** Returns the current domain: devices are replaced. */
   domain(): Domain;
   /** Returns the host's addresses as last read. */
@@ -75,7 +75,7 @@ interface Parts {
   log: Log;
 }
 
-export function createPeerRouteReconciler({ route, domain, local, log }: Parts): PeerRouteReconciler {
+export function createPeerRouteReconciler({ rtnl, domain, local, log }: Parts): PeerRouteReconciler {
   let wanted = new WantedEntries();
   /** The wanted entries that the kernel has, as far as we know. */
   const known = new Map<string, Entry>();
@@ -83,7 +83,7 @@ export function createPeerRouteReconciler({ route, domain, local, log }: Parts):
   let others: ReadonlyMap<string, RouteEntry> = new Map();
 
   function compare(): Programmed {
-    const found = readEntries(route, domain());
+    const found = readEntries(rtnl, domain());
     const plan = planFromFound(found, wanted);
     const obstacles = obstructed(found, wanted);
     tellObstructed(obstacles, { wanted, before: others }, log);
@@ -93,8 +93,8 @@ export function createPeerRouteReconciler({ route, domain, local, log }: Parts):
     for (const entry of wanted.values()) if (!others.has(entry.id)) known.set(entry.id, entry);
     for (const { id } of plan.set) known.delete(id);
     const present = new Set(found.map(({ entry }) => entry.id));
-    const { obscure, ...done } = carryOut(route, plan, { known, present });
-    restoreConnected(route, { removed: plan.removeFirst, found, local: local() }, log);
+    const { obscure, ...done } = carryOut(rtnl, plan, { known, present });
+    restoreConnected(rtnl, { removed: plan.removeFirst, found, local: local() }, log);
     return { ...done, refused: [...done.refused, ...obscure] };
   }
 
@@ -104,7 +104,7 @@ export function createPeerRouteReconciler({ route, domain, local, log }: Parts):
         changes.flatMap(({ owner, entries }) => (entries ? wanted.set(owner, entries) : wanted.delete(owner))),
       );
       const plan = planFrom(selected(known, touched), selected(wanted, touched));
-      const { obscure, ...done } = carryOut(route, plan, { known, present: known });
+      const { obscure, ...done } = carryOut(rtnl, plan, { known, present: known });
       return obscure.length === 0 ? done : sum({ ...done, added: done.added - obscure.length }, compare());
     },
     repair(all) {
@@ -113,7 +113,7 @@ export function createPeerRouteReconciler({ route, domain, local, log }: Parts):
       return compare();
     },
     missing() {
-      const found = readEntries(route, domain());
+      const found = readEntries(rtnl, domain());
       const first = entriesById(found.map(({ entry }) => entry).toReversed());
       return planFromFound(found, wanted).set.map(({ id, text }) => {
         const instead = first.get(id);
@@ -144,7 +144,7 @@ interface CarriedOut extends Programmed {
   obscure: readonly string[];
 }
 
-function carryOut(route: Connection, { removeFirst, set, removeLast }: Plan, { known, present }: Kernel): CarriedOut {
+function carryOut(rtnl: Connection, { removeFirst, set, removeLast }: Plan, { known, present }: Kernel): CarriedOut {
   const refused: string[] = [];
   const obscure: string[] = [];
   const note = (list: string[], entry: Entry, refusal: NetlinkError) =>
@@ -163,9 +163,9 @@ function carryOut(route: Connection, { removeFirst, set, removeLast }: Plan, { k
     refused: (entry, refusal) =>
       note(entry.kind === "route" && !present.has(entry.id) ? obscure : refused, entry, refusal),
   };
-  sendAll(route, removeFirst, removal);
-  sendAll(route, set, addition);
-  sendAll(route, removeLast, removal);
+  sendAll(rtnl, removeFirst, removal);
+  sendAll(rtnl, set, addition);
+  sendAll(rtnl, removeLast, removal);
   return { added: set.length, removed: removeFirst.length + removeLast.length, refused, obscure };
 }
 
@@ -178,10 +178,10 @@ interface Step {
 /** The number of requests that exist at a time: thousands that live until all are sent keep the garbage collector busy. */
 const REQUESTS_PER_BATCH = 1024;
 
-function sendAll(route: Connection, entries: readonly Entry[], { requestOf, done, refused }: Step): void {
+function sendAll(rtnl: Connection, entries: readonly Entry[], { requestOf, done, refused }: Step): void {
   for (let from = 0; from < entries.length; from += REQUESTS_PER_BATCH) {
     const part = entries.slice(from, from + REQUESTS_PER_BATCH);
-    const refusals = route.attemptAll(part.map(requestOf));
+    const refusals = rtnl.attemptAll(part.map(requestOf));
     for (const [i, entry] of part.entries()) {
       const refusal = refusals[i];
       if (refusal === undefined) done(entry);
@@ -232,12 +232,12 @@ interface Removal {
 }
 
 /** Restores the kernel's route to an interface's network if a removed route to a peer had replaced it, as earlier versions did. */
-function restoreConnected(route: Connection, { removed, found, local }: Removal, log: Log): void {
+function restoreConnected(rtnl: Connection, { removed, found, local }: Removal, log: Log): void {
   for (const entry of removed) {
     if (entry.kind !== "route") continue;
     const address = local.find((one) => leadsTo(one, entry.destination));
     if (address === undefined || found.some((one) => one.isProtected && one.entry.id === entry.id)) continue;
-    const [refusal] = route.attemptAll([connectedRoute(address)]);
+    const [refusal] = rtnl.attemptAll([connectedRoute(address)]);
     const fields = { route: showConnectedRoute(address) };
     if (refusal === undefined) log.warn("restored the kernel's route to an interface's network", fields);
     else if (!isErrno(refusal, "EEXIST"))

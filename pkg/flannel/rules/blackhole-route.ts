@@ -53,7 +53,7 @@ export interface BlackholeOptions {
 
 /** Keeps a blackhole route for each subnet; the routes stay when it ends. Failures are logged and tried again. */
 export function startBlackholeLoop(
-  route: Connection,
+  rtnl: Connection,
   subnets: readonly Prefix[],
   { resyncMs, log, passed }: BlackholeOptions,
   { watch, clock }: Partial<Pick<ReconcileOptions, "watch" | "clock">> = {},
@@ -69,7 +69,7 @@ export function startBlackholeLoop(
       watch ?? ((handler) => watchNetlink(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, handler)),
     isRelevant: (nlmsg) => mayConcern(subnets, nlmsg),
     reconcile() {
-      const outcomes = subnets.map((subnet) => ({ subnet, outcome: ensureBlackhole(route, subnet) }));
+      const outcomes = subnets.map((subnet) => ({ subnet, outcome: ensureBlackhole(rtnl, subnet) }));
       const repaired = outcomes.filter(({ subnet, outcome }) => outcome === "added" && kept.has(subnet)).length;
       kept = new Set(outcomes.flatMap(({ subnet, outcome }) => (outcome === "none" ? [] : [subnet])));
       return { repaired };
@@ -104,22 +104,22 @@ function leadsTo(subnet: Prefix, { destination, destinationLength: length }: Rou
 }
 
 /** @returns whether the subnet has a blackhole now */
-function ensureBlackhole(route: Connection, subnet: Prefix): "added" | "kept" | "none" {
-  const routes = listRoutes(route, familyNumber(subnet.address)).filter((one) => leadsTo(subnet, one));
+function ensureBlackhole(rtnl: Connection, subnet: Prefix): "added" | "kept" | "none" {
+  const routes = listRoutes(rtnl, familyNumber(subnet.address)).filter((one) => leadsTo(subnet, one));
   const blackholes = routes.filter(({ type }) => type === RTN_BLACKHOLE);
   if (routes.length === 0) {
-    attempt(route, addBlackhole(subnet), "EEXIST");
+    attempt(rtnl, addBlackhole(subnet), "EEXIST");
     return "added";
   }
   if (routes.length === blackholes.length) return "kept";
-  for (const one of blackholes) attempt(route, deleteBlackhole(subnet, one), "ESRCH");
+  for (const one of blackholes) attempt(rtnl, deleteBlackhole(subnet, one), "ESRCH");
   return "none";
 }
 
 /** @param done The error that means that another program has done it already. */
-function attempt(route: Connection, request: Request, done: "EEXIST" | "ESRCH"): void {
+function attempt(rtnl: Connection, request: Request, done: "EEXIST" | "ESRCH"): void {
   try {
-    route.request(request);
+    rtnl.request(request);
   } catch (error) {
     if (!isErrno(error, done)) throw error;
   }

@@ -32,12 +32,12 @@ export class NoExternalInterface extends Error {
 
 /** @throws NoExternalInterface */
 export function selectExternalInterface(
-  route: Connection,
+  rtnl: Connection,
   selector: InterfaceSelector,
   wanted: RequestedFamilies,
   selection: Selection = {},
 ): ExternalInterface {
-  return selectFrom(hostOf(route), selector, wanted, selection);
+  return selectFrom(hostOf(rtnl), selector, wanted, selection);
 }
 
 /** Reports whether nothing relevant differs; if not, the lease must be published again or the device be created anew. */
@@ -116,19 +116,19 @@ function whatThereIs({ nics }: HostView): string {
   return `this host has ${shown.join(", ")}; choose one with --iface`;
 }
 
-function hostOf(route: Connection): HostView {
-  const addresses = listAddresses(route);
+function hostOf(rtnl: Connection): HostView {
+  const addresses = listAddresses(rtnl);
   return {
-    nics: listLinks(route).map((link) => ({ link, addresses: addresses.get(link.index) ?? [] })),
-    indexOf: (name) => findLink(route, name)?.index,
+    nics: listLinks(rtnl).map((link) => ({ link, addresses: addresses.get(link.index) ?? [] })),
+    indexOf: (name) => findLink(rtnl, name)?.index,
     defaultRoutes: (family) =>
-      listRoutes(route, family === "ipv4" ? AF_INET : AF_INET6)
+      listRoutes(rtnl, family === "ipv4" ? AF_INET : AF_INET6)
         .filter(({ destinationLength, type }) => destinationLength === 0 && type === RTN_UNICAST)
         .sort((one, other) => (one.priority ?? 0) - (other.priority ?? 0))
         .map(outputOf)
         .filter((index) => index !== undefined),
     wayTo(address) {
-      const way = lookupRoute(route, address);
+      const way = lookupRoute(rtnl, address);
       return way && { index: way.outputIndex, source: way.preferredSource };
     },
   };

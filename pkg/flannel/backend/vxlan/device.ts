@@ -31,17 +31,17 @@ export interface DeviceSettings extends VxlanSettings {
 }
 
 /** @throws Error says why it cannot be created, with the remedy */
-export function ensureDevice(route: Connection, settings: DeviceSettings, log: Log): VxlanLink {
-  const present = findVxlan(route, settings.name);
-  if (present === undefined) return createDevice(route, settings);
+export function ensureDevice(rtnl: Connection, settings: DeviceSettings, log: Log): VxlanLink {
+  const present = findVxlan(rtnl, settings.name);
+  if (present === undefined) return createDevice(rtnl, settings);
   const obstacle = whyNot(present, settings);
-  if (obstacle === undefined && change(route, present, settings, log)) return needDevice(route, settings);
+  if (obstacle === undefined && change(rtnl, present, settings, log)) return needDevice(rtnl, settings);
   log.warn("creating the device anew: it does not match the configuration", {
     device: settings.name,
     why: obstacle ?? "it cannot be changed",
   });
-  deleteLink(route, settings.name);
-  return createDevice(route, { ...settings, mac: settings.mac ?? (present.vxlan && present.mac) });
+  deleteLink(rtnl, settings.name);
+  return createDevice(rtnl, { ...settings, mac: settings.mac ?? (present.vxlan && present.mac) });
 }
 
 /** Returns the first difference that can be corrected only by creating the device anew; undefined: there is none. */
@@ -58,7 +58,7 @@ function whyNot({ vxlan }: VxlanLink, settings: DeviceSettings): string | undefi
 }
 
 /** Changes the device in place. @returns false: the kernel refuses a change */
-function change(route: Connection, present: VxlanLink, settings: DeviceSettings, log: Log): boolean {
+function change(rtnl: Connection, present: VxlanLink, settings: DeviceSettings, log: Log): boolean {
   const { index, vxlan, mtu, mac } = present;
   const sameEnds =
     vxlan?.local && compareAddresses(vxlan.local, settings.local) === 0 && vxlan.parent === settings.parent;
@@ -67,7 +67,7 @@ function change(route: Connection, present: VxlanLink, settings: DeviceSettings,
     ...(mtu === settings.mtu ? [] : [setMtu(index, settings.mtu)]),
     ...(settings.mac === undefined || sameMac(mac, settings.mac) ? [] : [setMac(index, settings.mac)]),
   ];
-  const refusals = route.attemptAll(requests).filter((refusal) => refusal !== undefined);
+  const refusals = rtnl.attemptAll(requests).filter((refusal) => refusal !== undefined);
   for (const refusal of refusals)
     log.debug("cannot change the device", { device: settings.name, error: refusal.message });
   if (requests.length > refusals.length) log.info("changed the device", { device: settings.name, mtu: settings.mtu });
@@ -76,9 +76,9 @@ function change(route: Connection, present: VxlanLink, settings: DeviceSettings,
 
 export const sameMac = (one: Uint8Array, other: Uint8Array): boolean => formatMac(one) === formatMac(other);
 
-function createDevice(route: Connection, settings: DeviceSettings): VxlanLink {
+function createDevice(rtnl: Connection, settings: DeviceSettings): VxlanLink {
   try {
-    route.request(
+    rtnl.request(
       addVxlan(settings, {
         name: settings.name,
         mac: settings.mac ?? settings.publishedMac ?? randomMac(),
@@ -86,14 +86,14 @@ function createDevice(route: Connection, settings: DeviceSettings): VxlanLink {
       }),
     );
   } catch (error) {
-    throw new Error(`cannot create the device "${settings.name}": ${reason(route, settings, error)}`, { cause: error });
+    throw new Error(`cannot create the device "${settings.name}": ${reason(rtnl, settings, error)}`, { cause: error });
   }
   trySysctl(`ipv6/conf/${settings.name}/accept_ra`, "0");
-  return needDevice(route, settings);
+  return needDevice(rtnl, settings);
 }
 
-function needDevice(route: Connection, { name }: DeviceSettings): VxlanLink {
-  const device = findVxlan(route, name);
+function needDevice(rtnl: Connection, { name }: DeviceSettings): VxlanLink {
+  const device = findVxlan(rtnl, name);
   if (device?.vxlan !== undefined) return device;
   throw new Error(
     `the device "${name}" was deleted by another process while it was being set up; to find it: ip monitor link`,
@@ -101,12 +101,12 @@ function needDevice(route: Connection, { name }: DeviceSettings): VxlanLink {
 }
 
 /** Explains the kernel's error, with the remedy. */
-function reason(route: Connection, { vni, port, parent }: DeviceSettings, error: unknown): string {
+function reason(rtnl: Connection, { vni, port, parent }: DeviceSettings, error: unknown): string {
   if (isErrno(error, "EOPNOTSUPP"))
     return "this kernel lacks vxlan (CONFIG_VXLAN); load the module: modprobe vxlan (Ubuntu on a Raspberry Pi: apt install linux-modules-extra-raspi)";
   if (isErrno(error, "EPERM")) return "not permitted; flanneld needs CAP_NET_ADMIN in the host's network namespace";
   if (isErrno(error, "EEXIST")) {
-    const other = listVxlans(route).find(({ vxlan }) => vxlan?.vni === vni && (port === 0 || vxlan.port === port));
+    const other = listVxlans(rtnl).find(({ vxlan }) => vxlan?.vni === vni && (port === 0 || vxlan.port === port));
     return `VNI ${vni} is used by the device "${other?.name ?? "of another namespace"}"; remove it (ip link delete ${other?.name ?? "<name>"}), or give this network another "VNI"`;
   }
   if (isErrno(error, "EADDRINUSE"))
@@ -126,13 +126,13 @@ export interface DeviceAddress {
 
 /** Sets address and state of the device. @returns whether something had to be changed. @throws Error the kernel refuses */
 export function configureDevice(
-  route: Connection,
+  rtnl: Connection,
   device: VxlanLink,
   settings: DeviceSettings,
   place: DeviceAddress,
 ): boolean {
   const wanted = { address: place.address, length: place.address.length * 8 };
-  const present = addressesOf(route, device.index).map(({ prefix }) => prefix);
+  const present = addressesOf(rtnl, device.index).map(({ prefix }) => prefix);
   const leftovers = present.filter((prefix) => !samePrefix(prefix, wanted) && isLeftover(prefix, place));
   const requests = [
     ...(present.some((prefix) => samePrefix(prefix, wanted))
@@ -142,10 +142,10 @@ export function configureDevice(
     ...(device.isUp ? [] : [setUp(device.index)]),
   ];
   try {
-    route.requestAll(requests);
+    rtnl.requestAll(requests);
   } catch (error) {
     const what = `cannot assign ${formatPrefix(wanted)} to "${settings.name}" and set it up`;
-    throw new Error(`${what}: ${reason(route, settings, error)}`, { cause: error });
+    throw new Error(`${what}: ${reason(rtnl, settings, error)}`, { cause: error });
   }
   return requests.length > 0;
 }
@@ -161,11 +161,11 @@ export function isLeftover({ address }: Prefix, { address: own, network }: Devic
  * @returns the device; undefined: it is gone
  * @throws Error the MAC is rewritten again
  */
-export function restoreMac(route: Connection, name: string, expected: Uint8Array): VxlanLink | undefined {
-  const found = findVxlan(route, name);
+export function restoreMac(rtnl: Connection, name: string, expected: Uint8Array): VxlanLink | undefined {
+  const found = findVxlan(rtnl, name);
   if (found === undefined || sameMac(found.mac, expected)) return found;
-  route.attemptAll([setMac(found.index, expected)]);
-  const now = findVxlan(route, name);
+  rtnl.attemptAll([setMac(found.index, expected)]);
+  const now = findVxlan(rtnl, name);
   if (now === undefined || sameMac(now.mac, expected)) return now;
   throw new Error(
     `the device "${name}" has the MAC ${formatMac(now.mac)}, expected ${formatMac(expected)}; a policy of this host rewrites it (systemd: MACAddressPolicy=none for ${name} in a .link file)`,

@@ -47,7 +47,7 @@ export interface Tunnel {
 }
 
 interface Parts {
-  route: Connection;
+  rtnl: Connection;
   log: Log;
   config: VxlanConfig;
   family: FamilyName;
@@ -57,7 +57,7 @@ interface Parts {
   publishedMac: Uint8Array | undefined;
 }
 
-export function openTunnel({ route, log, config, family, network, publishedMac }: Parts): Tunnel {
+export function openTunnel({ rtnl, log, config, family, network, publishedMac }: Parts): Tunnel {
   let device: VxlanLink | undefined;
   let settings: DeviceSettings | undefined;
   let place: DeviceAddress | undefined;
@@ -82,8 +82,8 @@ export function openTunnel({ route, log, config, family, network, publishedMac }
 
   function putInPlace(): void {
     if (settings === undefined || place === undefined) return;
-    configureDevice(route, needDevice(), settings, place);
-    device = restoreMac(route, settings.name, needDevice().mac) ?? needDevice(); // if it is gone, the next `ensure` creates it
+    configureDevice(rtnl, needDevice(), settings, place);
+    device = restoreMac(rtnl, settings.name, needDevice().mac) ?? needDevice(); // if it is gone, the next `ensure` creates it
   }
 
   return {
@@ -97,7 +97,7 @@ export function openTunnel({ route, log, config, family, network, publishedMac }
     ensure(external) {
       settings = settingsOver(external);
       const before = device?.index;
-      device = ensureDevice(route, settings, log);
+      device = ensureDevice(rtnl, settings, log);
       applyTxChecksum(settings.name, config.txChecksum, { isBehindNat: isBehindNat(external, family), log });
       putInPlace();
       return before === device.index ? undefined : before;
@@ -109,7 +109,7 @@ export function openTunnel({ route, log, config, family, network, publishedMac }
     concerns(message) {
       if (!ofLinks.includes(message.type) || indexOf(message.body) !== needDevice().index) return false;
       if (message.type === RTM_DELLINK || wentDown(message)) return true; // its routes are gone with it, even if it is up again
-      return settings !== undefined && !isRight(route, { settings, place, mac: needDevice().mac });
+      return settings !== undefined && !isRight(rtnl, { settings, place, mac: needDevice().mac });
     },
   };
 }
@@ -120,21 +120,21 @@ const wentDown = ({ type, body }: Nlmsg): boolean =>
   type === RTM_NEWLINK && (decode(linkSummary, body).flags & IFF_UP) === 0;
 
 function isRight(
-  route: Connection,
+  rtnl: Connection,
   expected: { settings: DeviceSettings; place: DeviceAddress | undefined; mac: Uint8Array },
 ): boolean {
   const { settings, place, mac } = expected;
-  const now = findVxlan(route, settings.name);
+  const now = findVxlan(rtnl, settings.name);
   if (now?.vxlan?.local === undefined || now.mtu !== settings.mtu || !sameMac(now.mac, mac)) return false;
   const { parent, local, learning } = now.vxlan;
   if (parent !== settings.parent || learning !== settings.learning || compareAddresses(local, settings.local) !== 0)
     return false;
-  return place === undefined || (now.isUp && hasItsAddress(route, now.index, place));
+  return place === undefined || (now.isUp && hasItsAddress(rtnl, now.index, place));
 }
 
-function hasItsAddress(route: Connection, index: number, place: DeviceAddress): boolean {
+function hasItsAddress(rtnl: Connection, index: number, place: DeviceAddress): boolean {
   const wanted = { address: place.address, length: place.address.length * 8 };
-  const prefixes = addressesOf(route, index).map(({ prefix }) => prefix);
+  const prefixes = addressesOf(rtnl, index).map(({ prefix }) => prefix);
   const others = prefixes.filter((prefix) => !samePrefix(prefix, wanted));
   return others.length < prefixes.length && !others.some((prefix) => isLeftover(prefix, place));
 }

@@ -30,11 +30,11 @@ import { ownData, publishedMac, vtepMac } from "./vtep.ts";
 
 export const vxlan: BackendType = { keys: vxlanKeys, create };
 
-function create({ route, network, log, published, remedies, ...context }: BackendContext): Backend {
+function create({ rtnl, network, log, published, remedies, ...context }: BackendContext): Backend {
   const config = vxlanConfig(network.backend.settings);
   const families = familiesOf(network);
   const tunnels = families.map((one) =>
-    openTunnel({ ...one, route, log, config, publishedMac: published && publishedMac(published, one.family) }),
+    openTunnel({ ...one, rtnl, log, config, publishedMac: published && publishedMac(published, one.family) }),
   );
   let external = context.external;
 
@@ -44,14 +44,14 @@ function create({ route, network, log, published, remedies, ...context }: Backen
     networks: families.map((one) => one.network),
   });
   const peers = createPeerLeases({
-    route,
+    rtnl,
     log,
     remedies,
     domain,
     viewpoints: () => families.map((one) => ({ ...one, backendType: "vxlan", external })),
     entriesOf(peer) {
       const mac = vtepMac(peer.attributes, peer.family);
-      const isDirect = config.directRouting && isDirectlyConnected(route, peer.publicIP, external);
+      const isDirect = config.directRouting && isDirectlyConnected(rtnl, peer.publicIP, external);
       return isDirect ? [directRoute(peer, external)] : encapsulation(peer, mac, tunnelOf(peer.family).link());
     },
   });
@@ -133,8 +133,8 @@ const directRoute = ({ subnet, publicIP }: Peer, { index, name }: ExternalInterf
   routeEntry({ destination: subnet, gateway: publicIP, link: { index, name }, isOnLink: false });
 
 /** Reports whether the kernel's route to the address leads over this interface without a gateway. */
-function isDirectlyConnected(route: Connection, address: Address, { index }: ExternalInterface): boolean {
-  const way = lookupRoute(route, address);
+function isDirectlyConnected(rtnl: Connection, address: Address, { index }: ExternalInterface): boolean {
+  const way = lookupRoute(rtnl, address);
   if (way?.type !== RTN_UNICAST || way.gateway !== undefined || way.via !== undefined) return false;
   return way.outputIndex === index;
 }

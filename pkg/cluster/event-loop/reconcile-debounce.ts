@@ -31,7 +31,7 @@ const FIGHT = 5;
 /** The pauses between passes that are undone, and those before a failed pass is tried again, begin with this and double each time. */
 const FIRST_PAUSE_MS = 1000;
 
-export class PassSchedule {
+export class ReconcileDebounce {
   readonly #options: ScheduleOptions;
   #firstAskedMs: number | undefined;
   #askedDueMs: number | undefined;

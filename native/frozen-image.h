@@ -18,7 +18,7 @@ struct image {
   JSValue start;           /* the program's entry, a function without arguments */
   char *frozen_end;        /* where the frozen part ends; a run allocates from here on */
   char *next, *end;        /* the free part of the current region */
-  char *outer_next, *outer_end; /* of the region around it, when it is a hole (image.c) */
+  char *outer_next, *outer_end; /* of the region around it, when it is a hole (frozen-image.c) */
   void *unused[256];       /* freed blocks by size class */
   _Alignas(16) char blocks[(16 << 20) - 4096];
 };

@@ -1,5 +1,5 @@
 import t from "tap";
-import { checkPrerequisites, type HostFacts, needNetworkAdmin } from "./kernel-prerequisites.ts";
+import { checkPrerequisites, type HostFacts, needNetworkAdmin } from "./br-netfilter.ts";
 
 const setting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 const forwards = { "/proc/sys/net/ipv4/ip_forward": "1\n" };

@@ -1,4 +1,4 @@
-#include "image.h"
+#include "frozen-image.h"
 #include <string.h>
 #include <sys/mman.h>
 
