@@ -1,7 +1,6 @@
 /** Runs commands of the configuration in the container's network namespace. */
-import { writeStderr } from "../../pkg/cni/process-io.ts";
 import { findNamespace, within } from "../../pkg/sys/namespace.ts";
-import { environment, findCommand, run } from "../../pkg/sys/process.ts";
+import { environment, findCommand, run, writeStderr } from "../../pkg/sys/process.ts";
 import { decode } from "../../pkg/sys/text.ts";
 
 type Hook = readonly string[];

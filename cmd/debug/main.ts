@@ -1,9 +1,9 @@
 /** debug: records the calls of a list's plugins, and runs commands in the container's namespace. */
 import { validate } from "#validate/debug";
 import type { Attachment, Plugin } from "../../pkg/cni/plugin.ts";
-import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
+import { writeStderr } from "../../pkg/sys/process.ts";
 import { runHooks } from "./hooks.ts";
 import type { DebugConf } from "./netconf.ts";
 import { recordCall } from "./record.ts";

@@ -5,13 +5,12 @@
  * servers: five hundred bound leases have none.
  */
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
-import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Tool, ToolContext } from "../../pkg/cni/tool.ts";
 import { startBackgroundClose } from "../../pkg/sys/background-close.ts";
 import { bootMs, sleepMs } from "../../pkg/sys/clock.ts";
 import { directoryOf, makeDirectories, removeFile, writeFile } from "../../pkg/sys/file.ts";
 import { openPoller } from "../../pkg/sys/poller.ts";
-import { collectCycles, processId, raiseFileLimit, variable } from "../../pkg/sys/process.ts";
+import { collectCycles, processId, raiseFileLimit, variable, writeStderr } from "../../pkg/sys/process.ts";
 import { openSignals, SIGINT, SIGTERM } from "../../pkg/sys/signal.ts";
 import { isListenedTo, listenUnix, neverWaiting } from "../../pkg/sys/unix-socket.ts";
 import { type Flags, readFlags, usage, WrongUsage } from "./flags.ts";

@@ -3,10 +3,10 @@
 import { validate } from "#validate/dhcp";
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
-import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { orNotAvailable } from "../../pkg/cni/status.ts";
 import { readLink } from "../../pkg/sys/file.ts";
+import { writeStderr } from "../../pkg/sys/process.ts";
 import { type DhcpConf, optionsToSend, socketPathOf } from "./netconf.ts";
 import { ALLOCATE, type CallArgs, CHECK, COLLECT, RELEASE, resultOfGob, STATUS } from "./protocol.ts";
 import { callDaemon, callTwillDaemon, DaemonUnreachable } from "./rpc-client.ts";

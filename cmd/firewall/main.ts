@@ -3,7 +3,6 @@ import { validate } from "#validate/firewall";
 import { invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request, RestoreOptions } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
-import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
@@ -21,6 +20,7 @@ import type { Address } from "../../pkg/ip/address.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { addressOf } from "../../pkg/link/configure.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
+import { writeStderr } from "../../pkg/sys/process.ts";
 import { choicesOf, type FirewallConf, type FirewallSettings, parseSettings, warningOf } from "./netconf.ts";
 
 export const firewall: Plugin<FirewallConf> = {

@@ -1,5 +1,4 @@
 /** Finds out how the host uses a device: all of that is lost when the device leaves, and the host may become unreachable. */
-import { writeStderr } from "../../pkg/cni/process-io.ts";
 import { formatPrefix } from "../../pkg/ip/address.ts";
 import { addressesOf } from "../../pkg/link/address.ts";
 import { findLink, type Link } from "../../pkg/link/link.ts";
@@ -7,6 +6,7 @@ import { listRoutes } from "../../pkg/link/route.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { AF_INET, AF_INET6 } from "../../pkg/netlink/rtnetlink/family.ts";
 import { RT_SCOPE_UNIVERSE } from "../../pkg/netlink/rtnetlink/route.ts";
+import { writeStderr } from "../../pkg/sys/process.ts";
 
 /** Warns if the device is in use. This is no error, since the reference plugin moves such a device as well. */
 export function warnIfInUse(host: Connection, device: Link, network: string): void {

@@ -6,12 +6,12 @@
  */
 
 import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
-import { writeStderr } from "../../pkg/cni/process-io.ts";
 import { isInterfaceName } from "../../pkg/config/formats.ts";
 import { findLink, type Link, listLinks, openRtnetlink } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { monotonicMs, sleepMs } from "../../pkg/sys/clock.ts";
 import { findNamespace } from "../../pkg/sys/namespace.ts";
+import { writeStderr } from "../../pkg/sys/process.ts";
 import { type Host, type HostIdentity, moveToHost, rename } from "./move.ts";
 import {
   type DeviceRecord,

@@ -2,7 +2,6 @@
 import { readArgs } from "../../pkg/cni/args.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Request } from "../../pkg/cni/plugin.ts";
-import { writeStderr } from "../../pkg/cni/process-io.ts";
 import {
   type FromSchema,
   ipsProperty,
@@ -13,6 +12,7 @@ import {
 import { type Address, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
 import type { PoolConf } from "../../pkg/ipam/host-local/pool-types.ts";
 import { parseRangeSets, type RangeConf, type RangeSet } from "../../pkg/ipam/host-local/range.ts";
+import { writeStderr } from "../../pkg/sys/process.ts";
 
 const rangeProperties = {
   subnet: { type: "string", format: "cidr", description: "network to allocate addresses from" },

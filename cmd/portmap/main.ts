@@ -3,7 +3,6 @@
 import { validate } from "#validate/portmap";
 import type { Attachment, Gc, Plugin, Request, RestoreOptions } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
-import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { warnOfStatus } from "../../pkg/cni/status.ts";
@@ -29,6 +28,7 @@ import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
 import { RTN_LOCAL } from "../../pkg/netlink/rtnetlink/route.ts";
 import { lazy } from "../../pkg/sys/lazy.ts";
+import { writeStderr } from "../../pkg/sys/process.ts";
 import {
   asksForNothing,
   type PortmapConf,

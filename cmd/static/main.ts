@@ -3,9 +3,9 @@ import { validate } from "#validate/static";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Plugin } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
-import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { IpConfig, Result } from "../../pkg/cni/result.ts";
 import { formatAddress, formatPrefix } from "../../pkg/ip/address.ts";
+import { writeStderr } from "../../pkg/sys/process.ts";
 import { parseSettings, type StaticAddress, type StaticConf } from "./netconf.ts";
 
 export const staticAddresses: Plugin<StaticConf> = {

@@ -4,7 +4,6 @@ import { readArgs } from "../../pkg/cni/args.ts";
 import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
-import { writeStderr } from "../../pkg/cni/process-io.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
@@ -18,6 +17,7 @@ import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
 import type { Connection, NetlinkError } from "../../pkg/netlink/connection.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { findNamespace, type Namespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
+import { writeStderr } from "../../pkg/sys/process.ts";
 import { refuseForbidden } from "./allow-list.ts";
 import { collectBackups, readBackup, removeBackup, writeBackup } from "./backup.ts";
 import {

@@ -1,7 +1,6 @@
 /** The input and output of a plugin's process. */
-import { SystemError } from "../sys/errno.ts";
 import { readAll, writeAll } from "../sys/file.ts";
-import { environment, processArguments, standardError, standardInput, standardOutput } from "../sys/process.ts";
+import { environment, processArguments, standardInput, standardOutput, writeStderr } from "../sys/process.ts";
 import { encode } from "../sys/text.ts";
 import { maxConfigurationBytes } from "./netconf.ts";
 
@@ -24,13 +23,4 @@ export function standardStreams(): Streams {
     stdout: (text) => writeAll(standardOutput, encode(text), "stdout"),
     stderr: writeStderr,
   };
-}
-
-/** Writes a message for people. A failure (stderr is closed, the disk of the log is full) must not fail the call. */
-export function writeStderr(text: string): void {
-  try {
-    writeAll(standardError, encode(text), "stderr");
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-  }
 }

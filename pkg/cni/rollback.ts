@@ -1,8 +1,8 @@
 /** Undoes an ADD that failed half-way. */
 
+import { writeStderr } from "../sys/process.ts";
 import type { NamedStep } from "./best-effort-del.ts";
 import { errorText } from "./error.ts";
-import { writeStderr } from "./process-io.ts";
 
 type Undo = (what: string, action: () => void) => void;
 

@@ -5,8 +5,8 @@
  *
  * @see CNI specification, section 2 "STATUS"; docs/errors.md
  */
+import { writeStderr } from "../sys/process.ts";
 import { CniError, ErrorCode, receivedError } from "./error.ts";
-import { writeStderr } from "./process-io.ts";
 
 /** Runs a check of something that every ADD needs. @throws its CniError, with the same text and code 50. */
 export function orNotAvailable<T>(need: () => T): T {

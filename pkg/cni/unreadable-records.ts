@@ -1,5 +1,5 @@
 /** GC passes over files that are not records of the plugin: they prove nothing, and may protect something. One line on stderr for each call. */
-import { writeStderr } from "./process-io.ts";
+import { writeStderr } from "../sys/process.ts";
 
 /** Reports files that GC leaves alone. @param files their paths; none are reported when it is empty. */
 export function reportUnreadable(plugin: string, network: string, files: readonly string[]): void {

@@ -4,11 +4,11 @@
  * @see firewalld.dbus(5), interface org.fedoraproject.FirewallD1.zone
  */
 import { CniError, ErrorCode } from "../cni/error.ts";
-import { writeStderr } from "../cni/process-io.ts";
 import { type Bus, findSystemBus, RefusedCall } from "../dbus/bus.ts";
 import { FormatError } from "../dbus/message.ts";
 import { type Address, formatPrefix } from "../ip/address.ts";
 import { SystemError } from "../sys/errno.ts";
+import { writeStderr } from "../sys/process.ts";
 
 const NAME = "org.fedoraproject.FirewallD1";
 const ZONE = { destination: NAME, path: "/org/fedoraproject/FirewallD1", interface: `${NAME}.zone` };

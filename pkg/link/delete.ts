@@ -1,9 +1,9 @@
 /** Deletes an attachment's link in its container, for DEL. */
 import type { AttachmentId } from "../cni/attachment-id.ts";
 import type { Attachment } from "../cni/plugin.ts";
-import { writeStderr } from "../cni/process-io.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Namespace } from "../sys/namespace.ts";
+import { writeStderr } from "../sys/process.ts";
 import { deleteLinkFast, wantsFastDelete } from "./fast-delete.ts";
 import { deleteLink, findLink, type Link, openRtnetlink } from "./link.ts";
 import { deleteOwnedLinks, findOtherOwner, nameOnHost, otherOwnerOf } from "./owner.ts";

@@ -5,9 +5,9 @@
  * when that call returns.
  */
 import { Errno, errnoName, isErrno, SystemError } from "../sys/errno.ts";
-import { closeFile, writeAll } from "../sys/file.ts";
+import { closeFile } from "../sys/file.ts";
 import { type Namespace, within } from "../sys/namespace.ts";
-import { standardError, variable } from "../sys/process.ts";
+import { variable, writeStderr } from "../sys/process.ts";
 import {
   AF_NETLINK,
   bindSocket,
@@ -22,7 +22,6 @@ import {
   trySocketOption,
   waitReadable,
 } from "../sys/socket.ts";
-import { encode as encodeText } from "../sys/text.ts";
 import { explain } from "./explain.ts";
 import { attributeAt, decode, encode } from "./message.ts";
 import {
@@ -444,5 +443,5 @@ function nothingCame(query: Request): SystemError {
 }
 
 function trace(direction: string, datagram: Uint8Array): void {
-  for (const line of explain(datagram).split("\n")) writeAll(standardError, encodeText(`${direction} ${line}\n`));
+  for (const line of explain(datagram).split("\n")) writeStderr(`${direction} ${line}\n`);
 }

@@ -3,6 +3,7 @@ import { native } from "#native";
 import { Errno, SystemError } from "./errno.ts";
 import { closeFile, findStat, readAll, writeAll } from "./file.ts";
 import { ask, call } from "./syscall.ts";
+import { encode } from "./text.ts";
 
 const O_CLOEXEC = 0o2000000;
 const MFD_CLOEXEC = 1;
@@ -50,6 +51,15 @@ export const processId = (): number => ask("getpid");
 export const standardInput = 0;
 export const standardOutput = 1;
 export const standardError = 2;
+
+/** Writes a message for people. A failure (stderr is closed, the disk of the log is full) must not fail the call. */
+export function writeStderr(text: string): void {
+  try {
+    writeAll(standardError, encode(text), "stderr");
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
+}
 
 export interface Program {
   /** The executable file; PATH is not searched. */

@@ -5,10 +5,10 @@
 // or when its network namespace is gone according to the runtime's result cache. Otherwise it counts as alive; GC and DEL delete it.
 
 import { CniError, ErrorCode } from "../../cni/error.ts";
-import { writeStderr } from "../../cni/process-io.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { cachedNamespace } from "../../runtime/cached-namespace.ts";
 import { attachmentsNamedBy, type CacheContent, defaultCacheRoot, listCache } from "../../runtime/result-cache.ts";
+import { writeStderr } from "../../sys/process.ts";
 import type { HostPort, MappingSet } from "./port-mapping.ts";
 
 export interface Holder {
