@@ -402,7 +402,11 @@ t.test("a stderr that takes nothing does not fail the call", needsRoot, async (t
   const under = ["sh", "-c", 'exec "$0" 2> /dev/full'];
   t.match(node.cni("loopback", "ADD", { ...loopback, captabilities: {} }, { under }), { status: 0, stderr: "" });
   const environment = { TWILL_TRACE: "1" };
-  t.match(node.cni("loopback", "CHECK", loopback, { environment }).stderr, /RTM_GETLINK/, "there is a trace to be written");
+  t.match(
+    node.cni("loopback", "CHECK", loopback, { environment }).stderr,
+    /RTM_GETLINK/,
+    "there is a trace to be written",
+  );
   t.match(node.cni("loopback", "CHECK", loopback, { environment, under }), { status: 0, stderr: "" });
 });
 
