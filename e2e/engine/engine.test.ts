@@ -1,26 +1,32 @@
 // The unit tests of pkg/ once more, on the engine the plugins run on: bundled with e2e/engine/tap.ts in tap's place.
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Plugin } from "esbuild";
 import t, { type Test } from "tap";
 import { bundleScript, compileScript, freezeProgram } from "../../build.mjs";
 import { nodeOnly } from "../../dev/node-only.ts";
 
-/**
- * Reports whether a test needs Node: the code does, or the test uses Node itself, waits for something, or reads files beside it. So do those
- * with a fake kernel, whose thousands of transactions would take minutes here.
- */
+/** Reports whether a test needs Node: the code does, or the test uses Node itself, waits for something, or reads files beside it. */
 const usesNode = (file: string) =>
   nodeOnly.some((path) => file.startsWith(path)) ||
-  file.includes("/fake/") ||
-  /from "[^"]*\/fake\/|from "(node:|ajv|fast-check|esbuild|\.\/fake)|import\.meta|\bBuffer\b|\bprocess\.|\bawait\b/.test(
+  /from "(node:|ajv|fast-check|esbuild|\.\/fake)|import\.meta|\bBuffer\b|\bprocess\.|\bawait\b/.test(
     readFileSync(file, "utf8"),
   );
 
+/** Reports whether a test has a fake kernel, directly or by its test support: its thousands of transactions would take minutes here. */
+function usesFakeKernel(file: string): boolean {
+  if (file.includes("/fake/")) return true;
+  const text = readFileSync(file, "utf8");
+  const support = [...text.matchAll(/from "(\.[^"]*\.testing\.ts)"/g)].map(([, name = ""]) =>
+    join(dirname(file), name),
+  );
+  return /from "[^"]*\/fake\//.test(text) || support.some(usesFakeKernel);
+}
+
 const files = readdirSync("pkg", { recursive: true, encoding: "utf8" })
   .map((file) => join("pkg", file))
-  .filter((file) => file.endsWith(".test.ts") && !usesNode(file))
+  .filter((file) => file.endsWith(".test.ts") && !usesNode(file) && !usesFakeKernel(file))
   .sort();
 
 /** There is no job queue to wait for, and none of these tests waits. */
