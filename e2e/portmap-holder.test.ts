@@ -66,7 +66,7 @@ for (const backend of backends) {
         {
           status: 0,
           stderr: new RegExp(
-            `held by container container-${from} of .* which is gone \\(its namespace is\\): taken over`,
+            `held by container container-${from} of .* which no longer exists \\(its namespace does not exist\\): taken over`,
           ),
         },
         `${writer}: dead`,
