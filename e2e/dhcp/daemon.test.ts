@@ -270,7 +270,7 @@ t.test("in a container, paths of the host begin elsewhere", needsRoot, async (t)
   const elsewhere = await lab.startDaemon("-hostprefix", prefix, "-socketpath", "/sock/dhcp.sock");
   await lab.startServer({ dnsmasq: [] });
   t.match(lab.cni("ADD"), { status: 0 });
-  t.match(elsewhere.output(), `listens on ${prefix}/sock/dhcp.sock`);
+  t.match(elsewhere.output(), `listening on ${prefix}/sock/dhcp.sock`);
 });
 
 t.test("a bound lease holds no socket, and nothing of the namespace", needsRoot, async (t) => {

@@ -95,7 +95,7 @@ function labOf(t: Test, node: Host): Lab {
     cniAtOnce: (verb, conf = network(), call = {}) => node.cniAtOnce("dhcp", verb, conf, call),
     async startDaemon(...flags) {
       const daemon = start(t, dir, join(ourBin, "dhcp"), ["daemon", "-socketpath", socket, ...flags]);
-      await daemon.until(/listens on/);
+      await daemon.until(/listening on/);
       return daemon;
     },
     async startGoDaemon() {

@@ -210,7 +210,7 @@ export const cases: Record<string, Case> = {
       "ip link add net0 address 02:00:00:00:00:01 type bridge; ip address add 10.77.0.1/24 dev net0; ip link set net0 up",
     programs: [
       { command: ["dnsmasq", ...dnsmasqFlags], ready: /sockets bound/ },
-      { command: ["dhcp", "daemon"], ready: /listens on/ },
+      { command: ["dhcp", "daemon"], ready: /listen(s|ing) on/ },
     ],
     attached: EVERY_WAY,
   },
