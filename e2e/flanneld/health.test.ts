@@ -234,10 +234,19 @@ t.test("IPv6 is served too", async (t) => {
 });
 
 t.test("an end waits for a request under way, but not for ever", async (t) => {
-  const { socket, close } = await start(t, answersOf({ status: () => new Promise(() => {}) }));
-  const cut = curl("--unix-socket", socket, "http://flanneld/status");
+  let arrived = () => {};
+  const arrival = new Promise<void>((resolve) => {
+    arrived = resolve;
+  });
+  const status = () => {
+    arrived();
+    return new Promise<never>(() => {});
+  };
+  const { socket, close } = await start(t, answersOf({ status }));
   const idle = connect(socket);
   await new Promise((resolve) => idle.once("connect", resolve));
+  const cut = curl("--unix-socket", socket, "http://flanneld/status");
+  await arrival; // connections are accepted in their order: the idle one is as well
   await close();
   t.match(await cut, ["000 ", ""]);
 });
