@@ -178,6 +178,21 @@ t.test("tap: an ADD that cannot be done says why, and leaves nothing", needsRoot
   }
 });
 
+t.test("tap: a label that cannot be reset leaves no device", needsRoot, async (t) => {
+  const node = newHost(t);
+  const before = node.snapshot();
+  const selinuxContext = "system_u:system_r:container_t:s0";
+  // As on a host with SELinux the label is set; the kernel, which has none, refuses the reset. `ip` is not traced: it succeeds.
+  const inject = ["-e", "trace=write", "-e", `inject=write:retval=${selinuxContext.length}:when=1`];
+  const under = ["strace", "-qq", "-o", "/var/lib/trace", ...inject];
+  t.match(call(node, "ADD", network({ selinuxContext }), { under }), {
+    status: 1,
+    stdout: { msg: /attr\/exec: EINVAL$/ },
+  });
+  t.match(node.sh("cat /var/lib/trace; rm /var/lib/trace"), /"system_u:.*INJECTED.*"\\n".*EINVAL/s);
+  t.strictSame(node.snapshot(), before);
+});
+
 t.test("tap: `ip` is not needed", needsRoot, async (t) => {
   const node = newHost(t);
   add(node, network({ owner: 1000, multiQueue: true }), { under: ["env", "PATH=/none"] });

@@ -7,6 +7,7 @@
  */
 
 import { CniError, ErrorCode } from "../cni/error.ts";
+import { withRollback } from "../cni/rollback.ts";
 import { notAvailable } from "../cni/status.ts";
 import { hostIsLittle } from "../netlink/wire.ts";
 import { isErrno, SystemError } from "../sys/errno.ts";
@@ -55,15 +56,7 @@ export function createTap(place: LinkRef, options: TapOptions): Link {
   const { netns, container, ifName } = place;
   if (findLink(container, ifName) !== undefined) throw nameInUse(place, "creating the tap device");
   const { selinuxContext } = options;
-  if (selinuxContext !== undefined) {
-    within(netns, () => runLabelled(selinuxContext, place, makingWithIp(ifName, options)));
-    try {
-      return marked(place);
-    } catch (error) {
-      deleteLink(container, ifName);
-      throw error;
-    }
-  }
+  if (selinuxContext !== undefined) return createLabelledTap(place, selinuxContext, options);
   const fd = within(netns, () => openTap(place, options));
   try {
     const link = marked(place);
@@ -72,6 +65,20 @@ export function createTap(place: LinkRef, options: TapOptions): Link {
   } finally {
     closeFile(fd);
   }
+}
+
+function createLabelledTap(place: LinkRef, label: string, options: TapOptions): Link {
+  const { netns, container, ifName } = place;
+  return withRollback((undo) => {
+    const program = ipProgram(ifName, options);
+    within(netns, () =>
+      withExecLabel(label, () => {
+        runIp(program, place, label);
+        undo("delete the tap device", () => deleteLink(container, ifName));
+      }),
+    );
+    return marked(place);
+  });
 }
 
 /** Sets the alias of the new device and returns its link. By name, since no other link can have taken it. */
@@ -150,7 +157,7 @@ function refused(error: unknown, place: LinkRef): unknown {
  * Returns the command `ip tuntap add mode tap name <ifName> …`, which is only run when a label is configured: a device gets the label of
  * the program that creates it, and SELinux policies allow `ip` to do so.
  */
-function makingWithIp(ifName: string, { multiQueue, owner, group }: TapOptions): Program {
+function ipProgram(ifName: string, { multiQueue, owner, group }: TapOptions): Program {
   const variables = environment();
   const path = findCommand("ip");
   if (path === undefined) throw noIp(variables["PATH"] ?? "");
@@ -177,25 +184,29 @@ const noIp = (path: string): CniError =>
 
 const EXEC_LABEL = "/proc/thread-self/attr/exec";
 
-/** Runs a program with the label; programs that are started later have the plugin's own label again. */
-function runLabelled(label: string, { ifName, netns }: LinkRef, program: Program): void {
+/** Calls `work` with the label for programs that it starts; programs that are started later have the plugin's own label again. */
+function withExecLabel(label: string, work: () => void): void {
   try {
     writeExisting(EXEC_LABEL, label);
   } catch (error) {
     throw noLabel(label, error);
   }
   try {
-    const { status, stdout } = run(program);
-    if (status === 0) return;
-    throw new CniError({
-      code: ErrorCode.internal,
-      msg: `no tap device "${ifName}" in ${netns.path} as ${JSON.stringify(label)}`,
-      details: `${[program.path, ...(program.args ?? [])].join(" ")}: exit status ${status}: ${decode(stdout).trim()}`,
-      remedy: "see what SELinux denied (ausearch -m avc), and allow it or use another context",
-    });
+    work();
   } finally {
     writeExisting(EXEC_LABEL, "\n"); // resets the label
   }
+}
+
+function runIp(program: Program, { ifName, netns }: LinkRef, label: string): void {
+  const { status, stdout } = run(program);
+  if (status === 0) return;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `no tap device "${ifName}" in ${netns.path} as ${JSON.stringify(label)}`,
+    details: `${[program.path, ...(program.args ?? [])].join(" ")}: exit status ${status}: ${decode(stdout).trim()}`,
+    remedy: "see what SELinux denied (ausearch -m avc), and allow it or use another context",
+  });
 }
 
 function noLabel(label: string, cause: unknown): CniError {
