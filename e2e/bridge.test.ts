@@ -128,15 +128,13 @@ t.test(
   },
 );
 
-t.test("below 0.3.0 there is one address per family, on ADD and on DEL", needsRoot, async (t) => {
+t.test("below 0.3.0 there is one address per family on ADD; DEL goes on by the owner", needsRoot, async (t) => {
   const node = newHost(t);
   const conf = network({ cniVersion: "0.2.0", ipam: ranges("10.22.0.0/24", "192.168.7.0/24") });
   const before = node.snapshot();
-  for (const verb of ["ADD", "DEL"] as const) {
-    const { status, stdout } = call(node, verb, conf);
-    t.equal(status, 1);
-    t.match(stdout, { msg: /CNI version 0.2.0 does not support more than 1 address per family/ });
-  }
+  const limit = /CNI version 0.2.0 does not support more than 1 address per family/;
+  t.match(call(node, "ADD", conf), { status: 1, stdout: { msg: limit } });
+  t.match(call(node, "DEL", conf), { status: 0, stdout: "", stderr: limit });
   const { br0: _, ...links } = node.snapshot().namespaces[node.name]?.links ?? {};
   t.strictSame(Object.keys(links), Object.keys(before.namespaces[node.name]?.links ?? {}), "only the bridge stays");
 });

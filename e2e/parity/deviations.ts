@@ -18,6 +18,12 @@ export const indexBesideReservations = intended("host-local keeps an index besid
   ours: /: file \S+\/\.twill(\/\S+)? "0[67]00 /,
 });
 
+/** For a row whose configuration Go refuses on DEL as on ADD. */
+export const delAlwaysDeletes = intended("DEL deletes what it can, also with a configuration that ADD refuses", {
+  go: [/ DEL: exit 1$/, / DEL: code \d+$/, / DEL: says /],
+  ours: [/ DEL: exit 0$/, / DEL: {2}$/],
+});
+
 export const failedAdd = "A failed ADD leaves nothing behind";
 /** @param left What the Go plugin leaves. */
 export const failedAddLeavesNothing = (...left: RegExp[]) => intended(failedAdd, { go: left });

@@ -1,5 +1,11 @@
 // host-local called on its own: the same addresses, files and refusals.
-import { environmentCode, failedAddLeavesNothing, inputOutputCode, lookingMakesNoFolders } from "./deviations.ts";
+import {
+  delAlwaysDeletes,
+  environmentCode,
+  failedAddLeavesNothing,
+  inputOutputCode,
+  lookingMakesNoFolders,
+} from "./deviations.ts";
 import { asRelease191, type Json, type Row, type Step } from "./row.ts";
 
 const slash29 = { subnet: "10.1.0.0/29" };
@@ -13,13 +19,15 @@ function hostLocal(claim: string, conf: Json, more: Partial<Row> = {}): Row {
 }
 
 /** Refused by its configuration, whatever the verb. */
-const refused = (says: string): Partial<Row> => ({
+const refusedAlways = (says: string): Partial<Row> => ({
   steps: [
     { verb: "ADD", says },
     { verb: "CHECK", says },
     { verb: "DEL", says },
   ],
 });
+/** The same, but for our DEL. */
+const refused = (says: string): Partial<Row> => ({ ...refusedAlways(says), deviations: [delAlwaysDeletes] });
 /** Refused when an address is to be given. */
 const exhausted = (says: string): Partial<Row> => ({ steps: [{ verb: "ADD", says }, "DEL"] });
 
@@ -298,7 +306,11 @@ export const hostLocalRows: Row[] = [
   ),
   hostLocal("an empty set", network({ ranges: [[]] }), refused("empty range set")),
   hostLocal("no ranges", network({}), refused("no IP ranges specified")),
-  hostLocal("no ipam", { cniVersion: "1.0.0", name: "net", type: "bridge" }, refused("IPAM config missing 'ipam' key")),
+  hostLocal(
+    "no ipam",
+    { cniVersion: "1.0.0", name: "net", type: "bridge" },
+    refusedAlways("IPAM config missing 'ipam' key"),
+  ),
   hostLocal("a subnet that is none", network({ subnet: "10.1.0.0" }), refused("10.1.0.0")),
   hostLocal("a subnet with leading zeros", network({ subnet: "10.01.0.0/24" }), refused("10.01.0.0/24")),
   hostLocal("a subnet of the wrong type", network({ subnet: 10 }), refused("")),
