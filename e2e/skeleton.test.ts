@@ -372,7 +372,7 @@ t.test(
     const conf = `{"cniVersion": "1.1.0", "name": "net", "sysctl": {"net.core.somaxconn": "500"}, "x": ${nested(300)}}`;
     t.match(node.cni("tuning", "ADD", conf, { ifName: "lo" }), {
       status: 1,
-      stdout: { code: 6, msg: /more than 256 levels of nesting$/, details: /^To fix: correct the file/ },
+      stdout: { code: 6, msg: /more than 256 levels of nesting$/, details: /^To fix: correct the configuration file/ },
     });
   },
 );
