@@ -21,7 +21,7 @@ import {
   sameLocal,
   showLocal,
 } from "./local-networks.ts";
-import { type Peer, peerOf, Unreachable, type Viewpoint } from "./peer.ts";
+import { InvalidPeerLease, type Peer, peerOf, type Viewpoint } from "./peer.ts";
 import { createPeerRouteReconciler, type Want } from "./peer-route-reconciler.ts";
 
 interface Parts {
@@ -32,7 +32,7 @@ interface Parts {
   domain(): Domain;
   /** Returns the current viewpoint of each family. */
   viewpoints(): readonly Omit<Viewpoint, "local" | "remedies">[];
-  /** Returns the entries for a peer. @throws Unreachable */
+  /** Returns the entries for a peer. @throws InvalidPeerLease */
   entriesOf(peer: Peer): Entry[];
 }
 
@@ -73,7 +73,7 @@ export function createPeerLeases({ rtnl, log, remedies, domain, viewpoints, entr
     return { owner: id, entries };
   }
 
-  function note(id: LeaseId, refused: readonly Unreachable[]): void {
+  function note(id: LeaseId, refused: readonly InvalidPeerLease[]): void {
     if (refused.length === 0) return void refusals.delete(id);
     const refusal = refusalOf(refused);
     if (refusals.get(id)?.reason !== refusal.reason)
@@ -82,15 +82,15 @@ export function createPeerLeases({ rtnl, log, remedies, domain, viewpoints, entr
   }
 
   /** Returns the entries for a lease, and the errors of families that cannot be reached. */
-  function entriesFor(lease: Lease): { entries: Entry[]; refused: Unreachable[] } {
+  function entriesFor(lease: Lease): { entries: Entry[]; refused: InvalidPeerLease[] } {
     const entries: Entry[] = [];
-    const refused: Unreachable[] = [];
+    const refused: InvalidPeerLease[] = [];
     for (const viewpoint of viewpoints()) {
       try {
         const peer = peerOf(lease, { ...viewpoint, local, remedies });
         if (peer !== undefined) entries.push(...entriesOf(peer));
       } catch (error) {
-        if (!(error instanceof Unreachable)) throw error;
+        if (!(error instanceof InvalidPeerLease)) throw error;
         refused.push(error);
       }
     }
@@ -177,7 +177,7 @@ interface Refusal {
   remedy: string | undefined;
 }
 
-const refusalOf = (refused: readonly Unreachable[]): Refusal => ({
+const refusalOf = (refused: readonly InvalidPeerLease[]): Refusal => ({
   reason: refused.map(({ message }) => message).join("; "),
   remedy: refused.map(({ remedy }) => remedy).find((remedy) => remedy !== undefined),
 });

@@ -9,12 +9,9 @@ import { neighbourSummary } from "../../link/neighbour.ts";
 import type { Connection, NetlinkError, Request } from "../../netlink/connection.ts";
 import { decode } from "../../netlink/message.ts";
 import type { Nlmsg } from "../../netlink/nlmsg.ts";
-import { RTM_DELADDR, RTM_NEWADDR } from "../../netlink/rtnetlink/address.ts";
 import { AF_BRIDGE } from "../../netlink/rtnetlink/family.ts";
-import { RTM_DELLINK, RTM_NEWLINK } from "../../netlink/rtnetlink/link.ts";
 import { NUD_PERMANENT, RTM_DELNEIGH, RTM_NEWNEIGH } from "../../netlink/rtnetlink/neighbour.ts";
 import { RTM_DELROUTE, RTM_NEWROUTE } from "../../netlink/rtnetlink/route.ts";
-import { Input, u32 } from "../../netlink/wire.ts";
 import { isErrno } from "../../sys/errno.ts";
 import type { Programmed } from "./backend.ts";
 import {
@@ -40,6 +37,7 @@ import {
   routeSummary,
   setRequest,
 } from "./entry-requests.ts";
+import { ifindexOf } from "./link-message.ts";
 import { connectedRoute, type LocalAddress, leadsTo, showConnectedRoute } from "./local-networks.ts";
 import { WantedEntries } from "./wanted-entries.ts";
 
@@ -281,7 +279,7 @@ const isWrong = (found: FoundEntry, wanted: ReadableEntries): boolean =>
 
 /** Checks the index first: most messages are about other links, and it has the same offset in every header but that of routes. */
 function neighbourConcerns(type: number, body: Uint8Array, { wanted, domain }: Known): boolean {
-  const index = indexOf(body);
+  const index = ifindexOf(body);
   const link = domain.devices.find((device) => device.link.index === index)?.link;
   if (link === undefined) return false;
   const { family, state, destination: address, linkAddress: mac = noMac } = decode(neighbourSummary, body);
@@ -294,10 +292,3 @@ function neighbourConcerns(type: number, body: Uint8Array, { wanted, domain }: K
   return isWrong({ entry, isOurs }, wanted);
 }
 const noMac = new Uint8Array(6);
-
-/** Reads the link index of ifinfomsg, ifaddrmsg and ndmsg. */
-export const indexOf = (body: Uint8Array): number => (body.length < 8 ? 0 : u32.read(new Input(body), 4, 8, {}));
-
-/** Reports whether the message is about this link or its addresses. */
-export const isOfLink = ({ type, body }: Nlmsg, index: number): boolean =>
-  [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR].includes(type) && indexOf(body) === index;

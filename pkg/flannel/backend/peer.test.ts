@@ -92,6 +92,6 @@ for (const [address, subnet, said] of locals) {
 
 for (const [said, message] of refused) {
   t.test(`a lease is not believed: ${JSON.stringify(said)}`, async (t) => {
-    t.throws(() => peerOf(lease(said), us), { name: "Unreachable", message });
+    t.throws(() => peerOf(lease(said), us), { name: "InvalidPeerLease", message });
   });
 }

@@ -19,9 +19,9 @@ export interface Peer {
   attributes: LeaseAttributes;
 }
 
-/** A peer cannot be reached. `message` completes "a host cannot be reached:" with what its lease has and what is expected. */
-export class Unreachable extends Error {
-  override name = "Unreachable";
+/** The lease of a peer cannot be used. `message` completes "a host cannot be reached:" with what its lease has and what is expected. */
+export class InvalidPeerLease extends Error {
+  override name = "InvalidPeerLease";
   /** The remedy, if the message does not contain it. */
   readonly remedy: string | undefined;
 
@@ -46,7 +46,7 @@ export interface Viewpoint {
 
 /**
  * @returns undefined: the lease has no subnet of this family
- * @throws Unreachable
+ * @throws InvalidPeerLease
  */
 export function peerOf(
   lease: Lease,
@@ -56,22 +56,24 @@ export function peerOf(
   const subnet = lease[family];
   if (subnet === undefined) return undefined;
   if (attributes.backendType !== backendType)
-    throw new Unreachable(`its backend is ${showJson(attributes.backendType)}, ours is ${showJson(backendType)}`);
+    throw new InvalidPeerLease(`its backend is ${showJson(attributes.backendType)}, ours is ${showJson(backendType)}`);
   if (subnet.length <= network.length || !contains(network, subnet.address))
-    throw new Unreachable(`its subnet ${formatPrefix(subnet)} is not part of the network ${formatPrefix(network)}`);
+    throw new InvalidPeerLease(
+      `its subnet ${formatPrefix(subnet)} is not part of the network ${formatPrefix(network)}`,
+    );
   checkLocal(subnet, network, local, remedies);
   const publicIP = family === "ipv4" ? attributes.publicIP : attributes.publicIPv6;
-  if (publicIP === undefined) throw new Unreachable(`it has no ${family === "ipv4" ? "PublicIP" : "PublicIPv6"}`);
+  if (publicIP === undefined) throw new InvalidPeerLease(`it has no ${family === "ipv4" ? "PublicIP" : "PublicIPv6"}`);
   checkPublicIP(publicIP, family, external, remedies);
   if (contains(subnet, publicIP))
-    throw new Unreachable(
+    throw new InvalidPeerLease(
       `its public address ${formatAddress(publicIP)} is in its own subnet ${formatPrefix(subnet)}, whose route leads through that address`,
       remedies.peerSubnet,
     );
   return { family, subnet, publicIP, attributes };
 }
 
-/** Refuses a subnet that would take this host's neighbours or own addresses away. @throws Unreachable */
+/** Refuses a subnet that would take this host's neighbours or own addresses away. @throws InvalidPeerLease */
 function checkLocal(
   subnet: Prefix,
   network: Prefix,
@@ -80,7 +82,7 @@ function checkLocal(
 ): void {
   const conflict = conflictOf(subnet, network, local);
   if (conflict === undefined) return;
-  throw new Unreachable(
+  throw new InvalidPeerLease(
     `its subnet ${formatPrefix(subnet)} overlaps the network of this host's address ${showLocal(conflict)}, which takes precedence`,
     contains(subnet, conflict.address) && isFirst(conflict.address, subnet)
       ? `if the address is left over from an earlier lease: ip link delete ${conflict.link.name}; else ${peerSubnet}`
@@ -92,7 +94,7 @@ function checkLocal(
  * Refuses our own address and those that are no host's. Packets that the kernel sends to itself through a tunnel leave it again at
  * once, and circulate until their hop limit ends.
  *
- * @throws Unreachable
+ * @throws InvalidPeerLease
  */
 function checkPublicIP(
   publicIP: Address,
@@ -102,9 +104,9 @@ function checkPublicIP(
 ): void {
   const own = family === "ipv4" ? [external.ipv4, external.publicIP] : [external.ipv6, external.publicIPv6];
   if (own.some((address) => sameAddress(address, publicIP)))
-    throw new Unreachable(`its public address ${formatAddress(publicIP)} is our own: ${ourAddress}`);
+    throw new InvalidPeerLease(`its public address ${formatAddress(publicIP)} is our own: ${ourAddress}`);
   if (!isUnicast(publicIP))
-    throw new Unreachable(
+    throw new InvalidPeerLease(
       `its public address ${formatAddress(publicIP)} is not a host's ${familyWords[family]} address`,
     );
 }

@@ -13,7 +13,7 @@ import { IFF_UP } from "../../../netlink/rtnetlink/link/interface.ts";
 import { linkSummary, RTM_DELLINK, RTM_NEWLINK } from "../../../netlink/rtnetlink/link.ts";
 import type { ExternalInterface } from "../backend.ts";
 import type { LinkName } from "../entry.ts";
-import { indexOf } from "../peer-route-reconciler.ts";
+import { ifindexOf } from "../link-message.ts";
 import { applyTxChecksum } from "./checksum.ts";
 import {
   configureDevice,
@@ -107,7 +107,7 @@ export function openTunnel({ rtnl, log, config, family, network, publishedMac }:
       putInPlace();
     },
     concerns(message) {
-      if (!ofLinks.includes(message.type) || indexOf(message.body) !== needDevice().index) return false;
+      if (!ofLinks.includes(message.type) || ifindexOf(message.body) !== needDevice().index) return false;
       if (message.type === RTM_DELLINK || wentDown(message)) return true; // its routes are gone with it, even if it is up again
       return settings !== undefined && !isRight(rtnl, { settings, place, mac: needDevice().mac });
     },

@@ -32,7 +32,7 @@ const unreadable: [data: Json | undefined, message: string][] = [
 ];
 for (const [data, message] of unreadable) {
   t.test(`what is no device's MAC is refused: ${JSON.stringify(data)}`, async (t) => {
-    t.throws(() => vtepMac(of(data), "ipv4"), { name: "Unreachable", message });
+    t.throws(() => vtepMac(of(data), "ipv4"), { name: "InvalidPeerLease", message });
   });
 }
 

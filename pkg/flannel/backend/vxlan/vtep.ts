@@ -4,17 +4,19 @@ import type { LeaseAttributes } from "../../../cluster/lease/lease.ts";
 import { foldKey, isObject, type Json, showJson } from "../../../config/json.ts";
 import type { FamilyName } from "../../../ip/family.ts";
 import { formatMac, parseMac } from "../../../link/mac.ts";
-import { Unreachable } from "../peer.ts";
+import { InvalidPeerLease } from "../peer.ts";
 
 /** Makes the backend data of our lease, in flannel's form. */
 export const ownData = (vni: number, mac: Uint8Array): Json => ({ VNI: vni, VtepMAC: formatMac(mac) });
 
-/** Returns the MAC of a peer's VXLAN device from its lease. @throws Unreachable */
+/** Returns the MAC of a peer's VXLAN device from its lease. @throws InvalidPeerLease */
 export function vtepMac(attributes: LeaseAttributes, family: FamilyName): Uint8Array {
   const mac = publishedMac(attributes, family);
   if (mac !== undefined) return mac;
   const [key, data] = dataOf(attributes, family);
-  throw new Unreachable(`its ${key} is ${showJson(data ?? null)}, expected one like {"VtepMAC":"0e:2a:00:00:00:01"}`);
+  throw new InvalidPeerLease(
+    `its ${key} is ${showJson(data ?? null)}, expected one like {"VtepMAC":"0e:2a:00:00:00:01"}`,
+  );
 }
 
 /** Returns the MAC of a VXLAN device that its host has published; undefined: none that a device can have. */

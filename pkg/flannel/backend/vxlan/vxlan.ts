@@ -21,9 +21,9 @@ import { RTM_DELROUTE, RTM_NEWROUTE, RTN_UNICAST } from "../../../netlink/rtnetl
 import type { Backend, BackendContext, BackendType, ExternalInterface } from "../backend.ts";
 import { type Entry, forwardingEntry, type LinkName, neighbourEntry, routeEntry } from "../entry.ts";
 import { type Domain, routeSummary } from "../entry-requests.ts";
+import { isAboutLink } from "../link-message.ts";
 import type { Peer } from "../peer.ts";
 import { createPeerLeases } from "../peer-leases.ts";
-import { isOfLink } from "../peer-route-reconciler.ts";
 import { containerMtu, OVERHEAD, vxlanConfig, vxlanKeys } from "./settings.ts";
 import { openTunnel, type Tunnel } from "./tunnel.ts";
 import { ownData, publishedMac, vtepMac } from "./vtep.ts";
@@ -100,7 +100,8 @@ function create({ rtnl, network, log, published, remedies, ...context }: Backend
     concerns: (message) =>
       tunnels.some((tunnel) => tunnel.concerns(message)) ||
       peers.concerns(message) ||
-      (config.directRouting && (isOfLink(message, external.index) || leadsToPeers(message, peers.leases(), domain()))),
+      (config.directRouting &&
+        (isAboutLink(message, external.index) || leadsToPeers(message, peers.leases(), domain()))),
     async repair() {
       const made = ensureDevices();
       const done = peers.repair();
