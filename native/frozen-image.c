@@ -133,3 +133,7 @@ size_t image_freeze(void) {
   image.next = image.frozen_end;
   return image.frozen_end - (char *)&image;
 }
+
+void image_prefault(void) {
+  madvise(image.frozen_end, 128 << 10, 23 /* MADV_POPULATE_WRITE: one call instead of 32 page faults */);
+}

@@ -30,4 +30,7 @@ JSRuntime *image_runtime(void);
 /* Ends loading: what is allocated from here on belongs to the run. Returns the bytes to freeze. */
 size_t image_freeze(void);
 
+/* Sets up the pages that a run writes to first. */
+void image_prefault(void);
+
 #endif

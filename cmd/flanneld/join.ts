@@ -2,8 +2,7 @@
 
 import type { Lease, LeaseAttributes, Subnets } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseManager } from "../../pkg/cluster/lease/manager.ts";
-import { familiesOf, InvalidNetworkConfig, type NetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
-import { NoConfig, NoSubnet, StoreError } from "../../pkg/cluster/lease/store-error.ts";
+import { familiesOf, type NetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, BackendContext, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
 import { type BackendTypes, backendTypes } from "../../pkg/flannel/backend/backend-registry.ts";
@@ -36,7 +35,7 @@ export interface JoinedNetwork {
 /**
  * Joins the cluster. The device is created before the lease, which contains its MAC.
  *
- * @throws NoConfig, InvalidNetworkConfig, NoSubnet, StoreError: temporary; any other Error: permanent
+ * @throws NoConfig, InvalidNetworkConfig, NoSubnet, StoreError: temporary (retry-start.ts); any other Error: permanent
  */
 export async function joinNetwork(options: Options, manager: LeaseManager, log: Log): Promise<JoinedNetwork> {
   const { config: network, warnings } = readNetworkConfig(await manager.readConfig(), manager.subnets);
@@ -96,10 +95,6 @@ function localNetworks(rtnl: Connection, { network, backend, external, own }: Pr
     return listLocalAddresses(rtnl, side).map((one) => reservedFor(one, family.network));
   });
 }
-
-/** Reports whether waiting may help: until the store answers, the administrator acts, or another host leaves. */
-export const isTemporary = (error: unknown): boolean =>
-  [NoConfig, InvalidNetworkConfig, NoSubnet, StoreError].some((kind) => error instanceof kind);
 
 const needsOf = ({ rules }: Options, { nftables }: NetworkConfig) => ({
   bridgedTraffic: !nftables,

@@ -11,12 +11,13 @@ import { SystemError } from "../../pkg/sys/errno.ts";
 import { needNetworkAdmin } from "./br-netfilter.ts";
 import { startController, watchRoutes } from "./controller.ts";
 import { startHealth } from "./health.ts";
-import { isTemporary, joinNetwork, subnetFileOf } from "./join.ts";
+import { joinNetwork, subnetFileOf } from "./join.ts";
 import { createMetrics } from "./metrics.ts";
 import { startRules } from "./network-rules.ts";
 import { createNotifier } from "./notify.ts";
 import { type Options, readOptions } from "./options/options.ts";
-import { retry } from "./retry-start.ts";
+import { retry } from "./retry.ts";
+import { retryStart } from "./retry-start.ts";
 import { runCleanups, Stopped, stopSignal, untilStopped } from "./shutdown.ts";
 import { createStateReporter } from "./state-reporter.ts";
 import { requestStatus } from "./status/client.ts";
@@ -78,8 +79,8 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     const health = await startHealth(options, { isReady: reporter.isReady, status, metrics });
     ends.push(() => health.close());
 
-    const joined = await retry(() => joinNetwork(options, manager, log), {
-      ...{ everyMs: RETRY_MS, stop, isTemporary },
+    const joined = await retryStart(() => joinNetwork(options, manager, log), {
+      ...{ everyMs: RETRY_MS, stop },
       failed: reporter.cannotJoin,
     });
     reporter.storeTrouble(undefined);

@@ -1,28 +1,12 @@
-/** Retries what fails for a time, such as a start of the daemon while the store does not answer. */
-import { pause } from "./shutdown.ts";
+/** Retries the daemon's start, which is to join the network. */
+import { InvalidNetworkConfig } from "../../pkg/cluster/lease/network-config.ts";
+import { NoConfig, NoSubnet, StoreError } from "../../pkg/cluster/lease/store-error.ts";
+import { type RetryPolicy, retry } from "./retry.ts";
 
-export interface RetryPolicy {
-  everyMs: number;
-  stop: AbortSignal;
-  /** Reports whether trying again may help; other errors are thrown. */
-  isTemporary(error: unknown): boolean;
-  /** Called for each failure; mostly with the same error repeatedly. */
-  failed(error: Error): void;
-}
+/** Tries to join until it works. @throws Stopped; errors that no waiting can end */
+export const retryStart = <T>(join: () => Promise<T>, policy: Omit<RetryPolicy, "isTemporary">): Promise<T> =>
+  retry(join, { ...policy, isTemporary });
 
-/** Tries until it works. @throws Stopped; errors that are not temporary */
-export async function retry<T>(
-  work: () => Promise<T>,
-  { everyMs, stop, isTemporary, failed }: RetryPolicy,
-): Promise<T> {
-  for (;;) {
-    stop.throwIfAborted();
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof Error) || !isTemporary(error)) throw error;
-      failed(error);
-    }
-    await pause(everyMs, stop);
-  }
-}
+/** Reports whether waiting may help: until the store answers, the administrator acts, or another host leaves. */
+const isTemporary = (error: unknown): boolean =>
+  [NoConfig, InvalidNetworkConfig, NoSubnet, StoreError].some((kind) => error instanceof kind);

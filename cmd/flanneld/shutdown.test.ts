@@ -1,5 +1,5 @@
 import t from "tap";
-import { retry } from "./retry-start.ts";
+import { retry } from "./retry.ts";
 import { pause, runCleanups, Stopped } from "./shutdown.ts";
 
 t.test("the end of the daemon interrupts waiting, and comes before the next attempt", async (t) => {

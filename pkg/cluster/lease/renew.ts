@@ -65,7 +65,7 @@ export function startRenewal(store: Store, lease: Lease, options: RenewOptions):
   const renewer = new Renewer(store, lease, options);
   return {
     lease: () => renewer.lease,
-    take: (event) => renewer.take(event),
+    take: (event) => renewer.handleEvent(event),
     trouble: (why) => {
       if (why === undefined) renewer.tryNow();
     },
@@ -83,7 +83,7 @@ class Renewer {
   /** All attributes that we have written, as printed. */
   private readonly written = new Set<string>();
   /** No watch event ends "overlapped": the key in conflict is another host's. */
-  private standing: "ours" | "gone" | "taken" | "overlapped" = "ours";
+  private state: "ours" | "gone" | "taken" | "overlapped" = "ours";
   private isChanged = false;
   /** Another client has written the lease, and its expiry must be asked for. */
   private isEndUnknown = false;
@@ -110,13 +110,13 @@ class Renewer {
     this.lease = lease;
     this.attributes = options.attributes;
     this.written.add(printAttributes(options.attributes));
-    this.learn(lease);
+    this.updateExpiry(lease);
     this.wait();
   }
 
-  take(event: OwnEvent): void {
+  handleEvent(event: OwnEvent): void {
     this.events++;
-    if (event.kind === "gone") this.miss();
+    if (event.kind === "gone") this.onDeleted();
     else if (this.saysTheSame(event.lease)) this.confirm(event.lease);
     else if (this.isOfOurs(event.lease.attributes)) this.restore(event.lease);
     else this.lose(event.lease);
@@ -160,10 +160,10 @@ class Renewer {
   }
 
   private async step(): Promise<void> {
-    if (this.standing === "taken") return; // until its key is gone
+    if (this.state === "taken") return; // until its key is gone
     if (this.isEndUnknown) await this.askEnd();
     if (this.restMs() > 0) return; // until the timer goes off
-    if (this.standing !== "ours" || this.remainingMs() <= this.safetyMs()) await this.makeAnew();
+    if (this.state !== "ours" || this.remainingMs() <= this.safetyMs()) await this.makeAnew();
     else if (this.isChanged || this.remainingMs() <= this.marginMs()) await this.write();
   }
 
@@ -172,7 +172,7 @@ class Renewer {
     const ttlMs = this.lease.expiresMs === undefined ? undefined : this.options.ttlMs;
     const lease = await this.store.put(this.lease, attributes, ttlMs);
     this.options.log.info("renewed the lease", { lease: formatSubnets(lease), expires: expiryOf(lease) });
-    this.isWritten(lease, attributes, events);
+    this.recordWrite(lease, attributes, events);
   }
 
   private async makeAnew(): Promise<void> {
@@ -183,13 +183,13 @@ class Renewer {
         lease: formatSubnets(made),
         expires: expiryOf(made),
       });
-      return this.isWritten(made, attributes, events);
+      return this.recordWrite(made, attributes, events);
     }
     const { leases, malformed } = await this.store.list();
     const found = leases.find((one) => sameSubnets(one, this.lease));
     if (found && !this.isOfOurs(found.attributes)) return this.lose(found);
     if (found && this.saysTheSame(found)) return this.confirm(found); // another daemon of this host was first
-    if (found) this.learn(found);
+    if (found) this.updateExpiry(found);
     if (found || malformed.some(({ id }) => id === this.lease.id)) await this.write();
     else this.giveWay(leases);
   }
@@ -200,8 +200,8 @@ class Renewer {
     const found = await this.store.find(this.lease);
     if (this.events !== events) return;
     this.isEndUnknown = false;
-    if (found === undefined) this.standing = "gone";
-    else if (this.saysTheSame(found)) this.hold(found);
+    if (found === undefined) this.state = "gone";
+    else if (this.saysTheSame(found)) this.markHeld(found);
   }
 
   /** Begins an attempt to write. @returns the attributes to write, and the number of watch events before it */
@@ -220,15 +220,15 @@ class Renewer {
   }
 
   /** Records a successful write. A watch event that arrived meanwhile takes precedence: it may be newer than what was written. */
-  private isWritten(lease: Lease, attributes: LeaseAttributes, eventsBefore: number): void {
+  private recordWrite(lease: Lease, attributes: LeaseAttributes, eventsBefore: number): void {
     this.isChanged = attributes !== this.attributes;
-    if (this.events === eventsBefore) this.hold(lease);
-    if (this.standing === "ours") this.options.renewed(lease);
+    if (this.events === eventsBefore) this.markHeld(lease);
+    if (this.state === "ours") this.options.renewed(lease);
   }
 
-  private miss(): void {
-    if (this.standing === "ours" && this.remainingMs() > this.safetyMs()) this.noteDisturbance();
-    this.standing = "gone";
+  private onDeleted(): void {
+    if (this.state === "ours" && this.remainingMs() > this.safetyMs()) this.noteDisturbance();
+    this.state = "gone";
     this.isEndUnknown = false;
   }
 
@@ -239,7 +239,7 @@ class Renewer {
   private confirm(lease: Lease): void {
     const { expiresMs = Number.POSITIVE_INFINITY } = lease;
     if (expiresMs < Number.POSITIVE_INFINITY && !this.store.hasWritten(lease)) this.tellOfAnother();
-    this.hold(lease);
+    this.markHeld(lease);
     this.isEndUnknown = expiresMs <= this.options.clock.wallMs();
   }
 
@@ -256,23 +256,23 @@ class Renewer {
     if (this.disturbedBootMs.length === UNDELAYED_RESTORES + 1) log.warn(disturbed(this.lease));
   }
 
-  private hold(lease: Lease): void {
-    this.learn(lease);
-    if (this.standing === "taken") this.options.renewed(lease);
-    this.standing = "ours";
+  private markHeld(lease: Lease): void {
+    this.updateExpiry(lease);
+    if (this.state === "taken") this.options.renewed(lease);
+    this.state = "ours";
     this.toldReason = undefined;
   }
 
   /** Writes our attributes again: another client made a reservation of the lease, or restored an old copy of the store. */
   private restore(lease: Lease): void {
     this.noteDisturbance();
-    this.hold(lease);
+    this.markHeld(lease);
     this.isChanged = true;
   }
 
   private lose(holder: Lease): void {
     const isSame = sameSubnets(holder, this.lease);
-    this.standing = isSame ? "taken" : "overlapped";
+    this.state = isSame ? "taken" : "overlapped";
     const reason =
       isSame && this.hasOurAddress(holder.attributes)
         ? samePublicAddress(this.lease, holder.attributes)
@@ -293,7 +293,7 @@ class Renewer {
     return showAddress(publicIP) === showAddress(this.attributes.publicIP);
   }
 
-  private learn(lease: Lease): void {
+  private updateExpiry(lease: Lease): void {
     const { clock } = this.options;
     this.lease = lease;
     this.endsBootMs = lease.expiresMs === undefined ? undefined : clock.bootMs() + lease.expiresMs - clock.wallMs();
@@ -342,9 +342,9 @@ class Renewer {
   }
 
   private dueMs(): number {
-    if (this.standing === "taken" || this.standing === "overlapped") return LOOK_MS;
+    if (this.state === "taken" || this.state === "overlapped") return LOOK_MS;
     if (this.isEndUnknown) return 0;
-    return this.standing === "gone" || this.isChanged ? 0 : this.remainingMs() - this.marginMs();
+    return this.state === "gone" || this.isChanged ? 0 : this.remainingMs() - this.marginMs();
   }
 }
 

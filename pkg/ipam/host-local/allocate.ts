@@ -11,7 +11,6 @@ import { type Address, compareAddresses, formatAddress, parseAddress } from "../
 import { isErrno } from "../../sys/errno.ts";
 import { describeExhaustion } from "./exhausted.ts";
 import { forgetRelease, sinceReleaseMs } from "./owner-index.ts";
-import { type HeldReservation, heldBy, markUnfinished, recordReservations } from "./owner-reservations.ts";
 import type { Pool } from "./pool-types.ts";
 import { type Candidate, candidates, formatRangeSet, type Range, type RangeSet, rangeFor } from "./range.ts";
 import { hasAbandoned, reclaim, reclaimOne, reclaimReservation } from "./reclaim.ts";
@@ -28,6 +27,7 @@ import {
   type Store,
   setLastReserved,
 } from "./reservation-files.ts";
+import { type HeldReservation, heldBy, markUnfinished, recordReservations } from "./reservations-by-owner.ts";
 
 /** An address that is now reserved for the owner. */
 export type Allocation = Candidate;

@@ -12,12 +12,12 @@ import {
 } from "../../sys/file.ts";
 import { randomHex } from "../../sys/random.ts";
 import { allocate, findExhaustion } from "./allocate.ts";
-import { heldBy, releaseAll } from "./owner-reservations.ts";
 import { withExistingPool, withPool } from "./pool.ts";
 import type { Pool, PoolConf } from "./pool-types.ts";
 import { parseRangeSets, type RangeConf } from "./range.ts";
 import { collectGarbage } from "./reclaim.ts";
 import { formatReservation, type Owner } from "./reservation.ts";
+import { heldBy, releaseAll } from "./reservations-by-owner.ts";
 
 /** The part of tap's `t` that is used here. */
 interface Test {

@@ -1,11 +1,11 @@
 /** Reclaims addresses that nothing can be using: left by an earlier boot, by a crash, or by containers that are gone. */
 import { type Address, parseAddress } from "../../ip/address.ts";
 import { isOfEarlierBoot, type ReservationEntry } from "./owner-index.ts";
-import { releaseReservations } from "./owner-reservations.ts";
 import type { Pool } from "./pool-types.ts";
 import { formatRangeSet, type RangeSet, rangeFor } from "./range.ts";
 import { describeOwner, type Owner } from "./reservation.ts";
 import { findReservation, isOwner, pathOf, type ReservationContent, removeReservation } from "./reservation-files.ts";
+import { releaseReservations } from "./reservations-by-owner.ts";
 import { findEntry, removeStaleEntries, scanReservations } from "./scan.ts";
 
 /**

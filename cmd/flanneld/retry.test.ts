@@ -1,5 +1,5 @@
 import t from "tap";
-import { retry } from "./retry-start.ts";
+import { retry } from "./retry.ts";
 
 const policy = (over: Partial<Parameters<typeof retry>[1]> = {}) => ({
   everyMs: 1,
