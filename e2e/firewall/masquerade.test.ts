@@ -402,7 +402,7 @@ t.test("what legacy iptables complains about is told", needs, async (t) => {
   const comment = '-m comment --comment "name: \\"podnet\\" id: \\"a\\""';
   t.match(failure, {
     code: 999,
-    msg: `"${path}/iptables-restore --noflush --wait" ended with exit status 2`,
+    msg: `"${path}/iptables-restore --noflush --wait" failed with exit status 2`,
     details: `line 3: no; its input was: *nat | :${chain} - [0:0] | -I ${chain} 1 -d 10.1.0.0/16 ${comment} -j ACCEPT | -A ${chain} ! -d 224.0.0.0/4 ${comment} -j MASQUERADE | -A ${chain} -s 10.1.0.3/32 ${comment.replace(/"$/, ' if: \\"eth0\\""')} -j RETURN | -A POSTROUTING -s 10.1.0.3/32 ${comment} -j ${chain} | COMMIT | . To fix: run it by hand to see why, or choose the nftables backend in the configuration`,
   });
 });
