@@ -33,9 +33,9 @@ const existingBridge = "ip link add br0 type bridge && ip link set br0 up";
 /** What a failed ADD of Go leaves until the runtime's DEL. */
 const gosVeth = /: host .*\bveth#1\b/;
 const gosEth0 = /: c0 .*\beth0\b/;
-/** The bridge had a port for a while: it has a link-local address. */
 /** For ADDs that fail: whether the bridge's carrier lasts long enough for a link-local address is a matter of luck. */
 const withoutIPv6 = "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6";
+/** The bridge had a port for a while: it has a link-local address. */
 const gosBridge = /: host (addr|route) .*\bbr0\b/;
 
 const settledFirst = (...left: RegExp[]) =>
@@ -300,7 +300,7 @@ export const bridgeVerbRows: Row[] = [
     },
   ),
   bridge("version 0.2.0 cannot have no address", network({ cniVersion: "0.2.0" }, null), {
-    prepare: addressesAtOnce,
+    prepare: `${addressesAtOnce}; ${withoutIPv6}`,
     ...refused("cannot convert: no valid IP addresses"),
     deviations: [failedAddLeavesNothing(gosVeth, gosEth0), versionCode],
   }),
