@@ -161,7 +161,7 @@ export function createPeerLeases({ rtnl, log, remedies, domain, viewpoints, entr
     obstacles: () => [
       ...local.map(overlapOf).filter(({ isPlanned }) => !isPlanned),
       ...[...refusals].map(([id, { reason, remedy = remedies.incomplete }]) => ({
-        text: `the host of lease ${id} is not reached: ${reason}`,
+        text: `the host of lease ${id} cannot be reached: ${reason}`,
         remedy,
       })),
       ...kept.obstructed().map(routeObstacle),
