@@ -6,6 +6,7 @@ import { type Program, startProgram } from "../cluster/program.ts";
 import { startFirewalld } from "../lab/firewalld.ts";
 import type { Ran } from "../lab/host.ts";
 import { projectRoot } from "../lab/project.ts";
+import "../lab/search-path.ts";
 import { type Case, cases } from "./cases.ts";
 import { type Files, readFiles, restoreFiles } from "./files.ts";
 import { addSources, readSources } from "./firewalld.ts";
