@@ -1,5 +1,6 @@
 /** Decodes the results of plugins, of IPAM plugins too, and `prevResult`, from the document of any version. Pure. */
-import { foldKey, isObject, type Json, type JsonObject, sameKey, showJson } from "../config/json.ts";
+import { findKey, memberOf } from "../config/go-json.ts";
+import { isObject, type Json, type JsonObject, showJson } from "../config/json.ts";
 import { CniError, ErrorCode } from "./error.ts";
 import type { IpConfig, Result } from "./result.ts";
 import { type Column, dnsTable, interfaceTable, ipTable, oldIpTable, routeTable, type TableOf } from "./result-keys.ts";
@@ -54,7 +55,7 @@ export function parseResult(document: Json, version: string, origin: Origin): Re
 
 function ownVersion(document: Json, origin: Origin): string | undefined {
   if (!isObject(document)) return undefined;
-  const version = member(document, "cniVersion");
+  const version = memberOf(document, "cniVersion");
   if (version === undefined || typeof version === "string") return version;
   return refuse(origin, "cniVersion", version, { allowed: "a string", code: ErrorCode.decoding });
 }
@@ -70,7 +71,7 @@ function decodeResult(document: Json, version: string, origin: Origin): Result {
       remedy,
     });
   }
-  const dns = member(document, "dns");
+  const dns = memberOf(document, "dns");
   return {
     ...(family === versionFamilies[0] ? decodeFirst(document, origin) : decodeLists(document, origin)),
     ...(dns === undefined ? {} : { dns: part(origin, () => decodeRow(dnsTable, dns, "dns", origin)) }),
@@ -96,7 +97,7 @@ function withoutNoInterface(ip: IpConfig): IpConfig {
 /** Decodes a result of 0.1.0 or 0.2.0: one address for each family, each with its routes. */
 function decodeFirst(document: JsonObject, origin: Origin): Omit<Result, "dns"> {
   const parts = (["ip4", "ip6"] as const).flatMap((key) => {
-    const value = member(document, key);
+    const value = memberOf(document, key);
     if (value === undefined) return [];
     const { ip, gateway } = decodeRow(oldIpTable, value, key, strictly(origin));
     const routes = decodeRows(routeTable, value as JsonObject, "routes", { ...origin, what: `${origin.what}: ${key}` });
@@ -107,7 +108,7 @@ function decodeFirst(document: JsonObject, origin: Origin): Omit<Result, "dns"> 
 
 /** @param nothing Replaces an item that is left out, in lists whose items others refer to by index. */
 function decodeRows<T>(table: TableOf<T>, document: JsonObject, key: string, origin: Origin, nothing?: T): T[] {
-  const list = member(document, key) ?? [];
+  const list = memberOf(document, key) ?? [];
   if (!Array.isArray(list))
     return part(origin, () => refuse(origin, key, list, { allowed: "a list", code: ErrorCode.decoding })) ?? [];
   return list.flatMap((item, i) => part(origin, () => decodeRow(table, item, `${key}[${i}]`, origin)) ?? nothing ?? []);
@@ -126,15 +127,12 @@ function part<T>({ ignore }: Origin, decode: () => T): T | undefined {
   }
 }
 
-/**
- * Decodes an object. Keys match in any case, of several spellings the last one counts, null is read as absent, unknown keys are
- * left out.
- */
+/** Decodes an object. Unknown keys are left out. */
 function decodeRow<T>({ rows, byKey }: TableOf<T>, value: Json, path: string, origin: Origin): T {
   if (!isObject(value)) return refuse(origin, path, value, { allowed: "an object", code: ErrorCode.decoding });
   const decoded: Record<string, unknown> = {};
   for (const [spelling, given] of Object.entries(value)) {
-    const [key, column] = byKey.get(spelling) ?? byKey.get(foldKey(spelling)) ?? [];
+    const [key, column] = findKey(byKey, spelling) ?? [];
     if (key === undefined || column === undefined || given === null) continue;
     const read = part(origin, () => decodeValue(column, given, `${path}.${key}`, origin));
     if (read !== undefined) decoded[key] = read;
@@ -153,13 +151,6 @@ function decodeValue(column: Column<unknown>, given: Json, path: string, origin:
   if (read === undefined) return refuse(origin, path, given, { allowed, code: ErrorCode.decoding });
   if (range === undefined || range.fits(read)) return read;
   return refuse(origin, path, given, { allowed: range.allowed, code: ErrorCode.invalidConfig });
-}
-
-/** Looks up a single key by the same rules. */
-function member(object: JsonObject, key: string): Json | undefined {
-  let found: Json | undefined;
-  for (const [spelling, value] of Object.entries(object)) if (value !== null && sameKey(spelling, key)) found = value;
-  return found;
 }
 
 function refuse(

@@ -3,7 +3,8 @@
  * is then a choice of rows. Pure.
  */
 import { formats } from "../config/formats.ts";
-import { foldKey, type Json } from "../config/json.ts";
+import { type KeyTable, keyTable } from "../config/go-json.ts";
+import type { Json } from "../config/json.ts";
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import type { Dns, Interface, IpConfig, Route } from "./result.ts";
 
@@ -29,8 +30,7 @@ interface Table {
   rows: readonly Row[];
   /** In the order of 1.0.0 and later. */
   sorted: readonly Row[];
-  /** By key as spelled and in lower case. */
-  byKey: ReadonlyMap<string, Row>;
+  byKey: KeyTable<Row>;
 }
 export type Row = readonly [key: string, column: Column<unknown>];
 /** T only ties a table to its type. */
@@ -44,12 +44,7 @@ function table<T>(columns: Rows<T>): TableOf<T> {
   return {
     rows,
     sorted,
-    byKey: new Map(
-      rows.flatMap((row) => [
-        [row[0], row],
-        [foldKey(row[0]), row],
-      ]),
-    ),
+    byKey: keyTable(rows.map((row) => [row[0], row])),
   };
 }
 

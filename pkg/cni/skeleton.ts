@@ -8,7 +8,8 @@
  */
 
 import { nearest } from "../config/edit-distance.ts";
-import { type Json, type JsonObject, printJson, sameKey } from "../config/json.ts";
+import { sameKey } from "../config/go-json.ts";
+import { type Json, type JsonObject, printJson } from "../config/json.ts";
 import { unknownKeyWarning } from "../config/unknown-keys.ts";
 import { isOwnNamespace } from "../sys/namespace.ts";
 import { aboutText } from "./about.ts";

@@ -6,6 +6,8 @@
  * for `cnitool validate`. Pure.
  */
 
+import { sameKey } from "./go-json.ts";
+
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
 export type JsonObject = { readonly [key: string]: Json };
 /** The path from a value to a value inside it: keys and indexes. */
@@ -135,12 +137,6 @@ export interface JsonNode {
 export function readJson(text: string): JsonNode {
   return new Reader(text).document();
 }
-
-/** Whether Go's decoder matches the two keys. K (Kelvin) and ſ are the only letters outside ASCII that fold to ASCII. */
-export const sameKey = (one: string, other: string): boolean =>
-  one === other || (one.length === other.length && foldKey(one) === foldKey(other));
-
-export const foldKey = (key: string): string => key.toLowerCase().replaceAll("ſ", "s");
 
 /** Returns the position of a part: that of its key if it has one, in any spelling. Undefined when there is no such part. */
 export function positionOf(node: JsonNode, path: JsonPath): Position | undefined {

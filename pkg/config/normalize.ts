@@ -1,9 +1,9 @@
 /**
- * Converts a document to what Go's decoder would read: keys in any case become the schema's keys, of several spellings the last one
- * counts, null is absent, and so is an empty text where an address or a name is expected. Also finds keys that the schema does not
- * have. Pure.
+ * Converts a document to what Go's decoder would read (go-json.ts): keys become the schema's. An empty text is absent where an address
+ * or a name is expected. Also finds keys that the schema does not have. Pure.
  */
-import { foldKey, isObject, type Json, type JsonObject, type JsonPath } from "./json.ts";
+import { findKey } from "./go-json.ts";
+import { isObject, type Json, type JsonObject, type JsonPath } from "./json.ts";
 import type { Shape } from "./shape.ts";
 import { suggestionFor, type UnknownKey } from "./unknown-keys.ts";
 
@@ -39,7 +39,7 @@ export function normalize(document: Json, root: Shape): Normalized {
     if (isNormalized(object, shape)) return object;
     const byKey = new Map<string, Json>();
     for (const [spelling, value] of Object.entries(object)) {
-      const known = shape.keys.get(spelling) ?? shape.keys.get(foldKey(spelling));
+      const known = findKey(shape.keys, spelling);
       if (known === undefined) {
         byKey.set(spelling, value);
         if (shape.isClosed && !isReserved(spelling))

@@ -1,11 +1,10 @@
 /** The keys of a schema, ready for looking up those of a document. */
-import { foldKey } from "./json.ts";
+import { type KeyTable, keyTable } from "./go-json.ts";
 import type { JsonSchema } from "./schema.ts";
 
 /** The parts of a schema that `normalize` needs, with its keys ready for lookup; made once, when the program is built. */
 export interface Shape {
-  /** By the key as the schema spells it, and by the folded key. */
-  keys: ReadonlyMap<string, { key: string; shape: Shape }>;
+  keys: KeyTable<{ key: string; shape: Shape }>;
   /** Whether other keys are unknown. */
   isClosed: boolean;
   /** Whether its keys are data, and all values of one type. */
@@ -33,14 +32,10 @@ export function shapeOf(schema: JsonSchema): Shape {
   const { properties, items, additionalProperties, format } = schema;
   const emptyTextIsAbsent = format !== undefined && emptyIsUnset.includes(format);
   if (!properties && !items && additionalProperties === undefined) return emptyTextIsAbsent ? anyText : anything;
-  const keys = new Map<string, { key: string; shape: Shape }>();
-  for (const [key, property] of Object.entries(properties ?? {})) {
-    const entry = { key, shape: shapeOf(property as JsonSchema) };
-    keys.set(key, entry);
-    if (!keys.has(foldKey(key))) keys.set(foldKey(key), entry); // of two that only differ in case, the first takes other spellings
-  }
   return {
-    keys,
+    keys: keyTable(
+      Object.entries(properties ?? {}).map(([key, property]) => [key, { key, shape: shapeOf(property as JsonSchema) }]),
+    ),
     isClosed: additionalProperties === false,
     isMap: typeof additionalProperties === "object",
     items: items === undefined ? undefined : shapeOf(items as JsonSchema),

@@ -1,6 +1,7 @@
 /** Keys that a schema does not have: which key was probably meant ("did you mean …?"), and the warning about it. Pure. */
 import { nearest } from "./edit-distance.ts";
-import { type JsonPath, sameKey, showPath } from "./json.ts";
+import { sameKey } from "./go-json.ts";
+import { type JsonPath, showPath } from "./json.ts";
 import type { Shape } from "./shape.ts";
 
 /** A key that the schema of its object does not have. */

@@ -1,5 +1,6 @@
 /** A lease: the subnet of one host, and what the other hosts must know to reach it. In flannel's format. Pure. */
-import { foldKey, isObject, type Json, type JsonObject, parseJson, printJson, showJson } from "../../config/json.ts";
+import { memberOf } from "../../config/go-json.ts";
+import { isObject, type Json, type JsonObject, parseJson, printJson, showJson } from "../../config/json.ts";
 import {
   type Address,
   formatAddress,
@@ -123,8 +124,8 @@ export function readAttributes(text: string): LeaseAttributes {
   if (!isObject(value)) throw new Error(`its value is ${showJson(value)}, not an object like {"PublicIP":"192.0.2.1"}`);
   const publicIP = readAddress(value, "PublicIP", "IPv4");
   const publicIPv6 = readAddress(value, "PublicIPv6", "IPv6");
-  const backendData = member(value, "BackendData");
-  const backendV6Data = member(value, "BackendV6Data");
+  const backendData = memberOf(value, "BackendData");
+  const backendV6Data = memberOf(value, "BackendV6Data");
   return {
     ...(publicIP && { publicIP }),
     ...(publicIPv6 && { publicIPv6 }),
@@ -134,14 +135,8 @@ export function readAttributes(text: string): LeaseAttributes {
   };
 }
 
-/** Returns the value of a key in any case; null counts as absent. */
-function member(value: JsonObject, key: string): Json | undefined {
-  const name = Object.keys(value).findLast((name) => foldKey(name) === foldKey(key));
-  return name === undefined ? undefined : (value[name] ?? undefined);
-}
-
 function readAddress(value: JsonObject, key: string, family: "IPv4" | "IPv6"): Address | undefined {
-  const text = member(value, key);
+  const text = memberOf(value, key);
   if (text === undefined || text === noAddress) return undefined;
   const address = typeof text === "string" ? parseAddress(text) : undefined;
   if (!address || isIPv4(address) !== (family === "IPv4"))
@@ -150,7 +145,7 @@ function readAddress(value: JsonObject, key: string, family: "IPv4" | "IPv6"): A
 }
 
 function readType(value: JsonObject): string {
-  const type = member(value, "BackendType") ?? "";
+  const type = memberOf(value, "BackendType") ?? "";
   if (typeof type !== "string") throw new Error(`its BackendType is ${showJson(type)}, not a text like "vxlan"`);
   return type;
 }

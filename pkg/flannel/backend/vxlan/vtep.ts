@@ -1,7 +1,8 @@
 /** The data of a host's VXLAN device in its lease. Pure. */
 
 import type { LeaseAttributes } from "../../../cluster/lease/lease.ts";
-import { foldKey, isObject, type Json, showJson } from "../../../config/json.ts";
+import { memberOf } from "../../../config/go-json.ts";
+import { isObject, type Json, showJson } from "../../../config/json.ts";
 import type { FamilyName } from "../../../ip/family.ts";
 import { formatMac, parseMac } from "../../../link/mac.ts";
 import { InvalidPeerLease } from "../peer.ts";
@@ -30,8 +31,7 @@ const dataOf = ({ backendData, backendV6Data }: LeaseAttributes, family: FamilyN
   family === "ipv4" ? (["BackendData", backendData] as const) : (["BackendV6Data", backendV6Data] as const);
 
 function textOf(data: Json | undefined): string {
-  const name = isObject(data) ? Object.keys(data).find((name) => foldKey(name) === "vtepmac") : undefined;
-  const text = isObject(data) && name !== undefined ? data[name] : undefined;
+  const text = isObject(data) ? memberOf(data, "VtepMAC") : undefined;
   return typeof text === "string" ? text : "";
 }
 
