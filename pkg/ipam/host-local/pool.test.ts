@@ -46,6 +46,18 @@ t.test("DEL frees files of old releases, which name no interface, when there is 
   t.end();
 });
 
+t.test("without range sets, DEL finds what another program has reserved since", (t) => {
+  const network = new Network(t, { sets: large });
+  network.add("c1");
+  network.addByOther("c2", "10.0.0.9");
+  network.write("10.0.0.200", "c3\r\neth0"); // not looked at by way of last_reserved_ip
+  network.conf = { ...network.conf, sets: [] };
+  network.del("c3");
+  network.del("c2");
+  t.equal(network.reserved(), "10.0.0.2");
+  t.end();
+});
+
 t.test("a reservation that was written again in the old form is still its container's", (t) => {
   const network = new Network(t, { sets: large });
   network.add("c1");
