@@ -1,6 +1,6 @@
 /** list: shows the attachments in the result cache of this host. */
 
-import { parseResult } from "../../pkg/cni/decode-result.ts";
+import { decodeResult } from "../../pkg/cni/decode-result.ts";
 import { CniError } from "../../pkg/cni/error.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { cachedNamespace } from "../../pkg/runtime/cached-namespace.ts";
@@ -52,7 +52,7 @@ function attachmentOf(entry: CacheEntry): Attachment {
 
 function resultOf({ result }: CacheEntry): Result | undefined {
   try {
-    return parseResult(result, "", { what: "cached result", remedy: "" });
+    return decodeResult(result, "", { what: "cached result", remedy: "" });
   } catch (error) {
     if (error instanceof CniError) return undefined;
     throw error;

@@ -3,10 +3,10 @@ import type { NetlinkHandler } from "../../pkg/cluster/event-loop/netlink-watch.
 import { FakeClock, silent } from "../../pkg/cluster/lease/fake.testing.ts";
 import { type Log, logOf } from "../../pkg/cluster/log/log.ts";
 import { rateLimited } from "../../pkg/cluster/log/rate-limited.ts";
-import type { Backend, Programmed } from "../../pkg/flannel/backend/backend.ts";
+import type { ApplyResult, Backend } from "../../pkg/flannel/backend/backend.ts";
 import { startBackendLoop } from "./backend-loop.ts";
 
-const nothing: Programmed = { added: 0, removed: 0, refused: [] };
+const nothing: ApplyResult = { added: 0, removed: 0, refused: [] };
 const metrics = { programmed() {}, repairedEntries() {}, reconciled: () => () => {} };
 
 interface Run {
@@ -95,7 +95,7 @@ t.test("refused entries, and a backend that fails, lead to a repair later", asyn
   const repairedMs: number[] = [];
   const clock = new FakeClock();
   const startMs = clock.bootMs();
-  const outcomes: (() => Programmed)[] = [
+  const outcomes: (() => ApplyResult)[] = [
     () => ({ ...nothing, refused: ["route 10.5.2.0/24: EINVAL"] }),
     () => {
       throw new Error("no");

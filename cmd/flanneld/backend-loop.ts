@@ -16,7 +16,7 @@ import { type Clock, systemClock } from "../../pkg/cluster/lease/clock.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseChanges } from "../../pkg/cluster/lease/manager.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
-import type { Backend, ExternalInterface, OwnAttributes, Programmed } from "../../pkg/flannel/backend/backend.ts";
+import type { ApplyResult, Backend, ExternalInterface, OwnAttributes } from "../../pkg/flannel/backend/backend.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface BackendLoop {
@@ -84,7 +84,7 @@ export function startBackendLoop(
     log.error("cannot update the kernel's entries: retrying", { error: (error as Error).message });
   }
 
-  async function program(work: () => Promise<Programmed>): Promise<void> {
+  async function program(work: () => Promise<ApplyResult>): Promise<void> {
     const startedMs = clock.bootMs();
     const done = await work();
     const ms = clock.bootMs() - startedMs;
@@ -98,7 +98,7 @@ export function startBackendLoop(
   }
 
   /** Programs the peers; a failure is logged, and all entries are compared again later. */
-  const programInTurn = (work: () => Promise<Programmed>): Promise<void> =>
+  const programInTurn = (work: () => Promise<ApplyResult>): Promise<void> =>
     loop
       .exclusive(() => program(work))
       .catch((error) => {
@@ -128,7 +128,7 @@ export function startBackendLoop(
 }
 
 /** Logs the refused entries, which are tried again. Those do not count as repaired. */
-function resultOf({ added, removed, refused }: Programmed, log: Log): PassResult {
+function resultOf({ added, removed, refused }: ApplyResult, log: Log): PassResult {
   for (const entry of refused) log.warn("the kernel refused an entry: retrying", { entry });
   return { repaired: Math.max(0, added + removed - refused.length), isIncomplete: refused.length > 0 };
 }

@@ -5,7 +5,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { PassOutcome } from "../../pkg/cluster/event-loop/reconcile-loop.ts";
 import type { LeaseEvent } from "../../pkg/cluster/lease/event.ts";
-import type { Programmed } from "../../pkg/flannel/backend/backend.ts";
+import type { ApplyResult } from "../../pkg/flannel/backend/backend.ts";
 
 /** Records events; no method throws or is slow. */
 export interface Metrics {
@@ -18,9 +18,9 @@ export interface Metrics {
   /** Returns what records the passes of a reconcile loop. */
   reconciled(loop: ReconcileLoopName): (outcome: PassOutcome, seconds: number) => void;
   /** Records a pass that sent changes of leases to the kernel. */
-  programmed(done: Programmed, seconds: number): void;
+  programmed(done: ApplyResult, seconds: number): void;
   /** Records a pass that repaired entries that another program changed. */
-  repairedEntries(done: Programmed): void;
+  repairedEntries(done: ApplyResult): void;
   /** @param chains The number of chains that had to be changed. */
   repairedRules(chains: number): void;
   storeRequest(operation: StoreOperation, outcome: "done" | "failed", seconds: number): void;
@@ -91,7 +91,7 @@ export function createMetrics(version: string): Metrics {
     "Times that all leases were listed again because events may have been lost.",
   );
 
-  const countEntries = ({ added, removed, refused }: Programmed) => {
+  const countEntries = ({ added, removed, refused }: ApplyResult) => {
     entries.inc({ outcome: "added" }, added);
     entries.inc({ outcome: "removed" }, removed);
     entries.inc({ outcome: "refused" }, refused.length);

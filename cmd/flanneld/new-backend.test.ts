@@ -3,7 +3,7 @@ import t from "tap";
 import { cidr, ip, silent } from "../../pkg/cluster/lease/fake.testing.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import { storeRemedies } from "../../pkg/cluster/lease/store-manager.ts";
-import type { Backend, BackendContext, BackendType, Programmed } from "../../pkg/flannel/backend/backend.ts";
+import type { ApplyResult, Backend, BackendContext, BackendType } from "../../pkg/flannel/backend/backend.ts";
 import { backendTypes } from "../../pkg/flannel/backend/backend-registry.ts";
 import { backendSchema, ignoredKeys } from "../../pkg/flannel/backend/backend-schema.ts";
 import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
@@ -12,7 +12,7 @@ import { withNewBackend } from "./join.ts";
 import { diagnose, type NetworkFacts } from "./status/diagnose.ts";
 import { probesOf } from "./status/report.ts";
 
-const nothing: Programmed = { added: 0, removed: 0, refused: [] };
+const nothing: ApplyResult = { added: 0, removed: 0, refused: [] };
 const closed: string[] = [];
 
 /** It carries packets in UDP, as a process of its own would. */

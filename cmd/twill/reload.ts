@@ -8,7 +8,7 @@
 
 import { hex } from "../../pkg/bytes/hex.ts";
 import { runAllSteps } from "../../pkg/cni/best-effort-del.ts";
-import { parseResult } from "../../pkg/cni/decode-result.ts";
+import { decodeResult } from "../../pkg/cni/decode-result.ts";
 import { delegateRestore } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
 import type { Attachment, Delegates } from "../../pkg/cni/plugin.ts";
@@ -214,7 +214,7 @@ function restoreAttachment(
 ): void {
   const what = `cached result of ${nameOf(entry)}`;
   const list = parseList(entry.config, what);
-  const prevResult = parseResult(entry.result, "", { what, remedy: "delete the attachment and add it again" });
+  const prevResult = decodeResult(entry.result, "", { what, remedy: "delete the attachment and add it again" });
   const { capabilityArgs } = entry;
   runAllSteps(
     list.plugins.map((conf) => [

@@ -25,7 +25,7 @@ export interface Origin {
  * @param ignore For DEL: called for each invalid part, which is left out; invalid addresses are errors all the same.
  * @throws CniError 1: of another family. 6: not a result. 7: an invalid value
  */
-export function parsePrevResult(document: Json, version: string, ignore?: (problem: string) => void): Result {
+export function decodePrevResult(document: Json, version: string, ignore?: (problem: string) => void): Result {
   const origin: Origin = {
     what: "prevResult",
     remedy: "the runtime must pass the result of the plugin before this one, in the configuration's version",
@@ -41,7 +41,7 @@ export function parsePrevResult(document: Json, version: string, ignore?: (probl
       remedy: "delete the attachment and add it again, if the configuration's version was changed while it existed",
     });
   }
-  return decodeResult(document, own, origin);
+  return decodeDocument(document, own, origin);
 }
 
 /**
@@ -49,8 +49,8 @@ export function parsePrevResult(document: Json, version: string, ignore?: (probl
  *
  * @param version of the configuration, for plugins that do not print theirs.
  */
-export function parseResult(document: Json, version: string, origin: Origin): Result {
-  return decodeResult(document, ownVersion(document, origin) || version, origin);
+export function decodeResult(document: Json, version: string, origin: Origin): Result {
+  return decodeDocument(document, ownVersion(document, origin) || version, origin);
 }
 
 function ownVersion(document: Json, origin: Origin): string | undefined {
@@ -60,7 +60,7 @@ function ownVersion(document: Json, origin: Origin): string | undefined {
   return refuse(origin, "cniVersion", version, { allowed: "a string", code: ErrorCode.decoding });
 }
 
-function decodeResult(document: Json, version: string, origin: Origin): Result {
+function decodeDocument(document: Json, version: string, origin: Origin): Result {
   const { what, remedy } = origin;
   if (!isObject(document)) return refuse(origin, "", document, { allowed: "an object", code: ErrorCode.decoding });
   const family = versionFamilyOf(version);

@@ -13,7 +13,7 @@ import { monotonicMs, sleepMs } from "../sys/clock.ts";
 import { isErrno } from "../sys/errno.ts";
 import { environment, type Outcome, run } from "../sys/process.ts";
 import { decode, encode } from "../sys/text.ts";
-import { type Origin, parseResult } from "./decode-result.ts";
+import { decodeResult, type Origin } from "./decode-result.ts";
 import { CniError, ErrorCode, invalidConf, receivedError } from "./error.ts";
 import { type Executable, findExecutable, PluginNotStarted } from "./find-executable.ts";
 import { checkedConf, readDocument } from "./netconf.ts";
@@ -185,7 +185,7 @@ function execute(verb: string, type: string, { path }: Executable, invocation: I
   if (outcome.status !== 0) throw failureOfDelegate(verb, { type, path }, outcome);
   if (verb !== "ADD") return undefined;
   const origin: Origin = { what: `result of "${type}"`, remedy: `report it to the authors of ${path}` };
-  return parseResult(answerOf(verb, { type, path }, outcome), cniVersion, origin);
+  return decodeResult(answerOf(verb, { type, path }, outcome), cniVersion, origin);
 }
 
 interface Delegate {

@@ -1,7 +1,7 @@
 import t from "tap";
 import type { Json } from "../config/json.ts";
 import { randomFrom, testSeed } from "../sys/random.testing.ts";
-import { parsePrevResult, parseResult } from "./decode-result.ts";
+import { decodePrevResult, decodeResult } from "./decode-result.ts";
 import { encodeResult, printResult } from "./encode-result.ts";
 import type { Result } from "./result.ts";
 import { supportedVersions } from "./version.ts";
@@ -219,7 +219,7 @@ t.test("a route without destination and an interface without name are printed as
   const odd: Result = { interfaces: [{ name: "" }], ips: [], routes: [{ dst: "" }] };
   const document = { cniVersion: "1.1.0", interfaces: [{ name: "" }], routes: [{ dst: "<nil>" }] };
   t.strictSame(encodeResult(odd, "1.1.0"), document);
-  t.strictSame(parseResult(document, "1.1.0", origin), odd);
+  t.strictSame(decodeResult(document, "1.1.0", origin), odd);
 });
 
 t.test("0.2.0 without an IPv4 address drops IPv4 routes", async (t) => {
@@ -239,7 +239,7 @@ t.test("0.1.0 and 0.2.0 have no words for a result without an address", async (t
 
 t.test("a version that does not exist is refused both ways", async (t) => {
   t.throws(() => encodeResult(full, "1.2.0"), { code: 1, msg: 'a result cannot be written in "cniVersion" "1.2.0"' });
-  t.throws(() => parseResult({ cniVersion: "1.2.0" }, "1.1.0", origin), {
+  t.throws(() => decodeResult({ cniVersion: "1.2.0" }, "1.1.0", origin), {
     code: 1,
     msg: 'result of "x" has "cniVersion" "1.2.0", must be one of 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0',
   });
@@ -252,7 +252,7 @@ t.test("a result of 0.2.0 is read as a list of addresses", async (t) => {
     ip6: { ip: "fd00::3/64", routes: [{ dst: "::/0" }] },
     dns: { domain: "x" },
   };
-  t.strictSame(parseResult(document, "0.2.0", origin), {
+  t.strictSame(decodeResult(document, "0.2.0", origin), {
     interfaces: [],
     ips: [{ address: "10.1.2.3/24", gateway: "10.1.2.1" }, { address: "fd00::3/64" }],
     routes: [{ dst: "0.0.0.0/0", gw: "10.1.2.9" }, { dst: "::/0" }],
@@ -266,12 +266,12 @@ t.test("keys are read in any case, the last spelling wins, null is nothing", asy
     IPs: [{ Address: "10.1.2.3/24", GATEWAY: null, address: "10.1.2.4/24" }],
     routes: null,
   };
-  t.strictSame(parseResult(document, "1.0.0", origin).ips, [{ address: "10.1.2.4/24" }]);
+  t.strictSame(decodeResult(document, "1.0.0", origin).ips, [{ address: "10.1.2.4/24" }]);
 });
 
 t.test("addresses come out in Go's spelling, host bits stay", async (t) => {
   const document = { ips: [{ address: "FD00:0:0::0003/64", gateway: "::FFFF:10.1.2.1" }] };
-  t.strictSame(parseResult(document, "1.0.0", origin).ips, [{ address: "fd00::3/64", gateway: "10.1.2.1" }]);
+  t.strictSame(decodeResult(document, "1.0.0", origin).ips, [{ address: "fd00::3/64", gateway: "10.1.2.1" }]);
 });
 
 t.test("interface -1 of old plugins means none, 0 is the first", async (t) => {
@@ -281,7 +281,7 @@ t.test("interface -1 of old plugins means none, 0 is the first", async (t) => {
       { address: "10.1.2.4/24", interface: 0 },
     ],
   };
-  t.strictSame(parseResult(document, "0.4.0", origin).ips, [
+  t.strictSame(decodeResult(document, "0.4.0", origin).ips, [
     { address: "10.1.2.3/24" },
     { interface: 0, address: "10.1.2.4/24" },
   ]);
@@ -317,8 +317,8 @@ const unreadable: [what: string, document: Json, msg: string][] = [
   ["a version that is a number", { cniVersion: 1 }, 'result of "x": "cniVersion" is 1, must be a string'],
 ];
 for (const [what, document, msg] of unreadable) {
-  t.test(`parseResult refuses ${what}`, async (t) => {
-    t.throws(() => parseResult(document, "1.1.0", origin), { code: 6, msg, details: "To fix: mend x" });
+  t.test(`decodeResult refuses ${what}`, async (t) => {
+    t.throws(() => decodeResult(document, "1.1.0", origin), { code: 6, msg, details: "To fix: mend x" });
   });
 }
 
@@ -345,10 +345,10 @@ for (const [path, document, allowed] of impossible) {
         code: 7,
         msg: new RegExp(`^"prevResult\\.${path.replaceAll(/[[\]]/g, "\\$&")}" is .*, must be ${allowed.source}`),
       };
-      t.throws(() => parsePrevResult(document, "1.1.0"), refusal);
-      t.throws(() => parseResult(document, "1.1.0", origin), { code: 7 }, "of an IPAM plugin too");
+      t.throws(() => decodePrevResult(document, "1.1.0"), refusal);
+      t.throws(() => decodeResult(document, "1.1.0", origin), { code: 7 }, "of an IPAM plugin too");
       const ignored: string[] = [];
-      const result = parsePrevResult(document, "1.1.0", (problem) => ignored.push(problem));
+      const result = decodePrevResult(document, "1.1.0", (problem) => ignored.push(problem));
       t.equal(ignored.length, 1);
       t.match(ignored[0], refusal.msg);
       const [list = "", index = ""] = path.split(/[[\]]/);
@@ -366,7 +366,7 @@ t.test("what a DEL leaves out does not move what is told by its place", async (t
     dns: [],
   };
   const ignored: string[] = [];
-  const result = parsePrevResult(document, "1.1.0", (problem) => ignored.push(problem));
+  const result = decodePrevResult(document, "1.1.0", (problem) => ignored.push(problem));
   t.strictSame(result, {
     interfaces: [{ name: "" }, { mac: "0a:58:0a:01:00:02", name: "" }, { name: "eth0", sandbox: "/run/netns/a" }],
     ips: [{ address: "10.1.0.5/24", interface: 2 }],
@@ -376,7 +376,7 @@ t.test("what a DEL leaves out does not move what is told by its place", async (t
   t.equal(ignored.length, 4, ignored.join("\n"));
   for (const ips of [{ address: "no" }, { address: "10.1.0.5/24", gateway: "x" }, 5])
     t.throws(
-      () => parsePrevResult({ ...document, ips: [{ address: "10.1.0.5/24" }, ips] }, "1.1.0", () => {}),
+      () => decodePrevResult({ ...document, ips: [{ address: "10.1.0.5/24" }, ips] }, "1.1.0", () => {}),
       { code: 6 },
       "who is told some addresses takes them for all",
     );
@@ -401,7 +401,7 @@ const families: [own: string | undefined, configuration: string, isRead: boolean
 for (const [own, configuration, isRead] of families) {
   const name = own === undefined ? "no version" : JSON.stringify(own);
   t.test(`a prevResult of ${name} ${isRead ? "is read" : "is refused"} under ${configuration}`, async (t) => {
-    const read = () => parsePrevResult(own === undefined ? {} : { cniVersion: own }, configuration);
+    const read = () => decodePrevResult(own === undefined ? {} : { cniVersion: own }, configuration);
     if (isRead) t.strictSame(read(), { interfaces: [], ips: [], routes: [] });
     else
       t.throws(read, { code: 1, msg: `prevResult has "cniVersion" ${name}, the configuration has "${configuration}"` });
@@ -416,7 +416,7 @@ t.test("whatever a version can say survives being printed and read again", async
     const result = randomResult(random);
     for (const version of supportedVersions) {
       const document = encodeResult(result, version);
-      const once = parseResult(JSON.parse(JSON.stringify(document)) as Json, "", origin);
+      const once = decodeResult(JSON.parse(JSON.stringify(document)) as Json, "", origin);
       t.strictSame(encodeResult(once, version), document, `${version}, round ${round}, seed ${seed}`);
       if (version >= "1") t.strictSame(once, result, `nothing is lost in ${version}, round ${round}, seed ${seed}`);
     }
@@ -424,7 +424,7 @@ t.test("whatever a version can say survives being printed and read again", async
 });
 
 t.test("going down and up again keeps what the lower version has", async (t) => {
-  const throughLower = parseResult(encodeResult(full, "0.4.0"), "", origin);
+  const throughLower = decodeResult(encodeResult(full, "0.4.0"), "", origin);
   t.strictSame(throughLower, {
     ...full,
     interfaces: [

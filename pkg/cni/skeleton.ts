@@ -15,7 +15,7 @@ import { isOwnNamespace } from "../sys/namespace.ts";
 import { aboutText } from "./about.ts";
 import type { Answer } from "./answer.ts";
 import { withCallLog } from "./call-log.ts";
-import { parsePrevResult } from "./decode-result.ts";
+import { decodePrevResult } from "./decode-result.ts";
 import { encodeResult, printResult } from "./encode-result.ts";
 import { checkNetworkName, type Parameters, readParameters } from "./environment.ts";
 import { CniError, ErrorCode, failureOf, printError } from "./error.ts";
@@ -267,7 +267,7 @@ function prevResultOf(
   ignore?: (problem: string) => void,
 ): Result | undefined {
   const prevResult = normalizedConf["prevResult"];
-  return prevResult === undefined ? undefined : parsePrevResult(prevResult, cniVersion, ignore);
+  return prevResult === undefined ? undefined : decodePrevResult(prevResult, cniVersion, ignore);
 }
 
 /** Reads prevResult for DEL. An unreadable part must neither prevent a removal nor cause another one. */

@@ -8,7 +8,7 @@
  */
 
 import { decodeBase64, encodeBase64 } from "../bytes/base64.ts";
-import { type Origin, parseResult } from "../cni/decode-result.ts";
+import { decodeResult, type Origin } from "../cni/decode-result.ts";
 import { isContainerId } from "../cni/environment.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
@@ -123,7 +123,7 @@ export function readCachedResult(root: string, key: CacheKey): Result | undefine
   const result = "entry" in found ? found.entry.result : found.bareResult;
   if (result === undefined) throw unusable(path, found);
   const origin: Origin = { what: `cached result ${path}`, remedy: `remove the file and add the attachment again` };
-  return parseResult(result, "", origin);
+  return decodeResult(result, "", origin);
 }
 
 /**

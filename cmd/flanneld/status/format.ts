@@ -15,7 +15,7 @@ export interface LeaseStatus {
   subnets: string[];
   publicIPs: string[];
   backend: string;
-  /** The MAC of the host's VXLAN device. */
+  /** The MAC that the host has published for its tunnel device; null with backends that have none. */
   vtepMac: string | null;
   /** A time, "never", or "unknown": some stores do not report it for other hosts' leases. */
   expires: string;

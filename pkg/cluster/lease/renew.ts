@@ -191,7 +191,7 @@ class Renewer {
     if (found && this.saysTheSame(found)) return this.confirm(found); // another daemon of this host was first
     if (found) this.updateExpiry(found);
     if (found || malformed.some(({ id }) => id === this.lease.id)) await this.write();
-    else this.giveWay(leases);
+    else this.handleOverlap(leases);
   }
 
   /** Asks the store for the expiry of the current lease. A watch event that arrives meanwhile is newer and takes precedence. */
@@ -212,7 +212,7 @@ class Renewer {
     return { attributes, events };
   }
 
-  private giveWay(leases: readonly Lease[]): void {
+  private handleOverlap(leases: readonly Lease[]): void {
     const inTheWay = leases.find((one) => subnetsOverlap(one, this.lease));
     if (!inTheWay)
       throw new Error(`${this.lease.id} cannot be created: the store says that it exists, but does not list it`);

@@ -13,7 +13,7 @@
  */
 
 import type { AttachmentId } from "../../cni/attachment-id.ts";
-import { parseResult } from "../../cni/decode-result.ts";
+import { decodeResult } from "../../cni/decode-result.ts";
 import { CniError } from "../../cni/error.ts";
 import { type Address, formatAddress, formatPrefix, networkOf, type Prefix, parsePrefix } from "../../ip/address.ts";
 import { attachmentsNamedBy, type CacheEntry, defaultCacheRoot, listCache } from "../../runtime/result-cache.ts";
@@ -145,7 +145,7 @@ function sourcesOfOthers({ network, containerId, ifName }: AttachmentId): (strin
 function addressesIn({ result }: CacheEntry): string[] | undefined {
   if (Object.keys(result).length === 0) return undefined;
   try {
-    const { ips } = parseResult(result, "", {
+    const { ips } = decodeResult(result, "", {
       what: "cached result",
       remedy: "delete the attachment and add it again",
     });

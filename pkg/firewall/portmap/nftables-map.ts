@@ -174,9 +174,9 @@ export function addByNftables(
   const plan = ({ conflicts }: Attempt) => {
     const skipped = new Set<PortMapping>();
     const shared = mappingSets.flatMap((one) => [
-      ...missingTable(netfilter, one),
+      ...ensureTableRequests(netfilter, one),
       ...evictFromUpstream(netfilter, one, conflictPolicy, skipped),
-      ...(conflicts > 0 ? makeWay(netfilter, one, conflictPolicy, skipped) : []), // rarely needed, so not read before the first conflict
+      ...(conflicts > 0 ? evictStaleHolders(netfilter, one, conflictPolicy, skipped) : []), // rarely needed, so not read before the first conflict
     ]);
     const own = mappingSets.flatMap((one) => additions(desiredOf(one, skipped)));
     return { requests: [...shared, ...own], shared };
@@ -192,9 +192,9 @@ export function restoreByNftables(netfilter: Connection, mappingSets: readonly M
   for (const mappingSet of mappingSets) {
     if (deviationInNftables(netfilter, [mappingSet]) === undefined) continue;
     const skipped = new Set<PortMapping>();
-    const removals = makeWay(netfilter, mappingSet, () => "keep", skipped);
+    const removals = evictStaleHolders(netfilter, mappingSet, () => "keep", skipped);
     const requests = [
-      ...missingTable(netfilter, mappingSet),
+      ...ensureTableRequests(netfilter, mappingSet),
       ...removals,
       ...additions(desiredOf(mappingSet, skipped)),
     ];
@@ -203,7 +203,10 @@ export function restoreByNftables(netfilter: Connection, mappingSets: readonly M
 }
 
 /** Returns the requests for the missing parts of the table, its chains and the rule of the container's network. */
-export function missingTable(netfilter: Connection, { family, mark, snat, masqAll, container }: MappingSet): Request[] {
+export function ensureTableRequests(
+  netfilter: Connection,
+  { family, mark, snat, masqAll, container }: MappingSet,
+): Request[] {
   const table = TABLES[family];
   const rules = tableChains(table).flatMap((chain) => findRules(netfilter, chain, () => true));
   const isThere = isComplete(rules, mark);
@@ -236,7 +239,7 @@ export function additions(wanted: Wanted): Request[] {
 }
 
 /** Returns the deletions that a publication needs first: leftovers of the attachment itself, and holders that are gone. */
-function makeWay(
+function evictStaleHolders(
   netfilter: Connection,
   mappingSet: MappingSet,
   conflictPolicy: ConflictPolicy,
@@ -385,7 +388,7 @@ export function deviationInNftables(netfilter: Connection, mappingSets: readonly
 export function deviationOf(netfilter: Connection, mappingSet: MappingSet): string | undefined {
   const { table, record, comment, mappings, masquerade, container, rules } = desiredOf(mappingSet, new Set());
   const where = `table ${mappingSet.family} ${table.tableRef.table}`;
-  if (missingTable(netfilter, mappingSet).length > 0) return `chains or rules of ${where} are missing`;
+  if (ensureTableRequests(netfilter, mappingSet).length > 0) return `chains or rules of ${where} are missing`;
   if (readRecord(netfilter, table, record) === undefined) return `chain ${record.chain} of ${where} is missing`;
   const lost = mappings.find((mapping) => !leadsToContainer(netfilter, table, mappingSet, mapping));
   if (lost !== undefined) {

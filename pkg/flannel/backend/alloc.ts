@@ -1,5 +1,5 @@
 /** The alloc backend: acquires a subnet, and adds nothing to the kernel. Something else, such as a cloud's router, routes packets to it. */
-import type { Backend, BackendContext, BackendType, Programmed } from "./backend.ts";
+import type { ApplyResult, Backend, BackendContext, BackendType } from "./backend.ts";
 
 export const alloc: BackendType = { keys: {}, create };
 
@@ -29,4 +29,4 @@ function create({ external }: BackendContext): Backend {
   };
 }
 
-const nothing: Programmed = { added: 0, removed: 0, refused: [] };
+const nothing: ApplyResult = { added: 0, removed: 0, refused: [] };

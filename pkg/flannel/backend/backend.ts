@@ -57,7 +57,7 @@ export type BackendKeys = Readonly<Record<string, JsonSchema>>;
 export type OwnAttributes = Pick<LeaseAttributes, "backendType" | "backendData" | "backendV6Data">;
 
 /** The result of one pass. */
-export interface Programmed {
+export interface ApplyResult {
   added: number;
   removed: number;
   /** Entries that the kernel refused, as "route 10.5.3.0/24 via …", with its error. The rest was done; `repair` tries these again. */
@@ -86,13 +86,13 @@ export interface Backend {
   /** Sets the device's addresses, and sets it up. @throws Error says what is wrong, with the remedy */
   setOwnLease(own: Subnets): Promise<void>;
   /** Sets all peers; removes entries of any others. One pass of large sends. */
-  setPeers(peers: readonly Lease[]): Promise<Programmed>;
+  setPeers(peers: readonly Lease[]): Promise<ApplyResult>;
   /** Applies changes of peers; sends only differences. */
-  changePeers(changes: LeaseChanges): Promise<Programmed>;
+  changePeers(changes: LeaseChanges): Promise<ApplyResult>;
   /** Reports whether a netlink message (link, address, route, neighbour) may mean that `repair` has something to do. Cheap. */
   concerns(message: Nlmsg): boolean;
   /** Compares the kernel's device, addresses and entries with the wanted ones, and corrects the differences. */
-  repair(): Promise<Programmed>;
+  repair(): Promise<ApplyResult>;
   /** Adapts the device to changed addresses or MTU of the interface; `attributes` and `mtu` have new values afterwards. */
   follow(external: ExternalInterface): Promise<void>;
   /** Lists peers' entries that are missing or different now, for `flanneld --status`: "route 10.5.3.0/24 via … is missing". */

@@ -4,7 +4,7 @@ import type { Backend, BackendContext } from "./backend.ts";
 import { type BackendTypes, backendTypes, findBackendType } from "./backend-registry.ts";
 
 /** flannel's backends, of which some are not in the registry; it removed the last three, but pages of cloud providers still name them. */
-const flannels = ["wireguard", "ipip", "ipsec", "udp", "extension", "tencent-vpc", "aws-vpc", "gce", "ali-vpc"];
+const unsupportedTypes = ["wireguard", "ipip", "ipsec", "udp", "extension", "tencent-vpc", "aws-vpc", "gce", "ali-vpc"];
 
 /** @throws Error there is none of that type, or it cannot work here */
 export function createBackend(context: BackendContext, types: BackendTypes = backendTypes): Backend {
@@ -13,7 +13,8 @@ export function createBackend(context: BackendContext, types: BackendTypes = bac
   if (found !== undefined) return found.create(context);
   const known = Object.keys(types);
   const list = `choose one of: ${known.join(", ")}`;
-  if (flannels.includes(type)) throw new Error(`backend "${type}" is not implemented by this daemon yet; ${list}`);
-  const guess = nearest(type, [...known, ...flannels]);
+  if (unsupportedTypes.includes(type))
+    throw new Error(`backend "${type}" is not implemented by this daemon yet; ${list}`);
+  const guess = nearest(type, [...known, ...unsupportedTypes]);
   throw new Error(`backend "${type}" is unknown${guess === undefined ? "" : `, did you mean "${guess}"?`}; ${list}`);
 }

@@ -8,7 +8,7 @@ import type { Connection } from "../../netlink/connection.ts";
 import { decode } from "../../netlink/message.ts";
 import type { Nlmsg } from "../../netlink/nlmsg.ts";
 import { addressMessage, RTM_DELADDR, RTM_NEWADDR } from "../../netlink/rtnetlink/address.ts";
-import type { Obstacle, Programmed } from "./backend.ts";
+import type { ApplyResult, Obstacle } from "./backend.ts";
 import type { Entry, RouteEntry } from "./entry.ts";
 import type { Domain } from "./entry-requests.ts";
 import {
@@ -39,10 +39,10 @@ interface Parts {
 export interface PeerLeases {
   /** Sets our own lease; must be called before the first peers. */
   setOwnLease(own: Subnets): void;
-  set(peers: readonly Lease[]): Programmed;
-  change(changes: LeaseChanges): Programmed;
+  set(peers: readonly Lease[]): ApplyResult;
+  change(changes: LeaseChanges): ApplyResult;
   /** Computes the entries of all peers again, and compares with what the kernel has. */
-  repair(): Programmed;
+  repair(): ApplyResult;
   missing(): readonly string[];
   obstacles(): readonly Obstacle[];
   concerns(message: Nlmsg): boolean;
@@ -131,7 +131,7 @@ export function createPeerLeases({ rtnl, log, remedies, domain, viewpoints, entr
     return one.network.length <= network.length ? liesAround(one, network) : overlapsNetwork(one, network);
   }
 
-  function compare(all: readonly Lease[]): Programmed {
+  function compare(all: readonly Lease[]): ApplyResult {
     lookAtLocal();
     all.forEach(setLease);
     return kept.repair(wants());

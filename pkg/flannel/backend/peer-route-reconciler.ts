@@ -13,7 +13,7 @@ import { AF_BRIDGE } from "../../netlink/rtnetlink/family.ts";
 import { NUD_PERMANENT, RTM_DELNEIGH, RTM_NEWNEIGH } from "../../netlink/rtnetlink/neighbour.ts";
 import { RTM_DELROUTE, RTM_NEWROUTE } from "../../netlink/rtnetlink/route.ts";
 import { isErrno } from "../../sys/errno.ts";
-import type { Programmed } from "./backend.ts";
+import type { ApplyResult } from "./backend.ts";
 import {
   type Entries,
   type Entry,
@@ -51,9 +51,9 @@ export interface Want {
 
 export interface PeerRouteReconciler {
   /** Replaces the entries of these peers, and sends the differences. */
-  want(changes: readonly Want[]): Programmed;
+  want(changes: readonly Want[]): ApplyResult;
   /** Sets the entries of all peers, and compares with what the kernel has. */
-  repair(all: Iterable<Want>): Programmed;
+  repair(all: Iterable<Want>): ApplyResult;
   /** Lists wanted entries that are missing or different in the kernel and that `repair` would correct. */
   missing(): readonly string[];
   /** Lists wanted routes whose destination has another program's route, as last found by `repair`. */
@@ -80,7 +80,7 @@ export function createPeerRouteReconciler({ rtnl, domain, local, log }: Parts): 
   /** Routes of other programs that prevent wanted ones, by ID. */
   let others: ReadonlyMap<string, RouteEntry> = new Map();
 
-  function compare(): Programmed {
+  function compare(): ApplyResult {
     const found = readEntries(rtnl, domain());
     const plan = planFromFound(found, wanted);
     const obstacles = obstructed(found, wanted);
@@ -137,7 +137,7 @@ interface Kernel {
   present: Pick<ReadonlySet<string>, "has">;
 }
 
-interface CarriedOut extends Programmed {
+interface CarriedOut extends ApplyResult {
   /** Routes that were refused because of something unknown, such as another program's route: the kernel's routes must be read to decide. */
   obscure: readonly string[];
 }
@@ -191,7 +191,7 @@ function sendAll(rtnl: Connection, entries: readonly Entry[], { requestOf, done,
 /** The kernel answers ESRCH for routes, ENOENT for neighbours and forwarding entries, ENODEV for all if the link is gone. */
 const wasGone = (refusal: NetlinkError) => isErrno(refusal, "ESRCH", "ENOENT", "ENODEV");
 
-const sum = (one: Programmed, other: Programmed): Programmed => ({
+const sum = (one: ApplyResult, other: ApplyResult): ApplyResult => ({
   added: one.added + other.added,
   removed: one.removed + other.removed,
   refused: [...one.refused, ...other.refused],
