@@ -15,20 +15,16 @@ let isHeld = false;
  */
 export function locked<T>(work: () => T): T {
   if (isHeld) return work();
-  let working = false;
   try {
     makeDirectories(DIRECTORY, 0o755);
     return withLock(LOCK, { mode: 0o600, timeoutMs: TIMEOUT_MS }, () => {
-      working = true;
       isHeld = true;
-      try {
-        return work();
-      } finally {
-        isHeld = false;
-      }
+      return work();
     });
   } catch (error) {
-    if (working || !isErrno(error, "EROFS", "EACCES", "EPERM", "EAGAIN", "ENOENT", "ENOTDIR")) throw error;
+    if (isHeld || !isErrno(error, "EROFS", "EACCES", "EPERM", "EAGAIN", "ENOENT", "ENOTDIR")) throw error;
     return work();
+  } finally {
+    isHeld = false;
   }
 }

@@ -79,45 +79,37 @@ export function removeRequest(entry: Entry): Request {
   }
 }
 
-function routeRequest({ destination, gateway, link, isOnLink, protocol }: RouteEntry, flag: number): Request {
+function routeRequest(entry: RouteEntry, flag: number): Request {
+  const flags = entry.isOnLink ? RTNH_F_ONLINK : 0;
   return request({
     name: "RTM_NEWROUTE",
     type: RTM_NEWROUTE,
     flags: NLM_F_CREATE | flag,
     table: routeMessage,
-    value: {
-      family: familyNumber(destination.address),
-      destinationLength: destination.length,
-      table: RT_TABLE_MAIN,
-      protocol,
-      scope: RT_SCOPE_UNIVERSE,
-      type: RTN_UNICAST,
-      flags: isOnLink ? RTNH_F_ONLINK : 0,
-      destination: destination.address,
-      gateway,
-      outputIndex: link.index,
-    },
+    value: { ...routeOf(entry), scope: RT_SCOPE_UNIVERSE, flags },
   });
 }
 
-function deleteRoute({ destination, gateway, link, protocol }: RouteEntry): Request {
+function deleteRoute(entry: RouteEntry): Request {
   return request({
     name: "RTM_DELROUTE",
     type: RTM_DELROUTE,
     table: routeMessage,
-    value: {
-      family: familyNumber(destination.address),
-      destinationLength: destination.length,
-      table: RT_TABLE_MAIN,
-      protocol,
-      scope: RT_SCOPE_NOWHERE,
-      type: RTN_UNICAST,
-      destination: destination.address,
-      gateway,
-      outputIndex: link.index,
-    },
+    value: { ...routeOf(entry), scope: RT_SCOPE_NOWHERE },
   });
 }
+
+/** Returns what identifies a route to the kernel. */
+const routeOf = ({ destination, gateway, link, protocol }: RouteEntry) => ({
+  family: familyNumber(destination.address),
+  destinationLength: destination.length,
+  table: RT_TABLE_MAIN,
+  protocol,
+  type: RTN_UNICAST,
+  destination: destination.address,
+  gateway,
+  outputIndex: link.index,
+});
 
 /** Reads the entries of the domain, and other programs' routes to the same destinations; those with the same ID in the kernel's order. */
 export function readEntries(rtnl: Connection, domain: Domain): FoundEntry[] {
