@@ -114,6 +114,7 @@ function measureOurs(into: Samples): Promise<void> {
       publicIP: ownAddress,
     };
     const backend = createBackend({
+      stateDirectory: "/run/flannel",
       rtnl,
       external,
       network,

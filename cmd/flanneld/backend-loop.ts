@@ -16,10 +16,18 @@ import { type Clock, systemClock } from "../../pkg/cluster/lease/clock.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseChanges } from "../../pkg/cluster/lease/manager.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
-import type { ApplyResult, Backend, ExternalInterface, OwnAttributes } from "../../pkg/flannel/backend/backend.ts";
+import type {
+  ApplyResult,
+  Backend,
+  ExternalInterface,
+  OwnAttributes,
+  OwnLease,
+} from "../../pkg/flannel/backend/backend.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface BackendLoop {
+  /** Tells the backend that our lease was renewed; a failure is logged, and repaired later. */
+  setOwnLease(own: OwnLease): Promise<void>;
   /** Resolves when the kernel has them, or will be tried again. */
   setPeers(all: readonly Lease[]): Promise<void>;
   changePeers(changes: LeaseChanges): Promise<void>;
@@ -97,16 +105,16 @@ export function startBackendLoop(
     if (resultOf(done, log).isIncomplete) loop.retry();
   }
 
-  /** Programs the peers; a failure is logged, and all entries are compared again later. */
-  const programInTurn = (work: () => Promise<ApplyResult>): Promise<void> =>
-    loop
-      .exclusive(() => program(work))
-      .catch((error) => {
-        report(error);
-        loop.retry();
-      });
+  /** Waits for its turn; a failure is logged, and all entries are compared again later. */
+  const inTurn = (work: () => Promise<void>): Promise<void> =>
+    loop.exclusive(work).catch((error) => {
+      report(error);
+      loop.retry();
+    });
+  const programInTurn = (work: () => Promise<ApplyResult>): Promise<void> => inTurn(() => program(work));
 
   return {
+    setOwnLease: (own) => inTurn(() => backend.setOwnLease(own)),
     setPeers: (all) =>
       programInTurn(() => {
         hasPeers = true;

@@ -71,9 +71,10 @@ export function startController(options: ControllerOptions): Controller {
       void entries.changePeers(changes);
     },
     malformed: ({ id, reason }) => log.warn("skipped an invalid lease", { key: id, reason }),
-    leaseHeld({ expiresMs }) {
-      metrics.leaseExpires(expiresMs);
+    leaseHeld(own) {
+      metrics.leaseExpires(own.expiresMs);
       reporter.leaseHeld();
+      void entries.setOwnLease(own);
     },
     leaseLost: (reason) => reporter.leaseLost(reason),
     trouble(why) {

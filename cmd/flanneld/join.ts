@@ -13,6 +13,7 @@ import type { Prefix } from "../../pkg/ip/address.ts";
 import { findLink, openRtnetlink } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { type EarlierSubnets, readEarlierSubnets, type SubnetFile } from "../../pkg/subnet-env/subnet-file.ts";
+import { directoryOf } from "../../pkg/sys/file.ts";
 import { checkPrerequisites } from "./br-netfilter.ts";
 import { leaseAttributes } from "./interface-follower.ts";
 import { readNetworkConfig } from "./network-config.ts";
@@ -46,7 +47,8 @@ export async function joinNetwork(options: Options, manager: LeaseManager, log: 
       selectExternalInterface(rtnl, options.externalInterface, configuredFamilies(network), how);
     const external = select({ passedOver: (why) => log.info(`skipped ${why}`) });
     const published = await manager.findPublished();
-    const context = { rtnl, external, network, published, remedies: manager.remedies, log };
+    const stateDirectory = directoryOf(options.subnetFile);
+    const context = { rtnl, external, network, published, stateDirectory, remedies: manager.remedies, log };
     return await withNewBackend(context, backendTypes, async (backend, attributes) => {
       const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));
       const previous = previousSubnets(earlier);

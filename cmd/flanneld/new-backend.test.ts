@@ -57,6 +57,7 @@ const context = (type: string): BackendContext => ({
   external: { index: 2, name: "eth0", mtu: 1500, publicIP: ip("192.0.2.1") },
   network: { nftables: false, noMasquerade: [], backend: { type, settings: { Type: type, Cipher: "aes" } } },
   published: undefined,
+  stateDirectory: "/run/flannel",
   remedies: storeRemedies,
   log: silent,
 });

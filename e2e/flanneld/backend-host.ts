@@ -81,7 +81,11 @@ export function newBackendHost(t: Test, n = 1, options: HostOptions = {}): Backe
       };
       const backend = entered(
         namespace,
-        createBackend({ rtnl, external: over, network, published, remedies: storeRemedies, log }),
+        createBackend({
+          ...{ rtnl, external: over, network, published, log },
+          stateDirectory: host.varLib,
+          remedies: storeRemedies,
+        }),
       );
       await backend.attributes();
       const ipv6 = families.ipv6 && { ipv6: prefix(`fd00:5:0:${n}::/64`) };

@@ -59,6 +59,7 @@ async function join(
     external,
     network: settings,
     published: undefined,
+    stateDirectory: host.varLib,
     remedies: storeRemedies,
     log: silent,
   });

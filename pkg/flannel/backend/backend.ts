@@ -39,6 +39,8 @@ export interface BackendContext {
   network: NetworkConfig;
   /** The attributes that this host published when it last ran, if the store still has them. */
   published: LeaseAttributes | undefined;
+  /** The directory of the subnet file, for sockets and files that are this daemon's alone. */
+  stateDirectory: string;
   remedies: LeaseRemedies;
   log: Log;
 }
@@ -52,6 +54,9 @@ export interface BackendType {
 }
 
 export type BackendKeys = Readonly<Record<string, JsonSchema>>;
+
+/** Our subnets, and until when they are ours. */
+export type OwnLease = Subnets & Pick<Lease, "expiresMs">;
 
 /** The backend's part of our lease's attributes. */
 export type OwnAttributes = Pick<LeaseAttributes, "backendType" | "backendData" | "backendV6Data">;
@@ -83,8 +88,8 @@ export interface Backend {
   readonly canReadBack: boolean;
   /** Creates the device unless one that fits exists. @throws Error says what is wrong, with the remedy */
   attributes(): Promise<OwnAttributes>;
-  /** Sets the device's addresses, and sets it up. @throws Error says what is wrong, with the remedy */
-  setOwnLease(own: Subnets): Promise<void>;
+  /** Sets the device's addresses, and sets it up; called again with each renewal. @throws Error says what is wrong, with the remedy */
+  setOwnLease(own: OwnLease): Promise<void>;
   /** Sets all peers; removes entries of any others. One pass of large sends. */
   setPeers(peers: readonly Lease[]): Promise<ApplyResult>;
   /** Applies changes of peers; sends only differences. */
@@ -95,6 +100,8 @@ export interface Backend {
   repair(): Promise<ApplyResult>;
   /** Adapts the device to changed addresses or MTU of the interface; `attributes` and `mtu` have new values afterwards. */
   follow(external: ExternalInterface): Promise<void>;
+  /** Reads the counters of a data path that is the backend's own, for metrics and `flanneld --status`; undefined: it does not run. */
+  counters?(): Promise<Readonly<Record<string, number>> | undefined>;
   /** Lists peers' entries that are missing or different now, for `flanneld --status`: "route 10.5.3.0/24 via … is missing". */
   missing(): readonly string[];
   /** Lists reasons why peers cannot be reached that `repair` cannot correct, with remedies. */

@@ -25,6 +25,7 @@ const create = (type: string) =>
     external: { index: 2, name: "eth0", mtu: 1500 },
     network: { nftables: false, noMasquerade: [], backend: { type, settings: {} } },
     published: undefined,
+    stateDirectory: "/run/flannel",
     remedies: storeRemedies,
     log: logOf(() => {}),
   });

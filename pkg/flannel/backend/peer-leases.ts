@@ -34,6 +34,8 @@ interface Parts {
   viewpoints(): readonly Omit<Viewpoint, "local" | "remedies">[];
   /** Returns the entries for a peer. @throws InvalidPeerLease */
   entriesOf(peer: Peer): Entry[];
+  /** Returns the entries that belong to no peer, such as a route for the whole network. */
+  commonEntries?(): Entry[];
 }
 
 export interface PeerLeases {
@@ -47,16 +49,22 @@ export interface PeerLeases {
   obstacles(): readonly Obstacle[];
   concerns(message: Nlmsg): boolean;
   leases(): Iterable<Lease>;
+  /** Returns the peers that can be reached by this lease, one for each family; none of a lease that is gone or skipped. */
+  peersOf(id: LeaseId): readonly Peer[];
   /** Forgets the entries on a device that is gone. */
   forget(index: number): void;
 }
 
-export function createPeerLeases({ rtnl, log, remedies, domain, viewpoints, entriesOf }: Parts): PeerLeases {
+/** The owner of the entries that belong to no peer: no lease has this ID. */
+const COMMON = "";
+
+export function createPeerLeases(parts: Parts): PeerLeases {
+  const { rtnl, log, remedies, domain, viewpoints, entriesOf, commonEntries = () => [] } = parts;
   let own: Subnets | undefined;
   /** The host's addresses as read when all peers were last checked; netlink messages report changes. */
   let local: readonly LocalAddress[] = [];
   const kept = createPeerRouteReconciler({ rtnl, domain, local: () => local, log });
-  const peers = new Map<LeaseId, { lease: Lease; entries: readonly Entry[] }>();
+  const peers = new Map<LeaseId, Accepted & { lease: Lease }>();
   /** Why a peer, or one family of it, is skipped; logged when it is new. */
   const refusals = new Map<LeaseId, Refusal>();
 
@@ -67,10 +75,10 @@ export function createPeerLeases({ rtnl, log, remedies, domain, viewpoints, entr
 
   function setLease(lease: Lease): Want {
     const { id } = lease;
-    const { entries, refused } = entriesFor(lease);
-    peers.set(id, { lease, entries });
+    const { refused, ...accepted } = entriesFor(lease);
+    peers.set(id, { lease, ...accepted });
     note(id, refused);
-    return { owner: id, entries };
+    return { owner: id, entries: accepted.entries };
   }
 
   function note(id: LeaseId, refused: readonly InvalidPeerLease[]): void {
@@ -82,19 +90,22 @@ export function createPeerLeases({ rtnl, log, remedies, domain, viewpoints, entr
   }
 
   /** Returns the entries for a lease, and the errors of families that cannot be reached. */
-  function entriesFor(lease: Lease): { entries: Entry[]; refused: InvalidPeerLease[] } {
+  function entriesFor(lease: Lease): Accepted & { refused: InvalidPeerLease[] } {
+    const accepted: Peer[] = [];
     const entries: Entry[] = [];
     const refused: InvalidPeerLease[] = [];
     for (const viewpoint of viewpoints()) {
       try {
         const peer = peerOf(lease, { ...viewpoint, local, remedies });
-        if (peer !== undefined) entries.push(...entriesOf(peer));
+        if (peer === undefined) continue;
+        entries.push(...entriesOf(peer));
+        accepted.push(peer);
       } catch (error) {
         if (!(error instanceof InvalidPeerLease)) throw error;
         refused.push(error);
       }
     }
-    return { entries, refused };
+    return { peers: accepted, entries, refused };
   }
 
   function remove(id: LeaseId): Want {
@@ -108,6 +119,7 @@ export function createPeerLeases({ rtnl, log, remedies, domain, viewpoints, entr
   }
 
   function* wants(): Iterable<Want> {
+    yield { owner: COMMON, entries: commonEntries() };
     for (const [owner, { entries }] of peers) yield { owner, entries };
   }
 
@@ -168,8 +180,15 @@ export function createPeerLeases({ rtnl, log, remedies, domain, viewpoints, entr
     ],
     concerns: (message) => addressConcerns(message) || kept.concerns(message),
     leases,
+    peersOf: (id) => peers.get(id)?.peers ?? [],
     forget: kept.forget,
   };
+}
+
+interface Accepted {
+  /** One for each family. */
+  peers: readonly Peer[];
+  entries: readonly Entry[];
 }
 
 interface Refusal {
