@@ -1,8 +1,24 @@
 // The one executable: what file it is, how its name decides, what it says of a crash, and that it runs on the other architecture.
-import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { bundleScript, compileScript, freezeProgram } from "../build.mjs";
 import { unpackedProgram } from "../dev/unpacked.mjs";
@@ -51,6 +67,60 @@ t.test("started without standard descriptors it opens no file in their place", a
   const { status, stdout } = spawnSync("sh", ["-c", script], { env: VERSION, encoding: "utf8" });
   t.equal(status, 0);
   t.match(stdout, "supportedVersions");
+});
+
+t.test("non-blocking stdin and stdout are waited for", async (t) => {
+  const dir = folder(t);
+  const fifo = (name: string) => {
+    const path = join(dir, name);
+    execFileSync("mkfifo", [path]);
+    return path;
+  };
+  const [input, output] = [fifo("input"), fifo("output")];
+  const full = openSync(output, constants.O_RDWR | constants.O_NONBLOCK);
+  const empty = openSync(input, constants.O_RDONLY | constants.O_NONBLOCK);
+  const writer = openSync(input, constants.O_WRONLY);
+  const block = Buffer.alloc(4096, " ");
+  t.throws(() => {
+    for (;;) writeSync(full, block);
+  }, /EAGAIN/);
+  const child = spawn(join(ourBin, "loopback"), {
+    env: { CNI_COMMAND: "STATUS", CNI_PATH: ourBin },
+    stdio: [empty, full, "inherit"],
+  });
+  const ended = once(child, "exit");
+  const isAsleep = () => / [SZ] /.test(readFileSync(`/proc/${child.pid}/stat`, "utf8").replace(/.*\)/, ""));
+  while (!isAsleep()) await setTimeout(1);
+  writeSync(writer, "no configuration");
+  closeSync(writer);
+  let printed = "";
+  for (const buffer = Buffer.alloc(65536); !printed.includes("}"); await setTimeout(1))
+    printed += buffer.toString(
+      "utf8",
+      0,
+      ignoringEagain(() => readSync(full, buffer)),
+    );
+  t.match(JSON.parse(printed), { code: 6, msg: /is not JSON: line 1, column 1: "no" where/ });
+  t.strictSame(await ended, [1, null]);
+  for (const fd of [empty, full]) closeSync(fd);
+});
+
+function ignoringEagain(read: () => number): number {
+  try {
+    return read();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+    return 0;
+  }
+}
+
+t.test("a tool whose reader has gone ends without a word", async (t) => {
+  const afterwards = `exec > >(exec true); while test -d /proc/$!; do :; done; exec "$0" --help`;
+  for (const tool of ["cnitool", "twill"])
+    t.match(spawnSync("bash", ["-c", afterwards, join(ourTools, tool)], { encoding: "utf8" }), {
+      status: 141,
+      stderr: "",
+    });
 });
 
 t.test("the stack of a crash names TypeScript files and lines", async (t) => {

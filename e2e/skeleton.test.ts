@@ -410,6 +410,28 @@ t.test("a stderr that takes nothing does not fail the call", needsRoot, async (t
   t.match(node.cni("loopback", "CHECK", loopback, { environment, under }), { status: 0, stderr: "" });
 });
 
+t.test("a stderr whose reader has gone does not end the call", needsRoot, async (t) => {
+  const node = newHost(t);
+  const under = ["bash", "--norc", "-c", `exec 2> >(exec true); while test -d /proc/$!; do :; done; exec "$0"`];
+  t.match(node.cni("bridge", "ADD", { ...bridge, captabilities: {} }, { under }), { status: 0, stderr: "" });
+  t.match(node.cni("bridge", "DEL", { ...bridge, captabilities: {} }, { under }), { status: 0, stderr: "" });
+});
+
+t.test("an ADD whose result cannot be written is undone", needsRoot, async (t) => {
+  const node = newHost(t);
+  const noReader = `exec > >(exec true); while test -d /proc/$!; do :; done; exec "$0"`;
+  for (const [stdout, errno] of [
+    ['exec "$0" > /dev/full', "ENOSPC"],
+    [noReader, "EPIPE"],
+  ] as const) {
+    const { status, stderr } = node.cni("bridge", "ADD", bridge, { under: ["bash", "--norc", "-c", stdout] });
+    t.equal(status, 1);
+    t.match(stderr, `bridge: the answer to ADD cannot be written: write stdout: ${errno}; the ADD was undone\n`);
+    t.notMatch(node.sh("ip -o link"), /veth/);
+    t.strictSame(node.sh("find /var/lib/cni/networks/net -name '10.*'"), "", "no reservation");
+  }
+});
+
 t.test("TWILL_LOG says in one line what a call did", needsRoot, async (t) => {
   const node = newHost(t);
   const environment = { TWILL_LOG: "/var/lib/twill.log" };

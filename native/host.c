@@ -182,6 +182,9 @@ static const char **vector(JSContext *ctx, JSValueConst list) {
   return v;
 }
 
+/* What SIGPIPE did when this process was started: the programs that it starts get that. */
+static struct sigaction inherited_sigpipe;
+
 /* spawn(path, argv, env, [fd0, fd1, fd2]) -> process ID or -errno
  *
  * The child borrows this address space until exec (vfork), which a script cannot do by itself: no page table is copied.
@@ -203,6 +206,7 @@ static JSValue host_spawn(JSContext *ctx, JSValueConst self, int argc, JSValueCo
   pid_t pid = vfork();
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sigaction(SIGPIPE, &inherited_sigpipe, NULL);
     if (getppid() != caller) _exit(127); /* died before it could be told */
     for (int i = 0; i < 3; i++)
       if (fds[i] == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(fds[i], i) < 0) goto refused;
@@ -323,6 +327,8 @@ int main(int argc, char **argv) {
   if (image.context) {
     for (int fd = 0; fd <= 2; fd++) /* started without it: else the first file opened would be standard output */
       if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDWR);
+    struct sigaction ignored = { .sa_handler = SIG_IGN }; /* a reader that has gone is EPIPE: no reason to end half-way */
+    sigaction(SIGPIPE, &ignored, &inherited_sigpipe);
     image_prefault();
     _exit(run(argv)); /* no teardown: the kernel frees everything at once */
   }

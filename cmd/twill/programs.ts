@@ -6,6 +6,8 @@ import { runPlugin } from "../../pkg/cni/skeleton.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { newestVersion, supportedVersions } from "../../pkg/cni/version.ts";
 import { nearest } from "../../pkg/config/edit-distance.ts";
+import { isErrno } from "../../pkg/sys/errno.ts";
+import { exitNow } from "../../pkg/sys/process.ts";
 
 export interface Programs {
   version: string;
@@ -35,8 +37,22 @@ function runNamed(programs: Programs, name: string, args: readonly string[], str
   if (plugin !== undefined) return runPlugin(plugin, { delegates: plugins, version, streams });
   const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
   if (tool !== undefined && args.length === 0 && isCalledByRuntime(streams)) return refuseAsPlugin(streams);
-  return tool?.run(args, { version, plugins, streams });
+  return tool?.run(args, { version, plugins, streams: endingWithReader(streams) });
 }
+
+/** Streams that end the process, silently, when the reader of stdout has gone, as `cnitool list | head -1` expects. */
+const endingWithReader = (streams: Streams): Streams => ({
+  ...streams,
+  stdout(text) {
+    try {
+      streams.stdout(text);
+    } catch (error) {
+      if (isErrno(error, "EPIPE")) exitNow(EXIT_BY_SIGPIPE);
+      throw error;
+    }
+  },
+});
+const EXIT_BY_SIGPIPE = 128 + 13;
 
 /** Runs under the name `twill`: `twill cnitool …` runs a tool, `twill bridge` a plugin. */
 function runSelf(programs: Programs, args: readonly string[], streams: Streams): number {
@@ -44,12 +60,14 @@ function runSelf(programs: Programs, args: readonly string[], streams: Streams):
   if (name === undefined && isCalledByRuntime(streams)) return refuseAsPlugin(streams);
   const asked = selfCommands.get(name ?? "--help");
   if (asked !== undefined) {
-    streams.stdout(asked(programs, streams.program));
+    endingWithReader(streams).stdout(asked(programs, streams.program));
     return 0;
   }
   const { version, plugins, commands } = programs;
   const command = Object.hasOwn(commands, name ?? "") ? commands[name ?? ""] : undefined;
-  const status = command?.run(rest, { version, plugins, streams }) ?? runNamed(programs, name ?? "", rest, streams);
+  const status =
+    command?.run(rest, { version, plugins, streams: endingWithReader(streams) }) ??
+    runNamed(programs, name ?? "", rest, streams);
   if (status !== undefined) return status;
   streams.stderr(`${ownName}: there is no program ${JSON.stringify(name)}${suggestion(name ?? "", programs)}\n`);
   return 1;

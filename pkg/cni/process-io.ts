@@ -1,5 +1,5 @@
 /** The input and output of a plugin's process. */
-import { readAll, writeAll } from "../sys/file.ts";
+import { readStream, writeStream } from "../sys/file.ts";
 import { environment, processArguments, standardInput, standardOutput, writeStderr } from "../sys/process.ts";
 import { encode } from "../sys/text.ts";
 import { maxConfigurationBytes } from "./netconf.ts";
@@ -19,8 +19,8 @@ export function standardStreams(): Streams {
   return {
     environment: environment(),
     program: processArguments()[0] ?? "",
-    stdin: () => readAll(standardInput, "stdin", maxConfigurationBytes),
-    stdout: (text) => writeAll(standardOutput, encode(text), "stdout"),
+    stdin: () => readStream(standardInput, "stdin", maxConfigurationBytes),
+    stdout: (text) => writeStream(standardOutput, encode(text), "stdout"),
     stderr: writeStderr,
   };
 }

@@ -395,6 +395,27 @@ t.test("a result that cannot be told is undone", async (t) => {
   );
 });
 
+t.test("an ADD whose result cannot be written is undone, other verbs are not", async (t) => {
+  for (const [verb, verbs] of [
+    ["ADD", ["ADD", "DEL"]],
+    ["DEL", ["DEL"]],
+    ["VERSION", []],
+  ] as const) {
+    const plugin = fakePlugin();
+    const streams = fakeStreams({ ...environment, CNI_COMMAND: verb }, JSON.stringify(conf));
+    streams.stdout = () => {
+      throw new SystemError("write", 28, "stdout");
+    };
+    t.equal(runPlugin(plugin, { delegates: {}, version: "1.2.3", streams }), 1);
+    t.strictSame(
+      plugin.calls.map((call) => call.verb),
+      verbs,
+    );
+    const outcome = verb === "ADD" ? "; the ADD was undone" : "";
+    t.equal(streams.written.stderr, `fake: the answer to ${verb} cannot be written: write stdout: ENOSPC${outcome}\n`);
+  }
+});
+
 t.test("prevResult reaches the plugin in the newest shape", async (t) => {
   for (const verb of ["ADD", "CHECK", "DEL"]) {
     const plugin = fakePlugin();

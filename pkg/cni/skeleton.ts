@@ -18,7 +18,7 @@ import { withCallLog } from "./call-log.ts";
 import { decodePrevResult } from "./decode-result.ts";
 import { encodeResult, printResult } from "./encode-result.ts";
 import { checkNetworkName, type Parameters, readParameters } from "./environment.ts";
-import { CniError, ErrorCode, failureOf, printError } from "./error.ts";
+import { CniError, ErrorCode, errorText, failureOf, printError } from "./error.ts";
 import { checkedConf, type Document, fittingConf, readDocument } from "./netconf.ts";
 import type { AnyPlugin, Attachment, Delegates, Gc, Request } from "./plugin.ts";
 import { type Streams, standardStreams } from "./process-io.ts";
@@ -89,21 +89,35 @@ export function runPlugin(
     streams.stderr(aboutText(plugin, version, streams.program));
     return 0;
   }
-  const answer = answerTo(plugin, verb, delegates, streams);
-  streams.stdout(textOf(plugin, verb, answer));
+  const { answer, call } = answerTo(plugin, verb, delegates, streams);
+  try {
+    streams.stdout(textOf(plugin, verb, answer));
+  } catch (error) {
+    const undone = call !== undefined && answer.result !== undefined && perform(plugin, { ...call, verb: "DEL" });
+    const outcome = !undone ? "" : undone.error === undefined ? "; the ADD was undone" : `; ${undone.error.message}`;
+    streams.stderr(`${plugin.name}: the answer to ${verb} cannot be written: ${errorText(error)}${outcome}\n`);
+    return 1;
+  }
   return answer.error === undefined ? 0 : 1;
 }
 
-function answerTo(plugin: AnyPlugin, verb: string, delegates: Delegates, streams: Streams): Answer {
+function answerTo(
+  plugin: AnyPlugin,
+  verb: string,
+  delegates: Delegates,
+  streams: Streams,
+): { answer: Answer; call?: Call } {
   const answer: Answer = { cniVersion: newestVersion };
   try {
     const parameters = readParameters(streams.environment);
-    if (parameters !== undefined && verb !== "VERSION")
-      return perform(plugin, { ...parameters, stdin: streams.stdin(), delegates, streams });
+    if (parameters !== undefined && verb !== "VERSION") {
+      const call = { ...parameters, stdin: streams.stdin(), delegates, streams };
+      return { answer: perform(plugin, call), call };
+    }
   } catch (error) {
     answer.error = failureOf(error);
   }
-  return withCallLog({ plugin: plugin.name, verb, streams }, () => answer);
+  return { answer: withCallLog({ plugin: plugin.name, verb, streams }, () => answer) };
 }
 
 function textOf(plugin: AnyPlugin, verb: string, { cniVersion, result, error }: Answer): string {

@@ -1,8 +1,8 @@
 /** A connection to the system bus. Calls are synchronous: each one waits for its reply. */
 import { Errno, isErrno, SystemError } from "../sys/errno.ts";
 import { closeFile } from "../sys/file.ts";
+import { waitReadable } from "../sys/poll.ts";
 import { variable } from "../sys/process.ts";
-import { waitReadable } from "../sys/socket.ts";
 import { decode, encode } from "../sys/text.ts";
 import { connectUnix, receiveStream, sendStream } from "../sys/unix-socket.ts";
 import { socketsOf } from "./address.ts";

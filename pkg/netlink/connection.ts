@@ -7,6 +7,7 @@
 import { Errno, errnoName, isErrno, SystemError } from "../sys/errno.ts";
 import { closeFile } from "../sys/file.ts";
 import { type Namespace, within } from "../sys/namespace.ts";
+import { waitReadable } from "../sys/poll.ts";
 import { variable, writeStderr } from "../sys/process.ts";
 import {
   AF_NETLINK,
@@ -20,7 +21,6 @@ import {
   send,
   setSocketOption,
   trySocketOption,
-  waitReadable,
 } from "../sys/socket.ts";
 import { explain } from "./explain.ts";
 import { attributeAt, decode, encode } from "./message.ts";

@@ -2,6 +2,7 @@
 import { native } from "#native";
 import { monotonicMs, sleepMs } from "./clock.ts";
 import { Errno, type ErrnoName, isErrno, SystemError } from "./errno.ts";
+import { waitReadable, waitWritable } from "./poll.ts";
 import { randomHex } from "./random.ts";
 import { ask, call } from "./syscall.ts";
 import { decode, encode } from "./text.ts";
@@ -119,8 +120,18 @@ const FAULTS_OF_FILE =
     " ",
   ) as ErrnoName[];
 
-/** Reads to the end of a descriptor. @param limit stops after the first read that makes it more than this many bytes. */
-export function readAll(fd: number, path: string | undefined, limit = Number.POSITIVE_INFINITY): Uint8Array {
+/**
+ * Reads to the end of a descriptor.
+ *
+ * @param limit stops after the first read that makes it more than this many bytes.
+ * @param whenEmpty Called where a descriptor with O_NONBLOCK has nothing yet; EAGAIN is thrown when absent.
+ */
+export function readAll(
+  fd: number,
+  path: string | undefined,
+  limit = Number.POSITIVE_INFINITY,
+  whenEmpty?: () => void,
+): Uint8Array {
   let buffer = new Uint8Array(4096);
   let length = 0;
   for (;;) {
@@ -129,15 +140,34 @@ export function readAll(fd: number, path: string | undefined, limit = Number.POS
       larger.set(buffer);
       buffer = larger;
     }
-    const count = call("read", path, fd, buffer.subarray(length), buffer.length - length);
+    const count = ask("read", fd, buffer.subarray(length), buffer.length - length);
+    if (count === -Errno.EAGAIN && whenEmpty !== undefined) {
+      whenEmpty();
+      continue;
+    }
+    if (count < 0) throw new SystemError("read", -count, path);
     length += count;
     if (count === 0 || length > limit) return buffer.subarray(0, length);
   }
 }
 
-export function writeAll(fd: number, data: Uint8Array, path?: string): void {
-  for (let from = 0; from < data.length; ) from += call("write", path, fd, data.subarray(from), data.length - from);
+/** Reads a descriptor that another process has opened, and may have set to O_NONBLOCK: waits for what is to come. */
+export const readStream = (fd: number, path: string, limit: number): Uint8Array =>
+  readAll(fd, path, limit, () => waitReadable([fd], undefined));
+
+/** Writes all. @param whenFull as `whenEmpty` of `readAll` */
+export function writeAll(fd: number, data: Uint8Array, path?: string, whenFull?: () => void): void {
+  for (let from = 0; from < data.length; ) {
+    const count = ask("write", fd, data.subarray(from), data.length - from);
+    if (count === -Errno.EAGAIN && whenFull !== undefined) whenFull();
+    else if (count < 0) throw new SystemError("write", -count, path);
+    else from += count;
+  }
 }
+
+/** Writes to a descriptor that another process has opened, and may have set to O_NONBLOCK: waits until there is room. */
+export const writeStream = (fd: number, data: Uint8Array, path: string): void =>
+  writeAll(fd, data, path, () => waitWritable(fd));
 
 /** Overwrites the file in place, or creates it. */
 export function writeFile(path: string, data: Uint8Array | string, { mode }: { mode: number }): void {

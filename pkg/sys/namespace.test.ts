@@ -11,8 +11,9 @@ import {
   unshareNetwork,
   within,
 } from "./namespace.ts";
+import { waitReadable } from "./poll.ts";
 import { processId } from "./process.ts";
-import { AF_NETLINK, openSocket, receiveArrived, SOCK_RAW, waitReadable } from "./socket.ts";
+import { AF_NETLINK, openSocket, receiveArrived, SOCK_RAW } from "./socket.ts";
 
 const OWN = "/proc/thread-self/ns/net";
 

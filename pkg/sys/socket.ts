@@ -1,5 +1,4 @@
 /** The socket functions that netlink needs. */
-import { timespec } from "./clock.ts";
 import { Errno, SystemError } from "./errno.ts";
 import { ask, call } from "./syscall.ts";
 
@@ -67,25 +66,4 @@ export function receiveArrived(fd: number, buffer: Uint8Array): Uint8Array | und
 function received(size: number, buffer: Uint8Array): Uint8Array {
   if (size > buffer.length) throw new SystemError("recvfrom", Errno.EMSGSIZE);
   return buffer.subarray(0, size);
-}
-
-const POLLIN = 1;
-
-/** Waits until one of the descriptors is readable or its peer has closed. Returns their indexes, none after the timeout. */
-export function waitReadable(fds: readonly number[], timeoutMs: number | undefined): number[] {
-  const polls = new DataView(new ArrayBuffer(8 * fds.length)); // struct pollfd: fd s32, events s16, revents s16
-  fds.forEach((fd, i) => {
-    polls.setInt32(8 * i, fd, true);
-    polls.setInt16(8 * i + 4, POLLIN, true);
-  });
-  call(
-    "ppoll",
-    undefined,
-    new Uint8Array(polls.buffer),
-    fds.length,
-    timeoutMs === undefined ? 0 : timespec(timeoutMs),
-    0,
-    0,
-  );
-  return fds.flatMap((_, i) => (polls.getInt16(8 * i + 6, true) !== 0 ? [i] : []));
 }
