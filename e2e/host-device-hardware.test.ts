@@ -74,12 +74,13 @@ interface Shown {
   ifname: string;
   address: string;
   ifalias?: string;
+  mtu: number;
   flags: string[];
 }
 const links = (netns = ""): Shown[] => JSON.parse(sh(`ip ${netns && `-n ${netns}`} -j link`));
 const find = (mac: string, netns = "") => links(netns).find(({ address }) => address === mac);
 /** Where the card is when all is well. */
-const home = ({ name, mac }: Card) => ({ ifname: name, address: mac, ifalias: undefined });
+const home = ({ name, mac }: Card) => ({ ifname: name, address: mac, mtu: 1500, ifalias: undefined });
 const records = (node: Host) => Object.keys(filesBelow(node.varLib)).filter((path) => /^hd\/net\/./.test(path));
 const dies = (node: Host): string => sh(`ip netns delete ${node.containers[0]?.name}`);
 
@@ -130,6 +131,7 @@ t.test("host-device: a card whose container died first has its name back after D
     sh(`ip link set ${card.name} alias 'to the storage'`);
     t.match(cni(node, "ADD", { pciBusID: card.pciBusID, ipam }), { status: 0 });
     if (claim === "and is taken") sh("ip link add net0 type veth peer name net0peer");
+    node.containers[0]?.sh("ip link set net0 down; ip link set net0 address 02:00:00:00:00:09 mtu 1400");
     dies(node);
     t.match(cni(node, "DEL", { pciBusID: card.pciBusID, ipam }), { status: 0, stderr: "" }, claim);
     t.match(find(card.mac), { ...home(card), ifalias: "to the storage" }, claim);

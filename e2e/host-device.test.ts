@@ -188,14 +188,79 @@ t.test(
   },
 );
 
-t.test("host-device: DEL is content when the device is gone for good", needsRoot, async (t) => {
+t.test("host-device: DEL says once that the device is gone for good, and is content", needsRoot, async (t) => {
   const node = hostWithDevice(t);
+  const gone =
+    'host-device: network "net": "dev0", which was "eth0" of the container, is neither in the container nor on the host: it was deleted, or moved to another namespace, from where it does not return with its name and its alias "to the storage"\n';
   node.cni("host-device", "ADD", network());
   node.sh("ip link delete peer0");
-  for (const again of ["once", "twice"])
-    t.match(node.cni("host-device", "DEL", network()), { status: 0, stderr: "" }, again);
+  for (const stderr of [gone, ""]) t.strictSame(node.cni("host-device", "DEL", network()).stderr, stderr);
   t.strictSame(files(node), []);
 });
+
+t.test("host-device: a device that the container has renamed comes back", needsRoot, async (t) => {
+  const node = hostWithDevice(t);
+  const before = left(node);
+  const record = `${dataDir}/net/container-0:eth0`;
+  const collected = { "cni.dev/valid-attachments": [] };
+  for (const [claim, verb, keys, script] of [
+    ["and the configuration names another device", "DEL", { device: "dev9" }, "true"],
+    ["and GC is called", "GC", collected, "true"],
+    ["and its alias", "DEL", {}, "ip link set renamed alias mine"],
+    ["and its MAC", "DEL", {}, "ip link set renamed address 02:00:00:00:00:09"],
+    ["and other interfaces have both names", "DEL", {}, "ip link add eth0 type veth peer name dev0"],
+  ] as const) {
+    t.match(node.cni("host-device", "ADD", network()), { status: 0 });
+    node.containers[0]?.sh(`ip link set eth0 down; ip link set eth0 name renamed; ${script}`);
+    t.match(node.cni("host-device", verb, network(keys)), { status: 0, stderr: "" }, claim);
+    t.strictSame(left(node), before, claim);
+    node.containers[0]?.sh("ip link delete eth0 2>/dev/null || true");
+  }
+
+  t.match(node.cni("host-device", "ADD", network()), { status: 0 });
+  node.sh(`rm ${record}; ip -n ${node.containers[0]?.name} link set eth0 name renamed`);
+  t.match(node.cni("host-device", "DEL", network()), { status: 0, stderr: "" }, "as the reference plugin leaves it");
+  t.match(linksOf(node)["dev0"], { alias: "" });
+});
+
+t.test(
+  "host-device: MAC, MTU, queue and flags are the host's again, also when tuning's DEL never came",
+  needsRoot,
+  async (t) => {
+    const node = hostWithDevice(t);
+    node.sh("ip link set dev0 down; ip link set dev0 mtu 1480 txqueuelen 77 allmulticast on");
+    const state = () => {
+      const [link] = node.json("ip", "-j", "link", "show", "dev0") as Record<string, unknown>[];
+      return ["flags", "mtu", "txqlen", "address", "ifalias"].map((key) => link?.[key]);
+    };
+    const before = state();
+    const tuned = {
+      ...{ cniVersion: "1.1.0", name: "net", type: "tuning", dataDir: "/var/lib/tuning" },
+      ...{ mac: "c2:11:22:33:44:55", mtu: 1400, promisc: true, allmulti: false, txQLen: 55 },
+    };
+    const gc = { "cni.dev/valid-attachments": [] };
+    const attach = () => {
+      const { stdout: prevResult } = node.cni("host-device", "ADD", network());
+      t.match(node.cni("tuning", "ADD", { ...tuned, prevResult }), { status: 0 });
+    };
+    for (const calls of [
+      ["host-device", "tuning"],
+      ["tuning", "host-device"],
+    ]) {
+      attach();
+      for (const plugin of calls) {
+        const conf = plugin === "tuning" ? tuned : network();
+        t.match(node.cni(plugin, "GC", { ...conf, ...gc }), { status: 0, stderr: "" });
+      }
+      t.strictSame(state(), before, `GC of ${calls.join(", then ")}`);
+    }
+    attach();
+    node.containers[0]?.sh("ip link add dev0 type veth peer name other");
+    t.match(node.cni("host-device", "DEL", network()), { status: 0, stderr: "" });
+    t.match(node.cni("tuning", "DEL", tuned, { environment: { CNI_NETNS: "" } }), { status: 0 });
+    t.strictSame(state(), before, "DEL, with the host's name in use in the container");
+  },
+);
 
 t.test(
   "host-device: a name that is taken fails DEL, the device stays as it is, a later DEL does it",

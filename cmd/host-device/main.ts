@@ -10,6 +10,7 @@ import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
 import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
+import { findAttributes } from "../../pkg/link/attributes.ts";
 import { checkContainer } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { type LinkRef, nameInUse } from "../../pkg/link/create.ts";
@@ -77,7 +78,8 @@ function take(
     const returned = device.up ? findLink(host.rtnl, device.name) : undefined;
     if (returned !== undefined) host.rtnl.request(setUp(returned.index));
   });
-  writeRecord(keeping.dataDir, recordOf(attachment, device, place.netns.path));
+  const attributes = findAttributes(host.rtnl, device.name);
+  writeRecord(keeping.dataDir, recordOf(attachment, device, place.netns.path, attributes));
   return moveToContainer(host, device, place);
 }
 

@@ -8,6 +8,7 @@
  * Rejected: always a temporary namespace, as in the reference plugin. Each move waits twice for all processors.
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import { differing, findAttributes, type LinkAttributes, setAttributes } from "../../pkg/link/attributes.ts";
 import { type LinkRef, nameInUse, renameLink } from "../../pkg/link/create.ts";
 import {
   findLink,
@@ -19,9 +20,10 @@ import {
   setDown,
   setUp,
 } from "../../pkg/link/link.ts";
-import { type Connection, NetlinkError } from "../../pkg/netlink/connection.ts";
+import { type Connection, NetlinkError, type Request } from "../../pkg/netlink/connection.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { makeNamespace, type Namespace, ownNamespace } from "../../pkg/sys/namespace.ts";
+import { writeStderr } from "../../pkg/sys/process.ts";
 
 /** The plugin's own namespace, held open from the start: an error on returning there must not change where a device is moved. */
 export interface Host {
@@ -31,10 +33,12 @@ export interface Host {
 
 export const openHost = (): Host => ({ rtnl: openRtnetlink(), netns: ownNamespace() });
 
-/** Name and alias of a device on the host. */
-export interface HostIdentity {
+/** The state of a device on the host. */
+export interface HostState {
   name: string;
   alias: string;
+  /** Those that it has to have again: tuning and the container may have changed them, and a DEL of tuning may never have come. */
+  attributes: LinkAttributes;
 }
 
 /**
@@ -70,11 +74,16 @@ function refused(error: unknown, { name }: Link, place: LinkRef): unknown {
 }
 
 /**
- * Moves the device back to this namespace with its name there, down. All or nothing.
+ * Moves the device back to this namespace with its name there, down. All or nothing, but for attributes that the kernel refuses to restore.
  *
  * @throws CniError 999: the name is taken there
  */
-export function moveToHost(host: Host, inside: Link, { netns, container, ifName }: LinkRef, home: HostIdentity): void {
+export function moveToHost(
+  host: Host,
+  inside: Link,
+  { netns, container }: Pick<LinkRef, "netns" | "container">,
+  home: HostState,
+): void {
   refuseTaken(host.rtnl, inside.name, home.name);
   const other = findLink(container, home.name);
   const refusal =
@@ -82,50 +91,71 @@ export function moveToHost(host: Host, inside: Link, { netns, container, ifName 
       ? moveByDetour(host, inside, { netns, container }, home)
       : moveDirectly(host, inside, container, home);
   if (refusal === undefined) return;
-  const restore = [renameLink(inside.index, ifName), ...(inside.up ? [setUp(inside.index)] : [])];
+  const restore = [renameLink(inside.index, inside.name), ...(inside.up ? [setUp(inside.index)] : [])];
   container.attemptAll(restore); // for a device that has moved on, these have no effect
   refuseTaken(host.rtnl, inside.name, home.name);
   throw notHome(inside.name, home.name, refusal);
 }
 
 /** Moves in one send, so that no other request comes in between. */
-function moveDirectly(
-  { netns }: Host,
-  { index }: Link,
-  container: Connection,
-  { name, alias }: HostIdentity,
-): NetlinkError | undefined {
-  return container
-    .attemptAll([setDown(index), renameLink(index, name), moveLink(index, { netns, name, alias })])
-    .at(-1); // if this one succeeded, all did
+function moveDirectly({ netns }: Host, inside: Link, container: Connection, home: HostState): NetlinkError | undefined {
+  const { index } = inside;
+  const { name, alias } = home;
+  const restore = restoreAttributes(container, inside, home);
+  const outcomes = container.attemptAll([
+    setDown(index),
+    renameLink(index, name),
+    ...restore,
+    moveLink(index, { netns, name, alias }),
+  ]);
+  tellRefused(home, restore.length === 0 ? undefined : outcomes[2]);
+  return outcomes.at(-1);
+}
+
+/** Returns the request that gives the device the attributes that it had on the host; none when it has them. */
+function restoreAttributes(rtnl: Connection, { index, name }: Link, { attributes }: HostState): Request[] {
+  const found = Object.keys(attributes).length === 0 ? undefined : findAttributes(rtnl, name);
+  const changed = found === undefined ? {} : differing(found, attributes);
+  return Object.keys(changed).length === 0 ? [] : [setAttributes(index, changed)];
+}
+
+function tellRefused({ name }: HostState, refusal: NetlinkError | undefined): void {
+  if (refusal === undefined) return;
+  writeStderr(`host-device: could not restore MAC, MTU, queue length or flags of "${name}": ${refusal.message}\n`);
 }
 
 function moveByDetour(
   host: Host,
   inside: Link,
   { netns, container }: Pick<LinkRef, "netns" | "container">,
-  { name, alias }: HostIdentity,
+  home: HostState,
 ): NetlinkError | undefined {
+  const { name, alias } = home;
   const detour = makeNamespace();
   const between = openRtnetlink(detour);
   const [refusal] = container.attemptAll([moveLink(inside.index, { netns: detour, name })]);
   const onTheWay = findLink(between, name) ?? findLink(between, inside.name);
   if (onTheWay === undefined) return refusal;
-  const [second] = between.attemptAll([moveLink(onTheWay.index, { netns: host.netns, name, alias })]);
+  const restore = restoreAttributes(between, onTheWay, home);
+  const outcomes = between.attemptAll([...restore, moveLink(onTheWay.index, { netns: host.netns, name, alias })]);
+  tellRefused(home, restore.length === 0 ? undefined : outcomes[0]);
+  const second = outcomes.at(-1);
   if (second !== undefined) between.attemptAll([moveLink(onTheWay.index, { netns, name: inside.name, up: inside.up })]);
   return second;
 }
 
-/** Restores the name of a device that is on the host already, as after the kernel moved it there from a container that died. */
-export function rename({ rtnl }: Host, device: Link, home: HostIdentity): void {
+/** Restores the name and attributes of a device that is on the host already, as after the kernel moved it there from a container that died. */
+export function restoreState({ rtnl }: Host, device: Link, home: HostState): void {
   if (device.name !== home.name) refuseTaken(rtnl, device.name, home.name);
   const { index } = device;
+  const restore = restoreAttributes(rtnl, device, home);
   const outcomes = rtnl.attemptAll([
     ...(device.name === home.name ? [] : [setDown(index), renameLink(index, home.name)]),
     setAlias(index, home.alias),
   ]);
   const refusal = outcomes.find((outcome) => outcome !== undefined);
   if (refusal !== undefined) throw notHome(device.name, home.name, refusal);
+  tellRefused(home, rtnl.attemptAll(restore)[0]);
 }
 
 function refuseTaken(rtnl: Connection, name: string, home: string): void {

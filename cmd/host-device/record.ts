@@ -6,13 +6,14 @@
  * changed by the container. The files are under /run, since all devices have their original names after a reboot.
  */
 import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
-import { isObject, parseJson, printJson } from "../../pkg/config/json.ts";
+import { isObject, type JsonObject, parseJson, printJson } from "../../pkg/config/json.ts";
+import { type LinkAttributes, parseAttributes, printAttributes } from "../../pkg/link/attributes.ts";
 import type { Link } from "../../pkg/link/link.ts";
 import { createFile, findDirectory, findStat, makeDirectories, readRecord, removeFile } from "../../pkg/sys/file.ts";
 import { findNamespace, type Namespace } from "../../pkg/sys/namespace.ts";
 import { hardwarePathOf } from "./device.ts";
 
-/** All are texts, "" where there is none. */
+/** Texts are "" where there is none. */
 export interface DeviceRecord extends AttachmentId {
   /** Name on the host. */
   name: string;
@@ -28,6 +29,8 @@ export interface DeviceRecord extends AttachmentId {
   /** Namespace that it was moved to: the path, and its inode. */
   netns: string;
   inode: string;
+  /** Attributes on the host, see `printAttributes`; absent where they were its master's, and in records of earlier builds. */
+  attributes?: JsonObject;
 }
 
 const keys = [
@@ -35,12 +38,26 @@ const keys = [
   ...["permanentMac", "device", "sysfs", "netns", "inode"],
 ] as readonly (keyof DeviceRecord)[];
 
-/** Makes the record of a link that is on the host. */
-export function recordOf({ network, containerId, ifName }: AttachmentId, link: Link, netns: string): DeviceRecord {
-  const { name, alias, kind, mac, permanentMac, device } = link;
+/**
+ * Makes the record of a link that is on the host.
+ *
+ * @param attributes The link's. Those of a port are left out: a bond gives its ports its MAC, and takes it back when they leave.
+ */
+export function recordOf(
+  { network, containerId, ifName }: AttachmentId,
+  link: Link,
+  netns: string,
+  attributes: LinkAttributes = {},
+): DeviceRecord {
+  const { name, alias, kind, mac, permanentMac, device, master } = link;
   const known = { name, alias, kind, mac, permanentMac, device, sysfs: hardwarePathOf(name) };
-  return { network, containerId, ifName, ...known, netns, inode: inodeOf(netns) };
+  const own = master === 0 ? { attributes: printAttributes(attributes) } : {};
+  return { network, containerId, ifName, ...known, netns, inode: inodeOf(netns), ...own };
 }
+
+/** Returns the attributes that the device had on the host, as far as they are known. */
+export const attributesIn = ({ attributes }: DeviceRecord): LinkAttributes =>
+  isObject(attributes) ? parseAttributes(attributes) : {};
 
 export function writeRecord(dataDir: string, record: DeviceRecord): void {
   makeDirectories(`${dataDir}/${record.network}`, 0o700);
@@ -100,6 +117,20 @@ export function isDevice({ name, kind, device, permanentMac, mac }: DeviceRecord
   if (link.kind !== kind || link.device !== device) return false;
   const same = (one: string, other: string) => one !== "" && one === other;
   return same(permanentMac, link.permanentMac) || same(mac, link.mac) || same(name, link.alias);
+}
+
+/**
+ * Finds the recorded device among links, under any name. Several may have its MAC, as the ports of a bond: what only the device can have is
+ * looked for first.
+ */
+export function findDevice(record: DeviceRecord, links: readonly Link[]): Link | undefined {
+  const candidates = links.filter((link) => isDevice(record, link));
+  const { permanentMac, name } = record;
+  return (
+    candidates.find((link) => permanentMac !== "" && link.permanentMac === permanentMac) ??
+    candidates.find(({ alias }) => alias === name) ??
+    candidates[0]
+  );
 }
 
 /** Returns the namespace that the device was moved to, if its path still leads to the same one. */

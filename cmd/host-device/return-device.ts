@@ -12,9 +12,11 @@ import type { Connection } from "../../pkg/netlink/connection.ts";
 import { monotonicMs, sleepMs } from "../../pkg/sys/clock.ts";
 import { findNamespace } from "../../pkg/sys/namespace.ts";
 import { writeStderr } from "../../pkg/sys/process.ts";
-import { type Host, type HostIdentity, moveToHost, rename } from "./move.ts";
+import { type Host, type HostState, moveToHost, restoreState } from "./move.ts";
 import {
+  attributesIn,
   type DeviceRecord,
+  findDevice,
   findRecord,
   hasInterfaceSomewhere,
   isDevice,
@@ -40,14 +42,15 @@ export interface ReturnOptions {
  *
  * @throws CniError 999: that name is taken. Then nothing is changed.
  */
-export function returnDevice(host: Host, owner: AttachmentId, { dataDir, netns, device }: ReturnOptions): void {
+export function returnDevice(host: Host, owner: AttachmentId, options: ReturnOptions): void {
+  const { dataDir, netns, device } = options;
   const record = findRecord(dataDir, owner);
   const namespace = findNamespace(netns) ?? (record && namespaceOf(record));
   if (namespace !== undefined) {
     const container = openRtnetlink(namespace);
-    const attached = findAttached(container, owner, record, dataDir);
+    const attached = findAttached(container, owner, record, options);
     if (attached !== undefined) {
-      moveToHost(host, attached.link, { netns: namespace, container, ifName: owner.ifName }, attached.home);
+      moveToHost(host, attached.link, { netns: namespace, container }, attached.home);
       removeRecord(dataDir, owner);
       return;
     }
@@ -59,49 +62,56 @@ export function returnDevice(host: Host, owner: AttachmentId, { dataDir, netns, 
   const mayComeLater = hasInterfaceSomewhere(record);
   const isOnTheWay = mayComeLater && namespace === undefined;
   const returned = isOnTheWay ? waitForReturned(host, record) : findReturned(host, record);
-  if (returned !== undefined) rename(host, returned, homeOf(returned, record));
-  if (returned === undefined && mayComeLater) tellMissing(record);
-  else removeRecord(dataDir, owner);
+  if (returned !== undefined) restoreState(host, returned, homeOf(returned, record));
+  if (returned === undefined && mayComeLater) {
+    tellMissing(record);
+    return;
+  }
+  if (returned === undefined && namespace !== undefined) tellLost(record);
+  removeRecord(dataDir, owner);
 }
 
 /** Restores the name of a device that the reference plugin moved and the kernel returned: its only mark is the alias. */
 export function restoreName(host: Host, device: string): void {
-  const link = isInterfaceName(device) ? findAliased(host, device) : undefined; // else it is an alternative name, and not gone
-  if (link !== undefined) rename(host, link, { name: device, alias: "" });
+  const link = isInterfaceName(device) ? findAliased(host.rtnl, device) : undefined; // else it is an alternative name, and not gone
+  if (link !== undefined) restoreState(host, link, { name: device, alias: "", attributes: {} });
 }
 
 interface Attached {
   link: Link;
-  home: HostIdentity;
+  home: HostState;
 }
 
-/** Finds the device in the container. A link that matches no record and has no alias is not ours: ADD failed, perhaps because of it. */
+/**
+ * Finds the device in the container, which may have renamed it. A link that matches no record and has no alias is not ours: ADD failed,
+ * perhaps because of it.
+ *
+ * @param device Its name on the host; "" where the configuration does not tell
+ */
 function findAttached(
   container: Connection,
   owner: AttachmentId,
   record: DeviceRecord | undefined,
-  dataDir: string,
+  { dataDir, device }: ReturnOptions,
 ): Attached | undefined {
   const named = findLink(container, owner.ifName);
-  if (record === undefined) {
-    const isAnothers = named !== undefined && listRecords(dataDir).some((other) => isDevice(other, named));
-    if (named === undefined || isAnothers) return undefined;
-    if (isInterfaceName(named.alias)) return { link: named, home: { name: named.alias, alias: "" } }; // the reference plugin moved it
-    tellUnknown(owner);
-    return undefined;
+  if (record !== undefined) {
+    const link = named && isDevice(record, named) ? named : findDevice(record, listLinks(container));
+    return link && { link, home: stateIn(record) };
   }
-  const link = [named, findLink(container, record.name)].find((one) => one !== undefined && isDevice(record, one));
-  return link && { link, home: record };
+  const link = named ?? (isInterfaceName(device) ? findAliased(container, device) : undefined);
+  if (link === undefined || listRecords(dataDir).some((other) => isDevice(other, link))) return undefined;
+  if (isInterfaceName(link.alias)) return { link, home: { name: link.alias, alias: "", attributes: {} } }; // the reference plugin moved it
+  tellUnknown(owner);
+  return undefined;
 }
 
 /** Finds the device on the host, under any name. */
-const findReturned = (host: Host, record: DeviceRecord): Link | undefined =>
-  listLinks(host.rtnl).find((link) => isDevice(record, link));
+const findReturned = (host: Host, record: DeviceRecord): Link | undefined => findDevice(record, listLinks(host.rtnl));
 
-function findAliased(host: Host, device: string): Link | undefined {
-  return findLink(host.rtnl, device) === undefined
-    ? listLinks(host.rtnl).find(({ alias }) => alias === device)
-    : undefined;
+/** Finds the link with the device's name in its alias, unless a link has the name. */
+function findAliased(rtnl: Connection, device: string): Link | undefined {
+  return findLink(rtnl, device) === undefined ? listLinks(rtnl).find(({ alias }) => alias === device) : undefined;
 }
 
 function waitForReturned(host: Host, record: DeviceRecord): Link | undefined {
@@ -111,10 +121,16 @@ function waitForReturned(host: Host, record: DeviceRecord): Link | undefined {
   }
 }
 
-/** Returns the identity on the host. An alias that another program has written meanwhile is kept. */
-const homeOf = (link: Link, { name, alias }: HostIdentity): HostIdentity => ({
-  name,
-  alias: link.alias === name ? alias : link.alias,
+/** Returns the state on the host. An alias that another program has written meanwhile is kept. */
+const homeOf = (link: Link, record: DeviceRecord): HostState => ({
+  ...stateIn(record),
+  alias: link.alias === record.name ? record.alias : link.alias,
+});
+
+const stateIn = (record: DeviceRecord): HostState => ({
+  name: record.name,
+  alias: record.alias,
+  attributes: attributesIn(record),
 });
 
 /**
@@ -126,15 +142,15 @@ export function restoreReturned(host: Host, dataDir: string, link: Link): Link {
   const record = listRecords(dataDir).find((one) => isDevice(one, link) && namespaceOf(one) === undefined);
   if (record === undefined) return link;
   const home = homeOf(link, record);
-  rename(host, link, home);
+  restoreState(host, link, home);
   removeRecord(dataDir, record);
-  return { ...link, ...home };
+  return { ...link, name: home.name, alias: home.alias };
 }
 
 /** Finds a returned device by its original name, which no interface has now. */
 export function findReturnedByName(host: Host, dataDir: string, device: string): Link | undefined {
   const record = listRecords(dataDir).find(({ name }) => name === device);
-  return (record && findReturned(host, record)) ?? findAliased(host, device);
+  return (record && findReturned(host, record)) ?? findAliased(host.rtnl, device);
 }
 
 function tellUnknown({ network, ifName }: AttachmentId): void {
@@ -146,5 +162,13 @@ function tellUnknown({ network, ifName }: AttachmentId): void {
 function tellMissing({ network, ifName, name, sysfs }: DeviceRecord): void {
   writeStderr(
     `host-device: network "${network}": "${name}" (${sysfs}), which was "${ifName}" of the container, is in another namespace; a later DEL or GC restores its name\n`,
+  );
+}
+
+/** About a virtual device of a container that lives: nothing tells whether it still exists. */
+function tellLost({ network, ifName, name, alias }: DeviceRecord): void {
+  const renamed = alias === "" ? "" : ` and its alias "${alias}"`;
+  writeStderr(
+    `host-device: network "${network}": "${name}", which was "${ifName}" of the container, is neither in the container nor on the host: it was deleted, or moved to another namespace, from where it does not return with its name${renamed}\n`,
   );
 }

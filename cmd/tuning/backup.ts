@@ -4,8 +4,7 @@
  */
 import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { isObject, type JsonObject, objectIn } from "../../pkg/config/json.ts";
-import type { LinkAttributes } from "../../pkg/link/attributes.ts";
-import { formatMac, parseMac } from "../../pkg/link/mac.ts";
+import { type LinkAttributes, parseAttributes, printAttributes } from "../../pkg/link/attributes.ts";
 import {
   createFile,
   findDirectory,
@@ -34,15 +33,7 @@ export function writeBackup(place: BackupLocation, attributes: LinkAttributes): 
 export function readBackup(place: BackupLocation): LinkAttributes | undefined {
   const values = valuesOf(place);
   if (!isObject(values) || isAnothers(values, place)) return undefined;
-  const { mac, promisc, mtu, allmulti, txQLen } = values;
-  const address = typeof mac === "string" ? parseMac(mac) : undefined;
-  return {
-    ...(address && { mac: address }),
-    ...(typeof promisc === "boolean" && { promiscuous: promisc }),
-    ...(typeof mtu === "number" && { mtu }),
-    ...(typeof allmulti === "boolean" && { allMulticast: allmulti }),
-    ...(typeof txQLen === "number" && { txQueueLength: txQLen }),
-  };
+  return parseAttributes(values);
 }
 
 export function removeBackup(place: BackupLocation): void {
@@ -85,14 +76,5 @@ export function collectBackups(
   return unreadable;
 }
 
-function textOf({ mac, promiscuous, mtu, allMulticast, txQueueLength }: LinkAttributes, network: string): string {
-  const values = {
-    ...(mac && { mac: formatMac(mac) }),
-    ...(promiscuous !== undefined && { promisc: promiscuous }),
-    ...(mtu !== undefined && { mtu }),
-    ...(allMulticast !== undefined && { allmulti: allMulticast }),
-    ...(txQueueLength !== undefined && { txQLen: txQueueLength }),
-    network,
-  };
-  return JSON.stringify(values, undefined, " ");
-}
+const textOf = (attributes: LinkAttributes, network: string): string =>
+  JSON.stringify({ ...printAttributes(attributes), network }, undefined, " ");

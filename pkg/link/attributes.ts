@@ -1,8 +1,10 @@
 /** The attributes of a link that `ip link set … address … mtu … promisc … allmulticast … txqueuelen …` sets. */
+import type { JsonObject } from "../config/json.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
 import { only } from "../netlink/message.ts";
 import { IFF_ALLMULTI, IFF_PROMISC } from "../netlink/rtnetlink/link/interface.ts";
 import { linkMessage, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
+import { formatMac, parseMac } from "./mac.ts";
 
 /** Attributes of a link; those that are absent are not changed. */
 export interface LinkAttributes {
@@ -53,4 +55,34 @@ export function setAttributes(index: number, attributes: LinkAttributes): Reques
       ...(txQueueLength !== undefined && { txQueueLength }),
     },
   });
+}
+
+/** Returns those of the wanted attributes that the link does not have. */
+export function differing(found: Required<LinkAttributes>, wanted: LinkAttributes): LinkAttributes {
+  const { mac, ...others } = wanted;
+  const different = Object.entries(others).filter(([name, value]) => found[name as keyof typeof others] !== value);
+  return { ...(mac && formatMac(mac) !== formatMac(found.mac) && { mac }), ...Object.fromEntries(different) };
+}
+
+/** Returns the attributes as a document keeps them, by the keys of the reference tuning plugin's backups. */
+export function printAttributes({ mac, promiscuous, mtu, allMulticast, txQueueLength }: LinkAttributes): JsonObject {
+  return {
+    ...(mac && { mac: formatMac(mac) }),
+    ...(promiscuous !== undefined && { promisc: promiscuous }),
+    ...(mtu !== undefined && { mtu }),
+    ...(allMulticast !== undefined && { allmulti: allMulticast }),
+    ...(txQueueLength !== undefined && { txQLen: txQueueLength }),
+  };
+}
+
+/** Reads what `printAttributes` made; leaves out what is not of the right type. */
+export function parseAttributes({ mac, promisc, mtu, allmulti, txQLen }: JsonObject): LinkAttributes {
+  const address = typeof mac === "string" ? parseMac(mac) : undefined;
+  return {
+    ...(address && { mac: address }),
+    ...(typeof promisc === "boolean" && { promiscuous: promisc }),
+    ...(typeof mtu === "number" && { mtu }),
+    ...(typeof allmulti === "boolean" && { allMulticast: allmulti }),
+    ...(typeof txQLen === "number" && { txQueueLength: txQLen }),
+  };
 }
