@@ -7,6 +7,7 @@
  */
 import { Command, Option } from "commander";
 import { nearest } from "../../../pkg/config/edit-distance.ts";
+import { type EarlierUse, earlierFlags, packageVariables, renamedFlags } from "./earlier-flags.ts";
 import type { Flag } from "./flag.ts";
 import { type FlagName, flagNames, flags, isFlagName, type Values, variableOf } from "./flags.ts";
 
@@ -21,28 +22,30 @@ export interface Given {
   values: Values;
   /** Returns the source of a flag's value: `--public-ip`, `FLANNELD_PUBLIC_IP`; undefined: it is not given. */
   from(name: FlagName): string | undefined;
+  /** Flags of earlier releases. */
+  earlier: readonly EarlierUse[];
   warnings: readonly string[];
 }
 
 /** Reports whether `-h` or `--help` is among the arguments, at any position and even beside mistakes. */
-export const asksForHelp = (argv: readonly string[]): boolean => argv.some((word) => /^--?(h|help)$/.test(word));
+export const asksForHelp = (argv: readonly string[]): boolean =>
+  argv.some((word) => /^--?(h|help)(=(1|t|true))?$/i.test(word));
 
 /** @throws UsageError */
 export function readCommandLine(argv: readonly string[], environment: Environment): Given {
   const command = declared();
-  command.parse(inLongForm(argv), { from: "user" });
-  const warnings = command.getOptionValue("version") ? [] : addVariables(command, environment);
+  const { words, earlier } = inLongForm(argv);
+  command.parse(words, { from: "user" });
+  const isRun = !command.getOptionValue("version");
+  const { variables, warnings } = isRun ? addVariables(command, environment) : { variables: new Map(), warnings: [] };
+  const isGiven = (name: FlagName) => command.getOptionValueSource(keyOf(name)) === "cli";
   return {
     values: Object.fromEntries(flagNames.map((name) => [name, command.getOptionValue(keyOf(name))])) as Values,
-    from: (name) => sourceNames[command.getOptionValueSource(keyOf(name)) ?? ""]?.(name),
+    from: (name) => (isGiven(name) ? `--${name}` : variables.get(name)),
+    earlier: [...earlier, ...earlierInVariables(earlier, environment)],
     warnings,
   };
 }
-
-const sourceNames: Readonly<Record<string, (name: FlagName) => string>> = {
-  cli: (name) => `--${name}`,
-  env: variableOf,
-};
 
 function declared(): Command {
   const command = new Command("flanneld").exitOverride().helpOption(false);
@@ -60,32 +63,49 @@ function declared(): Command {
 /** Returns commander's name of a flag's value. */
 const keyOf = (name: string): string => new Option(`--${name} <value>`).attributeName();
 
-/** Converts `-iface eth0`, `--iface=eth0`, `-ip-masq` to `--iface=eth0`, `--iface=eth0`, `--ip-masq=true`. */
-function inLongForm(argv: readonly string[]): string[] {
-  const rest = [...argv];
-  const words: string[] = [];
-  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
-    if (word === "--" || !/^-./.test(word)) {
-      refuseOperands(word === "--" ? rest : [word, ...rest], words.at(-1));
-      break;
-    }
-    const { name, value } = separated(word);
-    words.push(`--${name}=${value ?? (flags[name].kind === "boolean" ? "true" : following(name, rest))}`);
-  }
-  return words;
+interface LongForm {
+  words: string[];
+  earlier: EarlierUse[];
 }
 
-function separated(word: string): { name: FlagName; value: string | undefined } {
-  const [, name = "", value] = /^--?([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
-  if (isFlagName(name)) return { name, value };
+/** Converts `-iface eth0`, `--iface=eth0`, `-ip-masq` to `--iface=eth0`, `--iface=eth0`, `--ip-masq=true`. */
+function inLongForm(argv: readonly string[]): LongForm {
+  const rest = [...argv];
+  const [words, earlier]: [string[], EarlierUse[]] = [[], []];
+  let last: string | undefined;
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    if (word === "--" || !/^-./.test(word)) {
+      refuseOperands(word === "--" ? rest : [word, ...rest], last);
+      break;
+    }
+    const { name, value: given } = separated(word);
+    const value = given ?? (isBoolean(name) ? "true" : following(name, rest));
+    if (isFlagName(name)) words.push(`--${name}=${value}`);
+    else earlier.push({ name, value, called: `--${name}` });
+    last = `--${name}=${value}`;
+  }
+  return { words, earlier };
+}
+
+/** @returns The name of a flag, or of an earlier one. */
+function separated(word: string): { name: string; value: string | undefined } {
+  const [, written = "", value] = /^--?([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+  const name = renamedFlags.get(written) ?? written;
+  if (isFlagName(name) || isEarlierFlag(name)) return { name, value };
   const meant = nearest(name, flagNames);
   const remedy = meant === undefined ? "flanneld --help lists all flags" : `did you mean --${meant}?`;
   throw new UsageError(`unknown flag ${word.split("=")[0]}; ${remedy}`);
 }
 
-function following(name: FlagName, rest: string[]): string {
+const isEarlierFlag = (name: string): boolean => Object.hasOwn(earlierFlags, name);
+
+const isBoolean = (name: string): boolean =>
+  isFlagName(name) ? flags[name].kind === "boolean" : (earlierFlags[name]?.isBoolean ?? false);
+
+function following(name: string, rest: string[]): string {
   const value = rest.shift();
-  if (value === undefined) throw new UsageError(`--${name} has no value; write --${name}=${flags[name].value}`);
+  const placeholder = isFlagName(name) ? flags[name].value : "VALUE";
+  if (value === undefined) throw new UsageError(`--${name} has no value; write --${name}=${placeholder}`);
   return value;
 }
 
@@ -93,7 +113,7 @@ function following(name: FlagName, rest: string[]): string {
 function refuseOperands([word]: readonly string[], last = ""): void {
   if (word === undefined) return;
   const [, name = ""] = /^--(.*)=true$/s.exec(last) ?? [];
-  const isSwitch = isFlagName(name) && flags[name].kind === "boolean" && booleans.has(word);
+  const isSwitch = isBoolean(name) && booleans.has(word);
   const remedy = isSwitch ? `use --${name}=${word}` : "flanneld accepts only flags, such as --iface=eth0";
   throw new UsageError(`"${word}" is not a flag; ${remedy}`);
 }
@@ -121,20 +141,43 @@ function wholeOf(text: string): number | undefined {
   return value !== undefined && Number.isSafeInteger(value) ? value : undefined;
 }
 
-/** Reads variables; an empty one counts as unset, one of a list is one item. @returns warnings: invalid ones are ignored, as by flannel */
-function addVariables(command: Command, environment: Environment): string[] {
+interface Variables {
+  /** The variable that a flag's value is from. */
+  variables: ReadonlyMap<FlagName, string>;
+  /** Invalid variables are ignored, as by flannel. */
+  warnings: string[];
+}
+
+/** Reads the variables of flags that are not given; an empty one counts as unset, one of a list is one item. */
+function addVariables(command: Command, environment: Environment): Variables {
+  const variables = new Map<FlagName, string>();
   const warnings: string[] = [];
   for (const name of flagNames) {
     const flag: Flag = flags[name];
-    const text = environment[variableOf(name)];
-    if (!text || flag.isQuestion || command.getOptionValueSource(keyOf(name)) === "cli") continue;
+    const variable = variablesOf(name).find((one) => environment[one]);
+    if (variable === undefined || flag.isQuestion || command.getOptionValueSource(keyOf(name)) === "cli") continue;
     try {
-      const value = readValue(flag, text, variableOf(name));
+      const value = readValue(flag, environment[variable] ?? "", variable);
       command.setOptionValueWithSource(keyOf(name), flag.kind === "list" ? [value] : value, "env");
+      variables.set(name, variable);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       warnings.push(`${error.message}: ignored`);
     }
   }
-  return warnings;
+  return { variables, warnings };
+}
+
+/** Lists a flag's variables, the first of which counts. */
+function variablesOf(name: FlagName): string[] {
+  const formerly = [...renamedFlags].flatMap(([former, now]) => (now === name ? [variableOf(former)] : []));
+  return [variableOf(name), ...formerly, ...(packageVariables[name] ?? [])];
+}
+
+function earlierInVariables(given: readonly EarlierUse[], environment: Environment): EarlierUse[] {
+  return Object.keys(earlierFlags).flatMap((name) => {
+    const called = variableOf(name);
+    const value = environment[called];
+    return value && !given.some((use) => use.name === name) ? [{ name, value, called }] : [];
+  });
 }

@@ -3,7 +3,8 @@ import t from "tap";
 import { parseAddress } from "../../../pkg/ip/address.ts";
 import { randomFrom, testSeed } from "../../../pkg/sys/random.testing.ts";
 import { schema } from "../netconf.ts";
-import { flagNames, flags, groups, variableOf } from "./flags.ts";
+import { earlierFlags, packageVariables } from "./earlier-flags.ts";
+import { flagNames, flags, groups, isFlagName, variableOf } from "./flags.ts";
 import { type Action, type Options, readOptions } from "./options.ts";
 
 const ask = (argv: readonly string[], environment: Record<string, string> = {}): Action =>
@@ -179,9 +180,96 @@ t.test("klog's other options are taken, and said to do nothing", async (t) => {
   ]);
 });
 
+t.test(
+  "the variables of distributions' units stand for flags that neither the command line nor FLANNELD_* has",
+  async (t) => {
+    const endpoints = (argv: string[], environment: Record<string, string>) => {
+      const { store } = options(argv, environment);
+      return store.kind === "etcd" ? [...store.endpoints, store.prefix] : store.kind;
+    };
+    const oldest = { FLANNEL_ETCD: "http://e:1", FLANNEL_ETCD_KEY: "/e" };
+    const usual = {
+      ...oldest,
+      FLANNEL_ETCD_ENDPOINTS: "http://c:1,http://d:1",
+      FLANNEL_ETCD_PREFIX: "/atomic.io/network",
+    };
+    const ours = { ...usual, FLANNELD_ETCD_ENDPOINT: "http://b:1", FLANNELD_ETCD_PREFIX: "/b" };
+    t.strictSame(endpoints([], oldest), ["http://e:1", "/e"]);
+    t.strictSame(endpoints([], usual), ["http://c:1", "http://d:1", "/atomic.io/network"]);
+    t.strictSame(endpoints([], ours), ["http://b:1", "/b"]);
+    t.strictSame(endpoints(["-etcd-endpoint", "http://a:1", "-etcd-prefix", "/a"], ours), ["http://a:1", "/a"]);
+    t.strictSame(endpoints([], { ...oldest, FLANNEL_ETCD_ENDPOINTS: "", FLANNELD_ETCD_PREFIX: "" }), [
+      "http://e:1",
+      "/e",
+    ]);
+    t.strictSame(refusal([], { FLANNEL_ETCD_ENDPOINTS: "http://a" }), [
+      'flanneld: FLANNEL_ETCD_ENDPOINTS: "http://a" is not an etcd endpoint: write it as http://10.0.0.1:2379 or https://etcd1:2379',
+    ]);
+  },
+);
+
+t.test("a flag that flannel had once is honoured, or told what to use instead", async (t) => {
+  const quiet = [
+    "-logtostderr",
+    "--alsologtostderr=true",
+    "-log_dir=",
+    "--remote",
+    "",
+    "--watch-networks=false",
+    "--help=false",
+  ];
+  t.strictSame(options([...quiet, "--iface=eth1"]).warnings, []);
+  const told = [
+    "--logtostderr=false",
+    "-log_dir",
+    "/var/log/flannel",
+    "--stderrthreshold=2",
+    "-port=8285",
+    "--remote-cafile=/ca",
+  ];
+  const read = options([...told, "--iface=eth1"], { FLANNELD_ONE_OUTPUT: "true", FLANNELD_LOG_DIR: "/tmp" });
+  t.strictSame(read.externalInterface.ifaces, ["eth1"]);
+  t.strictSame(read.warnings, [
+    "--logtostderr has no effect: logs go to stderr only; read them with journalctl -u flanneld, or redirect them (2>>FILE)",
+    "--log_dir has no effect: logs go to stderr only; read them with journalctl -u flanneld, or redirect them (2>>FILE)",
+    "--stderrthreshold has no effect: stderr gets lines of every level",
+    '--port has no effect: set "Port" in the Backend of the network configuration',
+    "--remote-cafile has no effect: use --etcd-cafile",
+    "FLANNELD_ONE_OUTPUT has no effect: logs go to stderr only; read them with journalctl -u flanneld, or redirect them (2>>FILE)",
+  ]);
+});
+
+t.test("a mode that flannel had once fails, and says what can be used", async (t) => {
+  t.strictSame(ask(["--listen=:8080", "--networks", "blue,green"], { FLANNELD_REMOTE: "10.0.0.1:8080" }), {
+    to: "print",
+    exitCode: 1,
+    stdout: "",
+    stderr: [
+      "flanneld: --listen is of an early flannel, and not supported; run flanneld on each host, and give all of them etcd's own URLs in --etcd-endpoints",
+      "flanneld: --networks is of an early flannel, and not supported; run a daemon for each network, with --etcd-prefix=PREFIX/NETWORK, and a --subnet-file of its own; in their configurations each has another VNI or Port",
+      "flanneld: FLANNELD_REMOTE is of an early flannel, and not supported; run flanneld on each host, and give all of them etcd's own URLs in --etcd-endpoints",
+      "",
+    ].join("\n"),
+  });
+});
+
+t.test("no earlier flag, whatever its value, ends with the status of a mistake", async (t) => {
+  for (const [name, { isBoolean }] of Object.entries(earlierFlags)) {
+    t.notOk(isFlagName(name), `${name} is no flag of today`);
+    for (const value of ["", "true", "false", "2", "/tmp"]) {
+      for (const argv of isBoolean
+        ? [[`-${name}`], [`--${name}=${value}`]]
+        : [[`-${name}`, value], [`--${name}=${value}`]])
+        t.notMatch(ask(argv), { exitCode: 2 }, argv.join(" "));
+    }
+  }
+});
+
 const usageErrors: { argv: string[]; environment?: Record<string, string>; problems: string[] }[] = [
   { argv: ["--ifcae=eth0"], problems: ["unknown flag --ifcae; did you mean --iface?"] },
-  { argv: ["-etcd-endpoint", "x"], problems: ["unknown flag -etcd-endpoint; did you mean --etcd-endpoints?"] },
+  { argv: ["-etcd-endpoins", "x"], problems: ["unknown flag -etcd-endpoins; did you mean --etcd-endpoints?"] },
+  { argv: ["--log_dir"], problems: ["--log_dir has no value; write --log_dir=VALUE"] },
+  { argv: ["--logtostderr", "true"], problems: ['"true" is not a flag; use --logtostderr=true'] },
   { argv: ["--remote-control"], problems: ["unknown flag --remote-control; flanneld --help lists all flags"] },
   { argv: ["---iface=x"], problems: ["unknown flag ---iface; did you mean --iface?"] },
   { argv: ["--toString"], problems: ["unknown flag --toString; flanneld --help lists all flags"] },
@@ -349,6 +437,8 @@ t.test("the README has every flag with its default, and every key of the network
     const shown = initial === "" || Array.isArray(initial) ? "" : `\`${initial}\` `;
     t.ok(page.includes(`\n| \`${name}\` | ${shown}| `), name);
   }
+  for (const name of Object.keys(earlierFlags)) t.match(page, `\`${name}\``, name);
+  for (const names of Object.values(packageVariables)) for (const name of names) t.match(page, `\`${name}\``, name);
   const { Backend } = schema.properties;
   for (const key of [...Object.keys(schema.properties), ...Object.keys(Backend.properties)]) {
     t.match(page, new RegExp(`^\\| .*\`${key}\`.* \\|`, "m"), key);

@@ -5,6 +5,7 @@ import type { InterfaceSelector } from "../../../pkg/flannel/backend/interface/s
 import { type Address, isIPv4, parseAddress } from "../../../pkg/ip/address.ts";
 import { type StoreSettings, selectStore } from "../store/open-lease-manager.ts";
 import { asksForHelp, type Environment, type Given, readCommandLine, UsageError } from "./command-line.ts";
+import { refusalsOf, warningsOf } from "./earlier-flags.ts";
 import type { Flag } from "./flag.ts";
 import { type FlagName, flagNames, flags } from "./flags.ts";
 import { helpText } from "./help.ts";
@@ -73,11 +74,12 @@ const print = (answer: Partial<PrintAction>): PrintAction => ({
 const lines = (problems: readonly string[]): string => problems.map((problem) => `flanneld: ${problem}\n`).join("");
 
 function askedBy(given: Given, version: string): Action {
-  const { values } = given;
+  const { values, earlier } = given;
   if (values.version) return print({ stderr: `${version}\n` });
   if (values.json && !values.status) throw new UsageError("--json needs --status; write flanneld --status --json");
   if (values.status) return { to: "tell status", subnetFile: values["subnet-file"], asJson: values.json };
-  if (values["kube-subnet-mgr"]) return print({ exitCode: FAILED, stderr: lines([noKubernetes(given)]) });
+  const refusals = [...(values["kube-subnet-mgr"] ? [noKubernetes(given)] : []), ...refusalsOf(earlier)];
+  if (refusals.length > 0) return print({ exitCode: FAILED, stderr: lines(refusals) });
   return { to: "run", options: settle(given) };
 }
 
@@ -109,7 +111,7 @@ function settle(given: Given): Options {
     },
     health: healthOf(given, check),
     log: { format: check.oneOf("log-format", ["text", "json"]), details: values.v > 0 },
-    warnings: [...given.warnings, ...withoutEffect(given)],
+    warnings: [...given.warnings, ...withoutEffect(given), ...warningsOf(given.earlier)],
     settings: settingsOf(given),
   };
   if (check.problems.length > 0) throw new UsageError(check.problems.join("\n"));
