@@ -1,5 +1,5 @@
 // The store of leases in a real etcd: what it writes is looked at with etcdctl, what it tells is held against etcd's content.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
@@ -41,6 +41,26 @@ t.test("configuration", { ...needsRoot }, async (t) => {
   t.equal(await store.readConfig(), text, "is returned as it was written");
   t.equal(await open(t, etcd, { prefix: "/coreos.com//x/../network/" }).readConfig(), text, "under a cleaned prefix");
 });
+
+t.test("a configuration in v2 keys only is told, with the command that copies it", { ...needsRoot }, async (t) => {
+  const etcd = await startEtcd(t, { v2: true, tls: "clients", members: 2 });
+  const { ca, client } = pems(etcd);
+  const store = open(t, etcd, { tls: { ca, ...client } });
+  etcd.etcdctlV2("set", `${prefix}/config`, '{ "Network": "10.5.0.0/16",\n  "Note": "Bob\'s" }\n');
+
+  const refusal = await store.readConfig().catch((error: Error) => error.message);
+  t.match(refusal, "the network configuration stands in etcd's v2 keys only, which flannel read until 0.17");
+  const command = /To copy it: (ETCDCTL_API=3 etcdctl .*)$/s.exec(String(refusal))?.[1] ?? "";
+  execFileSync("sh", ["-c", command], { env: { PATH: process.env["PATH"], ...tlsVariables(etcd) } });
+  t.equal(await store.readConfig(), '{ "Network": "10.5.0.0/16", "Note": "Bob\'s" }');
+});
+
+/** etcdctl's, which the command does not have. */
+function tlsVariables({ certificates }: Etcd): Record<string, string> {
+  if (!certificates) return {};
+  const { ca, client } = certificates;
+  return { ETCDCTL_CACERT: ca, ETCDCTL_CERT: client.certificate, ETCDCTL_KEY: client.key };
+}
 
 t.test("leases", { ...needsRoot }, async (t) => {
   const etcd = await startEtcd(t);

@@ -23,6 +23,8 @@ export interface EtcdOptions {
   tls?: "server" | "clients";
   /** Makes it ask for user and password: "root" has this one. */
   password?: string;
+  /** Whether it serves v2 keys too, which `etcdctlV2` reads and writes. */
+  v2?: boolean;
 }
 
 export interface Etcd {
@@ -33,6 +35,8 @@ export interface Etcd {
   certificates?: Certificates;
   /** Runs etcdctl (as root, with certificates, if needed). @returns what it prints @throws Error with its stderr */
   etcdctl(...args: string[]): string;
+  /** The same with its v2 commands, for an etcd with `v2`. */
+  etcdctlV2(...args: string[]): string;
   /** @param ttlSeconds With a lease of its own; without one it stays for ever. */
   put(key: string, value: string, ttlSeconds?: number): void;
   /** All keys that begin so, with their values. */
@@ -84,6 +88,7 @@ export async function startEtcd(t: Test, options: EtcdOptions = {}): Promise<Etc
     members,
     ...(certificates && { certificates }),
     ...eyesOn((...args) => etcdctl(cluster, args)),
+    etcdctlV2: (...args) => etcdctlV2(cluster, args),
     start,
     stop: async () => void (await Promise.all(members.map((member) => member.stop()))),
   };
@@ -150,17 +155,29 @@ interface Cluster {
   password?: string;
 }
 
-function etcdctl({ endpoints, namespace, certificates, password }: Cluster, args: readonly string[]): string {
-  const command = [
-    ...insideOf(namespace),
-    "etcdctl",
-    ...(args.includes("--endpoints") ? [] : ["--endpoints", endpoints.join(",")]),
+function etcdctl({ certificates, password, ...cluster }: Cluster, args: readonly string[]): string {
+  return runEtcdctl(cluster, "3", [
+    ...(args.includes("--endpoints") ? [] : ["--endpoints", cluster.endpoints.join(",")]),
     ...(certificates ? ["--cacert", certificates.ca] : []),
     ...(certificates ? ["--cert", certificates.client.certificate, "--key", certificates.client.key] : []),
     ...(password ? ["--user", `root:${password}`] : []),
     ...args,
-  ];
-  const environment = { PATH: process.env["PATH"], ETCDCTL_API: "3" };
+  ]);
+}
+
+function etcdctlV2({ certificates, ...cluster }: Cluster, args: readonly string[]): string {
+  const { ca = "", client = { certificate: "", key: "" } } = certificates ?? {};
+  const files = ["--ca-file", ca, "--cert-file", client.certificate, "--key-file", client.key];
+  return runEtcdctl(cluster, "2", [
+    ...["--endpoints", cluster.endpoints.join(",")],
+    ...(certificates ? files : []),
+    ...args,
+  ]);
+}
+
+function runEtcdctl({ namespace }: Pick<Cluster, "namespace">, api: "2" | "3", args: readonly string[]): string {
+  const command = [...insideOf(namespace), "etcdctl", ...args];
+  const environment = { PATH: process.env["PATH"], ETCDCTL_API: api };
   return execFileSync("env", command, { encoding: "utf8", env: environment, stdio: ["ignore", "pipe", "pipe"] });
 }
 
@@ -247,6 +264,7 @@ async function planMembers(
       ["--initial-cluster", peers, "--initial-cluster-token", dir],
       ["--heartbeat-interval", "50", "--election-timeout", "500", "--bcrypt-cost", "4"], // quick tests
       ...(certificates ? [tlsArguments(certificates, options.tls)] : []),
+      ...(options.v2 ? [["--enable-v2"]] : []),
     ];
     return memberOf(urls[0] ?? "", [...insideOf(options.namespace), "etcd", ...args.flat()]);
   });

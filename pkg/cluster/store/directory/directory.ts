@@ -20,6 +20,7 @@ import { keyOf } from "../../lease/lease.ts";
 import type { Store } from "../../lease/store.ts";
 import { NoConfig, StoreError } from "../../lease/store-error.ts";
 import type { Log } from "../../log/log.ts";
+import { shellWord } from "../shell-word.ts";
 import {
   createLease,
   deleteLease,
@@ -100,10 +101,7 @@ const isStored = (readMs: number, writtenMs: number): boolean =>
   TIMESTAMP_STEPS_MS.some((step) => readMs === Math.floor(writtenMs / step) * step);
 
 const configCommandOf = ({ config }: Leases): string =>
-  `printf '%s\\n' '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}' > ${quoted(config)}`;
-
-/** Quotes a path for a shell. */
-const quoted = (path: string): string => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
+  `printf '%s\\n' '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}' > ${shellWord(config)}`;
 
 function refusal(doing: string, directory: string, error: SystemError): StoreError {
   const object = error.object === undefined ? "" : ` ${error.object}`;

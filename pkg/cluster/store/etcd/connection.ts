@@ -119,7 +119,7 @@ const AUTHORITIES = [
 ];
 
 /** @returns undefined: there are none, so that Node's own list is used */
-function systemAuthorities(): Buffer | undefined {
+export function systemAuthorities(): Buffer | undefined {
   const given = process.env["SSL_CERT_FILE"];
   const file = given ? given : AUTHORITIES.find(existsSync);
   return file === undefined ? undefined : readFileSync(file);

@@ -10,6 +10,7 @@ import { keyOf, type Lease, leaseOf, printAttributes } from "../../lease/lease.t
 import type { Store } from "../../lease/store.ts";
 import { NoConfig } from "../../lease/store-error.ts";
 import type { Log } from "../../log/log.ts";
+import { shellWord } from "../shell-word.ts";
 import { type Cluster, clusterOf } from "./cluster.ts";
 import type { Access } from "./connection.ts";
 import { createLease } from "./create.ts";
@@ -17,6 +18,7 @@ import { readEndpoints } from "./endpoint.ts";
 import { type EtcdLeases, etcdLeases, NONE } from "./etcd-lease.ts";
 import { type Keys, keysBelow, snapshotOf } from "./keys.ts";
 import { etcdServerAt } from "./server.ts";
+import { findInV2Keys } from "./v2-keys.ts";
 import { type EtcdWatch, followLeases } from "./watch.ts";
 
 export interface EtcdOptions extends Access {
@@ -40,7 +42,8 @@ export function openEtcdStore({ endpoints, prefix, log, ...access }: EtcdOptions
   const cluster = clusterOf(members(), keys.prefix);
   const grants = etcdLeases(cluster, log);
   const description = `etcd ${urls.join(", ")}, prefix ${keys.prefix}`;
-  const configCommand = `etcdctl --endpoints=${urls.join(",")} put ${keys.config} '${exampleConfig}'`;
+  const configCommand = (config: string) =>
+    `etcdctl --endpoints=${urls.join(",")} put ${keys.config} ${shellWord(config)}`;
   const watches = new Set<EtcdWatch>();
 
   return {
@@ -48,7 +51,12 @@ export function openEtcdStore({ endpoints, prefix, log, ...access }: EtcdOptions
     async readConfig() {
       const { kvs } = await cluster.ask("read the network configuration", ({ kv }) => kv.range({ key: keys.config }));
       if (kvs[0]) return kvs[0].value.toString();
-      throw new NoConfig(`${description}: there is no network configuration. To write one: ${configCommand}`);
+      const ofV2 = await findInV2Keys(urls, keys.config.toString(), access);
+      throw new NoConfig(
+        ofV2 === undefined
+          ? `${description}: there is no network configuration. To write one: ${configCommand(exampleConfig)}`
+          : `${description}: the network configuration stands in etcd's v2 keys only, which flannel read until 0.17; this daemon reads v3 keys. To copy it: ETCDCTL_API=3 ${configCommand(ofV2.trim().replaceAll(/\s*\n\s*/g, " "))}`,
+      );
     },
     ...leasesOf(cluster, keys, grants),
     watch(event, trouble) {
