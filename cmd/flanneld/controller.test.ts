@@ -153,8 +153,9 @@ async function run(t: Test, cluster: Cluster) {
     log: linesOf(lines),
   });
   t.teardown(controller.stop);
+  const { peers: peersAtFirst } = controller.facts();
   await controller.programmed;
-  return { controller, calls, states, lines, kernel, written };
+  return { controller, peersAtFirst, calls, states, lines, kernel, written };
 }
 
 for (const newCluster of clusters) {
@@ -165,12 +166,13 @@ for (const newCluster of clusters) {
         const cluster = newCluster();
         cluster.write(2);
         cluster.write(3);
-        const { calls, controller } = await run(t, cluster);
+        const { calls, controller, peersAtFirst } = await run(t, cluster);
+        t.equal(peersAtFirst, undefined, "not known before the first list");
         const named = (n: number) => `${cluster.id(n)} ${cluster.subnet(n)}`;
         t.strictSame(calls, [`all ${named(2)},${named(3)}`]);
         const { lease, peers } = controller.facts();
         t.strictSame([lease.id, formatSubnets(lease)], [cluster.id(1), cluster.subnet(1)]);
-        t.strictSame(peers.map(({ id }) => id).sort(), [cluster.id(2), cluster.id(3)]);
+        t.strictSame(peers?.map(({ id }) => id).sort(), [cluster.id(2), cluster.id(3)]);
       },
     );
 

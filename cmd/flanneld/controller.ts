@@ -44,7 +44,8 @@ export interface Controller {
 export interface ControllerFacts {
   lease: Lease;
   external: ExternalInterface;
-  peers: readonly Lease[];
+  /** undefined: the store has not listed them yet. */
+  peers: readonly Lease[] | undefined;
   /** Leases that are skipped, with the reason. */
   malformed: ReadonlyMap<LeaseId, string>;
 }
@@ -56,11 +57,13 @@ export function startController(options: ControllerOptions): Controller {
   const { manager, lease, backend, reporter, metrics, log } = options;
   const { promise: programmed, resolve: isProgrammed } = promiseWithResolver();
   let isInTrouble = false;
+  let hasPeers = false;
   metrics.leaseExpires(lease.expiresMs);
 
   const entries = startBackendLoop(backend, options);
   const leases: LeaseHandler = {
     async peers(all) {
+      hasPeers = true;
       metrics.peers(all.length);
       await entries.setPeers(all);
       log.info("watching the leases of other hosts", { peers: all.length });
@@ -101,7 +104,7 @@ export function startController(options: ControllerOptions): Controller {
     facts: () => ({
       lease: membership.lease(),
       external: follower.external(),
-      peers: [...membership.peers().values()],
+      peers: hasPeers ? [...membership.peers().values()] : undefined,
       malformed: membership.malformed(),
     }),
     async stop() {

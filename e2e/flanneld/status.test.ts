@@ -38,6 +38,7 @@ const report: StatusReport = {
     vtepMac: "0e:00:00:00:00:01",
     expires: "2026-02-01T12:00:00.000Z",
     device: "flannel.1",
+    devices: [{ name: "flannel.1", mtu: 1400 }],
     mtu: 1450,
     interface: "eth0",
     interfaceMtu: 1500,
@@ -63,7 +64,8 @@ t.test("a healthy daemon is told in a page", async (t) => {
 subnet      10.5.1.0/24
 public IP   192.0.2.1
 backend     vxlan over eth0 (MTU 1500)
-device      flannel.1, MAC 0e:00:00:00:00:01, MTU 1450
+device      flannel.1 (MTU 1400), MAC 0e:00:00:00:00:01
+containers  MTU 1450
 lease ends  2026-02-01T12:00:00.000Z
 store       etcd http://10.0.0.1:2379, connected
 
@@ -80,20 +82,20 @@ t.test("one that waits is told with its problems, and cannot steer the terminal"
     ...report,
     state: "waiting",
     reason: "no network configuration",
-    store: { ...report.store, connected: false, trouble: "refused\u001b[2J" },
+    store: { ...report.store, connected: false, trouble: "refused" },
     own: null,
-    peers: [],
-    problems: [{ text: "this host has no subnet yet", remedy: "write one" }],
+    peers: null,
+    problems: [{ text: "this host has no subnet yet: \u001b[2J", remedy: "write one" }],
   };
   t.equal(
     printStatus(waiting),
-    `flanneld 1.2.3 (pid 42), waiting since 2026-01-31T12:00:00.000Z: no network configuration
+    `flanneld 1.2.3 (pid 42), waiting since 2026-01-31T12:00:00.000Z
 
-store  etcd http://10.0.0.1:2379, refused?[2J
+store  etcd http://10.0.0.1:2379, does not answer
 
-no other host has a lease
+the leases of the other hosts are not known yet
 
-problem: this host has no subnet yet
+problem: this host has no subnet yet: ?[2J
   to fix: write one
 `,
   );
@@ -197,9 +199,14 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
     member,
   };
   const { own, peers, problems } = await within(namespace, () => reportStatus(running));
-  t.match(own, { subnets: ["10.65.1.0/24"], device: "flannel.1", vtepMac: "0e:00:00:00:00:01", mtu: 1450 });
+  t.match(own, {
+    subnets: ["10.65.1.0/24"],
+    device: "flannel.1",
+    devices: [{ name: "flannel.1", mtu: 1400 }],
+    mtu: 1450,
+  });
   t.strictSame(
-    peers.map(({ subnets, reach }) => [...subnets, reach]),
+    peers?.map(({ subnets, reach }) => [...subnets, reach]),
     [
       ["10.65.2.0/24", "small packets"],
       ["10.65.3.0/24", "no"],

@@ -63,9 +63,12 @@ function noAnswer(subnetFile: string, { code, message }: NodeJS.ErrnoException):
 export function printStatus(report: StatusReport): string {
   const { version, pid, state, since, reason, own, store, peers, problems } = report;
   const sections = [
-    `flanneld ${version} (pid ${pid}), ${state} since ${since}: ${reason}\n`,
-    columns([...(own ? ownRows(own) : []), ["store", `${store.description}, ${store.trouble ?? "connected"}`]]),
-    peers.length > 0 ? columns([peerHeading, ...peers.map(peerRow)]) : "no other host has a lease\n",
+    `flanneld ${version} (pid ${pid}), ${state} since ${since}${state === "ready" ? `: ${reason}` : ""}\n`, // else a problem says why
+    columns([
+      ...(own ? ownRows(own) : []),
+      ["store", `${store.description}, ${store.connected ? "connected" : "does not answer"}`],
+    ]),
+    peerSection(peers),
     problems.length > 0 ? problems.map(problemLines).join("") : "no problems\n",
   ];
   return printable(sections.join("\n"));
@@ -77,9 +80,15 @@ function ownRows(own: OwnStatus): string[][] {
     ["subnet", own.subnets.join(", ")],
     ["public IP", own.publicIPs.join(", ")],
     ["backend", `${own.backend || "none"} over ${own.interface} (MTU ${own.interfaceMtu})`],
-    ["device", `${own.device ?? "none"}${vtep}, MTU ${own.mtu}`],
+    ["device", `${own.devices.map(({ name, mtu }) => `${name} (MTU ${mtu})`).join(", ") || "none"}${vtep}`],
+    ["containers", `MTU ${own.mtu}`],
     ["lease ends", own.expires],
   ];
+}
+
+function peerSection(peers: StatusReport["peers"]): string {
+  if (peers === null) return "the leases of the other hosts are not known yet\n";
+  return peers.length > 0 ? columns([peerHeading, ...peers.map(peerRow)]) : "no other host has a lease\n";
 }
 
 const peerHeading = ["PEER", "PUBLIC IP", "BACKEND", "VTEP MAC", "LEASE ENDS", "ANSWERS"];

@@ -71,6 +71,21 @@ const cases: {
     ],
   },
   {
+    title: "a host that waits for the store: why is told once",
+    facts: {
+      state: { ...state, state: "waiting", reason: "connection refused" },
+      store: { ...store, trouble: "connection refused" },
+      member: undefined,
+    },
+    problems: [
+      ["this host has no subnet yet", "see the next problem; flanneld continues by itself when the store answers"],
+      [
+        "the store (etcd http://10.0.0.1:2379) does not answer: connection refused",
+        "check that it runs and can be reached from here; until then existing routes stay, and changes of other hosts are not seen",
+      ],
+    ],
+  },
+  {
     title: "a lost lease",
     facts: { state: { ...state, state: "lost", reason: "192.0.2.9 has 10.5.1.0/24" } },
     problems: [

@@ -52,7 +52,7 @@ export interface PeerPing {
 
 export function diagnose({ state, store, member }: DiagnosisInput): Problem[] {
   return [
-    ...stateProblems(state),
+    ...stateProblems(state, store),
     ...storeProblems(store),
     ...(member
       ? [
@@ -66,13 +66,18 @@ export function diagnose({ state, store, member }: DiagnosisInput): Problem[] {
   ];
 }
 
-function stateProblems({ state, reason }: DaemonState): Problem[] {
+function stateProblems({ state, reason }: DaemonState, { trouble }: DiagnosisInput["store"]): Problem[] {
   if (state === "waiting")
     return [
-      {
-        text: `this host has no subnet yet: ${reason}`,
-        remedy: "see the reason; flanneld continues by itself when it no longer applies",
-      },
+      reason === trouble
+        ? {
+            text: "this host has no subnet yet",
+            remedy: "see the next problem; flanneld continues by itself when the store answers",
+          }
+        : {
+            text: `this host has no subnet yet: ${reason}`,
+            remedy: "see the reason; flanneld continues by itself when it no longer applies",
+          },
     ];
   if (state === "lost")
     return [

@@ -6,7 +6,8 @@ export interface StatusReport extends DaemonState {
   version: string;
   store: { description: string; connected: boolean; trouble: string | null };
   own: OwnStatus | null;
-  peers: PeerStatus[];
+  /** null: not known yet. */
+  peers: PeerStatus[] | null;
   problems: Problem[];
 }
 
@@ -24,6 +25,8 @@ export interface LeaseStatus {
 export interface OwnStatus extends LeaseStatus {
   /** null: the backend needs none, or it is missing (then there is a problem about it). */
   device: string | null;
+  /** The devices that exist, with their MTU now. */
+  devices: { name: string; mtu: number }[];
   /** FLANNEL_MTU. */
   mtu: number;
   interface: string;

@@ -34,7 +34,8 @@ export interface NetworkInfo {
     "mtu" | "overheadBytes" | "devices" | "missing" | "obstacles" | "probeAddress" | "adviceWhenSilent"
   >;
   rtnl: Connection;
-  peers: readonly Lease[];
+  /** undefined: not known yet. */
+  peers: readonly Lease[] | undefined;
   /** The reasons, by key. */
   malformed: ReadonlyMap<string, string>;
   renewMarginMs: number;
@@ -48,13 +49,13 @@ export async function reportStatus({ version, subnetFile, state, store, member }
     ...state,
     store: { description: store.description, connected: trouble === undefined, trouble: trouble ?? null },
     own: facts ? ownStatus(facts) : null,
-    peers: facts ? peerStatuses(facts) : [],
+    peers: facts && member.peers ? peerStatuses(facts) : null,
     problems: diagnose({ state, store: { ...store, trouble }, member: facts }),
   };
 }
 
 async function factsOf(member: NetworkInfo, subnetFile: string): Promise<NetworkFacts> {
-  const { lease, external, backend, rtnl, peers, malformed, renewMarginMs } = member;
+  const { lease, external, backend, rtnl, peers = [], malformed, renewMarginMs } = member;
   return {
     own: lease,
     mtu: backend.mtu,
@@ -85,7 +86,7 @@ async function probePeers(member: NetworkInfo): Promise<NetworkFacts["probes"]> 
 }
 
 /** Returns what is asked of the peers: packets as large as the way through the backend allows. */
-export const probesOf = ({ lease, external, backend, peers }: ProbedNetwork): Omit<PeerPing, "answer">[] =>
+export const probesOf = ({ lease, external, backend, peers = [] }: ProbedNetwork): Omit<PeerPing, "answer">[] =>
   peers.flatMap((peer) =>
     addressesOf(peer, lease, backend).map((address) => {
       const family = isIPv4(address) ? "ipv4" : "ipv6";
@@ -105,11 +106,12 @@ function addressesOf(peer: Lease, own: Lease, backend: ProbedNetwork["backend"])
 }
 
 function ownStatus({ own, mtu, external, devices }: NetworkFacts): OwnStatus {
-  const present = devices.filter((device) => device.mtu !== undefined).map(({ name }) => name);
-  const device = present.length > 0 ? present.join(", ") : null;
+  const present = devices.flatMap(({ name, mtu }) => (mtu === undefined ? [] : [{ name, mtu }]));
+  const device = present.length > 0 ? present.map(({ name }) => name).join(", ") : null;
   return {
     ...leaseStatus(own, own.expiresMs ?? "never"),
     device,
+    devices: present,
     mtu,
     interface: external.name,
     interfaceMtu: external.mtu,
