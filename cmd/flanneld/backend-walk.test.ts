@@ -101,6 +101,23 @@ function createBackend(rtnl: Connection): Backend {
 const seed = testSeed();
 t.test(`after any changes the kernel has what the peers need (TWILL_SEED=${seed})`, (t) => walk(t, randomFrom(seed)));
 
+t.test("an entry that the kernel refuses is an obstacle with its error, until it is there", async (t) => {
+  const kernel = new FakeKernel(() => {});
+  const backend = createBackend(kernel.connect());
+  await backend.setOwnLease({ ipv4: cidr("10.5.1.0/24") });
+  kernel.refuse = () => "EINVAL";
+  await backend.setPeers([lease(2, { host: 3, mac: 2 })]);
+  t.match(backend.obstacles(), [
+    {
+      text: /^route 10\.5\.2\.0\/24 via 192\.0\.2\.3 dev \S+ proto 143 is missing: the kernel refuses it \(.*EINVAL.*\)$/,
+    },
+  ]);
+  t.strictSame(backend.missing(), [], "it is told once");
+  kernel.refuse = undefined;
+  await backend.repair();
+  t.strictSame(backend.obstacles(), []);
+});
+
 async function walk(t: Test, random: () => number): Promise<void> {
   const below = (limit: number) => Math.floor(random() * limit);
   const clock = new FakeClock();

@@ -290,11 +290,26 @@ t.test("direct routing follows the network: neighbours get plain routes, others 
   host.events();
   host.sh("ip route add 192.0.2.3/32 via 192.0.2.254; ip -6 route add fd00:a::3/128 via fd00:a::fe");
   t.ok(concerned(backend, host.events()), "a gateway in between concerns us");
-  t.strictSame(await backend.repair(), { added: 6, removed: 1, refused: [] }); // the plain IPv6 route goes first
+  t.strictSame(await backend.repair(), { added: 6, removed: 0, refused: [] });
   t.strictSame(host.entries(), sorted(direct(2), encapsulated(3)));
   host.sh("ip route del 192.0.2.3/32; ip -6 route del fd00:a::3/128");
   t.strictSame(await backend.repair(), { added: 2, removed: 4, refused: [] });
   t.strictSame(host.entries(), sorted(direct(2), direct(3)));
+});
+
+t.test("IPv6 peers are reached behind a route of somebody else that covers their subnets", needsVxlan, async (t) => {
+  const host = newBackendHost(t);
+  host.sh("ip -6 route add fd00:5::/44 via fd00:a::9 dev eth0");
+  const covering = ["route fd00:5::/44 via fd00:a::9 dev eth0 proto boot"];
+  const backend = await host.start();
+
+  t.strictSame(await backend.setPeers([peer(2)]), { added: 6, removed: 0, refused: [] });
+  t.strictSame(await backend.changePeers({ changed: [peer(3)], gone: [] }), { added: 6, removed: 0, refused: [] });
+
+  t.strictSame(host.entries(), sorted(encapsulated(2), encapsulated(3), covering), "nothing else stays");
+  host.sh("ip -6 route del fd00:5:0:2::/64");
+  t.strictSame(await backend.repair(), { added: 1, removed: 0, refused: [] });
+  t.strictSame(host.entries(), sorted(encapsulated(2), encapsulated(3), covering));
 });
 
 t.test("an incompatible device is made anew, a compatible one is changed in place", needsVxlan, async (t) => {

@@ -2,7 +2,7 @@
  * The kernel entries of a backend's peers, as values: routes, neighbours, forwarding entries. Entries with the same text are equal; of
  * entries with the same ID the kernel has one at a time. Pure.
  */
-import { type Address, formatAddress, formatPrefix, isIPv4, type Prefix } from "../../ip/address.ts";
+import { type Address, formatAddress, formatPrefix, type Prefix } from "../../ip/address.ts";
 import { formatMac } from "../../link/mac.ts";
 
 /** The rtm_protocol of our routes. linux/rtnetlink.h leaves numbers (RTPROT_*) from 32 up to programs. */
@@ -163,7 +163,7 @@ export interface Plan {
 export function planFrom(known: Entries, wanted: Entries): Plan {
   const set = [...wanted.values()].filter(({ id, text }) => known.get(id)?.text !== text);
   const gone = [...known.values()].filter(({ id }) => !wanted.has(id));
-  return ordered({ first: inTheWay(set, known), set, gone });
+  return ordered({ first: [], set, gone });
 }
 
 /** An entry read from the kernel. Several with the same ID stand in the kernel's order: the first one is in effect. */
@@ -195,7 +195,7 @@ export function planFromFound(found: readonly FoundEntry[], wanted: ReadableEntr
     const present = effective.get(entry.id);
     if (present === undefined || (present.entry.text !== entry.text && !present.isProtected)) set.push(entry);
   }
-  const first = inTheWay(set, { get: (id) => effective.get(id)?.entry });
+  const first: Entry[] = [];
   const gone: Entry[] = [];
   for (const { entry, isOurs } of found) {
     if (!isOurs) continue;
@@ -204,17 +204,6 @@ export function planFromFound(found: readonly FoundEntry[], wanted: ReadableEntr
   }
   return ordered({ first, set, gone });
 }
-
-/**
- * Returns the entries that must be removed before their replacement: while an IPv6 route to the gateway over another device exists, the
- * kernel does not accept that the gateway is on the link (EINVAL).
- */
-const inTheWay = (set: readonly Entry[], present: Pick<Entries, "get">): Entry[] =>
-  set.flatMap((entry) => {
-    const other = present.get(entry.id);
-    if (entry.kind !== "route" || other?.kind !== "route" || isIPv4(entry.destination.address)) return [];
-    return entry.isOnLink && other.link.index !== entry.link.index ? [other] : [];
-  });
 
 function ordered({
   first,

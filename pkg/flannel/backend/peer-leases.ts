@@ -177,6 +177,7 @@ export function createPeerLeases(parts: Parts): PeerLeases {
         remedy,
       })),
       ...kept.obstructed().map(routeObstacle),
+      ...kept.refused().map(refusalObstacle),
     ],
     concerns: (message) => addressConcerns(message) || kept.concerns(message),
     leases,
@@ -202,6 +203,11 @@ const refusalOf = (refused: readonly InvalidPeerLease[]): Refusal => ({
 });
 
 const remedyOf = ({ remedy }: Refusal) => (remedy === undefined ? {} : { remedy });
+
+const refusalObstacle = ({ wanted, refusal }: { wanted: Entry; refusal: string }): Obstacle => ({
+  text: `${wanted.text} is missing: the kernel refuses it (${refusal})`,
+  remedy: "see what prevents it (ip route, ip -6 route, dmesg); flanneld tries again at least every 30 s",
+});
 
 interface Overlap extends Obstacle {
   /** It may be intended: logged, but not an obstacle. */

@@ -5,6 +5,7 @@
  */
 
 import type { Log } from "../../cluster/log/log.ts";
+import { isIPv4 } from "../../ip/address.ts";
 import { neighbourSummary } from "../../link/neighbour.ts";
 import type { Connection, NetlinkError, Request } from "../../netlink/connection.ts";
 import { decode } from "../../netlink/message.ts";
@@ -27,6 +28,7 @@ import {
   planFromFound,
   type ReadableEntries,
   type RouteEntry,
+  routeEntry,
 } from "./entry.ts";
 import {
   type Domain,
@@ -54,10 +56,12 @@ export interface PeerRouteReconciler {
   want(changes: readonly Want[]): ApplyResult;
   /** Sets the entries of all peers, and compares with what the kernel has. */
   repair(all: Iterable<Want>): ApplyResult;
-  /** Lists wanted entries that are missing or different in the kernel and that `repair` would correct. */
+  /** Lists wanted entries that are missing or different in the kernel and that `repair` would correct; not those that the kernel has refused. */
   missing(): readonly string[];
   /** Lists wanted routes whose destination has another program's route, as last found by `repair`. */
   obstructed(): readonly { wanted: RouteEntry; found: RouteEntry }[];
+  /** Lists wanted entries that the kernel has refused, with its error. */
+  refused(): readonly { wanted: Entry; refusal: string }[];
   /** Reports whether a netlink message is about an entry that `repair` would restore or remove. */
   concerns(message: Nlmsg): boolean;
   /** Forgets the entries on a link, which are gone with it. */
@@ -79,6 +83,8 @@ export function createPeerRouteReconciler({ rtnl, domain, local, log }: Parts): 
   const known = new Map<string, Entry>();
   /** Routes of other programs that prevent wanted ones, by ID. */
   let others: ReadonlyMap<string, RouteEntry> = new Map();
+  /** The kernel's last error for each entry that it has refused, by ID. */
+  const refusals = new Map<string, string>();
 
   function compare(): ApplyResult {
     const found = readEntries(rtnl, domain());
@@ -90,8 +96,9 @@ export function createPeerRouteReconciler({ rtnl, domain, local, log }: Parts): 
     known.clear();
     for (const entry of wanted.values()) if (!others.has(entry.id)) known.set(entry.id, entry);
     for (const { id } of plan.set) known.delete(id);
+    refusals.clear();
     const present = new Set(found.map(({ entry }) => entry.id));
-    const { obscure, ...done } = carryOut(rtnl, plan, { known, present });
+    const { obscure, ...done } = carryOut(rtnl, plan, { known, present, refusals });
     restoreConnected(rtnl, { removed: plan.removeFirst, found, local: local() }, log);
     return { ...done, refused: [...done.refused, ...obscure] };
   }
@@ -102,7 +109,7 @@ export function createPeerRouteReconciler({ rtnl, domain, local, log }: Parts): 
         changes.flatMap(({ owner, entries }) => (entries ? wanted.set(owner, entries) : wanted.delete(owner))),
       );
       const plan = planFrom(selected(known, touched), selected(wanted, touched));
-      const { obscure, ...done } = carryOut(rtnl, plan, { known, present: known });
+      const { obscure, ...done } = carryOut(rtnl, plan, { known, present: known, refusals });
       return obscure.length === 0 ? done : sum({ ...done, added: done.added - obscure.length }, compare());
     },
     repair(all) {
@@ -113,7 +120,8 @@ export function createPeerRouteReconciler({ rtnl, domain, local, log }: Parts): 
     missing() {
       const found = readEntries(rtnl, domain());
       const first = entriesById(found.map(({ entry }) => entry).toReversed());
-      return planFromFound(found, wanted).set.map(({ id, text }) => {
+      const missing = planFromFound(found, wanted).set.filter(({ id }) => !refusals.has(id));
+      return missing.map(({ id, text }) => {
         const instead = first.get(id);
         return instead === undefined ? `${text} is missing` : `${text} is missing: the kernel has ${instead.text}`;
       });
@@ -122,6 +130,11 @@ export function createPeerRouteReconciler({ rtnl, domain, local, log }: Parts): 
       [...others].flatMap(([id, found]) => {
         const entry = wanted.get(id);
         return entry?.kind === "route" ? [{ wanted: entry, found }] : [];
+      }),
+    refused: () =>
+      [...refusals].flatMap(([id, refusal]) => {
+        const entry = wanted.get(id);
+        return entry === undefined ? [] : [{ wanted: entry, refusal }];
       }),
     concerns: (message) => concerns(message, { wanted, others, domain: domain() }),
     forget(index) {
@@ -135,6 +148,8 @@ interface Kernel {
   known: Map<string, Entry>;
   /** IDs of existing entries that may be replaced. */
   present: Pick<ReadonlySet<string>, "has">;
+  /** The kernel's last error for each entry that it has refused, by ID; updated here. */
+  refusals: Map<string, string>;
 }
 
 interface CarriedOut extends ApplyResult {
@@ -142,7 +157,11 @@ interface CarriedOut extends ApplyResult {
   obscure: readonly string[];
 }
 
-function carryOut(rtnl: Connection, { removeFirst, set, removeLast }: Plan, { known, present }: Kernel): CarriedOut {
+function carryOut(
+  rtnl: Connection,
+  { removeFirst, set, removeLast }: Plan,
+  { known, present, refusals }: Kernel,
+): CarriedOut {
   const refused: string[] = [];
   const obscure: string[] = [];
   const note = (list: string[], entry: Entry, refusal: NetlinkError) =>
@@ -157,12 +176,25 @@ function carryOut(rtnl: Connection, { removeFirst, set, removeLast }: Plan, { kn
   };
   const addition: Step = {
     requestOf: (entry) => setRequest(entry, { replaces: present.has(entry.id) }),
-    done: (entry) => void known.set(entry.id, entry),
-    refused: (entry, refusal) =>
-      note(entry.kind === "route" && !present.has(entry.id) ? obscure : refused, entry, refusal),
+    done(entry) {
+      known.set(entry.id, entry);
+      refusals.delete(entry.id);
+    },
+    refused(entry, refusal) {
+      refusals.set(entry.id, refusal.message);
+      note(entry.kind === "route" && !present.has(entry.id) ? obscure : refused, entry, refusal);
+    },
   };
   sendAll(rtnl, removeFirst, removal);
-  sendAll(rtnl, set, addition);
+  const offLink: RouteEntry[] = [];
+  sendAll(rtnl, set, {
+    ...addition,
+    refused(entry, refusal) {
+      if (isGatewayElsewhere(entry, refusal)) offLink.push(entry);
+      else addition.refused(entry, refusal);
+    },
+  });
+  withGatewaysOnLink(rtnl, offLink, () => sendAll(rtnl, offLink, addition));
   sendAll(rtnl, removeLast, removal);
   return { added: set.length, removed: removeFirst.length + removeLast.length, refused, obscure };
 }
@@ -171,6 +203,29 @@ interface Step {
   requestOf(entry: Entry): Request;
   done(entry: Entry): void;
   refused(entry: Entry, refusal: NetlinkError): void;
+}
+
+/**
+ * Reports whether an IPv6 route was refused because the kernel has a route to its gateway over another device, other than the default
+ * route: then it does not accept that the gateway is on the link.
+ */
+const isGatewayElsewhere = (entry: Entry, refusal: NetlinkError): entry is RouteEntry =>
+  entry.kind === "route" && entry.isOnLink && !isIPv4(entry.destination.address) && isErrno(refusal, "EINVAL");
+
+/** Calls `work` while a host route leads to each route's gateway over the route's device. The kernel looks at it when a route is set only. */
+function withGatewaysOnLink(rtnl: Connection, routes: readonly RouteEntry[], work: () => void): void {
+  const made: Entry[] = [];
+  const toGateway = ({ gateway, link }: RouteEntry): RouteEntry[] =>
+    gateway
+      ? [routeEntry({ destination: { address: gateway, length: gateway.length * 8 }, link, isOnLink: false })]
+      : [];
+  sendAll(rtnl, routes.flatMap(toGateway), {
+    requestOf: (entry) => setRequest(entry, { replaces: false }),
+    done: (entry) => void made.push(entry),
+    refused() {}, // then the route itself is refused, with the reason
+  });
+  work();
+  sendAll(rtnl, made, { requestOf: removeRequest, done() {}, refused() {} }); // what stays is removed by the next repair, since it is on our device
 }
 
 /** The number of requests that exist at a time: thousands that live until all are sent keep the garbage collector busy. */
