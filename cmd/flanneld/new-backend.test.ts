@@ -94,7 +94,8 @@ t.test("a key that two backends check differently is refused when the schema is 
 t.test("it is created by its name, and named where there is none of a name", async (t) => {
   t.equal(createBackend(context("carrier"), types).overheadBytes, 28);
   t.throws(() => createBackend(context("carier"), types), {
-    message: 'backend "carier" is unknown, did you mean "carrier"?; choose one of: vxlan, host-gw, alloc, carrier',
+    message:
+      'the network configuration cannot be used: backend "carier" is unknown, did you mean "carrier"?; choose one of: vxlan, host-gw, alloc, carrier',
   });
 });
 

@@ -393,7 +393,7 @@ const refusals: { what: string; before: string; settings?: Record<string, number
     before: "true",
     settings: { MTU: 1300 },
     message:
-      "an MTU of 1300 (Backend.MTU) leaves 1250 bytes inside the tunnel, IPv6 needs 1280; raise it to 1350 or more",
+      "the network configuration cannot be used: an MTU of 1300 (Backend.MTU) leaves 1250 bytes inside the tunnel, IPv6 needs 1280; raise it to 1350 or more",
   },
 ];
 for (const { what, before, settings, message } of refusals) {

@@ -37,7 +37,10 @@ for (const [type, message] of [
   ["constructor", 'backend "constructor" is unknown; choose one of: vxlan, host-gw, alloc'],
 ] as const) {
   t.test(`a type that there is not: ${type}`, async (t) => {
-    t.throws(() => create(type), { message });
+    t.throws(() => create(type), {
+      name: "InvalidNetworkConfig",
+      message: `the network configuration cannot be used: ${message}`,
+    });
   });
 }
 

@@ -1,4 +1,5 @@
 /** Creates the backend that the network configuration names. */
+import { InvalidNetworkConfig } from "../../cluster/lease/network-config.ts";
 import { nearest } from "../../config/edit-distance.ts";
 import type { Backend, BackendContext } from "./backend.ts";
 import { type BackendTypes, backendTypes, findBackendType } from "./backend-registry.ts";
@@ -6,7 +7,7 @@ import { type BackendTypes, backendTypes, findBackendType } from "./backend-regi
 /** flannel's backends, of which some are not in the registry; it removed the last three, but pages of cloud providers still name them. */
 const unsupportedTypes = ["wireguard", "ipip", "ipsec", "udp", "extension", "tencent-vpc", "aws-vpc", "gce", "ali-vpc"];
 
-/** @throws Error there is none of that type, or it cannot work here */
+/** @throws InvalidNetworkConfig there is none of that type, or its settings cannot be used here; Error it cannot work here */
 export function createBackend(context: BackendContext, types: BackendTypes = backendTypes): Backend {
   const { type } = context.network.backend;
   const found = findBackendType(types, type);
@@ -14,7 +15,9 @@ export function createBackend(context: BackendContext, types: BackendTypes = bac
   const known = Object.keys(types);
   const list = `choose one of: ${known.join(", ")}`;
   if (unsupportedTypes.includes(type))
-    throw new Error(`backend "${type}" is not implemented by this daemon yet; ${list}`);
+    throw new InvalidNetworkConfig([`backend "${type}" is not implemented by this daemon yet; ${list}`]);
   const guess = nearest(type, [...known, ...unsupportedTypes]);
-  throw new Error(`backend "${type}" is unknown${guess === undefined ? "" : `, did you mean "${guess}"?`}; ${list}`);
+  throw new InvalidNetworkConfig([
+    `backend "${type}" is unknown${guess === undefined ? "" : `, did you mean "${guess}"?`}; ${list}`,
+  ]);
 }

@@ -33,9 +33,11 @@ for (const { settings, below, containers, ...devices } of sizes) {
 
 t.test("too little is refused with what would do", async (t) => {
   t.throws(() => deviceMtu(vxlanConfig({}), { name: "eth0", mtu: 1300 }, "ipv6"), {
-    message: "an MTU of 1300 (eth0) leaves 1230 bytes inside the tunnel, IPv6 needs 1280; raise it to 1350 or more",
+    message:
+      "the network configuration cannot be used: an MTU of 1300 (eth0) leaves 1230 bytes inside the tunnel, IPv6 needs 1280; raise it to 1350 or more",
   });
   t.throws(() => deviceMtu(vxlanConfig({ MTU: 100 }), eth0, "ipv4"), {
-    message: "an MTU of 100 (Backend.MTU) leaves 50 bytes inside the tunnel, IPv4 needs 68; raise it to 118 or more",
+    message:
+      "the network configuration cannot be used: an MTU of 100 (Backend.MTU) leaves 50 bytes inside the tunnel, IPv4 needs 68; raise it to 118 or more",
   });
 });

@@ -1,4 +1,5 @@
 /** The keys of the vxlan backend with their defaults. Pure. */
+import { InvalidNetworkConfig } from "../../../cluster/lease/network-config.ts";
 import type { JsonObject } from "../../../config/json.ts";
 import type { FromSchema } from "../../../config/schema.ts";
 import { type FamilyName, familyWords } from "../../../ip/family.ts";
@@ -71,14 +72,14 @@ interface Below {
 export const containerMtu = (config: VxlanConfig, external: Below): number =>
   (config.mtu || external.mtu) - OVERHEAD.ipv4;
 
-/** Returns the MTU of the device. @throws Error it would be below the least of the family */
+/** Returns the MTU of the device. @throws InvalidNetworkConfig it would be below the least of the family */
 export function deviceMtu(config: VxlanConfig, external: Below, family: FamilyName): number {
   const mtu = Math.min(containerMtu(config, external), external.mtu - OVERHEAD[family]);
   const least = LEAST_MTU[family];
   if (mtu >= least) return mtu;
   const [below, whose] =
     config.mtu && config.mtu < external.mtu ? [config.mtu, "Backend.MTU"] : [external.mtu, external.name];
-  throw new Error(
+  throw new InvalidNetworkConfig([
     `an MTU of ${below} (${whose}) leaves ${mtu} bytes inside the tunnel, ${familyWords[family]} needs ${least}; raise it to ${least + OVERHEAD[family]} or more`,
-  );
+  ]);
 }
