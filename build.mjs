@@ -10,7 +10,8 @@
 //   4 host         native/*.c + engine -> dist/<arch>/host    an executable that can load bytecode (gcc)
 //   5 freeze       host + bytecode -> dist/bin/twill          the program is loaded once, its memory becomes part of the executable
 //   6 links        dist/plugins/bridge, dist/plugins/host-local ..., dist/bin/cnitool ...
-//   7 daemon       cmd/flanneld/main.ts -> dist/flanneld.mjs, with dist/koffi.node beside it, for Node; dist/bin/flanneld starts it
+//   7 daemon       cmd/flanneld/main.ts -> dist/flanneld.mjs, with dist/koffi.node beside it, for Node; dist/bin/flanneld starts it;
+//                  pkg/flannel/udp-data-path/main.ts -> dist/flanneld-udp.mjs, which the daemon starts
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -230,11 +231,22 @@ command -v node > /dev/null || { echo "flanneld: there is no node in PATH. To fi
 MALLOC_ARENA_MAX=1 exec node --max-semi-space-size=1 --optimize-for-size --single-threaded --expose-gc --no-deprecation "$daemon" "$@"
 `;
 
-/** Bundles the daemon into one script for Node; only koffi's native module stays a separate file. */
+/** Bundles the daemon into one script for Node, and the data path of its udp backend into another; only koffi's native module stays a separate file. */
 async function daemon() {
+  const flanneld = await bundleForNode("cmd/flanneld/main.ts", "dist/flanneld.mjs");
+  const dataPath = await bundleForNode("pkg/flannel/udp-data-path/main.ts", "dist/flanneld-udp.mjs");
+  const koffi = `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
+  replace("dist/koffi.node", readFileSync(koffi));
+  replace(`${toolFolder}/flanneld`, LAUNCHER, 0o755);
+  replace("dist/flanneld.licenses", licensesOf([...flanneld.inputs, ...dataPath.inputs, koffi]));
+  return `${kB(flanneld.size)}, ${kB(dataPath.size)} of data path`;
+}
+
+/** @returns the script's size, and the files that are in it */
+async function bundleForNode(entry, script) {
   const { outputFiles, metafile } = await build({
-    entryPoints: ["cmd/flanneld/main.ts"],
-    outfile: "dist/flanneld.mjs",
+    entryPoints: [entry],
+    outfile: script,
     bundle: true,
     write: false,
     platform: "node",
@@ -254,11 +266,8 @@ async function daemon() {
     logLevel: "warning",
   });
   for (const { path, contents } of outputFiles) replace(path, contents);
-  const koffi = `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
-  replace("dist/koffi.node", readFileSync(koffi));
-  replace(`${toolFolder}/flanneld`, LAUNCHER, 0o755);
-  replace("dist/flanneld.licenses", licensesOf([...Object.keys(metafile.inputs), koffi]));
-  return kB(outputFiles.find(({ path }) => path.endsWith(".mjs")).contents.length);
+  const { contents } = outputFiles.find(({ path }) => path.endsWith(".mjs"));
+  return { size: contents.length, inputs: Object.keys(metafile.inputs) };
 }
 
 /** Collects the licence notices of every package that is part of the bundle. */

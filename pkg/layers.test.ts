@@ -41,7 +41,7 @@ const holdsAll = "cmd/twill";
 /** Where packages from npm are used: a file, or how its path begins. `import type` leaves nothing in the executable. */
 const packageUsers: Record<string, readonly string[]> = {
   "json-schema-to-ts": ["pkg/config/schema.ts"],
-  koffi: ["pkg/sys/native-node.ts", "pkg/cluster/event-loop/on-readable.ts"],
+  koffi: ["pkg/sys/native-node.ts", "pkg/cluster/event-loop/on-readable.ts", "pkg/flannel/udp-data-path/libc.ts"],
   etcd3: ["pkg/cluster/store/etcd"],
   commander: ["cmd/flanneld/options"],
   "prom-client": ["cmd/flanneld/metrics.ts"],

@@ -39,6 +39,7 @@ export const Errno = {
   EPROTO: 71,
   EBADMSG: 74,
   EOVERFLOW: 75,
+  EBADFD: 77,
   ENOTSOCK: 88,
   EMSGSIZE: 90,
   ENOPROTOOPT: 92,

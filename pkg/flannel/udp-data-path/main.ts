@@ -1,0 +1,174 @@
+/**
+ * The data path process of the udp backend: carries packets between a TUN device and the hosts of the peers, each packet being the payload of a UDP datagram, as flannel's does. Two worker threads
+ * carry, one for each direction; the main thread takes orders (protocol.ts). It is a process of its own so that traffic goes on while the daemon restarts.
+ */
+import { closeSync, openSync, writeSync } from "node:fs";
+import { isMainThread, type MessagePort, parentPort, Worker, workerData } from "node:worker_threads";
+import { createAlarm, ring } from "./alarm.ts";
+import { type DataPath, serveControl } from "./control.ts";
+import { createCounterMemory, readCounters } from "./counters.ts";
+import { addressNumber, networkOf } from "./peer-table.ts";
+import { type Hello, type Offload, offloads, type PeerSubnet, type Settings, settingsOf } from "./protocol.ts";
+import { createTun } from "./tun-device.ts";
+import { carryTunToUdp } from "./tun-to-udp.ts";
+import { canSegment, enableGro, openUdpSocket } from "./udp-socket.ts";
+import { carryUdpToTun } from "./udp-to-tun.ts";
+import type { WorkerEnd, WorkerMessage, WorkerStart } from "./worker.ts";
+
+const directions = { "tun to udp": carryTunToUdp, "udp to tun": carryUdpToTun } as const;
+type Direction = keyof typeof directions;
+
+if (isMainThread) await start();
+else {
+  const port = parentPort as MessagePort; // a worker's
+  const { direction, ...start } = workerData as WorkerStart & { direction: Direction };
+  port.postMessage(directions[direction](start, port));
+}
+
+async function start(): Promise<void> {
+  try {
+    const settings = settingsOf(process.argv.slice(2));
+    say(await run(settings));
+  } catch (error) {
+    say({ error: (error as Error).message });
+    process.exitCode = 1;
+  }
+}
+
+/** Makes everything that there is to make, or nothing. */
+async function run(settings: Settings): Promise<Hello> {
+  const { address, port, version, without = [] } = settings;
+  const may = (offload: Offload) => !without.includes(offload);
+  const udp = openUdpSocket(address, port);
+  const tun = createTun(settings.device, may("vnet-header"));
+  const has: Record<Offload, boolean> = {
+    "vnet-header": tun.hasVnetHeader,
+    "udp-segment": may("udp-segment") && canSegment(udp),
+    "udp-gro": may("udp-gro") && enableGro(udp),
+  };
+  const hello: Hello = {
+    hello: {
+      version,
+      pid: process.pid,
+      device: { name: tun.name, index: tun.index },
+      address,
+      port,
+      offloads: offloads.filter((offload) => has[offload]),
+    },
+  };
+  const workers: RunningWorker[] = [];
+  const control = await serveControl(settings.socket, hello, dataPathOf(workers, end));
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => end(`${signal} came`));
+  for (const direction of Object.keys(directions) as Direction[]) {
+    const start = {
+      tun: tun.fd,
+      udp,
+      hasVnetHeader: tun.hasVnetHeader,
+      hasUdpOffload: tun.hasUdpOffload,
+      canSegment: has["udp-segment"],
+    };
+    workers.push(startWorker(direction, start, end));
+  }
+  return hello;
+
+  /** Stops everything; the process ends when the threads have, and device and port are free. */
+  function end(reason: string): void {
+    if (workers.every((worker) => worker.isEnding)) return;
+    log(`ends, since ${reason}`);
+    control.close();
+    for (const worker of workers) worker.stop();
+  }
+}
+
+interface RunningWorker {
+  counters: SharedArrayBuffer;
+  isEnding: boolean;
+  /** Has it carry out a message, and waits for that. */
+  tell(message: WorkerMessage): void;
+  stop(): void;
+}
+
+/** How long a worker may take for a message: it looks for one after each batch. */
+const CARRY_OUT_MS = 10_000;
+
+function startWorker(
+  direction: Direction,
+  start: Omit<WorkerStart, "alarm" | "counters" | "carriedOut">,
+  end: (reason: string) => void,
+): RunningWorker {
+  const alarm = createAlarm();
+  const counters = createCounterMemory();
+  const carriedOut = new SharedArrayBuffer(4);
+  const done = new Int32Array(carriedOut);
+  const worker = new Worker(new URL(import.meta.url), {
+    workerData: { direction, ...start, alarm, counters, carriedOut },
+  });
+  worker.on("message", (reason: WorkerEnd) =>
+    end(reason === "device gone" ? "its device was deleted" : "it was stopped"),
+  );
+  worker.on("error", (error) => {
+    process.exitCode = 1;
+    end(`the thread "${direction}" has failed: ${error.stack}`);
+  });
+  const send = (message: WorkerMessage) => {
+    worker.postMessage(message);
+    ring(alarm);
+  };
+  const running: RunningWorker = {
+    counters,
+    isEnding: false,
+    tell(message) {
+      const before = Atomics.load(done, 0);
+      send(message);
+      if (Atomics.wait(done, 0, before, CARRY_OUT_MS) === "timed-out")
+        throw new Error(
+          `the thread "${direction}" does not answer. To fix: end this process; flanneld starts another one`,
+        );
+    },
+    stop() {
+      running.isEnding = true;
+      send({ stop: true });
+    },
+  };
+  return running;
+}
+
+function dataPathOf(workers: readonly RunningWorker[], end: (reason: string) => void): DataPath {
+  const tellAll = (message: WorkerMessage) => {
+    for (const worker of workers) worker.tell(message);
+  };
+  return {
+    replace(peers, own) {
+      for (const peer of peers) check(peer);
+      networkOf(own);
+      tellAll({ peers, own });
+    },
+    change(set, remove) {
+      for (const peer of set) check(peer);
+      for (const subnet of remove) networkOf(subnet);
+      tellAll({ set, remove });
+    },
+    counters: () => readCounters(workers.map((worker) => worker.counters)),
+    end,
+  };
+}
+
+/** @throws Error what a worker could not use */
+function check({ subnet, address, port }: PeerSubnet): void {
+  networkOf(subnet);
+  addressNumber(address);
+  if (!Number.isInteger(port) || port < 1 || port > 65535) throw new Error(`${JSON.stringify(port)} is no port`);
+}
+
+/** Prints the one line that the daemon waits for, and lets go of stdout, which is a pipe to it. */
+function say(line: Hello | { error: string }): void {
+  writeSync(1, `${JSON.stringify(line)}\n`);
+  closeSync(1);
+  openSync("/dev/null", "w"); // takes the lowest free number, 1
+}
+
+function log(text: string): void {
+  try {
+    writeSync(2, `flanneld-udp: ${text}\n`);
+  } catch {} // the daemon's stderr may be a pipe that nobody reads any more
+}
