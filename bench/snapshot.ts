@@ -114,7 +114,7 @@ function measureOurs(into: Samples): Promise<void> {
       publicIP: ownAddress,
     };
     const backend = createBackend({
-      stateDirectory: "/run/flannel",
+      statePath: "/run/flannel/subnet",
       rtnl,
       external,
       network,

@@ -6,14 +6,14 @@ import { familiesOf, type NetworkConfig } from "../../pkg/cluster/lease/network-
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, BackendContext, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
 import { type BackendTypes, backendTypes } from "../../pkg/flannel/backend/backend-registry.ts";
-import { createBackend } from "../../pkg/flannel/backend/create-backend.ts";
+import { createBackend, endOtherBackends } from "../../pkg/flannel/backend/create-backend.ts";
 import { type Selection, selectExternalInterface } from "../../pkg/flannel/backend/interface/external-interface.ts";
 import { listLocalAddresses, reservedFor } from "../../pkg/flannel/backend/local-networks.ts";
 import type { Prefix } from "../../pkg/ip/address.ts";
 import { findLink, openRtnetlink } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
+import { statePathOf } from "../../pkg/subnet-env/daemon-state.ts";
 import { type EarlierSubnets, readEarlierSubnets, type SubnetFile } from "../../pkg/subnet-env/subnet-file.ts";
-import { directoryOf } from "../../pkg/sys/file.ts";
 import { checkPrerequisites } from "./br-netfilter.ts";
 import { leaseAttributes } from "./interface-follower.ts";
 import { readNetworkConfig } from "./network-config.ts";
@@ -47,8 +47,8 @@ export async function joinNetwork(options: Options, manager: LeaseManager, log: 
       selectExternalInterface(rtnl, options.externalInterface, configuredFamilies(network), how);
     const external = select({ passedOver: (why) => log.info(`skipped ${why}`) });
     const published = await manager.findPublished();
-    const stateDirectory = directoryOf(options.subnetFile);
-    const context = { rtnl, external, network, published, stateDirectory, remedies: manager.remedies, log };
+    const statePath = statePathOf(options.subnetFile);
+    const context = { rtnl, external, network, published, statePath, remedies: manager.remedies, log };
     return await withNewBackend(context, backendTypes, async (backend, attributes) => {
       const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));
       const previous = previousSubnets(earlier);
@@ -63,7 +63,7 @@ export async function joinNetwork(options: Options, manager: LeaseManager, log: 
   }
 }
 
-/** Creates the backend, has it create its device, and closes it if the rest fails. */
+/** Creates the backend, ends what others have left, has it create its device, and closes it if the rest fails. */
 export async function withNewBackend<T>(
   context: BackendContext,
   types: BackendTypes,
@@ -71,6 +71,7 @@ export async function withNewBackend<T>(
 ): Promise<T> {
   const backend = createBackend(context, types);
   try {
+    await endOtherBackends(context, types);
     return await rest(backend, leaseAttributes(await backend.attributes(), context.external));
   } catch (error) {
     await backend.close();

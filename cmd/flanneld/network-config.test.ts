@@ -56,6 +56,12 @@ const warned: { text: string; warnings: string[] }[] = [
     text: '{"Network": "10.3.0.0/16", "Backend": {"Type": "host-gw", "VNI": 3}}',
     warnings: ['key "Backend.VNI" is ignored: backend host-gw has no settings'],
   },
+  {
+    text: '{"Network": "172.21.0.0/16", "Backend": null}',
+    warnings: [
+      '"Backend" is missing: every host uses udp, as with flannel; vxlan is several times faster: add "Backend": {"Type": "vxlan"}, and restart flanneld on all hosts; to keep udp without this warning, add "Backend": {"Type": "udp"}',
+    ],
+  },
 ];
 for (const { text, warnings } of warned) {
   t.test(`${text} is taken with a warning`, async (t) => {

@@ -32,8 +32,12 @@ export function readNetworkConfig(text: string, subnets: LeaseManager["subnets"]
   if (problems.length > 0) throw new InvalidNetworkConfig(problems);
   const parse = subnets === "chosen" ? parseNetworkConfig : parseUndividedNetworkConfig;
   const config = parse(document as NetworkDocument);
-  return { config, warnings: [...unknownKeys.map(unknownKeyWarning), ...ignoredKeys(config.backend, backendTypes)] };
+  const warnings = [...unknownKeys.map(unknownKeyWarning), ...ignoredKeys(config.backend, backendTypes)];
+  return { config, warnings: document["Backend"] === undefined ? [...warnings, withoutBackend(config)] : warnings };
 }
+
+const withoutBackend = ({ backend: { type } }: NetworkConfig): string =>
+  `"Backend" is missing: every host uses ${type}, as with flannel; vxlan is several times faster: add "Backend": {"Type": "vxlan"}, and restart flanneld on all hosts; to keep ${type} without this warning, add "Backend": {"Type": "${type}"}`;
 
 function settled(text: string): Normalized {
   try {

@@ -39,7 +39,7 @@ const create = ({ external, network }: BackendContext): Backend => ({
 const carrier: BackendType = {
   keys: {
     Cipher: { type: "string", enum: ["aes", "none"], description: "of the packets (none)" },
-    Port: { type: "integer", minimum: 0, maximum: 65535, description: "UDP port (8285)" },
+    Port: { type: "integer", minimum: 0, maximum: 65535, description: "UDP port of the carrier (8285)" },
   },
   create,
 };
@@ -57,7 +57,7 @@ const context = (type: string): BackendContext => ({
   external: { index: 2, name: "eth0", mtu: 1500, publicIP: ip("192.0.2.1") },
   network: { nftables: false, noMasquerade: [], backend: { type, settings: { Type: type, Cipher: "aes" } } },
   published: undefined,
-  stateDirectory: "/run/flannel",
+  statePath: "/run/flannel/subnet",
   remedies: storeRemedies,
   log: silent,
 });
@@ -69,10 +69,12 @@ const lease = (n: number): Lease => ({
 
 t.test("its keys are in the schema, beside those of the others", async (t) => {
   const { properties } = backendSchema(types);
-  t.match(properties.Type.description, /: vxlan, host-gw, alloc, carrier$/);
+  t.match(properties.Type.description, /: vxlan, host-gw, udp, alloc, carrier$/);
   const keys: Record<string, object> = properties;
   t.strictSame(keys["Cipher"], carrier.keys["Cipher"]);
-  t.match(keys["Port"], { description: "UDP port of VXLAN; 0: 8472 (0); with carrier: UDP port (8285)" });
+  t.match(keys["Port"], {
+    description: /^UDP port of VXLAN; .*; with udp: .*; with carrier: UDP port of the carrier \(8285\)$/,
+  });
   t.match(keys["VNI"], { type: "integer" });
 });
 
@@ -95,7 +97,7 @@ t.test("it is created by its name, and named where there is none of a name", asy
   t.equal(createBackend(context("carrier"), types).overheadBytes, 28);
   t.throws(() => createBackend(context("carier"), types), {
     message:
-      'the network configuration cannot be used: backend "carier" is unknown, did you mean "carrier"?; choose one of: vxlan, host-gw, alloc, carrier',
+      'the network configuration cannot be used: backend "carier" is unknown, did you mean "carrier"?; choose one of: vxlan, host-gw, udp, alloc, carrier',
   });
 });
 

@@ -33,7 +33,11 @@ t.test(
 const configurations: { what: string; config: object | string; told: string }[] = [
   { what: "no JSON", config: '{"Network": "10.5.0.0/16"', told: "it is not JSON" },
   { what: "no network", config: { Backend: { Type: "vxlan" } }, told: '"Network" is missing' },
-  { what: "no backend", config: { Network: "10.5.0.0/16" }, told: '"Backend" is missing' },
+  {
+    what: "a backend without type",
+    config: { Network: "10.5.0.0/16", Backend: {} },
+    told: '"Backend.Type" is missing',
+  },
   { what: "a small network", config: { ...network, Network: "10.5.0.0/30" }, told: "has no room for four subnets" },
   {
     what: "a length that does not fit",

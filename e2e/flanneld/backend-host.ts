@@ -83,7 +83,7 @@ export function newBackendHost(t: Test, n = 1, options: HostOptions = {}): Backe
         namespace,
         createBackend({
           ...{ rtnl, external: over, network, published, log },
-          stateDirectory: host.varLib,
+          statePath: `${host.varLib}/subnet`,
           remedies: storeRemedies,
         }),
       );

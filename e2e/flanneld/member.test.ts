@@ -59,7 +59,7 @@ async function join(
     external,
     network: settings,
     published: undefined,
-    stateDirectory: host.varLib,
+    statePath: `${host.varLib}/subnet`,
     remedies: storeRemedies,
     log: silent,
   });

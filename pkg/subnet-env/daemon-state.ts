@@ -23,6 +23,9 @@ export const stateFileOf = (subnetFile: string): string => beside(subnetFile, ".
 /** Returns the socket's path: `/run/flannel/subnet.env` -> `/run/flannel/subnet.sock` */
 export const socketOf = (subnetFile: string): string => beside(subnetFile, ".sock");
 
+/** Returns what the paths of a daemon's own files begin with: `/run/flannel/subnet.env` -> `/run/flannel/subnet` */
+export const statePathOf = (subnetFile: string): string => beside(subnetFile, "");
+
 const beside = (subnetFile: string, ending: string): string => subnetFile.replace(/(\.env)?$/, ending);
 
 export function writeDaemonState(subnetFile: string, state: DaemonState): void {

@@ -268,14 +268,14 @@ function parseEdge(
   return base;
 }
 
+/** The backend of a configuration without `Backend`, as in flannel. */
+const DEFAULT_BACKEND = "udp";
+
 /** Returns the backend type in lower case; the backend registry decides whether it exists. */
 function parseBackendType(backend: JsonObject | undefined, problems: string[]): string {
-  const type = backend?.["Type"];
+  if (backend === undefined) return DEFAULT_BACKEND;
+  const type = backend["Type"];
   if (typeof type === "string" && type !== "") return type.toLowerCase();
-  problems.push(
-    backend === undefined
-      ? '"Backend" is missing, for which flannel uses udp, a backend that is not implemented here; add "Backend": {"Type": "vxlan"}'
-      : '"Backend.Type" is missing; add it, as "Backend": {"Type": "vxlan"}',
-  );
+  problems.push('"Backend.Type" is missing; add it, as "Backend": {"Type": "vxlan"}');
   return "";
 }

@@ -2,12 +2,13 @@
 import { alloc } from "./alloc.ts";
 import type { BackendType } from "./backend.ts";
 import { hostGw } from "./host-gw.ts";
+import { udp } from "./udp/udp.ts";
 import { vxlan } from "./vxlan/vxlan.ts";
 
 /** The backends by their `Type` in lower case. */
 export type BackendTypes = Readonly<Record<string, BackendType>>;
 
-export const backendTypes = { vxlan, "host-gw": hostGw, alloc } as const satisfies BackendTypes;
+export const backendTypes = { vxlan, "host-gw": hostGw, udp, alloc } as const satisfies BackendTypes;
 
 export const findBackendType = (types: BackendTypes, name: string): BackendType | undefined =>
   Object.hasOwn(types, name) ? types[name] : undefined;

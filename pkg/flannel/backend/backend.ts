@@ -39,8 +39,8 @@ export interface BackendContext {
   network: NetworkConfig;
   /** The attributes that this host published when it last ran, if the store still has them. */
   published: LeaseAttributes | undefined;
-  /** The directory of the subnet file, for sockets and files that are this daemon's alone. */
-  stateDirectory: string;
+  /** What a path that is this daemon's alone begins with, as `/run/flannel/subnet`: the backend adds an ending. */
+  statePath: string;
   remedies: LeaseRemedies;
   log: Log;
 }
@@ -51,6 +51,8 @@ export interface BackendType {
   readonly keys: BackendKeys;
   /** Creates it; asks the kernel nothing. @throws Error it cannot work on this host or in this network; says why, with the remedy */
   create(context: BackendContext): Backend;
+  /** Ends the processes that an earlier daemon with this backend has left; called when another one is configured. */
+  endLeftovers?(context: Pick<BackendContext, "statePath" | "log">): Promise<void>;
 }
 
 export type BackendKeys = Readonly<Record<string, JsonSchema>>;

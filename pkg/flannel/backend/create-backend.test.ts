@@ -25,16 +25,16 @@ const create = (type: string) =>
     external: { index: 2, name: "eth0", mtu: 1500 },
     network: { nftables: false, noMasquerade: [], backend: { type, settings: {} } },
     published: undefined,
-    stateDirectory: "/run/flannel",
+    statePath: "/run/flannel/subnet",
     remedies: storeRemedies,
     log: logOf(() => {}),
   });
 
 for (const [type, message] of [
-  ["wireguard", 'backend "wireguard" is not implemented by this daemon yet; choose one of: vxlan, host-gw, alloc'],
-  ["vxlna", 'backend "vxlna" is unknown, did you mean "vxlan"?; choose one of: vxlan, host-gw, alloc'],
-  ["hostgw", 'backend "hostgw" is unknown, did you mean "host-gw"?; choose one of: vxlan, host-gw, alloc'],
-  ["constructor", 'backend "constructor" is unknown; choose one of: vxlan, host-gw, alloc'],
+  ["wireguard", 'backend "wireguard" is not implemented by this daemon yet; choose one of: vxlan, host-gw, udp, alloc'],
+  ["vxlna", 'backend "vxlna" is unknown, did you mean "vxlan"?; choose one of: vxlan, host-gw, udp, alloc'],
+  ["hostgw", 'backend "hostgw" is unknown, did you mean "host-gw"?; choose one of: vxlan, host-gw, udp, alloc'],
+  ["constructor", 'backend "constructor" is unknown; choose one of: vxlan, host-gw, udp, alloc'],
 ] as const) {
   t.test(`a type that there is not: ${type}`, async (t) => {
     t.throws(() => create(type), {
@@ -48,6 +48,7 @@ for (const [type, message] of [
 const ways: Record<keyof typeof backendTypes, { overheadBytes: number; probes: string[]; advice: RegExp }> = {
   vxlan: { overheadBytes: 50, probes: ["10.5.2.0", "fd00:5:0:2::"], advice: /VXLAN's UDP port \(8472 by default\)/ },
   "host-gw": { overheadBytes: 0, probes: ["192.0.2.2", "fd00:a::2"], advice: /in one network segment$/ },
+  udp: { overheadBytes: 28, probes: ["10.5.2.0"], advice: /let UDP port 8285 pass/ },
   alloc: { overheadBytes: 0, probes: [], advice: /has a route to its subnet$/ },
 };
 const peer: Lease = {

@@ -5,7 +5,7 @@ import type { Backend, BackendContext } from "./backend.ts";
 import { type BackendTypes, backendTypes, findBackendType } from "./backend-registry.ts";
 
 /** flannel's backends, of which some are not in the registry; it removed the last three, but pages of cloud providers still name them. */
-const unsupportedTypes = ["wireguard", "ipip", "ipsec", "udp", "extension", "tencent-vpc", "aws-vpc", "gce", "ali-vpc"];
+const unsupportedTypes = ["wireguard", "ipip", "ipsec", "extension", "tencent-vpc", "aws-vpc", "gce", "ali-vpc"];
 
 /** @throws InvalidNetworkConfig there is none of that type, or its settings cannot be used here; Error it cannot work here */
 export function createBackend(context: BackendContext, types: BackendTypes = backendTypes): Backend {
@@ -20,4 +20,10 @@ export function createBackend(context: BackendContext, types: BackendTypes = bac
   throw new InvalidNetworkConfig([
     `backend "${type}" is unknown${guess === undefined ? "" : `, did you mean "${guess}"?`}; ${list}`,
   ]);
+}
+
+/** Ends what earlier daemons with other backends than the configured one have left running. */
+export async function endOtherBackends(context: BackendContext, types: BackendTypes = backendTypes): Promise<void> {
+  for (const [name, type] of Object.entries(types))
+    if (name !== context.network.backend.type) await type.endLeftovers?.(context);
 }

@@ -46,6 +46,7 @@ t.test("a peer is what its lease says of a family; a family that it lacks is no 
 const ours = "is our own: delete the lease if this host had it before, else give each host its own address";
 const refused: [said: Said, message: string][] = [
   [{ backendType: "host-gw" }, 'its backend is "host-gw", ours is "vxlan"'],
+  [{ backendType: "" }, 'its backend is udp or alloc, ours is "vxlan"'],
   [{ publicIP: "" }, "it has no PublicIP"],
   [{ subnet: "8.8.8.0/24" }, "its subnet 8.8.8.0/24 is not part of the network 10.5.0.0/16"],
   [{ subnet: "128.0.0.0/1" }, "its subnet 128.0.0.0/1 is not part of the network 10.5.0.0/16"],

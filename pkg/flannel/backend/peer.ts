@@ -56,7 +56,7 @@ export function peerOf(
   const subnet = lease[family];
   if (subnet === undefined) return undefined;
   if (attributes.backendType !== backendType)
-    throw new InvalidPeerLease(`its backend is ${showJson(attributes.backendType)}, ours is ${showJson(backendType)}`);
+    throw new InvalidPeerLease(`its backend is ${showType(attributes.backendType)}, ours is ${showType(backendType)}`);
   if (subnet.length <= network.length || !contains(network, subnet.address))
     throw new InvalidPeerLease(
       `its subnet ${formatPrefix(subnet)} is not part of the network ${formatPrefix(network)}`,
@@ -72,6 +72,9 @@ export function peerOf(
     );
   return { family, subnet, publicIP, attributes };
 }
+
+/** Leases of these two have no type, as flannel writes them. */
+const showType = (type: string): string => (type === "" ? "udp or alloc" : showJson(type));
 
 /** Refuses a subnet that would take this host's neighbours or own addresses away. @throws InvalidPeerLease */
 function checkLocal(

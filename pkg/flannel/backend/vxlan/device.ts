@@ -4,8 +4,7 @@
  */
 
 import type { Log } from "../../../cluster/log/log.ts";
-import { type Address, compareAddresses, contains, formatPrefix, isIPv4, type Prefix } from "../../../ip/address.ts";
-import { addAddress, addressesOf, deleteAddress, samePrefix } from "../../../link/address.ts";
+import { compareAddresses, formatPrefix, isIPv4 } from "../../../ip/address.ts";
 import { deleteLink, setMac, setMtu, setUp } from "../../../link/link.ts";
 import { formatMac, randomMac } from "../../../link/mac.ts";
 import { trySysctl } from "../../../link/sysctl.ts";
@@ -19,7 +18,7 @@ import {
 } from "../../../link/vxlan.ts";
 import type { Connection } from "../../../netlink/connection.ts";
 import { isErrno } from "../../../sys/errno.ts";
-import { isLinkLocal } from "../interface/address.ts";
+import { addressRequests, type DeviceAddress, prefixOf } from "../device-address.ts";
 
 export interface DeviceSettings extends VxlanSettings {
   name: string;
@@ -116,14 +115,6 @@ function reason(rtnl: Connection, { vni, port, parent }: DeviceSettings, error: 
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The address that the device should have. */
-export interface DeviceAddress {
-  /** The first address of our subnet. */
-  address: Address;
-  /** Other addresses in this network are leftovers. IPv6: all others but link-local ones are. */
-  network: Prefix;
-}
-
 /** Sets address and state of the device. @returns whether something had to be changed. @throws Error the kernel refuses */
 export function configureDevice(
   rtnl: Connection,
@@ -131,28 +122,14 @@ export function configureDevice(
   settings: DeviceSettings,
   place: DeviceAddress,
 ): boolean {
-  const wanted = { address: place.address, length: place.address.length * 8 };
-  const present = addressesOf(rtnl, device.index).map(({ prefix }) => prefix);
-  const leftovers = present.filter((prefix) => !samePrefix(prefix, wanted) && isLeftover(prefix, place));
-  const requests = [
-    ...(present.some((prefix) => samePrefix(prefix, wanted))
-      ? []
-      : [addAddress(device.index, wanted, { withoutDetection: true })]),
-    ...leftovers.map((prefix) => deleteAddress(device.index, prefix)),
-    ...(device.isUp ? [] : [setUp(device.index)]),
-  ];
+  const requests = [...addressRequests(rtnl, device.index, place), ...(device.isUp ? [] : [setUp(device.index)])];
   try {
     rtnl.requestAll(requests);
   } catch (error) {
-    const what = `cannot assign ${formatPrefix(wanted)} to "${settings.name}" and set it up`;
+    const what = `cannot assign ${formatPrefix(prefixOf(place))} to "${settings.name}" and set it up`;
     throw new Error(`${what}: ${reason(rtnl, settings, error)}`, { cause: error });
   }
   return requests.length > 0;
-}
-
-export function isLeftover({ address }: Prefix, { address: own, network }: DeviceAddress): boolean {
-  if (isIPv4(address) !== isIPv4(own)) return false;
-  return isIPv4(address) ? contains(network, address) : !isLinkLocal(address);
 }
 
 /**

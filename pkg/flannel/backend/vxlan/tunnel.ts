@@ -3,7 +3,6 @@
 import type { Log } from "../../../cluster/log/log.ts";
 import { type Address, compareAddresses, formatAddress, type Prefix } from "../../../ip/address.ts";
 import { type FamilyName, familyWords } from "../../../ip/family.ts";
-import { addressesOf, samePrefix } from "../../../link/address.ts";
 import { findVxlan, type VxlanLink } from "../../../link/vxlan.ts";
 import type { Connection } from "../../../netlink/connection.ts";
 import { decode } from "../../../netlink/message.ts";
@@ -12,18 +11,11 @@ import { RTM_DELADDR, RTM_NEWADDR } from "../../../netlink/rtnetlink/address.ts"
 import { IFF_UP } from "../../../netlink/rtnetlink/link/interface.ts";
 import { linkSummary, RTM_DELLINK, RTM_NEWLINK } from "../../../netlink/rtnetlink/link.ts";
 import type { ExternalInterface } from "../backend.ts";
+import { addressRequests, type DeviceAddress } from "../device-address.ts";
 import type { LinkName } from "../entry.ts";
 import { ifindexOf } from "../link-message.ts";
 import { applyTxChecksum } from "./checksum.ts";
-import {
-  configureDevice,
-  type DeviceAddress,
-  type DeviceSettings,
-  ensureDevice,
-  isLeftover,
-  restoreMac,
-  sameMac,
-} from "./device.ts";
+import { configureDevice, type DeviceSettings, ensureDevice, restoreMac, sameMac } from "./device.ts";
 import { deviceMtu, type VxlanConfig } from "./settings.ts";
 
 export interface Tunnel {
@@ -129,14 +121,7 @@ function isRight(
   const { parent, local, learning } = now.vxlan;
   if (parent !== settings.parent || learning !== settings.learning || compareAddresses(local, settings.local) !== 0)
     return false;
-  return place === undefined || (now.isUp && hasItsAddress(rtnl, now.index, place));
-}
-
-function hasItsAddress(rtnl: Connection, index: number, place: DeviceAddress): boolean {
-  const wanted = { address: place.address, length: place.address.length * 8 };
-  const prefixes = addressesOf(rtnl, index).map(({ prefix }) => prefix);
-  const others = prefixes.filter((prefix) => !samePrefix(prefix, wanted));
-  return others.length < prefixes.length && !others.some((prefix) => isLeftover(prefix, place));
+  return place === undefined || (now.isUp && addressRequests(rtnl, now.index, place).length === 0);
 }
 
 const deviceName = ({ vni }: VxlanConfig, family: FamilyName): string =>
