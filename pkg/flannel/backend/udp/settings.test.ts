@@ -5,7 +5,7 @@ t.test("the port is flannel's unless another is given; 0 is none that peers coul
   t.strictSame([udpPort({}), udpPort({ Type: "udp", Port: 9000 })], [8285, 9000]);
   t.throws(() => udpPort({ Port: 0 }), {
     message:
-      '"Backend.Port" is 0, must be from 1 to 65535 with udp: all hosts send to the same port; remove it for 8285, or choose one for all hosts',
+      'the network configuration cannot be used: "Backend.Port" is 0, must be from 1 to 65535 with udp: all hosts send to the same port; remove it for 8285, or choose one for all hosts',
   });
 });
 
@@ -16,7 +16,7 @@ t.test("containers have 28 bytes less than the interface, and at least the 576 o
   );
   t.throws(() => innerMtu({ name: "eth0", mtu: 603 }), {
     message:
-      "an MTU of 603 (eth0) leaves 575 bytes for packets in UDP, at least 576 are needed; raise it to 604 or more: ip link set eth0 mtu 604",
+      "the network configuration cannot be used: an MTU of 603 (eth0) leaves 575 bytes for packets in UDP, at least 576 are needed; raise it to 604 or more: ip link set eth0 mtu 604",
   });
 });
 

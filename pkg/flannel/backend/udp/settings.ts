@@ -1,4 +1,5 @@
 /** The keys of the udp backend with their defaults, and the MTU inside its tunnel. Pure. */
+import { InvalidNetworkConfig } from "../../../cluster/lease/network-config.ts";
 import type { JsonObject } from "../../../config/json.ts";
 import type { FromSchema } from "../../../config/schema.ts";
 import type { BackendKeys } from "../backend.ts";
@@ -16,14 +17,14 @@ type Keys = FromSchema<{ type: "object"; properties: typeof udpKeys; additionalP
  * Returns the UDP port of this host and of all peers.
  *
  * @param settings Valid by `udpKeys`.
- * @throws Error it is 0, which is no port that peers could send to
+ * @throws InvalidNetworkConfig it is 0, which is no port that peers could send to
  */
 export function udpPort(settings: JsonObject): number {
   const { Port = DEFAULT_PORT } = settings as Keys;
   if (Port !== 0) return Port;
-  throw new Error(
+  throw new InvalidNetworkConfig([
     `"Backend.Port" is 0, must be from 1 to 65535 with udp: all hosts send to the same port; remove it for ${DEFAULT_PORT}, or choose one for all hosts`,
-  );
+  ]);
 }
 
 /** Bytes of IP and UDP headers. */
@@ -31,12 +32,12 @@ export const OVERHEAD = 28;
 /** RFC 791: every host accepts packets of this size. */
 const LEAST_MTU = 576;
 
-/** Returns the MTU of the device and of containers. @throws Error it would be too small */
+/** Returns the MTU of the device and of containers. @throws InvalidNetworkConfig it would be too small */
 export function innerMtu({ name, mtu }: { name: string; mtu: number }): number {
   if (mtu - OVERHEAD >= LEAST_MTU) return mtu - OVERHEAD;
-  throw new Error(
+  throw new InvalidNetworkConfig([
     `an MTU of ${mtu} (${name}) leaves ${mtu - OVERHEAD} bytes for packets in UDP, at least ${LEAST_MTU} are needed; raise it to ${LEAST_MTU + OVERHEAD} or more: ip link set ${name} mtu ${LEAST_MTU + OVERHEAD}`,
-  );
+  ]);
 }
 
 /** linux/udp.h: UDP_MAX_SEGMENTS of older kernels; and the bytes that one datagram can have before it is cut into these. */

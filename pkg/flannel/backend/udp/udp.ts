@@ -8,7 +8,7 @@
  */
 
 import type { LeaseChanges } from "../../../cluster/lease/manager.ts";
-import type { NetworkConfig } from "../../../cluster/lease/network-config.ts";
+import { InvalidNetworkConfig, type NetworkConfig } from "../../../cluster/lease/network-config.ts";
 import { type Address, contains, formatAddress, formatPrefix, type Prefix } from "../../../ip/address.ts";
 import { lookupRoute } from "../../../link/route.ts";
 import { RTM_DELLINK } from "../../../netlink/rtnetlink/link.ts";
@@ -35,9 +35,9 @@ const DETACHED_MS = 60_000;
 
 const socketOf = (statePath: string): string => `${statePath}.udp.sock`;
 
-/** @throws Error the network has IPv6, or the interface's MTU is too small */
+/** @throws InvalidNetworkConfig the network has IPv6, or the interface's MTU is too small */
 function create({ rtnl, network, log, remedies, statePath, ...context }: BackendContext): Backend {
-  if (network.ipv6 !== undefined) throw new Error(onlyIPv4);
+  if (network.ipv6 !== undefined) throw new InvalidNetworkConfig([onlyIPv4]);
   const port = udpPort(network.backend.settings);
   let external = context.external;
   let mtu = innerMtu(external);
@@ -219,11 +219,11 @@ async function endLeftovers({ statePath, log }: Pick<BackendContext, "statePath"
 }
 
 const onlyIPv4 =
-  'the backend udp carries IPv4 only, as flannel\'s does, but the network has IPv6: remove "EnableIPv6", or use "Backend": {"Type": "vxlan"}';
+  'the backend udp carries IPv4 only, as flannel\'s does, but the network has IPv6: use "Backend": {"Type": "vxlan"}, or remove "EnableIPv6"';
 
 function networkOf({ ipv4 }: NetworkConfig): Prefix {
   if (ipv4 !== undefined) return ipv4.network;
-  throw new Error(`the network has no IPv4: ${onlyIPv4}`);
+  throw new InvalidNetworkConfig([onlyIPv4]);
 }
 
 function needAddress({ ipv4, name }: ExternalInterface): Address {
