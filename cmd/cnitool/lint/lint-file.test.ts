@@ -17,6 +17,8 @@ const versions: Readonly<Record<string, readonly string[]>> = {
   old: ["0.1.0", "0.2.0"],
   portmap: ["1.0.0"],
   bandwidth: ["1.0.0"],
+  ptp: ["1.0.0"],
+  static: ["1.0.0"],
 };
 
 const surroundings: LintContext = {
@@ -46,6 +48,8 @@ const flannelConf = (keys: object) =>
   JSON.stringify({ cniVersion: "1.0.0", name: "net", plugins: [{ type: "flannel", ...keys }] });
 
 const chainOf = (...plugins: object[]) => JSON.stringify({ cniVersion: "1.0.0", name: "net", plugins });
+
+const hostLocalWith = (keys: object) => ({ type: "host-local", subnet: "10.1.0.0/24", ...keys });
 
 const rows: { claim: string; file?: string; text: string; findings: string[] }[] = [
   {
@@ -184,6 +188,14 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
       'net.conflist:1:48: error: plugin "fake" does not support CNI 2.0.0, it supports 0.4.0, 1.0.0, 1.1.0\n    set "cniVersion" of the network to one that all its plugins support',
     ],
   },
+  ...["2", "1.2.0"].map((version) => ({
+    claim: `a version of the future beside versions: ${version}`,
+    text: `{"cniVersion":"${version}","cniVersions":["0.4.0","1.0.0","9.0.0"],"name":"net","plugins":[{"type":"fake"}]}`,
+    findings: [
+      `net.conflist:1:2: warning: "cniVersion" is "${version}", the newest version that cnitool supports is 1.1.0
+    runtimes that do not read "cniVersions" use this one: set it to "1.0.0"`,
+    ],
+  })),
   {
     claim: "the highest of several versions counts",
     text: '{"cniVersions":["0.2.0","1.0.0"],"name":"net","plugins":[{"type":"fake"}]}',
@@ -219,6 +231,104 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
     text: '{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"fake","ipam":{"type":"host-local","subnet":"10.1.0.0/24","rangeStart":"10.2.0.1"}}]}',
     findings: [
       'net.conflist:1:62: error: invalid range set 0: RangeStart 10.2.0.1 not in network 10.1.0.0/24\n    "rangeStart" must be an address of 10.1.0.0/24, with rangeStart not after rangeEnd',
+    ],
+  },
+  {
+    claim: "bounds and gateways that no host can have",
+    text: chainOf(
+      {
+        type: "fake",
+        ipam: { type: "host-local", subnet: "10.1.0.0/24", rangeStart: "10.1.0.0", rangeEnd: "10.1.0.255" },
+      },
+      {
+        type: "fake",
+        ipam: {
+          type: "host-local",
+          ranges: [
+            [{ subnet: "10.2.0.0/24", rangeEnd: "10.2.0.9", gateway: "10.2.0.255" }],
+            [{ subnet: "fd00::/64", rangeStart: "fd00::", rangeEnd: "fd00::ffff:ffff:ffff:ffff" }],
+          ],
+        },
+      },
+    ),
+    findings: [
+      `net.conflist:1:113: warning: "rangeStart" is 10.1.0.0, the network address of 10.1.0.0/24
+    a container that gets it cannot be reached: leave it out of the range`,
+      `net.conflist:1:137: warning: "rangeEnd" is 10.1.0.255, the broadcast address of 10.1.0.0/24
+    a container that gets it cannot be reached: leave it out of the range`,
+      `net.conflist:1:263: warning: "gateway" is 10.2.0.255, the broadcast address of 10.2.0.0/24
+    no interface can have it: use another address of the subnet`,
+      `net.conflist:1:311: warning: "rangeStart" is fd00::, the subnet-router anycast address of fd00::/64
+    a container that gets it cannot be reached: leave it out of the range`,
+    ],
+  },
+  {
+    claim: "a gateway outside the subnet that a default route leads through",
+    text: chainOf(
+      { type: "bridge", isDefaultGateway: true, ipam: hostLocalWith({ gateway: "10.2.0.1" }) },
+      {
+        type: "fake",
+        ipam: {
+          ...{ type: "static", addresses: [{ address: "10.1.0.5/24", gateway: "10.2.0.1" }] },
+          routes: [{ dst: "0.0.0.0/0" }],
+        },
+      },
+    ),
+    findings: [
+      `net.conflist:1:139: error: gateway 10.2.0.1 is not in 10.1.0.0/24, so the kernel refuses the route through it, and every ADD fails
+    set "gateway" to an address of 10.1.0.0/24`,
+      `net.conflist:1:239: error: gateway 10.2.0.1 is not in 10.1.0.0/24, so the kernel refuses the route through it, and every ADD fails
+    set "gateway" to an address of 10.1.0.0/24`,
+    ],
+  },
+  {
+    claim: "a gateway outside the subnet that is reached in another way, or needed by no route",
+    text: chainOf(
+      { type: "bridge", isGateway: true, ipam: hostLocalWith({ gateway: "10.2.0.1" }) },
+      { type: "ptp", ipam: hostLocalWith({ gateway: "10.2.0.1", routes: [{ dst: "0.0.0.0/0" }] }) },
+      {
+        type: "fake",
+        ipam: hostLocalWith({
+          gateway: "10.2.0.1",
+          routes: [{ dst: "10.2.0.1/32", scope: 253 }, { dst: "0.0.0.0/0" }],
+        }),
+      },
+      {
+        ...{ type: "bridge", isDefaultGateway: true },
+        ipam: hostLocalWith({ gateway: "10.2.0.1", routes: [{ dst: "0.0.0.0/0", gw: "10.1.0.9" }, { dst: "::/0" }] }),
+      },
+      {
+        ...{ type: "bridge", isDefaultGateway: true },
+        ipam: {
+          type: "host-local",
+          ranges: [[{ subnet: "10.1.0.0/24", gateway: "10.2.0.1" }], [{ subnet: "10.2.0.0/24" }]],
+        },
+      },
+    ),
+    findings: [],
+  },
+  {
+    claim: "ipam without the plugin's name",
+    text: chainOf(
+      { type: "bridge", isGateway: true, ipam: { subnet: "10.1.0.0/24" } },
+      { type: "fake", ipam: { type: "", addresses: [] } },
+      { type: "fake", ipam: {} },
+    ),
+    findings: [
+      `net.conflist:1:81: error: "ipam" has no "type", so no plugin reads it, and containers get no addresses
+    add "type": "host-local", or remove "ipam"`,
+      `net.conflist:1:129: error: "ipam" has no "type", so no plugin reads it, and containers get no addresses
+    add "type": "static", or remove "ipam"`,
+    ],
+  },
+  {
+    claim: "keys about addresses where there are none",
+    text: chainOf({ type: "bridge", isGateway: true, isDefaultGateway: false, ipMasq: true }),
+    findings: [
+      `net.conflist:1:64: warning: "isGateway" has no effect without "ipam": containers get no addresses
+    add "ipam", or remove "isGateway"`,
+      `net.conflist:1:106: warning: "ipMasq" has no effect without "ipam": containers get no addresses
+    add "ipam", or remove "ipMasq"`,
     ],
   },
   {

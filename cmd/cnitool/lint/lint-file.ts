@@ -16,6 +16,7 @@ import { normalize } from "../../../pkg/config/normalize.ts";
 import { configurationFiles, listKeys, loadList, loadSingle } from "../../../pkg/runtime/network-list.ts";
 import { SystemError } from "../../../pkg/sys/errno.ts";
 import { directoryOf, readText } from "../../../pkg/sys/file.ts";
+import { addressingFindings } from "./addressing.ts";
 import { chainFindings } from "./chain.ts";
 import { type Finding, findingAt, findingOf, inside, type Location, sorted } from "./finding.ts";
 import { type LocatedRange, locateRanges } from "./ranges.ts";
@@ -152,9 +153,15 @@ function examineVersion(
       const text = `"cniVersion" is missing: plugins use ${oldestVersion}`;
       return { version, findings: [findingAt(place, "warning", text, `add "cniVersion": "${newestVersion}"`)] };
     }
-    if (compareVersions(version, newestVersion) <= 0) return { version, findings: [] };
-    const text = `"cniVersion" is "${version}", the newest version that cnitool supports is ${newestVersion}`;
-    return { version, findings: [findingAt(at, "warning", text)] };
+    const newest = `the newest version that cnitool supports is ${newestVersion}`;
+    if (compareVersions(version, newestVersion) > 0)
+      return { version, findings: [findingAt(at, "warning", `"cniVersion" is "${version}", ${newest}`)] };
+    if (all === undefined || compareVersions(own, newestVersion) <= 0) return { version, findings: [] };
+    const hint = `runtimes that do not read "cniVersions" use this one: set it to "${version}"`;
+    return {
+      version,
+      findings: [findingAt(inside(place, "cniVersion"), "warning", `"cniVersion" is "${own}", ${newest}`, hint)],
+    };
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
     return { version: own, findings: [findingOf(at, error)] };
@@ -210,7 +217,9 @@ function examinePlugin(
     ipam === "host-local" && !isFlannel(type) && !findings.some(isError)
       ? locateRanges(place, conf, head.cniVersion)
       : { ranges: [], findings: [] };
-  return { type, ipam: ipam || undefined, conf, place, ranges, findings: [...findings, ...ofRanges] };
+  const all = [...findings, ...ofRanges];
+  const ofAddressing = isFlannel(type) || all.some(isError) ? [] : addressingFindings({ type, conf, place, ranges });
+  return { type, ipam: ipam || undefined, conf, place, ranges, findings: [...all, ...ofAddressing] };
 }
 
 /** The flannel plugin sets host-local's ranges, and passes "delegate" to another plugin. */
