@@ -3,8 +3,10 @@ import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { findLink, type Link, openRtnetlink } from "../../pkg/link/link.ts";
+import { otherOwnerOf, ownerOf } from "../../pkg/link/owner.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
-import { openNamespace } from "../../pkg/sys/namespace.ts";
+import { findNamespace, openNamespace } from "../../pkg/sys/namespace.ts";
+import { redirectedTo } from "./redirection.ts";
 
 const behindVeth = `name bandwidth behind a plugin that makes a veth pair, as bridge or ptp`;
 
@@ -30,6 +32,23 @@ export function needHostInterface(
     );
   }
   return outside;
+}
+
+/**
+ * Reports whether another attachment's veth pair is redirected to the ifb device, which has no mark: the reference plugin gives all interfaces
+ * of a container on a network the same name of device. A pair that cannot be told is taken for the attachment's own.
+ */
+export function servesAnother(host: Connection, attachment: Attachment<unknown>, ifb: Link): boolean {
+  const namespace = findNamespace(attachment.netns);
+  const inside = namespace && findLink(openRtnetlink(namespace), attachment.ifName);
+  const own = attachment.prevResult?.interfaces.flatMap(({ name, sandbox }) => (sandbox ? [] : name));
+  return redirectedTo(host, ifb).some((index) => {
+    if (inside?.kind === "veth" && inside.parent === index) return false;
+    const port = findLink(host, index);
+    if (port === undefined) return false;
+    if (ownerOf(port) !== undefined) return otherOwnerOf(port, attachment) !== undefined;
+    return inside?.kind === "veth" || (own !== undefined && !own.includes(port.name));
+  });
 }
 
 function elsewhere(msg: string): CniError {

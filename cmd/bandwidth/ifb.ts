@@ -71,10 +71,15 @@ export function findIfb(host: Connection, owner: AttachmentId): Link | undefined
   return further ?? (first?.alias === "" ? first : undefined);
 }
 
-/** Deletes all devices of the attachment: after a crash it may have either name. Each message may wait for the kernel's RTNL lock. */
-export function deleteIfb(host: Connection, owner: AttachmentId): void {
+/**
+ * Deletes all devices of the attachment: after a crash it may have either name. Each message may wait for the kernel's RTNL lock.
+ *
+ * @param isAnothers Reports whether a device without a mark limits another attachment of the container.
+ */
+export function deleteIfb(host: Connection, owner: AttachmentId, isAnothers: (ifb: Link) => boolean): void {
   const first = findLink(host, ifbName(owner));
   const hadFurther = deleteLink(host, furtherName(owner));
-  const isOurs = first?.alias === aliasOf(owner) || (first?.alias === "" && !hadFurther);
-  if (first !== undefined && isOurs) deleteLink(host, first.name);
+  if (first === undefined) return;
+  const isOurs = first.alias === "" ? !hadFurther && !isAnothers(first) : first.alias === aliasOf(owner);
+  if (isOurs) deleteLink(host, first.name);
 }

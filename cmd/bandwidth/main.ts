@@ -10,7 +10,7 @@ import { checkFailure } from "../../pkg/link/check.ts";
 import { needKinds } from "../../pkg/link/create.ts";
 import { deleteLink, entryOf, openRtnetlink } from "../../pkg/link/link.ts";
 import { deleteStaleLinks } from "../../pkg/link/owner.ts";
-import { needHostInterface } from "./host-interface.ts";
+import { needHostInterface, servesAnother } from "./host-interface.ts";
 import { deleteIfb, ensureIfb, findIfb } from "./ifb.ts";
 import { type BandwidthConf, parseSettings } from "./netconf.ts";
 import { isRedirected, redirect, removeRedirection } from "./redirection.ts";
@@ -56,7 +56,8 @@ function add(attachment: Attachment<BandwidthConf>): Result {
 
 /** Deletes the ifb. The qdiscs at the host end of the veth pair are deleted with the pair. */
 function del(attachment: Attachment<BandwidthConf>): void {
-  deleteIfb(openRtnetlink(), attachment);
+  const host = openRtnetlink();
+  deleteIfb(host, attachment, (ifb) => servesAnother(host, attachment, ifb));
 }
 
 function check(attachment: Attachment<BandwidthConf>): void {

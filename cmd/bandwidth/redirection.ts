@@ -26,7 +26,7 @@ import {
   TC_H_MIN_INGRESS,
 } from "../../pkg/netlink/rtnetlink/qdisc.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
-import { listQdiscs, refusedTrafficControl } from "./traffic-control.ts";
+import { listAllQdiscs, listQdiscs, refusedTrafficControl } from "./traffic-control.ts";
 
 const HANDLE = 0xffff0000; // ffff:
 /** The parent of filters on both "ingress" and "clsact". */
@@ -72,7 +72,16 @@ export function removeRedirection(host: Connection, link: Link, target: Link): v
 }
 
 export const isRedirected = (host: Connection, link: Link, target: Link): boolean =>
-  listFilters(host, link).some((filter) => targetOf(filter) === target.index);
+  isTarget(target, listFilters(host, link));
+
+/** Returns the indexes of the links that are redirected to the target. */
+export function redirectedTo(host: Connection, target: Link): number[] {
+  const hooked = listAllQdiscs(host).filter(({ handle }) => handle === HANDLE);
+  return hooked.map(({ index }) => index).filter((index) => isTarget(target, filtersAt(host, index)));
+}
+
+const isTarget = (target: Link, filters: readonly FilterMessage[]): boolean =>
+  filters.some((filter) => targetOf(filter) === target.index);
 
 function hook({ index }: Link, type: typeof RTM_NEWQDISC | typeof RTM_DELQDISC, flags: number): Request {
   const name = type === RTM_NEWQDISC ? "RTM_NEWQDISC" : "RTM_DELQDISC";
@@ -115,12 +124,15 @@ const findHook = (host: Connection, link: Link) => listQdiscs(host, link).find((
 
 /** Runs `tc filter show dev <link> ingress`, leaving out the hash tables of u32. */
 function listFilters(host: Connection, link: Link): FilterMessage[] {
-  if (findHook(host, link) === undefined) return [];
-  const value = { index: link.index, parent: FILTERS };
-  return host
-    .dump(query({ name: "RTM_GETTFILTER", type: RTM_GETTFILTER, table: filterMessage, value }))
-    .filter(({ options }) => options !== undefined && !("divisor" in options));
+  return findHook(host, link) === undefined ? [] : filtersAt(host, link.index);
 }
+
+const filtersAt = (host: Connection, index: number): FilterMessage[] =>
+  host
+    .dump(
+      query({ name: "RTM_GETTFILTER", type: RTM_GETTFILTER, table: filterMessage, value: { index, parent: FILTERS } }),
+    )
+    .filter(({ options }) => options !== undefined && !("divisor" in options));
 
 /** Returns the index of the link that a filter like ours redirects to, 0 when that link is gone; undefined for other filters. */
 function targetOf({ options }: FilterMessage): number | undefined {

@@ -5,12 +5,13 @@ import { type Connection, type NetlinkError, query } from "../../pkg/netlink/con
 import { type QdiscMessage, qdiscMessage, RTM_GETQDISC } from "../../pkg/netlink/rtnetlink/qdisc.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 
-/** Runs `tc qdisc show dev <link>`. */
-export function listQdiscs(host: Connection, { index }: Link): QdiscMessage[] {
-  return host
-    .dump(query({ name: "RTM_GETQDISC", type: RTM_GETQDISC, table: qdiscMessage, value: { index } }))
-    .filter((qdisc) => qdisc.index === index); // the kernel lists those of all links
-}
+/** Runs `tc qdisc show`. */
+export const listAllQdiscs = (host: Connection): QdiscMessage[] =>
+  host.dump(query({ name: "RTM_GETQDISC", type: RTM_GETQDISC, table: qdiscMessage, value: { index: 0 } }));
+
+/** Runs `tc qdisc show dev <link>`; the kernel lists those of all links, too. */
+export const listQdiscs = (host: Connection, { index }: Link): QdiscMessage[] =>
+  listAllQdiscs(host).filter((qdisc) => qdisc.index === index);
 
 const modules: Readonly<Record<string, string>> = { tbf: "sch_tbf", ingress: "sch_ingress", u32: "cls_u32 act_mirred" };
 

@@ -160,6 +160,35 @@ t.test(
   },
 );
 
+t.test(
+  "bandwidth: DEL leaves the reference plugin's ifb that another interface of the container uses",
+  needed,
+  async (t) => {
+    const chain = new Chain(t);
+    const theirs = ifbName("net", "container-0");
+    const net1 = { ifName: "net1" };
+    chain.result(net1);
+    const gone = { environment: { CNI_NETNS: "" } };
+    const old = { cniVersion: "1.0.0", prevResult: { ...chain.result(), cniVersion: "1.0.0" } };
+    t.match(chain.call("ADD", { ...egress, ...old }, { bin: goBin }), { status: 0 });
+    const unmark = () => {
+      for (const port of [chain.port(), chain.port(net1)]) chain.node.sh(`ip link set ${port} alias ''`);
+    };
+    for (const [keys, call, prepare] of [
+      [{}, {}, () => {}],
+      [{ prevResult: undefined }, gone, () => {}],
+      [{}, gone, unmark],
+      [{ prevResult: undefined }, {}, () => {}],
+    ] as const) {
+      prepare();
+      t.match(chain.call("DEL", keys, { ...net1, ...call }), { status: 0, stdout: "", stderr: "" });
+      t.strictSame(chain.ifbs(), [theirs]);
+    }
+    t.match(chain.call("DEL", { prevResult: undefined }), { status: 0, stdout: "" });
+    t.strictSame(chain.ifbs(), [], "its own goes");
+  },
+);
+
 t.test("bandwidth: GC removes the network's ifbs of attachments that are gone, and nothing else", needed, async (t) => {
   const chain = new Chain(t, { containers: 2 });
   const second = { container: 1 };
