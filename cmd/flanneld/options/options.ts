@@ -1,6 +1,7 @@
 /** Determines what flanneld must do from the command line and `FLANNELD_*` variables, and checks them. Pure. */
 
 import type { Fields } from "../../../pkg/cluster/log/log.ts";
+import { goRegexp, type InterfaceRegexp } from "../../../pkg/flannel/backend/interface/go-regexp.ts";
 import type { InterfaceSelector } from "../../../pkg/flannel/backend/interface/selector.ts";
 import { type Address, isIPv4, parseAddress } from "../../../pkg/ip/address.ts";
 import { type StoreSettings, selectStore } from "../store/open-lease-manager.ts";
@@ -163,12 +164,12 @@ function checksOf({ values, from }: Given) {
       if (!fits) refuse(name, values[name], examples[family]);
       return address;
     },
-    regex(name: NamesOf<readonly string[]>, text: string): RegExp {
+    regex(name: NamesOf<readonly string[]>, text: string): InterfaceRegexp {
       try {
-        return regexOf(text);
+        return goRegexp(text);
       } catch (error) {
         problems.push(
-          `${called(name)} is ${JSON.stringify(text)}, not a regular expression: ${(error as Error).message}`,
+          `${called(name)} is ${JSON.stringify(text)}, not a regular expression that is understood: ${(error as Error).message}`,
         );
         return /$^/;
       }
@@ -199,12 +200,6 @@ const examples = {
   IPv4: "an IPv4 address, as 10.1.2.3",
   IPv6: "an IPv6 address, as fd00::1",
 };
-
-/** Makes a JavaScript regular expression, where flannel uses Go's RE2; accepts RE2's flags in front, `(?i)`. */
-function regexOf(text: string): RegExp {
-  const [, letters = "", pattern = ""] = /^(?:\(\?([ims]+)\))?(.*)$/s.exec(text) ?? [];
-  return new RegExp(pattern, letters);
-}
 
 const withoutPasswords = (text: string): string => text.replaceAll(/(\/\/[^/:@,]*):[^/@,]*@/g, "$1:(hidden)@");
 

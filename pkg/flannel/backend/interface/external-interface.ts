@@ -2,7 +2,7 @@
  * Selects the external interface, the one that leads to the other hosts: by name, by a regular expression, or by a route.
  *
  * Unlike flannel, each family is selected separately: if an option determines the address of one family, that of the other one comes
- * from the interface's own addresses, whether or not it has a default route of that family. Regular expressions are JavaScript's, not RE2.
+ * from the interface's own addresses, whether or not it has a default route of that family.
  */
 import { type Address, formatAddress } from "../../../ip/address.ts";
 import { type FamilyName, familyNames, familyWords } from "../../../ip/family.ts";

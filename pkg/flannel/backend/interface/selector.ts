@@ -5,12 +5,13 @@ import { type FamilyName, familyNames, familyWords } from "../../../ip/family.ts
 import type { LinkAddress } from "../../../link/address.ts";
 import type { Link } from "../../../link/link.ts";
 import { sameAddress, usableAddresses } from "./address.ts";
+import type { InterfaceRegexp } from "./go-regexp.ts";
 
 export interface InterfaceSelector {
   /** Names or addresses; the first that fits is used. */
   ifaces: readonly string[];
   /** Tried after `ifaces`, on addresses, then on names. */
-  ifaceRegexes: readonly RegExp[];
+  ifaceRegexes: readonly InterfaceRegexp[];
   /** Tried last. Without these three: the interface with publicIP or publicIPv6; without those, that of the default route. */
   canReach: Address | undefined;
   /** The address to publish instead of the interface's own. */
@@ -104,7 +105,7 @@ const carriers = ({ nics }: HostView, address: Address): Choice[] =>
 const isOwnDevice = ({ link }: Nic): boolean => /^flannel(-v6)?\.\d+$/.test(link.name);
 
 /** Lists interfaces whose addresses match in both families, then those that match in one, then those whose name matches. */
-function matching({ nics }: HostView, regex: RegExp, wanted: RequestedFamilies): Attempt {
+function matching({ nics }: HostView, regex: InterfaceRegexp, wanted: RequestedFamilies): Attempt {
   const choices = nics
     .filter((nic) => !isOwnDevice(nic))
     .map((nic) => {
