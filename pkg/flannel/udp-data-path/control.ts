@@ -31,13 +31,15 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
       `another data path process listens on ${path}. To fix: stop the flanneld that has started it, or give this one another --subnet-file`,
     );
   removeFile(path); // of a process that was killed
-  /** Connections of daemons that answer for the lease: those that have sent a table. */
+  const connections = new Set<Socket>();
+  /** Those of daemons that answer for the lease: they have sent a table. */
   const owners = new Set<Socket>();
   let deadline = bootMs() + FIRST_TABLE_MS;
   let timer: NodeJS.Timeout | undefined;
 
   const server = createServer((socket) => {
     const read = lineReader();
+    connections.add(socket);
     socket.setEncoding("utf8");
     socket.write(`${JSON.stringify(hello)}\n`);
     socket.on("data", (chunk: string) => {
@@ -49,6 +51,7 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
     });
     socket.on("error", () => {}); // followed by "close"
     socket.on("close", () => {
+      connections.delete(socket);
       owners.delete(socket);
       endWhenDue();
     });
@@ -92,7 +95,7 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
     close() {
       clearTimeout(timer);
       server.close();
-      for (const socket of owners) socket.destroy();
+      for (const socket of connections) socket.unref(); // closed when the process ends: device and port are free then
     },
   };
 }
