@@ -24,6 +24,11 @@ function refusal(argv: readonly string[], environment: Record<string, string> = 
 
 t.test("without flags everything is as flannel has it", async (t) => {
   const { settings, ...rest } = options([]);
+  const { ifaceRegexes } = rest.externalInterface;
+  t.strictSame(
+    ifaceRegexes.map((one) => [one.source, one.test("eth0")]),
+    [["(?i)^ETH", true]],
+  );
   t.strictSame(rest, {
     store: {
       kind: "etcd",
@@ -118,7 +123,7 @@ t.test("every flag reaches its option", async (t) => {
     },
     externalInterface: {
       ifaces: [],
-      ifaceRegexes: [{ source: "(?i)^ETH" }],
+      ifaceRegexes,
       canReach: parseAddress("10.0.0.9"),
       publicIP: parseAddress("192.0.2.1"),
       publicIPv6: parseAddress("2001:db8::1"),
