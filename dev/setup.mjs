@@ -94,7 +94,8 @@ function installDebianPackages(wanted) {
 /** Where there is no apt-get, the machine's own programs are taken. */
 function unpackDebianPackages(names) {
   const isThereAlready = (name) =>
-    existsSync(unpackedFolder(".", name)) || (!isThere("apt-get") && isThere(basename(contents[name][0])));
+    contents[name].every((path) => existsSync(join(unpackedFolder(".", name), path))) ||
+    (!isThere("apt-get") && isThere(basename(contents[name][0])));
   const missing = names.filter((name) => !isThereAlready(name));
   if (missing.length === 0) return;
   say(
@@ -115,6 +116,7 @@ function unpack(name) {
   const script = `cd "$0" && apt-get -q download -o APT::Sandbox::User=root ${name} &&
     dpkg-deb --fsys-tarfile *.deb | tar -x ${files} && rm *.deb`;
   if (run(["sh", "-c", script, work]) !== 0) return false;
+  rmSync(folder, { recursive: true, force: true }); // an earlier build unpacked less
   renameSync(work, folder);
   return true;
 }

@@ -10,7 +10,7 @@ export const contents = {
   "etcd-server": ["usr/bin/etcd"],
   "etcd-client": ["usr/bin/etcdctl"],
   "dnsmasq-base": ["usr/sbin/dnsmasq"],
-  firewalld: ["usr/sbin/firewalld", "usr/lib/firewalld", "etc/firewalld"],
+  firewalld: ["usr/sbin/firewalld", "usr/bin/firewall-cmd", "usr/lib/firewalld", "etc/firewalld"],
   "busybox-static": ["bin/busybox"],
   "qemu-user-static": ["usr/bin/qemu-aarch64-static"],
   debootstrap: ["usr/sbin/debootstrap", "usr/share/debootstrap"],

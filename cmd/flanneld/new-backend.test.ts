@@ -118,6 +118,7 @@ t.test("a status report pings its addresses, knows its overhead, and gives its a
     malformed: new Map(),
     missing: [],
     obstacles: [],
+    closedPorts: [],
     renewMarginMs: 3_600_000,
     nowMs: 0,
   };

@@ -167,7 +167,8 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
     ip link add flannel.1 mtu 1400 type veth peer name eth0 netns ${host.containers[0]?.name}
     ip address add 10.65.1.0/32 dev flannel.1
     ip link set flannel.1 up
-    ip route add 10.65.0.0/16 dev flannel.1`);
+    ip route add 10.65.0.0/16 dev flannel.1
+    iptables -A INPUT -i eth0 -p udp -j DROP`);
   host.containers[0]?.sh(`
     ip address add 10.65.2.0/32 dev eth0
     ip link set eth0 up
@@ -176,8 +177,12 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
   t.teardown(() => closeNamespace(namespace));
   const member: NetworkInfo = {
     lease: lease(1),
-    external: { index: 2, name: "eth0", mtu: 1500 },
+    external: { index: 2, name: "eth0", mtu: 1500, ipv4: Uint8Array.of(10, 64, 0, 1) },
     backend: {
+      underlayPorts: [
+        { family: "ipv4", port: 8472 },
+        { family: "ipv6", port: 8472 }, // without an address of its own
+      ],
       mtu: 1450,
       overheadBytes: 50,
       adviceWhenSilent: "see that it runs",
@@ -217,6 +222,7 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
     [
       "device flannel.1 has MTU 1400, must have 1450",
       "route 10.65.3.0/24 via 10.65.3.0 is missing",
+      "iptables (chain INPUT) drops what other hosts send to UDP port 8472: containers of other hosts do not reach those of this one",
       "10.65.2.0/24 (10.64.0.2) answers small packets, but none of 1450 bytes",
       "10.65.3.0/24 (10.64.0.3) does not answer (ping 10.65.3.0)",
     ],

@@ -65,14 +65,27 @@ const ownFolders = `
   mount -t tmpfs none /run && cp -a ${root}/etc/firewalld /run/etc && mount -t tmpfs none /var/log &&
   exec ${root}/usr/sbin/firewalld --nofork --nopid --default-config=${root}/usr/lib/firewalld --system-config=/run/etc`;
 
-export async function startFirewalld(node: Host): Promise<Bus> {
+export interface Firewalld extends Bus {
+  /** Runs firewall-cmd. @returns What it printed. @throws Error it failed */
+  firewallCmd(...args: string[]): string;
+}
+
+export async function startFirewalld(node: Host): Promise<Firewalld> {
   const bus = await startBus(node);
   start(node, ownFolders, bus.environment);
   const state = ["string:org.fedoraproject.FirewallD1", "string:state"]; // it has its name before it flushes iptables' tables
   await until("firewalld runs", () =>
     bus.send(FIREWALLD, FIREWALLD_PATH, "org.freedesktop.DBus.Properties.Get", ...state).printed.includes("RUNNING"),
   );
-  return bus;
+  return {
+    ...bus,
+    firewallCmd(...args) {
+      const env = { PATH: process.env["PATH"], ...bus.environment };
+      const { status, stdout, stderr } = spawnSync(`${root}/usr/bin/firewall-cmd`, args, { encoding: "utf8", env });
+      if (status !== 0) throw new Error(`firewall-cmd ${args.join(" ")}: ${stderr}`);
+      return stdout;
+    },
+  };
 }
 
 function start(node: Host, script: string, environment: Record<string, string> = {}): void {

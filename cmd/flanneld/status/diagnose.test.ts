@@ -34,6 +34,7 @@ const healthy: NetworkFacts = {
   malformed: new Map(),
   missing: [],
   obstacles: [],
+  closedPorts: [],
   renewMarginMs: HOUR_MS,
   nowMs,
 };
@@ -169,6 +170,18 @@ const cases: {
     title: "what the backend cannot do",
     member: { obstacles: [{ text: "the host of lease 10.5.2.0-24 cannot be reached: why", remedy: "what to do" }] },
     problems: [["the host of lease 10.5.2.0-24 cannot be reached: why", "what to do"]],
+  },
+  {
+    title: "a port that a firewall closes",
+    member: {
+      closedPorts: [{ port: 8472, by: "firewalld (zone public)", command: "firewall-cmd --add-port=8472/udp" }],
+    },
+    problems: [
+      [
+        "firewalld (zone public) drops what other hosts send to UDP port 8472: containers of other hosts do not reach those of this one",
+        "firewall-cmd --add-port=8472/udp",
+      ],
+    ],
   },
   {
     title: "leases that are not renewed",

@@ -37,6 +37,8 @@ export interface NetworkFacts {
   missing: readonly string[];
   /** The backend's list of problems that a repair cannot correct. */
   obstacles: readonly Problem[];
+  /** The ports of the backend that a firewall of this host closes for other hosts: the firewall, and the command that opens the port. */
+  closedPorts: readonly { port: number; by: string; command: string }[];
   /** How long before its expiry a lease is renewed. */
   renewMarginMs: number;
   nowMs: number;
@@ -58,6 +60,7 @@ export function diagnose({ state, store, member }: DiagnosisInput): Problem[] {
       ? [
           ...mtuProblems(member),
           ...entryProblems(member),
+          ...member.closedPorts.map(closedPortProblem),
           ...leaseProblems(member, store.remedies),
           ...malformedProblems(member, store.remedies),
           ...reachProblems(member),
@@ -141,6 +144,11 @@ const entryProblems = ({ missing, obstacles }: NetworkFacts): Problem[] => [
   })),
   ...obstacles,
 ];
+
+const closedPortProblem = ({ port, by, command }: NetworkFacts["closedPorts"][number]): Problem => ({
+  text: `${by} drops what other hosts send to UDP port ${port}: containers of other hosts do not reach those of this one`,
+  remedy: command,
+});
 
 function leaseProblems({ own, peers, renewMarginMs, nowMs }: NetworkFacts, remedies: StoreRemedies): Problem[] {
   const known = peers.filter((peer) => leaseEnd(peer, nowMs) !== "unknown");

@@ -2,12 +2,14 @@
 
 import type { Lease } from "../../../pkg/cluster/lease/lease.ts";
 import type { LeaseManager } from "../../../pkg/cluster/lease/manager.ts";
+import { CniError } from "../../../pkg/cni/error.ts";
 import { isObject, type Json } from "../../../pkg/config/json.ts";
+import { droppedInput } from "../../../pkg/firewall/input/dropped-input.ts";
 import type { Backend, ExternalInterface } from "../../../pkg/flannel/backend/backend.ts";
 import { type Address, formatAddress, formatPrefix, isIPv4 } from "../../../pkg/ip/address.ts";
 import { familyNames } from "../../../pkg/ip/family.ts";
 import { findLink } from "../../../pkg/link/link.ts";
-import type { Connection } from "../../../pkg/netlink/connection.ts";
+import { type Connection, connect, NETLINK_NETFILTER, NetlinkError } from "../../../pkg/netlink/connection.ts";
 import type { DaemonState } from "../../../pkg/subnet-env/daemon-state.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
 import { isErrno } from "../../../pkg/sys/errno.ts";
@@ -31,7 +33,14 @@ export interface NetworkInfo {
   external: ExternalInterface;
   backend: Pick<
     Backend,
-    "mtu" | "overheadBytes" | "devices" | "missing" | "obstacles" | "probeAddress" | "adviceWhenSilent"
+    | "mtu"
+    | "overheadBytes"
+    | "devices"
+    | "missing"
+    | "obstacles"
+    | "underlayPorts"
+    | "probeAddress"
+    | "adviceWhenSilent"
   >;
   rtnl: Connection;
   /** undefined: not known yet. */
@@ -68,10 +77,36 @@ async function factsOf(member: NetworkInfo, subnetFile: string): Promise<Network
     malformed,
     missing: backend.missing(),
     obstacles: backend.obstacles(),
+    closedPorts: closedPortsOf(member),
     renewMarginMs,
     nowMs: nowMs(),
     probes: await probePeers(member),
   };
+}
+
+/** Returns the ports of the backend that a firewall of this host closes for other hosts. */
+function closedPortsOf({ backend, external, peers }: NetworkInfo): NetworkFacts["closedPorts"] {
+  const { underlayPorts = [] } = backend;
+  if (underlayPorts.length === 0) return [];
+  const netfilter = connect(NETLINK_NETFILTER);
+  try {
+    return underlayPorts.flatMap(({ family, port }) => {
+      const destination = external[family];
+      if (destination === undefined) return [];
+      const sources = peers.flatMap(
+        ({ attributes }) => (family === "ipv4" ? attributes.publicIP : attributes.publicIPv6) ?? [],
+      );
+      return droppedInput(netfilter, { inInterface: external, sources, destination, port }).map((one) => ({
+        ...one,
+        port,
+      }));
+    });
+  } catch (error) {
+    if (error instanceof NetlinkError || error instanceof CniError) return []; // of rules that cannot be read nothing is certain
+    throw error;
+  } finally {
+    netfilter.close();
+  }
 }
 
 async function probePeers(member: NetworkInfo): Promise<NetworkFacts["probes"]> {

@@ -6,7 +6,7 @@ import type { Connection } from "../../netlink/connection.ts";
 import { FAMILIES, type Family } from "../family.ts";
 import type { TableName } from "./base-chain.ts";
 import { findIptables, hasLegacyTable, type Iptables } from "./detect.ts";
-import { editThrough } from "./legacy-variant.ts";
+import { editThrough, saveTable } from "./legacy-variant.ts";
 import { editRules, ensureRules as ensureByNetlink } from "./nft-variant.ts";
 import { type Change, missing, type Table, type View, type Wanted } from "./ruleset.ts";
 
@@ -89,4 +89,14 @@ export function editLegacy(table: TableName, work: (view: View, family: Family) 
     const iptables = hasLegacyTable(family, table) ? findLegacyProgram(family) : undefined;
     if (iptables !== undefined) editThrough(iptables, { family, table }, (view) => work(view, family));
   }
+}
+
+/**
+ * Returns a legacy table as iptables-save prints it; undefined: there is none, or no program that could read it.
+ *
+ * @throws CniError 999: the program failed
+ */
+export function findLegacySave(family: Family, table: TableName): string | undefined {
+  const iptables = hasLegacyTable(family, table) ? findLegacyProgram(family) : undefined;
+  return iptables && saveTable(iptables, table);
 }

@@ -24,13 +24,16 @@ export function editThrough(
   work: (view: View) => readonly Change[],
 ): void {
   locked(() => {
-    const saved = saveOf(runTool(iptables, "save", ["-t", table]), { family, table });
+    const saved = saveOf(saveTable(iptables, table), { family, table });
     const changes = work(saved);
     if (changes.length === 0) return;
     const lines = [`*${table}`, ...declarations(changes), ...inOrder(changes).flatMap(linesFor), "COMMIT", ""];
     runTool(iptables, "restore", ["--noflush", "--wait"], lines.join("\n"));
   });
 }
+
+/** Returns a table as iptables-save prints it. @throws CniError 999: the program failed */
+export const saveTable = (iptables: Iptables, table: TableName): string => runTool(iptables, "save", ["-t", table]);
 
 /** Parses the output of iptables-save. */
 function saveOf(printed: string, { family, table }: { family: Family; table: TableName }): View {

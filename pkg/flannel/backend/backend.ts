@@ -108,12 +108,21 @@ export interface Backend {
   missing(): readonly string[];
   /** Lists reasons why peers cannot be reached that `repair` cannot correct, with remedies. */
   obstacles(): readonly Obstacle[];
+  /** The ports at which the hosts send each other what the backend carries, for `flanneld --status`; absent: it needs none. */
+  readonly underlayPorts?: readonly UnderlayPort[];
   /** Returns the address to ping on a peer, through this backend; undefined: there is none. The peer has the same backend. */
   probeAddress(peer: Lease, family: FamilyName): Address | undefined;
   /** The advice for a peer that does not answer to it. */
   readonly adviceWhenSilent: string;
   /** Ends the processes and sockets that are its own. What is in the kernel stays, if it works without them. */
   close(): Promise<void>;
+}
+
+export interface UnderlayPort {
+  /** The family of the packets between the hosts. */
+  family: FamilyName;
+  /** A UDP port. */
+  port: number;
 }
 
 export interface Obstacle {

@@ -114,6 +114,13 @@ function create({ rtnl, network, log, published, remedies, ...context }: Backend
     },
     missing: peers.missing,
     obstacles: peers.obstacles,
+    get underlayPorts() {
+      if (config.directRouting && [...peers.leases()].every((peer) => isDirectPeer(rtnl, peer, external))) return [];
+      return tunnels.flatMap(({ family, device }) => {
+        const { port } = device().vxlan ?? {};
+        return port === undefined ? [] : [{ family, port }];
+      });
+    },
     probeAddress: (peer, family) => peer[family]?.address, // that of its device
     adviceWhenSilent:
       "check that flanneld runs there, and that firewalls between the hosts let VXLAN's UDP port (8472 by default) pass in both directions",
@@ -139,6 +146,9 @@ function isDirectlyConnected(rtnl: Connection, address: Address, { index }: Exte
   if (way?.type !== RTN_UNICAST || way.gateway !== undefined || way.via !== undefined) return false;
   return way.outputIndex === index;
 }
+
+const isDirectPeer = (rtnl: Connection, { attributes }: Lease, external: ExternalInterface): boolean =>
+  [attributes.publicIP, attributes.publicIPv6].every((host) => !host || isDirectlyConnected(rtnl, host, external));
 
 /** Reports whether the message is about a route to peers' hosts: these may be directly connected now, or no longer. */
 function leadsToPeers({ type, body }: Nlmsg, leases: Iterable<Lease>, { networks }: Domain): boolean {

@@ -1,0 +1,246 @@
+// Which firewalls drop what others send to a port: told of real rules, and witnessed by real packets.
+import t from "tap";
+import { type DroppedInput, droppedInput } from "../../pkg/firewall/input/dropped-input.ts";
+import { parseAddress } from "../../pkg/ip/address.ts";
+import { connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
+import { closeNamespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
+import { until } from "../cluster/until.ts";
+import { FIREWALLD, FIREWALLD_PATH, startFirewalld } from "../lab/firewalld.ts";
+import { type Host, newHost } from "../lab/host.ts";
+import { needsRoot } from "../lab/needs.ts";
+
+const PORT = 8472;
+
+type Test = Parameters<typeof newHost>[0];
+
+interface Guarded extends Host {
+  /** What our code tells. */
+  dropped(): DroppedInput[];
+  /** Whether a datagram that its container sends to the port arrives. */
+  letsIn(): boolean;
+}
+
+/** A host with 192.0.2.1 on eth0; 192.0.2.2 is its container. */
+function newGuardedHost(t: Test): Guarded {
+  const host = newHost(t);
+  const [peer] = host.containers;
+  host.sh(`
+    ip link add eth0 type veth peer name eth0 netns ${peer?.name}
+    ip address add 192.0.2.1/24 dev eth0
+    ip link set eth0 up`);
+  peer?.sh("ip address add 192.0.2.2/24 dev eth0 && ip link set eth0 up");
+  const [link] = host.json("ip", "-j", "link", "show", "eth0") as { ifindex: number }[];
+  const namespace = openNamespace(host.path);
+  t.teardown(() => closeNamespace(namespace));
+  let arrived = noPortsOf(host);
+  const [own, other] = ["192.0.2.1", "192.0.2.2"].map((text) => parseAddress(text) ?? new Uint8Array());
+  return {
+    ...host,
+    dropped: () =>
+      within(namespace, () => {
+        const netfilter = connect(NETLINK_NETFILTER);
+        return droppedInput(netfilter, {
+          inInterface: { name: "eth0", index: link?.ifindex ?? 0 },
+          sources: other ? [other] : [],
+          destination: own ?? new Uint8Array(),
+          port: PORT,
+        });
+      }),
+    letsIn() {
+      const before = arrived;
+      peer?.run("bash", "-c", `echo > /dev/udp/192.0.2.1/${PORT}`); // a refusal by ICMP fails the command
+      arrived = noPortsOf(host);
+      return arrived > before;
+    },
+  };
+}
+
+/** How many datagrams came to a port on which nobody listens, as the kernel counts them. */
+function noPortsOf(host: Host): number {
+  const [names = [], values = []] = host
+    .sh("grep ^Udp: /proc/net/snmp")
+    .split("\n")
+    .map((line) => line.split(" "));
+  return Number(values[names.indexOf("NoPorts")]);
+}
+
+const input = (rules: string, policy = "drop") =>
+  `table inet filter { chain input { type filter hook input priority 0; policy ${policy}; ${rules}\n }\n }`;
+const usual = `iif lo accept; ct state vmap { established : accept, related : accept, invalid : drop }; meta l4proto icmp accept;`;
+
+const nftables: { title: string; rules: string; isDropped: boolean; isIn?: boolean }[] = [
+  { title: "no rules", rules: "table inet filter", isDropped: false },
+  { title: "a policy alone", rules: input(""), isDropped: true },
+  {
+    title: "what many hosts have",
+    rules: input(`${usual} tcp dport 22 accept; udp dport { 53, 123 } accept`),
+    isDropped: true,
+  },
+  {
+    title: "the port, in a set of intervals",
+    rules: input(`${usual} udp dport { 53, 8000-9000 } accept`),
+    isDropped: false,
+  },
+  { title: "intervals beside the port", rules: input(`${usual} udp dport { 53, 8473-9000 } accept`), isDropped: true },
+  { title: "a range", rules: input("udp dport 8000-9000 accept"), isDropped: false },
+  { title: "every port but this", rules: input("udp dport != 8472 accept"), isDropped: true },
+  { title: "the other host's network", rules: input("ip saddr 192.0.2.0/24 accept"), isDropped: false },
+  { title: "another network", rules: input("ip saddr 198.51.100.0/24 accept"), isDropped: true },
+  { title: "another interface", rules: input('iifname "eth1" accept'), isDropped: true },
+  { title: "an interface by its beginning", rules: input('iifname "eth*" accept'), isDropped: false },
+  { title: "a set of interfaces", rules: input('iifname { "eth0", "eth1" } accept'), isDropped: false },
+  {
+    title: "addresses and ports together",
+    rules: input("ip saddr . udp dport { 192.0.2.2 . 8472, 192.0.2.3 . 1-9 } accept"),
+    isDropped: false,
+  },
+  {
+    title: "other addresses and ports together",
+    rules: input("ip saddr . udp dport { 192.0.2.2 . 8473, 192.0.2.3 . 8000-9000 } accept"),
+    isDropped: true,
+  },
+  {
+    title: "a limit, which may let it in",
+    rules: input("limit rate 1/day burst 1 packets drop; accept"),
+    isDropped: false,
+    isIn: false,
+  },
+  { title: "a mark, which nobody knows", rules: input("meta mark 7 accept"), isDropped: false, isIn: false },
+  { title: "an explicit rule", rules: input("udp dport 8472 reject", "accept"), isDropped: true },
+  {
+    title: "a table that sleeps",
+    rules: "table ip a { flags dormant; chain i { type filter hook input priority 0; policy drop;\n }\n }",
+    isDropped: false,
+  },
+  {
+    title: "the second of two tables",
+    rules: `${input("accept")}\ntable ip late { chain i { type filter hook input priority 9; udp dport 8472 drop;\n }\n }`,
+    isDropped: true,
+  },
+  {
+    title: "chains that are jumped to and left again",
+    rules: `table inet filter {
+      chain open { udp dport 8472 accept; }
+      chain other { udp dport 53 accept; return; accept; }
+      chain input { type filter hook input priority 0; policy drop; jump other; iifname vmap { "eth0" : goto open }; }
+    }`,
+    isDropped: false,
+  },
+  {
+    title: "a chain that is gone to and does not come back",
+    rules: `table inet filter {
+      chain other { udp dport 53 accept; }
+      chain input { type filter hook input priority 0; policy drop; goto other; accept; }
+    }`,
+    isDropped: true,
+  },
+];
+
+t.test("nftables: what drops packets for a port is told, and what may let them in is not", needsRoot, async (t) => {
+  const host = newGuardedHost(t);
+  t.ok(host.letsIn(), "without rules packets arrive");
+  for (const { title, rules, isDropped, isIn = !isDropped } of nftables) {
+    host.sh(`nft -f - <<'EOF'\nflush ruleset\n${rules}\nEOF`);
+    t.equal(host.dropped().length > 0, isDropped, `${title}: told`);
+    t.equal(host.letsIn(), isIn, `${title}: packets arrive`);
+  }
+});
+
+t.test("nftables: its command opens the port", needsRoot, async (t) => {
+  const host = newGuardedHost(t);
+  host.sh(`nft '${input(usual)}'`);
+  const [told] = host.dropped();
+  t.equal(told?.by, "nftables (chain inet filter input)");
+  const [command = ""] = told?.command.split(", and ") ?? [];
+  host.sh(command.replaceAll('"', '\\"'));
+  t.strictSame(host.dropped(), []);
+  t.ok(host.letsIn());
+});
+
+for (const program of ["iptables", "iptables-legacy"]) {
+  const rows: { title: string; rules: string[]; isDropped: boolean; isIn?: boolean }[] = [
+    { title: "a policy alone", rules: [], isDropped: true },
+    {
+      title: "what many hosts have",
+      rules: [
+        "-i lo -j ACCEPT",
+        "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-p tcp -m tcp --dport 22 -j ACCEPT",
+      ],
+      isDropped: true,
+    },
+    { title: "the port", rules: ["-i eth0 -p udp --dport 8000:9000 -j ACCEPT"], isDropped: false },
+    { title: "several ports", rules: ["-p udp -m multiport --dports 53,8472 -j ACCEPT"], isDropped: false },
+    {
+      title: "other ports",
+      rules: ["-p udp -m multiport --dports 53,123 -j ACCEPT", "! -p udp -j ACCEPT"],
+      isDropped: true,
+    },
+    { title: "new flows", rules: ["-m conntrack ! --ctstate INVALID -j ACCEPT"], isDropped: false },
+    { title: "the other host", rules: ["-s 192.0.2.2 -j ACCEPT"], isDropped: false },
+    { title: "another host", rules: ["-s 192.0.2.3 -j ACCEPT"], isDropped: true },
+    {
+      title: "a string, which nobody knows",
+      rules: ["-m string --string y --algo bm -j ACCEPT"],
+      isDropped: false,
+      isIn: false,
+    },
+    {
+      title: "a refusal",
+      rules: ["-j LOG", "-m comment --comment 'no -j ACCEPT' -j REJECT", "-j ACCEPT"],
+      isDropped: true,
+    },
+  ];
+  t.test(`${program}: what drops packets is told, and its command opens the port`, needsRoot, async (t) => {
+    const host = newGuardedHost(t);
+    for (const { title, rules, isDropped, isIn = !isDropped } of rows) {
+      host.sh(
+        [`${program} -F`, `${program} -P INPUT DROP`, ...rules.map((rule) => `${program} -A INPUT ${rule}`)].join("\n"),
+      );
+      t.equal(host.dropped().length > 0, isDropped, `${title}: told`);
+      t.equal(host.letsIn(), isIn, `${title}: packets arrive`);
+    }
+    host.sh(`${program} -F`);
+    const [told] = host.dropped();
+    t.equal(told?.by, `${program} (chain INPUT)`);
+    host.sh(told?.command.split(", and ")[0] ?? "");
+    t.strictSame(host.dropped(), []);
+    t.ok(host.letsIn());
+
+    host.sh(`${program} -F && ${program} -N ufw-before-input && ${program} -A INPUT -j ufw-before-input`);
+    t.match(host.dropped(), [{ by: "ufw", command: "ufw allow in on eth0 to any port 8472 proto udp" }]);
+  });
+}
+
+t.test(
+  "firewalld: the zone is told, and the command opens the port now and after the next start",
+  needsRoot,
+  async (t) => {
+    const host = newGuardedHost(t);
+    const firewalld = await startFirewalld(host);
+    const enter = (zone: string) =>
+      firewalld.send(
+        FIREWALLD,
+        FIREWALLD_PATH,
+        `${FIREWALLD}.zone.changeZoneOfInterface`,
+        `string:${zone}`,
+        "string:eth0",
+      );
+    for (const zone of ["public", "drop"]) {
+      enter(zone);
+      await until(`packets do not arrive in zone ${zone}`, () => !host.letsIn());
+      const [told] = host.dropped();
+      const words = `--zone=${zone} --add-port=8472/udp`;
+      t.strictSame(told, {
+        by: `firewalld (zone ${zone})`,
+        command: `firewall-cmd ${words} && firewall-cmd --permanent ${words}`,
+      });
+      for (const command of told?.command.split(" && ") ?? []) firewalld.firewallCmd(...command.split(" ").slice(1));
+      t.strictSame(host.dropped(), [], zone);
+      t.ok(host.letsIn(), zone);
+    }
+    t.match(firewalld.firewallCmd("--permanent", "--zone=drop", "--list-ports"), "8472/udp");
+    enter("trusted");
+    t.strictSame(host.dropped(), [], "trusted");
+  },
+);
