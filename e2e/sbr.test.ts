@@ -223,6 +223,25 @@ t.test("sbr: an ADD that fails changes nothing", needsRoot, async (t) => {
   t.strictSame(node.snapshot(), before);
 });
 
+t.test("sbr: a second ADD without DEL is refused as one, and the first stays", needsRoot, async (t) => {
+  const node = newHost(t);
+  const container = containerWith(node);
+  for (const keys of [{}, { table: 7 }, { gateways: ["192.168.1.1"] }, { addSourceHints: true }]) {
+    t.match(node.cni("sbr", "ADD", conf(keys), call), { status: 0 });
+    const first = container.sh("ip rule; ip route show table all; ip -6 rule; ip -6 route show table all");
+    t.match(node.cni("sbr", "ADD", conf(keys), call), {
+      status: 1,
+      stdout: {
+        msg: `rule "from 192.168.1.209 lookup ${keys.table ?? 100}" already exists in the container`,
+        details: /^To fix: delete the attachment that made it \(DEL\)/,
+      },
+    });
+    t.equal(container.sh("ip rule; ip route show table all; ip -6 rule; ip -6 route show table all"), first);
+    t.match(node.cni("sbr", "DEL", conf(keys), call), { status: 0 });
+    container.sh(`ip link delete net1\n${interfaceByHand}`);
+  }
+});
+
 t.test("sbr: CHECK misses rules and routes", needsRoot, async (t) => {
   const node = newHost(t);
   const container = containerWith(node);

@@ -49,8 +49,9 @@ function add(attachment: Attachment<SbrConf>): Result {
     const rtnl = openRtnetlink(netns);
     const { index } = needLink(rtnl, ifName);
     const rules = listRules(rtnl);
-    const plan = planOf({ rtnl, index, rules, addresses }, settings);
-    refuseExisting(rules, plan);
+    const state = { rtnl, index, rules, addresses };
+    const plan = planOf(state, settings);
+    refuseExisting(state, plan);
     withRollback((undo) => applyPlan(plan, { rtnl, index }, undo));
     return resultIn(plan, result);
   });
@@ -86,10 +87,18 @@ function planOf({ rtnl, index, rules, addresses }: LinkState, settings: SbrSetti
   return tableForEach(addresses, own, usedTables(rules, all), settings);
 }
 
-/** Refuses a rule that exists already: its owner is not known, and a rollback could not tell it from our own. */
-function refuseExisting(rules: readonly RuleMessage[], { tables }: Plan): void {
-  const existing = rules.flatMap((rule) => sourceRuleOf(rule) ?? []);
-  const twice = tables.find((one) => existing.some((rule) => isFrom(one.source, rule) && rule.table === one.table));
+/**
+ * Refuses an address that has a rule already, to the same table or to one with routes through the interface: its owner is not known, and a
+ * rollback could not tell it from our own. The first ADD has moved the routes, so a second one would fail on a gateway that nothing reaches.
+ */
+function refuseExisting({ rtnl, index, rules }: LinkState, { tables }: Plan): void {
+  const existing = rules
+    .flatMap((rule) => sourceRuleOf(rule) ?? [])
+    .filter((rule) => tables.some(({ source }) => isFrom(source, rule)));
+  if (existing.length === 0) return;
+  const through = listAllRoutes(rtnl).filter((route) => tableOf(route) !== RT_TABLE_MAIN && leadsThrough(route, index));
+  const taken = [...tables.map(({ table }) => table), ...through.map(tableOf)];
+  const twice = existing.find(({ table }) => taken.includes(table));
   if (twice === undefined) return;
   throw new CniError({
     code: ErrorCode.internal,
