@@ -13,8 +13,8 @@ export const fragmentationNeeded = (mtu: number): IcmpError => ({ type: 3, code:
 
 const ICMP_HEADER = 8;
 /** RFC 1812 4.3.2.3: as much of the packet as fits into 576 bytes. */
-const LONGEST = 576;
-const MAX_QUOTE = LONGEST - IPV4.minHeader - ICMP_HEADER;
+export const MAX_ICMP_ERROR = 576;
+const MAX_QUOTE = MAX_ICMP_ERROR - IPV4.minHeader - ICMP_HEADER;
 const TTL = 64;
 
 /** Reports whether an error may be sent in answer to the packet (RFC 1122 3.2.2): its source is one host, and it is no error itself. */

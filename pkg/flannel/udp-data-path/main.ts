@@ -11,7 +11,7 @@ import { addressNumber, networkOf } from "./peer-table.ts";
 import { type Hello, type Offload, offloads, type PeerSubnet, type Settings, settingsOf } from "./protocol.ts";
 import { createTun } from "./tun-device.ts";
 import { carryTunToUdp } from "./tun-to-udp.ts";
-import { canSegment, enableGro, openUdpSocket } from "./udp-socket.ts";
+import { canSegment, enableGro, openRawSocket, openUdpSocket } from "./udp-socket.ts";
 import { carryUdpToTun } from "./udp-to-tun.ts";
 import type { WorkerEnd, WorkerMessage, WorkerStart } from "./worker.ts";
 
@@ -59,16 +59,15 @@ async function run(settings: Settings): Promise<Hello> {
   const workers: RunningWorker[] = [];
   const control = await serveControl(settings.socket, hello, dataPathOf(workers, end));
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => end(`${signal} came`));
-  for (const direction of Object.keys(directions) as Direction[]) {
-    const start = {
-      tun: tun.fd,
-      udp,
-      hasVnetHeader: tun.hasVnetHeader,
-      hasUdpOffload: tun.hasUdpOffload,
-      canSegment: has["udp-segment"],
-    };
-    workers.push(startWorker(direction, start, end));
-  }
+  const start = {
+    tun: tun.fd,
+    udp,
+    raw: openRawSocket() ?? -1,
+    hasVnetHeader: tun.hasVnetHeader,
+    hasUdpOffload: tun.hasUdpOffload,
+    canSegment: has["udp-segment"],
+  };
+  for (const direction of Object.keys(directions) as Direction[]) workers.push(startWorker(direction, start, end));
   return hello;
 
   /** Stops everything; the process ends when the threads have, and device and port are free. */

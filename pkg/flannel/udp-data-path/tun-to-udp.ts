@@ -1,14 +1,15 @@
 /** From the TUN device to the peers. */
 import type { MessagePort } from "node:worker_threads";
 import { Errno, SystemError } from "../../sys/errno.ts";
+import { ask } from "../../sys/syscall.ts";
 import { MSGHDR } from "./arena.ts";
 import { fragmentationNeeded, type IcmpError, netUnreachable, timeExceeded } from "./icmp.ts";
-import { errno, libcRead, libcSendmmsg, libcWrite } from "./libc.ts";
+import { errno, libcRead, libcSendmmsg } from "./libc.ts";
 import { DONT_FRAGMENT, decrementTtl, IPV4, PROTOCOL_TCP, PROTOCOL_UDP, problemOf, sumOf } from "./packet.ts";
 import type { Peer } from "./peer-table.ts";
 import { cutTcp, cutUdp, HEADER_SPACE, headersLengthOf } from "./segment.ts";
 import { createSendBatch } from "./send-batch.ts";
-import { pathMtuTo, setPathMtuDiscovery } from "./udp-socket.ts";
+import { MSG_DONTWAIT, pathMtuTo, setPathMtuDiscovery, socketAddress } from "./udp-socket.ts";
 import { GSO_NONE, GSO_TCPV4, GSO_UDP_L4, NEEDS_CSUM, VNET } from "./vnet-header.ts";
 import { createPathWorker, POLLIN, POLLOUT, type WorkerEnd, type WorkerStart } from "./worker.ts";
 
@@ -145,10 +146,10 @@ export function carryTunToUdp(start: WorkerStart, port: MessagePort): WorkerEnd 
     answer(fragmentationNeeded(peer.pathMtu - OUTER_HEADERS), at, size);
   }
 
-  /** Sends an ICMP error to the packet's source, which is behind the TUN device. */
+  /** Through the kernel's routes: from the TUN device it would not take a packet that has its own address as source. */
   function answer(error: IcmpError, at: number, size: number): void {
-    const icmp = worker.icmpError(error, at, size);
-    if (icmp !== undefined) libcWrite(tun, arena.address + icmp.at - vnetSize, icmp.size + vnetSize);
+    const to = socketAddress(view.getInt32(at + IPV4.source), 0);
+    worker.answer(error, at, size, (icmp) => ask("sendto", start.raw, icmp, icmp.length, MSG_DONTWAIT, to, to.length));
   }
 
   function send(): void {

@@ -1,7 +1,17 @@
 /** The UDP socket that datagrams to and from peers go through. */
 import { Errno, isErrno, SystemError } from "../../sys/errno.ts";
 import { closeFile } from "../../sys/file.ts";
-import { bindSocket, openSocket, SOCK_DGRAM, setSocketOption, trySocketOption } from "../../sys/socket.ts";
+import {
+  bindSocket,
+  openSocket,
+  SO_RCVBUFFORCE,
+  SO_SNDBUFFORCE,
+  SOCK_DGRAM,
+  SOCK_RAW,
+  SOL_SOCKET,
+  setSocketOption,
+  trySocketOption,
+} from "../../sys/socket.ts";
 import { ask } from "../../sys/syscall.ts";
 import { portOwner } from "./port-owner.ts";
 
@@ -16,9 +26,8 @@ const IP_MTU_DISCOVER = 10;
 const IP_MTU = 14;
 const IP_PMTUDISC_WANT = 1;
 const IP_PMTUDISC_DO = 2;
-const SO_SNDBUFFORCE = 32;
-const SO_RCVBUFFORCE = 33;
-const SOL_SOCKET = 1;
+export const MSG_DONTWAIT = 0x40;
+const IPPROTO_RAW = 255;
 /** How much waits for the other end of a thread's sleep; the kernel's default of 208 kB holds three super-datagrams. */
 const BUFFER_BYTES = 4 << 20;
 
@@ -63,6 +72,16 @@ export const canSegment = (fd: number): boolean => trySocketOption(fd, SOL_UDP, 
 
 /** Has the kernel join datagrams that are received, if it can (Linux 5.0). */
 export const enableGro = (fd: number): boolean => trySocketOption(fd, SOL_UDP, UDP_GRO, 1);
+
+/** Opens a socket that sends whole IPv4 packets as the host's own; undefined without the capability NET_RAW. */
+export function openRawSocket(): number | undefined {
+  try {
+    return openSocket(AF_INET, SOCK_RAW, IPPROTO_RAW);
+  } catch (error) {
+    if (isErrno(error, "EPERM", "EACCES")) return undefined;
+    throw error;
+  }
+}
 
 /** Returns the MTU of the path to an address, as far as the kernel knows it; undefined without a route. */
 export function pathMtuTo(address: number, port: number): number | undefined {

@@ -7,7 +7,7 @@ import { timeExceeded } from "./icmp.ts";
 import { createJoiner } from "./join.ts";
 import { errno, libcRecvmmsg, libcWrite, libcWritev } from "./libc.ts";
 import { decrementTtl, IPV4, isHeaderIntact, problemOf } from "./packet.ts";
-import { socketAddress } from "./udp-socket.ts";
+import { MSG_DONTWAIT, socketAddress } from "./udp-socket.ts";
 import { createPathWorker, POLLIN, type WorkerEnd, type WorkerStart } from "./worker.ts";
 
 const ARENA_BYTES = 1 << 20;
@@ -130,17 +130,13 @@ export function carryUdpToTun(start: WorkerStart, port: MessagePort): WorkerEnd 
     count("refusedByDevice", packetCount);
   }
 
-  /** Sends an ICMP error to the packet's source, which is behind the peer. */
+  /** The packet's source is behind the peer that sent it. */
   function answerExpired(at: number, size: number, address: number, port: number): void {
-    const icmp = worker.icmpError(timeExceeded, at, size);
-    if (icmp === undefined) return;
     const to = socketAddress(address, port);
-    ask("sendto", udp, arena.bytes.subarray(icmp.at, icmp.at + icmp.size), icmp.size, MSG_DONTWAIT, to, to.length);
+    worker.answer(timeExceeded, at, size, (icmp) => ask("sendto", udp, icmp, icmp.length, MSG_DONTWAIT, to, to.length));
   }
 }
 
-/** linux/socket.h */
-const MSG_DONTWAIT = 0x40;
 /** Nothing is there after all; or an ICMP error that answers an earlier datagram. */
 const REPEATED: ReadonlySet<number> = new Set([
   Errno.EAGAIN,

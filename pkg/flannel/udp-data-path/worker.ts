@@ -4,7 +4,7 @@ import { SystemError } from "../../sys/errno.ts";
 import { takeAlarm } from "./alarm.ts";
 import { type Arena, createArena } from "./arena.ts";
 import { type Count, counterOf } from "./counters.ts";
-import { createRateLimit, type IcmpError, mayAnswer, writeIcmpError } from "./icmp.ts";
+import { createRateLimit, type IcmpError, MAX_ICMP_ERROR, mayAnswer, writeIcmpError } from "./icmp.ts";
 import { errno, libcPoll } from "./libc.ts";
 import { createPeerTable, networkOf, type PeerTable } from "./peer-table.ts";
 import type { PeerSubnet } from "./protocol.ts";
@@ -13,6 +13,8 @@ import type { PeerSubnet } from "./protocol.ts";
 export interface WorkerStart {
   tun: number;
   udp: number;
+  /** A raw socket for ICMP errors to packets of this host; -1 if there is none. */
+  raw: number;
   /** An eventfd that says that there are messages. */
   alarm: number;
   hasVnetHeader: boolean;
@@ -39,8 +41,8 @@ export interface PathWorker {
   readonly count: Count;
   /** Waits until a descriptor is ready, carrying out messages meanwhile. @returns false when the worker is to stop */
   wait(fd: number, events: number): boolean;
-  /** Writes an ICMP error in answer to the packet into the arena, behind zeros. @returns its offset and size; undefined if none may be sent */
-  icmpError(error: IcmpError, at: number, size: number): { at: number; size: number } | undefined;
+  /** Sends an ICMP error in answer to the packet, if one may be sent. `send` returns what the system call did. */
+  answer(error: IcmpError, at: number, size: number, send: (packet: Uint8Array) => number): void;
 }
 
 /** linux/poll.h */
@@ -50,10 +52,6 @@ const POLLFD = { size: 8, events: 4, revents: 6 } as const;
 
 const EINTR = 4;
 
-/** Room for an ICMP error (576), and before it, always zero, for a header of the TUN device. */
-const ICMP_SPACE = 640;
-const ICMP_AT = 64;
-
 export function createPathWorker(start: WorkerStart, port: MessagePort, arenaBytes: number): PathWorker {
   const arena = createArena(arenaBytes);
   const { view } = arena;
@@ -61,7 +59,7 @@ export function createPathWorker(start: WorkerStart, port: MessagePort, arenaByt
   const count = counterOf(start.counters);
   const carriedOut = new Int32Array(start.carriedOut);
   const polls = arena.reserve(2 * POLLFD.size);
-  const icmp = arena.reserve(ICMP_SPACE) + ICMP_AT;
+  const icmp = arena.reserve(MAX_ICMP_ERROR);
   const limit = createRateLimit();
   let own = { network: 0, mask: -1 };
   let isStopped = false;
@@ -102,13 +100,13 @@ export function createPathWorker(start: WorkerStart, port: MessagePort, arenaByt
       }
       return false;
     },
-    icmpError(error, at, size) {
+    answer(error, at, size, send) {
       if (!mayAnswer(view, at, size) || !limit.allow(performance.now())) {
         count("icmpSuppressed", 1);
-        return undefined;
+        return;
       }
-      count("icmpSent", 1);
-      return { at: icmp, size: writeIcmpError(view, icmp, error, own.network, at, size) };
+      const packet = arena.bytes.subarray(icmp, icmp + writeIcmpError(view, icmp, error, own.network, at, size));
+      count(send(packet) < 0 ? "icmpSuppressed" : "icmpSent", 1);
     },
   };
 }
