@@ -199,6 +199,7 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
     counters: async () => (path?.isOpen() ? path.counters() : undefined),
     missing: () => [...(path?.isOpen() ? [] : ["the data path process does not run"]), ...peers.missing()],
     obstacles: peers.obstacles,
+    underlayPorts: [{ family: "ipv4", port }],
     probeAddress: (peer, family) => (family === "ipv4" ? peer.ipv4?.address : undefined), // that of its device
     adviceWhenSilent: `check that flanneld runs there, and that firewalls between the hosts let UDP port ${port} pass in both directions`,
     async close() {
