@@ -85,7 +85,7 @@ async function factsOf(member: NetworkInfo, subnetFile: string): Promise<Network
 }
 
 /** Returns the ports of the backend that a firewall of this host closes for other hosts. */
-function closedPortsOf({ backend, external, peers }: NetworkInfo): NetworkFacts["closedPorts"] {
+function closedPortsOf({ backend, external, peers = [] }: NetworkInfo): NetworkFacts["closedPorts"] {
   const { underlayPorts = [] } = backend;
   if (underlayPorts.length === 0) return [];
   const netfilter = connect(NETLINK_NETFILTER);
