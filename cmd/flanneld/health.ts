@@ -2,12 +2,13 @@
  * The daemon's HTTP servers: for probes and Prometheus on `--healthz-ip`:`--healthz-port`, and for `flanneld --status` on a socket
  * beside the subnet file. By that socket a daemon also detects another one with the same subnet file.
  */
-import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { ListenOptions } from "node:net";
 import { readDaemonState, socketOf } from "../../pkg/subnet-env/daemon-state.ts";
 import { directoryOf, findStat, makeDirectories, removeFile, withLock } from "../../pkg/sys/file.ts";
 import type { Metrics } from "./metrics.ts";
 import { hasListener } from "./notify-socket.ts";
+import type { HealthAddress } from "./options/options.ts";
 import type { StatusReport } from "./status/format.ts";
 
 /** Functions that answer requests. */
@@ -21,7 +22,7 @@ export interface HealthHandlers {
 export interface HealthAddresses {
   subnetFile: string;
   /** undefined: only the socket is served. */
-  health: { ip: string; port: number } | undefined;
+  health: HealthAddress | undefined;
 }
 
 export interface HealthServer {
@@ -39,11 +40,11 @@ export async function startHealth(
   { subnetFile, health }: HealthAddresses,
   answers: HealthHandlers,
 ): Promise<HealthServer> {
-  const respond = responder(answers);
-  const local = createServer(respond);
+  const shared = { ...answers, status: sharedWhileUnderWay(answers.status) };
+  const local = createServer(responder(shared, () => true));
   await claimSocket(local, subnetFile);
   if (health === undefined) return { close: () => closed(local) };
-  const remote = createServer(respond);
+  const remote = createServer(responder(shared, health.isDefault ? isFromThisHost : () => true));
   try {
     await listening(remote, () => remote.listen({ host: health.ip, port: health.port }));
   } catch (error) {
@@ -126,7 +127,7 @@ const refusals: Readonly<Record<string, { why: string; remedy: string }>> = {
   EACCES: { why: "not permitted", remedy: "use a --healthz-port of 1024 or more" },
 };
 
-function cannotListen(error: unknown, { ip, port }: { ip: string; port: number }): unknown {
+function cannotListen(error: unknown, { ip, port }: HealthAddress): unknown {
   const { why, remedy } = refusals[(error as NodeJS.ErrnoException).code ?? ""] ?? {};
   if (why === undefined) return error;
   const place = ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
@@ -166,21 +167,33 @@ const pages: Readonly<Record<string, (answers: HealthHandlers) => Page | Promise
   }),
 };
 
-function responder(answers: HealthHandlers): RequestListener {
-  const shared = { ...answers, status: sharedWhileUnderWay(answers.status) };
+/** @param mayReadAll Reports whether the client may read the pages that tell of peers and store. */
+function responder(answers: HealthHandlers, mayReadAll: (request: IncomingMessage) => boolean): RequestListener {
   return (request, response) => {
-    const page = pageFor(request.method ?? "", request.url ?? "");
-    Promise.resolve(shared)
+    const page = pageFor(request.method ?? "", request.url ?? "", mayReadAll(request));
+    Promise.resolve(answers)
       .then(page)
       .catch((error: Error) => plain(500, `flanneld: ${error.message}\n`))
       .then((content) => send(response, content));
   };
 }
 
-function pageFor(method: string, url: string): (answers: HealthHandlers) => Page | Promise<Page> {
+const isFromThisHost = ({ socket }: IncomingMessage): boolean =>
+  /^(::ffff:)?127\.|^::1$/.test(socket.remoteAddress ?? "");
+
+/** The pages that flannel has, and that probes of other hosts read. */
+const probePages = ["/healthz", "/readyz"];
+
+function pageFor(method: string, url: string, mayReadAll: boolean): (answers: HealthHandlers) => Page | Promise<Page> {
   const path = url.replace(/\?.*$/s, "");
   if (!Object.hasOwn(pages, path))
     return () => plain(404, `flanneld has no page ${JSON.stringify(path)}: ${Object.keys(pages).join(", ")}\n`);
+  if (!mayReadAll && !probePages.includes(path))
+    return () =>
+      plain(
+        403,
+        `flanneld answers ${path} to this host only, on 127.0.0.1. To fix: start it with --healthz-ip, such as --healthz-ip=0.0.0.0\n`,
+      );
   if (method !== "GET" && method !== "HEAD") return () => plain(405, "flanneld answers GET and HEAD only\n");
   return pages[path] as (typeof pages)[string]; // its own property, as checked above
 }

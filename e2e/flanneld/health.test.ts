@@ -53,7 +53,7 @@ interface Started extends HealthServer {
 async function start(t: Test, answers: HealthHandlers, ip = "127.0.0.1"): Promise<Started> {
   const { subnetFile, socket } = newFolder(t);
   const port = await freePort(ip);
-  const server = await startHealth({ subnetFile, health: { ip, port } }, answers);
+  const server = await startHealth({ subnetFile, health: { ip, port, isDefault: false } }, answers);
   t.teardown(() => server.close());
   return { ...server, subnetFile, socket, port };
 }
@@ -210,7 +210,7 @@ t.test("a port in use is an error with its remedy, and nothing stays", async (t)
   t.teardown(() => other.close());
   const { port } = other.address() as AddressInfo;
   const { subnetFile, socket } = newFolder(t);
-  await t.rejects(startHealth({ subnetFile, health: { ip: "127.0.0.1", port } }, answersOf()), {
+  await t.rejects(startHealth({ subnetFile, health: { ip: "127.0.0.1", port, isDefault: false } }, answersOf()), {
     name: "CannotListen",
     message: `cannot listen for health checks on 127.0.0.1:${port}: another program uses it. To fix: stop that program (ss -ltnp shows it), or use another --healthz-port`,
   });
@@ -222,10 +222,13 @@ t.test("an address that this host does not have is an error with its remedy", as
     ["203.0.113.7", "203.0.113.7:10"],
     ["2001:db8::7", "[2001:db8::7]:10"],
   ] as const)
-    await t.rejects(startHealth({ subnetFile: newFolder(t).subnetFile, health: { ip, port: 10 } }, answersOf()), {
-      name: "CannotListen",
-      message: `cannot listen for health checks on ${place}: this host does not have the address. To fix: use one that it has, or --healthz-ip=0.0.0.0`,
-    });
+    await t.rejects(
+      startHealth({ subnetFile: newFolder(t).subnetFile, health: { ip, port: 10, isDefault: false } }, answersOf()),
+      {
+        name: "CannotListen",
+        message: `cannot listen for health checks on ${place}: this host does not have the address. To fix: use one that it has, or --healthz-ip=0.0.0.0`,
+      },
+    );
 });
 
 t.test("IPv6 is served too", async (t) => {

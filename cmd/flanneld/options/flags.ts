@@ -41,8 +41,12 @@ const kubernetes = {
 };
 
 const health = {
-  "healthz-ip": text("IP", "address that the health server listens on", { default: "0.0.0.0" }),
-  "healthz-port": whole("PORT", 0, "port of the health server: /healthz, /readyz, /metrics; 0: disabled"),
+  "healthz-ip": text(
+    "IP",
+    "address that the health server listens on; without it only this host gets /metrics and /status",
+    { default: "0.0.0.0" },
+  ),
+  "healthz-port": whole("PORT", 0, "port of the health server: /healthz, /readyz, /metrics, /status; 0: disabled"),
 };
 
 const logging = {

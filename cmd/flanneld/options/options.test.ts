@@ -138,7 +138,7 @@ t.test("every flag reaches its option", async (t) => {
       blackholeRoute: true,
       requireBrNetfilter: true,
     },
-    health: { ip: "::1", port: 8080 },
+    health: { ip: "::1", port: 8080, isDefault: false },
     log: { format: "json", details: true },
     warnings: [],
   });

@@ -31,12 +31,19 @@ export interface Options {
   renewMarginMs: number;
   rules: RuleOptions;
   /** undefined: no health server. */
-  health: { ip: string; port: number } | undefined;
+  health: HealthAddress | undefined;
   log: { format: "text" | "json"; details: boolean };
   /** Messages about ignored flags and variables, to be logged. */
   warnings: readonly string[];
   /** The value of every flag for the log, without secrets. */
   settings: Fields;
+}
+
+export interface HealthAddress {
+  ip: string;
+  port: number;
+  /** Whether the address is flannel's default, not given: then only this host may read the pages that flannel does not have. */
+  isDefault: boolean;
 }
 
 export interface RuleOptions {
@@ -119,10 +126,10 @@ function settle(given: Given): Options {
   return options;
 }
 
-function healthOf({ values }: Given, check: Checks): Options["health"] {
+function healthOf({ values, from }: Given, check: Checks): Options["health"] {
   check.address("healthz-ip");
   const port = check.range("healthz-port", 0, 65535);
-  return port === 0 ? undefined : { ip: values["healthz-ip"], port };
+  return port === 0 ? undefined : { ip: values["healthz-ip"], port, isDefault: from("healthz-ip") === undefined };
 }
 
 const withoutEffect = ({ from }: Given): string[] =>
