@@ -85,6 +85,7 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     });
     reporter.storeTrouble(undefined);
     ends.push(() => joined.backend.close());
+    if (joined.backend.counters) metrics.dataPath(joined.backend.counters);
     await joined.backend.setOwnLease(joined.lease);
     ends.push(startRules(options, joined, { log, metrics }));
 

@@ -156,3 +156,19 @@ t.test("events pass on counted, and a second snapshot is a restart of the watch"
     twill_flanneld_store_connected: "1",
   });
 });
+
+t.test("the counters of a data path are read with the metrics; there are none while it does not run", async (t) => {
+  const metrics = createMetrics("1");
+  let counters: Record<string, number> | undefined = { sentPackets: 7, droppedNoRoute: 0 };
+  metrics.dataPath(async () => counters);
+  const ofDataPath = async () =>
+    Object.entries(await read(metrics)).filter(([name]) => name.startsWith("twill_flanneld_data_path"));
+  t.strictSame(await ofDataPath(), [
+    ['twill_flanneld_data_path_total{counter="sentPackets"}', "7"],
+    ['twill_flanneld_data_path_total{counter="droppedNoRoute"}', "0"],
+  ]);
+  counters = { sentPackets: 1 };
+  t.strictSame(await ofDataPath(), [['twill_flanneld_data_path_total{counter="sentPackets"}', "1"]], "another process");
+  counters = undefined;
+  t.strictSame(await ofDataPath(), []);
+});

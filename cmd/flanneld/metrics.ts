@@ -5,7 +5,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { PassOutcome } from "../../pkg/cluster/event-loop/reconcile-loop.ts";
 import type { LeaseEvent } from "../../pkg/cluster/lease/event.ts";
-import type { ApplyResult } from "../../pkg/flannel/backend/backend.ts";
+import type { ApplyResult, Backend } from "../../pkg/flannel/backend/backend.ts";
 
 /** Records events; no method throws or is slow. */
 export interface Metrics {
@@ -26,6 +26,8 @@ export interface Metrics {
   storeRequest(operation: StoreOperation, outcome: "done" | "failed", seconds: number): void;
   store(state: "connected" | "lost"): void;
   watchRestarted(): void;
+  /** Adds the counters of a backend's own data path, which are read with the metrics. */
+  dataPath(read: NonNullable<Backend["counters"]>): void;
   /** Returns the text that Prometheus reads. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -120,6 +122,7 @@ export function createMetrics(version: string): Metrics {
     },
     store: (state) => connected.set(state === "connected" ? 1 : 0),
     watchRestarted: () => restarts.inc(),
+    dataPath: (read) => addDataPath(registry, read),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };
@@ -150,6 +153,21 @@ const seriesOf = (labels: Labels): Record<string, string>[] =>
     (series, [name, values]) => series.flatMap((one) => values.map((value) => ({ ...one, [name]: value }))),
     [{}],
   );
+
+/** Adds counters that another process keeps; without it there are none. */
+function addDataPath(registry: Registry, read: NonNullable<Backend["counters"]>): void {
+  new Counter({
+    name: "twill_flanneld_data_path_total",
+    help: "Packets and bytes that the data path process has carried, and packets that it has dropped, since it was started.",
+    labelNames: ["counter"],
+    registers: [registry],
+    async collect() {
+      const counters = await read();
+      this.reset();
+      for (const [counter, count] of Object.entries(counters ?? {})) this.inc({ counter }, count);
+    },
+  });
+}
 
 /** Adds metrics of the process, read on demand, under the names that dashboards expect. */
 function addProcess(registry: Registry): void {

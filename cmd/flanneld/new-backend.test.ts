@@ -107,6 +107,8 @@ t.test("a status report pings its addresses, knows its overhead, and gives its a
   t.strictSame(asked, [{ peer: lease(2), address: ip("10.5.2.0"), size: 1500 }]);
   const facts: NetworkFacts = {
     own: lease(1),
+    backendType: "carrier",
+    counters: undefined,
     mtu: backend.mtu,
     overheadBytes: backend.overheadBytes,
     adviceWhenSilent: backend.adviceWhenSilent,

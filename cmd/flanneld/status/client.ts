@@ -81,10 +81,24 @@ function ownRows(own: OwnStatus): string[][] {
     ["public IP", own.publicIPs.join(", ")],
     ["backend", `${own.backend || "none"} over ${own.interface} (MTU ${own.interfaceMtu})`],
     ["device", `${own.devices.map(({ name, mtu }) => `${name} (MTU ${mtu})`).join(", ") || "none"}${vtep}`],
+    ...(own.dataPath ? [["data path", countersText(own.dataPath)]] : []),
     ["containers", `MTU ${own.mtu}`],
     ["lease ends", own.expires],
   ];
 }
+
+/** Formats counters that are not 0: `{"sentPackets": 7}` -> `sent packets 7`. */
+const countersText = (counters: Readonly<Record<string, number>>): string =>
+  Object.entries(counters)
+    .filter(([, count]) => count > 0)
+    .map(([name, count]) => `${wordsOf(name)} ${count}`)
+    .join(", ") || "nothing was sent or received yet";
+
+const wordsOf = (name: string): string =>
+  name
+    .split(/(?<=[a-z])(?=[A-Z])/)
+    .map((word) => (/^[A-Z][a-z]/.test(word) ? word.toLowerCase() : word))
+    .join(" ");
 
 function peerSection(peers: StatusReport["peers"]): string {
   if (peers === null) return "the leases of the other hosts are not known yet\n";

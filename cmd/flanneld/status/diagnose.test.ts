@@ -20,6 +20,8 @@ const peer = lease(2);
 
 const healthy: NetworkFacts = {
   own,
+  backendType: "vxlan",
+  counters: undefined,
   mtu: 1450,
   overheadBytes: 50,
   adviceWhenSilent: "see that the firewalls pass it",

@@ -18,6 +18,10 @@ type StoreRemedies = Pick<LeaseRemedies, "malformed" | "severalLeases">;
 
 export interface NetworkFacts {
   own: Lease;
+  /** As configured: the leases of udp and alloc do not have it. */
+  backendType: string;
+  /** The counters of a data path in user space. */
+  counters: Readonly<Record<string, number>> | undefined;
   /** The backend's MTU, which FLANNEL_MTU must have. */
   mtu: number;
   /** The bytes that the backend adds to each packet. */
@@ -104,13 +108,12 @@ function storeProblems({ description, trouble }: DiagnosisInput["store"]): Probl
   ];
 }
 
-function mtuProblems({ own, mtu, overheadBytes, external, devices, subnetFile }: NetworkFacts): Problem[] {
+function mtuProblems({ backendType, mtu, overheadBytes, external, devices, subnetFile }: NetworkFacts): Problem[] {
   const problems: Problem[] = [];
-  const backend = own.attributes.backendType;
   const room = external.mtu - overheadBytes;
   if (mtu > room)
     problems.push({
-      text: `containers send packets of up to ${mtu} bytes, but interface ${external.name} (MTU ${external.mtu}) carries at most ${room} with ${backend || "this backend"}`,
+      text: `containers send packets of up to ${mtu} bytes, but interface ${external.name} (MTU ${external.mtu}) carries at most ${room} with ${backendType}`,
       remedy: `lower "MTU" in the Backend of the network configuration, or raise it on ${external.name}; then restart flanneld`,
     });
   for (const device of devices) {

@@ -27,6 +27,8 @@ export interface OwnStatus extends LeaseStatus {
   device: string | null;
   /** The devices that exist, with their MTU now. */
   devices: { name: string; mtu: number }[];
+  /** What a data path in user space has carried and dropped since it was started; null: the kernel carries the packets, or it does not run. */
+  dataPath: Readonly<Record<string, number>> | null;
   /** FLANNEL_MTU. */
   mtu: number;
   interface: string;

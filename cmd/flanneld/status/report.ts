@@ -2,6 +2,7 @@
 
 import type { Lease } from "../../../pkg/cluster/lease/lease.ts";
 import type { LeaseManager } from "../../../pkg/cluster/lease/manager.ts";
+import type { NetworkConfig } from "../../../pkg/cluster/lease/network-config.ts";
 import { CniError } from "../../../pkg/cni/error.ts";
 import { isObject, type Json } from "../../../pkg/config/json.ts";
 import { droppedInput } from "../../../pkg/firewall/input/dropped-input.ts";
@@ -36,12 +37,14 @@ export interface NetworkInfo {
     | "mtu"
     | "overheadBytes"
     | "devices"
+    | "counters"
     | "missing"
     | "obstacles"
     | "underlayPorts"
     | "probeAddress"
     | "adviceWhenSilent"
   >;
+  network: Pick<NetworkConfig, "backend">;
   rtnl: Connection;
   /** undefined: not known yet. */
   peers: readonly Lease[] | undefined;
@@ -64,9 +67,10 @@ export async function reportStatus({ version, subnetFile, state, store, member }
 }
 
 async function factsOf(member: NetworkInfo, subnetFile: string): Promise<NetworkFacts> {
-  const { lease, external, backend, rtnl, peers = [], malformed, renewMarginMs } = member;
+  const { lease, external, backend, network, rtnl, peers = [], malformed, renewMarginMs } = member;
   return {
     own: lease,
+    backendType: network.backend.type,
     mtu: backend.mtu,
     overheadBytes: backend.overheadBytes,
     adviceWhenSilent: backend.adviceWhenSilent,
@@ -81,6 +85,7 @@ async function factsOf(member: NetworkInfo, subnetFile: string): Promise<Network
     renewMarginMs,
     nowMs: nowMs(),
     probes: await probePeers(member),
+    counters: await backend.counters?.(),
   };
 }
 
@@ -140,25 +145,28 @@ function addressesOf(peer: Lease, own: Lease, backend: ProbedNetwork["backend"])
   return familyNames.flatMap((family) => (own[family] && backend.probeAddress(peer, family)) ?? []);
 }
 
-function ownStatus({ own, mtu, external, devices }: NetworkFacts): OwnStatus {
+function ownStatus(facts: NetworkFacts): OwnStatus {
+  const { own, mtu, external, devices, counters } = facts;
   const present = devices.flatMap(({ name, mtu }) => (mtu === undefined ? [] : [{ name, mtu }]));
   const device = present.length > 0 ? present.map(({ name }) => name).join(", ") : null;
   return {
-    ...leaseStatus(own, own.expiresMs ?? "never"),
+    ...leaseStatus(own, own.expiresMs ?? "never", facts),
     device,
     devices: present,
+    dataPath: counters ?? null,
     mtu,
     interface: external.name,
     interfaceMtu: external.mtu,
   };
 }
 
-function peerStatuses({ peers, probes, nowMs }: NetworkFacts): PeerStatus[] {
+function peerStatuses(facts: NetworkFacts): PeerStatus[] {
+  const { peers, probes, nowMs } = facts;
   const reaches = new Map<Lease, Reach>();
   for (const { peer, answer } of probes === "not permitted" ? [] : probes)
     reaches.set(peer, worse(answer, reaches.get(peer)));
   return peers.map((peer) => ({
-    ...leaseStatus(peer, leaseEnd(peer, nowMs)),
+    ...leaseStatus(peer, leaseEnd(peer, nowMs), facts),
     reach: reaches.get(peer) ?? "not asked",
   }));
 }
@@ -167,12 +175,17 @@ function peerStatuses({ peers, probes, nowMs }: NetworkFacts): PeerStatus[] {
 const worse = (answer: PingResult, other: Reach = "yes"): Reach =>
   (["no", "small packets"] as const).find((reach) => answer === reach || other === reach) ?? "yes";
 
-function leaseStatus({ ipv4, ipv6, attributes }: Lease, end: number | "never" | "unknown"): LeaseStatus {
-  const { publicIP, publicIPv6, backendType, backendData, backendV6Data } = attributes;
+function leaseStatus(
+  { ipv4, ipv6, attributes }: Lease,
+  end: number | "never" | "unknown",
+  { own, backendType }: NetworkFacts,
+): LeaseStatus {
+  const { publicIP, publicIPv6, backendData, backendV6Data } = attributes;
+  const isOurs = attributes.backendType === own.attributes.backendType; // "" for both of udp and alloc
   return {
     subnets: [ipv4, ipv6].flatMap((subnet) => (subnet ? [formatPrefix(subnet)] : [])),
     publicIPs: [publicIP, publicIPv6].flatMap((address) => (address ? [formatAddress(address)] : [])),
-    backend: backendType,
+    backend: isOurs ? backendType : attributes.backendType,
     vtepMac: vtepMac(backendData) ?? vtepMac(backendV6Data) ?? null,
     expires: typeof end === "number" ? new Date(end).toISOString() : end,
   };

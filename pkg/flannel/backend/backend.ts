@@ -102,7 +102,7 @@ export interface Backend {
   repair(): Promise<ApplyResult>;
   /** Adapts the device to changed addresses or MTU of the interface; `attributes` and `mtu` have new values afterwards. */
   follow(external: ExternalInterface): Promise<void>;
-  /** Reads the counters of a data path that is the backend's own, for metrics and `flanneld --status`; undefined: it does not run. */
+  /** Reads the counters of a data path that is the backend's own, for metrics and `flanneld --status`; undefined: it does not run, or does not answer. */
   counters?(): Promise<Readonly<Record<string, number>> | undefined>;
   /** Lists peers' entries that are missing or different now, for `flanneld --status`: "route 10.5.3.0/24 via … is missing". */
   missing(): readonly string[];

@@ -196,7 +196,7 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
       external = next;
       await repair();
     },
-    counters: async () => (path?.isOpen() ? path.counters() : undefined),
+    counters: async () => (path?.isOpen() ? path.counters().catch(() => undefined) : undefined),
     missing: () => [...(path?.isOpen() ? [] : ["the data path process does not run"]), ...peers.missing()],
     obstacles: peers.obstacles,
     underlayPorts: [{ family: "ipv4", port }],
