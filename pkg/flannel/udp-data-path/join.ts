@@ -172,7 +172,7 @@ export function createJoiner(arena: Arena, joinsUdp: boolean, write: Write): Joi
 
   function flush(): void {
     if (packets === 0) return;
-    view.setUint32(vnet, 0); // flags, type of super-packet, and the length of headers, which the kernel checks even where there is nothing to cut
+    arena.bytes.fill(0, vnet, vnet + VNET.size);
     if (packets > 1) completeHeaders();
     write(iovecs, packets + 1, packets);
     packets = 0;
