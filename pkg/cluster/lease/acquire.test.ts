@@ -3,6 +3,7 @@ import { randomFrom, testSeed } from "../../sys/random.testing.ts";
 import { acquireLease, type TimedRequest } from "./acquire.ts";
 import { attributesOf, FakeClock, FakeStore, ip, linesOf, network, subnets } from "./fake.testing.ts";
 import { keyOf, type Lease } from "./lease.ts";
+import { StoreError } from "./store-error.ts";
 
 const DAY_MS = 86_400_000;
 const v4 = "10.3.0.0/16 24 10.3.1.0 10.3.255.0";
@@ -54,6 +55,18 @@ t.test("a host that starts again has its lease again, with what it says of itsel
   t.strictSame(lease.attributes, us);
   t.strictSame(store.calls, ["list", "put 10.3.9.0-24"]);
   t.strictSame(lines, ["info took over existing lease"]);
+});
+
+t.test("a lease that cannot be written is used as it is; without one there is nothing to use", async (t) => {
+  const { store, take, lines } = host();
+  const refusal = async () => {
+    throw new StoreError("no space");
+  };
+  Object.assign(store, { put: refusal, create: refusal });
+  await t.rejects(take(), { name: "StoreError" });
+  const stored = store.write(subnets("10.3.9.0-24"), attributesOf("192.0.2.1", "aa:00:00:00:00:99"), 1000);
+  t.strictSame(await take(), { ...stored, attributes: us });
+  t.strictSame(lines, ["warn using our existing lease, which cannot be written now"]);
 });
 
 t.test("a reservation stays one", async (t) => {

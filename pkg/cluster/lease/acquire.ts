@@ -65,14 +65,26 @@ export async function acquireLease(
   );
 }
 
-/** Writes our attributes to a lease with our public address. A reservation keeps having no expiry. */
+/**
+ * Writes our attributes to a lease with our public address. A reservation keeps having no expiry. A lease that cannot be written, as while
+ * etcd has no space, is ours all the same: it is used, so that peers are followed, and startRenewal writes it when the store lets it.
+ */
 async function takeOver(
   store: Store,
   lease: Lease,
   { attributes, ttlMs }: TimedRequest,
   { log }: AcquireContext,
 ): Promise<Lease> {
-  const taken = await store.put(lease, attributes, lease.expiresMs === undefined ? undefined : ttlMs);
+  const taken = await store
+    .put(lease, attributes, lease.expiresMs === undefined ? undefined : ttlMs)
+    .catch((error: unknown) => {
+      if (!(error instanceof StoreError)) throw error;
+      log.warn("using our existing lease, which cannot be written now", {
+        lease: formatSubnets(lease),
+        error: error.message,
+      });
+    });
+  if (taken === undefined) return { ...lease, attributes };
   log.info("took over existing lease", {
     lease: formatSubnets(lease),
     reserved: lease.expiresMs === undefined,

@@ -4,6 +4,7 @@ import { attributesOf, FakeClock, FakeStore, flushPromises, ip, linesOf, subnets
 import { keyOf, type Lease, type LeaseAttributes, leaseOf } from "./lease.ts";
 import { type LeaseRenewer, type RenewOptions, startRenewal } from "./renew.ts";
 import type { Store } from "./store.ts";
+import { StoreError } from "./store-error.ts";
 import { storeRemedies } from "./store-manager.ts";
 import { type PeerWatch, watchPeers } from "./watch-peers.ts";
 
@@ -140,26 +141,68 @@ t.test("a store whose leases have ended as soon as they are written is asked onc
   t.equal(writes(kept).length, before + 60);
 });
 
-t.test("what fails is tried again every minute, and at once when the store is back", async (t) => {
+t.test("a write that is refused is tried again after 1, 2, 4 … 60 s, and at once when the store is back", async (t) => {
   const kept = await keep(t);
   kept.store.failure = "no route to the store";
-  await kept.clock.pass(23 * HOUR_MS + 10 * MINUTE_MS - 1);
-  t.strictSame(
-    writes(kept),
-    Array.from({ length: 10 }, () => `put ${OWN}`),
-  );
-  t.equal(kept.lines[0], "warn cannot renew the lease: retrying within a minute");
+  await kept.clock.pass(23 * HOUR_MS - 1);
+  const counts: number[] = [];
+  for (const seconds of [1, 1, 2, 4, 8, 16, 32, 60, 60]) {
+    await kept.clock.pass(seconds * 1000);
+    counts.push(writes(kept).length);
+  }
+  t.strictSame(counts, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  t.equal(kept.lines[0], "warn cannot write the lease: retrying");
   kept.store.failure = undefined;
   kept.renewer.trouble(new Error("no route to the store"));
   await flushPromises();
-  t.equal(writes(kept).length, 10);
+  t.equal(writes(kept).length, 9);
   kept.renewer.trouble(undefined);
   await flushPromises();
-  t.equal(writes(kept).length, 11);
+  t.equal(writes(kept).length, 10);
   t.strictSame(kept.told, ["renewed 24 h"]);
   await kept.clock.pass(HOUR_MS);
-  t.equal(writes(kept).length, 11);
+  t.equal(writes(kept).length, 10);
 });
+
+for (const [what, stored, expected] of [
+  ["as it is", us, []],
+  ["with another device", attributesOf("192.0.2.1", "aa:00:00:00:00:99"), [`put ${OWN}`]],
+] as const) {
+  t.test(`an earlier run's lease that could not be written is kept, ${what}, and written later`, async (t) => {
+    const clock = new FakeClock();
+    const store = new FakeStore(clock);
+    const found = store.write(subnets(OWN), stored, 2 * HOUR_MS);
+    const isUnknown = { ...found, attributes: us, expiresMs: clock.wallMs() }; // etcd does not tell when the lease of another client ends
+    const [told, lines]: [string[], string[]] = [[], []];
+    store.put = async () => {
+      store.calls.push(`refused ${OWN}`);
+      throw new StoreError("no space");
+    };
+    const renewer = startRenewal(store, isUnknown, {
+      ...{ attributes: us, ttlMs: DAY_MS, renewMarginMs: HOUR_MS, clock, log: linesOf(lines) },
+      leaseLost: (reason) => void told.push(`lost: ${reason}`),
+      renewed: () => void told.push("renewed"),
+    });
+    t.teardown(renewer.stop);
+    await clock.pass(0);
+    renewer.take({ kind: "put", lease: { ...found, expiresMs: clock.wallMs() } });
+    await clock.pass(10 * MINUTE_MS);
+    t.strictSame(told, []);
+    t.notOk(
+      lines.some((line) => line.includes("another")),
+      "nobody else wrote it",
+    );
+    t.equal(renewer.lease().expiresMs, found.expiresMs);
+    t.equal(store.calls.includes(`refused ${OWN}`), expected.length > 0);
+    Reflect.deleteProperty(store, "put");
+    await clock.pass(2 * MINUTE_MS);
+    t.strictSame(
+      store.calls.filter((call) => call.startsWith("put")),
+      expected,
+    );
+    t.strictSame(store.leases.get(OWN)?.attributes, us);
+  });
+}
 
 t.test("a lease that somebody deletes comes back at once, under its key", async (t) => {
   const kept = await keep(t);

@@ -46,7 +46,7 @@ export interface LeaseRenewer {
   stop(): void;
 }
 
-/** How often clocks are checked and failed attempts repeated: timers do not advance while the machine is suspended. */
+/** How often clocks are checked: timers do not advance while the machine is suspended. Failed attempts are repeated at growing pauses, up to this one. */
 const LOOK_MS = 60_000;
 /** The pause between attempts when the store returns leases that are due for renewal already; without it the loop would be busy. */
 const REST_MS = 1000;
@@ -95,6 +95,10 @@ class Renewer {
   /** The expiry by the boot clock; undefined: never. */
   private endsBootMs: number | undefined;
   private triesAgainBootMs: number | undefined;
+  /** The number of failed attempts in a row. */
+  private failures = 0;
+  /** The lease is an earlier run's, and this run has not been able to write it yet. */
+  private isAdopted: boolean;
   private triedBootMs = Number.NEGATIVE_INFINITY;
   /** The lease was due for renewal already when we received it. */
   private isTooShort = false;
@@ -111,6 +115,8 @@ class Renewer {
     this.attributes = options.attributes;
     this.written.add(printAttributes(options.attributes));
     this.updateExpiry(lease);
+    this.isAdopted = lease.expiresMs !== undefined && !store.hasWritten(lease);
+    this.isEndUnknown = this.isAdopted && this.isPast(lease);
     this.wait();
   }
 
@@ -151,6 +157,7 @@ class Renewer {
     this.cancelTimer();
     try {
       await this.step();
+      this.failures = 0;
     } catch (error) {
       this.fail(error);
     }
@@ -201,7 +208,7 @@ class Renewer {
     if (this.events !== events) return;
     this.isEndUnknown = false;
     if (found === undefined) this.state = "gone";
-    else if (this.saysTheSame(found)) this.markHeld(found);
+    else if (this.isOfOurs(found.attributes)) this.markHeld(found);
   }
 
   /** Begins an attempt to write. @returns the attributes to write, and the number of watch events before it */
@@ -222,6 +229,7 @@ class Renewer {
   /** Records a successful write. A watch event that arrived meanwhile takes precedence: it may be newer than what was written. */
   private recordWrite(lease: Lease, attributes: LeaseAttributes, eventsBefore: number): void {
     this.isChanged = attributes !== this.attributes;
+    this.isAdopted = false;
     if (this.events === eventsBefore) this.markHeld(lease);
     if (this.state === "ours") this.options.renewed(lease);
   }
@@ -238,9 +246,15 @@ class Renewer {
    */
   private confirm(lease: Lease): void {
     const { expiresMs = Number.POSITIVE_INFINITY } = lease;
-    if (expiresMs < Number.POSITIVE_INFINITY && !this.store.hasWritten(lease)) this.tellOfAnother();
+    const isWrittenByAnother = expiresMs < Number.POSITIVE_INFINITY && !this.store.hasWritten(lease);
+    if (isWrittenByAnother && !this.isAdopted) this.tellOfAnother();
     this.markHeld(lease);
-    this.isEndUnknown = expiresMs <= this.options.clock.wallMs();
+    this.isEndUnknown = this.isPast(lease);
+  }
+
+  /** Reports whether the store does not know the lease's expiry: it exists, so it has not expired. */
+  private isPast({ expiresMs = Number.POSITIVE_INFINITY }: Lease): boolean {
+    return expiresMs <= this.options.clock.wallMs();
   }
 
   private tellOfAnother(): void {
@@ -265,8 +279,9 @@ class Renewer {
 
   /** Writes our attributes again: another client made a reservation of the lease, or restored an old copy of the store. */
   private restore(lease: Lease): void {
-    this.noteDisturbance();
+    if (!this.isAdopted) this.noteDisturbance();
     this.markHeld(lease);
+    this.isEndUnknown = this.isAdopted && this.isPast(lease);
     this.isChanged = true;
   }
 
@@ -283,10 +298,11 @@ class Renewer {
     this.options.leaseLost(reason);
   }
 
-  /** Reports whether we wrote it, or somebody reserved it for us. */
+  /** Reports whether we or an earlier run wrote it, or somebody reserved it for us. */
   private isOfOurs(attributes: LeaseAttributes): boolean {
     const isReservation = attributes.backendType === "" && attributes.backendData === undefined;
-    return this.written.has(printAttributes(attributes)) || (isReservation && this.hasOurAddress(attributes));
+    const mayBeOurs = isReservation || this.isAdopted;
+    return this.written.has(printAttributes(attributes)) || (mayBeOurs && this.hasOurAddress(attributes));
   }
 
   private hasOurAddress({ publicIP }: LeaseAttributes): boolean {
@@ -325,9 +341,9 @@ class Renewer {
   private fail(error: unknown): void {
     const { clock, log } = this.options;
     if (this.isStopped) return;
-    this.triesAgainBootMs = clock.bootMs() + LOOK_MS;
+    this.triesAgainBootMs = clock.bootMs() + Math.min(LOOK_MS, FIRST_PAUSE_MS * 2 ** this.failures++);
     const message = error instanceof Error ? error.message : String(error);
-    log.warn("cannot renew the lease: retrying within a minute", {
+    log.warn("cannot write the lease: retrying", {
       lease: formatSubnets(this.lease),
       expires: expiryOf(this.lease),
       error: message,
