@@ -35,6 +35,7 @@ const rows: Row[] = [
     network: { ...dual, Backend: { Type: "vxlan", DirectRouting: true } },
     through: { ipv4: "eth0", ipv6: "eth0" },
   },
+  { name: "udp, which is taken without Backend", network: ipv4, through: { ipv4: "flannel0" } },
   { name: "host-gw, IPv4", network: { ...ipv4, Backend: { Type: "host-gw" } }, through: { ipv4: "eth0" } },
   {
     name: "host-gw, dual stack",

@@ -167,6 +167,7 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
       own = next;
       peers.setOwnLease(next);
       configureDevice(rtnl, needDevice(), deviceSettings());
+      peers.repair(); // the network's route, before it is looked which peers it would lead astray
       if (isInUse) await needPath().tell({ until: until() });
     },
     async setPeers(all) {
