@@ -106,6 +106,9 @@ const unfit = {
 };
 const unfitIpam = { ...ipam, ranges: [[{ subnet: "nonsense" }]], routes: [{ dst: 5 }], resolvConf: 5 };
 
+/** What chained plugins stand behind. */
+const bridge = { cniVersion: "1.1.0", name: "net", type: "bridge", bridge: "br0", isGateway: true, ipam };
+
 /** What is missing when DEL comes. */
 interface Lack {
   what: string;
@@ -209,8 +212,6 @@ for (const plugin of plugins) {
 function confOf(plugin: string, { keys }: Subject, container: number): Conf {
   return { cniVersion: "1.1.0", name: "net", type: plugin, ...keys?.(container) };
 }
-
-const bridge = { cniVersion: "1.1.0", name: "net", type: "bridge", bridge: "br0", isGateway: true, ipam };
 
 /** ADD, behind bridge if it is a chained plugin. @returns its result */
 function attach(node: Host, plugin: string, subject: Subject, container: number): unknown {

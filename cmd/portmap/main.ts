@@ -155,12 +155,15 @@ function restore(attachment: Attachment<PortmapConf>, netfilter: () => Connectio
 
 /** Deletes by owner: mappings are found even if the configuration does not have them any more. */
 function del(attachment: Attachment<PortmapConf>): void {
-  const ports = deletePortMappings(attachment, addressesIn(attachment), { legacy: !asksForNothing(attachment.conf) });
-  forget(
-    ports
-      .map(({ address, ...port }) => ({ ...port, container: address }))
-      .filter(({ container }) => container !== undefined),
-  );
+  deletePortMappings(attachment, addressesIn(attachment), {
+    legacy: !asksForNothing(attachment.conf),
+    forget: (removed) =>
+      forget(
+        removed
+          .map(({ address, ...port }) => ({ ...port, container: address }))
+          .filter(({ container }) => container !== undefined),
+      ),
+  });
 }
 
 function check(attachment: Attachment<PortmapConf>): void {

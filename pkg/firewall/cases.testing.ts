@@ -72,6 +72,32 @@ export function refusedOnce(make: () => FakeNetfilter, work: Work, errno: ErrnoN
 }
 
 /**
+ * Has each request of a removal from several backends refused in turn.
+ *
+ * @param parts What each backend has, as in the ruleset's text.
+ * @returns The refusals that are not reported, or after which more is left than the part of one backend.
+ */
+export function leftByRefusal(make: () => FakeNetfilter, work: Work, parts: readonly RegExp[]): string[] {
+  const whole = make();
+  const unseen = parts.filter((part) => !part.test(whole.text())).map((part) => `${part} is not there`);
+  whole.sent.length = 0;
+  work(whole.connect());
+  const kept = parts.filter((part) => part.test(whole.text())).map((part) => `${part} is left without a refusal`);
+  const refused = whole.sent.flatMap(({ name }, i) => {
+    const kernel = make();
+    let count = 0;
+    kernel.refuse = () => (count++ === i ? "EPERM" : undefined);
+    const message = thrownBy(() => work(kernel.connect()));
+    const left = parts.filter((part) => part.test(kernel.text()));
+    return [
+      ...(message === undefined ? [`${name}: the refusal of request ${i + 1} is not reported`] : []),
+      ...(left.length > 1 ? [`${name}: after the refusal of request ${i + 1}: ${left.join(", ")}`] : []),
+    ];
+  });
+  return [...unseen, ...kept, ...refused];
+}
+
+/**
  * Has somebody else change the ruleset just before each datagram of the work in turn.
  *
  * @param change What somebody else does; it has to be possible at each of these moments.

@@ -1,4 +1,5 @@
 /** Turns a refusal of the kernel into a CniError. */
+import { type NamedStep, runAllSteps } from "../cni/best-effort-del.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { NetlinkError } from "../netlink/connection.ts";
 import { isErrno } from "../sys/errno.ts";
@@ -25,6 +26,15 @@ export function withKernelErrors<T>({ msg, doing, remedy }: KernelErrorContext, 
       cause: error,
     });
   }
+}
+
+/**
+ * Runs every removal, also after one that failed: rules of one backend go when those of another are refused.
+ *
+ * @throws as `runAllSteps`; CniError 999: the kernel refuses
+ */
+export function runRemovals(context: KernelErrorContext, removals: readonly NamedStep[]): void {
+  runAllSteps(removals.map(([what, action]) => [what, () => withKernelErrors(context, action)]));
 }
 
 function remedyFor(error: NetlinkError): string | undefined {

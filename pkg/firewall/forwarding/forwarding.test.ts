@@ -2,7 +2,15 @@
 import t from "tap";
 import { type Prefix, parsePrefix } from "../../ip/address.ts";
 import { NFPROTO_INET, NFPROTO_IPV4 } from "../../netlink/nftables/header.ts";
-import { difference, differenceBy, disturbedOnce, kernelWith, refusedOnce, type Work } from "../cases.testing.ts";
+import {
+  difference,
+  differenceBy,
+  disturbedOnce,
+  kernelWith,
+  leftByRefusal,
+  refusedOnce,
+  type Work,
+} from "../cases.testing.ts";
 import { usesLegacy } from "../iptables/host.ts";
 import { flushChain, newChain, newRule, newTable } from "../nftables/ruleset.ts";
 import { commit } from "../nftables/transaction.ts";
@@ -140,6 +148,13 @@ t.test("nftables: CHECK says what is missing", async (t) => {
 });
 
 const skip = usesLegacy("ip") || usesLegacy("ip6") ? "the host's iptables is the legacy variant" : false;
+t.test("DEL and GC: what is refused to one backend keeps no other's rules", { skip }, async (t) => {
+  const all = () => kernelWith(add("nftables", web), add("iptables", web));
+  const parts = [/10\.22\.0\.5 comment "/, /ip saddr 10\.22\.0\.5 counter accept/];
+  t.strictSame(leftByRefusal(all, remove("nftables", web), parts), []);
+  t.strictSame(leftByRefusal(all, collect("nftables", "podnet"), parts), []);
+});
+
 for (const backend of ["nftables", "iptables"] as const) {
   const [addWeb, addDb, addStrict] = [web, db, strict].map((one) => add(backend, one)) as [Work, Work, Work];
 

@@ -1,6 +1,7 @@
 /** Allows forwarding to and from the addresses of containers, and keeps bridges with an ingress policy apart. */
 
 import type { AttachmentId } from "../../cni/attachment-id.ts";
+import type { NamedStep } from "../../cni/best-effort-del.ts";
 import { ErrorCode, invalidConf } from "../../cni/error.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
@@ -16,10 +17,10 @@ import {
   needFirewalld,
   removeSources,
 } from "../firewalld.ts";
-import { editLegacy, editTables } from "../iptables/host.ts";
+import { editTables, legacySteps } from "../iptables/host.ts";
 import { editRules } from "../iptables/nft-variant.ts";
 import type { Change, Table, View } from "../iptables/ruleset.ts";
-import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
+import { type KernelErrorContext, runRemovals, withKernelErrors } from "../kernel-error.ts";
 import { existing } from "../nftables/ruleset.ts";
 import { allowChanges, missingRule, planRemoval, type Removal, type RemovalPlan, type Scope } from "./iptables.ts";
 import { CNI_FORWARD } from "./iptables-rules.ts";
@@ -139,9 +140,8 @@ export function revokeForwarding(
   netfilter = connect(NETLINK_NETFILTER),
 ): void {
   const id = ownerId(owner);
-  withKernelErrors(refusal(owner, "removing the rules"), () => {
-    removeAll(netfilter, { ...told, containing: id, isGone: (one) => one === id }, choices);
-  });
+  const removal = { ...told, containing: id, isGone: (one: string) => one === id };
+  runRemovals(refusal(owner, "removing the rules"), removalSteps(netfilter, removal, choices));
 }
 
 /** Removes what was made for attachments of the network that are not among the valid ones. */
@@ -153,28 +153,39 @@ export function gcForwarding(
 ): void {
   const alive = new Set(valid.map((attachment) => ownerId({ network, ...attachment })));
   const containing = ownerIdPrefix(network);
-  withKernelErrors(refusal({ network }, "collecting rules"), () => {
-    const isGone = (id: string) => id.startsWith(containing) && !alive.has(id);
-    removeAll(netfilter, { containing, isGone, addresses: [], bridge: undefined }, choices);
-  });
+  const isGone = (id: string) => id.startsWith(containing) && !alive.has(id);
+  const removal = { containing, isGone, addresses: [], bridge: undefined };
+  runRemovals(refusal({ network }, "collecting rules"), removalSteps(netfilter, removal, choices));
 }
 
 /**
- * Removes from every backend: the configuration, and the iptables variant of the host, may have changed since the ADD. The socket stays
+ * Returns the steps that remove from every backend: the configuration, and the iptables variant of the host, may have changed since the ADD. The socket stays
  * open, see `removeMasquerade`.
  */
-function removeAll(netfilter: Connection, removal: Removal, { backend, zone }: ForwardingOptions): void {
+function removalSteps(
+  netfilter: Connection,
+  removal: Removal,
+  { backend, zone }: ForwardingOptions,
+): readonly NamedStep[] {
   const removalPlans = new Map<string, RemovalPlan>(); // those of the last attempt
   const changes = (view: View, family: Family, world: string): Change[] => {
     const removalPlan = planRemoval(view, family, removal);
     removalPlans.set(`${family} ${world}`, removalPlan);
     return removalPlan.changes;
   };
-  editRules(netfilter, (view) => FAMILIES.flatMap((family) => changes(view, family, "nf_tables")));
-  editLegacy("filter", (view, family) => changes(view, family, "legacy"));
-  revokeByNftables(netfilter, removal);
-  const bus = backend === "firewalld" ? findFirewalld() : backend === undefined ? lookForFirewalld() : undefined;
-  if (bus !== undefined) removeSources(bus, zone, freedBy([...removalPlans.values()]));
+  const removeFromFirewalld = () => {
+    const bus = backend === "firewalld" ? findFirewalld() : backend === undefined ? lookForFirewalld() : undefined;
+    if (bus !== undefined) removeSources(bus, zone, freedBy([...removalPlans.values()]));
+  };
+  return [
+    [
+      "delete rules of iptables in nf_tables",
+      () => editRules(netfilter, (view) => FAMILIES.flatMap((family) => changes(view, family, "nf_tables"))),
+    ],
+    ...legacySteps("filter", (view, family) => changes(view, family, "legacy")),
+    ["delete rules of nftables", () => revokeByNftables(netfilter, removal)],
+    ["remove the addresses from firewalld", removeFromFirewalld],
+  ];
 }
 
 /** Returns the addresses that no attachment has in either variant of iptables. */

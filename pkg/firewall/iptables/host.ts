@@ -1,13 +1,14 @@
 // The host's iptables: writes rules to the variant that the host's `iptables` uses, legacy or nft; one transaction for both families with
 // nft.
 
+import type { NamedStep } from "../../cni/best-effort-del.ts";
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { FAMILIES, type Family } from "../family.ts";
 import type { TableName } from "./base-chain.ts";
 import { findIptables, hasLegacyTable, type Iptables } from "./detect.ts";
 import { editThrough, saveTable } from "./legacy-variant.ts";
-import { editRules, ensureRules as ensureByNetlink } from "./nft-variant.ts";
+import { deleteRules, editRules, ensureRules as ensureByNetlink } from "./nft-variant.ts";
 import { type Change, missing, type Table, type View, type Wanted } from "./ruleset.ts";
 
 /**
@@ -85,11 +86,34 @@ export function editTables(
 
 /** Changes a table of legacy iptables, in each family that has the table and a program to change it. */
 export function editLegacy(table: TableName, work: (view: View, family: Family) => readonly Change[]): void {
-  for (const family of FAMILIES) {
-    const iptables = hasLegacyTable(family, table) ? findLegacyProgram(family) : undefined;
-    if (iptables !== undefined) editThrough(iptables, { family, table }, (view) => work(view, family));
-  }
+  for (const family of FAMILIES) editLegacyOf(family, table, (view) => work(view, family));
 }
+
+function editLegacyOf(family: Family, table: TableName, work: (view: View) => readonly Change[]): void {
+  const iptables = hasLegacyTable(family, table) ? findLegacyProgram(family) : undefined;
+  if (iptables !== undefined) editThrough(iptables, { family, table }, work);
+}
+
+/** Returns a step for each family that changes its table of legacy iptables, as `editLegacy` does. */
+export const legacySteps = (
+  table: TableName,
+  work: (view: View, family: Family) => readonly Change[],
+): readonly NamedStep[] =>
+  FAMILIES.map((family) => [
+    `change rules of ${family}tables-legacy`,
+    () => editLegacyOf(family, table, (view) => work(view, family)),
+  ]);
+
+/** Returns the steps that delete from a table in both variants of iptables. @param work Returns changes that only delete, see `deleteRules` */
+export const deletionSteps = (
+  netfilter: Connection,
+  table: TableName,
+  work: (view: View, families: readonly Family[]) => readonly Change[],
+  { legacy = true }: { legacy?: boolean } = {},
+): readonly NamedStep[] => [
+  ["delete rules of iptables in nf_tables", () => deleteRules(netfilter, (view) => work(view, FAMILIES))],
+  ...(legacy ? legacySteps(table, (view, family) => work(view, [family])) : []),
+];
 
 /**
  * Returns a legacy table as iptables-save prints it; undefined: there is none, or no program that could read it.

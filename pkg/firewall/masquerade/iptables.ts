@@ -10,6 +10,7 @@
 // address's network would reach the first address's MASQUERADE before its ACCEPT.
 
 import type { AttachmentId } from "../../cni/attachment-id.ts";
+import type { NamedStep } from "../../cni/best-effort-del.ts";
 import { contains, formatPrefix, networkOf, type Prefix, parseAddress, parsePrefix } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { FAMILIES, type Family, familyOf, MULTICAST } from "../family.ts";
@@ -23,8 +24,7 @@ import {
   staleOf,
 } from "../iptables/address-owner.ts";
 import { commentOf, targetOf } from "../iptables/canonical.ts";
-import { editLegacy, editTables } from "../iptables/host.ts";
-import { deleteRules } from "../iptables/nft-variant.ts";
+import { deletionSteps, editTables } from "../iptables/host.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import { type Change, type FoundRule, missing, type View, type Wanted } from "../iptables/ruleset.ts";
 import { chainName, containerIdOf, ruleComment } from "../upstream-names.ts";
@@ -68,17 +68,19 @@ function networksOf(addresses: readonly Prefix[]): Prefix[] {
   return [...new Map(addresses.map(networkOf).map((network) => [formatPrefix(network), network])).values()];
 }
 
-/** Deletes the attachment's rules from both variants. @param addresses The addresses in its result, see `departureOf` */
-export function removeRules(netfilter: Connection, owner: AttachmentId, addresses: readonly Prefix[]): void {
+/** Returns the steps that delete the attachment's rules from both variants. @param addresses The addresses in its result, see `departureOf` */
+export function removalSteps(
+  netfilter: Connection,
+  owner: AttachmentId,
+  addresses: readonly Prefix[],
+): readonly NamedStep[] {
   const departure = ofContainer(ruleComment(owner), departureOf(owner, addresses));
   const chain = chainName(owner);
-  const work = (view: View, families: readonly Family[]) => {
+  return deletionSteps(netfilter, "nat", (view, families) => {
     const chains = families.map((family): Chain => ({ family, table: "nat", chain }));
     const there = view.present(chains);
     return chains.filter((_, i) => there[i]).flatMap((chain) => leaving(view, chain, departure));
-  };
-  deleteRules(netfilter, (view) => work(view, FAMILIES));
-  editLegacy("nat", (view, family) => work(view, [family]));
+  });
 }
 
 /** Restricts the removal to one container's rules: other containers may share the chain. */
@@ -136,19 +138,20 @@ function isWithin(source: string, network: Prefix): boolean {
   return address !== undefined && contains(network, address);
 }
 
-/** Deletes the rules and chains of the network's attachments that are not among the valid ones. */
-export function collectRules(
+/** Returns the steps that delete the rules and chains of the network's attachments that are not among the valid ones. */
+export function collectionSteps(
   netfilter: Connection,
   network: string,
   valid: readonly Omit<AttachmentId, "network">[],
-): void {
+): readonly NamedStep[] {
   const containers = new Set(valid.map(({ containerId }) => containerId));
   const departure = staleOf(network, valid, (_source, _owners, text) => {
     const containerId = containerIdOf(text, network);
     return containerId !== undefined && !containers.has(containerId);
   });
-  deleteRules(netfilter, (view) => FAMILIES.flatMap((family) => stale(view, family, network, departure)));
-  editLegacy("nat", (view, family) => stale(view, family, network, departure));
+  return deletionSteps(netfilter, "nat", (view, families) =>
+    families.flatMap((family) => stale(view, family, network, departure)),
+  );
 }
 
 function stale(view: View, family: Family, network: string, departure: Removal): Change[] {

@@ -1,14 +1,24 @@
 // The masquerade on a fake kernel: what an ADD and a DEL make of what is there, with refusals and with others who change the rules meanwhile.
 import t from "tap";
 import type { AttachmentId } from "../../cni/attachment-id.ts";
+import { runAllSteps } from "../../cni/best-effort-del.ts";
 import { type Prefix, parsePrefix } from "../../ip/address.ts";
 import { NFPROTO_INET, NFPROTO_IPV4 } from "../../netlink/nftables/header.ts";
-import { difference, differenceBy, disturbedOnce, kernelWith, refusedOnce, type Work } from "../cases.testing.ts";
+import {
+  difference,
+  differenceBy,
+  disturbedOnce,
+  kernelWith,
+  leftByRefusal,
+  refusedOnce,
+  type Work,
+} from "../cases.testing.ts";
 import { ensureRules } from "../iptables/nft-variant.ts";
 import { deleteTable, flushChain, newChain, newRule, newTable } from "../nftables/ruleset.ts";
 import { commit } from "../nftables/transaction.ts";
 import { ACCEPT } from "../nftables/verdict.ts";
-import { collectRules, masqueradeRules, removeRules } from "./iptables.ts";
+import { collectionSteps, masqueradeRules, removalSteps } from "./iptables.ts";
+import { gcMasquerade, removeMasquerade } from "./masquerade.ts";
 import { collectNftables, isMasqueraded, masqueradeByNftables, unmasqueradeByNftables } from "./nftables.ts";
 
 const prefix = (text: string): Prefix => parsePrefix(text) as Prefix;
@@ -50,14 +60,16 @@ const backends = {
     remove:
       ({ owner, addresses }: Attachment): Work =>
       (netfilter) =>
-        removeRules(netfilter, owner, addresses),
+        runAllSteps(removalSteps(netfilter, owner, addresses)),
     collect:
       (network: string, ...valid: Attachment[]): Work =>
       (netfilter) =>
-        collectRules(
-          netfilter,
-          network,
-          valid.map((one) => one.owner),
+        runAllSteps(
+          collectionSteps(
+            netfilter,
+            network,
+            valid.map((one) => one.owner),
+          ),
         ),
   },
 } as const;
@@ -188,6 +200,19 @@ t.test("iptables: a missing extension is asked for, and then refused by its name
   kernel.lacking.add("MASQUERADE");
   t.throws(() => backends.iptables.add(db)(kernel.connect()), { message: "NFNL_MSG_COMPAT_GET MASQUERADE: ENOENT" });
   t.equal(kernel.text(), "");
+});
+
+t.test("DEL and GC: what is refused to one backend keeps no other's rules", async (t) => {
+  const all = () => kernelWith(backends.nftables.add(web), backends.iptables.add(web));
+  const parts = [/10\.22\.0\.5.*masquerade/, /chain CNI-/];
+  t.strictSame(
+    leftByRefusal(all, (netfilter) => removeMasquerade(web.owner, web.addresses, netfilter), parts),
+    [],
+  );
+  t.strictSame(
+    leftByRefusal(all, (netfilter) => gcMasquerade("podnet", [], netfilter), parts),
+    [],
+  );
 });
 
 for (const [name, { add, remove, collect }] of Object.entries(backends)) {

@@ -1,14 +1,15 @@
 /** Masquerades traffic that leaves the container's network. Source: containernetworking/plugins, pkg/ip/ipmasq_linux.go. */
 
 import type { AttachmentId } from "../../cni/attachment-id.ts";
+import type { NamedStep } from "../../cni/best-effort-del.ts";
 import { formatPrefix, type Prefix } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
 import { lazy } from "../../sys/lazy.ts";
 import { needTables } from "../availability.ts";
 import { chooseBackend, type Feature, hasNatRules, type RuleBackend } from "../backend.ts";
 import { ensureRules } from "../iptables/host.ts";
-import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
-import { collectRules, masqueradeRules, removeRules, restoreRules } from "./iptables.ts";
+import { type KernelErrorContext, runRemovals, withKernelErrors } from "../kernel-error.ts";
+import { collectionSteps, masqueradeRules, removalSteps, restoreRules } from "./iptables.ts";
 import { collectNftables, isMasqueraded, masqueradeByNftables, unmasqueradeByNftables } from "./nftables.ts";
 
 /** The masquerade with one backend. */
@@ -17,24 +18,28 @@ interface MasqueradeBackend {
   add(netfilter: () => Connection, owner: AttachmentId, addresses: readonly Prefix[]): void;
   /** Adds rules that are missing; changes nothing where none is. */
   restore(netfilter: () => Connection, owner: AttachmentId, addresses: readonly Prefix[]): void;
-  remove(netfilter: Connection, owner: AttachmentId, addresses: readonly Prefix[]): void;
-  gc(netfilter: Connection, network: string, valid: readonly Omit<AttachmentId, "network">[]): void;
+  /** Returns the steps that delete the owner's rules. */
+  remove(netfilter: Connection, owner: AttachmentId, addresses: readonly Prefix[]): readonly NamedStep[];
+  /** Returns the steps that delete the rules of who is not valid. */
+  gc(netfilter: Connection, network: string, valid: readonly Omit<AttachmentId, "network">[]): readonly NamedStep[];
 }
 
 const backends: Readonly<Record<RuleBackend, MasqueradeBackend>> = {
   iptables: {
     add: (netfilter, owner, addresses) => ensureRules(netfilter, masqueradeRules(owner, addresses)),
     restore: restoreRules,
-    remove: removeRules,
-    gc: collectRules,
+    remove: removalSteps,
+    gc: collectionSteps,
   },
   nftables: {
     add: (netfilter, owner, addresses) => masqueradeByNftables(netfilter(), owner, addresses),
     restore(netfilter, owner, addresses) {
       if (!isMasqueraded(netfilter(), owner, addresses)) masqueradeByNftables(netfilter(), owner, addresses);
     },
-    remove: unmasqueradeByNftables,
-    gc: collectNftables,
+    remove: (netfilter, owner) => [["delete rules of nftables", () => unmasqueradeByNftables(netfilter, owner)]],
+    gc: (netfilter, network, valid) => [
+      ["collect rules of nftables", () => collectNftables(netfilter, network, valid)],
+    ],
   },
 };
 
@@ -88,19 +93,23 @@ export function restoreMasquerade(
  * The socket stays open on purpose: closing it would wait for the kernel to free what was deleted, which overlaps with the
  * deletion of the link that follows.
  */
-export function removeMasquerade(owner: AttachmentId, addresses: readonly Prefix[]): void {
-  const netfilter = connect(NETLINK_NETFILTER);
-  withKernelErrors(refusal(owner, "removing the masquerade"), () => {
-    for (const { remove } of Object.values(backends)) remove(netfilter, owner, addresses);
-  });
+export function removeMasquerade(
+  owner: AttachmentId,
+  addresses: readonly Prefix[],
+  netfilter = connect(NETLINK_NETFILTER),
+): void {
+  const steps = Object.values(backends).flatMap(({ remove }) => remove(netfilter, owner, addresses));
+  runRemovals(refusal(owner, "removing the masquerade"), steps);
 }
 
 /** Deletes the rules of the network's attachments that are not among the valid ones, of all backends. */
-export function gcMasquerade(network: string, valid: readonly Omit<AttachmentId, "network">[]): void {
-  const netfilter = connect(NETLINK_NETFILTER);
-  withKernelErrors(refusal({ network }, "removing stale masquerade rules"), () => {
-    for (const { gc } of Object.values(backends)) gc(netfilter, network, valid);
-  });
+export function gcMasquerade(
+  network: string,
+  valid: readonly Omit<AttachmentId, "network">[],
+  netfilter = connect(NETLINK_NETFILTER),
+): void {
+  const steps = Object.values(backends).flatMap(({ gc }) => gc(netfilter, network, valid));
+  runRemovals(refusal({ network }, "removing stale masquerade rules"), steps);
 }
 
 const refusal = (

@@ -1,11 +1,12 @@
 // Port mappings through iptables: adds, checks and deletes the rules, and finds port conflicts.
 
 import type { AttachmentId } from "../../cni/attachment-id.ts";
+import type { NamedStep } from "../../cni/best-effort-del.ts";
 import { formatAddress, type Prefix, parseAddress } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
 import { encode } from "../../sys/text.ts";
-import { FAMILIES, type Family } from "../family.ts";
+import type { Family } from "../family.ts";
 import {
   departureOf,
   goes,
@@ -16,8 +17,7 @@ import {
   staleOf,
 } from "../iptables/address-owner.ts";
 import { type CanonicalRule, canonicalRule, commentOf, sameRule, targetOf } from "../iptables/canonical.ts";
-import { editLegacy, editTables } from "../iptables/host.ts";
-import { deleteRules } from "../iptables/nft-variant.ts";
+import { deletionSteps, editTables } from "../iptables/host.ts";
 import type { Chain, Rule } from "../iptables/rule.ts";
 import { type Change, type FoundRule, missing, type View } from "../iptables/ruleset.ts";
 import { ruleComment } from "../upstream-names.ts";
@@ -36,7 +36,7 @@ import {
   portRules,
   sharedRules,
 } from "./iptables-rules.ts";
-import type { ConflictPolicy, Holder, Removed } from "./port-conflict.ts";
+import type { ConflictPolicy, Deletion, Holder, Removed } from "./port-conflict.ts";
 import { type HostPort, type MappingSet, mappingsFor, PROTOCOL_NUMBERS, type Protocol } from "./port-mapping.ts";
 
 type Container = Omit<AttachmentId, "ifName">;
@@ -359,17 +359,16 @@ function entriesOnlyFor(
 // --- Deletion ----------------------------------------------------------------------------------------------------------------------------
 
 /**
- * Deletes everything that the attachment has, from both variants.
+ * Returns the deletion of everything that the attachment has, from both variants.
  *
  * @param addresses The addresses in its result, see `departureOf`.
- * @returns its mappings
  */
-export function deleteByIptables(
+export function deletionByIptables(
   netfilter: Connection,
   owner: AttachmentId,
   addresses: readonly Prefix[],
   { legacy }: { legacy: boolean },
-): Removed[] {
+): Deletion {
   const departure = departureOf(owner, addresses);
   const removed = new Map<Family, Removed[]>();
   const work = (view: View, family: Family): Change[] => {
@@ -382,9 +381,11 @@ export function deleteByIptables(
       ...(isOldThere ? removalOfChain(view, old, OLD_SNAT) : []),
     ];
   };
-  deleteRules(netfilter, (view) => FAMILIES.flatMap((family) => work(view, family)));
-  if (legacy) editLegacy("nat", work);
-  return [...removed.values()].flat();
+  const ofFamilies = (view: View, families: readonly Family[]) => families.flatMap((family) => work(view, family));
+  return {
+    steps: deletionSteps(netfilter, "nat", ofFamilies, { legacy }),
+    removed: () => [...removed.values()].flat(),
+  };
 }
 
 function removedFrom(view: View, chain: Chain, departure: Removal): Removed[] {
@@ -407,15 +408,15 @@ function removalOfChain(view: View, chain: Chain, entrance: string): Change[] {
   return [...jumps.map((rule): Change => ({ delete: rule })), { drop: chain }];
 }
 
-/** Deletes the rules and chains of the network's attachments that are not among the valid ones. */
-export function gcByIptables(
+/** Returns the steps that delete the rules and chains of the network's attachments that are not among the valid ones. */
+export const collectionByIptables = (
   netfilter: Connection,
   network: string,
   valid: readonly Omit<AttachmentId, "network">[],
-): void {
-  deleteRules(netfilter, (view) => FAMILIES.flatMap((family) => stale(view, family, network, valid)));
-  editLegacy("nat", (view, family) => stale(view, family, network, valid));
-}
+): readonly NamedStep[] =>
+  deletionSteps(netfilter, "nat", (view, families) =>
+    families.flatMap((family) => stale(view, family, network, valid)),
+  );
 
 function stale(view: View, family: Family, network: string, valid: readonly Omit<AttachmentId, "network">[]): Change[] {
   const containers = new Set(valid.map(({ containerId }) => containerId));

@@ -4,6 +4,7 @@
 // is gone is replaced, and one that is alive is named in an error. A holder is gone when it has the address that is this container's now,
 // or when its network namespace is gone according to the runtime's result cache. Otherwise it counts as alive; GC and DEL delete it.
 
+import type { NamedStep } from "../../cni/best-effort-del.ts";
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { cachedNamespace } from "../../runtime/cached-namespace.ts";
@@ -29,6 +30,14 @@ export type ConflictPolicy = (mappingSet: MappingSet, port: HostPort, holder: Ho
 
 /** A mapping that was removed, and the address it led to. */
 export type Removed = HostPort & Pick<MappingSet, "family"> & Pick<Holder, "address">;
+
+/** A deletion of an attachment's mappings. */
+export interface Deletion {
+  /** Run one after the other, also when one fails. */
+  steps: readonly NamedStep[];
+  /** Returns the mappings that the steps have found. */
+  removed(): Removed[];
+}
 
 /** The policy of ADD. @throws CniError 11: the holder is alive */
 export function resolveConflict({ owner, container }: MappingSet, port: HostPort, holder: Holder): ConflictDecision {

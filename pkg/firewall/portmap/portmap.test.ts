@@ -10,6 +10,7 @@ import {
   differenceBy,
   disturbedOnce,
   kernelWith,
+  leftByRefusal,
   refusedOnce,
   thrownBy,
   type Work,
@@ -21,7 +22,7 @@ import { deleteElements } from "../nftables/set.ts";
 import { commit } from "../nftables/transaction.ts";
 import { ACCEPT } from "../nftables/verdict.ts";
 import type { MappingSet, PortMapping, Protocol } from "./port-mapping.ts";
-import { addPortMappings, deletePortMappings, deviationOf, restorePortMappings } from "./portmap.ts";
+import { addPortMappings, deletePortMappings, deviationOf, gcPortMappings, restorePortMappings } from "./portmap.ts";
 
 const owner = (containerId: string, network = "podnet", ifName = "eth0") => ({ network, containerId, ifName });
 type Owner = ReturnType<typeof owner>;
@@ -330,9 +331,17 @@ t.test("CHECK finds what is missing, and a reload puts it back", async (t) => {
   }
 });
 
-// --- Both backends ---------------------------------------------------------------------------------------------------------------------
+// --- Several backends ---------------------------------------------------------------------------------------------------------------------
 
 const skip = usesLegacy("ip") || usesLegacy("ip6") ? "the host's iptables is the legacy variant" : false;
+
+t.test("DEL and GC: what is refused to one backend keeps no other's rules", { skip }, async (t) => {
+  const parts = [/id: web, if: eth0/, /"?name: ."net|CNI-DN-/, /comment "web"/];
+  const all = () => kernelWith(publish(web), add("iptables", web), upstreamRule("web"));
+  t.strictSame(leftByRefusal(all, remove(web), parts), []);
+  const collect: Work = (netfilter) => gcPortMappings("podnet", [], netfilter);
+  t.strictSame(leftByRefusal(all, collect, parts.slice(0, 2)), []);
+});
 
 for (const backend of ["nftables", "iptables"] as const) {
   t.test(`${backend}: ADD, then DEL, leave what was there`, { skip }, async (t) => {

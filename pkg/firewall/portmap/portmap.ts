@@ -2,11 +2,12 @@
  * Port mappings: ports of containers that are reached through ports of the host. Source: containernetworking/plugins, plugins/meta/portmap.
  */
 import type { AttachmentId } from "../../cni/attachment-id.ts";
+import type { NamedStep } from "../../cni/best-effort-del.ts";
 import type { Prefix } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
 import { chooseBackend, type Feature, hasNatRules, type RuleBackend } from "../backend.ts";
-import { type KernelErrorContext, withKernelErrors } from "../kernel-error.ts";
-import { addByIptables, deleteByIptables, deviationInIptables, gcByIptables } from "./iptables.ts";
+import { type KernelErrorContext, runRemovals, withKernelErrors } from "../kernel-error.ts";
+import { addByIptables, collectionByIptables, deletionByIptables, deviationInIptables } from "./iptables.ts";
 import { addByProgram } from "./nftables-conditions.ts";
 import {
   addByNftables,
@@ -16,7 +17,7 @@ import {
   restoreByNftables,
 } from "./nftables-map.ts";
 import { deleteFromUpstream } from "./nftables-upstream.ts";
-import { type Removed, resolveConflict } from "./port-conflict.ts";
+import { type Deletion, type Removed, resolveConflict } from "./port-conflict.ts";
 import type { MappingSet } from "./port-mapping.ts";
 
 /** Port mappings with one backend. */
@@ -25,14 +26,14 @@ interface PortmapBackend {
   add(netfilter: () => Connection, mappingSets: readonly MappingSet[]): void;
   /** Publishes the missing mappings, except for ports that another attachment has by now. */
   restore(netfilter: () => Connection, mappingSets: readonly MappingSet[]): void;
-  /** Deletes the owner's mappings. */
+  /** Returns the deletions of the owner's mappings. */
   delete(
     netfilter: Connection,
     owner: AttachmentId,
     addresses: readonly Prefix[],
     options: { legacy: boolean },
-  ): readonly Removed[];
-  gc(netfilter: Connection, network: string, valid: readonly Omit<AttachmentId, "network">[]): void;
+  ): readonly Deletion[];
+  gc(netfilter: Connection, network: string, valid: readonly Omit<AttachmentId, "network">[]): readonly NamedStep[];
   findDeviation(netfilter: () => Connection, mappingSets: readonly MappingSet[]): string | undefined;
 }
 
@@ -44,20 +45,31 @@ const backends: Readonly<Record<RuleBackend, PortmapBackend>> = {
     },
     restore: (netfilter, mappingSets) => restoreByNftables(netfilter(), mappingSets),
     delete: (netfilter, owner) => [
-      ...deleteByNftables(netfilter, owner),
-      ...deleteFromUpstream(netfilter, owner.containerId),
+      deletionBy("delete host ports of nftables", () => deleteByNftables(netfilter, owner)),
+      deletionBy("delete host ports of the reference plugin", () => deleteFromUpstream(netfilter, owner.containerId)),
     ],
-    gc: gcByNftables,
+    gc: (netfilter, network, valid) => [
+      ["collect host ports of nftables", () => gcByNftables(netfilter, network, valid)],
+    ],
     findDeviation: (netfilter, mappingSets) => deviationInNftables(netfilter(), mappingSets),
   },
   iptables: {
     add: (netfilter, mappingSets) => addByIptables(netfilter, mappingSets, resolveConflict),
     restore: (netfilter, mappingSets) => addByIptables(netfilter, mappingSets, () => "keep"),
-    delete: deleteByIptables,
-    gc: gcByIptables,
+    delete: (...options) => [deletionByIptables(...options)],
+    gc: collectionByIptables,
     findDeviation: deviationInIptables,
   },
 };
+
+/** Returns a deletion that is one step. */
+function deletionBy(what: string, work: () => Removed[]): Deletion {
+  let removed: Removed[] = [];
+  const action = () => {
+    removed = work();
+  };
+  return { steps: [[what, action]], removed: () => removed };
+}
 
 const feature: Feature<RuleBackend> = { backends, hasIptablesRules: hasNatRules };
 
@@ -97,24 +109,31 @@ export function restorePortMappings(
  * `removeMasquerade`.
  *
  * @param addresses The attachment's addresses, for iptables rules without an owner rule (`departureOf`). Empty when there is no result.
+ * @param options.forget Called with the mappings at the end, also when some could not be deleted.
  */
 export function deletePortMappings(
   owner: AttachmentId,
   addresses: readonly Prefix[],
-  options: { legacy: boolean },
+  { legacy, forget = () => {} }: { legacy: boolean; forget?: (removed: readonly Removed[]) => void },
   netfilter = connect(NETLINK_NETFILTER),
-): Removed[] {
-  return withKernelErrors(refusal(owner, "deleting its host ports"), () =>
-    Object.values(backends).flatMap((backend) => backend.delete(netfilter, owner, addresses, options)),
+): void {
+  const deletions = Object.values(backends).flatMap((backend) =>
+    backend.delete(netfilter, owner, addresses, { legacy }),
   );
+  runRemovals(refusal(owner, "deleting its host ports"), [
+    ...deletions.flatMap(({ steps }) => steps),
+    ["forget its connections", () => forget(deletions.flatMap(({ removed }) => removed()))],
+  ]);
 }
 
 /** Deletes the mappings of the network's attachments that are not among the valid ones, of all backends. */
-export function gcPortMappings(network: string, valid: readonly Omit<AttachmentId, "network">[]): void {
-  const netfilter = connect(NETLINK_NETFILTER);
-  withKernelErrors(refusal({ network }, "removing stale host ports"), () => {
-    for (const { gc } of Object.values(backends)) gc(netfilter, network, valid);
-  });
+export function gcPortMappings(
+  network: string,
+  valid: readonly Omit<AttachmentId, "network">[],
+  netfilter = connect(NETLINK_NETFILTER),
+): void {
+  const steps = Object.values(backends).flatMap(({ gc }) => gc(netfilter, network, valid));
+  runRemovals(refusal({ network }, "removing stale host ports"), steps);
 }
 
 /** Returns the first difference from what `addPortMappings` makes; undefined when there is none. */
