@@ -177,6 +177,12 @@ const missing: { what: string; state?: object; msg: string; details: string }[] 
     details: `${noFile}; ${says} ${gone}, which has ended or is in another PID namespace. To fix: start flanneld; its log says why it ended (${logs})`,
   },
   {
+    what: "an error ended the daemon",
+    state: { pid: gone, since, state: "ended", reason: "no external interface found" },
+    msg: `flanneld has not written ${subnetFile}: it has ended: no external interface found`,
+    details: `${noFile}; ${says} ${gone}, which has ended or is in another PID namespace. To fix: start flanneld; its log says why it ended (${logs})`,
+  },
+  {
     what: "somebody removed it",
     state: { pid: 1, since, state: "ready", reason: "it has 10.1.17.0/24" },
     msg: `flanneld has written ${subnetFile}, but another process has removed it`,

@@ -57,8 +57,10 @@ function notWritten(path: string, daemon: DaemonState | undefined): CniError {
 
 const removed = (path: string): string => `flanneld has written ${path}, but another process has removed it`;
 
-const reasonOf = (daemon: DaemonState | undefined): string =>
-  daemon?.reason ?? "it does not run on this host, or has not reported its state";
+function reasonOf(daemon: DaemonState | undefined): string {
+  if (daemon === undefined) return "it does not run on this host, or has not reported its state";
+  return daemon.state === "ended" ? `it has ended: ${daemon.reason}` : daemon.reason;
+}
 
 /** Says which process wrote the state; that of a process that has ended may be outdated. */
 function wordOf(subnetFile: string, daemon: DaemonState): string {

@@ -18,6 +18,7 @@ import { checkPrerequisites } from "./br-netfilter.ts";
 import { leaseAttributes } from "./interface-follower.ts";
 import { readNetworkConfig } from "./network-config.ts";
 import type { Options } from "./options/options.ts";
+import { aboutSubnetFile } from "./subnet-file-error.ts";
 
 export interface JoinedNetwork {
   network: NetworkConfig;
@@ -50,7 +51,9 @@ export async function joinNetwork(options: Options, manager: LeaseManager, log: 
     const statePath = statePathOf(options.subnetFile);
     const context = { rtnl, external, network, published, statePath, remedies: manager.remedies, log };
     return await withNewBackend(context, backendTypes, async (backend, attributes) => {
-      const earlier = readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem));
+      const earlier = await aboutSubnetFile(options.subnetFile, () =>
+        readEarlierSubnets(options.subnetFile, (problem) => log.warn(problem)),
+      );
       const previous = previousSubnets(earlier);
       const local = localNetworks(rtnl, { network, backend, external, own: previous });
       const lease = await manager.acquire(network, { attributes, previous, local });

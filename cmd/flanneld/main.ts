@@ -7,7 +7,6 @@ import { formatSubnets } from "../../pkg/cluster/lease/lease.ts";
 import { createLog, type Log } from "../../pkg/cluster/log/log.ts";
 import { rateLimited } from "../../pkg/cluster/log/rate-limited.ts";
 import { writeSubnetFile } from "../../pkg/subnet-env/subnet-file.ts";
-import { SystemError } from "../../pkg/sys/errno.ts";
 import { needNetworkAdmin } from "./br-netfilter.ts";
 import { startController, watchRoutes } from "./controller.ts";
 import { startHealth } from "./health.ts";
@@ -23,6 +22,7 @@ import { createStateReporter } from "./state-reporter.ts";
 import { requestStatus } from "./status/client.ts";
 import { type NetworkInfo, reportStatus } from "./status/report.ts";
 import { openLeaseManager } from "./store/open-lease-manager.ts";
+import { aboutSubnetFile, SubnetFileError } from "./subnet-file-error.ts";
 
 /** Set by the build. */
 declare const TWILL_VERSION: string;
@@ -58,6 +58,7 @@ async function run(options: Options): Promise<number> {
 async function serve(options: Options, log: Log, stop: AbortSignal): Promise<void> {
   const { subnetFile } = options;
   const ends: (() => unknown)[] = [];
+  let failed = (_error: Error) => {};
   try {
     needNetworkAdmin();
     const notifier = createNotifier({ environment: process.env, pid: process.pid, warn: log.warn });
@@ -76,8 +77,11 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
         store: { description, remedies, trouble: reporter.lastStoreTrouble() },
         member: member(),
       });
-    const health = await startHealth(options, { isReady: reporter.isReady, status, metrics });
+    const health = await aboutSubnetFile(subnetFile, () =>
+      startHealth(options, { isReady: reporter.isReady, status, metrics }),
+    );
     ends.push(() => health.close());
+    failed = reporter.ended; // from now on no other daemon has the state file
 
     const joined = await retryStart(() => joinNetwork(options, manager, log), {
       ...{ everyMs: RETRY_MS, stop },
@@ -100,9 +104,9 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     member = () => ({ ...joined, ...controller.facts(), renewMarginMs: options.renewMarginMs });
     await Promise.race([controller.programmed, untilStopped(stop)]);
 
-    await retry(async () => writeFile(), {
+    await retry(() => aboutSubnetFile(subnetFile, writeFile), {
       ...{ everyMs: RETRY_MS, stop },
-      isTemporary: (error) => error instanceof SystemError, // such as a full disk
+      isTemporary: (error) => error instanceof SubnetFileError, // such as a full disk
       failed: reporter.cannotWrite,
     });
     const summary = `subnet ${formatSubnets(joined.lease)}, backend ${joined.network.backend.type} over ${joined.external.name}`;
@@ -110,6 +114,9 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
     log.info("ready", { summary, mtu: joined.backend.mtu, subnetFile });
     globalThis.gc?.(); // frees the memory of the first pass over all peers: some 20 MB with 5,000
     await untilStopped(stop);
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof Stopped)) failed(error);
+    throw error;
   } finally {
     await runCleanups(ends, ({ message }) => log.error("cleanup failed", { error: message }));
   }

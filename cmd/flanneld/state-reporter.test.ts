@@ -60,6 +60,16 @@ t.test("what a start waits for is logged, and is trouble of the store only if it
   t.strictSame(lines, ["warn waiting: no route", "warn waiting: there is none", "warn waiting: the disk is full"]);
 });
 
+t.test("an error that ends the start is in the state file; that of a lost lease stays", async (t) => {
+  const { subnetFile, standing } = standingIn(t);
+  standing.ended(new Error("no external interface found"));
+  t.match(readDaemonState(subnetFile), { state: "ended", reason: "no external interface found" });
+  const lost = standingIn(t);
+  lost.standing.leaseLost("192.0.2.9 has it");
+  lost.standing.ended(new Error("out of memory"));
+  t.match(readDaemonState(lost.subnetFile), { state: "lost" });
+});
+
 t.test("a store that is lost is what a host without subnet waits for, and no state of one that is ready", async (t) => {
   const { subnetFile, standing } = standingIn(t);
   standing.storeTrouble(new StoreError("no route"));

@@ -21,6 +21,8 @@ export interface StateReporter {
   repeat(): void;
   /** Reports whether the subnet file was written; it stays true when the lease is lost, as with flannel. */
   isReady(): boolean;
+  /** Reports that the daemon ends because of this error. A daemon that had a subnet leaves what it reported last. */
+  ended(error: Error): void;
   /** Returns the last reported state. */
   current(): DaemonState;
   /** Returns the error of the store if it does not answer. */
@@ -93,6 +95,9 @@ export function createStateReporter(subnetFile: string, notifier: Notifier, log:
       if (current.state !== "lost") return;
       if (!hasBeenReady) take("waiting", STARTS);
       else if (take("ready", readyStatus)) notifier.status(readyStatus);
+    },
+    ended({ message }) {
+      if (current.state === "waiting") take("ended", message);
     },
     repeat: write,
     isReady: () => hasBeenReady,

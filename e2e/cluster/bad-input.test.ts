@@ -107,6 +107,8 @@ interface Refusal {
   config?: object;
   status: number;
   told: RegExp;
+  /** The state file says so as well. */
+  isInState?: boolean;
 }
 
 const refusals: Refusal[] = [
@@ -129,6 +131,7 @@ const refusals: Refusal[] = [
     flags: ["--iface=eth7"],
     status: 1,
     told: /no external interface found: --iface=?.*eth7.*this host has eth0 \(192\.0\.2\.10, 2001:db8::10\); choose one with --iface/,
+    isInState: true,
   },
   {
     what: "a public address that no interface has",
@@ -142,6 +145,7 @@ const refusals: Refusal[] = [
     config: { ...network, Backend: { Type: "host-gw" } },
     status: 1,
     told: /the public address 198\.51\.100\.7 is not 192\.0\.2\.10 of "eth0": host-gw cannot work behind NAT; remove --public-ip, or use/,
+    isInState: true,
   },
   {
     what: "a file of certificates that is not there",
@@ -155,12 +159,13 @@ t.test("what cannot work ends the daemon with a message, and leaves nothing in t
   const cluster = await newCluster(t, { network });
   const host = cluster.addHost();
   const before = host.snapshot();
-  for (const { what, flags, config, status, told } of refusals) {
+  for (const { what, flags, config, status, told, isInState } of refusals) {
     cluster.writeConfig(config ?? network);
     const daemon = host.startDaemon(...flags);
     t.match(await daemon.ended, { status }, `${what}: exit status`);
     t.match(daemon.printed(), told, what);
     t.strictSame(host.snapshot(), before, `${what}: nothing is left`);
+    if (isInState) t.match(stateOf(host), { state: "ended", reason: told }, `${what}: the state file says why`);
   }
 });
 

@@ -9,13 +9,13 @@ export interface DaemonState {
   pid: number;
   /** When this state began, as "2026-01-31T12:00:00.000Z". */
   since: string;
-  /** "waiting": no subnet yet. "lost": it had one; another host has it now, or its owner is unknown. */
+  /** "waiting": no subnet yet. "lost": it had one; another host has it now, or its owner is unknown. "ended": an error ended the start. */
   state: (typeof states)[number];
   /** One sentence without full stop, for messages: what it waits for, or what happened. */
   reason: string;
 }
 
-const states = ["waiting", "ready", "lost"] as const;
+const states = ["waiting", "ready", "lost", "ended"] as const;
 
 /** Returns the state file's path: `/run/flannel/subnet.env` -> `/run/flannel/subnet.state` */
 export const stateFileOf = (subnetFile: string): string => beside(subnetFile, ".state");
