@@ -7,9 +7,7 @@
 //   PEER_DIR=/opt/cni/bin npm run bench    beside other Go plugins
 //
 // Prints a table; a complete run writes bench/results/latest.{json,md,svg}. How to read them: bench/README.md.
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { cpus, loadavg, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { goBin, ourBin } from "../e2e/lab/project.ts";
@@ -23,6 +21,7 @@ import { flannelRows } from "./flannel.ts";
 import { hostLocalRows } from "./host-local.ts";
 import { compile } from "./launcher.ts";
 import { leaseEventRows } from "./lease-events.ts";
+import { describeMachine, machineText } from "./machine.ts";
 import { plot } from "./plot.ts";
 import { pluginRows } from "./plugins.ts";
 import { manyPortsRows, wideRows } from "./ports.ts";
@@ -52,12 +51,9 @@ const rounds = options.quick
       plugins: 40,
       ports: 20,
     };
-/** Processes that run or wait to run, over the last minute; from here on the figures are other people's too. */
-const BUSY_LOAD = 0.5;
-
 needExecutables();
 const machine = describeMachine();
-console.log(machineText());
+console.log(machineText(machine));
 const rows = await measureAll();
 console.log(`\n${tables(rows)}\n`);
 const goals = rows.flatMap((row) => row.goals);
@@ -120,36 +116,10 @@ function stop(text: string): never {
   process.exit(1);
 }
 
-function describeMachine(): Record<string, string> {
-  const [load = 0] = loadavg();
-  const processors = cpus();
-  return {
-    kernel: release(),
-    machine: `${processors.length} x ${processors[0]?.model ?? process.arch}`,
-    Go: `${goBin}: ${aboutText(join(goBin, "bridge"))}`,
-    load: `${load.toFixed(1)}${load > BUSY_LOAD ? ": other programs are running, which blurs the figures" : ""}`,
-  };
-}
-
-function machineText(): string {
-  return Object.entries(machine)
-    .map(([name, value]) => `- ${name}: ${value}`)
-    .join("\n");
-}
-
-/** What it says when called by hand, as "CNI bridge plugin v1.9.1", and the version of Debian's package, which says nothing. */
-function aboutText(plugin: string): string {
-  const about = spawnSync(plugin, { encoding: "utf8", env: {}, input: "" }).stderr.split("\n")[0] ?? "";
-  const owner = spawnSync("dpkg-query", ["-S", plugin], { encoding: "utf8" }).stdout?.split(":")[0];
-  if (!owner) return about;
-  const status = spawnSync("dpkg-query", ["-s", owner], { encoding: "utf8" }).stdout;
-  return `${about} (${owner} ${/^Version: (.*)/m.exec(status)?.[1]})`;
-}
-
 function writeResults(): void {
   const folder = join(import.meta.dirname, "results");
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "latest.json"), `${JSON.stringify({ measured: new Date(), machine, rows }, null, 1)}\n`);
-  writeFileSync(join(folder, "latest.md"), `${machineText()}\n\n${tables(rows)}\n`);
+  writeFileSync(join(folder, "latest.md"), `${machineText(machine)}\n\n${tables(rows)}\n`);
   writeFileSync(join(folder, "latest.svg"), plot(rows, machine));
 }

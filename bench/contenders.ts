@@ -2,11 +2,10 @@
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { goBin, ourBin } from "../e2e/lab/project.ts";
-import type { Who } from "./figures.ts";
 import { compile } from "./launcher.ts";
 import { type Contender, chainName, type Netconf, type Node } from "./node.ts";
 
-export type Contenders = Record<Who, Contender>;
+export type Contenders = Record<"twill" | "Go" | "C", Contender>;
 
 export const contenders = (): Contenders => ({ twill: { bin: ourBin }, Go: { bin: goBin }, C: floor() });
 

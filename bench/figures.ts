@@ -7,13 +7,15 @@ export interface Quartiles {
   count: number;
 }
 
-export type Who = "twill" | "Go" | "C";
+/** "hand": the same, made with `ip` and the like. */
+export type Who = "twill" | "Go" | "C" | "hand" | "Docker";
+const everybody: readonly Who[] = ["twill", "Go", "C", "hand", "Docker"];
 
-/** One line of the table: the same thing done by each. Times in milliseconds, sizes in megabytes (10^6 bytes). */
+/** One line of the table: the same thing done by each. Sizes in megabytes are of 10^6 bytes. */
 export interface Row {
   section: string;
   name: string;
-  unit: "ms" | "s" | "MB" | "%" | "times";
+  unit: "ms" | "s" | "MB" | "%" | "times" | "Gbit/s" | "us" | "kpps" | "s/Gbit" | "bytes";
   figures: Partial<Record<Who, Quartiles>>;
   /** /bin/true, started in the same rounds: the cost of starting anything, which is part of every figure. */
   bare?: Quartiles;
@@ -23,13 +25,15 @@ export interface Row {
 }
 
 export interface Goal {
-  /** What must be at most `limit`: "of Go's", "of the C floor", "ms above /bin/true". */
+  /** What must be at most `limit`, or at least: "of Go's", "of the C floor", "ms above /bin/true". */
   of: string;
   value: number;
   limit: number;
+  /** Whether more is better. */
+  isLeast?: boolean;
 }
 
-export const isMet = ({ value, limit }: Goal): boolean => value <= limit;
+export const isMet = ({ value, limit, isLeast = false }: Goal): boolean => (isLeast ? value >= limit : value <= limit);
 
 /** Linear between neighbours, as most programs compute them. @param samples Not empty. */
 export function quartiles(samples: readonly number[]): Quartiles {
@@ -46,18 +50,24 @@ export function quartiles(samples: readonly number[]): Quartiles {
 /** A figure that was read once, as a file size. */
 export const exactly = (value: number): Quartiles => ({ low: value, median: value, high: value, count: 1 });
 
-/** Our median as a part of another's; undefined where one was not measured. */
-export function ratio({ figures }: Row, other: Who): number | undefined {
+/** Our median as a part of another's; undefined where one was not measured, or there is nothing to compare. */
+export function ratio({ figures, unit }: Row, other: Who): number | undefined {
   const [ours, theirs] = [figures.twill, figures[other]];
-  return ours && theirs && ours.median / theirs.median;
+  return unit === "bytes" ? undefined : ours && theirs && ours.median / theirs.median;
 }
 
-/** A row with its goals: parts of what the others need. */
-export function withGoals(row: Omit<Row, "goals">, limits: Partial<Record<Who, number>>): Row {
+/** A row with its goals: parts of what the others need. @param isLeast Whether more is better, as of a throughput. `floor`: what the C program is called. */
+export function withGoals(
+  row: Omit<Row, "goals">,
+  limits: Partial<Record<Who, number>>,
+  { isLeast = false, floor = "floor" }: { isLeast?: boolean; floor?: string } = {},
+): Row {
   const whole: Row = { ...row, goals: [] };
+  const whose: Partial<Record<Who, string>> = { C: `of the C ${floor}`, hand: "of what is wired by hand" };
   for (const [who, limit] of Object.entries(limits) as [Who, number][]) {
     const value = ratio(whole, who);
-    if (value !== undefined) whole.goals.push({ of: who === "C" ? "of the C floor" : `of ${who}'s`, value, limit });
+    if (value !== undefined)
+      whole.goals.push({ of: whose[who] ?? `of ${who}'s`, value, limit, ...(isLeast && { isLeast }) });
   }
   return whole;
 }
@@ -77,10 +87,10 @@ export class Samples {
     return samples && quartiles(samples);
   }
 
-  /** The figures called `twill <name>`, `Go <name>`, `C <name>`. */
+  /** The figures called `twill <name>`, `Go <name>` and so on. */
   figures(name: string): Row["figures"] {
     const found: Row["figures"] = {};
-    for (const who of ["twill", "Go", "C"] as const) {
+    for (const who of everybody) {
       const quartiles = this.find(`${who} ${name}`);
       if (quartiles !== undefined) found[who] = quartiles;
     }

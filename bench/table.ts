@@ -2,29 +2,33 @@
 import { type Goal, isMet, type Quartiles, type Row, ratio } from "./figures.ts";
 
 /** A column and what it shows of a row; "" for nothing. Columns that show nothing are left out of a section. */
-const columns: readonly { heading: string; cell: (row: Row) => string }[] = [
+const columnsWith = (floor: string): readonly { heading: string; cell: (row: Row) => string }[] => [
   { heading: "", cell: ({ name }) => name },
   { heading: "twill", cell: ({ figures, unit }) => measured(figures.twill, unit) },
   { heading: "Go", cell: ({ figures, unit }) => measured(figures.Go, unit) },
   { heading: "of Go's", cell: (row) => part(ratio(row, "Go")) },
-  { heading: "C floor", cell: ({ figures, unit }) => measured(figures.C, unit) },
-  { heading: "of the floor", cell: (row) => part(ratio(row, "C")) },
+  { heading: "by hand", cell: ({ figures, unit }) => measured(figures.hand, unit) },
+  { heading: "of by hand", cell: (row) => part(ratio(row, "hand")) },
+  { heading: "Docker", cell: ({ figures, unit }) => measured(figures.Docker, unit) },
+  { heading: "of Docker's", cell: (row) => part(ratio(row, "Docker")) },
+  { heading: `C ${floor}`, cell: ({ figures, unit }) => measured(figures.C, unit) },
+  { heading: `of the ${floor}`, cell: (row) => part(ratio(row, "C")) },
   { heading: "/bin/true", cell: ({ bare, unit }) => measured(bare, unit) },
 ];
 
-/** A table per section: medians, with the quartiles behind them. Last the goals. */
-export function tables(rows: readonly Row[]): string {
+/** A table per section: medians, with the quartiles behind them. Last the goals. @param floor What the C program is called. */
+export function tables(rows: readonly Row[], floor = "floor"): string {
   const sections = new Map<string, Row[]>();
   for (const row of rows) sections.set(row.section, [...(sections.get(row.section) ?? []), row]);
   const goals = rows.flatMap((row) => row.goals.map((goal) => goalCells(row, goal)));
   return [
-    ...[...sections].map(([section, rows]) => `### ${section}\n\n${sectionTable(rows)}`),
-    `### goals\n\n${table(["", "is", "at most", ""], goals)}`,
+    ...[...sections].map(([section, rows]) => `### ${section}\n\n${sectionTable(rows, floor)}`),
+    `### goals\n\n${table(["", "is", "goal", ""], goals)}`,
   ].join("\n\n");
 }
 
-function sectionTable(rows: readonly Row[]): string {
-  const shown = columns.filter(({ cell }) => rows.some((row) => cell(row) !== ""));
+function sectionTable(rows: readonly Row[], floor: string): string {
+  const shown = columnsWith(floor).filter(({ cell }) => rows.some((row) => cell(row) !== ""));
   return table(
     shown.map(({ heading }) => heading),
     rows.map((row) => shown.map(({ cell }) => cell(row))),
@@ -35,7 +39,7 @@ function goalCells({ section, name }: Row, goal: Goal): string[] {
   return [
     `${section}: ${name}`,
     `${digits(goal.value)} ${goal.of}`,
-    String(goal.limit),
+    `at ${goal.isLeast ? "least" : "most"} ${digits(goal.limit)}`,
     isMet(goal) ? "met" : "**not met**",
   ];
 }
