@@ -1,5 +1,5 @@
 // The same for the daemon: what one build's flanneld left when it ended, and what another one's makes of it.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Test as TapTest } from "tap";
 import { type Etcd, startEtcd } from "../cluster/etcd.ts";
@@ -21,6 +21,8 @@ export interface DaemonFixture extends State {
 export interface DaemonCase {
   store: "etcd" | "folder";
   backend: { Type: string };
+  /** Builds that did not have the backend yet. */
+  lacking?: readonly string[];
 }
 
 export const daemonCases: Record<string, DaemonCase> = {
@@ -28,6 +30,7 @@ export const daemonCases: Record<string, DaemonCase> = {
   "flanneld-vxlan-folder": { store: "folder", backend: { Type: "vxlan" } },
   "flanneld-host-gw-etcd": { store: "etcd", backend: { Type: "host-gw" } },
   "flanneld-host-gw-folder": { store: "folder", backend: { Type: "host-gw" } },
+  "flanneld-udp-etcd": { store: "etcd", backend: { Type: "udp" }, lacking: ["0.1.0-7ef44b8", "0.1.0-f2c7bd8"] },
 };
 
 export const daemonNeeds = (name: string): readonly Feature[] =>
@@ -52,7 +55,8 @@ const interfaces = (node: Node) => `
 
 function peerLease(number: number, { Type: type }: { Type?: string }): string {
   const data = type === "vxlan" ? { BackendData: { VNI: 1, VtepMAC: `0e:00:00:00:00:0${number}` } } : {};
-  return JSON.stringify({ PublicIP: `192.0.2.${number}`, PublicIPv6: null, BackendType: type, ...data });
+  const named = type === "udp" ? {} : { BackendType: type }; // leases of udp have no type
+  return JSON.stringify({ PublicIP: `192.0.2.${number}`, PublicIPv6: null, ...named, ...data });
 }
 
 /** Starts the store with configuration and peers. */
@@ -76,11 +80,12 @@ function startDaemon(t: Test, node: Node, build: Build, { store }: DaemonCase, u
 }
 
 /** It has its subnet, and the routes to all peers. */
-async function ready(node: Node, daemon: Program): Promise<void> {
+async function ready(node: Node, daemon: Program, { backend }: DaemonCase): Promise<void> {
+  const destinations = backend.Type === "udp" ? ["10.5.0.0/16"] : subnetsOfPeers.map((subnet) => `${subnet}/24`);
   await daemon.until("a subnet", () => "FLANNEL_SUBNET" in subnetEnv(node));
   await daemon.until("routes to all peers", () => {
     const routes = node.sh("ip route");
-    return subnetsOfPeers.every((subnet) => routes.includes(`${subnet}/24`));
+    return destinations.every((destination) => routes.includes(destination));
   });
   await daemon.until("rules", () => node.sh("nft list ruleset").includes("10.5.0.0/16"));
   await daemon.until("that it says so", () => stateIn(node).state === "ready");
@@ -111,10 +116,19 @@ export async function leaveBehind(t: Test, node: Node, build: Build, one: Daemon
   node.sh(interfaces(node));
   const etcd = await newStore(t, node, one);
   const daemon = startDaemon(t, node, build, one, under);
-  await ready(node, daemon);
-  process.kill(pidOf(node), "SIGTERM"); // not strace
+  await ready(node, daemon, one);
+  const pid = pidOf(node);
+  process.kill(pid, "SIGTERM"); // not strace
+  if (one.backend.Type === "udp") await endDataPath(node, pid);
   await daemon.ended;
   return etcd;
+}
+
+/** Leaves what is left a minute later: the data path process ends with its device. */
+async function endDataPath(node: Node, daemon: number): Promise<void> {
+  await until("the daemon has ended", () => !existsSync(`/proc/${daemon}`));
+  node.sh("ip link delete flannel0");
+  await until("the data path has ended", () => node.sh("ss -Huln sport = 8285") === "");
 }
 
 export async function recordDaemon(t: Test, build: Build, one: DaemonCase): Promise<DaemonFixture> {
@@ -163,7 +177,8 @@ export async function verifyDaemon(
   );
   const isOfDaemon = (line: string) =>
     /^file \/(run\/flannel\/subnet\.state|var\/lib\/flannel-store\/subnets\/)/.test(line);
-  const state = () => glance(node).filter((line) => !isOfDaemon(line));
+  const isOfDataPath = (line: string) => one.backend.Type === "udp" && /flannel0|subnet\.udp\.sock/.test(line);
+  const state = () => glance(node).filter((line) => !isOfDaemon(line) && !isOfDataPath(line));
   const keys = () => Object.keys(etcd?.get(PREFIX) ?? {});
   const [before, env, keysBefore] = [state(), subnetEnv(node), keys()];
   const stateFile = readStatus(node);
@@ -171,7 +186,7 @@ export async function verifyDaemon(
 
   const daemon = startDaemon(t, node, build, one);
   await daemon.until("it has written its state", () => readStatus(node) !== stateFile);
-  await ready(node, daemon);
+  await ready(node, daemon, one);
   const told = await until("its status", () => {
     const { stdout } = node.exec([join(build.tools, "flanneld"), "--status", "--json"]);
     const report = stdout === "" ? undefined : (JSON.parse(stdout) as { peers: unknown[]; own: { subnets: string[] } });
