@@ -230,7 +230,9 @@ function detach(node: Host, plugin: string, subject: Subject, container: number)
   if (subject.isChained) detachBridge(node, container);
 }
 
-const detachBridge = (node: Host, container: number) => succeed(node, "bridge", "DEL", bridge, container);
+function detachBridge(node: Host, container: number): void {
+  succeed(node, "bridge", "DEL", bridge, container);
+}
 
 function succeed(node: Host, plugin: string, verb: "ADD" | "DEL", conf: Conf, container: number): unknown {
   const { status, stdout, stderr } = node.cni(plugin, verb, conf, { container });

@@ -127,7 +127,7 @@ function part<T>({ ignore }: Origin, decode: () => T): T | undefined {
   }
 }
 
-/** Decodes an object. Unknown keys are left out. */
+/** Decodes an object. Unknown keys are left out, and so are empty texts, which are as good as absent in Go: an empty gateway is none. */
 function decodeRow<T>({ rows, byKey }: TableOf<T>, value: Json, path: string, origin: Origin): T {
   if (!isObject(value)) return refuse(origin, path, value, { allowed: "an object", code: ErrorCode.decoding });
   const decoded: Record<string, unknown> = {};
@@ -135,7 +135,7 @@ function decodeRow<T>({ rows, byKey }: TableOf<T>, value: Json, path: string, or
     const [key, column] = findKey(byKey, spelling) ?? [];
     if (key === undefined || column === undefined || given === null) continue;
     const read = part(origin, () => decodeValue(column, given, `${path}.${key}`, origin));
-    if (read !== undefined) decoded[key] = read;
+    if (read !== undefined && read !== "") decoded[key] = read;
   }
   for (const [key, { missing, required, allowed }] of rows) {
     if (decoded[key] !== undefined) continue;

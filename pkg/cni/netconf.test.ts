@@ -150,6 +150,11 @@ t.test("what fits comes back normalized", async (t) => {
   t.strictSame(conf, { name: "net", type: "fake", mtu: 1500, other: { MTU: 1 } });
 });
 
+t.test("null for a capability is as good as absent", async (t) => {
+  const { capabilities } = check({ capabilities: { portMappings: null, bandwidth: true } });
+  t.strictSame(capabilities, { bandwidth: true });
+});
+
 t.test("of several spellings the last in the text counts", async (t) => {
   const text =
     '{"name": "n", "type": "t", "mtu": 1, "MTU": 2, "mtu": 3, "Mode": "vepa", "mode": "private", "MODE": "vepa"}';

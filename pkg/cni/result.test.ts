@@ -269,6 +269,17 @@ t.test("keys are read in any case, the last spelling wins, null is nothing", asy
   t.strictSame(decodeResult(document, "1.0.0", origin).ips, [{ address: "10.1.2.4/24" }]);
 });
 
+t.test("an empty gateway is none, of an address as of a route", async (t) => {
+  const lists = { ips: [{ address: "10.1.2.3/24", gateway: "" }], routes: [{ dst: "10.9.0.0/16", gw: "" }] };
+  const first = { ip4: { ip: "10.1.2.3/24", gateway: "", routes: [{ dst: "10.9.0.0/16", gw: "" }] } };
+  for (const [document, version] of [
+    [lists, "1.0.0"],
+    [first, "0.2.0"],
+  ] as const)
+    for (const read of [decodeResult(document, version, origin), decodePrevResult(document, version)])
+      t.match(read, { ips: [{ gateway: undefined }], routes: [{ dst: "10.9.0.0/16", gw: undefined }] }, version);
+});
+
 t.test("addresses come out in Go's spelling, host bits stay", async (t) => {
   const document = { ips: [{ address: "FD00:0:0::0003/64", gateway: "::FFFF:10.1.2.1" }] };
   t.strictSame(decodeResult(document, "1.0.0", origin).ips, [{ address: "fd00::3/64", gateway: "10.1.2.1" }]);
