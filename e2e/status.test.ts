@@ -90,3 +90,46 @@ for (const [plugin, keys] of Object.entries(fullRange)) {
     t.ok(readdirSync(join(node.varLib, "cni/networks/net")).length > 0, "host-local was there");
   });
 }
+
+/** Plugins that write a file in each ADD, with the keys that make them do so. */
+const writers: Record<string, object> = {
+  flannel: { subnetFile: "/var/lib/subnet.env" },
+  "host-device": { device: "uplink", dataDir: "/var/lib/cni/host-device" },
+  tuning: { mtu: 1400, dataDir: "/var/lib/cni/tuning" },
+  bridge: { bridge: "br0", ipam: { type: "host-local", ranges: [[{ subnet: "10.9.0.0/24" }]] } },
+};
+
+for (const [plugin, keys] of Object.entries(writers)) {
+  t.test(`${plugin}: STATUS fails where its files cannot be written`, needsRoot, async (t) => {
+    const node = newHost(t);
+    node.sh("ip link add uplink type veth peer name far");
+    node.write(
+      "/var/lib/subnet.env",
+      "FLANNEL_NETWORK=10.9.0.0/16\nFLANNEL_SUBNET=10.9.0.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n",
+    );
+    const conf = network(plugin, keys);
+    t.match(node.cni(plugin, "STATUS", conf), { status: 0, stdout: "" });
+    const full = "mount -t tmpfs -o size=4k none /var/lib/cni; dd if=/dev/zero of=/var/lib/cni/filler 2> /dev/null";
+    for (const [prepare, errno] of [
+      [full, "ENOSPC"],
+      ["mount -t tmpfs -o ro none /var/lib/cni", "EROFS"],
+    ] as const) {
+      const under = ["sh", "-c", `${prepare}; exec "$0"`];
+      const details = /To fix: check that \/var\/lib\/cni\S* is writable and its file system is not full/;
+      const stdout = { code: 50, msg: new RegExp(`^no .* can be \\w+: .*: ${errno}$`), details };
+      t.match(node.cni(plugin, "STATUS", conf, { under }), { status: 1, stdout });
+    }
+  });
+}
+
+t.test("host-local: a resolvConf that is missing fails STATUS, as it does every ADD", needsRoot, async (t) => {
+  const node = newHost(t);
+  const conf = network("host-local", {
+    ipam: { type: "host-local", ranges: [[{ subnet: "10.9.0.0/24" }]], resolvConf: "/var/lib/resolv.conf" },
+  });
+  const refusal = /^"resolvConf" names "\/var\/lib\/resolv.conf", which cannot be read: /;
+  t.match(node.cni("host-local", "ADD", conf), { status: 1, stdout: { code: 5, msg: refusal } });
+  t.match(node.cni("host-local", "STATUS", conf), { status: 1, stdout: { code: 50, msg: refusal } });
+  node.write("/var/lib/resolv.conf", "nameserver 10.1.0.1\n");
+  t.match(node.cni("host-local", "STATUS", conf), { status: 0, stdout: "" });
+});

@@ -181,6 +181,18 @@ const withAllowList = (lines: string): Pick<Call, "under"> => ({
   ],
 });
 
+t.test("tuning: an MTU below 1280 is refused where the interface has IPv6 addresses", needsRoot, async (t) => {
+  const chain = new Chain(t);
+  chain.node.containers[0]?.sh("ip address add fd00:9::2/64 dev eth0 nodad");
+  const before = chain.node.snapshot().namespaces;
+  t.match(chain.call("ADD", { mtu: 1200 }), {
+    status: 1,
+    stdout: { code: 7, msg: 'an MTU of 1200 ("eth0") is too small for fd00:9::2/64: IPv6 needs 1280' },
+  });
+  t.strictSame(chain.node.snapshot().namespaces, before);
+  t.match(chain.call("ADD", { mtu: 1280 }), { status: 0 }, "as the error says");
+});
+
 t.test("tuning: the allow list's lines are expressions that a key has to contain", needsRoot, async (t) => {
   const chain = new Chain(t);
   const keys = { sysctl: { "net.ipv4.ip_default_ttl": "55" } };

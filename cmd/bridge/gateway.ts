@@ -15,6 +15,7 @@ import {
 import { familyOf } from "../../pkg/ip/family.ts";
 import { addAddress, addressesOf, deleteAddress, samePrefix } from "../../pkg/link/address.ts";
 import { addressOf } from "../../pkg/link/configure.ts";
+import { enableIPv6 } from "../../pkg/link/ipv6.ts";
 import { type Link, setMac } from "../../pkg/link/link.ts";
 import { parseMac } from "../../pkg/link/mac.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
@@ -108,6 +109,7 @@ function addOnce(
   wanted: Prefix,
   { duplicateAddressDetection }: Pick<Replacement, "duplicateAddressDetection">,
 ): void {
+  enableIPv6(link, [wanted]);
   const withoutDetection = !duplicateAddressDetection;
   const [refusal] = host.attemptAll([addAddress(link.index, wanted, { withoutDetection })]);
   if (refusal === undefined || isErrno(refusal, "EEXIST")) return; // EEXIST: an ADD that ran at the same time added it

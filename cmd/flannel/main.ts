@@ -19,7 +19,7 @@ import { findExecutable, PluginNotStarted } from "../../pkg/cni/find-executable.
 import type { Attachment, Gc, Plugin, Request, RestoreOptions } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
-import { orNotAvailable } from "../../pkg/cni/status.ts";
+import { needWritable, orNotAvailable } from "../../pkg/cni/status.ts";
 import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
 import { type JsonObject, printJson, sortKeys } from "../../pkg/config/json.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
@@ -199,6 +199,7 @@ function status(request: Request<FlannelConf>): void {
   const settings = parseSettings(request.conf);
   const env = orNotAvailable(() => needSubnetEnv(settings.subnetFile));
   refuseLostLease(settings.subnetFile);
+  needWritable("no record of an attachment can be written", settings.dataDir);
   const conf = delegateConf(settings, networkOf(request), env);
   delegateStatus(configured(request, conf), conf.type);
 }

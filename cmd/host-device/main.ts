@@ -9,6 +9,7 @@ import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
+import { needWritable } from "../../pkg/cni/status.ts";
 import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
 import { findAttributes } from "../../pkg/link/attributes.ts";
 import { checkContainer } from "../../pkg/link/check.ts";
@@ -141,5 +142,6 @@ function gc(request: Gc<HostDeviceConf>): void {
 /** Does not check whether the device is there: a container may have it, which is no reason to fail. */
 function status(request: Request<HostDeviceConf>): void {
   parseSettings(request.conf);
+  needWritable("no record of a device can be written", cleanupSettings(request.conf).dataDir);
   ipam.status(request);
 }

@@ -3,16 +3,15 @@ import { validate } from "#validate/host-local";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import type { Dns, Result } from "../../pkg/cni/result.ts";
-import { warnOfStatus } from "../../pkg/cni/status.ts";
+import { needWritable, orNotAvailable, warnOfStatus } from "../../pkg/cni/status.ts";
 import { type Address, formatAddress, formatPrefix, parsePrefix } from "../../pkg/ip/address.ts";
 import { type Allocation, allocate, findExhaustion } from "../../pkg/ipam/host-local/allocate.ts";
 import { withExistingPool, withPool } from "../../pkg/ipam/host-local/pool.ts";
-import type { Pool } from "../../pkg/ipam/host-local/pool-types.ts";
 import { collectGarbage } from "../../pkg/ipam/host-local/reclaim.ts";
 import { formatReservation, type Owner } from "../../pkg/ipam/host-local/reservation.ts";
-import { probeStore } from "../../pkg/ipam/host-local/reservation-files.ts";
 import { heldBy, releaseAll } from "../../pkg/ipam/host-local/reservations-by-owner.ts";
 import { parseResolvConf } from "../../pkg/ipam/host-local/resolv-conf.ts";
+import { needFamilies } from "../../pkg/link/ipv6.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
 import { readText } from "../../pkg/sys/file.ts";
 import {
@@ -22,7 +21,6 @@ import {
   parseSettingsForDel,
   requestedAddresses,
   requestedAddressesForDel,
-  type Settings,
 } from "./netconf.ts";
 
 export const hostLocal: Plugin<HostLocalConf> = {
@@ -83,26 +81,19 @@ function gc(request: Gc<HostLocalConf>): void {
 /** Fails for a full range only if the configuration says so, since the range is no longer full when a container ends. */
 function status(request: Request<HostLocalConf>): void {
   const settings = parseSettingsForAll(request);
-  const exhaustion = withReservations(settings, findExhaustion);
+  const { resolvConf } = settings.ipam;
+  orNotAvailable(() => {
+    needFamilies(settings.sets.flat().map(({ subnet }) => subnet));
+    if (resolvConf) readDns(resolvConf);
+  });
+  needWritable(
+    `no address of network "${settings.network}" can be reserved`,
+    `${settings.dataDir}/${settings.network}`,
+  );
+  const exhaustion = withExistingPool(settings, findExhaustion);
   if (exhaustion === undefined) return;
   if (settings.ipam.failStatusWhenFull === true) throw exhaustion;
   warnOfStatus("host-local", settings.network, `ADD fails until an address is free: ${exhaustion.message}`);
-}
-
-/** Checks that reservations can be written, then runs `work`. @throws CniError 50: they cannot */
-function withReservations<T>(settings: Settings, work: (pool: Pool) => T): T | undefined {
-  try {
-    probeStore(`${settings.dataDir}/${settings.network}`);
-    return withExistingPool(settings, work);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    throw new CniError({
-      code: ErrorCode.notAvailable,
-      msg: `no address of network "${settings.network}" can be reserved: ${error.message}`,
-      remedy: `check that ${settings.dataDir} is writable and its file system is not full, or set "dataDir" to another directory`,
-      cause: error,
-    });
-  }
 }
 
 const ownerOf = ({ containerId, ifName }: Attachment<HostLocalConf>): Owner => ({ containerId, ifName });

@@ -18,6 +18,7 @@ import { type Address, contains, formatAddress, isIPv4, type Prefix } from "../.
 import { addressesOf } from "../../pkg/link/address.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { addressOf } from "../../pkg/link/configure.ts";
+import { enableIPv6 } from "../../pkg/link/ipv6.ts";
 import {
   addLink,
   deleteLink,
@@ -42,14 +43,15 @@ import { OWN_NAMESPACE } from "../../pkg/sys/namespace.ts";
 
 /** Makes host and container reachable for each other at the container's addresses. */
 export function openHostAccess({ rtnl, link: master }: Parent, owner: AttachmentId, ips: readonly IpConfig[]): void {
-  const addresses = ips.map((ip) => addressOf(ip).prefix.address);
+  const prefixes = ips.map((ip) => addressOf(ip).prefix);
   withLockedNamespace({ path: OWN_NAMESPACE }, () => {
     const shim = ensureShim(rtnl, master, owner.network);
+    enableIPv6(shim, prefixes);
     const ofHost = addressesOf(rtnl, master.index).filter(({ scope }) => scope === RT_SCOPE_UNIVERSE);
     const own = ofHost.map(({ prefix }) => prefix.address).filter((address) => !isIPv4(address));
     rtnl.requestAll([
       ...own.map((address) => proxyNeighbour(shim.index, address)),
-      ...addresses.map((address) =>
+      ...prefixes.map(({ address }) =>
         addRoute(shim.index, {
           destination: single(address),
           priority: metricOf(owner),

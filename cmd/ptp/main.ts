@@ -18,6 +18,7 @@ import { familyOf } from "../../pkg/ip/family.ts";
 import { checkContainer, needHostsEnd } from "../../pkg/link/check.ts";
 import { configure, performTasks, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
+import { enableIPv6 } from "../../pkg/link/ipv6.ts";
 import { deleteLink, entryOf, type Link, openRtnetlink } from "../../pkg/link/link.ts";
 import { deleteStaleLinks } from "../../pkg/link/owner.ts";
 import { enableForwarding, trySysctl } from "../../pkg/link/sysctl.ts";
@@ -65,6 +66,7 @@ function add(attachment: Attachment<PtpConf>): Result {
         afterRoutes: routesToSubnets(inside.index, entries), // other gateways of IPAM's routes need the kernel's routes
       },
     );
+    enableIPv6(outside, prefixesOf(lease));
     performTasks(host, outside, hostEndTasks(outside.index, entries));
     for (const family of families) enableForwarding(family);
 

@@ -4,7 +4,9 @@ import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Attachment, Plugin } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { IpConfig, Result } from "../../pkg/cni/result.ts";
+import { orNotAvailable } from "../../pkg/cni/status.ts";
 import { formatAddress, formatPrefix } from "../../pkg/ip/address.ts";
+import { needFamilies } from "../../pkg/link/ipv6.ts";
 import { writeStderr } from "../../pkg/sys/process.ts";
 import { parseSettings, type StaticAddress, type StaticConf } from "./netconf.ts";
 
@@ -17,7 +19,10 @@ export const staticAddresses: Plugin<StaticConf> = {
   del() {}, // nothing is stored
   check,
   gc() {},
-  status: (request) => void parseSettings(request, ""),
+  status: (request) => {
+    const { addresses } = parseSettings(request, "");
+    orNotAvailable(() => needFamilies(addresses.map(({ prefix }) => prefix)));
+  },
 };
 
 function add(attachment: Attachment<StaticConf>): Result {

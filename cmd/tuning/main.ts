@@ -6,15 +6,19 @@ import type { Attachment, Gc, Plugin, Request } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
+import { needWritable } from "../../pkg/cni/status.ts";
 import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
+import { addressesOf, type LinkAddress } from "../../pkg/link/address.ts";
 import { findAttributes, type LinkAttributes, setAttributes } from "../../pkg/link/attributes.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { isLeftToOther } from "../../pkg/link/delete.ts";
+import { refuseSmallMtu } from "../../pkg/link/ipv6.ts";
 import { openRtnetlink } from "../../pkg/link/link.ts";
 import { formatMac } from "../../pkg/link/mac.ts";
 import { macInUse } from "../../pkg/link/mac-holder.ts";
 import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
 import type { Connection, NetlinkError } from "../../pkg/netlink/connection.ts";
+import { RT_SCOPE_LINK } from "../../pkg/netlink/rtnetlink/route.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { findNamespace, type Namespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { writeStderr } from "../../pkg/sys/process.ts";
@@ -61,6 +65,7 @@ function add(attachment: Attachment<TuningConf>): Result {
     const rtnl = openRtnetlink(netns);
     const { index, ...before } = needAttributes(rtnl, ifName, netns);
     refuseOtherLength(ifName, before.mac, attributes.mac);
+    if (attributes.mtu !== undefined) refuseMtuBelowIPv6(ifName, attributes.mtu, addressesOf(rtnl, index));
     const changed = pick(before, attributes);
     undo("remove the backup", () => removeBackup(place));
     writeBackup(place, changed);
@@ -96,6 +101,7 @@ function set({ key, path, value }: Sysctl): void {
   try {
     writeSysctl(path, value);
   } catch (cause) {
+    if (cause instanceof CniError) throw cause;
     throw new CniError({
       code: ErrorCode.invalidConfig,
       msg: `the kernel refuses ${JSON.stringify(value)} for sysctl "${key}"`,
@@ -123,6 +129,11 @@ function refuseOtherLength(ifName: string, present: Uint8Array, wanted: Uint8Arr
     `"mac" is ${formatMac(wanted)}, which has ${wanted.length} bytes; the address of "${ifName}" has ${present.length}`,
     `write ${present.length} bytes, as those of ${formatMac(present)}`,
   );
+}
+
+/** Refuses an MTU with which the kernel would remove the IPv6 addresses that the plugins in front have set. */
+function refuseMtuBelowIPv6(ifName: string, mtu: number, addresses: readonly LinkAddress[]): void {
+  for (const { prefix, scope } of addresses) if (scope !== RT_SCOPE_LINK) refuseSmallMtu(ifName, mtu, prefix);
 }
 
 /** Returns those of all attributes that are to be changed. */
@@ -212,5 +223,7 @@ function gc({ conf, network, validAttachments }: Gc<TuningConf>): void {
 }
 
 function status({ conf }: Request<TuningConf>): void {
-  refuseForbidden(parseSettings(conf, "eth0", undefined).sysctls);
+  const { sysctls, attributes, dataDir } = parseSettings(conf, "eth0", undefined);
+  refuseForbidden(sysctls);
+  if (Object.keys(attributes).length > 0) needWritable("no backup of an interface's settings can be written", dataDir);
 }

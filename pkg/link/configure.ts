@@ -11,6 +11,7 @@ import { monotonicMs, sleepMs } from "../sys/clock.ts";
 import { isErrno } from "../sys/errno.ts";
 import { type Namespace, within } from "../sys/namespace.ts";
 import { addAddress, addressesOf } from "./address.ts";
+import { enableIPv6 } from "./ipv6.ts";
 import { type Link, needLink, setUp } from "./link.ts";
 import { macInUse } from "./mac-holder.ts";
 import { addRoute } from "./route.ts";
@@ -86,12 +87,13 @@ export function configure(
 ): void {
   const { netns, rtnl, link, duplicates = "awaited" } = container;
   const addresses = result.ips.map(addressOf);
-  const hasIPv6 = addresses.some(({ prefix }) => familyOf(prefix.address) === "ipv6");
+  const prefixes = addresses.map(({ prefix }) => prefix);
+  const hasIPv6 = prefixes.some(({ address }) => familyOf(address) === "ipv6");
   const sysctls = Object.entries(container.sysctls);
   if (hasIPv6 || sysctls.length > 0) {
     within(netns, () => {
       for (const [name, value] of sysctls) trySysctl(name, value);
-      if (hasIPv6) enableIPv6(link.name);
+      if (hasIPv6) prepareIPv6(link, prefixes);
     });
   }
   const first: ConfigTask[] = addresses.map(({ prefix }) =>
@@ -174,15 +176,13 @@ function routeRequest(index: number, route: Result["routes"][number], addresses:
   });
 }
 
-/** Enables IPv6 on lo and the interface: hosts and container images may disable it by default. */
-function enableIPv6(ifName: string): void {
-  for (const name of ["lo", ifName]) {
-    const setting = `ipv6/conf/${name}/disable_ipv6`;
-    const value = findSysctl(setting);
-    if (value !== undefined && value !== "0") writeSysctl(setting, "0");
-  }
-  writeSysctl(`ipv6/conf/${ifName}/keep_addr_on_down`, "1");
+/** Enables IPv6 on lo and the interface, whose addresses stay when it is down for a moment. */
+function prepareIPv6(link: Link, prefixes: readonly Prefix[]): void {
+  enableIPv6(link, prefixes);
+  if (findSysctl(LO_DISABLED) === "1") writeSysctl(LO_DISABLED, "0");
+  writeSysctl(`ipv6/conf/${link.name}/keep_addr_on_down`, "1");
 }
+const LO_DISABLED = "ipv6/conf/lo/disable_ipv6";
 
 /** Waits for the end of duplicate address detection. On a link without carrier it never ends; that is no error after the timeout. */
 function settle(rtnl: Connection, link: Link): void {

@@ -1,5 +1,7 @@
 /** Settings below /proc/sys/net, of the network namespace that the process is in when it opens the file. */
+import { CniError, ErrorCode } from "../cni/error.ts";
 import type { FamilyName } from "../ip/family.ts";
+import { isErrno } from "../sys/errno.ts";
 import { findText, writeExisting } from "../sys/file.ts";
 
 /** Returns the path of a setting. Its parts are separated by `/`, so that interface names may contain dots. */
@@ -8,10 +10,23 @@ const pathOf = (name: string): string => `/proc/sys/net/${name}`;
 /** Returns the value without its newline; undefined when this kernel has no such setting (without IPv6, for example). */
 export const findSysctl = (name: string): string | undefined => findText(pathOf(name))?.trim();
 
-/** Writes a setting. @throws SystemError ENOENT: this kernel has no such setting */
+/** Writes a setting. @throws SystemError ENOENT: this kernel has no such setting. CniError 5: /proc/sys is read-only */
 export function writeSysctl(name: string, value: string): void {
-  writeExisting(pathOf(name), value);
+  try {
+    writeExisting(pathOf(name), value);
+  } catch (error) {
+    throw isErrno(error, "EROFS") ? readOnly(name, value, error) : error;
+  }
 }
+
+const readOnly = (name: string, value: string, cause: unknown): CniError =>
+  new CniError({
+    code: ErrorCode.io,
+    msg: `${pathOf(name)} cannot be set to ${value}: /proc/sys is read-only`,
+    remedy:
+      "where the runtime is in a container, make that one privileged, or mount it writable there: mount -o remount,rw /proc/sys",
+    cause,
+  });
 
 /** Writes a setting that is optional; an error of the kernel is ignored. */
 export function trySysctl(name: string, value: string): void {

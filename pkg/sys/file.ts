@@ -238,21 +238,30 @@ export function createFile(path: string, data: Uint8Array | string, { mode }: { 
 }
 
 /**
- * Checks that a file with this content can be created in the directory, by creating one without a name, which is gone when this
- * returns. Where the file system has no O_TMPFILE, nothing is tried.
+ * Checks that a file can be created in the directory, or where that would be made, by creating one without a name, which is gone when
+ * this returns. Where the file system has no O_TMPFILE, nothing is tried.
  *
  * @throws SystemError why it cannot: EROFS, ENOSPC, EACCES ...
  */
-export function probeFile(directory: string, data: Uint8Array | string): void {
+export function probeDirectory(directory: string): void {
+  const parent = directoryOf(directory);
+  if (findStat(directory) === undefined && parent !== directory) probeDirectory(parent);
+  else probeFile(directory);
+}
+
+function probeFile(directory: string): void {
   const fd = ask("openat", AT_FDCWD, directory, O_TMPFILE | Open.writeOnly | O_CLOEXEC, 0o600);
   if (hasNoTmpfile(fd)) return;
   if (fd < 0) throw new SystemError("openat", -fd, directory);
   try {
-    writeAll(fd, bytesOf(data), directory);
+    writeAll(fd, encode(PROBE), directory);
   } finally {
     closeFile(fd);
   }
 }
+
+/** A text as long as a typical record. */
+const PROBE = "x".repeat(64);
 
 const hasNoTmpfile = (result: number): boolean =>
   result === -Errno.EOPNOTSUPP || result === -Errno.EISDIR || result === -Errno.EINVAL;

@@ -14,12 +14,10 @@ import { type Address, formatAddress, parseAddress } from "../../ip/address.ts";
 import {
   appendFile,
   createFile,
-  directoryOf,
   findStat,
   forEachName,
   makeDirectories,
   overwriteFile,
-  probeFile,
   readRecord,
   removeDirectory,
   removeFile,
@@ -51,16 +49,6 @@ export function makeStore(directory: string): Store {
   }
   return store;
 }
-
-/** Checks that a reservation can be written, in the directory or where it would be made. @throws SystemError why it cannot */
-export function probeStore(directory: string): void {
-  const parent = directoryOf(directory);
-  if (findStat(directory) !== undefined || parent === directory) probeFile(directory, PROBE);
-  else probeStore(parent);
-}
-
-/** A text as long as a typical reservation. */
-const PROBE = "x".repeat(64);
 
 export function findStore(directory: string): Store | undefined {
   return findStat(directory)?.type === "directory" ? { directory } : undefined;

@@ -2,7 +2,7 @@
 import { InvalidNetworkConfig } from "../../../cluster/lease/network-config.ts";
 import type { JsonObject } from "../../../config/json.ts";
 import type { FromSchema } from "../../../config/schema.ts";
-import { type FamilyName, familyWords } from "../../../ip/family.ts";
+import { type FamilyName, familyWords, LEAST_MTU } from "../../../ip/family.ts";
 import type { BackendKeys } from "../backend.ts";
 
 /** linux/if_link.h: 24 bits; with 0 a device would accept packets of any VNI. */
@@ -60,8 +60,6 @@ export function vxlanConfig(settings: JsonObject): VxlanConfig {
 
 /** Bytes of Ethernet, IP, UDP and VXLAN headers. flannel uses the smaller figure for both families, and so does FLANNEL_MTU. */
 export const OVERHEAD = { ipv4: 50, ipv6: 70 } as const;
-/** RFC 791 and RFC 8200: below this MTU the kernel removes the protocol from the device. */
-const LEAST_MTU = { ipv4: 68, ipv6: 1280 } as const;
 
 interface Below {
   name: string;
