@@ -175,7 +175,7 @@ t.test("plugins and the cache get the same bytes as from the Go tool", needsRoot
   for (const name of ["double", "second"]) node.behave(name, "ADD", `echo '${golden.answer}'`);
   const run = (verb: string) => node.cnitool(`${verb} net /var/run/netns/testing`, golden.environment);
 
-  t.match(run("add"), { status: 0, stderr: "" });
+  t.match(run("add"), { status: 0, stderr: /^(cnitool: CAP_ARGS: "(mac|foo)" is a capability of no plugin .*\n){2}$/ });
   t.strictSame(node.noted(), requests("ADD", ["", golden.result]).flat());
   t.strictSame(node.cached(), {
     "net-cnitool-77383ca0a0715733ca6f-eth0":
@@ -214,14 +214,25 @@ t.test("a chain that fails stops, is told with what to do, and is not remembered
   t.strictSame(said(node.cnitool("add net /ns/one")), {
     status: 1,
     stdout: "",
-    stderr:
-      'cnitool: plugin type="double" failed (add): broken\n  very\n' +
-      "  To fix: delete the attachment before you add it again, because parts of it may exist: cnitool del --ifname eth0 net /ns/one\n",
+    stderr: 'cnitool: plugin type="double" failed (add): broken\n  very\n',
   });
-  t.strictSame(verbs(node.noted()), ["ADD"]);
+  t.strictSame(verbs(node.noted()), ["ADD"], "DEL of the first plugin may delete what was there before");
   t.strictSame(node.cached(), {});
   t.strictSame(said(node.cnitool("del net /ns/one")), silence);
   t.strictSame(verbs(node.noted()), ["DEL", "DEL"], "also plugins that were not added");
+});
+
+t.test("a chain that fails behind its first plugin is deleted again, as runtimes do it", needsRoot, async (t) => {
+  const node = newNode(t, { "net.conflist": chain() });
+  node.behave("second", "ADD", `echo '{"code": 57, "msg": "broken", "details": "very"}'; exit 1`);
+  const stderr = 'cnitool: plugin type="second" failed (add): broken\n  very\n';
+  t.strictSame(said(node.cnitool("add net /ns/one")), { status: 1, stdout: "", stderr });
+  t.strictSame(verbs(node.noted()), ["ADD", "ADD", "DEL", "DEL"]);
+  node.behave("second", "DEL", `echo '{"code": 11, "msg": "later"}'; exit 1`);
+  t.match(node.cnitool("add net /ns/one"), {
+    status: 1,
+    stderr: `${stderr}  could not delete the attachment either: plugin type="second" failed (delete): later\n  To fix: delete the attachment before you add it again: cnitool del --ifname eth0 net /ns/one\n`,
+  });
 });
 
 t.test("a del that fails stops and stays remembered", needsRoot, async (t) => {
@@ -412,10 +423,11 @@ t.test("a cache entry that is damaged stops check, and goes with del", needsRoot
   t.strictSame(node.cached(), {});
 });
 
-t.test("a cache that cannot be written fails add", needsRoot, async (t) => {
+t.test("a cache that cannot be written fails add, which is undone", needsRoot, async (t) => {
   const node = newNode(t, { "net.conflist": chain() });
   node.write("/var/lib/cni/results", "a file");
   t.match(node.cnitool("add net /ns/one"), { status: 1, stdout: "", stderr: /^cnitool: .*\/var\/lib\/cni\/results/ });
+  t.strictSame(verbs(node.noted()), ["ADD", "ADD", "DEL", "DEL"], "nothing is left that no list shows");
 });
 
 t.test("our plugin refuses the namespace that cnitool itself runs in", needsRoot, async (t) => {
@@ -630,10 +642,27 @@ t.test("a wrong command line is answered with the nearest right one", needsRoot,
   wrong("ad net /ns", 'cnitool: unknown command "ad" for "cnitool"\n  To fix: did you mean add?\n');
   wrong("add net /ns --ifnam x", "cnitool: unknown flag: --ifnam\n  To fix: did you mean --ifname?\n");
   wrong(
-    "status net",
-    "cnitool: cnitool status requires at least 2 arg(s), only received 1\n" +
-      "  To fix: write cnitool status <network-name> <netns-path>; cnitool help status has an example\n",
+    "check net",
+    "cnitool: cnitool check requires at least 2 arg(s), only received 1\n" +
+      "  To fix: write cnitool check <network-name> <netns-path>; cnitool help check has an example\n",
   );
+  for (const args of [
+    "add net /ns eth1",
+    "check net /ns eth1",
+    "del net /ns eth1",
+    "gc net /ns eth1",
+    "status net /ns eth1",
+  ])
+    t.match(node.cnitool(args), {
+      status: 1,
+      stderr: /^cnitool: "eth1" is one argument too many .*\n.*--ifname eth1\n$/,
+    });
+  for (const args of ["list net more", "version bridge more", "help add more", "completion bash more"])
+    t.match(
+      node.cnitool(args),
+      { status: 1, stderr: /^cnitool: "more" is one argument too many for cnitool \w+\n/ },
+      args,
+    );
   wrong("help chekc", 'cnitool: unknown command "chekc" for "cnitool"\n  To fix: did you mean check?\n');
   wrong("completion tcsh", 'cnitool: there is no completion for "tcsh"\n  To fix: use one of bash, zsh\n');
 });
@@ -735,9 +764,40 @@ t.test("validate asks the plugins that are there", needsRoot, async (t) => {
     ].join("\n"),
     stderr: "cnitool: 2 mistakes in 1 of 1 file\n",
   });
-  t.match(node.cnitool("validate /var/lib/net.d"), { status: 1, stdout: /10-net.conflist:1:1: warning: sorts first/ });
+  t.match(node.cnitool("validate /var/lib/net.d"), { status: 1, stdout: /10-net.conflist:1:1: note: sorts first/ });
+  const both = node.cnitool("validate /var/lib/net.d/10-net.conflist new");
+  t.match(both, { status: 1, stdout: /10-net.conflist: ok: /, stderr: "cnitool: 1 mistake in 1 of 2 files\n" }, "many");
+  t.match(both.stdout, /20-new.conflist:1:80: error: failed to find plugin "portmapp"/);
   t.match(node.cnitool("validate nett"), { status: 1, stderr: /did you mean "net"\?/ });
   t.match(node.cnitool("validate /no/such/file"), { status: 1, stderr: "cnitool: there is no file /no/such/file\n" });
+});
+
+t.test("validate --strict: two good networks have no mistake", needsRoot, async (t) => {
+  const other = lists([{ type: "ptp", ipam: { type: "static", addresses: [{ address: "10.1.0.2/24" }] } }], {
+    name: "b",
+  });
+  const node = newNode(t, { "10-net.conflist": bridged, "20-b.conflist": other });
+  const { status, stdout, stderr } = node.cnitool("validate --strict");
+  t.match({ status, stderr }, { status: 0, stderr: "" });
+  t.match(stdout, /10-net.conflist:1:1: note: sorts first: .* use "net", not "b"\n/);
+  t.equal(stdout.match(/: ok: /g)?.length, 2);
+});
+
+t.test("gc and status need no namespace", needsRoot, async (t) => {
+  const node = newNode(t, { "net.conflist": chain({ cniVersion: "1.1.0" }) });
+  t.match(node.cnitool("status net"), silence);
+  t.match(node.cnitool("gc net"), silence);
+  t.strictSame(verbs(node.noted()), ["STATUS", "STATUS", "GC", "GC"]);
+});
+
+t.test("a capability that no plugin of the network has is told", needsRoot, async (t) => {
+  const node = newNode(t, { "net.conflist": lists([{ type: "double", capabilities: { portMappings: true } }]) });
+  t.match(node.cnitool("add net /ns/one", { CAP_ARGS: '{"portMapping": []}' }), {
+    status: 0,
+    stderr:
+      'cnitool: CAP_ARGS: "portMapping" is a capability of no plugin of network "net": did you mean "portMappings"?\n',
+  });
+  t.match(node.cnitool("del net /ns/one", { CAP_ARGS: '{"portMappings": []}' }), { status: 0, stderr: "" });
 });
 
 t.test("a file that is to replace another is not held against it", needsRoot, async (t) => {

@@ -182,7 +182,12 @@ t.test("portmap: what is wrong with a configuration is said before anything is d
     status: 1,
     stdout: { code: 7, msg: "Required prevResult missing" },
   });
-  t.match(site.call("ADD", [port], { externalSetMarkChain: "NOBODYS-CHAIN" }), { status: 1, stdout: { code: 999 } });
+  const noChain = site.call("ADD", [port], { externalSetMarkChain: "KUBE-MARK-MASQ" });
+  const msg = '"externalSetMarkChain" is "KUBE-MARK-MASQ", which is no chain of table nat of iptables';
+  t.match(noChain, { status: 1, stdout: { code: 7, msg, details: /^To fix: remove "externalSetMarkChain"/ } });
   t.strictSame(site.node.snapshot().namespaces, before.namespaces);
+  site.node.sh(/make the chain first: (.*)$/.exec((noChain.stdout as { details: string }).details)?.[1] ?? "false");
+  t.match(site.call("ADD", [port], { externalSetMarkChain: "KUBE-MARK-MASQ" }), { status: 0 }, "the remedy works");
+  t.match(site.call("DEL", [port]), { status: 0 });
   t.match(site.call("STATUS", []), { status: 0, stdout: "" });
 });

@@ -37,6 +37,7 @@ interface Refusal {
   code: number;
   /** The whole message. */
   msg: string | RegExp;
+  details?: RegExp;
 }
 
 const set = (environment: Record<string, string | undefined>): { call: Call } => ({ call: { environment } });
@@ -85,6 +86,12 @@ const refusals: Refusal[] = [
     stdin: `{"x":${"[".repeat(2_000)}`,
     code: 6,
     msg: "the configuration on stdin is not JSON: line 1, column 261: more than 256 levels of nesting",
+  },
+  {
+    what: "a whole list",
+    stdin: JSON.stringify({ cniVersion: version, name: "net", plugins: [{ type: "bridge" }] }),
+    code: 7,
+    msg: '"plugins" makes this a list of plugins, must be the configuration of one plugin',
   },
   {
     what: "no name",
@@ -256,6 +263,23 @@ const refusals: Refusal[] = [
     ...set({ CNI_NETNS: "/proc/self/ns/uts" }),
     code: 4,
     msg: 'CNI_NETNS: failed to open netns "/proc/self/ns/uts": it is not a network namespace',
+    details: /shared propagation/,
+  },
+  {
+    what: "a namespace's name",
+    only: ["loopback", "bridge"],
+    ...set({ CNI_NETNS: "twill-example" }),
+    code: 4,
+    msg: 'CNI_NETNS: failed to open netns "twill-example": it does not exist',
+    details: /it must be a path: CNI_NETNS=\/run\/netns\/twill-example/,
+  },
+  {
+    what: "a namespace that is gone",
+    only: ["loopback", "bridge"],
+    ...set({ CNI_NETNS: "/run/netns/twill-gone" }),
+    code: 4,
+    msg: 'CNI_NETNS: failed to open netns "/run/netns/twill-gone": it does not exist',
+    details: /^To fix: the container has ended, or the path is wrong/,
   },
 ];
 
@@ -263,7 +287,7 @@ for (const [plugin, conf] of Object.entries(plugins)) {
   t.test(`${plugin} refuses bad input with an error object that says what to do`, needsRoot, async (t) => {
     const node = newHost(t);
     const before = node.snapshot();
-    for (const { what, only, verb = "ADD", change, stdin, call, code, msg } of refusals) {
+    for (const { what, only, verb = "ADD", change, stdin, call, code, msg, details = /To fix: ./ } of refusals) {
       if (only !== undefined && !only.includes(plugin as PluginName)) continue;
       const { status, stdout } = await node.cniAtOnce(plugin, verb as Verb, stdin ?? { ...conf, ...change }, {
         ...call,
@@ -272,11 +296,57 @@ for (const [plugin, conf] of Object.entries(plugins)) {
       const error = stdout as { code: number; msg: string; details: string };
       t.match({ status, code: error.code, msg: error.msg }, { status: 1, code, msg }, what);
       if (typeof msg === "string") t.equal(error.msg, msg, `${what}: the whole message`);
-      t.match(error.details, /To fix: ./, `${what}: a remedy`);
+      t.match(error.details, details, `${what}: a remedy`);
     }
     t.strictSame(node.snapshot(), before, "and leaves everything as it was");
   });
 }
+
+/** Paths of configurations where something else lies, with what is said of them. Laid out below /var/lib. */
+const paths: [what: string, path: string, details: RegExp][] = [
+  ["a file in the path", "/var/lib/file/x", /^To fix: a file is where a directory is needed/],
+  ["a directory of 300 bytes", `/var/lib/${"a".repeat(300)}`, /^To fix: shorten the path/],
+  ["a NUL", "/var/lib/a\0b", /^To fix: remove the NUL character/],
+  ["a link to itself", "/var/lib/loop/x", /^To fix: symbolic links of the path lead to each other/],
+];
+
+t.test("a path that cannot be used is told with what to do", needsRoot, async (t) => {
+  const node = newHost(t);
+  node.sh("touch /var/lib/file; ln -s loop /var/lib/loop; mkdir /var/lib/net");
+  const refused = (plugin: string, keys: object, what: string, details: RegExp) =>
+    t.match(
+      node.cni(plugin, "ADD", {
+        cniVersion: version,
+        name: "net",
+        type: plugin,
+        prevResult: { cniVersion: version },
+        ...keys,
+      }),
+      { status: 1, stdout: { code: 5, msg: /: E/, details } },
+      `${plugin}: ${what}`,
+    );
+  for (const [what, path, details] of paths) {
+    refused("host-local", { ipam: { type: "host-local", ranges, dataDir: path } }, what, details);
+    refused("debug", { cniOutput: `${path}/x` }, what, details);
+  }
+  refused("debug", { cniOutput: "/var/lib/none/x" }, "no directory", /^To fix: create it, or correct the path/);
+  refused("debug", { cniOutput: "/var/lib/net" }, "a directory", /^To fix: a directory is where a file is needed/);
+  node.containers[0]?.sh("ip link add eth0 type veth peer name other");
+  refused(
+    "tuning",
+    { mtu: 1400, dataDir: "/var/lib/file" },
+    "a file",
+    /^To fix: a file is where a directory is needed/,
+  );
+  const socket = `require("node:net").createServer().listen("/var/lib/net/lock", () => process.kill(process.pid, "SIGKILL"))`;
+  node.run(process.execPath, "-e", socket);
+  const dataDir = "/var/lib";
+  refused("host-local", { ipam: { type: "host-local", ranges, dataDir } }, "a socket as lock", /^To fix: a socket, or/);
+  node.sh("rm /var/lib/net/lock");
+  t.match(node.cni("host-local", "ADD", { ...hostLocal, ipam: { type: "host-local", ranges, dataDir } }), {
+    status: 0,
+  });
+});
 
 t.test("every plugin answers VERSION without reading stdin", async (t) => {
   for (const plugin of Object.keys(plugins)) {

@@ -1,13 +1,5 @@
 import t from "tap";
-import {
-  absolutePath,
-  capabilityArgs,
-  cniArgs,
-  containerIdOf,
-  refuseNameAsPath,
-  refusePathAsName,
-  refuseSurplus,
-} from "./attach.ts";
+import { absolutePath, capabilityArgs, cniArgs, containerIdOf, refuseNameAsPath, refusePathAsName } from "./attach.ts";
 
 t.test("the container ID is the one that the Go tool makes of the path", async (t) => {
   // CNI_CONTAINERID of `cnitool add` 1.3.1
@@ -62,11 +54,6 @@ t.test("a path where the network's name is wanted is refused", async (t) => {
     msg: 'the first argument must be the network\'s name, "/run/netns/try" is a path',
   });
   t.doesNotThrow(() => refusePathAsName("podnet"));
-});
-
-t.test("a third argument is refused: the interface's name is a flag", async (t) => {
-  t.throws(() => refuseSurplus(["eth5", "more"]), { code: 4, msg: /^"eth5" is one/, details: /--ifname eth5$/ });
-  t.doesNotThrow(() => refuseSurplus([]));
 });
 
 t.test("CNI_ARGS are pairs with both sides", async (t) => {

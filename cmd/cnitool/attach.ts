@@ -4,6 +4,7 @@ import { printResult } from "../../pkg/cni/encode-result.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Streams } from "../../pkg/cni/process-io.ts";
 import type { ToolContext } from "../../pkg/cni/tool.ts";
+import { nearest } from "../../pkg/config/edit-distance.ts";
 import { isObject, type JsonObject, JsonSyntaxError, parseJson, showJson } from "../../pkg/config/json.ts";
 import { hashedName } from "../../pkg/firewall/upstream-names.ts";
 import { cachedNamespace } from "../../pkg/runtime/cached-namespace.ts";
@@ -36,8 +37,10 @@ const ifNameFlag: Flag = {
   about: "name of the interface in the container (default: CNI_IFNAME, or eth0)",
 };
 
-/** All of them take the same arguments, even those that do not use the namespace. */
-const usage = { operands: "<network-name> <netns-path>", required: 2, flags: [ifNameFlag] };
+const usage = { operands: "<network-name> <netns-path>", required: 2, most: 2, flags: [ifNameFlag] };
+
+/** Commands that do not use the namespace: the Go tool demands one, and any is taken. */
+const usageOfNetwork = { ...usage, operands: "<network-name> [netns-path]", required: 1 };
 
 const configured = `The network is found by its name in NETCONFPATH (${defaultConfigDirectory}), its plugins in CNI_PATH.`;
 
@@ -45,11 +48,14 @@ export const add: Command = {
   ...usage,
   name: "add",
   about: "attach a namespace to a network",
-  details: `Runs ADD of the network's plugins one after the other and prints the result as JSON.\n${configured}`,
+  details: [
+    "Runs ADD of the network's plugins one after the other and prints the result as JSON. When one fails after others have succeeded,",
+    `runs DEL of all, as runtimes do.\n${configured}`,
+  ].join("\n"),
   examples: ["ip netns add example", "CNI_PATH=/opt/cni/bin cnitool add example /run/netns/example"],
   run(call) {
-    refuseNameAsPath(call.operands[1] ?? "");
-    const { list, runtime, attachment } = networkOf(call);
+    const { list, runtime, attachment } = attachmentOf(call);
+    tellUnused(attachment.capabilityArgs, list, call.context.streams);
     const result = addNetwork(list, attachment, runtime);
     call.context.streams.stdout(`${printResult(result, list.cniVersion)}\n`);
     return 0;
@@ -63,8 +69,7 @@ export const check: Command = {
   details: `Runs CHECK of the network's plugins. If CNI_ARGS and CAP_ARGS are not set, plugins get those of the add.\n${configured}`,
   examples: ["CNI_PATH=/opt/cni/bin cnitool check example /run/netns/example"],
   run(call) {
-    refuseNameAsPath(call.operands[1] ?? "");
-    const { list, runtime, attachment } = networkOf(call);
+    const { list, runtime, attachment } = attachmentOf(call);
     checkNetwork(list, asAdded(list, attachment, runtime, call.context), runtime);
     return 0;
   },
@@ -80,15 +85,14 @@ export const del: Command = {
   ].join("\n"),
   examples: ["CNI_PATH=/opt/cni/bin cnitool del example /run/netns/example"],
   run(call) {
-    refuseNameAsPath(call.operands[1] ?? "");
-    const { list, runtime, attachment } = networkOf(call);
+    const { list, runtime, attachment } = attachmentOf(call);
     deleteNetwork(list, asAdded(list, attachment, runtime, call.context), runtime);
     return 0;
   },
 };
 
 export const gc: Command = {
-  ...usage,
+  ...usageOfNetwork,
   name: "gc",
   flags: [
     ifNameFlag,
@@ -98,13 +102,13 @@ export const gc: Command = {
   about: "delete the attachments of a network and what belongs to no attachment",
   details: [
     "Deletes EVERY attachment of the network that a runtime of this host remembers (cnitool list shows them), as the Go tool does,",
-    "then runs GC of the plugins, which remove what belongs to no attachment. It prints what it deletes. The namespace is not used.",
+    "then runs GC of the plugins, which remove what belongs to no attachment. It prints what it deletes.",
     "Attachments that a damaged cache file may belong to are kept, and the exit status is 1.",
     configured,
   ].join("\n"),
   examples: [
-    "CNI_PATH=/opt/cni/bin cnitool gc --dead --dry-run example /run/netns/example",
-    "CNI_PATH=/opt/cni/bin cnitool gc --dead example /run/netns/example",
+    "CNI_PATH=/opt/cni/bin cnitool gc --dead --dry-run example",
+    "CNI_PATH=/opt/cni/bin cnitool gc --dead example",
   ],
   run(call) {
     const { list, runtime } = networkOf(call);
@@ -129,11 +133,11 @@ function keptBecauseOf(file: DamagedFile, list: NetworkList): string {
 }
 
 export const status: Command = {
-  ...usage,
+  ...usageOfNetwork,
   name: "status",
   about: "check whether a network's plugins are ready",
   details: `Runs STATUS of the network's plugins. STATUS exists since version 1.1.0: networks of older versions count as ready.\n${configured}`,
-  examples: ["CNI_PATH=/opt/cni/bin cnitool status example /run/netns/example"],
+  examples: ["CNI_PATH=/opt/cni/bin cnitool status example"],
   run(call) {
     const { list, runtime } = networkOf(call);
     statusNetwork(list, runtime);
@@ -141,33 +145,50 @@ export const status: Command = {
   },
 };
 
-interface Asked {
+interface AskedNetwork {
   list: NetworkList;
   runtime: Runtime;
+}
+
+interface Asked extends AskedNetwork {
   attachment: RuntimeAttachment;
 }
 
-function networkOf({ operands: [name = "", netnsPath = "", ...surplus], flags, context }: Call): Asked {
+function networkOf({ operands: [name = ""], context }: Call): AskedNetwork {
   const { environment, stderr } = context.streams;
   refusePathAsName(name);
-  refuseSurplus(surplus);
   const list = loadNetwork(configDirectory(environment), name, (text) => stderr(`cnitool: ${text}\n`));
-  const netns = absolutePath(netnsPath);
-  return {
-    list,
-    runtime: {
-      path: pluginPath(environment),
-      cacheRoot: defaultCacheRoot,
-      delegates: context.plugins,
-    },
-    attachment: {
-      containerId: containerIdOf(netns),
-      netns,
-      ifName: flags.get("ifname") || environment["CNI_IFNAME"] || "eth0",
-      args: cniArgs(environment["CNI_ARGS"] ?? ""),
-      capabilityArgs: capabilityArgs(environment["CAP_ARGS"] ?? ""),
-    },
+  return { list, runtime: { path: pluginPath(environment), cacheRoot: defaultCacheRoot, delegates: context.plugins } };
+}
+
+function attachmentOf(call: Call): Asked {
+  const { operands, flags, context } = call;
+  const [, operand = ""] = operands;
+  const { environment } = context.streams;
+  refuseNameAsPath(operand);
+  const { list, runtime } = networkOf(call);
+  const netns = absolutePath(operand);
+  const attachment = {
+    containerId: containerIdOf(netns),
+    netns,
+    ifName: flags.get("ifname") || environment["CNI_IFNAME"] || "eth0",
+    args: cniArgs(environment["CNI_ARGS"] ?? ""),
+    capabilityArgs: capabilityArgs(environment["CAP_ARGS"] ?? ""),
   };
+  return { list, runtime, attachment };
+}
+
+/** Warns about capability arguments that no plugin of the network takes, which runtimes pass on to nobody. */
+function tellUnused(given: JsonObject, { name, plugins }: NetworkList, { stderr }: Streams): void {
+  const taken = plugins.flatMap(({ capabilities }) =>
+    isObject(capabilities) ? Object.keys(capabilities).filter((key) => capabilities[key] === true) : [],
+  );
+  for (const key of Object.keys(given).filter((one) => !taken.includes(one))) {
+    const meant = nearest(key, taken);
+    const all = taken.length === 0 ? "they have none" : `they have ${taken.join(", ")}`;
+    const hint = meant === undefined ? all : `did you mean ${JSON.stringify(meant)}?`;
+    stderr(`cnitool: CAP_ARGS: ${JSON.stringify(key)} is a capability of no plugin of network "${name}": ${hint}\n`);
+  }
 }
 
 /** @throws CniError 4: a path, or the operands in the wrong order */
@@ -178,16 +199,6 @@ export function refusePathAsName(name: string): void {
     msg: `the first argument must be the network's name, ${JSON.stringify(name)} is a path`,
     remedy:
       "write the name, then the namespace's path, as `cnitool add podnet /run/netns/example`; cnitool validate shows the names",
-  });
-}
-
-/** Refuses a third argument: mostly it is the interface's name, which would be eth0 all the same. @throws CniError 4 */
-export function refuseSurplus([first]: readonly string[]): void {
-  if (first === undefined) return;
-  throw new CniError({
-    code: ErrorCode.invalidEnvironment,
-    msg: `${JSON.stringify(first)} is one argument too many after the network's name and the namespace's path`,
-    remedy: `remove it; to set an interface name, write --ifname ${first}`,
   });
 }
 

@@ -1,11 +1,11 @@
 import t from "tap";
 import type { CniError } from "../../pkg/cni/error.ts";
 import type { Command, Flag } from "./command.ts";
-import { readCommandLine, refuseMissing } from "./command-line.ts";
+import { readCommandLine, refuseWrongCount } from "./command-line.ts";
 
 const ifname: Flag = { name: "ifname", short: "i", value: "NAME", about: "" };
 const command = (name: string, flags: readonly Flag[]): Command => {
-  return { name, operands: "<a> <b>", required: 2, about: "", details: "", flags, examples: [], run: () => 0 };
+  return { name, operands: "<a> <b>", required: 2, most: 2, about: "", details: "", flags, examples: [], run: () => 0 };
 };
 const commands = [
   command("add", [ifname]),
@@ -63,9 +63,21 @@ for (const [line, msg, details] of refused) {
 }
 
 t.test("a command that lacks an operand says how it is used", async (t) => {
-  t.throws(() => refuseMissing(command("add", []), ["net"]), {
+  t.throws(() => refuseWrongCount(command("add", []), ["net"]), {
     msg: "cnitool add requires at least 2 arg(s), only received 1",
     details: "To fix: write cnitool add <a> <b>; cnitool help add has an example",
   } as CniError);
-  refuseMissing(command("add", []), ["net", "/ns", "more"]);
+  refuseWrongCount(command("add", []), ["net", "/ns"]);
+});
+
+t.test("an operand that nobody would read is refused", async (t) => {
+  t.throws(() => refuseWrongCount(command("add", []), ["net", "/ns", "eth5", "more"]), {
+    code: 4,
+    msg: '"eth5" is one argument too many for cnitool add',
+    details: "To fix: remove it: cnitool add <a> <b>",
+  } as CniError);
+  const ifName = { name: "ifname", value: "NAME", about: "" };
+  t.throws(() => refuseWrongCount(command("add", [ifName]), ["net", "/ns", "eth5"]), {
+    details: "To fix: remove it: cnitool add <a> <b>; to set an interface name, write --ifname eth5",
+  } as CniError);
 });

@@ -36,8 +36,18 @@ export function commandCalled(name: string, commands: readonly Command[]): Comma
   throw wrongUsage(`unknown command "${name}" for "cnitool"`, suggestion(name, names));
 }
 
-/** Refuses missing operands. @throws CniError 4 */
-export function refuseMissing({ name, operands, required }: Command, given: readonly string[]): void {
+/** Refuses missing operands, and those that nobody would read: the Go tool ignores them. @throws CniError 4 */
+export function refuseWrongCount({ name, operands, required, most, flags }: Command, given: readonly string[]): void {
+  const surplus = given[most];
+  if (surplus !== undefined) {
+    const ifName = flags.some((flag) => flag.name === "ifname")
+      ? `; to set an interface name, write --ifname ${surplus}`
+      : "";
+    throw wrongUsage(
+      `${JSON.stringify(surplus)} is one argument too many for cnitool ${name}`,
+      `remove it: cnitool ${`${name} ${operands}`.trimEnd()}${ifName}`,
+    );
+  }
   if (given.length >= required) return;
   throw wrongUsage(
     `cnitool ${name} requires at least ${required} arg(s), only received ${given.length}`,

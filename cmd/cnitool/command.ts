@@ -5,8 +5,9 @@ export interface Command {
   name: string;
   /** As shown in the usage: "<network-name> <netns-path>". */
   operands: string;
-  /** Number of required operands; more are no error, as in the Go tool. */
+  /** The number of operands that are required, and of those that are taken. */
   required: number;
+  most: number;
   /** One line. */
   about: string;
   /** The information that a user needs; lines of at most 100 characters. */

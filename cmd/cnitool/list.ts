@@ -23,6 +23,7 @@ export const list: Command = {
   name: "list",
   operands: "[network-name]",
   required: 0,
+  most: 1,
   about: "list the attachments in the runtimes' cache, and whether their namespaces exist",
   details: [
     `Reads the cache in ${defaultCacheRoot}/results, where cnitool, podman, containerd and other users of libcni`,

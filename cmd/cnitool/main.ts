@@ -3,7 +3,7 @@ import { failureOf } from "../../pkg/cni/error.ts";
 import type { Tool, ToolContext } from "../../pkg/cni/tool.ts";
 import { add, check, del, gc, status } from "./attach.ts";
 import type { Command } from "./command.ts";
-import { commandCalled, readCommandLine, refuseMissing } from "./command-line.ts";
+import { commandCalled, readCommandLine, refuseWrongCount } from "./command-line.ts";
 import { completionScript } from "./completion.ts";
 import { helpFor, helpForAll } from "./help.ts";
 import { list } from "./list.ts";
@@ -20,6 +20,7 @@ const help: Command = {
   name: "help",
   operands: "[command]",
   required: 0,
+  most: 1,
   about: "print help for cnitool or one of its commands",
   details: "",
   flags: [],
@@ -34,6 +35,7 @@ const completion: Command = {
   name: "completion",
   operands: "<bash|zsh>",
   required: 1,
+  most: 1,
   about: "print a script for the completion of arguments in a shell",
   details: "It completes commands and flags, and files for the rest.",
   flags: [],
@@ -57,7 +59,7 @@ function run(args: readonly string[], context: ToolContext): number {
       context.streams.stdout(command === undefined ? helpForAll(commands) : helpFor(command));
       return 0;
     }
-    refuseMissing(command, operands);
+    refuseWrongCount(command, operands);
     return command.run({ operands, flags, context });
   } catch (error) {
     const { msg, details } = failureOf(error);

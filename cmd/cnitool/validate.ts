@@ -14,14 +14,15 @@ import { printed } from "./table.ts";
 
 export const validate: Command = {
   name: "validate",
-  operands: "[file|directory|network-name]",
+  operands: "[file|directory|network-name …]",
   required: 0,
+  most: Number.POSITIVE_INFINITY,
   about: "find mistakes in network configurations, with file, line and column",
   details: [
-    `Looks at a file, at the network of that name, or at all files of a directory, NETCONFPATH (${defaultConfigDirectory}): JSON, wrong`,
+    `Looks at files, at networks of these names, or at all files of a directory, NETCONFPATH (${defaultConfigDirectory}): JSON, wrong`,
     "values, unknown keys, plugins that are missing or do not support the version, networks that share a name, a bridge",
     `or addresses, and which file is used by runtimes that use the first one. Plugins are looked for in ${usualPath}.`,
-    "The exit status is 1 when there are errors; warnings are errors only with --strict.",
+    "The exit status is 1 when there are errors; warnings are errors only with --strict, notes never.",
   ].join("\n"),
   flags: [jsonFlag, { name: "strict", about: "treat warnings as errors" }],
   examples: [
@@ -29,26 +30,35 @@ export const validate: Command = {
     "cnitool validate /etc/cni/net.d/99-example.conflist",
     "cnitool validate --json example",
   ],
-  run({ operands: [target], flags, context: { plugins, streams } }) {
+  run({ operands, flags, context: { plugins, streams } }) {
     const surroundings = { plugins, versionsOf: askedOnce(pluginPathOrUsual(streams.environment), plugins) };
-    const isDirectory = target !== undefined && findStat(target)?.type === "directory";
-    const directory = isDirectory ? target : configDirectory(streams.environment);
-    const all = configurationFiles(directory, endings).map((file) => lintFile(file, surroundings));
-    const chosen =
-      target === undefined || isDirectory ? together(all, directory) : one(target, all, { directory, surroundings });
+    const examined = (operands.length === 0 ? [undefined] : operands).flatMap((target) =>
+      examine(target, configDirectory(streams.environment), surroundings),
+    );
+    const chosen = [...new Map(examined.map((result) => [result.file, result])).values()];
 
     const findings = sorted(chosen.flatMap((examined) => examined.findings));
     const networks = chosen.flatMap(({ network }) => (network === undefined ? [] : [summaryOf(network)]));
     if (flags.has("json")) streams.stdout(printed({ networks, findings }));
     else streams.stdout([...findings.map(printFinding), ...networks.filter(isFlawless(findings)).map(praise)].join(""));
 
-    const fatal = flags.has("strict") ? findings : findings.filter(({ severity }) => severity === "error");
+    const fatal = findings.filter(
+      ({ severity }) => severity === "error" || (severity === "warning" && flags.has("strict")),
+    );
     if (fatal.length === 0) return 0;
     const files = new Set(fatal.map(({ file }) => file)).size;
     streams.stderr(`cnitool: ${counted(fatal.length, "mistake")} in ${files} of ${counted(chosen.length, "file")}\n`);
     return 1;
   },
 };
+
+/** Examines a file, the network of that name, or all files of a directory, by default those of `usual`. */
+function examine(target: string | undefined, usual: string, surroundings: LintContext): LintResult[] {
+  const isDirectory = target !== undefined && findStat(target)?.type === "directory";
+  const directory = isDirectory ? target : usual;
+  const all = configurationFiles(directory, endings).map((file) => lintFile(file, surroundings));
+  return target === undefined || isDirectory ? together(all, directory) : one(target, all, { directory, surroundings });
+}
 
 const endings = [".conflist", ".conf", ".json"];
 
@@ -137,7 +147,7 @@ function summaryOf({ file, name, cniVersion, plugins }: Network): Summary {
 const isFlawless =
   (findings: readonly Finding[]) =>
   ({ file }: Summary): boolean =>
-    !findings.some((finding) => finding.file === file);
+    !findings.some((finding) => finding.file === file && finding.severity !== "note");
 
 function praise({ file, name, cniVersion, plugins }: Summary): string {
   const chain = plugins.map(({ type, ipam }) => (ipam === undefined ? type : `${type} with ${ipam}`)).join(", ");

@@ -22,6 +22,7 @@ export const version: Command = {
   name: "version",
   operands: "[type]",
   required: 0,
+  most: 1,
   about: "list the plugins: their CNI versions, which implementation they are, and their own description",
   details: [
     `Calls every executable in ${usualPath}`,

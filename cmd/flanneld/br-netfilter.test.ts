@@ -46,7 +46,7 @@ t.test("with nftables nobody asks for br_netfilter", async (t) => {
 });
 
 const absent =
-  'kernel module br_netfilter is not loaded (modprobe: FATAL: Module br_netfilter not found): iptables does not see packets between containers of one bridge. To fix: modprobe br_netfilter on the host, and add it to /etc/modules-load.d/, or set "EnableNFTables": true in the network configuration';
+  'kernel module br_netfilter is not loaded (modprobe: FATAL: Module br_netfilter not found): iptables does not see packets between containers of one bridge. To fix: run modprobe br_netfilter on the host, and add it to /etc/modules-load.d/, or set "EnableNFTables": true in the network configuration';
 
 t.test("br_netfilter that cannot be had is a warning", async (t) => {
   const bare = host({ ...forwards }, () => "modprobe: FATAL: Module br_netfilter not found");

@@ -53,7 +53,7 @@ function ensureBrNetfilter(host: HostFacts): string | undefined {
   if (host.findText(bridgeSetting) !== undefined) return undefined;
   const refusal = host.loadModule("br_netfilter");
   if (refusal === undefined && host.findText(bridgeSetting) !== undefined) return undefined;
-  return `kernel module br_netfilter is not loaded (${refusal ?? "modprobe succeeded, but the kernel does not have the setting"}): iptables does not see packets between containers of one bridge. To fix: modprobe br_netfilter on the host, and add it to /etc/modules-load.d/, or set "EnableNFTables": true in the network configuration`;
+  return `kernel module br_netfilter is not loaded (${refusal ?? "modprobe succeeded, but the kernel does not have the setting"}): iptables does not see packets between containers of one bridge. To fix: run modprobe br_netfilter on the host, and add it to /etc/modules-load.d/, or set "EnableNFTables": true in the network configuration`;
 }
 const bridgeSetting = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 

@@ -1,7 +1,10 @@
 // The kernel lab itself: what the machine's kernel lacks is there, and a node can be made and looked at.
+import { spawnSync } from "node:child_process";
 import t from "tap";
+import { unsupportedKind } from "../../pkg/link/create.ts";
 import { newHost } from "../lab/host.ts";
 import { needsKernel } from "../lab/needs.ts";
+import { projectRoot } from "../lab/project.ts";
 
 t.test("the complete kernel filters VLANs on a bridge", needsKernel("vlan_filtering"), async (t) => {
   const node = newHost(t);
@@ -31,3 +34,25 @@ t.test(
     t.pass("needsKernel throws there for a feature that is missing");
   },
 );
+
+/** Names with an underscore, and those of kinds of links. */
+const MODULE = "(?:[a-z0-9]+_\\w+|bridge|dummy|ifb|ipvlan|macvlan|tun|veth|vrf|vxlan|8021q)";
+
+t.test("the commands in errors that load modules work", needsKernel("vlan"), async (t) => {
+  const kinds = ["bridge", "dummy", "ifb", "ipvlan", "macvlan", "tun", "veth", "vlan", "vrf"];
+  const grep = spawnSync("grep", ["-rh", "--include=*.ts", "modprobe", "pkg", "cmd"], {
+    cwd: projectRoot,
+    encoding: "utf8",
+  });
+  const texts = [...kinds.map((kind) => unsupportedKind(kind, new Error("")).message), grep.stdout].join("\n");
+  const commands = new Set(
+    Array.from(texts.matchAll(new RegExp(`modprobe(?: -a)?(?: ${MODULE})+`, "g")), ([all]) => all),
+  );
+  t.ok(commands.size >= kinds.length + 5, [...commands].join("; "));
+  for (const command of commands) {
+    const [first, ...others] = command.split(" ").slice(1);
+    t.ok(first === "-a" || others.length === 0, `${command}: without -a, modprobe takes further names for parameters`);
+    const { status, stderr } = spawnSync("sh", ["-c", command], { encoding: "utf8" });
+    t.equal(status, 0, `${command}: ${stderr}`);
+  }
+});

@@ -1,7 +1,7 @@
 /** Errors in the form of the CNI specification: a code, one line, details, and what to do about it. */
 
 import { type JsonObject, printJson } from "../config/json.ts";
-import { errnoName, SystemError } from "../sys/errno.ts";
+import { errnoName, isErrno, SystemError } from "../sys/errno.ts";
 import { NotANamespace } from "../sys/namespace.ts";
 import { stackTrace } from "../sys/stack-trace.ts";
 
@@ -47,13 +47,19 @@ export class CniError extends Error {
 
   constructor({ code, msg, details, remedy, cause }: CniErrorOptions) {
     const full = [details, remedy === "" ? undefined : `To fix: ${remedy}`].filter(Boolean).join(". ");
-    super(full === "" ? msg : `${msg}; ${full}`, cause === undefined ? {} : { cause });
+    const line = remedy === "" ? msg : oneLine(msg); // another program's message is passed on as it is
+    super(full === "" ? line : `${line}; ${full}`, cause === undefined ? {} : { cause });
     this.name = "CniError";
     this.code = code;
-    this.msg = msg;
+    this.msg = line;
     this.details = full;
   }
 }
+
+/** Escapes control characters as JSON does: values of configurations and names of files may have them. */
+const oneLine = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are meant
+  text.replace(/[\x00-\x1f\x7f]/g, (character) => JSON.stringify(character).slice(1, -1));
 
 /** Makes the error for a configuration that its schema allows and that is still invalid. */
 export const invalidConf = (msg: string, remedy: string): CniError =>
@@ -83,13 +89,24 @@ export function failureOf(thrown: unknown): CniError {
   if (thrown instanceof NotANamespace) return noNamespace(thrown);
   if (!(thrown instanceof Error))
     return new CniError({ code: ErrorCode.internal, msg: String(thrown), remedy: report });
-  const errno = "errno" in thrown ? errnoName(Number(thrown.errno)) : undefined; // a NetlinkError has one, too
+  if (thrown instanceof SystemError) return refusedCall(thrown);
+  const errno = "errno" in thrown ? errnoName(Number(thrown.errno)) : undefined; // a NetlinkError has one
   return new CniError({
-    code: thrown instanceof SystemError ? ErrorCode.io : ErrorCode.internal,
+    code: isErrno(thrown, ...GONE) ? ErrorCode.tryAgainLater : ErrorCode.internal,
     msg: thrown.message || thrown.name,
     details: errno === undefined ? `${thrown.name}\n${stackTrace(thrown)}`.trimEnd() : undefined,
-    remedy: remedies[errno ?? ""] ?? report,
+    remedy: isErrno(thrown, ...GONE) ? gone : (remedies[errno ?? ""] ?? report),
     cause: thrown,
+  });
+}
+
+function refusedCall(error: SystemError): CniError {
+  const hasNul = error.object?.includes("\0") === true;
+  return new CniError({
+    code: ErrorCode.io,
+    msg: error.message,
+    remedy: (hasNul ? nul : (pathRemedies[error.code] ?? remedies[error.code])) ?? report,
+    cause: error,
   });
 }
 
@@ -98,9 +115,17 @@ function noNamespace({ path, reason }: NotANamespace): CniError {
   return new CniError({
     code: ErrorCode.invalidEnvironment,
     msg: `CNI_NETNS: failed to open netns "${path}": ${why}`,
-    remedy: "create the namespace first, as `ip netns add example`, and pass its path, as CNI_NETNS=/run/netns/example",
+    remedy: reason === "missing" ? remedyForMissing(path) : NOT_A_NAMESPACE,
   });
 }
+
+const remedyForMissing = (path: string): string =>
+  path.includes("/")
+    ? "the container has ended, or the path is wrong (ip netns list); by hand, create the namespace first: ip netns add example, then CNI_NETNS=/run/netns/example"
+    : `it must be a path: CNI_NETNS=/run/netns/${path}, after ip netns add ${path} where it does not exist yet`;
+
+const NOT_A_NAMESPACE =
+  "pass the path of a namespace, as CNI_NETNS=/run/netns/example or /proc/PID/ns/net. If it is one for the runtime, its mount does not reach this mount namespace: mount /run/netns there with shared propagation (in Kubernetes, mountPropagation: HostToContainer)";
 
 const report =
   "this should not happen: please report it to twill's issue tracker, with this text and the network's configuration";
@@ -109,6 +134,25 @@ const asRoot = "run it as root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and check t
 const space = "free space on that file system, or set another one in the configuration";
 const descriptors = "raise the limit of open files, or find out which process has so many open";
 const kernel = "this kernel lacks it: load the module that has it, or enable it in the kernel";
+/** Errors of netlink for an interface that is not there any more, of which another process has not told us. */
+const GONE = ["ENODEV", "ENXIO", "ESRCH"] as const;
+const gone = "an interface was deleted during the call, by a DEL at the same time or another program: try again";
+const nul = 'remove the NUL character ("\\u0000") from the configuration: no path can have one';
+const notAFile = "a socket, or a device without its driver, is where a file is needed: remove it, or set another path";
+const notADirectory = "a file is where a directory is needed: remove it, or correct the path in the configuration";
+
+/** Remedies of system calls that are about a path. */
+const pathRemedies: Readonly<Record<string, string>> = {
+  ENOENT: "create it, or correct the path in the configuration",
+  ENOTDIR: notADirectory,
+  EEXIST: notADirectory,
+  EISDIR: "a directory is where a file is needed: remove it, or correct the path in the configuration",
+  ENAMETOOLONG: "shorten the path in the configuration: a name has at most 255 bytes, a path 4095",
+  ELOOP: "symbolic links of the path lead to each other: correct them, or the path in the configuration",
+  ENXIO: notAFile,
+  ENODEV: notAFile,
+};
+
 /** Remedies by the name of the errno. */
 const remedies: Readonly<Record<string, string>> = {
   EPERM: asRoot,

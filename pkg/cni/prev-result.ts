@@ -14,7 +14,7 @@ export function needPrevResult({ prevResult }: Attachment<unknown>, msg = "Requi
   throw new CniError({
     code: ErrorCode.invalidConfig,
     msg,
-    details: "the plugin works on the interface of another plugin, whose ADD result is passed as prevResult",
-    remedy: `put it in "plugins" of a .conflist, after a plugin that creates an interface; by hand, pass that plugin's result as "prevResult"`,
+    details: "the result of ADD is passed as prevResult: to CHECK the network's, to ADD that of the plugins in front",
+    remedy: `use a runtime or cnitool, which pass it; for ADD of a plugin that works on another one's interface, put it in "plugins" of a .conflist after that one; by hand, pass the result as "prevResult"`,
   });
 }

@@ -2,9 +2,10 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import { NetlinkError } from "../netlink/connection.ts";
 import { SystemError } from "../sys/errno.ts";
 import { encode } from "../sys/text.ts";
-import { CniError, ErrorCode } from "./error.ts";
+import { CniError, ErrorCode, receivedError } from "./error.ts";
 import { type FakePlugin, type FakeStreams, fakePlugin, fakeStreams, oneAddress } from "./fake.testing.ts";
 import type { Result } from "./result.ts";
 import { runPlugin } from "./skeleton.ts";
@@ -378,10 +379,28 @@ t.test("refusals of the kernel say what to do", async (t) => {
     [30, /read-only/],
     [24, /open files/],
     [12, /out of memory/],
+    [2, /correct the path/],
+    [20, /a file is where a directory is needed/],
+    [21, /a directory is where a file is needed/],
+    [36, /shorten the path/],
+    [6, /a socket, or a device/],
+    [40, /symbolic links/],
   ] as const) {
     const { stdout } = run(fakePlugin({ failure: new SystemError("openat", errno, "/x") }), "ADD");
     t.match(stdout, { code: 5, msg: /^openat \/x: E/, details: remedy });
   }
+  const { stdout } = run(fakePlugin({ failure: new SystemError("openat", 22, "/a\0b") }), "ADD");
+  t.match(stdout, { code: 5, msg: "openat /a\\u0000b: EINVAL", details: /^To fix: remove the NUL character/ });
+  const gone = new NetlinkError("RTM_SETLINK", { errno: 19 });
+  t.match(run(fakePlugin({ failure: gone }), "ADD").stdout, { code: 11, msg: /ENODEV/, details: /try again$/ });
+});
+
+t.test("a message is one line, whatever it quotes; another program's is passed on as it is", async (t) => {
+  const failure = new CniError({ code: 7, msg: 'no "a\nb\x7f"', remedy: "correct it" });
+  t.match(run(fakePlugin({ failure }), "ADD").stdout, { msg: 'no "a\\nb\x7f"' });
+  t.match(run(fakePlugin({ failure: receivedError({ code: 7, msg: "two\nlines" }) }), "ADD").stdout, {
+    msg: "two\nlines",
+  });
 });
 
 t.test("a result that cannot be told is undone", async (t) => {

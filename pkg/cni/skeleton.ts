@@ -18,7 +18,7 @@ import { withCallLog } from "./call-log.ts";
 import { decodePrevResult } from "./decode-result.ts";
 import { encodeResult, printResult } from "./encode-result.ts";
 import { checkNetworkName, type Parameters, readParameters } from "./environment.ts";
-import { CniError, ErrorCode, errorText, failureOf, printError } from "./error.ts";
+import { CniError, ErrorCode, errorText, failureOf, invalidConf, printError } from "./error.ts";
 import { checkedConf, type Document, fittingConf, readDocument } from "./netconf.ts";
 import type { AnyPlugin, Attachment, Delegates, Gc, Request } from "./plugin.ts";
 import { type Streams, standardStreams } from "./process-io.ts";
@@ -153,10 +153,20 @@ function attempt(plugin: AnyPlugin, call: Call): Answer {
 
 function requestOf(plugin: AnyPlugin, call: Call, document: Document, cniVersion: string): Request<unknown> {
   const network = String(document.normalizedConf["name"]);
+  if (call.verb === "ADD") refuseList(plugin, network, document);
   const conf =
     call.verb === "DEL" ? confForDel(plugin, call, network, document) : checkedConf<unknown>(document, plugin.validate);
   warnOfUnknownKeys(plugin, call, network, document);
   return { conf, cniVersion, network, stdin: call.stdin, path: call.path, delegates: call.delegates };
+}
+
+/** Refuses a list of plugins: without its keys, the plugin would do what its defaults say. @throws CniError 7 */
+function refuseList({ name }: AnyPlugin, network: string, { raw }: Document): void {
+  if (!Array.isArray(raw["plugins"])) return;
+  throw invalidConf(
+    '"plugins" makes this a list of plugins, must be the configuration of one plugin',
+    `have a runtime run it, or cnitool add ${network} NAMESPACE; by hand, pass the part of ${name} with the list's "cniVersion" and "name"`,
+  );
 }
 
 /** A configuration for something else can have thousands. */

@@ -26,7 +26,7 @@ export function findObstacle({ backend, purpose }: Need): CniError | undefined {
       code: ErrorCode.notAvailable,
       msg: `${purpose} is not possible: the kernel's nf_tables does not answer`,
       details: error.message,
-      remedy: "load the modules (modprobe nf_tables nft_chain_nat), or use a kernel with CONFIG_NF_TABLES",
+      remedy: "load the modules (modprobe -a nf_tables nft_chain_nat), or use a kernel with CONFIG_NF_TABLES",
       cause: error,
     });
   }

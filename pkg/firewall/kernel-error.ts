@@ -42,5 +42,5 @@ function remedyFor(error: NetlinkError): string | undefined {
   if (isErrno(error, "ERESTART", "EBUSY"))
     return "try again; if it happens again, find out what changes the rules: nft monitor";
   if (!error.request.startsWith("NFNL_MSG_COMPAT_GET")) return undefined;
-  return "load the module of that extension (modprobe nft_compat xt_comment xt_MASQUERADE), or choose the nftables backend";
+  return "load the module of that extension (modprobe -a nft_compat xt_comment xt_MASQUERADE), or choose the nftables backend";
 }

@@ -10,7 +10,7 @@ import { runAllSteps } from "../cni/best-effort-del.ts";
 import { invoke } from "../cni/delegate.ts";
 import { encodeResult } from "../cni/encode-result.ts";
 import { checkContainerId, checkInterfaceName, readParameters } from "../cni/environment.ts";
-import { CniError, ErrorCode, failureOf } from "../cni/error.ts";
+import { CniError, ErrorCode, errorText, failureOf } from "../cni/error.ts";
 import { findExecutable } from "../cni/find-executable.ts";
 import type { Delegates } from "../cni/plugin.ts";
 import { standardStreams } from "../cni/process-io.ts";
@@ -54,25 +54,25 @@ export interface RuntimeAttachment {
 export type ValidAttachments = readonly Omit<AttachmentId, "network">[];
 
 /**
- * Runs the chain and caches the result. Nothing is undone when a plugin fails: the caller has to delete the attachment. A missing
- * plugin is found before the first one is run.
+ * Runs the chain and caches the result. A missing plugin is found before the first one is run. When a plugin fails after others have
+ * succeeded, or the result cannot be cached, the attachment is deleted again. It is not when the first plugin fails: that undoes its own work, and
+ * the interface in its way may be another network's, which plugins that know no owner would delete.
  *
- * @throws CniError of the first plugin that fails, with its type and name; or the cache cannot be written, though the network is up
+ * @throws CniError of the first plugin that fails, with its type and name; or the cache cannot be written
  */
 export function addNetwork(list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): Result {
   checkContainerId(attachment.containerId);
   checkInterfaceName(attachment.ifName);
   for (const plugin of list.plugins) named(plugin, "add", () => findExecutable(plugin.type, runtime.path));
   let prevResult: Result | undefined;
-  for (const [i, plugin] of list.plugins.entries()) {
+  for (const plugin of list.plugins) {
     const stdin = requestOf(list, plugin, { prevResult, capabilityArgs: attachment.capabilityArgs });
-    const remedy = (code: number) =>
-      i === 0 && code === ErrorCode.invalidEnvironment ? "" : deletion(list, attachment);
-    prevResult = named(plugin, "add", () => call("ADD", plugin, { list, attachment, runtime, stdin }), remedy);
+    const add = () => named(plugin, "add", () => call("ADD", plugin, { list, attachment, runtime, stdin }));
+    prevResult = prevResult === undefined ? add() : orDeleted(add, list, attachment, runtime);
   }
   const result = prevResult ?? { interfaces: [], ips: [], routes: [] };
   const { containerId, netns, ifName, args, capabilityArgs } = attachment;
-  writeCache(runtime.cacheRoot, {
+  const entry = {
     networkName: list.name,
     containerId,
     ifName,
@@ -81,13 +81,27 @@ export function addNetwork(list: NetworkList, attachment: RuntimeAttachment, run
     cniArgs: args,
     capabilityArgs,
     result: encodeResult(result, list.cniVersion),
-  });
+  };
+  orDeleted(() => writeCache(runtime.cacheRoot, entry), list, attachment, runtime);
   return result;
 }
 
-/** The specification leaves the cleanup to the runtime. A first plugin that refuses its variables has made nothing yet. */
-const deletion = ({ name }: NetworkList, { ifName, netns }: RuntimeAttachment): string =>
-  `delete the attachment before you add it again, because parts of it may exist: cnitool del --ifname ${ifName} ${name} ${netns}`;
+/** Runs `work`; when it throws, deletes the attachment. @throws the error of `work`, with what to do when DEL fails too */
+function orDeleted<T>(work: () => T, list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): T {
+  try {
+    return work();
+  } catch (error) {
+    try {
+      deleteNetwork(list, attachment, runtime);
+    } catch (failure) {
+      const { code, msg, details } = failureOf(error);
+      const both = [details, `could not delete the attachment either: ${errorText(failure)}`].filter(Boolean);
+      const remedy = `delete the attachment before you add it again: cnitool del --ifname ${attachment.ifName} ${list.name} ${attachment.netns}`;
+      throw new CniError({ code, msg, details: both.join("; "), remedy, cause: error });
+    }
+    throw error;
+  }
+}
 
 /** Checks the chain. @throws CniError of the first plugin that reports a problem; 6: the cached result is damaged */
 export function checkNetwork(list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): void {
@@ -307,20 +321,17 @@ const keyOf = ({ name }: NetworkList, { containerId, ifName }: RuntimeAttachment
 });
 
 /** Adds the failed plugin to an error, in the reference library's words; a plugin of a list seldom has a name of its own. */
-function named<T>({ type, name }: PluginConf, what: "add" | "delete", work: () => T, remedy?: Remedy): T {
+function named<T>({ type, name }: PluginConf, what: "add" | "delete", work: () => T): T {
   const own = typeof name === "string" && name !== "" ? ` name="${name}"` : "";
-  return prefixed(`plugin type="${type}"${own} failed (${what})`, work, remedy);
+  return prefixed(`plugin type="${type}"${own} failed (${what})`, work);
 }
 
 /** Runs `work`; errors keep their code and get `what`, the action that failed, in front of their text. */
-function prefixed<T>(what: string, work: () => T, remedy: Remedy = () => ""): T {
+function prefixed<T>(what: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
     const { code, msg, details } = failureOf(error);
-    throw new CniError({ code, msg: `${what}: ${msg}`, details, remedy: remedy(code), cause: error });
+    throw new CniError({ code, msg: `${what}: ${msg}`, details, remedy: "", cause: error });
   }
 }
-
-/** Returns what to do after an error with that code, "" for nothing. */
-type Remedy = (code: number) => string;

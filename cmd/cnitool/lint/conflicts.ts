@@ -73,13 +73,15 @@ function overlap(range: LocatedRange, second: LocatedRange, other: Network): Fin
   return findingAt(range.place, "warning", text, hint);
 }
 
-/** Warns about the order of files: some runtimes use only one network, that of the first file, whatever its kind. */
+/** Notes the order of files: some runtimes use only one network, that of the first file, whatever its kind. */
 export function loadOrderNotes(networks: readonly Network[]): Finding[] {
   const [first, ...others] = networks.toSorted((one, other) => (one.file < other.file ? -1 : 1));
   if (first === undefined || others.length === 0) return [];
-  const rest = [...new Set(others.map(({ name }) => `"${name}"`))].join(", ");
+  const names = new Set(others.map(({ name }) => name).filter((name) => name !== first.name));
+  if (names.size === 0) return [];
+  const rest = Array.from(names, (name) => `"${name}"`).join(", ");
   const text = `sorts first: runtimes that use one network (containerd, CRI-O) use "${first.name}", not ${rest}`;
   const hint =
     "rename the file of the intended network so that it sorts first; podman and nerdctl select networks by name";
-  return [findingAt(first.place, "warning", text, hint)];
+  return [findingAt(first.place, "note", text, hint)];
 }

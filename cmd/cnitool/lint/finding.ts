@@ -4,8 +4,8 @@ import { type JsonNode, type JsonPath, type Position, positionOf } from "../../.
 
 export interface Finding extends Position {
   file: string;
-  /** An error prevents the network from working, or from working as its author intended. */
-  severity: "error" | "warning";
+  /** An error prevents the network from working, or from working as its author intended; a note is about what is as it should be. */
+  severity: "error" | "warning" | "note";
   text: string;
   hint: string | undefined;
 }

@@ -58,6 +58,14 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
     findings: [],
   },
   {
+    claim: "a single plugin in a list's file",
+    file: "s.conflist",
+    text: '{"cniVersion":"1.0.0","name":"net","type":"fake"}',
+    findings: [
+      's.conflist:1:36: error: the configuration of a single plugin, which has no "plugins", in a file that ends in .conflist\n    put it into a list: {"cniVersion": …, "name": …, "plugins": [{"type": …}]}; or rename the file to s.conf',
+    ],
+  },
+  {
     claim: "chained plugins that ask for what they need",
     text: chainOf(
       { type: "fake" },
@@ -450,8 +458,13 @@ t.test("two networks cannot both be gateway on one bridge", async (t) => {
 t.test("the file that sorts first is told, with those that it keeps from being used", async (t) => {
   const [one, two] = [network("1.conflist", "one", { type: "fake" }), network("2.conflist", "two", { type: "fake" })];
   t.strictSame(told(loadOrderNotes([two, one])), [
-    '1.conflist:1:1: warning: sorts first: runtimes that use one network (containerd, CRI-O) use "one", not "two"\n' +
+    '1.conflist:1:1: note: sorts first: runtimes that use one network (containerd, CRI-O) use "one", not "two"\n' +
       "    rename the file of the intended network so that it sorts first; podman and nerdctl select networks by name",
   ]);
   t.strictSame(loadOrderNotes([one]), []);
+  t.strictSame(
+    loadOrderNotes([one, network("3.conflist", "one", { type: "fake" })]),
+    [],
+    "the other has the same name",
+  );
 });

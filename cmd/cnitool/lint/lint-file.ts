@@ -69,6 +69,8 @@ export function lintFile(file: string, surroundings: LintContext): LintResult {
     const text = `${showJson(value)} is not a network configuration, must be an object`;
     return { file, findings: [findingAt(place, "error", text)], network: undefined };
   }
+  if (file.endsWith(".conflist") && value["plugins"] === undefined && value["type"] !== undefined)
+    return { file, findings: [singleInList(place)], network: undefined };
   const isList = file.endsWith(".conflist") || value["plugins"] !== undefined;
   const { version, findings: ofVersion } = examineVersion(place, value);
   const name = typeof value["name"] === "string" ? value["name"] : "";
@@ -88,6 +90,14 @@ export function lintFile(file: string, surroundings: LintContext): LintResult {
     network: name === "" ? undefined : { file, name, cniVersion: version, plugins, place },
   };
 }
+
+const singleInList = (place: Location): Finding =>
+  findingAt(
+    inside(place, "type"),
+    "error",
+    'the configuration of a single plugin, which has no "plugins", in a file that ends in .conflist',
+    `put it into a list: {"cniVersion": …, "name": …, "plugins": [{"type": …}]}; or rename the file to ${place.file.replace(/^.*\//, "").replace(/list$/, "")}`,
+  );
 
 const isError = ({ severity }: Finding): boolean => severity === "error";
 

@@ -227,5 +227,5 @@ const refusal = (
   msg: `network ${JSON.stringify(network)}: the kernel refuses the rules of the firewall`,
   doing: containerId === undefined ? doing : `${doing} for container ${containerId}`,
   remedy:
-    "check that the kernel has nf_tables and the matches of iptables (modprobe nf_tables nft_compat xt_comment xt_conntrack); compare with: nft list ruleset",
+    "check that the kernel has nf_tables and the matches of iptables (modprobe -a nf_tables nft_compat xt_comment xt_conntrack); compare with: nft list ruleset",
 });

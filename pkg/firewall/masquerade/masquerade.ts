@@ -119,5 +119,5 @@ const refusal = (
   msg: `network ${JSON.stringify(network)}: the kernel refuses masquerade rules`,
   doing: containerId === undefined ? doing : `${doing} for container ${containerId}`,
   remedy:
-    "check that the kernel has nf_tables and NAT (modprobe nf_tables nft_chain_nat nft_masq); compare with: nft list ruleset",
+    "check that the kernel has nf_tables and NAT (modprobe -a nf_tables nft_chain_nat nft_masq); compare with: nft list ruleset",
 });

@@ -2,6 +2,7 @@
 
 import type { AttachmentId } from "../../cni/attachment-id.ts";
 import type { NamedStep } from "../../cni/best-effort-del.ts";
+import { invalidConf } from "../../cni/error.ts";
 import { formatAddress, type Prefix, parseAddress } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
@@ -73,6 +74,7 @@ function edit(
 /** Returns the changes that publish the ports, or repair the publication. */
 export function publishing(view: View, mappingSet: MappingSet, conflictPolicy: ConflictPolicy): Change[] {
   const { family, owner } = mappingSet;
+  needMarkChain(view, mappingSet);
   const own = portChain(family, owner);
   const isThere = view.present([own])[0] === true;
   const conflicts = conflictsOf(view, mappingSet, own);
@@ -84,6 +86,15 @@ export function publishing(view: View, mappingSet: MappingSet, conflictPolicy: C
     ...missing(view, sharedRules(mappingSet)),
     ...replacement(view, mappingSet, { isThere, conflicts }),
   ];
+}
+
+/** @throws CniError 7: the chain that is to mark packets for masquerade does not exist */
+function needMarkChain(view: View, { family, snat, externalSetMarkChain: chain }: MappingSet): void {
+  if (!snat || chain === undefined || view.present([nat(family, chain)])[0] === true) return;
+  throw invalidConf(
+    `"externalSetMarkChain" is "${chain}", which is no chain of table nat of ${family}tables`,
+    `remove "externalSetMarkChain", so that portmap marks packets itself (KUBE-MARK-MASQ: kubelets make none since Kubernetes 1.28, nor does kube-proxy in mode nftables); or make the chain first: for one in iptables ip6tables; do $one -t nat -N ${chain}; done`,
+  );
 }
 
 /** Returns the changes after which the attachment has exactly the wanted rules in its chain, and the wanted entries to it. */

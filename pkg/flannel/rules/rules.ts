@@ -73,7 +73,7 @@ const refusal = ({ kind }: TrafficConf, doing: string): KernelErrorContext => ({
 });
 const REMEDIES: Readonly<Record<RuleBackend, string>> = {
   iptables:
-    'load what iptables needs (modprobe nft_compat xt_comment xt_mark xt_MASQUERADE), or set "EnableNFTables": true in the network configuration',
+    'load what iptables needs (modprobe -a nft_compat xt_comment xt_mark xt_MASQUERADE), or set "EnableNFTables": true in the network configuration',
   nftables:
-    'check that the kernel has nf_tables and NAT (modprobe nf_tables nft_chain_nat nft_masq), or set "EnableNFTables": false in the network configuration',
+    'check that the kernel has nf_tables and NAT (modprobe -a nf_tables nft_chain_nat nft_masq), or set "EnableNFTables": false in the network configuration',
 };
