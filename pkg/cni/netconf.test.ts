@@ -151,8 +151,8 @@ t.test("what fits comes back normalized", async (t) => {
 });
 
 t.test("null for a capability is as good as absent", async (t) => {
-  const { capabilities } = check({ capabilities: { portMappings: null, bandwidth: true } });
-  t.strictSame(capabilities, { bandwidth: true });
+  const conf = check({ capabilities: { portMappings: null, bandwidth: true } });
+  t.strictSame(conf, { name: "net", type: "fake", capabilities: { bandwidth: true } });
 });
 
 t.test("of several spellings the last in the text counts", async (t) => {
