@@ -4,8 +4,9 @@
  */
 
 import { type NetlinkHandler, type Watching, watchNetlink } from "../../pkg/cluster/event-loop/netlink-watch.ts";
-import type { Lease, LeaseAttributes, LeaseId } from "../../pkg/cluster/lease/lease.ts";
+import { formatSubnets, type Lease, type LeaseAttributes, type LeaseId } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseHandler, LeaseManager } from "../../pkg/cluster/lease/manager.ts";
+import { overlappingLeases } from "../../pkg/cluster/lease/overlaps.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";
 import { NETLINK_ROUTE } from "../../pkg/netlink/connection.ts";
@@ -67,6 +68,8 @@ export function startController(options: ControllerOptions): Controller {
       metrics.peers(all.length);
       await entries.setPeers(all);
       log.info("watching the leases of other hosts", { peers: all.length });
+      for (const [one, other] of overlappingLeases(all))
+        log.warn("leases of two other hosts overlap", { lease: formatSubnets(one), other: formatSubnets(other) });
       isProgrammed();
     },
     changed(changes) {

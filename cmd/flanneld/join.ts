@@ -22,6 +22,8 @@ import { aboutSubnetFile } from "./subnet-file-error.ts";
 
 export interface JoinedNetwork {
   network: NetworkConfig;
+  /** The text of the network configuration. */
+  configText: string;
   rtnl: Connection;
   external: ExternalInterface;
   /** Selects the external interface anew. @throws Error there is none that fits */
@@ -40,7 +42,8 @@ export interface JoinedNetwork {
  * @throws NoConfig, InvalidNetworkConfig, NoSubnet, StoreError: temporary (retry-start.ts); any other Error: permanent
  */
 export async function joinNetwork(options: Options, manager: LeaseManager, log: Log): Promise<JoinedNetwork> {
-  const { config: network, warnings } = readNetworkConfig(await manager.readConfig(), manager.subnets);
+  const configText = await manager.readConfig();
+  const { config: network, warnings } = readNetworkConfig(configText, manager.subnets);
   for (const warning of [...warnings, ...checkPrerequisites(needsOf(options, network))]) log.warn(warning);
   const rtnl = openRtnetlink();
   try {
@@ -58,7 +61,7 @@ export async function joinNetwork(options: Options, manager: LeaseManager, log: 
       const local = localNetworks(rtnl, { network, backend, external, own: previous });
       const lease = await manager.acquire(network, { attributes, previous, local });
       const findExternal = (current: ExternalInterface) => select({ current });
-      return { network, rtnl, external, findExternal, backend, attributes, lease, earlier };
+      return { network, configText, rtnl, external, findExternal, backend, attributes, lease, earlier };
     });
   } catch (error) {
     rtnl.close(); // this is tried once a second, perhaps for days

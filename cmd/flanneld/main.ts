@@ -8,6 +8,7 @@ import { createLog, type Log } from "../../pkg/cluster/log/log.ts";
 import { rateLimited } from "../../pkg/cluster/log/rate-limited.ts";
 import { writeSubnetFile } from "../../pkg/subnet-env/subnet-file.ts";
 import { needNetworkAdmin } from "./br-netfilter.ts";
+import { watchConfig } from "./config-watch.ts";
 import { startController, watchRoutes } from "./controller.ts";
 import { startHealth } from "./health.ts";
 import { joinNetwork, subnetFileOf } from "./join.ts";
@@ -101,7 +102,14 @@ async function serve(options: Options, log: Log, stop: AbortSignal): Promise<voi
       writeSubnetFile: writeFile,
     });
     ends.push(controller.stop);
-    member = () => ({ ...joined, ...controller.facts(), renewMarginMs: options.renewMarginMs });
+    const config = watchConfig({ manager, configText: joined.configText, log });
+    ends.push(config.stop);
+    member = () => ({
+      ...joined,
+      ...controller.facts(),
+      configProblem: config.problem(),
+      renewMarginMs: options.renewMarginMs,
+    });
     await Promise.race([controller.programmed, untilStopped(stop)]);
 
     await retry(() => aboutSubnetFile(subnetFile, writeFile), {

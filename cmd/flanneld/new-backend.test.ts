@@ -118,6 +118,7 @@ t.test("a status report pings its addresses, knows its overhead, and gives its a
     peers: [lease(2)],
     probes: asked.map((one) => ({ ...one, answer: "no" })),
     malformed: new Map(),
+    configProblem: undefined,
     missing: [],
     obstacles: [],
     closedPorts: [],

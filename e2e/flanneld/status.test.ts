@@ -196,6 +196,7 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
     rtnl: openRtnetlink(namespace),
     peers: [lease(2), lease(3)],
     malformed: new Map(),
+    configProblem: undefined,
     renewMarginMs: 3600_000,
   };
   const running: DaemonInfo = {

@@ -34,6 +34,7 @@ const healthy: NetworkFacts = {
   peers: [peer],
   probes: [],
   malformed: new Map(),
+  configProblem: undefined,
   missing: [],
   obstacles: [],
   closedPorts: [],
@@ -87,6 +88,23 @@ const cases: {
         "check that it runs and can be reached from here; until then existing routes stay, and changes of other hosts are not seen",
       ],
     ],
+  },
+  {
+    title: "leases of two peers that overlap",
+    member: {
+      peers: [lease(4, { ipv4: { address: Uint8Array.of(10, 5, 4, 0), length: 22 } }), lease(2), lease(6)],
+    },
+    problems: [
+      [
+        "the lease of 10.5.6.0/24 (192.0.2.6) overlaps that of 10.5.4.0/22 (192.0.2.4): one of the two hosts cannot be reached, or only in part",
+        "delete the lease that is wrong",
+      ],
+    ],
+  },
+  {
+    title: "a network configuration that has changed",
+    member: { configProblem: { text: "it has changed", remedy: "restart flanneld" } },
+    problems: [["it has changed", "restart flanneld"]],
   },
   {
     title: "a lost lease",

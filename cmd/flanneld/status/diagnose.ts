@@ -2,6 +2,7 @@
 
 import { formatSubnets, type Lease } from "../../../pkg/cluster/lease/lease.ts";
 import type { LeaseRemedies } from "../../../pkg/cluster/lease/manager.ts";
+import { overlappingLeases } from "../../../pkg/cluster/lease/overlaps.ts";
 import { type Address, formatAddress, isIPv4 } from "../../../pkg/ip/address.ts";
 import type { DaemonState } from "../../../pkg/subnet-env/daemon-state.ts";
 import type { Problem } from "./format.ts";
@@ -14,7 +15,7 @@ export interface DiagnosisInput {
   member: NetworkFacts | undefined;
 }
 
-type StoreRemedies = Pick<LeaseRemedies, "malformed" | "severalLeases">;
+type StoreRemedies = Pick<LeaseRemedies, "malformed" | "overlap" | "severalLeases">;
 
 export interface NetworkFacts {
   own: Lease;
@@ -37,6 +38,8 @@ export interface NetworkFacts {
   probes: readonly PeerPing[] | "not permitted";
   /** Keys in the store that are not leases, with the reason. */
   malformed: ReadonlyMap<string, string>;
+  /** The difference of the store's network configuration to the one in use. */
+  configProblem: Problem | undefined;
   /** The backend's list of missing kernel entries. */
   missing: readonly string[];
   /** The backend's list of problems that a repair cannot correct. */
@@ -62,6 +65,7 @@ export function diagnose({ state, store, member }: DiagnosisInput): Problem[] {
     ...storeProblems(store),
     ...(member
       ? [
+          ...(member.configProblem ? [member.configProblem] : []),
           ...mtuProblems(member),
           ...entryProblems(member),
           ...member.closedPorts.map(closedPortProblem),
@@ -159,7 +163,7 @@ function leaseProblems({ own, peers, renewMarginMs, nowMs }: NetworkFacts, remed
     const leftMs = (lease.expiresMs ?? Number.POSITIVE_INFINITY) - nowMs;
     return leftMs < renewMarginMs / 2 ? [{ lease, leftMs }] : [];
   });
-  return [...late.map(lateProblem), ...twins([own, ...peers], remedies)];
+  return [...late.map(lateProblem), ...twins([own, ...peers], remedies), ...overlapProblems(peers, remedies)];
 }
 
 /**
@@ -199,6 +203,13 @@ function twins(leases: readonly Lease[], { severalLeases }: StoreRemedies): Prob
       remedy: severalLeases,
     }));
 }
+
+/** Our own lease is not compared: what overlaps it counts as malformed. */
+const overlapProblems = (peers: readonly Lease[], { overlap }: StoreRemedies): Problem[] =>
+  overlappingLeases(peers).map(([one, other]) => ({
+    text: `the lease of ${nameOf(one)} overlaps that of ${nameOf(other)}: one of the two hosts cannot be reached, or only in part`,
+    remedy: overlap,
+  }));
 
 const malformedProblems = ({ malformed }: NetworkFacts, remedies: StoreRemedies): Problem[] =>
   [...malformed].map(([key, reason]) => ({

@@ -16,7 +16,7 @@ import { nowMs } from "../../../pkg/sys/clock.ts";
 import { isErrno } from "../../../pkg/sys/errno.ts";
 import { findText } from "../../../pkg/sys/file.ts";
 import { diagnose, leaseEnd, type NetworkFacts, type PeerPing } from "./diagnose.ts";
-import type { LeaseStatus, OwnStatus, PeerStatus, Reach, StatusReport } from "./format.ts";
+import type { LeaseStatus, OwnStatus, PeerStatus, Problem, Reach, StatusReport } from "./format.ts";
 import { type PingResult, ping } from "./ping.ts";
 
 /** The state of the daemon. */
@@ -50,6 +50,7 @@ export interface NetworkInfo {
   peers: readonly Lease[] | undefined;
   /** The reasons, by key. */
   malformed: ReadonlyMap<string, string>;
+  configProblem: Problem | undefined;
   renewMarginMs: number;
 }
 
@@ -67,7 +68,7 @@ export async function reportStatus({ version, subnetFile, state, store, member }
 }
 
 async function factsOf(member: NetworkInfo, subnetFile: string): Promise<NetworkFacts> {
-  const { lease, external, backend, network, rtnl, peers = [], malformed, renewMarginMs } = member;
+  const { lease, external, backend, network, rtnl, peers = [], malformed, configProblem, renewMarginMs } = member;
   return {
     own: lease,
     backendType: network.backend.type,
@@ -79,6 +80,7 @@ async function factsOf(member: NetworkInfo, subnetFile: string): Promise<Network
     subnetFile: { path: subnetFile, text: findText(subnetFile) },
     peers,
     malformed,
+    configProblem,
     missing: backend.missing(),
     obstacles: backend.obstacles(),
     closedPorts: closedPortsOf(member),

@@ -126,7 +126,7 @@ function parseWith<Config extends FamilyNetwork>(
   };
 }
 
-/** Keys of leases in the store begin with the IPv4 subnet, so IPv6 alone is refused; flannel itself retries for ever here. */
+/** Keys of leases in the store begin with the IPv4 subnet, so IPv6 alone is refused: flannel gives the second host the first one's lease. */
 const onlyIPv6 =
   '"EnableIPv4" is false, must be true: leases are kept by their IPv4 subnets, also where "EnableIPv6" is true; remove "EnableIPv4" and give an IPv4 "Network" as well';
 const noFamily =
