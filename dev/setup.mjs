@@ -40,6 +40,7 @@ const kernel = { "qemu-system-x86": "qemu-system-x86_64", cpio: "cpio" };
 
 /** Packages of dev/unpacked.mjs. */
 const etcd = ["etcd-server", "etcd-client"];
+const docker = ["docker.io", "containerd", "runc", "libdevmapper1.02.1"];
 const servers = [...etcd, "dnsmasq-base", "firewalld", "busybox-static"];
 
 const purposes = {
@@ -48,10 +49,14 @@ const purposes = {
   demo: { installed: { ...build, ...demo }, unpacked: etcd },
   bench: { installed: { ...build, ...demo, ...endToEnd }, unpacked: servers },
   test: { installed: { ...build, ...arm64, ...demo, ...endToEnd }, unpacked: [...servers, "qemu-user-static"] },
+  all: {
+    installed: { ...build, ...arm64, ...demo, ...endToEnd },
+    unpacked: [...servers, ...docker, "qemu-user-static"],
+  },
   kernel: { installed: { ...build, ...demo, ...endToEnd, ...kernel }, unpacked: servers },
   long: {
     installed: { ...build, ...arm64, ...demo, ...endToEnd, ...kernel },
-    unpacked: [...servers, "qemu-user-static", "debootstrap"],
+    unpacked: [...servers, ...docker, "qemu-user-static", "debootstrap"],
   },
 };
 
@@ -93,9 +98,10 @@ function installDebianPackages(wanted) {
 
 /** Where there is no apt-get, the machine's own programs are taken. */
 function unpackDebianPackages(names) {
+  const isOnMachine = ([file]) => isThere(basename(file)) || file.includes(".so"); // a library comes with the program
   const isThereAlready = (name) =>
     contents[name].every((path) => existsSync(join(unpackedFolder(".", name), path))) ||
-    (!isThere("apt-get") && isThere(basename(contents[name][0])));
+    (!isThere("apt-get") && isOnMachine(contents[name]));
   const missing = names.filter((name) => !isThereAlready(name));
   if (missing.length === 0) return;
   say(

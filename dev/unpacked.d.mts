@@ -2,3 +2,4 @@ export const contents: Readonly<Record<string, readonly string[]>>;
 export function unpackedFolder(projectRoot: string, name: string): string;
 export function withUnpacked(projectRoot: string, path: string): string;
 export function unpackedProgram(projectRoot: string, name: string): string;
+export function unpackedLibraries(projectRoot: string): string;

@@ -5,7 +5,9 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
-/** Of each package, the files or folders that are unpacked, a program first. */
+const library = `lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
+
+/** Of each package, the files or folders that are unpacked, a program first, or a library that one of the others needs. */
 export const contents = {
   "etcd-server": ["usr/bin/etcd"],
   "etcd-client": ["usr/bin/etcdctl"],
@@ -14,6 +16,10 @@ export const contents = {
   "busybox-static": ["bin/busybox"],
   "qemu-user-static": ["usr/bin/qemu-aarch64-static"],
   debootstrap: ["usr/sbin/debootstrap", "usr/share/debootstrap"],
+  "docker.io": ["usr/sbin/dockerd", "usr/sbin/docker-proxy", "usr/bin/docker"],
+  containerd: ["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2"],
+  runc: ["usr/sbin/runc"],
+  "libdevmapper1.02.1": [`${library}/libdevmapper.so.1.02.1`],
 };
 
 /** Where a package's files are. */
@@ -24,9 +30,14 @@ export function unpackedFolder(projectRoot, name) {
 /** PATH with the programs of what is unpacked in front. */
 export function withUnpacked(projectRoot, path) {
   const folders = Object.entries(contents)
-    .map(([name, [program]]) => join(unpackedFolder(projectRoot, name), dirname(program)))
-    .filter((folder) => existsSync(folder) && !path.split(":").includes(folder));
-  return [...folders, path].join(":");
+    .flatMap(([name, files]) => files.map((file) => join(unpackedFolder(projectRoot, name), dirname(file))))
+    .filter((folder) => /bin$/.test(folder) && existsSync(folder) && !path.split(":").includes(folder));
+  return [...new Set(folders), path].join(":");
+}
+
+/** LD_LIBRARY_PATH for programs of what is unpacked. */
+export function unpackedLibraries(projectRoot) {
+  return join(unpackedFolder(projectRoot, "libdevmapper1.02.1"), library);
 }
 
 /** A package's program, or its name where PATH has to find it. */

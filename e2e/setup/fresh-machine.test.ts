@@ -83,7 +83,7 @@ function installDebian(): void {
 const additions: Record<string, readonly string[]> = {
   build: [],
   demo: [],
-  test: [],
+  all: [],
   kernel: ["group rdma"],
 };
 
