@@ -4,6 +4,7 @@
 //                                                                          that has the features named behind `run`, after
 //                                                                          the commands behind a `:` were run on the host
 //   ```json log       has a document on each line            ```sh run     is run, all of a page in one shell
+//   ```sh one         is run on a host of its own (e2e/tutorials)
 //   ```ts cmd/x.ts    stands in that file word for word, as does ```nft pkg/x.nft
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -28,7 +28,7 @@ export interface ClusterOptions {
   pods?: number;
   /** The network configuration; none is written if it is left out. */
   network?: object;
-  etcd?: Pick<EtcdOptions, "members" | "tls" | "password">;
+  etcd?: Pick<EtcdOptions, "members" | "tls" | "password" | "v2">;
 }
 
 export interface Cluster {
