@@ -52,6 +52,7 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
     socket.on("error", () => {}); // followed by "close"
     socket.on("close", () => {
       connections.delete(socket);
+      connections.delete(socket);
       owners.delete(socket);
       endWhenDue();
     });
@@ -83,7 +84,7 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
     if (owners.size > 0) return;
     const remaining = deadline - bootMs();
     if (remaining <= 0) dataPath.end("no daemon is connected, and the time for which it was to go on is over");
-    else timer = setTimeout(endWhenDue, Math.min(remaining, LONGEST_TIMER_MS));
+    else timer = setTimeout(endWhenDue, Math.min(remaining, LONGEST_TIMER_MS)).unref(); // nothing to wait for once all is closed
   }
 
   const mask = process.umask(ONLY_OWNER);

@@ -64,7 +64,7 @@ interface Written {
 
 /** Joins packets, and returns what would be written to the device. */
 function join(packets: readonly (readonly number[])[], joinsUdp = true): Written[] {
-  const arena = createArena(1 << 20);
+  const arena = createArena(1 << 18);
   const written: Written[] = [];
   const joiner = createJoiner(arena, joinsUdp, (iovecs, count) => written.push(gathered(arena, iovecs, count)));
   for (const packet of packets) {
