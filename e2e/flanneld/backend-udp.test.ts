@@ -196,12 +196,22 @@ t.test("no ping is lost while the daemon restarts; a data path that ends comes b
     await until("a ping", () => one.run("ping", "-c1", "-W1", there).status === 0);
     t.strictSame(one.dataPaths(), [next], what);
   }
+  const before = one.dataPaths();
   one.sh("ip link set flannel0 mtu 1400; ip route del 10.5.0.0/16; ip address flush dev flannel0");
   await until(
     "device and route are repaired",
     () => one.run("ping", "-c1", "-W1", "-Mdo", "-s1444", there).status === 0,
   );
   t.match(daemon?.printed(), "repaired entries that another process had changed");
+
+  for (const host of hosts) host.sh("ip link set eth0 mtu 1400");
+  await until("subnet.env follows the interface's MTU", () => one.subnetEnv().includes("FLANNEL_MTU=1372\n"));
+  await until("a ping of that size", () => one.run("ping", "-c1", "-W1", "-Mdo", "-s1344", there).status === 0);
+  t.strictSame(one.dataPaths(), before, "by the same process");
+  one.sh("ip address del 192.0.2.1/24 dev eth0; ip address add 192.0.2.11/24 dev eth0");
+  await until("a ping from the new address", () => one.run("ping", "-c1", "-W1", there).status === 0);
+  t.match(one.sh("ss -Huln sport = 8285"), "192.0.2.11:8285");
+  t.strictSame(one.status().problems, []);
 });
 
 t.test("another backend while udp runs leaves nothing of it, and so does the way back", needsRoot, async (t) => {
