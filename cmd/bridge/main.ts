@@ -12,6 +12,7 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import {
   addMacSpoofCheck,
   collectMacSpoofChecks,
+  type IsAnothers,
   removeMacSpoofCheck,
   restoreMacSpoofCheck,
 } from "../../pkg/firewall/mac-spoof-check.ts";
@@ -28,7 +29,7 @@ import { checkContainer, checkFailure, needHostsEnd, needSameLink } from "../../
 import { configure, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
 import * as links from "../../pkg/link/link.ts";
-import { deleteStaleLinks, findOtherOwner } from "../../pkg/link/owner.ts";
+import { deleteStaleLinks, findOtherOwner, otherOwnerOf } from "../../pkg/link/owner.ts";
 import { enableForwarding } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth, type VethPair } from "../../pkg/link/veth.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
@@ -75,8 +76,9 @@ function add(attachment: Attachment<BridgeConf>): Result {
     setUpPort(host, veth.outside, settings);
 
     if (settings.macSpoofCheck) {
-      undo("remove the MAC spoof check", () => removeMacSpoofCheck(attachment));
-      addMacSpoofCheck(attachment, { hostIfName: veth.outside.name, mac: veth.inside.mac });
+      const isAnothers = isAnothersOf(attachment);
+      undo("remove the MAC spoof check", () => removeMacSpoofCheck(attachment, isAnothers));
+      addMacSpoofCheck(attachment, { hostIfName: veth.outside.name, mac: veth.inside.mac }, isAnothers);
     }
 
     const lease =
@@ -193,7 +195,7 @@ function restore(attachment: Attachment<BridgeConf>, netfilter: () => Connection
   const port = result.interfaces.find(({ name, sandbox }) => !sandbox && name !== bridgeName);
   const mac = result.interfaces[own]?.mac;
   if (macSpoofCheck && port !== undefined && mac !== undefined) {
-    restoreMacSpoofCheck(netfilter(), attachment, { hostIfName: port.name, mac });
+    restoreMacSpoofCheck(netfilter(), attachment, { hostIfName: port.name, mac }, isAnothersOf(attachment));
   }
   if (masquerading !== undefined) {
     const ips = result.ips.filter((ip) => ip.interface === undefined || ip.interface === own);
@@ -208,7 +210,8 @@ function del(attachment: Attachment<BridgeConf>): void {
     // the kernel's waits for removed rules and for the removed link overlap when the rules go first
     [
       "remove the MAC spoof check",
-      () => conf.macspoofchk === true && !isTaken(attachment) && removeMacSpoofCheck(attachment),
+      () =>
+        conf.macspoofchk === true && !isTaken(attachment) && removeMacSpoofCheck(attachment, isAnothersOf(attachment)),
     ],
     [
       "remove the masquerade",
@@ -216,6 +219,14 @@ function del(attachment: Attachment<BridgeConf>): void {
     ],
     ["delete the veth pair", () => deleteVeth(attachment)],
   ]);
+}
+
+/** Returns what tells links of the host that are marked as another attachment's. */
+function isAnothersOf(attachment: Attachment<BridgeConf>): IsAnothers {
+  return (hostIfName) => {
+    const link = links.findLink(links.openRtnetlink(), hostIfName);
+    return link !== undefined && otherOwnerOf(link, attachment) !== undefined;
+  };
 }
 
 /** Whether another attachment has the interface, and so the MAC spoof check, whose name contains only container and interface. */

@@ -17,8 +17,8 @@ function hostCalls(host: Namespace) {
   const inside = (work: () => void) => within(openNamespace(host.path), work);
   return {
     add: (of: AttachmentId, hostIfName = "veth1", from = mac) =>
-      inside(() => addMacSpoofCheck(of, { hostIfName, mac: from })),
-    remove: (of: AttachmentId) => inside(() => removeMacSpoofCheck(of)),
+      inside(() => addMacSpoofCheck(of, { hostIfName, mac: from }, () => false)),
+    remove: (of: AttachmentId) => inside(() => removeMacSpoofCheck(of, () => false)),
     collect: (valid: AttachmentId[]) => inside(() => collectMacSpoofChecks(valid)),
   };
 }
@@ -128,6 +128,25 @@ function addByGo(host: Host): { hostIfName: string; containerMac: string } {
   const { interfaces } = stdout as { interfaces: { name: string; mac: string }[] };
   return { hostIfName: interfaces[1]?.name ?? "", containerMac: interfaces[2]?.mac ?? "" };
 }
+
+t.test(
+  "bridge: container and interface that spell another attachment's are refused, which keeps its check",
+  needs,
+  async (t) => {
+    const host = newHost(t, { containers: 2 });
+    t.match(host.cni("bridge", "ADD", bridgeConf, { containerId: "a-b" }), { status: 0 });
+    const before = ruleset(host);
+    const second = { container: 1, containerId: "a", ifName: "b-eth0" };
+    t.match(host.cni("bridge", "ADD", bridgeConf, second), {
+      status: 1,
+      stdout: { msg: /^the MAC spoof check of container a, interface "b-eth0" has the name of another attachment's/ },
+    });
+    t.match(host.cni("bridge", "DEL", bridgeConf, second), { status: 0, stdout: "" });
+    t.equal(ruleset(host), before);
+    t.match(host.cni("bridge", "DEL", bridgeConf, { containerId: "a-b" }), { status: 0 });
+    t.equal(ruleset(host), empty);
+  },
+);
 
 t.test("the Go bridge's check is ours, and either deletes the other's", needs, async (t) => {
   const host = newHost(t, { bin: GO });

@@ -75,7 +75,7 @@ const cases: Readonly<Record<string, (host: Host) => void>> = {
     addMasquerade(owner, ["10.22.0.5/16", "fd00:22::5/64"].map(prefix), "nftables"),
   ),
   "pkg/firewall/mac-spoof-check.nft": inside(() =>
-    addMacSpoofCheck(owner, { hostIfName: "veth1a2b3c4d", mac: "0a:58:0a:16:00:05" }),
+    addMacSpoofCheck(owner, { hostIfName: "veth1a2b3c4d", mac: "0a:58:0a:16:00:05" }, () => false),
   ),
   "pkg/flannel/rules/nftables.nft": (host) => trafficOf(host, nftables).ensure(),
 };

@@ -9,14 +9,15 @@ import { ACCEPT, jumpTo } from "./nftables/verdict.ts";
 
 const owner = (containerId: string) => ({ network: "podnet", containerId, ifName: "eth0" });
 const link = { hostIfName: "veth1", mac: "0a:58:0a:16:00:05" };
+const nobodys = () => false;
 const add =
   (containerId: string, more = link): Work =>
   (netfilter) =>
-    addMacSpoofCheck(owner(containerId), more, netfilter);
+    addMacSpoofCheck(owner(containerId), more, nobodys, netfilter);
 const remove =
   (containerId: string): Work =>
   (netfilter) =>
-    removeMacSpoofCheck(owner(containerId), netfilter);
+    removeMacSpoofCheck(owner(containerId), nobodys, netfilter);
 
 const TABLE = { family: NFPROTO_BRIDGE, table: "nat" };
 const chain = (name: string) => ({ ...TABLE, chain: name });
@@ -82,11 +83,16 @@ const cases: [claim: string, before: Work[], work: Work, expected: string[]][] =
   ],
   ["a DEL of somebody else", [add("b")], remove("a"), []],
   ["a DEL on an empty host", [], remove("a"), []],
-  ["a reload of what is complete", [add("a")], (netfilter) => restoreMacSpoofCheck(netfilter, owner("a"), link), []],
+  [
+    "a reload of what is complete",
+    [add("a")],
+    (netfilter) => restoreMacSpoofCheck(netfilter, owner("a"), link, nobodys),
+    [],
+  ],
   [
     "a reload of what was flushed",
     [add("a"), macFlushed],
-    (netfilter) => restoreMacSpoofCheck(netfilter, owner("a"), link),
+    (netfilter) => restoreMacSpoofCheck(netfilter, owner("a"), link, nobodys),
     rules(came).filter((line) => /ether|drop/.test(line)),
   ],
 ];
@@ -95,6 +101,39 @@ for (const [claim, before, work, expected] of cases) {
     t.strictSame(differenceBy(kernelWith(...before), work).sort(), expected.sort());
   });
 }
+
+t.test("attachments whose chains would have one name: the second is refused, and the first stays", async (t) => {
+  const isFirsts = (hostIfName: string) => hostIfName === link.hostIfName;
+  for (const [first, second] of [
+    [
+      { containerId: "a-b", ifName: "eth0" },
+      { containerId: "a", ifName: "b-eth0" },
+    ],
+    [
+      { containerId: "a", ifName: "eth0" },
+      { containerId: "a", ifName: "eth0-mac" },
+    ],
+    [
+      { containerId: "a", ifName: "eth0-mac" },
+      { containerId: "a", ifName: "eth0" },
+    ],
+  ] as const) {
+    const kernel = kernelWith((netfilter) => addMacSpoofCheck({ network: "net", ...first }, link, nobodys, netfilter));
+    const text = kernel.text();
+    const other = { network: "net", ...second };
+    const message = thrownBy(() =>
+      addMacSpoofCheck(other, { ...link, hostIfName: "veth2" }, isFirsts, kernel.connect()),
+    );
+    t.match(
+      message,
+      /^the MAC spoof check of container a, interface ".*" has the name of another attachment's: cni-br-/,
+    );
+    removeMacSpoofCheck(other, isFirsts, kernel.connect());
+    t.equal(kernel.text(), text, "DEL of the second");
+    removeMacSpoofCheck({ network: "net", ...first }, nobodys, kernel.connect());
+    t.notMatch(kernel.text(), "macspoofchk");
+  }
+});
 
 t.test("a refusal is reported and changes nothing, whichever request it meets", async (t) => {
   t.strictSame(

@@ -5,6 +5,7 @@
 
 import { concat } from "../bytes/concat.ts";
 import type { AttachmentId } from "../cni/attachment-id.ts";
+import { CniError, ErrorCode } from "../cni/error.ts";
 import {
   type Connection,
   connect,
@@ -59,6 +60,9 @@ interface ChainRefs {
   comment: string;
 }
 
+/** Reports whether an interface of the host is marked as another attachment's. */
+export type IsAnothers = (hostIfName: string) => boolean;
+
 const idOf = ({ containerId, ifName }: Attachment): string => `${containerId}-${ifName}`;
 
 const chainsOf = (id: string): ChainRefs => ({
@@ -67,16 +71,21 @@ const chainsOf = (id: string): ChainRefs => ({
   comment: COMMENT + id,
 });
 
+/** What is checked: the host's end of the veth pair, a port of the bridge, and the MAC of the container's end, in lower case with colons. */
+interface CheckedLink {
+  hostIfName: string;
+  mac: string;
+}
+
 /**
  * Lets only frames with this source MAC pass. Rules that the attachment has already are replaced.
  *
- * @param hostIfName The host's end of the veth pair, a port of the bridge.
- * @param mac The MAC of the container's end, in lower case with colons.
- * @throws CniError 999: the kernel refuses
+ * @throws CniError 999: the kernel refuses, or another attachment has chains of these names
  */
 export function addMacSpoofCheck(
   owner: AttachmentId,
-  { hostIfName, mac }: { hostIfName: string; mac: string },
+  { hostIfName, mac }: CheckedLink,
+  isAnothers: IsAnothers,
   netfilter = connect(NETLINK_NETFILTER),
 ): void {
   const { iface, mac: macChain, comment } = chainsOf(idOf(owner));
@@ -90,6 +99,8 @@ export function addMacSpoofCheck(
   ];
   const plan = () => {
     const [base, ifaceThere, macThere] = existing(netfilter, [PREROUTING, iface, macChain]);
+    if ((ifaceThere || macThere) && isShared(netfilter, { iface, mac: macChain, comment }, isAnothers))
+      throw sameName(owner, iface.chain);
     const tableParts = base ? [] : [newTable(TABLE), newChain(PREROUTING, { hook: HOOK })];
     const chains = [newChain(iface, { exclusive: !ifaceThere }), newChain(macChain, { exclusive: !macThere })];
     const old = ifaceThere || macThere ? [flushChain(iface), flushChain(macChain), ...jumps(netfilter, comment)] : [];
@@ -102,30 +113,62 @@ export function addMacSpoofCheck(
 export function restoreMacSpoofCheck(
   netfilter: Connection,
   owner: AttachmentId,
-  link: { hostIfName: string; mac: string },
+  link: CheckedLink,
+  isAnothers: IsAnothers,
 ): void {
   const { iface, mac, comment } = chainsOf(idOf(owner));
   const rulesIn = (place: ChainRef) => findRules(netfilter, place, (text) => holds(text, comment)).length;
   const isThere = rulesIn(PREROUTING) === 1 && rulesIn(iface) === 1 && rulesIn(mac) === 2;
-  if (!isThere) addMacSpoofCheck(owner, link, netfilter);
-}
-
-/** Deletes the jumps from PREROUTING, the only references to the attachment's own chains from outside. */
-function jumps(netfilter: Connection, comment: string): Request[] {
-  return findRules(netfilter, PREROUTING, (text) => holds(text, comment))
-    .filter((body) => commentOf(body) === comment)
-    .map((body) => deleteRule(PREROUTING, handleOf(body)));
+  if (!isThere) addMacSpoofCheck(owner, link, isAnothers, netfilter);
 }
 
 /**
- * Deletes the rules and chains that `addMacSpoofCheck`, or a reference plugin, made for the attachment, if there are any. The socket stays
- * open, see `removeMasquerade`.
+ * Reports whether chains of these names are another attachment's. The reference plugin's names join container, interface and "-mac", and
+ * each of them may contain hyphens.
  */
-export function removeMacSpoofCheck(owner: AttachmentId, netfilter = connect(NETLINK_NETFILTER)): void {
+function isShared(netfilter: Connection, refs: ChainRefs, isAnothers: IsAnothers): boolean {
+  const comesFromAnothers = jumpsWith(netfilter, refs.comment).some((body) => {
+    const name = interfaceOf(body);
+    return name !== undefined && isAnothers(name);
+  });
+  return comesFromAnothers || [refs.iface, refs.mac].some((chain) => !isOwn(netfilter, chain, refs.comment));
+}
+
+const isOwn = (netfilter: Connection, chain: ChainRef, comment: string): boolean =>
+  findRules(netfilter, chain, isCheck).every((body) => commentOf(body) === comment);
+
+const sameName = ({ containerId, ifName }: AttachmentId, chain: string): CniError =>
+  new CniError({
+    code: ErrorCode.internal,
+    msg: `the MAC spoof check of container ${containerId}, interface "${ifName}" has the name of another attachment's: ${chain}`,
+    remedy: `choose an interface name without "-" for both (CNI_IFNAME), or remove "macspoofchk"`,
+  });
+
+/** Deletes the jumps from PREROUTING, the only references to the attachment's own chains from outside. */
+const jumps = (netfilter: Connection, comment: string): Request[] =>
+  jumpsWith(netfilter, comment).map((body) => deleteRule(PREROUTING, handleOf(body)));
+
+const jumpsWith = (netfilter: Connection, comment: string): Uint8Array[] =>
+  findRules(netfilter, PREROUTING, (text) => holds(text, comment)).filter((body) => commentOf(body) === comment);
+
+/**
+ * Deletes the rules and chains that `addMacSpoofCheck`, or a reference plugin, made for the attachment, if there are any. Those of another
+ * attachment stay. The socket stays open, see `removeMasquerade`.
+ */
+export function removeMacSpoofCheck(
+  owner: AttachmentId,
+  isAnothers: IsAnothers,
+  netfilter = connect(NETLINK_NETFILTER),
+): void {
+  const refs = chainsOf(idOf(owner));
+  const isFromAnothers = (body: Uint8Array) => isAnothers(interfaceOf(body) ?? "");
   withKernelErrors(refusal(owner, "removing"), () => {
-    deleteChecks(netfilter, () => [chainsOf(idOf(owner))]);
+    deleteChecks(netfilter, () => (jumpsIfAny(netfilter, refs.comment).some(isFromAnothers) ? [] : [refs]));
   });
 }
+
+const jumpsIfAny = (netfilter: Connection, comment: string): Uint8Array[] =>
+  existing(netfilter, [PREROUTING])[0] === true ? jumpsWith(netfilter, comment) : [];
 
 function deleteChecks(netfilter: Connection, find: () => readonly ChainRefs[]): void {
   const plan = () => ({ requests: find().flatMap((chainRefs) => deletions(netfilter, chainRefs)) });
@@ -136,8 +179,8 @@ function deletions(netfilter: Connection, { iface, mac, comment }: ChainRefs): R
   const [base, ifaceThere, macThere] = existing(netfilter, [PREROUTING, iface, mac]);
   return [
     ...(base ? jumps(netfilter, comment) : []),
-    ...(ifaceThere ? [deleteChain(iface)] : []),
-    ...(macThere ? [deleteChain(mac)] : []),
+    ...(ifaceThere && isOwn(netfilter, iface, comment) ? [deleteChain(iface)] : []),
+    ...(macThere && isOwn(netfilter, mac, comment) ? [deleteChain(mac)] : []),
   ];
 }
 
@@ -178,17 +221,20 @@ function staleChecks(netfilter: Connection, rtnl: Connection): ChainRefs[] {
 const isCheck = (text: string): boolean => holds(text, COMMENT);
 
 function comesFromLink(rtnl: Connection, body: Uint8Array): boolean {
-  const { expressions = [] } = decode(ruleMessage, body);
-  return expressions.some((part) => part.name === "cmp" && hasLink(rtnl, part.data?.data?.value));
-}
-
-function hasLink(rtnl: Connection, name: Uint8Array | undefined): boolean {
-  if (name === undefined) return false;
-  const end = name.indexOf(0);
-  const ifName = decodeText(name, 0, end < 0 ? name.length : end);
+  const ifName = interfaceOf(body);
+  if (ifName === undefined) return false;
   return (
     rtnl.find(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkMessage, value: { ifName } })) !== undefined
   );
+}
+
+/** Returns the interface that a jump compares with; undefined for another rule. */
+function interfaceOf(body: Uint8Array): string | undefined {
+  const { expressions = [] } = decode(ruleMessage, body);
+  const [name] = expressions.flatMap((part) => (part.name === "cmp" && part.data?.data?.value) || []);
+  if (name === undefined) return undefined;
+  const end = name.indexOf(0);
+  return decodeText(name, 0, end < 0 ? name.length : end);
 }
 
 // --- Rules -------------------------------------------------------------------------------------------------------------------------------
