@@ -120,9 +120,13 @@ interface TutorialHost extends Machine {
 type Hosts = Record<"one" | "two", TutorialHost>;
 
 const asHere = ({ one, two }: Hosts, text: string): string =>
-  text.replaceAll(shown.one, one.subnet || shown.one).replaceAll(shown.two, two.subnet || shown.two);
+  replaced(text, { [shown.one]: one.subnet, [shown.two]: two.subnet });
 const asShown = ({ one, two }: Hosts, text: string): string =>
-  text.replaceAll(one.subnet || shown.one, shown.one).replaceAll(two.subnet || shown.two, shown.two);
+  replaced(text, { [one.subnet]: shown.one, [two.subnet]: shown.two });
+
+/** All at once: a host may have the subnet that the page shows for the other one. */
+const replaced = (text: string, subnets: Readonly<Record<string, string>>): string =>
+  text.replaceAll(/172\.21\.\d+\./g, (subnet) => subnets[subnet] || subnet);
 
 async function subnetOf(host: Machine): Promise<string> {
   const { stdout } = await host.type("sed -n 's/^FLANNEL_SUBNET=//p' /run/flannel/subnet.env");
