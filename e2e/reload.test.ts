@@ -207,6 +207,40 @@ t.test(
 const sortedText = (text: string): string => text.split("\n").sort().join("\n");
 const sorted = (node: Host): string => sortedText(node.sh("nft -s list ruleset"));
 
+t.test("reload: delegates of multus get their rules back; plugins of other makers are named", needsRoot, async (t) => {
+  const { node } = new Site(t, "nftables");
+  node.write("/var/lib/net.d/10-net.conflist", JSON.stringify(list("nftables")));
+  attach(node, "net", 0, 8080);
+  const before = rules(node);
+  const file = node.sh("ls /var/lib/cni/results/net-*").trim();
+  const entry = JSON.parse(node.sh(`cat ${file}`));
+  const withType = (name: string, type: string) => {
+    const conf = { cniVersion: "1.0.0", name, plugins: [{ type }] };
+    const config = Buffer.from(JSON.stringify(conf)).toString("base64");
+    node.write(
+      `/var/lib/cni/results/${name}-${entry.containerId}-eth0`,
+      JSON.stringify({ ...entry, networkName: name, config, result: { cniVersion: "1.0.0" } }),
+    );
+  };
+  node.sh(`mkdir -p /var/lib/cni/multus/results; mv ${file} /var/lib/cni/multus/results/`);
+  withType("multus-cni-network", "multus");
+  withType("podman", "dnsname");
+  node.sh("nft flush ruleset");
+  t.match(reload(node), {
+    status: 0,
+    stdout: /^net cnitool-\w+ eth0: restored, /,
+    stderr:
+      /^plugin "dnsname" of 1 attachments is not one of twill's: rules that it has made are not restored[^\n]*\n$/,
+  });
+  t.strictSame(rules(node), before);
+  const cnitool = (...args: string[]) =>
+    node.runInside([join(ourTools, "cnitool"), ...args], { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d" });
+  t.match(cnitool("list"), { status: 0, stdout: /^net /m });
+  node.write("/var/lib/net.d/10-net.conflist", JSON.stringify({ ...list("nftables"), cniVersion: "1.1.0" }));
+  t.match(cnitool("gc", "--dead", "net"), { status: 0 });
+  t.strictSame(rules(node), before, "who lives keeps all");
+});
+
 t.test("reload: the runtime's cache may lie elsewhere, or be damaged", needsRoot, async (t) => {
   const { node } = new Site(t, "iptables");
   t.match(reload(node, "--cache-dir", "/var/lib/none"), {

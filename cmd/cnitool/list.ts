@@ -4,7 +4,7 @@ import { decodeResult } from "../../pkg/cni/decode-result.ts";
 import { CniError } from "../../pkg/cni/error.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { cachedNamespace } from "../../pkg/runtime/cached-namespace.ts";
-import { attachmentsNamedBy, type CacheEntry, defaultCacheRoot, listCache } from "../../pkg/runtime/result-cache.ts";
+import { attachmentsNamedBy, type CacheEntry, defaultCacheRoot, listCaches } from "../../pkg/runtime/result-cache.ts";
 import type { NamespaceState } from "../../pkg/sys/namespace-state.ts";
 import { type Command, jsonFlag } from "./command.ts";
 import { printed, table } from "./table.ts";
@@ -33,7 +33,9 @@ export const list: Command = {
   flags: [jsonFlag],
   examples: ["cnitool list", "cnitool list --json example"],
   run({ operands: [network], flags, context: { streams } }) {
-    const { entries, damaged } = listCache(defaultCacheRoot);
+    const caches = listCaches(defaultCacheRoot);
+    const entries = caches.flatMap((cache) => cache.entries);
+    const damaged = caches.flatMap((cache) => cache.damaged);
     const attachments = entries
       .filter(({ networkName }) => network === undefined || networkName === network)
       .map(attachmentOf);

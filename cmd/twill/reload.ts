@@ -32,6 +32,7 @@ import {
   type CacheContent,
   type CacheEntry,
   cacheFile,
+  cacheRootsOf,
   defaultCacheRoot,
   listCache,
 } from "../../pkg/runtime/result-cache.ts";
@@ -49,7 +50,7 @@ Checks every attachment in the runtime's cache whose namespace exists, and resto
 host that are missing: masquerade, host ports, firewall, MAC spoof checks. All in one transaction.
 
   --dry-run         print what is missing, and change nothing
-  --cache-dir DIR   directory of the runtime's cache, with "results" in it (${defaultCacheRoot})
+  --cache-dir DIR   directory of the runtime's cache, with "results" in it (${cacheRootsOf(defaultCacheRoot).join(" and ")})
 `;
 
 interface Options {
@@ -110,10 +111,11 @@ function refuseLegacy(): void {
 const ROUNDS = 3;
 
 function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: Streams): number {
-  const cache = listCache(cacheRoot);
-  const attachments = livingAttachments(cache, cacheRoot);
+  const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listCache(root) }));
+  const attachments = livingAttachments(caches);
   const netfilter = connect(NETLINK_NETFILTER);
-  const skipped = tellSkipped(cache, streams);
+  const skipped = caches.map((cache) => tellSkipped(cache, streams)).reduce((sum, count) => sum + count, 0);
+  tellForeign(attachments, plugins, streams);
   let failures = 0;
   let changes = 0;
   for (let round = 1; round <= ROUNDS; round++) {
@@ -152,13 +154,37 @@ function tellSkipped({ entries, damaged }: CacheContent, { stderr }: Streams): n
   return unknown.length + damaged.length;
 }
 
+/** Reports the plugins of other makers that living attachments have: rules of theirs are not restored. */
+function tellForeign(attachments: readonly CacheEntry[], plugins: Delegates, { stderr }: Streams): void {
+  const counts = new Map<string, number>();
+  for (const type of attachments.flatMap((entry) => foreignTypes(entry, plugins)))
+    counts.set(type, (counts.get(type) ?? 0) + 1);
+  for (const [type, count] of counts)
+    stderr(
+      `plugin ${JSON.stringify(type)} of ${count} attachments is not one of twill's: rules that it has made are not restored; if it makes any, create these containers again\n`,
+    );
+}
+
+/** multus makes no rules: its delegates have entries of their own. */
+const RULELESS = ["multus", "multus-shim"];
+
+function foreignTypes(entry: CacheEntry, plugins: Delegates): string[] {
+  try {
+    const types = parseList(entry.config, `cached result of ${nameOf(entry)}`).plugins.map(({ type }) => type);
+    return [...new Set(types)].filter((type) => !Object.hasOwn(plugins, type) && !RULELESS.includes(type));
+  } catch {
+    return []; // told when its rules are to be restored
+  }
+}
+
 const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string => `${networkName} ${containerId} ${ifName}`;
 
 /** Returns the living attachments in the order in which they were attached, which is the order of their rules. */
-function livingAttachments({ entries }: CacheContent, cacheRoot: string): CacheEntry[] {
-  return entries
-    .filter((entry) => cachedNamespace(entry).state === "alive")
-    .map((entry) => ({ entry, since: findStat(cacheFile(cacheRoot, entry))?.modifiedNs ?? 0n }))
+function livingAttachments(caches: readonly (CacheContent & { root: string })[]): CacheEntry[] {
+  return caches
+    .flatMap(({ root, entries }) => entries.map((entry) => ({ root, entry })))
+    .filter(({ entry }) => cachedNamespace(entry).state === "alive")
+    .map(({ root, entry }) => ({ entry, since: findStat(cacheFile(root, entry))?.modifiedNs ?? 0n }))
     .sort((one, other) => (one.since < other.since ? -1 : one.since > other.since ? 1 : 0))
     .map(({ entry }) => entry);
 }

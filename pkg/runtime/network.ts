@@ -27,7 +27,7 @@ import {
   type CacheEntry,
   type CacheKey,
   type DamagedFile,
-  listCache,
+  listCaches,
   readCachedResult,
   removeCache,
   writeCache,
@@ -168,16 +168,21 @@ export function planGarbageCollection(
   { cacheRoot }: Pick<Runtime, "cacheRoot">,
 ): GarbagePlan {
   if (list.disableGC) return { stale: [], valid: [], damaged: [] };
-  const { entries, damaged } = listCache(cacheRoot);
-  const own = entries.filter(({ networkName }) => networkName === list.name);
+  const [{ entries, damaged: ownDamaged }, ...elsewhere] = listCaches(cacheRoot);
+  const isOfNetwork = ({ networkName }: CacheEntry) => networkName === list.name;
+  const own = entries.filter(isOfNetwork);
+  const damaged = [...ownDamaged, ...elsewhere.flatMap((one) => one.damaged)];
   const named = damaged.map((file) => ({ file, attachments: attachmentsNamedBy(file, list.name) }));
   const valid = own.filter(isValid);
+  const validElsewhere = elsewhere.flatMap((one) => one.entries.filter(isOfNetwork).filter(isValid));
   return {
     stale: own.filter((entry) => !valid.includes(entry)),
-    valid: [...valid, ...named.flatMap(({ attachments }) => attachments)].map(({ containerId, ifName }) => ({
-      containerId,
-      ifName,
-    })),
+    valid: [...valid, ...validElsewhere, ...named.flatMap(({ attachments }) => attachments)].map(
+      ({ containerId, ifName }) => ({
+        containerId,
+        ifName,
+      }),
+    ),
     damaged: named.filter(({ attachments }) => attachments.length > 0).map(({ file }) => file),
   };
 }

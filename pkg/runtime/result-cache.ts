@@ -27,6 +27,11 @@ import {
 import { decode, encode } from "../sys/text.ts";
 
 export const defaultCacheRoot = "/var/lib/cni";
+/** The cache of multus, with the attachments of its delegates. */
+const multusCacheRoot = "/var/lib/cni/multus";
+
+/** Returns the caches that may have attachments of this host: the given one, and beside the default one that of multus. */
+export const cacheRootsOf = (root: string): string[] => (root === defaultCacheRoot ? [root, multusCacheRoot] : [root]);
 const kind = "cniCacheV1";
 const directoryMode = 0o700;
 const fileMode = 0o600;
@@ -154,6 +159,12 @@ export function listCache(root: string, containerId?: string): CacheContent {
     else if (containerId === undefined || found.entry.containerId === containerId) content.entries.push(found.entry);
   }
   return content;
+}
+
+/** Lists the attachments of each cache that may have some, the given one first. @throws CniError 5: a directory cannot be read. */
+export function listCaches(root: string): [CacheContent, ...CacheContent[]] {
+  const [first, ...others] = cacheRootsOf(root).map((one) => listCache(one));
+  return [first ?? { entries: [], damaged: [] }, ...others];
 }
 
 function namesIn(directory: string): string[] {
