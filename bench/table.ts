@@ -44,8 +44,8 @@ function goalCells({ section, name }: Row, goal: Goal): string[] {
   ];
 }
 
-/** The first column to the left, the others to the right. */
-function table(headings: readonly string[], lines: readonly (readonly string[])[]): string {
+/** Lines up the cells: the first column to the left, the others to the right. */
+export function table(headings: readonly string[], lines: readonly (readonly string[])[]): string {
   const widths = headings.map((heading, i) =>
     Math.max(3, heading.length, ...lines.map((line) => line[i]?.length ?? 0)),
   );

@@ -156,6 +156,7 @@ static void serve(const char *port) {
 /* --- The client --- */
 
 static void send_stream(struct sockaddr_in to, double seconds, int report) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   int fd = connected(to, SINK);
   for (double end = now() + seconds; now() < end;)
     if (write(fd, chunk, sizeof chunk) < 0) fail("write");

@@ -48,6 +48,7 @@ const purposes = {
   arm64: { installed: { ...build, ...arm64 }, unpacked: ["qemu-user-static"] },
   demo: { installed: { ...build, ...demo }, unpacked: etcd },
   bench: { installed: { ...build, ...demo, ...endToEnd }, unpacked: servers },
+  "bench:datapath": { installed: { ...build, ...demo, ...endToEnd }, unpacked: [...servers, ...docker] },
   test: { installed: { ...build, ...arm64, ...demo, ...endToEnd }, unpacked: [...servers, "qemu-user-static"] },
   all: {
     installed: { ...build, ...arm64, ...demo, ...endToEnd },

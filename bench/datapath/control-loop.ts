@@ -1,8 +1,9 @@
 // How soon a peer can be reached after its lease has come, while the udp data path is idle and while it carries as much as it can: whether the
 // control loop waits for the data path.
 //
-// The peer is made up: a lease file whose host is a second address of host 2. Host 1 sends a datagram to the peer's subnet each millisecond;
-// the time is from before the file is written until the first of them arrives there.
+// The peer is made up: a lease file whose host is a second address of host 1. Host 2 sends a datagram to the peer's subnet each millisecond; the
+// time is from before the file is written until the first of them arrives there. The stream comes from host 1: on host 2 it takes the processors
+// and the data path, but no datagram stands behind its packets in the device's queue.
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startProgram, type Test } from "../../e2e/cluster/program.ts";
@@ -24,7 +25,7 @@ const MOST_OF_IDLE = 1.5;
 
 export async function controlLoopRow(t: Test, traffic: string, rounds: number): Promise<Row> {
   const pair = await wireByFlanneld(t, "udp");
-  pair.other.sh(`ip address add ${MADE_UP_HOST}/24 dev eth0`);
+  pair.one.sh(`ip address add ${MADE_UP_HOST}/24 dev eth0`);
   await startServer(t, traffic, pair.wire);
   const samples = new Samples();
   for (let round = 0; round < rounds; round++) {
@@ -54,9 +55,9 @@ async function carries({ other }: FlannelPair, bytes: number): Promise<void> {
 
 async function measureLease(t: Test, traffic: string, pair: FlannelPair, n: number): Promise<number> {
   const inner = `10.5.${n}.1`;
-  const arrival = startProgram(t, pair.other.name, [traffic, "await", MADE_UP_HOST, UDP_PORT, inner]);
+  const arrival = startProgram(t, pair.one.name, [traffic, "await", MADE_UP_HOST, UDP_PORT, inner]);
   await arrival.prints("ready");
-  const knocking = startProgram(t, pair.one.name, [traffic, "knock", inner, "9", KNOCK_MS]);
+  const knocking = startProgram(t, pair.other.name, [traffic, "knock", inner, "9", KNOCK_MS]);
   const began = monotonicMs();
   writeLease(pair.store, n);
   const [, atMs] = await arrival.says(/"atMs":([\d.]+)/);

@@ -1,6 +1,7 @@
 // The figures of all paths as rows of the tables, a section for each kind of traffic, and as pictures.
 import { type Row, type Samples, type Who, withGoals } from "../figures.ts";
 import { type Bar, barChart } from "../plot.ts";
+import { digits, table } from "../table.ts";
 import { DATAGRAMS, type Figures } from "./traffic.ts";
 import { type PathName, pathNames } from "./wires.ts";
 
@@ -66,6 +67,33 @@ export const rowsOf = (samples: Samples): Row[] =>
       ];
     }),
   );
+
+/** The columns of the table in docs/performance.md. */
+const summaryColumns: readonly { heading: string; figure: Section["figure"] }[] = [
+  { heading: "MTU", figure: "mtu" },
+  { heading: "one stream, Gbit/s", figure: "oneStreamGbits" },
+  { heading: "% of the host's", figure: "ofHost" },
+  { heading: "four streams, Gbit/s", figure: "fourStreamsGbits" },
+  { heading: "CPU s/Gbit", figure: "cpuPerGbit" },
+  { heading: "answer, us", figure: "medianUs" },
+  { heading: "99th, us", figure: "p99Us" },
+  { heading: `${DATAGRAMS.small} bytes, kpps`, figure: "smallKpps" },
+  { heading: `${DATAGRAMS.large} bytes, kpps`, figure: "largeKpps" },
+];
+
+/** The medians of each path as twill wires it, in one table. */
+export function summary(rows: readonly Row[]): string {
+  const cell = (path: PathName, figure: Section["figure"]): string => {
+    const title = sections.find((one) => one.figure === figure)?.title;
+    const figures = rows.find(({ section, name }) => section === title && name === path)?.figures;
+    const { median } = figures?.twill ?? figures?.hand ?? {};
+    return median === undefined ? "" : figure === "mtu" ? String(median) : digits(median);
+  };
+  return table(
+    ["path", ...summaryColumns.map(({ heading }) => heading)],
+    pathNames.map((path) => [path, ...summaryColumns.map(({ figure }) => cell(path, figure))]),
+  );
+}
 
 const contenders: readonly Bar[] = [
   { who: "twill", title: "twill", colour: "#2f81f7" },

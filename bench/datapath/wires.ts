@@ -9,6 +9,7 @@ import { until } from "../../e2e/cluster/until.ts";
 import { type Container, type Host, newHost } from "../../e2e/lab/host.ts";
 import { goBin, ourBin, ourTools } from "../../e2e/lab/project.ts";
 import type { Who } from "../figures.ts";
+import { attachToDocker } from "./docker.ts";
 import type { Wire } from "./traffic.ts";
 
 export const pathNames = ["host", "bridge", "ptp", "macvlan", "host-gw", "vxlan", "udp"] as const;
@@ -25,6 +26,8 @@ export interface Contest {
 export interface Programs {
   /** bench/udp-proxy.c */
   udpProxy: string;
+  /** bench/traffic.c */
+  traffic: string;
 }
 
 const UNDERLAY_MTU = 1500;
@@ -140,6 +143,16 @@ const byHand = (path: keyof typeof confs): Contest => ({
     return outwards(pair);
   },
 });
+
+const byDocker: Contest = {
+  path: "bridge",
+  who: "Docker",
+  async wire(t, { traffic }) {
+    const pair = newPair(t);
+    await attachToDocker(t, pair.one, traffic);
+    return outwards(pair);
+  },
+};
 
 // --- flanneld's backends -----------------------------------------------------------------------------------------------------------------
 
@@ -270,5 +283,6 @@ export const contests: readonly Contest[] = [
     byHand(path),
     byPlugin(path, "Go"),
   ]),
+  byDocker,
   ...(["host-gw", "vxlan", "udp"] as const).flatMap((path) => [byFlanneld(path), byTunnel(path)]),
 ];
