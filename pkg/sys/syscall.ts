@@ -12,6 +12,7 @@ const NUMBERS = {
   clone: /*        */ [56, 220],
   close: /*        */ [3, 57],
   connect: /*      */ [42, 203],
+  dup3: /*         */ [292, 24],
   epoll_create1: /**/ [291, 20],
   epoll_ctl: /*    */ [233, 21],
   epoll_pwait: /*  */ [281, 22],

@@ -2,8 +2,10 @@
  * The data path process of the udp backend: carries packets between a TUN device and the hosts of the peers, each packet being the payload of a UDP datagram, as flannel's does. Two worker threads
  * carry, one for each direction; the main thread takes orders (protocol.ts). It is a process of its own so that traffic goes on while the daemon restarts.
  */
-import { closeSync, openSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { isMainThread, type MessagePort, parentPort, Worker, workerData } from "node:worker_threads";
+import { closeFile, Open, openFile } from "../../sys/file.ts";
+import { call } from "../../sys/syscall.ts";
 import { createAlarm, ring } from "./alarm.ts";
 import { type DataPath, serveControl } from "./control.ts";
 import { createCounterMemory, readCounters } from "./counters.ts";
@@ -14,6 +16,9 @@ import { carryTunToUdp } from "./tun-to-udp.ts";
 import { canSegment, enableGro, openRawSocket, openUdpSocket } from "./udp-socket.ts";
 import { carryUdpToTun } from "./udp-to-tun.ts";
 import type { WorkerEnd, WorkerMessage, WorkerStart } from "./worker.ts";
+
+const STDOUT = 1;
+const STDERR = 2;
 
 const directions = { "tun to udp": carryTunToUdp, "udp to tun": carryUdpToTun } as const;
 type Direction = keyof typeof directions;
@@ -161,13 +166,14 @@ function check({ subnet, address, port }: PeerSubnet): void {
 
 /** Prints the one line that the daemon waits for, and lets go of stdout, which is a pipe to it. */
 function say(line: Hello | { error: string }): void {
-  writeSync(1, `${JSON.stringify(line)}\n`);
-  closeSync(1);
-  openSync("/dev/null", "w"); // takes the lowest free number, 1
+  writeSync(STDOUT, `${JSON.stringify(line)}\n`);
+  const nowhere = openFile("/dev/null", Open.writeOnly);
+  call("dup3", undefined, nowhere, STDOUT, 0); // never free in between: a worker that is starting would take the number
+  closeFile(nowhere);
 }
 
 function log(text: string): void {
   try {
-    writeSync(2, `flanneld-udp: ${text}\n`);
+    writeSync(STDERR, `flanneld-udp: ${text}\n`);
   } catch {} // the daemon's stderr may be a pipe that nobody reads any more
 }
