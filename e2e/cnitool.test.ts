@@ -734,6 +734,14 @@ t.test("version tells ours from foreign ones, and what is hidden", needsRoot, as
     /^cnitool [^\n]+\n\nTYPE .*\nportmap {2}ours .*\nportmap {2}foreign {2}0.1.0 to 1.0.0 .* never used: .*\n$/,
   );
 
+  node.write("/var/lib/bin/flanneld", "#!/bin/sh\ntouch /var/lib/started\n");
+  chmodSync(join(node.varLib, "bin/flanneld"), 0o755);
+  t.match(
+    node.cnitool("version flanneld").stdout,
+    /flanneld +tool +- +\/var\/lib\/bin\/flanneld +not a plugin: move it/,
+  );
+  t.notOk(existsSync(join(node.varLib, "started")), "it is not called");
+
   node.write("/var/lib/bin/liar", "#!/bin/sh\necho hello\n");
   chmodSync(join(node.varLib, "bin/liar"), 0o755);
   t.match(

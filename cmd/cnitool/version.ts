@@ -10,7 +10,8 @@ import { printed, table } from "./table.ts";
 interface Described {
   type: string;
   path: string;
-  origin: "ours" | "foreign";
+  /** "tool": a program of CNI or flannel that is no plugin. */
+  origin: "ours" | "foreign" | "tool";
   /** Empty when it is no plugin, see `error`. */
   supportedVersions: readonly string[];
   about: string;
@@ -48,11 +49,16 @@ export const versionLine = (version: string): string => `cnitool ${version} (twi
 function describe(file: PluginFile, plugins: Delegates, version: string): Described[] {
   if (isOwnTool(file, plugins)) return [];
   const { name: type, path, hiddenBy } = file;
+  if (TOOLS.includes(type)) return [{ type, path, origin: "tool", about: "", hiddenBy, ...isTool }];
   const answered = answer(file, plugins);
   const { about, isOurs } =
     answered.error === undefined ? pluginInfo(file, plugins, version) : { about: "", isOurs: false };
   return [{ type, path, origin: isOurs ? "ours" : "foreign", about, hiddenBy, ...answered }];
 }
+
+/** Names of programs that are not called: an earlier mk-docker-opts writes its file whatever it is asked, and flannel's flanneld starts. */
+const TOOLS = ["cnitool", "twill", "flanneld", "mk-docker-opts", "mk-docker-opts.sh"];
+const isTool = { supportedVersions: [], error: "not a plugin: move it out of this directory, as to /usr/local/bin" };
 
 function answer(file: PluginFile, plugins: Delegates): Pick<Described, "supportedVersions" | "error"> {
   try {
