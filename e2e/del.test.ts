@@ -2,6 +2,7 @@
 // never comes. One rule for all plugins, so one table: who is not in it fails the test.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import t from "tap";
 import { withoutRoundRobin } from "./faults/faults.ts";
 import { type Call, type Container, type Host, newHost } from "./lab/host.ts";
@@ -252,4 +253,33 @@ function hostState(node: Host): unknown {
   const { links = {}, ...host } = namespaces[node.name] ?? {};
   const named = Object.entries(links).map(([name, { promiscuity: _, ...link }]) => [name, link]);
   return { host: { ...host, links: Object.fromEntries(named) }, files };
+}
+
+const racing: Record<string, object> = {
+  bridge: { bridge: "br0", isGateway: true },
+  ptp: {},
+  "host-device": { device: "uplink" },
+};
+for (const [plugin, keys] of Object.entries(racing)) {
+  t.test(`${plugin}: a DEL beside an ADD leaves no interface whose address is free`, needsRoot, async (t) => {
+    const node = newHost(t, { containers: 2 });
+    node.sh("ip link add uplink type veth peer name far");
+    const ipam = { type: "host-local", ranges: [[{ subnet: "10.9.0.0/24" }]] };
+    const conf = { cniVersion: "1.1.0", name: "net", type: plugin, ipam, ...keys };
+    for (const verb of ["ADD", "DEL"] as const) node.cni(plugin, verb, conf, { container: 1 }); // makes the directory of the lock
+    const under = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=flock:delay_enter=3000000:when=1"];
+    let isDone = false;
+    const deleted = node.cniAtOnce(plugin, "DEL", conf, { under }).finally(() => {
+      isDone = true;
+    });
+    const isBetween = () =>
+      /flock|lock/.test(node.sh("ls -l /proc/[0-9]*/fd 2> /dev/null | grep networks/net/lock || true"));
+    while (!isDone && !isBetween()) await setTimeout(5);
+    t.match(node.cni(plugin, "ADD", conf), { status: 0 });
+    t.match(await deleted, { status: 0, stdout: "", stderr: "" });
+    const hasInterface = node.containers[0]?.run("ip", "link", "show", "eth0").status === 0;
+    const hasAddress = node.sh("find /var/lib/cni/networks/net -name '10.*'") !== "";
+    t.equal(hasInterface, hasAddress);
+    t.match(node.cni(plugin, "DEL", conf), { status: 0 });
+  });
 }

@@ -206,19 +206,24 @@ function restore(attachment: Attachment<BridgeConf>, netfilter: () => Connection
 function del(attachment: Attachment<BridgeConf>): void {
   const { conf, prevResult } = attachment;
   const leased = prevResult === undefined ? [] : prefixesOf(prevResult);
-  ipam.del(attachment, [
-    // the kernel's waits for removed rules and for the removed link overlap when the rules go first
-    [
-      "remove the MAC spoof check",
-      () =>
-        conf.macspoofchk === true && !isTaken(attachment) && removeMacSpoofCheck(attachment, isAnothersOf(attachment)),
-    ],
-    [
-      "remove the masquerade",
-      () => conf.ipMasq === true && ipam.typeOf(conf) !== undefined && removeMasquerade(attachment, leased),
-    ],
+  ipam.del(
+    attachment,
     ["delete the veth pair", () => deleteVeth(attachment)],
-  ]);
+    [
+      // the kernel's waits for removed rules and for the removed link overlap when the rules go first
+      [
+        "remove the MAC spoof check",
+        () =>
+          conf.macspoofchk === true &&
+          !isTaken(attachment) &&
+          removeMacSpoofCheck(attachment, isAnothersOf(attachment)),
+      ],
+      [
+        "remove the masquerade",
+        () => conf.ipMasq === true && ipam.typeOf(conf) !== undefined && removeMasquerade(attachment, leased),
+      ],
+    ],
+  );
 }
 
 /** Returns what tells links of the host that are marked as another attachment's. */

@@ -38,7 +38,7 @@ function add(attachment: Attachment<DummyConf>): Result {
 }
 
 function del(attachment: Attachment<DummyConf>): void {
-  ipam.del(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
+  ipam.del(attachment, ["delete the link", () => deleteCreatedLink(attachment)]);
 }
 
 function check(attachment: Attachment<DummyConf>): void {

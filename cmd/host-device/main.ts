@@ -101,11 +101,10 @@ function needDevice(host: Host, { what, find, matches }: Selection, { device, da
 function del(attachment: Attachment<HostDeviceConf>): void {
   const { conf, netns } = attachment;
   const keeping = cleanupSettings(conf);
-  const home: NamedStep = [
+  ipam.del(attachment, [
     "return the device to the host",
-    () => returnDevice(openHost(), attachment, { ...keeping, netns }),
-  ];
-  ipam.del(attachment, isForUserSpace(namesOf(conf)) ? [] : [home]);
+    () => isForUserSpace(namesOf(conf)) || returnDevice(openHost(), attachment, { ...keeping, netns }),
+  ]);
 }
 
 function check(attachment: Attachment<HostDeviceConf>): void {

@@ -40,9 +40,10 @@ export interface ReturnOptions {
 /**
  * Returns the attachment's device to the host, with its name there. May be called repeatedly.
  *
+ * @returns false when there was neither a device nor a record of one
  * @throws CniError 999: that name is taken. Then nothing is changed.
  */
-export function returnDevice(host: Host, owner: AttachmentId, options: ReturnOptions): void {
+export function returnDevice(host: Host, owner: AttachmentId, options: ReturnOptions): boolean {
   const { dataDir, netns, device } = options;
   const record = findRecord(dataDir, owner);
   const namespace = findNamespace(netns) ?? (record && namespaceOf(record));
@@ -52,12 +53,12 @@ export function returnDevice(host: Host, owner: AttachmentId, options: ReturnOpt
     if (attached !== undefined) {
       moveToHost(host, attached.link, { netns: namespace, container }, attached.home);
       removeRecord(dataDir, owner);
-      return;
+      return true;
     }
   }
   if (record === undefined) {
     restoreName(host, device);
-    return;
+    return false;
   }
   const mayComeLater = hasInterfaceSomewhere(record);
   const isOnTheWay = mayComeLater && namespace === undefined;
@@ -65,10 +66,11 @@ export function returnDevice(host: Host, owner: AttachmentId, options: ReturnOpt
   if (returned !== undefined) restoreState(host, returned, homeOf(returned, record));
   if (returned === undefined && mayComeLater) {
     tellMissing(record);
-    return;
+    return true;
   }
   if (returned === undefined && namespace !== undefined) tellLost(record);
   removeRecord(dataDir, owner);
+  return true;
 }
 
 /** Restores the name of a device that the reference plugin moved and the kernel returned: its only mark is the alias. */

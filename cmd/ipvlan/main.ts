@@ -48,7 +48,7 @@ function inherited(prevResult: Result | undefined): ipam.IpamResult {
 }
 
 function del(attachment: Attachment<IpvlanConf>): void {
-  ipam.del(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
+  ipam.del(attachment, ["delete the link", () => deleteCreatedLink(attachment)]);
 }
 
 function check(attachment: Attachment<IpvlanConf>): void {

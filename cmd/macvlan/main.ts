@@ -63,10 +63,11 @@ function linkOf({ mode, broadcastQueueLength, mac }: MacvlanSettings): ChildLink
 }
 
 function del(attachment: Attachment<MacvlanConf>): void {
-  ipam.del(attachment, [
-    ["remove the host's access", () => attachment.conf.hostAccess === true && closeHostAccess(attachment)],
+  ipam.del(
+    attachment,
     ["delete the link", () => deleteCreatedLink(attachment)],
-  ]);
+    [["remove the host's access", () => attachment.conf.hostAccess === true && closeHostAccess(attachment)]],
+  );
 }
 
 function check(attachment: Attachment<MacvlanConf>): void {

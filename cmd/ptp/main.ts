@@ -98,11 +98,12 @@ function restore(attachment: Attachment<PtpConf>, netfilter: () => Connection): 
 function del(attachment: Attachment<PtpConf>): void {
   const { conf, prevResult } = attachment;
   const leased = prevResult === undefined ? [] : prefixesOf(prevResult);
-  ipam.del(attachment, [
-    // the kernel's waits for removed rules and for the removed link overlap when the rules go first
-    ["remove the masquerade", () => conf.ipMasq === true && removeMasquerade(attachment, leased)],
+  ipam.del(
+    attachment,
     ["delete the veth pair", () => deleteVeth(attachment)],
-  ]);
+    // the kernel's waits for removed rules and for the removed link overlap when the rules go first
+    [["remove the masquerade", () => conf.ipMasq === true && removeMasquerade(attachment, leased)]],
+  );
 }
 
 function check(attachment: Attachment<PtpConf>): void {

@@ -77,7 +77,7 @@ function adjusted(container: Connection, link: Link, tasks: readonly ConfigTask[
 }
 
 function del(attachment: Attachment<TapConf>): void {
-  ipam.del(attachment, [["delete the tap device", () => deleteCreatedLink(attachment)]]);
+  ipam.del(attachment, ["delete the tap device", () => deleteCreatedLink(attachment)]);
 }
 
 function check(attachment: Attachment<TapConf>): void {

@@ -56,7 +56,7 @@ function needMaster(conf: VlanConf, container: Connection): Parent {
 }
 
 function del(attachment: Attachment<VlanConf>): void {
-  ipam.del(attachment, [["delete the link", () => deleteCreatedLink(attachment)]]);
+  ipam.del(attachment, ["delete the link", () => deleteCreatedLink(attachment)]);
 }
 
 function check(attachment: Attachment<VlanConf>): void {

@@ -51,17 +51,35 @@ export function add(
   return { ips: ips.map((ip) => ({ ...ip, interface: index })), routes, ...(dns && { dns }) };
 }
 
+/** The step of a DEL that deletes the link. Its action returns false when there was none. */
+export type LinkStep = readonly [what: string, action: () => boolean];
+
 /**
  * Runs the steps of a DEL and calls DEL of the IPAM plugin, each also after a failed one: as the last one, when the interface no longer
  * uses the addresses. But the DHCP plugin comes first: it sends DHCPRELEASE through the link, which must still exist.
  *
+ * An ADD at the same time may make its link after the first look and reserve its addresses before they are released. ADD makes the link
+ * first, so a second look finds every link whose addresses were released.
+ *
+ * @param before The steps that come before the link's.
  * @throws as `runAllSteps`
  */
-export function del(attachment: Attachment<WithIpam>, steps: readonly NamedStep[]): void {
+export function del(attachment: Attachment<WithIpam>, link: LinkStep, before: readonly NamedStep[] = []): void {
   const ipam = typeOf(attachment.conf);
-  const release: NamedStep[] =
-    ipam === undefined ? [] : [["release the addresses", () => delegateDel(attachment, ipam)]];
-  runAllSteps(ipam === "dhcp" ? [...release, ...steps] : [...steps, ...release]);
+  const [what, deleteLink] = link;
+  let wasThere = true;
+  const first: NamedStep = [
+    what,
+    () => {
+      wasThere = deleteLink();
+    },
+  ];
+  const again: NamedStep = [
+    `${what} of an ADD at the same time`,
+    () => !wasThere && deleteLink() && runAllSteps(before),
+  ];
+  const release: NamedStep = ["release the addresses", () => ipam !== undefined && delegateDel(attachment, ipam)];
+  runAllSteps(ipam === "dhcp" ? [release, ...before, first] : [...before, first, release, again]);
 }
 
 export function check(attachment: Attachment<WithIpam>): void {

@@ -127,12 +127,12 @@ const attributesOf = ({ mtu = 0, mac, parent, linkInfo }: NewLink, ifName: strin
  */
 const unnamed = (ifName: string): string => `~${ifName.slice(1)}`;
 
-/** Deletes the link of `createLink`, unless it or its namespace is gone. */
-export function deleteCreatedLink(attachment: Attachment<unknown>): void {
+/** Deletes the link of `createLink`, unless it or its namespace is gone. @returns false when there was none */
+export function deleteCreatedLink(attachment: Attachment<unknown>): boolean {
   const namespace = findNamespace(attachment.netns);
-  if (namespace === undefined) return;
-  deleteAttachedLink(namespace, attachment);
-  deleteLink(openRtnetlink(namespace), unnamed(attachment.ifName));
+  if (namespace === undefined) return false;
+  const named = deleteAttachedLink(namespace, attachment);
+  return deleteLink(openRtnetlink(namespace), unnamed(attachment.ifName)) || named;
 }
 
 /** Returns a link that was just created; deletes it when it cannot be read. */

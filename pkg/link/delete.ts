@@ -14,20 +14,20 @@ import { deleteOwnedLinks, findOtherOwner, nameOnHost, otherOwnerOf } from "./ow
  * with the attachment's own mark are deleted, whatever their name is by now.
  *
  * @param marked Opens the rtnetlink socket of the namespace whose link has the mark.
+ * @returns false when there was none
  */
 export function deleteAttachedLink(
   netns: Namespace,
   attachment: Attachment<unknown>,
   marked: () => Connection = () => openRtnetlink(netns),
-): void {
+): boolean {
   const { ifName } = attachment;
   const container = openRtnetlink(netns);
   const link = findLink(container, ifName);
   const whose = link && whoseInstead(link, attachment);
   if (whose !== undefined) tellLeft(attachment, whose);
-  if (link === undefined || whose !== undefined) deleteOwnedLinks(marked(), attachment);
-  else if (wantsFastDelete()) deleteLinkFast(netns, ifName);
-  else deleteLink(container, link.index);
+  if (link === undefined || whose !== undefined) return deleteOwnedLinks(marked(), attachment) || whose !== undefined;
+  return wantsFastDelete() ? deleteLinkFast(netns, ifName) : deleteLink(container, link.index);
 }
 
 /** Completes the message `"eth0" …` with the owner of the link; returns undefined when it is the attachment's own. */

@@ -69,9 +69,11 @@ export const nameOnHost = (link: Link): string | undefined =>
   isInterfaceName(link.alias) && findOwner(link) === undefined ? link.alias : undefined;
 
 /** Deletes the links of a namespace that have the owner's mark; of a veth both ends. */
-export function deleteOwnedLinks(rtnl: Connection, owner: AttachmentId): void {
+export function deleteOwnedLinks(rtnl: Connection, owner: AttachmentId): boolean {
   const alias = aliasOf(owner);
-  for (const link of listLinks(rtnl)) if (link.alias !== "" && link.alias === alias) deleteLink(rtnl, link.name);
+  const own = listLinks(rtnl).filter((link) => link.alias !== "" && link.alias === alias);
+  for (const link of own) deleteLink(rtnl, link.name);
+  return own.length > 0;
 }
 
 /** The group that links get just before deletion: deleting a group takes one grace period, deleting links one by one takes one for each. */

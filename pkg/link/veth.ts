@@ -116,9 +116,10 @@ function refused(error: unknown, { ifName, mtu, netns }: VethOptions): unknown {
   });
 }
 
-/** Deletes the pair from inside the container; when its namespace is gone, by the owner's mark on the host's end. */
-export function deleteVeth(attachment: Attachment<unknown>): void {
+/** Deletes the pair from inside the container; when its namespace is gone, by the owner's mark on the host's end. @returns false when there was none */
+export function deleteVeth(attachment: Attachment<unknown>): boolean {
   const netns = findNamespace(attachment.netns);
-  if (netns === undefined) deleteOwnedLinks(openRtnetlink(), attachment);
-  else deleteAttachedLink(netns, attachment, openRtnetlink);
+  return netns === undefined
+    ? deleteOwnedLinks(openRtnetlink(), attachment)
+    : deleteAttachedLink(netns, attachment, openRtnetlink);
 }
