@@ -22,7 +22,7 @@ export interface Difference {
 }
 
 /** What an earlier build ignores, or takes for what it is. */
-export const known: Record<"ownerRules" | "aliases", Difference> = {
+export const known: Record<"ownerRules" | "aliases" | "attributes", Difference> = {
   ownerRules: {
     builds: ["0.1.0-7ef44b8"],
     why: "iptables' chains of an attachment have a rule with its address and name, which changes no packet: GC and reload of earlier builds skip it",
@@ -37,6 +37,11 @@ export const known: Record<"ownerRules" | "aliases", Difference> = {
     builds: ["0.1.0-7ef44b8"],
     why: "a link that was made in a container has its owner's alias, so that a late DEL leaves another attachment's: earlier builds do not read it there",
     earlier: (line) => line.replace(/^(c\d+: link \S+ .*alias )"cni [^"]*"/, '$1""'),
+  },
+  attributes: {
+    builds: ["0.1.0-7ef44b8"],
+    why: "host-device's record has the attributes that the device had on the host: earlier builds look for the keys that they know, and restore none",
+    earlier: (line) => line.replace(/(\/host-device\/[\s\S]*),\n\s*"attributes": \{[\s\S]*?\n\s*\}/, "$1"),
   },
 };
 
