@@ -158,6 +158,16 @@ t.test("portmap: what is wrong with a configuration is said before anything is d
     [{}, [port, { ...port, containerPort: 81 }], "host port 80/tcp is mapped to container port 80 and to 81"],
     [{ markMasqBit: 32 }, [port], "MasqMarkBit must be between 0 and 31"],
     [{ markMasqBit: 1, externalSetMarkChain: "X" }, [port], "Cannot specify externalSetMarkChain and markMasqBit"],
+    [
+      { conditionsV4: ["-s", "192.0.2.0/24\n-A POSTROUTING -j ACCEPT"] },
+      [port],
+      '"192.0.2.0/24\\n-A POSTROUTING -j ACCEPT" in "conditionsV4" would end the rule',
+    ],
+    ...["\n", ";", "#"].map((end): [object, object[], string] => [
+      { backend: "nftables", conditionsV4: ["ct", "state", `new${end}add table ip evil`] },
+      [port],
+      `${JSON.stringify(`new${end}add table ip evil`)} in "conditionsV4" would end the rule`,
+    ]),
     [{ backend: "ebtables" }, [port], 'unrecognized backend "ebtables"'],
     [
       { conditionsV4: ["ip", "saddr", CLIENT] },

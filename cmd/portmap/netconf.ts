@@ -85,12 +85,27 @@ export function parseSettings(conf: PortmapConf): PortmapSettings {
     masqAll,
     mark: (1 << bit) >>> 0,
     externalSetMarkChain,
-    conditions: { ip: wordsOf(conf.conditionsV4), ip6: wordsOf(conf.conditionsV6) },
+    conditions: { ip: wordsOf("conditionsV4", conf), ip6: wordsOf("conditionsV6", conf) },
     mappings: mappingsOf(conf),
   };
 }
 
-const wordsOf = (conditions: readonly string[] = []): readonly string[] => (conditions[0] === "" ? [] : conditions);
+/** Returns the words of the conditions. @throws CniError 7: one of them would end the rule and begin another command */
+function wordsOf(key: "conditionsV4" | "conditionsV6", conf: PortmapConf): readonly string[] {
+  const conditions = conf[key] ?? [];
+  if (conditions[0] === "") return [];
+  const endsRule = languageOf(conditions) === "nftables" ? ENDS_NFT_RULE : ENDS_IPTABLES_RULE;
+  const found = conditions.find((word) => endsRule.test(word));
+  if (found === undefined) return conditions;
+  throw invalidConf(
+    `${JSON.stringify(found)} in "${key}" would end the rule`,
+    "write matches only, as they are written in one rule, without line breaks and other control characters, and for nft without ; and #",
+  );
+}
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are meant
+const ENDS_IPTABLES_RULE = /[\x00-\x1f\x7f]/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are meant
+const ENDS_NFT_RULE = /[\x00-\x1f\x7f;#]/;
 
 /** Whether the runtime names no ports. This does not prove that ADD published none: the runtime may have omitted them. */
 export const asksForNothing = ({ runtimeConfig }: PortmapConf): boolean =>
