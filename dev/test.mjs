@@ -6,27 +6,30 @@
 //                    node dev/test.mjs [all|long] FILE [TEST]   the files whose path contains FILE; of these the tests whose name contains TEST
 //                    node dev/test.mjs [all|long] TEST   where no path contains it: the tests whose name does
 //
-// One run of tap for all files. Unit tests are joined into a few files: each file of its own would cost half
-// a second before its first test (50 s instead of 10 s for all). Files with many groups (e2e/lab/shares.ts) run as several.
+// One run of tap for all files. esbuild makes them JavaScript at once: tsx, in each process, would take a second for it, most of that for tap's own
+// modules. Unit tests are joined into a few files: each file of its own would cost half a second before its first test (50 s instead of 10 s for
+// all). Files with many groups (e2e/lab/shares.ts) run as several.
 // While it runs, a line per file; of what fails, the reason; last the counts.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, relative } from "node:path";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
-const JOBS = 2;
-/** Of unit tests: twice as many as jobs, since some tests wait for seconds and others fill the time. */
-const BUNDLES = 2 * JOBS;
+/** On two cores: tests wait for a third of their time, for programs and for the kernel. */
+const JOBS = 3;
+/** Of unit tests: more than jobs, since some tests wait for seconds and others fill the time. */
+const BUNDLES = 4;
 /** Of a file with groups: so many that none of them is the last to end by far. */
-const SHARES = 3 * JOBS;
+const SHARES = 6;
 /** Of a file that takes longer something hangs. */
 const LONGEST_FILE_S = 480;
 const LONGEST_FILE_OF_LONG_RUN_S = 3600;
 /** Tests on the complete kernel of which the time is told. */
 const LONGEST_SHOWN = 10;
 const RESULTS = "dist/test";
+const PROGRAMS = `${RESULTS}/run`;
 
 const SKIPPED = /^ *ok \d+ - .* # SKIP/;
 const SKIPPED_FOR_KERNEL = /^ *ok \d+ - (.*?) # SKIP .*npm run test:kernel/;
@@ -58,26 +61,27 @@ process.exitCode = counts.status === 0 && counts.failed === 0 && counts.passed +
 async function runs() {
   if (tier === "kernel") return [await onCompleteKernel(name)];
   if (name !== "") return [await thoseNamed()];
-  const here = await onThisKernel(await joined(tier === "unit" ? unit : all));
+  const here = await onThisKernel(joined(tier === "unit" ? unit : all));
   return isLong ? [here, await onCompleteKernel("")] : [here];
 }
 
 /** Files whose path has the name; where there is none, tests that have it in theirs, which are looked for in files whose text has it. */
 async function thoseNamed() {
   const byPath = all.filter((file) => file.includes(name));
-  if (byPath.length > 0) return onThisKernel(testName === "" ? shared(byPath) : byPath, testName);
+  if (byPath.length > 0) return onThisKernel(testName === "" ? shared(byPath) : plain(byPath), testName);
   const byText = all.filter((file) => mentions(textWithImports(file), name));
   if (byText.length === 0) stop(`no test file has "${name}" in its path or text; there are:\n  ${all.join("\n  ")}`);
-  const counts = await onThisKernel(byText, name);
+  const counts = await onThisKernel(plain(byText), name);
   if (counts.passed + counts.failed + counts.skipped === 0)
     stop(`no test has "${name}" in its name; files that mention it:\n  ${byText.join("\n  ")}`);
   return counts;
 }
 
-async function onThisKernel(files, testName = "") {
-  mkdirSync(RESULTS, { recursive: true });
+/** @param programs By name: modules that tap runs. */
+async function onThisKernel(programs, testName = "") {
+  const files = await built(programs);
   const limit = isLong ? LONGEST_FILE_OF_LONG_RUN_S : LONGEST_FILE_S;
-  const only = testName === "" ? [] : ["--node-arg=--import=tsx", "--node-arg=--import=./dev/only-named.mjs"];
+  const only = testName === "" ? [] : ["--node-arg=--import=./dev/only-named.mjs"];
   process.env.TWILL_ONLY = testName;
   const tap = ["node_modules/tap/dist/esm/run.mjs", "run", "--reporter=tap", `--jobs=${JOBS}`, `--timeout=${limit}`];
   const printed = await follow([...tap, ...only, ...files], reportFile);
@@ -138,42 +142,82 @@ function textWithImports(file) {
   return [file, ...imported.filter((each) => existsSync(each))].map((each) => readFileSync(each, "utf8")).join("\n");
 }
 
-/** The files with the unit tests among them bundled, those with groups in shares; a unit test that looks at files beside itself stays one. */
-async function joined(files) {
-  const joinable = unit.filter((file) => !readFileSync(file, "utf8").includes("import.meta"));
-  const bundles = Array.from({ length: BUNDLES }, (_, i) => ({
-    outfile: `${RESULTS}/unit-${i + 1}.test.mjs`,
-    parts: joinable.filter((_, at) => at % BUNDLES === i),
-  }));
-  await Promise.all(
-    bundles.map(({ outfile, parts }) =>
-      build({
-        stdin: { contents: parts.map((file) => `import "./${file}";`).join("\n"), resolveDir: process.cwd() },
-        bundle: true,
-        platform: "node",
-        target: "node20", // as tsx does for those that are not joined
-        format: "esm",
-        packages: "external",
-        sourcemap: "inline", // stacks name the sources
-        outfile,
-      }),
-    ),
-  );
-  return [...bundles.map(({ outfile }) => outfile), ...shared(files.filter((file) => !joinable.includes(file)))];
+/** The files with the unit tests among them joined, those with groups in shares. */
+function joined(files) {
+  const parts = Array.from({ length: BUNDLES }, (_, i) => unit.filter((_, at) => at % BUNDLES === i));
+  const bundles = parts.map((files, i) => [
+    `unit-${i + 1}.test`,
+    files.map((file) => `import "./${file}";`).join("\n"),
+  ]);
+  return { ...Object.fromEntries(bundles), ...shared(files.filter((file) => !unit.includes(file))) };
 }
 
 /** Each file with groups as many: what starts one share of it. */
 function shared(files) {
-  return files.flatMap((file) => {
-    if (!readFileSync(file, "utf8").includes("inShares(")) return [file];
-    return Array.from({ length: SHARES }, (_, i) => {
-      const share = join(RESULTS, `${basename(file, ".test.ts")}-${i + 1}.test.mjs`);
-      const path = JSON.stringify(relative(RESULTS, file));
-      mkdirSync(RESULTS, { recursive: true });
-      writeFileSync(share, `process.env.TWILL_SHARE = "${i + 1}/${SHARES}";\nawait import(${path});\n`);
-      return share;
-    });
+  const isShared = (file) => readFileSync(file, "utf8").includes("inShares(");
+  const shares = files
+    .filter(isShared)
+    .flatMap((file) =>
+      Array.from({ length: SHARES }, (_, i) => [
+        `${basename(file, ".test.ts")}-${i + 1}.test`,
+        `process.env.TWILL_SHARE = "${i + 1}/${SHARES}";\nawait import("./${file}");`,
+      ]),
+    );
+  return { ...Object.fromEntries(shares), ...plain(files.filter((file) => !isShared(file))) };
+}
+
+function plain(files) {
+  return Object.fromEntries(files.map((file) => [file.replace(/\.ts$/, ""), `import "./${file}";`]));
+}
+
+/** Makes JavaScript of programs, what they share once. @returns Its files. */
+async function built(programs) {
+  if (name === "") rmSync(PROGRAMS, { recursive: true, force: true }); // while a whole run goes on, others are asked for by name
+  const { metafile } = await build({
+    entryPoints: Object.keys(programs).map((name) => ({ in: `program:${name}`, out: name })),
+    plugins: [virtual(programs), withOwnPlaces()],
+    outdir: PROGRAMS,
+    outExtension: { ".js": ".mjs" },
+    chunkNames: "parts/[hash]",
+    bundle: true,
+    splitting: true,
+    platform: "node",
+    target: "node20",
+    format: "esm",
+    packages: "external",
+    sourcemap: "linked", // stacks name the sources
+    metafile: true,
+    logLevel: "error",
   });
+  return Object.entries(metafile.outputs).flatMap(([file, { entryPoint }]) =>
+    entryPoint?.startsWith("program:") ? [file] : [],
+  );
+}
+
+function virtual(programs) {
+  return {
+    name: "programs",
+    setup(build) {
+      const namespace = "program";
+      build.onResolve({ filter: /^program:/ }, ({ path }) => ({ path: path.slice("program:".length), namespace }));
+      build.onLoad({ filter: /./, namespace }, ({ path }) => ({ contents: programs[path], resolveDir: process.cwd() }));
+    },
+  };
+}
+
+/** A module that looks beside itself still finds what lies there. */
+function withOwnPlaces() {
+  return {
+    name: "own places",
+    setup(build) {
+      build.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+        contents: readFileSync(path, "utf8")
+          .replaceAll("import.meta.dirname", JSON.stringify(dirname(path)))
+          .replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href)),
+        loader: "ts",
+      }));
+    },
+  };
 }
 
 /** Runs Node with `args`. @param report Gets the lines of each part of the output as it is complete. */
@@ -203,7 +247,8 @@ function reportFile(lines) {
   const [, verdict, file, milliseconds] = FILE_POINT.exec(lines.at(-1) ?? "") ?? [];
   if (file === undefined) return;
   if (verdict === "not ok") for (const line of failures(lines.slice(0, -1))) console.log(line);
-  console.log(`${verdict.padEnd(6)} ${(milliseconds / 1000).toFixed(1).padStart(6)} s  ${file}`);
+  const name = file.replace(`${PROGRAMS}/`, "").replace(/\.mjs$/, "");
+  console.log(`${verdict.padEnd(6)} ${(milliseconds / 1000).toFixed(1).padStart(6)} s  ${name}`);
 }
 
 /** The lines of what failed with the YAML below each, but for stacks and excerpts of the source. */
@@ -218,7 +263,7 @@ function failures(lines) {
     else if (line.trim() === "...") isYaml = false;
     else if (isYaml) {
       if (left >= 0 && (indentation < 0 || indentation > left)) return false;
-      left = /^ *(source|stack):/.test(line) ? indentation : -1;
+      left = /^ *(source|stack|generated):/.test(line) ? indentation : -1;
       return left < 0 && !NOT_SHOWN.test(line);
     } else isFailure = false;
     return isFailure && !/^ *(\.\.\.|---)$/.test(line);
