@@ -258,6 +258,7 @@ t.test("cnitool accepts the samples, together and one by one", needsRoot, async 
 for (const { file, network, needs = [], prepare, containers = 2, see } of list) {
   t.test(`${file} does what docs/networks.md says`, needsKernel(...needs), async (t) => {
     const node = newHost(t, { containers });
+    for (const { sh } of node.containers) sh("echo 1 > /proc/sys/net/ipv6/conf/default/accept_dad"); // as in every container
     if (prepare !== undefined) node.sh(prepare);
     const each = (verb: string) =>
       node.containers.map(({ path }) => t.match(cnitool(node, verb, network, path), { status: 0, stderr: "" }, verb));

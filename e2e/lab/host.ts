@@ -107,7 +107,7 @@ export function newHost(t: Test, { containers = 1, bin = ourBin }: HostOptions =
   mkdirSync(join(varLib, "cni"), { recursive: true });
   makeNamespaces([name, ...children]);
   const host = namespaceCalled(name, ["sh", "-c", bindVarLib, varLib]);
-  host.sh(atOnce);
+  host.sh(`ip link set lo up\n${[name, ...children].map(addressesAtOnce).join("\n")}`);
 
   const inside = (command: readonly string[]) => ["netns", "exec", name, "sh", "-c", bindVarLib, varLib, ...command];
   const commandOf = (plugin: string, call: Call) => inside([...(call.under ?? []), join(call.bin ?? bin, plugin)]);
@@ -187,8 +187,12 @@ let hostsMade = 0;
 /** `ip netns exec` gives the command a mount namespace of its own, so this is seen by nobody else. */
 const bindVarLib = 'mount --bind "$0" /var/lib && exec "$@"';
 
-/** IPv6 addresses of the host are usable at once: a second of duplicate address detection would only blur snapshots. */
-const atOnce = "ip link set lo up && echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad";
+/**
+ * IPv6 addresses are usable at once: duplicate address detection takes 1 to 2 s, which each ADD and each snapshot would wait for, and 5 s where
+ * a link has no carrier. Tests about it switch it on.
+ */
+const addressesAtOnce = (name: string) =>
+  `ip netns exec ${name} sh -c 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad'`;
 
 function containerId(container: number): string {
   return `container-${container}`;
