@@ -23,5 +23,10 @@ export function sampleFor(title: string): <T>(points: readonly T[]) => T[] {
   return (points) => points.filter((_, i) => i % step === first % Math.min(step, points.length));
 }
 
+/** @returns a whole number below `count` that the seed and the name decide */
+export function pickFor(name: string, count: number): number {
+  return Math.floor(randomFrom(seed + hashOf(name))() * count);
+}
+
 const hashOf = (text: string): number =>
   [...text].reduce((hash, letter) => Math.imul(hash, 31) + letter.charCodeAt(0), 0);
