@@ -23,8 +23,8 @@ const JOBS = 3;
 const BUNDLES = 4;
 /** Of a file with groups: so many that none of them is the last to end by far. */
 const SHARES = 6;
-/** Of a file that takes longer something hangs. */
-const LONGEST_FILE_S = 480;
+/** Of a file that takes longer something hangs, also where ten programs want each processor. */
+const LONGEST_FILE_S = 1200;
 const LONGEST_FILE_OF_LONG_RUN_S = 3600;
 /** Tests on the complete kernel of which the time is told. */
 const LONGEST_SHOWN = 10;

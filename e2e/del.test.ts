@@ -6,7 +6,7 @@ import { setTimeout } from "node:timers/promises";
 import t from "tap";
 import { withoutRoundRobin } from "./faults/faults.ts";
 import { type Call, type Container, type Host, newHost } from "./lab/host.ts";
-import { type Feature, inLab, inLongRunOnCompleteKernel, needsKernel, needsRoot } from "./lab/needs.ts";
+import { type Feature, inFullRun, inLab, inLongRunOnCompleteKernel, needsKernel, needsRoot } from "./lab/needs.ts";
 import { ourTools } from "./lab/project.ts";
 import { filesBelow, lookAt } from "./lab/snapshot.ts";
 
@@ -131,12 +131,9 @@ const lacks: readonly Lack[] = [
   { what: "its interface", before: ({ run }, ifName) => run("ip", "link", "delete", ifName) },
 ];
 
-/** On the complete kernel each look at the host takes seconds. */
-const tried = inLab
-  ? lacks.filter(({ what }) =>
-      ["CNI_NETNS and prevResult", "values that ADD would take", "its interface"].includes(what),
-    )
-  : lacks;
+/** Where most is missing. Each takes two looks at the host, seconds on the complete kernel. */
+const IN_EACH_RUN_LACKING = ["CNI_NETNS and prevResult", "values that ADD would take", "its interface"];
+const tried = inFullRun && !inLab ? lacks : lacks.filter(({ what }) => IN_EACH_RUN_LACKING.includes(what));
 
 const names = spawnSync(join(ourTools, "twill"), ["--plugins"], { encoding: "utf8" })
   .stdout.split("\n")

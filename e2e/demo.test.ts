@@ -3,12 +3,15 @@ import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { needsRoot } from "./lab/needs.ts";
+import { inFullRun, needsRoot } from "./lab/needs.ts";
 import { projectRoot } from "./lab/project.ts";
 
 const script = join(projectRoot, "dev/demo.ts");
 const command = ["--import", "tsx", script];
-const longestRunMs = 60_000;
+/** It takes twelve seconds on a machine that does nothing else. */
+const longestRunMs = 300_000;
+/** Of the moments at which it is interrupted; each fifth gets each of three signals once. */
+const EACH = inFullRun ? 1 : 5;
 
 /** As from a shell: the test runner makes Node's children catch signals (through NODE_OPTIONS) and asks for no colours. */
 const fromShell = ["-u", "NODE_OPTIONS", "-u", "NO_COLOR", "-u", "FORCE_COLOR", process.execPath, ...command];
@@ -66,6 +69,7 @@ t.test("nothing is left of a demo that is interrupted", needsRoot, async (t) => 
   ];
   const signals = ["SIGINT", "SIGTERM", "SIGKILL"] as const;
   for (const [i, moment] of moments.entries()) {
+    if (i % EACH !== 0) continue;
     const signal = signals[i % signals.length] ?? "SIGKILL";
     const { namespaces, endedBy } = await interrupt(moment, signal);
     t.equal(endedBy, signal, `${signal} at "${moment}" ends it`);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { randomFrom, testSeed } from "../pkg/sys/random.testing.ts";
 import { type Host, newHost, type Outcome } from "./lab/host.ts";
-import { type Feature, inLab, inLongRunOnCompleteKernel, needsKernel } from "./lab/needs.ts";
+import { type Feature, inFullRun, inLab, inLongRunOnCompleteKernel, needsKernel } from "./lab/needs.ts";
 import { ourBin } from "./lab/project.ts";
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -54,8 +54,8 @@ function expectWords(t: Test, { status, signal, stdout }: Outcome, what: string)
     t.fail(`${what}: ${signal ?? status} ${msg} ${details}; seed ${seed}`);
 }
 
-/** On the complete kernel a round takes seconds. */
-const rounds = inLab ? 2 : 12;
+/** Each has other values. On the complete kernel a round takes seconds. */
+const rounds = inLab ? 2 : inFullRun ? 12 : 4;
 const ports = { portMappings: [{ hostPort: 8000, containerPort: 80, protocol: "tcp" }] };
 interface Subject {
   type: string;

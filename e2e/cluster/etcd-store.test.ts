@@ -11,7 +11,7 @@ import type { Store } from "../../pkg/cluster/lease/store.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import { openEtcdStore } from "../../pkg/cluster/store/etcd/etcd.ts";
 import { type StoreUnderTest, storeClaims } from "../../pkg/cluster/store/store.testing.ts";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { projectRoot } from "../lab/project.ts";
 import type { KeyPair } from "./certificates.ts";
 import { type Etcd, freePort, startEtcd, startLink, startSilentEndpoint } from "./etcd.ts";
@@ -207,24 +207,28 @@ t.test("the watch", { ...needsRoot }, async (t) => {
   });
 });
 
-t.test("changes while the link was cut, compacted away: a new snapshot tells them", { ...needsRoot }, async (t) => {
-  const etcd = await startEtcd(t, { members: 3 });
-  const [first] = etcd.members;
-  const store = open(t, etcd, { endpoints: [first?.endpoint ?? ""] }); // sees this member only
-  for (const last of [1, 2, 3]) await store.create(subnets(`10.5.${last}.0/24`), host(`192.0.2.${last}`), dayMs);
-  const seen = follow(t, store);
-  await seen.until(/^snapshot/);
+t.test(
+  "changes while the link was cut, compacted away: a new snapshot tells them",
+  { ...inFullRunOnly(needsRoot) },
+  async (t) => {
+    const etcd = await startEtcd(t, { members: 3 });
+    const [first] = etcd.members;
+    const store = open(t, etcd, { endpoints: [first?.endpoint ?? ""] }); // sees this member only
+    for (const last of [1, 2, 3]) await store.create(subnets(`10.5.${last}.0/24`), host(`192.0.2.${last}`), dayMs);
+    const seen = follow(t, store);
+    await seen.until(/^snapshot/);
 
-  await first?.kill();
-  await seen.until(/^trouble/);
-  const others = open(t, etcd, { endpoints: etcd.endpoints.slice(1) });
-  await others.delete(subnets("10.5.2.0/24"));
-  await others.put(subnets("10.5.3.0/24"), host("192.0.2.33"), dayMs);
-  await others.create(subnets("10.5.4.0/24"), host("192.0.2.4"), dayMs);
-  etcd.compact();
-  await first?.start();
-  await seen.until("snapshot 10.5.1.0-24=192.0.2.1 10.5.3.0-24=192.0.2.33 10.5.4.0-24=192.0.2.4");
-});
+    await first?.kill();
+    await seen.until(/^trouble/);
+    const others = open(t, etcd, { endpoints: etcd.endpoints.slice(1) });
+    await others.delete(subnets("10.5.2.0/24"));
+    await others.put(subnets("10.5.3.0/24"), host("192.0.2.33"), dayMs);
+    await others.create(subnets("10.5.4.0/24"), host("192.0.2.4"), dayMs);
+    etcd.compact();
+    await first?.start();
+    await seen.until("snapshot 10.5.1.0-24=192.0.2.1 10.5.3.0-24=192.0.2.33 10.5.4.0-24=192.0.2.4");
+  },
+);
 
 t.test("with passwords", { ...needsRoot }, async (t) => {
   const password = "sesame";
@@ -271,7 +275,7 @@ t.test("with passwords", { ...needsRoot }, async (t) => {
   });
 });
 
-t.test("passwords may be switched on and off under way", { ...needsRoot }, async (t) => {
+t.test("passwords may be switched on and off under way", { ...inFullRunOnly(needsRoot) }, async (t) => {
   const etcd = await startEtcd(t);
   const store = open(t, etcd, { username: "root", password: "sesame" });
   t.strictSame((await store.list()).leases, [], "off: the login is left out");
@@ -338,7 +342,7 @@ t.test("with TLS", { ...needsRoot }, async (t) => {
   });
 });
 
-t.test("several endpoints", { ...needsRoot }, async (t) => {
+t.test("several endpoints", { ...inFullRunOnly(needsRoot) }, async (t) => {
   const etcd = await startEtcd(t, { members: 3 });
   const silent = await startSilentEndpoint(t);
   const refusing = `http://127.0.0.1:${await freePort()}`;
@@ -390,40 +394,44 @@ t.test("several endpoints", { ...needsRoot }, async (t) => {
   });
 });
 
-t.test("what the watch tells adds up to what etcd holds, whatever happens meanwhile", { ...needsRoot }, async (t) => {
-  const etcd = await startEtcd(t, { members: 3 });
-  const writer = open(t, etcd);
-  const seen = follow(t, open(t, etcd));
-  const disturbances = (async () => {
-    for (const member of etcd.members) {
-      await member.kill();
-      etcd.compact();
-      await member.start();
-      await seen.until(/^put/);
-      etcd.moveLeader();
+t.test(
+  "what the watch tells adds up to what etcd holds, whatever happens meanwhile",
+  { ...inFullRunOnly(needsRoot) },
+  async (t) => {
+    const etcd = await startEtcd(t, { members: 3 });
+    const writer = open(t, etcd);
+    const seen = follow(t, open(t, etcd));
+    const disturbances = (async () => {
+      for (const member of etcd.members) {
+        await member.kill();
+        etcd.compact();
+        await member.start();
+        await seen.until(/^put/);
+        etcd.moveLeader();
+      }
+    })();
+    let isDone = false;
+    disturbances
+      .catch(() => {})
+      .finally(() => {
+        isDone = true;
+      });
+    for (let i = 0; !isDone || i < 100; i++) {
+      const lease = subnets(`10.5.${i % 20}.0/24`);
+      const work =
+        i % 7 === 0 ? writer.delete(lease) : writer.put(lease, host(`192.0.${(i >> 8) & 255}.${i & 255}`), dayMs);
+      await work.catch((error: Error) => t.equal(error.name, "StoreError"));
     }
-  })();
-  let isDone = false;
-  disturbances
-    .catch(() => {})
-    .finally(() => {
-      isDone = true;
-    });
-  for (let i = 0; !isDone || i < 100; i++) {
-    const lease = subnets(`10.5.${i % 20}.0/24`);
-    const work =
-      i % 7 === 0 ? writer.delete(lease) : writer.put(lease, host(`192.0.${(i >> 8) & 255}.${i & 255}`), dayMs);
-    await work.catch((error: Error) => t.equal(error.name, "StoreError"));
-  }
-  await disturbances;
-  await writer.put(subnets("10.5.200.0/24"), host("192.0.2.1"), dayMs);
-  await seen.until(/10\.5\.200\.0-24/);
-  const held = Object.entries(etcd.get(`${prefix}/subnets/`)).map(
-    ([key, value]) => `${key.slice(`${prefix}/subnets/`.length)}=${JSON.parse(value).PublicIP}`,
-  );
-  t.ok(held.length > 10);
-  t.strictSame(seen.leases(), held);
-});
+    await disturbances;
+    await writer.put(subnets("10.5.200.0/24"), host("192.0.2.1"), dayMs);
+    await seen.until(/10\.5\.200\.0-24/);
+    const held = Object.entries(etcd.get(`${prefix}/subnets/`)).map(
+      ([key, value]) => `${key.slice(`${prefix}/subnets/`.length)}=${JSON.parse(value).PublicIP}`,
+    );
+    t.ok(held.length > 10);
+    t.strictSame(seen.leases(), held);
+  },
+);
 
 t.test("what is compacted between the list and the watch is listed again", { ...needsRoot }, async (t) => {
   const etcd = await startEtcd(t);

@@ -1,7 +1,7 @@
 // Fifty hosts that start at the same moment, as after a power cut. One namespace with fifty addresses is enough: alloc makes no device.
 import { dirname, join } from "node:path";
 import t from "tap";
-import { inLongRunOnly, needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, inLongRunOnly, needsRoot } from "../lab/needs.ts";
 import { type ClusterHost, newCluster, startDaemons } from "./lab.ts";
 
 const HOSTS = 50;
@@ -9,7 +9,7 @@ const HOSTS = 50;
 /** Dual stack shows what IPv4 alone does. */
 const networks = {
   IPv4: { need: inLongRunOnly(needsRoot), network: {} },
-  "dual stack": { need: needsRoot, network: { EnableIPv6: true, IPv6Network: "fd00:5::/48" } },
+  "dual stack": { need: inFullRunOnly(needsRoot), network: { EnableIPv6: true, IPv6Network: "fd00:5::/48" } },
 };
 
 for (const [name, { need, network }] of Object.entries(networks)) {

@@ -1,6 +1,6 @@
 // Whose address the other end sees: the host's outside the pod network, the pod's own inside it.
 import t from "tap";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { newCluster, startDaemons } from "./lab.ts";
 import { startPeer } from "./traffic.ts";
 import { until } from "./until.ts";
@@ -12,8 +12,14 @@ const network = {
   Backend: { Type: "vxlan" },
 };
 
-for (const [kind, EnableNFTables] of Object.entries({ iptables: false, nftables: true })) {
-  t.test(`${kind}: pods have the host's address outside, and their own inside`, needsRoot, async (t) => {
+/** flanneld/masquerade.test.ts has the rules of both in each run. */
+const kinds = {
+  iptables: { need: needsRoot, EnableNFTables: false },
+  nftables: { need: inFullRunOnly(needsRoot), EnableNFTables: true },
+};
+
+for (const [kind, { need, EnableNFTables }] of Object.entries(kinds)) {
+  t.test(`${kind}: pods have the host's address outside, and their own inside`, { ...need }, async (t) => {
     const cluster = await newCluster(t, { network: { ...network, EnableNFTables } });
     const hosts = [cluster.addHost(), cluster.addHost()] as const;
     await startDaemons(hosts);
@@ -45,7 +51,7 @@ for (const [kind, EnableNFTables] of Object.entries({ iptables: false, nftables:
   });
 }
 
-t.test("without --ip-masq the bridge masquerades what leaves its subnet", needsRoot, async (t) => {
+t.test("without --ip-masq the bridge masquerades what leaves its subnet", inFullRunOnly(needsRoot), async (t) => {
   const cluster = await newCluster(t, { network });
   const hosts = [cluster.addHost(), cluster.addHost()] as const;
   await startDaemons(hosts, "--ip-masq=false");

@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import t from "tap";
-import { inLongRunOnCompleteKernel, needsKernel } from "../lab/needs.ts";
+import { inFullRunOnly, inLongRunOnCompleteKernel, needsKernel } from "../lab/needs.ts";
 import { ourTools } from "../lab/project.ts";
 import { cases } from "./cases.ts";
 import { fixtureFolder, loadFixture, nodeFor, restore, startFirewall, startPrograms } from "./fixture.ts";
@@ -22,10 +22,13 @@ export function testCases(chosen: (name: string) => boolean): void {
 
 /** Of the cases on the complete kernel, where each takes a minute; the others are deleted by the code that macvlan and tuning show here. */
 const IN_EACH_RUN = ["bridge-vlan"];
+/** Other keys of a plugin that a case beside them has. */
+const IN_FULL_RUN = /-legacy$|^portmap-|^firewall-isolated|-ranges$/;
 
 function needsOf(name: string) {
   const needs = needsKernel(...(cases[name]?.needs ?? []));
-  return IN_EACH_RUN.includes(name) ? needs : inLongRunOnCompleteKernel(needs);
+  const inGuest = IN_EACH_RUN.includes(name) ? needs : inLongRunOnCompleteKernel(needs);
+  return IN_FULL_RUN.test(name) ? inFullRunOnly(inGuest) : inGuest;
 }
 
 function testCase(build: string, name: string): void {

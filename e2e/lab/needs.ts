@@ -39,7 +39,7 @@ export const inLab = process.env["TWILL_LAB"] === "1";
 export const inLongRun = process.env["TWILL_LONG"] === "1";
 
 /** Whether this is `npm run test:all`, or one that has all of it. */
-const inFullRun = inLongRun || inLab || process.env["TWILL_ALL"] === "1";
+export const inFullRun = inLongRun || inLab || process.env["TWILL_ALL"] === "1";
 
 /** For tests that show again, with other keys or in another order, what others of the same plugin have shown: `npm test` leaves them out. */
 export function inFullRunOnly(need: Need): Need {

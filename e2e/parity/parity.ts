@@ -1,6 +1,6 @@
 // Plays each row with the Go plugins and with ours; and crosswise, as when a node is switched over with containers running: what one
 // has made, the other checks and removes. That is one code path for all rows, so every fourth shows it in a full run, and all in the long one.
-// `npm test` has every fourth row.
+// `npm test` has every eighth row.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
@@ -10,7 +10,7 @@ import { compare } from "./compare.ts";
 import { play } from "./record.ts";
 import type { Deviation, Row } from "./row.ts";
 
-const IN_EACH_RUN = 4;
+const IN_EACH_RUN = 8;
 const CROSSWISE_EACH = inLab ? Number.POSITIVE_INFINITY : 4; // of each plugin the first
 
 /** @param everywhere Deviations that any row may show, and one row at least has to. */
