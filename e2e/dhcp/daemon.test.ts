@@ -33,7 +33,9 @@ t.test("socket and PID file are there while it runs, for root alone, and gone af
   await lab.daemon.stop();
   t.equal(existsSync(lab.socket), false);
   const pidFile = join(lab.dir, "dhcp.pid");
-  const running = await lab.startDaemon("-pidfile", pidFile);
+  const umask = process.umask(0);
+  const running = await lab.startDaemon("-pidfile", pidFile).finally(() => process.umask(umask));
+  t.equal(statSync(lab.socket).mode & 0o777, 0o600, "whatever the umask");
   t.equal(readFileSync(pidFile, "utf8"), String(running.pid));
   t.equal(statSync(pidFile).mode & 0o777, 0o644);
   const second = daemon("-socketpath", lab.socket);

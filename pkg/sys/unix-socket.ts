@@ -25,10 +25,11 @@ export function connectUnix(path: string): number {
   throw new SystemError("connect", -result, path);
 }
 
-/** Listens on a socket. @throws SystemError EADDRINUSE: a file of that name exists */
+/** Listens on a socket that its owner alone may connect to, whatever the umask. @throws SystemError EADDRINUSE: a file of that name exists */
 export function listenUnix(path: string): number {
   const fd = openSocket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
   try {
+    call("fchmod", path, fd, 0o600); // bind makes the file with the socket's own mode, less the umask
     bindSocket(fd, addressOf(path));
     call("listen", path, fd, BACKLOG);
     return fd;
