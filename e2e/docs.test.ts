@@ -181,7 +181,7 @@ t.test("files, functions, commands and switches that a page names exist", async 
 t.test("every plugin has a page with a picture, an example, its keys and its differences", needsRoot, async (t) => {
   let plugins = 0;
   for (const file of readdirSync(join(projectRoot, "dist/validate")).filter((name) => /^[^_].*\.js$/.test(name))) {
-    const { validate } = (await import(join(projectRoot, "dist/validate", file))) as { validate: Validate };
+    const { validate } = (await import(`../dist/validate/${file}`)) as { validate: Validate };
     if (!("prevResult" in (validate.schema.properties ?? {}))) continue; // a tool's
     plugins++;
     const plugin = file.replace(".js", "");
