@@ -18,6 +18,7 @@ import { parseMac } from "../../pkg/link/mac.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { closeFile, findStat } from "../../pkg/sys/file.ts";
 import { closeNamespace, findNamespace, within } from "../../pkg/sys/namespace.ts";
+import { namespaceState } from "../../pkg/sys/namespace-state.ts";
 import {
   ETH_P_ARP,
   ETH_P_IP,
@@ -178,6 +179,17 @@ export function findIdentity(place: InterfaceRef): InterfaceIdentity | undefined
   }
 }
 const AF_INET = 2;
+
+/**
+ * Reports whether the interface's namespace may exist although this process cannot enter it: it has a mount namespace of its own, or
+ * the path cannot be examined.
+ */
+export function isOutOfSight({ netns }: InterfaceRef): boolean {
+  const namespace = findNamespace(netns);
+  if (namespace === undefined) return namespaceState(netns) !== "dead";
+  closeNamespace(namespace);
+  return false;
+}
 
 /** Reports whether both are one interface. If cookies identify the namespace, the MAC may differ: a later plugin may have changed it. */
 export function sameIdentity(one: InterfaceIdentity, other: InterfaceIdentity): boolean {

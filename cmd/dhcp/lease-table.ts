@@ -21,6 +21,7 @@ import {
   findIdentity,
   type InterfaceIdentity,
   type InterfaceRef,
+  isOutOfSight,
   lowerMtu,
   NoInterface,
   openClientSocket,
@@ -91,7 +92,10 @@ export class LeaseTable {
     for (const [name, entry] of journal.read(log)) {
       const found = findIdentity(entry.place);
       if (found !== undefined && sameIdentity(found, entry.identity)) this.#resume(name, entry);
-      else {
+      else if (found === undefined && isOutOfSight(entry.place)) {
+        log(`${entry.clientId}: its namespace ${entry.place.netns} cannot be entered from here, but may exist`);
+        this.#resume(name, entry);
+      } else {
         log(`${entry.clientId}: its interface is gone: dropped the lease of ${entry.lease.address}`);
         journal.remove(name);
       }
@@ -235,9 +239,14 @@ export class LeaseTable {
       if (event.kind === "time" && client.port === undefined && client.ended === undefined) this.#open(client);
       this.#perform(client, step(client.state, event, bootMs(), client.settings));
     } catch (error) {
-      if (error instanceof NoInterface) this.#drop(client, error.msg);
+      if (error instanceof NoInterface && !this.#mayReturn(client)) this.#drop(client, error.msg);
       else this.#retry(client, error);
     }
+  }
+
+  /** Reports whether the lease is valid and its namespace may exist, though it cannot be entered. */
+  #mayReturn({ state, place }: Client): boolean {
+    return state.lease !== undefined && bootMs() < state.lease.expireAtMs && isOutOfSight(place);
   }
 
   #retry(client: Client, error: unknown): void {

@@ -39,6 +39,8 @@ export interface Lab {
   plug(container: number, ifName: string): void;
   startDaemon(...flags: string[]): Promise<Running>;
   /** The Go plugins' daemon in its place. */
+  /** Starts one whose mount namespace has no namespace at this path. */
+  startDaemonWithout(path: string): Promise<Running>;
   startGoDaemon(): Promise<Running>;
   startServer(server: Server): Promise<Running>;
   /** What dnsmasq's file of leases says, once there are so many of them: "10.77.0.10 <MAC>" each. It writes after it has answered. */
@@ -95,6 +97,14 @@ function labOf(t: Test, node: Host): Lab {
     cniAtOnce: (verb, conf = network(), call = {}) => node.cniAtOnce("dhcp", verb, conf, call),
     async startDaemon(...flags) {
       const daemon = start(t, dir, join(ourBin, "dhcp"), ["daemon", "-socketpath", socket, ...flags]);
+      await daemon.until(/listening on/);
+      return daemon;
+    },
+    async startDaemonWithout(path) {
+      const script = 'umount "$1"; shift; exec "$@"';
+      const command = [join(ourBin, "dhcp"), "daemon", "-socketpath", socket];
+      const unshared = ["-m", "--propagation", "private", "sh", "-c", script, "sh", path, ...command];
+      const daemon = start(t, dir, "unshare", unshared);
       await daemon.until(/listening on/);
       return daemon;
     },

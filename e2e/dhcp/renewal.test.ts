@@ -68,6 +68,25 @@ t.test(
   },
 );
 
+t.test(
+  "a daemon that does not see a living container's namespace keeps its lease for the next one",
+  needsRoot,
+  async (t) => {
+    const lab = await newLab(t);
+    await lab.startServer({ udhcpd: ["opt lease 12"] });
+    const { stdout } = lab.cni("ADD");
+    const address = configure(lab, stdout);
+    await lab.daemon.stop();
+    const blind = await lab.startDaemonWithout(lab.node.containers[0]?.path ?? "");
+    t.match(blind.output(), /container-0\/net\/eth0: its namespace \S+ cannot be entered from here, but may exist/);
+    await blind.until(/container-0\/net\/eth0: failed to open netns/); // when it is to be renewed
+    await blind.stop();
+    const next = await lab.startDaemon();
+    t.match(next.output(), `container-0/net/eth0: resumed the lease of ${address}`);
+    t.match(lab.cni("CHECK", { ...lab.network(), prevResult: stdout }), { status: 0 });
+  },
+);
+
 t.test("after T2 another server extends the lease of one that is gone", needsRoot, async (t) => {
   const lab = await newLab(t, { containers: 2 });
   const first = await lab.startServer({ udhcpd: ["opt lease 4"] });
