@@ -3,6 +3,7 @@
  * carry, one for each direction; the main thread takes orders (protocol.ts). It is a process of its own so that traffic goes on while the daemon restarts.
  */
 import { writeSync } from "node:fs";
+import { setPriority } from "node:os";
 import { isMainThread, type MessagePort, parentPort, Worker, workerData } from "node:worker_threads";
 import { closeFile, Open, openFile } from "../../sys/file.ts";
 import { call } from "../../sys/syscall.ts";
@@ -73,6 +74,7 @@ async function run(settings: Settings): Promise<Hello> {
     canSegment: has["udp-segment"],
   };
   for (const direction of Object.keys(directions) as Direction[]) workers.push(startWorker(direction, start, end));
+  putFirst();
   return hello;
 
   /** Stops everything; the process ends when the threads have, and device and port are free. */
@@ -84,11 +86,20 @@ async function run(settings: Settings): Promise<Hello> {
   }
 }
 
+/** More than the threads that carry packets, which have been created by now: orders are rare and short, and must not wait for packets. */
+const NICENESS = -10;
+
+function putFirst(): void {
+  try {
+    setPriority(process.pid, NICENESS); // on Linux of the thread with that number, this one
+  } catch {} // without CAP_SYS_NICE it waits its turn
+}
+
 interface RunningWorker {
   counters: SharedArrayBuffer;
   isEnding: boolean;
-  /** Has it carry out a message, and waits for that. */
-  tell(message: WorkerMessage): void;
+  /** Has it carry out a message. @returns waits until it has */
+  tell(message: WorkerMessage): () => void;
   stop(): void;
 }
 
@@ -124,10 +135,12 @@ function startWorker(
     tell(message) {
       const before = Atomics.load(done, 0);
       send(message);
-      if (Atomics.wait(done, 0, before, CARRY_OUT_MS) === "timed-out")
-        throw new Error(
-          `the thread "${direction}" does not answer. To fix: end this process; flanneld starts another one`,
-        );
+      return () => {
+        if (Atomics.wait(done, 0, before, CARRY_OUT_MS) === "timed-out")
+          throw new Error(
+            `the thread "${direction}" does not answer. To fix: end this process; flanneld starts another one`,
+          );
+      };
     },
     stop() {
       running.isEnding = true;
@@ -139,7 +152,8 @@ function startWorker(
 
 function dataPathOf(workers: readonly RunningWorker[], end: (reason: string) => void): DataPath {
   const tellAll = (message: WorkerMessage) => {
-    for (const worker of workers) worker.tell(message);
+    const waits = workers.map((worker) => worker.tell(message)); // all at once: a busy thread takes milliseconds to get to it
+    for (const wait of waits) wait();
   };
   return {
     replace(peers, own) {
