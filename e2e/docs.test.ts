@@ -11,6 +11,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t from "tap";
+import { add, check, del, gc, status } from "../cmd/cnitool/attach.ts";
+import { readCommandLine, refuseWrongCount } from "../cmd/cnitool/command-line.ts";
+import { list } from "../cmd/cnitool/list.ts";
+import { validate } from "../cmd/cnitool/validate.ts";
+import { version } from "../cmd/cnitool/version.ts";
 import type { Validate } from "../pkg/cni/plugin.ts";
 import { type JsonSchema, netconfProperties } from "../pkg/config/schema.ts";
 import { newHost } from "./lab/host.ts";
@@ -176,6 +181,23 @@ t.test("files, functions, commands and switches that a page names exist", async 
   const switches = new Set(code(shipped).match(/\bTWILL_(?!VERSION)[A-Z_]+\b/g));
   t.ok(switches.size >= 3, "sees the switches");
   for (const name of switches) t.match(operations, name, `docs/operations.md has ${name}`);
+});
+
+t.test("each command of cnitool on a page has flags and arguments that it takes", async (t) => {
+  const commands = [add, check, del, gc, status, list, validate, version];
+  const text = pages.map((page) => page.text).join("\n");
+  const lines = Array.from(
+    text.matchAll(/(?<=^|[`(\s])cnitool ((?:add|check|del|gc|status|list|validate|version)\b[^`\n#|&;>]*)/g),
+    ([, line = ""]) => line.trim(),
+  );
+  const whole = [...new Set(lines)].filter((line) => !/[…[<"]|\s{2}/.test(line) && line.includes(" "));
+  t.ok(whole.length >= 10, `sees the commands: ${whole.length}`);
+  for (const line of whole) {
+    t.doesNotThrow(() => {
+      const { command, operands } = readCommandLine(line.split(" "), commands);
+      if (command !== undefined) refuseWrongCount(command, operands);
+    }, `cnitool ${line}`);
+  }
 });
 
 t.test("every plugin has a page with a picture, an example, its keys and its differences", needsRoot, async (t) => {

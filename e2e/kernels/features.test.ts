@@ -52,7 +52,8 @@ t.test("the commands in errors that load modules work", needsKernel("vlan"), asy
   for (const command of commands) {
     const [first, ...others] = command.split(" ").slice(1);
     t.ok(first === "-a" || others.length === 0, `${command}: without -a, modprobe takes further names for parameters`);
-    const { status, stderr } = spawnSync("sh", ["-c", command], { encoding: "utf8" });
+    const looked = command.replace("modprobe", "modprobe -n"); // some of them change how later tests see the network
+    const { status, stderr } = spawnSync("sh", ["-c", looked], { encoding: "utf8" });
     t.equal(status, 0, `${command}: ${stderr}`);
   }
 });
