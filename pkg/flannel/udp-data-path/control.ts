@@ -52,7 +52,6 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
     socket.on("error", () => {}); // followed by "close"
     socket.on("close", () => {
       connections.delete(socket);
-      connections.delete(socket);
       owners.delete(socket);
       endWhenDue();
     });
