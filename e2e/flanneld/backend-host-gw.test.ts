@@ -76,6 +76,24 @@ t.test("what others do to the routes is noticed and mended", needsRoot, async (t
   );
 });
 
+t.test("messages of the interface concern us when its routes may be gone, and not else", needsRoot, async (t) => {
+  const host = newBackendHost(t);
+  const backend = await host.start(hostGw);
+  await backend.setPeers([peer(2)]);
+  host.events();
+  const concerns = (command: string) => {
+    host.sh(command);
+    const events = host.events();
+    t.ok(events.length > 0, `${command}: the kernel tells of it`);
+    return concerned(backend, events);
+  };
+  t.notOk(concerns("ip link set eth0 txqueuelen 77"));
+  t.notOk(concerns("ip link set eth0 alias uplink"));
+  t.ok(concerns("ip link set eth0 down"));
+  t.ok(concerns("ip link set eth0 up"));
+  t.ok(concerns("ip address add 192.0.2.77/24 dev eth0"));
+});
+
 t.test("routes follow to another interface", needsRoot, async (t) => {
   const host = newBackendHost(t);
   const backend = await host.start(hostGw);

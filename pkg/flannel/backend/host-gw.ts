@@ -9,7 +9,7 @@ import { familiesOf } from "../../cluster/lease/network-config.ts";
 import { compareAddresses, formatAddress } from "../../ip/address.ts";
 import type { Backend, BackendContext, BackendType, ExternalInterface } from "./backend.ts";
 import { type Entry, routeEntry } from "./entry.ts";
-import { isAboutLink } from "./link-message.ts";
+import { mayChangeRoutes } from "./link-message.ts";
 import type { Peer } from "./peer.ts";
 import { createPeerLeases } from "./peer-leases.ts";
 
@@ -39,7 +39,7 @@ function create({ rtnl, network, log, remedies, ...context }: BackendContext): B
     setOwnLease: async (own) => peers.setOwnLease(own),
     setPeers: async (all) => peers.set(all),
     changePeers: async (changes) => peers.change(changes),
-    concerns: (message) => isAboutLink(message, external.index) || peers.concerns(message), // a link removes its routes without a message
+    concerns: (message) => mayChangeRoutes(message, external.index) || peers.concerns(message),
     repair: async () => peers.repair(),
     async follow(next) {
       external = checked(next);

@@ -21,7 +21,7 @@ import { RTM_DELROUTE, RTM_NEWROUTE, RTN_UNICAST } from "../../../netlink/rtnetl
 import type { Backend, BackendContext, BackendType, ExternalInterface } from "../backend.ts";
 import { type Entry, forwardingEntry, type LinkName, neighbourEntry, routeEntry } from "../entry.ts";
 import { type Domain, routeSummary } from "../entry-requests.ts";
-import { isAboutLink } from "../link-message.ts";
+import { mayChangeRoutes } from "../link-message.ts";
 import type { Peer } from "../peer.ts";
 import { createPeerLeases } from "../peer-leases.ts";
 import { containerMtu, OVERHEAD, vxlanConfig, vxlanKeys } from "./settings.ts";
@@ -101,7 +101,7 @@ function create({ rtnl, network, log, published, remedies, ...context }: Backend
       tunnels.some((tunnel) => tunnel.concerns(message)) ||
       peers.concerns(message) ||
       (config.directRouting &&
-        (isAboutLink(message, external.index) || leadsToPeers(message, peers.leases(), domain()))),
+        (mayChangeRoutes(message, external.index) || leadsToPeers(message, peers.leases(), domain()))),
     async repair() {
       const made = ensureDevices();
       const done = peers.repair();
