@@ -10,9 +10,6 @@ const random: readonly [RegExp, string][] = [
   [/"stamp":"\d+"|(?<= directory )\d+$/g, "{time}"],
 ];
 
-/** The kernel adds them when an address is found to be the only one, which may be later. */
-const isLate = (line: string): boolean => /route type (local|anycast) .* table local protocol kernel/.test(line);
-
 export interface Difference {
   /** The builds that leave it otherwise. */
   builds: readonly string[];
@@ -48,10 +45,7 @@ export const known: Record<"ownerRules" | "aliases" | "attributes", Difference> 
 const normalized = (line: string): string =>
   random.reduce((text, [pattern, name]) => text.replace(pattern, name), line);
 
-export const formOf = (node: Node): string[] =>
-  listAll(node)
-    .filter((line) => !isLate(line))
-    .map(normalized);
+export const formOf = (node: Node): string[] => listAll(node).map(normalized);
 
 /** Lines as an earlier build leaves them. @param seen Gets the known differences that there were. */
 export function asEarlier(build: string, lines: readonly string[], seen: Set<Difference>): string[] {

@@ -50,13 +50,19 @@ function rulesIn(printed: string): string[] {
   );
 }
 
-/** All namespaces, each line with its namespace in front. Without what the kernel adds for IPv6 when a link comes up. */
+/**
+ * All namespaces, each line with its namespace in front. Without what the kernel adds by itself, and later: for IPv6 when a link comes up,
+ * and in the table local when an address is found to be the only one.
+ */
 export function listAll(node: Node): string[] {
   const seen = lookAt(namespacesOf(node).map(({ name }) => name));
   const ofContainers = node.containers.flatMap((container, i) =>
     listNamespace(container, seen[container.name] as NamespaceState).map((line) => `c${i}: ${line}`),
   );
-  const isByItself = (line: string) => /(address|route) .*(fe80:|multicast dst ff00::)/.test(line);
+  const isByItself = (line: string) =>
+    /(address|route) .*(fe80:|multicast dst ff00::)|route type (local|anycast) .* table local protocol kernel/.test(
+      line,
+    );
   return [...listHost(node), ...ofContainers].filter((line) => !isByItself(line));
 }
 
