@@ -36,7 +36,7 @@ export const known: Record<"ownerRules" | "aliases" | "attributes", Difference> 
     earlier: (line) => line.replace(/^(c\d+: link \S+ .*alias )"cni [^"]*"/, '$1""'),
   },
   attributes: {
-    builds: ["0.1.0-7ef44b8"],
+    builds: ["0.1.0-7ef44b8", "0.1.0-f2c7bd8"],
     why: "host-device's record has the attributes that the device had on the host: earlier builds look for the keys that they know, and restore none",
     earlier: (line) => line.replace(/(\/host-device\/[\s\S]*),\n\s*"attributes": \{[\s\S]*?\n\s*\}/, "$1"),
   },
