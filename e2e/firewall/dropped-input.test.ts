@@ -169,6 +169,11 @@ for (const program of ["iptables", "iptables-legacy"]) {
       ],
       isDropped: true,
     },
+    {
+      title: "what CentOS has",
+      rules: ["-m state --state RELATED,ESTABLISHED -j ACCEPT", "-j REJECT --reject-with icmp-host-prohibited"],
+      isDropped: true,
+    },
     { title: "the port", rules: ["-i eth0 -p udp --dport 8000:9000 -j ACCEPT"], isDropped: false },
     { title: "several ports", rules: ["-p udp -m multiport --dports 53,8472 -j ACCEPT"], isDropped: false },
     {

@@ -219,6 +219,8 @@ export function markWords({ value, mask, inverted }: { value: number; mask: numb
 }
 
 const XT_CONNTRACK_STATE = 1;
+/** The rule was written as `-m state --state`: the same condition. */
+const XT_CONNTRACK_STATE_ALIAS = 1 << 13;
 /** The bits of connection states, in the order in which iptables prints them. */
 const STATES = { INVALID: 1, NEW: 8, RELATED: 4, ESTABLISHED: 2, UNTRACKED: 64, SNAT: 128, DNAT: 256 } as const;
 export type ConnectionState = keyof typeof STATES;
@@ -236,7 +238,7 @@ const conntrack = extension({
   }),
   otherwise: { which: XT_CONNTRACK_STATE },
   words({ which, inverted, states }) {
-    if (which !== XT_CONNTRACK_STATE) return undefined;
+    if ((which & ~XT_CONNTRACK_STATE_ALIAS) !== XT_CONNTRACK_STATE) return undefined;
     const names = Object.entries(STATES).flatMap(([name, bit]) => (states & bit ? [name] : []));
     return `${inverted ? "! " : ""}--ctstate ${names.join(",")}`;
   },
