@@ -1,4 +1,5 @@
 // The controller over lease managers that have as little in common as those of etcd and of Kubernetes: what holds, holds with each.
+import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
 import type { NetlinkHandler } from "../../pkg/cluster/event-loop/netlink-watch.ts";
 import {
@@ -121,6 +122,7 @@ async function run(t: Test, cluster: Cluster) {
     concerns: () => false,
     repair: async () => nothing,
     async follow(next) {
+      if (next.mtu < 604) throw new Error(`an MTU of ${next.mtu} is too small`);
       mtu = next.mtu;
     },
     missing: () => [],
@@ -225,6 +227,20 @@ for (const newCluster of clusters) {
       t.equal(controller.facts().external, kernel.external);
       const published = cluster.published();
       t.match(published && printAttributes(published), '"PublicIP":"192.0.2.11"');
+    });
+
+    await t.test("an interface that the backend cannot use is a problem until it can", async (t) => {
+      const { kernel, controller } = await run(t, newCluster());
+      const becomes = async (mtu: number, problem: boolean) => {
+        kernel.external = { ...external, mtu };
+        const message = { type: RTM_NEWADDR, flags: 0, sequence: 0, port: 0, body: new Uint8Array() };
+        for (const { messages } of kernel.handlers) messages([message]);
+        while ((controller.facts().interfaceProblem !== undefined) !== problem) await pause(5);
+      };
+      await becomes(600, true);
+      t.match(controller.facts().interfaceProblem, { text: /external interface: an MTU of 600 is too small$/ });
+      await becomes(1400, false);
+      t.equal(controller.facts().external.mtu, 1400);
     });
   });
 }

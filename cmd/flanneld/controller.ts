@@ -14,6 +14,7 @@ import { startBackendLoop } from "./backend-loop.ts";
 import { startInterfaceFollower } from "./interface-follower.ts";
 import type { Metrics } from "./metrics.ts";
 import type { StateReporter } from "./state-reporter.ts";
+import type { Problem } from "./status/format.ts";
 
 export interface ControllerOptions {
   manager: LeaseManager;
@@ -45,6 +46,8 @@ export interface Controller {
 export interface ControllerFacts {
   lease: Lease;
   external: ExternalInterface;
+  /** Why the last change of the external interface could not be adapted to. */
+  interfaceProblem: Problem | undefined;
   /** undefined: the store has not listed them yet. */
   peers: readonly Lease[] | undefined;
   /** Leases that are skipped, with the reason. */
@@ -107,6 +110,7 @@ export function startController(options: ControllerOptions): Controller {
     facts: () => ({
       lease: membership.lease(),
       external: follower.external(),
+      interfaceProblem: follower.problem(),
       peers: hasPeers ? [...membership.peers().values()] : undefined,
       malformed: membership.malformed(),
     }),

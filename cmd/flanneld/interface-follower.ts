@@ -20,6 +20,7 @@ import { RTM_DELADDR, RTM_NEWADDR } from "../../pkg/netlink/rtnetlink/address.ts
 import { RTM_DELLINK, RTM_NEWLINK } from "../../pkg/netlink/rtnetlink/link.ts";
 import type { BackendLoop } from "./backend-loop.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Problem } from "./status/format.ts";
 
 /** The interface is checked when it has not changed for a tenth of a second, and every second while it keeps changing. */
 const DEBOUNCE = { quietMs: 100, latestMs: 1000 };
@@ -46,6 +47,8 @@ export interface InterfaceFollowerOptions {
 
 export interface InterfaceFollower {
   external(): ExternalInterface;
+  /** Returns why the last change could not be adapted to, for a status report. */
+  problem(): Problem | undefined;
   stop(): Promise<void>;
 }
 
@@ -58,11 +61,12 @@ export const leaseAttributes = (own: OwnAttributes, { publicIP, publicIPv6 }: Ex
 
 export function startInterfaceFollower(options: InterfaceFollowerOptions): InterfaceFollower {
   const follower = new Follower(options);
-  return { external: () => follower.external, stop: () => follower.stop() };
+  return { external: () => follower.external, problem: () => follower.problem, stop: () => follower.stop() };
 }
 
 class Follower {
   external: ExternalInterface;
+  problem: Problem | undefined;
   readonly #options: InterfaceFollowerOptions;
   readonly #loop: ReconcileLoop;
   /** The attributes of the lease, or those that it will have as soon as the store answers. */
@@ -82,10 +86,11 @@ class Follower {
       watch: (handler) => options.watchKernel(handler, GROUPS),
       isRelevant: isOfInterfaces,
       reconcile: () => this.#follow(),
-      failed: (error) =>
-        options.log.warn("cannot adapt to a change of the external interface: retrying", {
-          error: (error as Error).message,
-        }),
+      failed: (error) => {
+        const { message } = error as Error;
+        this.problem = problemOf(message);
+        options.log.warn("cannot adapt to a change of the external interface: retrying", { error: message });
+      },
       passed: options.metrics.reconciled("interface"),
     });
   }
@@ -99,6 +104,7 @@ class Follower {
     const found = this.#options.findExternal(this.external);
     if (!sameExternal(found, this.external)) await this.#moveTo(found);
     this.#publishMtu();
+    this.problem = undefined;
     return { repaired: 0 };
   }
 
@@ -122,6 +128,11 @@ class Follower {
     this.#writtenMtu = backend.mtu;
   }
 }
+
+const problemOf = (message: string): Problem => ({
+  text: `flanneld cannot adapt to a change of the external interface: ${message}`,
+  remedy: "see the reason; flanneld tries again every few seconds",
+});
 
 const GROUPS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
 

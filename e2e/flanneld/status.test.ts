@@ -197,6 +197,7 @@ t.test("the report sees the device, the file, and who answers", needsRoot, async
     peers: [lease(2), lease(3)],
     malformed: new Map(),
     configProblem: undefined,
+    interfaceProblem: undefined,
     renewMarginMs: 3600_000,
   };
   const running: DaemonInfo = {

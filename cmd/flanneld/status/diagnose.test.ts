@@ -23,6 +23,7 @@ const healthy: NetworkFacts = {
   backendType: "vxlan",
   counters: undefined,
   mtu: 1450,
+  hasMtuKey: true,
   overheadBytes: 50,
   adviceWhenSilent: "see that the firewalls pass it",
   external: { name: "eth0", mtu: 1500 },
@@ -35,6 +36,7 @@ const healthy: NetworkFacts = {
   probes: [],
   malformed: new Map(),
   configProblem: undefined,
+  interfaceProblem: undefined,
   missing: [],
   obstacles: [],
   closedPorts: [],
@@ -236,6 +238,11 @@ const cases: {
     ],
   },
   {
+    title: "a change of the interface that the backend cannot adapt to",
+    member: { interfaceProblem: { text: "it is too small", remedy: "raise it" } },
+    problems: [["it is too small", "raise it"]],
+  },
+  {
     title: "leases without an address",
     member: { peers: [2, 3].map((n) => lease(n, { attributes: { backendType: "vxlan" } })) },
     problems: [],
@@ -253,7 +260,12 @@ const cases: {
   {
     title: "a peer that does not answer: the backend says what to look at",
     member: { probes: [probe("no")] },
-    problems: [["10.5.2.0/24 (192.0.2.2) does not answer (ping 10.5.2.0)", "see that the firewalls pass it"]],
+    problems: [
+      [
+        "10.5.2.0/24 (192.0.2.2) does not answer (ping 10.5.2.0)",
+        "see that the firewalls pass it; if containers reach each other, a firewall drops only pings (ICMP) to the hosts",
+      ],
+    ],
   },
   {
     title: "a peer behind a smaller MTU",
@@ -261,7 +273,17 @@ const cases: {
     problems: [
       [
         "10.5.2.0/24 (192.0.2.2) answers small packets, but none of 1450 bytes",
-        'a link between the hosts has an MTU below the 1500 of eth0: raise it, or lower "MTU" in the Backend of the network configuration (try sizes with: ping -M do -s 1422 10.5.2.0)',
+        'a link between the hosts has an MTU below the 1500 of eth0: raise it, or set "MTU" in the Backend of the network configuration to it, and restart flanneld on all hosts (try sizes with: ping -M do -s 1422 10.5.2.0)',
+      ],
+    ],
+  },
+  {
+    title: "a peer behind a smaller MTU, with a backend whose MTU follows the interface",
+    member: { backendType: "udp", hasMtuKey: false, probes: [probe("small packets")] },
+    problems: [
+      [
+        "10.5.2.0/24 (192.0.2.2) answers small packets, but none of 1450 bytes",
+        "a link between the hosts has an MTU below the 1500 of eth0: raise it, or set it on all hosts, which flanneld follows: ip link set eth0 mtu SIZE (try sizes with: ping -M do -s 1422 10.5.2.0)",
       ],
     ],
   },

@@ -25,6 +25,8 @@ export interface NetworkFacts {
   counters: Readonly<Record<string, number>> | undefined;
   /** The backend's MTU, which FLANNEL_MTU must have. */
   mtu: number;
+  /** Whether "MTU" in Backend sets it; else it follows the external interface's. */
+  hasMtuKey: boolean;
   /** The bytes that the backend adds to each packet. */
   overheadBytes: number;
   /** The backend's advice for a peer that does not answer. */
@@ -40,6 +42,8 @@ export interface NetworkFacts {
   malformed: ReadonlyMap<string, string>;
   /** The difference of the store's network configuration to the one in use. */
   configProblem: Problem | undefined;
+  /** Why the backend cannot adapt to a change of the external interface. */
+  interfaceProblem: Problem | undefined;
   /** The backend's list of missing kernel entries. */
   missing: readonly string[];
   /** The backend's list of problems that a repair cannot correct. */
@@ -66,6 +70,7 @@ export function diagnose({ state, store, member }: DiagnosisInput): Problem[] {
     ...(member
       ? [
           ...(member.configProblem ? [member.configProblem] : []),
+          ...(member.interfaceProblem ? [member.interfaceProblem] : []),
           ...mtuProblems(member),
           ...entryProblems(member),
           ...member.closedPorts.map(closedPortProblem),
@@ -230,18 +235,24 @@ function reachProblems(member: NetworkFacts): Problem[] {
 
 function reachProblem(
   { peer, address, size, answer }: PeerPing,
-  { external, adviceWhenSilent }: NetworkFacts,
+  { external, adviceWhenSilent, hasMtuKey }: NetworkFacts,
 ): Problem[] {
   const asked = formatAddress(address);
+  const { name, mtu } = external;
   if (answer === "yes") return [];
   if (answer === "small packets")
     return [
       {
         text: `${nameOf(peer)} answers small packets, but none of ${size} bytes`,
-        remedy: `a link between the hosts has an MTU below the ${external.mtu} of ${external.name}: raise it, or lower "MTU" in the Backend of the network configuration (try sizes with: ping -M do -s ${size - pingHeaders(address)} ${asked})`,
+        remedy: `a link between the hosts has an MTU below the ${mtu} of ${name}: raise it, or ${hasMtuKey ? 'set "MTU" in the Backend of the network configuration to it, and restart flanneld on all hosts' : `set it on all hosts, which flanneld follows: ip link set ${name} mtu SIZE`} (try sizes with: ping -M do -s ${size - pingHeaders(address)} ${asked})`,
       },
     ];
-  return [{ text: `${nameOf(peer)} does not answer (ping ${asked})`, remedy: adviceWhenSilent }];
+  return [
+    {
+      text: `${nameOf(peer)} does not answer (ping ${asked})`,
+      remedy: `${adviceWhenSilent}; if containers reach each other, a firewall drops only pings (ICMP) to the hosts`,
+    },
+  ];
 }
 /** Returns the bytes of IP and ICMP headers, which ping adds to its size. */
 const pingHeaders = (address: Address): number => (isIPv4(address) ? 28 : 48);

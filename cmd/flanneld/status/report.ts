@@ -7,6 +7,7 @@ import { CniError } from "../../../pkg/cni/error.ts";
 import { isObject, type Json } from "../../../pkg/config/json.ts";
 import { droppedInput } from "../../../pkg/firewall/input/dropped-input.ts";
 import type { Backend, ExternalInterface } from "../../../pkg/flannel/backend/backend.ts";
+import { backendTypes, findBackendType } from "../../../pkg/flannel/backend/backend-registry.ts";
 import { type Address, formatAddress, formatPrefix, isIPv4 } from "../../../pkg/ip/address.ts";
 import { familyNames } from "../../../pkg/ip/family.ts";
 import { findLink } from "../../../pkg/link/link.ts";
@@ -51,6 +52,7 @@ export interface NetworkInfo {
   /** The reasons, by key. */
   malformed: ReadonlyMap<string, string>;
   configProblem: Problem | undefined;
+  interfaceProblem: Problem | undefined;
   renewMarginMs: number;
 }
 
@@ -68,19 +70,21 @@ export async function reportStatus({ version, subnetFile, state, store, member }
 }
 
 async function factsOf(member: NetworkInfo, subnetFile: string): Promise<NetworkFacts> {
-  const { lease, external, backend, network, rtnl, peers = [], malformed, configProblem, renewMarginMs } = member;
+  const { lease, external, backend, network, rtnl, peers = [], renewMarginMs } = member;
   return {
     own: lease,
     backendType: network.backend.type,
     mtu: backend.mtu,
+    hasMtuKey: "MTU" in (findBackendType(backendTypes, network.backend.type)?.keys ?? {}),
     overheadBytes: backend.overheadBytes,
     adviceWhenSilent: backend.adviceWhenSilent,
     external,
     devices: backend.devices.map(({ name, mtu }) => ({ name, wantedMtu: mtu, mtu: findLink(rtnl, name)?.mtu })),
     subnetFile: { path: subnetFile, text: findText(subnetFile) },
     peers,
-    malformed,
-    configProblem,
+    malformed: member.malformed,
+    configProblem: member.configProblem,
+    interfaceProblem: member.interfaceProblem,
     missing: backend.missing(),
     obstacles: backend.obstacles(),
     closedPorts: closedPortsOf(member),

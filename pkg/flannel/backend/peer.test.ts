@@ -91,6 +91,13 @@ for (const [address, subnet, said] of locals) {
   });
 }
 
+t.test("with another backend one of the two hosts has not read the latest configuration", async (t) => {
+  t.throws(() => peerOf(lease({}), { ...us, backendType: "" }), {
+    message: 'its backend is "vxlan", ours is "udp"',
+    remedy: /^all hosts need the same "Backend": restart flanneld on those that were started before /,
+  });
+});
+
 for (const [said, message] of refused) {
   t.test(`a lease is not believed: ${JSON.stringify(said)}`, async (t) => {
     t.throws(() => peerOf(lease(said), us), { name: "InvalidPeerLease", message });

@@ -56,7 +56,10 @@ export function peerOf(
   const subnet = lease[family];
   if (subnet === undefined) return undefined;
   if (attributes.backendType !== backendType)
-    throw new InvalidPeerLease(`its backend is ${showType(attributes.backendType)}, ours is ${showType(backendType)}`);
+    throw new InvalidPeerLease(
+      `its backend is ${showType(attributes.backendType)}, ours is ${showJson(backendType || "udp")}`, // alloc has no peers
+      'all hosts need the same "Backend": restart flanneld on those that were started before the network configuration was changed',
+    );
   if (subnet.length <= network.length || !contains(network, subnet.address))
     throw new InvalidPeerLease(
       `its subnet ${formatPrefix(subnet)} is not part of the network ${formatPrefix(network)}`,
