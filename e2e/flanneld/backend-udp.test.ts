@@ -148,6 +148,7 @@ t.test("device, route, lease and subnet.env are flannel's; containers reach each
   });
   for (const flag of ["UP", "POINTOPOINT", "NOARP"]) t.ok(device?.flags.includes(flag), flag);
   t.strictSame(device && ipv4Of(device), [`${base}/32`]);
+  t.equal(device?.addr_info.length, 1, "no link-local address of IPv6");
   t.strictSame(one.sh("ip route show dev flannel0").trim(), "10.5.0.0/16 proto 143");
   t.match(one.sh("ss -Huln sport = 8285"), "192.0.2.1:8285");
 

@@ -5,12 +5,18 @@ import { setUp } from "../../../link/link.ts";
 import { type Connection, query, type Request, request } from "../../../netlink/connection.ts";
 import { only } from "../../../netlink/message.ts";
 import { IFF_UP } from "../../../netlink/rtnetlink/link/interface.ts";
-import { linkMessage, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_SETLINK } from "../../../netlink/rtnetlink/link.ts";
+import {
+  IN6_ADDR_GEN_MODE_NONE,
+  linkMessage,
+  RTEXT_FILTER_SKIP_STATS,
+  RTM_GETLINK,
+  RTM_SETLINK,
+} from "../../../netlink/rtnetlink/link.ts";
 import { addressRequests, type DeviceAddress, prefixOf } from "../device-address.ts";
 import type { LinkName } from "../entry.ts";
 import { segmentsPerSend } from "./settings.ts";
 
-const summary = only(linkMessage, ["ifName", "mtu", "gsoMaxSegments", "extMask"]);
+const summary = only(linkMessage, ["ifName", "mtu", "gsoMaxSegments", "addressFamilies", "extMask"]);
 
 /** Finds the device, by whatever name it has now; undefined: it is gone. */
 export function findDevice(rtnl: Connection, index: number): LinkName | undefined {
@@ -50,13 +56,28 @@ function corrections(rtnl: Connection, index: number, { mtu, place }: DeviceSett
   const isUp = ((found?.flags ?? 0) & IFF_UP) !== 0;
   return [
     ...(isRight ? [] : [setLink({ index, mtu, gsoMaxSegments })]),
+    ...(hasIPv6Address(found) ? [setLink({ index, ...noIPv6Address })] : []),
     ...(place === undefined ? [] : addressRequests(rtnl, index, place)),
     ...(place === undefined || isUp ? [] : [setUp(index)]),
   ];
 }
 
-/** `ip link set <index> mtu <mtu> gso_max_segs <n>` */
-const setLink = (value: { index: number; mtu: number; gsoMaxSegments: number }): Request =>
+/** Without a link-local address the kernel does not ask for IPv6 routers, again and again, which the data path could only drop. */
+const noIPv6Address = { addressFamilies: { inet6: { addressGeneration: IN6_ADDR_GEN_MODE_NONE } } };
+
+/** Reports whether the device gets a link-local address. A kernel without IPv6 has no such attribute, and refuses it. */
+const hasIPv6Address = (found: ReturnType<typeof read>): boolean =>
+  (found?.addressFamilies?.inet6?.addressGeneration ?? IN6_ADDR_GEN_MODE_NONE) !== IN6_ADDR_GEN_MODE_NONE;
+
+interface LinkChange {
+  index: number;
+  mtu?: number;
+  gsoMaxSegments?: number;
+  addressFamilies?: typeof noIPv6Address.addressFamilies;
+}
+
+/** `ip link set <index> mtu <mtu> gso_max_segs <n>`, `ip link set <index> addrgenmode none` */
+const setLink = (value: LinkChange): Request =>
   request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value });
 
 function read(rtnl: Connection, index: number) {
