@@ -146,6 +146,11 @@ t.test("without a daemon its last words are quoted", async (t) => {
     (await requestStatus({ subnetFile, asJson: true })).stderr,
     `flanneld: no flanneld runs for subnet file ${subnetFile}; the last one (pid 42) reported at 2026-01-31T12:00:00.000Z: waiting, no network configuration. ${remedy}`,
   );
+  writeDaemonState(subnetFile, { ...state, state: "ended", reason: "its port is taken. To fix: free it" });
+  t.match(
+    (await requestStatus({ subnetFile, asJson: true })).stderr,
+    "ended, its port is taken. To fix: free it; then start it again\n",
+  );
 });
 
 /** Host `n` at 10.64.0.n has 10.65.n.0/24. */

@@ -466,6 +466,9 @@ t.test("what it cannot start with is named with the remedy, and nothing is left"
     error: /^\/dev\/net\/tun may not be opened, .* To fix: run flanneld as root/,
   });
   const running = await startBare(pair, 2, free);
+  t.match(await refusal(pair, { ...free, socket: join(directory, "other.sock"), device: "flannel2" }), {
+    error: `UDP port 9000 of 192.0.2.2 is taken by the data path (process ${running.hello.pid}) of a flanneld with another --subnet-file`,
+  });
   t.match(await refusal(pair, { ...free, device: "flannel2", port: 9001 }), {
     error: /^another data path process listens on .*free\.sock\. To fix: /,
   });

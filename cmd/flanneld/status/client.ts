@@ -56,6 +56,8 @@ function noAnswer(subnetFile: string, { code, message }: NodeJS.ErrnoException):
     return `the daemon at ${socket} did not return its status: ${message}. To fix: see its log`;
   const last = readDaemonState(subnetFile);
   const words = last ? `; the last one (pid ${last.pid}) reported at ${last.since}: ${last.state}, ${last.reason}` : "";
+  if (words.includes(". To fix: "))
+    return `no flanneld runs for subnet file ${subnetFile}${words}; then start it again`;
   return `no flanneld runs for subnet file ${subnetFile}${words}. To fix: start it, or pass the --subnet-file that it was started with`;
 }
 

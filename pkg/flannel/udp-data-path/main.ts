@@ -5,12 +5,13 @@
 import { writeSync } from "node:fs";
 import { setPriority } from "node:os";
 import { isMainThread, type MessagePort, parentPort, Worker, workerData } from "node:worker_threads";
-import { closeFile, Open, openFile } from "../../sys/file.ts";
+import { closeFile, Open, openFile, writeExisting } from "../../sys/file.ts";
 import { call } from "../../sys/syscall.ts";
 import { createAlarm, ring } from "./alarm.ts";
 import { type DataPath, serveControl } from "./control.ts";
 import { createCounterMemory, readCounters } from "./counters.ts";
 import { addressNumber, networkOf } from "./peer-table.ts";
+import { PROCESS_NAME } from "./port-owner.ts";
 import { type Hello, type Offload, offloads, type PeerSubnet, type Settings, settingsOf } from "./protocol.ts";
 import { createTun } from "./tun-device.ts";
 import { carryTunToUdp } from "./tun-to-udp.ts";
@@ -33,6 +34,7 @@ else {
 
 async function start(): Promise<void> {
   try {
+    writeExisting("/proc/self/comm", PROCESS_NAME);
     const settings = settingsOf(process.argv.slice(2));
     say(await run(settings));
   } catch (error) {

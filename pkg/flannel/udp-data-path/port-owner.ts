@@ -1,6 +1,9 @@
 /** Which process has a UDP port, as `ss -ulpn` tells it. */
 import { findDirectory, findText, readLink } from "../../sys/file.ts";
 
+/** The name of the data path process, as ss and ps show it in the place of "node". */
+export const PROCESS_NAME = "flanneld-udp";
+
 export function portOwner(port: number): { pid: number; name: string } | undefined {
   const inode = inodeOf(findText("/proc/self/net/udp") ?? "", port);
   if (inode === undefined) return undefined;

@@ -13,7 +13,7 @@ import {
   trySocketOption,
 } from "../../sys/socket.ts";
 import { ask } from "../../sys/syscall.ts";
-import { portOwner } from "./port-owner.ts";
+import { PROCESS_NAME, portOwner } from "./port-owner.ts";
 
 /** linux/socket.h, linux/udp.h */
 const AF_INET = 2;
@@ -45,14 +45,24 @@ export function openUdpSocket(address: string, port: number): number {
   }
 }
 
+function takenBy(owner: ReturnType<typeof portOwner>, port: number): { by: string; remedy: string } {
+  if (owner === undefined)
+    return { by: "another program", remedy: `end it (to see which it is: ss -ulpn sport = ${port})` };
+  const { pid, name } = owner;
+  if (name !== PROCESS_NAME) return { by: `${name} (process ${pid})`, remedy: "end it" };
+  return {
+    by: `the data path (process ${pid}) of a flanneld with another --subnet-file, which after a stop goes on for a minute`,
+    remedy: `end that flanneld and then this process (kill ${pid})`,
+  };
+}
+
 const numbersOf = (address: string): number => address.split(".").reduce((sum, part) => (sum << 8) | Number(part), 0);
 
 function refused(error: unknown, address: string, port: number): unknown {
   if (isErrno(error, "EADDRINUSE")) {
-    const owner = portOwner(port);
-    const by = owner === undefined ? "another program" : `${owner.name} (process ${owner.pid})`;
+    const { by, remedy } = takenBy(portOwner(port), port);
     return new Error(
-      `UDP port ${port} of ${address} is taken by ${by}. To fix: end it, or set another "Port" in the Backend of the network configuration, the same on all hosts`,
+      `UDP port ${port} of ${address} is taken by ${by}. To fix: ${remedy}, or set another "Port" in the Backend of the network configuration, the same on all hosts`,
     );
   }
   if (isErrno(error, "EADDRNOTAVAIL"))

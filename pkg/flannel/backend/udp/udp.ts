@@ -207,6 +207,10 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
       if (!path?.isOpen()) return;
       if (!isInUse) return path.end(); // nobody needs it: this host has not joined
       await path.tell({ detach: { forMs: DETACHED_MS } });
+      log.info(
+        `the data path process goes on for ${DETACHED_MS / 1000} s, until the next daemon takes it over; to end it now: ip link delete ${path.info.device.name}`,
+        shown(path.info),
+      );
       path.release();
     },
   };
