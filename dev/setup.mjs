@@ -41,6 +41,14 @@ const kernel = { "qemu-system-x86": "qemu-system-x86_64", cpio: "cpio" };
 /** Packages of dev/unpacked.mjs. */
 const etcd = ["etcd-server", "etcd-client"];
 const docker = ["docker.io", "containerd", "runc", "libdevmapper1.02.1"];
+const podman = [
+  "podman",
+  "conmon",
+  "golang-github-containernetworking-plugin-dnsname",
+  "libgpgme11",
+  "libassuan0",
+  "libsubid4",
+];
 const servers = [...etcd, "dnsmasq-base", "firewalld", "busybox-static"];
 
 const purposes = {
@@ -57,7 +65,7 @@ const purposes = {
   kernel: { installed: { ...build, ...demo, ...endToEnd, ...kernel }, unpacked: servers },
   long: {
     installed: { ...build, ...arm64, ...demo, ...endToEnd, ...kernel },
-    unpacked: [...servers, ...docker, "qemu-user-static", "debootstrap"],
+    unpacked: [...servers, ...docker, ...podman, "qemu-user-static", "debootstrap"],
   },
 };
 

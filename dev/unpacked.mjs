@@ -17,9 +17,15 @@ export const contents = {
   "qemu-user-static": ["usr/bin/qemu-aarch64-static"],
   debootstrap: ["usr/sbin/debootstrap", "usr/share/debootstrap"],
   "docker.io": ["usr/sbin/dockerd", "usr/sbin/docker-proxy", "usr/bin/docker"],
-  containerd: ["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2"],
+  containerd: ["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/bin/ctr"],
   runc: ["usr/sbin/runc"],
   "libdevmapper1.02.1": [`${library}/libdevmapper.so.1.02.1`],
+  podman: ["usr/bin/podman"],
+  conmon: ["usr/bin/conmon"],
+  "golang-github-containernetworking-plugin-dnsname": ["usr/lib/cni/dnsname"],
+  libgpgme11: [`usr/${library}/libgpgme.so.11`, `usr/${library}/libgpgme.so.11.27.0`],
+  libassuan0: [`usr/${library}/libassuan.so.0`, `usr/${library}/libassuan.so.0.8.5`],
+  libsubid4: [`usr/${library}/libsubid.so.4`, `usr/${library}/libsubid.so.4.0.0`],
 };
 
 /** Where a package's files are. */
@@ -37,7 +43,10 @@ export function withUnpacked(projectRoot, path) {
 
 /** LD_LIBRARY_PATH for programs of what is unpacked. */
 export function unpackedLibraries(projectRoot) {
-  return join(unpackedFolder(projectRoot, "libdevmapper1.02.1"), library);
+  const folders = Object.entries(contents)
+    .flatMap(([name, files]) => files.map((file) => join(unpackedFolder(projectRoot, name), dirname(file))))
+    .filter((folder) => folder.endsWith(library));
+  return [...new Set(folders)].join(":");
 }
 
 /** A package's program, or its name where PATH has to find it. */

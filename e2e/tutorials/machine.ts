@@ -1,5 +1,5 @@
-// A machine for pages whose commands are run as they stand: a network namespace of its own, and processes, mounts and host name too.
-// What commands write below /etc, /run, /opt, /usr/local and /var is gone with it.
+// A machine for pages whose commands are run as they stand, and for container runtimes: a network namespace of its own, and processes,
+// mounts and host name too. What commands write below /etc, /run, /opt, /usr/local and /var is gone with it.
 import { existsSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { unpackedLibraries } from "../../dev/unpacked.mjs";
@@ -34,7 +34,7 @@ const init = `
     mkdir -p /media/$folder/upper /media/$folder/work
     mount -t overlay none -o lowerdir=/$folder,upperdir=/media/$folder/upper,workdir=/media/$folder/work /$folder
   done
-  for folder in /run /var/lib /var/log; do mount -t tmpfs none $folder; done
+  for folder in /run /var/lib /var/log /var/cache; do mount -t tmpfs none $folder; done
   rm -rf /etc/cni /etc/docker /etc/systemd /opt/twill
   mkdir -p /run/lock /run/root /etc/systemd/system /etc/docker /run/commands
   ln -s ${PROJECT}/e2e/tutorials/systemctl.mjs /run/commands/systemctl
@@ -58,7 +58,7 @@ export async function newMachine(t: Test, name: string): Promise<Machine> {
   const environment = {
     HOME: "/run/root",
     PATH: ["/run/commands", "/usr/local/bin", ...folders].join(":"),
-    LD_LIBRARY_PATH: inThere(unpackedLibraries(projectRoot)),
+    LD_LIBRARY_PATH: unpackedLibraries(projectRoot).replaceAll(projectRoot, PROJECT),
   };
   const type = async (script: string): Promise<Ran> => {
     const child = spawn("nsenter", [...enter, "sh", "-ec", `cd ${PROJECT}\n${script}`], { env: environment });

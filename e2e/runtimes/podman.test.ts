@@ -1,0 +1,207 @@
+// Debian's podman with our plugins: what its commands promise, what survives whom, and a node that changes between the Go plugins and ours.
+import t, { type Test } from "tap";
+import { unpackedFolder } from "../../dev/unpacked.mjs";
+import { until } from "../cluster/until.ts";
+import { inLongRunOnly, needsRoot } from "../lab/needs.ts";
+import { IMAGE, type Node, newNode } from "./node.ts";
+
+interface Podman extends Node {
+  /** Starts a container of the image, with its web server. @returns its ID */
+  start(name: string, flags: string): Promise<string>;
+  /** Who answers on a port: the beginning of the container's ID, or "" for nobody. */
+  ask(address: string): Promise<string>;
+}
+
+const dnsname = unpackedFolder(".", "golang-github-containernetworking-plugin-dnsname");
+
+/** The default network of podman costs nothing; n1 has IPv4 and names, n2 IPv6 too. */
+const prepare = `
+  mkdir -p /etc/containers
+  cp ${dnsname}/usr/lib/cni/dnsname /opt/cni/bin
+  echo '{"default":[{"type":"insecureAcceptAnything"}]}' > /etc/containers/policy.json
+  cat > /etc/containers/containers.conf <<end
+[containers]
+log_driver = "k8s-file"
+[network]
+network_backend = "cni"
+cni_plugin_dirs = ["/opt/cni/bin"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "runc"
+end
+  podman import --change 'CMD ["/bin/httpd","-f","-p","80","-h","/"]' ${IMAGE}.tar localhost/image:1
+  podman network create --subnet 10.10.1.0/24 n1
+  podman network create --subnet 10.10.2.0/24 --ipv6 --subnet fd00:2::/64 n2`;
+
+async function newPodman(t: Test): Promise<Podman> {
+  const node = await newNode(t, "podman");
+  await node.done(prepare);
+  const cgroup = "--cgroup-parent=/$(basename $(cat /run/cgroup))";
+  return {
+    ...node,
+    start: (name, flags) => node.done(`podman run -d ${cgroup} --name ${name} ${flags} localhost/image:1`),
+    ask: (address) => node.done(`curl -s --max-time 5 http://${address}/etc/hostname || true`),
+  };
+}
+
+/** Then nobody is left who would have podman run DEL. */
+const killWithMonitor = (name: string) =>
+  `kill -9 $(cat $(podman inspect --format {{.ConmonPidFile}} ${name})) $(podman inspect --format {{.State.Pid}} ${name})`;
+
+const short = (id: string) => id.slice(0, 12);
+
+t.test("podman: what its commands promise of ports, addresses and names", inLongRunOnly(needsRoot), async (t) => {
+  const { done, start, ask, traces, type } = await newPodman(t);
+  const a = await start(
+    "a",
+    "--network n1 --ip 10.10.1.50 --mac-address 02:11:22:33:44:55 --network-alias web -p 127.0.0.1:8080:80",
+  );
+  const b = await start(
+    "b",
+    "--network n2:ip=10.10.2.77,ip=fd00:2::77,mac=02:00:00:00:00:77,interface_name=net7 --network n1 -p 8081:80",
+  );
+  t.equal(await ask("127.0.0.1:8080"), short(a));
+  t.equal(await ask("10.10.2.1:8081"), short(b));
+  t.equal(await ask("10.10.1.1:8080"), "", "published on one address only");
+  t.match(await done("podman exec a ip addr show eth0"), /02:11:22:33:44:55[\s\S]*10\.10\.1\.50\/24/);
+  t.match(
+    await done("podman exec b ip addr show net7"),
+    /02:00:00:00:00:77[\s\S]*10\.10\.2\.77\/24[\s\S]*fd00:2::77\/64/,
+  );
+  t.match(await done("podman exec b nslookup web"), /web\.dns\.podman\nAddress: 10\.10\.1\.50/);
+
+  await done("podman network connect --ip 10.10.2.140 n2 a");
+  t.equal(await ask("10.10.2.140"), short(a));
+  await done("podman network disconnect n2 a");
+  t.equal(await ask("10.10.2.140"), "");
+
+  await done("podman restart -t 0 a");
+  t.equal(await ask("127.0.0.1:8080"), short(a), "after a restart");
+  await done("podman stop -t 0 a && podman start a");
+  t.equal(await ask("127.0.0.1:8080"), short(a), "after a stop");
+  await done("nft flush ruleset");
+  t.equal(await ask("127.0.0.1:8080"), "");
+  await done("podman network reload --all");
+  t.equal(await ask("127.0.0.1:8080"), short(a), "after podman network reload");
+  t.equal(await ask("10.10.2.1:8081"), short(b));
+
+  t.match(await type(`podman run -d --network n1 --ip 10.10.1.50 localhost/image:1`), {
+    status: 126,
+    stderr: /10\.10\.1\.50 is held by|requested IP address 10\.10\.1\.50 is not available/,
+  });
+  await done("podman rm -fa -t 0");
+  t.equal(await traces(), "");
+  await done("podman network rm n1 n2");
+  t.equal(await done("ip -br link show type bridge"), "");
+});
+
+t.test("podman: ten containers that start and end at once", inLongRunOnly(needsRoot), async (t) => {
+  const { done, start, ask, traces } = await newPodman(t);
+  const numbers = Array.from({ length: 10 }, (_, i) => i);
+  const ids = await Promise.all(numbers.map((i) => start(`c${i}`, `--network n1 --network n2 -p 808${i}:80`)));
+  for (const i of numbers) t.equal(await ask(`127.0.0.1:808${i}`), short(ids[i] ?? ""));
+  await Promise.all(numbers.map((i) => done(`podman rm -f -t 0 c${i}`)));
+  t.equal(await traces(), "");
+});
+
+t.test("podman: who is alive keeps port and rules, who is dead does not", inLongRunOnly(needsRoot), async (t) => {
+  const { done, start, ask, traces, type } = await newPodman(t);
+  const a = await start("a", "--network n1 -p 8080:80");
+  const b = await start("b", "--network n2 -p 8081:80");
+  const list = () => done("dist/bin/cnitool list --json").then(JSON.parse);
+  for (const network of ["n1", "n2"])
+    t.match(await type(`podman run -d --network ${network} -p 8080:80 localhost/image:1`), {
+      status: 126,
+      stderr: new RegExp(`port 8080/tcp is held by container ${a} of network n1`),
+    });
+  t.equal(await ask("127.0.0.1:8080"), short(a));
+
+  await done("kill -9 $(podman inspect --format {{.State.Pid}} b)");
+  await until("podman's DEL", async () => (await done("ls /var/lib/cni/results")) === `n1-${a}-eth0`);
+  await done("podman start b");
+  t.equal(await ask("127.0.0.1:8081"), short(b));
+  t.match(await done("dist/bin/twill reload"), /^2 attachments, nothing is missing$/);
+
+  await done(`
+    namespace=$(podman inspect --format {{.NetworkSettings.SandboxKey}} b)
+    ${killWithMonitor("b")}
+    umount $namespace && rm -f $namespace`); // as after a power failure
+  t.match(await list(), [
+    { containerId: a, namespace: "alive" },
+    { containerId: b, namespace: "dead" },
+  ]);
+  await done("nft flush ruleset");
+  t.match(await done("dist/bin/twill reload"), new RegExp(`^n1 ${a} eth0: restored, \\d+ changes\n1 attachments, `));
+  t.equal(await ask("127.0.0.1:8080"), short(a));
+  t.notMatch(await done("nft list ruleset"), /8081/);
+  const gc = (network: string) => done(`CNI_PATH=/opt/cni/bin dist/bin/cnitool gc --dead ${network}`);
+  t.equal(await gc("n1"), "");
+  t.equal(await gc("n2"), `n2 ${b} eth0: deleted`);
+  t.match(await list(), [{ containerId: a }]);
+  t.equal(await ask("127.0.0.1:8080"), short(a));
+
+  await start("c", "--network n1 -p 8082:80");
+  await done(`
+    ${killWithMonitor("a")}; ${killWithMonitor("c")}
+    kill -9 $(pidof dnsmasq)
+    awk '$2 ~ "^/var/lib/containers" { print $2 }' /proc/mounts | tac | xargs umount
+    umount /run/netns/* && nft flush ruleset && ip link del cni-podman1 && ip link del cni-podman2
+    rm -rf /run/netns/* /run/libpod /run/containers /run/runc /dev/shm/* /var/lib/cni/networks`); // as its tmpfiles.d does at boot
+  t.match(await done("dist/bin/twill reload"), /^0 attachments/);
+  await done("podman start a");
+  t.equal(await ask("127.0.0.1:8080"), short(a), "after a boot");
+  t.match(await done("dist/bin/twill reload"), /^1 attachments, nothing is missing$/);
+  t.match(await gc("n1"), /^n1 \w+ eth0: deleted$/);
+  t.equal(await ask("127.0.0.1:8080"), short(a));
+  await done("podman rm -fa -t 0");
+  t.equal(await traces(), "");
+});
+
+t.test("podman: plugins are exchanged under running containers, Go's and ours", inLongRunOnly(needsRoot), async (t) => {
+  const { done, start, ask, traces, usePlugins } = await newPodman(t);
+  await usePlugins("go");
+  const ids = [await start("c0", "--network n1 --ip 10.10.1.50 -p 8080:80")];
+  const all = async (what: string) => {
+    for (const [i, id] of ids.entries()) t.equal(await ask(`127.0.0.1:808${i}`), short(id), `${what}: c${i}`);
+  };
+  await done(`
+    ping -q -i 0.005 10.10.1.50 > /run/ping 2>&1 & echo $! > /run/ping.pid
+    curl -s --limit-rate 400k -o /run/transferred http://127.0.0.1:8080/bin/busybox > /dev/null 2>&1 & echo $! > /run/curl.pid`);
+
+  await usePlugins("ours");
+  await all("ours in the place of Go's");
+  await done("dist/bin/twill reload"); // what only ours have: rules that say whose an address is
+  t.match(await done("dist/bin/twill reload"), /^1 attachments, nothing is missing$/);
+  ids.push(await start("c1", "--network n1 -p 8081:80"));
+  await all("ours has added");
+  await usePlugins("go");
+  ids.push(await start("c2", "--network n1 -p 8082:80"));
+  await all("Go's in the place of ours");
+  await done("podman rm -f -t 0 c1");
+  ids.splice(1, 1);
+  t.equal(await ask("127.0.0.1:8082"), short(ids[1] ?? ""));
+  await usePlugins("ours");
+  await done("podman rm -f -t 0 c2");
+  t.equal(await ask("127.0.0.1:8080"), short(ids[0] ?? ""));
+
+  await until("the end of the transfer", () => done("! test -e /proc/$(cat /run/curl.pid)").then(() => true));
+  await done(`cmp /run/transferred ${IMAGE}/bin/busybox`);
+  await done("kill -INT $(cat /run/ping.pid)");
+  const [counts, sent, received] = await until(
+    "ping's count",
+    async () => /(\d+) packets transmitted, (\d+) received/.exec(await done("cat /run/ping")) ?? undefined,
+  );
+  t.comment(counts);
+  t.ok(Number(sent) > 100, counts);
+  t.ok(Number(sent) - Number(received) <= 1, `none is lost; the last may be on its way at the end: ${counts}`);
+
+  await done("podman rm -f -t 0 c0");
+  const stays = (await traces()).split("\n");
+  t.match(stays, [/networks\/\.twill\/n1\/owners\/\S+:eth0$/, /^\s*ip saddr 10\.10\.1\.51 +counter return$/]);
+  t.equal(stays.length, 2, "Go's DEL leaves of ours what says whose an address is");
+  const next = await start("next", "--network n1 --ip 10.10.1.51 -p 8081:80");
+  t.equal(await ask("127.0.0.1:8081"), short(next));
+  await done("podman rm -f -t 0 next");
+  t.equal(await traces(), stays[0], "and the next container with the address takes the rule with it");
+});
