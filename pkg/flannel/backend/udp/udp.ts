@@ -198,7 +198,10 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
       await repair();
     },
     counters: async () => (path?.isOpen() ? path.counters().catch(() => undefined) : undefined),
-    missing: () => [...(path?.isOpen() ? [] : ["the data path process does not run"]), ...peers.missing()],
+    missing: () => [
+      ...(path?.isOpen() ? [] : ["the data path process does not run, or does not answer"]),
+      ...peers.missing(),
+    ],
     obstacles: peers.obstacles,
     underlayPorts: [{ family: "ipv4", port }],
     probeAddress: (peer, family) => (family === "ipv4" ? peer.ipv4?.address : undefined), // that of its device
