@@ -40,10 +40,11 @@ end
   sum=$(sha256sum archive/layer.tar | cut -d ' ' -f 1)
   echo '${JSON.stringify({ ...image, rootfs: { type: "layers", diff_ids: ["sha256:SUM"] } })}' | sed "s/SUM/$sum/" > archive/config.json
   echo '[{"Config":"config.json","RepoTags":["localhost/pod:1"],"Layers":["layer.tar"]}]' > archive/manifest.json
-  tar -C archive -cf pod.tar manifest.json config.json layer.tar
-  setsid containerd -c /run/containerd.toml > /run/containerd.log 2>&1 < /dev/null &`;
+  tar -C archive -cf pod.tar manifest.json config.json layer.tar`;
 
 interface Containerd extends Node {
+  /** Kills the daemon and starts it again. */
+  restart(): Promise<void>;
   /** Starts a pod. @returns its ID */
   start(name: string, hostPort: number): Promise<string>;
   cri(command: "stop" | "remove", id: string): Promise<string>;
@@ -55,10 +56,18 @@ async function newContainerd(t: Test): Promise<Containerd> {
   const node = await newNode(t, "containerd");
   const { done } = node;
   await done(prepare);
-  await until("containerd", () => done("ctr version").then(() => true));
+  const run = async () => {
+    await done("setsid containerd -c /run/containerd.toml > /run/containerd.log 2>&1 < /dev/null &");
+    await until("containerd", () => done("ctr version").then(() => true));
+  };
+  await run();
   await done("ctr -n k8s.io images import /run/pod.tar");
   return {
     ...node,
+    restart: async () => {
+      await done("kill -9 $(pidof containerd)");
+      await run();
+    },
     start: (name, port) => done(`node e2e/runtimes/cri.mjs run ${name} ${port} /$(basename $(cat /run/cgroup))`),
     cri: (command, id) => done(`node e2e/runtimes/cri.mjs ${command} ${id}`),
     ask: (port) => done(`socat -T 5 - TCP:10.10.1.1:${port},connect-timeout=5 < /dev/null 2> /dev/null || true`),
@@ -101,6 +110,22 @@ t.test("containerd: pods keep port and rules while they live, and no longer", in
   t.equal(await ask(8080), "a");
   await cri("remove", dead);
   await cri("remove", a);
+  t.equal(await traces(), "");
+});
+
+t.test("containerd: ten pods at once outlive it and their plugins", inLongRunOnly(needsRoot), async (t) => {
+  const { restart, start, cri, ask, traces, usePlugins } = await newContainerd(t);
+  const numbers = Array.from({ length: 10 }, (_, i) => i);
+  const ids = await Promise.all(numbers.map((i) => start(`p${i}`, 8080 + i)));
+  await restart();
+  await usePlugins("go");
+  for (const i of numbers) t.equal(await ask(8080 + i), `p${i}`);
+  for (const id of ids.slice(0, 3)) await cri("stop", id);
+  ids.push(await start("of-go", 9000));
+  await usePlugins("ours");
+  t.equal(await ask(9000), "of-go");
+  for (const i of numbers.slice(3)) t.equal(await ask(8080 + i), `p${i}`);
+  await Promise.all(ids.map((id) => cri("remove", id)));
   t.equal(await traces(), "");
 });
 
