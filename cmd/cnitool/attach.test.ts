@@ -34,14 +34,15 @@ t.test("a namespace's name is refused where it cannot be a path", async (t) => {
     (...paths: string[]) =>
     (path: string) =>
       paths.includes(path);
-  t.throws(() => refuseNameAsPath("try", having("/run/netns/try")), {
-    code: 4,
-    msg: '"try" is a namespace\'s name, must be its path',
-    details: "To fix: write /run/netns/try",
-  });
+  for (const exists of [having("/run/netns/try"), having()])
+    t.throws(() => refuseNameAsPath("try", exists), {
+      code: 4,
+      msg: '"try" is a namespace\'s name, must be its path',
+      details: "To fix: write /run/netns/try, or ./try for a file of this directory",
+    });
   for (const [operand, exists] of [
     ["try", having("try", "/run/netns/try")],
-    ["try", having()],
+    ["./try", having()],
     ["/run/netns/try", having("/run/netns/try", "/run/netns//run/netns/try")],
     ["", having("/run/netns/")],
   ] as const)

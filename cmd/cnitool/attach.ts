@@ -202,14 +202,13 @@ export function refusePathAsName(name: string): void {
   });
 }
 
-/** Refuses a name of `ip netns add`: DEL would succeed and delete nothing, as for a namespace that is gone. @throws CniError 4 */
+/** Refuses a name of `ip netns add`, also of a namespace that is gone: DEL would succeed and delete nothing. @throws CniError 4 */
 export function refuseNameAsPath(operand: string, exists = (path: string) => findStat(path) !== undefined): void {
-  const path = `/run/netns/${operand}`;
-  if (operand === "" || operand.includes("/") || exists(operand) || !exists(path)) return;
+  if (operand === "" || operand.includes("/") || exists(operand)) return;
   throw new CniError({
     code: ErrorCode.invalidEnvironment,
     msg: `${JSON.stringify(operand)} is a namespace's name, must be its path`,
-    remedy: `write ${path}`,
+    remedy: `write /run/netns/${operand}, or ./${operand} for a file of this directory`,
   });
 }
 

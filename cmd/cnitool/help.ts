@@ -39,7 +39,10 @@ const environment: readonly (readonly [string, string])[] = [
   ["NETCONFPATH", "directory of configurations (/etc/cni/net.d)"],
   ["CNI_IFNAME", "name of the interface in the container (eth0); --ifname takes precedence"],
   ["CNI_ARGS", "arguments for plugins, as K=V;K2=V2"],
-  ["CAP_ARGS", 'arguments for plugins by capability, as {"portMappings": [{"hostPort": 8080, "containerPort": 80}]}'],
+  [
+    "CAP_ARGS",
+    'arguments for plugins by capability, as {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}',
+  ],
 ];
 
 export function helpFor({ name, operands, about, details, flags, examples }: Command): string {

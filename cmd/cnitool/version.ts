@@ -37,7 +37,7 @@ export const version: Command = {
       .filter(({ name }) => type === undefined || name === type)
       .flatMap((file) => describe(file, plugins, version));
     if (flags.has("json")) streams.stdout(printed({ version, supportedVersions, plugins: found }));
-    else streams.stdout(`${versionLine(version)}\n\n${tableOf(found, directories)}`);
+    else streams.stdout(`${versionLine(version)}\n\n${tableOf(found, directories, type)}`);
     return 0;
   },
 };
@@ -69,8 +69,9 @@ function answer(file: PluginFile, plugins: Delegates): Pick<Described, "supporte
   }
 }
 
-function tableOf(found: readonly Described[], directories: readonly string[]): string {
-  if (found.length === 0) return `no plugins in ${directories.join(", ") || usualPath}\n`;
+function tableOf(found: readonly Described[], directories: readonly string[], type: string | undefined): string {
+  const wanted = type === undefined ? "plugins" : `plugin "${type}"`;
+  if (found.length === 0) return `no ${wanted} in ${directories.join(", ") || usualPath}\n`;
   return table([
     ["TYPE", "ORIGIN", "CNI", "FILE", "ABOUT"],
     ...found.map(({ type, origin, supportedVersions, path, about, hiddenBy, error }) => [

@@ -7,7 +7,8 @@
 export const sameKey = (one: string, other: string): boolean =>
   one === other || (one.length === other.length && foldKey(one) === foldKey(other));
 
-const foldKey = (key: string): string => key.toLowerCase().replaceAll("ſ", "s");
+/** Returns what keys that Go takes for the same have in common. */
+export const foldKey = (key: string): string => key.toLowerCase().replaceAll("ſ", "s");
 
 /** What belongs to each known key, by the key as spelled and by the folded one. For `findKey`. */
 export type KeyTable<T> = ReadonlyMap<string, T>;

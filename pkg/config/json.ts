@@ -6,7 +6,7 @@
  * for `cnitool validate`. Pure.
  */
 
-import { sameKey } from "./go-json.ts";
+import { foldKey } from "./go-json.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
 export type JsonObject = { readonly [key: string]: Json };
@@ -87,11 +87,14 @@ export function parseJson(text: string): Json {
     return parsed(text);
   } catch (error) {
     const { message } = error as Error;
-    if (message.includes("stack overflow")) throw new JsonSyntaxError("too many levels of nesting");
+    if (isStackOverflow(message)) throw new JsonSyntaxError(tooDeep);
     if (text.length > longestExplained) throw new JsonSyntaxError(message);
     return readJson(text).value; // has the better error message
   }
 }
+
+const isStackOverflow = (message: string): boolean => message.includes("stack overflow");
+const tooDeep = "too many levels of nesting";
 
 /** Parses with the engine; an unpaired surrogate becomes U+FFFD, as in Go, since it could not be written as UTF-8. */
 function parsed(text: string): Json {
@@ -135,7 +138,12 @@ export interface JsonNode {
  * @throws JsonSyntaxError
  */
 export function readJson(text: string): JsonNode {
-  return new Reader(text).document();
+  try {
+    return new Reader(text).document();
+  } catch (error) {
+    // the limit of the stack may be lower than `maxDepth` needs
+    throw isStackOverflow((error as Error).message) ? new JsonSyntaxError(tooDeep) : error;
+  }
 }
 
 /** Returns the position of a part: that of its key if it has one, in any spelling. Undefined when there is no such part. */
@@ -143,7 +151,7 @@ export function positionOf(node: JsonNode, path: JsonPath): Position | undefined
   let at = node;
   let position = node.position;
   for (const step of path) {
-    const member = at.members?.findLast(({ key }) => typeof step === "string" && sameKey(key, step));
+    const member = typeof step === "string" ? membersByKey(at).get(foldKey(step)) : undefined;
     const next = member?.node ?? (typeof step === "number" ? at.items?.[step] : undefined);
     if (next === undefined) return undefined;
     position = member?.position ?? next.position;
@@ -151,6 +159,18 @@ export function positionOf(node: JsonNode, path: JsonPath): Position | undefined
   }
   return position;
 }
+
+type Member = NonNullable<JsonNode["members"]>[number];
+
+/** Returns an object's members by their folded keys, the last one of each. Made once: a document may have a finding for each of its keys. */
+function membersByKey(node: JsonNode): ReadonlyMap<string, Member> {
+  const known = folded.get(node);
+  if (known !== undefined) return known;
+  const byKey = new Map(node.members?.map((member) => [foldKey(member.key), member]));
+  folded.set(node, byKey);
+  return byKey;
+}
+const folded = new WeakMap<JsonNode, ReadonlyMap<string, Member>>();
 
 const numberSyntax = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON wants them escaped

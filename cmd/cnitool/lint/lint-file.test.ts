@@ -393,6 +393,21 @@ t.test("plugins in the folder of the network's name are told at their own places
   );
 });
 
+t.test("a file with ten times the unknown keys is examined in some ten times the CPU time", async (t) => {
+  const cpuOf = (keys: number): number => {
+    const unknown = Object.fromEntries(Array.from({ length: keys }, (_, i) => [`k${i}`, 1]));
+    const file = write("many-keys.conflist", chainOf({ type: "fake", ipam: hostLocalWith(unknown) }));
+    const started = process.cpuUsage();
+    t.equal(lintFile(file, surroundings).findings.length, keys);
+    const { user, system } = process.cpuUsage(started);
+    return user + system;
+  };
+  cpuOf(1_000); // compiles it
+  const small = cpuOf(1_000);
+  const large = cpuOf(10_000);
+  t.ok(large < 35 * small, `${large} over ${small} us`); // a hundred times if each key looked at all others
+});
+
 t.test("a file that cannot be read is told like the others", async (t) => {
   mkdirSync(join(root, "directory.conflist"));
   t.strictSame(told(lintFile(join(root, "directory.conflist"), surroundings).findings), [

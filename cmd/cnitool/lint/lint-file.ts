@@ -119,8 +119,8 @@ function readDocument(file: string): JsonNode | Finding {
 
 /** Finds repeated keys: legal JSON, in which the last one counts, but never intended. */
 function repeatedKeys(file: string, { members = [], items = [] }: JsonNode): Finding[] {
-  const keys = members.map(({ key }) => key);
-  const repeated = members.filter(({ key }, i) => keys.indexOf(key) < i);
+  const seen = new Set<string>();
+  const repeated = members.filter(({ key }) => seen.size === seen.add(key).size);
   return [
     ...repeated.map(({ key, position }): Finding => {
       const text = `key ${JSON.stringify(key)} occurs more than once, the last one is used`;
