@@ -153,7 +153,7 @@ function viewOf(netfilter: Connection): View {
   const known = new Map<string, FoundRule[]>();
   return {
     present: (chains) => existing(netfilter, chains.map(placeOf)),
-    rules(chain, containing = "") {
+    rules(chain, containing) {
       const key = [chain.family, chain.table, chain.chain, containing].join(" ");
       let found = known.get(key);
       if (found === undefined) {
@@ -181,7 +181,9 @@ function foundRule(chain: Chain, body: Uint8Array): FoundRule {
   return {
     chain,
     body,
-    id: handleOf(body),
+    get id() {
+      return handleOf(body);
+    },
     get canonicalForm() {
       read ??= { canonicalForm: decodeRuleMessage(chain.family, decode(ruleMessage, body)) };
       return read.canonicalForm;

@@ -204,13 +204,13 @@ export function listChains(netfilter: Connection, family: number): ChainMessage[
  * Returns the wanted rules of a chain, or of all chains of a table. Returns none when there is no such chain.
  *
  * @param wanted Bytes that the rule has to contain, or a predicate on its bytes as text, which has names and comments in it (see `holds`).
- *   This spares decoding, which is slow.
+ *   This spares decoding, which is slow. By default all rules.
  * @returns Bodies of NFT_MSG_NEWRULE as the kernel sent them, for `ruleMessage`, `handleOf` and so on.
  */
 export function findRules(
   netfilter: Connection,
   { family, table, chain }: Omit<ChainRef, "chain"> & { chain?: string },
-  wanted: Uint8Array | ((text: string) => boolean),
+  wanted?: Uint8Array | ((text: string) => boolean),
 ): Uint8Array[] {
   const value = { family, table, chain };
   const all = query({ name: "NFT_MSG_GETRULE", type: NFT_MSG_GETRULE, table: ruleMessage, value });
@@ -228,11 +228,13 @@ export function findRules(
  */
 export const holds = (text: string, comment: string): boolean => text.includes(comment.slice(1));
 
-function bodyIf(wanted: Uint8Array | ((text: string) => boolean)): Wire<Uint8Array | undefined, never> {
+function bodyIf(wanted: Uint8Array | ((text: string) => boolean) | undefined): Wire<Uint8Array | undefined, never> {
   const isWanted =
-    typeof wanted === "function"
-      ? (bytes: Uint8Array, from: number, to: number) => wanted(decodeText(bytes, from, to))
-      : (bytes: Uint8Array, from: number, to: number) => includes(bytes.subarray(from, to), wanted);
+    wanted === undefined
+      ? () => true
+      : typeof wanted === "function"
+        ? (bytes: Uint8Array, from: number, to: number) => wanted(decodeText(bytes, from, to))
+        : (bytes: Uint8Array, from: number, to: number) => includes(bytes.subarray(from, to), wanted);
   return {
     write() {},
     read: ({ bytes }: Input, from: number, to: number) =>

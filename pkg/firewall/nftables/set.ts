@@ -2,19 +2,30 @@
 //
 // Elements are encoded by hand for the reason that rules are made from templates (template.ts): through the wire tables an element takes 20
 // us, and a container may have a thousand.
+
+import { equal } from "../../bytes/equal.ts";
 import { type Connection, NetlinkError, query, type Request, request } from "../../netlink/connection.ts";
-import { attribute, encode, message } from "../../netlink/message.ts";
+import { attribute, decode, encode, message } from "../../netlink/message.ts";
 import {
   elementMessage,
   NFT_MSG_DELSETELEM,
   NFT_MSG_GETSETELEM,
   NFT_MSG_NEWSETELEM,
   type SetElement,
+  setElement,
 } from "../../netlink/nftables/element.ts";
 import { concatenationType, NFT_MSG_NEWSET, NFT_SET_MAP, setMessage, TYPE_IFNAME } from "../../netlink/nftables/set.ts";
 import { elementUserdata } from "../../netlink/nftables/userdata.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/nlmsg.ts";
-import { bytes, hostIsLittle, nested } from "../../netlink/wire.ts";
+import {
+  attributeEnd,
+  attributeType,
+  bytes,
+  hostIsLittle,
+  type Input,
+  NLA_TYPE_MASK,
+  nested,
+} from "../../netlink/wire.ts";
 import { isErrno } from "../../sys/errno.ts";
 
 /** A set or map by name. */
@@ -150,36 +161,39 @@ const ELEM_USERDATA = 6;
 const DATA_VALUE = 1;
 
 /** Returns the content of NFTA_SET_ELEM_LIST_ELEMENTS, in as many parts as needed. */
-function chunked<T>({ items, model, write }: Elements<T>, userdata: Uint8Array | undefined): Uint8Array[] {
-  if (items.length === 0) return [];
-  const bytes = encodeElement(model, userdata);
-  const keyAt = 3 * HEADER;
-  const dataAt = keyAt + padded(model.key.length) + 2 * HEADER;
-  const perList = Math.floor(LIST_MAX / bytes.length);
-  const lists: Uint8Array[] = [];
-  for (let from = 0; from < items.length; from += perList) {
-    const count = Math.min(perList, items.length - from);
-    const list = new Uint8Array(count * bytes.length);
-    for (let i = 0, at = 0; i < count; i++, at += bytes.length) {
-      list.set(bytes, at);
-      write(items[from + i] as T, list, at + keyAt, at + dataAt);
-    }
-    lists.push(list);
+function chunked<T>(elements: Elements<T>, userdata: Uint8Array | undefined): Uint8Array[] {
+  const { items, model } = elements;
+  const one = encodeElement(model, userdata, NLA_F_NESTED);
+  const perList = Math.floor(LIST_MAX / one.length);
+  return Array.from({ length: Math.ceil(items.length / perList) }, (_, i) =>
+    written({ ...elements, items: items.slice(i * perList, (i + 1) * perList) }, one),
+  );
+}
+
+/** The offset of the key in an encoded element. */
+const KEY_AT = 3 * HEADER;
+
+/** Returns copies of an encoded element, one behind the other, with what differs in each. */
+function written<T>({ items, model, write }: Elements<T>, one: Uint8Array): Uint8Array {
+  const dataAt = KEY_AT + padded(model.key.length) + 2 * HEADER;
+  const list = new Uint8Array(items.length * one.length);
+  for (let i = 0, at = 0; i < items.length; i++, at += one.length) {
+    list.set(one, at);
+    write(items[i] as T, list, at + KEY_AT, at + dataAt);
   }
-  return lists;
+  return list;
 }
 
-function encodeElement({ key, data }: Element, userdata: Uint8Array | undefined): Uint8Array {
+/** @param nested The flag of attributes that contain others: NLA_F_NESTED as nft sends them, 0 as the kernel does. */
+function encodeElement({ key, data }: Element, userdata: Uint8Array | undefined, nested: number): Uint8Array {
+  const value = (type: number, value: Uint8Array) => packed(type | nested, [packed(DATA_VALUE, [value])]);
   const parts = [
-    nest(ELEM_KEY, leaf(DATA_VALUE, key)),
-    ...(data === undefined ? [] : [nest(ELEM_DATA, leaf(DATA_VALUE, data))]),
-    ...(userdata === undefined ? [] : [leaf(ELEM_USERDATA, userdata)]),
+    value(ELEM_KEY, key),
+    ...(data === undefined ? [] : [value(ELEM_DATA, data)]),
+    ...(userdata === undefined ? [] : [packed(ELEM_USERDATA, [userdata])]),
   ];
-  return nest(LIST_ELEM, ...parts);
+  return packed(LIST_ELEM | nested, parts);
 }
-
-const nest = (type: number, ...parts: readonly Uint8Array[]): Uint8Array => packed(type | NLA_F_NESTED, parts);
-const leaf = (type: number, value: Uint8Array): Uint8Array => packed(type, [value]);
 
 function packed(type: number, parts: readonly Uint8Array[]): Uint8Array {
   const length = parts.reduce((sum, part) => sum + part.length, HEADER);
@@ -219,18 +233,151 @@ const elementQuery = (place: SetRef, key: Uint8Array) =>
     value: { ...place, elements: [{ key: { value: key } }] },
   });
 
+// --- Comparison --------------------------------------------------------------------------------------------------------------------------
+
+/** The number of elements from which on a set is read as a whole, instead of element by element. */
+export const MANY = 64;
+
+/** Returns the items whose element is not there exactly as wanted, and what the set has for their key, in no particular order. */
+export function deviatingElements<T>(
+  netfilter: Connection,
+  place: SetRef,
+  wanted: Elements<T>,
+  comment: string,
+): Map<T, SetElement | undefined> {
+  const deviating = new Map<T, SetElement | undefined>();
+  const { items, model } = wanted;
+  if (items.length === 0) return deviating;
+  const one = encodeElement(model, encode(elementUserdata, { comment }), 0);
+  const encoded: EncodedElements = { list: written(wanted, one), size: one.length, keySize: model.key.length };
+  const present = items.length < MANY ? oneByOne(netfilter, place, encoded) : inDump(netfilter, place, encoded);
+  for (let i = 0; i < items.length; i++) {
+    const element = present[i];
+    if (element !== "same") deviating.set(items[i] as T, element);
+  }
+  return deviating;
+}
+
+/** What a set has for a wanted element: the same, one with another value or comment, or none. */
+type PresentElement = "same" | SetElement | undefined;
+
+/** Encoded elements of one size. */
+interface EncodedElements {
+  list: Uint8Array;
+  size: number;
+  keySize: number;
+}
+
+function oneByOne(netfilter: Connection, place: SetRef, { list, size, keySize }: EncodedElements): PresentElement[] {
+  return Array.from({ length: list.length / size }, (_, i) => {
+    const encoded = list.subarray(i * size, (i + 1) * size);
+    return settled(findElement(netfilter, place, encoded.subarray(KEY_AT, KEY_AT + keySize)), encoded);
+  });
+}
+
+/** Returns "same" for an element that is encoded like this. */
+function settled(element: SetElement | undefined, encoded: Uint8Array): PresentElement {
+  if (element?.key?.value === undefined) return element;
+  const { key, data, userdata } = element;
+  const found = encodeElement(
+    { key: key.value as Uint8Array, data: data?.value },
+    userdata && encode(elementUserdata, userdata),
+    0,
+  );
+  return equal(found, encoded) ? "same" : element;
+}
+
+/** Reads the set once. What the kernel sends for an element that is as wanted are the wanted bytes, so only others are decoded. */
+function inDump(netfilter: Connection, place: SetRef, { list, size, keySize }: EncodedElements): PresentElement[] {
+  const wanted = new Int32Array(list.buffer);
+  const [step, keyWords] = [size / 4, keySize / 4];
+  const encodedAt = (index: number) => list.subarray(index * size, (index + 1) * size);
+  const decoded = ({ bytes }: Input, at: number, end: number) => decode(setElement, bytes.subarray(at + HEADER, end));
+
+  const present: PresentElement[] = new Array(list.length / size).fill(undefined);
+  const indexes: WordTree = new Map();
+  for (let i = 0; i < present.length; i++) plant(indexes, wanted, i * step + KEY_AT / 4, keyWords, i);
+
+  const read = (input: Input, from: number, to: number): Found => {
+    const found: Found = { same: [], other: [] };
+    const words = new Int32Array(input.bytes.buffer, input.bytes.byteOffset, to >> 2); // messages begin at multiples of 4
+    const elements = listIn(input, from, to);
+    for (let at = elements.from; elements.to - at >= HEADER; ) {
+      const end = attributeEnd(input, at, elements.to);
+      const index = indexIn(indexes, words, (at + KEY_AT) / 4, keyWords);
+      if (index !== undefined) {
+        if (end - at === size && isSame(words, at / 4, wanted, index * step, step)) found.same.push(index);
+        else found.other.push([index, settled(decoded(input, at, end), encodedAt(index))]);
+      }
+      at = padded(end);
+    }
+    return found;
+  };
+
+  try {
+    const all = { ...allElements(place), answers: { write() {}, read, text: () => "" } };
+    for (const { same, other } of netfilter.dump(all)) {
+      for (const index of same) present[index] = "same";
+      for (const [index, element] of other) present[index] = element;
+    }
+  } catch (error) {
+    if (!isErrno(error, ...NOT_THERE)) throw error;
+  }
+  return present;
+}
+
+/** The wanted elements in one message of a dump, by their indexes. */
+interface Found {
+  same: number[];
+  other: [number, PresentElement][];
+}
+
+/** Numbers by keys of several words: a level for each word. */
+type WordTree = Map<number, WordTree | number>;
+
+function plant(tree: WordTree, words: Int32Array, at: number, count: number, value: number): void {
+  let level = tree;
+  for (let i = 0; i < count - 1; i++) {
+    const word = words[at + i] as number;
+    const next = level.get(word) ?? new Map<number, WordTree | number>();
+    level.set(word, next);
+    level = next as WordTree;
+  }
+  level.set(words[at + count - 1] as number, value);
+}
+
+function indexIn(tree: WordTree, words: Int32Array, at: number, count: number): number | undefined {
+  let level: WordTree | number | undefined = tree;
+  for (let i = 0; i < count && level !== undefined; i++) level = (level as WordTree).get(words[at + i] as number);
+  return level as number | undefined;
+}
+
+function isSame(one: Int32Array, oneAt: number, other: Int32Array, otherAt: number, count: number): boolean {
+  for (let i = 0; i < count; i++) if (one[oneAt + i] !== other[otherAt + i]) return false;
+  return true;
+}
+
+/** Returns where the content of NFTA_SET_ELEM_LIST_ELEMENTS is in a message. */
+function listIn(input: Input, from: number, to: number): { from: number; to: number } {
+  for (let at = from + NFGENMSG_SIZE; to - at >= HEADER; ) {
+    const end = attributeEnd(input, at, to);
+    if ((attributeType(input, at) & NLA_TYPE_MASK) === LIST_ELEMENTS) return { from: at + HEADER, to: end };
+    at = padded(end);
+  }
+  return { from: to, to };
+}
+const LIST_ELEMENTS = elementMessage.attributes.elements.type;
+const NFGENMSG_SIZE = 4;
+
 /** Returns all elements of a set; undefined when there is no such set. */
 export function listElements(netfilter: Connection, place: SetRef): SetElement[] | undefined {
-  const all = query({
-    name: "NFT_MSG_GETSETELEM",
-    type: NFT_MSG_GETSETELEM,
-    table: elementMessage,
-    value: { ...place },
-  });
   try {
-    return netfilter.dump(all).flatMap(({ elements = [] }) => elements);
+    return netfilter.dump(allElements(place)).flatMap(({ elements = [] }) => elements);
   } catch (error) {
     if (error instanceof NetlinkError && isErrno(error, ...NOT_THERE)) return undefined;
     throw error;
   }
 }
+
+const allElements = (place: SetRef) =>
+  query({ name: "NFT_MSG_GETSETELEM", type: NFT_MSG_GETSETELEM, table: elementMessage, value: { ...place } });

@@ -66,22 +66,24 @@ function markRules(family: Family, mark: number): Wanted[] {
   ];
 }
 
-/** Returns the rules of the container's own chain, mapping by mapping. Marks come before the DNAT rule, which ends the evaluation. */
-export function portRules(mappingSet: MappingSet): Rule[] {
+/** Returns the rules of the container's own chain, mapping by mapping. */
+export const portRules = (mappingSet: MappingSet): Rule[] =>
+  mappingsFor(mappingSet).flatMap((mapping) => rulesOf(mappingSet, mapping));
+
+/** Returns the rules of one mapping. Marks come before the DNAT rule, which ends the evaluation. */
+export function rulesOf(mappingSet: MappingSet, mapping: PortMapping): Rule[] {
   const { snat, container } = mappingSet;
   const sources = snat ? markedSources(mappingSet) : [];
   const target = { jump: mappingSet.externalSetMarkChain ?? SET_MARK };
-  return mappingsFor(mappingSet).flatMap((mapping): Rule[] => {
-    const base = {
-      protocol: PROTOCOL_NUMBERS[mapping.protocol],
-      ...destinationOf(mapping),
-      matches: [portMatch(mapping)],
-    };
-    return [
-      ...sources.map((source): Rule => ({ ...base, source, target })),
-      { ...base, target: dnatTo(container.address, mapping.containerPort) },
-    ];
-  });
+  const base = {
+    protocol: PROTOCOL_NUMBERS[mapping.protocol],
+    ...destinationOf(mapping),
+    matches: [portMatch(mapping)],
+  };
+  return [
+    ...sources.map((source): Rule => ({ ...base, source, target })),
+    { ...base, target: dnatTo(container.address, mapping.containerPort) },
+  ];
 }
 
 const LOCALHOST: Prefix = { address: Uint8Array.of(127, 0, 0, 1), length: 32 };

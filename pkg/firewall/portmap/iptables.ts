@@ -23,6 +23,7 @@ import type { Chain, Rule } from "../iptables/rule.ts";
 import { type Change, type FoundRule, missing, type View } from "../iptables/ruleset.ts";
 import { ruleComment } from "../upstream-names.ts";
 import { conditionsOf } from "./iptables-conditions.ts";
+import { matchInOrder } from "./iptables-repetition.ts";
 import {
   DNAT,
   type Entry,
@@ -38,7 +39,14 @@ import {
   sharedRules,
 } from "./iptables-rules.ts";
 import type { ConflictPolicy, Deletion, Holder, Removed } from "./port-conflict.ts";
-import { type HostPort, type MappingSet, mappingsFor, PROTOCOL_NUMBERS, type Protocol } from "./port-mapping.ts";
+import {
+  type HostPort,
+  type MappingSet,
+  mappingsFor,
+  type PortMapping,
+  PROTOCOL_NUMBERS,
+  type Protocol,
+} from "./port-mapping.ts";
 
 type Container = Omit<AttachmentId, "ifName">;
 
@@ -105,21 +113,37 @@ function replacement(
 ): Change[] {
   const { owner, container } = mappingSet;
   const own = portChain(mappingSet.family, owner);
-  const wanted = { rules: portRules(mappingSet), entries: entriesOf(mappingSet) };
+  const entries = entriesOf(mappingSet);
   const ownerRules = [ownerRule(owner, container.address)];
+  if (isThere && isPublished(view, mappingSet, { entries, ownerRules })) return [];
   const found = isThere ? partOf(view, own, replacing(owner, container), isEntryOf(owner)) : NOTHING;
-  const isSame =
-    isThere && isAsWanted(own.family, found.rules, wanted.rules) && areAll(own.family, found.entries, wanted.entries);
+  const isSame = isThere && areAllRules(found.rules, mappingSet) && areAll(own.family, found.entries, entries);
   if (isSame && isAsWanted(own.family, found.owners, ownerRules)) return [];
   if (isSame && found.owners.length === 0) return ownerRules.map((add): Change => ({ add, to: own, at: "last" }));
   return [
     ...[...found.entries, ...found.rules, ...found.owners].map((rule): Change => ({ delete: rule })),
     ...(isThere ? [] : [{ make: own }]),
-    ...[...wanted.rules, ...ownerRules].map((add): Change => ({ add, to: own, at: "last" })),
-    ...wanted.entries.map((entry): Change => {
+    ...[...portRules(mappingSet), ...ownerRules].map((add): Change => ({ add, to: own, at: "last" })),
+    ...entries.map((entry): Change => {
       return { add: entry.rule, to: nat(own.family, DNAT), at: comesFirst(entry, conflicts) ? "first" : "last" };
     }),
   ];
+}
+
+/** Reports whether the chain is this attachment's alone and as wanted, with its entries, so that its parts need not be told apart. */
+function isPublished(
+  view: View,
+  mappingSet: MappingSet,
+  { entries, ownerRules }: { entries: readonly Entry[]; ownerRules: readonly Rule[] },
+): boolean {
+  const own = portChain(mappingSet.family, mappingSet.owner);
+  const found = view.rules(own);
+  const [rules, owners] = [found.slice(0, -ownerRules.length), found.slice(-ownerRules.length)];
+  return (
+    isAsWanted(own.family, owners, ownerRules) &&
+    areAllRules(rules, mappingSet) &&
+    areAll(own.family, view.jumps(nat(own.family, DNAT), own.chain), entries)
+  );
 }
 
 /** Returns the removal of everything that the attachment has; without an owner rule also what it had under another address. */
@@ -139,22 +163,37 @@ function isAsWanted(family: Family, found: readonly FoundRule[], wanted: readonl
   );
 }
 
-/**
- * Reports whether all entries are as wanted. iptables may print words that only it understands in another form, so only the rest is
- * compared.
- */
-function areAll(family: Family, found: readonly FoundRule[], wanted: readonly Entry[]): boolean {
-  return (
-    found.length === wanted.length &&
-    wanted.every(({ rule }) => {
-      const canonicalForm = canonicalRule(family, rule);
-      return found.some((entry) =>
-        rule.words === undefined
-          ? sameRule(entry.canonicalForm, canonicalForm)
-          : canonicalForm.every((part) => entry.canonicalForm?.includes(part)),
-      );
-    })
-  );
+/** Reports whether the rules are those of the mappings, in order. */
+function areAllRules(found: readonly FoundRule[], mappingSet: MappingSet): boolean {
+  const { matched, others } = matchInOrder(found, mappingSet);
+  return matched === found.length && others.length === 0;
+}
+
+/** Reports whether the entries are as wanted. */
+const areAll = (family: Family, found: readonly FoundRule[], wanted: readonly Entry[]): boolean =>
+  found.length === wanted.length && missingEntry(family, found, wanted, isSameEntry) === undefined;
+
+type EntryMatch = (found: FoundRule, rule: Rule, canonicalForm: CanonicalRule) => boolean;
+
+/** Compares an entry. iptables may print words that only it understands in another form, so only the rest is compared. */
+const isSameEntry: EntryMatch = (found, { words }, canonicalForm) =>
+  words === undefined ? sameRule(found.canonicalForm, canonicalForm) : includesAll(found, undefined, canonicalForm);
+
+const includesAll = ({ canonicalForm: found }: FoundRule, _: unknown, canonicalForm: CanonicalRule): boolean =>
+  canonicalForm.every((part) => found?.includes(part));
+
+/** Returns the first wanted entry that is nowhere. There may be thousands: each is looked for where it should be first. */
+function missingEntry(
+  family: Family,
+  found: readonly FoundRule[],
+  wanted: readonly Entry[],
+  isMatch: EntryMatch,
+): Entry | undefined {
+  return wanted.find(({ rule }, i) => {
+    const canonicalForm = canonicalRule(family, rule);
+    const is = (entry: FoundRule | undefined) => entry !== undefined && isMatch(entry, rule, canonicalForm);
+    return !is(found[i]) && !found.some(is);
+  });
 }
 
 // --- Port conflicts ----------------------------------------------------------------------------------------------------------------------
@@ -189,12 +228,16 @@ function conflictsOf(view: View, mappingSet: MappingSet, { chain: ownChain }: Ch
   const ports = new Set(own.map(({ hostPort }) => hostPort));
   const keys = new Set(own.map(keyOf));
   const isOwn = (chain: string, entry: FoundRule) => chain === ownChain && isEntryOf(owner)(textOf(entry));
+  const known = new Set<string>();
   return view.rules(nat(family, DNAT)).flatMap((entry) => {
     if (entry.body !== undefined && !multiportsIn(entry.body).some((port) => ports.has(port))) return [];
     const chain = targetOf(entry.canonicalForm ?? []);
     if (chain === undefined || isOwn(chain, entry) || hasOtherConditions(entry.canonicalForm, mappingSet)) return [];
     if (!portsOf(entry.canonicalForm).some((key) => keys.has(key))) return [];
-    return conflictsIn(view, nat(family, chain), mappingSet, ownerIn(textOf(entry)));
+    const text = textOf(entry);
+    if (known.has(`${chain} ${text}`)) return []; // another entry of the same container
+    known.add(`${chain} ${text}`);
+    return conflictsIn(view, nat(family, chain), mappingSet, ownerIn(text));
   });
 }
 
@@ -204,10 +247,11 @@ function conflictsIn(
   { owner, ...more }: MappingSet,
   container: Container | undefined,
 ): Conflict[] {
-  const own = mappingsFor(more);
+  const own = new Map<string, PortMapping[]>();
+  for (const mapping of mappingsFor(more)) own.set(keyOf(mapping), [...(own.get(keyOf(mapping)) ?? []), mapping]);
   const ownAddresses = ownerRulesIn(view, chain).filter(({ comment }) => comment.startsWith(`${ruleComment(owner)} `));
   return publishedIn(view, chain).flatMap(({ address, ...port }) => {
-    const wanted = own.filter((one) => samePort(one, port));
+    const wanted = own.get(keyOf(port)) ?? [];
     const isSame = wanted.some((one) => sameAddress(one, port));
     const isNested = wanted.some(({ hostIp }) => (hostIp === undefined) !== (port.hostIp === undefined));
     if (!isSame && !isNested) return [];
@@ -464,15 +508,19 @@ function deviationOf(view: View, mappingSet: MappingSet): string | undefined {
   const { family, owner } = mappingSet;
   const chain = portChain(family, owner);
   if (view.present([chain])[0] !== true) return `chain ${chain.chain} is missing in table nat of ${family}tables`;
-  const canonicalForms = view.rules(chain).map(({ canonicalForm }) => canonicalForm?.join(" "));
-  const lost = portRules(mappingSet).find((rule) => !canonicalForms.includes(canonicalRule(family, rule).join(" ")));
+  const lost = lostRule(view.rules(chain), mappingSet);
   if (lost !== undefined)
     return `chain ${chain.chain} of ${family}tables lacks rule ${canonicalRule(family, lost).join(" ")}`;
   const entries = view.jumps(nat(family, DNAT), chain.chain);
-  const unentered = entriesOf(mappingSet).find(({ rule }) => {
-    const canonicalForm = canonicalRule(family, rule);
-    return !entries.some((entry) => canonicalForm.every((part) => entry.canonicalForm?.includes(part)));
-  });
+  const unentered = missingEntry(family, entries, entriesOf(mappingSet), includesAll);
   if (unentered === undefined) return undefined;
   return `chain ${DNAT} of ${family}tables lacks rule ${canonicalRule(family, unentered.rule).join(" ")}`;
+}
+
+/** Returns the first wanted rule that is nowhere in the chain. */
+function lostRule(found: readonly FoundRule[], mappingSet: MappingSet): Rule | undefined {
+  const { others } = matchInOrder(found, mappingSet);
+  if (others.length === 0) return undefined;
+  const texts = new Set(found.map(({ canonicalForm }) => canonicalForm?.join(" ")));
+  return others.find((rule) => !texts.has(canonicalRule(mappingSet.family, rule).join(" ")));
 }

@@ -1,9 +1,12 @@
 // Port mappings through nftables: adds, checks and deletes the elements of its maps and sets, and finds port conflicts. The table is in
 // nftables-table.ts.
 
+import { equal } from "../../bytes/equal.ts";
 import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { type Address, formatPrefix, networkOf, type Prefix } from "../../ip/address.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
+import type { SetElement } from "../../netlink/nftables/element.ts";
+import { lazy } from "../../sys/lazy.ts";
 import { ADDRESS_LENGTH, FAMILIES } from "../family.ts";
 import { encodeAddress } from "../nftables/match.ts";
 import {
@@ -23,8 +26,10 @@ import {
 import {
   addElements,
   deleteElements,
+  deviatingElements,
   type Elements,
   findElement,
+  MANY,
   presentElements,
   type SetRef,
 } from "../nftables/set.ts";
@@ -173,12 +178,15 @@ export function addByNftables(
 ): void {
   const plan = ({ conflicts }: Attempt) => {
     const skipped = new Set<PortMapping>();
+    const published = new Set<MappingSet>();
     const shared = mappingSets.flatMap((one) => [
       ...ensureTableRequests(netfilter, one),
       ...evictFromUpstream(netfilter, one, conflictPolicy, skipped),
-      ...(conflicts > 0 ? evictStaleHolders(netfilter, one, conflictPolicy, skipped) : []), // rarely needed, so not read before the first conflict
+      ...(conflicts > 0 || isRepeated(netfilter, one)
+        ? evictStaleHolders(netfilter, one, conflictPolicy, { skipped, published })
+        : []),
     ]);
-    const own = mappingSets.flatMap((one) => additions(desiredOf(one, skipped)));
+    const own = mappingSets.filter((one) => !published.has(one)).flatMap((one) => additions(desiredOf(one, skipped)));
     return { requests: [...shared, ...own], shared };
   };
   edit(netfilter, plan, {
@@ -187,16 +195,23 @@ export function addByNftables(
   });
 }
 
+/**
+ * Reports whether to read what is there before the first conflict. A conflict is rare, and where few elements are refused it costs less
+ * than the look; with many ports the look for the attachment's record costs nothing.
+ */
+const isRepeated = (netfilter: Connection, { family, owner, mappings }: MappingSet): boolean =>
+  mappings.length >= MANY && existing(netfilter, [recordOf(TABLES[family], owner)])[0] === true;
+
 /** Publishes again what is missing, except for ports that another attachment has by now. */
 export function restoreByNftables(netfilter: Connection, mappingSets: readonly MappingSet[]): void {
   for (const mappingSet of mappingSets) {
     if (deviationInNftables(netfilter, [mappingSet]) === undefined) continue;
-    const skipped = new Set<PortMapping>();
-    const removals = evictStaleHolders(netfilter, mappingSet, () => "keep", skipped);
+    const [skipped, published] = [new Set<PortMapping>(), new Set<MappingSet>()];
+    const removals = evictStaleHolders(netfilter, mappingSet, () => "keep", { skipped, published });
     const requests = [
       ...ensureTableRequests(netfilter, mappingSet),
       ...removals,
-      ...additions(desiredOf(mappingSet, skipped)),
+      ...(published.has(mappingSet) ? [] : additions(desiredOf(mappingSet, skipped))),
     ];
     commit(netfilter, requests);
   }
@@ -208,7 +223,7 @@ export function ensureTableRequests(
   { family, mark, snat, masqAll, container }: MappingSet,
 ): Request[] {
   const table = TABLES[family];
-  const rules = tableChains(table).flatMap((chain) => findRules(netfilter, chain, () => true));
+  const rules = tableChains(table).flatMap((chain) => findRules(netfilter, chain));
   const isThere = isComplete(rules, mark);
   const networks = new Set(masqueradedNetworks(rules));
   const own = snat && !masqAll ? [formatPrefix(networkOf(container))] : [];
@@ -238,43 +253,94 @@ export function additions(wanted: Wanted): Request[] {
   ];
 }
 
+/** What `evictStaleHolders` finds. */
+interface Outcome {
+  /** The mappings that another network of the same container has. */
+  skipped: Set<PortMapping>;
+  /** The mapping sets that are there already, exactly as wanted. */
+  published: Set<MappingSet>;
+}
+
 /** Returns the deletions that a publication needs first: leftovers of the attachment itself, and holders that are gone. */
 function evictStaleHolders(
   netfilter: Connection,
   mappingSet: MappingSet,
   conflictPolicy: ConflictPolicy,
-  skipped: Set<PortMapping>,
+  { skipped, published }: Outcome,
 ): Request[] {
-  const { table, record, comment, mappings, masquerade, container } = desiredOf(mappingSet, skipped);
+  const wanted = desiredOf(mappingSet, skipped);
+  const { table, record, comment, mappings, masquerade, container } = wanted;
   const own = readRecord(netfilter, table, record);
+  const deviating = deviatingOf(netfilter, wanted);
+  if (own !== undefined && deviating.size === 0 && isPublished(netfilter, wanted, own)) {
+    published.add(mappingSet);
+    return [];
+  }
   const toDelete = new Map<string, Recorded>(own === undefined ? [] : [[record.chain, { ...own, comment }]]);
+  const holders = lazy(() => holdersByPort(netfilter, table));
   for (const mapping of mappings) {
-    const { place, key } = placeOf(table, mapping);
-    const element = findElement(netfilter, place, key);
+    const element = deviating.get(mapping);
     if (element === undefined || element.userdata?.comment === comment) continue;
     const address = element.data?.value?.slice(0, ADDRESS_LENGTH[table.family]);
     const decision = conflictPolicy(mappingSet, mapping, { ...ownerIn(element.userdata?.comment ?? ""), address });
     if (decision === "keep") skipped.add(mapping);
-    else for (const one of holdersOf(netfilter, table, mapping)) toDelete.set(one.record.chain, one);
+    else for (const one of holders().get(String(keyOf(mapping))) ?? []) toDelete.set(one.record.chain, one);
   }
   const removals = [...toDelete.values()].flatMap((one) => removalOf(netfilter, table, one, { isCautious: true }));
   const isTaken = masquerade !== undefined && findElement(netfilter, masquerade, container.address) !== undefined;
   const isFreed = [...toDelete.values()].some(
-    ({ address }) => address !== undefined && isEqual(address, container.address),
+    ({ address }) => address !== undefined && equal(address, container.address),
   );
   return isTaken && !isFreed ? [...removals, ...deleteElements(masquerade, [container.address])] : removals;
 }
 
-/** Returns the attachments that have the port; there should be one. */
-function holdersOf(netfilter: Connection, table: PortmapTable, port: HostPort): Recorded[] {
-  const wanted = keyOf(port);
-  return recordsIn(netfilter, table, RECORD)
-    .flatMap((record) => readRecord(netfilter, table, record) ?? [])
-    .filter(({ ports }) => ports.some((one) => isEqual(keyOf(one), wanted)));
+/** Returns the mappings whose element is not there exactly as wanted, and what their map has for the port. */
+function deviatingOf(
+  netfilter: Connection,
+  { table, hostports, hostipHostports, comment }: Wanted,
+): Map<PortMapping, SetElement | undefined> {
+  const deviating = deviatingElements(netfilter, table.hostports, hostports, comment);
+  for (const [mapping, element] of deviatingElements(netfilter, table.hostipHostports, hostipHostports, comment))
+    deviating.set(mapping, element);
+  return deviating;
 }
 
-const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
-  one.length === other.length && one.every((byte, i) => byte === other[i]);
+/** Reports whether an attachment whose elements are as wanted has everything else too, and nothing more. */
+function isPublished(
+  netfilter: Connection,
+  { table, comment, mappings, masquerade, container, rules }: Wanted,
+  own: Recorded,
+): boolean {
+  const masquerades = [table.hairpin, table.masqueradeAll];
+  return (
+    rules.length === 0 &&
+    own.comment === comment &&
+    own.address !== undefined &&
+    equal(own.address, container.address) &&
+    equalTexts(own.texts, portComments(mappings)) &&
+    masquerades.every((set) => {
+      const found = findElement(netfilter, set, container.address)?.userdata?.comment;
+      return found === (set === masquerade ? comment : undefined);
+    }) &&
+    conditionalOf(netfilter, table, comment).length === 0
+  );
+}
+
+const equalTexts = (one: readonly string[], other: readonly string[]): boolean =>
+  one.length === other.length && one.every((text, i) => text === other[i]);
+
+/** Returns the attachments that have each port, by its key; there should be one. */
+function holdersByPort(netfilter: Connection, table: PortmapTable): Map<string, Recorded[]> {
+  const holders = new Map<string, Recorded[]>();
+  for (const record of recordsIn(netfilter, table, RECORD)) {
+    const recorded = readRecord(netfilter, table, record);
+    for (const port of recorded === undefined ? [] : portsOf(recorded)) {
+      const key = String(keyOf(port));
+      holders.set(key, [...(holders.get(key) ?? []), recorded as Recorded]);
+    }
+  }
+  return holders;
+}
 
 // --- Records -----------------------------------------------------------------------------------------------------------------------------
 
@@ -283,20 +349,23 @@ interface Recorded {
   record: ChainRef;
   /** The comment of the attachment's elements. */
   comment: string;
-  ports: HostPort[];
+  /** The comments that name its ports, see `portComments`. */
+  texts: readonly string[];
   /** The container's address. */
   address: Address | undefined;
 }
 
+const portsOf = ({ texts }: Recorded): HostPort[] => texts.flatMap(portsIn);
+
 /** Reads a record; returns undefined when it does not exist. */
 function readRecord(netfilter: Connection, { family }: PortmapTable, record: ChainRef): Recorded | undefined {
-  const rules = findRules(netfilter, record, () => true);
+  const rules = findRules(netfilter, record);
   const [first, ...more] = rules;
   if (first === undefined && existing(netfilter, [record])[0] !== true) return undefined;
   return {
     record,
     comment: first === undefined ? "" : commentOf(first),
-    ports: more.flatMap((rule) => portsIn(commentOf(rule))),
+    texts: more.map(commentOf),
     address: first && expressionsOf(first)?.slice(-ADDRESS_LENGTH[family]), // the address that they compare with is at the end
   };
 }
@@ -341,7 +410,7 @@ function deleteRecorded(netfilter: Connection, find: (table: PortmapTable) => re
   };
   const { found } = edit(netfilter, plan, { bound: false });
   return found.flatMap(({ table: { family }, recorded }) =>
-    recorded.flatMap(({ ports, address }) => ports.map((port) => ({ ...port, family, address }))),
+    recorded.flatMap((one) => portsOf(one).map((port) => ({ ...port, family, address: one.address }))),
   );
 }
 
@@ -353,10 +422,11 @@ function deleteRecorded(netfilter: Connection, find: (table: PortmapTable) => re
 function removalOf(
   netfilter: Connection,
   table: PortmapTable,
-  { record, comment, ports, address }: Recorded,
+  recorded: Recorded,
   { isCautious = false }: { isCautious?: boolean } = {},
 ): Request[] {
-  const all = ports.map((port) => placeOf(table, port));
+  const { record, comment, address } = recorded;
+  const all = portsOf(recorded).map((port) => placeOf(table, port));
   const there = isCautious ? presentElements(netfilter, all) : undefined;
   const elements = there === undefined ? all : all.filter((_, i) => there[i]);
   const inSet = ({ set }: SetRef) => elements.filter(({ place }) => place.set === set).map(({ key }) => key);
@@ -386,11 +456,15 @@ export function deviationInNftables(netfilter: Connection, mappingSets: readonly
 }
 
 export function deviationOf(netfilter: Connection, mappingSet: MappingSet): string | undefined {
-  const { table, record, comment, mappings, masquerade, container, rules } = desiredOf(mappingSet, new Set());
+  const wanted = desiredOf(mappingSet, new Set());
+  const { table, record, comment, mappings, masquerade, container, rules } = wanted;
   const where = `table ${mappingSet.family} ${table.tableRef.table}`;
   if (ensureTableRequests(netfilter, mappingSet).length > 0) return `chains or rules of ${where} are missing`;
   if (readRecord(netfilter, table, record) === undefined) return `chain ${record.chain} of ${where} is missing`;
-  const lost = mappings.find((mapping) => !leadsToContainer(netfilter, table, mappingSet, mapping));
+  const deviating = deviatingOf(netfilter, wanted);
+  const lost = mappings.find(
+    (mapping) => deviating.has(mapping) && !leadsToContainer(deviating.get(mapping), mappingSet, mapping),
+  );
   if (lost !== undefined) {
     return `host port ${lost.hostPort}/${lost.protocol} does not lead to the container in ${where}`;
   }
@@ -403,14 +477,11 @@ export function deviationOf(netfilter: Connection, mappingSet: MappingSet): stri
 
 /** Reports whether a mapping leads to the container, be it by an attachment to another network. */
 function leadsToContainer(
-  netfilter: Connection,
-  table: PortmapTable,
+  element: SetElement | undefined,
   { owner, container }: MappingSet,
   mapping: PortMapping,
 ): boolean {
-  const { place, key } = placeOf(table, mapping);
-  const element = findElement(netfilter, place, key);
-  const wanted = dataOf(container, mapping.containerPort);
-  if (element?.data?.value !== undefined && isEqual(element.data.value, wanted)) return true;
+  if (element?.data?.value !== undefined && equal(element.data.value, dataOf(container, mapping.containerPort)))
+    return true;
   return ownerIn(element?.userdata?.comment ?? "").containerId === owner.containerId;
 }

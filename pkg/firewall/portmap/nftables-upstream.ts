@@ -29,7 +29,7 @@ function portRules(netfilter: Connection, family: Family): GoRule[] {
   const chains = PORT_CHAINS.map((chain) => place(family, chain));
   const there = existing(netfilter, chains.slice(0, 1))[0] === true ? chains : [];
   return there.flatMap((chain) =>
-    findRules(netfilter, chain, () => true).flatMap((body) => {
+    findRules(netfilter, chain).flatMap((body) => {
       const port = portOf(decode(ruleMessage, body).expressions ?? []);
       return port === undefined
         ? []

@@ -15,12 +15,24 @@ import {
   thrownBy,
   type Work,
 } from "../cases.testing.ts";
+import { compatFor, encodeRule } from "../iptables/encode.ts";
 import { usesLegacy } from "../iptables/host.ts";
+import type { Rule } from "../iptables/rule.ts";
 import { encodeAddress } from "../nftables/match.ts";
-import { deleteTable, flushChain, newChain, newRule, newTable } from "../nftables/ruleset.ts";
-import { deleteElements } from "../nftables/set.ts";
+import {
+  deleteRule,
+  deleteTable,
+  findRules,
+  flushChain,
+  handleOf,
+  newChain,
+  newRule,
+  newTable,
+} from "../nftables/ruleset.ts";
+import { addElements, deleteElements } from "../nftables/set.ts";
 import { commit } from "../nftables/transaction.ts";
 import { ACCEPT } from "../nftables/verdict.ts";
+import { portChain, portRules } from "./iptables-rules.ts";
 import type { MappingSet, PortMapping, Protocol } from "./port-mapping.ts";
 import { addPortMappings, deletePortMappings, deviationOf, gcPortMappings, restorePortMappings } from "./portmap.ts";
 
@@ -331,9 +343,120 @@ t.test("CHECK finds what is missing, and a reload puts it back", async (t) => {
   }
 });
 
-// --- Several backends ---------------------------------------------------------------------------------------------------------------------
-
 const skip = usesLegacy("ip") || usesLegacy("ip6") ? "the host's iptables is the legacy variant" : false;
+
+// --- Many ports --------------------------------------------------------------------------------------------------------------------------
+
+/** Half of them for one address of the host, so that either map has many. */
+const many = Array.from({ length: 160 }, (_, i) => {
+  return `${i % 2 ? "" : "192.0.2.1:"}${9000 + i}:${80 + i}/${i % 3 ? "udp" : "tcp"}`;
+});
+const wide = mappingSet(owner("wide"), "10.22.0.5/16", many);
+const key = (port: number, protocol = 6) => Uint8Array.of(protocol, 0, 0, 0, port >> 8, port & 255, 0, 0);
+const elementOf = (port: number, comment: string, containerPort: number): Work => {
+  const place = { ...TABLE, set: "hostports" };
+  const data = Uint8Array.of(10, 22, 0, 5, containerPort >> 8, containerPort & 255, 0, 0);
+  return (netfilter) =>
+    commit(netfilter, [
+      ...deleteElements(place, [key(port)]),
+      ...addElements(place, [{ key: key(port), data }], { comment }),
+    ]);
+};
+
+t.test("many ports in nftables are read at once, and one of them that is wrong is found", async (t) => {
+  const complete = kernelWith(publish(dns, wide)).text();
+  const kernel = kernelWith(publish(dns, wide));
+  kernel.sent.length = 0;
+  const netfilter = () => kernel.connect();
+  publish(wide)(netfilter());
+  t.equal(kernel.text(), complete);
+  t.equal(deviationOf(netfilter, "nftables", [wide]), undefined);
+  const names = kernel.sent.map(({ name }) => name);
+  t.ok(names.filter((name) => name === "NFT_MSG_GETSETELEM").length < 12, `${names.length} requests`);
+  t.notOk(
+    names.some((name) => /NEW|DEL/.test(name)),
+    "nothing is replaced",
+  );
+
+  const ofWide = "id: wide, if: eth0, net: podnet";
+  const damages: [claim: string, Work, RegExp | undefined][] = [
+    [
+      "no element",
+      (netfilter) => commit(netfilter, deleteElements({ ...TABLE, set: "hostports" }, [key(9051)])),
+      /9051/,
+    ],
+    ["another container's port", elementOf(9051, ofWide.replace("wide", "else"), 9999), /9051/],
+    ["another comment", elementOf(9051, ofWide.replace("eth0", "net1"), 131), undefined],
+  ];
+  for (const [claim, damage, message] of damages) {
+    const damaged = kernelWith(publish(dns, wide), damage);
+    const netfilter = () => damaged.connect();
+    if (message === undefined) t.equal(deviationOf(netfilter, "nftables", [wide]), undefined, claim);
+    else t.match(deviationOf(netfilter, "nftables", [wide]), message, claim);
+  }
+  const repaired = kernelWith(publish(dns, wide), damages[0]?.[1] as Work, publish(wide));
+  t.strictSame(difference(complete, repaired.text()), []);
+});
+
+t.test("many ports of a container that is gone are taken over at once", async (t) => {
+  const next = { ...wide, owner: owner("next") };
+  const kernel = kernelWith(publish(dns, wide), publish(next));
+  t.strictSame(difference(kernelWith(publish(dns, next)).text(), kernel.text()), []);
+  const refused = kernelWith(publish(dns, next));
+  const living = { ...wide, container: prefix("10.22.0.9/16") };
+  t.match(
+    thrownBy(() => publish(living)(refused.connect())),
+    /port \S+ is held by container next of network podnet/,
+  );
+});
+
+t.test(
+  "many ports in iptables: each rule that is wrong is found, and the same again changes nothing",
+  { skip },
+  async (t) => {
+    const complete = kernelWith(add("iptables", wide)).text();
+    const chain = { family: NFPROTO_IPV4, table: "nat", chain: portChain("ip", wide.owner).chain };
+    /** Replaces a rule by one with the same conditions and other ports. */
+    const replaced =
+      (at: number, ports: string): Work =>
+      (netfilter) => {
+        const rule = portRules({ ...wide, mappings: [mapping(ports)] }).at(at % 3) as Rule;
+        commit(netfilter, [
+          newRule(chain, {
+            expressions: encodeRule("ip", rule),
+            compat: compatFor(rule),
+            at: { before: handleOf(findRules(netfilter, chain)[at] as Uint8Array) },
+          }),
+          deleteRule(chain, handleOf(findRules(netfilter, chain)[at] as Uint8Array)),
+        ]);
+      };
+    const lacks = /chain CNI-DN-\w+ of iptables lacks rule .*--dport 9101/;
+    const damages: [claim: string, Work, RegExp | undefined][] = [
+      ["nothing", () => {}, undefined],
+      ["a mark for another port", replaced(3 * 101, "9999:181/udp"), lacks],
+      ["another port in the container", replaced(3 * 101 + 2, "9101:182/udp"), lacks],
+      ["another port of the host", replaced(3 * 101 + 2, "9999:181/udp"), lacks],
+      ["another protocol", replaced(3 * 101 + 2, "9101:181/tcp"), lacks],
+      ["another address of the host", replaced(3 * 101 + 2, "192.0.2.1:9101:181/udp"), lacks],
+      [
+        "another address of the container",
+        add("iptables", { ...wide, container: prefix("10.22.0.9/16") }),
+        /lacks rule/,
+      ],
+    ];
+    for (const [claim, damage, message] of damages) {
+      const kernel = kernelWith(add("iptables", wide), damage);
+      const netfilter = () => kernel.connect();
+      const found = deviationOf(netfilter, "iptables", [wide]);
+      if (message === undefined) t.equal(found, undefined, claim);
+      else t.match(found, message, claim);
+      add("iptables", wide)(netfilter());
+      t.strictSame(difference(complete, kernel.text()), [], claim);
+    }
+  },
+);
+
+// --- Several backends ---------------------------------------------------------------------------------------------------------------------
 
 t.test("DEL and GC: what is refused to one backend keeps no other's rules", { skip }, async (t) => {
   const parts = [/id: web, if: eth0/, /"?name: ."net|CNI-DN-/, /comment "web"/];

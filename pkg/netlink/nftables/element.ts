@@ -14,7 +14,8 @@ export const NFT_MSG_DESTROYSETELEM = 0x0a1e; // Linux 6.3: content when it is g
 export const NFT_SET_ELEM_INTERVAL_END = 1; // the first value behind an interval
 export const NFT_SET_ELEM_CATCHALL = 2;
 
-const element = message({
+/** An element of the list. */
+export const setElement = message({
   source: "linux/netfilter/nf_tables.h: NFTA_SET_ELEM_*",
   attributes: {
     flags: attribute(3, "NFTA_SET_ELEM_FLAGS", u32be),
@@ -29,7 +30,7 @@ const element = message({
     expressions: attribute(11, "NFTA_SET_ELEM_EXPRESSIONS", expressions),
   },
 });
-export type SetElement = MessageOf<typeof element>;
+export type SetElement = MessageOf<typeof setElement>;
 
 /** NFT_MSG_NEWSETELEM, NFT_MSG_GETSETELEM, NFT_MSG_DELSETELEM. The list holds at most 65,535 bytes: more elements are more messages. */
 export const elementMessage = message({
@@ -40,7 +41,7 @@ export const elementMessage = message({
     set: attribute(2, "NFTA_SET_ELEM_LIST_SET", cstring),
     setId: attribute(4, "NFTA_SET_ELEM_LIST_SET_ID", u32be),
     // the members are numbered as nft does it; the kernel does not look
-    elements: attribute(3, "NFTA_SET_ELEM_LIST_ELEMENTS", nested(numbered("NFTA_LIST_ELEM", nested(element)))),
+    elements: attribute(3, "NFTA_SET_ELEM_LIST_ELEMENTS", nested(numbered("NFTA_LIST_ELEM", nested(setElement)))),
   },
 });
 export type ElementMessage = MessageOf<typeof elementMessage>;
