@@ -27,8 +27,8 @@ export async function requestStatus({
   }
 }
 
-/** Must be longer than the daemon waits for its peers, which is a second, and then for a data path process, ten. */
-const TIMEOUT_MS = 20_000;
+/** Must be longer than the daemon waits for its peers, which is a second, and then for a data path process, two. */
+const TIMEOUT_MS = 10_000;
 
 function ask(socketPath: string): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -24,6 +24,12 @@ const FIRST_TABLE_MS = 60_000;
 const LONGEST_TIMER_MS = 60_000;
 const ONLY_OWNER = 0o177;
 
+/** @throws Error it is no time that a deadline can be made of */
+function milliseconds(value: unknown): number {
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  throw new Error(`${JSON.stringify(value)} is no number of milliseconds`);
+}
+
 /** Listens on the socket. @throws Error another process does */
 export async function serveControl(path: string, hello: Hello, dataPath: DataPath): Promise<Control> {
   if (isListenedTo(path))
@@ -60,15 +66,16 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
   function answer(socket: Socket, request: Request): Reply {
     try {
       if ("peers" in request) {
+        const until = milliseconds(request.until);
         dataPath.replace(request.peers, request.own);
         owners.add(socket);
-        deadline = request.until;
+        deadline = until;
       } else if ("change" in request) dataPath.change(request.change.set ?? [], request.change.remove ?? []);
-      else if ("until" in request) deadline = request.until;
+      else if ("until" in request) deadline = milliseconds(request.until);
       else if ("counters" in request) return { counters: dataPath.counters() };
       else if ("detach" in request) {
+        deadline = bootMs() + milliseconds(request.detach.forMs);
         owners.delete(socket);
-        deadline = bootMs() + request.detach.forMs;
       } else if ("stop" in request) setImmediate(() => dataPath.end("a daemon has said so"));
       else return { error: `unknown request ${JSON.stringify(request)}` };
       endWhenDue();

@@ -15,6 +15,7 @@ import {
   sumOf,
   TCP,
   TCP_ACK,
+  TCP_FLAGS,
   TCP_PSH,
   tcpHeaderLengthOf,
   UDP,
@@ -27,8 +28,8 @@ const MAX_BYTES = 65535;
 /** The header of a packet that is joined has no options. */
 const IP = IPV4.minHeader;
 
-/** Writes `count` pieces of memory as one packet to the TUN device; the first is the header that the device has before each. */
-export type Write = (iovecs: number, count: number, packets: number) => void;
+/** Writes `count` pieces of memory as one packet to the TUN device; the first is the header that the device has before each. `bytes` are those of the packets that were joined. */
+export type Write = (iovecs: number, count: number, packets: number, bytes: number) => void;
 
 export interface Joiner {
   /** Takes a packet, which is to be carried and has one IPv4 header; it is written at the latest by `flush`. */
@@ -109,7 +110,7 @@ export function createJoiner(arena: Arena, joinsUdp: boolean, write: Write): Joi
     const protocol = view.getUint8(at + IPV4.protocol);
     if (protocol === PROTOCOL_TCP && size > IP + TCP.minHeader) {
       const length = tcpHeaderLengthOf(view, at + IP);
-      const isPlain = (view.getUint8(at + IP + TCP.flags) & ~TCP_PSH) === TCP_ACK;
+      const isPlain = (view.getUint16(at + IP + TCP.offset) & TCP_FLAGS & ~TCP_PSH) === TCP_ACK;
       return isPlain && length >= TCP.minHeader && size > IP + length ? IP + length : 0;
     }
     if (protocol === PROTOCOL_UDP && joinsUdp && size > IP + UDP.header) {
@@ -174,7 +175,7 @@ export function createJoiner(arena: Arena, joinsUdp: boolean, write: Write): Joi
     if (packets === 0) return;
     arena.bytes.fill(0, vnet, vnet + VNET.size);
     if (packets > 1) completeHeaders();
-    write(iovecs, packets + 1, packets);
+    write(iovecs, packets + 1, packets, total + (packets - 1) * header);
     packets = 0;
   }
 

@@ -10,9 +10,10 @@ import { call } from "../../sys/syscall.ts";
 import { createAlarm, ring } from "./alarm.ts";
 import { type DataPath, serveControl } from "./control.ts";
 import { createCounterMemory, readCounters } from "./counters.ts";
-import { addressNumber, networkOf } from "./peer-table.ts";
+import { createPeerRows } from "./peer-rows.ts";
+import { networkOf } from "./peer-table.ts";
 import { PROCESS_NAME } from "./port-owner.ts";
-import { type Hello, type Offload, offloads, type PeerSubnet, type Settings, settingsOf } from "./protocol.ts";
+import { type Hello, type Offload, offloads, type Settings, settingsOf } from "./protocol.ts";
 import { createTun } from "./tun-device.ts";
 import { carryTunToUdp } from "./tun-to-udp.ts";
 import { canSegment, enableGro, openRawSocket, openUdpSocket } from "./udp-socket.ts";
@@ -157,27 +158,16 @@ function dataPathOf(workers: readonly RunningWorker[], end: (reason: string) => 
     const waits = workers.map((worker) => worker.tell(message)); // all at once: a busy thread takes milliseconds to get to it
     for (const wait of waits) wait();
   };
+  const rows = createPeerRows();
   return {
     replace(peers, own) {
-      for (const peer of peers) check(peer);
       networkOf(own);
-      tellAll({ peers, own });
+      tellAll({ ...rows.replace(peers), own });
     },
-    change(set, remove) {
-      for (const peer of set) check(peer);
-      for (const subnet of remove) networkOf(subnet);
-      tellAll({ set, remove });
-    },
+    change: (set, remove) => tellAll(rows.change(set, remove)),
     counters: () => readCounters(workers.map((worker) => worker.counters)),
     end,
   };
-}
-
-/** @throws Error what a worker could not use */
-function check({ subnet, address, port }: PeerSubnet): void {
-  networkOf(subnet);
-  addressNumber(address);
-  if (!Number.isInteger(port) || port < 1 || port > 65535) throw new Error(`${JSON.stringify(port)} is no port`);
 }
 
 /** Prints the one line that the daemon waits for, and lets go of stdout, which is a pipe to it. */

@@ -50,6 +50,7 @@ export function ipv4Packet(protocol: number, payload: readonly number[], said: S
 export interface SaidTcp extends Said {
   sequence?: number;
   acknowledgment?: number;
+  /** Twelve bits. */
   flags?: number;
   window?: number;
   ports?: [number, number];
@@ -69,8 +70,7 @@ export function tcpPacket(data: readonly number[], said: SaidTcp = {}): number[]
     ...ports.flatMap(u16),
     ...u32(sequence),
     ...u32(acknowledgment),
-    ((20 + tcpOptions.length) / 4) << 4,
-    flags,
+    ...u16((((20 + tcpOptions.length) / 4) << 12) | flags),
     ...u16(window),
   ];
   const rest = [0, 0, ...tcpOptions, ...data];

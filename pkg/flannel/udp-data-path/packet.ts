@@ -30,6 +30,8 @@ export const TCP = {
   checksum: 16,
   urgent: 18,
 } as const;
+/** Of the 16 bits that begin with the offset: those that had no meaning once, as AE has now (RFC 9768), and the eight flags. */
+export const TCP_FLAGS = 0x0fff;
 export const TCP_FIN = 0x01;
 export const TCP_PSH = 0x08;
 export const TCP_ACK = 0x10;

@@ -7,7 +7,7 @@ const hostOf = (address: number) => (address & 0xff) as number;
 
 function tableOf(...rows: PeerSubnet[]) {
   const table = createPeerTable();
-  table.replace(rows);
+  table.change(rows, []);
   const find = (address: string) => {
     const peer = table.find(addressNumber(address));
     return peer && hostOf(peer.address);
@@ -38,8 +38,6 @@ t.test("a change sets and removes rows, and leaves the others", async (t) => {
   const table = tableOf(row("10.1.2.0/24", 2), row("10.1.3.0/24", 3), row("10.1.4.0/24", 4));
   table.change([row("10.1.3.0/24", 33), row("10.1.5.0/24", 5)], ["10.1.2.0/24", "10.1.99.0/24"]);
   t.strictSame(["10.1.2.1", "10.1.3.1", "10.1.4.1", "10.1.5.1"].map(table.lookUp), [undefined, 33, 4, 5]);
-  table.replace([row("10.1.9.0/24", 9)]);
-  t.strictSame(["10.1.4.1", "10.1.9.1"].map(table.lookUp), [undefined, 9]);
 });
 
 t.test("a sender is one while a subnet of it is left, by address and port", async (t) => {

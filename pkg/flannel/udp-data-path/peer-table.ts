@@ -12,8 +12,7 @@ export interface Peer {
 }
 
 export interface PeerTable {
-  /** Replaces all rows. */
-  replace(peers: readonly PeerSubnet[]): void;
+  /** Removes rows, then sets others, in place of those of the same subnet. */
   change(set: readonly PeerSubnet[], remove: readonly string[]): void;
   /** Finds the peer with the longest subnet that holds the address. */
   find(address: number): Peer | undefined;
@@ -57,11 +56,6 @@ export function createPeerTable(): PeerTable {
   }
 
   return {
-    replace(peers) {
-      levels = [];
-      senders.clear();
-      for (const peer of peers) set(peer);
-    },
     change(added, removed) {
       for (const subnet of removed) remove(subnet);
       for (const peer of added) set(peer);

@@ -29,6 +29,14 @@ for (const [args, message] of wrong) {
   });
 }
 
+t.test("a line that does not end is not kept", async (t) => {
+  const read = lineReader();
+  const chunk = "x".repeat(1 << 20);
+  t.throws(() => {
+    for (let i = 0; i < 33; i++) read(chunk);
+  }, new RangeError("a line has more than 33554432 characters"));
+});
+
 t.test("lines are read from chunks that end anywhere", async (t) => {
   const text = '{"until":1}\n{"counters":true}\n{"stop":true}\n';
   const expected = text

@@ -131,11 +131,25 @@ export function settingsOf(args: readonly string[]): Settings {
   };
 }
 
-/** Makes lines of chunks of a stream; each call returns the values that are complete by now. @throws SyntaxError a line is not JSON */
+/** A row of the table has up to a hundred characters. */
+const LONGEST_LINE = 1 << 25;
+
+/**
+ * Makes lines of chunks of a stream; each call returns the values that are complete by now.
+ *
+ * @throws SyntaxError a line is not JSON
+ * @throws RangeError a line does not end
+ */
 export function lineReader(): (chunk: string) => unknown[] {
   let rest = "";
   return (chunk) => {
-    const lines = (rest + chunk).split("\n");
+    if (rest.length + chunk.length > LONGEST_LINE) {
+      rest = "";
+      throw new RangeError(`a line has more than ${LONGEST_LINE} characters`);
+    }
+    rest += chunk;
+    if (!chunk.includes("\n")) return []; // a long line is looked through once
+    const lines = rest.split("\n");
     rest = lines.pop() ?? "";
     return lines.map((line) => JSON.parse(line) as unknown);
   };

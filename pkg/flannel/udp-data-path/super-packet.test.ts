@@ -131,6 +131,7 @@ const apart: [what: string, one: number[], other: number[]][] = [
   ["more data than the first", first, next({}, 101)],
   ["no data", first, next({}, 0)],
   ["FIN", first, next({ flags: FIN })],
+  ["AE", tcpPacket(data(100), { flags: 0x110 }), next({ flags: 0x110 })],
   ["the first has PSH", tcpPacket(data(100), { flags: PSH }), next()],
   ["options of IPv4", tcpPacket(data(100), { options: [1, 1, 1, 1] }), next({ options: [1, 1, 1, 1] })],
   ["fragments", tcpPacket(data(100), { fragment: 0x2000 }), next({ fragment: 0x2000 })],

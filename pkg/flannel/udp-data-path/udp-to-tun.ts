@@ -113,20 +113,21 @@ export function carryUdpToTun(start: WorkerStart, port: MessagePort): WorkerEnd 
       answerExpired(at, size, address, port);
       return;
     }
-    receivedPackets++;
-    receivedBytes += size;
-    if (joiner === undefined) refusedBy(libcWrite(tun, arena.address + at, size), 1);
+    if (joiner === undefined) written(libcWrite(tun, arena.address + at, size), 1, size);
     else joiner.add(at, size);
   }
 
-  function writePieces(pieces: number, pieceCount: number, packetCount: number): void {
-    refusedBy(libcWritev(tun, arena.address + pieces, pieceCount), packetCount);
+  function writePieces(pieces: number, pieceCount: number, packetCount: number, byteCount: number): void {
+    written(libcWritev(tun, arena.address + pieces, pieceCount), packetCount, byteCount);
   }
 
-  function refusedBy(result: number, packetCount: number): void {
-    if (result >= 0) return;
+  function written(result: number, packetCount: number, byteCount: number): void {
+    if (result >= 0) {
+      receivedPackets += packetCount;
+      receivedBytes += byteCount;
+      return;
+    }
     if (errno() === Errno.EBADFD) isDeviceGone = true;
-    receivedPackets -= packetCount;
     count("refusedByDevice", packetCount);
   }
 

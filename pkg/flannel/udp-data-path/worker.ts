@@ -6,8 +6,8 @@ import { type Arena, createArena } from "./arena.ts";
 import { type Count, counterOf } from "./counters.ts";
 import { createRateLimit, type IcmpError, MAX_ICMP_ERROR, mayAnswer, writeIcmpError } from "./icmp.ts";
 import { errno, libcPoll } from "./libc.ts";
+import type { RowChanges } from "./peer-rows.ts";
 import { createPeerTable, networkOf, type PeerTable } from "./peer-table.ts";
-import type { PeerSubnet } from "./protocol.ts";
 
 /** What a worker is started with: descriptors, and what the kernel can. */
 export interface WorkerStart {
@@ -29,8 +29,10 @@ export interface WorkerStart {
 export type WorkerEnd = "stopped" | "device gone";
 
 export type WorkerMessage =
-  | { peers: readonly PeerSubnet[]; own: string }
-  | { set: readonly PeerSubnet[]; remove: readonly string[] }
+  | (RowChanges & {
+      /** This host's subnet; undefined: as before. */
+      own?: string;
+    })
   | { stop: true };
 
 export interface PathWorker {
@@ -69,10 +71,10 @@ export function createPathWorker(start: WorkerStart, port: MessagePort, arenaByt
 
   function carryOut(message: WorkerMessage): void {
     if ("stop" in message) isStopped = true;
-    else if ("peers" in message) {
-      own = networkOf(message.own);
-      table.replace(message.peers);
-    } else table.change(message.set, message.remove);
+    else {
+      own = message.own === undefined ? own : networkOf(message.own);
+      table.change(message.set, message.remove);
+    }
     Atomics.add(carriedOut, 0, 1);
     Atomics.notify(carriedOut, 0);
   }

@@ -123,9 +123,8 @@ class DataPathConnection implements DataPath {
     socket.on("error", (error) => greeting.failed(error));
     this.closed = new Promise((resolve) => {
       socket.on("close", () => {
-        this.#isOpen = false;
         greeting.failed(Object.assign(new Error("the connection was closed"), { code: "ECONNRESET" }));
-        for (const { reject } of this.#pending.splice(0)) reject(gone);
+        this.#close(gone);
         resolve();
       });
     });
@@ -146,14 +145,14 @@ class DataPathConnection implements DataPath {
   }
 
   release(): void {
-    this.#isOpen = false;
-    this.#socket.destroy();
+    this.#close(gone);
   }
 
   async end(): Promise<void> {
     if (!this.#isOpen) return;
-    await this.tell({ stop: true }).catch(() => {}); // it may have ended before it answered
     const kill = setTimeout(() => killProcess(this.info.pid), ANSWER_MS); // as long as the connection is open the PID is its own
+    this.#giveUp(gone); // else a request that is late would close the connection before the process is killed
+    this.#send({ stop: true }, { resolve() {}, reject() {} }); // it may end before it answers
     await this.closed;
     clearTimeout(kill);
   }
@@ -162,8 +161,11 @@ class DataPathConnection implements DataPath {
     if (!this.#isOpen) return Promise.reject(gone);
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {
-        reject(new Error(`the data path process (pid ${this.info.pid}) does not answer; flanneld tries again`));
-        this.#socket.destroy(); // later replies could not be told apart
+        this.#close(
+          new Error(
+            `the data path process (pid ${this.info.pid}) has not answered for ${ANSWER_MS / 1000} s; flanneld connects to it again`,
+          ),
+        );
       }, ANSWER_MS);
       const settled =
         <T>(settle: (value: T) => void) =>
@@ -171,9 +173,23 @@ class DataPathConnection implements DataPath {
           clearTimeout(late);
           settle(value);
         };
-      this.#pending.push({ resolve: settled(resolve), reject: settled(reject) });
-      this.#socket.write(`${JSON.stringify(request)}\n`);
+      this.#send(request, { resolve: settled(resolve), reject: settled(reject) });
     });
+  }
+
+  #send(request: Request, pending: Pending): void {
+    this.#pending.push(pending);
+    this.#socket.write(`${JSON.stringify(request)}\n`);
+  }
+
+  #giveUp(error: Error): void {
+    for (const { reject } of this.#pending.splice(0)) reject(error);
+  }
+
+  #close(error: Error): void {
+    this.#isOpen = false;
+    this.#giveUp(error);
+    this.#socket.destroy();
   }
 
   #answer(reply: Reply): void {

@@ -45,9 +45,9 @@ export function configureDevice(rtnl: Connection, { index, name }: LinkName, set
   return requests.length > 0;
 }
 
-/** Reports whether it is there, up, and as it should be. */
-export const isRight = (rtnl: Connection, index: number, settings: DeviceSettings): boolean =>
-  read(rtnl, index) !== undefined && corrections(rtnl, index, settings).length === 0;
+/** Reports whether it is there by that name, up, and as it should be. */
+export const isRight = (rtnl: Connection, { index, name }: LinkName, settings: DeviceSettings): boolean =>
+  findDevice(rtnl, index)?.name === name && corrections(rtnl, index, settings).length === 0;
 
 function corrections(rtnl: Connection, index: number, { mtu, place }: DeviceSettings): Request[] {
   const found = read(rtnl, index);

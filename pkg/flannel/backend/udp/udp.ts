@@ -7,6 +7,7 @@
  * The process accepts datagrams from peers only, with packets of their own subnets.
  */
 
+import { setTimeout } from "node:timers/promises";
 import type { LeaseChanges } from "../../../cluster/lease/manager.ts";
 import { InvalidNetworkConfig, type NetworkConfig } from "../../../cluster/lease/network-config.ts";
 import { type Address, contains, formatAddress, formatPrefix, type Prefix } from "../../../ip/address.ts";
@@ -30,6 +31,8 @@ export const udp: BackendType = { keys: udpKeys, create, endLeftovers };
 const BACKEND_TYPE = "";
 /** As flannel has it: the kernel chooses the number, usually 0. */
 const DEVICE = "flannel%d";
+/** How long a look at the counters waits for a process that hangs: less than whoever asks for the daemon's status waits. */
+const COUNTERS_MS = 2000;
 /** How long the data path goes on after a daemon that was stopped: a restart or an upgrade takes seconds. */
 const DETACHED_MS = 60_000;
 
@@ -188,7 +191,7 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
     concerns(message) {
       if (device === undefined) return false;
       if (isAboutLink(message, device.index))
-        return message.type === RTM_DELLINK || !isRight(rtnl, device.index, deviceSettings());
+        return message.type === RTM_DELLINK || !isRight(rtnl, device, deviceSettings());
       return peers.concerns(message);
     },
     repair,
@@ -197,7 +200,10 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
       external = next;
       await repair();
     },
-    counters: async () => (path?.isOpen() ? path.counters().catch(() => undefined) : undefined),
+    async counters() {
+      if (!path?.isOpen()) return undefined;
+      return Promise.race([path.counters().catch(() => undefined), setTimeout(COUNTERS_MS, undefined, { ref: false })]);
+    },
     missing: () => [
       ...(path?.isOpen() ? [] : ["the data path process does not run, or does not answer"]),
       ...peers.missing(),
