@@ -1,5 +1,14 @@
 // The udp backend: two hosts with daemons and their data path processes, which share a folder of leases.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -8,7 +17,7 @@ import { startPinging } from "../cluster/traffic.ts";
 import { until } from "../cluster/until.ts";
 import { type Host, newHost } from "../lab/host.ts";
 import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
-import { ourTools } from "../lab/project.ts";
+import { ourTools, projectRoot } from "../lab/project.ts";
 
 const udp = { Type: "udp" };
 
@@ -28,6 +37,8 @@ interface Member extends Host {
   subnetFile: string;
   start(...flags: string[]): Program;
   startUnder(command: readonly string[]): Program;
+  /** Starts that build of the daemon and waits until it is ready. */
+  joinWith(program: string): Promise<Program>;
   /** Starts a daemon and waits until it is ready. */
   join(...flags: string[]): Promise<Program>;
   subnetEnv(): string;
@@ -85,19 +96,21 @@ function newCluster(t: Test, network: object = { Backend: udp }): Cluster {
 function newMember(t: Test, { n, folder, leases }: { n: number; folder: string; leases: string }): Member {
   const host = newHost(t, { containers: 0 });
   const subnetFile = join(folder, `${n}`, "subnet.env");
-  const command = [flanneld, `--subnet-dir=${leases}`, `--subnet-file=${subnetFile}`, "--iface=eth0"];
+  const options = [`--subnet-dir=${leases}`, `--subnet-file=${subnetFile}`, "--iface=eth0"];
+  const command = [flanneld, ...options];
   const start = (...flags: string[]) => startProgram(t, host.name, [...command, ...flags]);
+  const ready = async (daemon: Program) => {
+    await daemon.prints(" ready ");
+    return daemon;
+  };
   const subnetEnv = () => (existsSync(subnetFile) ? readFileSync(subnetFile, "utf8") : "");
   return {
     ...host,
     subnetFile,
     start,
     startUnder: (under) => startProgram(t, host.name, [...under, ...command]),
-    async join(...flags) {
-      const daemon = start(...flags);
-      await daemon.prints(" ready ");
-      return daemon;
-    },
+    joinWith: (program) => ready(startProgram(t, host.name, [program, ...options])),
+    join: (...flags) => ready(start(...flags)),
     pod() {
       const [, address = ""] = /^FLANNEL_SUBNET=(.*)\/24$/m.exec(subnetEnv()) ?? [];
       host.sh(`ip address replace ${address}/24 dev lo`);
@@ -204,6 +217,10 @@ t.test("no ping is lost while the daemon restarts; a data path that ends comes b
     () => one.run("ping", "-c1", "-W1", "-Mdo", "-s1444", there).status === 0,
   );
   t.match(daemon?.printed(), "repaired entries that another process had changed");
+  for (const name of ["tunnel", "flannel0"]) {
+    one.sh(`for name in flannel0 tunnel; do ip link set $name name ${name} 2> /dev/null && break; done`);
+    await until(`its name is known: ${name}`, () => one.status().own.device === name);
+  }
 
   for (const host of hosts) host.sh("ip link set eth0 mtu 1400");
   await until("subnet.env follows the interface's MTU", () => one.subnetEnv().includes("FLANNEL_MTU=1372\n"));
@@ -213,6 +230,38 @@ t.test("no ping is lost while the daemon restarts; a data path that ends comes b
   await until("a ping from the new address", () => one.run("ping", "-c1", "-W1", there).status === 0);
   t.match(one.sh("ss -Huln sport = 8285"), "192.0.2.11:8285");
   t.strictSame(one.status().problems, []);
+});
+
+t.test("a data path that hangs is told, and ended when another one is needed", inFullRunOnly(needsRoot), async (t) => {
+  const { hosts } = newCluster(t);
+  const [one] = hosts;
+  await one.join();
+  const [hanging = 0] = one.dataPaths();
+  process.kill(hanging, "SIGSTOP");
+  t.match(one.status(), { state: "ready", own: { device: "flannel0", dataPath: null } });
+  one.sh("ip address del 192.0.2.1/24 dev eth0; ip address add 192.0.2.11/24 dev eth0");
+  await until("another one", () => one.dataPaths().find((pid) => pid !== hanging));
+  await until("a socket with the new address", () => one.sh("ss -Huln sport = 8285").includes("192.0.2.11:8285"));
+  t.notOk(one.dataPaths().includes(hanging));
+});
+
+t.test("files that are replaced while the daemon runs are for the next one", inFullRunOnly(needsRoot), async (t) => {
+  const { hosts, leases } = newCluster(t);
+  const [one] = hosts;
+  const build = join(leases, "..", "build");
+  for (const file of ["bin/flanneld", "flanneld.mjs", "flanneld-udp.mjs", "koffi.node"])
+    cpSync(join(projectRoot, "dist", file), join(build, file));
+  const flanneld = join(build, "bin/flanneld");
+  const daemon = await one.joinWith(flanneld);
+  const before = one.dataPaths();
+  appendFileSync(join(build, "flanneld-udp.mjs"), "\n");
+  one.sh("ip link set flannel0 mtu 1400");
+  await daemon.prints("repaired entries");
+  t.strictSame(one.dataPaths(), before);
+  await daemon.end("SIGTERM");
+  const next = await one.joinWith(flanneld);
+  t.match(next.printed(), "replacing the data path process: it has another build");
+  t.notSame(one.dataPaths(), before);
 });
 
 t.test("another backend while udp runs leaves nothing of it, and so does the way back", needsRoot, async (t) => {

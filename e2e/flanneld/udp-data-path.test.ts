@@ -22,7 +22,7 @@ import {
 import { bootMs } from "../../pkg/sys/clock.ts";
 import { until } from "../cluster/until.ts";
 import { type Host, newHost } from "../lab/host.ts";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { projectRoot } from "../lab/project.ts";
 
 const PORT = 8285;
@@ -284,30 +284,37 @@ t.test("what a peer must not send is dropped and counted by its reason", needsRo
   await until("a good one to be carried", async () => (await first.counters()).receivedPackets === 1);
 });
 
-t.test("a flood from who is no peer is counted, takes no memory, and stops nothing", needsRoot, async (t) => {
-  const pair = newPair(t);
-  const { first, hello } = await start(pair, 2);
-  const memory = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${hello.pid}/status`, "utf8"))?.[1]);
-  const stranger = await newOutside(t, pair.hosts[3], 9999);
-  const sizes = [0, 20, 1400].map((size) => udpPacket(data(size), inner));
-  const flood = Array.from({ length: 3000 }, (_, i) => sizes[i % 3] ?? []);
-  stranger.send(...flood);
-  const half = await until("half of the flood", async () => (await first.counters()).refusedNoPeer >= 1000 && memory());
-  for (let i = 0; i < 5; i++) stranger.send(...flood);
-  const peer = await newOutside(t, pair.hosts[3], PORT);
-  peer.send(good);
-  await until("the peer's packet", async () => (await first.counters()).receivedPackets === 1);
-  const counters = await until("most of the flood", async () => {
-    const all = await first.counters();
-    return all.refusedNoPeer >= 10_000 && all;
-  });
-  t.equal(counters.receivedPackets, 1);
-  t.ok(memory() < half + 20_000, `${memory()} kB, earlier ${half}`);
-});
+t.test(
+  "a flood from who is no peer is counted, takes no memory, and stops nothing",
+  inFullRunOnly(needsRoot),
+  async (t) => {
+    const pair = newPair(t);
+    const { first, hello } = await start(pair, 2);
+    const memory = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${hello.pid}/status`, "utf8"))?.[1]);
+    const stranger = await newOutside(t, pair.hosts[3], 9999);
+    const sizes = [0, 20, 1400].map((size) => udpPacket(data(size), inner));
+    const flood = Array.from({ length: 3000 }, (_, i) => sizes[i % 3] ?? []);
+    stranger.send(...flood);
+    const half = await until(
+      "half of the flood",
+      async () => (await first.counters()).refusedNoPeer >= 1000 && memory(),
+    );
+    for (let i = 0; i < 5; i++) stranger.send(...flood);
+    const peer = await newOutside(t, pair.hosts[3], PORT);
+    peer.send(good);
+    await until("the peer's packet", async () => (await first.counters()).receivedPackets === 1);
+    const counters = await until("most of the flood", async () => {
+      const all = await first.counters();
+      return all.refusedNoPeer >= 10_000 && all;
+    });
+    t.equal(counters.receivedPackets, 1);
+    t.ok(memory() < half + 20_000, `${memory()} kB, earlier ${half}`);
+  },
+);
 
 t.test(
   "packets that go nowhere are answered as a router would, fragments but the first are not",
-  needsRoot,
+  inFullRunOnly(needsRoot),
   async (t) => {
     const pair = newPair(t);
     const [{ first }] = [await start(pair, 2), await start(pair, 3)];
@@ -340,7 +347,7 @@ t.test(
 
 t.test(
   "a path with a smaller MTU: fragmentation needed with DF, else fragments, and TCP adapts",
-  needsRoot,
+  inFullRunOnly(needsRoot),
   async (t) => {
     const pair = newPair(t);
     await start(pair, 2);
@@ -354,7 +361,7 @@ t.test(
   },
 );
 
-t.test("without the kernel's offloads packets are carried one by one", needsRoot, async (t) => {
+t.test("without the kernel's offloads packets are carried one by one", inFullRunOnly(needsRoot), async (t) => {
   const pair = newPair(t);
   const plain = await start(pair, 2, { without: offloads });
   const other = await start(pair, 3);
@@ -439,43 +446,47 @@ async function refusal(pair: Pair, over: Partial<Settings>, ...under: string[]):
   return { status: child.exitCode, ...(JSON.parse(line) as object) };
 }
 
-t.test("what it cannot start with is named with the remedy, and nothing is left", needsRoot, async (t) => {
-  const pair = newPair(t);
-  const { directory, hosts } = pair;
-  const free = { socket: join(directory, "free.sock"), port: 9000, device: "flannel1" };
-  await startC(pair, 2);
-  t.match(await refusal(pair, { ...free, port: PORT }), {
-    status: 1,
-    error:
-      /^UDP port 8285 of 192\.0\.2\.2 is taken by udp-proxy \(process \d+\)\. To fix: end it, or set another "Port"/,
-  });
-  t.match(await refusal(pair, { ...free, device: "flannel0" }), {
-    error: /^another program has the TUN device flannel0 open, .* To fix: end that program/,
-  });
-  t.match(await refusal(pair, { ...free, device: "eth0" }), {
-    error:
-      "there is a link eth0 that is no TUN device. To fix: see what it is (ip -d link show eth0), and delete or rename it",
-  });
-  t.match(await refusal(pair, { ...free, address: "192.0.2.77" }), {
-    error: /^this host has no address 192\.0\.2\.77\. To fix: /,
-  });
-  t.match(await refusal(pair, free, "sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh"), {
-    error: /^there is no \/dev\/net\/tun, which the udp backend needs\. To fix: load the module \(modprobe tun\)/,
-  });
-  t.match(await refusal(pair, free, "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"), {
-    error: /^\/dev\/net\/tun may not be opened, .* To fix: run flanneld as root/,
-  });
-  const running = await startBare(pair, 2, free);
-  t.match(await refusal(pair, { ...free, socket: join(directory, "other.sock"), device: "flannel2" }), {
-    error: `UDP port 9000 of 192.0.2.2 is taken by the data path (process ${running.hello.pid}) of a flanneld with another --subnet-file`,
-  });
-  t.match(await refusal(pair, { ...free, device: "flannel2", port: 9001 }), {
-    error: /^another data path process listens on .*free\.sock\. To fix: /,
-  });
-  t.match(JSON.stringify(hosts[2].json("ip", "-j", "link")), /^((?!flannel2).)*$/);
-  process.kill(running.hello.pid, "SIGKILL");
-  await ended(running);
-  t.ok(existsSync(free.socket));
-  const again = await startBare(pair, 2, free);
-  t.ok(again.hello.pid !== running.hello.pid, "a socket that a killed process has left is no obstacle");
-});
+t.test(
+  "what it cannot start with is named with the remedy, and nothing is left",
+  inFullRunOnly(needsRoot),
+  async (t) => {
+    const pair = newPair(t);
+    const { directory, hosts } = pair;
+    const free = { socket: join(directory, "free.sock"), port: 9000, device: "flannel1" };
+    await startC(pair, 2);
+    t.match(await refusal(pair, { ...free, port: PORT }), {
+      status: 1,
+      error:
+        /^UDP port 8285 of 192\.0\.2\.2 is taken by udp-proxy \(process \d+\)\. To fix: end it, or set another "Port"/,
+    });
+    t.match(await refusal(pair, { ...free, device: "flannel0" }), {
+      error: /^another program has the TUN device flannel0 open, .* To fix: end that program/,
+    });
+    t.match(await refusal(pair, { ...free, device: "eth0" }), {
+      error:
+        "there is a link eth0 that is no TUN device. To fix: see what it is (ip -d link show eth0), and delete or rename it",
+    });
+    t.match(await refusal(pair, { ...free, address: "192.0.2.77" }), {
+      error: /^this host has no address 192\.0\.2\.77\. To fix: /,
+    });
+    t.match(await refusal(pair, free, "sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh"), {
+      error: /^there is no \/dev\/net\/tun, which the udp backend needs\. To fix: load the module \(modprobe tun\)/,
+    });
+    t.match(await refusal(pair, free, "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"), {
+      error: /^\/dev\/net\/tun may not be opened, .* To fix: run flanneld as root/,
+    });
+    const running = await startBare(pair, 2, free);
+    t.match(await refusal(pair, { ...free, socket: join(directory, "other.sock"), device: "flannel2" }), {
+      error: `UDP port 9000 of 192.0.2.2 is taken by the data path (process ${running.hello.pid}) of a flanneld with another --subnet-file`,
+    });
+    t.match(await refusal(pair, { ...free, device: "flannel2", port: 9001 }), {
+      error: /^another data path process listens on .*free\.sock\. To fix: /,
+    });
+    t.match(JSON.stringify(hosts[2].json("ip", "-j", "link")), /^((?!flannel2).)*$/);
+    process.kill(running.hello.pid, "SIGKILL");
+    await ended(running);
+    t.ok(existsSync(free.socket));
+    const again = await startBare(pair, 2, free);
+    t.ok(again.hello.pid !== running.hello.pid, "a socket that a killed process has left is no obstacle");
+  },
+);

@@ -2,7 +2,7 @@ import t from "tap";
 import { argumentsOf, lineReader, type Settings, settingsOf } from "./protocol.ts";
 
 const settings: Settings = {
-  socket: "/run/a dir/udp.sock",
+  socket: "/run/a dir/subnet.udp",
   device: "flannel%d",
   address: "192.0.2.1",
   port: 8285,

@@ -2,7 +2,7 @@
  * What flanneld and the data path process of its udp backend say to each other: the process' arguments, the one line that it prints
  * when it has started, and lines of JSON on a Unix stream socket. Pure; both sides import this.
  *
- *   node flanneld-udp.mjs --socket=/run/flannel/udp.sock --device=flannel0 --address=192.0.2.1 --port=8285 --version=1-3f2a9c
+ *   node flanneld-udp.mjs --socket=/run/flannel/subnet.udp --device=flannel0 --address=192.0.2.1 --port=8285 --version=1-3f2a9c
  *
  * The process prints `{"hello": ...}` and closes its stdout, or prints `{"error": "..."}` and ends with status 1, having made nothing.
  * On each connection it says hello first, then answers each request, in their order, with one reply.

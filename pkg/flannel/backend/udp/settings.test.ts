@@ -1,5 +1,5 @@
 import t from "tap";
-import { innerMtu, segmentsPerSend, udpPort } from "./settings.ts";
+import { innerMtu, segmentsPerSend, socketOf, udpPort } from "./settings.ts";
 
 t.test("the port is flannel's unless another is given; 0 is none that peers could send to", async (t) => {
   t.strictSame([udpPort({}), udpPort({ Type: "udp", Port: 9000 })], [8285, 9000]);
@@ -7,6 +7,10 @@ t.test("the port is flannel's unless another is given; 0 is none that peers coul
     message:
       'the network configuration cannot be used: "Backend.Port" is 0, must be from 1 to 65535 with udp: all hosts send to the same port; remove it for 8285, or choose one for all hosts',
   });
+});
+
+t.test("where the daemon's own socket has room, so has that of the data path", async (t) => {
+  t.ok(socketOf("/run/flannel/subnet").length <= "/run/flannel/subnet.sock".length);
 });
 
 t.test("containers have 28 bytes less than the interface, and at least the 576 of RFC 791", async (t) => {

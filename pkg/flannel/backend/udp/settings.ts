@@ -27,6 +27,9 @@ export function udpPort(settings: JsonObject): number {
   ]);
 }
 
+/** Returns where the data path process listens: no longer than the daemon's own socket beside it (`.sock`), whose length is checked at the start. */
+export const socketOf = (statePath: string): string => `${statePath}.udp`;
+
 /** Bytes of IP and UDP headers. */
 export const OVERHEAD = 28;
 /** RFC 791: every host accepts packets of this size. */

@@ -23,7 +23,7 @@ import { InvalidPeerLease, type Peer } from "../peer.ts";
 import { createPeerLeases } from "../peer-leases.ts";
 import { connectDataPath, type DataPath, type ProcessInfo, programVersion, startDataPath } from "./data-path.ts";
 import { configureDevice, type DeviceSettings, findDevice, isRight } from "./device.ts";
-import { innerMtu, OVERHEAD, udpKeys, udpPort } from "./settings.ts";
+import { innerMtu, OVERHEAD, socketOf, udpKeys, udpPort } from "./settings.ts";
 
 export const udp: BackendType = { keys: udpKeys, create, endLeftovers };
 
@@ -35,8 +35,6 @@ const DEVICE = "flannel%d";
 const COUNTERS_MS = 2000;
 /** How long the data path goes on after a daemon that was stopped: a restart or an upgrade takes seconds. */
 const DETACHED_MS = 60_000;
-
-const socketOf = (statePath: string): string => `${statePath}.udp.sock`;
 
 /** @throws InvalidNetworkConfig the network has IPv6, or the interface's MTU is too small */
 function create({ rtnl, network, log, remedies, statePath, ...context }: BackendContext): Backend {
@@ -86,13 +84,18 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
     );
   }
 
-  const settings = (): Settings => ({
-    socket: socketOf(statePath),
-    device: DEVICE,
-    address: formatAddress(needAddress(external)),
-    port,
-    version: programVersion(),
-  });
+  /** That of this daemon's start: files that are replaced while it runs are for the next one. */
+  let version: string | undefined;
+  const settings = (): Settings => {
+    version ??= programVersion();
+    return {
+      socket: socketOf(statePath),
+      device: DEVICE,
+      address: formatAddress(needAddress(external)),
+      port,
+      version,
+    };
+  };
 
   /** @returns whether another process had to be started */
   async function ensureProcess(): Promise<boolean> {
