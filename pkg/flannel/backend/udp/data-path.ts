@@ -244,6 +244,15 @@ function untilStarted(settings: Settings, log: Log): Promise<void> {
       () => fail(new Error(`the data path process has not started within ${START_MS / 1000} s; flanneld tries again`)),
       START_MS,
     );
+    child.on("error", (error) =>
+      fail(
+        new Error(
+          `cannot start the data path process: ${error.message}. To fix: raise flanneld's limits of open files and processes (systemd: LimitNOFILE=, TasksMax=)`,
+          { cause: error },
+        ),
+      ),
+    );
+    if (pid === undefined) return; // without file descriptors to spare there are not even pipes
     let printed = "";
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
       printed += chunk;
@@ -257,7 +266,6 @@ function untilStarted(settings: Settings, log: Log): Promise<void> {
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
       complaints = `${complaints}${chunk}`.slice(-LONGEST_COMPLAINT);
     });
-    child.on("error", fail); // no process can be made
     child.on("close", (status, signal) => {
       const how = signal ?? `exit status ${status}`;
       if (!isStarted) fail(new Error(`the data path process ended (${how}): ${complaints.trim()}`));
