@@ -24,7 +24,7 @@ import { leaseEventRows } from "./lease-events.ts";
 import { describeMachine, machineText } from "./machine.ts";
 import { plot } from "./plot.ts";
 import { pluginRows } from "./plugins.ts";
-import { manyPortsRows, wideRows } from "./ports.ts";
+import { manyPortsRows, repeatedRows, wideRows } from "./ports.ts";
 import { sizeRows } from "./size.ts";
 import { snapshotRows } from "./snapshot.ts";
 import { startRows } from "./start.ts";
@@ -78,6 +78,7 @@ async function measureAll(): Promise<Row[]> {
     ],
     ["plugins", "each plugin, and chains", () => pluginRows({ ...bench, rounds: rounds.plugins })],
     ["ports", "many ports in one call", () => wideRows({ ...bench, rounds: rounds.ports })],
+    ["ports", "many ports, repeated and checked", () => repeatedRows({ ...bench, rounds: rounds.ports })],
     ["ports", "ports beside many others", () => manyPortsRows({ ...bench, rounds: rounds.ports })],
     ["host-local", "host-local", () => hostLocalRows({ ...bench, rounds: rounds.hostLocal })],
     ["snapshot", "flanneld's first pass", () => snapshotRows({ rounds: rounds.snapshot })],

@@ -1,6 +1,7 @@
 // portmap on hosts that have published many ports already, and with many in one call.
 import { bridge, type Chain, type ChainBench, contestOf, measure, portmap, verbs } from "./chain.ts";
-import type { Row } from "./figures.ts";
+import { type Row, Samples } from "./figures.ts";
+import { caller, newAttachment, newNode } from "./node.ts";
 
 /** Of the time with the fewest ports, for that with the most. */
 const GROWTH_LIMIT = 1.3;
@@ -85,4 +86,50 @@ export async function wideRows({ launcher, contenders, rounds }: ChainBench): Pr
       ];
     }),
   );
+}
+
+/** An ADD of thousands of mappings, the same ADD again, and CHECK. Alone, without bridge, so that nothing else is in the figures. */
+export async function repeatedRows({ launcher, contenders, rounds }: ChainBench): Promise<Row[]> {
+  const COUNT = 3000;
+  const REPEATED_LIMIT = 1;
+  const samples = new Samples();
+  const backends = ["nftables", "iptables"] as const;
+  for (const backend of backends) {
+    const node = newNode(launcher, 1);
+    const [container] = node.host.containers;
+    if (container === undefined) throw new Error("a node without containers");
+    const attached = caller(node, contenders.twill, "bridge", bridge);
+    const publishing = caller(node, contenders.twill, "portmap", portmap(COUNT, 20_000, { backend }));
+    for (let round = 0; round < rounds; round++) {
+      const attachment = newAttachment(container);
+      await attached.call("ADD", attachment);
+      for (const [name, verb] of [
+        ["ADD", "ADD"],
+        ["ADD again", "ADD"],
+        ["CHECK", "CHECK"],
+        ["DEL", "DEL"],
+      ] as const)
+        samples.add(`${backend} ${name}`, (await publishing.call(verb, attachment)).ms);
+      await attached.call("DEL", attachment);
+    }
+    node.remove();
+  }
+  return backends.flatMap((backend) => {
+    const first = samples.find(`${backend} ADD`);
+    return ["ADD", "ADD again", "CHECK"].flatMap((name): Row[] => {
+      const twill = samples.find(`${backend} ${name}`);
+      if (twill === undefined || first === undefined) return [];
+      const goals =
+        name === "ADD" ? [] : [{ of: "of the ADD's time", value: twill.median / first.median, limit: REPEATED_LIMIT }];
+      return [
+        {
+          section: `portmap, ${COUNT} ports in one call`,
+          name: `${name}, ${backend}`,
+          unit: "ms",
+          figures: { twill },
+          goals,
+        },
+      ];
+    });
+  });
 }

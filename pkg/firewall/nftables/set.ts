@@ -27,6 +27,7 @@ import {
   nested,
 } from "../../netlink/wire.ts";
 import { isErrno } from "../../sys/errno.ts";
+import { decode as decodeText } from "../../sys/text.ts";
 
 /** A set or map by name. */
 export interface SetRef {
@@ -249,7 +250,8 @@ export function deviatingElements<T>(
   const { items, model } = wanted;
   if (items.length === 0) return deviating;
   const one = encodeElement(model, encode(elementUserdata, { comment }), 0);
-  const encoded: EncodedElements = { list: written(wanted, one), size: one.length, keySize: model.key.length };
+  const textSize = comment.length > 4 && isAscii(comment) ? (comment.length - 4) & ~3 : 0;
+  const encoded = { list: written(wanted, one), size: one.length, keySize: model.key.length, textSize };
   const present = items.length < MANY ? oneByOne(netfilter, place, encoded) : inDump(netfilter, place, encoded);
   for (let i = 0; i < items.length; i++) {
     const element = present[i];
@@ -257,6 +259,9 @@ export function deviatingElements<T>(
   }
   return deviating;
 }
+
+/** Reports whether the text has ASCII characters only: its encoding is the text, and nothing else decodes to it. */
+const isAscii = (text: string): boolean => /^[ -~]*$/.test(text);
 
 /** What a set has for a wanted element: the same, one with another value or comment, or none. */
 type PresentElement = "same" | SetElement | undefined;
@@ -266,6 +271,8 @@ interface EncodedElements {
   list: Uint8Array;
   size: number;
   keySize: number;
+  /** The size of the text at the end that all have in common, with its padding: of the comment, unless that is not ASCII. */
+  textSize: number;
 }
 
 function oneByOne(netfilter: Connection, place: SetRef, { list, size, keySize }: EncodedElements): PresentElement[] {
@@ -288,9 +295,16 @@ function settled(element: SetElement | undefined, encoded: Uint8Array): PresentE
 }
 
 /** Reads the set once. What the kernel sends for an element that is as wanted are the wanted bytes, so only others are decoded. */
-function inDump(netfilter: Connection, place: SetRef, { list, size, keySize }: EncodedElements): PresentElement[] {
+function inDump(
+  netfilter: Connection,
+  place: SetRef,
+  { list, size, keySize, textSize }: EncodedElements,
+): PresentElement[] {
   const wanted = new Int32Array(list.buffer);
   const [step, keyWords] = [size / 4, keySize / 4];
+  const textAt = size - textSize;
+  const text = decodeText(list, textAt, size); // one call compares it; a word takes 0.1 us
+  const isText = ({ bytes }: Input, at: number) => decodeText(bytes, at + textAt, at + size) === text;
   const encodedAt = (index: number) => list.subarray(index * size, (index + 1) * size);
   const decoded = ({ bytes }: Input, at: number, end: number) => decode(setElement, bytes.subarray(at + HEADER, end));
 
@@ -306,7 +320,8 @@ function inDump(netfilter: Connection, place: SetRef, { list, size, keySize }: E
       const end = attributeEnd(input, at, elements.to);
       const index = indexIn(indexes, words, (at + KEY_AT) / 4, keyWords);
       if (index !== undefined) {
-        if (end - at === size && isSame(words, at / 4, wanted, index * step, step)) found.same.push(index);
+        if (end - at === size && isSame(words, at / 4, wanted, index * step, textAt / 4) && isText(input, at))
+          found.same.push(index);
         else found.other.push([index, settled(decoded(input, at, end), encodedAt(index))]);
       }
       at = padded(end);
