@@ -210,11 +210,11 @@ function withOwnPlaces() {
   return {
     name: "own places",
     setup(build) {
-      build.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+      build.onLoad({ filter: /\.(ts|mjs)$/ }, ({ path }) => ({
         contents: readFileSync(path, "utf8")
           .replaceAll("import.meta.dirname", JSON.stringify(dirname(path)))
           .replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href)),
-        loader: "ts",
+        loader: path.endsWith(".ts") ? "ts" : "js",
       }));
     },
   };
