@@ -98,6 +98,19 @@ class Network {
     return readFileSync(trace, "utf8").trim().split("\n").length;
   }
 
+  /** Number of system calls and of kilobytes that they read. */
+  work(verb: Verb, id: string): number {
+    const trace = join(this.dataDir, "trace");
+    const valid = { "cni.dev/valid-attachments": [{ containerID: id, ifname: "eth0" }] };
+    const prevResult = { cniVersion: "1.1.0", ips: [{ address: "10.1.0.3/24" }] };
+    const under = ["strace", "-f", "-qq", "-s", "0", "-o", trace];
+    const { status, text } = this.call(verb, id, { under, keys: { ...valid, prevResult } });
+    if (status !== 0) throw new Error(`${verb} ${id}: ${text}`);
+    const calls = readFileSync(trace, "utf8").trim().split("\n");
+    const read = calls.map((line) => Number(/ (?:read|pread64)\(.* = (\d+)$/.exec(line)?.[1] ?? 0));
+    return calls.length + read.reduce((sum, count) => sum + count, 0) / 1000;
+  }
+
   reserved(): string[] {
     if (!existsSync(this.directory)) return [];
     return readdirSync(this.directory)
@@ -237,6 +250,29 @@ t.test("ADD and DEL ask the kernel as much with 60,000 reservations as with 10",
     t.ok(Number(many?.[key]) <= Number(few?.[key]) * 1.2, `${key}: ${many?.[key]} system calls, ${few?.[key]} with 10`);
   }
 });
+
+t.test(
+  "a reservation file of ten times the size costs at most five times the work, since it is not read to its end",
+  needsRoot,
+  async (t) => {
+    const fillings: Record<string, (size: number) => string> = {
+      "one line": (size) => "x".repeat(size),
+      "lines only": (size) => "\n".repeat(size),
+      "many owners": (size) => "c\r\n".repeat(size / 3),
+    };
+    for (const [what, filling] of Object.entries(fillings)) {
+      const [small, large] = [1_000_000, 10_000_000].map((size) => {
+        const network = new Network(t);
+        network.write("10.1.0.2", filling(size));
+        return (["ADD", "CHECK", "STATUS", "GC", "DEL"] as const).map((verb) => network.work(verb, "c1"));
+      });
+      t.comment(JSON.stringify({ what, small, large }));
+      small?.forEach((work, i) => {
+        t.ok(Number(large?.[i]) <= 5 * work, `${what}: ${large?.[i]} with 10 MB, ${work} with 1 MB`);
+      });
+    }
+  },
+);
 
 t.test("a reboot leaks no address", needsRoot, async (t) => {
   const network = new Network(t, { subnet: "10.1.0.0/29" });

@@ -35,11 +35,33 @@ t.test(
   },
 );
 
+const kinds = ["bridge", "dummy", "ifb", "ipvlan", "macvlan", "tun", "veth", "vlan", "vrf"];
+
 /** Names with an underscore, and those of kinds of links. */
 const MODULE = "(?:[a-z0-9]+_\\w+|bridge|dummy|ifb|ipvlan|macvlan|tun|veth|vrf|vxlan|8021q)";
 
+t.test("the kernel options in errors exist", needsKernel("vlan"), async (t) => {
+  const grep = spawnSync(
+    "grep",
+    ["-rhoE", "--include=*.ts", "--exclude=*.test.ts", "\\bCONFIG_[A-Z0-9_]*[A-Z0-9]", "pkg", "cmd"],
+    {
+      cwd: projectRoot,
+      encoding: "utf8",
+    },
+  );
+  const texts = [...kinds.map((kind) => unsupportedKind(kind, new Error("")).details), grep.stdout].join("\n");
+  const named = new Set(texts.match(/\bCONFIG_\w+/g));
+  t.ok(named.size >= kinds.length + 5, [...named].join(" "));
+  const show = "cat node_modules/.cache/twill/kernel/root/boot/config-$(uname -r)";
+  const known = new Set(
+    spawnSync("sh", ["-c", show], { cwd: projectRoot, encoding: "utf8", maxBuffer: 1 << 24 }).stdout.match(
+      /\bCONFIG_\w+/g,
+    ),
+  ); // "is not set", too
+  for (const option of named) t.ok(known.has(option), option);
+});
+
 t.test("the commands in errors that load modules work", needsKernel("vlan"), async (t) => {
-  const kinds = ["bridge", "dummy", "ifb", "ipvlan", "macvlan", "tun", "veth", "vlan", "vrf"];
   const grep = spawnSync("grep", ["-rh", "--include=*.ts", "modprobe", "pkg", "cmd"], {
     cwd: projectRoot,
     encoding: "utf8",
