@@ -26,7 +26,7 @@ const cases: [wish: { rateBits: number; burstBits: number }, bucket: TokenBucket
   ],
   [
     { rateBits: 1_000_000, burstBits: 2 ** 32 - 1 }, // what containerd asks for when it is told a rate alone
-    { bytesPerSecond: 125_000, limitBytes: 536_874_036, bufferTicks: 0xffffffff },
+    { bytesPerSecond: 125_000, limitBytes: 34_362_863, bufferTicks: 0xffffffff },
   ],
 ];
 for (const [wish, bucket] of cases) {

@@ -27,13 +27,17 @@ const TICKS_PER_MICROSECOND = 1000 / 64;
 const HANDLE = 0x10000; // 1:
 /** The largest 32-bit number. */
 const LARGEST = 0xffffffff;
+const LONGEST_BURST_US = LARGEST / TICKS_PER_MICROSECOND;
 
 const bytesOf = (bits: number): number => Math.floor(bits / 8);
 
 /** Returns the shortest burst: the kernel refuses one that takes less than a microsecond. @param rateBits At least 8 */
 export const shortestBurstBits = (rateBits: number): number => 8 * Math.ceil(bytesOf(rateBits) / MICROSECONDS);
 
-/** Computes the bucket. Numbers above 32 bits are capped: a burst of more than 275 s at its rate, a queue of more than 4 GB. */
+/**
+ * Computes the bucket. Numbers above 32 bits are capped: a burst of more than 275 s at its rate, a queue of more than 4 GB. The queue has
+ * room for the burst that the kernel allows, not for the one that was asked for: packets would wait in it for minutes.
+ */
 export function bucketOf({
   rateBits,
   burstBits,
@@ -46,9 +50,11 @@ export function bucketOf({
   const [bytesPerSecond, burstBytes] = [bytesOf(rateBits), bytesOf(burstBits)];
   const latencyUs = latencyMs * 1000;
   const burstUs = Math.floor((burstBytes * MICROSECONDS) / bytesPerSecond);
+  const bytesIn = (us: number) => Math.floor((bytesPerSecond * us) / MICROSECONDS);
+  const allowedBytes = burstUs > LONGEST_BURST_US ? bytesIn(LONGEST_BURST_US) : burstBytes;
   return {
     bytesPerSecond,
-    limitBytes: Math.min(Math.floor((bytesPerSecond * latencyUs) / MICROSECONDS) + burstBytes, LARGEST),
+    limitBytes: Math.min(bytesIn(latencyUs) + allowedBytes, LARGEST),
     bufferTicks: Math.min(Math.floor(burstUs * TICKS_PER_MICROSECOND), LARGEST),
   };
 }
