@@ -109,6 +109,15 @@ for (const plugin of ["bridge", "ptp", "tap"]) {
   );
 }
 
+for (const plugin of ["bridge", "ptp", "tap"]) {
+  t.test(`${plugin}: DEL leaves the loopback interface, which is nobody's`, needsKernel(), async (t) => {
+    const node = newHost(t);
+    const conf = confOf("q", plugin, plugin === "tap" ? {} : { ipam });
+    t.match(node.cni(plugin, "ADD", conf, { ifName: "lo" }), { status: 1 });
+    t.match(node.cni(plugin, "DEL", conf, { ifName: "lo" }), { status: 0, stderr: /"lo" in .* is hardware, or the/ });
+  });
+}
+
 t.test(
   "cnitool: what a failed add advises leaves the other network's interface, and all that depends on it",
   needsKernel("nft_bridge"),

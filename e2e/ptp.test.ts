@@ -127,7 +127,13 @@ t.test("ptp: masquerade by either backend, which DEL and GC find by its owner", 
 
 t.test("ptp: an ADD that cannot be done says why, and leaves nothing", needsRoot, async (t) => {
   const address = "10.1.0.5/24";
-  const refusals: { conf: Conf; prepare?: string; code: number; msg: string | RegExp }[] = [
+  const refusals: {
+    conf: Conf;
+    prepare?: string;
+    inContainer?: string;
+    code: number;
+    msg: string | RegExp;
+  }[] = [
     {
       conf: network({ ipam: fixed([{ address }]) }),
       code: 999,
@@ -140,6 +146,12 @@ t.test("ptp: an ADD that cannot be done says why, and leaves nothing", needsRoot
       msg: "the host already has a route to 10.1.0.5 over another link",
     },
     {
+      conf: network({ ipam: fixed([{ address, gateway: "10.1.0.1" }]) }),
+      inContainer: "ip link add other type bridge; ip link set other up; ip route add 10.1.0.1 dev other",
+      code: 999,
+      msg: "the container already has a route to 10.1.0.1/32 over another interface",
+    },
+    {
       conf: network({
         ipam: fixed([{ address, gateway: "10.1.0.1" }], { routes: [{ dst: "192.0.2.0/24", gw: "203.0.113.1" }] }),
       }),
@@ -150,9 +162,10 @@ t.test("ptp: an ADD that cannot be done says why, and leaves nothing", needsRoot
     { conf: network({ mtu: 70000 }), code: 7, msg: /mtu/ },
     { conf: network({ ipMasqBackend: "ebtables" }), code: 7, msg: /ipMasqBackend/ },
   ];
-  for (const { conf, prepare = "", code, msg } of refusals) {
+  for (const { conf, prepare = "", inContainer = "", code, msg } of refusals) {
     const node = newHost(t);
     node.sh(prepare);
+    node.containers[0]?.sh(inContainer);
     const before = node.snapshot();
     t.match(call(node, "ADD", conf), { status: 1, stdout: { code, msg } });
     t.strictSame(node.snapshot(), before, String(msg));

@@ -118,8 +118,9 @@ export function checkLimit(host: Connection, link: Link, wanted: TokenBucket): v
   const found = findBucket(host, link);
   if (found === undefined) throw checkFailure(`"${link.name}" is not limited: Failed to find qdisc`);
   for (const [name, text] of Object.entries(mismatches) as [keyof TokenBucket, string][]) {
-    // where we cap a number, the reference plugin took it modulo 2^32
-    if (found[name] !== wanted[name] && wanted[name] !== LARGEST)
+    // where we cap the burst, the reference plugin took it modulo 2^32; and its queue, like that of our earlier builds, is for all of it
+    const isCapped = wanted[name] === LARGEST || (name === "limitBytes" && wanted.bufferTicks === LARGEST);
+    if (found[name] !== wanted[name] && !isCapped)
       throw checkFailure(`${text}: "${link.name}" has ${name} ${found[name]}, must have ${wanted[name]}`);
   }
 }

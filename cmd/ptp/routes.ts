@@ -92,9 +92,14 @@ const alone = (address: Address): Prefix => ({ address, length: 8 * address.leng
 function routeTask(index: number, route: Parameters<typeof addRoute>[1]): ConfigTask {
   const { destination, gateway } = route;
   const via = gateway === undefined ? "" : ` via ${formatAddress(gateway)}`;
+  const to = formatPrefix(networkOf(destination));
   return {
-    what: `route ${formatPrefix(networkOf(destination))}${via}`,
+    what: `route ${to}${via}`,
     request: addRoute(index, route, { exclusive: true }),
+    whenExists: {
+      msg: `the container already has a route to ${to} over another interface`,
+      remedy: `give this network a subnet of its own, or delete the attachment whose interface has the route (in the container: ip route show ${to})`,
+    },
   };
 }
 

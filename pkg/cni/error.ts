@@ -131,7 +131,7 @@ const report =
   "this should not happen: please report it to twill's issue tracker, with this text and the network's configuration";
 
 const asRoot = "run it as root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and check that no security module forbids it";
-const space = "free space on that file system, or set another one in the configuration";
+const space = "free space on that file system, or choose a directory on another one";
 const descriptors = "raise the limit of open files, or find out which process has so many open";
 const kernel = "this kernel lacks it: load the module that has it, or enable it in the kernel";
 /** Errors of netlink for an interface that is not there any more, of which another process has not told us. */
@@ -157,7 +157,7 @@ const pathRemedies: Readonly<Record<string, string>> = {
 const remedies: Readonly<Record<string, string>> = {
   EPERM: asRoot,
   EACCES: asRoot,
-  EROFS: "that file system is read-only: mount it writable, or set another one in the configuration",
+  EROFS: "that file system is read-only: mount it writable, or choose a directory on another one",
   ENOSPC: space,
   EDQUOT: space,
   EMFILE: descriptors,

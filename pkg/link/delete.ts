@@ -9,8 +9,8 @@ import { deleteLink, findLink, type Link, openRtnetlink } from "./link.ts";
 import { deleteOwnedLinks, findOtherOwner, nameOnHost, otherOwnerOf } from "./owner.ts";
 
 /**
- * Deletes the link that has the attachment's interface name, unless its mark names another attachment or host-device has moved it there:
- * that link was there first, and this attachment's ADD failed because of it. In that case, and when there is no link of the name, the links
+ * Deletes the link that has the attachment's interface name, unless its mark names another attachment, host-device has moved it there, or
+ * it is none that a plugin makes: that link was there first, and this attachment's ADD failed because of it. In that case, and when there is no link of the name, the links
  * with the attachment's own mark are deleted, whatever their name is by now.
  *
  * @param marked Opens the rtnetlink socket of the namespace whose link has the mark.
@@ -35,7 +35,8 @@ function whoseInstead(link: Link, attachment: Attachment<unknown>): string | und
   const other = otherOwnerOf(link, attachment);
   if (other !== undefined) return belongsTo(other);
   const device = nameOnHost(link);
-  return device === undefined ? undefined : `is "${device}" of the host, which host-device has moved there`;
+  if (device !== undefined) return `is "${device}" of the host, which host-device has moved there`;
+  return link.kind === "" ? "is hardware, or the loopback interface, which no plugin makes" : undefined;
 }
 
 /**
