@@ -84,6 +84,7 @@ for (const backend of backends) {
         stderr: "",
         stdout: /^net cnitool-\w+ eth0: \d+ changes to make\n(.+\n)+3 attachments, \d+ changes to make\n$/,
       });
+      t.match(dry.stdout, /^ {4}(\d+ x )?add (rule in|elements of|table|chain|set) (ip|inet) \w+/m);
       t.equal(node.sh("nft list ruleset"), "", "--dry-run changes nothing");
       t.match(reload(node), {
         status: 0,

@@ -25,6 +25,7 @@ import {
   type Request,
 } from "../../pkg/netlink/connection.ts";
 import { encode } from "../../pkg/netlink/message.ts";
+import { NFPROTO_BRIDGE, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 } from "../../pkg/netlink/nftables/header.ts";
 import { cachedNamespace, namespacePath } from "../../pkg/runtime/cached-namespace.ts";
 import { requestOf } from "../../pkg/runtime/network.ts";
 import { parseList } from "../../pkg/runtime/network-list.ts";
@@ -49,7 +50,7 @@ const USAGE = `Usage: twill reload [--dry-run] [--cache-dir DIR]
 Checks every attachment in the runtime's cache whose namespace exists, and restores the rules of its plugins on the
 host that are missing: masquerade, host ports, firewall, MAC spoof checks. All in one transaction.
 
-  --dry-run         print what is missing, and change nothing
+  --dry-run         print what would be added for each attachment, and change nothing
   --cache-dir DIR   directory of the runtime's cache, with "results" in it (${cacheRootsOf(defaultCacheRoot).join(" and ")})
 `;
 
@@ -120,9 +121,11 @@ function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: 
   let changes = 0;
   for (let round = 1; round <= ROUNDS; round++) {
     const plan = committedPlan(netfilter, attachments, plugins, dryRun);
-    for (const { entry, count } of plan.parts) {
-      if (count > 0)
-        streams.stdout(`${nameOf(entry)}: ${dryRun ? `${count} changes to make` : `restored, ${count} changes`}\n`);
+    for (const { entry, requests } of plan.parts) {
+      const { length } = requests;
+      if (length === 0) continue;
+      streams.stdout(`${nameOf(entry)}: ${dryRun ? `${length} changes to make` : `restored, ${length} changes`}\n`);
+      if (dryRun) for (const line of changesIn(requests)) streams.stdout(`    ${line}\n`);
     }
     if (round === 1) for (const { entry, error } of plan.failed) streams.stderr(`${nameOf(entry)}: ${error}\n`);
     failures = plan.failed.length;
@@ -191,8 +194,8 @@ function livingAttachments(caches: readonly (CacheContent & { root: string })[])
 
 interface Plan {
   requests: Request[];
-  /** Number of requests for each attachment. */
-  parts: { entry: CacheEntry; count: number }[];
+  /** Those of `requests` that each attachment needs. */
+  parts: { entry: CacheEntry; requests: readonly Request[] }[];
   failed: { entry: CacheEntry; error: string }[];
 }
 
@@ -227,9 +230,40 @@ function planFor(attachments: readonly CacheEntry[], plugins: Delegates, dryRun:
     } catch (error) {
       plan.failed.push({ entry, error: failureOf(error).message });
     }
-    plan.parts.push({ entry, count: plan.requests.length - before });
+    plan.parts.push({ entry, requests: plan.requests.slice(before) });
   }
   return plan;
+}
+
+/** What a request of nf_tables is about; it has those that its object has. */
+interface Target {
+  family: number;
+  table?: string;
+  chain?: string;
+  set?: string;
+  name?: string;
+}
+
+/** As nft writes them. */
+const nftFamilies: Readonly<Record<number, string>> = {
+  [NFPROTO_INET]: "inet",
+  [NFPROTO_IPV4]: "ip",
+  [NFPROTO_IPV6]: "ip6",
+  [NFPROTO_BRIDGE]: "bridge",
+};
+
+/** Describes requests as "2 x add rule in ip nat CNI-HOSTPORT-DNAT", each kind once. */
+function changesIn(requests: readonly Request[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { name, value } of requests) {
+    const [, verb = "", object = ""] = /^NFT_MSG_(NEW|DEL)(\w+)$/.exec(name) ?? [];
+    const { family, table = "", chain, set, name: own } = value as Target;
+    const place = [nftFamilies[family], table, chain ?? set ?? own].filter((part) => part !== "").join(" ");
+    const what = { RULE: "rule in", SETELEM: "elements of" }[object] ?? object.toLowerCase();
+    const line = `${verb === "DEL" ? "delete" : "add"} ${what} ${place}`;
+    counts.set(line, (counts.get(line) ?? 0) + 1);
+  }
+  return [...counts].map(([line, count]) => (count === 1 ? line : `${count} x ${line}`));
 }
 
 /** Restores the rules of each plugin of the list. If one fails, the rules of the others are still restored. */
