@@ -25,7 +25,7 @@ const IN_EACH_RUN = ["bridge-vlan"];
 /** Other keys of a plugin that a case beside them has. */
 const IN_FULL_RUN = /-legacy$|^portmap-|^firewall-isolated|-ranges$/;
 /** The build whose state differs most from this one's. */
-const BUILD_IN_EACH_RUN = "0.1.0-7ef44b8";
+export const BUILD_IN_EACH_RUN = "0.1.0-7ef44b8";
 
 function needsOf(build: string, name: string) {
   const needs = needsKernel(...(cases[name]?.needs ?? []));
