@@ -177,7 +177,7 @@ function refused(t: Test, keys: Conf, prevResult: unknown, expected: { msg: stri
 t.test("firewall: what is refused leaves nothing", needsRoot, async (t) => {
   refused(t, {}, undefined, {
     msg: "missing prevResult from earlier plugin",
-    details: /^the plugin works on the interface of another plugin/,
+    details: /^the result of ADD is passed as prevResult: .*put it in "plugins" of a \.conflist after that one/,
   });
   refused(t, { ingressPolicy: "closed" }, someResult, {
     msg: `unknown ingress policy: "closed"`,

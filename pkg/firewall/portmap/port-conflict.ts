@@ -39,22 +39,54 @@ export interface Deletion {
   removed(): Removed[];
 }
 
-/** The policy of ADD. @throws CniError 11: the holder is alive */
-export function resolveConflict({ owner, container }: MappingSet, port: HostPort, holder: Holder): ConflictDecision {
-  if (holder.containerId === owner.containerId) return "keep";
-  const name = `${port.hostIp === undefined ? "" : `${formatAddress(port.hostIp)}:`}${port.hostPort}/${port.protocol}`;
-  const who = `container ${holder.containerId ?? "(unknown)"} of network ${holder.network ?? "(unknown)"}`;
-  const reason = reasonOfDeath(holder, container.address);
-  if (reason !== undefined) {
-    writeStderr(`port ${name} of the host was held by ${who}, which no longer exists (${reason}): taken over\n`);
-    return "replace";
-  }
-  throw new CniError({
-    code: ErrorCode.tryAgainLater,
-    msg: `port ${name} is held by ${who}`,
-    details: `for container ${owner.containerId} of network ${owner.network}`,
-    remedy: "choose another host port, or delete that container; if it no longer exists, run DEL for it, or GC",
+/** What an ADD has taken from a holder that is gone. */
+interface Takeover {
+  reason: string;
+  /** As texts: "8080/tcp". Both address families have the same ones. */
+  ports: Set<string>;
+}
+
+/**
+ * Runs an ADD with its policy, and tells on stderr what it has taken over. Each holder is looked up once, however many ports it has.
+ *
+ * @throws CniError 11: the holder of a port is alive
+ */
+export function resolvingConflicts(add: (policy: ConflictPolicy) => void): void {
+  /** By container and address. */
+  const reasons = new Map<string, string>();
+  /** By container. */
+  const takeovers = new Map<string, Takeover>();
+  add(({ owner, container }, port, holder) => {
+    if (holder.containerId === owner.containerId) return "keep";
+    const name = `${port.hostIp === undefined ? "" : `${formatAddress(port.hostIp)}:`}${port.hostPort}/${port.protocol}`;
+    const who = `container ${holder.containerId ?? "(unknown)"} of network ${holder.network ?? "(unknown)"}`;
+    const key = `${who} ${holder.address}`;
+    const reason = reasons.get(key) ?? reasonOfDeath(holder, container.address);
+    if (reason !== undefined) {
+      reasons.set(key, reason);
+      const takeover = takeovers.get(who) ?? { reason, ports: new Set() };
+      takeover.ports.add(name);
+      takeovers.set(who, takeover);
+      return "replace";
+    }
+    throw new CniError({
+      code: ErrorCode.tryAgainLater,
+      msg: `port ${name} is held by ${who}`,
+      details: `for container ${owner.containerId} of network ${owner.network}`,
+      remedy: "choose another host port, or delete that container; if it no longer exists, run DEL for it, or GC",
+    });
   });
+  for (const [who, { reason, ports }] of takeovers)
+    writeStderr(`${portsText([...ports])} held by ${who}, which no longer exists (${reason}): taken over\n`);
+}
+
+/** Of more ports the first ones are named: a container may have thousands. */
+const NAMED_PORTS = 5;
+
+function portsText(ports: readonly string[]): string {
+  if (ports.length === 1) return `port ${ports[0]} of the host was`;
+  const more = ports.length - NAMED_PORTS;
+  return `ports ${ports.slice(0, NAMED_PORTS).join(", ")}${more > 0 ? ` and ${more} more` : ""} of the host were`;
 }
 
 function reasonOfDeath({ network, containerId, address }: Holder, ours: Address): string | undefined {

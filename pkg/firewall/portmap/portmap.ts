@@ -17,7 +17,7 @@ import {
   restoreByNftables,
 } from "./nftables-map.ts";
 import { deleteFromUpstream } from "./nftables-upstream.ts";
-import { type Deletion, type Removed, resolveConflict } from "./port-conflict.ts";
+import { type Deletion, type Removed, resolvingConflicts } from "./port-conflict.ts";
 import type { MappingSet } from "./port-mapping.ts";
 
 /** Port mappings with one backend. */
@@ -40,7 +40,7 @@ interface PortmapBackend {
 const backends: Readonly<Record<RuleBackend, PortmapBackend>> = {
   nftables: {
     add(netfilter, mappingSets) {
-      addByNftables(netfilter(), mappingSets, resolveConflict);
+      resolvingConflicts((policy) => addByNftables(netfilter(), mappingSets, policy));
       addByProgram(mappingSets);
     },
     restore: (netfilter, mappingSets) => restoreByNftables(netfilter(), mappingSets),
@@ -54,7 +54,7 @@ const backends: Readonly<Record<RuleBackend, PortmapBackend>> = {
     findDeviation: (netfilter, mappingSets) => deviationInNftables(netfilter(), mappingSets),
   },
   iptables: {
-    add: (netfilter, mappingSets) => addByIptables(netfilter, mappingSets, resolveConflict),
+    add: (netfilter, mappingSets) => resolvingConflicts((policy) => addByIptables(netfilter, mappingSets, policy)),
     restore: (netfilter, mappingSets) => addByIptables(netfilter, mappingSets, () => "keep"),
     delete: (...options) => [deletionByIptables(...options)],
     gc: collectionByIptables,
