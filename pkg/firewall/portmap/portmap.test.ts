@@ -411,16 +411,17 @@ t.test("many ports of a container that is gone are taken over at once", async (t
 });
 
 t.test(
-  "many ports in iptables: each rule that is wrong is found, and the same again changes nothing",
+  "ports in iptables: each rule that is wrong is found, and the same again changes nothing",
   { skip },
   async (t) => {
-    const complete = kernelWith(add("iptables", wide)).text();
-    const chain = { family: NFPROTO_IPV4, table: "nat", chain: portChain("ip", wide.owner).chain };
+    const some = { ...wide, mappings: wide.mappings.slice(0, 24) }; // the fake kernel reads all rules for each of them
+    const complete = kernelWith(add("iptables", some)).text();
+    const chain = { family: NFPROTO_IPV4, table: "nat", chain: portChain("ip", some.owner).chain };
     /** Replaces a rule by one with the same conditions and other ports. */
     const replaced =
       (at: number, ports: string): Work =>
       (netfilter) => {
-        const rule = portRules({ ...wide, mappings: [mapping(ports)] }).at(at % 3) as Rule;
+        const rule = portRules({ ...some, mappings: [mapping(ports)] }).at(at % 3) as Rule;
         commit(netfilter, [
           newRule(chain, {
             expressions: encodeRule("ip", rule),
@@ -430,27 +431,27 @@ t.test(
           deleteRule(chain, handleOf(findRules(netfilter, chain)[at] as Uint8Array)),
         ]);
       };
-    const lacks = /chain CNI-DN-\w+ of iptables lacks rule .*--dport 9101/;
+    const lacks = /chain CNI-DN-\w+ of iptables lacks rule .*--dport 9011/;
     const damages: [claim: string, Work, RegExp | undefined][] = [
       ["nothing", () => {}, undefined],
-      ["a mark for another port", replaced(3 * 101, "9999:181/udp"), lacks],
-      ["another port in the container", replaced(3 * 101 + 2, "9101:182/udp"), lacks],
-      ["another port of the host", replaced(3 * 101 + 2, "9999:181/udp"), lacks],
-      ["another protocol", replaced(3 * 101 + 2, "9101:181/tcp"), lacks],
-      ["another address of the host", replaced(3 * 101 + 2, "192.0.2.1:9101:181/udp"), lacks],
+      ["a mark for another port", replaced(3 * 11, "9999:91/udp"), lacks],
+      ["another port in the container", replaced(3 * 11 + 2, "9011:92/udp"), lacks],
+      ["another port of the host", replaced(3 * 11 + 2, "9999:91/udp"), lacks],
+      ["another protocol", replaced(3 * 11 + 2, "9011:91/tcp"), lacks],
+      ["another address of the host", replaced(3 * 11 + 2, "192.0.2.1:9011:91/udp"), lacks],
       [
         "another address of the container",
-        add("iptables", { ...wide, container: prefix("10.22.0.9/16") }),
+        add("iptables", { ...some, container: prefix("10.22.0.9/16") }),
         /lacks rule/,
       ],
     ];
     for (const [claim, damage, message] of damages) {
-      const kernel = kernelWith(add("iptables", wide), damage);
+      const kernel = kernelWith(add("iptables", some), damage);
       const netfilter = () => kernel.connect();
-      const found = deviationOf(netfilter, "iptables", [wide]);
+      const found = deviationOf(netfilter, "iptables", [some]);
       if (message === undefined) t.equal(found, undefined, claim);
       else t.match(found, message, claim);
-      add("iptables", wide)(netfilter());
+      add("iptables", some)(netfilter());
       t.strictSame(difference(complete, kernel.text()), [], claim);
     }
   },
