@@ -3,10 +3,10 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { withoutRoundRobin } from "./faults/faults.ts";
 import { type Host, newHost } from "./lab/host.ts";
-import { inFullRunOnly, needsKernel } from "./lab/needs.ts";
+import { inFullRun, inFullRunOnly, needsKernel } from "./lab/needs.ts";
 import { ourBin, ourTools } from "./lab/project.ts";
 
-const CONTAINERS = 100;
+const CONTAINERS = inFullRun ? 100 : 30;
 const needs = needsKernel("ifb", "tbf");
 /** What loses a rule among many is the exchange of a table with the kernel, which is the same for both. */
 const needsOf = { iptables: inFullRunOnly(needs), nftables: needs };

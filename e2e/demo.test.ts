@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { inFullRun, needsRoot } from "./lab/needs.ts";
+import { inFullRun, inFullRunOnly, needsRoot } from "./lab/needs.ts";
 import { projectRoot } from "./lab/project.ts";
 
 const script = join(projectRoot, "dev/demo.ts");
@@ -43,7 +43,7 @@ t.test("the demo shows both jobs, and says how long they took", needsRoot, async
   t.notMatch(stdout, "\x1b", "no colours in a file");
 });
 
-t.test("colours are for terminals", needsRoot, async (t) => {
+t.test("colours are for terminals", inFullRunOnly(needsRoot), async (t) => {
   const inTerminal = (...variables: string[]) => {
     const line = ["env", ...fromShell.slice(0, 6), ...variables, ...fromShell.slice(6)].join(" ");
     return spawnSync("script", ["-qec", line, "/dev/null"], { encoding: "utf8", timeout: longestRunMs }).stdout;

@@ -6,6 +6,7 @@ import type { Plugin } from "esbuild";
 import t, { type Test } from "tap";
 import { bundleScript, compileScript, freezeProgram } from "../../build.mjs";
 import { nodeOnly } from "../../dev/node-only.ts";
+import { inFullRunOnly } from "../lab/needs.ts";
 
 /** Reports whether a test needs Node: the code does, or the test uses Node itself, waits for something, or reads files beside it. */
 const usesNode = (file: string) =>
@@ -135,10 +136,14 @@ t.test("unit tests on the plugins' engine", async (t) => {
     allPassed(t, spawnSync(resolve(program), { encoding: "utf8", maxBuffer: 64 << 20 }));
   });
 
-  t.test("with the host under the address and undefined behaviour sanitizers", async (t) => {
-    buildSanitized(program);
-    const options = { input: readFileSync(bytecode), env: { ...process.env, ASAN_OPTIONS: "detect_leaks=0" } };
-    const { stdout, stderr, ...end } = spawnSync(resolve(program), { ...options, maxBuffer: 64 << 20 });
-    allPassed(t, { stdout: stdout.toString(), stderr: stderr.toString(), ...end });
-  });
+  t.test(
+    "with the host under the address and undefined behaviour sanitizers",
+    inFullRunOnly({ skip: false }),
+    async (t) => {
+      buildSanitized(program);
+      const options = { input: readFileSync(bytecode), env: { ...process.env, ASAN_OPTIONS: "detect_leaks=0" } };
+      const { stdout, stderr, ...end } = spawnSync(resolve(program), { ...options, maxBuffer: 64 << 20 });
+      allPassed(t, { stdout: stdout.toString(), stderr: stderr.toString(), ...end });
+    },
+  );
 });
