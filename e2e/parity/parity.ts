@@ -4,14 +4,14 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { inFullRunOnly, inLab, inLongRunOnly, needsKernel } from "../lab/needs.ts";
+import { inFullRunOnly, inLab, inLongRunOnCompleteKernel, inLongRunOnly, needsKernel } from "../lab/needs.ts";
 import { goBin, ourBin, projectRoot } from "../lab/project.ts";
 import { compare } from "./compare.ts";
 import { play } from "./record.ts";
 import type { Deviation, Row } from "./row.ts";
 
-const IN_EACH_RUN = inLab ? 2 : 8;
-const inOtherRuns = inLab ? inLongRunOnly : inFullRunOnly;
+const IN_EACH_RUN = 8;
+const ON_COMPLETE_KERNEL = 2;
 const CROSSWISE_EACH = inLab ? Number.POSITIVE_INFINITY : 4; // of each plugin the first
 
 /** @param everywhere Deviations that any row may show, and one row at least has to. */
@@ -23,7 +23,8 @@ export function testParity(rows: readonly Row[], everywhere: readonly Deviation[
   for (const [at, row] of rows.entries()) {
     const deviations = row.deviations ?? [];
     const needs = needsKernel(...(row.needs ?? []));
-    const need = at % IN_EACH_RUN === 0 ? needs : inOtherRuns(needs);
+    const here = at % ON_COMPLETE_KERNEL === 0 ? needs : inLongRunOnCompleteKernel(needs);
+    const need = at % IN_EACH_RUN === 0 ? here : inFullRunOnly(here);
     t.test(row.name, need, async (t) => {
       const go = play(t, row, () => goBin);
       const ours = play(t, row, () => ourBin);
@@ -53,7 +54,7 @@ export function testParity(rows: readonly Row[], everywhere: readonly Deviation[
   }
 
   const someRun = rows.some(({ needs = [] }) => needsKernel(...needs).skip === false);
-  const need = someRun ? inOtherRuns(needsKernel()) : { skip: "none of the rows runs on this kernel" };
+  const need = someRun ? inFullRunOnly(needsKernel()) : { skip: "none of the rows runs on this kernel" };
   t.test("deviations that any row may show are seen in one at least", need, async (t) => {
     t.strictSame([...unseen.values()].flat(), []);
   });
