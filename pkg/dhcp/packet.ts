@@ -8,6 +8,7 @@
 
 import { equal } from "../bytes/equal.ts";
 import type { Address } from "../ip/address.ts";
+import { folded, sumOf } from "../ip/internet-checksum.ts";
 
 export const CLIENT_PORT = 68;
 export const SERVER_PORT = 67;
@@ -33,14 +34,14 @@ export function udpPacket(from: Address, to: Address, payload: Uint8Array): Uint
   packet[9] = PROTOCOL_UDP;
   packet.set(from, 12);
   packet.set(to, 16);
-  view.setUint16(10, checksum(packet.subarray(0, IP_HEADER), 0));
+  view.setUint16(10, ~sumOf(view, 0, IP_HEADER));
   const length = UDP_HEADER + payload.length;
   view.setUint16(IP_HEADER, CLIENT_PORT);
   view.setUint16(IP_HEADER + 2, SERVER_PORT);
   view.setUint16(IP_HEADER + 4, length);
   packet.set(payload, IP_HEADER + UDP_HEADER);
-  const pseudoHeader = sum(packet.subarray(12, IP_HEADER)) + PROTOCOL_UDP + length;
-  view.setUint16(IP_HEADER + 6, checksum(packet.subarray(IP_HEADER), pseudoHeader) || 0xffff);
+  const pseudoHeader = sumOf(view, 12, IP_HEADER - 12) + PROTOCOL_UDP + length;
+  view.setUint16(IP_HEADER + 6, ~folded(pseudoHeader + sumOf(view, IP_HEADER, length)) & 0xffff || 0xffff);
   return packet;
 }
 
@@ -90,16 +91,3 @@ export const clientPortFilter = [
 
 /** The filter for ARP, which accepts all packets: the socket receives only ARP. */
 export const everythingFilter = [[0x06, 0, 0, 0xffff]] as const;
-
-function checksum(bytes: Uint8Array, start: number): number {
-  let total = start + sum(bytes);
-  while (total > 0xffff) total = (total & 0xffff) + Math.floor(total / 0x10000);
-  return ~total & 0xffff;
-}
-
-/** Sums 16-bit words. */
-function sum(bytes: Uint8Array): number {
-  let total = 0;
-  for (let at = 0; at < bytes.length; at += 2) total += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
-  return total;
-}

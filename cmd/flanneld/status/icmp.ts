@@ -1,6 +1,7 @@
 /** Encodes and decodes ICMP echo messages of both families: RFC 792, RFC 4443. Pure. */
 
 import type { FamilyName } from "../../../pkg/ip/family.ts";
+import { sumOf } from "../../../pkg/ip/internet-checksum.ts";
 
 /** The identification of one of our packets, which the reply repeats. */
 export interface Echo {
@@ -31,7 +32,7 @@ export function echoRequest(family: FamilyName, { index, size }: Echo, token: Ui
   new Uint8Array(packet.buffer).set(token, TOKEN_AT);
   packet.setUint32(INDEX_AT, index);
   packet.setUint8(SIZE_AT, size === "large" ? 1 : 0);
-  if (family === "ipv4") packet.setUint16(2, checksum(packet)); // the kernel computes that of IPv6, which covers addresses
+  if (family === "ipv4") packet.setUint16(2, ~sumOf(packet, 0, length)); // the kernel computes that of IPv6, which covers addresses
   return new Uint8Array(packet.buffer);
 }
 
@@ -45,14 +46,4 @@ export function readEchoReply(family: FamilyName, received: Uint8Array, token: U
   if (token.some((byte, i) => packet[TOKEN_AT + i] !== byte)) return undefined;
   const index = new DataView(packet.buffer, packet.byteOffset).getUint32(INDEX_AT);
   return { index, size: packet[SIZE_AT] === 1 ? "large" : "small" };
-}
-
-/** Computes the checksum of RFC 1071; the field itself must be 0. */
-function checksum(packet: DataView): number {
-  let sum = 0;
-  for (let at = 0; at < packet.byteLength; at += 2) {
-    sum += at + 1 < packet.byteLength ? packet.getUint16(at) : packet.getUint8(at) << 8;
-  }
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
 }

@@ -1,5 +1,6 @@
 /** ICMP errors, as a router sends them (RFC 792, 1191, 1812 4.3). Pure. */
-import { FRAGMENT_OFFSET, headerLengthOf, IPV4, PROTOCOL_ICMP, setHeaderChecksum, sumOf } from "./packet.ts";
+import { sumOf } from "../../ip/internet-checksum.ts";
+import { FRAGMENT_OFFSET, headerLengthOf, IPV4, PROTOCOL_ICMP, setHeaderChecksum } from "./packet.ts";
 
 export interface IcmpError {
   type: number;

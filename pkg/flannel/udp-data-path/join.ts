@@ -2,17 +2,16 @@
  * Joins packets of one flow that follow each other into a super-packet, as the kernel's GRO does it: the kernel then handles them as one. Only what it would cut into the same
  * packets again is joined, and only packets whose checksum is right, since a super-packet has none.
  */
+import { folded, sumOf } from "../../ip/internet-checksum.ts";
 import { type Arena, IOVEC } from "./arena.ts";
 import {
   DONT_FRAGMENT,
-  folded,
   headerLengthOf,
   IPV4,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
   pseudoHeaderSum,
   setHeaderChecksum,
-  sumOf,
   TCP,
   TCP_ACK,
   TCP_FLAGS,

@@ -1,7 +1,8 @@
 import t from "tap";
+import { sumOf } from "../../ip/internet-checksum.ts";
 import { randomFrom, testSeed } from "../../sys/random.testing.ts";
 import { altered, checksum, data, ipv4Packet, tcpPacket } from "./packet.testing.ts";
-import { decrementTtl, isHeaderIntact, type PacketProblem, problemOf, sumOf } from "./packet.ts";
+import { decrementTtl, isHeaderIntact, type PacketProblem, problemOf } from "./packet.ts";
 
 const viewOf = (bytes: readonly number[]) => new DataView(new Uint8Array(bytes).buffer);
 

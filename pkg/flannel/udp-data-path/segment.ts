@@ -1,12 +1,11 @@
 /** Cuts a super-packet into the packets that it stands for, as a network card does it (linux/virtio_net.h: VIRTIO_NET_HDR_GSO_TCPV4, _UDP_L4). Pure. */
+import { folded, sumOf } from "../../ip/internet-checksum.ts";
 import {
-  folded,
   headerLengthOf,
   IPV4,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
   pseudoHeaderSum,
-  sumOf,
   TCP,
   TCP_CWR,
   TCP_FIN,

@@ -1,11 +1,12 @@
 /** From the TUN device to the peers. */
 import type { MessagePort } from "node:worker_threads";
+import { sumOf } from "../../ip/internet-checksum.ts";
 import { Errno, SystemError } from "../../sys/errno.ts";
 import { ask } from "../../sys/syscall.ts";
 import { MSGHDR } from "./arena.ts";
 import { fragmentationNeeded, type IcmpError, netUnreachable, timeExceeded } from "./icmp.ts";
 import { errno, libcRead, libcSendmmsg } from "./libc.ts";
-import { DONT_FRAGMENT, decrementTtl, IPV4, PROTOCOL_TCP, PROTOCOL_UDP, problemOf, sumOf } from "./packet.ts";
+import { DONT_FRAGMENT, decrementTtl, IPV4, PROTOCOL_TCP, PROTOCOL_UDP, problemOf } from "./packet.ts";
 import type { Peer } from "./peer-table.ts";
 import { cutTcp, cutUdp, HEADER_SPACE, headersLengthOf } from "./segment.ts";
 import { createSendBatch } from "./send-batch.ts";
