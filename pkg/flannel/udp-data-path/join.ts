@@ -8,6 +8,7 @@ import {
   DONT_FRAGMENT,
   headerLengthOf,
   IPV4,
+  MAX_SEGMENTS,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
   pseudoHeaderSum,
@@ -21,8 +22,8 @@ import {
 } from "./packet.ts";
 import { GSO_TCPV4, GSO_UDP_L4, NEEDS_CSUM, VNET } from "./vnet-header.ts";
 
-/** UDP_MAX_SEGMENTS of kernels before 6.8; of TCP there may be more, but 64 kB are reached before. */
-const MAX_PACKETS = 64;
+/** Of TCP there may be more, but 64 kB are reached before. */
+const MAX_PACKETS = MAX_SEGMENTS;
 const MAX_BYTES = 65535;
 /** The header of a packet that is joined has no options. */
 const IP = IPV4.minHeader;

@@ -40,6 +40,13 @@ export const TCP_CWR = 0x80;
 
 export const UDP = { header: 8, length: 4, checksum: 6 } as const;
 
+/** What a datagram has before the packet that is its payload: IPv4 and UDP headers. */
+export const OUTER_HEADERS = IPV4.minHeader + UDP.header;
+/** The payload of the largest datagram, also of one that the kernel cuts (UDP_SEGMENT). */
+export const MAX_PAYLOAD = 65535 - OUTER_HEADERS;
+/** linux/udp.h: UDP_MAX_SEGMENTS of kernels before 6.8, the most datagrams that one is cut into or joined from. */
+export const MAX_SEGMENTS = 64;
+
 export const headerLengthOf = (view: DataView, at: number): number => (view.getUint8(at) & 0x0f) * 4;
 export const tcpHeaderLengthOf = (view: DataView, tcp: number): number => (view.getUint8(tcp + TCP.offset) >> 4) * 4;
 

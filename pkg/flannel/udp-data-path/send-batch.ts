@@ -2,18 +2,14 @@
  * Datagrams on their way to the kernel: many in one sendmmsg(2), and packets of one size to one peer in one message, which the kernel cuts into datagrams (UDP_SEGMENT,
  * udp(7)). Nothing is copied: a message points to the packets where they are.
  */
+import { AF_INET } from "../../netlink/rtnetlink/family.ts";
 import { type Arena, CMSG, IOVEC, MSGHDR, SOCKADDR_IN } from "./arena.ts";
+import { MAX_PAYLOAD, MAX_SEGMENTS } from "./packet.ts";
 import type { Peer } from "./peer-table.ts";
 import { SOL_UDP, UDP_SEGMENT } from "./udp-socket.ts";
 
-const AF_INET = 2;
-
-/** UDP_MAX_SEGMENTS of kernels before 6.8. */
-const MAX_PACKETS = 64;
-/** The payload of the largest datagram, cut or not: 65535 without the headers of IPv4 and UDP. */
-const MAX_BYTES = 65507;
 const MAX_MESSAGES = 64;
-const IOVECS = 2 * MAX_PACKETS;
+const IOVECS = 2 * MAX_SEGMENTS;
 
 interface Message {
   peer: Peer;
@@ -85,12 +81,12 @@ export function createSendBatch(arena: Arena, canCut: () => boolean): SendBatch 
       last?.isOpen &&
       last.pieces === pieces &&
       size <= last.packetSize &&
-      last.bytes + size <= MAX_BYTES &&
+      last.bytes + size <= MAX_PAYLOAD &&
       canCut()
     ) {
       last.packets++;
       last.bytes += size;
-      last.isOpen = size === last.packetSize && last.packets < MAX_PACKETS;
+      last.isOpen = size === last.packetSize && last.packets < MAX_SEGMENTS;
       return i;
     }
     const message = messages[length] as Message; // `isFull` was asked before

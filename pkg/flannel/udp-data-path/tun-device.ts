@@ -1,4 +1,5 @@
 /** The TUN device, which exists for as long as its descriptor is open. */
+import { AF_INET } from "../../netlink/rtnetlink/family.ts";
 import { isErrno } from "../../sys/errno.ts";
 import { closeFile, Open, openFile } from "../../sys/file.ts";
 import { openSocket, SOCK_DGRAM } from "../../sys/socket.ts";
@@ -21,7 +22,6 @@ const TUN_F_USO6 = 0x40;
 const IFREQ_SIZE = 40;
 const IFNAMSIZ = 16;
 const SIOCGIFINDEX = 0x8933;
-const AF_INET = 2;
 
 export interface TunDevice {
   fd: number;

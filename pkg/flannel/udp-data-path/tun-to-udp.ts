@@ -6,7 +6,7 @@ import { ask } from "../../sys/syscall.ts";
 import { MSGHDR } from "./arena.ts";
 import { fragmentationNeeded, type IcmpError, netUnreachable, timeExceeded } from "./icmp.ts";
 import { errno, libcRead, libcSendmmsg } from "./libc.ts";
-import { DONT_FRAGMENT, decrementTtl, IPV4, PROTOCOL_TCP, PROTOCOL_UDP, problemOf } from "./packet.ts";
+import { DONT_FRAGMENT, decrementTtl, IPV4, OUTER_HEADERS, PROTOCOL_TCP, PROTOCOL_UDP, problemOf } from "./packet.ts";
 import type { Peer } from "./peer-table.ts";
 import { cutTcp, cutUdp, HEADER_SPACE, headersLengthOf } from "./segment.ts";
 import { createSendBatch } from "./send-batch.ts";
@@ -22,8 +22,6 @@ const READ_BYTES = 3 * 65536;
 const ENOUGH_BYTES = 65536;
 /** Room for the headers of a super-packet's packets; the kernel's smallest MSS is 48, which are 1,366 packets. */
 const MAX_HEADERS = 2048;
-/** A datagram has so much before the packet. */
-const OUTER_HEADERS = 28;
 /** How long the path MTU that the kernel has told is believed. */
 const PATH_MTU_MS = 1000;
 

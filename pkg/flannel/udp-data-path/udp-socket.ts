@@ -1,4 +1,5 @@
 /** The UDP socket that datagrams to and from peers go through. */
+import { AF_INET } from "../../netlink/rtnetlink/family.ts";
 import { Errno, isErrno, SystemError } from "../../sys/errno.ts";
 import { closeFile } from "../../sys/file.ts";
 import {
@@ -13,10 +14,10 @@ import {
   trySocketOption,
 } from "../../sys/socket.ts";
 import { ask } from "../../sys/syscall.ts";
+import { addressNumber } from "./peer-table.ts";
 import { PROCESS_NAME, portOwner } from "./port-owner.ts";
 
 /** linux/socket.h, linux/udp.h */
-const AF_INET = 2;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 export const UDP_GRO = 104;
@@ -37,7 +38,7 @@ export function openUdpSocket(address: string, port: number): number {
   try {
     setPathMtuDiscovery(fd, "only whole");
     for (const option of [SO_SNDBUFFORCE, SO_RCVBUFFORCE]) trySocketOption(fd, SOL_SOCKET, option, BUFFER_BYTES);
-    bindSocket(fd, socketAddress(numbersOf(address), port));
+    bindSocket(fd, socketAddress(addressNumber(address), port));
     return fd;
   } catch (error) {
     closeFile(fd);
@@ -55,8 +56,6 @@ function takenBy(owner: ReturnType<typeof portOwner>, port: number): { by: strin
     remedy: `end that flanneld and then this process (kill ${pid})`,
   };
 }
-
-const numbersOf = (address: string): number => address.split(".").reduce((sum, part) => (sum << 8) | Number(part), 0);
 
 function refused(error: unknown, address: string, port: number): unknown {
   if (isErrno(error, "EADDRINUSE")) {

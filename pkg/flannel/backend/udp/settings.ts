@@ -2,6 +2,7 @@
 import { InvalidNetworkConfig } from "../../../cluster/lease/network-config.ts";
 import type { JsonObject } from "../../../config/json.ts";
 import type { FromSchema } from "../../../config/schema.ts";
+import { MAX_PAYLOAD, MAX_SEGMENTS, OUTER_HEADERS } from "../../udp-data-path/packet.ts";
 import type { BackendKeys } from "../backend.ts";
 
 /** flannel's. */
@@ -30,22 +31,16 @@ export function udpPort(settings: JsonObject): number {
 /** Returns where the data path process listens: no longer than the daemon's own socket beside it (`.sock`), whose length is checked at the start. */
 export const socketOf = (statePath: string): string => `${statePath}.udp`;
 
-/** Bytes of IP and UDP headers. */
-export const OVERHEAD = 28;
 /** RFC 791: every host accepts packets of this size. */
 const LEAST_MTU = 576;
 
 /** Returns the MTU of the device and of containers. @throws InvalidNetworkConfig it would be too small */
 export function innerMtu({ name, mtu }: { name: string; mtu: number }): number {
-  if (mtu - OVERHEAD >= LEAST_MTU) return mtu - OVERHEAD;
+  if (mtu - OUTER_HEADERS >= LEAST_MTU) return mtu - OUTER_HEADERS;
   throw new InvalidNetworkConfig([
-    `an MTU of ${mtu} (${name}) leaves ${mtu - OVERHEAD} bytes for packets in UDP, at least ${LEAST_MTU} are needed; raise it to ${LEAST_MTU + OVERHEAD} or more: ip link set ${name} mtu ${LEAST_MTU + OVERHEAD}`,
+    `an MTU of ${mtu} (${name}) leaves ${mtu - OUTER_HEADERS} bytes for packets in UDP, at least ${LEAST_MTU} are needed; raise it to ${LEAST_MTU + OUTER_HEADERS} or more: ip link set ${name} mtu ${LEAST_MTU + OUTER_HEADERS}`,
   ]);
 }
-
-/** linux/udp.h: UDP_MAX_SEGMENTS of older kernels; and the bytes that one datagram can have before it is cut into these. */
-const MAX_SEGMENTS = 64;
-const MAX_PAYLOAD = 65507;
 
 /**
  * Returns how many packets of that size one send with UDP_SEGMENT can take: the device's gso_max_segs, so that each packet that the kernel

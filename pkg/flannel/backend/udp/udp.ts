@@ -14,6 +14,7 @@ import { type Address, contains, formatAddress, formatPrefix, type Prefix } from
 import { lookupRoute } from "../../../link/route.ts";
 import { RTM_DELLINK } from "../../../netlink/rtnetlink/link.ts";
 import { bootMs, nowMs } from "../../../sys/clock.ts";
+import { OUTER_HEADERS } from "../../udp-data-path/packet.ts";
 import type { PeerSubnet, Settings } from "../../udp-data-path/protocol.ts";
 import type { ApplyResult, Backend, BackendContext, BackendType, ExternalInterface, OwnLease } from "../backend.ts";
 import { type LinkName, routeEntry } from "../entry.ts";
@@ -23,7 +24,7 @@ import { InvalidPeerLease, type Peer } from "../peer.ts";
 import { createPeerLeases } from "../peer-leases.ts";
 import { connectDataPath, type DataPath, type ProcessInfo, programVersion, startDataPath } from "./data-path.ts";
 import { configureDevice, type DeviceSettings, findDevice, isRight } from "./device.ts";
-import { innerMtu, OVERHEAD, socketOf, udpKeys, udpPort } from "./settings.ts";
+import { innerMtu, socketOf, udpKeys, udpPort } from "./settings.ts";
 
 export const udp: BackendType = { keys: udpKeys, create, endLeftovers };
 
@@ -160,7 +161,7 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
     get mtu() {
       return mtu;
     },
-    overheadBytes: OVERHEAD,
+    overheadBytes: OUTER_HEADERS,
     get devices() {
       return [{ family: "ipv4" as const, name: needDevice().name, mtu }];
     },
