@@ -2,8 +2,9 @@
 import { timespec } from "./clock.ts";
 import { call } from "./syscall.ts";
 
-const POLLIN = 1;
-const POLLOUT = 4;
+/** linux/poll.h */
+export const POLLIN = 1;
+export const POLLOUT = 4;
 
 /** Waits until one of the descriptors is readable or its peer has closed. Returns their indexes, none after the timeout. */
 export const waitReadable = (fds: readonly number[], timeoutMs: number | undefined): number[] =>

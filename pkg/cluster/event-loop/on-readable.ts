@@ -5,17 +5,13 @@
  * Rejected: a worker thread (9 MB), a timer that reads (1.3 % of a core at ten times a second).
  */
 import koffi from "koffi";
+import { createAlarm, ring, takeAlarm } from "../../sys/eventfd.ts";
 import { closeFile } from "../../sys/file.ts";
-import { call } from "../../sys/syscall.ts";
+import { POLLIN } from "../../sys/poll.ts";
 
 const poll = koffi.load("libc.so.6").func("int poll(void *fds, unsigned long count, int timeoutMs)");
 
-/** linux/poll.h */
-const POLLIN = 1;
-const POLLFD_SIZE = 8; // fd s32, events s16, revents s16
-/** linux/eventfd.h */
-const EFD_NONBLOCK = 0o4000;
-const EFD_CLOEXEC = 0o2000000;
+const POLLFD_SIZE = 8; // linux/poll.h: fd s32, events s16, revents s16
 
 const callbacks = new Map<number, () => void>();
 /** An eventfd that wakes the sleeping thread, while there is one. */
@@ -37,13 +33,13 @@ export function onReadable(fd: number, readable: () => void): () => void {
 }
 
 function start(): void {
-  alarm = call("eventfd2", undefined, 0, EFD_NONBLOCK | EFD_CLOEXEC);
+  alarm = createAlarm();
   process.once("exit", wake); // a thread that still sleeps keeps the process from ending
   sleep(alarm);
 }
 
 function wake(): void {
-  if (alarm !== undefined) call("write", undefined, alarm, new Uint8Array(new BigUint64Array([1n]).buffer), 8);
+  if (alarm !== undefined) ring(alarm);
 }
 
 function sleep(alarmFd: number): void {
@@ -55,7 +51,7 @@ function sleep(alarmFd: number): void {
   });
   poll.async(polls, fds.length, -1, () => {
     const isReady = (i: number) => polls.readInt16LE(POLLFD_SIZE * i + 6) !== 0;
-    if (isReady(0)) call("read", undefined, alarmFd, new Uint8Array(8), 8);
+    if (isReady(0)) takeAlarm(alarmFd);
     fds.forEach((fd, i) => {
       if (i > 0 && isReady(i)) callbacks.get(fd)?.();
     });

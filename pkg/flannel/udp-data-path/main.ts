@@ -5,9 +5,9 @@
 import { writeSync } from "node:fs";
 import { setPriority } from "node:os";
 import { isMainThread, type MessagePort, parentPort, Worker, workerData } from "node:worker_threads";
+import { createAlarm, ring } from "../../sys/eventfd.ts";
 import { closeFile, Open, openFile, writeExisting } from "../../sys/file.ts";
 import { call } from "../../sys/syscall.ts";
-import { createAlarm, ring } from "./alarm.ts";
 import { type DataPath, serveControl } from "./control.ts";
 import { createCounterMemory, readCounters } from "./counters.ts";
 import { createPeerRows } from "./peer-rows.ts";

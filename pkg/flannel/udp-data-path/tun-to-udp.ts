@@ -2,6 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import { sumOf } from "../../ip/internet-checksum.ts";
 import { Errno, SystemError } from "../../sys/errno.ts";
+import { POLLIN, POLLOUT } from "../../sys/poll.ts";
 import { ask } from "../../sys/syscall.ts";
 import { MSGHDR } from "./arena.ts";
 import { fragmentationNeeded, type IcmpError, netUnreachable, timeExceeded } from "./icmp.ts";
@@ -12,7 +13,7 @@ import { cutTcp, cutUdp, HEADER_SPACE, headersLengthOf } from "./segment.ts";
 import { createSendBatch } from "./send-batch.ts";
 import { MSG_DONTWAIT, pathMtuTo, setPathMtuDiscovery, socketAddress } from "./udp-socket.ts";
 import { GSO_NONE, GSO_TCPV4, GSO_UDP_L4, NEEDS_CSUM, VNET } from "./vnet-header.ts";
-import { createPathWorker, POLLIN, POLLOUT, type WorkerEnd, type WorkerStart } from "./worker.ts";
+import { createPathWorker, type WorkerEnd, type WorkerStart } from "./worker.ts";
 
 const ARENA_BYTES = 1 << 20;
 const MAX_PACKET = 65535;

@@ -1,6 +1,7 @@
 /** From the peers to the TUN device. */
 import type { MessagePort } from "node:worker_threads";
 import { Errno, SystemError } from "../../sys/errno.ts";
+import { POLLIN } from "../../sys/poll.ts";
 import { ask } from "../../sys/syscall.ts";
 import { CMSG, IOVEC, MSGHDR, SOCKADDR_IN } from "./arena.ts";
 import { timeExceeded } from "./icmp.ts";
@@ -8,7 +9,7 @@ import { createJoiner } from "./join.ts";
 import { errno, libcRecvmmsg, libcWrite, libcWritev } from "./libc.ts";
 import { decrementTtl, IPV4, isHeaderIntact, problemOf } from "./packet.ts";
 import { MSG_DONTWAIT, socketAddress } from "./udp-socket.ts";
-import { createPathWorker, POLLIN, type WorkerEnd, type WorkerStart } from "./worker.ts";
+import { createPathWorker, type WorkerEnd, type WorkerStart } from "./worker.ts";
 
 const ARENA_BYTES = 1 << 20;
 /** Super-datagrams that are received in one call. */

@@ -1,7 +1,8 @@
 /** What both directions have in common: waiting, messages of the main thread, the table of peers, ICMP errors. */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { SystemError } from "../../sys/errno.ts";
-import { takeAlarm } from "./alarm.ts";
+import { takeAlarm } from "../../sys/eventfd.ts";
+import { POLLIN } from "../../sys/poll.ts";
 import { type Arena, createArena } from "./arena.ts";
 import { type Count, counterOf } from "./counters.ts";
 import { createRateLimit, type IcmpError, MAX_ICMP_ERROR, mayAnswer, writeIcmpError } from "./icmp.ts";
@@ -47,9 +48,6 @@ export interface PathWorker {
   answer(error: IcmpError, at: number, size: number, send: (packet: Uint8Array) => number): void;
 }
 
-/** linux/poll.h */
-export const POLLIN = 1;
-export const POLLOUT = 4;
 const POLLFD = { size: 8, events: 4, revents: 6 } as const;
 
 const EINTR = 4;

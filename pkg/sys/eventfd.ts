@@ -1,5 +1,5 @@
 /** An eventfd, by which one thread wakes another that waits in poll(2). */
-import { ask, call } from "../../sys/syscall.ts";
+import { ask, call } from "./syscall.ts";
 
 /** linux/eventfd.h */
 const EFD_NONBLOCK = 0o4000;
