@@ -25,7 +25,7 @@ import {
   type Request,
 } from "../../pkg/netlink/connection.ts";
 import { encode } from "../../pkg/netlink/message.ts";
-import { NFPROTO_BRIDGE, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 } from "../../pkg/netlink/nftables/header.ts";
+import { nftFamilies } from "../../pkg/netlink/nftables/header.ts";
 import { cachedNamespace, namespacePath } from "../../pkg/runtime/cached-namespace.ts";
 import { requestOf } from "../../pkg/runtime/network.ts";
 import { parseList } from "../../pkg/runtime/network-list.ts";
@@ -243,14 +243,6 @@ interface Target {
   set?: string;
   name?: string;
 }
-
-/** As nft writes them. */
-const nftFamilies: Readonly<Record<number, string>> = {
-  [NFPROTO_INET]: "inet",
-  [NFPROTO_IPV4]: "ip",
-  [NFPROTO_IPV6]: "ip6",
-  [NFPROTO_BRIDGE]: "bridge",
-};
 
 /** Describes requests as "2 x add rule in ip nat CNI-HOSTPORT-DNAT", each kind once. */
 function changesIn(requests: readonly Request[]): string[] {

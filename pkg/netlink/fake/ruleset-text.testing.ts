@@ -23,7 +23,7 @@ import {
 } from "../nftables/data.ts";
 import type { SetElement } from "../nftables/element.ts";
 import type { Expression } from "../nftables/expression.ts";
-import { NFPROTO_BRIDGE, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6 } from "../nftables/header.ts";
+import { NFPROTO_IPV4, NFPROTO_IPV6, nftFamilies } from "../nftables/header.ts";
 import type { RuleMessage } from "../nftables/rule.ts";
 import {
   NFT_SET_MAP,
@@ -58,13 +58,6 @@ interface ListedChain {
   }[];
 }
 
-const FAMILIES: Readonly<Record<number, string>> = {
-  [NFPROTO_INET]: "inet",
-  [NFPROTO_IPV4]: "ip",
-  [NFPROTO_BRIDGE]: "bridge",
-  [NFPROTO_IPV6]: "ip6",
-};
-
 const HOOKS: Readonly<Record<number, string>> = {
   [NF_INET_PRE_ROUTING]: "prerouting",
   [NF_INET_LOCAL_IN]: "input",
@@ -79,7 +72,7 @@ export function rulesetText(tables: ReadonlyMap<string, ListedTable>): string {
   return sorted.map(tableText).join("");
 }
 
-const nameOf = ({ family, name }: ListedTable): string => `${FAMILIES[family] ?? family} ${name}`;
+const nameOf = ({ family, name }: ListedTable): string => `${nftFamilies[family] ?? family} ${name}`;
 
 const commentText = (userdata: { comment?: string } | undefined): string =>
   userdata?.comment === undefined ? "" : ` comment "${userdata.comment}"`;

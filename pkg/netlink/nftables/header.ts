@@ -23,5 +23,13 @@ export const protocolFamilies = {
   NFPROTO_IPV6,
 };
 
+/** The families of tables as nft writes them. */
+export const nftFamilies: Readonly<Record<number, string>> = {
+  [NFPROTO_INET]: "inet",
+  [NFPROTO_IPV4]: "ip",
+  [NFPROTO_BRIDGE]: "bridge",
+  [NFPROTO_IPV6]: "ip6",
+};
+
 /** struct nfgenmsg. `resource` is the subsystem in the messages around a batch, the generation's low half in answers, else 0. */
 export const nfgenmsg = { family: named(u8, protocolFamilies), version: u8, resource: u16be };
