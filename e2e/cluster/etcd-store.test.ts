@@ -11,10 +11,11 @@ import type { Store } from "../../pkg/cluster/lease/store.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";
 import { openEtcdStore } from "../../pkg/cluster/store/etcd/etcd.ts";
 import { type StoreUnderTest, storeClaims } from "../../pkg/cluster/store/store.testing.ts";
+import { freePort } from "../lab/free-port.ts";
 import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { projectRoot } from "../lab/project.ts";
 import type { KeyPair } from "./certificates.ts";
-import { type Etcd, freePort, startEtcd, startLink, startSilentEndpoint } from "./etcd.ts";
+import { type Etcd, startEtcd, startLink, startSilentEndpoint } from "./etcd.ts";
 
 const prefix = "/coreos.com/network";
 const dayMs = 24 * 3600 * 1000;

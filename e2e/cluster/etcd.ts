@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import "../lab/search-path.ts";
+import { freePort } from "../lab/free-port.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 
 export interface EtcdOptions {
@@ -133,16 +134,6 @@ export async function startLink(t: Test, to: string): Promise<Link> {
       for (const socket of sockets) socket.unpipe().resume();
     },
   };
-}
-
-/** A port of 127.0.0.1 where nothing listens. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 const loopback = "127.0.0.1";

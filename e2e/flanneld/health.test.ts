@@ -12,6 +12,7 @@ import type { StatusReport } from "../../cmd/flanneld/status/format.ts";
 import { writeDaemonState } from "../../pkg/subnet-env/daemon-state.ts";
 import { closeFile } from "../../pkg/sys/file.ts";
 import { bindSocket, openSocket } from "../../pkg/sys/socket.ts";
+import { freePort } from "../lab/free-port.ts";
 
 const SOCK_STREAM = 1;
 
@@ -56,13 +57,6 @@ async function start(t: Test, answers: HealthHandlers, ip = "127.0.0.1"): Promis
   const server = await startHealth({ subnetFile, health: { ip, port, isDefault: false } }, answers);
   t.teardown(() => server.close());
   return { ...server, subnetFile, socket, port };
-}
-
-async function freePort(ip: string): Promise<number> {
-  const server = await listen(createServer(), ip);
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 const listen = (server: Server, ip: string): Promise<Server> =>
