@@ -12,11 +12,11 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t from "tap";
 import { add, check, del, gc, status } from "../cmd/cnitool/attach.ts";
-import { readCommandLine, refuseWrongCount } from "../cmd/cnitool/command-line.ts";
 import { list } from "../cmd/cnitool/list.ts";
 import { validate } from "../cmd/cnitool/validate.ts";
 import { version } from "../cmd/cnitool/version.ts";
 import type { Validate } from "../pkg/cni/plugin.ts";
+import { readCommandLine, refuseWrongCount } from "../pkg/command-line/command-line.ts";
 import { type JsonSchema, netconfProperties } from "../pkg/config/schema.ts";
 import { newHost } from "./lab/host.ts";
 import { type Feature, needsKernel, needsRoot } from "./lab/needs.ts";
@@ -194,8 +194,8 @@ t.test("each command of cnitool on a page has flags and arguments that it takes"
   t.ok(whole.length >= 10, `sees the commands: ${whole.length}`);
   for (const line of whole) {
     t.doesNotThrow(() => {
-      const { command, operands } = readCommandLine(line.split(" "), commands);
-      if (command !== undefined) refuseWrongCount(command, operands);
+      const { command, operands } = readCommandLine(line.split(" "), { name: "cnitool", commands });
+      if (command !== undefined) refuseWrongCount(command, operands, "cnitool");
     }, `cnitool ${line}`);
   }
 });

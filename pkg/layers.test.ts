@@ -11,6 +11,7 @@ const mayImport: Record<string, readonly string[]> = {
   "pkg/ip": [],
   "pkg/sys": [],
   "pkg/config": ["pkg/ip"],
+  "pkg/command-line": ["pkg/cni", "pkg/config"],
   "pkg/dbus": ["pkg/sys"],
   "pkg/gorpc": ["pkg/sys"],
   "pkg/netlink": ["pkg/bytes", "pkg/sys"],

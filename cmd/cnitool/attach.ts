@@ -4,6 +4,7 @@ import { printResult } from "../../pkg/cni/encode-result.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Streams } from "../../pkg/cni/process-io.ts";
 import type { ToolContext } from "../../pkg/cni/tool.ts";
+import type { Call, Command, Flag } from "../../pkg/command-line/command.ts";
 import { nearest } from "../../pkg/config/edit-distance.ts";
 import { isObject, type JsonObject, JsonSyntaxError, parseJson, showJson } from "../../pkg/config/json.ts";
 import { hashedName } from "../../pkg/firewall/upstream-names.ts";
@@ -27,7 +28,6 @@ import {
   readCache,
 } from "../../pkg/runtime/result-cache.ts";
 import { findStat, readLink } from "../../pkg/sys/file.ts";
-import type { Call, Command, Flag } from "./command.ts";
 import { configDirectory, pluginPath } from "./paths.ts";
 
 const ifNameFlag: Flag = {

@@ -1,6 +1,6 @@
-/** The output of `cnitool help`. Pure. */
-import type { Command, Flag } from "./command.ts";
-import { helpFlag } from "./command-line.ts";
+/** The overview that `cnitool help` prints. Pure. */
+import type { Command } from "../../pkg/command-line/command.ts";
+import { columns } from "../../pkg/command-line/table.ts";
 
 export function helpForAll(commands: readonly Command[]): string {
   return [
@@ -44,29 +44,3 @@ const environment: readonly (readonly [string, string])[] = [
     'arguments for plugins by capability, as {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}',
   ],
 ];
-
-export function helpFor({ name, operands, about, details, flags, examples }: Command): string {
-  return [
-    `cnitool ${name}: ${about}`,
-    ...(details === "" ? [] : ["", details]),
-    "",
-    "Usage:",
-    `  cnitool ${name}${operands === "" ? "" : ` ${operands}`} [flags]`,
-    "",
-    "Flags:",
-    ...columns([...flags, helpFlag].map((flag) => [usageOf(flag), flag.about])),
-    "",
-    "Examples:",
-    ...examples.map((line) => `  ${line}`),
-    "",
-  ].join("\n");
-}
-
-function usageOf({ short, name, value }: Flag): string {
-  return `${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`;
-}
-
-function columns(rows: readonly (readonly [string, string])[]): string[] {
-  const width = Math.max(...rows.map(([first]) => first.length));
-  return rows.map(([first, second]) => `  ${first.padEnd(width)}  ${second}`);
-}

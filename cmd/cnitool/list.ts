@@ -3,11 +3,11 @@
 import { decodeResult } from "../../pkg/cni/decode-result.ts";
 import { CniError } from "../../pkg/cni/error.ts";
 import type { Result } from "../../pkg/cni/result.ts";
+import { type Command, jsonFlag } from "../../pkg/command-line/command.ts";
+import { printed, table } from "../../pkg/command-line/table.ts";
 import { cachedNamespace } from "../../pkg/runtime/cached-namespace.ts";
 import { attachmentsNamedBy, type CacheEntry, defaultCacheRoot, listCaches } from "../../pkg/runtime/result-cache.ts";
 import type { NamespaceState } from "../../pkg/sys/namespace-state.ts";
-import { type Command, jsonFlag } from "./command.ts";
-import { printed, table } from "./table.ts";
 
 interface Attachment {
   network: string;

@@ -2,15 +2,15 @@
 import { versionsOfPlugin } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Delegates } from "../../pkg/cni/plugin.ts";
+import { type Command, jsonFlag } from "../../pkg/command-line/command.ts";
+import { printed } from "../../pkg/command-line/table.ts";
 import { nearest } from "../../pkg/config/edit-distance.ts";
 import { configurationFiles, defaultConfigDirectory } from "../../pkg/runtime/network-list.ts";
 import { findStat } from "../../pkg/sys/file.ts";
-import { type Command, jsonFlag } from "./command.ts";
 import { loadOrderNotes, networkConflicts } from "./lint/conflicts.ts";
 import { type Finding, printFinding, sorted } from "./lint/finding.ts";
 import { type LintContext, type LintResult, lintFile, type Network } from "./lint/lint-file.ts";
 import { configDirectory, pluginPathOrUsual, usualPath } from "./paths.ts";
-import { printed } from "./table.ts";
 
 export const validate: Command = {
   name: "validate",

@@ -2,10 +2,10 @@
 import { CniError } from "../../pkg/cni/error.ts";
 import type { Delegates } from "../../pkg/cni/plugin.ts";
 import { supportedVersions } from "../../pkg/cni/version.ts";
+import { type Command, jsonFlag } from "../../pkg/command-line/command.ts";
+import { printed, table } from "../../pkg/command-line/table.ts";
 import { isOwnTool, type PluginFile, pluginFiles, pluginInfo, versionsOf } from "../../pkg/runtime/plugin-info.ts";
-import { type Command, jsonFlag } from "./command.ts";
 import { pluginPathOrUsual, usualPath } from "./paths.ts";
-import { printed, table } from "./table.ts";
 
 interface Described {
   type: string;

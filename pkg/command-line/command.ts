@@ -1,5 +1,5 @@
-/** The type of a cnitool command, for the command line, the help and the completion. */
-import type { ToolContext } from "../../pkg/cni/tool.ts";
+/** The types of a tool's commands, for the command line, the help and the completion. */
+import type { ToolContext } from "../cni/tool.ts";
 
 export interface Command {
   name: string;
@@ -17,6 +17,13 @@ export interface Command {
   examples: readonly string[];
   /** @returns the exit status */
   run(call: Call): number;
+}
+
+/** A tool with commands. */
+export interface CommandSet {
+  /** The tool's name, as "cnitool". */
+  name: string;
+  commands: readonly Command[];
 }
 
 export interface Flag {

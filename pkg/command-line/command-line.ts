@@ -5,9 +5,9 @@
  * Rejected: npm's commander. It costs the executable 225 kB (measured; a tenth of the limit for all plugins together) and
  * substitutes for five modules of Node, to replace less code than this file has.
  */
-import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
-import { nearest } from "../../pkg/config/edit-distance.ts";
-import type { Command, Flag, Flags } from "./command.ts";
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { nearest } from "../config/edit-distance.ts";
+import type { Command, CommandSet, Flag, Flags } from "./command.ts";
 
 export interface CommandLine {
   /** undefined when no command is given. */
@@ -19,43 +19,54 @@ export interface CommandLine {
 export const helpFlag: Flag = { name: "help", short: "h", about: "print this help" };
 
 /** Parses the arguments. @throws CniError 4: no such command or flag, or a flag without its value */
-export function readCommandLine(args: readonly string[], commands: readonly Command[]): CommandLine {
+export function readCommandLine(args: readonly string[], tool: CommandSet): CommandLine {
+  const { commands } = tool;
   const known = [helpFlag, ...commands.flatMap(({ flags }) => flags)];
-  const { words, flags } = separate(args, known);
+  const { words, flags } = separate(args, { tool: tool.name, flags: known });
   const [name, ...operands] = words;
-  const command = name === undefined ? undefined : commandCalled(name, commands);
-  if (command !== undefined) refuseForeignFlags(flags, command, commands);
+  const command = name === undefined ? undefined : commandCalled(name, tool);
+  if (command !== undefined) refuseForeignFlags(flags, command, tool);
   return { command, operands, flags };
 }
 
 /** Finds a command. @throws CniError 4 */
-export function commandCalled(name: string, commands: readonly Command[]): Command {
+export function commandCalled(name: string, { name: tool, commands }: CommandSet): Command {
   const command = commands.find((candidate) => candidate.name === name);
   if (command !== undefined) return command;
   const names = commands.map((candidate) => candidate.name);
-  throw wrongUsage(`unknown command "${name}" for "cnitool"`, suggestion(name, names));
+  throw wrongUsage(`unknown command "${name}" for "${tool}"`, suggestion(name, names, tool));
 }
 
 /** Refuses missing operands, and those that nobody would read: the Go tool ignores them. @throws CniError 4 */
-export function refuseWrongCount({ name, operands, required, most, flags }: Command, given: readonly string[]): void {
+export function refuseWrongCount(
+  { name, operands, required, most, flags }: Command,
+  given: readonly string[],
+  tool: string,
+): void {
   const surplus = given[most];
   if (surplus !== undefined) {
     const ifName = flags.some((flag) => flag.name === "ifname")
       ? `; to set an interface name, write --ifname ${surplus}`
       : "";
     throw wrongUsage(
-      `${JSON.stringify(surplus)} is one argument too many for cnitool ${name}`,
-      `remove it: cnitool ${`${name} ${operands}`.trimEnd()}${ifName}`,
+      `${JSON.stringify(surplus)} is one argument too many for ${tool} ${name}`,
+      `remove it: ${tool} ${`${name} ${operands}`.trimEnd()}${ifName}`,
     );
   }
   if (given.length >= required) return;
   throw wrongUsage(
-    `cnitool ${name} requires at least ${required} arg(s), only received ${given.length}`,
-    `write cnitool ${name} ${operands}; cnitool help ${name} has an example`,
+    `${tool} ${name} requires at least ${required} arg(s), only received ${given.length}`,
+    `write ${tool} ${name} ${operands}; ${tool} help ${name} has an example`,
   );
 }
 
-function separate(args: readonly string[], known: readonly Flag[]): { words: string[]; flags: Flags } {
+/** The flags that a tool knows. */
+interface Known {
+  tool: string;
+  flags: readonly Flag[];
+}
+
+function separate(args: readonly string[], known: Known): { words: string[]; flags: Flags } {
   const words: string[] = [];
   const flags = new Map<string, string>();
   const rest = [...args];
@@ -68,9 +79,9 @@ function separate(args: readonly string[], known: readonly Flag[]): { words: str
   return { words, flags };
 }
 
-function readLong(text: string, rest: string[], known: readonly Flag[], flags: Map<string, string>): void {
+function readLong(text: string, rest: string[], known: Known, flags: Map<string, string>): void {
   const [name = "", ...values] = text.split("=");
-  const flag = known.find((candidate) => candidate.name === name);
+  const flag = known.flags.find((candidate) => candidate.name === name);
   if (flag === undefined) throw unknownFlag(`--${name}`, known);
   const value = values.length > 0 ? values.join("=") : undefined;
   if (flag.value === undefined && value !== undefined) {
@@ -83,10 +94,10 @@ function readLong(text: string, rest: string[], known: readonly Flag[], flags: M
  * Parses short flags. Switches may be combined; the text after a flag that takes an argument is the argument. Only `-ifname` is
  * refused, which the Go tool reads as the interface name "fname".
  */
-function readShort(letters: string, rest: string[], known: readonly Flag[], flags: Map<string, string>): void {
+function readShort(letters: string, rest: string[], known: Known, flags: Map<string, string>): void {
   const [letter, following] = [letters.slice(0, 1), letters.slice(1)];
-  const flag = known.find(({ short }) => short === letter);
-  if (flag === undefined || known.some(({ name }) => name === letters)) throw unknownFlag(`-${letters}`, known);
+  const flag = known.flags.find(({ short }) => short === letter);
+  if (flag === undefined || known.flags.some(({ name }) => name === letters)) throw unknownFlag(`-${letters}`, known);
   if (flag.value !== undefined) {
     flags.set(flag.name, following === "" ? argumentOf(flag, rest) : following.replace(/^=/, ""));
   } else {
@@ -101,27 +112,27 @@ function argumentOf({ name, value }: Flag, rest: string[]): string {
   throw wrongUsage(`flag needs an argument: --${name}`, `write --${name} ${value}`);
 }
 
-function unknownFlag(flag: string, known: readonly Flag[]): CniError {
-  const names = [...new Set(known.map(({ name }) => `--${name}`))];
-  return wrongUsage(`unknown flag: ${flag}`, suggestion(flag, names));
+function unknownFlag(flag: string, known: Known): CniError {
+  const names = [...new Set(known.flags.map(({ name }) => `--${name}`))];
+  return wrongUsage(`unknown flag: ${flag}`, suggestion(flag, names, known.tool));
 }
 
 /** Refuses flags that only other commands have. */
-function refuseForeignFlags(given: Flags, command: Command, commands: readonly Command[]): void {
+function refuseForeignFlags(given: Flags, command: Command, { name: tool, commands }: CommandSet): void {
   const own = [helpFlag, ...command.flags];
   for (const flag of given.keys()) {
     if (own.some(({ name }) => name === flag)) continue;
     const owners = commands.filter(({ flags }) => flags.some(({ name }) => name === flag)).map(({ name }) => name);
     throw wrongUsage(
-      `unknown flag: --${flag} for "cnitool ${command.name}"`,
+      `unknown flag: --${flag} for "${tool} ${command.name}"`,
       `remove it; ${owners.join(", ")} ${owners.length > 1 ? "have" : "has"} this flag`,
     );
   }
 }
 
-function suggestion(given: string, names: readonly string[]): string {
+function suggestion(given: string, names: readonly string[], tool: string): string {
   const meant = nearest(given, names);
-  return meant === undefined ? `use one of ${names.join(", ")}; see cnitool help` : `did you mean ${meant}?`;
+  return meant === undefined ? `use one of ${names.join(", ")}; see ${tool} help` : `did you mean ${meant}?`;
 }
 
 function wrongUsage(msg: string, remedy: string): CniError {

@@ -1,5 +1,5 @@
 import t from "tap";
-import type { CniError } from "../../pkg/cni/error.ts";
+import type { CniError } from "../cni/error.ts";
 import type { Command, Flag } from "./command.ts";
 import { readCommandLine, refuseWrongCount } from "./command-line.ts";
 
@@ -14,7 +14,7 @@ const commands = [
 ];
 
 const read = (line: string) => {
-  const { command, operands, flags } = readCommandLine(line.split(" ").filter(Boolean), commands);
+  const { command, operands, flags } = readCommandLine(line.split(" ").filter(Boolean), { name: "cnitool", commands });
   return `${command?.name}(${operands.join(",")}) ${JSON.stringify(Object.fromEntries(flags))}`;
 };
 
@@ -63,21 +63,21 @@ for (const [line, msg, details] of refused) {
 }
 
 t.test("a command that lacks an operand says how it is used", async (t) => {
-  t.throws(() => refuseWrongCount(command("add", []), ["net"]), {
+  t.throws(() => refuseWrongCount(command("add", []), ["net"], "cnitool"), {
     msg: "cnitool add requires at least 2 arg(s), only received 1",
     details: "To fix: write cnitool add <a> <b>; cnitool help add has an example",
   } as CniError);
-  refuseWrongCount(command("add", []), ["net", "/ns"]);
+  refuseWrongCount(command("add", []), ["net", "/ns"], "cnitool");
 });
 
 t.test("an operand that nobody would read is refused", async (t) => {
-  t.throws(() => refuseWrongCount(command("add", []), ["net", "/ns", "eth5", "more"]), {
+  t.throws(() => refuseWrongCount(command("add", []), ["net", "/ns", "eth5", "more"], "cnitool"), {
     code: 4,
     msg: '"eth5" is one argument too many for cnitool add',
     details: "To fix: remove it: cnitool add <a> <b>",
   } as CniError);
   const ifName = { name: "ifname", value: "NAME", about: "" };
-  t.throws(() => refuseWrongCount(command("add", [ifName]), ["net", "/ns", "eth5"]), {
+  t.throws(() => refuseWrongCount(command("add", [ifName]), ["net", "/ns", "eth5"], "cnitool"), {
     details: "To fix: remove it: cnitool add <a> <b>; to set an interface name, write --ifname eth5",
   } as CniError);
 });

@@ -1,0 +1,48 @@
+/** Runs the command of a tool that the arguments name. */
+import { failureOf } from "../cni/error.ts";
+import type { Tool, ToolContext } from "../cni/tool.ts";
+import type { Command, CommandSet } from "./command.ts";
+import { readCommandLine, refuseWrongCount } from "./command-line.ts";
+import { helpFor } from "./help.ts";
+
+/** Runs the command. @param overview The text to print when there is none. @returns the exit status */
+export function runCommand(
+  tool: CommandSet,
+  args: readonly string[],
+  context: ToolContext,
+  overview: () => string,
+): number {
+  return telling(tool.name, context, () => {
+    const { command, operands, flags } = readCommandLine(args, tool);
+    if (command === undefined || flags.has("help")) {
+      context.streams.stdout(command === undefined ? overview() : helpFor(command, tool.name));
+      return 0;
+    }
+    refuseWrongCount(command, operands, tool.name);
+    return command.run({ operands, flags, context });
+  });
+}
+
+/** Makes a tool of one command that another program runs by its name: `twill install`. */
+export const asTool = (program: string, command: Command): Tool => ({
+  name: command.name,
+  about: command.about,
+  run: (args, context) =>
+    runCommand({ name: program, commands: [command] }, [command.name, ...args], context, () => ""),
+});
+
+function telling(name: string, { streams }: ToolContext, work: () => number): number {
+  try {
+    return work();
+  } catch (error) {
+    const { msg, details } = failureOf(error);
+    streams.stderr(`${name}: ${msg}\n${indented(details)}`);
+    return 1;
+  }
+}
+
+/** Formats further failures and the remedy, each on its own line. */
+function indented(details: string): string {
+  const lines = details.split(/\n|(?:\. |; )(?=To fix: )|; (?=could not )/).filter((line) => line !== "");
+  return lines.map((line) => `  ${line}\n`).join("");
+}
