@@ -12,6 +12,21 @@ export interface KernelErrorContext {
   remedy: string;
 }
 
+/**
+ * Returns the context of an operation on a network's rules.
+ *
+ * @param rules The rules of the feature, for "the kernel refuses ...".
+ * @param needs What the kernel needs for them besides nf_tables.
+ * @param modules The modules that have that.
+ */
+export const networkRules =
+  (rules: string, { needs, modules }: { needs: string; modules: string }) =>
+  ({ network, containerId }: { network: string; containerId?: string }, doing: string): KernelErrorContext => ({
+    msg: `network ${JSON.stringify(network)}: the kernel refuses ${rules}`,
+    doing: containerId === undefined ? doing : `${doing} for container ${containerId}`,
+    remedy: `check that the kernel has nf_tables and ${needs} (modprobe -a nf_tables ${modules}); compare with: nft list ruleset`,
+  });
+
 /** Runs `work`. @throws CniError 999: the kernel refuses */
 export function withKernelErrors<T>({ msg, doing, remedy }: KernelErrorContext, work: () => T): T {
   try {

@@ -20,7 +20,7 @@ import {
 import { editTables, legacySteps } from "../iptables/host.ts";
 import { editRules } from "../iptables/nft-variant.ts";
 import type { Change, Table, View } from "../iptables/ruleset.ts";
-import { type KernelErrorContext, runRemovals, withKernelErrors } from "../kernel-error.ts";
+import { networkRules, runRemovals, withKernelErrors } from "../kernel-error.ts";
 import { existing } from "../nftables/ruleset.ts";
 import { allowChanges, missingRule, planRemoval, type Removal, type RemovalPlan, type Scope } from "./iptables.ts";
 import { CNI_FORWARD } from "./iptables-rules.ts";
@@ -220,12 +220,7 @@ function findIptablesDeviation(
 
 const FILTERS: readonly Table[] = FAMILIES.map((family: Family) => ({ family, table: "filter" }));
 
-const refusal = (
-  { network, containerId }: { network: string; containerId?: string },
-  doing: string,
-): KernelErrorContext => ({
-  msg: `network ${JSON.stringify(network)}: the kernel refuses the rules of the firewall`,
-  doing: containerId === undefined ? doing : `${doing} for container ${containerId}`,
-  remedy:
-    "check that the kernel has nf_tables and the matches of iptables (modprobe -a nf_tables nft_compat xt_comment xt_conntrack); compare with: nft list ruleset",
+const refusal = networkRules("the rules of the firewall", {
+  needs: "the matches of iptables",
+  modules: "nft_compat xt_comment xt_conntrack",
 });

@@ -8,7 +8,7 @@ import { lazy } from "../../sys/lazy.ts";
 import { needTables } from "../availability.ts";
 import { chooseBackend, type Feature, hasNatRules, type RuleBackend } from "../backend.ts";
 import { ensureRules } from "../iptables/host.ts";
-import { type KernelErrorContext, runRemovals, withKernelErrors } from "../kernel-error.ts";
+import { networkRules, runRemovals, withKernelErrors } from "../kernel-error.ts";
 import { collectionSteps, masqueradeRules, removalSteps, restoreRules } from "./iptables.ts";
 import { collectNftables, isMasqueraded, masqueradeByNftables, unmasqueradeByNftables } from "./nftables.ts";
 
@@ -112,12 +112,4 @@ export function gcMasquerade(
   runRemovals(refusal({ network }, "removing stale masquerade rules"), steps);
 }
 
-const refusal = (
-  { network, containerId }: { network: string; containerId?: string },
-  doing: string,
-): KernelErrorContext => ({
-  msg: `network ${JSON.stringify(network)}: the kernel refuses masquerade rules`,
-  doing: containerId === undefined ? doing : `${doing} for container ${containerId}`,
-  remedy:
-    "check that the kernel has nf_tables and NAT (modprobe -a nf_tables nft_chain_nat nft_masq); compare with: nft list ruleset",
-});
+const refusal = networkRules("masquerade rules", { needs: "NAT", modules: "nft_chain_nat nft_masq" });

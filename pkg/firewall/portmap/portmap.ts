@@ -6,7 +6,7 @@ import type { NamedStep } from "../../cni/best-effort-del.ts";
 import type { Prefix } from "../../ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../netlink/connection.ts";
 import { chooseBackend, type Feature, hasNatRules, type RuleBackend } from "../backend.ts";
-import { type KernelErrorContext, runRemovals, withKernelErrors } from "../kernel-error.ts";
+import { networkRules, runRemovals, withKernelErrors } from "../kernel-error.ts";
 import { addByIptables, collectionByIptables, deletionByIptables, deviationInIptables } from "./iptables.ts";
 import { addByProgram } from "./nftables-conditions.ts";
 import {
@@ -145,12 +145,4 @@ export function deviationOf(
   return backends[backend].findDeviation(netfilter, mappingSets);
 }
 
-const refusal = (
-  { network, containerId }: { network: string; containerId?: string },
-  doing: string,
-): KernelErrorContext => ({
-  msg: `network ${JSON.stringify(network)}: the kernel refuses rules for host ports`,
-  doing: containerId === undefined ? doing : `${doing} for container ${containerId}`,
-  remedy:
-    "check that the kernel has nf_tables and NAT (modprobe -a nf_tables nft_chain_nat nft_nat); compare with: nft list ruleset",
-});
+const refusal = networkRules("rules for host ports", { needs: "NAT", modules: "nft_chain_nat nft_nat" });
