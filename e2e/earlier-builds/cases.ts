@@ -226,6 +226,3 @@ export const cases: Record<string, Case> = {
     needs: ["ifb", "tbf"],
   },
 };
-
-/** Those with rules of a firewall; they have a test file of their own, which runs beside the other one. */
-export const hasRules = (name: string): boolean => /nftables|iptables|portmap|firewalld/.test(name);

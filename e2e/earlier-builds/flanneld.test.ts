@@ -1,6 +1,7 @@
 // What the flanneld of builds that were handed over has left when it ended is taken over as it is. See README.md.
 import t from "tap";
 import { inFullRunOnly, needsKernel } from "../lab/needs.ts";
+import { BUILD_IN_EACH_RUN, builds, ours } from "./builds.ts";
 import { loadFixture } from "./fixture.ts";
 import {
   type DaemonFixture,
@@ -10,7 +11,6 @@ import {
   restoreDaemon,
   verifyDaemon,
 } from "./flanneld.ts";
-import { BUILD_IN_EACH_RUN, builds, ours } from "./tests.ts";
 
 /** The others differ from it in the backend or the store alone. */
 const CASES_IN_EACH_RUN = ["flanneld-vxlan-etcd", "flanneld-host-gw-etcd"];

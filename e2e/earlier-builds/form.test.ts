@@ -2,11 +2,11 @@
 // no executable of theirs; way-back.ts, which does, shows that they can. See README.md.
 import t from "tap";
 import { inFullRunOnly, inLongRunOnCompleteKernel, needsKernel, needsRoot } from "../lab/needs.ts";
+import { builds, ours } from "./builds.ts";
 import { cases } from "./cases.ts";
 import { attachAll, loadFixture, nodeFor, prepare, restore, startFirewall } from "./fixture.ts";
 import { asEarlier, type Difference, formOf, known } from "./form.ts";
 import { differences } from "./listing.ts";
-import { builds, ours } from "./tests.ts";
 
 const seen = new Set<Difference>();
 

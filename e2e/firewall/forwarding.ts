@@ -1,8 +1,8 @@
 // The firewall plugin behind bridge, with each backend: what passes through the host and what does not, as ping, iptables and nft see it.
-import t, { type Test } from "tap";
+import type { Test } from "tap";
 import { startFirewalld } from "../lab/firewalld.ts";
 import { type Call, type Host, newHost } from "../lab/host.ts";
-import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, type Need, needsRoot } from "../lab/needs.ts";
 
 type Conf = Record<string, unknown>;
 type Result = { interfaces: { name: string }[]; ips: { address: string }[] };
@@ -106,12 +106,13 @@ function restingState(node: Host, keys: Conf): string {
   return ruleset(node);
 }
 
+type MakeTest = (name: string, needs: Need, work: (t: Test) => Promise<void>) => void;
+
 /** All that is the same for every backend. */
-export function testBackend(backend: Backend): void {
-  t.setTimeout(0); // the whole file has its time from whoever runs it
+export function testBackend(backend: Backend, test: MakeTest): void {
   /** firewalld's rules are iptables' or nftables', beside the sources of a zone. */
   const needed = backend === "firewalld" ? inFullRunOnly(needsRoot) : needsRoot;
-  t.test(`${backend}: open lets everything through, on a host that forwards nothing`, needsRoot, async (t) => {
+  test(`${backend}: open lets everything through, on a host that forwards nothing`, needsRoot, async (t) => {
     const node = await newNode(t, backend, 3);
     const one = attach(node, 0, 1, { backend });
     node.sh(forwardsNothing[backend]);
@@ -121,7 +122,7 @@ export function testBackend(backend: Backend): void {
     for (const attached of [one, other, across]) attached.detach();
   });
 
-  t.test(`${backend}: same-bridge lets through what stays within the bridge`, needsRoot, async (t) => {
+  test(`${backend}: same-bridge lets through what stays within the bridge`, needsRoot, async (t) => {
     const node = await newNode(t, backend, 3);
     const keys = { backend, ingressPolicy: "same-bridge" };
     attach(node, 0, 1, keys);
@@ -130,7 +131,7 @@ export function testBackend(backend: Backend): void {
     t.strictSame(pings(node, 0, across, SHORTLY_S), none, "not to another bridge");
   });
 
-  t.test(`${backend}: isolated lets through nothing from any bridge`, needsRoot, async (t) => {
+  test(`${backend}: isolated lets through nothing from any bridge`, needsRoot, async (t) => {
     const node = await newNode(t, backend, 3);
     const keys = { backend, ingressPolicy: "isolated" };
     attach(node, 0, 1, keys);
@@ -140,7 +141,7 @@ export function testBackend(backend: Backend): void {
     t.equal(node.run("ping", "-c1", `-W${PATIENCE_S}`, other.addresses[0] ?? "").status, 0, "the host reaches it");
   });
 
-  t.test(`${backend}: a bridge without a policy is out of reach of none`, needsRoot, async (t) => {
+  test(`${backend}: a bridge without a policy is out of reach of none`, needsRoot, async (t) => {
     const node = await newNode(t, backend, 2);
     attach(node, 0, 1, { backend, ingressPolicy: "isolated" });
     const open = attach(node, 1, 2, { backend });
@@ -148,7 +149,7 @@ export function testBackend(backend: Backend): void {
   });
 
   for (const ingressPolicy of ["open", "same-bridge", "isolated"]) {
-    t.test(`${backend}: ${ingressPolicy} goes with the last container, one by one`, needed, async (t) => {
+    test(`${backend}: ${ingressPolicy} goes with the last container, one by one`, needed, async (t) => {
       const node = await newNode(t, backend, 3);
       const keys = { backend, ingressPolicy };
       const empty = restingState(node, keys);
@@ -166,7 +167,7 @@ export function testBackend(backend: Backend): void {
     });
   }
 
-  t.test(`${backend}: ADD twice is once, CHECK is content, and not when a rule is missing`, needsRoot, async (t) => {
+  test(`${backend}: ADD twice is once, CHECK is content, and not when a rule is missing`, needsRoot, async (t) => {
     const node = await newNode(t, backend, 1);
     const attached = attach(node, 0, 1, { backend, ingressPolicy: "isolated" });
     const once = ruleset(node);
@@ -176,7 +177,7 @@ export function testBackend(backend: Backend): void {
     t.equal(ruleset(node), once, "CHECK changes nothing");
   });
 
-  t.test(
+  test(
     `${backend}: a network that is no longer isolated lets its containers talk, also the old ones`,
     needed,
     async (t) => {
@@ -192,7 +193,7 @@ export function testBackend(backend: Backend): void {
     },
   );
 
-  t.test(
+  test(
     `${backend}: of two networks on a bridge the stricter one's policy counts, as long as it is there`,
     needed,
     async (t) => {
@@ -208,7 +209,7 @@ export function testBackend(backend: Backend): void {
     },
   );
 
-  t.test(`${backend}: a late DEL leaves the next container of the address alone`, needed, async (t) => {
+  test(`${backend}: a late DEL leaves the next container of the address alone`, needed, async (t) => {
     const node = await newNode(t, backend, 2);
     const keys = { backend, ingressPolicy: "isolated" };
     const { result } = attach(node, 0, 1, keys);
@@ -222,7 +223,7 @@ export function testBackend(backend: Backend): void {
     t.match(node.cni("firewall", "CHECK", next, callOf(node, 1)), { status: 0 });
   });
 
-  t.test(`${backend}: DEL is content when rules, chains or tables are gone`, needed, async (t) => {
+  test(`${backend}: DEL is content when rules, chains or tables are gone`, needed, async (t) => {
     const node = await newNode(t, backend, 1);
     const keys = { backend, ingressPolicy: "isolated" };
     for (const damage of damages[backend]) {
@@ -235,7 +236,7 @@ export function testBackend(backend: Backend): void {
     }
   });
 
-  t.test(`${backend}: GC removes what is not valid any more, of its own network`, needsRoot, async (t) => {
+  test(`${backend}: GC removes what is not valid any more, of its own network`, needsRoot, async (t) => {
     const node = await newNode(t, backend, 3);
     const keys = { backend, ingressPolicy: "isolated" };
     const resting = restingState(node, keys);

@@ -8,10 +8,12 @@ export function beforeEachGroup(work: (name: string) => void): void {
   onGroup = work;
 }
 
-/** Makes the tests of the groups that are this process's share. */
+let groupsSoFar = 0;
+
+/** Makes the tests of the groups that are this process's share. A file may call it for each of its tests. */
 export function inShares(groups: Readonly<Record<string, () => void>>): void {
-  for (const [i, [name, makeTests]] of Object.entries(groups).entries()) {
-    if (i % shares !== share - 1) continue;
+  for (const [name, makeTests] of Object.entries(groups)) {
+    if (groupsSoFar++ % shares !== share - 1) continue;
     onGroup(name);
     makeTests();
   }

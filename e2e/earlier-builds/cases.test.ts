@@ -1,31 +1,35 @@
-// The tests of some cases, for each build of which there are fixtures.
-import { readdirSync } from "node:fs";
-import { dirname } from "node:path";
+// What builds that were handed over have left on a node is still checked, collected, reloaded and deleted. See README.md.
 import t from "tap";
 import { inFullRunOnly, inLongRunOnCompleteKernel, needsKernel } from "../lab/needs.ts";
-import { ourTools } from "../lab/project.ts";
+import { inShares } from "../lab/shares.ts";
+import { BUILD_IN_EACH_RUN, builds, ours } from "./builds.ts";
 import { cases } from "./cases.ts";
-import { fixtureFolder, loadFixture, nodeFor, restore, startFirewall, startPrograms } from "./fixture.ts";
+import { loadFixture, nodeFor, restore, startFirewall, startPrograms } from "./fixture.ts";
 import { remainsOn } from "./listing.ts";
-import { buildIn } from "./tools.ts";
 import { verify, verifyReload } from "./verify.ts";
-
-export const builds = readdirSync(fixtureFolder, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map(({ name }) => name);
-export const ours = buildIn(dirname(ourTools));
-
-/** @param chosen Which cases, by name. */
-export function testCases(chosen: (name: string) => boolean): void {
-  for (const build of builds) for (const name of Object.keys(cases)) if (chosen(name)) testCase(build, name);
-}
 
 /** Of the cases on the complete kernel, where each takes a minute; the others are deleted by the code that macvlan and tuning show here. */
 const IN_EACH_RUN = ["bridge-vlan"];
 /** Other keys of a plugin that a case beside them has. */
 const IN_FULL_RUN = /-legacy$|^portmap-|^firewall-isolated|-ranges$/;
-/** The build whose state differs most from this one's. */
-export const BUILD_IN_EACH_RUN = "0.1.0-7ef44b8";
+/** Later builds have more cases. */
+const recorded: Record<string, number> = { "0.1.0-7ef44b8": 31, "0.1.0-f2c7bd8": 28 };
+
+t.setTimeout(0); // the whole file has its time from whoever runs it
+inShares({ fixtures: testPresence });
+for (const build of builds)
+  for (const name of Object.keys(cases)) inShares({ [`${name} of ${build}`]: () => testCase(build, name) });
+
+function testPresence(): void {
+  t.test("the fixtures of every build are there", async (t) => {
+    t.ok(builds.length > 0);
+    const numbers = builds.map((build) => [
+      build,
+      Object.keys(cases).filter((name) => loadFixture(build, name)).length,
+    ]);
+    t.strictSame(Object.fromEntries(numbers), recorded);
+  });
+}
 
 function needsOf(build: string, name: string) {
   const needs = needsKernel(...(cases[name]?.needs ?? []));

@@ -1,3 +1,0 @@
-import { testBackend } from "./forwarding.ts";
-
-testBackend("nftables");
