@@ -22,6 +22,12 @@ const stores: Record<string, (cluster: Cluster, type: string) => string[]> = {
   },
 };
 
+/** A host's public address, and one of its own by which it reaches the store whoever answers ARP for the public one. */
+function haveBoth(host: ClusterHost, publicIP: string, own: string): void {
+  host.sh(`ip address flush dev eth0; ip address add ${publicIP}/24 dev eth0; ip address add ${own}/24 dev eth0
+    ip route add 192.0.2.1 dev eth0 src ${own}; ip route add default via 192.0.2.1 src ${own}`);
+}
+
 for (const [store, flagsOf] of Object.entries(stores)) {
   t.test(`a second daemon on a host, ${store}: the first warns, and nothing is lost`, needs, async (t) => {
     const cluster = await newCluster(t, { pods: 0 });
@@ -48,9 +54,7 @@ for (const [store, flagsOf] of Object.entries(stores)) {
     const cluster = await newCluster(t, { pods: 0 });
     const flags = flagsOf(cluster, "host-gw");
     const hosts: ClusterHost[] = [cluster.addHost(...flags), cluster.addHost(...flags)];
-    hosts[1]?.sh(
-      "ip address flush dev eth0; ip address add 192.0.2.10/24 dev eth0; ip route add default via 192.0.2.1",
-    );
+    for (const [i, host] of hosts.entries()) haveBoth(host, "192.0.2.10", `192.0.2.${20 + i}`);
     const [first, second] = hosts.map((host) => host.startDaemon("--iface=eth0"));
     await Promise.all([first?.ready(), second?.ready()]);
     const say = /another daemon writes our lease .*or another host with our address/;
