@@ -21,6 +21,17 @@ const mayImport: Record<string, readonly string[]> = {
   "pkg/ipam": ["pkg/cni", "pkg/config", "pkg/ip", "pkg/runtime", "pkg/sys"],
   "pkg/link": ["pkg/cni", "pkg/config", "pkg/ip", "pkg/netlink", "pkg/sys"],
   "pkg/firewall": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/dbus", "pkg/ip", "pkg/netlink", "pkg/runtime", "pkg/sys"],
+  "pkg/network": [
+    "pkg/bytes",
+    "pkg/cni",
+    "pkg/config",
+    "pkg/ip",
+    "pkg/ipam",
+    "pkg/link",
+    "pkg/netlink",
+    "pkg/runtime",
+    "pkg/sys",
+  ],
   "pkg/subnet-env": ["pkg/cni", "pkg/config", "pkg/ip", "pkg/sys"],
   "pkg/cluster": ["pkg/config", "pkg/ip", "pkg/netlink", "pkg/sys"],
   "pkg/flannel": [

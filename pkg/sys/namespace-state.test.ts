@@ -48,5 +48,8 @@ t.test("mount points of network namespaces are found in mountinfo", async (t) =>
     "24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw",
     "",
   ];
-  t.strictSame(mountedNamespaces(mountinfo.join("\n")), ["/run/netns/cni-1", "/run/netns/with blank"]);
+  t.strictSame(mountedNamespaces(mountinfo.join("\n")), [
+    { path: "/run/netns/cni-1", inode: "4026532281" },
+    { path: "/run/netns/with blank", inode: "4026532282" },
+  ]);
 });

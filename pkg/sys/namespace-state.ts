@@ -39,32 +39,54 @@ function findFileSystemType(path: string): number | undefined {
  */
 function stateOfBareFile(path: string): NamespaceState {
   const name = baseName(path);
-  if (mountTables().some((table) => mountedNamespaces(table).some((mounted) => baseName(mounted) === name)))
-    return "alive";
+  const isMounted = ({ mountinfo }: MountTable) =>
+    mountedNamespaces(mountinfo).some(({ path }) => baseName(path) === name);
+  if (mountTables().some(isMounted)) return "alive";
   return seesAllProcesses() ? "dead" : "unknown";
 }
 
 const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
-/** Returns the mount points of namespaces. The directory may have another name than in CNI_NETNS, as /run and /var/run. Pure. */
-export function mountedNamespaces(mountinfo: string): string[] {
+export interface MountedNamespace {
+  /** The mount point. The directory may have another name than in CNI_NETNS, as /run and /var/run. */
+  path: string;
+  inode: string;
+}
+
+/** Returns the network namespaces that are mounted somewhere. Pure. */
+export function mountedNamespaces(mountinfo: string): MountedNamespace[] {
   const lines = mountinfo.split("\n").map((line) => line.split(" "));
-  return lines.flatMap(([, , , root = "", mountPoint = ""]) => (root.startsWith("net:[") ? unescaped(mountPoint) : []));
+  return lines.flatMap(([, , , root = "", mountPoint = ""]) => {
+    const inode = /^net:\[(\d+)\]$/.exec(root)?.[1];
+    return inode === undefined ? [] : { path: unescaped(mountPoint), inode };
+  });
 }
 
 /** Decodes mountinfo's escapes: blank, tab, newline and backslash are written as \040 and so on (proc(5)). */
 const unescaped = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
+/** The mounts that a process sees. */
+export interface MountTable {
+  process: string;
+  mountinfo: string;
+}
+
 /** Reads one mountinfo for each mount namespace that has a process. @throws SystemError one cannot be read */
-function mountTables(): string[] {
-  const tables = new Map<string, string>();
-  forEachName("/proc", (process) => {
-    if (!/^\d+$/.test(process)) return;
+export function mountTables(): MountTable[] {
+  const tables = new Map<string, MountTable>();
+  for (const process of processes()) {
     const namespace = mountNamespaceOf(process);
-    if (!tables.has(namespace)) tables.set(namespace, mountinfoOf(process) ?? "");
-  });
+    if (!tables.has(namespace)) tables.set(namespace, { process, mountinfo: mountinfoOf(process) ?? "" });
+  }
   return [...tables.values()];
+}
+
+/** Returns the IDs of the processes that can be seen. */
+export function processes(): string[] {
+  const found: string[] = [];
+  forEachName("/proc", (name) => /^\d+$/.test(name) && found.push(name));
+  return found;
 }
 
 /** Identifies the mount namespace, so that a table is read once; a process without permission counts as one of its own. */
@@ -88,4 +110,4 @@ function mountinfoOf(process: string): string | undefined {
 }
 
 /** Whether this is the initial PID namespace. include/linux/proc_ns.h: PROC_PID_INIT_INO */
-const seesAllProcesses = (): boolean => readLink("/proc/self/ns/pid") === `pid:[${0xef_ff_ff_fc}]`;
+export const seesAllProcesses = (): boolean => readLink("/proc/self/ns/pid") === `pid:[${0xef_ff_ff_fc}]`;

@@ -1,0 +1,72 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import {
+  type AttachmentRecord,
+  listAllAttachmentRecords,
+  listAttachmentRecords,
+  removeAttachmentRecord,
+  writeAttachmentRecord,
+} from "./attachment-record.ts";
+
+const root = mkdtempSync(join(tmpdir(), "twill-records-"));
+t.teardown(() => rmSync(root, { recursive: true }));
+
+const record: AttachmentRecord = {
+  networkId: "a1".repeat(32),
+  networkName: "front",
+  containerId: "cnitool-0123",
+  containerName: "web",
+  namespace: { path: "/run/netns/web", inode: "4026532281", cookie: "5", procInode: "4026532290", bootId: "b" },
+  ifName: "eth0",
+  mac: "02:42:ac:12:00:02",
+  addresses: ["172.18.0.2/16", "fd00::2/64"],
+  aliases: ["www"],
+  links: [{ container: "db", alias: "database" }],
+  connected: "2026-01-31T12:00:00Z",
+};
+const other = { ...record, networkId: "b2".repeat(32), networkName: "back" };
+
+t.test("what is written is read, of one network and of all, until it is removed", async (t) => {
+  writeAttachmentRecord({ ...record, aliases: [] }, root);
+  writeAttachmentRecord(record, root);
+  writeAttachmentRecord(other, root);
+  t.strictSame(listAttachmentRecords(record.networkId, root), { records: [record], damaged: [] });
+  t.strictSame(listAllAttachmentRecords(root), { records: [record, other], damaged: [] });
+  t.strictSame(readdirSync(join(root, record.networkId)), ["cnitool-0123.json"], "no temporary file");
+  t.equal(removeAttachmentRecord(record, root), true);
+  t.equal(removeAttachmentRecord(record, root), false);
+  t.strictSame(listAttachmentRecords(record.networkId, root), { records: [], damaged: [] });
+  t.ok(existsSync(join(root, other.networkId, "cnitool-0123.json")));
+});
+
+t.test("a file that is no record is told, and does not hide the others", async (t) => {
+  const network = "c3".repeat(32);
+  writeAttachmentRecord({ ...record, networkId: network }, root);
+  const directory = join(root, network);
+  const { namespace, ...without } = record;
+  const texts = {
+    "empty.json": "",
+    "json.json": "{",
+    "list.json": "[]",
+    "namespace.json": JSON.stringify({ ...without, networkId: network, containerId: "namespace" }),
+    "types.json": JSON.stringify({ ...record, networkId: network, containerId: "types", addresses: "10.0.0.1/8" }),
+    "links.json": JSON.stringify({ ...record, networkId: network, containerId: "links", links: [{ alias: "x" }] }),
+    "another.json": JSON.stringify({ ...record, networkId: network }),
+    "elsewhere.json": JSON.stringify({ ...record, containerId: "elsewhere" }),
+  };
+  for (const [name, text] of Object.entries(texts)) writeFileSync(join(directory, name), text);
+  mkdirSync(join(directory, "directory.json"));
+  writeFileSync(join(directory, "cnitool-0123.json.5f5f5f5f.tmp"), "of an interrupted write");
+  const { records, damaged } = listAttachmentRecords(network, root);
+  t.strictSame(
+    records.map(({ containerId }) => containerId),
+    ["cnitool-0123"],
+  );
+  t.strictSame(
+    damaged.map(({ path }) => path),
+    [...Object.keys(texts), "directory.json"].sort().map((name) => join(directory, name)),
+  );
+  t.equal(damaged.find(({ path }) => path.endsWith("/directory.json"))?.reason, "it is a directory");
+});

@@ -1,0 +1,104 @@
+/**
+ * What `twill network connect` made: a file for each container and network, beside the entry of the runtime's result cache.
+ *
+ * The cache has what plugins need (configuration, result, arguments), the record what Docker's users ask for: the container's name, aliases and
+ * links, and which namespace it is beyond its path. Whatever has a record was made by `connect`, and no runtime calls DEL for it.
+ *
+ * `/var/lib/cni/twill/networks/NETWORK-ID/CONTAINER-ID.json`; other names are those of interrupted writes. A directory can be watched
+ * (inotify): a record appears, changes and goes with one rename or unlink.
+ */
+import { isObject, type Json, type JsonObject, objectIn } from "../config/json.ts";
+import { findDirectory, makeDirectories, readRecord, removeFile, replaceFile } from "../sys/file.ts";
+import type { NamespaceIdentity } from "../sys/namespace-identity.ts";
+
+/** The directory of the records; below it one for each network, named by the network's ID. */
+export const recordRoot = "/var/lib/cni/twill/networks";
+
+export interface AttachmentRecord {
+  networkId: string;
+  networkName: string;
+  /** The CNI container ID. */
+  containerId: string;
+  /** The name that the container has in its networks: of a podman or containerd container its own, else that of its namespace. */
+  containerName: string;
+  namespace: NamespaceIdentity;
+  ifName: string;
+  mac: string;
+  /** With prefix length, as "172.18.0.2/16". */
+  addresses: readonly string[];
+  /** Further names in this network. */
+  aliases: readonly string[];
+  /** Names that only this container sees: `alias` stands for the container of that name, ID or alias in the same network. */
+  links: readonly { container: string; alias: string }[];
+  /** Moment of the connect, as "2026-01-31T12:00:00Z". */
+  connected: string;
+}
+
+/** Identifies a record. */
+export type RecordKey = Pick<AttachmentRecord, "networkId" | "containerId">;
+
+export interface RecordContent {
+  records: AttachmentRecord[];
+  /** Paths of files that cannot be read as records, with the reason: something may be attached there. */
+  damaged: { path: string; reason: string }[];
+}
+
+export const recordDirectory = (networkId: string, root = recordRoot): string => `${root}/${networkId}`;
+
+const recordFile = ({ networkId, containerId }: RecordKey, root: string): string =>
+  `${recordDirectory(networkId, root)}/${containerId}.json`;
+
+/** Writes a record; replaces that of an earlier connect. */
+export function writeAttachmentRecord(record: AttachmentRecord, root = recordRoot): void {
+  makeDirectories(recordDirectory(record.networkId, root), 0o755);
+  replaceFile(recordFile(record, root), `${JSON.stringify(record)}\n`, { mode: 0o644 });
+}
+
+/** Removes a record. @returns false when there was none */
+export const removeAttachmentRecord = (key: RecordKey, root = recordRoot): boolean => removeFile(recordFile(key, root));
+
+/** Reads the records of one network, sorted by container ID. */
+export function listAttachmentRecords(networkId: string, root = recordRoot): RecordContent {
+  const content: RecordContent = { records: [], damaged: [] };
+  const directory = recordDirectory(networkId, root);
+  for (const name of (findDirectory(directory) ?? []).filter((name) => name.endsWith(".json"))) {
+    const path = `${directory}/${name}`;
+    const text = readRecord(path);
+    if (text === undefined) continue; // removed meanwhile
+    const record = typeof text === "string" ? recordIn(text) : undefined;
+    if (record !== undefined && `${record.containerId}.json` === name && record.networkId === networkId)
+      content.records.push(record);
+    else content.damaged.push({ path, reason: typeof text === "string" ? "it is no record" : `it ${text.problem}` });
+  }
+  return content;
+}
+
+/** Reads the records of all networks. */
+export function listAllAttachmentRecords(root = recordRoot): RecordContent {
+  const contents = (findDirectory(root) ?? []).map((networkId) => listAttachmentRecords(networkId, root));
+  return {
+    records: contents.flatMap(({ records }) => records),
+    damaged: contents.flatMap(({ damaged }) => damaged),
+  };
+}
+
+/** Returns the record in a file's text; undefined when a key is missing, or a value has another type. */
+function recordIn(text: string): AttachmentRecord | undefined {
+  const document = objectIn(text);
+  if (document === undefined) return undefined;
+  const { namespace, addresses, aliases, links } = document;
+  const isWhole =
+    hasTexts(document, ["networkId", "networkName", "containerId", "containerName", "ifName", "mac", "connected"]) &&
+    isObject(namespace) &&
+    hasTexts(namespace, ["path", "inode", "cookie", "procInode", "bootId"]) &&
+    isListOf(addresses, isText) &&
+    isListOf(aliases, isText) &&
+    isListOf(links, (link) => isObject(link) && hasTexts(link, ["container", "alias"]));
+  return isWhole ? (document as unknown as AttachmentRecord) : undefined; // every key of it was checked
+}
+
+const isText = (value: Json): boolean => typeof value === "string";
+const hasTexts = (value: JsonObject, keys: readonly string[]): boolean =>
+  keys.every((key) => isText(value[key] ?? null));
+const isListOf = (value: Json | undefined, fits: (item: Json) => boolean): boolean =>
+  Array.isArray(value) && value.every(fits);

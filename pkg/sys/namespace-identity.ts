@@ -1,0 +1,103 @@
+/**
+ * Identifies a network namespace beyond its path, and finds out whether that very namespace still exists.
+ *
+ * A path can lead to another namespace later: `ip netns` makes one of the same name, the ID of a process is given out again. The kernel
+ * also gives the inode of a namespace that is gone to a new one; so where the kernel has cookies (5.14 or later), the cookie decides.
+ */
+import { isErrno, SystemError } from "./errno.ts";
+import { closeFile, findStat, findText } from "./file.ts";
+import { closeNamespace, findNamespace, NotANamespace, within } from "./namespace.ts";
+import { mountedNamespaces, mountTables, type NamespaceState, processes, seesAllProcesses } from "./namespace-state.ts";
+import { namespaceCookie, openSocket, SOCK_DGRAM } from "./socket.ts";
+
+/** Texts, since it is stored as JSON. */
+export interface NamespaceIdentity {
+  /** The path by which it was found. */
+  path: string;
+  inode: string;
+  /** Unique until the next boot; "0" if the kernel has none. */
+  cookie: string;
+  /** The inode of the namespace's /proc/net/dev, by which each process shows its namespace, also one whose `ns/net` we may not read. */
+  procInode: string;
+  /** The kernel's ID of the boot, after which no namespace of an earlier one exists. */
+  bootId: string;
+}
+
+/** Identifies the namespace at a path. @throws NotANamespace */
+export function identifyNamespace(path: string): NamespaceIdentity {
+  const found = findIdentity(path);
+  if (found === undefined) throw new NotANamespace(path, findStat(path) === undefined ? "missing" : "other file");
+  return { path, ...found, bootId: bootId() };
+}
+
+/**
+ * Returns "dead" only if the namespace is known to be gone: it was of an earlier boot, or all processes and mounts of this host were
+ * seen, and none has it.
+ */
+export function identifiedState(identity: NamespaceIdentity): NamespaceState {
+  try {
+    const boot = bootId();
+    if (boot !== "" && identity.bootId !== "" && boot !== identity.bootId) return "dead";
+    if (isAt(identity, identity.path)) return "alive";
+    if (pathsOf(identity).some((path) => isAt(identity, path))) return "alive";
+    return seesAllProcesses() ? "dead" : "unknown";
+  } catch (error) {
+    if (error instanceof SystemError) return "unknown";
+    throw error;
+  }
+}
+
+/** Reports whether the path leads to that namespace now. */
+function isAt({ inode, cookie }: Pick<NamespaceIdentity, "inode" | "cookie">, path: string): boolean {
+  const found = findIdentity(path);
+  return found?.inode === inode && (found.cookie === cookie || found.cookie === "0" || cookie === "0");
+}
+
+function findIdentity(path: string): Omit<NamespaceIdentity, "path" | "bootId"> | undefined {
+  const inode = findStat(path)?.inode;
+  const namespace = inode === undefined ? undefined : findNamespace(path);
+  if (namespace === undefined) return undefined;
+  try {
+    return within(namespace, () => ({
+      inode: String(inode),
+      cookie: ownCookie(),
+      procInode: procInodeOf("thread-self") ?? "0",
+    }));
+  } finally {
+    closeNamespace(namespace);
+  }
+}
+
+function ownCookie(): string {
+  const socket = openSocket(AF_UNIX, SOCK_DGRAM, 0);
+  try {
+    return String(namespaceCookie(socket));
+  } finally {
+    closeFile(socket);
+  }
+}
+const AF_UNIX = 1;
+
+const bootId = (): string => findText("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
+
+/** Returns paths to what may be the namespace: of processes that are in one, and of mounts in all mount namespaces. @throws SystemError */
+function pathsOf({ inode, procInode }: NamespaceIdentity): string[] {
+  const ofProcesses = processes().filter((process) => procInodeOf(process) === procInode);
+  const mounted = mountTables().flatMap(({ process, mountinfo }) =>
+    mountedNamespaces(mountinfo)
+      .filter((namespace) => namespace.inode === inode)
+      .map(({ path }) => `/proc/${process}/root${path}`),
+  );
+  return [...ofProcesses.map((process) => `/proc/${process}/ns/net`), ...mounted];
+}
+
+/** Returns undefined when the process has ended, or is a zombie. */
+function procInodeOf(process: string): string | undefined {
+  try {
+    const inode = findStat(`/proc/${process}/net/dev`)?.inode;
+    return inode === undefined ? undefined : String(inode);
+  } catch (error) {
+    if (isErrno(error, "ESRCH", "EINVAL")) return undefined;
+    throw error;
+  }
+}
