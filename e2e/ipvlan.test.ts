@@ -18,11 +18,10 @@ const network = (keys: object = {}) => ({
 /** The second container is the outside, 10.1.0.1. */
 function newNode(t: Parameters<typeof newHost>[0]): Host {
   const node = newHost(t, { containers: 2 });
-  const [inside, outside] = node.containers.map(({ name }) => name);
+  const outside = node.containers[1]?.name;
   node.sh(`
     ip link add uplink type veth peer name far netns ${outside}; ip link set uplink up
-    ip -n ${outside} address add 10.1.0.1/24 dev far; ip -n ${outside} link set far up
-    ip netns exec ${inside} sh -c 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad'`);
+    ip -n ${outside} address add 10.1.0.1/24 dev far; ip -n ${outside} link set far up`);
   return node;
 }
 

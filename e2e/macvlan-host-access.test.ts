@@ -26,7 +26,6 @@ function newNode(t: Parameters<typeof newHost>[0]): Host {
     ip address add 172.31.0.1/16 dev first
     ip link add uplink type veth peer name far; ip link set uplink up; ip link set far up
     ip address add 10.1.0.250/24 dev uplink; ip address add fd00:1::250/64 dev uplink nodad`);
-  for (const { sh } of node.containers) sh("echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad");
   return node;
 }
 

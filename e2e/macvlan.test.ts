@@ -21,10 +21,7 @@ function newNode(t: Parameters<typeof newHost>[0], containers = 1): Host {
   const outside = node.containers[containers]?.name;
   node.sh(`
     ip link add uplink type veth peer name far netns ${outside}; ip link set uplink up
-    ip -n ${outside} address add 10.1.0.1/24 dev far; ip -n ${outside} link set far up
-    for c in ${node.containers.map(({ name }) => name).join(" ")}; do
-      ip netns exec $c sh -c 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad'
-    done`);
+    ip -n ${outside} address add 10.1.0.1/24 dev far; ip -n ${outside} link set far up`);
   return node;
 }
 

@@ -59,7 +59,6 @@ function main(plugin: string, keys: Record<string, unknown>, prepare = "true") {
   return (t: Test): Subject => {
     const node = newHost(t);
     node.sh(prepare);
-    node.containers[0]?.sh("echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad");
     return { node, plugin, conf: { ...common, type: plugin, ...keys } };
   };
 }

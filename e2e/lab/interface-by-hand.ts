@@ -3,7 +3,6 @@ import type { Container, Host } from "./host.ts";
 
 /** 192.168.1.209/24 and fd00:9::209/64, a default route each, and a route of the neighbourhood. Its other end is there as well. */
 export const interfaceByHand = `
-echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
 ip link add net1 address 02:00:00:00:09:01 type veth peer name far address 02:00:00:00:09:02
 ip address add 192.168.1.209/24 dev net1
 ip address add fd00:9::209/64 dev net1

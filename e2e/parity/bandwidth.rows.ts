@@ -3,7 +3,7 @@ import { codes } from "./deviations.ts";
 import { intended, type Json, type Row } from "./row.ts";
 
 const pair =
-  "ip netns exec $C0 sh -c 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad'; ip link add eth0 netns $C0 address 02:00:00:00:00:01 type veth peer name host0; ip -n $C0 link set eth0 up; ip link set host0 mtu 1400 up";
+  "ip link add eth0 netns $C0 address 02:00:00:00:00:01 type veth peer name host0; ip -n $C0 link set eth0 up; ip link set host0 mtu 1400 up";
 const prevResult = {
   cniVersion: "1.0.0",
   interfaces: [{ name: "host0" }, { name: "eth0", mac: "02:00:00:00:00:01", sandbox: "/run/netns/c0" }],

@@ -23,14 +23,10 @@ function network(keys: Json, ipam: Json | null = v4): Json {
 
 const fixed = (...addresses: Json[]): Json => network({ ipam: { type: "static", addresses } }, null);
 
-/** The second or two that the containers' link-local addresses take would be waited for, in each of the four plays. */
-const addressesAtOnce = `for c in $C0 $C1; do ip netns exec $c sh -c 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad'; done`;
-
 const ptp = (claim: string, conf: Json, more: Partial<Row> = {}): Row => ({
   name: `ptp: ${claim}`,
   plugin: "ptp",
   conf,
-  prepare: addressesAtOnce,
   ...more,
 });
 

@@ -14,7 +14,7 @@ const saysWhere = intended("The result says in which table a route is", { ours: 
 
 const withoutIPv6 = interfaceByHand
   .split("\n")
-  .filter((line) => !line.includes("fd00") && !line.includes("accept_dad"))
+  .filter((line) => !line.includes("fd00"))
   .join("\n")
   .replace(/^/, "\necho 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
 const inContainer = (script: string) => `ip netns exec $C0 sh -e <<END${script}\nEND\n`;

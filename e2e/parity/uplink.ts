@@ -4,10 +4,9 @@ import type { Json } from "./row.ts";
 export const v4 = { subnet: "10.1.0.0/24" };
 export const dual = { ranges: [[v4], [{ subnet: "fd00:1::/64" }]] };
 
-/** On the host: `uplink`. The containers do not look for duplicates of IPv6 addresses, which would take a second or two. */
+/** On the host: `uplink`. */
 export const uplink = `
   ip link add uplink type veth peer name far; ip link set uplink up; ip link set far up
-  for c in $C0 $C1; do ip netns exec $c sh -c 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad'; done
 `;
 
 /** For networks that name no master. */
