@@ -1,6 +1,7 @@
 import t from "tap";
+import { FakeClock } from "../../pkg/cluster/event-loop/clock.testing.ts";
 import type { NetlinkHandler } from "../../pkg/cluster/event-loop/netlink-watch.ts";
-import { FakeClock, silent } from "../../pkg/cluster/lease/fake.testing.ts";
+import { silent } from "../../pkg/cluster/lease/fake.testing.ts";
 import { type Log, logOf } from "../../pkg/cluster/log/log.ts";
 import { rateLimited } from "../../pkg/cluster/log/rate-limited.ts";
 import type { ApplyResult, Backend } from "../../pkg/flannel/backend/backend.ts";

@@ -1,5 +1,6 @@
 /** Programs the kernel by the leases, and again when another program has changed entries or the kernel has refused some. */
 
+import { type Clock, systemClock } from "../../pkg/cluster/event-loop/clock.ts";
 import {
   type NetlinkHandler,
   RTMGRP_IPV4_IFADDR,
@@ -12,7 +13,6 @@ import {
 } from "../../pkg/cluster/event-loop/netlink-watch.ts";
 import type { PassResult } from "../../pkg/cluster/event-loop/reconcile-debounce.ts";
 import { startReconcileLoop } from "../../pkg/cluster/event-loop/reconcile-loop.ts";
-import { type Clock, systemClock } from "../../pkg/cluster/lease/clock.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseChanges } from "../../pkg/cluster/lease/manager.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";

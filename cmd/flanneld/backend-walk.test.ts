@@ -1,7 +1,8 @@
 // A random walk through states of the peers and of the kernel, with another process, refusals and lost messages: in the end the kernel has what
 // the peers need, without a check that is due to time alone.
 import t, { type Test } from "tap";
-import { cidr, FakeClock, ip, silent } from "../../pkg/cluster/lease/fake.testing.ts";
+import { FakeClock } from "../../pkg/cluster/event-loop/clock.testing.ts";
+import { cidr, ip, silent } from "../../pkg/cluster/lease/fake.testing.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import { storeRemedies } from "../../pkg/cluster/lease/store-manager.ts";
 import type { Backend, ExternalInterface } from "../../pkg/flannel/backend/backend.ts";

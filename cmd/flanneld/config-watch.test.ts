@@ -1,5 +1,6 @@
 import t from "tap";
-import { FakeClock, linesOf } from "../../pkg/cluster/lease/fake.testing.ts";
+import { FakeClock } from "../../pkg/cluster/event-loop/clock.testing.ts";
+import { linesOf } from "../../pkg/cluster/lease/fake.testing.ts";
 import { NoConfig, StoreError } from "../../pkg/cluster/lease/store-error.ts";
 import { watchConfig } from "./config-watch.ts";
 

@@ -1,6 +1,6 @@
 /** Notices that the network configuration in the store is no longer the one that the daemon runs with, which it reads once. */
 import { isDeepStrictEqual } from "node:util";
-import { type Clock, systemClock } from "../../pkg/cluster/lease/clock.ts";
+import { type Clock, systemClock } from "../../pkg/cluster/event-loop/clock.ts";
 import type { LeaseManager } from "../../pkg/cluster/lease/manager.ts";
 import { NoConfig } from "../../pkg/cluster/lease/store-error.ts";
 import type { Log } from "../../pkg/cluster/log/log.ts";

@@ -1,17 +1,9 @@
 // The controller over lease managers that have as little in common as those of etcd and of Kubernetes: what holds, holds with each.
 import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
+import { FakeClock, flushPromises } from "../../pkg/cluster/event-loop/clock.testing.ts";
 import type { NetlinkHandler } from "../../pkg/cluster/event-loop/netlink-watch.ts";
-import {
-  attributesOf,
-  FakeClock,
-  FakeStore,
-  flushPromises,
-  ip,
-  linesOf,
-  network,
-  subnets,
-} from "../../pkg/cluster/lease/fake.testing.ts";
+import { attributesOf, FakeStore, ip, linesOf, network, subnets } from "../../pkg/cluster/lease/fake.testing.ts";
 import { createNodeManager, FakeNodes, nodeOf } from "../../pkg/cluster/lease/fake-nodes.testing.ts";
 import { formatSubnets, type LeaseAttributes, type LeaseId, printAttributes } from "../../pkg/cluster/lease/lease.ts";
 import type { LeaseManager } from "../../pkg/cluster/lease/manager.ts";

@@ -3,8 +3,8 @@
 // Says "ready", then does what each line of its stdin says: "acquire <count> <first host>" gets leases for so many hosts at once and says
 // "leased <key>" for each; "follow" says "has <keys>" whenever the set of peers is another; "churn" writes one lease again and again.
 import { createInterface } from "node:readline";
+import { systemClock } from "../../pkg/cluster/event-loop/clock.ts";
 import { acquireLease } from "../../pkg/cluster/lease/acquire.ts";
-import { systemClock } from "../../pkg/cluster/lease/clock.ts";
 import { attributesOf, network, subnets } from "../../pkg/cluster/lease/fake.testing.ts";
 import { keyOf, leaseOf } from "../../pkg/cluster/lease/lease.ts";
 import { storeRemedies } from "../../pkg/cluster/lease/store-manager.ts";

@@ -1,7 +1,7 @@
 import t from "tap";
 import { NetlinkError } from "../../netlink/connection.ts";
 import type { Nlmsg } from "../../netlink/nlmsg.ts";
-import { FakeClock } from "../lease/fake.testing.ts";
+import { FakeClock } from "./clock.testing.ts";
 import type { NetlinkHandler } from "./netlink-watch.ts";
 import type { PassResult } from "./reconcile-debounce.ts";
 import { type ReconcileLoop, type ReconcileOptions, startReconcileLoop } from "./reconcile-loop.ts";

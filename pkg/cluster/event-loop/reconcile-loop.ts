@@ -6,7 +6,7 @@
 
 import { NetlinkError } from "../../netlink/connection.ts";
 import type { Nlmsg } from "../../netlink/nlmsg.ts";
-import { type Clock, systemClock } from "../lease/clock.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import type { NetlinkHandler, Watching } from "./netlink-watch.ts";
 import { type PassResult, ReconcileDebounce, type ScheduleOptions } from "./reconcile-debounce.ts";
 

@@ -1,7 +1,8 @@
 import t from "tap";
 import { randomFrom, testSeed } from "../../sys/random.testing.ts";
+import { FakeClock } from "../event-loop/clock.testing.ts";
 import { acquireLease, type TimedRequest } from "./acquire.ts";
-import { attributesOf, FakeClock, FakeStore, ip, linesOf, network, subnets } from "./fake.testing.ts";
+import { attributesOf, FakeStore, ip, linesOf, network, subnets } from "./fake.testing.ts";
 import { keyOf, type Lease } from "./lease.ts";
 import { StoreError } from "./store-error.ts";
 

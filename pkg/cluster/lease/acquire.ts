@@ -1,11 +1,12 @@
 /** Acquires a lease for the host: its last one, the one reserved for it, or a free one. */
 import type { Prefix } from "../../ip/address.ts";
+import { type Clock, pause } from "../event-loop/clock.ts";
 import type { Log } from "../log/log.ts";
 import { type Candidates, chooseSubnet } from "./choose-subnet.ts";
-import { type Clock, pause, racePauseMs } from "./clock.ts";
 import { formatSubnets, type Lease, type Subnets, sameAttributes, sameSubnets } from "./lease.ts";
 import type { LeaseRequest } from "./manager.ts";
 import type { DividedNetworkConfig } from "./network-config.ts";
+import { racePauseMs } from "./race-pause.ts";
 import type { Store } from "./store.ts";
 import { StoreError } from "./store-error.ts";
 

@@ -1,6 +1,7 @@
 import t, { type Test } from "tap";
 import { randomFrom, testSeed } from "../../sys/random.testing.ts";
-import { attributesOf, FakeClock, FakeStore, flushPromises, ip, linesOf, subnets } from "./fake.testing.ts";
+import { FakeClock, flushPromises } from "../event-loop/clock.testing.ts";
+import { attributesOf, FakeStore, ip, linesOf, subnets } from "./fake.testing.ts";
 import { keyOf, type Lease, type LeaseAttributes, leaseOf } from "./lease.ts";
 import { type LeaseRenewer, type RenewOptions, startRenewal } from "./renew.ts";
 import type { Store } from "./store.ts";

@@ -7,8 +7,8 @@
  */
 import { showJson } from "../../config/json.ts";
 import { formatAddress } from "../../ip/address.ts";
+import type { Clock } from "../event-loop/clock.ts";
 import type { Log } from "../log/log.ts";
-import type { Clock } from "./clock.ts";
 import type { OwnEvent } from "./event.ts";
 import {
   formatSubnets,

@@ -1,8 +1,8 @@
 /** The lease manager of stores that keep leases under keys: chooses this host's subnet itself, and renews the lease. */
 
+import { type Clock, systemClock } from "../event-loop/clock.ts";
 import type { Log } from "../log/log.ts";
 import { acquireLease } from "./acquire.ts";
-import { type Clock, systemClock } from "./clock.ts";
 import type { LeaseManager, LeaseRemedies } from "./manager.ts";
 import { isDivided } from "./network-config.ts";
 import { startRenewal } from "./renew.ts";

@@ -1,7 +1,8 @@
 import t, { type Test } from "tap";
 import { randomFrom, testSeed } from "../../sys/random.testing.ts";
+import { FakeClock, flushPromises } from "../event-loop/clock.testing.ts";
 import type { LeaseEvent, Malformed, OwnEvent } from "./event.ts";
-import { attributesOf, FakeClock, FakeStore, flushPromises, ip, subnets } from "./fake.testing.ts";
+import { attributesOf, FakeStore, ip, subnets } from "./fake.testing.ts";
 import { type Lease, printAttributes, leaseOf as storedLease } from "./lease.ts";
 import { storeRemedies } from "./store-manager.ts";
 import { type PeerWatch, watchPeers } from "./watch-peers.ts";

@@ -1,5 +1,5 @@
 import t from "tap";
-import { FakeClock } from "../../cluster/lease/fake.testing.ts";
+import { FakeClock } from "../../cluster/event-loop/clock.testing.ts";
 import { logOf } from "../../cluster/log/log.ts";
 import { rateLimited } from "../../cluster/log/rate-limited.ts";
 import { startRulesLoop } from "./rules-loop.ts";

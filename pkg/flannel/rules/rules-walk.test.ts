@@ -1,8 +1,9 @@
 // A random walk: another process damages the rules on a fake kernel, which refuses some requests. In the end the rules are what they should
 // be, before the check that is due to time alone.
 import t from "tap";
+import { FakeClock } from "../../cluster/event-loop/clock.testing.ts";
 import type { NetlinkHandler } from "../../cluster/event-loop/netlink-watch.ts";
-import { cidr, FakeClock, silent } from "../../cluster/lease/fake.testing.ts";
+import { cidr, silent } from "../../cluster/lease/fake.testing.ts";
 import { usesLegacy } from "../../firewall/iptables/host.ts";
 import {
   type ChainRef,

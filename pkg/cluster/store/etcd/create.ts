@@ -13,8 +13,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { CompareResult, CompareTarget, type ICompare, type IKeyValue, type ITxnRequest } from "etcd3";
-import { racePauseMs } from "../../lease/clock.ts";
 import { keyOf, parseKey, type Subnets, subnetsOverlap } from "../../lease/lease.ts";
+import { racePauseMs } from "../../lease/race-pause.ts";
 import { StoreError } from "../../lease/store-error.ts";
 import type { Cluster } from "./cluster.ts";
 import { NONE } from "./etcd-lease.ts";

@@ -1,4 +1,4 @@
-/** The clock that the lease code uses; tests replace it. */
+/** The clock and timers of what takes part in the event loop; tests replace them. */
 import { bootMs, nowMs } from "../../sys/clock.ts";
 
 export interface Clock {
@@ -23,16 +23,3 @@ export const pause = (clock: Clock, ms: number): Promise<void> =>
   new Promise((resolve) => {
     clock.after(ms, resolve);
   });
-
-/** Limits of `racePauseMs`, in milliseconds. */
-const FIRST_PAUSE = 10;
-const LONGEST_PAUSE = 1000;
-
-/**
- * Returns a random backoff after a lost race, so that fewer hosts compete the next time.
- *
- * @param lost How many races were lost before this one.
- * @param random In [0, 1).
- */
-export const racePauseMs = (lost: number, random: () => number): number =>
-  random() * Math.min(FIRST_PAUSE * 2 ** lost, LONGEST_PAUSE);
