@@ -1,5 +1,5 @@
 // Many containers at once, as after the restart of a node.
-import { bridgeConf, type Contenders, type Masquerade, prepareForFloor } from "./contenders.ts";
+import { bridgeConf, type Contenders, type Masquerade, pluginsOf, prepareForFloor } from "./contenders.ts";
 import { type Row, Samples, withGoals } from "./figures.ts";
 import { caller, newAttachment, newNode, rotated } from "./node.ts";
 
@@ -13,10 +13,10 @@ export interface AtOnceBench {
 }
 
 export async function atOnceRows({ launcher, contenders, masquerade, rounds }: AtOnceBench): Promise<Row[]> {
-  const contests = (["twill", "Go", "C"] as const).map((who) => {
+  const contests = [...pluginsOf(contenders), ["C", contenders.C] as const].map(([who, contender]) => {
     const node = newNode(launcher, CONTAINERS);
     if (who === "C") prepareForFloor(node, masquerade);
-    return { who, node, caller: caller(node, contenders[who], "bridge", bridgeConf(masquerade)) };
+    return { who, node, caller: caller(node, contender, "bridge", bridgeConf(masquerade)) };
   });
   const samples = new Samples();
   for (let round = 0; round < 1 + rounds; round++) {
@@ -39,7 +39,7 @@ export async function atOnceRows({ launcher, contenders, masquerade, rounds }: A
         figures: samples.figures(name),
         headline: `${CONTAINERS} x ${name} at once, ${masquerade}`,
       },
-      { Go: 0.35 },
+      { Go: name === "ADD" ? 0.18 : 0.35 },
     ),
   );
 }

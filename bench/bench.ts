@@ -4,6 +4,7 @@
 //   npm run bench -- --quick          few rounds, about a minute: to see a trend
 //   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, cluster, lease-events, at-once, host-local, size
 //   npm run bench -- --build --tests  also the time of builds, and of the tests
+//   npm run bench -- --against DIR    also beside an earlier build of ours, whose plugins lie in DIR
 //   PEER_DIR=/opt/cni/bin npm run bench    beside other Go plugins
 //
 // Prints a table; a complete run writes bench/results/latest.{json,md,svg}. How to read them: bench/README.md.
@@ -34,6 +35,7 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     only: { type: "string" },
+    against: { type: "string" },
     build: { type: "boolean", default: false },
     tests: { type: "boolean", default: false },
   },
@@ -52,7 +54,7 @@ const rounds = options.quick
       ports: 20,
     };
 needExecutables();
-const machine = describeMachine();
+const machine = describeMachine(options.against);
 console.log(machineText(machine));
 const rows = await measureAll();
 console.log(`\n${tables(rows)}\n`);
@@ -62,7 +64,7 @@ if (options.only === undefined && !options.quick) writeResults();
 
 async function measureAll(): Promise<Row[]> {
   const launcher = compile("launcher.c", "launcher");
-  const bench = { launcher, contenders: contenders() };
+  const bench = { launcher, contenders: contenders(options.against) };
   const bridge = (masquerade: Masquerade) => bridgeRows({ ...bench, masquerade, rounds: rounds.bridge });
   const sections: [name: string, what: string, measure: () => Row[] | Promise<Row[]>][] = [
     ["start", "start", () => startRows({ ...bench, rounds: rounds.start })],
@@ -102,6 +104,9 @@ async function measureAll(): Promise<Row[]> {
 function needExecutables(): void {
   const remedies = {
     [ourBin]: "build ours: npm run build",
+    ...(options.against !== undefined && {
+      [options.against]: "--against takes the folder of an earlier build's plugins",
+    }),
     [goBin]: "install the Go plugins (apt-get install containernetworking-plugins), or name their folder: PEER_DIR=...",
   };
   for (const [folder, remedy] of Object.entries(remedies)) {

@@ -1,13 +1,37 @@
 // Who is measured, and with which networks.
-import { mkdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { goBin, ourBin } from "../e2e/lab/project.ts";
+import { goBin, ourBin, projectRoot } from "../e2e/lab/project.ts";
 import { compile } from "./launcher.ts";
 import { type Contender, chainName, type Netconf, type Node } from "./node.ts";
 
-export type Contenders = Record<"twill" | "Go" | "C", Contender>;
+export type Contenders = Record<"twill" | "Go" | "C", Contender> & { earlier?: Contender };
 
-export const contenders = (): Contenders => ({ twill: { bin: ourBin }, Go: { bin: goBin }, C: floor() });
+/** @param earlier Folder of the plugins of an earlier build of ours. */
+export const contenders = (earlier?: string): Contenders => ({
+  twill: { bin: copied(ourBin, "twill") },
+  Go: { bin: copied(goBin, "Go") },
+  C: floor(),
+  ...(earlier !== undefined && { earlier: { bin: copied(earlier, "earlier") } }),
+});
+
+/** Ours, now and before, and Go's: those who can do everything, with their names. */
+export function pluginsOf({ twill, earlier, Go }: Contenders): [who: "twill" | "earlier" | "Go", Contender][] {
+  return [["twill", twill], ...(earlier ? [["earlier", earlier] as ["earlier", Contender]] : []), ["Go", Go]];
+}
+
+/**
+ * A copy of a folder of executables, names for one file still one file. Everybody's is made by `cp`: how a file was written decides
+ * how large the pieces are in which the page cache holds it, and a file as the build leaves it starts up to a third slower.
+ */
+function copied(folder: string, name: string): string {
+  const copy = join(projectRoot, "dist/bench/contenders", name);
+  rmSync(copy, { recursive: true, force: true });
+  mkdirSync(dirname(copy), { recursive: true });
+  execFileSync("cp", ["-a", folder, copy]);
+  return copy;
+}
 
 /** Ours with the switch that lets DEL return before the kernel's wait is over. */
 export const deletingFast = ({ bin }: Contender): Contender => ({
@@ -44,12 +68,13 @@ export function hostLocalConf(name: string): Netconf {
 /** Where host-local keeps a network's reservations, as the host sees it. */
 export const reservations = ({ host }: Node, network: string): string => join(host.varLib, "cni/networks", network);
 
-/** The C program, as `bridge` and `host-local`. @see floor.c, which describes its environment */
+/** The C program, under the names of the plugins that it stands for. @see floor.c, which describes its environment */
 function floor(): Contender {
-  compile("floor.c", "floor/host-local");
+  for (const name of ["host-local", "macvlan", "host-device"]) compile("floor.c", `floor/${name}`);
   return {
     bin: dirname(compile("floor.c", "floor/bridge")),
-    environment: ({ name, ipMasq, ipMasqBackend = "iptables" }, containerId) => ({
+    environment: ({ name, ipMasq, ipMasqBackend = "iptables", master, device }, containerId) => ({
+      FLOOR_PARENT: String(master ?? device ?? ""),
       FLOOR_BRIDGE: BRIDGE,
       FLOOR_GATEWAY: GATEWAY,
       FLOOR_DATA: `/var/lib/cni/networks/${name}`,
@@ -59,9 +84,14 @@ function floor(): Contender {
   };
 }
 
-/** Makes what the C program expects: what a plugin's first ADD leaves on a host. */
-export function prepareForFloor(node: Node, masquerade: Masquerade): void {
+/** Makes where the C program keeps its reservations. */
+export function prepareReservations(node: Node): void {
   mkdirSync(reservations(node, "bench"), { recursive: true });
+}
+
+/** Makes what the C program expects as bridge: what a plugin's first ADD leaves on a host. */
+export function prepareForFloor(node: Node, masquerade: Masquerade): void {
+  prepareReservations(node);
   node.host.sh(`
     ip link add ${BRIDGE} type bridge
     ip address add ${GATEWAY}/16 dev ${BRIDGE}

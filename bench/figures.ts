@@ -7,15 +7,15 @@ export interface Quartiles {
   count: number;
 }
 
-/** "hand": the same, made with `ip` and the like. */
-export type Who = "twill" | "Go" | "C" | "hand" | "Docker";
-const everybody: readonly Who[] = ["twill", "Go", "C", "hand", "Docker"];
+/** "earlier": a build of ours from before; "hand": the same, made with `ip` and the like. */
+export type Who = "twill" | "earlier" | "Go" | "C" | "hand" | "Docker";
+const everybody: readonly Who[] = ["twill", "earlier", "Go", "C", "hand", "Docker"];
 
 /** One line of the table: the same thing done by each. Sizes in megabytes are of 10^6 bytes. */
 export interface Row {
   section: string;
   name: string;
-  unit: "ms" | "s" | "MB" | "%" | "times" | "Gbit/s" | "us" | "kpps" | "s/Gbit" | "bytes";
+  unit: "ms" | "s" | "MB" | "%" | "times" | "Gbit/s" | "us" | "kpps" | "s/Gbit" | "bytes" | "calls" | "faults" | "M";
   figures: Partial<Record<Who, Quartiles>>;
   /** /bin/true, started in the same rounds: the cost of starting anything, which is part of every figure. */
   bare?: Quartiles;
@@ -63,7 +63,11 @@ export function withGoals(
   { isLeast = false, floor = "floor" }: { isLeast?: boolean; floor?: string } = {},
 ): Row {
   const whole: Row = { ...row, goals: [] };
-  const whose: Partial<Record<Who, string>> = { C: `of the C ${floor}`, hand: "of what is wired by hand" };
+  const whose: Partial<Record<Who, string>> = {
+    C: `of the C ${floor}`,
+    hand: "of what is wired by hand",
+    earlier: "of the earlier build's",
+  };
   for (const [who, limit] of Object.entries(limits) as [Who, number][]) {
     const value = ratio(whole, who);
     if (value !== undefined)

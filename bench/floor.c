@@ -17,11 +17,12 @@
  *        the reservation read and removed. In this order, in which the kernel's waits overlap.
  *   VERSION  the answer written: what it costs to start a static C program that says something.
  *
- * Called `host-local`, it makes or removes the reservation alone. IPv4 only.
+ * Called `host-local`, it makes or removes the reservation alone. Called `macvlan` or `host-device`, it makes the macvlan interface of
+ * FLOOR_PARENT, or moves that interface into the container and back; reservation and address as above, no route. IPv4 only.
  *
  * Environment: CNI_COMMAND, CNI_NETNS, CNI_IFNAME, CNI_CONTAINERID, and instead of a configuration FLOOR_BRIDGE,
  * FLOOR_GATEWAY (address; the network is its /16), FLOOR_DATA (the network's directory of reservations), FLOOR_CHAIN and
- * FLOOR_MASQUERADE (iptables, nftables, absent). DEL takes the address from prevResult, the first "address":"..." it sees. */
+ * FLOOR_PARENT and FLOOR_MASQUERADE (iptables, nftables, absent). DEL takes the address from prevResult, the first "address":"..." it sees. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -188,7 +189,29 @@ static void make_pair(int fd, int bridge, const char *host_end, const char *ifna
   request(fd, 1, "veth pair");
 }
 
-/* Address, state up and default route of the container's end. */
+/* ip link add <ifname> link <parent> netns <netns> type macvlan mode bridge */
+static void make_macvlan(int fd, int parent, const char *ifname, int netns) {
+  begin(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &(struct ifinfomsg){0}, sizeof(struct ifinfomsg));
+  put_text(IFLA_IFNAME, ifname);
+  put_u32(IFLA_LINK, parent);
+  put_u32(IFLA_NET_NS_FD, netns);
+  struct rtattr *info = open_nest(IFLA_LINKINFO);
+  put_text(IFLA_INFO_KIND, "macvlan");
+  struct rtattr *data = open_nest(IFLA_INFO_DATA);
+  put_u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE);
+  close_nest(data), close_nest(info);
+  request(fd, 1, "macvlan");
+}
+
+/* ip link set <index> netns <netns> name <name> */
+static void move_link(int fd, int index, const char *name, int netns) {
+  begin(RTM_SETLINK, NLM_F_ACK, &(struct ifinfomsg){.ifi_index = index}, sizeof(struct ifinfomsg));
+  put_text(IFLA_IFNAME, name);
+  put_u32(IFLA_NET_NS_FD, netns);
+  request(fd, 1, "move the link");
+}
+
+/* Address, state up and, where there is a gateway, default route of the container's end. */
 static void configure(int fd, int index, struct in_addr address, struct in_addr gateway) {
   begin(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
         &(struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = PREFIX_LENGTH, .ifa_index = index}, sizeof(struct ifaddrmsg));
@@ -197,6 +220,10 @@ static void configure(int fd, int index, struct in_addr address, struct in_addr 
   put_be32(IFA_BROADCAST, ntohl(address.s_addr) | 0xffffffffu >> PREFIX_LENGTH);
   begin(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){.ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP},
         sizeof(struct ifinfomsg));
+  if (!gateway.s_addr) {
+    request(fd, 2, "address or state");
+    return;
+  }
   begin(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE,
         &(struct rtmsg){.rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_BOOT, .rtm_type = RTN_UNICAST},
         sizeof(struct rtmsg));
@@ -512,6 +539,11 @@ static void print_mac(const char *name, struct link link) {
   printf("{\"name\":\"%s\",\"mac\":\"%02x:%02x:%02x:%02x:%02x:%02x\"}", name, m[0], m[1], m[2], m[3], m[4], m[5]);
 }
 
+static void container_sysctls(const char *ifname) {
+  sysctl("0", "/proc/sys/net/ipv6/conf/%s/accept_dad", ifname);
+  sysctl("1", "/proc/sys/net/ipv4/conf/%s/arp_notify", ifname);
+}
+
 static void add(void) {
   const char *bridge_name = need("FLOOR_BRIDGE"), *ifname = need("CNI_IFNAME");
   char host_end[IFNAMSIZ], text[INET_ADDRSTRLEN];
@@ -532,8 +564,7 @@ static void add(void) {
 
   int container = enter(netns);
   struct link inside = get_link(container, ifname);
-  sysctl("0", "/proc/sys/net/ipv6/conf/%s/accept_dad", ifname);
-  sysctl("1", "/proc/sys/net/ipv4/conf/%s/arp_notify", ifname);
+  container_sysctls(ifname);
   configure(container, inside.index, address, gateway);
   masquerade(firewall, address, gateway);
 
@@ -558,6 +589,36 @@ static void del(void) {
   release();
 }
 
+/* macvlan and host-device: an interface of the host's, or one made of it. */
+static void add_interface(int is_moved) {
+  const char *ifname = need("CNI_IFNAME");
+  char text[INET_ADDRSTRLEN];
+  int netns = open_netns(), host = netlink(NETLINK_ROUTE);
+  struct link parent = get_link(host, need("FLOOR_PARENT"));
+  if (is_moved) move_link(host, parent.index, ifname, netns);
+  else make_macvlan(host, parent.index, ifname, netns);
+  struct in_addr address = reserve(text);
+  int container = enter(netns);
+  struct link inside = get_link(container, ifname);
+  container_sysctls(ifname);
+  configure(container, inside.index, address, (struct in_addr){0});
+  printf("{\"cniVersion\":\"1.0.0\",\"interfaces\":[");
+  print_mac(ifname, inside);
+  printf("],\"ips\":[{\"interface\":0,\"address\":\"%s/%d\"}]}\n", text, PREFIX_LENGTH);
+}
+
+static void del_interface(int is_moved) {
+  int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), container = enter(open_netns());
+  if (is_moved) {
+    move_link(container, get_link(container, need("CNI_IFNAME")).index, need("FLOOR_PARENT"), own);
+  } else {
+    begin(RTM_DELLINK, NLM_F_ACK, &(struct ifinfomsg){0}, sizeof(struct ifinfomsg));
+    put_text(IFLA_IFNAME, need("CNI_IFNAME"));
+    request(container, 1, "delete the link");
+  }
+  release();
+}
+
 static void add_reservation(void) {
   char text[INET_ADDRSTRLEN];
   reserve(text);
@@ -566,10 +627,11 @@ static void add_reservation(void) {
 
 int main(int argc, char **argv) {
   const char *verb = need("CNI_COMMAND"), *name = argc ? strrchr(argv[0], '/') : NULL;
-  int reservation_only = name && !strcmp(name, "/host-local");
+  int reservation_only = name && !strcmp(name, "/host-local"), is_moved = name && !strcmp(name, "/host-device");
+  int interface_only = is_moved || (name && !strcmp(name, "/macvlan"));
   for (ssize_t n, at = 0; (n = read(0, input + at, sizeof input - 1 - at)) > 0;) at += n;
-  if (!strcmp(verb, "ADD")) reservation_only ? add_reservation() : add();
-  else if (!strcmp(verb, "DEL")) reservation_only ? release() : del();
+  if (!strcmp(verb, "ADD")) reservation_only ? add_reservation() : interface_only ? add_interface(is_moved) : add();
+  else if (!strcmp(verb, "DEL")) reservation_only ? release() : interface_only ? del_interface(is_moved) : del();
   else puts("{\"cniVersion\":\"1.0.0\",\"supportedVersions\":[\"1.0.0\"]}");
   fflush(stdout);
   _exit(0);

@@ -29,6 +29,8 @@ export interface Job {
 
 export interface Run {
   ms: number;
+  /** Processor time of the program and those that it waited for. */
+  cpuMs: number;
   /** Of the largest process: the program or one that it waited for. 10^6 bytes. */
   peakMegabytes: number;
 }
@@ -39,9 +41,20 @@ export interface Runs {
   each: Run[];
 }
 
+/** What does not depend on what else the machine does, of the program and all that it starts. */
+export interface Counts {
+  systemCalls: number;
+  /** In user mode; undefined where the kernel does not count them. */
+  pageFaults: number | undefined;
+  /** In user mode; undefined where the processor's counter cannot be read, as in many virtual machines. */
+  instructions: number | undefined;
+}
+
 export interface Launcher {
   /** Rests, then starts all programs at once and waits for all. @throws Error one of them failed; with what it printed */
   run(jobs: readonly Job[], pauseMs: number): Promise<Runs>;
+  /** Rests, then runs one program slowly, under a tracer. @throws Error it failed; with what it printed */
+  count(job: Job, pauseMs: number): Promise<Counts>;
   close(): void;
 }
 
@@ -66,19 +79,35 @@ export function openLauncher([command = "", ...args]: readonly string[]): Launch
       const each: Run[] = [];
       const failures: string[] = [];
       for (const job of jobs) {
-        const [nanoseconds = NaN, kilobytes = NaN, status] = (await nextLine()).split(" ").map(Number);
-        each.push({ ms: nanoseconds / 1e6, peakMegabytes: (kilobytes * 1024) / 1e6 });
-        if (status !== 0) failures.push(`${lineOf(job)}: exit status ${status}: ${readFileSync(job.stdout, "utf8")}`);
+        const [nanoseconds = NaN, cpuMicroseconds = NaN, kilobytes = NaN, status = NaN] = numbersOf(await nextLine());
+        each.push({
+          ms: nanoseconds / 1e6,
+          cpuMs: cpuMicroseconds / 1e3,
+          peakMegabytes: (kilobytes * 1024) / 1e6,
+        });
+        if (status !== 0) failures.push(failureOf(job, status));
       }
       if (failures.length > 0)
         throw new Error(`${failures.length} of ${jobs.length} failed. ${failures[0]}${complaints}`);
       return { wallMs, each };
+    },
+    async count(job, pauseMs) {
+      child.stdin.write([`pause\t${pauseMs * 1000}`, "count", lineOf(job), ""].join("\n"));
+      const [systemCalls = NaN, pageFaults = NaN, instructions = NaN, status = NaN] = numbersOf(await nextLine());
+      if (status !== 0) throw new Error(failureOf(job, status));
+      const known = (count: number) => (count < 0 ? undefined : count);
+      return { systemCalls, pageFaults: known(pageFaults), instructions: known(instructions) };
     },
     close() {
       child.stdin.end();
     },
   };
 }
+
+const numbersOf = (line: string): number[] => line.split(" ").map(Number);
+
+const failureOf = (job: Job, status: number): string =>
+  `${lineOf(job)}: exit status ${status}: ${readFileSync(job.stdout, "utf8")}`;
 
 function lineOf({ stdin, stdout, program, environment }: Job): string {
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);

@@ -7,12 +7,14 @@ import { goBin } from "../e2e/lab/project.ts";
 /** Processes that run or wait to run, over the last minute; from here on the figures are other people's too. */
 const BUSY_LOAD = 0.5;
 
-export function describeMachine(): Record<string, string> {
+/** @param earlier Folder of the plugins of the earlier build that is measured as well. */
+export function describeMachine(earlier?: string): Record<string, string> {
   const [load = 0] = loadavg();
   const processors = cpus();
   return {
     kernel: release(),
     machine: `${processors.length} x ${processors[0]?.model ?? process.arch}`,
+    ...(earlier !== undefined && { earlier: `${earlier}: ${aboutText(join(earlier, "bridge"))}` }),
     Go: `${goBin}: ${aboutText(join(goBin, "bridge"))}`,
     load: `${load.toFixed(1)}${load > BUSY_LOAD ? ": other programs are running, which blurs the figures" : ""}`,
   };

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Container, type Host, newHost, type Verb } from "../e2e/lab/host.ts";
-import { type Job, type Launcher, openLauncher, type Run, type Runs } from "./launcher.ts";
+import { type Counts, type Job, type Launcher, openLauncher, type Run, type Runs } from "./launcher.ts";
 
 /** Longer than the kernel puts off what belongs to a deletion (25 ms): it is not for the next program to pay. */
 const PAUSE_MS = 30;
@@ -69,6 +69,8 @@ export function newAttachment({ path }: Container): Attachment {
 export interface Caller {
   call(verb: Verb, attachment: Attachment): Promise<Run>;
   callAll(verb: Verb, attachments: readonly Attachment[]): Promise<Runs>;
+  /** Calls it under a tracer, which takes long: for what is counted, not timed. */
+  count(verb: Verb, attachment: Attachment): Promise<Counts>;
 }
 
 /** Calls a contender's plugin with one configuration. */
@@ -95,14 +97,22 @@ export function caller(node: Node, { bin, environment }: Contender, plugin: stri
   const callAll: Caller["callAll"] = async (verb, attachments) => {
     const jobs = attachments.map((attachment) => jobFor(verb, attachment));
     const runs = await node.launcher.run(jobs, PAUSE_MS);
-    if (verb === "ADD") {
-      attachments.forEach((attachment, i) => {
-        attachment.result = JSON.parse(readFileSync(jobs[i]?.stdout ?? "", "utf8"));
-      });
-    }
+    attachments.forEach((attachment, i) => {
+      keepResult(verb, attachment, jobs[i]);
+    });
     return runs;
   };
-  return { callAll, call: (verb, attachment) => one(callAll(verb, [attachment])) };
+  const count: Caller["count"] = async (verb, attachment) => {
+    const job = jobFor(verb, attachment);
+    const counts = await node.launcher.count(job, PAUSE_MS);
+    keepResult(verb, attachment, job);
+    return counts;
+  };
+  return { callAll, count, call: (verb, attachment) => one(callAll(verb, [attachment])) };
+}
+
+function keepResult(verb: Verb, attachment: Attachment, job: Job | undefined): void {
+  if (verb === "ADD" && job !== undefined) attachment.result = JSON.parse(readFileSync(job.stdout, "utf8"));
 }
 
 async function one(runs: Promise<Runs>): Promise<Run> {

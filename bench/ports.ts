@@ -31,6 +31,7 @@ export async function manyPortsRows({ launcher, contenders, rounds }: ChainBench
     COUNTS.map((count) => contestOf(launcher, `${name} ${count}`, contenders[who], chainOf(backend, count))),
   );
   const samples = await measure(contests, rounds);
+  for (const { node } of contests) node.remove();
   return verbs.flatMap((verb) => {
     const median = (side: string, count: number) => samples.find(`${side} ${count} ${verb}`)?.median ?? Number.NaN;
     const [few = 0, most = 0] = [COUNTS[0], COUNTS.at(-1)];
@@ -68,6 +69,7 @@ export async function wideRows({ launcher, contenders, rounds }: ChainBench): Pr
     }),
   );
   const samples = await measure(contests, rounds);
+  for (const { node } of contests) node.remove();
   return verbs.flatMap((verb) =>
     [1, WIDE].flatMap((count): Row[] => {
       const twill = samples.find(`${count} ${verb}`);

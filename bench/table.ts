@@ -5,6 +5,8 @@ import { type Goal, isMet, type Quartiles, type Row, ratio } from "./figures.ts"
 const columnsWith = (floor: string): readonly { heading: string; cell: (row: Row) => string }[] => [
   { heading: "", cell: ({ name }) => name },
   { heading: "twill", cell: ({ figures, unit }) => measured(figures.twill, unit) },
+  { heading: "earlier", cell: ({ figures, unit }) => measured(figures.earlier, unit) },
+  { heading: "of the earlier", cell: (row) => part(ratio(row, "earlier")) },
   { heading: "Go", cell: ({ figures, unit }) => measured(figures.Go, unit) },
   { heading: "of Go's", cell: (row) => part(ratio(row, "Go")) },
   { heading: "by hand", cell: ({ figures, unit }) => measured(figures.hand, unit) },
@@ -58,6 +60,7 @@ export function table(headings: readonly string[], lines: readonly (readonly str
 function measured(quartiles: Quartiles | undefined, unit: Row["unit"]): string {
   if (quartiles === undefined) return "";
   const { low, median, high, count } = quartiles;
+  if (unit === "calls" || unit === "faults") return median.toFixed(0); // the row says of what
   const range = count > 1 ? ` (${digits(low)}-${digits(high)})` : "";
   return `${digits(median)}${unit === "times" ? "x" : ` ${unit}`}${range}`;
 }
