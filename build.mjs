@@ -145,9 +145,6 @@ export function compileScript(script, bytecodeFile) {
 
 /** Links the host again only when one of its inputs has changed. */
 function host() {
-  const sources = readdirSync("native")
-    .filter((name) => name.endsWith(".c"))
-    .map((name) => `native/${name}`);
   const engine = `${ENGINE}/${target.engine}/lib/quickjs-core.a`;
   const inputs = [...readdirSync("native").map((name) => `native/${name}`), engine, "build.mjs"];
   const hash = createHash("sha256");
@@ -156,16 +153,31 @@ function host() {
   if (existsSync(hostFile) && existsSync(`${hostFile}.stamp`) && readFileSync(`${hostFile}.stamp`, "utf8") === stamp)
     return "unchanged";
   const archive = `${hostFile}.engine.a`;
-  execFileSync(target.objcopy, ["--remove-section=.eh_frame", engine, archive]); // 84 kB for C++ exceptions, which nothing throws
-  const include = ["-isystem", `${ENGINE}/${target.engine}/include`];
-  const place = `-Wl,--section-start=.image=0x${IMAGE_ADDRESS.toString(16)}`; // the linker reads hexadecimal only
-  execFileSync(
-    target.compiler,
-    [...C_FLAGS, place, ...include, ...sources, archive, "-lm", "-lpthread", "-o", hostFile],
-    { stdio: "inherit" },
-  );
+  makeEngineArchive(target, archive);
+  linkHost(archive, hostFile);
   writeFileSync(`${hostFile}.stamp`, stamp);
   return kB(readFileSync(hostFile).length);
+}
+
+/** Compiles the host and links it with the engine. */
+export function linkHost(archive, executable) {
+  const sources = readdirSync("native")
+    .filter((name) => name.endsWith(".c"))
+    .map((name) => `native/${name}`);
+  const include = ["-isystem", `${ENGINE}/${target.engine}/include`];
+  const place = `-Wl,--section-start=.image=0x${IMAGE_ADDRESS.toString(16)}`; // the linker reads hexadecimal only
+  const args = [...C_FLAGS, place, ...include, ...sources, archive, "-lm", "-lpthread", "-o", executable];
+  execFileSync(target.compiler, args, { stdio: "inherit" });
+}
+
+/** The engine's functions for memory, which native/frozen-image.c has in their place. */
+const REPLACED = ["js_malloc_rt", "js_free_rt", "js_realloc_rt", "js_malloc_usable_size_rt"];
+
+/** The engine's library as the host needs it: definitions of the host go before its own, and the 84 kB for C++ exceptions, which nothing throws, are left out. */
+export function makeEngineArchive({ objcopy, engine }, archive) {
+  const weaken = REPLACED.map((symbol) => `--weaken-symbol=${symbol}`);
+  const library = `${ENGINE}/${engine}/lib/quickjs-core.a`;
+  execFileSync(objcopy, ["--remove-section=.eh_frame", ...weaken, library, archive]);
 }
 
 function freeze() {

@@ -7,4 +7,6 @@ declare module "*/build.mjs" {
   ): Promise<string>;
   export function compileScript(script: string, bytecode: string): string;
   export function freezeProgram(bytecode: string, executable: string): string;
+  export function makeEngineArchive(target: { objcopy: string; engine: string }, archive: string): void;
+  export function linkHost(archive: string, executable: string): void;
 }

@@ -1,7 +1,7 @@
 /* The image: one region at a fixed address that holds everything the engine allocates.
  *
  * The build starts the executable once without an image, lets it load the program, and appends the region's used part
- * to the executable (build.mjs, stage "executable"). From then on the kernel maps the started program with exec itself:
+ * to the executable (build.mjs, stage "freeze"). From then on the kernel maps the started program with exec itself:
  * no engine to set up, no bytecode to read, and pages nobody touches are never loaded.
  *
  * Rejected: reading bytecode at every start. It costs 6 us per kB, so that each kilobyte of source was weighed. */
@@ -10,27 +10,28 @@
 #include <stddef.h>
 #include "quickjs.h"
 
-/* The region: the frozen part and what a run allocates before it asks the kernel for more. All zero in an executable that
- * has not been frozen yet. */
+/* The region: the frozen part, and behind it the memory that a run allocates before it asks the kernel for more. All zero in an executable
+ * that has not been frozen yet. A run does not write to what stands before the blocks: that would copy a page. */
 struct image {
   JSRuntime *runtime;
   JSContext *context;
   JSValue start;           /* the program's entry, a function without arguments */
   char *frozen_end;        /* where the frozen part ends; a run allocates from here on */
-  char *next, *end;        /* the free part of the current region */
-  char *outer_next, *outer_end; /* of the region around it, when it is a hole (frozen-image.c) */
-  void *unused[256];       /* freed blocks by size class */
   _Alignas(16) char blocks[(16 << 20) - 4096];
 };
 extern struct image image;
 
-/* An engine whose memory is the image. NULL when it cannot be made. */
+/* An engine whose memory is the image. NULL when it cannot be made. To be called in image_load's function. */
 JSRuntime *image_runtime(void);
+
+/* Loads the program with `load`, so that the image holds what is left of it and nothing else (image-layout.h). Returns what `load` returned: 0, or
+ * an exit status. */
+int image_load(int (*load)(void));
 
 /* Ends loading: what is allocated from here on belongs to the run. Returns the bytes to freeze. */
 size_t image_freeze(void);
 
-/* Sets up the pages that a run writes to first. */
-void image_prefault(void);
+/* Prepares the memory that a run allocates from, and sets up the pages that it writes to first. */
+void image_start(void);
 
 #endif

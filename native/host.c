@@ -265,8 +265,11 @@ static int report(JSContext *ctx) {
   return 1;
 }
 
-/* Makes the engine and runs the program's top level, which must leave its entry in host.start. The bytecode comes on
- * standard input. Returns 0, or the exit status after it said what is wrong. */
+static uint8_t bytecode[4 << 20];
+static size_t bytecode_size;
+
+/* Makes the engine and runs the program's top level, which must leave its entry in host.start. Returns 0, or the exit status after it
+ * said what is wrong. */
 static int load(void) {
   JSRuntime *rt = image_runtime();
   if (!rt) return 111;
@@ -287,10 +290,7 @@ static int load(void) {
 #endif
   JS_SetPropertyStr(ctx, global, "host", host);
 
-  static uint8_t code[4 << 20];
-  size_t size = 0;
-  for (ssize_t n; size < sizeof code && (n = read(0, code + size, sizeof code - size)) > 0;) size += n;
-  JSValue program = JS_ReadObject(ctx, code, size, JS_READ_OBJ_BYTECODE);
+  JSValue program = JS_ReadObject(ctx, bytecode, bytecode_size, JS_READ_OBJ_BYTECODE);
   if (JS_IsException(program) || JS_IsException(JS_EvalFunction(ctx, program))) return report(ctx);
   JS_RunGC(rt);
   image.runtime = rt;
@@ -329,13 +329,15 @@ int main(int argc, char **argv) {
       if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDWR);
     struct sigaction ignored = { .sa_handler = SIG_IGN }; /* a reader that has gone is EPIPE: no reason to end half-way */
     sigaction(SIGPIPE, &ignored, &inherited_sigpipe);
-    image_prefault();
+    image_start();
     _exit(run(argv)); /* no teardown: the kernel frees everything at once */
   }
-  int failed = load();
+  for (ssize_t n; (n = read(0, bytecode + bytecode_size, sizeof bytecode - bytecode_size)) > 0;) bytecode_size += n;
+  int failed = image_load(load);
   if (failed) _exit(failed);
 #ifdef RUN_UNFROZEN /* the sanitizer's build: no image, the program's own standard input is empty */
   image_freeze();
+  image_start();
   _exit(run(argv));
 #endif
   put(1, (char *)&image, image_freeze());

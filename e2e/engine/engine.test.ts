@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { dirname, join, resolve } from "node:path";
 import type { Plugin } from "esbuild";
 import t, { type Test } from "tap";
-import { bundleScript, compileScript, freezeProgram } from "../../build.mjs";
+import { bundleScript, compileScript, freezeProgram, makeEngineArchive } from "../../build.mjs";
 import { nodeOnly } from "../../dev/node-only.ts";
 import { inFullRunOnly } from "../lab/needs.ts";
 
@@ -78,22 +78,15 @@ function decoderTest(): string {
 
 /** Sanitizers need a dynamic executable, which loads the bytecode at its start instead of being frozen. */
 function buildSanitized(executable: string): void {
-  const engine = `node_modules/@suchipi/quickjs/build/${process.arch === "arm64" ? "aarch64" : "x86_64"}-unknown-linux-gnu`;
+  const engine = `${process.arch === "arm64" ? "aarch64" : "x86_64"}-unknown-linux-gnu`;
+  const archive = `${executable}.engine.a`;
+  makeEngineArchive({ objcopy: "objcopy", engine }, archive);
   const sources = readdirSync("native")
     .filter((name) => name.endsWith(".c"))
     .map((name) => join("native", name));
   const flags = "-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -DRUN_UNFROZEN".split(" ");
-  const include = ["-isystem", `${engine}/include`];
-  execFileSync("gcc", [
-    ...flags,
-    ...include,
-    ...sources,
-    `${engine}/lib/quickjs-core.a`,
-    "-lm",
-    "-lpthread",
-    "-o",
-    executable,
-  ]);
+  const include = ["-isystem", `node_modules/@suchipi/quickjs/build/${engine}/include`];
+  execFileSync("gcc", [...flags, ...include, ...sources, archive, "-lm", "-lpthread", "-o", executable]);
 }
 
 interface Run {
