@@ -20,6 +20,7 @@ import {
   type Settings,
 } from "../../pkg/flannel/udp-data-path/protocol.ts";
 import { bootMs } from "../../pkg/sys/clock.ts";
+import { startPinging } from "../cluster/traffic.ts";
 import { until } from "../cluster/until.ts";
 import { type Host, newHost } from "../lab/host.ts";
 import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
@@ -405,6 +406,25 @@ t.test(
     t.match(ping(pair.hosts[2], "10.1.3.0"), ANSWERED, "what was refused has changed nothing");
   },
 );
+
+t.test("no packet to a peer is lost while thousands of others come and go", needsRoot, async (t) => {
+  const pair = newPair(t);
+  await start(pair, 3);
+  const { first } = await start(pair, 2);
+  const before = await first.counters();
+  const pinging = startPinging(t, pair.hosts[2].name, "10.1.3.0");
+  await pinging.answers(1);
+  const all = Array.from({ length: 4000 }, (_, i) => `10.${16 + (i >> 8)}.${i & 0xff}.0/24`);
+  for (let round = 1; round <= 5; round++) {
+    const set = all.map((subnet) => ({ subnet, address: `192.0.2.${100 + round}`, port: PORT }));
+    t.strictSame(await first.ask({ change: { set: [...set, peerOf(3)] } }), { done: true });
+    t.strictSame(await first.ask({ change: { remove: all } }), { done: true });
+    await pinging.answers(1 + round);
+  }
+  t.match(await pinging.stop(), { lost: 0 });
+  const after = await first.counters();
+  t.strictSame([after.droppedNoRoute, after.refusedNoPeer], [before.droppedNoRoute, before.refusedNoPeer]);
+});
 
 const ends: [what: string, end: (path: DataPath & { first: Daemon }, host: Host) => unknown][] = [
   ["it is told to stop", ({ first }) => first.ask({ stop: true })],

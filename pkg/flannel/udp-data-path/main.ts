@@ -10,15 +10,15 @@ import { closeFile, Open, openFile, writeExisting } from "../../sys/file.ts";
 import { call } from "../../sys/syscall.ts";
 import { type DataPath, serveControl } from "./control.ts";
 import { createCounterMemory, readCounters } from "./counters.ts";
-import { createPeerRows } from "./peer-rows.ts";
-import { networkOf } from "./peer-table.ts";
+import { createPeerRows, type RowChanges } from "./peer-rows.ts";
+import { createPeerTableMemory, createPeerTableWriter, networkOf } from "./peer-table.ts";
 import { PROCESS_NAME } from "./port-owner.ts";
 import { type Hello, type Offload, offloads, type Settings, settingsOf } from "./protocol.ts";
 import { createTun } from "./tun-device.ts";
 import { carryTunToUdp } from "./tun-to-udp.ts";
 import { canSegment, enableGro, openRawSocket, openUdpSocket } from "./udp-socket.ts";
 import { carryUdpToTun } from "./udp-to-tun.ts";
-import type { WorkerEnd, WorkerMessage, WorkerStart } from "./worker.ts";
+import type { WorkerEnd, WorkerStart } from "./worker.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -30,7 +30,7 @@ if (isMainThread) await start();
 else {
   const port = parentPort as MessagePort; // a worker's
   const { direction, ...start } = workerData as WorkerStart & { direction: Direction };
-  port.postMessage(directions[direction](start, port));
+  port.postMessage(directions[direction](start));
 }
 
 async function start(): Promise<void> {
@@ -66,12 +66,14 @@ async function run(settings: Settings): Promise<Hello> {
     },
   };
   const workers: RunningWorker[] = [];
-  const control = await serveControl(settings.socket, hello, dataPathOf(workers, end));
+  const peers = createPeerTableMemory();
+  const control = await serveControl(settings.socket, hello, dataPathOf(peers, workers, end));
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => end(`${signal} came`));
   const start = {
     tun: tun.fd,
     udp,
     raw: openRawSocket() ?? -1,
+    peers,
     hasVnetHeader: tun.hasVnetHeader,
     hasUdpOffload: tun.hasUdpOffload,
     canSegment: has["udp-segment"],
@@ -101,25 +103,18 @@ function putFirst(): void {
 interface RunningWorker {
   counters: SharedArrayBuffer;
   isEnding: boolean;
-  /** Has it carry out a message. @returns waits until it has */
-  tell(message: WorkerMessage): () => void;
   stop(): void;
 }
 
-/** How long a worker may take for a message: it looks for one after each batch. */
-const CARRY_OUT_MS = 10_000;
-
 function startWorker(
   direction: Direction,
-  start: Omit<WorkerStart, "alarm" | "counters" | "carriedOut">,
+  start: Omit<WorkerStart, "alarm" | "counters">,
   end: (reason: string) => void,
 ): RunningWorker {
   const alarm = createAlarm();
   const counters = createCounterMemory();
-  const carriedOut = new SharedArrayBuffer(4);
-  const done = new Int32Array(carriedOut);
   const worker = new Worker(new URL(import.meta.url), {
-    workerData: { direction, ...start, alarm, counters, carriedOut },
+    workerData: { direction, ...start, alarm, counters },
   });
   worker.on("message", (reason: WorkerEnd) =>
     end(reason === "device gone" ? "its device was deleted" : "it was stopped"),
@@ -128,43 +123,32 @@ function startWorker(
     process.exitCode = 1;
     end(`the thread "${direction}" has failed: ${error.stack}`);
   });
-  const send = (message: WorkerMessage) => {
-    worker.postMessage(message);
-    ring(alarm);
-  };
   const running: RunningWorker = {
     counters,
     isEnding: false,
-    tell(message) {
-      const before = Atomics.load(done, 0);
-      send(message);
-      return () => {
-        if (Atomics.wait(done, 0, before, CARRY_OUT_MS) === "timed-out")
-          throw new Error(
-            `the thread "${direction}" does not answer. To fix: end this process; flanneld starts another one`,
-          );
-      };
-    },
     stop() {
       running.isEnding = true;
-      send({ stop: true });
+      ring(alarm);
     },
   };
   return running;
 }
 
-function dataPathOf(workers: readonly RunningWorker[], end: (reason: string) => void): DataPath {
-  const tellAll = (message: WorkerMessage) => {
-    const waits = workers.map((worker) => worker.tell(message)); // all at once: a busy thread takes milliseconds to get to it
-    for (const wait of waits) wait();
-  };
+function dataPathOf(
+  memory: SharedArrayBuffer,
+  workers: readonly RunningWorker[],
+  end: (reason: string) => void,
+): DataPath {
   const rows = createPeerRows();
+  const table = createPeerTableWriter(memory);
+  const change = ({ set, remove }: RowChanges) => table.change(set, remove);
   return {
     replace(peers, own) {
       networkOf(own);
-      tellAll({ ...rows.replace(peers), own });
+      change(rows.replace(peers));
+      table.setOwn(own);
     },
-    change: (set, remove) => tellAll(rows.change(set, remove)),
+    change: (set, remove) => change(rows.change(set, remove)),
     counters: () => readCounters(workers.map((worker) => worker.counters)),
     end,
   };

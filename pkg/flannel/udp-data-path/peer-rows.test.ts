@@ -1,5 +1,6 @@
 import t from "tap";
 import { createPeerRows } from "./peer-rows.ts";
+import { MAX_ROWS } from "./peer-table.ts";
 
 const row = (subnet: string, address = "192.0.2.1", port = 8285) => ({ subnet, address, port });
 const nothing = { set: [], remove: [] };
@@ -34,4 +35,15 @@ t.test("what the threads could not use changes nothing", async (t) => {
   }
   t.throws(() => rows.change([], ["10.1.1.0"]), { message: '"10.1.1.0" is no IPv4 subnet' });
   t.strictSame(rows.replace([row("10.1.1.0/24")]), nothing);
+});
+
+t.test("more rows than the table holds are refused", async (t) => {
+  const rows = createPeerRows();
+  const full = Array.from({ length: MAX_ROWS }, (_, i) => row(`${10 + (i >> 16)}.${(i >> 8) & 0xff}.${i & 0xff}.0/24`));
+  const more = row("172.16.0.0/24");
+  const message = /131073 subnets are more than the 131072 that the backend udp holds\. To fix: use another backend/;
+  t.throws(() => rows.replace([...full, more]), { message });
+  t.equal(rows.replace(full).set.length, MAX_ROWS);
+  t.throws(() => rows.change([more], []), { message });
+  t.strictSame(rows.change(full.slice(0, 1), []).set, full.slice(0, 1), "a row that is there may change");
 });

@@ -1,8 +1,7 @@
 /**
- * The rows of the table that the threads have, by which a whole table becomes what differs from it: flanneld sends the whole one at each look at its entries, and while a thread
- * builds ten thousand rows it carries no packets. Pure.
+ * The rows of the table as they were given, by which a whole table becomes what differs from it, and what cannot be used is refused before anything has changed. Pure.
  */
-import { addressNumber, networkOf } from "./peer-table.ts";
+import { addressNumber, MAX_ROWS, networkOf } from "./peer-table.ts";
 import type { PeerSubnet } from "./protocol.ts";
 
 export interface RowChanges {
@@ -11,7 +10,7 @@ export interface RowChanges {
   remove: readonly string[];
 }
 
-/** Each method returns what is to be changed in the threads' tables. @throws Error what they could not use; nothing has changed then */
+/** Each method returns what is to be changed in the table that the threads read. @throws Error what could not be used; nothing has changed then */
 export interface PeerRows {
   replace(peers: readonly PeerSubnet[]): RowChanges;
   change(set: readonly PeerSubnet[], remove: readonly string[]): RowChanges;
@@ -22,6 +21,7 @@ export function createPeerRows(): PeerRows {
   return {
     replace(peers) {
       const next = new Map(peers.map((peer) => [keyOfRow(peer), peer]));
+      refuseMore(next.size);
       const remove = [...rows].flatMap(([key, { subnet }]) => (next.has(key) ? [] : [subnet]));
       const set = [...next].flatMap(([key, peer]) => (isSame(rows.get(key), peer) ? [] : [peer]));
       rows = next;
@@ -30,11 +30,19 @@ export function createPeerRows(): PeerRows {
     change(set, remove) {
       const removed = remove.map(keyOf);
       const added = set.map((peer): [string, PeerSubnet] => [keyOfRow(peer), peer]);
+      refuseMore(rows.size + added.filter(([key]) => !rows.has(key)).length); // before those that go: a change is small
       for (const key of removed) rows.delete(key);
       for (const [key, peer] of added) rows.set(key, peer);
       return { set, remove };
     },
   };
+}
+
+function refuseMore(count: number): void {
+  if (count > MAX_ROWS)
+    throw new Error(
+      `${count} subnets are more than the ${MAX_ROWS} that the backend udp holds. To fix: use another backend`,
+    );
 }
 
 const isSame = (one: PeerSubnet | undefined, other: PeerSubnet): boolean =>

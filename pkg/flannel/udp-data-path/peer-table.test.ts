@@ -1,18 +1,28 @@
 import t from "tap";
-import { addressNumber, createPeerTable } from "./peer-table.ts";
+import { randomFrom, testSeed } from "../../sys/random.testing.ts";
+import {
+  addressNumber,
+  createPeerTable,
+  createPeerTableMemory,
+  createPeerTableWriter,
+  MAX_ROWS,
+} from "./peer-table.ts";
 import type { PeerSubnet } from "./protocol.ts";
 
 const row = (subnet: string, n: number, port = 8285): PeerSubnet => ({ subnet, address: `192.0.2.${n}`, port });
 const hostOf = (address: number) => (address & 0xff) as number;
 
+/** A reader, and a writer whose changes it sees. */
 function tableOf(...rows: PeerSubnet[]) {
-  const table = createPeerTable();
-  table.change(rows, []);
+  const memory = createPeerTableMemory();
+  const table = createPeerTable(memory);
+  const writer = createPeerTableWriter(memory);
+  writer.change(rows, []);
   const find = (address: string) => {
     const peer = table.find(addressNumber(address));
     return peer && hostOf(peer.address);
   };
-  return { ...table, lookUp: find };
+  return { ...table, ...writer, lookUp: find };
 }
 
 t.test("the longest subnet that holds an address decides, in whatever order they came", async (t) => {
@@ -21,7 +31,7 @@ t.test("the longest subnet that holds an address decides, in whatever order they
     row("10.1.3.0/24", 2),
     row("10.1.3.128/25", 3),
     row("10.1.3.129/32", 4),
-    row("0.0.0.0/0", 9),
+    row("128.0.0.0/1", 9),
   ];
   for (const order of [rows, rows.toReversed()]) {
     const { lookUp } = tableOf(...order);
@@ -51,10 +61,88 @@ t.test("a sender is one while a subnet of it is left, by address and port", asyn
 });
 
 t.test("what is no IPv4 is refused by name", async (t) => {
-  const table = createPeerTable();
-  t.throws(() => table.change([row("fd00::/64", 2)], []), new Error('"fd00::/64" is no IPv4 subnet'));
+  const table = tableOf();
+  for (const subnet of ["fd00::/64", "0.0.0.0/0"])
+    t.throws(() => table.change([row(subnet, 2)], []), new Error(`"${subnet}" is no IPv4 subnet`));
   t.throws(
     () => table.change([{ subnet: "10.1.2.0/24", address: "host", port: 1 }], []),
     new Error('"host" is no IPv4 address'),
   );
+});
+
+t.test("this host's subnet holds no address before it is set, and then its own", async (t) => {
+  const table = tableOf();
+  const isOwn = (address: string) => table.isOwn(addressNumber(address));
+  t.notOk(isOwn("10.1.2.1"));
+  table.setOwn("10.1.2.0/24");
+  t.strictSame(["10.1.2.0", "10.1.2.255", "10.1.3.0"].map(isOwn), [true, true, false]);
+  t.equal(table.ownBase(), addressNumber("10.1.2.0"));
+});
+
+t.test("what is known of a peer's path stays while others come and go", async (t) => {
+  const table = tableOf(row("10.1.2.0/24", 2));
+  const peer = table.find(addressNumber("10.1.2.1"));
+  if (peer) peer.pathMtu = 1300;
+  table.change([row("10.1.3.0/24", 3), row("10.1.4.0/24", 2)], ["10.1.2.0/24"]);
+  t.equal(table.find(addressNumber("10.1.4.1"))?.pathMtu, 1300, "by another subnet of it as well");
+});
+
+const STEPS = 2000;
+
+t.test("random changes leave what a map of the rows has", async (t) => {
+  const random = randomFrom(testSeed());
+  const draw = (n: number) => Math.floor(n * random());
+  const table = tableOf();
+  const rows = new Map<string, PeerSubnet>();
+  const drawSubnet = () => {
+    const length = 16 + draw(17);
+    const address = (10 << 24) | ((draw(1 << 16) << 8) & (-1 << (32 - length)));
+    return `${[24, 16, 8, 0].map((by) => (address >>> by) & 0xff).join(".")}/${length}`;
+  };
+  const expected = (address: number) => {
+    for (let length = 32; length >= 16; length--) {
+      const network = address & (-1 << (32 - length));
+      const found = rows.get(`${[24, 16, 8, 0].map((by) => (network >>> by) & 0xff).join(".")}/${length}`);
+      if (found) return `${addressNumber(found.address)} ${found.port}`;
+    }
+    return undefined;
+  };
+  let wrong = 0;
+  for (let step = 0; step < STEPS; step++) {
+    const known = [...rows.keys()];
+    const remove = Array.from(
+      { length: draw(step < STEPS / 2 ? 3 : 6) },
+      () => known[draw(known.length)] ?? drawSubnet(),
+    );
+    const set = Array.from({ length: draw(5) }, () => row(drawSubnet(), draw(250), 8000 + draw(3)));
+    for (const subnet of remove) rows.delete(subnet);
+    for (const one of set) rows.set(one.subnet, one);
+    table.change(set, remove);
+    const senders = new Set([...rows.values()].map(({ address, port }) => `${address} ${port}`));
+    for (let i = 0; i < 10; i++) {
+      const address = (10 << 24) | draw(1 << 24);
+      const found = table.find(address);
+      if ((found && `${found.address} ${found.port}`) !== expected(address)) wrong++;
+      const [n, port] = [draw(250), 8000 + draw(3)];
+      if (table.has(addressNumber(`192.0.2.${n}`), port) !== senders.has(`192.0.2.${n} ${port}`)) wrong++;
+    }
+  }
+  t.equal(wrong, 0);
+});
+
+t.test("a full table has room for changes, and a reader that comes late finds all", async (t) => {
+  const subnets = Array.from({ length: MAX_ROWS }, (_, i) => `${10 + (i >> 16)}.${(i >> 8) & 0xff}.${i & 0xff}.0/24`);
+  const table = tableOf();
+  table.change(
+    subnets.map((subnet, i) => ({ subnet, address: subnet.slice(0, -3), port: 1 + (i % 9) })),
+    [],
+  );
+  t.equal(table.find(addressNumber("10.1.2.3"))?.address, addressNumber("10.1.2.0"));
+  table.change([], subnets.slice(0, -1));
+  table.change(
+    subnets.slice(0, -1).map((subnet) => row(subnet, 2)),
+    [],
+  );
+  const wrong = subnets.slice(0, -1).filter((subnet) => table.lookUp(subnet.slice(0, -3)) !== 2);
+  t.strictSame(wrong, []);
 });

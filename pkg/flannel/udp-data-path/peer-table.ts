@@ -1,4 +1,13 @@
-/** Which peer a packet belongs to: longest prefix match over the subnets of the peers. Pure. */
+/**
+ * Which peer a packet belongs to: longest prefix match over the subnets of the peers, in memory that the threads share. The main thread writes, the threads that carry packets read,
+ * and neither waits: a change is in effect for the next packet, once it is written.
+ *
+ * Two hash tables with open addressing: rows (a subnet, and the number of its sender) and senders (address and port of a peer). What a slot is for is written once, and what says
+ * that it is there last; only a row's sender and a sender's number of subnets change, which are words of their own, 0 meaning removed. So a reader never sees half of a change. When the slots
+ * run out, those in use are written into the other one of two regions, and the generation changes, which says where to read: a reader that finds it changed looks again.
+ *
+ * Rejected: a copy of the table in each thread, which has to stop carrying packets for each change, and a lock, which the main thread may hold while it waits for a processor.
+ */
 import { parseAddress, parsePrefix } from "../../ip/address.ts";
 import type { PeerSubnet } from "./protocol.ts";
 
@@ -11,75 +20,253 @@ export interface Peer {
   pathMtuReadAt: number;
 }
 
+/** What a thread reads. */
 export interface PeerTable {
-  /** Removes rows, then sets others, in place of those of the same subnet. */
-  change(set: readonly PeerSubnet[], remove: readonly string[]): void;
-  /** Finds the peer with the longest subnet that holds the address. */
+  /** Finds the peer with the longest subnet that holds the address: the same object for the same peer, until the table moves. */
   find(address: number): Peer | undefined;
   /** Reports whether any peer sends from there. */
   has(address: number, port: number): boolean;
+  /** Reports whether the address is in this host's subnet; none is before the first table has come. */
+  isOwn(address: number): boolean;
+  /** Returns the base of this host's subnet. */
+  ownBase(): number;
 }
 
-/** A sender: address, then port. Below 2^53, so it is exact. */
-const senderKey = (address: number, port: number): number => (address >>> 0) * 65536 + port;
+export interface PeerTableWriter {
+  /** Removes rows, then sets others, in place of those of the same subnet; at most `MAX_ROWS` may be there. */
+  change(set: readonly PeerSubnet[], remove: readonly string[]): void;
+  /** Sets this host's subnet. */
+  setOwn(subnet: string): void;
+}
 
-export function createPeerTable(): PeerTable {
-  /** By prefix length, longest first; each maps the network to its peer. */
-  let levels: { length: number; mask: number; peers: Map<number, Peer> }[] = [];
-  /** Each peer once, with the number of its subnets. */
-  const senders = new Map<number, { peer: Peer; subnets: number }>();
+/** How many subnets there may be: twice those of /24 in a network of /8. */
+export const MAX_ROWS = 1 << 17;
 
-  function remove(subnet: string): void {
-    const { network, length } = networkOf(subnet);
-    const level = levels.find((one) => one.length === length);
-    const peer = level?.peers.get(network);
-    if (level === undefined || peer === undefined) return;
-    level.peers.delete(network);
-    if (level.peers.size === 0) levels = levels.filter((one) => one !== level);
-    const sender = senders.get(senderKey(peer.address, peer.port));
-    if (sender !== undefined && --sender.subnets === 0) senders.delete(senderKey(peer.address, peer.port));
+/** In words of 32 bits, as all offsets here. */
+const HEADER = { generation: 0, ownNetwork: 1, ownMask: 2, size: 4 } as const;
+/** `lengths` has a bit for each prefix length of a row, that of 32 on top; `bits` is the logarithm of the slots of each hash table. */
+const REGION = { lengths: 0, bits: 1, rows: 2 } as const;
+const ROW = { network: 0, length: 1, sender: 2 } as const;
+const SENDER = { address: 0, port: 1, subnets: 2 } as const;
+const SLOT = 3;
+const LEAST_BITS = 6;
+/** Three quarters are free after a move, half of them at least. */
+const MOST_BITS = Math.log2(4 * MAX_ROWS);
+const regionSize = (bits: number): number => REGION.rows + 2 * (SLOT << bits);
+
+/** Memory that is never written takes none. */
+export function createPeerTableMemory(): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(4 * (HEADER.size + 2 * regionSize(MOST_BITS)));
+  const words = new Int32Array(memory);
+  words[HEADER.ownMask] = -1; // with the network 0: no address of a packet
+  words[HEADER.size + REGION.bits] = LEAST_BITS;
+  return memory;
+}
+
+/** Where things are in a generation. */
+interface Region {
+  generation: number;
+  at: number;
+  bits: number;
+  senders: number;
+}
+
+function regionOf(words: Int32Array, generation: number): Region {
+  const at = HEADER.size + (generation & 1) * regionSize(MOST_BITS);
+  const bits = words[at + REGION.bits] ?? 0;
+  return { generation, at, bits, senders: at + REGION.rows + (SLOT << bits) };
+}
+
+/** From Knuth's golden ratio and MurmurHash3; the upper bits are well mixed. */
+const hashOf = (one: number, other: number): number => Math.imul(one ^ Math.imul(other, 0x9e3779b1), 0x85ebca6b);
+
+/**
+ * Finds the slot whose first two words are these, or else the free one where they belong. The second word says that a slot is taken.
+ *
+ * @returns -1: neither, since the region has been written anew: half of a table is free
+ */
+function slotOf(words: Int32Array, table: number, bits: number, first: number, second: number): number {
+  const last = (1 << bits) - 1;
+  let slot = hashOf(first, second) >>> (32 - bits);
+  for (let tried = 0; tried <= last; tried++) {
+    const at = table + SLOT * slot;
+    const found = words[at + 1];
+    if (found === 0 || (found === second && words[at] === first)) return at;
+    slot = (slot + 1) & last;
+  }
+  return -1;
+}
+
+const rowSlot = (words: Int32Array, { at, bits }: Region, network: number, length: number): number =>
+  slotOf(words, at + REGION.rows, bits, network, length);
+const senderSlot = (words: Int32Array, { senders, bits }: Region, address: number, port: number): number =>
+  slotOf(words, senders, bits, address, port);
+
+/** Reads the table, in one thread. */
+export function createPeerTable(memory: SharedArrayBuffer): PeerTable {
+  const words = new Int32Array(memory);
+  let region = regionOf(words, 0);
+  /** By the offset of the sender. */
+  const peers = new Map<number, Peer>();
+
+  /** Answers from one region, the current one. */
+  function read<T>(look: (one: number, other: number) => T, one: number, other: number): T {
+    for (;;) {
+      const generation = Atomics.load(words, HEADER.generation);
+      if (generation !== region.generation) {
+        region = regionOf(words, generation);
+        peers.clear();
+      }
+      const found = look(one, other);
+      if (Atomics.load(words, HEADER.generation) === generation) return found;
+    }
   }
 
-  function set({ subnet, address, port }: PeerSubnet): void {
-    remove(subnet);
-    const { network, length, mask } = networkOf(subnet);
-    const key = senderKey(addressNumber(address), port);
-    const sender = senders.get(key) ?? { peer: newPeer(addressNumber(address), port), subnets: 0 };
-    sender.subnets++;
-    senders.set(key, sender);
-    let level = levels.find((one) => one.length === length);
-    if (level === undefined) {
-      level = { length, mask, peers: new Map() };
-      levels = [...levels, level].sort((one, other) => other.length - one.length);
+  /** @returns its offset; 0: none */
+  function findSender(address: number): number {
+    for (let lengths = words[region.at + REGION.lengths] ?? 0; lengths !== 0; ) {
+      const bit = Math.clz32(lengths);
+      lengths &= ~(0x80000000 >>> bit);
+      const at = rowSlot(words, region, address & (-1 << bit), 32 - bit);
+      const sender = words[at + ROW.sender] ?? 0; // of a free slot 0 as well
+      if (sender !== 0) return sender;
     }
-    level.peers.set(network, sender.peer);
+    return 0;
+  }
+
+  function findPeer(address: number): Peer | undefined {
+    const sender = findSender(address);
+    return sender === 0 ? undefined : peerAt(sender);
+  }
+
+  function countSubnets(address: number, port: number): number {
+    return words[senderSlot(words, region, address, port) + SENDER.subnets] ?? 0;
+  }
+
+  function peerAt(sender: number): Peer {
+    let peer = peers.get(sender);
+    if (peer === undefined) {
+      const [address = 0, port = 0] = words.subarray(sender, sender + SLOT);
+      peer = { address, port, pathMtu: UNLIMITED, pathMtuReadAt: -Infinity };
+      peers.set(sender, peer);
+    }
+    return peer;
   }
 
   return {
-    change(added, removed) {
-      for (const subnet of removed) remove(subnet);
-      for (const peer of added) set(peer);
-    },
-    find(address) {
-      for (let i = 0; i < levels.length; i++) {
-        const level = levels[i];
-        const peer = level?.peers.get(address & level.mask);
-        if (peer !== undefined) return peer;
-      }
-      return undefined;
-    },
-    has: (address, port) => senders.has(senderKey(address, port)),
+    find: (address) => read(findPeer, address, 0),
+    has: (address, port) => read(countSubnets, address, port) > 0,
+    isOwn: (address) => (address & (words[HEADER.ownMask] ?? 0)) === words[HEADER.ownNetwork],
+    ownBase: () => words[HEADER.ownNetwork] ?? 0,
   };
 }
 
-const newPeer = (address: number, port: number): Peer => ({
-  address,
-  port,
-  pathMtu: UNLIMITED,
-  pathMtuReadAt: -Infinity,
-});
 /** A UDP datagram cannot be larger than this. */
 const UNLIMITED = 65535;
+
+/** Writes the table; there is one writer. */
+export function createPeerTableWriter(memory: SharedArrayBuffer): PeerTableWriter {
+  const words = new Int32Array(memory);
+  let region = regionOf(words, 0);
+  let taken = { rows: 0, senders: 0 };
+  let live = 0;
+  /** How many rows there are of each prefix length. */
+  const rowsOfLength = new Int32Array(33);
+
+  const word = (at: number): number => words[at] ?? 0;
+  const add = (at: number, more: number) => void Atomics.add(words, at, more);
+
+  /** Returns the sender's offset. */
+  function senderOf(address: number, port: number): number {
+    const at = senderSlot(words, region, address, port);
+    if (word(at + SENDER.port) === 0) {
+      taken.senders++;
+      words[at + SENDER.address] = address;
+      Atomics.store(words, at + SENDER.port, port);
+    }
+    return at;
+  }
+
+  function write(network: number, length: number, address: number, port: number): void {
+    const sender = senderOf(address, port);
+    add(sender + SENDER.subnets, 1); // first: who has a row is a sender
+    const at = rowSlot(words, region, network, length);
+    if (word(at + ROW.length) === 0) {
+      taken.rows++;
+      words[at + ROW.network] = network;
+      Atomics.store(words, at + ROW.length, length);
+    }
+    const before = word(at + ROW.sender);
+    Atomics.store(words, at + ROW.sender, sender);
+    if (before === 0) count(length, 1);
+    else add(before + SENDER.subnets, -1);
+  }
+
+  function remove(network: number, length: number): void {
+    const at = rowSlot(words, region, network, length);
+    const sender = word(at + ROW.sender);
+    if (sender === 0) return;
+    Atomics.store(words, at + ROW.sender, 0);
+    add(sender + SENDER.subnets, -1);
+    count(length, -1);
+  }
+
+  /** Counts a row that came or went. */
+  function count(length: number, more: number): void {
+    live += more;
+    const rows = (rowsOfLength[length] ?? 0) + more;
+    rowsOfLength[length] = rows;
+    const bit = 1 << (length - 1);
+    const lengths = word(region.at + REGION.lengths);
+    Atomics.store(words, region.at + REGION.lengths, rows > 0 ? lengths | bit : lengths & ~bit);
+  }
+
+  /** Moves the rows that are in use into the other region, of which a quarter is full then. */
+  function move(): void {
+    const from = region;
+    const generation = from.generation + 1;
+    const { at } = regionOf(words, generation);
+    const bits = Math.max(LEAST_BITS, Math.ceil(Math.log2(4 * live)));
+    words.fill(0, at, at + regionSize(bits));
+    words[at + REGION.bits] = bits;
+    region = regionOf(words, generation);
+    taken = { rows: 0, senders: 0 };
+    live = 0;
+    rowsOfLength.fill(0);
+    for (let row = from.at + REGION.rows; row < from.senders; row += SLOT) {
+      const sender = word(row + ROW.sender);
+      if (sender !== 0)
+        write(
+          word(row + ROW.network),
+          word(row + ROW.length),
+          word(sender + SENDER.address),
+          word(sender + SENDER.port),
+        );
+    }
+    Atomics.store(words, HEADER.generation, generation);
+  }
+
+  const isHalfFull = () => 2 * (Math.max(taken.rows, taken.senders) + 1) > 1 << region.bits;
+
+  return {
+    change(added, removed) {
+      for (const subnet of removed) {
+        const { network, length } = networkOf(subnet);
+        remove(network, length);
+      }
+      for (const { subnet, address, port } of added) {
+        const { network, length } = networkOf(subnet);
+        if (isHalfFull()) move();
+        write(network, length, addressNumber(address), port);
+      }
+    },
+    setOwn(subnet) {
+      const { network, mask } = networkOf(subnet);
+      words[HEADER.ownNetwork] = network;
+      Atomics.store(words, HEADER.ownMask, mask);
+    },
+  };
+}
 
 /** Returns the address as 32 bits, signed. @throws Error it is no IPv4 address */
 export function addressNumber(text: string): number {
@@ -90,11 +277,12 @@ export function addressNumber(text: string): number {
 
 const numberOf = (address: Uint8Array): number => new DataView(address.buffer, address.byteOffset, 4).getInt32(0);
 
-/** Returns the subnet as numbers, host bits cleared. @throws Error it is no IPv4 subnet */
+/** Returns the subnet as numbers, host bits cleared. @throws Error it is no IPv4 subnet, or all addresses */
 export function networkOf(subnet: string): { network: number; length: number; mask: number } {
   const prefix = parsePrefix(subnet);
-  if (prefix?.address.length !== 4) throw new Error(`${JSON.stringify(subnet)} is no IPv4 subnet`);
+  if (prefix?.address.length !== 4 || prefix.length === 0)
+    throw new Error(`${JSON.stringify(subnet)} is no IPv4 subnet`);
   const { length } = prefix;
-  const mask = length === 0 ? 0 : -1 << (32 - length);
+  const mask = -1 << (32 - length);
   return { network: numberOf(prefix.address) & mask, length, mask };
 }

@@ -1,5 +1,4 @@
 /** From the TUN device to the peers. */
-import type { MessagePort } from "node:worker_threads";
 import { sumOf } from "../../ip/internet-checksum.ts";
 import { Errno, SystemError } from "../../sys/errno.ts";
 import { POLLIN, POLLOUT } from "../../sys/poll.ts";
@@ -27,10 +26,10 @@ const MAX_HEADERS = 2048;
 const PATH_MTU_MS = 1000;
 
 /** Carries packets until it is told to stop. */
-export function carryTunToUdp(start: WorkerStart, port: MessagePort): WorkerEnd {
+export function carryTunToUdp(start: WorkerStart): WorkerEnd {
   const { tun, udp } = start;
   const vnetSize = start.hasVnetHeader ? VNET.size : 0;
-  const worker = createPathWorker(start, port, ARENA_BYTES);
+  const worker = createPathWorker(start, ARENA_BYTES);
   const { arena, table, count } = worker;
   const { view, bytes } = arena;
   let canSegment = start.canSegment;

@@ -1,5 +1,4 @@
 /** From the peers to the TUN device. */
-import type { MessagePort } from "node:worker_threads";
 import { Errno, SystemError } from "../../sys/errno.ts";
 import { POLLIN } from "../../sys/poll.ts";
 import { ask } from "../../sys/syscall.ts";
@@ -17,9 +16,9 @@ const MESSAGES = 8;
 const MESSAGE_BYTES = 65536;
 
 /** Carries packets until it is told to stop. */
-export function carryUdpToTun(start: WorkerStart, port: MessagePort): WorkerEnd {
+export function carryUdpToTun(start: WorkerStart): WorkerEnd {
   const { tun, udp } = start;
-  const worker = createPathWorker(start, port, ARENA_BYTES);
+  const worker = createPathWorker(start, ARENA_BYTES);
   const { arena, table, count } = worker;
   const { view } = arena;
   const headers = arena.reserve(MESSAGES * MSGHDR.size);
@@ -100,8 +99,7 @@ export function carryUdpToTun(start: WorkerStart, port: MessagePort): WorkerEnd 
       count("refusedSource", 1);
       return;
     }
-    const { network, mask } = worker.own;
-    if ((view.getInt32(at + IPV4.destination) & mask) !== network) {
+    if (!table.isOwn(view.getInt32(at + IPV4.destination))) {
       count("refusedDestination", 1);
       return;
     }
