@@ -1,6 +1,7 @@
 // The fakes that unit tests use refuse and do what the kernel refuses and does: the same claims, on the real one.
 import t from "tap";
-import { connect, NETLINK_NETFILTER, NETLINK_ROUTE } from "../pkg/netlink/connection.ts";
+import { RTMGRP_IPV4_ROUTE, RTMGRP_NEIGH } from "../pkg/cluster/event-loop/netlink-watch.ts";
+import { connect, listen, NETLINK_NETFILTER, NETLINK_ROUTE } from "../pkg/netlink/connection.ts";
 import { netfilterClaims } from "../pkg/netlink/fake/netfilter-claims.testing.ts";
 import { rtnetlinkClaims } from "../pkg/netlink/fake/rtnetlink-claims.testing.ts";
 import { closeNamespace, makeNamespace } from "../pkg/sys/namespace.ts";
@@ -22,7 +23,12 @@ for (const { claim, needs, holds } of rtnetlinkClaims) {
     const [host, container] = [makeNamespace(), makeNamespace()];
     try {
       const [rtnl, inside] = [connect(NETLINK_ROUTE, host), connect(NETLINK_ROUTE, container)];
-      holds(t, { host: rtnl, container: inside, containerFd: container.fd });
+      holds(t, {
+        host: rtnl,
+        container: inside,
+        containerFd: container.fd,
+        listen: () => listen(NETLINK_ROUTE, RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE, host),
+      });
     } finally {
       closeNamespace(host);
       closeNamespace(container);

@@ -2,6 +2,7 @@
 // the peers need, without a check that is due to time alone.
 import t, { type Test } from "tap";
 import { FakeClock } from "../../pkg/cluster/event-loop/clock.testing.ts";
+import type { NetlinkHandler, Watching } from "../../pkg/cluster/event-loop/netlink-watch.ts";
 import { cidr, ip, silent } from "../../pkg/cluster/lease/fake.testing.ts";
 import type { Lease } from "../../pkg/cluster/lease/lease.ts";
 import { storeRemedies } from "../../pkg/cluster/lease/store-manager.ts";
@@ -14,10 +15,12 @@ import {
   routeEntry,
 } from "../../pkg/flannel/backend/entry.ts";
 import { removeRequest, setRequest } from "../../pkg/flannel/backend/entry-requests.ts";
-import { FakeKernel } from "../../pkg/flannel/backend/fake-kernel.testing.ts";
 import type { Peer } from "../../pkg/flannel/backend/peer.ts";
 import { createPeerLeases } from "../../pkg/flannel/backend/peer-leases.ts";
+import { addAddress } from "../../pkg/link/address.ts";
+import { setUp } from "../../pkg/link/link.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
+import { type FakeNamespace, FakeNetwork } from "../../pkg/netlink/fake/rtnetlink.testing.ts";
 import { randomFrom, testSeed } from "../../pkg/sys/random.testing.ts";
 import { startBackendLoop } from "./backend-loop.ts";
 
@@ -60,14 +63,40 @@ function entriesOf({ subnet, publicIP, attributes }: Peer): Entry[] {
   ];
 }
 
-/** What the kernel should have for a peer, as `FakeKernel` prints it. */
+/** Makes a kernel with the external interface and the tunnel. */
+function createKernel(): FakeNamespace {
+  const kernel = new FakeNetwork().addNamespace("/host");
+  for (const { name, index, kind } of [
+    { ...external, kind: "dummy" },
+    { ...tunnel, kind: "vxlan" },
+  ])
+    kernel.addLink({ name, index, kind, mtu: 1500, mac: macOf(index) });
+  const rtnl = kernel.connect();
+  for (const { index } of [external, tunnel]) rtnl.request(setUp(index));
+  rtnl.request(addAddress(external.index, cidr("192.0.2.1/24")));
+  return kernel;
+}
+
+/** Returns a line for each route, neighbour and forwarding entry, sorted. */
+function entriesIn(kernel: FakeNamespace): string[] {
+  let device = "";
+  const lines = kernel.text().split("\n");
+  const entries = lines.flatMap((line) => {
+    device = /^\d+: (\S+)/.exec(line)?.[1] ?? device;
+    if (/^ +(neighbour|fdb)/.test(line)) return `${line.trim()} dev ${device}`;
+    return line.startsWith("route ") && !line.includes("scope link") ? line : [];
+  });
+  return entries.toSorted();
+}
+
+/** What the kernel should have for a peer, as `entriesIn` prints it. */
 function expectedOf(n: number, { host, mac }: PeerState, isBlocked: boolean): string[] {
   const lladdr = `02:00:00:00:00:${mac.toString(16).padStart(2, "0")}`;
-  const direct = `route 10.5.${n}.0/24 via 192.0.2.${host} dev 2 proto 143`;
-  const tunnelled = `route 10.5.${n}.0/24 via 10.5.${n}.0 dev 7 proto 143 onlink`;
+  const direct = `route 10.5.${n}.0/24 via 192.0.2.${host} dev eth0 proto 143`;
+  const tunnelled = `route 10.5.${n}.0/24 via 10.5.${n}.0 dev flannel.1 proto 143 onlink`;
   const route = isBlocked ? [] : [host % 2 === 1 ? direct : tunnelled];
   if (host % 2 === 1) return route;
-  return [...route, `neighbour 10.5.${n}.0 dev 7 lladdr ${lladdr}`, `fdb ${lladdr} dev 7 dst 192.0.2.${host}`];
+  return [...route, `neighbour 10.5.${n}.0 ${lladdr} dev flannel.1`, `fdb 192.0.2.${host} ${lladdr} dev flannel.1`];
 }
 
 function createBackend(rtnl: Connection): Backend {
@@ -103,10 +132,10 @@ const seed = testSeed();
 t.test(`after any changes the kernel has what the peers need (TWILL_SEED=${seed})`, (t) => walk(t, randomFrom(seed)));
 
 t.test("an entry that the kernel refuses is an obstacle with its error, until it is there", async (t) => {
-  const kernel = new FakeKernel(() => {});
+  const kernel = createKernel();
   const backend = createBackend(kernel.connect());
   await backend.setOwnLease({ ipv4: cidr("10.5.1.0/24") });
-  kernel.refuse = () => "EINVAL";
+  kernel.refuse = ({ name }) => (isAddition(name) ? "EINVAL" : undefined);
   await backend.setPeers([lease(2, { host: 3, mac: 2 })]);
   t.match(backend.obstacles(), [
     {
@@ -119,13 +148,42 @@ t.test("an entry that the kernel refuses is an obstacle with its error, until it
   t.strictSame(backend.obstacles(), []);
 });
 
+const isAddition = (name: string): boolean => name === "RTM_NEWROUTE" || name === "RTM_NEWNEIGH";
+
+interface Watcher extends Watching {
+  /** Loses the messages that have not been read, as when the socket's buffer is full. */
+  overflow(): void;
+}
+
+/** Watches as `watchNetlink`, with the clock of the test. */
+function watch(kernel: FakeNamespace, clock: FakeClock, watchers: Set<Watcher>, handler: NetlinkHandler): Watching {
+  const listener = kernel.listen(() => void clock.after(1, () => watcher.read()));
+  const watcher: Watcher = {
+    read() {
+      for (let messages = listener.next(); messages !== undefined; messages = listener.next())
+        handler.messages(messages);
+    },
+    stop() {
+      listener.close();
+      watchers.delete(watcher);
+    },
+    overflow() {
+      listener.next();
+      handler.overflowed();
+    },
+  };
+  watchers.add(watcher);
+  return watcher;
+}
+
 async function walk(t: Test, random: () => number): Promise<void> {
   const below = (limit: number) => Math.floor(random() * limit);
   const clock = new FakeClock();
-  const kernel = new FakeKernel((work) => void clock.after(1, work));
+  const kernel = createKernel();
+  const watchers = new Set<Watcher>();
   const other = createOtherProcess(kernel, below);
   const metrics = { programmed() {}, repairedEntries() {}, reconciled: () => () => {} };
-  const watchKernel = kernel.watch.bind(kernel);
+  const watchKernel = (handler: NetlinkHandler) => watch(kernel, clock, watchers, handler);
   const loop = startBackendLoop(createBackend(kernel.connect()), { watchKernel, metrics, log: silent, clock });
   t.teardown(loop.stop);
 
@@ -133,7 +191,7 @@ async function walk(t: Test, random: () => number): Promise<void> {
   await loop.setPeers([]);
   for (let step = 1; step <= STEPS; step++) {
     const isStubborn = below(4) === 0;
-    kernel.refuse = () => (isStubborn && below(3) === 0 ? "ENOBUFS" : undefined);
+    kernel.refuse = ({ name }) => (isStubborn && isAddition(name) && below(3) === 0 ? "ENOBUFS" : undefined);
     for (let act = below(10); act >= 0; act--) {
       if (below(2) === 0) other.act([...peers.keys()]);
       else {
@@ -141,7 +199,7 @@ async function walk(t: Test, random: () => number): Promise<void> {
         await (below(5) === 0 ? setPeers(next) : changePeers(peers, next));
         peers = next;
       }
-      if (below(8) === 0) kernel.overflow();
+      if (below(8) === 0) for (const watcher of watchers) watcher.overflow();
       await clock.pass(below(2000));
     }
     kernel.refuse = undefined;
@@ -149,7 +207,7 @@ async function walk(t: Test, random: () => number): Promise<void> {
 
     const expected = [...peers].flatMap(([n, state]) => expectedOf(n, state, other.blocked.has(n)));
     const wanted = [...expected, ...other.stays()].toSorted();
-    const found = kernel.entries().filter((entry) => !isLeftAlone(entry, peers));
+    const found = entriesIn(kernel).filter((entry) => !isLeftAlone(entry, peers));
     if (found.join("\n") !== wanted.join("\n")) return void t.strictSame(found, wanted, `step ${step}`);
   }
   t.pass(`${STEPS} steps`);
@@ -167,7 +225,7 @@ async function walk(t: Test, random: () => number): Promise<void> {
 
 /** Reports whether it is another process's route to the subnet of a peer that is gone: it is replaced only while the peer is there. */
 function isLeftAlone(entry: string, peers: ReadonlyMap<number, PeerState>): boolean {
-  const [, n] = /^route 10\.5\.(\d+)\.0\/24 .* proto 3$/.exec(entry) ?? [];
+  const [, n] = /^route 10\.5\.(\d+)\.0\/24 .* dev eth0$/.exec(entry) ?? [];
   return n !== undefined && !peers.has(Number(n));
 }
 
@@ -196,7 +254,7 @@ interface OtherProcess {
 const RTPROT_BOOT = 3;
 const RTPROT_STATIC = 4;
 
-function createOtherProcess(kernel: FakeKernel, below: Below): OtherProcess {
+function createOtherProcess(kernel: FakeNamespace, below: Below): OtherProcess {
   const rtnl = kernel.connect();
   const blocked = new Map<number, RouteEntry>();
   let hasForeignRoute = false;
@@ -247,8 +305,8 @@ function createOtherProcess(kernel: FakeKernel, below: Below): OtherProcess {
       kernel.refuse = refuse;
     },
     stays: () => [
-      ...[...blocked.keys()].map((n) => `route 10.5.${n}.0/24 via 192.0.2.77 dev 2 proto 4`),
-      ...(hasForeignRoute ? ["route 10.77.0.0/24 via 192.0.2.77 dev 2 proto 143"] : []),
+      ...[...blocked.keys()].map((n) => `route 10.5.${n}.0/24 via 192.0.2.77 dev eth0 proto 4`),
+      ...(hasForeignRoute ? ["route 10.77.0.0/24 via 192.0.2.77 dev eth0 proto 143"] : []),
     ],
   };
 }

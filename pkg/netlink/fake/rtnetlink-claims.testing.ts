@@ -1,8 +1,9 @@
 /** What `FakeNetwork` has in common with the kernel's rtnetlink. rtnetlink.test.ts runs the list on the fake, e2e/fakes.test.ts on the kernel. */
 import type { Test } from "tap";
 import { errnoName } from "../../sys/errno.ts";
-import { type Connection, NetlinkError, query, type Request, request } from "../connection.ts";
-import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../nlmsg.ts";
+import { type Connection, type Listener, NetlinkError, query, type Request, request } from "../connection.ts";
+import { decode } from "../message.ts";
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Nlmsg } from "../nlmsg.ts";
 import { addressMessage, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR } from "../rtnetlink/address.ts";
 import { bridgeLinkMessage } from "../rtnetlink/bridge-link.ts";
 import { AF_BRIDGE, AF_INET } from "../rtnetlink/family.ts";
@@ -25,6 +26,7 @@ import {
   RTM_NEWNEIGH,
 } from "../rtnetlink/neighbour.ts";
 import {
+  type RouteMessage,
   RT_SCOPE_NOWHERE,
   RT_TABLE_MAIN,
   RTM_DELROUTE,
@@ -41,6 +43,8 @@ export interface Namespaces {
   container: Connection;
   /** The descriptor by which messages name the container's namespace. */
   containerFd: number;
+  /** Listens to what is told of routes and neighbours of the host. */
+  listen(): Pick<Listener, "next" | "close">;
 }
 
 export interface RtnetlinkClaim {
@@ -124,13 +128,13 @@ const routesIn = (kernel: Connection) =>
         value: { family: AF_INET, table: RT_TABLE_MAIN },
       }),
     )
-    .map(({ destination, destinationLength, gateway, priority }) =>
-      [
-        destination === undefined ? "default" : `${destination.join(".")}/${destinationLength}`,
-        ...(gateway ? [`via ${gateway.join(".")}`] : []),
-        ...(priority ? [`metric ${priority}`] : []),
-      ].join(" "),
-    );
+    .map(routeText);
+const routeText = ({ destination, destinationLength, gateway, priority }: RouteMessage) =>
+  [
+    destination === undefined ? "default" : `${destination.join(".")}/${destinationLength}`,
+    ...(gateway ? [`via ${gateway.join(".")}`] : []),
+    ...(priority ? [`metric ${priority}`] : []),
+  ].join(" ");
 
 const MAC = Uint8Array.of(2, 0, 0, 0, 0, 9);
 const neighbour = (index: number, text: string, flags: number) =>
@@ -170,6 +174,15 @@ const entriesIn = (kernel: Connection, index: number, family: number) =>
     )
     .filter((one) => one.index === index && one.destination !== undefined && (one.state & NUD_PERMANENT) !== 0)
     .map(({ destination, linkAddress }) => `${destination?.join(".")} ${linkAddress?.join(":")}`);
+
+function notificationText({ type, body }: Nlmsg): string | undefined {
+  if (type === RTM_NEWNEIGH || type === RTM_DELNEIGH) {
+    const { destination } = decode(neighbourMessage, body);
+    return `${type === RTM_NEWNEIGH ? "NEWNEIGH" : "DELNEIGH"} ${destination?.join(".")}`;
+  }
+  if (type !== RTM_NEWROUTE && type !== RTM_DELROUTE) return undefined;
+  return `${type === RTM_NEWROUTE ? "NEWROUTE" : "DELROUTE"} ${routeText(decode(routeMessage, body))}`;
+}
 
 /** Performs one request. @returns "done" or the refusal, such as "NEWLINK: EEXIST" */
 function send(kernel: Connection, one: Request): string {
@@ -462,6 +475,44 @@ export const rtnetlinkClaims: readonly RtnetlinkClaim[] = [
       t.equal(send(host, forwarding(index, "192.0.2.1", EXCLUSIVE)), "NEWNEIGH: EEXIST");
       t.equal(send(host, forwarding(index, "192.0.2.2", NLM_F_CREATE | NLM_F_REPLACE)), "done");
       t.strictSame(entriesIn(host, index, AF_BRIDGE), ["192.0.2.2 2:0:0:0:0:9"]);
+    },
+  },
+  {
+    claim: "routes, neighbours and forwarding entries that are set and deleted are told",
+    needs: "vxlan",
+    holds(t, { host, listen }) {
+      send(host, addLink({ ifName: "x0", linkInfo: { kind: "vxlan", data: { id: 1, port: 4789 } } }));
+      const { index } = linkIn(host, "x0");
+      send(host, addAddress(index, "10.1.0.5/16"));
+      send(host, up(index));
+      const replace = NLM_F_CREATE | NLM_F_REPLACE;
+      const listener = listen();
+      const told = () => {
+        const names: string[] = [];
+        for (let messages = listener.next(0); messages !== undefined; messages = listener.next(0))
+          names.push(...messages.flatMap((message) => notificationText(message) ?? []));
+        return names;
+      };
+      told();
+      send(host, addRoute(index, "10.9.0.0/16", { via: "10.1.0.1" }));
+      send(host, addRoute(index, "10.9.0.0/16", { via: "10.1.0.2" }, replace));
+      send(host, addRoute(index, "10.9.0.0/16", { via: "10.1.0.3" }, EXCLUSIVE));
+      send(host, deleteRoute(index, "10.9.0.0/16"));
+      t.strictSame(told(), [
+        "NEWROUTE 10.9.0.0/16 via 10.1.0.1",
+        "NEWROUTE 10.9.0.0/16 via 10.1.0.2",
+        "DELROUTE 10.9.0.0/16 via 10.1.0.2",
+      ]);
+      send(host, neighbour(index, "10.1.0.9", replace));
+      send(host, neighbour(index, "10.1.0.9", replace));
+      send(host, deleteNeighbour(index, "10.1.0.9"));
+      const ofNeighbour = told();
+      t.strictSame([ofNeighbour[0], ofNeighbour.at(-1)], ["NEWNEIGH 10.1.0.9", "DELNEIGH 10.1.0.9"]);
+      send(host, forwarding(index, "192.0.2.1", replace));
+      send(host, forwarding(index, "192.0.2.1", replace));
+      send(host, forwarding(index, "192.0.2.2", replace));
+      t.strictSame(told(), ["NEWNEIGH 192.0.2.1", "NEWNEIGH 192.0.2.2"]);
+      listener.close();
     },
   },
 ];

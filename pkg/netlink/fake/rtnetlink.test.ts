@@ -7,6 +7,7 @@ for (const { claim, holds } of rtnetlinkClaims) {
   t.test(claim, async (t) => {
     const network = new FakeNetwork();
     const [host, container] = [network.addNamespace("host"), network.addNamespace("container")];
-    holds(t, { host: host.connect(), container: container.connect(), containerFd: container.netns.fd });
+    const containerFd = container.netns.fd;
+    holds(t, { host: host.connect(), container: container.connect(), containerFd, listen: () => host.listen() });
   });
 }

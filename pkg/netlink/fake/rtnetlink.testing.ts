@@ -2,14 +2,16 @@
  * A fake rtnetlink of the kernel for unit tests: network namespaces with links, addresses, routes, neighbours and forwarding entries, and
  * the kernel's refusals. README.md of pkg/netlink shows its use; `rtnetlinkClaims` says what it has in common with the kernel.
  *
+ * Listeners are told of routes, neighbours and forwarding entries that are set and deleted, but not of what goes with a link.
+ *
  * Not simulated, so that a test which needs it fails with `NotSimulated`: VLANs of bridge ports, routing policy rules, qdiscs, multipath
  * routes. The local table, link-local addresses and duplicate address detection are left out. No packet is ever sent.
  */
 import { hex } from "../../bytes/hex.ts";
 import type { ErrnoName } from "../../sys/errno.ts";
 import { AF_NETLINK, openSocket, SOCK_RAW } from "../../sys/socket.ts";
-import { Connection, NETLINK_ROUTE } from "../connection.ts";
-import { decode } from "../message.ts";
+import { Connection, type Listener, NETLINK_ROUTE } from "../connection.ts";
+import { decode, encode } from "../message.ts";
 import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Nlmsg } from "../nlmsg.ts";
 import {
   type AddressMessage,
@@ -55,10 +57,11 @@ import {
   RTM_NEWROUTE,
   RTN_LOCAL,
   RTN_UNICAST,
+  RTPROT_BOOT,
   RTPROT_KERNEL,
   routeMessage,
 } from "../rtnetlink/route.ts";
-import type { AnyWire } from "../wire.ts";
+import type { AnyWire, Wire } from "../wire.ts";
 import {
   answer,
   done,
@@ -160,6 +163,7 @@ export class FakeNamespace implements Faults {
   #lastIndex = 0;
   #number = 0;
   #socket: number | undefined;
+  readonly #listeners = new Set<FakeListener>();
 
   constructor(network: FakeNetwork, netns: { path: string; fd: number }) {
     this.network = network;
@@ -175,6 +179,18 @@ export class FakeNamespace implements Faults {
       return this.#socket;
     };
     return new Connection(fakeChannel((messages) => this.#perform(messages), fd));
+  }
+
+  /** Returns a listener to all groups. @param arrived Called when there is a message */
+  listen(arrived: () => void = () => {}): FakeListener {
+    const listener = new FakeListener(arrived, () => this.#listeners.delete(listener));
+    this.#listeners.add(listener);
+    return listener;
+  }
+
+  notify<In>(type: number, table: Wire<unknown, In>, value: In): undefined {
+    const body = encode(table, value);
+    for (const listener of this.#listeners) listener.take({ type, flags: 0, sequence: 0, port: 0, body });
   }
 
   /** Returns links, addresses, routes and neighbours as text, much like `ip` prints them. */
@@ -248,6 +264,30 @@ export class FakeNamespace implements Faults {
       if (error instanceof Refused) return [errorAnswer(frame, error.refusal)];
       throw error;
     }
+  }
+}
+
+/** A socket that is in multicast groups. */
+class FakeListener implements Pick<Listener, "next" | "close"> {
+  readonly close: () => void;
+  readonly #arrived: () => void;
+  #waiting: Nlmsg[] = [];
+
+  constructor(arrived: () => void, close: () => void) {
+    this.#arrived = arrived;
+    this.close = close;
+  }
+
+  take(message: Nlmsg): void {
+    this.#waiting.push(message);
+    this.#arrived();
+  }
+
+  /** Returns the messages that have not been read, without waiting for one. */
+  next(): Nlmsg[] | undefined {
+    const messages = this.#waiting;
+    this.#waiting = [];
+    return messages.length > 0 ? messages : undefined;
   }
 }
 
@@ -599,13 +639,14 @@ function newRoute(namespace: FakeNamespace, frame: Nlmsg): undefined {
     if (frame.flags & NLM_F_EXCL) throw new Refused("EEXIST");
     if (frame.flags & NLM_F_REPLACE) {
       namespace.routes = namespace.routes.map((one) => (one === first ? route : one));
-      return;
+      return namespace.notify(RTM_NEWROUTE, routeMessage, route);
     }
     if (same.some((one) => sameHop(one, route))) throw new Refused("EEXIST");
   }
   const isAppended = (frame.flags & NLM_F_APPEND) !== 0;
   namespace.routes =
     isAppended || first === undefined ? [...namespace.routes, route] : insertBefore(namespace.routes, first, route);
+  return namespace.notify(RTM_NEWROUTE, routeMessage, route);
 }
 
 const insertBefore = (routes: readonly RouteMessage[], first: RouteMessage, route: RouteMessage): RouteMessage[] =>
@@ -652,6 +693,7 @@ function deleteRoute(namespace: FakeNamespace, frame: Nlmsg): undefined {
   );
   if (found === undefined) throw new Refused("ESRCH");
   namespace.routes = namespace.routes.filter((one) => one !== found);
+  return namespace.notify(RTM_DELROUTE, routeMessage, found);
 }
 
 function getRoutes(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
@@ -721,6 +763,8 @@ function newNeighbour(namespace: FakeNamespace, frame: Nlmsg): undefined {
       one.family === AF_BRIDGE &&
       hex(one.linkAddress ?? NO_BYTES) === hex(entry.linkAddress ?? NO_BYTES));
   link.neighbours = [...link.neighbours.filter((one) => !isReplaced(one)), entry];
+  const isSame = found !== undefined && hex(found.linkAddress ?? NO_BYTES) === hex(entry.linkAddress ?? NO_BYTES);
+  return isSame ? undefined : namespace.notify(RTM_NEWNEIGH, neighbourMessage, entry);
 }
 
 function deleteNeighbour(namespace: FakeNamespace, frame: Nlmsg): undefined {
@@ -728,6 +772,7 @@ function deleteNeighbour(namespace: FakeNamespace, frame: Nlmsg): undefined {
   const found = link.neighbours.find((one) => sameEntry(one, entry));
   if (found === undefined) throw new Refused("ENOENT");
   link.neighbours = link.neighbours.filter((one) => one !== found);
+  return namespace.notify(RTM_DELNEIGH, neighbourMessage, found);
 }
 
 function getNeighbours(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
@@ -800,15 +845,17 @@ function linkLines(link: FakeLink): string[] {
 const FIRST_CHOSEN_INDEX = 2 ** 30;
 
 function routeText(namespace: FakeNamespace, route: RouteMessage): string {
-  const { destination, destinationLength, gateway, outputIndex, scope, priority, preferredSource } = route;
+  const { destination, destinationLength, gateway, outputIndex, protocol, scope, priority, preferredSource } = route;
   const words = [
     destination === undefined ? "route default" : `route ${addressText(destination)}/${destinationLength}`,
     ...(gateway ? [`via ${addressText(gateway)}`] : []),
     ...(outputIndex === undefined ? [`type ${route.type}`] : [`dev ${linkAt(namespace, outputIndex).name}`]),
+    ...(protocol === RTPROT_BOOT || protocol === RTPROT_KERNEL ? [] : [`proto ${protocol}`]),
     ...(scope === RT_SCOPE_LINK ? ["scope link"] : []),
     ...(preferredSource ? [`src ${addressText(preferredSource)}`] : []),
     ...(priority ? [`metric ${priority}`] : []),
     ...(tableOf(route) === RT_TABLE_MAIN ? [] : [`table ${tableOf(route)}`]),
+    ...(route.flags & RTNH_F_ONLINK ? ["onlink"] : []),
   ];
   return words.join(" ");
 }
