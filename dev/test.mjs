@@ -6,9 +6,10 @@
 //                    node dev/test.mjs [all|long] FILE [TEST]   the files whose path contains FILE; of these the tests whose name contains TEST
 //                    node dev/test.mjs [all|long] TEST   where no path contains it: the tests whose name does
 //
-// One run of tap for all files. esbuild makes them JavaScript at once: tsx, in each process, would take a second for it, most of that for tap's own
-// modules. Unit tests are joined into a few files: each file of its own would cost half a second before its first test (50 s instead of 10 s for
-// all). Files with many groups (e2e/lab/shares.ts) run as several.
+// A process of Node for each file, some side by side. esbuild makes them JavaScript at once: tsx, in each process, would take a second for it, most
+// of that for tap's own modules. tap's own runner would load another half second into each process of Node, also into each flanneld that a test starts.
+// Unit tests are joined into a few files: each file of its own would cost a third of a second before its first test. Files with many groups
+// (e2e/lab/shares.ts) run as several.
 // While it runs, a line per file; of what fails, the reason; last the counts.
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -17,8 +18,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
-/** On two cores: tests wait for a third of their time, for programs and for the kernel. */
-const JOBS = 3;
+/** On two cores: tests wait for more than half of their time, for timers and for the kernel. */
+const JOBS = 5;
 /** Of unit tests: more than jobs, since some tests wait for seconds and others fill the time. */
 const BUNDLES = 4;
 /** Of a file with groups: so many that none of them is the last to end by far. */
@@ -26,6 +27,20 @@ const SHARES = 6;
 /** Of a file that takes longer something hangs, also where ten programs want each processor. */
 const LONGEST_FILE_S = 1200;
 const LONGEST_FILE_OF_LONG_RUN_S = 3600;
+/** For a file that has failed by its time to remove what it has made. */
+const ENDING_S = 30;
+/** Begun first, so that none of them is the last to end by far. */
+const LONGEST = [
+  "/del.",
+  "/earlier-builds/",
+  "/host-local.",
+  "/flanneld/",
+  "/prev-result.",
+  "/cluster/",
+  "/bridge.",
+  "/demo.",
+  "/dhcp/",
+];
 /** Tests on the complete kernel of which the time is told. */
 const LONGEST_SHOWN = 10;
 const RESULTS = "dist/test";
@@ -34,10 +49,10 @@ const PROGRAMS = `${RESULTS}/run`;
 const SKIPPED = /^ *ok \d+ - .* # SKIP/;
 const SKIPPED_FOR_KERNEL = /^ *ok \d+ - (.*?) # SKIP .*npm run test:kernel/;
 const LEFT_TO_TIER = /# SKIP runs in npm run (test:all|test:long)/;
+/** Printed last, how many tests there were. */
+const PLAN = /^1\.\.\d+/;
 /** By dev/only-named.mjs. */
-const NOT_ASKED = /^ok \d+ - .* # SKIP no test has the name/;
-/** A file's own line, without indentation; what it consists of came before. */
-const FILE_POINT = /^(ok|not ok) \d+ - (\S+).* # time=([\d.]+)ms/;
+const NOT_ASKED = /^1\.\.0 # no test has the name/;
 
 /** Where tap says more about the place of a failure than its file and line. */
 const NOT_SHOWN = /^ *(---|at:|columnNumber|typeName|methodName|functionName|is[A-Z]\w+|promise)/;
@@ -54,6 +69,14 @@ if (tier === "all" || name !== "") process.env.TWILL_ALL = "1"; // what is named
 process.env.TWILL_SEED ||= String(Date.now() % 1_000_000);
 console.log(`# TWILL_SEED=${process.env.TWILL_SEED} repeats the random choices of this run`);
 
+const running = new Set();
+let isStopped = false;
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => {
+    isStopped = true;
+    for (const child of running) child.kill(signal);
+  });
+}
 const counts = sum(await runs());
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exitCode = counts.status === 0 && counts.failed === 0 && counts.passed + counts.skipped > 0 ? 0 : 1;
@@ -70,38 +93,65 @@ async function thoseNamed() {
   const byPath = all.filter((file) => file.includes(name));
   if (byPath.length > 0) return onThisKernel(testName === "" ? shared(byPath) : plain(byPath), testName);
   const byText = all.filter((file) => mentions(textWithImports(file), name));
-  if (byText.length === 0) stop(`no test file has "${name}" in its path or text; there are:\n  ${all.join("\n  ")}`);
+  if (byText.length === 0) stop(`no test file has "${name}" in its path or text: git ls-files '*.test.ts' lists them`);
   const counts = await onThisKernel(plain(byText), name);
   if (counts.passed + counts.failed + counts.skipped === 0)
     stop(`no test has "${name}" in its name; files that mention it:\n  ${byText.join("\n  ")}`);
   return counts;
 }
 
-/** @param programs By name: modules that tap runs. */
+/** @param programs By name: modules with tests. */
 async function onThisKernel(programs, testName = "") {
   const files = await built(programs);
-  const limit = isLong ? LONGEST_FILE_OF_LONG_RUN_S : LONGEST_FILE_S;
-  const only = testName === "" ? [] : ["--node-arg=--import=./dev/only-named.mjs"];
   process.env.TWILL_ONLY = testName;
-  const tap = ["node_modules/tap/dist/esm/run.mjs", "run", "--reporter=tap", `--jobs=${JOBS}`, `--timeout=${limit}`];
-  const printed = await follow([...tap, ...only, ...files], reportFile);
-  writeFileSync(`${RESULTS}/tap`, printed.lines.join("\n")); // tap's own --output-file would print each line twice
-  const leftToOtherKernel = printed.lines.flatMap((line) => SKIPPED_FOR_KERNEL.exec(line)?.[1] ?? []);
+  const waiting = longestFirst(files);
+  const results = [];
+  const work = async () => {
+    for (let file = waiting.shift(); file !== undefined && !isStopped; file = waiting.shift())
+      results.push(await ran(file));
+  };
+  await Promise.all(Array.from({ length: JOBS }, work));
+  const lines = results.flatMap((result) => [`# file ${result.name}`, ...result.lines]);
+  writeFileSync(`${RESULTS}/tap`, lines.join("\n"));
+  const leftToOtherKernel = lines.flatMap((line) => SKIPPED_FOR_KERNEL.exec(line)?.[1] ?? []);
   if (name === "" && tier !== "unit")
     writeFileSync(`${RESULTS}/skipped-for-kernel.json`, JSON.stringify(leftToOtherKernel, null, 2));
-  const notAsked = printed.lines.filter((line) => NOT_ASKED.test(line));
-  const skipped = printed.lines.filter((line) => SKIPPED.test(line) && !NOT_ASKED.test(line));
+  const skipped = lines.filter((line) => SKIPPED.test(line));
   for (const line of new Set(skipped.filter((line) => !LEFT_TO_TIER.test(line)))) console.log(line.trim());
   for (const command of ["test:all", "test:long"]) {
     const left = skipped.filter((line) => LEFT_TO_TIER.exec(line)?.[1] === command);
     if (left.length > 0) console.log(`# left to npm run ${command}: ${left.length}`);
   }
-  const counts = countsOf(printed.lines);
-  return { ...counts, skipped: counts.skipped - notAsked.length, status: printed.status };
+  return { ...countsOf(lines), status: results.every(({ isOk }) => isOk) ? 0 : 1 };
+}
+
+function longestFirst(files) {
+  const rank = (file) => LONGEST.findIndex((part) => file.includes(part)) >>> 0;
+  return files.toSorted((a, b) => rank(a) - rank(b));
+}
+
+/** Runs one file, and prints its line. */
+async function ran(file) {
+  const limit = isLong ? LONGEST_FILE_OF_LONG_RUN_S : LONGEST_FILE_S;
+  const only = process.env.TWILL_ONLY === "" ? [] : ["--import=./dev/only-named.mjs"];
+  const started = performance.now();
+  const { lines, status } = await follow(["--enable-source-maps", ...only, file], limit);
+  const seconds = (performance.now() - started) / 1000;
+  const name = file.replace(`${PROGRAMS}/`, "").replace(/\.mjs$/, "");
+  const failed = failures(lines);
+  const isOk = status === 0 && lines.some((line) => PLAN.test(line));
+  if (!isOk && failed.length === 0) {
+    failed.push(`not ok - ${name} ended with ${status} before its tests were done`);
+    lines.push(...failed, "# { total: 1, fail: 1 }");
+  }
+  for (const line of failed) console.log(line);
+  if (!lines.some((line) => NOT_ASKED.test(line)))
+    console.log(point({ verdict: isOk ? "ok" : "not ok", seconds, name }));
+  return { name, lines, isOk };
 }
 
 async function onCompleteKernel(name) {
-  const { lines, status } = await follow(["--import", "tsx", "e2e/kernels/run.ts", name], () => {});
+  const { lines, status } = await follow(["--import", "tsx", "e2e/kernels/run.ts", name]);
   reportGuests(lines);
   const left = new Set(lines.filter((line) => LEFT_TO_TIER.test(line)).map((line) => line.replace(/^ *ok \d+/, "")));
   if (left.size > 0) console.log(`# left to npm run test:long: ${left.size}`);
@@ -118,7 +168,6 @@ function reportGuests(lines) {
     const [, verdict, name, milliseconds] = /^(ok|not ok) \d+ - (.*) # time=([\d.]+)ms/.exec(line) ?? [];
     if (name !== undefined) points.push({ file, verdict, name, seconds: milliseconds / 1000 });
   }
-  const point = ({ verdict, seconds, name }) => `${verdict.padEnd(6)} ${seconds.toFixed(1).padStart(6)} s  ${name}`;
   for (const name of new Set(points.map(({ file }) => file))) {
     const own = points.filter(({ file }) => file === name);
     const verdict = own.every(({ verdict }) => verdict === "ok") ? "ok" : "not ok";
@@ -128,6 +177,10 @@ function reportGuests(lines) {
   for (const each of points.toSorted((a, b) => b.seconds - a.seconds).slice(0, LONGEST_SHOWN)) console.log(point(each));
   const isVerdict = (line) => /^(not ok - |# the guest's console|# \d+ files on kernel)/.test(line);
   for (const line of lines.filter(isVerdict)) console.log(line);
+}
+
+function point({ verdict, seconds, name }) {
+  return `${verdict.padEnd(6)} ${seconds.toFixed(1).padStart(6)} s  ${name}`;
 }
 
 /** Whether a text has a name; before its first ": ", a test's name may have a value. */
@@ -188,7 +241,7 @@ async function built(programs) {
     sourcemap: "linked", // stacks name the sources
     metafile: true,
     logLevel: "error",
-  });
+  }).catch(() => process.exit(1)); // it has said why
   return Object.entries(metafile.outputs).flatMap(([file, { entryPoint }]) =>
     entryPoint?.startsWith("program:") ? [file] : [],
   );
@@ -220,35 +273,32 @@ function withOwnPlaces() {
   };
 }
 
-/** Runs Node with `args`. @param report Gets the lines of each part of the output as it is complete. */
-function follow(args, report) {
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => child.kill(signal));
+/**
+ * Runs Node with `args`.
+ * @param limit Seconds, after which tap fails what has not ended.
+ * @returns The lines printed, and the exit status or the signal.
+ */
+function follow(args, limit = 0) {
+  const env = limit === 0 ? process.env : { ...process.env, TAP_TIMEOUT: String(limit) };
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"], env });
+  running.add(child);
+  const timers =
+    limit === 0
+      ? []
+      : [
+          setTimeout(() => child.kill("SIGTERM"), (limit + ENDING_S) * 1000),
+          setTimeout(() => child.kill("SIGKILL"), (limit + 2 * ENDING_S) * 1000),
+        ];
   const lines = [];
-  let part = [];
-  createInterface({ input: child.stdout }).on("line", (line) => {
-    lines.push(line);
-    part.push(line);
-    if (!FILE_POINT.test(line)) return;
-    report(part);
-    part = [];
-  });
+  createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
   return new Promise((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (status) => {
-      report(part);
-      resolve({ lines, status });
+    child.on("close", (status, signal) => {
+      running.delete(child);
+      for (const timer of timers) clearTimeout(timer);
+      resolve({ lines, status: status ?? signal });
     });
   });
-}
-
-/** One line for a file that passed; what failed, with its diagnostics, for one that did not. */
-function reportFile(lines) {
-  const [, verdict, file, milliseconds] = FILE_POINT.exec(lines.at(-1) ?? "") ?? [];
-  if (file === undefined) return;
-  if (verdict === "not ok") for (const line of failures(lines.slice(0, -1))) console.log(line);
-  const name = file.replace(`${PROGRAMS}/`, "").replace(/\.mjs$/, "");
-  console.log(`${verdict.padEnd(6)} ${(milliseconds / 1000).toFixed(1).padStart(6)} s  ${name}`);
 }
 
 /** The lines of what failed with the YAML below each, but for stacks and excerpts of the source. */
