@@ -245,16 +245,21 @@ t.test("a data path that hangs is told, and ended when another one is needed", i
   t.notOk(one.dataPaths().includes(hanging));
 });
 
-t.test("files that are replaced while the daemon runs are for the next one", inFullRunOnly(needsRoot), async (t) => {
-  const { hosts, leases } = newCluster(t);
-  const [one] = hosts;
+/** A copy of the daemon, whose data path can be made another build. */
+function newBuild(leases: string) {
   const build = join(leases, "..", "build");
   for (const file of ["bin/flanneld", "flanneld.mjs", "flanneld-udp.mjs", "koffi.node"])
     cpSync(join(projectRoot, "dist", file), join(build, file));
-  const flanneld = join(build, "bin/flanneld");
+  return { flanneld: join(build, "bin/flanneld"), dataPath: join(build, "flanneld-udp.mjs") };
+}
+
+t.test("files that are replaced while the daemon runs are for the next one", inFullRunOnly(needsRoot), async (t) => {
+  const { hosts, leases } = newCluster(t);
+  const [one] = hosts;
+  const { flanneld, dataPath } = newBuild(leases);
   const daemon = await one.joinWith(flanneld);
   const before = one.dataPaths();
-  appendFileSync(join(build, "flanneld-udp.mjs"), "\n");
+  appendFileSync(dataPath, "\n");
   one.sh("ip link set flannel0 mtu 1400");
   await daemon.prints("repaired entries");
   t.strictSame(one.dataPaths(), before);
@@ -263,6 +268,40 @@ t.test("files that are replaced while the daemon runs are for the next one", inF
   t.match(next.printed(), "replacing the data path process: it has another build");
   t.notSame(one.dataPaths(), before);
 });
+
+t.test(
+  "no ping is lost when another build takes over; what cannot hand over is replaced",
+  inFullRunOnly(needsRoot),
+  async (t) => {
+    const { hosts, leases } = newCluster(t);
+    const [one, two] = hosts;
+    const { flanneld, dataPath } = newBuild(leases);
+    const current = readFileSync(dataPath, "utf8");
+    writeFileSync(dataPath, current.replaceAll("handOver", "unheardOf")); // as a build that knows no such request
+    let [daemon] = await Promise.all([one.joinWith(flanneld), two.join()]);
+    const deviceIndex = () => (one.json("ip", "-j", "link", "show", "flannel0") as { ifindex: number }[])[0]?.ifindex;
+    const upgrade = async (text: string) => {
+      writeFileSync(dataPath, text);
+      await daemon?.end("SIGTERM");
+      const before = { pids: one.dataPaths(), index: deviceIndex() };
+      daemon = await one.joinWith(flanneld);
+      t.equal(one.dataPaths().length, 1);
+      t.notSame(one.dataPaths(), before.pids);
+      return deviceIndex() === before.index;
+    };
+    const there = two.pod();
+    one.pod();
+    t.equal(await upgrade(current), false, "another device");
+    t.match(daemon.printed(), /packets are lost while the data path process is replaced.*unknown request/);
+    await until("a ping", () => one.run("ping", "-c1", "-W1", there).status === 0);
+    const pinging = startPinging(t, one.name, there);
+    await pinging.answers(2);
+    t.equal(await upgrade(`${current}\n`), true, "the same device");
+    await pinging.answers(2);
+    t.match(await pinging.stop(), { lost: 0 });
+    t.match(daemon.printed(), "carries on with device and socket of the former one");
+  },
+);
 
 t.test("another backend while udp runs leaves nothing of it, and so does the way back", needsRoot, async (t) => {
   const { hosts, configure } = newCluster(t);

@@ -407,6 +407,52 @@ t.test(
   },
 );
 
+t.test(
+  "a successor carries on with the same device and socket, before the former process ends",
+  needsRoot,
+  async (t) => {
+    const pair = newPair(t);
+    await start(pair, 3);
+    const path = await start(pair, 2);
+    const pinging = startPinging(t, pair.hosts[2].name, "10.1.3.0");
+    await pinging.answers(2);
+    const sockets = () => pair.hosts[2].sh("ss -Hulne sport = 8285").match(/ino:\d+/g);
+    const before = sockets();
+    const next = await startBare(pair, 2, { takeover: true, version: "1-next" });
+    t.strictSame(await ended(path), [0, null]);
+    await pinging.answers(2);
+    t.match(await pinging.stop(), { lost: 0 });
+    t.strictSame(next.hello, { ...path.hello, version: "1-next", pid: next.hello.pid });
+    t.strictSame(sockets(), before);
+    const daemon = await next.daemon();
+    t.ok(
+      (await daemon.counters()).receivedPackets >= 2,
+      "with the table of the former process, no daemon has sent one",
+    );
+    await daemon.ask({ stop: true });
+    t.strictSame(await ended(next), [0, null]);
+    t.strictSame([hasDevice(pair.hosts[2]), existsSync(path.socketFile)], [false, false]);
+  },
+);
+
+t.test("a successor that cannot take over changes nothing", inFullRunOnly(needsRoot), async (t) => {
+  const pair = newPair(t);
+  t.match(await refusal(pair, { takeover: true }), {
+    status: 1,
+    error: /^cannot take over from the data path process on .*2\.sock: connect ENOENT/,
+  });
+  const path = await startBare(pair, 2);
+  t.match(await refusal(pair, { takeover: true }), { error: /2\.sock: it has no table of peers yet$/ });
+  const daemon = await path.daemon();
+  t.strictSame(await daemon.ask(tableOf(2)), { done: true });
+  const asleep = await path.daemon();
+  process.kill(path.hello.pid, "SIGSTOP");
+  t.match(await refusal(pair, { takeover: true }), { error: /2\.sock: no answer within 5 s$/ });
+  process.kill(path.hello.pid, "SIGCONT");
+  t.strictSame(asleep.hello, { hello: path.hello });
+  t.ok(hasDevice(pair.hosts[2]));
+});
+
 t.test("no packet to a peer is lost while thousands of others come and go", needsRoot, async (t) => {
   const pair = newPair(t);
   await start(pair, 3);

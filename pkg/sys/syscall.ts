@@ -38,6 +38,8 @@ const NUMBERS = {
   memfd_create: [319, 279],
   mkdirat: /*      */ [258, 34],
   openat: /*       */ [257, 56],
+  pidfd_getfd: /*  */ [438, 438],
+  pidfd_open: /*   */ [434, 434],
   pipe2: /*        */ [293, 59],
   ppoll: /*        */ [271, 73],
   prctl: /*        */ [157, 167],

@@ -3,13 +3,23 @@ import { createServer, type Socket } from "node:net";
 import { bootMs } from "../../sys/clock.ts";
 import { removeFile } from "../../sys/file.ts";
 import { isListenedTo } from "../../sys/unix-socket.ts";
-import { type Counters, type Hello, lineReader, type PeerSubnet, type Reply, type Request } from "./protocol.ts";
+import {
+  type Counters,
+  type HandedOver,
+  type Hello,
+  lineReader,
+  type PeerSubnet,
+  type Reply,
+  type Request,
+} from "./protocol.ts";
 
 /** What requests are carried out with. @throws Error a subnet or address is none */
 export interface DataPath {
   replace(peers: readonly PeerSubnet[], own: string): void;
   change(set: readonly PeerSubnet[], remove: readonly string[]): void;
   counters(): Counters;
+  /** Lets that process have the descriptors. @throws Error there is no table yet */
+  handOver(pid: number): Omit<HandedOver["handedOver"], "until">;
   /** Ends the process. */
   end(reason: string): void;
 }
@@ -30,8 +40,15 @@ function milliseconds(value: unknown): number {
   throw new Error(`${JSON.stringify(value)} is no number of milliseconds`);
 }
 
-/** Listens on the socket. @throws Error another process does */
-export async function serveControl(path: string, hello: Hello, dataPath: DataPath): Promise<Control> {
+export const firstDeadline = (): number => bootMs() + FIRST_TABLE_MS;
+
+/**
+ * Listens on the socket.
+ *
+ * @param deadline When to end, unless a daemon says otherwise.
+ * @throws Error another process listens
+ */
+export async function serveControl(path: string, hello: Hello, dataPath: DataPath, deadline: number): Promise<Control> {
   if (isListenedTo(path))
     throw new Error(
       `another data path process listens on ${path}. To fix: stop the flanneld that has started it, or give this one another --subnet-file`,
@@ -40,7 +57,6 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
   const connections = new Set<Socket>();
   /** Those of daemons that answer for the lease: they have sent a table. */
   const owners = new Set<Socket>();
-  let deadline = bootMs() + FIRST_TABLE_MS;
   let timer: NodeJS.Timeout | undefined;
 
   const server = createServer((socket) => {
@@ -72,6 +88,8 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
         deadline = until;
       } else if ("change" in request) dataPath.change(request.change.set ?? [], request.change.remove ?? []);
       else if ("until" in request) deadline = milliseconds(request.until);
+      else if ("handOver" in request)
+        return { handedOver: { ...dataPath.handOver(request.handOver.to), until: deadline } };
       else if ("counters" in request) return { counters: dataPath.counters() };
       else if ("detach" in request) {
         deadline = bootMs() + milliseconds(request.detach.forMs);

@@ -8,13 +8,14 @@ import { isMainThread, type MessagePort, parentPort, Worker, workerData } from "
 import { createAlarm, ring } from "../../sys/eventfd.ts";
 import { closeFile, Open, openFile, writeExisting } from "../../sys/file.ts";
 import { call } from "../../sys/syscall.ts";
-import { type DataPath, serveControl } from "./control.ts";
+import { type DataPath, firstDeadline, serveControl } from "./control.ts";
 import { createCounterMemory, readCounters } from "./counters.ts";
 import { createPeerRows, type RowChanges } from "./peer-rows.ts";
 import { createPeerTableMemory, createPeerTableWriter, networkOf } from "./peer-table.ts";
 import { PROCESS_NAME } from "./port-owner.ts";
+import { findPredecessor, letHaveDescriptors, type Predecessor } from "./predecessor.ts";
 import { type Hello, type Offload, offloads, type Settings, settingsOf } from "./protocol.ts";
-import { createTun } from "./tun-device.ts";
+import { adoptTun, createTun } from "./tun-device.ts";
 import { carryTunToUdp } from "./tun-to-udp.ts";
 import { canSegment, enableGro, openRawSocket, openUdpSocket } from "./udp-socket.ts";
 import { carryUdpToTun } from "./udp-to-tun.ts";
@@ -26,10 +27,14 @@ const STDERR = 2;
 const directions = { "tun to udp": carryTunToUdp, "udp to tun": carryUdpToTun } as const;
 type Direction = keyof typeof directions;
 
+/** What a worker says before it carries packets; afterwards it says only why it ends. */
+const STARTED = "started";
+
 if (isMainThread) await start();
 else {
   const port = parentPort as MessagePort; // a worker's
   const { direction, ...start } = workerData as WorkerStart & { direction: Direction };
+  port.postMessage(STARTED);
   port.postMessage(directions[direction](start));
 }
 
@@ -48,8 +53,9 @@ async function start(): Promise<void> {
 async function run(settings: Settings): Promise<Hello> {
   const { address, port, version, without = [] } = settings;
   const may = (offload: Offload) => !without.includes(offload);
-  const udp = openUdpSocket(address, port);
-  const tun = createTun(settings.device, may("vnet-header"));
+  const predecessor = settings.takeover ? await findPredecessor(settings.socket) : undefined;
+  const udp = predecessor?.udp ?? openUdpSocket(address, port);
+  const tun = predecessor ? adoptTun(predecessor.tun) : createTun(settings.device, may("vnet-header"));
   const has: Record<Offload, boolean> = {
     "vnet-header": tun.hasVnetHeader,
     "udp-segment": may("udp-segment") && canSegment(udp),
@@ -67,7 +73,9 @@ async function run(settings: Settings): Promise<Hello> {
   };
   const workers: RunningWorker[] = [];
   const peers = createPeerTableMemory();
-  const control = await serveControl(settings.socket, hello, dataPathOf(peers, workers, end));
+  const dataPath = dataPathOf({ memory: peers, descriptors: { tun: tun.fd, udp }, workers, end });
+  const serve = () => serveControl(settings.socket, hello, dataPath, predecessor?.until ?? firstDeadline());
+  let control = predecessor === undefined ? await serve() : undefined;
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => end(`${signal} came`));
   const start = {
     tun: tun.fd,
@@ -80,15 +88,26 @@ async function run(settings: Settings): Promise<Hello> {
   };
   for (const direction of Object.keys(directions) as Direction[]) workers.push(startWorker(direction, start, end));
   putFirst();
+  if (predecessor !== undefined) {
+    await carryOn(predecessor, dataPath, workers);
+    control = await serve();
+  }
   return hello;
 
   /** Stops everything; the process ends when the threads have, and device and port are free. */
   function end(reason: string): void {
     if (workers.every((worker) => worker.isEnding)) return;
     log(`ends, since ${reason}`);
-    control.close();
+    control?.close();
     for (const worker of workers) worker.stop();
   }
+}
+
+/** Carries packets beside the predecessor, then ends that one. */
+async function carryOn(predecessor: Predecessor, dataPath: DataPath, workers: RunningWorker[]): Promise<void> {
+  dataPath.replace(predecessor.peers, predecessor.own);
+  await Promise.all(workers.map(({ started }) => started));
+  await predecessor.end();
 }
 
 /** More than the threads that carry packets, which have been created by now: orders are rare and short, and must not wait for packets. */
@@ -103,6 +122,8 @@ function putFirst(): void {
 interface RunningWorker {
   counters: SharedArrayBuffer;
   isEnding: boolean;
+  /** Resolves when it carries packets. */
+  started: Promise<void>;
   stop(): void;
 }
 
@@ -116,9 +137,12 @@ function startWorker(
   const worker = new Worker(new URL(import.meta.url), {
     workerData: { direction, ...start, alarm, counters },
   });
-  worker.on("message", (reason: WorkerEnd) =>
-    end(reason === "device gone" ? "its device was deleted" : "it was stopped"),
-  );
+  const started = new Promise<void>((resolve) => {
+    worker.on("message", (message: WorkerEnd | typeof STARTED) => {
+      if (message === STARTED) resolve();
+      else end(message === "device gone" ? "its device was deleted" : "it was stopped");
+    });
+  });
   worker.on("error", (error) => {
     process.exitCode = 1;
     end(`the thread "${direction}" has failed: ${error.stack}`);
@@ -126,6 +150,7 @@ function startWorker(
   const running: RunningWorker = {
     counters,
     isEnding: false,
+    started,
     stop() {
       running.isEnding = true;
       ring(alarm);
@@ -134,12 +159,17 @@ function startWorker(
   return running;
 }
 
-function dataPathOf(
-  memory: SharedArrayBuffer,
-  workers: readonly RunningWorker[],
-  end: (reason: string) => void,
-): DataPath {
+interface DataPathParts {
+  /** The table of the peers. */
+  memory: SharedArrayBuffer;
+  descriptors: { tun: number; udp: number };
+  workers: readonly RunningWorker[];
+  end(reason: string): void;
+}
+
+function dataPathOf({ memory, descriptors, workers, end }: DataPathParts): DataPath {
   const rows = createPeerRows();
+  let ownSubnet: string | undefined;
   const table = createPeerTableWriter(memory);
   const change = ({ set, remove }: RowChanges) => table.change(set, remove);
   return {
@@ -147,9 +177,15 @@ function dataPathOf(
       networkOf(own);
       change(rows.replace(peers));
       table.setOwn(own);
+      ownSubnet = own;
     },
     change: (set, remove) => change(rows.change(set, remove)),
     counters: () => readCounters(workers.map((worker) => worker.counters)),
+    handOver(pid) {
+      if (ownSubnet === undefined) throw new Error("it has no table of peers yet");
+      letHaveDescriptors(pid);
+      return { ...descriptors, peers: rows.all(), own: ownSubnet };
+    },
     end,
   };
 }

@@ -14,6 +14,8 @@ export interface RowChanges {
 export interface PeerRows {
   replace(peers: readonly PeerSubnet[]): RowChanges;
   change(set: readonly PeerSubnet[], remove: readonly string[]): RowChanges;
+  /** Returns all of them. */
+  all(): PeerSubnet[];
 }
 
 export function createPeerRows(): PeerRows {
@@ -35,6 +37,7 @@ export function createPeerRows(): PeerRows {
       for (const [key, peer] of added) rows.set(key, peer);
       return { set, remove };
     },
+    all: () => [...rows.values()],
   };
 }
 

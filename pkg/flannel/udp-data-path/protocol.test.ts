@@ -10,7 +10,8 @@ const settings: Settings = {
 };
 
 t.test("arguments say the settings", async (t) => {
-  t.strictSame(settingsOf(argumentsOf(settings)), { ...settings, without: [] });
+  t.strictSame(settingsOf(argumentsOf(settings)), { ...settings, takeover: false, without: [] });
+  t.ok(settingsOf(argumentsOf({ ...settings, takeover: true })).takeover);
   t.strictSame(settingsOf(argumentsOf({ ...settings, without: ["udp-gro", "vnet-header"] })).without, [
     "vnet-header",
     "udp-gro",

@@ -21,6 +21,8 @@ export interface Settings {
   port: number;
   /** Protocol and build of the daemon that starts it; only repeated in `hello`. */
   version: string;
+  /** Whether to take device and socket over from the process that listens on the Unix socket, and to end that one (`handOver`). */
+  takeover?: boolean;
   /** Parts of the kernel's offloading that are not to be used, for tests and to find what a kernel does wrong. */
   without?: readonly Offload[];
 }
@@ -61,10 +63,24 @@ export type Request =
   | { counters: true }
   /** The daemon is about to close the connection for good: go on for so long, then end. */
   | { detach: { forMs: number } }
-  /** End at once; the device goes with the process. */
+  /** By the process with that PID, which is about to carry on with the same device and socket. */
+  | { handOver: { to: number } }
+  /** End at once; the device goes with the process, unless it was handed over. */
   | { stop: true };
 
-export type Reply = { done: true } | { counters: Counters } | { error: string };
+export type Reply = { done: true } | { counters: Counters } | HandedOver | { error: string };
+
+/** Everything that another process needs to carry on. */
+export interface HandedOver {
+  handedOver: {
+    /** Descriptors of the process that hands over, for pidfd_getfd(2). */
+    tun: number;
+    udp: number;
+    peers: PeerSubnet[];
+    own: string;
+    until: number;
+  };
+}
 
 /** Since the process has started. Each packet and datagram is counted once. */
 export type Counters = Record<CounterName, number>;
@@ -98,8 +114,12 @@ export const counterNames = [
 export type CounterName = (typeof counterNames)[number];
 
 /** The arguments behind the script's name. */
-export function argumentsOf({ without, ...settings }: Settings): string[] {
-  const options = Object.entries({ ...settings, ...(without?.length && { without: without.join(",") }) });
+export function argumentsOf({ without, takeover, ...settings }: Settings): string[] {
+  const options = Object.entries({
+    ...settings,
+    ...(takeover && { takeover: "yes" }),
+    ...(without?.length && { without: without.join(",") }),
+  });
   return options.map(([name, value]) => `--${name}=${value}`);
 }
 
@@ -108,7 +128,7 @@ export function settingsOf(args: readonly string[]): Settings {
   const given = new Map(
     args.map((arg) => {
       const [, name = "", value = ""] = /^--([a-z]+)=(.*)$/s.exec(arg) ?? [];
-      if (!["socket", "device", "address", "port", "version", "without"].includes(name))
+      if (!["socket", "device", "address", "port", "version", "takeover", "without"].includes(name))
         throw new Error(`unknown argument ${JSON.stringify(arg)}`);
       return [name, value];
     }),
@@ -127,6 +147,7 @@ export function settingsOf(args: readonly string[]): Settings {
     address: need("address"),
     port,
     version: need("version"),
+    takeover: given.get("takeover") === "yes",
     without: offloads.filter((offload) => named.includes(offload)),
   };
 }

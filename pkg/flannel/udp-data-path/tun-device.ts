@@ -11,6 +11,7 @@ const DEVICE = "/dev/net/tun";
 /** linux/if_tun.h */
 const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
+const TUNGETIFF = 0x800454d2;
 const IFF_TUN = 0x0001;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
@@ -41,11 +42,7 @@ export function createTun(name: string, useVnetHeader: boolean): TunDevice {
       const request = interfaceRequest(name);
       const hasVnetHeader = useVnetHeader && setInterface(fd, request, IFF_VNET_HDR) === 0;
       if (!hasVnetHeader) call("ioctl", `TUNSETIFF ${name}`, fd, TUNSETIFF, flagged(request, 0));
-      const actualName = decode(request, 0, request.indexOf(0));
-      const tcp = TUN_F_CSUM | TUN_F_TSO4;
-      const hasUdpOffload = hasVnetHeader && ask("ioctl", fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) === 0;
-      if (hasVnetHeader && !hasUdpOffload) call("ioctl", "TUNSETOFFLOAD", fd, TUNSETOFFLOAD, tcp);
-      return { fd, name: actualName, index: indexOf(actualName), hasVnetHeader, hasUdpOffload };
+      return tunOf(fd, request, hasVnetHeader);
     } catch (error) {
       closeFile(fd);
       throw error;
@@ -53,6 +50,23 @@ export function createTun(name: string, useVnetHeader: boolean): TunDevice {
   } catch (error) {
     throw refused(error, name);
   }
+}
+
+/** Returns the device whose descriptor another process has made, as it is. */
+export function adoptTun(fd: number): TunDevice {
+  const request = new Uint8Array(IFREQ_SIZE);
+  call("ioctl", "TUNGETIFF", fd, TUNGETIFF, request);
+  const flags = new DataView(request.buffer).getUint16(IFNAMSIZ, true);
+  return tunOf(fd, request, (flags & IFF_VNET_HDR) !== 0);
+}
+
+/** Has the kernel hand over super-packets, where there is a header that says how to cut them. @param request Its name */
+function tunOf(fd: number, request: Uint8Array, hasVnetHeader: boolean): TunDevice {
+  const name = decode(request, 0, request.indexOf(0));
+  const tcp = TUN_F_CSUM | TUN_F_TSO4;
+  const hasUdpOffload = hasVnetHeader && ask("ioctl", fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) === 0;
+  if (hasVnetHeader && !hasUdpOffload) call("ioctl", "TUNSETOFFLOAD", fd, TUNSETOFFLOAD, tcp);
+  return { fd, name, index: indexOf(name), hasVnetHeader, hasUdpOffload };
 }
 
 function interfaceRequest(name: string): Uint8Array {

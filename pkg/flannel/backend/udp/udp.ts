@@ -128,8 +128,22 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
       return found;
     }
     log.info("replacing the data path process: it has another build, address or port", shown(found.info));
+    const next = await succeed(found, wanted);
     await found.end();
-    return undefined;
+    return next;
+  }
+
+  /** Starts a process that carries on with device and socket of that one, if only the build differs. @returns undefined: not so */
+  async function succeed({ info }: DataPath, wanted: Settings): Promise<DataPath | undefined> {
+    if (!fits({ ...info, version: wanted.version }, wanted)) return undefined;
+    try {
+      const next = await startDataPath({ ...wanted, takeover: true }, log);
+      log.info("the new data path process carries on with device and socket of the former one", shown(next.info));
+      return next;
+    } catch (error) {
+      log.warn("packets are lost while the data path process is replaced", { error: (error as Error).message });
+      return undefined;
+    }
   }
 
   const needPath = (): DataPath => {
