@@ -22,6 +22,7 @@ import { NFT_META_IIFNAME } from "../netlink/nftables/expression/meta.ts";
 import { NFT_PAYLOAD_LL_HEADER } from "../netlink/nftables/expression/payload.ts";
 import { NFPROTO_BRIDGE } from "../netlink/nftables/header.ts";
 import { ruleMessage } from "../netlink/nftables/rule.ts";
+import { IFNAMSIZ } from "../netlink/rtnetlink/link/name.ts";
 import { linkMessage, RTM_GETLINK } from "../netlink/rtnetlink/link.ts";
 import { decode as decodeText, encode } from "../sys/text.ts";
 import { type KernelErrorContext, withKernelErrors } from "./kernel-error.ts";
@@ -239,7 +240,6 @@ function interfaceOf(body: Uint8Array): string | undefined {
 
 // --- Rules -------------------------------------------------------------------------------------------------------------------------------
 
-const IFNAMSIZ = 16;
 const interfaceHole = hole(IFNAMSIZ);
 /** `iifname "veth1"` */
 const FROM_INTERFACE = template(

@@ -4,12 +4,12 @@
 import { hex } from "../bytes/hex.ts";
 import { sha512 } from "../bytes/sha512.ts";
 import type { AttachmentId } from "../cni/attachment-id.ts";
+import { IFNAMSIZ } from "../netlink/rtnetlink/link/name.ts";
 import { encode } from "../sys/text.ts";
 
 /** The longest name of an iptables chain. */
 const CHAIN_NAME_LENGTH = 28;
-/** The longest name of a link: IFNAMSIZ - 1. */
-const LINK_NAME_LENGTH = 15;
+const LINK_NAME_LENGTH = IFNAMSIZ - 1;
 
 /** Returns `prefix` followed by as many hexadecimal digits of the hash of `text` as make `length` characters. */
 export function hashedName(prefix: string, text: string, length: number): string {

@@ -1,9 +1,11 @@
 /** Creates links inside a container, as `ip link add <name> netns <container> type <kind>` does. */
+
 import type { AttachmentId } from "../cni/attachment-id.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { Attachment } from "../cni/plugin.ts";
 import { notAvailable } from "../cni/status.ts";
 import { type Connection, NetlinkError, type Request, request } from "../netlink/connection.ts";
+import { IFNAMSIZ } from "../netlink/rtnetlink/link/name.ts";
 import { type LinkRequest, linkMessage, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
 import { findNamespace, type Namespace } from "../sys/namespace.ts";
@@ -205,8 +207,7 @@ export function nameInUse(
 const withOtherName = (name: string, { path }: Namespace, owner: AttachmentId | undefined): string =>
   `choose another interface name: CNI_IFNAME=${name}${owner === undefined ? "" : `, cnitool add --ifname ${name} ${owner.network} ${path}`}`;
 
-/** The longest name of a link: IFNAMSIZ of linux/if.h, without the NUL. */
-const LINK_NAME_MAX = 15;
+const LINK_NAME_MAX = IFNAMSIZ - 1;
 
 /** Returns the next name that no link has: eth1 after eth0. */
 function freeName(container: Connection, taken: string): string {

@@ -5,14 +5,12 @@ import { hostIsLittle } from "../netlink/wire.ts";
 import { closeFile } from "../sys/file.ts";
 import { openSocket, SOCK_DGRAM } from "../sys/socket.ts";
 import { call } from "../sys/syscall.ts";
-import { encode } from "../sys/text.ts";
+import { IFREQ_SIZE, IFREQ_VALUE, setIfreqName } from "./ifreq.ts";
 
-/** linux/sockios.h, linux/ethtool.h, linux/if.h */
+/** linux/sockios.h, linux/ethtool.h */
 const SIOCETHTOOL = 0x8946;
 const ETHTOOL_GTXCSUM = 0x16;
 const ETHTOOL_STXCSUM = 0x17;
-const IFNAMSIZ = 16;
-const IFREQ_SIZE = 40;
 const ETHTOOL_VALUE_SIZE = 8;
 
 /**
@@ -36,8 +34,8 @@ export function startTxChecksumOffload(ifName: string): void {
 function ask(ifName: string, command: number, data: number): number {
   const memory = new Uint8Array(new ArrayBuffer(IFREQ_SIZE + ETHTOOL_VALUE_SIZE)); // the memory of a small array may move
   const view = new DataView(memory.buffer);
-  memory.set(encode(ifName).subarray(0, IFNAMSIZ - 1));
-  view.setBigUint64(IFNAMSIZ, BigInt(native.address(memory) + IFREQ_SIZE), hostIsLittle);
+  setIfreqName(memory, ifName);
+  view.setBigUint64(IFREQ_VALUE, BigInt(native.address(memory) + IFREQ_SIZE), hostIsLittle);
   view.setUint32(IFREQ_SIZE, command, hostIsLittle);
   view.setUint32(IFREQ_SIZE + 4, data, hostIsLittle);
   const fd = openSocket(AF_INET, SOCK_DGRAM, 0);

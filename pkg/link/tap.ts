@@ -9,33 +9,30 @@
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { withRollback } from "../cni/rollback.ts";
 import { notAvailable } from "../cni/status.ts";
-import { hostIsLittle } from "../netlink/wire.ts";
 import { isErrno, SystemError } from "../sys/errno.ts";
 import { closeFile, Open, openFile, writeExisting } from "../sys/file.ts";
 import { within } from "../sys/namespace.ts";
 import { environment, findCommand, type Program, run } from "../sys/process.ts";
 import { call } from "../sys/syscall.ts";
-import { decode, encode } from "../sys/text.ts";
+import { decode } from "../sys/text.ts";
 import { type LinkRef, nameInUse, unsupportedKind } from "./create.ts";
 import { deleteLink, findLink, type Link, linkAfter } from "./link.ts";
 import { setOwner } from "./owner.ts";
-
-const DEVICE = "/dev/net/tun";
+import {
+  hasNoTun,
+  IFF_MULTI_QUEUE,
+  IFF_NO_PI,
+  IFF_TAP,
+  IFF_TUN_EXCL,
+  IFF_VNET_HDR,
+  setTunInterface,
+  TUN_DEVICE,
+} from "./tun.ts";
 
 /** linux/if_tun.h */
-const TUNSETIFF = 0x400454ca;
 const TUNSETPERSIST = 0x400454cb;
 const TUNSETOWNER = 0x400454cc;
 const TUNSETGROUP = 0x400454ce;
-const IFF_TAP = 0x0002;
-const IFF_MULTI_QUEUE = 0x0100;
-const IFF_NO_PI = 0x1000;
-const IFF_VNET_HDR = 0x4000;
-const IFF_TUN_EXCL = 0x8000;
-
-/** linux/if.h: struct ifreq */
-const IFREQ_SIZE = 40;
-const IFNAMSIZ = 16;
 
 export interface TapOptions {
   /** Whether several programs, or threads of one, can each open a queue of the device. */
@@ -88,22 +85,20 @@ const marked = ({ container, ifName, owner }: LinkRef): Link =>
 /** Makes sure, for STATUS, that the kernel has tap devices. @throws CniError 50: it has not */
 export function needTaps(): void {
   try {
-    closeFile(openFile(DEVICE, Open.readWrite));
+    closeFile(openFile(TUN_DEVICE, Open.readWrite));
   } catch (error) {
-    if (!(error instanceof SystemError) || !isMissing(error)) throw error;
+    if (!(error instanceof SystemError) || !hasNoTun(error)) throw error;
     throw notAvailable(unsupportedKind("tun", error));
   }
 }
-
-const isMissing = (error: SystemError): boolean => isErrno(error, "ENOENT", "ENODEV", "ENXIO");
 
 /** Creates a device that exists until the returned descriptor is closed. */
 function openTap(place: LinkRef, options: TapOptions): number {
   const { owner, group } = options;
   try {
-    const fd = openFile(DEVICE, Open.readWrite);
+    const fd = openFile(TUN_DEVICE, Open.readWrite);
     try {
-      call("ioctl", `TUNSETIFF ${place.ifName}`, fd, TUNSETIFF, interfaceRequest(place.ifName, flagsOf(options)));
+      setTunInterface(fd, place.ifName, flagsOf(options));
       if (owner !== undefined) call("ioctl", `TUNSETOWNER ${owner}`, fd, TUNSETOWNER, owner);
       if (group !== undefined) call("ioctl", `TUNSETGROUP ${group}`, fd, TUNSETGROUP, group);
       return fd;
@@ -114,13 +109,6 @@ function openTap(place: LinkRef, options: TapOptions): number {
   } catch (error) {
     throw refused(error, place);
   }
-}
-
-function interfaceRequest(ifName: string, flags: number): Uint8Array {
-  const request = new Uint8Array(IFREQ_SIZE);
-  request.set(encode(ifName).subarray(0, IFNAMSIZ - 1));
-  new DataView(request.buffer).setUint16(IFNAMSIZ, flags, hostIsLittle);
-  return request;
 }
 
 /**
@@ -141,13 +129,13 @@ function flagsOf({ multiQueue, owner, group }: TapOptions): number {
 function refused(error: unknown, place: LinkRef): unknown {
   if (!(error instanceof SystemError)) return error;
   if (isErrno(error, "EBUSY")) return nameInUse(place, `creating the tap device (${error.message})`, error);
-  if (isMissing(error)) return unsupportedKind("tun", error);
+  if (hasNoTun(error)) return unsupportedKind("tun", error);
   return new CniError({
     code: ErrorCode.internal,
     msg: `the kernel refuses a tap device "${place.ifName}" in ${place.netns.path}`,
     details: error.message,
     remedy: isErrno(error, "EPERM", "EACCES")
-      ? `run as root with CAP_NET_ADMIN, and check that the device cgroup allows ${DEVICE} (c 10:200 rw)`
+      ? `run as root with CAP_NET_ADMIN, and check that the device cgroup allows ${TUN_DEVICE} (c 10:200 rw)`
       : `check "owner" and "group" of the network`,
     cause: error,
   });

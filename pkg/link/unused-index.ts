@@ -4,11 +4,10 @@ import { hostIsLittle } from "../netlink/wire.ts";
 import { Errno, SystemError } from "../sys/errno.ts";
 import { randomBytes } from "../sys/random.ts";
 import { ask } from "../sys/syscall.ts";
+import { IFREQ_SIZE, IFREQ_VALUE } from "./ifreq.ts";
 
-/** linux/sockios.h, linux/if.h: struct ifreq, whose ifr_ifindex is behind the name */
+/** linux/sockios.h */
 const SIOCGIFNAME = 0x8910;
-const IFREQ_SIZE = 40;
-const IFNAMSIZ = 16;
 
 /**
  * The lowest index to choose. Indexes go up to 2^31 - 1 and the kernel counts up from 1, so the upper half has only randomly chosen ones.
@@ -26,7 +25,7 @@ export function unusedIndex(rtnl: Connection): number {
 /** Reports whether a link has the index. Uses an ioctl because it does not wait for the RTNL lock, as RTM_GETLINK does. */
 function isUsed(rtnl: Connection, index: number): boolean {
   const request = new Uint8Array(IFREQ_SIZE);
-  new DataView(request.buffer).setInt32(IFNAMSIZ, index, hostIsLittle);
+  new DataView(request.buffer).setInt32(IFREQ_VALUE, index, hostIsLittle);
   const result = ask("ioctl", rtnl.fd, SIOCGIFNAME, request);
   if (result < 0 && result !== -Errno.ENODEV) throw new SystemError("ioctl SIOCGIFNAME", -result);
   return result >= 0;

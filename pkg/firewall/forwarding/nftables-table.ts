@@ -17,6 +17,7 @@ import { NFT_PAYLOAD_NETWORK_HEADER } from "../../netlink/nftables/expression/pa
 import type { ExpressionRequest } from "../../netlink/nftables/expression.ts";
 import { NFPROTO_INET } from "../../netlink/nftables/header.ts";
 import { TYPE_IFNAME, TYPE_IP6ADDR, TYPE_IPADDR } from "../../netlink/nftables/set.ts";
+import { IFNAMSIZ } from "../../netlink/rtnetlink/link/name.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
 import { encode } from "../../sys/text.ts";
 import { ADDRESS_LENGTH, ADDRESS_OFFSETS, FAMILIES, type Family, nfproto } from "../family.ts";
@@ -48,9 +49,6 @@ export const OPEN_BRIDGES: SetRef = { ...TABLE, set: "open_bridges" };
 const FORWARD: ChainRef = { ...TABLE, chain: "forward" };
 const ISOLATION: ChainRef = { ...TABLE, chain: "isolation" };
 const HOOK: Hook = { number: NF_INET_FORWARD, priority: NF_IP_PRI_FILTER, type: "filter" };
-
-/** linux/if.h */
-const IFNAMSIZ = 16;
 
 export function bridgeKey(bridge: string): Uint8Array {
   const key = new Uint8Array(IFNAMSIZ);

@@ -40,6 +40,7 @@ import { NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER } from "../../
 import { NFT_RANGE_NEQ } from "../../netlink/nftables/expression/range.ts";
 import type { Expression } from "../../netlink/nftables/expression.ts";
 import { NFT_SET_CONCAT, NFT_SET_INTERVAL, type SetMessage } from "../../netlink/nftables/set.ts";
+import { IFNAMSIZ } from "../../netlink/rtnetlink/link/name.ts";
 import { RTN_LOCAL } from "../../netlink/rtnetlink/route.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
 import { ADDRESS_OFFSETS, nfproto } from "../family.ts";
@@ -63,7 +64,6 @@ const REGISTERS_SIZE = 80; // the verdict and four registers of 16 bytes
 const PROTOCOL_UDP = 17;
 /** linux/if_ether.h: ETH_P_IP, ETH_P_IPV6 */
 const ETHERTYPES = { ip: [0x08, 0x00], ip6: [0x86, 0xdd] } as const;
-const IFNAMSIZ = 16;
 
 /** Returns the rule as one or more: a lookup in a verdict map is one for each element. */
 export function evaluateRule(

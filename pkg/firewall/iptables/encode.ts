@@ -10,6 +10,7 @@ import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.t
 import { NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_META_OIFNAME } from "../../netlink/nftables/expression/meta.ts";
 import { expressions } from "../../netlink/nftables/expression.ts";
 import { NFT_RULE_COMPAT_F_INV, ruleMessage } from "../../netlink/nftables/rule.ts";
+import { IFNAMSIZ } from "../../netlink/rtnetlink/link/name.ts";
 import type { AnyFixed } from "../../netlink/wire.ts";
 import { encode as encodeText } from "../../sys/text.ts";
 import type { Family } from "../family.ts";
@@ -60,9 +61,6 @@ function encodeProtocol(is: Negatable<number>): Uint8Array {
   const { value, not } = unwrapNegation(is);
   return fill(PROTOCOL[not ? 1 : 0], Uint8Array.of(value));
 }
-
-/** The size of an interface name with its NUL, linux/if.h. */
-const IFNAMSIZ = 16;
 
 /** Compares the interface's name: `eth+` without a NUL; `+` alone, which is any interface, not at all. */
 function encodeInterface(direction: "in" | "out", is: Negatable<string>): Uint8Array {

@@ -10,6 +10,7 @@ import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.t
 import { NFT_META_IIFNAME, NFT_META_L4PROTO } from "../../netlink/nftables/expression/meta.ts";
 import { NFT_PAYLOAD_TRANSPORT_HEADER } from "../../netlink/nftables/expression/payload.ts";
 import { type ExpressionRequest, expressions } from "../../netlink/nftables/expression.ts";
+import { IFNAMSIZ } from "../../netlink/rtnetlink/link/name.ts";
 import { environment, findCommand, run } from "../../sys/process.ts";
 import { decode, encode } from "../../sys/text.ts";
 import { familyOf } from "../family.ts";
@@ -72,8 +73,6 @@ function prefixOf(text: string): Prefix | undefined {
   const address = parseAddress(text);
   return address === undefined ? parsePrefix(text) : { address, length: 8 * address.length };
 }
-
-const IFNAMSIZ = 16;
 
 /** Encodes `iifname != "eth0"` and removes its words from the list. */
 function interfaceCondition(words: string[]): Uint8Array | undefined {
