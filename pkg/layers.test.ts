@@ -32,6 +32,8 @@ const mayImport: Record<string, readonly string[]> = {
     "pkg/runtime",
     "pkg/sys",
   ],
+  "pkg/dns": ["pkg/bytes", "pkg/ip"],
+  "pkg/resolver": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/dns", "pkg/ip", "pkg/network", "pkg/sys"],
   "pkg/subnet-env": ["pkg/cni", "pkg/config", "pkg/ip", "pkg/sys"],
   "pkg/cluster": ["pkg/config", "pkg/ip", "pkg/netlink", "pkg/sys"],
   "pkg/flannel": [
