@@ -30,6 +30,7 @@ const endToEnd = {
   socat: "socat",
   conntrack: "conntrack",
   openssl: "openssl",
+  "bind9-dnsutils": "dig",
   "dbus-bin": "dbus-send",
   "dbus-daemon": "dbus-daemon",
   "python3-firewall": "/usr/lib/python3/dist-packages/firewall", // what firewalld consists of, without the service

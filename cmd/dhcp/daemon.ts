@@ -9,8 +9,9 @@ import type { Tool, ToolContext } from "../../pkg/cni/tool.ts";
 import { startBackgroundClose } from "../../pkg/sys/background-close.ts";
 import { bootMs, sleepMs } from "../../pkg/sys/clock.ts";
 import { directoryOf, makeDirectories, removeFile, writeFile } from "../../pkg/sys/file.ts";
+import { passedSockets } from "../../pkg/sys/passed-sockets.ts";
 import { openPoller } from "../../pkg/sys/poller.ts";
-import { collectCycles, processId, raiseFileLimit, variable, writeStderr } from "../../pkg/sys/process.ts";
+import { collectCycles, processId, raiseFileLimit, writeStderr } from "../../pkg/sys/process.ts";
 import { openSignals, SIGINT, SIGTERM } from "../../pkg/sys/signal.ts";
 import { isListenedTo, listenUnix, neverWaiting } from "../../pkg/sys/unix-socket.ts";
 import { type Flags, readFlags, usage, WrongUsage } from "./flags.ts";
@@ -99,16 +100,13 @@ function staysListenedTo(path: string): boolean {
 }
 const LETTING_GO_MS = 500;
 
-/** Returns the socket that systemd passed. sd_listen_fds(3): descriptors begin at 3. */
+/** Returns the socket that systemd passed. */
 function socketOfSystemd(): number | undefined {
-  if (variable("LISTEN_PID") !== String(processId())) return undefined;
-  const count = Number(variable("LISTEN_FDS") ?? 0);
-  if (count === 1) return neverWaiting(FIRST_PASSED);
-  if (count === 0) return undefined;
+  const passed = passedSockets();
+  if (passed.length <= 1) return passed[0] === undefined ? undefined : neverWaiting(passed[0]);
   throw new CniError({
     code: ErrorCode.internal,
-    msg: `Error getting listener: Too many (${count}) FDs passed through socket activation`,
+    msg: `Error getting listener: Too many (${passed.length}) FDs passed through socket activation`,
     remedy: "leave only one ListenStream= in the socket unit",
   });
 }
-const FIRST_PASSED = 3;

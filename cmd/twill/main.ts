@@ -20,6 +20,7 @@ import { macvlan } from "../macvlan/main.ts";
 import { mkDockerOpts, mkDockerOptsScript } from "../mk-docker-opts/main.ts";
 import { portmap } from "../portmap/main.ts";
 import { ptp } from "../ptp/main.ts";
+import { resolver } from "../resolver/main.ts";
 import { sbr } from "../sbr/main.ts";
 import { staticAddresses } from "../static/main.ts";
 import { tap } from "../tap/main.ts";
@@ -67,7 +68,7 @@ const programs: Programs = {
   plugins: byName(plugins) satisfies Delegates,
   tools: byName(tools),
   daemons: { dhcp: dhcpDaemon },
-  commands: byName([reload]),
+  commands: byName([reload, resolver]),
 };
 
 host.start = () => runProgram(programs, processArguments(), standardStreams());

@@ -1,8 +1,10 @@
 /** Makes signals readable, for a program that waits for descriptors. */
-import { call } from "./syscall.ts";
+import { ask, call } from "./syscall.ts";
 
+export const SIGHUP = 1;
 export const SIGINT = 2;
 export const SIGTERM = 15;
+export const SIGCHLD = 17;
 
 const SIG_BLOCK = 0;
 const SFD_NONBLOCK = 0o4000;
@@ -20,3 +22,10 @@ export function openSignals(signals: readonly number[]): number {
   call("rt_sigprocmask", undefined, SIG_BLOCK, bytes, 0, bytes.length);
   return call("signalfd4", undefined, -1, bytes, bytes.length, SFD_NONBLOCK | SFD_CLOEXEC);
 }
+
+/** Takes the next signal; undefined: none has come. */
+export function nextSignal(fd: number): number | undefined {
+  const info = new Uint8Array(SIGINFO_SIZE); // linux/signalfd.h: struct signalfd_siginfo, which begins with the number
+  return ask("read", fd, info, info.length) === info.length ? info[0] : undefined;
+}
+const SIGINFO_SIZE = 128;

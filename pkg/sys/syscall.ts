@@ -7,6 +7,7 @@ const NUMBERS = {
   //                  x64  arm64
   accept4: /*      */ [288, 242],
   bind: /*         */ [49, 200],
+  chdir: /*        */ [80, 49],
   clock_gettime: /**/ [228, 113],
   clock_nanosleep: [230, 115],
   clone: /*        */ [56, 220],

@@ -1,0 +1,72 @@
+/** The resolver's unix socket: whoever has changed the records asks it to read them, and learns what cannot be served. */
+import { isObject, type Json, objectIn } from "../config/json.ts";
+import { Errno, SystemError } from "../sys/errno.ts";
+import { closeFile } from "../sys/file.ts";
+import { waitReadable } from "../sys/poll.ts";
+import { decode, encode } from "../sys/text.ts";
+import { acceptConnection, connectUnix, receiveStream, sendStream } from "../sys/unix-socket.ts";
+import type { EventLoop } from "./event-loop.ts";
+
+/** What the resolver serves after it has read the records. */
+export interface SyncAnswer {
+  /** How many namespaces get answers. */
+  namespaces: number;
+  /** Sentences: which namespaces get none and why, which files are damaged. */
+  problems: string[];
+}
+
+const SYNC = "sync\n";
+const ANSWER_MS = 5000;
+
+/** Serves the socket: each connection is one request. */
+export function serveControl(listener: number, loop: EventLoop, sync: () => SyncAnswer): void {
+  loop.watch(listener, () => {
+    for (let fd = acceptConnection(listener); fd !== undefined; fd = acceptConnection(listener)) {
+      const connection = fd;
+      loop.watch(connection, () => answerRequest(connection, loop, sync));
+    }
+  });
+}
+
+function answerRequest(fd: number, loop: EventLoop, sync: () => SyncAnswer): void {
+  try {
+    const request = receiveStream(fd, new Uint8Array(SYNC.length));
+    if (request === undefined) return;
+    if (decode(request) === SYNC) sendStream(fd, encode(`${JSON.stringify(sync())}\n`), "at once");
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error; // the caller is gone
+  }
+  loop.close(fd);
+}
+
+/** Asks the resolver on that socket to read the records. @throws SystemError ENOENT, ECONNREFUSED: there is none; ETIMEDOUT, EPROTO: it gave no answer */
+export function requestSync(path: string): SyncAnswer {
+  const fd = connectUnix(path);
+  try {
+    sendStream(fd, encode(SYNC), "wait");
+    const answer = answerIn(readToEnd(fd, path));
+    if (answer === undefined) throw new SystemError("recvfrom", Errno.EPROTO, path);
+    return answer;
+  } finally {
+    closeFile(fd);
+  }
+}
+
+function readToEnd(fd: number, path: string): string {
+  const buffer = new Uint8Array(65536);
+  let text = "";
+  for (;;) {
+    if (waitReadable([fd], ANSWER_MS).length === 0) throw new SystemError("recvfrom", Errno.ETIMEDOUT, path);
+    const bytes = receiveStream(fd, buffer);
+    if (bytes?.length === 0) return text;
+    if (bytes !== undefined) text += decode(bytes);
+  }
+}
+
+function answerIn(text: string): SyncAnswer | undefined {
+  const document = objectIn(text);
+  const isText = (value: Json) => typeof value === "string";
+  if (!isObject(document) || typeof document["namespaces"] !== "number") return undefined;
+  const { namespaces, problems } = document;
+  return Array.isArray(problems) && problems.every(isText) ? { namespaces, problems: problems as string[] } : undefined;
+}

@@ -1,0 +1,153 @@
+/**
+ * The sockets that the resolver listens on: UDP and TCP at each listen address.
+ *
+ * A socket belongs to the namespace in which it was opened, so the resolver need not live there. It also keeps that namespace alive, and so
+ * has to be closed once the namespace's own path is gone.
+ */
+
+import { SystemError } from "../sys/errno.ts";
+import { closeFile, findStat, listDirectory } from "../sys/file.ts";
+import { bindUdp, type Endpoint, listenTcp, localEndpoint, openNamespaceOf, roleOf } from "../sys/inet-socket.ts";
+import { closeNamespace, NotANamespace, openNamespace, within } from "../sys/namespace.ts";
+import { type ListenAddress, listenKey } from "./served.ts";
+
+const DNS_PORT = 53;
+const BACKLOG = 128;
+
+/** The two sockets of a listen address. */
+export interface Listener {
+  udp: number;
+  tcp: number;
+}
+
+/** A listen address that cannot be served, and why. */
+export interface ListenProblem {
+  at: ListenAddress;
+  problem: string;
+}
+
+export interface ListenersOptions {
+  opened: (at: ListenAddress, listener: Listener) => void;
+  /** Has to close the sockets. */
+  gone: (key: string, listener: Listener) => void;
+}
+
+export class Listeners {
+  readonly #options: ListenersOptions;
+  readonly #open = new Map<string, Listener>();
+  /** Sockets that an earlier worker opened, by key. */
+  readonly #left: Map<string, Partial<Listener>>;
+
+  constructor(options: ListenersOptions, left: Map<string, Partial<Listener>>) {
+    this.#options = options;
+    this.#left = left;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** Opens and closes sockets until they are those of the addresses. @returns the addresses that are not served */
+  setAddresses(addresses: readonly ListenAddress[]): ListenProblem[] {
+    const problems: ListenProblem[] = [];
+    const wanted = new Map(addresses.map((at) => [listenKey(at), at]));
+    for (const [key, listener] of this.#open) {
+      if (wanted.has(key)) continue;
+      this.#open.delete(key);
+      this.#options.gone(key, listener);
+    }
+    for (const [key, at] of wanted) {
+      if (this.#open.has(key)) continue;
+      const listener = this.#listen(key, at);
+      if (typeof listener === "string") problems.push({ at, problem: listener });
+      else {
+        this.#open.set(key, listener);
+        this.#options.opened(at, listener);
+      }
+    }
+    for (const sockets of this.#left.values()) for (const fd of Object.values(sockets)) closeFile(fd);
+    this.#left.clear();
+    return problems;
+  }
+
+  /** @returns why not, as a text */
+  #listen(key: string, at: ListenAddress): Listener | string {
+    const left = this.#left.get(key) ?? {};
+    this.#left.delete(key);
+    try {
+      return this.#openIn(at, left);
+    } catch (error) {
+      for (const fd of Object.values(left)) closeFile(fd);
+      return problemOf(error, at);
+    }
+  }
+
+  #openIn({ namespace: { path, inode }, address }: ListenAddress, left: Partial<Listener>): Listener {
+    const namespace = openNamespace(path);
+    try {
+      if (inodeOf(namespace.fd) !== inode) throw new NotANamespace(path, "missing");
+      return within(namespace, () => openBoth({ address, port: DNS_PORT }, left));
+    } finally {
+      closeNamespace(namespace);
+    }
+  }
+}
+
+function openBoth(endpoint: Endpoint, left: Partial<Listener>): Listener {
+  const udp = left.udp ?? bindUdp(endpoint);
+  try {
+    return { udp, tcp: left.tcp ?? listenTcp(endpoint, BACKLOG) };
+  } catch (error) {
+    if (left.udp === undefined) closeFile(udp);
+    throw error;
+  }
+}
+
+function problemOf(error: unknown, { namespace: { path }, address }: ListenAddress): string {
+  if (error instanceof NotANamespace) return "the namespace is gone";
+  if (!(error instanceof SystemError)) throw error;
+  if (error.code !== "EADDRINUSE") return `it cannot be served: ${error.message}`;
+  return `another program in ${path} has port 53 of ${address.join(".")}: have it listen on other addresses, and connect again`;
+}
+
+/**
+ * Sorts the descriptors that an earlier worker has left in the table that is shared with it: sockets that listen are kept, by the key of their listen address, all else is closed, unless it is
+ * in `kept`.
+ */
+export function sortLeftSockets(kept: readonly number[]): Map<string, Partial<Listener>> {
+  const left = new Map<string, Partial<Listener>>();
+  for (const name of listDirectory("/proc/self/fd")) {
+    const fd = Number(name);
+    if (kept.includes(fd)) continue;
+    const found = listenerAt(fd);
+    if (found === undefined) closeFile(fd);
+    else left.set(found.key, { ...left.get(found.key), [found.part]: fd });
+  }
+  return left;
+}
+
+function listenerAt(fd: number): { key: string; part: keyof Listener } | undefined {
+  const local = localEndpoint(fd);
+  if (local?.port !== DNS_PORT) return undefined;
+  const role = roleOf(fd);
+  if (role === "connection") return undefined;
+  const inode = inodeOfNamespace(fd);
+  if (inode === undefined) return undefined;
+  const key = listenKey({ namespace: { inode }, address: local.address });
+  return { key, part: role === "datagrams" ? "udp" : "tcp" };
+}
+
+function inodeOfNamespace(socket: number): string | undefined {
+  try {
+    const fd = openNamespaceOf(socket);
+    const inode = inodeOf(fd);
+    closeFile(fd);
+    return inode;
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+/** Returns the inode of an open namespace. */
+const inodeOf = (namespace: number): string => String(findStat(`/proc/self/fd/${namespace}`)?.inode);

@@ -1,0 +1,68 @@
+/** What the resolver serves: attachments, each in the namespace of its container. */
+import type { NamedAttachment } from "../dns/records.ts";
+import { type Address, parsePrefix } from "../ip/address.ts";
+import { type AttachmentRecord, listAllAttachmentRecords, recordDirectory } from "../network/attachment-record.ts";
+import { findDirectory, findStat } from "../sys/file.ts";
+import { identifiedState, type NamespaceIdentity } from "../sys/namespace-identity.ts";
+
+/** An attachment, and the namespace that is to have answers. */
+export interface ServedAttachment extends NamedAttachment {
+  namespace: NamespaceIdentity;
+}
+
+/** An address in a namespace at which the resolver listens. */
+export interface ListenAddress {
+  namespace: NamespaceIdentity;
+  address: Address;
+}
+
+/** Identifies a listen address; the path is left out, since several lead to one namespace. */
+export const listenKey = ({ namespace, address }: { namespace: { inode: string }; address: Address }): string =>
+  `${namespace.inode}/${address.join(".")}`;
+
+/** The address of Docker's embedded DNS. */
+export const RESOLVER_ADDRESS: Address = Uint8Array.of(127, 0, 0, 11);
+
+/** Reports whether the namespace is known to be gone. Its path alone is looked at first, since that costs least. */
+export function isGone(namespace: NamespaceIdentity): boolean {
+  return String(findStat(namespace.path)?.inode) !== namespace.inode && identifiedState(namespace) === "dead";
+}
+
+export interface Served {
+  attachments: ServedAttachment[];
+  /** Files that cannot be read as records, each a sentence. */
+  problems: string[];
+}
+
+/** Reads the records of all attachments. */
+export function readServed(root: string): Served {
+  const { records, damaged } = listAllAttachmentRecords(root);
+  return {
+    attachments: records.map(served),
+    problems: damaged.map(({ path, reason }) => `damaged ${path}: ${reason}; its names are not answered`),
+  };
+}
+
+function served(record: AttachmentRecord): ServedAttachment {
+  return {
+    network: record.networkId,
+    networkName: record.networkName,
+    isInternal: false,
+    container: record.containerId,
+    name: record.containerName,
+    aliases: [...record.aliases, record.containerId.slice(0, SHORT_ID)],
+    links: record.links.map(({ alias, container }) => ({ alias, target: container })),
+    addresses: record.addresses.flatMap((text) => parsePrefix(text)?.address ?? []),
+    namespace: record.namespace,
+  };
+}
+
+/** Docker gives each container the beginning of its ID as an alias. */
+const SHORT_ID = 12;
+
+/** Returns a text that is another one when records were added, replaced or removed. */
+export function stampOf(root: string): string {
+  const stamp = (path: string) => String(findStat(path)?.changedNs);
+  const networks = findDirectory(root) ?? [];
+  return [stamp(root), ...networks.map((id) => `${id} ${stamp(recordDirectory(id, root))}`)].join("\n");
+}

@@ -1,0 +1,128 @@
+/** Starts the resolver when something needs it, and has it read the records. */
+import { CniError, ErrorCode, failureOf } from "../cni/error.ts";
+import { recordRoot } from "../network/attachment-record.ts";
+import { isErrno } from "../sys/errno.ts";
+import {
+  closeFile,
+  directoryOf,
+  listDirectory,
+  makeDirectories,
+  Open,
+  openFile,
+  removeFile,
+  withLock,
+} from "../sys/file.ts";
+import { passedSockets } from "../sys/passed-sockets.ts";
+import { exitNow, fork, writeStderr } from "../sys/process.ts";
+import { ask, call } from "../sys/syscall.ts";
+import { isListenedTo, listenUnix, neverWaiting } from "../sys/unix-socket.ts";
+import { requestSync, type SyncAnswer } from "./control.ts";
+import { serve } from "./supervisor.ts";
+
+/** Where the resolver is reached, and what it reads. */
+export interface ResolverPaths {
+  socket: string;
+  /** Root of the attachment records. */
+  records: string;
+  resolvConf: string;
+}
+
+export const resolverPaths: ResolverPaths = {
+  socket: "/run/twill/resolver.sock",
+  records: recordRoot,
+  resolvConf: "/etc/resolv.conf",
+};
+
+const STARTING_MS = 5000;
+const PR_SET_NAME = 15;
+/** prctl(2): up to 15 characters. */
+const PROCESS_NAME = "twill-resolver";
+
+/** Has the resolver read the records; starts it unless it runs or systemd listens in its at. */
+export function syncResolver(paths: ResolverPaths): SyncAnswer {
+  return requestIfListening(paths.socket) ?? startAndSync(paths);
+}
+
+function requestIfListening(socket: string): SyncAnswer | undefined {
+  try {
+    return requestSync(socket);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ECONNREFUSED", "ECONNRESET", "EPROTO")) return undefined; // it ends, or has never begun
+    throw error;
+  }
+}
+
+/** Of several that find no resolver at once, one starts it. */
+function startAndSync(paths: ResolverPaths): SyncAnswer {
+  return withOwnSocket(paths.socket, (listener) => {
+    if (listener === undefined) return requestSync(paths.socket);
+    if (fork() === 0) runDetached(paths, listener);
+    closeFile(listener);
+    return requestSync(paths.socket); // waits in the listener's queue until the resolver is there
+  });
+}
+
+/** Serves in this process until it is told to end: on the socket that systemd passed, else on its own. @throws CniError another resolver runs */
+export function serveInForeground(paths: ResolverPaths): void {
+  const [passed] = passedSockets();
+  const control = passed === undefined ? openControl(paths.socket) : neverWaiting(passed);
+  serve({
+    records: paths.records,
+    resolvConf: paths.resolvConf,
+    control,
+    endsIdle: passed !== undefined,
+    log: logLine,
+  });
+  if (passed === undefined) removeFile(paths.socket);
+}
+
+function openControl(socket: string): number {
+  const listener = withOwnSocket(socket, (opened) => opened);
+  if (listener !== undefined) return listener;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `another resolver listens on ${socket}`,
+    remedy: "stop that one first; `twill resolver --sync` has it read the records again",
+  });
+}
+
+/** Calls `work` with the socket, opened; with undefined when another process listens on it. Nobody else opens it meanwhile. */
+function withOwnSocket<T>(socket: string, work: (listener: number | undefined) => T): T {
+  makeDirectories(directoryOf(socket), 0o755);
+  return withLock(`${socket}.lock`, { mode: 0o600, timeoutMs: STARTING_MS }, () => {
+    if (isListenedTo(socket)) return work(undefined);
+    removeFile(socket); // left by one that was killed
+    return work(listenUnix(socket));
+  });
+}
+
+/** Runs the resolver in a child, which has nothing in common with its parent: no terminal, no streams, no descriptors. */
+function runDetached({ socket, records, resolvConf }: ResolverPaths, listener: number): never {
+  call("setsid", undefined);
+  call("chdir", "/", "/"); // keeps no file system from being unmounted
+  const nothing = openFile("/dev/null", Open.readWrite);
+  const log = openFile(
+    `${socket.replace(/\.sock$/, "")}.log`,
+    Open.writeOnly | Open.create | Open.truncate | Open.append,
+    0o600,
+  );
+  for (const [from, to] of [
+    [nothing, 0],
+    [nothing, 1],
+    [log, 2],
+  ] as const)
+    call("dup3", undefined, from, to, 0);
+  for (const name of listDirectory("/proc/self/fd"))
+    if (Number(name) > 2 && Number(name) !== listener) closeFile(Number(name));
+  ask("prctl", PR_SET_NAME, PROCESS_NAME, 0, 0, 0);
+  try {
+    serve({ records, resolvConf, control: listener, endsIdle: true, log: logLine });
+    removeFile(socket);
+    exitNow(0);
+  } catch (error) {
+    logLine(failureOf(error).message);
+    exitNow(1);
+  }
+}
+
+export const logLine = (text: string): void => writeStderr(`twill resolver: ${text}\n`);

@@ -1,0 +1,212 @@
+/** Answers queries: the process that works, while another one keeps its sockets (supervisor.ts). */
+import { encodeAnswer, encodeRefusal, LARGEST_MESSAGE, readQuery, type Transport } from "../dns/message.ts";
+import { answerFrom, type NetworkNames, namesOfNetworks, type View, viewOf } from "../dns/records.ts";
+import { bootMs } from "../sys/clock.ts";
+import { SystemError } from "../sys/errno.ts";
+import { type Datagram, receiveFrom, sendTo } from "../sys/inet-socket.ts";
+import { randomBytes } from "../sys/random.ts";
+import { type SyncAnswer, serveControl } from "./control.ts";
+import { type EventLoop, openEventLoop } from "./event-loop.ts";
+import { Forwarder } from "./forwarder.ts";
+import { type Listener, Listeners } from "./listeners.ts";
+import {
+  isGone,
+  type ListenAddress,
+  listenKey,
+  RESOLVER_ADDRESS,
+  readServed,
+  type ServedAttachment,
+  stampOf,
+} from "./served.ts";
+import { TcpClients } from "./tcp-clients.ts";
+
+/** Docker's, in seconds. */
+const TTL = 600;
+/** How often records and namespaces are looked at, in case nobody tells of a change. */
+const LOOK_MS = 2000;
+/** How long a resolver that has nothing to serve waits for something. */
+const IDLE_MS = 5000;
+/** Datagrams of one socket that are answered before it is the others' turn. */
+const DATAGRAMS_AT_ONCE = 32;
+
+export interface WorkerOptions {
+  /** Root of the attachment records. */
+  records: string;
+  /** Path of the host's resolv.conf. */
+  resolvConf: string;
+  /** The listening socket for those who change the records. */
+  control: number;
+  /** Descriptors of signals, and what those that have come mean. */
+  signals: number;
+  readSignals: () => End | undefined;
+  /** Whether to end when there is nothing to serve. */
+  endsIdle: boolean;
+  /** Sockets that an earlier worker has left. */
+  left: Map<string, Partial<Listener>>;
+  log: (text: string) => void;
+}
+
+/** Why a worker ends: it was told to, its supervisor is gone, or there is nothing to serve. */
+export type End = "stopped" | "orphaned" | "idle";
+
+/** Serves until there is a reason to end. */
+export function work(options: WorkerOptions): End {
+  return new Worker(options).run();
+}
+
+class Worker {
+  readonly #options: WorkerOptions;
+  readonly #loop: EventLoop = openEventLoop();
+  readonly #forwarder: Forwarder;
+  readonly #tcpClients = new TcpClients(this.#loop);
+  readonly #listeners: Listeners;
+  readonly #buffer = new Uint8Array(LARGEST_MESSAGE);
+  #networks: Map<string, NetworkNames> = new Map();
+  #addresses: ListenAddress[] = [];
+  /** By key of the listen address. */
+  #views = new Map<string, View>();
+  #stamp = "";
+  #lookAtMs = 0;
+  #neededAtMs = bootMs();
+  #problems: readonly string[] = [];
+  #end: End = "stopped";
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#forwarder = new Forwarder({ loop: this.#loop, resolvConf: options.resolvConf });
+    this.#listeners = new Listeners(
+      {
+        opened: (at, listener) => this.#serve(at, listener),
+        gone: (key, listener) => this.#leave(key, listener),
+      },
+      options.left,
+    );
+  }
+
+  run(): End {
+    const { control, signals, readSignals } = this.#options;
+    this.#loop.watch(signals, () => {
+      const end = readSignals();
+      if (end !== undefined) this.#stop(end);
+    });
+    serveControl(control, this.#loop, () => this.#sync());
+    this.#loop.run((nowMs) => Math.min(this.#look(nowMs), this.#forwarder.tick(nowMs), this.#tcpClients.tick(nowMs)));
+    return this.#end;
+  }
+
+  #stop(end: End): void {
+    this.#end = end;
+    this.#loop.stop();
+  }
+
+  /** Looks whether records have changed or a namespace is gone. @returns when to look again */
+  #look(nowMs: number): number {
+    if (nowMs < this.#lookAtMs) return this.#lookAtMs;
+    this.#lookAtMs = nowMs + LOOK_MS;
+    const hasChanged = this.#stamp !== stampOf(this.#options.records);
+    if (hasChanged || this.#addresses.some(({ namespace }) => isGone(namespace))) this.#sync();
+    if (this.#listeners.count > 0) this.#neededAtMs = nowMs;
+    if (this.#options.endsIdle && nowMs - this.#neededAtMs > IDLE_MS) this.#stop("idle");
+    return this.#lookAtMs;
+  }
+
+  /** Reads the records, and serves what they say. */
+  #sync(): SyncAnswer {
+    this.#stamp = stampOf(this.#options.records);
+    const { attachments, problems } = readServed(this.#options.records);
+    const living = livingOf(attachments);
+    this.#networks = namesOfNetworks(living);
+    const addresses = listenAddressesOf(living);
+    this.#views = new Map([...addresses].map(([key, { attachments }]) => [key, viewOf(attachments, this.#networks)]));
+    this.#addresses = [...addresses.values()].map(({ at }) => at);
+    const failed = this.#listeners.setAddresses(this.#addresses);
+    const all = [
+      ...problems,
+      ...failed.map(({ at, problem }) => `no names are answered in ${at.namespace.path}: ${problem}`),
+    ];
+    for (const problem of all) if (!this.#problems.includes(problem)) this.#options.log(problem);
+    this.#problems = all;
+    return { namespaces: this.#listeners.count, problems: all };
+  }
+
+  #serve(at: ListenAddress, { udp, tcp }: Listener): void {
+    const key = listenKey(at);
+    this.#loop.watch(udp, () => this.#answerDatagrams(key, udp));
+    this.#loop.watch(tcp, () =>
+      this.#tcpClients.accept(tcp, key, (message, answer) => this.#answer(key, message, "tcp", answer)),
+    );
+  }
+
+  #leave(key: string, { udp, tcp }: Listener): void {
+    this.#tcpClients.endAll(key);
+    this.#loop.close(udp);
+    this.#loop.close(tcp);
+  }
+
+  #answerDatagrams(key: string, fd: number): void {
+    for (let i = 0; i < DATAGRAMS_AT_ONCE; i++) {
+      const datagram = this.#receive(fd);
+      if (datagram === undefined) return;
+      const { data, from } = datagram;
+      this.#answer(key, data, "udp", (answer) => sendTo(fd, answer, from));
+    }
+  }
+
+  #receive(fd: number): Datagram | undefined {
+    try {
+      return receiveFrom(fd, this.#buffer);
+    } catch (error) {
+      if (error instanceof SystemError) return undefined; // an earlier answer could not be delivered
+      throw error;
+    }
+  }
+
+  #answer(key: string, message: Uint8Array, transport: Transport, send: (answer: Uint8Array) => void): void {
+    const query = readQuery(message);
+    const view = this.#views.get(key);
+    if (query === undefined || view === undefined) return;
+    if ("rcode" in query) {
+      send(encodeRefusal(query, query.rcode));
+      return;
+    }
+    const answer = answerFrom(view, query.question, this.#networks, shuffled);
+    if (answer === "forward") this.#forwarder.ask(key, query, message, transport, send);
+    else send(encodeAnswer(query, { ...answer, ttl: TTL }, transport));
+  }
+}
+
+/** Leaves out attachments whose namespace is gone; each namespace is looked at once. */
+function livingOf(attachments: readonly ServedAttachment[]): ServedAttachment[] {
+  const gone = new Map<string, boolean>();
+  return attachments.filter(({ namespace }) => {
+    const key = `${namespace.inode} ${namespace.path}`;
+    const isDead = gone.get(key) ?? isGone(namespace);
+    gone.set(key, isDead);
+    return !isDead;
+  });
+}
+
+/** Groups attachments by the address where their container asks. */
+function listenAddressesOf(
+  attachments: readonly ServedAttachment[],
+): Map<string, { at: ListenAddress; attachments: ServedAttachment[] }> {
+  const addresses = new Map<string, { at: ListenAddress; attachments: ServedAttachment[] }>();
+  for (const attachment of attachments) {
+    const at = { namespace: attachment.namespace, address: RESOLVER_ADDRESS };
+    const known = addresses.get(listenKey(at));
+    if (known === undefined) addresses.set(listenKey(at), { at, attachments: [attachment] });
+    else known.attachments.push(attachment);
+  }
+  return addresses;
+}
+
+/** Brings a list into random order (Fisher and Yates). */
+function shuffled<T>(list: T[]): T[] {
+  if (list.length < 2) return list;
+  for (let last = list.length - 1; last > 0; last--) {
+    const [high = 0, low = 0] = randomBytes(2);
+    const other = ((high << 8) | low) % (last + 1);
+    [list[last], list[other]] = [list[other] as T, list[last] as T];
+  }
+  return list;
+}
