@@ -4,8 +4,10 @@
  *
  * Rejected: one file for all leases, a few hundred kilobytes that would be rewritten for each container that starts.
  */
+
+import { fromHex, hex } from "../../pkg/bytes/hex.ts";
 import { isObject, type Json, type JsonObject, objectIn } from "../../pkg/config/json.ts";
-import { fromHex, hex, type Lease } from "../../pkg/dhcp/lease.ts";
+import type { Lease } from "../../pkg/dhcp/lease.ts";
 import type { Options } from "../../pkg/dhcp/message.ts";
 import { findDirectory, findText, makeDirectories, readRecord, removeFile, replaceFile } from "../../pkg/sys/file.ts";
 import { randomHex } from "../../pkg/sys/random.ts";

@@ -1,7 +1,8 @@
 // The client against a clock of the test's own: each line of a table is what happens, what it does, and when it wakes.
 import t from "tap";
+import { fromHex, hex } from "../bytes/hex.ts";
 import { type Action, type Event, resume, type Settings, type State, type Step, start, step } from "./client.ts";
-import { fromHex, hex, type Lease } from "./lease.ts";
+import type { Lease } from "./lease.ts";
 import { BOOTREPLY, type Message, MessageType } from "./message.ts";
 import { codeOf, readOption } from "./option.ts";
 import { unspecifiedAddress } from "./packet.ts";

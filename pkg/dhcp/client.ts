@@ -12,8 +12,9 @@
  */
 
 import { equal } from "../bytes/equal.ts";
+import { fromHex } from "../bytes/hex.ts";
 import { type Address, formatAddress, parseAddress } from "../ip/address.ts";
-import { fromHex, type Lease, leaseOf } from "./lease.ts";
+import { type Lease, leaseOf } from "./lease.ts";
 import { BOOTREPLY, BOOTREQUEST, type Message, MessageType, type Options } from "./message.ts";
 import { codeOf, readOption } from "./option.ts";
 import { unspecifiedAddress } from "./packet.ts";

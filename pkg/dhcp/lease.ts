@@ -1,4 +1,6 @@
 /** The lease in a server's ACK: an address with its times and options. Pure; a plain value, so that it can be stored in a file. */
+
+import { hex } from "../bytes/hex.ts";
 import type { Result, Route } from "../cni/result.ts";
 import { formatAddress } from "../ip/address.ts";
 import type { Message } from "./message.ts";
@@ -112,9 +114,3 @@ function dnsOf({ nameServers, domainName, domainSearch }: Lease): Pick<Result, "
 
 const given = <Key extends string, Value>(key: Key, value: Value | undefined): { [key in Key]?: Value } =>
   (value === undefined ? {} : { [key]: value }) as { [key in Key]?: Value };
-
-export const hex = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-
-export const fromHex = (digits: string): Uint8Array =>
-  Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));

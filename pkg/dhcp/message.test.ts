@@ -1,6 +1,7 @@
 // Messages as a server (udhcpd 1.35) sent them and read ours, seen on the wire; then whatever bytes there may be.
 import t from "tap";
-import { fromHex, hex, leaseOf, resultOf } from "./lease.ts";
+import { fromHex, hex } from "../bytes/hex.ts";
+import { leaseOf, resultOf } from "./lease.ts";
 import { BOOTREQUEST, decodeMessage, encodeMessage, type Message, type Options } from "./message.ts";
 import { codeOf, parseOptionName, readOption } from "./option.ts";
 import { arpProbe, broadcastAddress, isClaimOf, udpPacket, udpPayload, unspecifiedAddress } from "./packet.ts";

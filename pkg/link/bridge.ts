@@ -11,7 +11,7 @@ import {
 } from "../netlink/rtnetlink/bridge-link.ts";
 import { AF_BRIDGE } from "../netlink/rtnetlink/family.ts";
 import { IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
-import { linkMessage, RTEXT_FILTER_BRVLAN, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
+import { RTEXT_FILTER_BRVLAN, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
 import { isErrno } from "../sys/errno.ts";
 import { addLink, findLink, type Link, needLink, setPromiscuous, setUp } from "./link.ts";
 import { randomMac } from "./mac.ts";
@@ -88,11 +88,6 @@ function notABridge({ name, kind }: Link): CniError {
     msg: `"${name}" already exists but is not a bridge${kind === "" ? "" : ` (it is of kind ${kind})`}`,
     remedy: `set "bridge" to another name, or remove that link: ip link delete ${name}`,
   });
-}
-
-/** `ip link set <index> master <master>` */
-export function setMaster(index: number, master: number): Request {
-  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, master } });
 }
 
 /** `bridge link set dev <index> hairpin on isolated on` */

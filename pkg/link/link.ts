@@ -207,6 +207,11 @@ export function setGroup(index: number, group: number): Request {
   return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, group } });
 }
 
+/** `ip link set <index> master <master>`; 0 means `nomaster`. A VRF has the kernel set a link that is up down and up again. */
+export function setMaster(index: number, master: number): Request {
+  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, master } });
+}
+
 /** `ip link delete <name>`. @returns false when there was none. */
 export function deleteLink(rtnl: Connection, nameOrIndex: string | number): boolean {
   return deleteMatching(rtnl, typeof nameOrIndex === "string" ? { ifName: nameOrIndex } : { index: nameOrIndex });

@@ -1,8 +1,8 @@
 /** VRFs, which give their ports a routing table of their own, as `ip link … type vrf` and `ip link set … master` handle them. */
-import { type Connection, query, type Request, request } from "../netlink/connection.ts";
+import { type Connection, query } from "../netlink/connection.ts";
 import { only } from "../netlink/message.ts";
 import { IFF_LOWER_UP, IFF_UP } from "../netlink/rtnetlink/link/interface.ts";
-import { linkMessage, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK, RTM_SETLINK } from "../netlink/rtnetlink/link.ts";
+import { linkMessage, RTEXT_FILTER_SKIP_STATS, RTM_GETLINK } from "../netlink/rtnetlink/link.ts";
 
 /** A link that is a VRF or can be a port of one. */
 export interface VrfPort {
@@ -32,9 +32,4 @@ export function listVrfPorts(rtnl: Connection): VrfPort[] {
     master,
     table: linkInfo?.kind === "vrf" ? linkInfo.data?.table : undefined,
   }));
-}
-
-/** `ip link set <index> master <master>`; 0 means `nomaster`. The kernel sets a link that is up down and up again. */
-export function setMaster(index: number, master: number): Request {
-  return request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { index, master } });
 }

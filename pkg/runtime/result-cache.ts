@@ -8,6 +8,7 @@
  */
 
 import { decodeBase64, encodeBase64 } from "../bytes/base64.ts";
+import { equal } from "../bytes/equal.ts";
 import { decodeResult, type Origin } from "../cni/decode-result.ts";
 import { isContainerId } from "../cni/environment.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
@@ -224,7 +225,7 @@ function readEntry(path: string): CacheFile | undefined {
 function entryIn(bytes: Uint8Array, fileName: string): CacheFile {
   if (bytes.length === 0) return { reason: "it is empty" };
   const text = decode(bytes);
-  if (text.includes("\ufffd") && !isEqual(encode(text), bytes)) return { reason: "it is not UTF-8" };
+  if (text.includes("\ufffd") && !equal(encode(text), bytes)) return { reason: "it is not UTF-8" };
   const document = parsed(text);
   if (!isObject(document)) return { reason: "it is not a JSON object" };
   if (!("kind" in document)) return { reason: `it has no "kind", as before libcni 0.8`, bareResult: document };
@@ -234,9 +235,6 @@ function entryIn(bytes: Uint8Array, fileName: string): CacheFile {
   const named = nameOf(entry);
   return named === fileName ? { entry } : { reason: `it is the entry of ${named}` };
 }
-
-const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
-  one.length === other.length && one.every((byte, i) => byte === other[i]);
 
 function parsed(text: string): Json | undefined {
   try {
