@@ -29,7 +29,7 @@ const lookAround = `
   find /etc/cron* /etc/default /etc/polkit-1 /usr/share/polkit-1 /usr/share/dbus-1/system* /etc/dbus-1 /usr/lib/udev -type f -printf 'file %p\\n' 2>/dev/null
   true`;
 
-/** Mounts are this process tree's own, and end with it. */
+/** Mounts are this process tree's own, and end with it. NODE_OPTIONS are the test runner's, with files that the machine does not have. */
 const inRoot = `
   layers=$1 root=$2 project=$3; shift 3
   m=$layers/merged
@@ -37,7 +37,7 @@ const inRoot = `
   mkdir -p $m/src
   mount -t overlay overlay -o "lowerdir=$project,upperdir=$layers/project,workdir=$layers/project-work" $m/src
   mount -t proc proc $m/proc && mount --rbind /dev $m/dev && mount -t tmpfs none $m/run && mount -t tmpfs none $m/tmp
-  exec chroot $m /usr/bin/env -C /src "$@"`;
+  exec chroot $m /usr/bin/env -u NODE_OPTIONS -C /src "$@"`;
 
 interface Machine {
   command(...command: string[]): [program: string, args: string[]];
