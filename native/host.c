@@ -3,12 +3,15 @@
  *   syscall(nr, ...)                         up to 6 numbers, bigints, strings or byte arrays; the result or -errno
  *   address(bytes)                           where a byte array lies, for structures that hold pointers
  *   encode(text), decode(bytes[, from, to])  UTF-8
+ *   encodeInto(bytes, at, text)              the same into memory that is there; where it ends
+ *   sha512(bytes)                            the hash, 64 bytes
  *   spawn(path, argv, env, [fd0, fd1, fd2])  starts a program; its process ID or -errno
  *   collect()                                frees values that refer to each other and to which nothing else does
  *   args, environ, arch                      what this process was started with, on which architecture
  *   start                                    set by the program while it is frozen: its entry, returns the exit status
  *
- * All else is TypeScript. A C function is here because a script cannot do what it does. */
+ * All else is TypeScript. A C function is here because a script cannot do what it does, or because it visits byte by byte, which takes
+ * the interpreter 50 times as long. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "frozen-image.h"
+#include "sha512.h"
 
 #define TYPE_ERROR(ctx, ...) JS_ThrowTypeError(ctx, __FILE__, __LINE__, __VA_ARGS__)
 
@@ -50,7 +54,8 @@ static const char *utf8_of(JSContext *ctx, JSValueConst value, size_t *size) {
  *
  * At most six arguments: a number goes as it is, a string as a NUL-terminated copy, a byte array as its own memory, so
  * that the kernel can write into it. Returns the kernel's result or -errno: a refusal is an answer here, and what it
- * means is decided in pkg/sys. Throws TypeError for any other argument; the kernel has not been asked then. */
+ * means is decided in pkg/sys. A string with a NUL, which the kernel would cut there, is -EINVAL without asking it. Throws TypeError for
+ * any other argument; the kernel has not been asked then. */
 static JSValue host_syscall(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self;
   long a[7] = {0};
@@ -64,6 +69,10 @@ static JSValue host_syscall(JSContext *ctx, JSValueConst self, int argc, JSValue
       a[i] = JS_VALUE_GET_INT(argv[i]);
     } else if (JS_IsString(argv[i])) {
       if (!(text[i] = utf8_of(ctx, argv[i], &size))) goto done;
+      if (memchr(text[i], 0, size)) {
+        result = JS_NewInt32(ctx, -EINVAL);
+        goto done;
+      }
       a[i] = (long)text[i];
     } else if (JS_IsObject(argv[i])) {
       uint8_t *p = bytes_of(ctx, argv[i], &size);
@@ -94,19 +103,57 @@ static JSValue host_address(JSContext *ctx, JSValueConst self, int argc, JSValue
   return JS_NewInt64(ctx, (int64_t)p);
 }
 
+/* A Uint8Array with a copy of these bytes. */
+static JSValue new_bytes(JSContext *ctx, const uint8_t *from, size_t size) {
+  JSValue buffer = JS_NewArrayBufferCopy(ctx, from, size);
+  if (JS_IsException(buffer)) return buffer;
+  JSValue arg[3] = { buffer, JS_UNDEFINED, JS_UNDEFINED };
+  JSValue bytes = JS_NewTypedArray(ctx, 3, arg, JS_TYPED_ARRAY_UINT8); /* reads three arguments, always */
+  JS_FreeValue(ctx, buffer);
+  return bytes;
+}
+
 /* encode(text) -> Uint8Array, UTF-8 without a NUL at the end. */
 static JSValue host_encode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self, (void)argc;
   size_t size;
   const char *s = utf8_of(ctx, argv[0], &size);
   if (!s) return JS_EXCEPTION;
-  JSValue buffer = JS_NewArrayBufferCopy(ctx, (const uint8_t *)s, size);
+  JSValue bytes = new_bytes(ctx, (const uint8_t *)s, size);
   JS_FreeCString(ctx, s);
-  if (JS_IsException(buffer)) return buffer;
-  JSValue arg[3] = { buffer, JS_UNDEFINED, JS_UNDEFINED };
-  JSValue bytes = JS_NewTypedArray(ctx, 3, arg, JS_TYPED_ARRAY_UINT8); /* reads three arguments, always */
-  JS_FreeValue(ctx, buffer);
   return bytes;
+}
+
+/* encodeInto(bytes, at, text) -> number: writes UTF-8 from `at`, returns where it ends. Throws RangeError where it does not fit. */
+static JSValue host_encodeInto(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t room, size;
+  int64_t at;
+  if (JS_ToInt64(ctx, &at, argv[1])) return JS_EXCEPTION;
+  const char *s = utf8_of(ctx, argv[2], &size); /* may run a script, so before the memory is looked at */
+  if (!s) return JS_EXCEPTION;
+  JSValue end = JS_EXCEPTION;
+  uint8_t *p = bytes_of(ctx, argv[0], &room);
+  if (!p) {
+    if (!JS_HasException(ctx)) TYPE_ERROR(ctx, "encodeInto: not bytes");
+  } else if (at < 0 || (uint64_t)at > room || size > room - at) {
+    end = JS_ThrowRangeError(ctx, __FILE__, __LINE__, "encodeInto: %zu bytes at %lld of %zu", size, (long long)at, room);
+  } else {
+    memcpy(p + at, s, size);
+    end = JS_NewInt64(ctx, at + size);
+  }
+  JS_FreeCString(ctx, s);
+  return end;
+}
+
+/* sha512(bytes) -> Uint8Array */
+static JSValue host_sha512(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  size_t size;
+  uint8_t hash[SHA512_SIZE], *p = bytes_of(ctx, argv[0], &size);
+  if (!p) return JS_HasException(ctx) ? JS_EXCEPTION : TYPE_ERROR(ctx, "sha512: not bytes");
+  sha512(p, size, hash);
+  return new_bytes(ctx, hash, sizeof hash);
 }
 
 /* Length of the UTF-8 sequence at p, or 0 where it is ill-formed; *skip is then how many bytes one U+FFFD stands for: the
@@ -234,6 +281,7 @@ static JSValue host_collect(JSContext *ctx, JSValueConst self, int argc, JSValue
 static const JSCFunctionListEntry host_functions[] = {
   JS_CFUNC_DEF("syscall", 7, host_syscall), JS_CFUNC_DEF("address", 1, host_address),
   JS_CFUNC_DEF("encode", 1, host_encode),   JS_CFUNC_DEF("decode", 3, host_decode),
+  JS_CFUNC_DEF("encodeInto", 3, host_encodeInto), JS_CFUNC_DEF("sha512", 1, host_sha512),
   JS_CFUNC_DEF("spawn", 4, host_spawn),     JS_CFUNC_DEF("collect", 0, host_collect),
 };
 

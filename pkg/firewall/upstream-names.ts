@@ -2,9 +2,9 @@
 // Source: containernetworking/plugins, pkg/utils and pkg/ip, as read in release 1.9.1.
 
 import { hex } from "../bytes/hex.ts";
-import { sha512 } from "../bytes/sha512.ts";
 import type { AttachmentId } from "../cni/attachment-id.ts";
 import { IFNAMSIZ } from "../netlink/rtnetlink/link/name.ts";
+import { sha512 } from "../sys/sha512.ts";
 import { encode } from "../sys/text.ts";
 
 /** The longest name of an iptables chain. */

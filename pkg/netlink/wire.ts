@@ -3,7 +3,7 @@
 //
 // A wire type appends to one growing buffer and reads from one received buffer. No array is made per attribute, since plugins encode in an
 // interpreter, in a program that runs for 4 ms. The byte order is that of the host, unless the wire type's name ends in `be`.
-import { readUtf8, writeUtf8 } from "../bytes/utf8.ts";
+import { decode, encodeInto } from "../sys/text.ts";
 
 export const NLA_F_NESTED = 0x8000;
 export const NLA_F_NET_BYTEORDER = 0x4000;
@@ -306,13 +306,12 @@ function textWire({ terminated }: { terminated: boolean }): Wire<string> {
   return {
     write(out, value) {
       out.room(3 * value.length + 1);
-      out.at = writeUtf8(out.bytes, out.at, value);
+      out.at = encodeInto(out.bytes, out.at, value);
       if (terminated) out.at++;
     },
     read(input, from, to) {
-      let end = from;
-      while (end < to && input.bytes[end] !== 0) end++;
-      return readUtf8(input.bytes, from, end);
+      const nul = input.bytes.indexOf(0, from);
+      return decode(input.bytes, from, nul >= 0 && nul < to ? nul : to);
     },
     text: (value) => JSON.stringify(value),
   };

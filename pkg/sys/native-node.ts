@@ -1,4 +1,6 @@
+import { createHash } from "node:crypto";
 import koffi from "koffi";
+import { Errno } from "./errno.ts";
 import type { Native, SyscallArgument } from "./native.ts";
 
 const libc = koffi.load("libc.so.6");
@@ -20,6 +22,7 @@ const inUse: { memory: unknown } = { memory: undefined };
 export const native: Native = {
   arch: process.arch === "arm64" ? "arm64" : "x64",
   syscall(number, ...args) {
+    if (args.some((argument) => typeof argument === "string" && argument.includes("\0"))) return -Errno.EINVAL;
     const kept: Uint8Array[] = [];
     inUse.memory = [args, kept];
     const words = args.map((argument) => word(argument, kept));
@@ -30,6 +33,14 @@ export const native: Native = {
   },
   address: (bytes) => Number(koffi.address(bytes)),
   encode: (text) => new Uint8Array(Buffer.from(text)),
+  encodeInto(bytes, at, text) {
+    const rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).subarray(at);
+    const size = Buffer.byteLength(text);
+    if (at < 0 || at > bytes.length || size > rest.length)
+      throw new RangeError(`encodeInto: ${size} bytes at ${at} of ${bytes.length}`);
+    return at + rest.write(text);
+  },
+  sha512: (bytes) => new Uint8Array(createHash("sha512").update(bytes).digest()),
   decode: (bytes, from = 0, to = bytes.length) => {
     if (from < 0 || to > bytes.length || from > to) {
       throw new RangeError(`decode: ${from}..${to} outside of ${bytes.length} bytes`);

@@ -8,13 +8,19 @@ export type SyscallArgument = number | bigint | string | Uint8Array;
 export interface Native {
   /** Numbers of system calls and a few flags depend on it. */
   readonly arch: "x64" | "arm64";
-  /** Returns the kernel's result, or -errno: an error is a result here. At most six arguments. */
+  /**
+   * Returns the kernel's result, or -errno: an error is a result here. At most six arguments. A text with a NUL, which the kernel would
+   * silently cut there, is -EINVAL.
+   */
   syscall(number: number, ...args: SyscallArgument[]): number;
   /** Returns the address of bytes, for structures that contain pointers. Valid while `bytes` exists. */
   address(bytes: Uint8Array): number;
   /** Encodes as UTF-8. */
   encode(text: string): Uint8Array;
+  /** Encodes as UTF-8 into `bytes`, from `at`. Returns the end. @throws RangeError there is not enough room. */
+  encodeInto(bytes: Uint8Array, at: number, text: string): number;
   decode(bytes: Uint8Array, from?: number, to?: number): string;
+  sha512(bytes: Uint8Array): Uint8Array;
   /** Starts a program with three descriptors as its 0, 1, 2. Returns its process ID or -errno. */
   spawn(path: string, args: string[], environment: string[], descriptors: [number, number, number]): number;
   /** Frees values that are in reference cycles only: QuickJS does so only when asked. */

@@ -1,7 +1,7 @@
 // Runs on Node and, through e2e/engine, on the plugins' engine, where every ill-formed sequence is held against TextDecoder as well.
 import t from "tap";
 import { fromHex, hexLines } from "../netlink/golden.testing.ts";
-import { decode, encode } from "./text.ts";
+import { decode, encode, encodeInto } from "./text.ts";
 
 const illFormed = [
   { title: "a lone byte", bytes: "61 ff 62", text: "a\ufffdb" },
@@ -41,5 +41,39 @@ t.test("a lone surrogate is written as U+FFFD", (t) => {
   t.equal(hexLines(encode("a\ud800")), "61 ef bf bd");
   t.equal(hexLines(encode("\udc00")), "ef bf bd");
   t.equal(hexLines(encode("\ud83d\ude00")), "f0 9f 98 80", "a pair is a character");
+  t.end();
+});
+
+t.test("text is encoded into a buffer from an offset, and the end is returned", (t) => {
+  for (const { text, bytes } of [
+    { text: "eth0", bytes: "65 74 68 30" },
+    { text: "größer", bytes: "67 72 c3 b6 c39f 65 72" },
+    { text: "𐍈", bytes: "f0 90 8d 88" },
+    { text: "a\0b", bytes: "61 00 62" },
+    { text: "\ud800", bytes: "ef bf bd" },
+    { text: "", bytes: "" },
+  ]) {
+    const buffer = new Uint8Array(20).fill(0x55);
+    const end = encodeInto(buffer, 2, text);
+    t.equal(hexLines(buffer.slice(2, end)), hexLines(fromHex(bytes)), text);
+    t.ok(buffer.subarray(0, 2).every((byte) => byte === 0x55) && buffer.subarray(end).every((byte) => byte === 0x55));
+  }
+  t.end();
+});
+
+t.test("text that does not fit into a buffer is refused, and nothing is written", (t) => {
+  const buffer = new Uint8Array(8);
+  const part = buffer.subarray(2, 5);
+  for (const [at, text] of [
+    [0, "four"],
+    [3, "a"],
+    [4, ""],
+    [-1, "a"],
+    [2, "ö"],
+  ] as const) {
+    t.throws(() => encodeInto(part, at, text), RangeError, `${text} at ${at}`);
+  }
+  t.ok(buffer.every((byte) => byte === 0));
+  t.equal(encodeInto(part, 3, ""), 3);
   t.end();
 });

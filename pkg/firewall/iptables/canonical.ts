@@ -4,7 +4,6 @@
 // It is the sorted list of the rule's parts as iptables-save prints them. Two rules are the same when their lists are equal. It is made
 // from a rule of twill, from a rule in the kernel, or from a line of iptables-save.
 
-import { readUtf8 } from "../../bytes/utf8.ts";
 import { type Address, formatPrefix, networkOf, type Prefix } from "../../ip/address.ts";
 import { decode, encode } from "../../netlink/message.ts";
 import { NF_ACCEPT, NF_DROP, NFT_GOTO, NFT_JUMP, NFT_RETURN } from "../../netlink/nftables/data.ts";
@@ -19,6 +18,7 @@ import { NFT_RANGE_EQ, NFT_RANGE_NEQ } from "../../netlink/nftables/expression/r
 import type { Expression } from "../../netlink/nftables/expression.ts";
 import type { RuleMessage } from "../../netlink/nftables/rule.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
+import { decode as decodeText } from "../../sys/text.ts";
 import type { Family } from "../family.ts";
 import { type Negatable, unwrapNegation } from "../nftables/match.ts";
 import type { Rule, Target } from "./rule.ts";
@@ -319,7 +319,7 @@ function payloadOf(family: Family, data: (Expression & { name: "payload" })["dat
 /** Returns the name; a value without NUL is the beginning of names and gets a "+". */
 function interfaceName(value: Uint8Array): string {
   const end = value.indexOf(0);
-  return end < 0 ? `${readUtf8(value, 0, value.length)}+` : readUtf8(value, 0, end);
+  return end < 0 ? `${decodeText(value)}+` : decodeText(value, 0, end);
 }
 
 /** Returns the length of the prefix; undefined for a mask that is not contiguous. */

@@ -2,7 +2,6 @@
 // Numbers are in host byte order unless a row says otherwise. `words` returns what iptables-save prints behind the name, by
 // which rules are also compared (canonical.ts).
 
-import { readUtf8, writeUtf8 } from "../../bytes/utf8.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import {
   bool,
@@ -19,6 +18,7 @@ import {
   u32,
   WireError,
 } from "../../netlink/wire.ts";
+import { decode, encodeInto } from "../../sys/text.ts";
 import type { Family } from "../family.ts";
 
 interface Extension<F extends Fields> {
@@ -46,14 +46,15 @@ function fixedText(size: number): Fixed<string> {
     size,
     align: 1,
     write(out, value) {
-      const end = writeUtf8(out.bytes, out.at, value);
+      out.room(3 * value.length);
+      const end = encodeInto(out.bytes, out.at, value);
       if (end - out.at >= size) throw new WireError(`${end - out.at} bytes, ${size - 1} fit`);
       out.at += size;
     },
     read(input, from) {
       let end = from;
       while (end < from + size && input.bytes[end] !== 0) end++;
-      return readUtf8(input.bytes, from, end);
+      return decode(input.bytes, from, end);
     },
     text: (value) => JSON.stringify(value),
   };

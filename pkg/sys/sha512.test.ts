@@ -1,6 +1,6 @@
 import { sha512 as foreign } from "@noble/hashes/sha2.js";
 import t from "tap";
-import { hex } from "./hex.ts";
+import { hex } from "../bytes/hex.ts";
 import { sha512 } from "./sha512.ts";
 
 const bytesOf = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
