@@ -126,3 +126,27 @@ t.test("the error of a backend that cannot follow the interface is passed on", a
   const { loop } = run(t, new FakeClock(), { follow }, silent);
   await t.rejects(loop.follow({ index: 2, name: "eth0", mtu: 1500 }), { message: "no" });
 });
+
+t.test("a fault of which the kernel does not tell is repaired as well", async (t) => {
+  const clock = new FakeClock();
+  let fault = () => {};
+  let repairs = 0;
+  const { loop } = run(
+    t,
+    clock,
+    {
+      onFault(repairLater) {
+        fault = repairLater;
+      },
+      async repair() {
+        repairs++;
+        return nothing;
+      },
+    },
+    silent,
+  );
+  await loop.setPeers([]);
+  fault();
+  await clock.pass(1000);
+  t.equal(repairs, 1);
+});

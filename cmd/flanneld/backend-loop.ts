@@ -88,6 +88,8 @@ export function startBackendLoop(
     clock,
   });
 
+  backend.onFault?.(loop.ask);
+
   function report(error: unknown): void {
     log.error("cannot update the kernel's entries: retrying", { error: (error as Error).message });
   }

@@ -5,18 +5,23 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { closeFile } from "../../pkg/sys/file.ts";
+import { call } from "../../pkg/sys/syscall.ts";
+import { encode } from "../../pkg/sys/text.ts";
 import { type Program, startProgram } from "../cluster/program.ts";
 import { startPinging } from "../cluster/traffic.ts";
 import { until } from "../cluster/until.ts";
 import { type Host, newHost } from "../lab/host.ts";
-import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, inLongRunOnly, needsRoot } from "../lab/needs.ts";
 import { ourTools, projectRoot } from "../lab/project.ts";
 
 const udp = { Type: "udp" };
@@ -129,6 +134,26 @@ function newMember(t: Test, { n, folder, leases }: { n: number; folder: string; 
   };
 }
 
+/** The descriptor of the daemon's connection to its data path. */
+function connectionOf(host: Member): { pid: number; fd: number } {
+  const socket = host.subnetFile.replace(/env$/, "udp");
+  const [, inode] = new RegExp(`${socket} \\d+ +\\* (\\d+)`).exec(host.sh("ss -Hx state connected")) ?? [];
+  const pids = host.run("ip", "netns", "pids", host.name).stdout.split("\n").filter(Boolean).map(Number);
+  for (const pid of pids)
+    for (const fd of readdirSync(`/proc/${pid}/fd`))
+      if (readlinkSync(`/proc/${pid}/fd/${fd}`) === `socket:[${inode}]`) return { pid, fd: Number(fd) };
+  throw new Error(`nobody is connected to ${socket}`);
+}
+
+/** Writes to a descriptor of another process. */
+function writeTo({ pid, fd }: { pid: number; fd: number }, text: string): void {
+  const theirs = call("pidfd_open", undefined, pid, 0);
+  const ours = call("pidfd_getfd", undefined, theirs, fd, 0);
+  call("write", undefined, ours, encode(text), text.length);
+  closeFile(ours);
+  closeFile(theirs);
+}
+
 /** The arguments of a process; "" when it has just ended. */
 function commandOf(pid: number): string {
   try {
@@ -230,6 +255,32 @@ t.test("no ping is lost while the daemon restarts; a data path that ends comes b
   await until("a ping from the new address", () => one.run("ping", "-c1", "-W1", there).status === 0);
   t.match(one.sh("ss -Huln sport = 8285"), "192.0.2.11:8285");
   t.strictSame(one.status().problems, []);
+});
+
+t.test("a data path that closes the connection, and lives, is connected to again", needsRoot, async (t) => {
+  const { hosts } = newCluster(t);
+  const [one] = hosts;
+  const daemon = await one.join();
+  const before = one.dataPaths();
+  writeTo(connectionOf(one), "no JSON\n");
+  await daemon.prints("took over the data path process");
+  t.strictSame(one.dataPaths(), before);
+  await until("it answers", () => one.status().own.dataPath !== null);
+});
+
+t.test("a data path that does not answer any more is replaced", inLongRunOnly(needsRoot), async (t) => {
+  const { hosts } = newCluster(t);
+  const [daemon] = await Promise.all(hosts.map((host) => host.join()));
+  const [one, two] = hosts;
+  const [hanging = 0] = one.dataPaths();
+  process.kill(hanging, "SIGSTOP");
+  t.match(one.status(), { own: { dataPath: null } }, "somebody has asked it for its counters");
+  await daemon?.says(/ending the data path process .*does not answer within 10 s/);
+  await until("another one", () => one.dataPaths().find((pid) => pid !== hanging));
+  t.notOk(one.dataPaths().includes(hanging));
+  const there = two.pod();
+  one.pod();
+  await until("a ping", () => one.run("ping", "-c1", "-W1", there).status === 0);
 });
 
 t.test("a data path that hangs is told, and ended when another one is needed", inFullRunOnly(needsRoot), async (t) => {

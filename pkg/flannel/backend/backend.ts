@@ -98,6 +98,8 @@ export interface Backend {
   changePeers(changes: LeaseChanges): Promise<ApplyResult>;
   /** Reports whether a netlink message (link, address, route, neighbour) may mean that `repair` has something to do. Cheap. */
   concerns(message: Nlmsg): boolean;
+  /** Sets what to call when `repair` has something to do of which the kernel does not tell, such as after a process has ended. */
+  onFault?(repairLater: () => void): void;
   /** Compares the kernel's device, addresses and entries with the wanted ones, and corrects the differences. */
   repair(): Promise<ApplyResult>;
   /** Adapts the device to changed addresses or MTU of the interface; `attributes` and `mtu` have new values afterwards. */

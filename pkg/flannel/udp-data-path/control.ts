@@ -58,6 +58,7 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
   /** Those of daemons that answer for the lease: they have sent a table. */
   const owners = new Set<Socket>();
   let timer: NodeJS.Timeout | undefined;
+  let changes = 0;
 
   const server = createServer((socket) => {
     const read = lineReader();
@@ -84,10 +85,13 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
       if ("peers" in request) {
         const until = milliseconds(request.until);
         dataPath.replace(request.peers, request.own);
+        changes++;
         owners.add(socket);
         deadline = until;
-      } else if ("change" in request) dataPath.change(request.change.set ?? [], request.change.remove ?? []);
-      else if ("until" in request) deadline = milliseconds(request.until);
+      } else if ("change" in request) {
+        dataPath.change(request.change.set ?? [], request.change.remove ?? []);
+        changes++;
+      } else if ("until" in request) deadline = milliseconds(request.until);
       else if ("handOver" in request)
         return { handedOver: { ...dataPath.handOver(request.handOver.to), until: deadline } };
       else if ("counters" in request) return { counters: dataPath.counters() };
@@ -97,7 +101,7 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
       } else if ("stop" in request) setImmediate(() => dataPath.end("a daemon has said so"));
       else return { error: `unknown request ${JSON.stringify(request)}` };
       endWhenDue();
-      return { done: true };
+      return { done: true, changes };
     } catch (error) {
       return { error: (error as Error).message };
     }

@@ -68,7 +68,8 @@ export type Request =
   /** End at once; the device goes with the process, unless it was handed over. */
   | { stop: true };
 
-export type Reply = { done: true } | { counters: Counters } | HandedOver | { error: string };
+/** `changes`: how many requests have changed the table since the process has started. */
+export type Reply = { done: true; changes: number } | { counters: Counters } | HandedOver | { error: string };
 
 /** Everything that another process needs to carry on. */
 export interface HandedOver {

@@ -41,16 +41,20 @@ export type ProcessInfo = Hello["hello"];
 export interface DataPath {
   readonly info: ProcessInfo;
   isOpen(): boolean;
-  /** Resolves when the process has closed the connection, as when it ends. */
-  readonly closed: Promise<void>;
-  /** Resolves when the process has done it. @throws Error it refuses, or does not answer */
-  tell(request: Exclude<Request, { counters: true }>): Promise<void>;
+  /** Reports whether it has not answered in time; the connection is of no use any more, but its process not known to have ended. */
+  isSilent(): boolean;
+  /** Resolves when the process has closed the connection, as when it ends, or has not answered in time. */
+  readonly lost: Promise<void>;
+  /** Resolves when the process has done it. @returns how many requests have changed the table @throws Error it refuses, or does not answer */
+  tell(request: Order): Promise<number>;
   counters(): Promise<Counters>;
   /** Closes the connection; the process goes on. */
   release(): void;
-  /** Ends the process. */
+  /** Ends the process; kills one that has not answered in time. */
   end(): Promise<void>;
 }
+
+type Order = Exclude<Request, { counters: true } | { handOver: unknown }>;
 
 /** The process answers within milliseconds: another thread of it carries the packets. */
 const ANSWER_MS = 10_000;
@@ -98,10 +102,13 @@ interface Pending {
 
 class DataPathConnection implements DataPath {
   info!: ProcessInfo; // the first line, before anybody gets this object
-  readonly closed: Promise<void>;
+  readonly lost: Promise<void>;
+  readonly #closed: Promise<void>;
   readonly #socket: Socket;
   readonly #pending: Pending[] = [];
   #isOpen = true;
+  #isSilent = false;
+  #lose = () => {};
 
   constructor(socket: Socket, greeting: Greeting) {
     this.#socket = socket;
@@ -121,7 +128,10 @@ class DataPathConnection implements DataPath {
       }
     });
     socket.on("error", (error) => greeting.failed(error));
-    this.closed = new Promise((resolve) => {
+    this.lost = new Promise((resolve) => {
+      this.#lose = resolve;
+    });
+    this.#closed = new Promise((resolve) => {
       socket.on("close", () => {
         greeting.failed(Object.assign(new Error("the connection was closed"), { code: "ECONNRESET" }));
         this.#close(gone);
@@ -134,8 +144,14 @@ class DataPathConnection implements DataPath {
     return this.#isOpen;
   }
 
-  async tell(request: Exclude<Request, { counters: true }>): Promise<void> {
-    await this.#ask(request);
+  isSilent(): boolean {
+    return this.#isSilent && !this.#socket.destroyed;
+  }
+
+  async tell(request: Order): Promise<number> {
+    const reply = await this.#ask(request);
+    if ("done" in reply) return reply.changes;
+    throw new Error("the data path process has not said whether it is done");
   }
 
   async counters(): Promise<Counters> {
@@ -149,11 +165,16 @@ class DataPathConnection implements DataPath {
   }
 
   async end(): Promise<void> {
-    if (!this.#isOpen) return;
-    const kill = setTimeout(() => killProcess(this.info.pid), ANSWER_MS); // as long as the connection is open the PID is its own
+    if (this.#socket.destroyed) return;
+    if (this.#isSilent) {
+      // as long as the connection is open the PID is its own
+      killProcess(this.info.pid);
+      return this.#closed;
+    }
+    const kill = setTimeout(() => killProcess(this.info.pid), ANSWER_MS);
     this.#giveUp(gone); // else a request that is late would close the connection before the process is killed
     this.#send({ stop: true }, { resolve() {}, reject() {} }); // it may end before it answers
-    await this.closed;
+    await this.#closed;
     clearTimeout(kill);
   }
 
@@ -161,7 +182,8 @@ class DataPathConnection implements DataPath {
     if (!this.#isOpen) return Promise.reject(gone);
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {
-        this.#close(
+        this.#isSilent = true;
+        this.#giveUp(
           new Error(
             `the data path process (pid ${this.info.pid}) has not answered for ${ANSWER_MS / 1000} s; flanneld connects to it again`,
           ),
@@ -183,11 +205,12 @@ class DataPathConnection implements DataPath {
   }
 
   #giveUp(error: Error): void {
+    this.#isOpen = false;
+    this.#lose();
     for (const { reject } of this.#pending.splice(0)) reject(error);
   }
 
   #close(error: Error): void {
-    this.#isOpen = false;
     this.#giveUp(error);
     this.#socket.destroy();
   }

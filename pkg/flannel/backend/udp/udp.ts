@@ -25,6 +25,7 @@ import { createPeerLeases } from "../peer-leases.ts";
 import { connectDataPath, type DataPath, type ProcessInfo, programVersion, startDataPath } from "./data-path.ts";
 import { configureDevice, type DeviceSettings, findDevice, isRight } from "./device.ts";
 import { innerMtu, socketOf, udpKeys, udpPort } from "./settings.ts";
+import { createTableSender } from "./table-sender.ts";
 
 export const udp: BackendType = { keys: udpKeys, create, endLeftovers };
 
@@ -48,6 +49,8 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
   let own: OwnLease | undefined;
   /** Whether the process has the table of the peers, or had one when it was taken over. */
   let isInUse = false;
+  const table = createTableSender();
+  let ask = () => {};
 
   const needDevice = (): LinkName => {
     if (device === undefined) throw new Error("the device of the backend udp is used before it is made");
@@ -107,16 +110,43 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
       return false;
     }
     const before = device;
-    await path?.end();
-    path = await takeOver(wanted);
-    isInUse = path !== undefined;
-    if (path === undefined) {
-      path = await startDataPath(wanted, log);
-      log.info("started the data path process", shown(path.info));
-    }
+    const former = path;
+    path = undefined; // its end is no fault
+    const next = await connectAnew(former, wanted);
+    isInUse = next !== undefined;
+    path = next ?? (await startDataPath(wanted, log));
+    if (next === undefined) log.info("started the data path process", shown(path.info));
+    watch(path);
     device = path.info.device;
     if (before !== undefined) peers.forget(before.index);
     return true;
+  }
+
+  /** Has a pass repair what the kernel does not tell of: a process that has closed the connection, or does not answer. */
+  function watch(one: DataPath): void {
+    void one.lost.then(() => {
+      if (path === one) ask();
+    });
+  }
+
+  /** @returns undefined: none runs, or none that fits, which has been ended */
+  async function connectAnew(former: DataPath | undefined, wanted: Settings): Promise<DataPath | undefined> {
+    if (former?.isSilent()) return reconnect(former, wanted);
+    await former?.end();
+    return takeOver(wanted);
+  }
+
+  /** Connects to a process that has not answered in time, as on a host that was suspended; ends it if it still does not. */
+  async function reconnect(former: DataPath, wanted: Settings): Promise<DataPath | undefined> {
+    try {
+      const found = await takeOver(wanted);
+      former.release();
+      return found;
+    } catch (error) {
+      log.warn("ending the data path process", { ...shown(former.info), reason: (error as Error).message });
+      await former.end();
+      return takeOver(wanted);
+    }
   }
 
   /** @returns undefined: none runs, or none that fits, which has been ended */
@@ -154,12 +184,12 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
   const rowsOf = (ids: Iterable<string>): PeerSubnet[] =>
     [...ids].flatMap((id) => peers.peersOf(id).map((peer) => rowOf(peer, port)));
 
-  /** Sends the whole table. */
+  /** Sends what the process lacks of the table. */
   async function sendTable(): Promise<void> {
     const subnet = own?.ipv4;
     if (subnet === undefined) throw new Error(remedies.ownFamily);
     const rows = rowsOf(Array.from(peers.leases(), ({ id }) => id));
-    await needPath().tell({ peers: rows, own: formatPrefix(subnet), until: until() });
+    await table.send(needPath(), { peers: rows, own: formatPrefix(subnet), until: until() });
     isInUse = true;
   }
 
@@ -203,7 +233,7 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
       const set = rowsOf(idsOf(changes));
       const stay = new Set(set.map(({ subnet }) => subnet));
       const remove = before.map(({ subnet }) => subnet).filter((subnet) => !stay.has(subnet));
-      await needPath().tell({ change: { set, remove } });
+      await table.change(needPath(), set, remove);
       return done;
     },
     concerns(message) {
@@ -211,6 +241,9 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
       if (isAboutLink(message, device.index))
         return message.type === RTM_DELLINK || !isRight(rtnl, device, deviceSettings());
       return peers.concerns(message);
+    },
+    onFault(repairLater) {
+      ask = repairLater;
     },
     repair,
     async follow(next) {
