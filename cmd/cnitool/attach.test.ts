@@ -1,5 +1,6 @@
 import t from "tap";
-import { absolutePath, capabilityArgs, cniArgs, containerIdOf, refuseNameAsPath, refusePathAsName } from "./attach.ts";
+import { containerIdOf } from "../../pkg/runtime/container-id.ts";
+import { absolutePath, capabilityArgs, cniArgs, refuseNameAsPath, refusePathAsName } from "./attach.ts";
 
 t.test("the container ID is the one that the Go tool makes of the path", async (t) => {
   // CNI_CONTAINERID of `cnitool add` 1.3.1

@@ -7,8 +7,8 @@ import type { ToolContext } from "../../pkg/cni/tool.ts";
 import type { Call, Command, Flag } from "../../pkg/command-line/command.ts";
 import { nearest } from "../../pkg/config/edit-distance.ts";
 import { isObject, type JsonObject, JsonSyntaxError, parseJson, showJson } from "../../pkg/config/json.ts";
-import { hashedName } from "../../pkg/firewall/upstream-names.ts";
 import { cachedNamespace } from "../../pkg/runtime/cached-namespace.ts";
+import { containerIdOf } from "../../pkg/runtime/container-id.ts";
 import {
   addNetwork,
   checkNetwork,
@@ -211,9 +211,6 @@ export function refuseNameAsPath(operand: string, exists = (path: string) => fin
     remedy: `write /run/netns/${operand}, or ./${operand} for a file of this directory`,
   });
 }
-
-/** Makes the container ID from the namespace, since there is no container. */
-export const containerIdOf = (netns: string): string => hashedName("cnitool-", netns, "cnitool-".length + 20);
 
 /** @throws CniError 4: the path is empty */
 export function absolutePath(path: string, workingDirectory = () => readLink("/proc/self/cwd")): string {

@@ -21,6 +21,7 @@ export const schema = {
     disableCheck: { ...flag, description: "CHECK succeeds without running the plugins" },
     disableGC: { ...flag, description: "GC succeeds without running the plugins" },
     loadOnlyInlinedPlugins: { ...flag, description: "do not load plugins from the directory with the network's name" },
+    twill: { type: "object", description: "what twill network keeps of the network beside its plugins" },
     plugins: {
       type: "array",
       minItems: 1,

@@ -27,6 +27,7 @@ import { tap } from "../tap/main.ts";
 import { tuning } from "../tuning/main.ts";
 import { vlan } from "../vlan/main.ts";
 import { vrf } from "../vrf/main.ts";
+import { network } from "./network/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 import { reload } from "./reload.ts";
 
@@ -68,7 +69,7 @@ const programs: Programs = {
   plugins: byName(plugins) satisfies Delegates,
   tools: byName(tools),
   daemons: { dhcp: dhcpDaemon },
-  commands: byName([reload, resolver]),
+  commands: byName([network, reload, resolver]),
 };
 
 host.start = () => runProgram(programs, processArguments(), standardStreams());

@@ -78,6 +78,10 @@ const safeNameRule = 'must begin with a letter or digit, and have only letters, 
 
 export const isContainerId = (text: string): boolean => safeName.test(text);
 
+export const isNetworkName = (text: string): boolean => safeName.test(text);
+/** Completes "the name …". */
+export const networkNameRule = safeNameRule;
+
 /** @throws CniError 4 */
 export function checkContainerId(containerId: string): void {
   if (isContainerId(containerId)) return;

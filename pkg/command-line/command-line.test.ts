@@ -62,6 +62,28 @@ for (const [line, msg, details] of refused) {
   });
 }
 
+t.test("a flag that is repeated has all its values, and the last one counts where one is wanted", async (t) => {
+  const { flags, values } = readCommandLine(["add", "-i", "a", "--ifname=b", "-ic"], { name: "cnitool", commands });
+  t.equal(flags.get("ifname"), "c");
+  t.strictSame(values.get("ifname"), ["a", "b", "c"]);
+});
+
+t.test(
+  "a letter that several commands use means the flag of the one that is called, by any of its names",
+  async (t) => {
+    const tool = {
+      name: "twill network",
+      commands: [
+        command("ls", [{ name: "filter", short: "f", value: "FILTER", about: "" }]),
+        { ...command("rm", [{ name: "force", short: "f", about: "" }]), aliases: ["remove"] },
+      ],
+    };
+    for (const name of ["rm", "remove"])
+      t.match(readCommandLine([name, "-f", "net"], tool), { command: { name: "rm" }, operands: ["net"] });
+    t.match(readCommandLine(["ls", "-f", "net"], tool), { operands: [], values: new Map([["filter", ["net"]]]) });
+  },
+);
+
 t.test("a command that lacks an operand says how it is used", async (t) => {
   t.throws(() => refuseWrongCount(command("add", []), ["net"], "cnitool"), {
     msg: "cnitool add requires at least 2 arg(s), only received 1",

@@ -7,13 +7,14 @@
  */
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { nearest } from "../config/edit-distance.ts";
-import type { Command, CommandSet, Flag, Flags } from "./command.ts";
+import type { Command, CommandSet, Flag, Flags, FlagValues } from "./command.ts";
 
 export interface CommandLine {
   /** undefined when no command is given. */
   command: Command | undefined;
   operands: readonly string[];
   flags: Flags;
+  values: FlagValues;
 }
 
 export const helpFlag: Flag = { name: "help", short: "h", about: "print this help" };
@@ -21,21 +22,25 @@ export const helpFlag: Flag = { name: "help", short: "h", about: "print this hel
 /** Parses the arguments. @throws CniError 4: no such command or flag, or a flag without its value */
 export function readCommandLine(args: readonly string[], tool: CommandSet): CommandLine {
   const { commands } = tool;
-  const known = [helpFlag, ...commands.flatMap(({ flags }) => flags)];
-  const { words, flags } = separate(args, { tool: tool.name, flags: known });
+  const meant = args.map((arg) => commands.find((command) => isCalled(command, arg))).find(Boolean);
+  const known = [helpFlag, ...(meant?.flags ?? []), ...commands.flatMap(({ flags }) => flags)]; // of one name or letter, the command's own
+  const { words, given } = separate(args, { tool: tool.name, flags: known });
   const [name, ...operands] = words;
+  const flags = new Map([...given].map(([flag, values]) => [flag, values.at(-1) ?? ""]));
   const command = name === undefined ? undefined : commandCalled(name, tool);
   if (command !== undefined) refuseForeignFlags(flags, command, tool);
-  return { command, operands, flags };
+  return { command, operands, flags, values: given };
 }
 
 /** Finds a command. @throws CniError 4 */
 export function commandCalled(name: string, { name: tool, commands }: CommandSet): Command {
-  const command = commands.find((candidate) => candidate.name === name);
+  const command = commands.find((candidate) => isCalled(candidate, name));
   if (command !== undefined) return command;
   const names = commands.map((candidate) => candidate.name);
   throw wrongUsage(`unknown command "${name}" for "${tool}"`, suggestion(name, names, tool));
 }
+
+const isCalled = ({ name, aliases = [] }: Command, word: string): boolean => name === word || aliases.includes(word);
 
 /** Refuses missing operands, and those that nobody would read: the Go tool ignores them. @throws CniError 4 */
 export function refuseWrongCount(
@@ -66,20 +71,26 @@ interface Known {
   flags: readonly Flag[];
 }
 
-function separate(args: readonly string[], known: Known): { words: string[]; flags: Flags } {
+function separate(args: readonly string[], known: Known): { words: string[]; given: FlagValues } {
   const words: string[] = [];
-  const flags = new Map<string, string>();
+  const given: Given = new Map();
   const rest = [...args];
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (arg === "--") words.push(...rest.splice(0));
-    else if (arg.startsWith("--")) readLong(arg.slice(2), rest, known, flags);
-    else if (arg.startsWith("-") && arg !== "-") readShort(arg.slice(1), rest, known, flags);
+    else if (arg.startsWith("--")) readLong(arg.slice(2), rest, known, given);
+    else if (arg.startsWith("-") && arg !== "-") readShort(arg.slice(1), rest, known, given);
     else words.push(arg);
   }
-  return { words, flags };
+  return { words, given };
 }
 
-function readLong(text: string, rest: string[], known: Known, flags: Map<string, string>): void {
+type Given = Map<string, string[]>;
+
+function addValue(given: Given, name: string, value: string): void {
+  given.set(name, [...(given.get(name) ?? []), value]);
+}
+
+function readLong(text: string, rest: string[], known: Known, given: Given): void {
   const [name = "", ...values] = text.split("=");
   const flag = known.flags.find((candidate) => candidate.name === name);
   if (flag === undefined) throw unknownFlag(`--${name}`, known);
@@ -87,22 +98,22 @@ function readLong(text: string, rest: string[], known: Known, flags: Map<string,
   if (flag.value === undefined && value !== undefined) {
     throw wrongUsage(`flag --${name} takes no value, but has "${value}"`, `write --${name}, or remove it`);
   }
-  flags.set(name, flag.value === undefined ? "" : (value ?? argumentOf(flag, rest)));
+  addValue(given, name, flag.value === undefined ? "" : (value ?? argumentOf(flag, rest)));
 }
 
 /**
  * Parses short flags. Switches may be combined; the text after a flag that takes an argument is the argument. Only `-ifname` is
  * refused, which the Go tool reads as the interface name "fname".
  */
-function readShort(letters: string, rest: string[], known: Known, flags: Map<string, string>): void {
+function readShort(letters: string, rest: string[], known: Known, given: Given): void {
   const [letter, following] = [letters.slice(0, 1), letters.slice(1)];
   const flag = known.flags.find(({ short }) => short === letter);
   if (flag === undefined || known.flags.some(({ name }) => name === letters)) throw unknownFlag(`-${letters}`, known);
   if (flag.value !== undefined) {
-    flags.set(flag.name, following === "" ? argumentOf(flag, rest) : following.replace(/^=/, ""));
+    addValue(given, flag.name, following === "" ? argumentOf(flag, rest) : following.replace(/^=/, ""));
   } else {
-    flags.set(flag.name, "");
-    if (following !== "") readShort(following, rest, known, flags);
+    addValue(given, flag.name, "");
+    if (following !== "") readShort(following, rest, known, given);
   }
 }
 

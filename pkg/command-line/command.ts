@@ -3,6 +3,8 @@ import type { ToolContext } from "../cni/tool.ts";
 
 export interface Command {
   name: string;
+  /** Other names of it, as "remove" for "rm". */
+  aliases?: readonly string[];
   /** As shown in the usage: "<network-name> <netns-path>". */
   operands: string;
   /** The number of operands that are required, and of those that are taken. */
@@ -39,10 +41,14 @@ export interface Flag {
 export interface Call {
   operands: readonly string[];
   flags: Flags;
+  values: FlagValues;
   context: ToolContext;
 }
 
-/** Values by name; "" for a switch. */
+/** Values by name, the last one where a flag is repeated; "" for a switch. */
 export type Flags = ReadonlyMap<string, string>;
+
+/** All values by name, of flags that may be repeated, in the order of the command line. */
+export type FlagValues = ReadonlyMap<string, readonly string[]>;
 
 export const jsonFlag: Flag = { name: "json", about: "print JSON, for programs" };

@@ -13,13 +13,13 @@ export function runCommand(
   overview: () => string,
 ): number {
   return telling(tool.name, context, () => {
-    const { command, operands, flags } = readCommandLine(args, tool);
+    const { command, operands, flags, values } = readCommandLine(args, tool);
     if (command === undefined || flags.has("help")) {
       context.streams.stdout(command === undefined ? overview() : helpFor(command, tool.name));
       return 0;
     }
     refuseWrongCount(command, operands, tool.name);
-    return command.run({ operands, flags, context });
+    return command.run({ operands, flags, values, context });
   });
 }
 

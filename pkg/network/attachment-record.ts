@@ -8,11 +8,13 @@
  * (inotify): a record appears, changes and goes with one rename or unlink.
  */
 import { isObject, type Json, type JsonObject, objectIn } from "../config/json.ts";
-import { findDirectory, makeDirectories, readRecord, removeFile, replaceFile } from "../sys/file.ts";
+import { findDirectory, makeDirectories, readRecord, removeDirectory, removeFile, replaceFile } from "../sys/file.ts";
 import type { NamespaceIdentity } from "../sys/namespace-identity.ts";
 
+/** The directory of what twill keeps of networks. Whoever changes something in it, or a network, holds the lock of it. */
+export const stateDirectory = "/var/lib/cni/twill";
 /** The directory of the records; below it one for each network, named by the network's ID. */
-export const recordRoot = "/var/lib/cni/twill/networks";
+export const recordRoot = `${stateDirectory}/networks`;
 
 export interface AttachmentRecord {
   networkId: string;
@@ -56,6 +58,12 @@ export function writeAttachmentRecord(record: AttachmentRecord, root = recordRoo
 
 /** Removes a record. @returns false when there was none */
 export const removeAttachmentRecord = (key: RecordKey, root = recordRoot): boolean => removeFile(recordFile(key, root));
+
+/** Removes the directory of a network that is removed; it stays where something is in it. */
+export function removeRecordDirectory(networkId: string, root = recordRoot): void {
+  const directory = recordDirectory(networkId, root);
+  if (findDirectory(directory)?.length === 0) removeDirectory(directory);
+}
 
 /** Reads the records of one network, sorted by container ID. */
 export function listAttachmentRecords(networkId: string, root = recordRoot): RecordContent {

@@ -1,0 +1,43 @@
+/** disconnect: takes a container off a network. */
+import { CniError } from "../../../pkg/cni/error.ts";
+import type { Command } from "../../../pkg/command-line/command.ts";
+import { disconnectContainer } from "../../../pkg/network/connect.ts";
+import { type Container, containerCalled } from "../../../pkg/network/container.ts";
+import { networkCalled } from "../../../pkg/network/network-directory.ts";
+import { onHost, refuseWithoutPlugins } from "./surroundings.ts";
+
+export const disconnect: Command = {
+  name: "disconnect",
+  operands: "<network> <container>",
+  required: 2,
+  most: 2,
+  about: "disconnect a container from a network",
+  details: "The container is named as for connect, or by what twill network inspect shows. It may be gone.",
+  flags: [
+    {
+      name: "force",
+      short: "f",
+      about: "disconnect what a runtime has connected, and forget a container whose plugins fail",
+    },
+  ],
+  examples: ["twill network disconnect front web"],
+  run({ operands: [name = "", text = ""], flags, context }) {
+    onHost(context, (host) => {
+      const network = networkCalled(name, host.networks);
+      refuseWithoutPlugins(network);
+      const target = { text, container: findContainer(text) };
+      disconnectContainer(network, target, { force: flags.has("force") }, host.runtime, host.warn);
+    });
+    return 0;
+  },
+};
+
+/** Returns undefined for one that is gone: the network may know it. */
+function findContainer(text: string): Container | undefined {
+  try {
+    return containerCalled(text);
+  } catch (error) {
+    if (error instanceof CniError) return undefined;
+    throw error;
+  }
+}

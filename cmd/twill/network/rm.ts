@@ -1,0 +1,109 @@
+/** rm: removes networks that nothing is attached to. */
+import { CniError, ErrorCode, errorText, failureOf, invalidConf } from "../../../pkg/cni/error.ts";
+import type { Command } from "../../../pkg/command-line/command.ts";
+import { isObject } from "../../../pkg/config/json.ts";
+import { removeStore } from "../../../pkg/ipam/host-local/remove-store.ts";
+import { deleteLink, findLink, listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
+import { attachmentState, listAttachments, type NetworkAttachment } from "../../../pkg/network/attachment.ts";
+import { removeRecordDirectory } from "../../../pkg/network/attachment-record.ts";
+import { isPredefined, type NetworkDefinition } from "../../../pkg/network/definition.ts";
+import { networkCalled, removeNetwork } from "../../../pkg/network/network-directory.ts";
+import { bridgeNameOf } from "../../../pkg/network/network-document.ts";
+import { collectGarbage, planGarbageCollection } from "../../../pkg/runtime/network.ts";
+import { type Host, onHost } from "./surroundings.ts";
+
+export const rm: Command = {
+  name: "rm",
+  aliases: ["remove"],
+  operands: "<network …>",
+  required: 1,
+  most: Number.POSITIVE_INFINITY,
+  about: "remove networks",
+  details:
+    "A network is removed when no container is in it, with its bridge. Prints the names of those that were removed.",
+  flags: [],
+  examples: ["twill network rm front"],
+  run({ operands, context }) {
+    const { stdout, stderr } = context.streams;
+    let failed = false;
+    onHost(context, (host) => {
+      for (const operand of operands) {
+        try {
+          const network = networkCalled(operand, host.networks);
+          remove(network, host);
+          stdout(`${network.name}\n`);
+        } catch (error) {
+          failed = true;
+          stderr(`twill network: ${failureOf(error).message}\n`);
+        }
+      }
+    });
+    return failed ? 1 : 0;
+  },
+};
+
+/** @throws CniError 7: it is predefined, or a container is or may be in it */
+export function remove(network: NetworkDefinition, { runtime, warn }: Host): void {
+  if (isPredefined(network))
+    throw invalidConf(
+      `${network.name} is a pre-defined network and cannot be removed`,
+      "leave it: without containers it costs nothing",
+    );
+  const inUse = usersOf(network, runtime.cacheRoot);
+  if (inUse.length > 0) throw isInUse(network, inUse);
+  const { list } = network;
+  if (list !== undefined)
+    collect(
+      () =>
+        collectGarbage(
+          list,
+          planGarbageCollection(list, () => false, runtime),
+          runtime,
+        ),
+      warn,
+    );
+  deleteBridge(network);
+  for (const { ipam } of list?.plugins ?? []) {
+    if (isObject(ipam) && ipam["type"] === "host-local" && ipam["dataDir"] === undefined)
+      removeStore(RESERVATIONS, network.name);
+  }
+  removeRecordDirectory(network.id);
+  removeNetwork(network);
+}
+
+/** host-local's directory, where a configuration names no other. */
+const RESERVATIONS = "/var/lib/cni/networks";
+
+/** Plugins that are missing or fail must not keep a network that nobody uses. */
+function collect(work: () => void, warn: (text: string) => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    warn(errorText(error));
+  }
+}
+
+/** Returns the attachments whose container exists, or may exist. */
+export function usersOf({ name }: NetworkDefinition, cacheRoot: string): NetworkAttachment[] {
+  return listAttachments(cacheRoot, name).attachments.filter((attachment) => attachmentState(attachment) !== "dead");
+}
+
+function isInUse({ name, id }: NetworkDefinition, users: readonly NetworkAttachment[]): CniError {
+  const unknown = users.some((attachment) => attachmentState(attachment) === "unknown");
+  return new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: `error while removing network: network ${name} id ${id} has active endpoints`,
+    details: users.map(({ containerName, addresses }) => [containerName, ...addresses].join(" ")).join(", "),
+    remedy: `disconnect or stop these containers first: twill network disconnect ${name} ${users[0]?.containerName}${unknown ? "; of those that no longer exist, add -f" : ""}`,
+  });
+}
+
+/** Deletes the bridge that the plugin made for the network, unless something is connected to it. */
+function deleteBridge(network: NetworkDefinition): void {
+  if (network.driver !== "bridge" || network.created === "") return; // another program's
+  const rtnl = openRtnetlink();
+  const bridge = findLink(rtnl, bridgeNameOf(network));
+  if (bridge?.kind !== "bridge" || listLinks(rtnl).some(({ master }) => master === bridge.index)) return;
+  deleteLink(rtnl, bridge.index);
+}

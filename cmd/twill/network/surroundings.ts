@@ -1,0 +1,83 @@
+/** What every command of `twill network` works with: the networks of the host, the runtime, the lock. */
+import { CniError, ErrorCode } from "../../../pkg/cni/error.ts";
+import type { ToolContext } from "../../../pkg/cni/tool.ts";
+import { formatPrefix, isUnspecified } from "../../../pkg/ip/address.ts";
+import { findLink, listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
+import { destinationOf, listRoutes } from "../../../pkg/link/route.ts";
+import { AF_INET, AF_INET6 } from "../../../pkg/netlink/rtnetlink/family.ts";
+import { stateDirectory } from "../../../pkg/network/attachment-record.ts";
+import { type PluginNetwork, removeDeadAttachments } from "../../../pkg/network/connect.ts";
+import { definitionOf, type NetworkDefinition, networksWithoutPlugins } from "../../../pkg/network/definition.ts";
+import { networkFile, readNetworks, writeNetwork } from "../../../pkg/network/network-directory.ts";
+import { type HostRoute, newDefaultBridge } from "../../../pkg/network/new-network.ts";
+import { defaultPools } from "../../../pkg/network/subnet.ts";
+import type { Runtime } from "../../../pkg/runtime/network.ts";
+import { loadList } from "../../../pkg/runtime/network-list.ts";
+import { defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
+import { nowMs } from "../../../pkg/sys/clock.ts";
+import { makeDirectories, withLock } from "../../../pkg/sys/file.ts";
+import { configDirectory, pluginPathOrUsual } from "../../cnitool/paths.ts";
+
+export interface Host {
+  directory: string;
+  networks: readonly NetworkDefinition[];
+  runtime: Runtime;
+  warn(text: string): void;
+}
+
+/** In the time of all changes before, each of some milliseconds. */
+const LOCK_TIMEOUT_MS = 60_000;
+
+/** Runs `work` on the networks of the host, once what is left of containers that are gone is removed; nobody changes networks meanwhile. */
+export function onHost<T>({ plugins, streams }: ToolContext, work: (host: Host) => T): T {
+  const warn = (text: string): void => streams.stderr(`twill network: ${text}\n`);
+  const directory = configDirectory(streams.environment);
+  const path = pluginPathOrUsual(streams.environment);
+  const runtime = { path, cacheRoot: defaultCacheRoot, delegates: plugins };
+  makeDirectories(stateDirectory, 0o755);
+  return withLock(stateDirectory, { mode: 0o755, timeoutMs: LOCK_TIMEOUT_MS }, () => {
+    const networks = readNetworks(directory, warn);
+    removeDeadAttachments(networks, runtime, warn);
+    return work({ directory, networks, runtime, warn });
+  });
+}
+
+/** Returns the host's routes to networks, and the links that they lead through. */
+export function hostRoutes(): HostRoute[] {
+  const rtnl = openRtnetlink();
+  const names = new Map(listLinks(rtnl).map(({ index, name }) => [index, name]));
+  return [AF_INET, AF_INET6]
+    .flatMap((family) => listRoutes(rtnl, family))
+    .filter(({ destination }) => destination !== undefined && !isUnspecified(destination))
+    .map((route) => {
+      const prefix = destinationOf(route);
+      const link = route.outputIndex === undefined ? undefined : names.get(route.outputIndex);
+      return { prefix, link, by: `the route ${formatPrefix(prefix)}${link === undefined ? "" : ` through ${link}`}` };
+    });
+}
+
+export const hostHasLink = (name: string): boolean => findLink(openRtnetlink(), name) !== undefined;
+
+/** Returns a network that a container can be connected to. "bridge" gets its subnet and file now. @throws CniError 7: "host" and "none" */
+export function connectable(network: NetworkDefinition, { networks, directory }: Host): PluginNetwork {
+  const { list, name } = network;
+  if (list !== undefined) return { ...network, list };
+  refuseWithoutPlugins(network);
+  const around = { networks, routes: hostRoutes(), pools: defaultPools, hasLink: hostHasLink };
+  const { document } = newDefaultBridge(around, new Date(nowMs()).toISOString());
+  const made = loadList(writeNetwork(directory, name, document));
+  return { ...definitionOf(made, networkFile(directory, name)), list: made };
+}
+
+/** Refuses "host" and "none", to which nothing can be connected. @throws CniError 7, with Docker's text */
+export function refuseWithoutPlugins({ name }: NetworkDefinition): void {
+  if (!networksWithoutPlugins.some((network) => network.name === name)) return;
+  throw new CniError({
+    code: ErrorCode.invalidConfig,
+    msg:
+      name === "host"
+        ? "container cannot be disconnected from host network or connected to host network"
+        : "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+    remedy: "choose another network (twill network ls)",
+  });
+}

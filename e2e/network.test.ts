@@ -1,0 +1,234 @@
+// `twill network` on a host of its own, seen with the eyes of ip, find and cnitool.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { type Host, newHost, type Ran } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { goBin, ourBin, ourTools } from "./lab/project.ts";
+
+interface Node extends Host {
+  /** Runs `twill network`. */
+  network(args: string | readonly string[]): Ran;
+  /** Runs it for its output. @throws Error when it fails */
+  networkSays(args: string | readonly string[]): string;
+  /** What `inspect` prints of one network. */
+  inspect(name: string): Inspected;
+  cnitool(args: string, environment?: Record<string, string>): Ran;
+  /** Addresses of all interfaces of a container but lo, as `eth0 172.17.0.2/16`. */
+  addresses(container: number): string[];
+  defaultRoutes(container: number): string[];
+}
+
+interface Inspected {
+  Id: string;
+  IPAM: { Config: { Subnet: string; Gateway: string }[] };
+  Containers: Record<string, { Name: string; IPv4Address: string; IPv6Address: string; MacAddress: string }>;
+  Options: Record<string, string>;
+  Labels: Record<string, string>;
+}
+
+const path = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d" };
+
+function newNode(t: Parameters<typeof newHost>[0], containers = 2): Node {
+  const host = newHost(t, { containers });
+  const network = (args: string | readonly string[]) =>
+    host.runInside([join(ourTools, "twill"), "network", ...(typeof args === "string" ? args.split(" ") : args)], path);
+  const networkSays = (args: string | readonly string[]) => {
+    const { status, stdout, stderr } = network(args);
+    if (status !== 0) throw new Error(`twill network ${args}: ${stderr}`);
+    return stdout;
+  };
+  const container = (i: number) => host.containers[i] ?? host;
+  return {
+    ...host,
+    network,
+    networkSays,
+    inspect: (name) => JSON.parse(networkSays(["inspect", name]))[0],
+    cnitool: (args, environment = {}) =>
+      host.runInside([join(ourTools, "cnitool"), ...args.split(" ")], { ...path, ...environment }),
+    addresses(i) {
+      const links = container(i).json("ip", "-j", "address") as { ifname: string; addr_info: AddressInfo[] }[];
+      return links
+        .filter(({ ifname }) => ifname !== "lo")
+        .flatMap(({ ifname, addr_info }) =>
+          addr_info
+            .filter(({ scope }) => scope === "global")
+            .map(({ local, prefixlen }) => `${ifname} ${local}/${prefixlen}`),
+        );
+    },
+    defaultRoutes: (i) =>
+      container(i)
+        .sh("ip route show default")
+        .trim()
+        .split("\n")
+        .map((line) => line.trim())
+        .filter(Boolean),
+  };
+}
+
+interface AddressInfo {
+  scope: string;
+  local: string;
+  prefixlen: number;
+}
+
+const nameOf = (node: Node, i: number): string => node.containers[i]?.name ?? "";
+
+t.test(
+  "a network is created, used by two containers, inspected, and leaves nothing when it is removed",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t);
+    const before = node.sh("ip -o link | wc -l");
+    const id = node.networkSays("create --subnet 10.5.0.0/24 --label tier=web --label plain front").trim();
+    t.match(id, /^[0-9a-f]{64}$/);
+    t.match(node.networkSays("ls"), new RegExp(`^${id.slice(0, 12)} +front +bridge +local$`, "m"));
+    node.networkSays(["connect", "--alias", "www", "front", nameOf(node, 0)]);
+    node.networkSays(["connect", "front", node.containers[1]?.path ?? ""]);
+    t.strictSame([node.addresses(0), node.addresses(1)], [["eth0 10.5.0.2/24"], ["eth0 10.5.0.3/24"]]);
+    node.containers[0]?.sh("ping -c 1 -W 2 10.5.0.3");
+    t.strictSame(node.defaultRoutes(0), ["default via 10.5.0.1 dev eth0"]);
+
+    const shown = node.inspect(id.slice(0, 10));
+    t.match(shown, {
+      Id: id,
+      IPAM: { Config: [{ Subnet: "10.5.0.0/24", Gateway: "10.5.0.1" }] },
+      Labels: { tier: "web", plain: "" },
+    });
+    t.strictSame(
+      Object.values(shown.Containers)
+        .map(({ Name, IPv4Address }) => `${Name} ${IPv4Address}`)
+        .sort(),
+      [`${nameOf(node, 0)} 10.5.0.2/24`, `${nameOf(node, 1)} 10.5.0.3/24`],
+    );
+
+    const refused = node.network("rm front");
+    t.equal(refused.status, 1);
+    t.match(refused.stderr, `network front id ${id} has active endpoints`);
+    t.match(refused.stderr, nameOf(node, 1), "and it names them");
+    for (const i of [0, 1]) node.networkSays(["disconnect", "front", nameOf(node, i)]);
+    t.strictSame([node.addresses(0), node.addresses(1)], [[], []]);
+    t.equal(node.networkSays("rm front"), "front\n");
+    t.equal(node.sh("ip -o link | wc -l"), before, "the bridge is gone");
+    const left = node.runInside(["find", "/var/lib", "-type", "f"]).stdout;
+    t.equal(left, "", "and every file");
+    t.match(node.network("inspect front"), { status: 1, stdout: "[]\n", stderr: /No such network: front/ });
+  },
+);
+
+t.test(
+  "cnitool lists, checks and deletes what connect made, and a network of twill is one for it and for the Go plugins",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t);
+    const [netns, other] = node.containers.map((container) => container.path);
+    node.networkSays("create --subnet 10.5.0.0/24 front");
+    node.networkSays(["connect", "front", nameOf(node, 0)]);
+    t.match(node.cnitool("list"), {
+      stdout: new RegExp(`^front +cnitool-\\w+ +eth0 +10.5.0.2/24 +${netns} +alive$`, "m"),
+    });
+    t.match(node.cnitool(`check front ${netns}`), { status: 0, stderr: "" });
+    t.match(node.cnitool("validate front", { CNI_PATH: ourBin }), { status: 0, stdout: /twill-front.conflist: ok/ });
+    const file = "/var/lib/net.d/twill-front.conflist";
+    const { cniVersions: _, ...older } = JSON.parse(
+      readFileSync(join(node.varLib, "net.d/twill-front.conflist"), "utf8"),
+    );
+    node.write(file, JSON.stringify(older)); // as runtimes read it whose library is as old as these Go plugins
+    t.match(node.cnitool(`add front ${other}`, { CNI_PATH: goBin }), { status: 0, stderr: "" });
+    node.containers[1]?.sh("ping -c 1 -W 2 10.5.0.2");
+    const refused = node.network(["disconnect", "front", nameOf(node, 1)]);
+    t.match(refused, { status: 1, stderr: /not connected to network front|connected by its runtime/ });
+    t.match(node.cnitool(`del front ${other}`, { CNI_PATH: goBin }), { status: 0 });
+    t.match(node.cnitool(`del front ${netns}`), { status: 0 });
+    t.strictSame(node.addresses(0), []);
+  },
+);
+
+t.test(
+  "default routes follow Docker's order: the alphabetically first network has it, whichever came first",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t, 1);
+    const name = nameOf(node, 0);
+    for (const [i, net] of ["mid", "zeta", "alpha"].entries())
+      node.networkSays(`create --subnet 10.${5 + i}.0.0/24 ${net}`);
+    const first = () => node.defaultRoutes(0)[0];
+    const seen = ["mid", "zeta", "alpha"].map((net) => {
+      node.networkSays(["connect", net, name]);
+      return first();
+    });
+    t.strictSame(seen, [
+      "default via 10.5.0.1 dev eth0",
+      "default via 10.5.0.1 dev eth0",
+      "default via 10.7.0.1 dev eth2",
+    ]);
+    t.match(node.containers[0]?.sh("ip route get 192.0.2.1"), "via 10.7.0.1 dev eth2");
+    for (const [i, net] of ["mid", "zeta", "alpha"].entries())
+      t.match(node.cnitool(`check ${net} ${node.containers[0]?.path} -i eth${i}`), { status: 0 }, `CHECK of ${net}`);
+    node.networkSays(["disconnect", "alpha", name]);
+    t.equal(first(), "default via 10.5.0.1 dev eth0");
+    node.networkSays(["disconnect", "mid", name]);
+    t.equal(first(), "default via 10.6.0.1 dev eth1");
+    node.networkSays(["connect", "mid", name]);
+    t.strictSame(
+      node
+        .addresses(0)
+        .map((line) => line.split(" ")[0])
+        .sort(),
+      ["eth1", "eth2"],
+      "the number after the highest",
+    );
+  },
+);
+
+t.test(
+  "what connect made goes when the namespace is gone, and not because its name leads elsewhere",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t, 2);
+    const [name, other] = [nameOf(node, 0), nameOf(node, 1)];
+    node.networkSays("create --subnet 10.5.0.0/24 front");
+    node.networkSays(["connect", "front", name]);
+    node.networkSays(["connect", "front", other]);
+    const results = join(node.varLib, "cni/results");
+    const reserved = () => readdirSync(join(node.varLib, "cni/networks/front")).filter((file) => /^\d/.test(file));
+    t.strictSame([reserved().length, readdirSync(results).length], [2, 2]);
+    for (const verb of ["delete", "add"]) spawnSync("ip", ["netns", verb, name]);
+    node.containers[0]?.sh("ip link add eth0 type veth peer name other");
+    t.strictSame(
+      Object.values(node.inspect("front").Containers).map(({ Name }) => Name),
+      [other],
+    );
+    t.strictSame(reserved(), ["10.5.0.3"]);
+    t.equal(readdirSync(results).length, 1);
+    node.containers[0]?.sh("ip link show eth0"); // of the new namespace: nobody's but its own
+    spawnSync("umount", [`/run/netns/${other}`]); // the namespace is gone, its file is not
+    node.networkSays("rm front");
+    t.notOk(existsSync(join(node.varLib, "net.d/twill-front.conflist")));
+  },
+);
+
+t.test(
+  "bridge is there from the start, gets subnet and file when it is used, and like host and none cannot be removed",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t, 1);
+    t.match(node.networkSays("ls"), /bridge +bridge +local\n.*host +host +local\n.*none +null +local\n/);
+    node.networkSays(["connect", "bridge", nameOf(node, 0)]);
+    t.strictSame(node.addresses(0), ["eth0 172.17.0.2/16"]);
+    t.match(node.sh("ip -br link show twill0"), "UP");
+    t.match(readFileSync(join(node.varLib, "net.d/twill-bridge.conflist"), "utf8"), '"172.17.0.0/16"');
+    for (const name of ["bridge", "host", "none"]) {
+      t.match(node.network(["rm", name]), {
+        status: 1,
+        stderr: `${name} is a pre-defined network and cannot be removed`,
+      });
+      t.match(node.network(["create", name]), {
+        status: 1,
+        stderr: `operation is not permitted on predefined ${name} network`,
+      });
+    }
+    t.match(node.network(["connect", "host", nameOf(node, 0)]), { status: 1, stderr: "connected to host network" });
+  },
+);

@@ -1,0 +1,117 @@
+/** Who is attached to networks: what `connect` recorded, and what runtimes of this host cached. */
+import { decodeResult } from "../cni/decode-result.ts";
+import { CniError } from "../cni/error.ts";
+import type { Result } from "../cni/result.ts";
+import { cachedNamespace } from "../runtime/cached-namespace.ts";
+import { type CacheEntry, listCaches } from "../runtime/result-cache.ts";
+import { identifiedState, type NamespaceIdentity } from "../sys/namespace-identity.ts";
+import type { NamespaceState } from "../sys/namespace-state.ts";
+import { type AttachmentRecord, listAllAttachmentRecords } from "./attachment-record.ts";
+
+export interface NetworkAttachment {
+  networkName: string;
+  containerId: string;
+  /** The ID where no name is known. */
+  containerName: string;
+  ifName: string;
+  mac: string;
+  /** With prefix length. */
+  addresses: readonly string[];
+  /** The path of the namespace, where it is known. */
+  netns: string | undefined;
+  /** What `connect` wrote; undefined for an attachment that a runtime made and is going to delete. */
+  record: AttachmentRecord | undefined;
+  /** What the cache has. */
+  entry: CacheEntry | undefined;
+}
+
+export interface AttachmentList {
+  attachments: NetworkAttachment[];
+  /** What files of records and of the cache cannot be read, for messages. */
+  unreadable: string[];
+}
+
+/** Lists the attachments of all networks, or of one. */
+export function listAttachments(cacheRoot: string, networkName?: string): AttachmentList {
+  const caches = listCaches(cacheRoot);
+  const records = listAllAttachmentRecords();
+  const isWanted = (one: { networkName: string }) => networkName === undefined || one.networkName === networkName;
+  const byKey = new Map(records.records.filter(isWanted).map((record) => [keyOf(record), record]));
+  const cached = caches
+    .flatMap(({ entries }) => entries)
+    .filter(isWanted)
+    .map((entry) => {
+      const record = byKey.get(keyOf(entry));
+      byKey.delete(keyOf(entry));
+      return record === undefined ? ofEntry(entry) : { ...ofRecord(record), entry };
+    });
+  return {
+    attachments: [...cached, ...[...byKey.values()].map(ofRecord)],
+    unreadable: [...caches.flatMap(({ damaged }) => damaged), ...records.damaged].map(
+      ({ path, reason }) => `${path}: ${reason}`,
+    ),
+  };
+}
+
+/** Reports whether the attachment's namespace exists. */
+export const attachmentState = ({ record, entry }: NetworkAttachment): NamespaceState =>
+  record !== undefined
+    ? identifiedState(record.namespace)
+    : entry === undefined
+      ? "unknown"
+      : cachedNamespace(entry).state;
+
+const keyOf = (one: { networkName: string; containerId: string; ifName: string }): string =>
+  `${one.networkName} ${one.containerId} ${one.ifName}`;
+
+function ofRecord(record: AttachmentRecord): NetworkAttachment {
+  const { networkName, containerId, containerName, ifName, mac, addresses, namespace } = record;
+  return {
+    networkName,
+    containerId,
+    containerName,
+    ifName,
+    mac,
+    addresses,
+    netns: namespace.path,
+    record,
+    entry: undefined,
+  };
+}
+
+function ofEntry(entry: CacheEntry): NetworkAttachment {
+  const { networkName, containerId, ifName } = entry;
+  const result = resultOf(entry);
+  const podName = entry.cniArgs.find(([key]) => key === "K8S_POD_NAME")?.[1]; // podman too, with the container's name
+  return {
+    networkName,
+    containerId,
+    containerName: podName ?? containerId,
+    ifName,
+    mac: result?.interfaces.find(({ name, sandbox }) => name === ifName && sandbox)?.mac ?? "",
+    addresses: result?.ips.map(({ address }) => address) ?? [],
+    netns: cachedNamespace(entry).path,
+    record: undefined,
+    entry,
+  };
+}
+
+function resultOf({ result }: CacheEntry): Result | undefined {
+  try {
+    return decodeResult(result, "", { what: "cached result", remedy: "" });
+  } catch (error) {
+    if (error instanceof CniError) return undefined;
+    throw error;
+  }
+}
+
+/** Returns the attachments whose namespace this is. */
+export const attachmentsIn = (
+  { inode, cookie, bootId }: NamespaceIdentity,
+  attachments: readonly NetworkAttachment[],
+  inodeOf: (path: string) => string | undefined,
+): NetworkAttachment[] =>
+  attachments.filter(({ record, netns }) => {
+    if (record === undefined) return netns !== undefined && inodeOf(netns) === inode;
+    return record.namespace.inode === inode && record.namespace.cookie === cookie && record.namespace.bootId === bootId;
+  });

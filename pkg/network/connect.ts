@@ -1,0 +1,329 @@
+/** Connects a running container to a network, disconnects it, and removes what belonged to containers that are gone. */
+import { CniError, ErrorCode, errorText, invalidConf } from "../cni/error.ts";
+import type { Result } from "../cni/result.ts";
+import { formats, isEthernetMac, isInterfaceName } from "../config/formats.ts";
+import type { JsonObject } from "../config/json.ts";
+import { type Address, compareAddresses, contains, parseAddress, parsePrefix } from "../ip/address.ts";
+import { listLinks, openRtnetlink } from "../link/link.ts";
+import { namespacePath } from "../runtime/cached-namespace.ts";
+import { addNetwork, deleteNetwork, type Runtime, type RuntimeAttachment } from "../runtime/network.ts";
+import { type NetworkList, parseList } from "../runtime/network-list.ts";
+import { nowMs } from "../sys/clock.ts";
+import { findStat } from "../sys/file.ts";
+import { closeNamespace, isOwnNamespace, openNamespace } from "../sys/namespace.ts";
+import { identifiedState, identifyNamespace, type NamespaceIdentity } from "../sys/namespace-identity.ts";
+import { attachmentState, attachmentsIn, listAttachments, type NetworkAttachment } from "./attachment.ts";
+import { type AttachmentRecord, removeAttachmentRecord, writeAttachmentRecord } from "./attachment-record.ts";
+import type { Container } from "./container.ts";
+import { orderDefaultRoutes } from "./default-route.ts";
+import type { NetworkDefinition } from "./definition.ts";
+
+/** What `connect` was asked for beside network and container. */
+export interface ConnectOptions {
+  /** Addresses without prefix length. */
+  ips: readonly string[];
+  mac: string | undefined;
+  interface: string | undefined;
+  aliases: readonly string[];
+  links: AttachmentRecord["links"];
+}
+
+/** A network that has plugins. */
+export type PluginNetwork = NetworkDefinition & { list: NetworkList };
+
+/** @throws CniError: it is connected already, an option is wrong, or a plugin fails; then nothing is left */
+export function connectContainer(
+  network: PluginNetwork,
+  container: Container,
+  options: ConnectOptions,
+  runtime: Runtime,
+): void {
+  refuseOptions(network, options);
+  if (isOwnNamespace(container.netns)) throw isHost(container);
+  const namespace = identifyNamespace(container.netns);
+  const present = attachmentsOf(namespace, runtime);
+  if (present.some(({ networkName }) => networkName === network.name)) throw isConnected(network, container);
+  const attachment: RuntimeAttachment = {
+    containerId: container.id,
+    netns: container.netns,
+    ifName: interfaceFor(container, options, present),
+    args: [["IgnoreUnknown", "1"]],
+    capabilityArgs: capabilityArgsOf(options),
+  };
+  const result = addNetwork(network.list, attachment, runtime);
+  try {
+    writeAttachmentRecord(recordOf({ network, container, namespace, options, attachment, result }));
+    orderDefaultRoutes(container.netns, [...present, { networkName: network.name, ifName: attachment.ifName }]);
+  } catch (error) {
+    deleteNetwork(network.list, attachment, runtime);
+    removeAttachmentRecord({ networkId: network.id, containerId: container.id });
+    throw error;
+  }
+}
+
+function attachmentsOf(namespace: NamespaceIdentity, { cacheRoot }: Runtime): NetworkAttachment[] {
+  return attachmentsIn(namespace, listAttachments(cacheRoot).attachments, inodeOf);
+}
+
+const inodeOf = (path: string): string | undefined => {
+  const inode = findStat(path)?.inode;
+  return inode === undefined ? undefined : String(inode);
+};
+
+function refuseOptions(
+  network: NetworkDefinition,
+  { ips, mac, interface: ifName, aliases, links }: ConnectOptions,
+): void {
+  for (const text of ips) refuseAddress(network, text);
+  if (mac !== undefined && !isEthernetMac(mac))
+    throw invalidConf(`invalid MAC ${JSON.stringify(mac)}`, `it must be ${formats.ethernetMac.allowed}`);
+  if (mac !== undefined && network.driver === "ipvlan")
+    throw invalidConf("containers of driver ipvlan have the MAC of the parent interface", "remove --mac");
+  if (ifName !== undefined && !isInterfaceName(ifName))
+    throw invalidConf(`invalid interface name ${JSON.stringify(ifName)}`, `it must be ${formats.ifname.allowed}`);
+  for (const name of [...aliases, ...links.map(({ alias }) => alias)]) refuseAlias(network, name);
+}
+
+/** A name of DNS: letters, digits, "-", "_", in labels of at most 63 characters, 253 in all (RFC 1035, and Docker's "_"). */
+const hostName = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/i;
+
+function refuseAlias(network: NetworkDefinition, alias: string): void {
+  if (network.name === "bridge")
+    throw invalidConf(
+      "network-scoped alias is supported only for containers in user defined networks",
+      "create a network for it: twill network create",
+    );
+  if (hostName.test(alias)) return;
+  throw invalidConf(
+    `invalid alias ${JSON.stringify(alias)}`,
+    'it must be a host name: letters, digits, "-", "_" and ".", no part of it longer than 63 characters',
+  );
+}
+
+function refuseAddress({ ipam, name }: NetworkDefinition, text: string): void {
+  const address = parseAddress(text);
+  if (address === undefined)
+    throw invalidConf(`invalid IP address ${JSON.stringify(text)}`, 'write it as "10.5.0.9" or "fd00::9"');
+  if (name === "bridge")
+    throw invalidConf(
+      "user specified IP address is supported on user defined networks only",
+      "create a network for it: twill network create --subnet …",
+    );
+  if (ipam.driver !== "default") {
+    if (ipam.driver === "static") return;
+    throw invalidConf(`ipam driver ${ipam.driver} chooses the addresses of network ${name}`, "remove --ip");
+  }
+  const subnet = ipam.config.find((one) => contains(parsePrefix(one.subnet) ?? noPrefix, address));
+  if (subnet === undefined)
+    throw invalidConf(
+      `Invalid address ${text}: It does not belong to any of this network's subnets`,
+      `choose one of ${ipam.config.map((one) => one.subnet).join(" or ")}`,
+    );
+  const reserved = [["gateway", subnet.gateway ?? ""], ...Object.entries(subnet.auxiliaryAddresses ?? {})] as const;
+  const holder = reserved.find(([, other]) => isSame(address, other))?.[0];
+  if (holder !== undefined)
+    throw invalidConf(
+      "Address already in use.",
+      `${text} is reserved for ${JSON.stringify(holder)}: choose another one`,
+    );
+}
+
+const noPrefix = { address: new Uint8Array(0), length: 0 };
+
+function isSame(address: Address, text: string): boolean {
+  const other = parseAddress(text);
+  return other !== undefined && compareAddresses(address, other) === 0;
+}
+
+function interfaceFor(
+  { netns }: Container,
+  { interface: wanted }: ConnectOptions,
+  present: readonly NetworkAttachment[],
+): string {
+  const names = [...linkNamesIn(netns), ...present.map(({ ifName }) => ifName)];
+  if (wanted === undefined) return nextInterface(names);
+  if (!names.includes(wanted)) return wanted;
+  throw invalidConf(
+    `the container has an interface ${JSON.stringify(wanted)} already`,
+    "choose another --interface, or leave it out: the next free ethN is used then",
+  );
+}
+
+/** Returns the ethN behind the highest one in use, as Docker does: a gap stays free. Pure. */
+export function nextInterface(names: readonly string[]): string {
+  const numbers = names.flatMap((name) => /^eth(\d{1,4})$/.exec(name)?.[1] ?? []).map(Number);
+  return `eth${Math.max(-1, ...numbers) + 1}`;
+}
+
+function linkNamesIn(netns: string): string[] {
+  const namespace = openNamespace(netns);
+  const rtnl = openRtnetlink(namespace);
+  try {
+    return listLinks(rtnl).map(({ name }) => name);
+  } finally {
+    rtnl.close();
+    closeNamespace(namespace);
+  }
+}
+
+const capabilityArgsOf = ({ ips, mac }: ConnectOptions): JsonObject => ({
+  ...(ips.length > 0 && { ips }),
+  ...(mac !== undefined && { mac }),
+});
+
+interface Made {
+  network: NetworkDefinition;
+  container: Container;
+  namespace: NamespaceIdentity;
+  options: ConnectOptions;
+  attachment: RuntimeAttachment;
+  result: Result;
+}
+
+function recordOf({ network, container, namespace, options, attachment, result }: Made): AttachmentRecord {
+  const { ifName } = attachment;
+  const own = result.interfaces.findIndex(({ name, sandbox }) => name === ifName && sandbox);
+  const ips = result.ips.filter(({ interface: index }) => index === undefined || index === own);
+  return {
+    networkId: network.id,
+    networkName: network.name,
+    containerId: container.id,
+    containerName: container.name,
+    namespace,
+    ifName,
+    mac: result.interfaces[own]?.mac ?? "",
+    addresses: ips.map(({ address }) => address),
+    aliases: options.aliases,
+    links: options.links,
+    connected: new Date(nowMs()).toISOString().replace(/\.\d+Z$/, "Z"),
+  };
+}
+
+const isHost = ({ netns }: Container): CniError =>
+  invalidConf(
+    "container sharing network namespace with another container or host cannot be connected to any other network",
+    `${netns} is the network namespace of this host: name another container`,
+  );
+
+const isConnected = (network: NetworkDefinition, container: Container): CniError =>
+  invalidConf(
+    `endpoint with name ${container.name} already exists in network ${network.name}`,
+    `it is connected; to connect it with other options, disconnect it first: twill network disconnect ${network.name} ${container.name}`,
+  );
+
+/** What `disconnect` is about: a container by what the user wrote, and its namespace where that exists. */
+export interface DisconnectTarget {
+  text: string;
+  container: Container | undefined;
+}
+
+/**
+ * Disconnects a container.
+ *
+ * @param options.force Remove the record also when plugins fail, or the attachment is another runtime's; failures are told.
+ * @throws CniError: it is not connected, its runtime connected it, or a plugin fails
+ */
+export function disconnectContainer(
+  network: NetworkDefinition,
+  target: DisconnectTarget,
+  { force }: { force: boolean },
+  runtime: Runtime,
+  tell: (text: string) => void,
+): void {
+  const { attachments } = listAttachments(runtime.cacheRoot, network.name);
+  const attachment = attachmentCalled(network, target, attachments);
+  if (attachment.record === undefined && !force) throw isRuntimes(attachment);
+  try {
+    deleteAttachment(attachment, network.list, runtime);
+  } catch (error) {
+    if (!force) throw error;
+    tell(errorText(error));
+  }
+  if (attachment.record !== undefined) removeAttachmentRecord(attachment.record);
+  const { netns } = attachment;
+  if (netns === undefined || attachmentState(attachment) !== "alive") return;
+  orderDefaultRoutes(netns, attachmentsOf(identifyNamespace(netns), runtime));
+}
+
+function attachmentCalled(
+  network: NetworkDefinition,
+  { text, container }: DisconnectTarget,
+  attachments: readonly NetworkAttachment[],
+): NetworkAttachment {
+  const exact = attachments.filter(({ containerId, containerName, netns }) =>
+    [containerId, containerName, netns].includes(text),
+  );
+  const inode = container === undefined ? undefined : inodeOf(container.netns);
+  const same = attachments.filter(
+    ({ netns }) => inode !== undefined && netns !== undefined && inodeOf(netns) === inode,
+  );
+  const begun = attachments.filter(({ containerId }) => text !== "" && containerId.startsWith(text));
+  const found = [exact, same, begun].find((list) => list.length > 0) ?? [];
+  const [attachment] = found;
+  if (attachment !== undefined && found.length === 1) return attachment;
+  if (attachment !== undefined)
+    throw new CniError({
+      code: ErrorCode.unknownContainer,
+      msg: `container ${text} is ambiguous (${found.length} matches found in network ${network.name})`,
+      remedy: `write the ID: ${found.map(({ containerId, containerName }) => `${containerId} (${containerName})`).join(", ")}`,
+    });
+  const names = attachments.map(({ containerName }) => containerName);
+  throw new CniError({
+    code: ErrorCode.unknownContainer,
+    msg: `container ${text} is not connected to network ${network.name}`,
+    remedy:
+      names.length === 0
+        ? "no container is (twill network inspect)"
+        : `those that are: ${names.join(", ")} (twill network inspect ${network.name})`,
+  });
+}
+
+const isRuntimes = ({ containerName, containerId }: NetworkAttachment): CniError =>
+  invalidConf(
+    `container ${containerName} was connected by its runtime, which is going to disconnect it`,
+    `use the runtime's command, as podman network disconnect, or stop the container; if the runtime has forgotten it, add -f (container ID ${containerId})`,
+  );
+
+/** Runs DEL with what ADD was given. A namespace that is gone is not named: its path may lead to another container. */
+function deleteAttachment(attachment: NetworkAttachment, list: NetworkList | undefined, runtime: Runtime): void {
+  const { entry, containerId, ifName } = attachment;
+  const cached = entry === undefined ? list : parseList(entry.config, `cached result of ${entry.networkName}`);
+  if (cached === undefined) return;
+  const isDead = attachmentState(attachment) === "dead";
+  deleteNetwork(
+    cached,
+    {
+      containerId,
+      netns: isDead ? undefined : entry === undefined ? attachment.netns : namespacePath(entry),
+      ifName,
+      args: entry?.cniArgs ?? [],
+      capabilityArgs: entry?.capabilityArgs ?? {},
+    },
+    runtime,
+  );
+}
+
+/**
+ * Removes what `connect` made for containers that are gone: nobody else calls DEL for it. Failures are told, and tried again the next time.
+ *
+ * @returns names of the containers and their networks
+ */
+export function removeDeadAttachments(
+  networks: readonly NetworkDefinition[],
+  runtime: Runtime,
+  tell: (text: string) => void,
+): void {
+  const { attachments } = listAttachments(runtime.cacheRoot);
+  for (const attachment of attachments) {
+    const { record, networkName, containerName } = attachment;
+    if (record === undefined || identifiedState(record.namespace) !== "dead") continue;
+    try {
+      deleteAttachment(attachment, networks.find(({ name }) => name === networkName)?.list, runtime);
+      removeAttachmentRecord(record);
+    } catch (error) {
+      tell(
+        `could not remove what is left of container ${containerName} in network ${networkName}: ${errorText(error)}`,
+      );
+    }
+  }
+}

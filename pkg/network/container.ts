@@ -1,0 +1,139 @@
+/**
+ * Finds the container that a user means, without a daemon: by the path of its network namespace, by the ID of a process in it, or by the name or
+ * ID that podman, containerd or nerdctl store in their files.
+ */
+import { CniError, ErrorCode } from "../cni/error.ts";
+import { nearest } from "../config/edit-distance.ts";
+import { isObject, type Json, type JsonObject, parseJson } from "../config/json.ts";
+import { containerIdOf } from "../runtime/container-id.ts";
+import { SystemError } from "../sys/errno.ts";
+import { findDirectory, findText } from "../sys/file.ts";
+import { isSameNamespace } from "../sys/namespace.ts";
+
+export interface Container {
+  /** The CNI container ID: a runtime's own, else one made of the namespace's path, as cnitool does. */
+  id: string;
+  name: string;
+  /** The path of its namespace. */
+  netns: string;
+}
+
+/** A container in a runtime's files. */
+interface StoredContainer extends Container {
+  runtime: "podman" | "containerd";
+}
+
+/** Below which directory the files of the runtimes are; another one in tests. */
+export type Root = string;
+
+const NAMED_NAMESPACES = "/run/netns";
+
+/** @throws CniError 3: there is no such container, or several */
+export function containerCalled(text: string, root: Root = ""): Container {
+  if (text.includes("/")) return ofNamespace(text);
+  const stored = storedContainers(root);
+  const exact = stored.filter(({ name, id }) => name === text || id === text);
+  const found = exact.length > 0 ? exact : stored.filter(({ id }) => text !== "" && id.startsWith(text));
+  const [container] = found;
+  if (found.length > 1) throw ambiguous(text, found);
+  if (container !== undefined) return container;
+  if (findDirectory(NAMED_NAMESPACES)?.includes(text)) return ofNamespace(`${NAMED_NAMESPACES}/${text}`);
+  if (/^\d+$/.test(text)) return ofProcess(text);
+  throw unknown(text, stored);
+}
+
+function ofNamespace(netns: string): Container {
+  const process = /^\/proc\/(\d+)\/ns\/net$/.exec(netns)?.[1];
+  const name = process === undefined ? netns.slice(netns.lastIndexOf("/") + 1) : `process-${process}`;
+  return { id: containerIdOf(netns), name, netns };
+}
+
+/** Names the namespace by its path below /run/netns where it has one, which stays when the process ends. */
+function ofProcess(process: string): Container {
+  const netns = `/proc/${process}/ns/net`;
+  const named = findDirectory(NAMED_NAMESPACES)?.find((name) => isSameNamespace(netns, `${NAMED_NAMESPACES}/${name}`));
+  return ofNamespace(named === undefined ? netns : `${NAMED_NAMESPACES}/${named}`);
+}
+
+function storedContainers(root: Root): StoredContainer[] {
+  return [...podmanContainers(root), ...containerdContainers(root)];
+}
+
+/** podman's list of containers; the namespace is in the configuration that the OCI runtime got. */
+function podmanContainers(root: Root): StoredContainer[] {
+  const storage = `${root}/var/lib/containers/storage/overlay-containers`;
+  const list = jsonOf(`${storage}/containers.json`);
+  return (Array.isArray(list) ? list : []).filter(isObject).flatMap(({ id, names }): StoredContainer[] => {
+    if (typeof id !== "string") return [];
+    const netns = namespaceIn(jsonOf(`${storage}/${id}/userdata/config.json`));
+    const name = Array.isArray(names) && typeof names[0] === "string" ? names[0] : id.slice(0, 12);
+    return netns === undefined ? [] : [{ runtime: "podman", id, name, netns }];
+  });
+}
+
+/** The bundles of running containers of containerd: `NAMESPACE/ID/config.json`. CRI and nerdctl write names into the annotations. */
+function containerdContainers(root: Root): StoredContainer[] {
+  const tasks = `${root}/run/containerd/io.containerd.runtime.v2.task`;
+  return (findDirectory(tasks) ?? []).flatMap((namespace) =>
+    (findDirectory(`${tasks}/${namespace}`) ?? []).flatMap((id): StoredContainer[] => {
+      const config = jsonOf(`${tasks}/${namespace}/${id}/config.json`);
+      const process = textOf(`${tasks}/${namespace}/${id}/init.pid`);
+      const netns = namespaceIn(config) ?? (process && `/proc/${process.trim()}/ns/net`);
+      return netns ? [{ runtime: "containerd", id, name: nameIn(config) ?? id, netns }] : [];
+    }),
+  );
+}
+
+/** @see https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#namespaces */
+function namespaceIn(config: Json | undefined): string | undefined {
+  const linux = isObject(config) ? config["linux"] : undefined;
+  const namespaces = isObject(linux) && Array.isArray(linux["namespaces"]) ? linux["namespaces"].filter(isObject) : [];
+  const path = namespaces.find(({ type }) => type === "network")?.["path"];
+  return typeof path === "string" && path !== "" ? path : undefined;
+}
+
+function nameIn(config: Json | undefined): string | undefined {
+  const annotations: JsonObject = isObject(config) && isObject(config["annotations"]) ? config["annotations"] : {};
+  const names = ["nerdctl/name", "io.kubernetes.cri.container-name"].map((key) => annotations[key]);
+  return names.find((name) => typeof name === "string" && name !== "") as string | undefined;
+}
+
+function jsonOf(path: string): Json | undefined {
+  const text = textOf(path);
+  try {
+    return text === undefined ? undefined : parseJson(text);
+  } catch {
+    return undefined; // being written, or another runtime's form
+  }
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return findText(path);
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+function unknown(text: string, stored: readonly StoredContainer[]): CniError {
+  const names = [...stored.map(({ name }) => name), ...(findDirectory(NAMED_NAMESPACES) ?? [])];
+  const meant = nearest(text, names);
+  const how =
+    "pass a name or ID of podman or containerd, the ID of a process, or the path of a namespace, as /run/netns/example";
+  return new CniError({
+    code: ErrorCode.unknownContainer,
+    msg: `No such container: ${text}`,
+    remedy: meant === undefined ? how : `did you mean ${meant}? Otherwise ${how}`,
+  });
+}
+
+function ambiguous(text: string, found: readonly StoredContainer[]): CniError {
+  const all = found.map(({ id, name, runtime }) => `${name} (${id.slice(0, 12)}, ${runtime})`);
+  return new CniError({
+    code: ErrorCode.unknownContainer,
+    msg: `container ${text} is ambiguous (${found.length} matches found)`,
+    details: all.join(", "),
+    remedy: "write the whole ID, or the path of its namespace",
+  });
+}
