@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { ListenOptions } from "node:net";
 import { readDaemonState, socketOf } from "../../pkg/subnet-env/daemon-state.ts";
+import { SystemError } from "../../pkg/sys/errno.ts";
 import { directoryOf, findStat, makeDirectories, removeFile, withLock } from "../../pkg/sys/file.ts";
 import type { Metrics } from "./metrics.ts";
 import { hasListener } from "./notify-socket.ts";
@@ -63,9 +64,15 @@ function claimSocket(server: Server, subnetFile: string): Promise<void> {
   return withLock(folder, { mode: DIRECTORY_MODE, timeoutMs: LOCK_TIMEOUT_MS }, () => {
     if (hasListener(path)) throw anotherDaemon(subnetFile);
     removeStale(path);
-    return listening(server, () => bindPrivately(server, { path }));
+    return listening(server, () => bindPrivately(server, { path })).catch((error) => {
+      throw refusedByKernel(error, path);
+    });
   });
 }
+
+/** Node's error as that of a system call, such as when the file system is read-only: `aboutSubnetFile` puts those into words. */
+const refusedByKernel = (error: NodeJS.ErrnoException, path: string): unknown =>
+  error.errno === undefined ? error : new SystemError("bind", -error.errno, path);
 
 /** Removes a socket on which no process listens. Of what exists here, only sockets are neither file, directory nor link. */
 function removeStale(path: string): void {

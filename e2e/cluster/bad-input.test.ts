@@ -1,6 +1,7 @@
 // What people get wrong: each is told in whole sentences with the remedy, and the kernel has nothing of it.
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
+import { dirname } from "node:path";
 import t from "tap";
 import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { type ClusterHost, fakeLease, newCluster, prefix, startDaemons } from "./lab.ts";
@@ -197,6 +198,31 @@ t.test("a second daemon with the same subnet file is refused, and the first goes
   );
   t.match(stateOf(host), { pid: first.pid, state: "ready" });
 });
+
+const unwritable = {
+  "is read-only": {
+    make: 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"',
+    told: "EROFS",
+  },
+  "is full": { make: 'mount -t tmpfs -o nr_inodes=1 none "$0"', told: "ENOSPC" },
+};
+
+for (const [what, { make, told }] of Object.entries(unwritable)) {
+  t.test(`a subnet file in a directory that ${what} is told with the remedy`, needs, async (t) => {
+    const cluster = await newCluster(t, { network });
+    const host = cluster.addHost();
+    const directory = dirname(host.subnetFile);
+    mkdirSync(directory, { recursive: true });
+    const before = host.snapshot();
+
+    const daemon = host.startDaemonUnder(["sh", "-c", `${make} && exec "$@"`, directory]);
+
+    t.match(await daemon.ended, { status: 1 });
+    t.match(daemon.printed(), new RegExp(`cannot use --subnet-file ${host.subnetFile}: .*${told}\\. To fix: `));
+    t.strictSame(host.snapshot(), before);
+    t.strictSame(cluster.leases(), {});
+  });
+}
 
 const rights = {
   "an ordinary user": ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],

@@ -148,6 +148,19 @@ t.test("--subnet-dir takes the place of etcd", async (t) => {
   t.strictSame(options(["--subnet-dir", "/srv/net"]).store, { kind: "directory", directory: "/srv/net" });
 });
 
+t.test("--subnet-dir beside a flag or variable of etcd is that of an early flannel, and has no effect", async (t) => {
+  for (const [argv, environment, called] of [
+    [["--subnet-dir=/run/flannel/networks"], { FLANNEL_ETCD_ENDPOINTS: "http://a:1" }, "FLANNEL_ETCD_ENDPOINTS"],
+    [["--subnet-dir=", "--etcd-endpoints=http://a:1"], {}, "--etcd-endpoints"],
+  ] as const) {
+    const { store, warnings } = options(argv, environment);
+    t.match(store, { kind: "etcd", endpoints: ["http://a:1"] });
+    t.strictSame(warnings, [
+      `--subnet-dir has no effect beside ${called}: leases are kept in etcd; to use --subnet-dir, leave out ${called}`,
+    ]);
+  }
+});
+
 t.test("a variable stands for a flag that is not given, and an empty one for nothing", async (t) => {
   const environment = {
     FLANNELD_IFACE: "eth1,eth2",
@@ -323,11 +336,6 @@ const usageErrors: { argv: string[]; environment?: Record<string, string>; probl
   { argv: ["--etcd-keyfile=/k"], problems: ["--etcd-keyfile needs --etcd-certfile as well"] },
   { argv: ["--etcd-certfile=/c"], problems: ["--etcd-certfile needs --etcd-keyfile as well"] },
   { argv: ["--etcd-username=u"], problems: ["--etcd-username needs --etcd-password as well"] },
-  {
-    argv: ["--subnet-dir=/srv/net"],
-    environment: { FLANNELD_ETCD_ENDPOINTS: "http://a:1" },
-    problems: ["--subnet-dir and FLANNELD_ETCD_ENDPOINTS are both given; leave one of them out"],
-  },
   { argv: ["--json"], problems: ["--json needs --status; write flanneld --status --json"] },
   {
     argv: ["--iptables-resync=0"],

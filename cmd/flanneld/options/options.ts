@@ -119,7 +119,7 @@ function settle(given: Given): Options {
     },
     health: healthOf(given, check),
     log: { format: check.oneOf("log-format", ["text", "json"]), details: values.v > 0 },
-    warnings: [...given.warnings, ...withoutEffect(given), ...warningsOf(given.earlier)],
+    warnings: [...given.warnings, ...check.warnings, ...withoutEffect(given), ...warningsOf(given.earlier)],
     settings: settingsOf(given),
   };
   if (check.problems.length > 0) throw new UsageError(check.problems.join("\n"));
@@ -145,11 +145,14 @@ type NamesOf<Value> = { [Name in FlagName]: Given["values"][Name] extends Value 
 
 function checksOf({ values, from }: Given) {
   const problems: string[] = [];
+  const warnings: string[] = [];
   const called = (name: FlagName) => from(name) ?? `--${name}`;
   const refuse = (name: FlagName, text: unknown, allowed: string) =>
     problems.push(`${called(name)} is ${JSON.stringify(text)}, must be ${allowed}`);
   return {
     problems,
+    /** Added to by who reads the flags. */
+    warnings,
     range(name: NamesOf<number>, least: number, most: number): number {
       const value = values[name];
       if (value < least || value > most) refuse(name, value, `from ${least} to ${most}`);

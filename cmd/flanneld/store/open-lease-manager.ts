@@ -34,19 +34,26 @@ interface GivenFlags {
   from(name: string): string | undefined;
 }
 
-/** Returns the settings of the store that a flag selects, beside which flags of the default store are a problem; else of that one. */
+/**
+ * Returns the settings of the store that a flag selects; of the default one if flags of it are given as well: an early flannel, with its
+ * leases in etcd, had a flag --subnet-dir for something else.
+ */
 export function selectStore(
   { values, from }: GivenFlags,
-  check: FlagChecks<string> & { problems: string[] },
+  check: FlagChecks<string> & { warnings: string[] },
 ): StoreSettings {
   const kinds: Readonly<Record<string, AnyStoreKind>> = stores;
   const sourceOf = (kind: string) => {
     const flag = kinds[kind]?.selectedBy;
     return flag !== undefined && values[flag] !== false ? from(flag) : undefined;
   };
-  const kind = Object.keys(kinds).find((kind) => sourceOf(kind) !== undefined) ?? DEFAULT;
-  const unused = kind === DEFAULT ? [] : Object.keys(stores[DEFAULT].flags).flatMap((name) => from(name) ?? []);
-  for (const flag of unused) check.problems.push(`${sourceOf(kind)} and ${flag} are both given; leave one of them out`);
+  const selected = Object.keys(kinds).find((kind) => sourceOf(kind) !== undefined) ?? DEFAULT;
+  const beside = Object.keys(stores[DEFAULT].flags).flatMap((name) => from(name) ?? []);
+  const kind = beside.length > 0 ? DEFAULT : selected;
+  if (kind !== selected)
+    check.warnings.push(
+      `${sourceOf(selected)} has no effect beside ${beside.join(", ")}: leases are kept in ${DEFAULT}; to use ${sourceOf(selected)}, leave out ${beside.join(", ")}`,
+    );
   return { kind, ...kinds[kind]?.read(values, check) } as StoreSettings; // of one kind
 }
 

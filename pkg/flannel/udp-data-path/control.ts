@@ -116,9 +116,16 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
   }
 
   const mask = process.umask(ONLY_OWNER);
-  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve)).finally(() =>
-    process.umask(mask),
-  );
+  try {
+    await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
+  } catch (error) {
+    throw new Error(
+      `cannot listen on ${path}: ${(error as Error).message}. To fix: make its directory writable, or give flanneld another --subnet-file`,
+      { cause: error },
+    );
+  } finally {
+    process.umask(mask);
+  }
   endWhenDue();
   return {
     close() {
