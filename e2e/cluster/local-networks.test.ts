@@ -63,7 +63,7 @@ for (const [store, keptIn] of Object.entries(stores)) {
       t.equal(host.sh("ip route show proto 143"), "");
       const status = host.run(executable, "--status", `--subnet-file=${host.subnetFile}`);
       t.match(status.stdout, /10\.5\.1\.7\/24 of eth0/);
-      t.match(status.stdout, /host of lease 10\.5\.2\.0-24 cannot be reached/);
+      t.match(status.stdout, /host of lease 10\.5\.2\.0-24 \([0-9.]+\) cannot be reached/);
 
       host.sh("ip address del 10.5.1.7/24 dev eth0");
       await until("the lease is used", () => host.sh("ip route show proto 143").includes("10.5.1.0/24"));

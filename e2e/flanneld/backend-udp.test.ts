@@ -396,9 +396,9 @@ t.test("leases that lead nowhere are told; hosts that go are forgotten", needsRo
   const told = one.status().problems.map(({ text }) => text);
   for (const part of [
     "10.5.77.0-24 cannot be reached: it has no PublicIP",
-    "10.5.78.0-24 cannot be reached: its public address 10.5.79.9 is in the cluster network, and no other route than the one into the tunnel leads there",
-    "10.5.80.0-24 cannot be reached: its public address 192.0.2.1 is our own",
-    '10.5.81.0-24 cannot be reached: its backend is "vxlan", ours is "udp"',
+    "10.5.78.0-24 (10.5.79.9) cannot be reached: its public address 10.5.79.9 is in the cluster network, and no other route than the one into the tunnel leads there",
+    "10.5.80.0-24 (192.0.2.1) cannot be reached: its public address 192.0.2.1 is our own",
+    '10.5.81.0-24 (192.0.2.9) cannot be reached: its backend is "vxlan", ours is "udp"',
   ])
     t.ok(
       told.some((text) => text.includes(part)),

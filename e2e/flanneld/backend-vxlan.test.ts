@@ -100,8 +100,8 @@ t.test(
     t.strictSame(host.entries(), sorted(encapsulated(2), encapsulated(3), parts));
     await backend.repair();
     t.strictSame(host.logged(), [
-      'warn a host cannot be reached {"lease":"10.5.4.0-24&fd00:5:0:4::-64","reason":"its backend is \\"host-gw\\", ours is \\"vxlan\\"; its backend is \\"host-gw\\", ours is \\"vxlan\\"","remedy":"all hosts need the same \\"Backend\\": restart flanneld on those that were started before the network configuration was changed"}',
-      'warn a host cannot be reached {"lease":"10.5.5.0-24&fd00:5:0:5::-64","reason":"its BackendV6Data is {\\"VNI\\":1}, expected one like {\\"VtepMAC\\":\\"0e:2a:00:00:00:01\\"}"}',
+      'warn a host cannot be reached {"lease":"10.5.4.0-24&fd00:5:0:4::-64","publicIP":"192.0.2.4, fd00:a::4","reason":"its backend is \\"host-gw\\", ours is \\"vxlan\\"; its backend is \\"host-gw\\", ours is \\"vxlan\\"","remedy":"all hosts need the same \\"Backend\\": restart flanneld on those that were started before the network configuration was changed"}',
+      'warn a host cannot be reached {"lease":"10.5.5.0-24&fd00:5:0:5::-64","publicIP":"192.0.2.5, fd00:a::5","reason":"its BackendV6Data is {\\"VNI\\":1}, expected one like {\\"VtepMAC\\":\\"0e:2a:00:00:00:01\\"}"}',
     ]);
   },
 );

@@ -77,15 +77,15 @@ export function createPeerLeases(parts: Parts): PeerLeases {
     const { id } = lease;
     const { refused, ...accepted } = entriesFor(lease);
     peers.set(id, { lease, ...accepted });
-    note(id, refused);
+    note(lease, refused);
     return { owner: id, entries: accepted.entries };
   }
 
-  function note(id: LeaseId, refused: readonly InvalidPeerLease[]): void {
+  function note(lease: Lease, refused: readonly InvalidPeerLease[]): void {
+    const { id } = lease;
     if (refused.length === 0) return void refusals.delete(id);
-    const refusal = refusalOf(refused);
-    if (refusals.get(id)?.reason !== refusal.reason)
-      log.warn("a host cannot be reached", { lease: id, reason: refusal.reason, ...remedyOf(refusal) });
+    const refusal = refusalOf(lease, refused);
+    if (refusals.get(id)?.reason !== refusal.reason) log.warn("a host cannot be reached", { lease: id, ...refusal });
     refusals.set(id, refusal);
   }
 
@@ -172,8 +172,8 @@ export function createPeerLeases(parts: Parts): PeerLeases {
     missing: kept.missing,
     obstacles: () => [
       ...local.map(overlapOf).filter(({ isPlanned }) => !isPlanned),
-      ...[...refusals].map(([id, { reason, remedy = remedies.incomplete }]) => ({
-        text: `the host of lease ${id} cannot be reached: ${reason}`,
+      ...[...refusals].map(([id, { publicIP, reason, remedy = remedies.incomplete }]) => ({
+        text: `the host of lease ${id}${publicIP === undefined ? "" : ` (${publicIP})`} cannot be reached: ${reason}`,
         remedy,
       })),
       ...kept.obstructed().map(routeObstacle),
@@ -193,16 +193,21 @@ interface Accepted {
 }
 
 interface Refusal {
+  /** The host's, one for each family. */
+  publicIP?: string;
   reason: string;
-  remedy: string | undefined;
+  remedy?: string;
 }
 
-const refusalOf = (refused: readonly InvalidPeerLease[]): Refusal => ({
-  reason: refused.map(({ message }) => message).join("; "),
-  remedy: refused.map(({ remedy }) => remedy).find((remedy) => remedy !== undefined),
-});
-
-const remedyOf = ({ remedy }: Refusal) => (remedy === undefined ? {} : { remedy });
+function refusalOf({ attributes }: Lease, refused: readonly InvalidPeerLease[]): Refusal {
+  const addresses = [attributes.publicIP, attributes.publicIPv6].flatMap((one) => (one ? formatAddress(one) : []));
+  const remedy = refused.map(({ remedy }) => remedy).find((remedy) => remedy !== undefined);
+  return {
+    ...(addresses.length > 0 && { publicIP: addresses.join(", ") }),
+    reason: refused.map(({ message }) => message).join("; "),
+    ...(remedy !== undefined && { remedy }),
+  };
+}
 
 const refusalObstacle = ({ wanted, refusal }: { wanted: Entry; refusal: string }): Obstacle => ({
   text: `${wanted.text} is missing: the kernel refuses it (${refusal})`,
