@@ -166,3 +166,7 @@ function endIfAlive(pid: number): void {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
+
+/** Returns the file that PATH has for a command. */
+export const pathOf = (command: string): string =>
+  execFileSync("sh", ["-c", `command -v ${command}`], { encoding: "utf8" }).trim();

@@ -1,4 +1,4 @@
-/** resolv.conf(5), as far as the resolver reads and writes it. Pure. */
+/** resolv.conf(5) and hosts(5), as far as the resolver reads and writes them. Pure. */
 import { type Address, parseAddress } from "../ip/address.ts";
 
 export interface ResolvConf {
@@ -24,4 +24,49 @@ export function readResolvConf(text: string): ResolvConf {
     if (key === "options") conf.options.push(...values);
   }
   return conf;
+}
+
+/** Begins a line of the original that is kept for `withoutResolver`. */
+const KEPT = "# before twill: ";
+
+/**
+ * Makes the resolv.conf of a container whose names the resolver answers, as Docker writes it: search domains as they were, the resolver as the
+ * only server, and a name without a dot is asked as it is. The original lines are kept as comments.
+ */
+export function withResolver(original: string, resolver: string): string {
+  if (original.split("\n").some((line) => line.startsWith(KEPT))) return original; // it is made already
+  const { search } = readResolvConf(original);
+  return [
+    ...(search.length === 0 ? [] : [`search ${search.join(" ")}`]),
+    `nameserver ${resolver}`,
+    "options ndots:0",
+    ...linesOf(original).map((line) => `${KEPT}${line}`),
+    ...(original === "" ? [KEPT] : []),
+    "",
+  ].join("\n");
+}
+
+/** Gives a resolv.conf that `withResolver` has made its original lines back; another one stays as it is. */
+export function withoutResolver(text: string): string {
+  const kept = text.split("\n").filter((line) => line.startsWith(KEPT));
+  if (kept.length === 0) return text;
+  const original = kept.map((line) => `${line.slice(KEPT.length)}\n`).join("");
+  return original === "\n" ? "" : original;
+}
+
+const linesOf = (text: string): string[] =>
+  text
+    .replace(/\n$/, "")
+    .split("\n")
+    .slice(0, text === "" ? 0 : undefined);
+
+/** Ends a line of hosts that belongs to a network. */
+const markOf = (network: string): string => `\t# twill: ${network}`;
+
+/** Gives hosts the lines of a network: an address and a name each. Lines that it had for that network before go. */
+export function withHosts(text: string, network: string, hosts: readonly { address: string; name: string }[]): string {
+  const mark = markOf(network);
+  const others = linesOf(text).filter((line) => !line.endsWith(mark));
+  const own = hosts.map(({ address, name }) => `${address}\t${name}${mark}`);
+  return [...others, ...own].map((line) => `${line}\n`).join("");
 }

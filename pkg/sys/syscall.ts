@@ -41,6 +41,7 @@ const NUMBERS = {
   openat: /*       */ [257, 56],
   pidfd_getfd: /*  */ [438, 438],
   pidfd_open: /*   */ [434, 434],
+  openat2: /*      */ [437, 437],
   pipe2: /*        */ [293, 59],
   ppoll: /*        */ [271, 73],
   prctl: /*        */ [157, 167],
