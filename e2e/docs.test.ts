@@ -128,12 +128,13 @@ t.test("shell commands that are marked work, in their order", needsRoot, async (
 
 const isRun = ({ language, use }: Block): boolean => language === "sh" && use === "run";
 
-/** Folders that the commands may fill; all of it is gone with the shell. The working directory stays what it was. */
+/** Folders that the commands may fill; all of it is gone with the shell, a resolver for want of containers. The working directory stays what it was. */
 const privateMachine = `
 mount --make-rprivate /
 for folder in /run /opt /var/lib /usr/local/bin; do mount -t tmpfs none $folder; done
 cp -a /etc /run/etc && rm -rf /run/etc/cni && mount --bind /run/etc /etc
 ip link set lo up
+trap 'ip -all netns delete' EXIT
 `;
 
 t.test("code on a page is the code in the file", async (t) => {

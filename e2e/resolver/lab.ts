@@ -125,6 +125,7 @@ const recordOf = (
   networkId: network,
   networkName: network,
   containerId: id,
+  internal: false,
   containerName: name,
   namespace: identifyNamespace(path),
   ifName: "eth0",

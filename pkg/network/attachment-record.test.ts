@@ -16,6 +16,7 @@ t.teardown(() => rmSync(root, { recursive: true }));
 const record: AttachmentRecord = {
   networkId: "a1".repeat(32),
   networkName: "front",
+  internal: false,
   containerId: "cnitool-0123",
   containerName: "web",
   namespace: { path: "/run/netns/web", inode: "4026532281", cookie: "5", procInode: "4026532290", bootId: "b" },

@@ -19,6 +19,8 @@ export const recordRoot = `${stateDirectory}/networks`;
 export interface AttachmentRecord {
   networkId: string;
   networkName: string;
+  /** Whether there is no way out of the network, so that queries for other names are not passed on. */
+  internal: boolean;
   /** The CNI container ID. */
   containerId: string;
   /** The name that the container has in its networks: of a podman or containerd container its own, else that of its namespace. */
@@ -97,6 +99,7 @@ function recordIn(text: string): AttachmentRecord | undefined {
   const { namespace, addresses, aliases, links } = document;
   const isWhole =
     hasTexts(document, ["networkId", "networkName", "containerId", "containerName", "ifName", "mac", "connected"]) &&
+    typeof document["internal"] === "boolean" &&
     isObject(namespace) &&
     hasTexts(namespace, ["path", "inode", "cookie", "procInode", "bootId"]) &&
     isListOf(addresses, isText) &&

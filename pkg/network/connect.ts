@@ -4,7 +4,8 @@ import type { Result } from "../cni/result.ts";
 import { formats, isEthernetMac, isInterfaceName } from "../config/formats.ts";
 import type { JsonObject } from "../config/json.ts";
 import { type Address, compareAddresses, contains, parseAddress, parsePrefix } from "../ip/address.ts";
-import { listLinks, openRtnetlink } from "../link/link.ts";
+import { findLink, listLinks, openRtnetlink, setUp } from "../link/link.ts";
+import type { Connection } from "../netlink/connection.ts";
 import { namespacePath } from "../runtime/cached-namespace.ts";
 import { addNetwork, deleteNetwork, type Runtime, type RuntimeAttachment } from "../runtime/network.ts";
 import { type NetworkList, parseList } from "../runtime/network-list.ts";
@@ -53,6 +54,7 @@ export function connectContainer(
   const result = addNetwork(network.list, attachment, runtime);
   try {
     writeAttachmentRecord(recordOf({ network, container, namespace, options, attachment, result }));
+    setUpLoopback(container.netns);
     orderDefaultRoutes(container.netns, [...present, { networkName: network.name, ifName: attachment.ifName }]);
   } catch (error) {
     deleteNetwork(network.list, attachment, runtime);
@@ -155,11 +157,21 @@ export function nextInterface(names: readonly string[]): string {
   return `eth${Math.max(-1, ...numbers) + 1}`;
 }
 
-function linkNamesIn(netns: string): string[] {
+const linkNamesIn = (netns: string): string[] => inNamespace(netns, (rtnl) => listLinks(rtnl).map(({ name }) => name));
+
+/** A namespace that no runtime made has it down: then the container reaches neither its own addresses nor the resolver. */
+function setUpLoopback(netns: string): void {
+  inNamespace(netns, (rtnl) => {
+    const loopback = findLink(rtnl, "lo");
+    if (loopback !== undefined && !loopback.up) rtnl.request(setUp(loopback.index));
+  });
+}
+
+function inNamespace<T>(netns: string, work: (rtnl: Connection) => T): T {
   const namespace = openNamespace(netns);
   const rtnl = openRtnetlink(namespace);
   try {
-    return listLinks(rtnl).map(({ name }) => name);
+    return work(rtnl);
   } finally {
     rtnl.close();
     closeNamespace(namespace);
@@ -187,6 +199,7 @@ function recordOf({ network, container, namespace, options, attachment, result }
   return {
     networkId: network.id,
     networkName: network.name,
+    internal: network.internal,
     containerId: container.id,
     containerName: container.name,
     namespace,

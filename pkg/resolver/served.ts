@@ -38,16 +38,19 @@ export interface Served {
 export function readServed(root: string): Served {
   const { records, damaged } = listAllAttachmentRecords(root);
   return {
-    attachments: records.map(served),
+    attachments: records.filter(hasNames).map(served),
     problems: damaged.map(({ path, reason }) => `damaged ${path}: ${reason}; its names are not answered`),
   };
 }
+
+/** As in Docker, containers of the default network have no names. */
+const hasNames = ({ networkName }: AttachmentRecord): boolean => networkName !== "bridge";
 
 function served(record: AttachmentRecord): ServedAttachment {
   return {
     network: record.networkId,
     networkName: record.networkName,
-    isInternal: false,
+    isInternal: record.internal,
     container: record.containerId,
     name: record.containerName,
     aliases: [...record.aliases, record.containerId.slice(0, SHORT_ID)],

@@ -4,7 +4,7 @@ import type { Command, FlagValues } from "../../../pkg/command-line/command.ts";
 import { connectContainer } from "../../../pkg/network/connect.ts";
 import { containerCalled } from "../../../pkg/network/container.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
-import { connectable, onHost } from "./surroundings.ts";
+import { connectable, onHost, tellResolver } from "./surroundings.ts";
 
 export const connect: Command = {
   name: "connect",
@@ -37,6 +37,7 @@ export const connect: Command = {
         links: linksOf(values),
       };
       connectContainer(network, containerCalled(text), options, host.runtime);
+      tellResolver(host);
     });
     return 0;
   },

@@ -4,7 +4,7 @@ import type { Command } from "../../../pkg/command-line/command.ts";
 import { disconnectContainer } from "../../../pkg/network/connect.ts";
 import { type Container, containerCalled } from "../../../pkg/network/container.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
-import { onHost, refuseWithoutPlugins } from "./surroundings.ts";
+import { onHost, refuseWithoutPlugins, tellResolver } from "./surroundings.ts";
 
 export const disconnect: Command = {
   name: "disconnect",
@@ -27,6 +27,7 @@ export const disconnect: Command = {
       refuseWithoutPlugins(network);
       const target = { text, container: findContainer(text) };
       disconnectContainer(network, target, { force: flags.has("force") }, host.runtime, host.warn);
+      tellResolver(host);
     });
     return 0;
   },

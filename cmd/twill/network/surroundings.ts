@@ -1,16 +1,17 @@
 /** What every command of `twill network` works with: the networks of the host, the runtime, the lock. */
-import { CniError, ErrorCode } from "../../../pkg/cni/error.ts";
+import { CniError, ErrorCode, failureOf } from "../../../pkg/cni/error.ts";
 import type { ToolContext } from "../../../pkg/cni/tool.ts";
 import { formatPrefix, isUnspecified } from "../../../pkg/ip/address.ts";
 import { findLink, listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { destinationOf, listRoutes } from "../../../pkg/link/route.ts";
 import { AF_INET, AF_INET6 } from "../../../pkg/netlink/rtnetlink/family.ts";
-import { stateDirectory } from "../../../pkg/network/attachment-record.ts";
+import { listAllAttachmentRecords, stateDirectory } from "../../../pkg/network/attachment-record.ts";
 import { type PluginNetwork, removeDeadAttachments } from "../../../pkg/network/connect.ts";
 import { definitionOf, type NetworkDefinition, networksWithoutPlugins } from "../../../pkg/network/definition.ts";
 import { networkFile, readNetworks, writeNetwork } from "../../../pkg/network/network-directory.ts";
 import { type HostRoute, newDefaultBridge } from "../../../pkg/network/new-network.ts";
 import { defaultPools } from "../../../pkg/network/subnet.ts";
+import { resolverPaths, syncResolver } from "../../../pkg/resolver/start.ts";
 import type { Runtime } from "../../../pkg/runtime/network.ts";
 import { loadList } from "../../../pkg/runtime/network-list.ts";
 import { defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
@@ -40,6 +41,16 @@ export function onHost<T>({ plugins, streams }: ToolContext, work: (host: Host) 
     removeDeadAttachments(networks, runtime, warn);
     return work({ directory, networks, runtime, warn });
   });
+}
+
+/** Has the resolver answer the names of the attachments that there are now; a container without names is a connected one all the same. */
+export function tellResolver({ warn }: Host): void {
+  if (listAllAttachmentRecords().records.length === 0) return; // it finds out itself, and ends
+  try {
+    for (const problem of syncResolver(resolverPaths).problems) warn(problem);
+  } catch (error) {
+    warn(`names of containers are not answered: ${failureOf(error).message}`);
+  }
 }
 
 /** Returns the host's routes to networks, and the links that they lead through. */
