@@ -3,8 +3,24 @@
 //
 // All names carry the process ID of the test: they are unique, and what a killed run left behind is found and removed
 // by the next one.
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  type ChildProcess,
+  type SpawnOptionsWithoutStdio,
+  type SpawnSyncOptionsWithStringEncoding,
+  spawn,
+  spawnSync,
+} from "node:child_process";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ourBin } from "./project.ts";
@@ -31,7 +47,7 @@ export interface Call {
   path?: string;
   /** Laid over the CNI_* variables that a runtime sets; undefined takes one away. */
   environment?: Record<string, string | undefined>;
-  /** Program and arguments to run the plugin under, as strace. */
+  /** Program and arguments to run the plugin under, as strace. It has a mount namespace of its own: what it mounts, no other call sees. */
   under?: readonly string[];
   timeoutMs?: number;
 }
@@ -72,7 +88,7 @@ export interface Host extends Namespace {
   cni(plugin: string, verb: Verb, conf: unknown, call?: Call): Outcome;
   /** The same without waiting, for calls side by side. */
   cniAtOnce(plugin: string, verb: Verb, conf: unknown, call?: Call): Promise<Outcome>;
-  /** Runs any executable as plugins run, with this environment alone. */
+  /** Runs any executable as plugins run, but in a mount namespace of its own, with this environment alone. */
   runInside(command: readonly string[], environment?: Record<string, string>, stdin?: string): Ran;
   /** The same without waiting. */
   runInsideAtOnce(command: readonly string[], environment?: Record<string, string>): Promise<Ran>;
@@ -96,21 +112,39 @@ export function newHost(t: Test, { containers = 1, bin = ourBin }: HostOptions =
   const dir = mkdtempSync(join(tmpdir(), `${name}-`));
   const children = Array.from({ length: containers }, (_, i) => `${name}-c${i}`);
   const remove = () => {
+    if (mounts !== undefined) closeSync(mounts);
     removeNamespaces([name, ...children]);
     rmSync(dir, { recursive: true, force: true });
     removals.delete(remove);
   };
+  let mounts: number | undefined;
   removals.add(remove);
   t.teardown(remove);
 
   const varLib = join(dir, "var-lib");
   mkdirSync(join(varLib, "cni"), { recursive: true });
   makeNamespaces([name, ...children]);
-  const host = namespaceCalled(name, ["sh", "-c", bindVarLib, varLib]);
-  host.sh(`ip link set lo up\n${[name, ...children].map(addressesAtOnce).join("\n")}`);
+  mounts = setUp(name, children, varLib);
+  const throughHost = [
+    "nsenter",
+    `--net=${netnsPath(name)}`,
+    `--mount=/proc/${process.pid}/fd/${mounts}`,
+    `--wdns=${process.cwd()}`,
+  ];
+  const host = namespaceCalled(name, throughHost);
 
-  const inside = (command: readonly string[]) => ["netns", "exec", name, "sh", "-c", bindVarLib, varLib, ...command];
-  const commandOf = (plugin: string, call: Call) => inside([...(call.under ?? []), join(call.bin ?? bin, plugin)]);
+  const inside = (command: readonly string[]) => [
+    ...throughNamespace(name),
+    "sh",
+    "-c",
+    bindVarLib,
+    varLib,
+    ...command,
+  ];
+  const commandOf = (plugin: string, { under = [], ...call }: Call) => {
+    const executable = join(call.bin ?? bin, plugin);
+    return under.length > 0 ? inside([...under, executable]) : [...throughHost, executable];
+  };
   const environmentOf = (verb: Verb, { container = 0, ifName = "eth0", args = "", ...call }: Call) => ({
     PATH: standardPath,
     CNI_COMMAND: verb,
@@ -128,7 +162,7 @@ export function newHost(t: Test, { containers = 1, bin = ourBin }: HostOptions =
     varLib,
     cni(plugin, verb, conf, call = {}) {
       return outcome(
-        spawnSync("ip", commandOf(plugin, call), {
+        spawnCommandSync(commandOf(plugin, call), {
           env: environmentOf(verb, call),
           input: bytesOf(conf),
           encoding: "utf8",
@@ -139,7 +173,7 @@ export function newHost(t: Test, { containers = 1, bin = ourBin }: HostOptions =
       );
     },
     async cniAtOnce(plugin, verb, conf, call = {}) {
-      const child = spawn("ip", commandOf(plugin, call), {
+      const child = spawnCommand(commandOf(plugin, call), {
         env: environmentOf(verb, call),
         timeout: call.timeoutMs ?? longestCallMs,
         killSignal: "SIGKILL",
@@ -150,7 +184,7 @@ export function newHost(t: Test, { containers = 1, bin = ourBin }: HostOptions =
     },
     runInside(command, environment = {}, stdin = "") {
       return ran(
-        spawnSync("ip", inside(command), {
+        spawnCommandSync(inside(command), {
           ...spawnOptions,
           env: { PATH: standardPath, ...environment },
           input: stdin,
@@ -158,7 +192,7 @@ export function newHost(t: Test, { containers = 1, bin = ourBin }: HostOptions =
       );
     },
     runInsideAtOnce(command, environment = {}) {
-      const child = spawn("ip", inside(command), {
+      const child = spawnCommand(inside(command), {
         env: { PATH: standardPath, ...environment },
         timeout: longestCallMs,
         killSignal: "SIGKILL",
@@ -187,12 +221,48 @@ let hostsMade = 0;
 /** `ip netns exec` gives the command a mount namespace of its own, so this is seen by nobody else. */
 const bindVarLib = 'mount --bind "$0" /var/lib && exec "$@"';
 
+/** What starts each command in a network namespace, with a /sys that shows it. */
+const throughNamespace = (name: string): string[] => ["ip", "netns", "exec", name];
+
 /**
  * IPv6 addresses are usable at once: duplicate address detection takes 1 to 2 s, which each ADD and each snapshot would wait for, and 5 s where
  * a link has no carrier. Tests about it switch it on.
  */
-const addressesAtOnce = (name: string) =>
-  `ip netns exec ${name} sh -c 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad'`;
+const addressesAtOnce = "echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad";
+
+/**
+ * Run with the private /var/lib, and the network namespaces of the containers. Prints the ID of a process that has the mount namespace until
+ * that is opened.
+ */
+const hostSetUp = `
+ip link set lo up && ${addressesAtOnce} || exit 1
+for n; do nsenter --net="$n" sh -c '${addressesAtOnce}' || exit 1; done
+sleep 60 > /dev/null 2>&1 &
+echo $!
+`;
+
+/**
+ * Prepares namespaces that have just been made.
+ * @returns A file descriptor of the host's mount namespace. Commands enter it: to make one for each would cost 10 ms, and 2 ms when it ends.
+ */
+function setUp(name: string, children: readonly string[], varLib: string): number {
+  const script = ["sh", "-c", bindVarLib, varLib, "sh", "-c", hostSetUp, "sh", ...children.map(netnsPath)];
+  const { status, stdout, stderr } = ran(spawnCommandSync([...throughNamespace(name), ...script], spawnOptions));
+  if (status !== 0) throw new Error(`cannot set up namespace ${name}: exit status ${status}: ${stderr}`);
+  const holder = Number(stdout);
+  const mounts = openSync(`/proc/${holder}/ns/mnt`, "r");
+  process.kill(holder, "SIGKILL");
+  while (isInNamespaces(holder)); // a test that asks who runs in the namespace must not find it
+  return mounts;
+}
+
+function isInNamespaces(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`) !== "";
+  } catch {
+    return false;
+  }
+}
 
 function containerId(container: number): string {
   return `container-${container}`;
@@ -203,9 +273,9 @@ function netnsPath(name: string): string {
 }
 
 /** @param through What starts each command in there. */
-function namespaceCalled(name: string, through: readonly string[] = []): Namespace {
+function namespaceCalled(name: string, through: readonly string[] = throughNamespace(name)): Namespace {
   const run = (command: string, ...args: string[]) =>
-    ran(spawnSync("ip", ["netns", "exec", name, ...through, command, ...args], { ...spawnOptions, input: "" }));
+    ran(spawnCommandSync([...through, command, ...args], { ...spawnOptions, input: "" }));
   const printed = (command: string, ...args: string[]) => {
     const { status, stdout, stderr } = run(command, ...args);
     if (status !== 0) throw new Error(`${[command, ...args].join(" ")}: exit status ${status}: ${stderr || stdout}`);
@@ -218,6 +288,14 @@ function namespaceCalled(name: string, through: readonly string[] = []): Namespa
     sh: (script) => printed("sh", "-ec", script),
     json: (command, ...args) => JSON.parse(printed(command, ...args)),
   };
+}
+
+function spawnCommandSync([program = "", ...args]: readonly string[], options: SpawnSyncOptionsWithStringEncoding) {
+  return spawnSync(program, args, options);
+}
+
+function spawnCommand([program = "", ...args]: readonly string[], options: SpawnOptionsWithoutStdio) {
+  return spawn(program, args, options);
 }
 
 function bytesOf(conf: unknown): string | Uint8Array {

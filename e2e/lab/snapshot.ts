@@ -58,22 +58,19 @@ case $qdiscs in *ingress*|*clsact*)
 esac
 `;
 
-/** Run in each namespace; one line of `marker` between the answers. On the complete kernel each program takes a tenth of a second. */
+/**
+ * Run in each namespace; one line of `marker` between the answers. On the complete kernel each program takes a tenth of a second. The kernel
+ * clears as many bytes as are to be read from each file of /proc/sys: 96 KiB for grep, 8 KiB for head.
+ */
 const marker = "----8<----";
 const script = `
-ip -d -j -batch - <<END || exit 1
-link show
-addr show
-route show table all
-END
+state=$(printf 'link show\naddr show\nroute show table all\nrule show\n' | ip -d -j -batch -) || exit 1
+echo "$state"
+ip -j -6 rule show || exit 1
 echo '${marker}'
-ip -j -4 rule show && ip -j -6 rule show || exit 1
+case $state in *'"info_kind":"bridge"'*) bridge -j -compressvlans vlan show || exit 1 ;; esac
 echo '${marker}'
-for bridge in /sys/class/net/*/bridge; do
-  if [ -e "$bridge" ]; then bridge -j -compressvlans vlan show || exit 1; break; fi
-done
-echo '${marker}'
-grep -rs . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf
+cd /proc/sys/net && head -v -n 1 ipv4/ip_forward ipv4/conf/*/* ipv6/conf/*/* 2> /dev/null # some cannot be read
 echo '${marker}'
 ruleset=$(nft -s list ruleset) || exit 1
 echo "$ruleset"
@@ -90,12 +87,16 @@ ${trafficScript}echo '${marker}'
 export function lookAt(names: readonly string[]): Record<string, NamespaceState> {
   const deadline = Date.now() + longestSettlingMs;
   let seen = lookOnce(names);
-  while (seen.some(({ settled }) => !settled) && Date.now() < deadline) seen = lookOnce(names);
+  while (seen.some(({ settled }) => !settled) && Date.now() < deadline) {
+    for (const [i, { settled, state }] of seen.entries()) if (!settled) settle(names[i] ?? "", state.sysctls, deadline);
+    seen = lookOnce(names);
+  }
   return Object.fromEntries(seen.map(({ state }, i) => [names[i], state]));
 }
 
-/** Duplicate address detection takes 1 to 2 s. */
+/** Duplicate address detection takes 1 to 2 s; the kernel tells of a carrier up to 1 s after it came. */
 const longestSettlingMs = 3000;
+const pauseMs = 30;
 
 interface Seen {
   state: NamespaceState;
@@ -104,7 +105,7 @@ interface Seen {
 
 function lookOnce(names: readonly string[]): Seen[] {
   const dir = mkdtempSync(join(tmpdir(), `twill-${process.pid}-look-`));
-  const all = 'cd "$0" && for n; do ip netns exec "$n" sh script > "$n" 2>&1 & done; wait';
+  const all = 'cd "$0" && for n; do nsenter --net=/run/netns/"$n" sh script > "$n" 2>&1 & done; wait';
   try {
     writeFileSync(join(dir, "script"), script);
     spawnSync("sh", ["-c", all, dir, ...names]);
@@ -112,6 +113,18 @@ function lookOnce(names: readonly string[]): Seen[] {
   } finally {
     rmSync(dir, { recursive: true });
   }
+}
+
+/** Waits by looking at addresses and routes alone: a complete look starts ten programs. */
+function settle(name: string, sysctls: Record<string, string>, deadline: number): void {
+  const inside = [`--net=/run/netns/${name}`, "ip", "-d", "-j", "-batch", "-"];
+  do {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
+    const input = "addr show\nroute show table all\n";
+    const { stdout } = spawnSync("nsenter", inside, { input, encoding: "utf8", maxBuffer: 64 << 20 });
+    const [addresses = [], routes = []] = documents(stdout);
+    if (isSettled(addresses, routes, sysctls)) return;
+  } while (Date.now() < deadline);
 }
 
 /**
@@ -140,11 +153,11 @@ export function filesBelow(root: string): Record<string, string> {
 type Json = Record<string, unknown>;
 
 function read(printed: string): Seen {
-  const [ip = "", rules = "", vlans = "", sysctls = "", nft = "", iptables = "", traffic = "", ...end] = printed.split(
+  const [ip = "", vlans = "", sysctls = "", nft = "", iptables = "", traffic = "", ...end] = printed.split(
     `${marker}\n`,
   );
   if (end.length !== 1) throw new Error(`cannot look at a namespace: ${printed.split("\n").slice(-10).join("\n")}`);
-  const [links = [], addresses = [], routes = []] = documents(ip);
+  const [links = [], addresses = [], routes = [], ...rules] = documents(ip);
   const vlansOf = new Map(
     documents(vlans)
       .flat()
@@ -154,10 +167,8 @@ function read(printed: string): Seen {
     links: Object.fromEntries(links.map((link) => [String(link["ifname"]), readLink(link, vlansOf)])),
     addresses: Object.fromEntries(addresses.map((link) => [String(link["ifname"]), addressTexts(link)])),
     routes: routes.map((route) => text(route, ["linkdown", "dead"])).sort(),
-    rules: documents(rules)
-      .flat()
-      .map((rule) => text(rule)),
-    sysctls: Object.fromEntries(lines(sysctls).map(readSysctl)),
+    rules: rules.flat().map((rule) => text(rule, ["protocol"])),
+    sysctls: readSysctls(sysctls),
     nft: lines(nft),
     iptables: iptablesCommands(lines(iptables)),
     traffic: trafficLines(traffic),
@@ -241,9 +252,11 @@ function steady(flags: unknown, drop: readonly string[]): string {
   return ((flags ?? []) as string[]).filter((flag) => !drop.includes(flag)).join(" ");
 }
 
-function readSysctl(line: string): [string, string] {
-  const colon = line.indexOf(":", line.lastIndexOf("/"));
-  return [line.slice("/proc/sys/net/".length, colon), line.slice(colon + 1)];
+/** What `head -v` prints: "==> ipv4/ip_forward <==", the value, and an empty line. */
+function readSysctls(printed: string): Record<string, string> {
+  return Object.fromEntries(
+    [...printed.matchAll(/^==> (.*) <==\n(.+)$/gm)].map(([, name = "", value = ""]) => [name, value]),
+  );
 }
 
 /** What iptables-save prints, with the program and the table on each line. */
