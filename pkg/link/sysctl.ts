@@ -2,13 +2,13 @@
 import { CniError, ErrorCode } from "../cni/error.ts";
 import type { FamilyName } from "../ip/family.ts";
 import { isErrno } from "../sys/errno.ts";
-import { findText, writeExisting } from "../sys/file.ts";
+import { findKernelText, writeExisting } from "../sys/file.ts";
 
 /** Returns the path of a setting. Its parts are separated by `/`, so that interface names may contain dots. */
 const pathOf = (name: string): string => `/proc/sys/net/${name}`;
 
 /** Returns the value without its newline; undefined when this kernel has no such setting (without IPv6, for example). */
-export const findSysctl = (name: string): string | undefined => findText(pathOf(name))?.trim();
+export const findSysctl = (name: string): string | undefined => findKernelText(pathOf(name))?.trim();
 
 /** Writes a setting. @throws SystemError ENOENT: this kernel has no such setting. CniError 5: /proc/sys is read-only */
 export function writeSysctl(name: string, value: string): void {

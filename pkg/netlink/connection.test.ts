@@ -87,13 +87,32 @@ function thrown(work: () => unknown): string {
   return "nothing";
 }
 
-t.test("answers find their requests by sequence number, in whatever order they come", (t) => {
-  const kernel = fake((requests) => requests.map((one) => ack(one, one.sequence === 2 ? 19 : 0)).reverse());
+t.test("answers find their requests by sequence number, and the last one's answer ends the wait", (t) => {
+  const kernel = fake((requests) => {
+    const [, second, third] = requests;
+    if (second === undefined || third === undefined) throw new Error("fewer requests than were made");
+    return [ack({ sequence: second.sequence - 9 } as Nlmsg, 22), ack(second, 19), ack(third)];
+  });
   const outcomes = kernel.attemptAll([setUp(1), setUp(2), setUp(3)]);
   t.strictSame(
     outcomes.map((outcome) => outcome?.message),
     [undefined, "RTM_SETLINK: ENODEV", undefined],
   );
+  t.end();
+});
+
+t.test("a later request does not contain what an earlier, longer one left in the buffer", (t) => {
+  const sent: Uint8Array[] = [];
+  const kernel = fake((requests) => {
+    sent.push(...requests.map(({ body }) => body.slice()));
+    return requests.map((one) => ack(one));
+  });
+  const named = (ifName: string) =>
+    request({ name: "RTM_SETLINK", type: RTM_SETLINK, table: linkMessage, value: { ifName, alias: ifName } });
+  kernel.request(named("x".repeat(9000)));
+  kernel.request(named("x".repeat(1000)));
+  kernel.request(named("y"));
+  t.strictSame(sent[2], encode(linkMessage, { ifName: "y", alias: "y" }));
   t.end();
 });
 

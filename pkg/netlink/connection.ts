@@ -55,8 +55,12 @@ const DUMP_BUFFER = 65536;
  * one is received; a buffer for each socket would be new memory, which the kernel has to clear first.
  */
 const answerBuffer = new Uint8Array(16384);
+/** The size from which on refusals must not repeat the request, so that they fit into a buffer. Most connections send less. */
+const LONG_REQUEST = 4096;
 /** The size from which on the send buffer (208 kB by default) is enlarged: a batch of thousands of messages is one send. */
 const LARGE_BATCH = 128 << 10;
+/** Enough for what a plugin sends at once, but for larger transactions of nf_tables. */
+const SCRATCH_BYTES = 4096;
 /**
  * The number of requests that are sent together. If the kernel refuses them all, its answers have to fit into the socket's receive buffer
  * (208 kB, of which a refusal with an error message takes 1.3 kB), else some are lost.
@@ -119,7 +123,7 @@ export class NetlinkError extends Error {
 /** The transport of datagrams: a netlink socket, or a test's simulation of the kernel. */
 export interface Channel {
   readonly fd: number;
-  send(datagram: Uint8Array): void;
+  send(datagram: Uint8Array, options: { isDump: boolean }): void;
   /** Waits for the next datagram, which is valid until the next call of any channel. */
   receive(kind: "answer" | "dump"): Uint8Array;
   /** Returns a datagram that has arrived already; undefined when there is none. */
@@ -133,6 +137,12 @@ interface Sent {
   /** Returns the bytes from the request's nlmsghdr to the end of the datagram. */
   message(index: number): Uint8Array;
 }
+
+/**
+ * Where all connections write what they send: a request has been answered before the next one is written, and fresh memory would have to be
+ * cleared by the kernel first.
+ */
+const scratch = new Writer(SCRATCH_BYTES);
 
 export class Connection {
   readonly #channel: Channel;
@@ -180,26 +190,15 @@ export class Connection {
   #attempt(requests: readonly Request[], refused: (index: number, refusal: NetlinkError | undefined) => void): void {
     const last = requests.length - 1;
     const sent = this.#send(requests, { acknowledged: last });
-    let ended = false;
-    for (
-      let answers: Nlmsg[] | undefined = this.#receive();
-      answers !== undefined;
-      answers = this.#next({ ended, alone: last === 0 })
-    ) {
-      for (const answer of answers) {
+    for (;;) {
+      for (const answer of this.#receive()) {
         const index = answer.sequence - sent.first;
         const request = requests[index];
         if (answer.type !== NLMSG_ERROR || request === undefined) continue; // the answer to an earlier request, or an echo
         refused(index, refusalOf(request, decodeAnswer(answer), sent.message(index)));
-        if (index === last) ended = true;
+        if (index === last) return; // the kernel answers in the order of the requests
       }
     }
-  }
-
-  /** Returns the next answers. After the last request's answer only those that have arrived already; none when there was one request. */
-  #next({ ended, alone }: { ended: boolean; alone: boolean }): Nlmsg[] | undefined {
-    if (!ended) return this.#receive();
-    return alone ? undefined : this.#receiveArrived();
   }
 
   /** Sends a query and returns the one message that answers it. @throws NetlinkError there is none, mostly ENODEV or ENOENT */
@@ -306,8 +305,9 @@ export class Connection {
         const index = answer.sequence - sent.first;
         const request = all[index];
         if (answer.type !== NLMSG_ERROR || request === undefined) continue;
-        ended = true; // either all succeeded, or every refusal has arrived already
         refusal ??= refusalOf(request, decodeAnswer(answer), sent.message(index));
+        if (refusal === undefined && index === requests.length) return; // the last one's success is that of all
+        ended = true; // every refusal has arrived already
       }
     }
     if (refusal !== undefined) throw refusal;
@@ -321,7 +321,8 @@ export class Connection {
   /** Sends all requests in one datagram. @param acknowledged The index of the request with NLM_F_ACK. */
   #send(requests: readonly Request[], { flags: added = 0, acknowledged = -1 } = {}): Sent {
     const first = this.#sequence + 1;
-    const out = new Writer();
+    const out = scratch;
+    out.restart();
     const starts = requests.map(({ type, flags, table, value }, i) => {
       const ack = i === acknowledged ? NLM_F_ACK : 0;
       const header = { type, flags: flags | added | ack | NLM_F_REQUEST, sequence: ++this.#sequence };
@@ -329,7 +330,7 @@ export class Connection {
     });
     const datagram = out.bytes.subarray(0, out.at);
     if (this.#trace) trace(">", datagram);
-    this.#channel.send(datagram);
+    this.#channel.send(datagram, { isDump: (added & NLM_F_DUMP) !== 0 });
     return { first, message: (index) => datagram.subarray(starts[index] ?? datagram.length) };
   }
 
@@ -404,12 +405,20 @@ const socketAddress = struct({ family: u16, padding: u16, port: u32, groups: u32
 function openChannel(family: number): Channel {
   const fd = openSocket(AF_NETLINK, SOCK_RAW, family);
   setSocketOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
-  setSocketOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
-  if (family === NETLINK_ROUTE) trySocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1); // lets the kernel filter dumps, since 4.20
+  let repeatsRequests = true; // in refusals; the kernel's default
+  let filtersDumps = family !== NETLINK_ROUTE;
   let dumpBuffer: Uint8Array | undefined;
   return {
     fd,
-    send(datagram) {
+    send(datagram, { isDump }) {
+      if (repeatsRequests && datagram.length > LONG_REQUEST) {
+        setSocketOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+        repeatsRequests = false;
+      }
+      if (isDump && !filtersDumps) {
+        trySocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1); // lets the kernel filter dumps, since 4.20
+        filtersDumps = true;
+      }
       if (datagram.length > LARGE_BATCH) trySocketOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, 2 * datagram.length);
       send(fd, datagram);
     },

@@ -32,9 +32,28 @@ export function within(name: string, error: unknown): unknown {
 
 /** The growing buffer of a message. Bytes beyond `at` are zero, so padding is skipped and not written. */
 export class Writer {
-  bytes = new Uint8Array(512);
-  view = new DataView(this.bytes.buffer);
+  bytes: Uint8Array;
+  view: DataView;
   at = 0;
+  readonly #size: number;
+
+  /** @param size The bytes to begin with. */
+  constructor(size = 512) {
+    this.#size = size;
+    this.bytes = new Uint8Array(size);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** Begins a new message in the same memory; what was written before is not valid any more. A buffer that has grown is not kept. */
+  restart(): void {
+    this.at = 0;
+    if (this.bytes.length === this.#size) {
+      this.bytes.fill(0);
+    } else {
+      this.bytes = new Uint8Array(this.#size);
+      this.view = new DataView(this.bytes.buffer);
+    }
+  }
 
   /** Ensures space for `size` bytes from `at`, and for the header and padding of one attribute after them. */
   room(size: number): void {

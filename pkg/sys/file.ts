@@ -75,6 +75,21 @@ export function findText(path: string): string | undefined {
   }
 }
 
+/**
+ * Returns the text of a file of `/proc/sys`, which the kernel gives in one read; undefined when there is no such file. Other files of /proc
+ * can come in parts that do not fill the buffer: `findText`.
+ */
+export function findKernelText(path: string): string | undefined {
+  const fd = ask("openat", AT_FDCWD, path, Open.readOnly | O_CLOEXEC, 0);
+  if (fd === -Errno.ENOENT || fd === -Errno.ENOTDIR) return undefined;
+  if (fd < 0) throw new SystemError("openat", -fd, path);
+  try {
+    return decode(readRegular(fd, path));
+  } finally {
+    closeFile(fd);
+  }
+}
+
 /** The path exists, but has no text that one of our programs could have written, so it proves nothing. */
 export interface Unreadable {
   /** Completes "the file …": `is a directory`, `cannot be read (EIO)`. */
@@ -101,7 +116,7 @@ function readOnce(path: string): string | Unreadable | undefined {
   if (fd === -Errno.ENOENT || fd === -Errno.ENOTDIR) return undefined;
   try {
     if (fd < 0) throw new SystemError("openat", -fd, path);
-    const bytes = readAll(fd, path, LARGEST_RECORD);
+    const bytes = readRegular(fd, path, LARGEST_RECORD);
     if (bytes.length > LARGEST_RECORD) return { problem: `has more than ${LARGEST_RECORD >> 10} kB` };
     const isOther = bytes.length === 0 && findStat(path)?.type === "other"; // reading a FIFO without a writer gives end of file at once
     return isOther ? { problem: "is a FIFO or a device" } : decode(bytes);
@@ -126,11 +141,28 @@ const FAULTS_OF_FILE =
  * @param limit stops after the first read that makes it more than this many bytes.
  * @param whenEmpty Called where a descriptor with O_NONBLOCK has nothing yet; EAGAIN is thrown when absent.
  */
-export function readAll(
+export const readAll = (
   fd: number,
   path: string | undefined,
   limit = Number.POSITIVE_INFINITY,
   whenEmpty?: () => void,
+): Uint8Array => readUntil((count) => count === 0, { fd, path, limit, whenEmpty });
+
+/** Reads a regular file: a read that does not fill the buffer has reached its end. @param limit as of `readAll` */
+const readRegular = (fd: number, path: string, limit = Number.POSITIVE_INFINITY): Uint8Array =>
+  readUntil((count, room) => count < room, { fd, path, limit });
+
+interface Reading {
+  fd: number;
+  path: string | undefined;
+  limit: number;
+  whenEmpty?: (() => void) | undefined;
+}
+
+/** Reads until a read is the last one, as told by the bytes that it read and those for which there was room. */
+function readUntil(
+  isLast: (count: number, room: number) => boolean,
+  { fd, path, limit, whenEmpty }: Reading,
 ): Uint8Array {
   let buffer = new Uint8Array(4096);
   let length = 0;
@@ -140,14 +172,15 @@ export function readAll(
       larger.set(buffer);
       buffer = larger;
     }
-    const count = ask("read", fd, buffer.subarray(length), buffer.length - length);
+    const room = buffer.length - length;
+    const count = ask("read", fd, length === 0 ? buffer : buffer.subarray(length), room);
     if (count === -Errno.EAGAIN && whenEmpty !== undefined) {
       whenEmpty();
       continue;
     }
     if (count < 0) throw new SystemError("read", -count, path);
     length += count;
-    if (count === 0 || length > limit) return buffer.subarray(0, length);
+    if (isLast(count, room) || length > limit) return buffer.subarray(0, length);
   }
 }
 
@@ -158,7 +191,7 @@ export const readStream = (fd: number, path: string, limit: number): Uint8Array 
 /** Writes all. @param whenFull as `whenEmpty` of `readAll` */
 export function writeAll(fd: number, data: Uint8Array, path?: string, whenFull?: () => void): void {
   for (let from = 0; from < data.length; ) {
-    const count = ask("write", fd, data.subarray(from), data.length - from);
+    const count = ask("write", fd, from === 0 ? data : data.subarray(from), data.length - from);
     if (count === -Errno.EAGAIN && whenFull !== undefined) whenFull();
     else if (count < 0) throw new SystemError("write", -count, path);
     else from += count;
@@ -178,13 +211,19 @@ export function writeFile(path: string, data: Uint8Array | string, { mode }: { m
  * Overwrites the file in place without truncating it first, or creates it. On ext4 that takes 4 us instead of 100 (no block is
  * freed), and on a full disk nothing is lost. If the process is killed in between, the end of a longer old text remains after the
  * new one.
+ *
+ * @param options.formerSize The bytes that the file had, where that is known: one that does not get shorter need not be cut.
  */
-export function overwriteFile(path: string, data: Uint8Array | string, { mode }: { mode: number }): void {
+export function overwriteFile(
+  path: string,
+  data: Uint8Array | string,
+  { mode, formerSize = Number.POSITIVE_INFINITY }: { mode: number; formerSize?: number | undefined },
+): void {
   const bytes = bytesOf(data);
   const fd = openFile(path, Open.writeOnly | Open.create | Open.nonBlocking, mode); // ENXIO: a FIFO without a reader
   try {
     writeAll(fd, bytes, path);
-    call("ftruncate", path, fd, bytes.length);
+    if (bytes.length < formerSize) call("ftruncate", path, fd, bytes.length);
   } finally {
     closeFile(fd);
   }
@@ -390,7 +429,7 @@ export function findStat(path: string, link: "follow" | "link" = "follow"): Stat
     inode: buffer.getBigUint64(32, true),
     links: buffer.getUint32(16, true),
     mode: mode & 0o7777,
-    size: Number(buffer.getBigUint64(40, true)),
+    size: buffer.getUint32(40, true) + 2 ** 32 * buffer.getUint32(44, true),
     modifiedNs: timestamp(buffer, 112),
     changedNs: timestamp(buffer, 96),
   };
@@ -431,9 +470,16 @@ export function fileSystemType(path: string): number {
  * @throws SystemError EAGAIN: another process held it for `timeoutMs`.
  */
 export function withLock<T>(path: string, { mode, timeoutMs }: { mode: number; timeoutMs: number }, work: () => T): T {
-  const isDirectory = findStat(path)?.type === "directory";
-  const fd = openFile(path, isDirectory ? Open.readOnly | Open.directory : Open.readWrite | Open.create, mode);
-  return withLockedFile(fd, path, timeoutMs, work);
+  return withLockedFile(openLock(path, mode), path, timeoutMs, work);
+}
+
+function openLock(path: string, mode: number): number {
+  try {
+    return openFile(path, Open.readWrite | Open.create, mode);
+  } catch (error) {
+    if (!isErrno(error, "EISDIR")) throw error;
+    return openFile(path, Open.readOnly | Open.directory);
+  }
 }
 
 /** Runs `work` under the lock of a file that is open, then closes the file. */

@@ -30,8 +30,8 @@ import { isErrno, SystemError } from "../../sys/errno.ts";
 import {
   directoryOf,
   findDirectory,
+  findKernelText,
   findStat,
-  findText,
   makeDirectories,
   overwriteFile,
   readRecord,
@@ -39,6 +39,7 @@ import {
   setModified,
 } from "../../sys/file.ts";
 import { randomBytes } from "../../sys/random.ts";
+import { encode } from "../../sys/text.ts";
 import type { Owner } from "./reservation.ts";
 import { pathOf, type Store } from "./reservation-files.ts";
 
@@ -58,6 +59,11 @@ export interface OwnerIndex {
   last: Record<string, string>;
   /** Range sets, as texts, without reservations of an earlier boot. */
   swept: string[];
+  /**
+   * The index's files that this call has read or written, by name: their texts, undefined for one that is missing. Under the lock nobody
+   * else writes them.
+   */
+  readonly texts: Map<string, string | undefined>;
 }
 
 /** The record of an owner. */
@@ -93,13 +99,14 @@ export function openOwnerIndex(store: Store): OwnerIndex {
   const slash = store.directory.lastIndexOf("/");
   const ownerIndex: OwnerIndex = {
     directory: `${store.directory.slice(0, slash)}/.twill${store.directory.slice(slash)}`,
-    bootId: findText(BOOT_ID)?.trim() ?? "",
+    bootId: findKernelText(BOOT_ID)?.trim() ?? "",
     note: undefined,
     complete: false,
     usable: true,
     hasWarned: false,
     last: {},
     swept: [],
+    texts: new Map(),
   };
   const note = read(ownerIndex, "note", isNote);
   if (note?.bootId !== ownerIndex.bootId) return ownerIndex;
@@ -201,13 +208,20 @@ function identityOf(store: Store, name: string): string | undefined {
  */
 function read<T>(ownerIndex: OwnerIndex, name: string, fits: (value: unknown) => value is T): T | undefined {
   return attempt(ownerIndex, () => {
-    const text = readRecord(`${ownerIndex.directory}/${name}`);
+    const text = textOf(ownerIndex, name);
     if (text === undefined) return undefined;
     const value = typeof text === "string" ? parsed(text.slice(0, text.indexOf("\n"))) : undefined;
     if (fits(value)) return value;
     ownerIndex.complete = false;
     return undefined;
   });
+}
+
+function textOf({ directory, texts }: OwnerIndex, name: string): ReturnType<typeof readRecord> {
+  if (texts.has(name)) return texts.get(name);
+  const text = readRecord(`${directory}/${name}`);
+  if (typeof text !== "object") texts.set(name, text);
+  return text;
 }
 
 function parsed(text: string): unknown {
@@ -220,8 +234,12 @@ function parsed(text: string): unknown {
 }
 
 function write(ownerIndex: OwnerIndex, name: string, value: unknown): void {
-  const path = `${ownerIndex.directory}/${name}`;
-  const overwrite = () => overwriteFile(path, `${JSON.stringify(value)}\n`, { mode: FILE_MODE });
+  const { directory, texts } = ownerIndex;
+  const path = `${directory}/${name}`;
+  const text = `${JSON.stringify(value)}\n`;
+  const formerSize = texts.has(name) ? encode(texts.get(name) ?? "").length : undefined;
+  const overwrite = () => overwriteFile(path, text, { mode: FILE_MODE, formerSize });
+  texts.delete(name); // unknown, should this fail
   attempt(ownerIndex, () => {
     try {
       overwrite();
@@ -230,10 +248,12 @@ function write(ownerIndex: OwnerIndex, name: string, value: unknown): void {
       makeDirectories(directoryOf(path), DIRECTORY_MODE);
       overwrite();
     }
+    texts.set(name, text);
   });
 }
 
 function remove(ownerIndex: OwnerIndex, name: string): void {
+  ownerIndex.texts.delete(name);
   attempt(ownerIndex, () => removeFile(`${ownerIndex.directory}/${name}`));
 }
 
