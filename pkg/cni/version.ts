@@ -30,6 +30,8 @@ export function versionFamilyOf(version: string): readonly string[] | undefined 
  * @throws CniError 6: more than three parts, or a part that is no number (so pre-releases are refused).
  */
 export function compareVersions(one: string, other: string): number {
+  const [place, otherPlace] = [placeOf.get(one), placeOf.get(other)];
+  if (place !== undefined && otherPlace !== undefined) return place - otherPlace;
   const [a, b] = [parts(one), parts(other)];
   for (let i = 0; i < 3; i++) {
     const difference = (a[i] ?? 0) - (b[i] ?? 0);
@@ -37,6 +39,12 @@ export function compareVersions(one: string, other: string): number {
   }
   return 0;
 }
+
+/** The order of the versions that almost all calls name. */
+const placeOf: ReadonlyMap<string, number> = new Map([
+  ["", 0],
+  ...supportedVersions.map((version, place): [string, number] => [version, place]),
+]);
 
 export const isAtLeast = (version: string, minimum: string): boolean => compareVersions(version, minimum) >= 0;
 

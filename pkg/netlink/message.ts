@@ -7,6 +7,7 @@ import {
   type Fields,
   type FieldsIn,
   type FieldsOut,
+  hostIsLittle,
   type InOf,
   Input,
   NLA_TYPE_MASK,
@@ -236,20 +237,22 @@ function readAttributes(
   to: number,
   { attributes, keys, keepsUnknown }: Rows,
 ): void {
+  const { view } = input;
   for (let at = from; to - at >= 4; ) {
-    const end = attributeEnd(input, at, to);
-    const type = attributeType(input, at);
-    const key = keys[type & NLA_TYPE_MASK];
+    const end = at + view.getUint16(at, hostIsLittle);
+    if (end < at + 4 || end > to) attributeEnd(input, at, to); // throws; called for that alone, since a link has eighty attributes
+    const key = keys[view.getUint16(at + 2, hostIsLittle) & NLA_TYPE_MASK];
     const row = key === undefined ? undefined : attributes[key];
     const value = key === undefined || row === undefined ? undefined : readRow(key, row, record, input, at + 4, end);
-    if (key !== undefined && value !== undefined) {
-      record[key] = value;
-    } else if (keepsUnknown) {
-      record["unknown"] ??= [];
-      (record["unknown"] as Unknown[]).push({ type, bytes: input.bytes.slice(at + 4, end) });
-    }
+    if (key !== undefined && value !== undefined) record[key] = value;
+    else if (keepsUnknown) keepUnknown(record, input, at, end);
     at = (end + 3) & ~3;
   }
+}
+
+function keepUnknown(record: Record<string, unknown>, input: Input, at: number, end: number): void {
+  record["unknown"] ??= [];
+  (record["unknown"] as Unknown[]).push({ type: attributeType(input, at), bytes: input.bytes.slice(at + 4, end) });
 }
 
 function readRow(

@@ -79,14 +79,20 @@ export function writeNlmsg(
  * @throws WireError A message is longer than what was received, or shorter than its own header.
  */
 export function decodeNlmsgs(datagram: Uint8Array): Nlmsg[] {
-  const input = new Input(datagram);
+  const { view } = new Input(datagram);
   const found: Nlmsg[] = [];
   for (let at = 0; datagram.length - at >= NLMSG_HDRLEN; ) {
-    const { length, type, flags, sequence, port } = nlmsgHeader.read(input, at, datagram.length, {});
+    const length = view.getUint32(at, hostIsLittle);
     if (length < NLMSG_HDRLEN || at + length > datagram.length) {
       throw new WireError(`a message of ${length} bytes where ${datagram.length - at} are left`);
     }
-    found.push({ type, flags, sequence, port, body: datagram.subarray(at + NLMSG_HDRLEN, at + length) });
+    found.push({
+      type: view.getUint16(at + 4, hostIsLittle),
+      flags: view.getUint16(at + 6, hostIsLittle),
+      sequence: view.getUint32(at + 8, hostIsLittle),
+      port: view.getUint32(at + 12, hostIsLittle),
+      body: datagram.subarray(at + NLMSG_HDRLEN, at + length),
+    });
     at += (length + 3) & ~3;
   }
   return found;

@@ -17,21 +17,20 @@ export const processArguments = (): string[] => native.args();
 
 /** Returns the variables by name; when a name occurs more than once, the last one counts. */
 export function environment(): Record<string, string> {
-  return Object.fromEntries(
-    native.environment().map((variable) => {
-      const equals = variable.indexOf("=");
-      return [variable.slice(0, equals), variable.slice(equals + 1)];
-    }),
-  );
+  const variables: Record<string, string> = {};
+  for (const variable of native.environment()) {
+    const equals = variable.indexOf("=");
+    variables[variable.slice(0, equals)] = variable.slice(equals + 1);
+  }
+  return variables;
 }
 
 /** Returns one variable; undefined when it is not set. */
 export function variable(name: string): string | undefined {
   const start = `${name}=`;
-  return native
-    .environment()
-    .findLast((one) => one.startsWith(start))
-    ?.slice(start.length);
+  let value: string | undefined;
+  for (const one of native.environment()) if (one.startsWith(start)) value = one.slice(start.length);
+  return value;
 }
 
 /**
