@@ -19,6 +19,7 @@ import {
   readdirSync,
   readlinkSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -252,15 +253,16 @@ function setUp(name: string, children: readonly string[], varLib: string): numbe
   const holder = Number(stdout);
   const mounts = openSync(`/proc/${holder}/ns/mnt`, "r");
   process.kill(holder, "SIGKILL");
-  while (isInNamespaces(holder)); // a test that asks who runs in the namespace must not find it
+  while (namespaceOf(holder) !== ""); // a test that asks who runs in the namespace must not find it
   return mounts;
 }
 
-function isInNamespaces(pid: number): boolean {
+/** Returns the network namespace of a process as the kernel names it; "" for one that has ended. */
+function namespaceOf(pid: number): string {
   try {
-    return readlinkSync(`/proc/${pid}/ns/net`) !== "";
+    return readlinkSync(`/proc/${pid}/ns/net`);
   } catch {
-    return false;
+    return "";
   }
 }
 
@@ -341,12 +343,16 @@ function makeNamespaces(names: readonly string[]): void {
 /** Also ends what still runs in them. */
 function removeNamespaces(names: readonly string[]): void {
   const present = names.filter((name) => existsSync(netnsPath(name)));
-  for (const name of present) {
-    for (const pid of spawnSync("ip", ["netns", "pids", name], { encoding: "utf8" }).stdout.split("\n")) {
-      if (pid) killIfAlive(Number(pid));
-    }
-  }
+  for (const pid of processesIn(present)) killIfAlive(pid);
   batch(present.map((name) => `netns del ${name}`));
+}
+
+/** One look at /proc for all of them: `ip netns pids` would have one for each. */
+function processesIn(names: readonly string[]): number[] {
+  const namespaces = new Set(names.map((name) => `net:[${statSync(netnsPath(name)).ino}]`));
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => pid > 0 && namespaces.has(namespaceOf(pid)));
 }
 
 function killIfAlive(pid: number): void {

@@ -2,8 +2,9 @@
 import { codes } from "./deviations.ts";
 import { asRelease191, intended, type Json, type Row } from "./row.ts";
 
+/** The kernel handles a carrier at once only where the indices of a pair differ, and else once a second. */
 const interfaceThere =
-  "ip link add eth0 netns $C0 address 02:00:00:00:00:01 type veth peer name host0; ip -n $C0 link set eth0 up; ip link set host0 up";
+  "ip link add host0 index 9 type veth peer name eth0 netns $C0 address 02:00:00:00:00:01; ip -n $C0 link set eth0 up; ip link set host0 up";
 const prevResult = {
   cniVersion: "1.0.0",
   interfaces: [{ name: "eth0", mac: "02:00:00:00:00:01", sandbox: "/run/netns/c0" }],
