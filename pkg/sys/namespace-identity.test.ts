@@ -23,6 +23,17 @@ t.test("a namespace is dead once it is deleted, also when another one has its na
   ip("netns", "delete", name);
 });
 
+t.test(
+  "a namespace is dead when another one has its inode, also where not all paths can be looked at",
+  needsRoot,
+  async (t) => {
+    ip("netns", "add", name);
+    const found = identifyNamespace(path);
+    t.equal(identifiedState({ ...found, cookie: `${found.cookie}1` }), "dead");
+    ip("netns", "delete", name);
+  },
+);
+
 t.test("a namespace without its path is alive while a process is in it", needsRoot, async (t) => {
   ip("netns", "add", name);
   const identity = identifyNamespace(path);

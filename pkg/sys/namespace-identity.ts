@@ -38,8 +38,12 @@ export function identifiedState(identity: NamespaceIdentity): NamespaceState {
   try {
     const boot = bootId();
     if (boot !== "" && identity.bootId !== "" && boot !== identity.bootId) return "dead";
-    if (isAt(identity, identity.path)) return "alive";
-    if (pathsOf(identity).some((path) => isAt(identity, path))) return "alive";
+    const state = stateAt(identity, identity.path);
+    if (state !== undefined) return state;
+    for (const path of pathsOf(identity)) {
+      const state = stateAt(identity, path);
+      if (state !== undefined) return state;
+    }
     return seesAllProcesses() ? "dead" : "unknown";
   } catch (error) {
     if (error instanceof SystemError) return "unknown";
@@ -47,10 +51,19 @@ export function identifiedState(identity: NamespaceIdentity): NamespaceState {
   }
 }
 
-/** Reports whether the path leads to that namespace now. */
-function isAt({ inode, cookie }: Pick<NamespaceIdentity, "inode" | "cookie">, path: string): boolean {
+/**
+ * Returns the namespace's state as what the path leads to now tells it. An inode is of one namespace at a time, so when another one has it,
+ * ours is gone, whatever other paths there are: some cannot be looked at, such as those below /proc/1/root in a container.
+ *
+ * @returns undefined: it leads to nothing, or to a namespace with another inode
+ */
+function stateAt(
+  { inode, cookie }: Pick<NamespaceIdentity, "inode" | "cookie">,
+  path: string,
+): "alive" | "dead" | undefined {
   const found = findIdentity(path);
-  return found?.inode === inode && (found.cookie === cookie || found.cookie === "0" || cookie === "0");
+  if (found?.inode !== inode) return undefined;
+  return found.cookie === cookie || found.cookie === "0" || cookie === "0" ? "alive" : "dead";
 }
 
 function findIdentity(path: string): Omit<NamespaceIdentity, "path" | "bootId"> | undefined {
