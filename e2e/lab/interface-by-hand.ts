@@ -1,7 +1,7 @@
 // An interface in the container as a main plugin leaves it, made by `ip`: what tests of chained plugins begin with.
 import type { Container, Host } from "./host.ts";
 
-/** 192.168.1.209/24 and fd00:9::209/64, a default route each, and a route of the neighbourhood. Its other end is there as well. */
+/** 192.168.1.209/24 and fd00:9::209/64, a default route each, and a route of the neighbourhood. Its other end is there as well. The kernel adds the IPv6 address's local route some time after "up". */
 export const interfaceByHand = `
 ip link add net1 address 02:00:00:00:09:01 type veth peer name far address 02:00:00:00:09:02
 ip address add 192.168.1.209/24 dev net1
@@ -10,7 +10,8 @@ ip link set net1 up
 ip link set far up
 ip route add default via 192.168.1.1 dev net1
 ip route add 192.0.2.0/24 via 192.168.1.9 dev net1 metric 50
-ip route add default via fd00:9::1 dev net1`;
+ip route add default via fd00:9::1 dev net1
+until ip -6 route show table local dev net1 | grep -q fd00:9::209; do sleep 0.01; done`;
 
 /** What that plugin answered. */
 export const resultByHand = {
