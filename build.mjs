@@ -8,9 +8,10 @@
 //   2 bundle       cmd/twill/main.ts -> dist/twill.js         TypeScript becomes one script (esbuild), with its line table
 //   3 bytecode     dist/twill.js -> dist/twill.bytecode       (the compiler that comes with the engine)
 //   4 host         native/*.c + engine -> dist/<arch>/host    an executable that can load bytecode (gcc)
-//   5 freeze       host + bytecode -> dist/bin/twill          the program is loaded once, its memory becomes part of the executable
-//   6 links        dist/plugins/bridge, dist/plugins/host-local ..., dist/bin/cnitool ...
-//   7 daemon       cmd/flanneld/main.ts -> dist/flanneld.mjs, with dist/koffi.node beside it, for Node; dist/bin/flanneld starts it;
+//   5 layout       native/transcripts -> dist/twill.layout    recorded calls of plugins are replayed, to see which memory they touch
+//   6 freeze       host + bytecode -> dist/bin/twill          the program is loaded, its memory becomes part of the executable
+//   7 links        dist/plugins/bridge, dist/plugins/host-local ..., dist/bin/cnitool ...
+//   8 daemon       cmd/flanneld/main.ts -> dist/flanneld.mjs, with dist/koffi.node beside it, for Node; dist/bin/flanneld starts it;
 //                  pkg/flannel/udp-data-path/main.ts -> dist/flanneld-udp.mjs, which the daemon starts
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -30,6 +31,7 @@ import { createRequire, SourceMap } from "node:module";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { compileSchemas } from "./dev/compile-schemas.mjs";
+import { arrange, copiedPages, orderFile, readReport, writtenBytes } from "./dev/image-layout.mjs";
 import { unpackedProgram } from "./dev/unpacked.mjs";
 
 const ENGINE = "node_modules/@suchipi/quickjs/build";
@@ -64,8 +66,12 @@ const pluginFolder = `${dist}/plugins`;
 const toolFolder = `${dist}/bin`;
 const twill = `${toolFolder}/twill`;
 const hostFile = `${dist}/host`;
+const PROFILING_HOST = "dist/profiling-host";
+export const TRANSCRIPTS = "native/transcripts";
+export const COSTS = `${TRANSCRIPTS}/costs.json`;
+const LAYOUT = "dist/twill.layout";
 
-const stages = { validators, bundle, bytecode, host, freeze, links, ...(!cross && { daemon }) };
+const stages = { validators, bundle, bytecode, host, layout, freeze, links, ...(!cross && { daemon }) };
 
 async function buildAll() {
   for (const folder of [pluginFolder, toolFolder]) mkdirSync(folder, { recursive: true });
@@ -143,30 +149,49 @@ export function compileScript(script, bytecodeFile) {
   return kB(statSync(bytecodeFile).size);
 }
 
-/** Links the host again only when one of its inputs has changed. */
 function host() {
-  const engine = `${ENGINE}/${target.engine}/lib/quickjs-core.a`;
-  const inputs = [...readdirSync("native").map((name) => `native/${name}`), engine, "build.mjs"];
+  return linkIfChanged(target, hostFile, ["native"], []);
+}
+
+/** Links the host that the machine which builds can replay transcripts with. @returns its path */
+export function profilingHost() {
+  linkIfChanged(targets[process.arch], PROFILING_HOST, ["native", "native/profiling"], ["-DPROFILE"]);
+  return PROFILING_HOST;
+}
+
+/** Links a host again only when one of its inputs has changed. */
+function linkIfChanged(target, executable, folders, flags) {
+  const sources = folders.flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => /\.[ch]$/.test(name))
+      .map((name) => `${folder}/${name}`),
+  );
   const hash = createHash("sha256");
-  for (const file of inputs) hash.update(readFileSync(file));
+  for (const file of [...sources, "build.mjs", "package-lock.json"]) hash.update(readFileSync(file));
   const stamp = hash.digest("hex");
-  if (existsSync(hostFile) && existsSync(`${hostFile}.stamp`) && readFileSync(`${hostFile}.stamp`, "utf8") === stamp)
-    return "unchanged";
-  const archive = `${hostFile}.engine.a`;
+  const stampFile = `${executable}.stamp`;
+  if (existsSync(executable) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return "unchanged";
+  const archive = `${executable}.engine.a`;
   makeEngineArchive(target, archive);
-  linkHost(archive, hostFile);
-  writeFileSync(`${hostFile}.stamp`, stamp);
-  return kB(readFileSync(hostFile).length);
+  linkHost(archive, executable, { target, folders, flags });
+  writeFileSync(stampFile, stamp);
+  return kB(statSync(executable).size);
 }
 
 /** Compiles the host and links it with the engine. */
-export function linkHost(archive, executable) {
-  const sources = readdirSync("native")
-    .filter((name) => name.endsWith(".c"))
-    .map((name) => `native/${name}`);
+export function linkHost(
+  archive,
+  executable,
+  { target = targets[process.arch], folders = ["native"], flags = [] } = {},
+) {
+  const sources = folders.flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith(".c"))
+      .map((name) => `${folder}/${name}`),
+  );
   const include = ["-isystem", `${ENGINE}/${target.engine}/include`];
   const place = `-Wl,--section-start=.image=0x${IMAGE_ADDRESS.toString(16)}`; // the linker reads hexadecimal only
-  const args = [...C_FLAGS, place, ...include, ...sources, archive, "-lm", "-lpthread", "-o", executable];
+  const args = [...C_FLAGS, ...flags, place, ...include, ...sources, archive, "-lm", "-lpthread", "-o", executable];
   execFileSync(target.compiler, args, { stdio: "inherit" });
 }
 
@@ -180,13 +205,44 @@ export function makeEngineArchive({ objcopy, engine }, archive) {
   execFileSync(objcopy, ["--remove-section=.eh_frame", ...weaken, library, archive]);
 }
 
+/** Decides which blocks of the program lie together. A transcript that the program no longer follows to its end counts up to there. */
+function layout() {
+  const report = replay();
+  writeFileSync(LAYOUT, orderFile(report, arrange(report)));
+  const stale = report.runs.filter(({ stale }) => stale !== undefined).map(({ name, stale }) => `${name} (${stale})`);
+  const advice = stale.length > 0 ? `, stale: ${stale.join(", ")}; "npm run profile" records them again` : "";
+  return `${report.runs.length} transcripts${advice}`;
+}
+
+/** Runs the program for each transcript. */
+export function replay() {
+  const files = readdirSync(TRANSCRIPTS).filter((name) => name.endsWith(".txt"));
+  const args = ["replay", ...files.map((name) => `${TRANSCRIPTS}/${name}`)];
+  const input = readFileSync("dist/twill.bytecode");
+  return readReport(
+    execFileSync(`./${profilingHost()}`, args, { input, env: {}, encoding: "utf8", maxBuffer: 64 << 20 }),
+  );
+}
+
+/** What each recorded call costs: system calls, steps of the engine (calls of functions and passes of loops), and what it writes to of the frozen program. */
+export function costs(report) {
+  const copied = copiedPages(report, arrange(report));
+  const costsOf = (run) => ({
+    systemCalls: run.calls,
+    steps: run.steps,
+    writtenBytes: writtenBytes(run),
+    copiedPages: copied(run),
+  });
+  return Object.fromEntries(report.runs.map((run) => [run.name, costsOf(run)]));
+}
+
 function freeze() {
-  return freezeProgram("dist/twill.bytecode", twill);
+  return freezeProgram("dist/twill.bytecode", twill, [LAYOUT]);
 }
 
 /** Starts the host on the bytecode and appends the memory it hands back, so that exec maps it where it was. */
-export function freezeProgram(bytecodeFile, executableFile) {
-  const [command, ...args] = [...target.start, `./${hostFile}`];
+export function freezeProgram(bytecodeFile, executableFile, layoutFiles = []) {
+  const [command, ...args] = [...target.start, `./${hostFile}`, ...layoutFiles];
   const input = readFileSync(bytecodeFile);
   const image = execFileSync(command, args, {
     input,

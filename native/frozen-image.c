@@ -1,13 +1,15 @@
 #include "frozen-image.h"
-#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "image-layout.h"
 
 /* A section of its own without content, so that the linker gives it a program header which build.mjs can fill. */
-__asm__(".pushsection .image,\"aw\",%nobits\n .balign 65536\n .globl image\nimage: .skip 16777216\n .popsection");
-_Static_assert(sizeof(struct image) <= 16777216, "fits into the section above");
+#define TEXT_OF(macro) TEXT(macro)
+#define TEXT(macro) #macro
+__asm__(".pushsection .image,\"aw\",%nobits\n .balign 65536\n .globl image\nimage: .skip " TEXT_OF(IMAGE_SIZE) "\n .popsection");
+_Static_assert(sizeof(struct image) <= IMAGE_SIZE, "fits into the section above");
 
 /* Blocks come in size classes: multiples of 8 bytes up to 1 kB, then four per power of two. A block that a run frees waits for the next
  * one of its class and is never given back to the kernel: a plugin lives for milliseconds, and a daemon needs again what it has needed once.
@@ -151,19 +153,19 @@ int image_load(int (*load)(void)) {
   return failed;
 }
 
+static char *page_of(char *p) { return (char *)((uintptr_t)p & ~(uintptr_t)(IMAGE_PAGE - 1)); }
+
 size_t image_freeze(void) {
-#ifdef __aarch64__
-  size_t page = 65536; /* the largest that kernels are built with */
-#else
-  size_t page = 4096;
-#endif
   is_loading = false;
-  image.frozen_end = (char *)(((size_t)layout_end() + page - 1) & ~(page - 1));
+  image.often = layout_start(WRITTEN_OFTEN);
+  image.always = layout_start(WRITTEN_ALWAYS);
+  image.frozen_end = page_of(layout_end() + IMAGE_PAGE - 1);
   return image.frozen_end - (char *)&image;
 }
 
-void image_start(void) {
+void image_start(bool is_short) {
   next = image.frozen_end;
   end = image.blocks + sizeof image.blocks;
-  madvise(next, 128 << 10, 23 /* MADV_POPULATE_WRITE: one call instead of 32 page faults */);
+  char *from = page_of(is_short ? image.always : image.often), *to = next + (is_short ? 32 << 10 : 128 << 10);
+  madvise(from, to - from, 23 /* MADV_POPULATE_WRITE: one call instead of a page fault each */);
 }

@@ -7,8 +7,22 @@
  * Rejected: reading bytecode at every start. It costs 6 us per kB, so that each kilobyte of source was weighed. */
 #ifndef IMAGE_H
 #define IMAGE_H
+#include <stdbool.h>
 #include <stddef.h>
 #include "quickjs.h"
+
+#ifdef PROFILE /* each block has pages of its own */
+#define IMAGE_SIZE 0x20000000
+#else
+#define IMAGE_SIZE 0x1000000
+#endif
+
+/* The largest size of a page that kernels for this architecture have. */
+#ifdef __aarch64__
+#define IMAGE_PAGE 65536
+#else
+#define IMAGE_PAGE 4096
+#endif
 
 /* The region: the frozen part, and behind it the memory that a run allocates before it asks the kernel for more. All zero in an executable
  * that has not been frozen yet. A run does not write to what stands before the blocks: that would copy a page. */
@@ -16,8 +30,9 @@ struct image {
   JSRuntime *runtime;
   JSContext *context;
   JSValue start;           /* the program's entry, a function without arguments */
+  char *often, *always;    /* blocks that most calls of a plugin write to, and of these the ones that each run does, up to frozen_end */
   char *frozen_end;        /* where the frozen part ends; a run allocates from here on */
-  _Alignas(16) char blocks[(16 << 20) - 4096];
+  _Alignas(16) char blocks[IMAGE_SIZE - 4096];
 };
 extern struct image image;
 
@@ -31,7 +46,7 @@ int image_load(int (*load)(void));
 /* Ends loading: what is allocated from here on belongs to the run. Returns the bytes to freeze. */
 size_t image_freeze(void);
 
-/* Prepares the memory that a run allocates from, and sets up the pages that it writes to first. */
-void image_start(void);
+/* Prepares the memory that a run allocates from, and sets up the pages that it will write to: for a call that is_short only what each run writes. */
+void image_start(bool is_short);
 
 #endif

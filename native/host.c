@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -23,7 +24,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "frozen-image.h"
+#include "image-layout.h"
 #include "sha512.h"
+#ifdef PROFILE
+#include "profiling/profile.h"
+#endif
 
 #define TYPE_ERROR(ctx, ...) JS_ThrowTypeError(ctx, __FILE__, __LINE__, __VA_ARGS__)
 
@@ -50,6 +55,17 @@ static const char *utf8_of(JSContext *ctx, JSValueConst value, size_t *size) {
   return text;
 }
 
+/* Makes a system call. Returns its result or -errno. sizes[i] is how many bytes are at a[i], where that is a byte array. */
+static long system_call(const long a[7], const size_t sizes[7]) {
+#ifdef PROFILE
+  return profile_syscall(a, sizes);
+#else
+  (void)sizes;
+  long result = syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+  return result == -1 ? -errno : result;
+#endif
+}
+
 /* syscall(nr, ...args) -> number
  *
  * At most six arguments: a number goes as it is, a string as a NUL-terminated copy, a byte array as its own memory, so
@@ -59,23 +75,24 @@ static const char *utf8_of(JSContext *ctx, JSValueConst value, size_t *size) {
 static JSValue host_syscall(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self;
   long a[7] = {0};
+  size_t sizes[7] = {0};
   const char *text[7] = {0};
   JSValue result = JS_EXCEPTION;
   if (argc < 1 || argc > 7) return TYPE_ERROR(ctx, "syscall takes a number and at most 6 arguments, not %d", argc - 1);
   for (int i = 0; i < argc; i++) {
-    size_t size;
+    size_t length;
     int64_t n;
     if (JS_VALUE_GET_TAG(argv[i]) == JS_TAG_INT) {
       a[i] = JS_VALUE_GET_INT(argv[i]);
     } else if (JS_IsString(argv[i])) {
-      if (!(text[i] = utf8_of(ctx, argv[i], &size))) goto done;
-      if (memchr(text[i], 0, size)) {
+      if (!(text[i] = utf8_of(ctx, argv[i], &length))) goto done;
+      if (memchr(text[i], 0, length)) {
         result = JS_NewInt32(ctx, -EINVAL);
         goto done;
       }
       a[i] = (long)text[i];
     } else if (JS_IsObject(argv[i])) {
-      uint8_t *p = bytes_of(ctx, argv[i], &size);
+      uint8_t *p = bytes_of(ctx, argv[i], &sizes[i]);
       if (!p) {
         if (!JS_HasException(ctx)) TYPE_ERROR(ctx, "syscall argument %d is an object but not bytes", i);
         goto done;
@@ -86,8 +103,7 @@ static JSValue host_syscall(JSContext *ctx, JSValueConst self, int argc, JSValue
       a[i] = n;
     }
   }
-  long r = syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
-  result = JS_NewInt64(ctx, r == -1 ? -errno : r);
+  result = JS_NewInt64(ctx, system_call(a, sizes));
 done:
   for (int i = 0; i < argc; i++)
     if (text[i]) JS_FreeCString(ctx, text[i]);
@@ -240,6 +256,9 @@ static struct sigaction inherited_sigpipe;
 static JSValue host_spawn(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self;
   if (argc < 4) return TYPE_ERROR(ctx, "spawn(path, argv, env, fds)");
+#ifdef PROFILE
+  profile_unanswerable("it starts a program");
+#endif
   const char *path = JS_ToCString(ctx, argv[0]), **args = vector(ctx, argv[1]), **env = vector(ctx, argv[2]);
   JSValue result = JS_EXCEPTION;
   if (!path || !args || !env) goto done;
@@ -370,24 +389,41 @@ static int run(char **argv) {
   return status;
 }
 
-int main(int argc, char **argv) {
-  (void)argc;
-  if (image.context) {
-    for (int fd = 0; fd <= 2; fd++) /* started without it: else the first file opened would be standard output */
-      if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDWR);
-    struct sigaction ignored = { .sa_handler = SIG_IGN }; /* a reader that has gone is EPIPE: no reason to end half-way */
-    sigaction(SIGPIPE, &ignored, &inherited_sigpipe);
-    image_start();
-    _exit(run(argv)); /* no teardown: the kernel frees everything at once */
-  }
+/* Reports whether a call does next to nothing: VERSION, or a tool's first lines. */
+static bool is_short_call(void) {
+  const char *command = getenv("CNI_COMMAND");
+  return !command || !strcmp(command, "VERSION");
+}
+
+/* Does what is asked of a host without an image: makes one, on standard output, from the bytecode on standard input. An argument is the file that says where the
+ * blocks lie (image-layout.h). Returns the exit status. */
+static int freeze(int argc, char **argv) {
   for (ssize_t n; (n = read(0, bytecode + bytecode_size, sizeof bytecode - bytecode_size)) > 0;) bytecode_size += n;
-  int failed = image_load(load);
-  if (failed) _exit(failed);
-#ifdef RUN_UNFROZEN /* the sanitizer's build: no image, the program's own standard input is empty */
-  image_freeze();
-  image_start();
-  _exit(run(argv));
+#ifndef PROFILE
+  if (argc > 1) layout_read(argv[1]);
 #endif
-  put(1, (char *)&image, image_freeze());
-  _exit(0);
+  int failed = image_load(load);
+  if (failed) return failed;
+  size_t size = image_freeze();
+#if defined RUN_UNFROZEN /* the sanitizer's build: no image, the program's own standard input is empty */
+  (void)size;
+  image_start(false);
+  return run(argv);
+#elif defined PROFILE
+  (void)size;
+  return profile(argc, argv, run);
+#else
+  put(1, (char *)&image, size);
+  return 0;
+#endif
+}
+
+int main(int argc, char **argv) {
+  if (!image.context) _exit(freeze(argc, argv));
+  for (int fd = 0; fd <= 2; fd++) /* started without it: else the first file opened would be standard output */
+    if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDWR);
+  struct sigaction ignored = { .sa_handler = SIG_IGN }; /* a reader that has gone is EPIPE: no reason to end half-way */
+  sigaction(SIGPIPE, &ignored, &inherited_sigpipe);
+  image_start(is_short_call());
+  _exit(run(argv)); /* no teardown: the kernel frees everything at once */
 }

@@ -1,0 +1,72 @@
+// The transcripts of system calls by which the build lays out the image, and what the recorded calls cost.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { COSTS, costs, profilingHost, replay, TRANSCRIPTS } from "../../build.mjs";
+
+const report = replay();
+
+/** By how much a count may grow. How blocks share pages changes with each change of the program, by a page or two. */
+const mostOf = (what: string, committed: number) => Math.floor(1.03 * committed) + (what === "copiedPages" ? 3 : 0);
+
+/** Replays a transcript with other lines in it; gives what the profiling host says of it. */
+function replayChanged(t: Test, name: string, change: (lines: string[]) => string[]): string {
+  const dir = mkdtempSync("dist/transcript-");
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const file = join(dir, name);
+  writeFileSync(file, change(readFileSync(join(TRANSCRIPTS, name), "utf8").split("\n")).join("\n"));
+  const input = readFileSync("dist/twill.bytecode");
+  const { status, stdout } = spawnSync(profilingHost(), ["replay", file], { input, env: {}, maxBuffer: 64 << 20 });
+  t.equal(status, 0);
+  return stdout.toString();
+}
+
+const firstCall = (lines: string[]) => lines.findIndex((line) => /^\d/.test(line));
+
+t.test("each plugin makes the system calls that its transcript has; if not, run `npm run profile`", async (t) => {
+  const { runs } = report;
+  t.ok(runs.length >= 10, `${runs.length} transcripts`);
+  for (const { name, stale } of runs) t.equal(stale, undefined, name);
+});
+
+t.test("no recorded call costs 3 % more than it did; if it has to, run `npm run profile`", async (t) => {
+  const committed = JSON.parse(readFileSync(COSTS, "utf8")) as Record<string, Record<string, number>>;
+  const found = costs(report);
+  t.strictSame(Object.keys(found).sort(), Object.keys(committed).sort());
+  for (const [call, counts] of Object.entries(found))
+    for (const [what, count] of Object.entries(counts)) {
+      const was = committed[call]?.[what] ?? 0;
+      t.ok(count <= mostOf(what, was), `${call}: ${count} ${what}, committed ${was}`);
+    }
+});
+
+t.test("a transcript with another call, one too few or one too many is stale", async (t) => {
+  const other = replayChanged(t, "loopback-ADD.txt", (lines) => lines.with(firstCall(lines), "41 3"));
+  t.match(other, process.arch === "x64" ? /^stale system call 0 where it has 41$/m : /^stale /m);
+  const short = replayChanged(t, "loopback-ADD.txt", (lines) => lines.slice(0, firstCall(lines) + 2));
+  t.match(short, /^stale it ends before system call \d+$/m);
+  const long = replayChanged(t, "loopback-ADD.txt", (lines) => [...lines.slice(0, -1), "0 0", ""]);
+  t.match(long, /^stale it goes on where the program ends$/m);
+  t.notMatch(
+    replayChanged(t, "loopback-ADD.txt", (lines) => lines),
+    /^stale /m,
+  );
+});
+
+t.test(
+  "what the program reads and writes is seen: a replay of more work has more blocks, and writes to some of those that it reads",
+  async (t) => {
+    const blocks = (name: string) => {
+      const found = replayChanged(t, name, (lines) => lines);
+      return [1, 2].map((kind) => found.match(new RegExp(`^block \\d+ \\d+ ${kind}$`, "gm"))?.length ?? 0);
+    };
+    const [readByVersion = 0, writtenByVersion = 0] = blocks("bridge-VERSION.txt");
+    const [readByAdd = 0, writtenByAdd = 0] = blocks("bridge-ADD.txt");
+    t.ok(readByVersion > 100 && readByAdd > 3 * readByVersion, `read by VERSION ${readByVersion}, by ADD ${readByAdd}`);
+    t.ok(
+      writtenByVersion > 20 && writtenByAdd > 3 * writtenByVersion,
+      `written to ${writtenByVersion}, ${writtenByAdd}`,
+    );
+  },
+);
