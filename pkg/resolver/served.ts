@@ -44,7 +44,7 @@ export function readServed(root: string): Served {
 }
 
 /** As in Docker, containers of the default network have no names. */
-const hasNames = ({ networkName }: AttachmentRecord): boolean => networkName !== "bridge";
+export const hasNames = ({ networkName }: AttachmentRecord): boolean => networkName !== "bridge";
 
 function served(record: AttachmentRecord): ServedAttachment {
   return {

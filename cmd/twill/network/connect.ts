@@ -4,6 +4,7 @@ import type { Command, FlagValues } from "../../../pkg/command-line/command.ts";
 import { connectContainer } from "../../../pkg/network/connect.ts";
 import { containerCalled } from "../../../pkg/network/container.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
+import { updateContainerFiles } from "./container-files.ts";
 import { connectable, onHost, tellResolver } from "./surroundings.ts";
 
 export const connect: Command = {
@@ -36,8 +37,10 @@ export const connect: Command = {
         aliases: values.get("alias") ?? [],
         links: linksOf(values),
       };
-      connectContainer(network, containerCalled(text), options, host.runtime);
+      const container = containerCalled(text);
+      connectContainer(network, container, options, host.runtime);
       tellResolver(host);
+      updateContainerFiles(network, container.netns, host);
     });
     return 0;
   },

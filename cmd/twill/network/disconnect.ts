@@ -4,6 +4,7 @@ import type { Command } from "../../../pkg/command-line/command.ts";
 import { disconnectContainer } from "../../../pkg/network/connect.ts";
 import { type Container, containerCalled } from "../../../pkg/network/container.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
+import { updateContainerFiles } from "./container-files.ts";
 import { onHost, refuseWithoutPlugins, tellResolver } from "./surroundings.ts";
 
 export const disconnect: Command = {
@@ -28,6 +29,7 @@ export const disconnect: Command = {
       const target = { text, container: findContainer(text) };
       disconnectContainer(network, target, { force: flags.has("force") }, host.runtime, host.warn);
       tellResolver(host);
+      if (target.container !== undefined) updateContainerFiles(network, target.container.netns, host);
     });
     return 0;
   },
