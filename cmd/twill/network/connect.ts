@@ -5,7 +5,7 @@ import { connectContainer } from "../../../pkg/network/connect.ts";
 import { containerCalled } from "../../../pkg/network/container.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
 import { updateContainerFiles } from "./container-files.ts";
-import { connectable, onHost, tellResolver } from "./surroundings.ts";
+import { connectable, onHost, syncNames } from "./surroundings.ts";
 
 export const connect: Command = {
   name: "connect",
@@ -39,7 +39,7 @@ export const connect: Command = {
       };
       const container = containerCalled(text);
       connectContainer(network, container, options, host.runtime);
-      tellResolver(host);
+      syncNames(host);
       updateContainerFiles(network, container.netns, host);
     });
     return 0;

@@ -5,7 +5,7 @@ import { disconnectContainer } from "../../../pkg/network/connect.ts";
 import { type Container, containerCalled } from "../../../pkg/network/container.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
 import { updateContainerFiles } from "./container-files.ts";
-import { onHost, refuseWithoutPlugins, tellResolver } from "./surroundings.ts";
+import { onHost, refuseWithoutPlugins, syncNames } from "./surroundings.ts";
 
 export const disconnect: Command = {
   name: "disconnect",
@@ -28,7 +28,7 @@ export const disconnect: Command = {
       refuseWithoutPlugins(network);
       const target = { text, container: findContainer(text) };
       disconnectContainer(network, target, { force: flags.has("force") }, host.runtime, host.warn);
-      tellResolver(host);
+      syncNames(host);
       if (target.container !== undefined) updateContainerFiles(network, target.container.netns, host);
     });
     return 0;

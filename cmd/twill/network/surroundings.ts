@@ -44,7 +44,7 @@ export function onHost<T>({ plugins, streams }: ToolContext, work: (host: Host) 
 }
 
 /** Has the resolver answer the names of the attachments that there are now; a container without names is a connected one all the same. */
-export function tellResolver({ warn }: Host): void {
+export function syncNames({ warn }: Host): void {
   if (listAllAttachmentRecords().records.length === 0) return; // it finds out itself, and ends
   try {
     for (const problem of syncResolver(resolverPaths).problems) warn(problem);
