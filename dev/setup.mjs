@@ -50,7 +50,7 @@ const podman = [
   "libassuan0",
   "libsubid4",
 ];
-const servers = [...etcd, "dnsmasq-base", "firewalld", "busybox-static"];
+const servers = [...etcd, "dnsmasq-base", "firewalld", "ufw", "busybox-static"];
 
 const purposes = {
   build: { installed: build, unpacked: [] },

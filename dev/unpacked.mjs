@@ -13,6 +13,7 @@ export const contents = {
   "etcd-client": ["usr/bin/etcdctl"],
   "dnsmasq-base": ["usr/sbin/dnsmasq"],
   firewalld: ["usr/sbin/firewalld", "usr/bin/firewall-cmd", "usr/lib/firewalld", "etc/firewalld"],
+  ufw: ["usr/sbin/ufw", "etc/ufw", "etc/default/ufw", "lib/ufw", "usr/share/ufw", "usr/lib/python3/dist-packages/ufw"],
   "busybox-static": ["bin/busybox"],
   "qemu-user-static": ["usr/bin/qemu-aarch64-static"],
   debootstrap: ["usr/sbin/debootstrap", "usr/share/debootstrap"],

@@ -7,7 +7,8 @@ import { closeNamespace, openNamespace, within } from "../../pkg/sys/namespace.t
 import { until } from "../cluster/until.ts";
 import { FIREWALLD, FIREWALLD_PATH, startFirewalld } from "../lab/firewalld.ts";
 import { type Host, newHost } from "../lab/host.ts";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
+import { installUfw } from "../lab/ufw.ts";
 
 const PORT = 8472;
 
@@ -20,20 +21,33 @@ interface Guarded extends Host {
   letsIn(): boolean;
 }
 
-/** A host with 192.0.2.1 on eth0; 192.0.2.2 is its container. */
-function newGuardedHost(t: Test): Guarded {
+/** Without asking for neighbours, which a firewall may prevent too. */
+const networks = {
+  ipv4: { own: "192.0.2.1", other: "192.0.2.2", length: 24 },
+  ipv6: { own: "fd00:a::1", other: "fd00:a::2", length: 64 },
+} as const;
+
+/** A host with 192.0.2.1, or fd00:a::1, on eth0; 192.0.2.2 is its container. */
+function newGuardedHost(t: Test, family: keyof typeof networks = "ipv4"): Guarded {
+  const { own, other, length } = networks[family];
   const host = newHost(t);
   const [peer] = host.containers;
   host.sh(`
     ip link add eth0 type veth peer name eth0 netns ${peer?.name}
-    ip address add 192.0.2.1/24 dev eth0
-    ip link set eth0 up`);
-  peer?.sh("ip address add 192.0.2.2/24 dev eth0 && ip link set eth0 up");
+    ip link set eth0 address 02:00:00:00:00:01
+    ip address add ${own}/${length} dev eth0 ${family === "ipv6" ? "nodad" : ""}
+    ip link set eth0 up
+    ip neigh add ${other} dev eth0 lladdr 02:00:00:00:00:02 nud permanent`);
+  peer?.sh(`
+    ip link set eth0 address 02:00:00:00:00:02
+    ip address add ${other}/${length} dev eth0 ${family === "ipv6" ? "nodad" : ""}
+    ip link set eth0 up
+    ip neigh add ${own} dev eth0 lladdr 02:00:00:00:00:01 nud permanent`);
   const [link] = host.json("ip", "-j", "link", "show", "eth0") as { ifindex: number }[];
   const namespace = openNamespace(host.path);
   t.teardown(() => closeNamespace(namespace));
-  let arrived = noPortsOf(host);
-  const [own, other] = ["192.0.2.1", "192.0.2.2"].map((text) => parseAddress(text) ?? new Uint8Array());
+  let arrived = noPortsOf(host, family);
+  const addressOf = (text: string) => parseAddress(text) ?? new Uint8Array();
   return {
     ...host,
     dropped: () =>
@@ -41,22 +55,23 @@ function newGuardedHost(t: Test): Guarded {
         const netfilter = connect(NETLINK_NETFILTER);
         return droppedInput(netfilter, {
           inInterface: { name: "eth0", index: link?.ifindex ?? 0 },
-          sources: other ? [other] : [],
-          destination: own ?? new Uint8Array(),
+          sources: [addressOf(other)],
+          destination: addressOf(own),
           port: PORT,
         });
       }),
     letsIn() {
       const before = arrived;
-      peer?.run("bash", "-c", `echo > /dev/udp/192.0.2.1/${PORT}`); // a refusal by ICMP fails the command
-      arrived = noPortsOf(host);
+      peer?.run("bash", "-c", `echo > /dev/udp/${own}/${PORT}`); // a refusal by ICMP fails the command
+      arrived = noPortsOf(host, family);
       return arrived > before;
     },
   };
 }
 
 /** How many datagrams came to a port on which nobody listens, as the kernel counts them. */
-function noPortsOf(host: Host): number {
+function noPortsOf(host: Host, family: keyof typeof networks): number {
+  if (family === "ipv6") return Number(host.sh("grep ^Udp6NoPorts /proc/net/snmp6").split(/\s+/)[1]);
   const [names = [], values = []] = host
     .sh("grep ^Udp: /proc/net/snmp")
     .split("\n")
@@ -146,6 +161,69 @@ t.test("nftables: what drops packets for a port is told, and what may let them i
   }
 });
 
+const ipv6Network = `ip6 saddr fd00:a::/64 accept`;
+const nftablesForIPv6: typeof nftables = [
+  { title: "a policy alone", rules: input(""), isDropped: true },
+  {
+    title: "what many hosts have",
+    rules: input(
+      "ct state established,related accept; iif lo accept; meta l4proto ipv6-icmp accept; tcp dport 22 accept",
+    ),
+    isDropped: true,
+  },
+  { title: "the port", rules: input("udp dport 8472 accept"), isDropped: false },
+  { title: "the other host's network", rules: input(ipv6Network), isDropped: false },
+  { title: "a network of IPv4", rules: input("ip saddr 0.0.0.0/0 accept"), isDropped: true },
+  { title: "other hosts", rules: input("ip6 saddr { fd00:a::3, fd00:b::/32 } accept"), isDropped: true },
+  {
+    title: "hosts in a set of intervals",
+    rules: input("ip6 saddr { fd00:a::/126, fe80::/10 } accept"),
+    isDropped: false,
+  },
+  {
+    title: "addresses and ports together",
+    rules: input("ip6 saddr . udp dport { fd00:a::2 . 8472 } accept"),
+    isDropped: false,
+  },
+  { title: "the header's next one", rules: input("ip6 nexthdr udp accept"), isDropped: false },
+  { title: "IPv6 as such", rules: input("meta nfproto ipv6 accept"), isDropped: false },
+  { title: "IPv4 as such", rules: input("meta nfproto ipv4 accept"), isDropped: true },
+  {
+    title: "a table of IPv4",
+    rules: "table ip filter { chain input { type filter hook input priority 0; policy drop;\n }\n }",
+    isDropped: false,
+  },
+  {
+    title: "a table of IPv6",
+    rules:
+      "table ip6 filter { chain input { type filter hook input priority 0; policy drop; udp dport 53 accept;\n }\n }",
+    isDropped: true,
+  },
+  {
+    title: "a hop limit, which nobody knows",
+    rules: input("ip6 hoplimit 1 accept"),
+    isDropped: false,
+    isIn: false,
+  },
+];
+
+t.test("nftables, IPv6: what drops packets is told, and its command opens the port", needsRoot, async (t) => {
+  const host = newGuardedHost(t, "ipv6");
+  t.ok(host.letsIn(), "without rules packets arrive");
+  for (const { title, rules, isDropped, isIn = !isDropped } of nftablesForIPv6) {
+    host.sh(`nft -f - <<'EOF'\nflush ruleset\n${rules}\nEOF`);
+    t.equal(host.dropped().length > 0, isDropped, `${title}: told`);
+    t.equal(host.letsIn(), isIn, `${title}: packets arrive`);
+  }
+  host.sh(
+    "nft flush ruleset; nft 'table ip6 filter { chain input { type filter hook input priority 0; policy drop; }; }'",
+  );
+  const [command = ""] = host.dropped()[0]?.command.split(", and ") ?? [];
+  host.sh(command.replaceAll('"', '\\"'));
+  t.strictSame(host.dropped(), []);
+  t.ok(host.letsIn());
+});
+
 t.test("nftables: its command opens the port", needsRoot, async (t) => {
   const host = newGuardedHost(t);
   host.sh(`nft '${input(usual)}'`);
@@ -211,9 +289,82 @@ for (const program of ["iptables", "iptables-legacy"]) {
     host.sh(told?.command.split(", and ")[0] ?? "");
     t.strictSame(host.dropped(), []);
     t.ok(host.letsIn());
+  });
+}
 
-    host.sh(`${program} -F && ${program} -N ufw-before-input && ${program} -A INPUT -j ufw-before-input`);
-    t.match(host.dropped(), [{ by: "ufw", command: "ufw allow in on eth0 to any port 8472 proto udp" }]);
+for (const program of ["ip6tables", "ip6tables-legacy"]) {
+  const rows: { title: string; rules: string[]; isDropped: boolean; isIn?: boolean }[] = [
+    { title: "a policy alone", rules: [], isDropped: true },
+    {
+      title: "what CentOS has",
+      rules: [
+        "-m state --state RELATED,ESTABLISHED -j ACCEPT",
+        "-p ipv6-icmp -j ACCEPT",
+        "-d fe80::/64 -p udp -m udp --dport 546 -m state --state NEW -j ACCEPT",
+        "-j REJECT --reject-with icmp6-adm-prohibited",
+      ],
+      isDropped: true,
+    },
+    { title: "the port", rules: ["-i eth0 -p udp --dport 8472 -j ACCEPT"], isDropped: false },
+    { title: "the other host's network", rules: ["-s fd00:a::/64 -j ACCEPT"], isDropped: false },
+    { title: "the other host", rules: ["-s fd00:a::2 -j ACCEPT"], isDropped: false },
+    { title: "all but the other host", rules: ["! -s fd00:a::2/128 -j ACCEPT"], isDropped: true },
+    { title: "another network", rules: ["-s fd00:b::/33 -j ACCEPT"], isDropped: true },
+    {
+      title: "its own address",
+      rules: ["-d fd00:a::1 -p udp -m multiport --dports 1,8472 -j ACCEPT"],
+      isDropped: false,
+    },
+    {
+      title: "a hop limit, which nobody knows",
+      rules: ["-m hl --hl-eq 1 -j ACCEPT"],
+      isDropped: false,
+      isIn: false,
+    },
+  ];
+  t.test(`${program}: what drops packets is told, and its command opens the port`, needsRoot, async (t) => {
+    const host = newGuardedHost(t, "ipv6");
+    for (const { title, rules, isDropped, isIn = !isDropped } of rows) {
+      host.sh(
+        [`${program} -F`, `${program} -P INPUT DROP`, ...rules.map((rule) => `${program} -A INPUT ${rule}`)].join("\n"),
+      );
+      t.equal(host.dropped().length > 0, isDropped, `${title}: told`);
+      t.equal(host.letsIn(), isIn, `${title}: packets arrive`);
+    }
+    host.sh(`${program} -F`);
+    const [told] = host.dropped();
+    t.equal(told?.by, `${program} (chain INPUT)`);
+    host.sh(told?.command.split(", and ")[0] ?? "");
+    t.strictSame(host.dropped(), []);
+    t.ok(host.letsIn());
+  });
+}
+
+for (const family of ["ipv4", "ipv6"] as const) {
+  t.test(`ufw, ${family}: it is told, and its command opens the port`, inFullRunOnly(needsRoot), async (t) => {
+    const host = newGuardedHost(t, family);
+    const { ufw } = installUfw(t, host);
+    ufw("--force enable"); // which asks else
+    t.notOk(host.letsIn());
+    const [told, ...more] = host.dropped();
+    t.strictSame(told, { by: "ufw", command: "ufw allow in on eth0 to any port 8472 proto udp" });
+    t.strictSame(more, []);
+    ufw("limit in on eth0 to any port 22 proto tcp");
+    ufw(`deny from ${networks[family].other} to any port 53`);
+    t.strictSame(host.dropped(), [told], "rules for other ports");
+    ufw(told?.command.replace("ufw ", "") ?? "");
+    t.strictSame(host.dropped(), []);
+    t.ok(host.letsIn());
+    ufw("default allow incoming");
+    ufw("reject 8000:9000/udp");
+    t.strictSame(host.dropped(), [], "the first rule counts");
+    t.ok(host.letsIn());
+    ufw("delete allow in on eth0 to any port 8472 proto udp");
+    t.strictSame(host.dropped(), [told], "a range that is rejected");
+    t.notOk(host.letsIn());
+    ufw("disable");
+    t.strictSame(host.dropped(), []);
+    t.ok(host.letsIn());
   });
 }
 
