@@ -9,7 +9,7 @@ import { goBin, ourBin, ourTools } from "./lab/project.ts";
 
 interface Node extends Host {
   /** Runs `twill network`. */
-  network(args: string | readonly string[]): Ran;
+  network(args: string | readonly string[], stdin?: string): Ran;
   /** Runs it for its output. @throws Error when it fails */
   networkSays(args: string | readonly string[]): string;
   /** What `inspect` prints of one network. */
@@ -35,9 +35,9 @@ const ownRun = 'mkdir -p /run/twill /var/lib/run && mount --bind /var/lib/run /r
 
 function newNode(t: Parameters<typeof newHost>[0], containers = 2): Node {
   const host = newHost(t, { containers });
-  const network = (args: string | readonly string[]) => {
+  const network = (args: string | readonly string[], stdin = "") => {
     const words = typeof args === "string" ? args.split(" ") : args;
-    return host.runInside(["sh", "-c", ownRun, join(ourTools, "twill"), "network", ...words], path);
+    return host.runInside(["sh", "-c", ownRun, join(ourTools, "twill"), "network", ...words], path, stdin);
   };
   const networkSays = (args: string | readonly string[]) => {
     const { status, stdout, stderr } = network(args);
@@ -248,3 +248,54 @@ t.test(
     t.match(node.network(["connect", "host", nameOf(node, 0)]), { status: 1, stderr: "connected to host network" });
   },
 );
+
+t.test("prune asks, and removes what it made and nobody uses, not another program's networks", needsRoot, async (t) => {
+  const node = newNode(t, 1);
+  node.write(
+    "/var/lib/net.d/10-podnet.conflist",
+    JSON.stringify({ cniVersion: "1.0.0", name: "podnet", plugins: [{ type: "loopback" }] }),
+  );
+  for (const name of ["used", "free", "kept"])
+    node.networkSays(["create", ...(name === "kept" ? ["--label", "keep"] : []), name]);
+  node.networkSays(["connect", "used", nameOf(node, 0)]);
+  for (const answer of ["", "n\n", "no\n", "\n", "yellow\n"])
+    t.match(node.network("prune", answer), { status: 0, stdout: /\[y\/N\] $/ }, JSON.stringify(answer));
+  t.match(node.network("prune --filter label!=keep", "y\n").stdout, /\[y\/N\] Deleted Networks:\nfree\n\n$/);
+  t.equal(node.networkSays("prune --force"), "Deleted Networks:\nkept\n\n");
+  t.equal(node.networkSays("prune -f"), "");
+  t.equal(node.networkSays(["ls", "--format", "{{.Name}}"]), "bridge\nhost\nnone\npodnet\nused\n");
+  t.match(node.network("rm podnet"), {
+    status: 1,
+    stderr: /podnet was not created by twill network.*10-podnet.conflist/s,
+  });
+});
+
+t.test("ls and inspect print by templates, filters and as JSON, in Docker's names", needsRoot, async (t) => {
+  const node = newNode(t, 1);
+  const id = node.networkSays("create --subnet 10.5.0.0/24 --label tier=web front").trim();
+  node.networkSays(["connect", "front", nameOf(node, 0)]);
+  const says = (...args: string[]) => node.networkSays(args);
+  t.equal(says("ls", "-q", "--filter", "type=custom"), `${id.slice(0, 12)}\n`);
+  t.equal(says("ls", "-q", "--no-trunc", "-f", "label=tier=web", "-f", "driver=bridge"), `${id}\n`);
+  t.equal(
+    says("ls", "-f", "dangling=false", "--format", "table {{.Name}}\\t{{.Labels}}"),
+    "NAME   LABELS\nfront  tier=web\n",
+  );
+  t.match(JSON.parse(says("ls", "-f", "name=front", "--format", "json")), {
+    ID: id.slice(0, 12),
+    Name: "front",
+    Internal: "false",
+  });
+  t.match(JSON.parse(says("ls", "--json", "--filter", "name=front")), [
+    { Name: "front", Driver: "bridge", Scope: "local" },
+  ]);
+  t.equal(says("inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", "front"), "10.5.0.1\n");
+  t.equal(
+    says("inspect", "--format", "{{range .Containers}}{{.Name}} {{.IPv4Address}}{{end}}", "front"),
+    `${nameOf(node, 0)} 10.5.0.2/24\n`,
+  );
+  t.match(node.network(["inspect", "-f", "{{if .Internal}}x{{end}}", "front"]), {
+    status: 1,
+    stderr: /"if", which is not supported/,
+  });
+});

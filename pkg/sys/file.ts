@@ -188,6 +188,19 @@ function readUntil(
 export const readStream = (fd: number, path: string, limit: number): Uint8Array =>
   readAll(fd, path, limit, () => waitReadable([fd], undefined));
 
+/** Reads the first line of a descriptor, without waiting for more than that: what a person types. */
+export function readLine(fd: number, path: string): string {
+  const buffer = new Uint8Array(4096);
+  let length = 0;
+  while (length < buffer.length && !buffer.subarray(0, length).includes(NEWLINE)) {
+    const count = call("read", path, fd, buffer.subarray(length), buffer.length - length);
+    if (count === 0) break;
+    length += count;
+  }
+  return decode(buffer, 0, length).split("\n", 1)[0] ?? "";
+}
+const NEWLINE = 0x0a;
+
 /** Writes all. @param whenFull as `whenEmpty` of `readAll` */
 export function writeAll(fd: number, data: Uint8Array, path?: string, whenFull?: () => void): void {
   for (let from = 0; from < data.length; ) {

@@ -10,6 +10,7 @@ import { create } from "./create.ts";
 import { disconnect } from "./disconnect.ts";
 import { inspect } from "./inspect.ts";
 import { ls } from "./ls.ts";
+import { prune } from "./prune.ts";
 import { rm } from "./rm.ts";
 
 export const network: Tool = {
@@ -33,7 +34,10 @@ const help: Command = {
   },
 };
 
-const tool: CommandSet = { name: "twill network", commands: [create, ls, inspect, rm, connect, disconnect, help] };
+const tool: CommandSet = {
+  name: "twill network",
+  commands: [create, ls, inspect, rm, prune, connect, disconnect, help],
+};
 
 const overview = (): string =>
   [

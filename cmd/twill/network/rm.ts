@@ -49,6 +49,11 @@ export function remove(network: NetworkDefinition, { runtime, warn }: Host): voi
       `${network.name} is a pre-defined network and cannot be removed`,
       "leave it: without containers it costs nothing",
     );
+  if (network.created === "")
+    throw invalidConf(
+      `network ${network.name} was not created by twill network`,
+      `remove it with the program that made it, or remove its file: ${network.file}`,
+    );
   const inUse = usersOf(network, runtime.cacheRoot);
   if (inUse.length > 0) throw isInUse(network, inUse);
   const { list } = network;
@@ -101,7 +106,7 @@ function isInUse({ name, id }: NetworkDefinition, users: readonly NetworkAttachm
 
 /** Deletes the bridge that the plugin made for the network, unless something is connected to it. */
 function deleteBridge(network: NetworkDefinition): void {
-  if (network.driver !== "bridge" || network.created === "") return; // another program's
+  if (network.driver !== "bridge") return;
   const rtnl = openRtnetlink();
   const bridge = findLink(rtnl, bridgeNameOf(network));
   if (bridge?.kind !== "bridge" || listLinks(rtnl).some(({ master }) => master === bridge.index)) return;

@@ -1,0 +1,76 @@
+// What a template prints follows the documentation of Go's text/template and fmt.
+import t from "tap";
+import type { CniError } from "../cni/error.ts";
+import { parseTemplate, renderTemplate } from "./template.ts";
+
+const value = {
+  Name: "front",
+  Internal: false,
+  IPAM: {
+    Driver: "default",
+    Config: [
+      { Subnet: "10.5.0.0/24", Gateway: "10.5.0.1" },
+      { Subnet: "fd00::/64", Gateway: "fd00::1" },
+    ],
+  },
+  Containers: { b2: { Name: "db" }, a1: { Name: "web" } },
+  Labels: { tier: "web", "with.dot": "x" },
+  Options: {},
+};
+const rendered: [template: string, text: string][] = [
+  ["", ""],
+  ["plain", "plain"],
+  ["{{.Name}}", "front"],
+  ["{{ .Name }}/{{.Internal}}", "front/false"],
+  ["{{.IPAM.Driver}}", "default"],
+  ["{{range .IPAM.Config}}{{.Subnet}} {{end}}", "10.5.0.0/24 fd00::/64 "],
+  ["{{range .Containers}}{{.Name}},{{end}}", "web,db,"],
+  ["{{range $id, $c := .Containers}}{{$id}}={{$c.Name}} in {{$.Name}};{{end}}", "a1=web in front;b2=db in front;"],
+  ["{{range $i, $c := .IPAM.Config}}{{$i}}{{end}}", "01"],
+  ["{{range $c := .IPAM.Config}}{{$c.Gateway}} {{end}}", "10.5.0.1 fd00::1 "],
+  ["{{range .Options}}x{{end}}", ""],
+  ["{{(index .IPAM.Config 0).Gateway}}", "10.5.0.1"],
+  ['{{index .Labels "with.dot"}}', "x"],
+  ['{{index .Labels "nosuch"}}', ""],
+  ["{{len .Containers}} {{len .IPAM.Config}} {{len .Name}}", "2 2 5"],
+  ["{{json .Labels}}", '{"tier":"web","with.dot":"x"}'],
+  ["{{.Labels | json}}", '{"tier":"web","with.dot":"x"}'],
+  ["{{json .}}", JSON.stringify(value)],
+  ["{{.Labels.nosuch}}", "<no value>"],
+  ["{{.Options.nosuch.deeper}}", "<no value>"],
+  ["{{.Labels}}", "map[tier:web with.dot:x]"],
+  ["{{.IPAM.Config}}", "[map[Gateway:10.5.0.1 Subnet:10.5.0.0/24] map[Gateway:fd00::1 Subnet:fd00::/64]]"],
+  ['{{.Name}}{{"\\t"}}x\\ty', "front\tx\ty"],
+  ["{{range .IPAM.Config}}{{range $.Containers}}{{.Name}}{{end}}{{end}}", "webdbwebdb"],
+];
+for (const [template, text] of rendered) {
+  t.test(`--format '${template}'`, async (t) => t.equal(renderTemplate(parseTemplate(template), value), text));
+}
+
+const refused: [template: string, msg: RegExp, details?: RegExp][] = [
+  ["{{.Nam}}", /\{\{\.Nam\}\} names the field Nam, which does not exist/, /did you mean Name/],
+  ["{{.IPAM.Nosuch}}", /field Nosuch/, /Driver, Config/],
+  ["{{if .Internal}}x{{end}}", /\{\{if \.Internal\}\} has "if", which is not supported/, /--json with jq/],
+  ["{{with .IPAM}}x{{end}}", /"with"/],
+  ['{{printf "%s" .Name}}', /"printf"/],
+  ['{{template "x"}}', /"template"/],
+  ["{{.Name", /\{\{ without \}\}/],
+  ["{{range .IPAM.Config}}x", /has no \{\{end\}\}/],
+  ["x{{end}}y", /\{\{end\}\} without \{\{range\}\}/],
+  ["{{range .Name}}x{{end}}", /cannot go through "front"/],
+  ["{{.Name.First}}", /field First of "front"/],
+  ["{{}}", /empty/],
+  ["{{$x}}", /\$x, which nothing sets/],
+  ["{{index .IPAM.Config 9}}", /no element 9/],
+  ["{{len 5}}", /len wrong arguments/],
+  ["{{(.Name}}", /\( without \)/],
+  ["{{.Name.}}", /not supported/],
+  ["{{.Name | .IPAM}}", /not supported/],
+  ["{{.Name}} {{.Name .IPAM}}", /not supported/],
+  ['{{"x}}', /not supported/],
+];
+for (const [template, msg, details = /./] of refused) {
+  t.test(`--format '${template}' is refused`, async (t) => {
+    t.throws(() => renderTemplate(parseTemplate(template), value), { code: 7, msg, details } as unknown as CniError);
+  });
+}
