@@ -132,6 +132,9 @@ const isRun = ({ language, use }: Block): boolean => language === "sh" && use ==
 const privateMachine = `
 mount --make-rprivate /
 for folder in /run /opt /var/lib /usr/local/bin; do mount -t tmpfs none $folder; done
+for folder in /usr/lib/cni /usr/libexec/cni /usr/local/lib/cni /usr/local/libexec/cni; do
+  [ ! -d $folder ] || mount -t tmpfs none $folder
+done
 cp -a /etc /run/etc && rm -rf /run/etc/cni && mount --bind /run/etc /etc
 ip link set lo up
 trap 'ip -all netns delete' EXIT

@@ -2,6 +2,7 @@
 import type { Delegates } from "../../pkg/cni/plugin.ts";
 import { standardStreams } from "../../pkg/cni/process-io.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
+import { asTool } from "../../pkg/command-line/run-command.ts";
 import { processArguments } from "../../pkg/sys/process.ts";
 import { bandwidth } from "../bandwidth/main.ts";
 import { bridge } from "../bridge/main.ts";
@@ -27,6 +28,9 @@ import { tap } from "../tap/main.ts";
 import { tuning } from "../tuning/main.ts";
 import { vlan } from "../vlan/main.ts";
 import { vrf } from "../vrf/main.ts";
+import { install } from "./install/install.ts";
+import { status } from "./install/status.ts";
+import { uninstall } from "./install/uninstall.ts";
 import { network } from "./network/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 import { reload } from "./reload.ts";
@@ -61,6 +65,9 @@ const plugins = [
 ];
 const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];
 
+const ownNames = ["twill", ...tools.map(({ name }) => name)];
+const commands = [install(ownNames), uninstall, status];
+
 const byName = <T extends { name: string }>(list: readonly T[]): Record<string, T> =>
   Object.fromEntries(list.map((program) => [program.name, program]));
 
@@ -69,7 +76,7 @@ const programs: Programs = {
   plugins: byName(plugins) satisfies Delegates,
   tools: byName(tools),
   daemons: { dhcp: dhcpDaemon },
-  commands: byName([network, reload, resolver]),
+  commands: byName([...commands.map((command) => asTool("twill", command)), network, reload, resolver]),
 };
 
 host.start = () => runProgram(programs, processArguments(), standardStreams());

@@ -62,6 +62,17 @@ Try: /usr/local/bin/twill cnitool --help
   }
 });
 
+t.test("help with the name of a command explains that command", async (t) => {
+  const explained: Programs = {
+    ...programs,
+    commands: { install: { ...tool, name: "install" } },
+  };
+  const streams = { ...fakeStreams({}), program: "twill" };
+  runProgram(explained, ["twill", "help", "install"], streams);
+  t.equal(streams.written.stdout, "1.2.3 bridge,host-local --help\n");
+  t.match(run(["twill", "help", "none"]), { status: 1, stderr: /there is no program "none"/ });
+});
+
 t.test("it tells its version, and its names for those who make links", async (t) => {
   t.strictSame(run(["twill", "--version"]), {
     status: 0,

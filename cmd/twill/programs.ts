@@ -58,6 +58,7 @@ const EXIT_BY_SIGPIPE = 128 + 13;
 function runSelf(programs: Programs, args: readonly string[], streams: Streams): number {
   const [name, ...rest] = args;
   if (name === undefined && isCalledByRuntime(streams)) return refuseAsPlugin(streams);
+  if (name === "help" && rest[0] !== undefined) return runSelf(programs, [rest[0], "--help"], streams);
   const asked = selfCommands.get(name ?? "--help");
   if (asked !== undefined) {
     endingWithReader(streams).stdout(asked(programs, streams.program));

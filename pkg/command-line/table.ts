@@ -15,12 +15,13 @@ export function columns(rows: readonly (readonly [string, string])[]): string[] 
   return rows.map(([first, second]) => `  ${first.padEnd(width)}  ${second}`);
 }
 
-/** Returns a name from outside as it can be printed: quoted and escaped when it has blanks, quotes or control characters. */
+/** Returns a name from outside as it can be printed: quoted and escaped when it has blanks, quotes, or what a terminal would obey. */
 export const printable = (name: string): string =>
-  /^[\p{L}\p{N}\p{P}\p{S}]+$/u.test(name) && !/["'`]/.test(name) ? name : escaped(name);
+  name !== "" && !/[\s"'`\\]/.test(name) && oneLine(name) === name ? name : oneLine(JSON.stringify(name));
 
-const escaped = (name: string): string =>
-  JSON.stringify(name).replace(
-    /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+/** Returns a text from outside with control characters, and those that change a line's direction, as escapes. */
+export const oneLine = (text: string): string =>
+  text.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,
   );

@@ -38,6 +38,9 @@ export interface Stat {
   links: number;
   /** Permission bits. */
   mode: number;
+  /** User and group. */
+  owner: number;
+  group: number;
   size: number;
   /** Nanoseconds since 1970. */
   modifiedNs: bigint;
@@ -441,6 +444,8 @@ export function findStat(path: string, link: "follow" | "link" = "follow"): Stat
     device: (BigInt(buffer.getUint32(136, true)) << 32n) | BigInt(buffer.getUint32(140, true)),
     inode: buffer.getBigUint64(32, true),
     links: buffer.getUint32(16, true),
+    owner: buffer.getUint32(20, true),
+    group: buffer.getUint32(24, true),
     mode: mode & 0o7777,
     size: buffer.getUint32(40, true) + 2 ** 32 * buffer.getUint32(44, true),
     modifiedNs: timestamp(buffer, 112),
@@ -455,12 +460,12 @@ const timestamp = (buffer: DataView, at: number): bigint =>
   buffer.getBigInt64(at, true) * 1_000_000_000n + BigInt(buffer.getUint32(at + 8, true));
 
 /** Sets the modification time of a file or directory; its next change sets it to the present again. */
-export function setModified(path: string, modifiedNs: bigint): void {
+export function setModified(path: string, modifiedNs: bigint, link: "follow" | "link" = "follow"): void {
   const times = new DataView(new ArrayBuffer(32)); // struct timespec for access, then for modification
   times.setUint32(8, UTIME_OMIT, true);
   times.setBigInt64(16, modifiedNs / 1_000_000_000n, true);
   times.setBigInt64(24, modifiedNs % 1_000_000_000n, true);
-  call("utimensat", path, AT_FDCWD, path, new Uint8Array(times.buffer), 0);
+  call("utimensat", path, AT_FDCWD, path, new Uint8Array(times.buffer), link === "link" ? AT_SYMLINK_NOFOLLOW : 0);
 }
 const UTIME_OMIT = 0x3ffffffe; // linux/stat.h
 

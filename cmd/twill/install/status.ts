@@ -1,0 +1,120 @@
+/** `twill status`: whose plugins the runtimes of this node call, and whether what `twill install` has put there is still there. */
+import type { Command } from "../../../pkg/command-line/command.ts";
+import { jsonFlag } from "../../../pkg/command-line/command.ts";
+import { oneLine, printable, printed } from "../../../pkg/command-line/table.ts";
+import { type InstalledRuntime, installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
+import { directoryOf, findStat } from "../../../pkg/sys/file.ts";
+import { describe, type Origin, originOf, type Self } from "./origin.ts";
+import { type InstalledFile, isAsInstalled, readRecord } from "./record.ts";
+
+export const status: Command = {
+  name: "status",
+  operands: "",
+  required: 0,
+  most: 0,
+  about: "show whose plugins this node's container runtimes call, and whether an installation is as it was made",
+  details: [
+    "For each runtime: the directory from which it takes its plugins, and how many of twill's names are twill's there. Files that",
+    "were installed and are others' now, as after the upgrade of a package, are named. The exit status is 1 when a runtime does",
+    "not call twill's plugins, or an installed file has changed.",
+  ].join("\n"),
+  flags: [jsonFlag],
+  examples: ["twill status", "twill status --json"],
+  run({ flags, context }) {
+    const { runtimes, problems } = installedRuntimes();
+    const called = runtimes.map((runtime) => calledBy(runtime, context));
+    const changed = changedFiles(context);
+    const { stdout, stderr } = context.streams;
+    for (const problem of problems) stderr(`twill status: ${problem}\n`);
+    if (flags.has("json")) stdout(printed({ version: context.version, runtimes: called.map(asJson), changed }));
+    else stdout([...called.flatMap(linesFor), ...changed.map(changeLine), ...advice(called, changed)].join(""));
+    return called.every(callsOurs) && changed.length === 0 && problems.length === 0 ? 0 : 1;
+  },
+};
+
+interface CalledPlugin {
+  type: string;
+  /** undefined when none of the directories has it. */
+  path: string | undefined;
+  origin: Origin;
+}
+
+interface Called {
+  runtime: InstalledRuntime;
+  plugins: CalledPlugin[];
+}
+
+function calledBy(runtime: InstalledRuntime, self: Self): Called {
+  const types = runtime.pluginDirs.length === 0 ? [] : Object.keys(self.plugins);
+  return { runtime, plugins: types.map((type) => calledPlugin(type, runtime.pluginDirs, self)) };
+}
+
+/** Of several directories the first that has the file counts. */
+function calledPlugin(type: string, directories: readonly string[], self: Self): CalledPlugin {
+  const directory = directories.find((one) => findStat(`${one}/${type}`)?.type === "file");
+  if (directory === undefined) return { type, path: undefined, origin: { whose: "nobody" } };
+  return { type, path: `${directory}/${type}`, origin: originOf(directory, type, self) };
+}
+
+const isOurs = ({ origin }: CalledPlugin): boolean => origin.whose === "ours";
+const callsOurs = ({ plugins }: Called): boolean => plugins.every(isOurs);
+
+function linesFor({ runtime, plugins }: Called): string[] {
+  const { name, unused, source } = runtime;
+  if (unused !== undefined) return [`${name}: ${unused}\n`];
+  const ours = plugins.filter(isOurs);
+  const folders = [...new Set(ours.flatMap(({ path }) => (path === undefined ? [] : printable(directoryOf(path)))))];
+  const versions = [...new Set(ours.map(({ origin }) => describe(origin)))].join(", ");
+  const what = ours.length === 0 ? "none" : `${versions} in ${folders.join(", ")}`;
+  return [
+    `${name}: ${ours.length} of ${plugins.length} plugins are twill's: ${what} (${source})\n`,
+    ...othersIn(plugins).map((line) => `  ${line}\n`),
+  ];
+}
+
+/** Lists plugins that are not ours, those of one directory and origin together. */
+function othersIn(plugins: readonly CalledPlugin[]): string[] {
+  const groups = new Map<string, string[]>();
+  for (const { type, path, origin } of plugins) {
+    if (origin.whose === "ours") continue;
+    const what =
+      path === undefined
+        ? "absent"
+        : `in ${printable(directoryOf(path))}: ${oneLine(describe(origin).replace(` ${type} `, " … "))}`;
+    groups.set(what, [...(groups.get(what) ?? []), type]);
+  }
+  return [...groups].map(([what, types]) => `${types.join(", ")} ${what}`);
+}
+
+interface Changed {
+  path: string;
+  now: string;
+}
+
+function changedFiles(self: Self): Changed[] {
+  return readRecord()
+    .files.filter((file) => !isAsInstalled(file))
+    .map((file) => ({ path: file.path, now: nowOf(file, self) }));
+}
+
+function nowOf({ path, program, isPlugin }: InstalledFile, self: Self): string {
+  if (findStat(path, "link") === undefined) return "absent";
+  return isPlugin ? describe(originOf(directoryOf(path), program, self)) : "another file";
+}
+
+const changeLine = ({ path, now }: Changed): string =>
+  `${printable(path)} was installed, and is now: ${oneLine(now)}\n`;
+
+function advice(called: readonly Called[], changed: readonly Changed[]): string[] {
+  if (called.length === 0) return ["no container runtime was found on this node\n"];
+  if (called.every(callsOurs) && changed.length === 0) return [];
+  const why = changed.length === 0 ? "" : ", as after the upgrade of a package";
+  return [`To fix: twill install${why}\n`];
+}
+
+function asJson({ runtime, plugins }: Called): unknown {
+  return {
+    ...runtime,
+    plugins: plugins.map(({ type, path, origin }) => ({ type, path, origin: origin.whose, about: describe(origin) })),
+  };
+}

@@ -1,0 +1,35 @@
+import t from "tap";
+import { columns, printable, table } from "./table.ts";
+
+const names: [name: string, printed: string][] = [
+  ["/usr/lib/cni", "/usr/lib/cni"],
+  ["größe-1.2_3:%", "größe-1.2_3:%"],
+  ["", '""'],
+  ["a b", '"a b"'],
+  ['a"b', '"a\\"b"'],
+  ["$(reboot)`", '"$(reboot)`"'],
+  ["a\u001b[2Jb\n", '"a\\u001b[2Jb\\n"'],
+  ["\u202egnp.exe", '"\\u202egnp.exe"'],
+  ["a\u009bb\u007f", '"a\\u009bb\\u007f"'],
+];
+for (const [name, printed] of names) {
+  t.test(`${JSON.stringify(name)} is printed as ${printed}`, async (t) => t.equal(printable(name), printed));
+}
+
+t.test("columns are as wide as their widest cell, the last one without blanks", async (t) => {
+  t.equal(
+    table([
+      ["A", "B"],
+      ["long", ""],
+      ["x", "y"],
+    ]),
+    "A     B\nlong\nx     y\n",
+  );
+  t.strictSame(
+    columns([
+      ["a", "one"],
+      ["bcd", "two"],
+    ]),
+    ["  a    one", "  bcd  two"],
+  );
+});
