@@ -18,22 +18,18 @@ export async function compileSchemas() {
   const names = readdirSync(join(root, "cmd")).filter((name) => existsSync(join(root, "cmd", name, "netconf.ts")));
   mkdirSync(target, { recursive: true });
   const { formats, schemas } = await load(names);
-  const ajv = new Ajv({
-    allErrors: true,
-    strict: true,
-    allowUnionTypes: true,
-    inlineRefs: false,
-    messages: false, // pkg/cni/netconf.ts has better ones
-    code: { source: true, esm: true, lines: true, formats: _`formats` },
-    formats: Object.fromEntries(Object.entries(formats).map(([name, { fits }]) => [name, fits])),
-  });
+  const newAjv = () =>
+    new Ajv({
+      allErrors: true,
+      strict: true,
+      allowUnionTypes: true,
+      inlineRefs: false,
+      messages: false, // pkg/cni/netconf.ts has better ones
+      code: { source: true, esm: true, lines: true, formats: _`formats` },
+      formats: Object.fromEntries(Object.entries(formats).map(([name, { fits }]) => [name, fits])),
+    });
   const shared = sharedParts(schemas);
-  ajv.addSchema({
-    $id: SHARED,
-    $defs: Object.fromEntries([...shared].map(([text, name]) => [name, JSON.parse(text)])),
-  });
-  for (const name of names) ajv.addSchema({ $id: name, ...withReferences(withoutPeoplesPart(schemas[name]), shared) });
-  const code = standaloneCode(ajv, Object.fromEntries(names.map((name, i) => [`check${i}`, name])));
+  const code = codeOf(schemas, shared, newAjv);
   replace(
     join(target, ALL),
     module(
@@ -48,6 +44,47 @@ export async function compileSchemas() {
   const wanted = [ALL, ...names.map((name) => `${name}.js`)];
   for (const file of readdirSync(target)) if (!wanted.includes(file)) rmSync(join(target, file));
   return `${names.length} schemas, ${shared.size} parts in common`;
+}
+
+/** ajv's code for all schemas. @throws Error that names the file and line of a mistake */
+function codeOf(schemas, shared, newAjv) {
+  const names = Object.keys(schemas);
+  const ajv = newAjv();
+  try {
+    ajv.addSchema({
+      $id: SHARED,
+      $defs: Object.fromEntries([...shared].map(([text, name]) => [name, JSON.parse(text)])),
+    });
+    for (const name of names)
+      ajv.addSchema({ $id: name, ...withReferences(withoutPeoplesPart(schemas[name]), shared) });
+    return standaloneCode(ajv, Object.fromEntries(names.map((name, i) => [`check${i}`, name])));
+  } catch (error) {
+    for (const name of names) compileAlone(newAjv(), name, schemas[name]); // says whose mistake it is
+    throw error;
+  }
+}
+
+function compileAlone(ajv, name, schema) {
+  try {
+    ajv.compile(withoutPeoplesPart(schema));
+  } catch (error) {
+    const [message] = error.message.split(", "); // for a part in common, it comes once for each
+    throw new Error(`${placeOf(join("cmd", name, "netconf.ts"), message)}: ${message}`);
+  }
+}
+
+/** The line of what ajv names: a key, or the last one of a path, of which each is behind the one before. */
+function placeOf(file, message) {
+  const lines = readFileSync(join(root, file), "utf8").split("\n");
+  const [, path, keyword = ""] =
+    /(?:#|data)(\/[\w/-]+)|"(\w+)"/.exec(message.replace(/^unknown format "\w+"/, "")) ?? [];
+  let at = -1;
+  for (const key of path?.split("/").slice(1) ?? [keyword]) {
+    const isKey = new RegExp(`(^|[\\s{,])"?${key}"?: `);
+    const next = lines.findIndex((line, i) => i >= at && isKey.test(line));
+    if (next >= 0) at = next;
+  }
+  return at < 0 ? file : `${file}:${at + 1}`;
 }
 
 /** Names of the schema and the module that hold what configurations have in common. */
