@@ -68,28 +68,39 @@ export function removeRecordDirectory(networkId: string, root = recordRoot): voi
 }
 
 /** Reads the records of one network, sorted by container ID. */
-export function listAttachmentRecords(networkId: string, root = recordRoot): RecordContent {
+export const listAttachmentRecords = (networkId: string, root = recordRoot): RecordContent =>
+  contentOf(readRecords(networkId, root));
+
+/** Reads the records of all networks. */
+export const listAllAttachmentRecords = (root = recordRoot): RecordContent => contentOf(readAllRecords(root));
+
+function contentOf(all: Iterable<RecordOrDamaged>): RecordContent {
   const content: RecordContent = { records: [], damaged: [] };
+  for (const one of all) {
+    if ("reason" in one) content.damaged.push(one);
+    else content.records.push(one);
+  }
+  return content;
+}
+
+/** A record, or a file that cannot be read as one. */
+export type RecordOrDamaged = AttachmentRecord | RecordContent["damaged"][number];
+
+/** Reads the records of all networks one by one, for those who keep little of each. */
+export function* readAllRecords(root: string): Generator<RecordOrDamaged> {
+  for (const networkId of findDirectory(root) ?? []) yield* readRecords(networkId, root);
+}
+
+function* readRecords(networkId: string, root: string): Generator<RecordOrDamaged> {
   const directory = recordDirectory(networkId, root);
   for (const name of (findDirectory(directory) ?? []).filter((name) => name.endsWith(".json"))) {
     const path = `${directory}/${name}`;
     const text = readRecord(path);
     if (text === undefined) continue; // removed meanwhile
     const record = typeof text === "string" ? recordIn(text) : undefined;
-    if (record !== undefined && `${record.containerId}.json` === name && record.networkId === networkId)
-      content.records.push(record);
-    else content.damaged.push({ path, reason: typeof text === "string" ? "it is no record" : `it ${text.problem}` });
+    if (record !== undefined && `${record.containerId}.json` === name && record.networkId === networkId) yield record;
+    else yield { path, reason: typeof text === "string" ? "it is no record" : `it ${text.problem}` };
   }
-  return content;
-}
-
-/** Reads the records of all networks. */
-export function listAllAttachmentRecords(root = recordRoot): RecordContent {
-  const contents = (findDirectory(root) ?? []).map((networkId) => listAttachmentRecords(networkId, root));
-  return {
-    records: contents.flatMap(({ records }) => records),
-    damaged: contents.flatMap(({ damaged }) => damaged),
-  };
 }
 
 /** Returns the record in a file's text; undefined when a key is missing, or a value has another type. */

@@ -1,7 +1,7 @@
 /** What the resolver serves: attachments, each in the namespace of its container. */
 import type { NamedAttachment } from "../dns/records.ts";
 import { type Address, parsePrefix } from "../ip/address.ts";
-import { type AttachmentRecord, listAllAttachmentRecords, recordDirectory } from "../network/attachment-record.ts";
+import { type AttachmentRecord, readAllRecords, recordDirectory } from "../network/attachment-record.ts";
 import { findDirectory, findStat } from "../sys/file.ts";
 import { identifiedState, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 
@@ -36,17 +36,23 @@ export interface Served {
 
 /** Reads the records of all attachments. */
 export function readServed(root: string): Served {
-  const { records, damaged } = listAllAttachmentRecords(root);
-  return {
-    attachments: records.filter(hasNames).map(served),
-    problems: damaged.map(({ path, reason }) => `damaged ${path}: ${reason}; its names are not answered`),
-  };
+  const served: Served = { attachments: [], problems: [] };
+  const namespaces = new Map<string, NamespaceIdentity>();
+  for (const one of readAllRecords(root)) {
+    if ("reason" in one) served.problems.push(`damaged ${one.path}: ${one.reason}; its names are not answered`);
+    else if (hasNames(one)) served.attachments.push(attachmentOf(one, namespaces));
+  }
+  return served;
 }
 
 /** As in Docker, containers of the default network have no names. */
 export const hasNames = ({ networkName }: AttachmentRecord): boolean => networkName !== "bridge";
 
-function served(record: AttachmentRecord): ServedAttachment {
+/** @param namespaces those seen so far: several attachments of a container have one */
+function attachmentOf(record: AttachmentRecord, namespaces: Map<string, NamespaceIdentity>): ServedAttachment {
+  const { inode, path } = record.namespace;
+  const namespace = namespaces.get(`${inode} ${path}`) ?? record.namespace;
+  namespaces.set(`${inode} ${path}`, namespace);
   return {
     network: record.networkId,
     networkName: record.networkName,
@@ -56,7 +62,7 @@ function served(record: AttachmentRecord): ServedAttachment {
     aliases: [...record.aliases, record.containerId.slice(0, SHORT_ID)],
     links: record.links.map(({ alias, container }) => ({ alias, target: container })),
     addresses: record.addresses.flatMap((text) => parsePrefix(text)?.address ?? []),
-    namespace: record.namespace,
+    namespace,
   };
 }
 
