@@ -166,16 +166,12 @@ function linkIfChanged(target, executable, folders, flags) {
       .filter((name) => /\.[ch]$/.test(name))
       .map((name) => `${folder}/${name}`),
   );
-  const hash = createHash("sha256");
-  for (const file of [...sources, "build.mjs", "package-lock.json"]) hash.update(readFileSync(file));
-  const stamp = hash.digest("hex");
-  const stampFile = `${executable}.stamp`;
-  if (existsSync(executable) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return "unchanged";
-  const archive = `${executable}.engine.a`;
-  makeEngineArchive(target, archive);
-  linkHost(archive, executable, { target, folders, flags });
-  writeFileSync(stampFile, stamp);
-  return kB(statSync(executable).size);
+  return makeIfChanged(executable, [...sources, "build.mjs", "package-lock.json"], () => {
+    const archive = `${executable}.engine.a`;
+    makeEngineArchive(target, archive);
+    linkHost(archive, executable, { target, folders, flags });
+    return kB(statSync(executable).size);
+  });
 }
 
 /** Compiles the host and links it with the engine. */
@@ -205,19 +201,39 @@ export function makeEngineArchive({ objcopy, engine }, archive) {
   execFileSync(objcopy, ["--remove-section=.eh_frame", ...weaken, library, archive]);
 }
 
-/** Decides which blocks of the program lie together. A transcript that the program no longer follows to its end counts up to there. */
+/** Decides which blocks of the program lie together, anew only when the program, the host or a transcript has changed. */
 function layout() {
-  const report = replay();
-  writeFileSync(LAYOUT, orderFile(report, arrange(report)));
-  const stale = report.runs.filter(({ stale }) => stale !== undefined).map(({ name, stale }) => `${name} (${stale})`);
-  const advice = stale.length > 0 ? `, stale: ${stale.join(", ")}; "npm run profile" records them again` : "";
-  return `${report.runs.length} transcripts${advice}`;
+  const files = [profilingHost(), "dist/twill.bytecode", ...transcripts()];
+  return makeIfChanged(LAYOUT, files, () => {
+    const report = replay();
+    writeFileSync(LAYOUT, orderFile(report, arrange(report)));
+    const stale = report.runs.filter(({ stale }) => stale !== undefined).map(({ name, stale }) => `${name} (${stale})`);
+    const advice = stale.length > 0 ? `, stale: ${stale.join(", ")}; "npm run profile" records them again` : "";
+    return `${report.runs.length} transcripts${advice}`;
+  });
+}
+
+function transcripts() {
+  const names = readdirSync(TRANSCRIPTS).filter((name) => name.endsWith(".txt"));
+  return names.map((name) => `${TRANSCRIPTS}/${name}`);
+}
+
+/** Makes a file unless it was made of the same inputs; what `make` says of it is kept beside it. */
+function makeIfChanged(file, inputs, make) {
+  const hash = createHash("sha256");
+  for (const input of inputs) hash.update(readFileSync(input));
+  const stamp = hash.digest("hex");
+  const stampFile = `${file}.stamp`;
+  const [madeOf, said] = existsSync(file) && existsSync(stampFile) ? readFileSync(stampFile, "utf8").split("\n") : [];
+  if (madeOf === stamp) return `unchanged: ${said}`;
+  const says = make();
+  writeFileSync(stampFile, `${stamp}\n${says}`);
+  return says;
 }
 
 /** Runs the program for each transcript. */
 export function replay() {
-  const files = readdirSync(TRANSCRIPTS).filter((name) => name.endsWith(".txt"));
-  const args = ["replay", ...files.map((name) => `${TRANSCRIPTS}/${name}`)];
+  const args = ["replay", ...transcripts()];
   const input = readFileSync("dist/twill.bytecode");
   return readReport(
     execFileSync(`./${profilingHost()}`, args, { input, env: {}, encoding: "utf8", maxBuffer: 64 << 20 }),

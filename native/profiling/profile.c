@@ -139,20 +139,20 @@ static const char *file_name;
 static int (*run_program)(char **argv);
 static unsigned long interval;
 
-static _Noreturn void finish_replay(const char *problem) {
+static char problem[200]; /* where the program first did something else than the transcript has */
+
+static void note_problem(const char *format, long found, long wanted) {
+  if (!*problem) snprintf(problem, sizeof problem, format, found, wanted);
+}
+
+static _Noreturn void finish_replay(void) {
   printf("transcript %s\ncalls %lu\n", file_name, calls);
-  if (problem) printf("stale %s\n", problem);
+  if (*problem) printf("stale %s\n", problem);
   print_blocks();
   unsigned long passed = interrupts;
   printf("steps %lu\n", (passed + 1) * interval - steps_to_interrupt());
   fflush(stdout);
   _exit(0);
-}
-
-static _Noreturn void stale(const char *format, long found, long wanted) {
-  char problem[200];
-  snprintf(problem, sizeof problem, format, found, wanted);
-  finish_replay(problem);
 }
 
 /* The next line of the transcript without its newline, NULL at the end; valid until the next call. */
@@ -164,18 +164,40 @@ static char *next_line(void) {
   return length > 0 ? line : NULL;
 }
 
-static long replay(const long a[7], const size_t sizes[7]) {
-  char *at = next_line();
-  if (!at) stale("it ends before system call %ld", a[0], 0);
-  long number = strtol(at, &at, 10), result = strtol(at, &at, 10);
+/* The transcript's line for a system call. A program that no longer makes some calls is answered from where it goes on; one that makes another call ends here. */
+static char *line_for(long number) {
+  enum { MOST_LEFT_OUT = 20 };
+  long position = ftell(transcript), wanted = -1;
+  for (int i = 0; i <= MOST_LEFT_OUT; i++) {
+    char *line = next_line();
+    if (!line) break;
 #ifdef __x86_64__ /* transcripts are recorded there; other architectures have other numbers */
-  if (number != a[0]) stale("system call %ld where it has %ld", a[0], number);
+    long has = strtol(line, NULL, 10);
+    if (i == 0) wanted = has;
+    if (has != number) continue;
+    if (i > 0) note_problem("system call %ld where it has %ld", number, wanted);
 #endif
+    return line;
+  }
+  if (wanted < 0) note_problem("it ends before system call %ld", number, 0);
+  else note_problem("system call %ld where it has %ld", number, wanted);
+  fseek(transcript, position, SEEK_SET);
+  finish_replay();
+}
+
+static long replay(const long a[7], const size_t sizes[7]) {
+  char *at = line_for(a[0]);
+  strtol(at, &at, 10);
+  long result = strtol(at, &at, 10);
   while (*at == ' ') {
     size_t argument = strtoul(at, &at, 10), offset = strtoul(at + 1, &at, 10);
+    if (argument > 6) argument = 0; /* no transcript of ours: has no room */
     uint8_t *to = (uint8_t *)a[argument] + offset, *end = (uint8_t *)a[argument] + sizes[argument];
     for (at++; *at && *at != ' '; at += 2) {
-      if (to >= end) stale("argument %ld of system call %ld has become smaller", argument, a[0]);
+      if (to >= end) {
+        note_problem("argument %ld of system call %ld has become smaller", argument, a[0]);
+        finish_replay();
+      }
       char digits[3] = { at[0], at[1], 0 };
       *to++ = strtoul(digits, NULL, 16);
     }
@@ -203,8 +225,8 @@ static _Noreturn void replay_run(const char *file) {
   image_start(true);
   watch();
   run_program(args);
-  if (next_line()) finish_replay("it goes on where the program ends");
-  finish_replay(NULL);
+  if (next_line()) note_problem("it goes on where the program ends", 0, 0);
+  finish_replay();
 }
 
 /* Each replay is a process of its own, so that all begin with the memory as the load has left it. */
@@ -234,7 +256,9 @@ long profile_syscall(const long a[7], const size_t sizes[7]) {
 }
 
 void profile_unanswerable(const char *what) {
-  if (!is_recording) finish_replay(what);
+  if (is_recording) return;
+  note_problem(what, 0, 0);
+  finish_replay();
 }
 
 int profile(int argc, char **argv, int (*run)(char **argv)) {
