@@ -6,7 +6,7 @@ import { logOf } from "../../cluster/log/log.ts";
 import { formatAddress } from "../../ip/address.ts";
 import { familyNames } from "../../ip/family.ts";
 import { Connection } from "../../netlink/connection.ts";
-import type { backendTypes } from "./backend-registry.ts";
+import { backendTypes } from "./backend-registry.ts";
 import { createBackend } from "./create-backend.ts";
 
 const rtnl = new Connection({
@@ -30,11 +30,12 @@ const create = (type: string) =>
     log: logOf(() => {}),
   });
 
+const types = Object.keys(backendTypes).join(", ");
 for (const [type, message] of [
-  ["wireguard", 'backend "wireguard" is not implemented by this daemon yet; choose one of: vxlan, host-gw, udp, alloc'],
-  ["vxlna", 'backend "vxlna" is unknown, did you mean "vxlan"?; choose one of: vxlan, host-gw, udp, alloc'],
-  ["hostgw", 'backend "hostgw" is unknown, did you mean "host-gw"?; choose one of: vxlan, host-gw, udp, alloc'],
-  ["constructor", 'backend "constructor" is unknown; choose one of: vxlan, host-gw, udp, alloc'],
+  ["wireguard", `backend "wireguard" is not implemented by this daemon yet; choose one of: ${types}`],
+  ["vxlna", `backend "vxlna" is unknown, did you mean "vxlan"?; choose one of: ${types}`],
+  ["hostgw", `backend "hostgw" is unknown, did you mean "host-gw"?; choose one of: ${types}`],
+  ["constructor", `backend "constructor" is unknown; choose one of: ${types}`],
 ] as const) {
   t.test(`a type that there is not: ${type}`, async (t) => {
     t.throws(() => create(type), {
