@@ -34,8 +34,8 @@ export interface ResolverLab {
   dir: string;
   /** Arguments of `twill resolver` that lead to the lab's files. */
   paths: readonly string[];
-  /** Writes the record of an attachment of the container with this index. */
-  attach(container: number, named: Named): void;
+  /** Writes the record of an attachment of the container with this index. @param id the container's ID, unless it is the lab's */
+  attach(container: number, named: Named, id?: string): void;
   detach(container: number, network: string): void;
   /** Has the resolver read the records; starts it. */
   sync(): Ran;
@@ -74,7 +74,10 @@ export function newResolverLab(t: Test, { containers = 2 } = {}): ResolverLab {
     node,
     dir,
     paths,
-    attach: (index, named) => writeAttachmentRecord(recordOf(containerAt(node, index), named), records),
+    attach(index, named, id) {
+      const container = containerAt(node, index);
+      writeAttachmentRecord(recordOf({ ...container, id: id ?? container.id }, named), records);
+    },
     detach: (index, network) =>
       void removeAttachmentRecord({ networkId: network, containerId: containerAt(node, index).id }, records),
     sync: () => node.run(twill, "resolver", "--sync", ...paths),
