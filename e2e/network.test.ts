@@ -299,3 +299,51 @@ t.test("ls and inspect print by templates, filters and as JSON, in Docker's name
     stderr: /"if", which is not supported/,
   });
 });
+
+const ping = (node: Node, from: number, address: string) =>
+  node.containers[from]?.run("ping", "-c", "1", "-W", "1", address).status === 0;
+
+t.test("networks do not reach each other", needsRoot, async (t) => {
+  const node = newNode(t, 3);
+  for (const [i, net] of ["one", "two"].entries()) node.networkSays(`create --subnet 10.${5 + i}.0.0/24 ${net}`);
+  for (const [i, net] of ["one", "two", "two"].entries()) node.networkSays(["connect", net, nameOf(node, i)]);
+  t.ok(ping(node, 1, "10.6.0.3"), "within a network");
+  t.notOk(ping(node, 0, "10.6.0.2"), "from one to the other");
+  t.notOk(ping(node, 1, "10.5.0.2"), "and back");
+  t.ok(ping(node, 0, "10.6.0.1"), "the host answers, as with Docker");
+});
+
+t.test("with enable_icc=false containers reach the gateway, not each other", needsRoot, async (t) => {
+  const node = newNode(t, 2);
+  node.networkSays("create --subnet 10.5.0.0/24 -o icc=false apart");
+  for (const i of [0, 1]) node.networkSays(["connect", "apart", nameOf(node, i)]);
+  t.ok(ping(node, 0, "10.5.0.1"));
+  t.notOk(ping(node, 0, "10.5.0.3"));
+});
+
+t.test("an internal network has no way out, and the host takes nothing from it", needsRoot, async (t) => {
+  const node = newNode(t, 2);
+  node.sh("sysctl -qw net.ipv4.ip_forward=1; ip address add 198.51.100.1/32 dev lo");
+  const id = node.networkSays("create --internal --subnet 10.5.0.0/24 -o bridge.name=inner inner").trim();
+  for (const i of [0, 1]) node.networkSays(["connect", "inner", nameOf(node, i)]);
+  t.ok(ping(node, 0, "10.5.0.3"), "its containers reach each other");
+  t.strictSame(node.defaultRoutes(0), []);
+  t.equal(
+    node.sh("ip -j address show inner | jq '.[0].addr_info | length'").trim(),
+    "0",
+    "the host has no address, not even fe80::",
+  );
+  const mac = node.sh("cat /sys/class/net/inner/address").trim();
+  const echoes = () => node.sh("nstat -asz IcmpInEchos | awk '/IcmpInEchos/ { print $2 }'").trim();
+  const before = echoes();
+  node.containers[0]?.sh(`ip route add 198.51.100.0/24 dev eth0; ip neighbour add 198.51.100.1 lladdr ${mac} dev eth0`);
+  t.notOk(ping(node, 0, "198.51.100.1"), "a host's address, by the MAC of the bridge");
+  t.equal(echoes(), before, "the host did not take it");
+  t.notOk(
+    node.containers[0]
+      ?.sh(`ip neighbour del 198.51.100.1 dev eth0; ping -c 1 -W 1 198.51.100.1 || ip neighbour show`)
+      .includes(mac),
+    "nor ARP",
+  );
+  t.match(node.inspect("inner"), { Internal: true, Id: id });
+});

@@ -30,7 +30,7 @@ import { configure, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
 import * as links from "../../pkg/link/link.ts";
 import { deleteStaleLinks, findOtherOwner, otherOwnerOf } from "../../pkg/link/owner.ts";
-import { enableForwarding } from "../../pkg/link/sysctl.ts";
+import { enableForwarding, keepHostOut } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth, type VethPair } from "../../pkg/link/veth.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { IF_OPER_UP } from "../../pkg/netlink/rtnetlink/link.ts";
@@ -69,6 +69,7 @@ function add(attachment: Attachment<BridgeConf>): Result {
       vlanFiltering: settings.vlan !== 0 || settings.trunk !== undefined,
       promiscuous: settings.promiscuous,
     }); // shared with other containers: never undone
+    if (settings.internal) keepHostOut(bridge.name);
 
     const { mtu, mac } = settings;
     const veth = createVeth(host, { netns, container, ifName, mtu, mac, master: bridge.index, owner: attachment });

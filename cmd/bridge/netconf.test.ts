@@ -15,6 +15,7 @@ t.test("without keys: a plain layer 2 bridge", async (t) => {
     hairpin: false,
     promiscuous: false,
     isolated: false,
+    internal: false,
     vlan: 0,
     trunk: undefined,
     preserveDefaultVlan: false,
@@ -57,6 +58,7 @@ const refusals: { keys: Partial<BridgeConf>; args?: string; msg: string }[] = [
     keys: { disableContainerInterface: true, ipam: { type: "host-local" } },
     msg: "cannot use IPAM when DisableContainerInterface flag is set",
   },
+  { keys: { internal: true, isGateway: true }, msg: "the host cannot be the gateway of a network that is internal" },
   { keys: { vlan: -1 }, msg: "invalid VLAN ID -1 (must be between 0 and 4094)" },
   { keys: { vlan: 4095 }, msg: "invalid VLAN ID 4095 (must be between 0 and 4094)" },
   {

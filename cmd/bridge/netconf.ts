@@ -53,6 +53,10 @@ export const schema = {
     enabledad: { type: "boolean", description: "detect duplicate IPv6 addresses" },
     disableContainerInterface: { type: "boolean", description: "leave the container's interface down" },
     portIsolation: { type: "boolean", description: "prevent containers on the bridge from reaching each other" },
+    internal: {
+      type: "boolean",
+      description: "keep the host out: it takes nothing from the bridge, forwards nothing, and answers nobody there",
+    },
     runtimeConfig: { type: "object", properties: { mac: macProperty } },
     args: { type: "object", properties: { cni: { type: "object", properties: { mac: macProperty } } } },
   },
@@ -72,6 +76,7 @@ export interface BridgeSettings {
   hairpin: boolean;
   promiscuous: boolean;
   isolated: boolean;
+  internal: boolean;
   /** 0: none. */
   vlan: number;
   /** undefined: no trunk. An empty one still turns VLAN filtering on. */
@@ -104,6 +109,12 @@ export function parseSettings(conf: BridgeConf, argsMac: string | undefined): Br
       `remove "ipam", or "disableContainerInterface": an interface that is down cannot use addresses`,
     );
   }
+  if (conf.internal === true && (conf.isGateway === true || conf.isDefaultGateway === true || conf.ipMasq === true)) {
+    throw invalidConf(
+      `the host cannot be the gateway of a network that is internal`,
+      `remove "isGateway", "isDefaultGateway" and "ipMasq", or "internal"`,
+    );
+  }
   if (vlan < 0 || vlan > 4094) {
     throw invalidConf(
       `invalid VLAN ID ${vlan} (must be between 0 and 4094)`,
@@ -121,6 +132,7 @@ export function parseSettings(conf: BridgeConf, argsMac: string | undefined): Br
     hairpin: hairpinMode,
     promiscuous: promiscMode,
     isolated: conf.portIsolation ?? false,
+    internal: conf.internal ?? false,
     vlan,
     trunk: conf.vlanTrunk === undefined ? undefined : trunkVlans(conf.vlanTrunk as Trunk[]),
     preserveDefaultVlan: conf.preserveDefaultVlan ?? false,

@@ -42,3 +42,15 @@ export function enableForwarding(family: FamilyName): void {
   const name = family === "ipv4" ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding";
   if (findSysctl(name) !== "1") writeSysctl(name, "1");
 }
+
+/**
+ * Keeps the host out of the network behind one of its links, on which it has no address: it resolves none of its addresses there, takes no
+ * packet for itself, since none of their sources is behind that link for it, and forwards none.
+ */
+export function keepHostOut(link: string): void {
+  writeSysctl(`ipv4/conf/${link}/arp_ignore`, "8"); // no answer for any local address
+  writeSysctl(`ipv4/conf/${link}/rp_filter`, "1");
+  writeSysctl(`ipv4/conf/${link}/forwarding`, "0");
+  const ipv6 = `ipv6/conf/${link}/disable_ipv6`;
+  if (findSysctl(ipv6) !== undefined) writeSysctl(ipv6, "1");
+}

@@ -22,6 +22,7 @@ function bridgePlugins(facts: NetworkFacts): JsonObject[] {
   const bridge = {
     type: "bridge",
     bridge: bridgeNameOf(facts),
+    ...(internal ? { internal } : {}),
     isGateway: !internal,
     ipMasq: !internal && isOn(options, OptionName.masquerade, true),
     hairpinMode: true,

@@ -94,7 +94,7 @@ const variants: [what: string, request: Partial<NetworkRequest>, plugins: object
     "--internal: no way out, no default route",
     { internal: true },
     [
-      { type: "bridge", isGateway: false, ipMasq: false, ipam: { routes: undefined } },
+      { type: "bridge", internal: true, isGateway: false, ipMasq: false, ipam: { routes: undefined } },
       { type: "firewall", ingressPolicy: "same-bridge" },
     ],
   ],
