@@ -96,6 +96,50 @@ t.test("podman: what its commands promise of ports, addresses and names", inLong
   t.equal(await done("ip -br link show type bridge"), "");
 });
 
+t.test(
+  "podman: networks of twill network are its own, and its containers are connected by name",
+  inLongRunOnly(needsRoot),
+  async (t) => {
+    const { done, start, ask, traces, type } = await newPodman(t);
+    const network = (args: string) => done(`dist/bin/twill network ${args}`);
+    await network("create --subnet 10.10.5.0/24 --label tier=web front");
+    await network("create --subnet 10.10.6.0/24 back");
+    t.match(await done("podman network ls"), /\bfront +bridge\b/);
+    t.match(JSON.parse(await done("podman network inspect front"))[0], {
+      driver: "bridge",
+      subnets: [{ subnet: "10.10.5.0/24", gateway: "10.10.5.1" }],
+    });
+    const a = await start("a", "--network front -p 8080:80");
+    const b = await start("b", "--network none");
+    t.equal(await ask("127.0.0.1:8080"), short(a), "podman runs a container in it");
+    t.match(
+      await network("inspect --format '{{range .Containers}}{{.Name}} {{.IPv4Address}};{{end}}' front"),
+      "a 10.10.5.2/24;",
+    );
+    t.match(await type("dist/bin/twill network disconnect front a"), {
+      status: 1,
+      stderr: /podman network disconnect/,
+    });
+    t.match(await type("dist/bin/twill network rm front"), { status: 1, stderr: /a 10\.10\.5\.2/ });
+
+    await network(`connect --alias www back a`);
+    await network(`connect back ${short(b)}`);
+    t.equal(await ask("10.10.6.2"), short(a), "of a container that has another network");
+    t.equal(await ask("10.10.6.3"), short(b), "of one that had none");
+    t.match(await done("podman exec b ip addr show eth0"), "10.10.6.3/24");
+    t.match(await done("podman exec a ip addr show eth1"), "10.10.6.2/24");
+
+    await done("podman rm -f -t 0 a");
+    t.match(JSON.parse(await network("inspect back"))[0].Containers, { [b]: { Name: "b" } });
+    t.notMatch(await traces(), "10.10.6.2");
+    await done(killWithMonitor("b"));
+    await done("podman rm -f -t 0 b");
+    await network("rm front back");
+    t.equal(await traces(), "");
+    t.equal(await done("ip -br link show type bridge"), "");
+  },
+);
+
 t.test("podman: ten containers that start and end at once", inLongRunOnly(needsRoot), async (t) => {
   const { done, start, ask, traces } = await newPodman(t);
   const numbers = Array.from({ length: 10 }, (_, i) => i);

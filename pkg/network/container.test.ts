@@ -24,10 +24,15 @@ write(`${podman}/containers.json`, [
   { id: id("aa22"), names: ["db"] },
   { id: id("bb33"), names: ["on-host"] },
   { id: id("bb44"), names: ["being-made"] },
+  { id: id("bb55"), names: ["without"] },
+  { id: id("bb66"), names: ["stopped"] },
 ]);
 write(`${podman}/${id("aa11")}/userdata/config.json`, config("/run/netns/netns-1"));
 write(`${podman}/${id("aa22")}/userdata/config.json`, config("/run/netns/netns-2"));
-write(`${podman}/${id("bb33")}/userdata/config.json`, config(undefined));
+write(`${podman}/${id("bb33")}/userdata/config.json`, { linux: { namespaces: [{ type: "pid" }] } });
+write(`${podman}/${id("bb55")}/userdata/config.json`, config(undefined)); // --network none
+write(`/run/containers/storage/overlay-containers/${id("bb55")}/userdata/pidfile`, "4243");
+write(`${podman}/${id("bb66")}/userdata/config.json`, config(undefined));
 write(`${podman}/${id("bb44")}/userdata/config.json`, "{");
 const tasks = "/run/containerd/io.containerd.runtime.v2.task";
 write(
@@ -44,6 +49,8 @@ t.test("containers are found by name, ID and the beginning of an ID", async (t) 
     [id("aa22"), { name: "db", netns: "/run/netns/netns-2" }],
     ["aa1", { name: "web" }],
     ["app", { id: id("cc55"), netns: "/var/run/netns/cni-5" }],
+    ["without", { id: id("bb55"), netns: "/proc/4243/ns/net" }],
+    ["on-host", { id: id("bb33"), netns: "/proc/self/ns/net" }],
     ["plain", { id: "plain", name: "plain", netns: "/proc/4242/ns/net" }],
   ];
   for (const [text, found] of rows) t.match(containerCalled(text, root), found, text);
@@ -67,15 +74,13 @@ t.test("paths and processes are containers without a runtime, with cnitool's ID"
   t.match(containerCalled("4194304", root), { name: "process-4194304", netns: "/proc/4194304/ns/net" });
 });
 
-t.test(
-  "a container that is unknown is told, with the nearest name; so is one without a network namespace",
-  async (t) => {
-    t.throws(() => containerCalled("wbe", root), {
-      code: 3,
-      msg: "No such container: wbe",
-      details: /did you mean web/,
-    } as unknown as CniError);
-    t.throws(() => containerCalled("being-made", root), { code: 3 } as CniError);
-    t.throws(() => containerCalled("", root), { code: 3 } as CniError);
-  },
-);
+t.test("a container that is unknown is told, with the nearest name; so is one that is not running", async (t) => {
+  t.throws(() => containerCalled("wbe", root), {
+    code: 3,
+    msg: "No such container: wbe",
+    details: /did you mean web/,
+  } as unknown as CniError);
+  for (const name of ["being-made", "stopped"])
+    t.throws(() => containerCalled(name, root), { code: 3 } as CniError, name);
+  t.throws(() => containerCalled("", root), { code: 3 } as CniError);
+});

@@ -59,13 +59,14 @@ function storedContainers(root: Root): StoredContainer[] {
   return [...podmanContainers(root), ...containerdContainers(root)];
 }
 
-/** podman's list of containers; the namespace is in the configuration that the OCI runtime got. */
+/** podman's list of containers; the namespace is in the configuration that the OCI runtime got, or that runtime made it. */
 function podmanContainers(root: Root): StoredContainer[] {
   const storage = `${root}/var/lib/containers/storage/overlay-containers`;
   const list = jsonOf(`${storage}/containers.json`);
   return (Array.isArray(list) ? list : []).filter(isObject).flatMap(({ id, names }): StoredContainer[] => {
     if (typeof id !== "string") return [];
-    const netns = namespaceIn(jsonOf(`${storage}/${id}/userdata/config.json`));
+    const pidFile = `${root}/run/containers/storage/overlay-containers/${id}/userdata/pidfile`;
+    const netns = namespaceOf(jsonOf(`${storage}/${id}/userdata/config.json`), pidFile);
     const name = Array.isArray(names) && typeof names[0] === "string" ? names[0] : id.slice(0, 12);
     return netns === undefined ? [] : [{ runtime: "podman", id, name, netns }];
   });
@@ -77,19 +78,30 @@ function containerdContainers(root: Root): StoredContainer[] {
   return (findDirectory(tasks) ?? []).flatMap((namespace) =>
     (findDirectory(`${tasks}/${namespace}`) ?? []).flatMap((id): StoredContainer[] => {
       const config = jsonOf(`${tasks}/${namespace}/${id}/config.json`);
-      const process = textOf(`${tasks}/${namespace}/${id}/init.pid`);
-      const netns = namespaceIn(config) ?? (process && `/proc/${process.trim()}/ns/net`);
-      return netns ? [{ runtime: "containerd", id, name: nameIn(config) ?? id, netns }] : [];
+      const netns = namespaceOf(config, `${tasks}/${namespace}/${id}/init.pid`);
+      return netns === undefined ? [] : [{ runtime: "containerd", id, name: nameIn(config) ?? id, netns }];
     }),
   );
 }
 
-/** @see https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#namespaces */
-function namespaceIn(config: Json | undefined): string | undefined {
+/** The namespace of this host, which containers without one of their own share. */
+const HOST_NAMESPACE = "/proc/self/ns/net";
+
+/**
+ * Returns the path of a container's network namespace; undefined while it is not running.
+ *
+ * @param pidFile has the ID of the process whose namespace it is where the OCI runtime made it
+ * @see https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#namespaces
+ */
+function namespaceOf(config: Json | undefined, pidFile: string): string | undefined {
   const linux = isObject(config) ? config["linux"] : undefined;
-  const namespaces = isObject(linux) && Array.isArray(linux["namespaces"]) ? linux["namespaces"].filter(isObject) : [];
-  const path = namespaces.find(({ type }) => type === "network")?.["path"];
-  return typeof path === "string" && path !== "" ? path : undefined;
+  if (!isObject(linux) || !Array.isArray(linux["namespaces"])) return undefined;
+  const own = linux["namespaces"].filter(isObject).find(({ type }) => type === "network");
+  if (own === undefined) return HOST_NAMESPACE;
+  const { path } = own;
+  if (typeof path === "string" && path !== "") return path;
+  const process = textOf(pidFile)?.trim();
+  return process ? `/proc/${process}/ns/net` : undefined;
 }
 
 function nameIn(config: Json | undefined): string | undefined {

@@ -31,8 +31,8 @@ export function identifyNamespace(path: string): NamespaceIdentity {
 }
 
 /**
- * Returns "dead" only if the namespace is known to be gone: it was of an earlier boot, or all processes and mounts of this host were
- * seen, and none has it.
+ * Returns "dead" only if the namespace is known to be gone: it was of an earlier boot, or no process and no mount that can be seen has it, and
+ * either those are all of this host, or nothing is at its path any more.
  */
 export function identifiedState(identity: NamespaceIdentity): NamespaceState {
   try {
@@ -44,7 +44,7 @@ export function identifiedState(identity: NamespaceIdentity): NamespaceState {
       const state = stateAt(identity, path);
       if (state !== undefined) return state;
     }
-    return seesAllProcesses() ? "dead" : "unknown";
+    return seesAllProcesses() || findStat(identity.path) === undefined ? "dead" : "unknown";
   } catch (error) {
     if (error instanceof SystemError) return "unknown";
     throw error;
