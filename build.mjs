@@ -306,12 +306,16 @@ function linkAll(listOption, folder, kept) {
  *
  * The flags are for memory (with 5,000 peers 80 MB instead of 109): an engine that compiles and collects on the main thread alone, lets the heap grow by little, and collects when the daemon
  * asks for it, after its start.
+ *
+ * Node 22 and later keep the compiled code in NODE_COMPILE_CACHE, and start in 20 ms less; where that folder cannot be made, they go on without. Not in /tmp, Node's own choice, where
+ * another user could have made it first.
  */
 const LAUNCHER = `#!/bin/sh
 [ -z "$CNI_COMMAND" ] || { echo '{"code": 4, "msg": "flanneld is a daemon, not a CNI plugin", "details": "To fix: delete the file flanneld from the directory of the plugins"}'; exit 1; }
 daemon="$(dirname "$(readlink -f "$0")")/../flanneld.mjs"
 [ -e "$daemon" ] || { echo "flanneld: $0 was copied without the rest of dist. To fix: copy dist as a whole, as to /opt/twill/dist, and ln -sf /opt/twill/dist/bin/flanneld /usr/local/bin/" >&2; exit 1; }
 command -v node > /dev/null || { echo "flanneld: there is no node in PATH. To fix: install Node 20 or later, or add its directory to PATH" >&2; exit 1; }
+export NODE_COMPILE_CACHE="\${NODE_COMPILE_CACHE-/var/cache/flanneld}"
 MALLOC_ARENA_MAX=1 exec node --max-semi-space-size=1 --optimize-for-size --single-threaded --expose-gc --no-deprecation "$daemon" "$@"
 `;
 

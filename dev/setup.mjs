@@ -12,7 +12,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { contents, unpackedFolder } from "./unpacked.mjs";
+import { contents, newerNode, unpackedFolder } from "./unpacked.mjs";
 
 const OLDEST_NODE = 20;
 
@@ -67,6 +67,7 @@ const purposes = {
   long: {
     installed: { ...build, ...arm64, ...demo, ...endToEnd, ...kernel },
     unpacked: [...servers, ...docker, ...podman, "qemu-user-static", "debootstrap"],
+    newerNode: true,
   },
 };
 
@@ -82,6 +83,7 @@ if (wanted === "unit") {
   installDebianPackages(purpose.installed);
   installNpmPackages();
   unpackDebianPackages(purpose.unpacked); // npm ci would remove them
+  if (purpose.newerNode) installNewerNode();
   if (wanted !== "build") buildIfChanged();
 }
 
@@ -135,6 +137,17 @@ function unpack(name) {
   rmSync(folder, { recursive: true, force: true }); // an earlier build unpacked less
   renameSync(work, folder);
   return true;
+}
+
+/** In a folder of its own: among the project's packages it would be the `node` of every npm script. */
+function installNewerNode() {
+  const folder = newerNode.folder(".");
+  if (textOf(join(newerNode.binFolder("."), "../package.json"))?.includes(`"${newerNode.version}"`)) return;
+  say(`Node ${newerNode.version} into ${folder}, for the tests of flanneld on it`);
+  mkdirSync(folder, { recursive: true });
+  const install = ["npm", "install", "--prefix", folder, "--no-save", "--no-audit", "--no-fund"];
+  if (run([...install, `${newerNode.package}@${newerNode.version}`]) !== 0)
+    stop(`npm could not install ${newerNode.package}@${newerNode.version}: its own words above say why`);
 }
 
 /** Tries again with new lists of packages: they may be missing, or stale. */

@@ -34,6 +34,14 @@ export function unpackedFolder(projectRoot, name) {
   return join(projectRoot, "node_modules/.cache/twill/debian", name);
 }
 
+/** A later Node than the oldest one that is supported, for the daemon's test on it: npm's package of that name, beside what Debian has. */
+export const newerNode = {
+  version: "24.22.3",
+  package: `node-linux-${process.arch}`,
+  folder: (projectRoot) => join(projectRoot, "node_modules/.cache/twill/node-24"),
+  binFolder: (projectRoot) => join(newerNode.folder(projectRoot), "node_modules", newerNode.package, "bin"),
+};
+
 /** PATH with the programs of what is unpacked in front. */
 export function withUnpacked(projectRoot, path) {
   const folders = Object.entries(contents)
