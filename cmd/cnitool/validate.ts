@@ -62,6 +62,13 @@ function examine(target: string | undefined, usual: string, surroundings: LintCo
 
 const endings = [".conflist", ".conf", ".json"];
 
+/** Examines all files of a directory, which may have none. @param path Directories of plugins */
+export function examineDirectory(directory: string, path: readonly string[], plugins: Delegates): LintResult[] {
+  const surroundings = { plugins, versionsOf: askedOnce(path, plugins) };
+  const all = configurationFiles(directory, endings).map((file) => lintFile(file, surroundings));
+  return all.length === 0 ? [] : together(all, directory);
+}
+
 /** Caches the answers, since starting a plugin takes longer than all the rest. */
 function askedOnce(path: readonly string[], plugins: Delegates): LintContext["versionsOf"] {
   const answers = new Map<string, readonly string[]>();

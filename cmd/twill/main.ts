@@ -28,6 +28,7 @@ import { tap } from "../tap/main.ts";
 import { tuning } from "../tuning/main.ts";
 import { vlan } from "../vlan/main.ts";
 import { vrf } from "../vrf/main.ts";
+import { doctor } from "./doctor/doctor.ts";
 import { install } from "./install/install.ts";
 import { status } from "./install/status.ts";
 import { uninstall } from "./install/uninstall.ts";
@@ -66,7 +67,7 @@ const plugins = [
 const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];
 
 const ownNames = ["twill", ...tools.map(({ name }) => name)];
-const commands = [install(ownNames), uninstall, status];
+const commands = [install(ownNames), uninstall, status, doctor];
 
 const byName = <T extends { name: string }>(list: readonly T[]): Record<string, T> =>
   Object.fromEntries(list.map((program) => [program.name, program]));

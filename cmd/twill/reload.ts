@@ -12,7 +12,7 @@ import { decodeResult } from "../../pkg/cni/decode-result.ts";
 import { delegateRestore } from "../../pkg/cni/delegate.ts";
 import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
 import type { Attachment, Delegates } from "../../pkg/cni/plugin.ts";
-import type { Streams } from "../../pkg/cni/process-io.ts";
+import { type Streams, standardStreams } from "../../pkg/cni/process-io.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { usesLegacy } from "../../pkg/firewall/iptables/host.ts";
 import { edit } from "../../pkg/firewall/nftables/transaction.ts";
@@ -110,6 +110,21 @@ function refuseLegacy(): void {
 
 /** Some missing rules are found only after others are restored: policies of bridges that several containers share. */
 const ROUNDS = 3;
+
+/** Lists the attachments that lack rules, each with what is missing. @throws CniError 7: legacy iptables */
+export function missingRules(plugins: Delegates): string[] {
+  refuseLegacy();
+  const caches = cacheRootsOf(defaultCacheRoot).map((root) => ({ root, ...listCache(root) }));
+  return planFor(livingAttachments(caches), plugins, true)
+    .parts.filter(({ requests }) => requests.length > 0)
+    .map(({ entry, requests }) => `${nameOf(entry)}: ${changesIn(requests).join(", ")}`);
+}
+
+/** Restores them. */
+export function restoreRules(plugins: Delegates): void {
+  const silent = { ...standardStreams(), stdout: () => undefined };
+  reloadAll({ dryRun: false, cacheRoot: defaultCacheRoot }, plugins, silent);
+}
 
 function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: Streams): number {
   const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listCache(root) }));

@@ -2,9 +2,10 @@
 import type { Command } from "../../../pkg/command-line/command.ts";
 import { jsonFlag } from "../../../pkg/command-line/command.ts";
 import { oneLine, printable, printed } from "../../../pkg/command-line/table.ts";
-import { type InstalledRuntime, installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
+import { installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
 import { directoryOf, findStat } from "../../../pkg/sys/file.ts";
-import { describe, type Origin, originOf, type Self } from "./origin.ts";
+import { type Called, type CalledPlugin, calledBy } from "./called-plugins.ts";
+import { describe, originOf, type Self } from "./origin.ts";
 import { type InstalledFile, isAsInstalled, readRecord } from "./record.ts";
 
 export const status: Command = {
@@ -31,30 +32,6 @@ export const status: Command = {
     return called.every(callsOurs) && changed.length === 0 && problems.length === 0 ? 0 : 1;
   },
 };
-
-interface CalledPlugin {
-  type: string;
-  /** undefined when none of the directories has it. */
-  path: string | undefined;
-  origin: Origin;
-}
-
-interface Called {
-  runtime: InstalledRuntime;
-  plugins: CalledPlugin[];
-}
-
-function calledBy(runtime: InstalledRuntime, self: Self): Called {
-  const types = runtime.pluginDirs.length === 0 ? [] : Object.keys(self.plugins);
-  return { runtime, plugins: types.map((type) => calledPlugin(type, runtime.pluginDirs, self)) };
-}
-
-/** Of several directories the first that has the file counts. */
-function calledPlugin(type: string, directories: readonly string[], self: Self): CalledPlugin {
-  const directory = directories.find((one) => findStat(`${one}/${type}`)?.type === "file");
-  if (directory === undefined) return { type, path: undefined, origin: { whose: "nobody" } };
-  return { type, path: `${directory}/${type}`, origin: originOf(directory, type, self) };
-}
 
 const isOurs = ({ origin }: CalledPlugin): boolean => origin.whose === "ours";
 const callsOurs = ({ plugins }: Called): boolean => plugins.every(isOurs);

@@ -1,0 +1,77 @@
+/**
+ * forward-policy: a chain at the forward hook drops what no rule accepts, and no rule of its table knows the network's bridge or subnet. What
+ * rules accept by other conditions is not evaluated; legacy iptables is not looked at.
+ */
+import { findRules, listChains } from "../../../pkg/firewall/nftables/ruleset.ts";
+import { formatPrefix } from "../../../pkg/ip/address.ts";
+import { type Connection, connect, NETLINK_NETFILTER } from "../../../pkg/netlink/connection.ts";
+import { NF_INET_FORWARD } from "../../../pkg/netlink/nftables/chain.ts";
+import { NF_DROP } from "../../../pkg/netlink/nftables/data.ts";
+import type { Network, PluginEntry } from "../../cnitool/lint/lint-file.ts";
+import { type Check, type Finding, isRouted } from "./finding.ts";
+
+const families = { inet: 1, ip: 2 } as const;
+
+export const forwardPolicy: Check = {
+  id: "forward-policy",
+  find({ networks }) {
+    const exposed = networks.filter((network) => isRouted(network) && !opensForwarding(network));
+    if (exposed.length === 0) return [];
+    const netfilter = connect(NETLINK_NETFILTER);
+    return Object.entries(families).flatMap(([name, family]) =>
+      droppingChains(netfilter, family).flatMap(({ table, chain }) =>
+        exposed
+          .filter((network) => !isKnown(network, netfilter, family, table))
+          .map((network) => findingFor(network, `${name} ${table} ${chain}`)),
+      ),
+    );
+  },
+};
+
+/** flanneld accepts its network by rules of its own. */
+const opensForwarding = ({ plugins }: Network): boolean =>
+  plugins.some(({ type }) => type === "firewall" || type === "flannel");
+
+function droppingChains(netfilter: Connection, family: number): { table: string; chain: string }[] {
+  return listChains(netfilter, family)
+    .filter(({ type, hook, policy }) => type === "filter" && hook?.number === NF_INET_FORWARD && policy === NF_DROP)
+    .map(({ table = "", name = "" }) => ({ table, chain: name }));
+}
+
+/** Whether a rule of the table has the name of the bridge or the bytes of the subnet in it. */
+function isKnown({ plugins }: Network, netfilter: Connection, family: number, table: string): boolean {
+  const bridges = plugins.filter(({ type }) => type === "bridge").map(bridgeOf);
+  const subnets = plugins.flatMap(({ ranges }) => ranges.map(({ subnet }) => subnet.address));
+  return findRules(netfilter, { family, table }).some(
+    (rule) =>
+      bridges.some((bridge) => contains(rule, asciiOf(bridge))) ||
+      subnets.some((address) => contains(rule, withoutZeros(address))),
+  );
+}
+
+const bridgeOf = ({ conf }: PluginEntry): string => (typeof conf["bridge"] === "string" ? conf["bridge"] : "cni0");
+const asciiOf = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
+
+/** A rule for a prefix may hold its bytes alone. */
+function withoutZeros(address: Uint8Array): Uint8Array {
+  let length = address.length;
+  while (length > 2 && address[length - 1] === 0) length--;
+  return address.subarray(0, length);
+}
+
+function contains(bytes: Uint8Array, part: Uint8Array): boolean {
+  for (let at = bytes.indexOf(part[0] ?? 0); at >= 0; at = bytes.indexOf(part[0] ?? 0, at + 1))
+    if (part.every((byte, i) => bytes[at + i] === byte)) return true;
+  return false;
+}
+
+function findingFor({ name, file, plugins }: Network, chain: string): Finding {
+  const subnets = plugins.flatMap(({ ranges }) => ranges.map(({ subnet }) => formatPrefix(subnet))).join(", ");
+  return {
+    id: "forward-policy",
+    severity: "warning",
+    text: `chain ${chain} drops what it does not know, and no rule of its table knows network "${name}"`,
+    evidence: [`${file}: ${subnets || "no subnet is known"}, and no plugin "firewall" in its list`],
+    remedy: `add {"type": "firewall"} to the plugins of the network, and create its containers again; or accept its traffic in chain ${chain}`,
+  };
+}
