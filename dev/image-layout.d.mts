@@ -13,7 +13,7 @@ export interface ReplayReport {
   runs: ReplayedRun[];
 }
 /** The numbers of the blocks that belong to each part, in the order in which they lie there. */
-export type Parts = Record<"read" | "written" | "writtenOften" | "writtenAlways", number[]>;
+export type Parts = Record<"read" | "written" | "writtenByAdd" | "writtenOften" | "writtenAlways", number[]>;
 export function readReport(text: string): ReplayReport;
 export function arrange(report: ReplayReport): Parts;
 export function orderFile(report: ReplayReport, parts: Parts): Buffer;

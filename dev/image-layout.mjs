@@ -22,7 +22,7 @@ const LARGE = 8192;
 const PAGE = 4096;
 
 /** The parts of the image behind the cold one, as in native/image-layout.h. */
-const PARTS = ["read", "written", "writtenOften", "writtenAlways"];
+const PARTS = ["read", "written", "writtenByAdd", "writtenOften", "writtenAlways"];
 
 /** @returns {{ allocations: number, runs: object[] }} what a replay prints; of each run its plugin and verb, counts, and the size and kind of access of each block by number */
 export function readReport(text) {
@@ -66,14 +66,25 @@ export function arrange({ runs }) {
     written.filter((n) => !always.has(n) && size(n) < LARGE && inEveryVerb.every((does) => does(n))),
   );
   const others = written.filter((n) => !always.has(n) && !often.has(n));
-  const [large, small] = [others.filter((n) => size(n) >= LARGE), others.filter((n) => size(n) < LARGE)];
   const ascending = (ns) => [...ns].sort((a, b) => a - b);
+  const isLarge = (n) => size(n) >= LARGE;
+  const byAdd = writes("bridge", "ADD");
   return {
     read: byDecisiveCalls(
       numbers(() => true).filter((n) => !isWritten.has(n)),
       reads,
     ),
-    written: [...ascending(large), ...byDecisiveCalls(small, writes)],
+    written: [
+      ...ascending(others.filter(isLarge)),
+      ...byDecisiveCalls(
+        others.filter((n) => !isLarge(n) && !byAdd(n)),
+        writes,
+      ),
+    ],
+    writtenByAdd: byDecisiveCalls(
+      others.filter((n) => !isLarge(n) && byAdd(n)),
+      writes,
+    ),
     writtenOften: ascending(often),
     writtenAlways: ascending(always),
   };
@@ -105,7 +116,7 @@ export function copiedPages({ runs }, parts) {
   const places = new Map();
   let at = 0;
   for (const part of PARTS) {
-    if (part !== "writtenAlways") at = Math.ceil(at / PAGE) * PAGE;
+    if (part === "read" || part === "written") at = Math.ceil(at / PAGE) * PAGE;
     for (const n of parts[part]) {
       places.set(n, at);
       at += sizes.get(n);

@@ -3,7 +3,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "image-layout.h"
 
 /* A section of its own without content, so that the linker gives it a program header which build.mjs can fill. */
 #define TEXT_OF(macro) TEXT(macro)
@@ -157,15 +156,14 @@ static char *page_of(char *p) { return (char *)((uintptr_t)p & ~(uintptr_t)(IMAG
 
 size_t image_freeze(void) {
   is_loading = false;
-  image.often = layout_start(WRITTEN_OFTEN);
-  image.always = layout_start(WRITTEN_ALWAYS);
+  for (enum part part = READ; part < PARTS; part++) image.starts[part] = layout_start(part);
   image.frozen_end = page_of(layout_end() + IMAGE_PAGE - 1);
   return image.frozen_end - (char *)&image;
 }
 
-void image_start(bool is_short) {
+void image_start(enum part written) {
   next = image.frozen_end;
   end = image.blocks + sizeof image.blocks;
-  char *from = page_of(is_short ? image.always : image.often), *to = next + (is_short ? 32 << 10 : 128 << 10);
+  char *from = page_of(image.starts[written]), *to = next + (written == WRITTEN_ALWAYS ? 32 << 10 : 128 << 10);
   madvise(from, to - from, 23 /* MADV_POPULATE_WRITE: one call instead of a page fault each */);
 }

@@ -9,6 +9,7 @@
 #define IMAGE_H
 #include <stdbool.h>
 #include <stddef.h>
+#include "image-layout.h"
 #include "quickjs.h"
 
 #ifdef PROFILE /* each block has pages of its own */
@@ -30,7 +31,7 @@ struct image {
   JSRuntime *runtime;
   JSContext *context;
   JSValue start;           /* the program's entry, a function without arguments */
-  char *often, *always;    /* blocks that most calls of a plugin write to, and of these the ones that each run does, up to frozen_end */
+  char *starts[PARTS];     /* where each part but the cold one begins */
   char *frozen_end;        /* where the frozen part ends; a run allocates from here on */
   _Alignas(16) char blocks[IMAGE_SIZE - 4096];
 };
@@ -46,7 +47,7 @@ int image_load(int (*load)(void));
 /* Ends loading: what is allocated from here on belongs to the run. Returns the bytes to freeze. */
 size_t image_freeze(void);
 
-/* Prepares the memory that a run allocates from, and sets up the pages that it will write to: for a call that is_short only what each run writes. */
-void image_start(bool is_short);
+/* Prepares the memory that a run allocates from, and sets up the pages that it will write to: of the frozen part those from `written` on. */
+void image_start(enum part written);
 
 #endif

@@ -24,7 +24,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "frozen-image.h"
-#include "image-layout.h"
 #include "sha512.h"
 #ifdef PROFILE
 #include "profiling/profile.h"
@@ -389,10 +388,11 @@ static int run(char **argv) {
   return status;
 }
 
-/* Reports whether a call does next to nothing: VERSION, or a tool's first lines. */
-static bool is_short_call(void) {
+/* The first part of the image that the call writes to as a whole: VERSION, and the first lines of a tool, write to next to nothing. */
+static enum part written_part(void) {
   const char *command = getenv("CNI_COMMAND");
-  return !command || !strcmp(command, "VERSION");
+  if (!command || !strcmp(command, "VERSION")) return WRITTEN_ALWAYS;
+  return strcmp(command, "ADD") ? WRITTEN_OFTEN : WRITTEN_BY_ADD;
 }
 
 /* Does what is asked of a host without an image: makes one, on standard output, from the bytecode on standard input. An argument is the file that says where the
@@ -407,7 +407,7 @@ static int freeze(int argc, char **argv) {
   size_t size = image_freeze();
 #if defined RUN_UNFROZEN /* the sanitizer's build: no image, the program's own standard input is empty */
   (void)size;
-  image_start(false);
+  image_start(WRITTEN_OFTEN);
   return run(argv);
 #elif defined PROFILE
   (void)size;
@@ -424,6 +424,6 @@ int main(int argc, char **argv) {
     if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDWR);
   struct sigaction ignored = { .sa_handler = SIG_IGN }; /* a reader that has gone is EPIPE: no reason to end half-way */
   sigaction(SIGPIPE, &ignored, &inherited_sigpipe);
-  image_start(is_short_call());
+  image_start(written_part());
   _exit(run(argv)); /* no teardown: the kernel frees everything at once */
 }

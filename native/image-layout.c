@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "image-layout.h"
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -88,7 +89,7 @@ static size_t page_up(size_t size) { return (size + IMAGE_PAGE - 1) & ~(size_t)(
 static void read_order(void) {
   size_t at = 1;
   for (enum part part = READ; part < PARTS; part++) {
-    if (part != WRITTEN_ALWAYS) parts_size = page_up(parts_size); /* which is written together with the part before */
+    if (part <= WRITTEN) parts_size = page_up(parts_size); /* the others are written to together with those behind them */
     part_offsets[part] = parts_size;
     size_t end = at < order_length ? at + 1 + order[at] : at;
     for (at++; at < end && at < order_length; at++) {

@@ -20,7 +20,7 @@ struct header {
   int32_t references;  /* the engine's: how many values refer to the block */
 };
 
-enum part { COLD, READ, WRITTEN, WRITTEN_OFTEN, WRITTEN_ALWAYS, PARTS };
+enum part { COLD, READ, WRITTEN, WRITTEN_BY_ADD, WRITTEN_OFTEN, WRITTEN_ALWAYS, PARTS };
 
 /* Reads the file that says which blocks belong to which part. Ends the process when there is none. */
 void layout_read(const char *file);

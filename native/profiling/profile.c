@@ -13,7 +13,6 @@
 #include <ucontext.h>
 #include <unistd.h>
 #include "../frozen-image.h"
-#include "../image-layout.h"
 
 enum { PAGE = 4096 };
 
@@ -61,7 +60,7 @@ static int record_run(char **argv, const char *file, int (*run)(char **argv)) {
   for (char **variable = environ; *variable; variable++) fprintf(transcript, "env %s\n", *variable);
   if (dup2(3, 0) < 0 || close(3) < 0) stop("no configuration", "descriptor 3");
   char *args[] = { argv[0], NULL };
-  image_start(true);
+  image_start(WRITTEN_ALWAYS);
   return run(args);
 }
 
@@ -97,15 +96,30 @@ static void watch(void) {
   if (mprotect(first_block_page(), image.frozen_end - first_block_page(), PROT_NONE)) stop("cannot protect", "the image");
 }
 
-/* Lines "block NUMBER SIZE KIND" for the blocks that were touched; kind as in `seen`. */
+/* The engine's kind of a block that says which properties an object has. It looks these up in a hash table by the address of the prototype: through which others it
+ * goes on the way is different wherever the blocks lie. So all of them count as read. */
+enum { SHAPE = 2 };
+
+static uint8_t shapes[IMAGE_SIZE / PAGE]; /* of the page on which a block begins: whether it is one */
+
+static void note_shapes(void) {
+  size_t size;
+  for (char *at = first_block_page(); at < image.frozen_end; at += (size + PAGE - 1) & ~(size_t)(PAGE - 1)) {
+    layout_number_at(at, &size);
+    shapes[(at - (char *)&image) / PAGE] = (((struct header *)at)->kind & 15) == SHAPE;
+  }
+}
+
+/* Lines "block NUMBER SIZE ACCESS" for the blocks that were touched; access as in `seen`. */
 static void print_blocks(void) {
   size_t size;
   for (char *at = first_block_page(); at < image.frozen_end; at += size) {
     uint32_t number = layout_number_at(at, &size);
-    int kind = 0;
+    int access = 0;
     for (size_t page = 0; page < size; page += PAGE)
-      if (seen[(at + page - (char *)&image) / PAGE] > kind) kind = seen[(at + page - (char *)&image) / PAGE];
-    if (kind) printf("block %u %zu %d\n", number, size, kind);
+      if (seen[(at + page - (char *)&image) / PAGE] > access) access = seen[(at + page - (char *)&image) / PAGE];
+    if (!access && shapes[(at - (char *)&image) / PAGE]) access = 1;
+    if (access) printf("block %u %zu %d\n", number, size, access);
     size = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
   }
 }
@@ -222,7 +236,7 @@ static _Noreturn void replay_run(const char *file) {
   environ = variables;
   interval = (steps_to_interrupt(), steps_to_interrupt());
   interrupts = 0;
-  image_start(true);
+  image_start(WRITTEN_ALWAYS);
   watch();
   run_program(args);
   if (next_line()) note_problem("it goes on where the program ends", 0, 0);
@@ -233,6 +247,7 @@ static _Noreturn void replay_run(const char *file) {
 static int replay_all(char **files) {
   nothing = JS_NewCFunction(image.context, do_nothing, "nothing", 0);
   JS_SetInterruptHandler(image.runtime, on_interrupt, NULL);
+  note_shapes();
   printf("allocations %u\n", layout_count());
   fflush(stdout);
   for (; *files; files++) {
