@@ -10,9 +10,9 @@
 __asm__(".pushsection .image,\"aw\",%nobits\n .balign 65536\n .globl image\nimage: .skip " TEXT_OF(IMAGE_SIZE) "\n .popsection");
 _Static_assert(sizeof(struct image) <= IMAGE_SIZE, "fits into the section above");
 
-/* Blocks come in size classes: multiples of 8 bytes up to 1 kB, then four per power of two. A block that a run frees waits for the next
- * one of its class and is never given back to the kernel: a plugin lives for milliseconds, and a daemon needs again what it has needed once.
- * A frozen one is not used again: it may be on a page that the run writes to in no other place. */
+/* Blocks come in size classes: multiples of 8 bytes up to 1 kB, then four per power of two. A block that a run frees waits for the
+ * next one of its class and is never given back to the kernel: a plugin lives for milliseconds, and a daemon needs again what it has
+ * needed once. A frozen one is not used again: it may be on a page that the run writes to in no other place. */
 enum { HEADER = sizeof(struct header), STEP = 8, SMALL = 1024 / STEP, REGION = 1 << 20 };
 
 static inline unsigned class_of(size_t size) {               /* of a block with its header */
@@ -69,8 +69,8 @@ static inline void *block_new(size_t size) {
 
 static inline bool is_frozen(const void *block) { return (char *)block >= image.blocks && (char *)block < image.frozen_end; }
 
-/* The engine's functions for memory, in place of its own: all its allocations go through these four (build.mjs weakens its symbols). Its own would cut small blocks
- * out of arenas, in which blocks that stay lie between others that were freed. */
+/* The engine's functions for memory, in place of its own: all its allocations go through these four (build.mjs weakens its symbols).
+ * Its own would cut small blocks out of arenas, in which blocks that stay lie between others that were freed. */
 
 /* What an allocation of no bytes gives. */
 static struct { struct header header; char data[STEP]; } nothing;
@@ -114,14 +114,15 @@ void *js_realloc_rt(JSRuntime *rt, void *block, size_t size) {
   return bigger;
 }
 
-/* The functions that a runtime is made with. The engine takes the runtime itself from there, once. More would be allocations that go past the functions above: an
- * engine that has other ones. */
+/* The functions that a runtime is made with. The engine takes the runtime itself from there, once. More would be allocations that go
+ * past the functions above: an engine that has other ones. */
 static void *runtime_new(JSMallocState *state, size_t size) {
   (void)state;
   static bool is_made;
   if (is_made) {
-    static const char problem[] = "the engine allocates memory by other functions than js_malloc_rt, js_free_rt, js_realloc_rt and js_malloc_usable_size_rt. "
-                                  "To fix: go back to the earlier release of @suchipi/quickjs, or replace in native/frozen-image.c what this one uses\n";
+    static const char problem[] =
+      "the engine allocates memory by other functions than js_malloc_rt, js_free_rt, js_realloc_rt and js_malloc_usable_size_rt. "
+      "To fix: go back to the earlier release of @suchipi/quickjs, or replace in native/frozen-image.c what this one uses\n";
     if (write(2, problem, sizeof problem - 1) < 0) return NULL;
     _exit(1);
   }

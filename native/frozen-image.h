@@ -40,14 +40,15 @@ extern struct image image;
 /* An engine whose memory is the image. NULL when it cannot be made. To be called in image_load's function. */
 JSRuntime *image_runtime(void);
 
-/* Loads the program with `load`, so that the image holds what is left of it and nothing else (image-layout.h). Returns what `load` returned: 0, or
- * an exit status. */
+/* Loads the program with `load`, so that the image holds what is left of it and nothing else (image-layout.h). Returns what `load`
+ * returned: 0, or an exit status. */
 int image_load(int (*load)(void));
 
 /* Ends loading: what is allocated from here on belongs to the run. Returns the bytes to freeze. */
 size_t image_freeze(void);
 
-/* Prepares the memory that a run allocates from, and sets up the pages that it will write to: of the frozen part those from `written` on. */
+/* Prepares the memory that a run allocates from, and sets up the pages that it will write to: of the frozen part those from `written`
+ * on. */
 void image_start(enum part written);
 
 #endif

@@ -395,8 +395,8 @@ static enum part written_part(void) {
   return strcmp(command, "ADD") ? WRITTEN_OFTEN : WRITTEN_BY_ADD;
 }
 
-/* Does what is asked of a host without an image: makes one, on standard output, from the bytecode on standard input. An argument is the file that says where the
- * blocks lie (image-layout.h). Returns the exit status. */
+/* Does what is asked of a host without an image: makes one, on standard output, from the bytecode on standard input. An argument is
+ * the file that says where the blocks lie (image-layout.h). Returns the exit status. */
 static int freeze(int argc, char **argv) {
   for (ssize_t n; (n = read(0, bytecode + bytecode_size, sizeof bytecode - bytecode_size)) > 0;) bytecode_size += n;
 #ifndef PROFILE

@@ -1,12 +1,14 @@
 /* Where the blocks that are allocated while the program is loaded lie in memory.
  *
- * The program is loaded twice. Both loads make the same allocations in the same order, so that each has a number. The first load, in a child
- * process, shows which blocks are still in use at its end: a fifth of the allocations, a third of the bytes. In the second, these go side by side into the
- * image, and all others elsewhere.
+ * The program is loaded twice. Both loads make the same allocations in the same order, so that each has a number. The first load, in a
+ * child process, shows which blocks are still in use at its end: a third of the allocations and of the bytes. In the second,
+ * these go side by side into the image, and all others elsewhere.
  *
- * Blocks that a run writes to lie together, apart from those that it only reads and from the many that it does not touch: a page of the file is copied when a run writes to it. Which
- * they are says a file that the build has made with the profiling host (dev/image-layout.mjs): 32-bit words, first the number of allocations, then for each part but COLD, in this order, how many
- * allocations belong to it and their numbers, in the order in which they shall lie. Without the file all blocks are cold, which is slower and nothing else. */
+ * Blocks that a run writes to lie together, apart from those that it only reads and from the many that it does not touch: a page of
+ * the file is copied when a run writes to it. Which they are says a file that the build has made with the profiling host
+ * (dev/image-layout.mjs): 32-bit words, first the number of allocations, then for each part but COLD, in this order, how many
+ * allocations belong to it and their numbers, in the order in which they shall lie. Without the file all blocks are cold, which is
+ * slower and nothing else. */
 #ifndef IMAGE_LAYOUT_H
 #define IMAGE_LAYOUT_H
 #include <stddef.h>
@@ -29,8 +31,8 @@ void layout_read(const char *file);
 int layout_first_load(int (*load)(void));
 int layout_second_load(int (*load)(void));
 
-/* The place for the next block of a load, of `size` bytes with its header. Does not return when there is none, or when the second load differs from the first:
- * says so and ends the process. */
+/* The place for the next block of a load, of `size` bytes with its header. Does not return when there is none, or when the second load
+ * differs from the first: says so and ends the process. */
 struct header *layout_place(size_t size);
 
 /* Where a part begins, once the second load is done. */

@@ -96,8 +96,8 @@ static void watch(void) {
   if (mprotect(first_block_page(), image.frozen_end - first_block_page(), PROT_NONE)) stop("cannot protect", "the image");
 }
 
-/* The engine's kind of a block that says which properties an object has. It looks these up in a hash table by the address of the prototype: through which others it
- * goes on the way is different wherever the blocks lie. So all of them count as read. */
+/* The engine's kind of a block that says which properties an object has. It looks these up in a hash table by the address of the
+ * prototype: through which others it goes on the way is different wherever the blocks lie. So all of them count as read. */
 enum { SHAPE = 2 };
 
 static uint8_t shapes[IMAGE_SIZE / PAGE]; /* of the page on which a block begins: whether it is one */
@@ -178,7 +178,8 @@ static char *next_line(void) {
   return length > 0 ? line : NULL;
 }
 
-/* The transcript's line for a system call. A program that no longer makes some calls is answered from where it goes on; one that makes another call ends here. */
+/* The transcript's line for a system call. A program that no longer makes some calls is answered from where it goes on; one that makes
+ * another call ends here. */
 static char *line_for(long number) {
   enum { MOST_LEFT_OUT = 20 };
   long position = ftell(transcript), wanted = -1;
