@@ -275,12 +275,17 @@ t.test("a data path that does not answer any more is replaced", inLongRunOnly(ne
   const [hanging = 0] = one.dataPaths();
   process.kill(hanging, "SIGSTOP");
   t.match(one.status(), { own: { dataPath: null } }, "somebody has asked it for its counters");
-  await daemon?.says(/ending the data path process .*does not answer within 10 s/);
-  await until("another one", () => one.dataPaths().find((pid) => pid !== hanging));
-  t.notOk(one.dataPaths().includes(hanging));
+  await daemon?.prints("ending the data path process, which does not answer within 10 s");
+  const next = await until("another one", () => one.dataPaths().find((pid) => pid !== hanging));
   const there = two.pod();
   one.pod();
   await until("a ping", () => one.run("ping", "-c1", "-W1", there).status === 0);
+  t.strictSame(one.dataPaths(), [next]);
+  process.kill(next, "SIGSTOP");
+  await daemon?.end("SIGKILL");
+  const another = await one.join();
+  t.match(another.printed(), "ending the data path process, which does not answer within 10 s", "at a start as well");
+  t.notOk(one.dataPaths().includes(next));
 });
 
 t.test("a data path that hangs is told, and ended when another one is needed", inFullRunOnly(needsRoot), async (t) => {

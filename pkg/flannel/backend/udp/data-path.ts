@@ -5,7 +5,7 @@
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import type { Log } from "../../../cluster/log/log.ts";
@@ -41,8 +41,6 @@ export type ProcessInfo = Hello["hello"];
 export interface DataPath {
   readonly info: ProcessInfo;
   isOpen(): boolean;
-  /** Reports whether it has not answered in time; the connection is of no use any more, but its process not known to have ended. */
-  isSilent(): boolean;
   /** Resolves when the process has closed the connection, as when it ends, or has not answered in time. */
   readonly lost: Promise<void>;
   /** Resolves when the process has done it. @returns how many requests have changed the table @throws Error it refuses, or does not answer */
@@ -50,7 +48,7 @@ export interface DataPath {
   counters(): Promise<Counters>;
   /** Closes the connection; the process goes on. */
   release(): void;
-  /** Ends the process; kills one that has not answered in time. */
+  /** Ends the process. */
   end(): Promise<void>;
 }
 
@@ -59,15 +57,27 @@ type Order = Exclude<Request, { counters: true } | { handOver: unknown }>;
 /** The process answers within milliseconds: another thread of it carries the packets. */
 const ANSWER_MS = 10_000;
 
-/** Connects to a running process. @returns undefined: there is none. @throws Error it does not answer as one */
-export function connectDataPath(socketPath: string): Promise<DataPath | undefined> {
+/**
+ * Connects to a running process; kills one that does not answer.
+ *
+ * @returns undefined: there is none, or none any more.
+ * @throws Error what listens does not answer, or not as one
+ */
+export function connectDataPath(socketPath: string, log: Log): Promise<DataPath | undefined> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(socketPath);
     const fail = (error: Error) => {
       socket.destroy();
       reject(error);
     };
-    const late = setTimeout(() => fail(silent(socketPath)), ANSWER_MS);
+    const late = setTimeout(() => {
+      const pids = processesFor(socketPath);
+      if (pids.length === 0) return fail(silent(socketPath));
+      log.warn(`ending the data path process, which does not answer within ${ANSWER_MS / 1000} s`, {
+        pid: pids.join(" "),
+      });
+      for (const pid of pids) killProcess(pid); // what is open in it is closed then, this connection as well
+    }, ANSWER_MS);
     const connection = new DataPathConnection(socket, {
       ready() {
         clearTimeout(late);
@@ -84,6 +94,21 @@ export function connectDataPath(socketPath: string): Promise<DataPath | undefine
 
 const isNobody = ({ code }: NodeJS.ErrnoException): boolean =>
   code === "ENOENT" || code === "ECONNREFUSED" || code === "ECONNRESET"; // the last: it ends just now
+
+/** Returns the processes of this network namespace that were started with that socket. */
+const processesFor = (socketPath: string): number[] =>
+  readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+        return words.includes(`--socket=${socketPath}`) && networkOf(pid) === networkOf("self");
+      } catch {
+        return false; // no process, or one that has just ended
+      }
+    });
+
+const networkOf = (process: number | "self"): string => readlinkSync(`/proc/${process}/ns/net`);
 
 const silent = (socketPath: string) =>
   new Error(
@@ -107,7 +132,6 @@ class DataPathConnection implements DataPath {
   readonly #socket: Socket;
   readonly #pending: Pending[] = [];
   #isOpen = true;
-  #isSilent = false;
   #lose = () => {};
 
   constructor(socket: Socket, greeting: Greeting) {
@@ -144,10 +168,6 @@ class DataPathConnection implements DataPath {
     return this.#isOpen;
   }
 
-  isSilent(): boolean {
-    return this.#isSilent && !this.#socket.destroyed;
-  }
-
   async tell(request: Order): Promise<number> {
     const reply = await this.#ask(request);
     if ("done" in reply) return reply.changes;
@@ -165,13 +185,8 @@ class DataPathConnection implements DataPath {
   }
 
   async end(): Promise<void> {
-    if (this.#socket.destroyed) return;
-    if (this.#isSilent) {
-      // as long as the connection is open the PID is its own
-      killProcess(this.info.pid);
-      return this.#closed;
-    }
-    const kill = setTimeout(() => killProcess(this.info.pid), ANSWER_MS);
+    if (!this.#isOpen) return;
+    const kill = setTimeout(() => killProcess(this.info.pid), ANSWER_MS); // as long as the connection is open the PID is its own
     this.#giveUp(gone); // else a request that is late would close the connection before the process is killed
     this.#send({ stop: true }, { resolve() {}, reject() {} }); // it may end before it answers
     await this.#closed;
@@ -182,8 +197,7 @@ class DataPathConnection implements DataPath {
     if (!this.#isOpen) return Promise.reject(gone);
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {
-        this.#isSilent = true;
-        this.#giveUp(
+        this.#close(
           new Error(
             `the data path process (pid ${this.info.pid}) has not answered for ${ANSWER_MS / 1000} s; flanneld connects to it again`,
           ),
@@ -238,7 +252,7 @@ const START_MS = 60_000;
 /** Starts the process and connects to it. @throws Error what it lacks on this host, with the remedy; nothing of it is left */
 export async function startDataPath(settings: Settings, log: Log): Promise<DataPath> {
   await untilStarted(settings, log);
-  const path = await connectDataPath(settings.socket);
+  const path = await connectDataPath(settings.socket, log);
   if (path !== undefined) return path;
   throw new Error("the data path process ended at once; flanneld tries again");
 }

@@ -112,7 +112,8 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
     const before = device;
     const former = path;
     path = undefined; // its end is no fault
-    const next = await connectAnew(former, wanted);
+    await former?.end();
+    const next = await takeOver(wanted);
     isInUse = next !== undefined;
     path = next ?? (await startDataPath(wanted, log));
     if (next === undefined) log.info("started the data path process", shown(path.info));
@@ -130,28 +131,8 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
   }
 
   /** @returns undefined: none runs, or none that fits, which has been ended */
-  async function connectAnew(former: DataPath | undefined, wanted: Settings): Promise<DataPath | undefined> {
-    if (former?.isSilent()) return reconnect(former, wanted);
-    await former?.end();
-    return takeOver(wanted);
-  }
-
-  /** Connects to a process that has not answered in time, as on a host that was suspended; ends it if it still does not. */
-  async function reconnect(former: DataPath, wanted: Settings): Promise<DataPath | undefined> {
-    try {
-      const found = await takeOver(wanted);
-      former.release();
-      return found;
-    } catch (error) {
-      log.warn("ending the data path process", { ...shown(former.info), reason: (error as Error).message });
-      await former.end();
-      return takeOver(wanted);
-    }
-  }
-
-  /** @returns undefined: none runs, or none that fits, which has been ended */
   async function takeOver(wanted: Settings): Promise<DataPath | undefined> {
-    const found = await connectDataPath(wanted.socket);
+    const found = await connectDataPath(wanted.socket, log);
     if (found === undefined) return undefined;
     if (fits(found.info, wanted) && findDevice(rtnl, found.info.device.index) !== undefined) {
       log.info("took over the data path process", shown(found.info));
@@ -278,7 +259,7 @@ function create({ rtnl, network, log, remedies, statePath, ...context }: Backend
 
 /** Ends a data path process that an earlier daemon has left; its device goes with it. */
 async function endLeftovers({ statePath, log }: Pick<BackendContext, "statePath" | "log">): Promise<void> {
-  const found = await connectDataPath(socketOf(statePath));
+  const found = await connectDataPath(socketOf(statePath), log);
   if (found === undefined) return;
   log.info("ending the data path process of the backend udp: another backend is configured", shown(found.info));
   await found.end();
