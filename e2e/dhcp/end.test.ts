@@ -1,7 +1,7 @@
 // A lease ends: nobody extends it, its server refuses, its interface is gone.
 import t from "tap";
 import { needsRoot } from "../lab/needs.ts";
-import { configure, isUp, newLab } from "./lab.ts";
+import { configure, isUp, newLab, untilDown } from "./lab.ts";
 
 /** udhcpd leaves T1 and T2 to the client: 1.5 and 2.55 s. */
 const threeSeconds = ["opt lease 3"];
@@ -15,7 +15,7 @@ t.test(
     const address = configure(lab, lab.cni("ADD").stdout);
     await server.stop();
     await lab.daemon.until(/container-0\/net\/eth0: lease expired/);
-    t.notOk(isUp(lab));
+    await untilDown(lab);
     t.match(lab.cni("CHECK"), {
       status: 1,
       stdout: {
@@ -39,7 +39,7 @@ t.test("a lease that ended while no daemon ran sets the interface down when one 
   t.equal(left.stdout.trim().split("\n").length, 1);
   const next = await lab.startDaemon();
   await next.until(/lease expired/);
-  t.notOk(isUp(lab));
+  await untilDown(lab);
 });
 
 t.test(
@@ -55,7 +55,7 @@ t.test(
     await lab.daemon.until(
       new RegExp(`the server refused ${address}: requesting it again[^]*the server refused the address`),
     );
-    t.notOk(isUp(lab));
+    await untilDown(lab);
   },
 );
 

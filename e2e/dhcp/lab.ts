@@ -6,6 +6,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, watch, writeFil
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { type Call, type Host, newHost, type Outcome, type Verb } from "../lab/host.ts";
 import { goBin, ourBin } from "../lab/project.ts";
 import "../lab/search-path.ts";
@@ -169,6 +170,12 @@ export function configure({ node }: Lab, result: unknown, container = 0): string
 
 export const isUp = ({ node }: Lab): boolean => /<.*\bUP\b/.test(node.containers[0]?.sh("ip -br link show eth0") ?? "");
 
+/** Waits until the daemon has set the interface down: it says before that why the lease is over. @throws Error it has not after 20 s */
+export async function untilDown(lab: Lab): Promise<void> {
+  for (const deadline = Date.now() + longestWaitMs; isUp(lab); await setTimeout(20))
+    if (Date.now() > deadline) throw new Error("the container's interface is still up");
+}
+
 /** The daemon has a lease that ends after this. */
 export const lasting = (seconds: number): RegExp => new RegExp(`has 10\\.77\\.0\\.\\d+ for ${seconds} s`);
 
@@ -200,7 +207,7 @@ function until<T>(file: string, found: (text: string) => T | undefined): Promise
     const watcher = watch(file, look);
     const heartbeat = setInterval(look, 500); // for a program that ends without a word
     const tooLate = () => end(() => reject(new Error(`not what was waited for:\n${readFileSync(file, "utf8")}`)));
-    const deadline = setTimeout(tooLate, longestWaitMs);
+    const deadline = globalThis.setTimeout(tooLate, longestWaitMs);
     look();
   });
 }
