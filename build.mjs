@@ -203,7 +203,7 @@ export function makeEngineArchive({ objcopy, engine }, archive) {
 
 /** Decides which blocks of the program lie together, anew only when the program, the host or a transcript has changed. */
 function layout() {
-  const files = [profilingHost(), "dist/twill.bytecode", ...transcripts()];
+  const files = [profilingHost(), "dev/image-layout.mjs", "dist/twill.bytecode", ...transcripts()];
   return makeIfChanged(LAYOUT, files, () => {
     const report = replay();
     writeFileSync(LAYOUT, orderFile(report, arrange(report)));

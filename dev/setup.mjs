@@ -213,7 +213,14 @@ function sources() {
       .filter((entry) => entry.isFile() && !entry.name.endsWith(".test.ts") && !entry.name.endsWith(".md"))
       .map((entry) => join(entry.parentPath, entry.name)),
   );
-  return [...below, "build.mjs", "dev/compile-schemas.mjs", "package.json", "package-lock.json"].sort();
+  return [
+    ...below,
+    "build.mjs",
+    "dev/compile-schemas.mjs",
+    "dev/image-layout.mjs",
+    "package.json",
+    "package-lock.json",
+  ].sort();
 }
 
 /** @param proof A command's name, or a path. */

@@ -75,11 +75,12 @@ class Test {
   }
 }
 
-/** As tap's: a text in a text, an expression on a text, a class of an object, all members of an object. */
+/** As tap's: a text in a text, an expression on a text, a class of an object or the class itself, all members of an object. */
 function matches(found: unknown, pattern: unknown): boolean {
   if (pattern instanceof RegExp) return pattern.test(String(found));
   if (typeof pattern === "string") return typeof found === "string" && found.includes(pattern);
-  if (typeof pattern === "function") return found instanceof (pattern as unknown as new () => unknown);
+  if (typeof pattern === "function")
+    return found === pattern || found instanceof (pattern as unknown as new () => unknown);
   if (typeof pattern !== "object" || pattern === null) return Object.is(found, pattern);
   if (typeof found !== "object" || found === null) return false;
   if (pattern instanceof Error) return matches((found as Error).message, pattern.message);
