@@ -1,5 +1,5 @@
 /** The keys of a network list, for `cnitool validate`; each plugin has a schema for its own keys. */
-import type { FromSchema, JsonSchema } from "../../pkg/config/schema.ts";
+import type { JsonSchema } from "../../pkg/config/schema.ts";
 
 /** A string is allowed, too: the reference library accepts "True". Which strings are valid is checked where lists are loaded. */
 const flag = { type: ["boolean", "string"] } as const satisfies JsonSchema;
@@ -38,5 +38,3 @@ export const schema = {
   required: ["name"],
   additionalProperties: false,
 } as const satisfies JsonSchema;
-
-export type ListConf = FromSchema<typeof schema>;

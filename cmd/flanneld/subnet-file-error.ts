@@ -15,7 +15,7 @@ export async function aboutSubnetFile<T>(subnetFile: string, work: () => T | Pro
   }
 }
 
-export const subnetFileError = (subnetFile: string, error: SystemError): SubnetFileError =>
+const subnetFileError = (subnetFile: string, error: SystemError): SubnetFileError =>
   new SubnetFileError(`cannot use --subnet-file ${subnetFile}: ${error.message}. To fix: ${remedyFor(error)}`, {
     cause: error,
   });

@@ -107,7 +107,7 @@ export interface Invocation {
 }
 
 /** Calls ADD. @throws the plugin's CniError, unchanged, or one that says what is wrong with the plugin. */
-export function invokeAdd(type: string, invocation: Invocation): Result {
+function invokeAdd(type: string, invocation: Invocation): Result {
   const result = invoke("ADD", type, invocation);
   if (result === undefined) throw new Error(`ADD of ${type} has no result`); // invoke has thrown already
   return result;

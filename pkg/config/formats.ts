@@ -69,7 +69,7 @@ export function isInterfaceName(text: string): boolean {
 }
 
 /** Accepts addresses of any link layer, as Go prints them; tunnels have 4 or 16 bytes. linux/netdevice.h: MAX_ADDR_LEN is 32. */
-export function isLinkAddress(text: string): boolean {
+function isLinkAddress(text: string): boolean {
   return isMac(text) || /^[0-9a-f]{2}(?::[0-9a-f]{2}){0,31}$/i.test(text);
 }
 
@@ -79,12 +79,12 @@ const ethernetDigits = 12;
 const macDigits: readonly number[] = [ethernetDigits, 16, 40];
 
 /** Accepts what Go's net.ParseMAC accepts: 6, 8 or 20 bytes as `0a:58:…`, `0a-58-…` or `0a58.…`. */
-export function isMac(text: string): boolean {
+function isMac(text: string): boolean {
   return (colonOrDash.test(text) || dotted.test(text)) && macDigits.includes(text.replaceAll(/[:.-]/g, "").length);
 }
 
 /** Accepts what Ethernet interfaces can have (is_valid_ether_addr in linux/etherdevice.h), and any of 8 or 20 bytes, as InfiniBand's. */
-export function isInterfaceMac(text: string): boolean {
+function isInterfaceMac(text: string): boolean {
   if (!isMac(text)) return false;
   const digits = text.replaceAll(/[:.-]/g, "");
   return (

@@ -65,7 +65,7 @@ export const masqueradeProperties = {
 export const ipsProperty = { type: "array", items: { type: "string" } } as const satisfies JsonSchema;
 
 /** The `ipam` of plugins that delegate to an IPAM plugin: they use only the type, the other keys are the IPAM plugin's. */
-export const ipamSchema = {
+const ipamSchema = {
   type: "object",
   properties: { type: { type: "string", description: "name of the IPAM plugin, found through CNI_PATH" } },
 } as const satisfies JsonSchema;

@@ -10,8 +10,8 @@ import { equal } from "../bytes/equal.ts";
 import type { Address } from "../ip/address.ts";
 import { folded, sumOf } from "../ip/internet-checksum.ts";
 
-export const CLIENT_PORT = 68;
-export const SERVER_PORT = 67;
+const CLIENT_PORT = 68;
+const SERVER_PORT = 67;
 
 export const broadcastAddress: Address = Uint8Array.of(255, 255, 255, 255);
 export const unspecifiedAddress: Address = new Uint8Array(4);

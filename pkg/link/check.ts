@@ -20,7 +20,7 @@ export function checkFailure(msg: string): CniError {
 }
 
 /** Returns the result's entry of the attachment's interface: the last one with its name and namespace. */
-export function needOwnInterface({ interfaces }: Result, { ifName, netns }: Attachment<unknown>): Interface {
+function needOwnInterface({ interfaces }: Result, { ifName, netns }: Attachment<unknown>): Interface {
   const isHere = (sandbox = "") => sandbox === netns || (sandbox !== "" && isSameNamespace(sandbox, netns ?? ""));
   const own = interfaces.findLast((entry) => entry.name === ifName && isHere(entry.sandbox));
   if (own !== undefined) return own;

@@ -138,7 +138,7 @@ export function deleteCreatedLink(attachment: Attachment<unknown>): boolean {
 }
 
 /** Returns a link that was just created; deletes it when it cannot be read. */
-export function madeLink({ container }: LinkRef, name: string): Link {
+function madeLink({ container }: LinkRef, name: string): Link {
   try {
     return needLink(container, name);
   } catch (error) {

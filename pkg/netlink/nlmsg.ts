@@ -29,7 +29,7 @@ const NLM_F_CAPPED = 0x100;
 /** In an NLMSG_ERROR or NLMSG_DONE: attributes of the extended ack follow. */
 const NLM_F_ACK_TLVS = 0x200;
 
-export const nlmsgHeader = struct({ length: u32, type: u16, flags: u16, sequence: u32, port: u32 });
+const nlmsgHeader = struct({ length: u32, type: u16, flags: u16, sequence: u32, port: u32 });
 export const NLMSG_HDRLEN = nlmsgHeader.size;
 
 /** A message with its header decoded; the body is a view of the receive buffer. */

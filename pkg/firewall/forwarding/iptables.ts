@@ -92,7 +92,7 @@ export function allowChanges(view: View, family: Family, request: ForwardingRequ
 }
 
 /** Returns all rules of the request but its ownerships, whether they are there or not. */
-export function wantedRules(
+function wantedRules(
   family: Family,
   { addresses, policy, adminChain }: Omit<ForwardingRequest, "owner">,
   scope: Scope,

@@ -270,8 +270,8 @@ export const matches = { comment, tcp, udp, sctp, multiport, mark, conntrack, ad
 // --- Targets -----------------------------------------------------------------------------------------------------------------------------
 
 /** NF_NAT_RANGE_* of linux/netfilter/nf_nat.h */
-export const MAP_ADDRESSES = 1;
-export const MAP_PORTS = 2;
+const MAP_ADDRESSES = 1;
+const MAP_PORTS = 2;
 export const RANDOM_FULLY = 0x10;
 
 const masqueradeWords = ({ flags }: { flags: number }) =>

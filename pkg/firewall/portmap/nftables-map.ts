@@ -77,7 +77,7 @@ interface Wanted {
 }
 
 /** Returns what an attachment should have. @param skipped The mappings that another network of the same container has. */
-export function desiredOf(mappingSet: MappingSet, skipped: ReadonlySet<PortMapping>): Wanted {
+function desiredOf(mappingSet: MappingSet, skipped: ReadonlySet<PortMapping>): Wanted {
   const { family, owner, container, snat, masqAll, conditions } = mappingSet;
   const table = TABLES[family];
   const published = mappingsFor(mappingSet);
@@ -218,10 +218,7 @@ export function restoreByNftables(netfilter: Connection, mappingSets: readonly M
 }
 
 /** Returns the requests for the missing parts of the table, its chains and the rule of the container's network. */
-export function ensureTableRequests(
-  netfilter: Connection,
-  { family, mark, snat, masqAll, container }: MappingSet,
-): Request[] {
+function ensureTableRequests(netfilter: Connection, { family, mark, snat, masqAll, container }: MappingSet): Request[] {
   const table = TABLES[family];
   const rules = tableChains(table).flatMap((chain) => findRules(netfilter, chain));
   const isThere = isComplete(rules, mark);

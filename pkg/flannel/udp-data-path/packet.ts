@@ -14,7 +14,6 @@ export const IPV4 = {
   destination: 16,
 } as const;
 export const DONT_FRAGMENT = 0x4000;
-export const MORE_FRAGMENTS = 0x2000;
 export const FRAGMENT_OFFSET = 0x1fff;
 
 export const PROTOCOL_ICMP = 1;

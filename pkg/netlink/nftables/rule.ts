@@ -1,5 +1,5 @@
 // `nft add rule …`, and every rule of iptables-nft.
-import { attribute, type MessageOf, message, type RequestOf } from "../message.ts";
+import { attribute, type MessageOf, message } from "../message.ts";
 import { cstring, nested, u32be, u64be } from "../wire.ts";
 import { expressions } from "./expression.ts";
 import { nfgenmsg } from "./header.ts";
@@ -39,4 +39,3 @@ export const ruleMessage = message({
   },
 });
 export type RuleMessage = MessageOf<typeof ruleMessage>;
-export type RuleRequest = RequestOf<typeof ruleMessage>;

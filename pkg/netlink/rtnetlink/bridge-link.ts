@@ -1,5 +1,5 @@
 // `bridge link`, `bridge vlan`: links as bridges see them. The messages of link.ts in family AF_BRIDGE, where the nests mean something else.
-import { attribute, type MessageOf, message } from "../message.ts";
+import { attribute, message } from "../message.ts";
 import { nested, repeated, struct, u16 } from "../wire.ts";
 import { bridgePort } from "./link/bridge-port.ts";
 import { interfaceAttributes, interfaceHeader } from "./link/interface.ts";
@@ -35,4 +35,3 @@ export const bridgeLinkMessage = message({
     bridge: attribute(26, "IFLA_AF_SPEC", bridgeSpec),
   },
 });
-export type BridgeLinkMessage = MessageOf<typeof bridgeLinkMessage>;

@@ -4,7 +4,7 @@
 export type InterfaceRegexp = Pick<RegExp, "source" | "test">;
 
 /** The expression has something that JavaScript's have not. `message` names it, with what to write instead. */
-export class UntranslatableRegexp extends Error {
+class UntranslatableRegexp extends Error {
   override name = "UntranslatableRegexp";
 }
 

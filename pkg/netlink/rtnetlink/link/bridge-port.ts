@@ -1,5 +1,5 @@
 // `bridge link set dev …`, `ip link set dev … type bridge_slave …`: a link as the port of a bridge.
-import { attribute, type MessageOf, message } from "../../message.ts";
+import { attribute, message } from "../../message.ts";
 import { bool, bytes, flag, u8, u16, u32, u64 } from "../../wire.ts";
 
 export const BR_STATE_DISABLED = 0;
@@ -57,4 +57,3 @@ export const bridgePort = message({
     backupNexthopId: attribute(44, "IFLA_BRPORT_BACKUP_NHID", u32),
   },
 });
-export type BridgePort = MessageOf<typeof bridgePort>;
