@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -420,8 +421,10 @@ static int freeze(int argc, char **argv) {
 
 int main(int argc, char **argv) {
   if (!image.context) _exit(freeze(argc, argv));
+  struct pollfd standard[3] = { { .fd = 0 }, { .fd = 1 }, { .fd = 2 } };
+  poll(standard, 3, 0); /* tells of all three in one call which are open */
   for (int fd = 0; fd <= 2; fd++) /* started without it: else the first file opened would be standard output */
-    if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDWR);
+    if (standard[fd].revents & POLLNVAL) open("/dev/null", O_RDWR);
   struct sigaction ignored = { .sa_handler = SIG_IGN }; /* a reader that has gone is EPIPE: no reason to end half-way */
   sigaction(SIGPIPE, &ignored, &inherited_sigpipe);
   image_start(written_part());

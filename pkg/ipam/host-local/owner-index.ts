@@ -253,8 +253,13 @@ function write(ownerIndex: OwnerIndex, name: string, value: unknown): void {
 }
 
 function remove(ownerIndex: OwnerIndex, name: string): void {
-  ownerIndex.texts.delete(name);
-  attempt(ownerIndex, () => removeFile(`${ownerIndex.directory}/${name}`));
+  const { directory, texts } = ownerIndex;
+  if (texts.has(name) && texts.get(name) === undefined) return; // is missing
+  texts.delete(name);
+  attempt(ownerIndex, () => {
+    removeFile(`${directory}/${name}`);
+    texts.set(name, undefined);
+  });
 }
 
 /** Runs file operations of the index. No address depends on it, so an error of the file system (full, read-only) is not a failure. */

@@ -94,6 +94,7 @@ export function releaseReservations(pool: Pool, owner: Owner, held: readonly Pic
     if (pool.reuseDelayMs > 0) markReleased(ownerIndex, name);
   }
   const entry = findOwnerEntry(ownerIndex, owner);
-  const left = (entry?.holdings ?? []).filter(({ name }) => isHeldBy(store, name, owner));
+  const freed = new Set(held.map(({ name }) => name));
+  const left = (entry?.holdings ?? []).filter(({ name }) => !freed.has(name) && isHeldBy(store, name, owner));
   if (entry) setOwnerEntry(ownerIndex, owner, { ...entry, holdings: left });
 }
