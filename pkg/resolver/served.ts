@@ -30,29 +30,33 @@ export function isGone(namespace: NamespaceIdentity): boolean {
 
 export interface Served {
   attachments: ServedAttachment[];
+  /** Those of all records, each once, also where there are no names. */
+  namespaces: NamespaceIdentity[];
   /** Files that cannot be read as records, each a sentence. */
   problems: string[];
 }
 
 /** Reads the records of all attachments. */
 export function readServed(root: string): Served {
-  const served: Served = { attachments: [], problems: [] };
+  const served: Omit<Served, "namespaces"> = { attachments: [], problems: [] };
   const namespaces = new Map<string, NamespaceIdentity>();
   for (const one of readAllRecords(root)) {
-    if ("reason" in one) served.problems.push(`damaged ${one.path}: ${one.reason}; its names are not answered`);
-    else if (hasNames(one)) served.attachments.push(attachmentOf(one, namespaces));
+    if ("reason" in one) {
+      served.problems.push(`damaged ${one.path}: ${one.reason}; its names are not answered`);
+      continue;
+    }
+    const key = `${one.namespace.inode} ${one.namespace.path}`;
+    const namespace = namespaces.get(key) ?? one.namespace;
+    namespaces.set(key, namespace);
+    if (hasNames(one)) served.attachments.push(attachmentOf(one, namespace));
   }
-  return served;
+  return { ...served, namespaces: [...namespaces.values()] };
 }
 
 /** As in Docker, containers of the default network have no names. */
 export const hasNames = ({ networkName }: AttachmentRecord): boolean => networkName !== "bridge";
 
-/** @param namespaces those seen so far: several attachments of a container have one */
-function attachmentOf(record: AttachmentRecord, namespaces: Map<string, NamespaceIdentity>): ServedAttachment {
-  const { inode, path } = record.namespace;
-  const namespace = namespaces.get(`${inode} ${path}`) ?? record.namespace;
-  namespaces.set(`${inode} ${path}`, namespace);
+function attachmentOf(record: AttachmentRecord, namespace: NamespaceIdentity): ServedAttachment {
   return {
     network: record.networkId,
     networkName: record.networkName,

@@ -70,6 +70,7 @@ export function serveInForeground(paths: ResolverPaths): void {
     records: paths.records,
     resolvConf: paths.resolvConf,
     control,
+    cleansUp: paths.records === recordRoot,
     endsIdle: passed !== undefined,
     log: logLine,
   });
@@ -116,7 +117,7 @@ function runDetached({ socket, records, resolvConf }: ResolverPaths, listener: n
     if (Number(name) > 2 && Number(name) !== listener) closeFile(Number(name));
   ask("prctl", PR_SET_NAME, PROCESS_NAME, 0, 0, 0);
   try {
-    serve({ records, resolvConf, control: listener, endsIdle: true, log: logLine });
+    serve({ records, resolvConf, control: listener, cleansUp: records === recordRoot, endsIdle: true, log: logLine });
     removeFile(socket);
     exitNow(0);
   } catch (error) {

@@ -25,7 +25,10 @@ const STANDARD_STREAMS = [0, 1, 2];
 const SHORT_LIFE_MS = 500;
 const PAUSE_MS = 500;
 
-export type ResolverOptions = Pick<WorkerOptions, "records" | "resolvConf" | "control" | "endsIdle" | "log">;
+export type ResolverOptions = Pick<
+  WorkerOptions,
+  "records" | "resolvConf" | "control" | "cleansUp" | "endsIdle" | "log"
+>;
 
 /** Serves until a signal says to stop, or there is nothing to serve. Uses a table of descriptors that has nothing else in it than the socket and standard streams. */
 export function serve(options: ResolverOptions): void {

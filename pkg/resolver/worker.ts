@@ -4,7 +4,9 @@ import { answerFrom, type NetworkNames, namesOfNetworks, type View, viewOf } fro
 import { bootMs } from "../sys/clock.ts";
 import { SystemError } from "../sys/errno.ts";
 import { type Datagram, receiveFrom, sendTo } from "../sys/inet-socket.ts";
+import type { NamespaceIdentity } from "../sys/namespace-identity.ts";
 import { randomBytes } from "../sys/random.ts";
+import { Cleaner } from "./cleaner.ts";
 import { type SyncAnswer, serveControl } from "./control.ts";
 import { type EventLoop, openEventLoop } from "./event-loop.ts";
 import { Forwarder } from "./forwarder.ts";
@@ -39,7 +41,9 @@ export interface WorkerOptions {
   /** Descriptors of signals, and what those that have come mean. */
   signals: number;
   readSignals: () => End | undefined;
-  /** Whether to end when there is nothing to serve. */
+  /** Whether to have what is left of containers that are gone removed. */
+  cleansUp: boolean;
+  /** Whether to end when nothing is attached. */
   endsIdle: boolean;
   /** Sockets that an earlier worker has left. */
   left: Map<string, Partial<Listener>>;
@@ -62,7 +66,11 @@ class Worker {
   readonly #listeners: Listeners;
   readonly #buffer = new Uint8Array(LARGEST_MESSAGE);
   #networks: Map<string, NetworkNames> = new Map();
-  #addresses: ListenAddress[] = [];
+  readonly #cleaner = new Cleaner();
+  /** Of all containers that are attached, also those without names. */
+  #namespaces: NamespaceIdentity[] = [];
+  /** Namespaces of records whose container is gone, as a text. */
+  #gone = "";
   /** By key of the listen address. */
   #views = new Map<string, View>();
   #stamp = "";
@@ -103,23 +111,28 @@ class Worker {
   #look(nowMs: number): number {
     if (nowMs < this.#lookAtMs) return this.#lookAtMs;
     this.#lookAtMs = nowMs + LOOK_MS;
-    const hasChanged = this.#stamp !== stampOf(this.#options.records);
-    if (hasChanged || this.#addresses.some(({ namespace }) => isGone(namespace))) this.#sync();
-    if (this.#listeners.count > 0) this.#neededAtMs = nowMs;
-    if (this.#options.endsIdle && nowMs - this.#neededAtMs > IDLE_MS) this.#stop("idle");
+    const { records, cleansUp, endsIdle, log } = this.#options;
+    const hasChanged = this.#stamp !== stampOf(records);
+    if (hasChanged || this.#namespaces.some(isGone)) this.#sync();
+    const hasLeft = cleansUp && this.#gone !== "";
+    if (hasLeft) this.#cleaner.run(this.#gone, nowMs, log);
+    if (hasLeft || this.#namespaces.length > 0) this.#neededAtMs = nowMs;
+    if (endsIdle && nowMs - this.#neededAtMs > IDLE_MS) this.#stop("idle");
     return this.#lookAtMs;
   }
 
   /** Reads the records, and serves what they say. */
   #sync(): SyncAnswer {
     this.#stamp = stampOf(this.#options.records);
-    const { attachments, problems } = readServed(this.#options.records);
-    const living = livingOf(attachments);
+    const { attachments, namespaces, problems } = readServed(this.#options.records);
+    const gone = new Set(namespaces.filter(isGone));
+    this.#namespaces = namespaces.filter((namespace) => !gone.has(namespace));
+    this.#gone = [...gone].map(({ path, inode }) => `${path} ${inode}`).join("\n");
+    const living = attachments.filter(({ namespace }) => !gone.has(namespace));
     this.#networks = namesOfNetworks(living);
     const addresses = listenAddressesOf(living);
     this.#views = new Map([...addresses].map(([key, { attachments }]) => [key, viewOf(attachments, this.#networks)]));
-    this.#addresses = [...addresses.values()].map(({ at }) => at);
-    const failed = this.#listeners.setAddresses(this.#addresses);
+    const failed = this.#listeners.setAddresses([...addresses.values()].map(({ at }) => at));
     const all = [
       ...problems,
       ...failed.map(({ at, problem }) => `no names are answered in ${at.namespace.path}: ${problem}`),
@@ -173,17 +186,6 @@ class Worker {
     if (answer === "forward") this.#forwarder.ask(key, query, message, transport, send);
     else send(encodeAnswer(query, { ...answer, ttl: TTL }, transport));
   }
-}
-
-/** Leaves out attachments whose namespace is gone; each namespace is looked at once. */
-function livingOf(attachments: readonly ServedAttachment[]): ServedAttachment[] {
-  const gone = new Map<string, boolean>();
-  return attachments.filter(({ namespace }) => {
-    const key = `${namespace.inode} ${namespace.path}`;
-    const isDead = gone.get(key) ?? isGone(namespace);
-    gone.set(key, isDead);
-    return !isDead;
-  });
 }
 
 /** Groups attachments by the address where their container asks. */

@@ -1,7 +1,7 @@
 /** This process and its children. */
 import { native } from "#native";
 import { Errno, SystemError } from "./errno.ts";
-import { closeFile, findStat, readAll, writeAll } from "./file.ts";
+import { closeFile, findStat, Open, openFile, readAll, writeAll } from "./file.ts";
 import { ask, call } from "./syscall.ts";
 import { encode } from "./text.ts";
 
@@ -104,6 +104,24 @@ export function run({ path, args = [], environment, stdin, takesStderr = false }
     return { ...end, stdout };
   } finally {
     for (const fd of [input, output]) closeFile(fd);
+  }
+}
+
+/**
+ * Starts a program without waiting for it: `findOutcome` tells its end. It has nothing to read, what it prints is lost, its errors are on our stderr,
+ * and it is killed when this process is (QuickJS only).
+ *
+ * @param args its own name first
+ */
+export function start(path: string, args: string[], environment: Readonly<Record<string, string>>): number {
+  const nothing = openFile("/dev/null", Open.readWrite);
+  try {
+    const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+    const child = native.spawn(path, args, variables, [nothing, nothing, standardError]);
+    if (child < 0) throw new SystemError("execve", -child, path);
+    return child;
+  } finally {
+    closeFile(nothing);
   }
 }
 
