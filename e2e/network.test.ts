@@ -347,3 +347,62 @@ t.test("an internal network has no way out, and the host takes nothing from it",
   );
   t.match(node.inspect("inner"), { Internal: true, Id: id });
 });
+
+t.test(
+  "inspect shows both ends of each attachment, its health, and the addresses that are left; ipam ls who has which",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t, 2);
+    const [name, other] = [nameOf(node, 0), nameOf(node, 1)];
+    const netns = node.containers[0]?.path ?? "";
+    node.networkSays("create --subnet 10.5.0.0/29 front");
+    node.networkSays(["connect", "--alias", "www", "front", name]);
+    node.cnitool(`add front ${node.containers[1]?.path}`, {
+      CAP_ARGS: '{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]}',
+    });
+    const shown = Object.values(JSON.parse(node.networkSays("inspect --check front"))[0].Containers) as Record<
+      string,
+      unknown
+    >[];
+    const [own, runtimes] = [shown.find(({ Name }) => Name === name), shown.find(({ Name }) => Name !== name)];
+    const [inside] = (node.containers[0] ?? node).json("ip", "-j", "link", "show", "eth0") as [
+      { ifindex: number; link_index: number },
+    ];
+    const [outside] = node.json("ip", "-j", "link", "show", String(own?.["HostInterface"])) as [
+      { ifindex: number; master: string },
+    ];
+    t.match(own, {
+      Interface: "eth0",
+      InterfaceIndex: inside.ifindex,
+      HostInterfaceIndex: inside.link_index,
+      Bridge: outside.master,
+      Namespace: netns,
+      NamespaceState: "alive",
+      ConnectedBy: "twill network",
+      Aliases: ["www"],
+      Health: "ok",
+    });
+    t.match(runtimes, { ConnectedBy: "runtime", Ports: { "80/tcp": "0.0.0.0:8080" }, Health: "ok" });
+    t.match(node.inspect("front").IPAM.Config, [{ Subnet: "10.5.0.0/29", Used: 2, Free: 3 }]);
+    node.containers[0]?.sh("ip address flush dev eth0");
+    t.match(
+      node.networkSays(["inspect", "--check", "-f", "{{range .Containers}}{{.Health}};{{end}}", "front"]),
+      /10\.5\.0\.2/,
+      "what is wrong",
+    );
+
+    const ipam = (args: string) => node.runInside([join(ourTools, "twill"), "ipam", ...args.split(" ")], path);
+    spawnSync("ip", ["netns", "delete", other]);
+    t.match(
+      ipam("ls").stdout,
+      new RegExp(`^front +10.5.0.2 +${name} +cnitool-\\w+ +eth0 +\\S+Z +alive\nfront +10.5.0.3 .* dead$`, "m"),
+    );
+    node.write("/var/lib/cni/networks/front/10.5.0.5", "gone\r\neth0");
+    t.match(JSON.parse(ipam("ls --json front").stdout)[2], {
+      Address: "10.5.0.5",
+      Container: "gone",
+      State: "no attachment",
+    });
+    t.match(ipam("ls nosuch"), { status: 1, stderr: /No such network: nosuch/ });
+  },
+);

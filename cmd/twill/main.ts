@@ -32,6 +32,7 @@ import { doctor } from "./doctor/doctor.ts";
 import { install } from "./install/install.ts";
 import { status } from "./install/status.ts";
 import { uninstall } from "./install/uninstall.ts";
+import { ipam } from "./ipam/main.ts";
 import { network } from "./network/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 import { reload } from "./reload.ts";
@@ -77,7 +78,7 @@ const programs: Programs = {
   plugins: byName(plugins) satisfies Delegates,
   tools: byName(tools),
   daemons: { dhcp: dhcpDaemon },
-  commands: byName([...commands.map((command) => asTool("twill", command)), network, reload, resolver]),
+  commands: byName([...commands.map((command) => asTool("twill", command)), ipam, network, reload, resolver]),
 };
 
 host.start = () => runProgram(programs, processArguments(), standardStreams());

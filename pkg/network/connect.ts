@@ -6,8 +6,13 @@ import type { JsonObject } from "../config/json.ts";
 import { type Address, compareAddresses, contains, parseAddress, parsePrefix } from "../ip/address.ts";
 import { findLink, listLinks, openRtnetlink, setUp } from "../link/link.ts";
 import type { Connection } from "../netlink/connection.ts";
-import { namespacePath } from "../runtime/cached-namespace.ts";
-import { addNetwork, deleteNetwork, type Runtime, type RuntimeAttachment } from "../runtime/network.ts";
+import {
+  addNetwork,
+  cachedAttachment,
+  deleteNetwork,
+  type Runtime,
+  type RuntimeAttachment,
+} from "../runtime/network.ts";
 import { type NetworkList, parseList } from "../runtime/network-list.ts";
 import { nowMs } from "../sys/clock.ts";
 import { findStat } from "../sys/file.ts";
@@ -299,22 +304,21 @@ const isRuntimes = ({ containerName, containerId }: NetworkAttachment): CniError
 
 /** Runs DEL with what ADD was given. A namespace that is gone is not named: its path may lead to another container. */
 function deleteAttachment(attachment: NetworkAttachment, list: NetworkList | undefined, runtime: Runtime): void {
-  const { entry, containerId, ifName } = attachment;
+  const { entry } = attachment;
   const cached = entry === undefined ? list : parseList(entry.config, `cached result of ${entry.networkName}`);
   if (cached === undefined) return;
   const isDead = attachmentState(attachment) === "dead";
-  deleteNetwork(
-    cached,
-    {
-      containerId,
-      netns: isDead ? undefined : entry === undefined ? attachment.netns : namespacePath(entry),
-      ifName,
-      args: entry?.cniArgs ?? [],
-      capabilityArgs: entry?.capabilityArgs ?? {},
-    },
-    runtime,
-  );
+  const given = entry === undefined ? unknownArguments(attachment) : cachedAttachment(entry);
+  deleteNetwork(cached, isDead ? { ...given, netns: undefined } : given, runtime);
 }
+
+const unknownArguments = ({ containerId, ifName, netns }: NetworkAttachment): RuntimeAttachment => ({
+  containerId,
+  ifName,
+  netns,
+  args: [],
+  capabilityArgs: {},
+});
 
 /**
  * Removes what `connect` made for containers that are gone: nobody else calls DEL for it. Failures are told, and tried again the next time.

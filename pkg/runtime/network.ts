@@ -214,7 +214,8 @@ export function collectGarbage(
   runAllSteps([...deletions, ...collections].map((step) => ["collect garbage", step]));
 }
 
-const cachedAttachment = (entry: CacheEntry): RuntimeAttachment => ({
+/** Returns the attachment as ADD was given it. */
+export const cachedAttachment = (entry: CacheEntry): RuntimeAttachment => ({
   containerId: entry.containerId,
   netns: namespacePath(entry),
   ifName: entry.ifName,

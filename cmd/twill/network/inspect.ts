@@ -5,8 +5,12 @@ import type { Command } from "../../../pkg/command-line/command.ts";
 import { parseTemplate, renderTemplate } from "../../../pkg/command-line/template.ts";
 import type { JsonObject } from "../../../pkg/config/json.ts";
 import { listAttachments, type NetworkAttachment } from "../../../pkg/network/attachment.ts";
+import { attachmentDetail, type HostView, viewOfHost } from "../../../pkg/network/attachment-detail.ts";
 import { endpointId, type NetworkDefinition, type SubnetConf } from "../../../pkg/network/definition.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
+import { type SubnetUsage, subnetUsage } from "../../../pkg/network/reserved-address.ts";
+import { cachedAttachment, checkNetwork, type Runtime } from "../../../pkg/runtime/network.ts";
+import { parseList } from "../../../pkg/runtime/network-list.ts";
 import { onHost } from "./surroundings.ts";
 
 export const inspect: Command = {
@@ -16,6 +20,8 @@ export const inspect: Command = {
   most: Number.POSITIVE_INFINITY,
   about: "print networks and the containers in them as JSON",
   details: [
+    "Beside Docker's keys: used and free addresses of each subnet; of each container the interfaces of both ends with their",
+    "indexes, namespace, process, published ports, and who connected it.",
     "Networks are named by name, ID, or the beginning of an ID. --format takes fields of that JSON, {{range}}, json, index and len.",
   ].join("\n"),
   flags: [
@@ -25,6 +31,7 @@ export const inspect: Command = {
       value: "TEMPLATE",
       about: "print by a template, as '{{range .IPAM.Config}}{{.Subnet}}{{end}}'",
     },
+    { name: "check", about: "run CHECK of each attachment: Health is ok, or what is wrong with a link or a rule" },
     { name: "json", about: "print JSON, as without --format" },
   ],
   examples: ["twill network inspect front", "twill network inspect --format '{{json .Containers}}' front"],
@@ -35,11 +42,13 @@ export const inspect: Command = {
     const found = onHost(context, ({ networks, runtime, warn }) => {
       const { attachments, unreadable } = listAttachments(runtime.cacheRoot);
       for (const text of unreadable) warn(`not shown: ${text}`);
+      const view = viewOfHost();
       return operands.flatMap((operand): JsonObject[] => {
         try {
           const network = networkCalled(operand, networks);
           const own = attachments.filter(({ networkName }) => networkName === network.name);
-          return [inspected(network, own)];
+          const health = flags.has("check") ? (one: NetworkAttachment) => healthOf(one, runtime) : undefined;
+          return [inspected(network, own, view, health)];
         } catch (error) {
           failures.push(failureOf(error));
           return [];
@@ -56,9 +65,26 @@ export const inspect: Command = {
   },
 };
 
-/** Returns Docker's object. */
-export function inspected(network: NetworkDefinition, attachments: readonly NetworkAttachment[]): JsonObject {
-  const { name, id, created, driver, ipv6, ipam, internal, options, labels } = network;
+/** Runs CHECK of the attachment's plugins. @returns "ok", or what is wrong */
+function healthOf({ entry }: NetworkAttachment, runtime: Runtime): string {
+  if (entry === undefined) return "the runtime's cache has no entry of it";
+  try {
+    checkNetwork(parseList(entry.config, "cached configuration"), cachedAttachment(entry), runtime);
+    return "ok";
+  } catch (error) {
+    return failureOf(error).message;
+  }
+}
+
+/** Returns Docker's object, with more about addresses and attachments. */
+function inspected(
+  network: NetworkDefinition,
+  attachments: readonly NetworkAttachment[],
+  view: HostView,
+  health: ((attachment: NetworkAttachment) => string) | undefined,
+): JsonObject {
+  const { name, id, created, driver, ipv6, ipam, internal, options, labels, list } = network;
+  const usage = list === undefined ? [] : subnetUsage(list);
   return {
     Name: name,
     Id: id,
@@ -66,32 +92,46 @@ export function inspected(network: NetworkDefinition, attachments: readonly Netw
     Scope: "local",
     Driver: driver,
     EnableIPv6: ipv6,
-    IPAM: { Driver: ipam.driver, Options: ipam.options, Config: ipam.config.map(configOf) },
+    IPAM: { Driver: ipam.driver, Options: ipam.options, Config: ipam.config.map((conf) => configOf(conf, usage)) },
     Internal: internal,
     Attachable: false,
     Ingress: false,
     ConfigFrom: { Network: "" },
     ConfigOnly: false,
     Containers: Object.fromEntries(
-      attachments.map(({ containerId, containerName, ifName, mac, addresses }) => [
-        containerId,
-        {
+      attachments.map((attachment) => {
+        const { containerId, containerName, ifName, mac, addresses } = attachment;
+        const shown = {
           Name: containerName,
           EndpointID: endpointId(id, containerId, ifName),
           MacAddress: mac,
           IPv4Address: addresses.find((address) => !address.includes(":")) ?? "",
           IPv6Address: addresses.find((address) => address.includes(":")) ?? "",
-        },
-      ]),
+          ...attachmentDetail(attachment, view),
+          ...(health !== undefined && { Health: health(attachment) }),
+        };
+        return [containerId, shown];
+      }),
     ),
     Options: options,
     Labels: labels,
   };
 }
 
-const configOf = ({ subnet, ipRange, gateway, auxiliaryAddresses }: SubnetConf): JsonObject => ({
+const configOf = (
+  { subnet, ipRange, gateway, auxiliaryAddresses }: SubnetConf,
+  usage: readonly SubnetUsage[],
+): JsonObject => ({
   Subnet: subnet,
   ...(ipRange !== undefined && { IPRange: ipRange }),
   ...(gateway !== undefined && { Gateway: gateway }),
   ...(auxiliaryAddresses !== undefined && { AuxiliaryAddresses: auxiliaryAddresses }),
+  ...countsOf(usage.find((one) => one.subnet === subnet)),
 });
+
+/** Numbers that JSON's readers may round are printed as texts. */
+function countsOf(usage: SubnetUsage | undefined): JsonObject {
+  if (usage === undefined) return {};
+  const { used, free } = usage;
+  return { Used: used, Free: free <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(free) : String(free) };
+}

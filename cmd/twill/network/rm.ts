@@ -9,6 +9,7 @@ import { removeRecordDirectory } from "../../../pkg/network/attachment-record.ts
 import { isPredefined, type NetworkDefinition } from "../../../pkg/network/definition.ts";
 import { networkCalled, removeNetwork } from "../../../pkg/network/network-directory.ts";
 import { bridgeNameOf } from "../../../pkg/network/network-document.ts";
+import { defaultDataDir } from "../../../pkg/network/reserved-address.ts";
 import { collectGarbage, planGarbageCollection } from "../../../pkg/runtime/network.ts";
 import { type Host, onHost } from "./surroundings.ts";
 
@@ -70,14 +71,11 @@ export function remove(network: NetworkDefinition, { runtime, warn }: Host): voi
   deleteBridge(network);
   for (const { ipam } of list?.plugins ?? []) {
     if (isObject(ipam) && ipam["type"] === "host-local" && ipam["dataDir"] === undefined)
-      removeStore(RESERVATIONS, network.name);
+      removeStore(defaultDataDir, network.name);
   }
   removeRecordDirectory(network.id);
   removeNetwork(network);
 }
-
-/** host-local's directory, where a configuration names no other. */
-const RESERVATIONS = "/var/lib/cni/networks";
 
 /** Plugins that are missing or fail must not keep a network that nobody uses. */
 function collect(work: () => void, warn: (text: string) => void): void {

@@ -1,0 +1,103 @@
+/** What a picture of an attachment needs beside its addresses: the links of both ends, the process, the published ports. */
+import { isObject, type Json, type JsonObject } from "../config/json.ts";
+import { findLink, type Link, listLinks, openRtnetlink } from "../link/link.ts";
+import { isErrno, SystemError } from "../sys/errno.ts";
+import { findStat, readLink } from "../sys/file.ts";
+import { closeNamespace, findNamespace } from "../sys/namespace.ts";
+import { processes } from "../sys/namespace-state.ts";
+import { attachmentState, type NetworkAttachment } from "./attachment.ts";
+
+/** The host as `inspect` finds it, read once for all attachments. */
+export interface HostView {
+  links: ReadonlyMap<string, Link>;
+  names: ReadonlyMap<number, string>;
+  /** The lowest process ID of each network namespace, by its inode. */
+  processes: ReadonlyMap<string, number>;
+}
+
+export function viewOfHost(): HostView {
+  const links = listLinks(openRtnetlink());
+  return {
+    links: new Map(links.map((link) => [link.name, link])),
+    names: new Map(links.map(({ index, name }) => [index, name])),
+    processes: processesByNamespace(),
+  };
+}
+
+function processesByNamespace(): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const process of processes()
+    .map(Number)
+    .sort((one, other) => other - one)) {
+    const inode = namespaceOf(process);
+    if (inode !== undefined) found.set(inode, process);
+  }
+  return found;
+}
+
+/** Returns undefined when the process has ended, or may not be examined. */
+function namespaceOf(process: number): string | undefined {
+  try {
+    return /^net:\[(\d+)\]$/.exec(readLink(`/proc/${process}/ns/net`))?.[1];
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+/** Returns the facts under the names that `inspect` prints; those that are not known are left out. */
+export function attachmentDetail(attachment: NetworkAttachment, { links, names, processes }: HostView): JsonObject {
+  const { ifName, netns, record, entry } = attachment;
+  const inode = record?.namespace.inode ?? (netns === undefined ? undefined : String(findStat(netns)?.inode));
+  const process = inode === undefined ? undefined : processes.get(inode);
+  const inside = netns === undefined ? undefined : linkIn(netns, ifName);
+  const outside = hostLinkOf(attachment, links);
+  const bridge = outside === undefined ? undefined : names.get(outside.master);
+  return {
+    Interface: ifName,
+    ...(inside !== undefined && { InterfaceIndex: inside.index }),
+    ...(outside !== undefined && { HostInterface: outside.name, HostInterfaceIndex: outside.index }),
+    ...(bridge !== undefined && { Bridge: bridge }),
+    ...(netns !== undefined && { Namespace: netns }),
+    NamespaceState: attachmentState(attachment),
+    ...(process !== undefined && { Process: process }),
+    ConnectedBy: record === undefined ? "runtime" : "twill network",
+    ...(record !== undefined && { Aliases: record.aliases }),
+    Ports: portsOf(entry?.capabilityArgs["portMappings"]),
+  };
+}
+
+/** Finds the host's end: the veth pair's other end among the host's interfaces of the result. */
+function hostLinkOf({ entry }: NetworkAttachment, links: HostView["links"]): Link | undefined {
+  const interfaces = entry?.result["interfaces"];
+  const names = (Array.isArray(interfaces) ? interfaces : [])
+    .filter(isObject)
+    .flatMap(({ name, sandbox }) => (typeof name === "string" && !sandbox ? [name] : []));
+  return names.map((name) => links.get(name)).find((link) => link?.kind === "veth");
+}
+
+function linkIn(netns: string, ifName: string): Link | undefined {
+  try {
+    const namespace = findNamespace(netns);
+    if (namespace === undefined) return undefined;
+    const rtnl = openRtnetlink(namespace);
+    try {
+      return findLink(rtnl, ifName);
+    } finally {
+      rtnl.close();
+      closeNamespace(namespace);
+    }
+  } catch (error) {
+    if (isErrno(error, "EACCES", "EPERM")) return undefined;
+    throw error;
+  }
+}
+
+/** Formats port mappings as `docker port` does: `80/tcp` -> `0.0.0.0:8080`. */
+function portsOf(mappings: Json | undefined): JsonObject {
+  const ports = (Array.isArray(mappings) ? mappings : []).filter(isObject).map((mapping): [string, string] => {
+    const { hostPort, containerPort, protocol = "tcp", hostIP } = mapping;
+    return [`${containerPort}/${protocol}`, `${hostIP || "0.0.0.0"}:${hostPort}`];
+  });
+  return Object.fromEntries(ports);
+}
