@@ -134,7 +134,7 @@ t.test(
         id: "dead-attachments",
         severity: "warning",
         evidence: [/^net cnitool-\w+ eth0$/],
-        remedy: "cnitool gc --dead net",
+        remedy: /^twill gc,/,
       },
     ]);
     t.match(doctor(node, "--fix"), {

@@ -29,6 +29,7 @@ import { tuning } from "../tuning/main.ts";
 import { vlan } from "../vlan/main.ts";
 import { vrf } from "../vrf/main.ts";
 import { doctor } from "./doctor/doctor.ts";
+import { gc } from "./gc/gc.ts";
 import { install } from "./install/install.ts";
 import { status } from "./install/status.ts";
 import { uninstall } from "./install/uninstall.ts";
@@ -68,7 +69,7 @@ const plugins = [
 const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];
 
 const ownNames = ["twill", ...tools.map(({ name }) => name)];
-const commands = [install(ownNames), uninstall, status, doctor];
+const commands = [install(ownNames), uninstall, status, doctor, gc];
 
 const byName = <T extends { name: string }>(list: readonly T[]): Record<string, T> =>
   Object.fromEntries(list.map((program) => [program.name, program]));

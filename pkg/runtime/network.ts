@@ -200,11 +200,7 @@ export function collectGarbage(
   deleted: (entry: CacheEntry) => void = () => undefined,
 ): void {
   if (list.disableGC) return;
-  const deletions = stale.map((entry) => () => {
-    const what = `failed to delete stale attachment ${entry.containerId} ${entry.ifName}`;
-    prefixed(what, () => deleteNetwork(list, cachedAttachment(entry), runtime));
-    deleted(entry);
-  });
+  const deletions = deletionsOf(list, stale, runtime, deleted);
   const plugins = isAtLeast(list.cniVersion, "1.1.0") ? list.plugins : [];
   const collections = plugins.map((plugin) => () => {
     const stdin = requestOf(list, plugin, { valid });
@@ -213,6 +209,29 @@ export function collectGarbage(
   });
   runAllSteps([...deletions, ...collections].map((step) => ["collect garbage", step]));
 }
+
+/** Deletes the stale attachments alone. @throws CniError with all failures */
+export function deleteStale(
+  list: NetworkList,
+  stale: readonly CacheEntry[],
+  runtime: Runtime,
+  deleted: (entry: CacheEntry) => void,
+): void {
+  if (!list.disableGC)
+    runAllSteps(deletionsOf(list, stale, runtime, deleted).map((step) => ["delete stale attachments", step]));
+}
+
+const deletionsOf = (
+  list: NetworkList,
+  stale: readonly CacheEntry[],
+  runtime: Runtime,
+  deleted: (entry: CacheEntry) => void,
+): (() => void)[] =>
+  stale.map((entry) => () => {
+    const what = `failed to delete stale attachment ${entry.containerId} ${entry.ifName}`;
+    prefixed(what, () => deleteNetwork(list, cachedAttachment(entry), runtime));
+    deleted(entry);
+  });
 
 /** Returns the attachment as ADD was given it. */
 export const cachedAttachment = (entry: CacheEntry): RuntimeAttachment => ({

@@ -6,11 +6,10 @@ import { listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { findSysctl } from "../../../pkg/link/sysctl.ts";
 import { cachedNamespace } from "../../../pkg/runtime/cached-namespace.ts";
 import { installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
-import { defaultConfigDirectory } from "../../../pkg/runtime/network-list.ts";
 import { defaultCacheRoot, listCaches } from "../../../pkg/runtime/result-cache.ts";
-import { pluginPathOrUsual } from "../../cnitool/paths.ts";
 import { examineDirectory } from "../../cnitool/validate.ts";
 import type { Self } from "../install/origin.ts";
+import { configDirectories } from "../node/config-directories.ts";
 import { configuration } from "./configuration.ts";
 import { deadAttachments } from "./dead-attachments.ts";
 import type { Check, Finding, Node } from "./finding.ts";
@@ -107,16 +106,9 @@ function paragraph({ id, severity, text, evidence, remedy, fix }: Finding): stri
 
 function nodeSeenBy(self: Self, environment: Readonly<Record<string, string>>): Node {
   const installed = installedRuntimes();
-  const given = environment["NETCONFPATH"];
-  const used = installed.runtimes.filter(({ pluginDirs }) => pluginDirs.length > 0).map(({ configDir }) => configDir);
-  const directories = given ? [given] : [...new Set([...used, defaultConfigDirectory])];
-  const configurations = directories.flatMap((directory) => {
-    const runtime = installed.runtimes.find(
-      ({ configDir, pluginDirs }) => configDir === directory && pluginDirs.length > 0,
-    );
-    const path = environment["CNI_PATH"] ? undefined : runtime?.pluginDirs;
-    return examineDirectory(directory, path ?? pluginPathOrUsual(environment), self.plugins);
-  });
+  const configurations = configDirectories(installed, environment).flatMap(({ directory, path }) =>
+    examineDirectory(directory, path, self.plugins),
+  );
   const caches = listCaches(defaultCacheRoot);
   return {
     self,

@@ -1,0 +1,94 @@
+/** `twill gc`: removes what dead containers left, of all networks of this node. */
+import { failureOf } from "../../../pkg/cni/error.ts";
+import type { ToolContext } from "../../../pkg/cni/tool.ts";
+import type { Call, Command } from "../../../pkg/command-line/command.ts";
+import { oneLine } from "../../../pkg/command-line/table.ts";
+import { installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
+import type { GarbagePlan, Runtime } from "../../../pkg/runtime/network.ts";
+import {
+  configurationFiles,
+  loadList,
+  loadSingle,
+  type NetworkList,
+  parseList,
+} from "../../../pkg/runtime/network-list.ts";
+import { type CacheEntry, defaultCacheRoot, listCaches } from "../../../pkg/runtime/result-cache.ts";
+import { pluginPathOrUsual } from "../../cnitool/paths.ts";
+import { configDirectories } from "../node/config-directories.ts";
+import { collect, safePlan } from "./safe-collection.ts";
+
+export const gc: Command = {
+  name: "gc",
+  operands: "",
+  required: 0,
+  most: 0,
+  about: "remove what dead containers left, of all networks of this node",
+  details: [
+    "Runtimes like podman, containerd and nerdctl never call GC. This deletes attachments whose namespace is provably gone, of all",
+    "networks that are configured or that runtimes remember, and has plugins remove what belongs to nobody. What cannot be told is",
+    "alive: also when a runtime's cache is lost, containers that run keep addresses, links and rules. conf/twill-gc.timer runs it.",
+    "It prints what it deletes. The exit status is 1 when something could not be done, or a file of the cache cannot be read.",
+  ].join("\n"),
+  flags: [{ name: "dry-run", about: "print which attachments would be deleted, and change nothing" }],
+  examples: ["twill gc --dry-run", "twill gc"],
+  run(call) {
+    const failures = networksOfNode(call).map((network) => collected(network, call));
+    return failures.includes(true) ? 1 : 0;
+  },
+};
+
+interface Network {
+  list: NetworkList;
+  runtime: Runtime;
+}
+
+/** @returns whether something failed */
+function collected({ list, runtime }: Network, { flags, context: { streams } }: Call): boolean {
+  const { stdout, stderr } = streams;
+  const tell = (text: string) => stderr(`twill gc: network ${oneLine(list.name)}: ${text}\n`);
+  try {
+    const plan: GarbagePlan = safePlan(list, runtime);
+    for (const { path, reason } of plan.damaged)
+      tell(`damaged ${oneLine(path)}: ${reason}; kept what it may belong to`);
+    if (flags.has("dry-run")) stdout(plan.stale.map((entry) => `${nameOf(entry)}: to be deleted\n`).join(""));
+    else collect(list, plan, runtime, (entry) => stdout(`${nameOf(entry)}: deleted\n`));
+    return plan.damaged.length > 0;
+  } catch (error) {
+    tell(failureOf(error).message);
+    return true;
+  }
+}
+
+const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string => `${networkName} ${containerId} ${ifName}`;
+
+/** Returns the networks of all configurations, and those whose file is gone, as the runtimes' cache has them. */
+function networksOfNode({ context }: Call): Network[] {
+  const { environment } = context.streams;
+  const configured = configDirectories(installedRuntimes(), environment).flatMap(({ directory, path }) =>
+    configurationFiles(directory, [".conflist", ".conf", ".json"]).flatMap((file) =>
+      loaded(() => (file.endsWith(".conflist") ? loadList(file) : loadSingle(file)), context).map((list) => ({
+        list,
+        path,
+      })),
+    ),
+  );
+  const remembered = listCaches(defaultCacheRoot)
+    .flatMap(({ entries }) => entries)
+    .flatMap((entry) => loaded(() => parseList(entry.config, `cached result of ${nameOf(entry)}`), context))
+    .map((list) => ({ list, path: pluginPathOrUsual(environment) }));
+  const byName = new Map([...remembered, ...configured.reverse()].map((network) => [network.list.name, network]));
+  return [...byName.values()].map(({ list, path }) => ({
+    list,
+    runtime: { path, cacheRoot: defaultCacheRoot, delegates: context.plugins },
+  }));
+}
+
+/** A file that cannot be loaded is told: the networks of the others are collected. */
+function loaded(load: () => NetworkList, { streams }: ToolContext): NetworkList[] {
+  try {
+    return [load()];
+  } catch (error) {
+    streams.stderr(`twill gc: ${failureOf(error).message}\n`);
+    return [];
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Garbage collection by the rule that what cannot be told is alive, for callers that no runtime tells which containers live.
+ *
+ * The runtime's cache may be lost or elsewhere, so an attachment that it does not have is no proof. Deleted are attachments whose
+ * namespace is provably gone. GC of the plugins, which delete what is not in the list of valid attachments, is called for networks whose
+ * attachments all have a reservation of host-local: who has one, or a link on the host, counts as valid.
+ */
+import type { AttachmentId } from "../../../pkg/cni/attachment-id.ts";
+import { isObject } from "../../../pkg/config/json.ts";
+import {
+  findReservation,
+  findStore,
+  forEachReserved,
+  isOwner,
+} from "../../../pkg/ipam/host-local/reservation-files.ts";
+import { listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
+import { ownerOf } from "../../../pkg/link/owner.ts";
+import { cachedNamespace } from "../../../pkg/runtime/cached-namespace.ts";
+import {
+  collectGarbage,
+  deleteStale,
+  type GarbagePlan,
+  planGarbageCollection,
+  type Runtime,
+} from "../../../pkg/runtime/network.ts";
+import type { NetworkList } from "../../../pkg/runtime/network-list.ts";
+import type { CacheEntry } from "../../../pkg/runtime/result-cache.ts";
+
+type Owner = Omit<AttachmentId, "network">;
+
+/** Plans the collection for a network. @throws CniError 5: the cache cannot be read */
+export function safePlan(list: NetworkList, runtime: Runtime): GarbagePlan {
+  const plan = planGarbageCollection(list, (entry) => cachedNamespace(entry).state !== "dead", runtime);
+  const owners = [...reservationsOf(list), ...linkOwnersOf(list.name)];
+  return {
+    ...plan,
+    valid: [...plan.valid, ...owners.filter((owner) => !plan.stale.some((entry) => isSame(entry, owner)))],
+  };
+}
+
+/** Carries the plan out. @param deleted is called for each attachment that was deleted. @throws CniError with all failures */
+export function collect(
+  list: NetworkList,
+  plan: GarbagePlan,
+  runtime: Runtime,
+  deleted: (entry: CacheEntry) => void = () => undefined,
+): void {
+  if (reservationDirectories(list).length > 0) collectGarbage(list, plan, runtime, deleted);
+  else deleteStale(list, plan.stale, runtime, deleted);
+}
+
+const isSame = (one: Owner, other: Owner): boolean =>
+  one.containerId === other.containerId && one.ifName === other.ifName;
+
+const usualDataDir = "/var/lib/cni/networks";
+
+function reservationDirectories({ name, plugins }: NetworkList): string[] {
+  return plugins.flatMap(({ ipam }) => {
+    if (!isObject(ipam) || ipam["type"] !== "host-local") return [];
+    const dataDir = typeof ipam["dataDir"] === "string" && ipam["dataDir"] !== "" ? ipam["dataDir"] : usualDataDir;
+    return [`${dataDir}/${name}`];
+  });
+}
+
+/** Reservations of old releases have no interface: it is the usual one. */
+function reservationsOf(list: NetworkList): Owner[] {
+  return reservationDirectories(list).flatMap((directory) => {
+    const store = findStore(directory);
+    const owners: Owner[] = [];
+    if (store !== undefined)
+      forEachReserved(store, (name) => {
+        const found = findReservation(store, name);
+        if (isOwner(found)) owners.push({ containerId: found.containerId, ifName: found.ifName ?? "eth0" });
+      });
+    return owners;
+  });
+}
+
+/** A veth's end on the host is gone when the namespace of the other one is: as long as it is there, the container may be alive. */
+const linkOwnersOf = (network: string): Owner[] =>
+  listLinks(openRtnetlink()).flatMap((link) => {
+    const owner = ownerOf(link);
+    return owner?.network === network ? [owner] : [];
+  });
