@@ -391,13 +391,13 @@ t.test(
     t.match(ping(pair.hosts[2], "10.1.3.0"), ANSWERED);
     const second = await path.daemon();
     t.strictSame(second.hello, { hello: path.hello });
-    t.strictSame(await second.ask({ change: { remove: ["10.1.3.0/24"] } }), { done: true });
+    t.match(await second.ask({ change: { remove: ["10.1.3.0/24"] } }), { done: true });
     t.match(
       ping(pair.hosts[2], "10.1.3.0"),
       /Destination Net Unreachable/,
       "a change is in effect when it is answered",
     );
-    t.strictSame(await second.ask({ change: { set: [peerOf(3)] } }), { done: true });
+    t.match(await second.ask({ change: { set: [peerOf(3)] } }), { done: true });
     t.match(ping(pair.hosts[2], "10.1.3.0"), ANSWERED);
     t.strictSame(await second.ask({ change: { set: [{ ...peerOf(3), subnet: "10.1.3.0" }] } }), {
       error: '"10.1.3.0" is no IPv4 subnet',
@@ -444,7 +444,7 @@ t.test("a successor that cannot take over changes nothing", inFullRunOnly(needsR
   const path = await startBare(pair, 2);
   t.match(await refusal(pair, { takeover: true }), { error: /2\.sock: it has no table of peers yet$/ });
   const daemon = await path.daemon();
-  t.strictSame(await daemon.ask(tableOf(2)), { done: true });
+  t.match(await daemon.ask(tableOf(2)), { done: true });
   const asleep = await path.daemon();
   process.kill(path.hello.pid, "SIGSTOP");
   t.match(await refusal(pair, { takeover: true }), { error: /2\.sock: no answer within 5 s$/ });
@@ -463,8 +463,8 @@ t.test("no packet to a peer is lost while thousands of others come and go", need
   const all = Array.from({ length: 4000 }, (_, i) => `10.${16 + (i >> 8)}.${i & 0xff}.0/24`);
   for (let round = 1; round <= 5; round++) {
     const set = all.map((subnet) => ({ subnet, address: `192.0.2.${100 + round}`, port: PORT }));
-    t.strictSame(await first.ask({ change: { set: [...set, peerOf(3)] } }), { done: true });
-    t.strictSame(await first.ask({ change: { remove: all } }), { done: true });
+    t.match(await first.ask({ change: { set: [...set, peerOf(3)] } }), { done: true });
+    t.match(await first.ask({ change: { remove: all } }), { done: true });
     await pinging.answers(1 + round);
   }
   t.match(await pinging.stop(), { lost: 0 });
