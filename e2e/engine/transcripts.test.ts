@@ -1,6 +1,6 @@
 // The transcripts of system calls by which the build lays out the image, and what the recorded calls cost.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { COSTS, costs, profilingHost, replay, TRANSCRIPTS } from "../../build.mjs";
@@ -22,6 +22,7 @@ function replayChanged(t: Test, name: string, change: (lines: string[]) => strin
   return stdout.toString();
 }
 
+const callsOf = (report: string) => Number(/^calls (\d+)$/m.exec(report)?.[1]);
 const firstCall = (lines: string[]) => lines.findIndex((line) => /^\d/.test(line));
 
 t.test("each plugin makes the system calls that its transcript has; if not, run `npm run profile`", async (t) => {
@@ -52,14 +53,43 @@ t.test("a transcript with another call, one too few or one too many is stale", a
 });
 
 t.test("where the program leaves out a call, it is answered from where it goes on", async (t) => {
-  const calls = (report: string) => Number(/^calls (\d+)$/m.exec(report)?.[1]);
   const whole = replayChanged(t, "loopback-ADD.txt", (lines) => lines);
   t.notMatch(whole, /^stale /m);
   if (process.arch !== "x64") return; // where calls have other numbers, a transcript cannot tell
   const more = replayChanged(t, "loopback-ADD.txt", (lines) => lines.toSpliced(firstCall(lines), 0, "41 3"));
   t.match(more, /^stale system call 0 where it has 41$/m);
-  t.equal(calls(more), calls(whole));
+  t.equal(callsOf(more), callsOf(whole));
 });
+
+t.test(
+  "what is recorded are the system calls with the bytes that the kernel wrote, and a replay follows them",
+  async (t) => {
+    const dir = mkdtempSync("dist/transcript-");
+    t.teardown(() => rmSync(dir, { recursive: true }));
+    const [configuration, file] = [join(dir, "configuration"), join(dir, "loopback-STATUS.txt")];
+    const text = JSON.stringify({ cniVersion: "1.1.0", name: "n", type: "loopback" });
+    writeFileSync(configuration, text);
+    const input = readFileSync("dist/twill.bytecode");
+    const recorded = spawnSync(profilingHost(), ["record", file], {
+      argv0: "loopback",
+      input,
+      stdio: ["pipe", "pipe", "pipe", openSync(configuration, "r")],
+      env: { CNI_COMMAND: "STATUS", CNI_PATH: "/nowhere" },
+    });
+    t.equal(recorded.status, 0, recorded.stderr.toString());
+    const lines = readFileSync(file, "utf8").split("\n");
+    t.strictSame(lines.slice(0, 3), ["arg loopback", "env CNI_COMMAND=STATUS", "env CNI_PATH=/nowhere"]);
+    const read = process.arch === "x64" ? 0 : 63;
+    t.ok(lines.includes(`${read} ${text.length} 2+0:${Buffer.from(text).toString("hex")}`), lines.join("\n"));
+    const replayed = spawnSync(profilingHost(), ["replay", file], {
+      input,
+      env: {},
+      maxBuffer: 64 << 20,
+    }).stdout.toString();
+    t.notMatch(replayed, /^stale /m);
+    t.equal(callsOf(replayed), lines.filter((line) => /^\d/.test(line)).length);
+  },
+);
 
 t.test(
   "what the program reads and writes is seen: a replay of more work has more blocks, and writes to some of those that it reads",
