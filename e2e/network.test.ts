@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { type Host, newHost, type Ran } from "./lab/host.ts";
-import { needsRoot } from "./lab/needs.ts";
+import { needsKernel, needsRoot } from "./lab/needs.ts";
 import { goBin, ourBin, ourTools } from "./lab/project.ts";
 
 interface Node extends Host {
@@ -406,3 +406,40 @@ t.test(
     t.match(ipam("ls nosuch"), { status: 1, stderr: /No such network: nosuch/ });
   },
 );
+
+t.test("addresses of both families, MAC and interface are those that were asked for", needsRoot, async (t) => {
+  const node = newNode(t, 2);
+  node.networkSays(
+    "create --ipv6 --subnet 10.5.0.0/24 --subnet fd00:5::/64 --ip-range 10.5.0.64/26 --aux-address dns=10.5.0.64 dual",
+  );
+  const asked = "connect --ip 10.5.0.70 --ip6 fd00:5::70 --mac 02:42:0a:05:00:46 --interface net7 dual";
+  node.networkSays([...asked.split(" "), nameOf(node, 0)]);
+  t.strictSame(node.addresses(0), ["net7 10.5.0.70/24", "net7 fd00:5::70/64"]);
+  t.match(node.containers[0]?.sh("ip link show net7"), "02:42:0a:05:00:46");
+  t.match(node.containers[0]?.sh("ip -6 route show default"), "default via fd00:5::1 dev net7");
+  const taken = node.network(["connect", "--ip", "10.5.0.70", "dual", nameOf(node, 1)]);
+  t.match(taken, { status: 1, stderr: /10\.5\.0\.70/ });
+  t.strictSame(node.addresses(1), [], "and nothing is left of the refused one");
+  node.networkSays(["connect", "dual", nameOf(node, 1)]);
+  t.match(
+    node.addresses(1),
+    [/^eth0 10\.5\.0\.(6[5-9]|[7-9]\d|1[01]\d|12[0-7])\/24$/, /^eth0 fd00:5::/],
+    "of the range, not the auxiliary one",
+  );
+  node.containers[1]?.sh("ping -c 1 -W 2 fd00:5::70");
+});
+
+t.test("a network of macvlan is on its parent, which no second one gets", needsKernel("macvlan"), async (t) => {
+  const node = newNode(t, 2);
+  node.sh("ip link add lan0 type veth peer name lan1; ip link set lan0 up; ip link set lan1 up");
+  node.networkSays("create -d macvlan --subnet 192.0.2.0/24 --gateway 192.0.2.254 -o parent=lan0 lan");
+  for (const i of [0, 1]) node.networkSays(["connect", "lan", nameOf(node, i)]);
+  t.match(node.containers[0]?.sh("ip -d link show eth0"), "macvlan mode bridge");
+  t.strictSame(node.defaultRoutes(0), ["default via 192.0.2.254 dev eth0"]);
+  t.ok(ping(node, 0, node.addresses(1)[0]?.replace(/^eth0 |\/24$/g, "") ?? ""));
+  const second = node.network("create -d macvlan --subnet 198.51.100.0/24 -o parent=lan0 second");
+  t.match(second, { status: 1, stderr: /network lan is already using parent interface lan0/ });
+  for (const i of [0, 1]) node.networkSays(["disconnect", "lan", nameOf(node, i)]);
+  node.networkSays("rm lan");
+  t.match(node.sh("ip -br link show lan0"), "UP", "the parent stays");
+});
