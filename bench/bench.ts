@@ -2,7 +2,7 @@
 //
 //   npm run bench                     all but builds and tests, about a quarter of an hour
 //   npm run bench -- --quick          few rounds, about a minute: to see a trend
-//   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, cluster, lease-events, at-once, host-local, size
+//   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, flanneld-start, cluster, lease-events, at-once, host-local, size
 //   npm run bench -- --build --tests  also the time of builds, and of the tests
 //   npm run bench -- --against DIR    also beside an earlier build of ours, whose plugins lie in DIR
 //   PEER_DIR=/opt/cni/bin npm run bench    beside other Go plugins
@@ -19,6 +19,7 @@ import { clusterRows } from "./cluster.ts";
 import { contenders, type Masquerade } from "./contenders.ts";
 import { isMet, type Row } from "./figures.ts";
 import { flannelRows } from "./flannel.ts";
+import { flanneldStartRows } from "./flanneld-start.ts";
 import { hostLocalRows } from "./host-local.ts";
 import { compile } from "./launcher.ts";
 import { leaseEventRows } from "./lease-events.ts";
@@ -84,6 +85,7 @@ async function measureAll(): Promise<Row[]> {
     ["ports", "ports beside many others", () => manyPortsRows({ ...bench, rounds: rounds.ports })],
     ["host-local", "host-local", () => hostLocalRows({ ...bench, rounds: rounds.hostLocal })],
     ["snapshot", "flanneld's first pass", () => snapshotRows({ rounds: rounds.snapshot })],
+    ["flanneld-start", "flanneld --version", () => flanneldStartRows({ launcher, rounds: rounds.cluster })],
     ["cluster", "flanneld in a cluster", () => clusterRows({ rounds: rounds.cluster })],
     ["lease-events", "one lease event of flanneld", leaseEventRows],
     ["size", "sizes", sizeRows],
