@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { newResolverLab, type ResolverLab } from "./lab.ts";
 
 const digDb = ["dig", "@127.0.0.11", "+short", "+tries=1", "+timeout=3", "db"] as const;
@@ -58,18 +58,22 @@ t.test("records that change are served without a word, and a detached name is go
   t.match(db.run(...digDb).stdout, /connection refused|no servers could be reached/, "nor is it served");
 });
 
-t.test("a namespace that is gone is let go, and the resolver ends when nobody needs it", needsRoot, async (t) => {
-  const lab = twoContainers(t);
-  lab.sync();
-  const [web = lab.node, db = lab.node] = lab.node.containers;
-  lab.node.sh(`ip link add host0 type veth peer name eth0 netns ${db.name}`);
-  lab.removeNamespace(1);
-  await until(() => lab.node.run("ip", "link", "show", "host0").status !== 0); // goes with its peer's namespace
-  t.equal(web.run(...digDb).stdout, "", "and with it the name");
-  lab.removeNamespace(0);
-  await until(() => lab.processes().length === 0);
-  t.notOk(existsSync(`${lab.dir}/resolver.sock`));
-});
+t.test(
+  "a namespace that is gone is let go, and the resolver ends when nobody needs it",
+  inFullRunOnly(needsRoot),
+  async (t) => {
+    const lab = twoContainers(t);
+    lab.sync();
+    const [web = lab.node, db = lab.node] = lab.node.containers;
+    lab.node.sh(`ip link add host0 type veth peer name eth0 netns ${db.name}`);
+    lab.removeNamespace(1);
+    await until(() => lab.node.run("ip", "link", "show", "host0").status !== 0); // goes with its peer's namespace
+    t.equal(web.run(...digDb).stdout, "", "and with it the name");
+    lab.removeNamespace(0);
+    await until(() => lab.processes().length === 0);
+    t.notOk(existsSync(`${lab.dir}/resolver.sock`));
+  },
+);
 
 t.test("where another program has port 53, that is said, and the others are served", needsRoot, async (t) => {
   const lab = twoContainers(t);

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { newResolverLab, type ResolverLab } from "./lab.ts";
 
 type Test = Parameters<typeof newResolverLab>[0];
@@ -110,7 +110,7 @@ t.test(
   },
 );
 
-t.test("where no server answers, the client is told before it gives up", needsRoot, async (t) => {
+t.test("where no server answers, the client is told before it gives up", inFullRunOnly(needsRoot), async (t) => {
   const lab = await withServers(t);
   const [web = lab.node] = lab.node.containers;
   const dig = () => web.run("dig", "@127.0.0.11", "+tries=1", "+timeout=5", "a.test").stdout;
