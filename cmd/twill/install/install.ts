@@ -46,7 +46,7 @@ function runInstall({ flags, context }: Call, tools: readonly string[]): number 
   const work = () => {
     const record = readRecord();
     const planned = unique([
-      ...chosen.map(({ directory }) => pluginsFor(directory, context)),
+      ...chosen.map(({ directory }) => pluginsFor(directory, context, record)),
       ...toolDirectories(flags).map((directory) => toolsFor(directory, tools, record)),
     ]);
     tellChoice(chosen, found, context);
@@ -127,6 +127,6 @@ function summary({ path, files }: PlannedDirectory, { version }: Self): string {
   const what = files.every(({ isPlugin }) => isPlugin)
     ? `${files.length} plugins of twill ${version}`
     : files.map(({ program }) => program).join(", ");
-  const others = kept === 0 ? "" : `; ${kept} of others are kept in ${printable(keptPath(path))}`;
+  const others = kept === 0 ? "" : `; ${kept} that were there are kept in ${printable(keptPath(path))}`;
   return `${printable(path)}: ${what}${others}\n`;
 }

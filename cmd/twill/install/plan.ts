@@ -2,17 +2,17 @@
 import { CniError, ErrorCode } from "../../../pkg/cni/error.ts";
 import { realPath } from "../../../pkg/sys/copy.ts";
 import { findStat } from "../../../pkg/sys/file.ts";
-import { type Origin, originOf, type Self } from "./origin.ts";
+import { describe, type Origin, originOf, type Self } from "./origin.ts";
 import type { InstallRecord } from "./record.ts";
 import { isAsInstalled } from "./record.ts";
 import type { PlannedDirectory, PlannedFile } from "./replacement.ts";
 
 /** Plans all plugins for a directory. @throws CniError 7: it is for commands, or has a file of such a name that is no plugin */
-export function pluginsFor(directory: string, self: Self): PlannedDirectory {
+export function pluginsFor(directory: string, self: Self, record: InstallRecord): PlannedDirectory {
   const path = existing(directory);
   refuseCommands(path);
   const names = Object.keys(self.plugins);
-  return { path, files: names.map((name) => planned(path, name, true, originOf(path, name, self))) };
+  return { path, files: names.map((name) => planned(path, name, true, originOfPlugin(path, name, self, record))) };
 }
 
 /** Plans tools for a directory. Their files are not started to see whose they are: some do their work whatever they are asked. */
@@ -30,6 +30,13 @@ function planned(directory: string, program: string, isPlugin: boolean, before: 
     details: before.why,
     remedy: "move it to another directory; if it is a damaged plugin, remove it",
   });
+}
+
+/** One of twill's that was copied there by hand is kept like any other. */
+function originOfPlugin(directory: string, name: string, self: Self, { files }: InstallRecord): Origin {
+  const origin = originOf(directory, name, self);
+  const isInstalled = files.some(({ path }) => path === `${directory}/${name}`);
+  return origin.whose === "ours" && !isInstalled ? { whose: "foreign", about: describe(origin) } : origin;
 }
 
 function originOfTool(path: string, { files }: InstallRecord): Origin {
