@@ -68,6 +68,20 @@ const prose = ({ text }: Page): string => text.replaceAll(/^```.*?^```$/gms, "")
 
 t.ok(pages.length >= 10 && blocks.length >= 20, `sees the pages: ${pages.length}, with ${blocks.length} fences`);
 
+const isRun = ({ language, use }: Block): boolean => language === "sh" && use === "run";
+
+/** Folders that the commands may fill; all of it is gone with the shell, a resolver for want of containers. The working directory stays what it was. */
+const privateMachine = `
+mount --make-rprivate /
+for folder in /run /opt /var/lib /usr/local/bin; do mount -t tmpfs none $folder; done
+for folder in /usr/lib/cni /usr/libexec/cni /usr/local/lib/cni /usr/local/libexec/cni; do
+  [ ! -d $folder ] || mount -t tmpfs none $folder
+done
+cp -a /etc /run/etc && rm -rf /run/etc/cni && mount --bind /run/etc /etc
+ip link set lo up
+trap 'ip -all netns delete' EXIT
+`;
+
 t.test("JSON is JSON, and networks are right", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), `twill-${process.pid}-docs-`));
   t.teardown(() => rmSync(folder, { recursive: true }));
@@ -125,20 +139,6 @@ t.test("shell commands that are marked work, in their order", needsRoot, async (
     t.equal(status, 0, `${page.path}: ${stdout}${stderr}`);
   }
 });
-
-const isRun = ({ language, use }: Block): boolean => language === "sh" && use === "run";
-
-/** Folders that the commands may fill; all of it is gone with the shell, a resolver for want of containers. The working directory stays what it was. */
-const privateMachine = `
-mount --make-rprivate /
-for folder in /run /opt /var/lib /usr/local/bin; do mount -t tmpfs none $folder; done
-for folder in /usr/lib/cni /usr/libexec/cni /usr/local/lib/cni /usr/local/libexec/cni; do
-  [ ! -d $folder ] || mount -t tmpfs none $folder
-done
-cp -a /etc /run/etc && rm -rf /run/etc/cni && mount --bind /run/etc /etc
-ip link set lo up
-trap 'ip -all netns delete' EXIT
-`;
 
 t.test("code on a page is the code in the file", async (t) => {
   const excerpts = blocks.filter(({ language, use }) => language === "nft" || (language === "ts" && use !== ""));
