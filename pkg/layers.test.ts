@@ -33,7 +33,17 @@ const mayImport: Record<string, readonly string[]> = {
     "pkg/sys",
   ],
   "pkg/dns": ["pkg/bytes", "pkg/ip"],
-  "pkg/resolver": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/dns", "pkg/ip", "pkg/network", "pkg/sys"],
+  "pkg/resolver": [
+    "pkg/bytes",
+    "pkg/cni",
+    "pkg/config",
+    "pkg/dns",
+    "pkg/ip",
+    "pkg/link",
+    "pkg/network",
+    "pkg/runtime",
+    "pkg/sys",
+  ],
   "pkg/subnet-env": ["pkg/cni", "pkg/config", "pkg/ip", "pkg/sys"],
   "pkg/cluster": ["pkg/config", "pkg/ip", "pkg/netlink", "pkg/sys"],
   "pkg/flannel": [

@@ -9,7 +9,12 @@ const sync: Flag = {
 };
 const paths = [
   { name: "socket", value: "FILE", about: `unix socket of the resolver (${resolverPaths.socket})` },
-  { name: "records", value: "DIR", about: `directory of the attachment records (${resolverPaths.records})` },
+  {
+    name: "records",
+    value: "DIR",
+    about: `directory of the attachment records (${resolverPaths.attachments.records})`,
+  },
+  { name: "cache", value: "DIR", about: `root of the runtimes' result cache (${resolverPaths.attachments.cache})` },
   { name: "resolv-conf", value: "FILE", about: `has the host's resolvers (${resolverPaths.resolvConf})` },
 ] as const satisfies readonly Flag[];
 
@@ -20,7 +25,7 @@ const command: Command = {
   most: 0,
   about: "answer the names of containers at 127.0.0.11 in each of them",
   details: [
-    "It is started by `twill network connect` when it is needed, or by systemd (twill-resolver.socket), and ends when no",
+    "It is started by the commands of `twill network` when it is needed, or by systemd (twill-resolver.socket), and ends when no",
     "container needs it. What it does not know it asks the host's resolvers, except for internal networks.",
   ].join("\n"),
   flags: [sync, ...paths],
@@ -41,6 +46,9 @@ export const resolver = asTool("twill", command);
 
 const pathsIn = (flags: Flags): ResolverPaths => ({
   socket: flags.get("socket") ?? resolverPaths.socket,
-  records: flags.get("records") ?? resolverPaths.records,
+  attachments: {
+    records: flags.get("records") ?? resolverPaths.attachments.records,
+    cache: flags.get("cache") ?? resolverPaths.attachments.cache,
+  },
   resolvConf: flags.get("resolv-conf") ?? resolverPaths.resolvConf,
 });

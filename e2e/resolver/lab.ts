@@ -62,7 +62,7 @@ export function newResolverLab(t: Test, { containers = 2 } = {}): ResolverLab {
   mkdirSync(records);
   const resolvConf = join(dir, "resolv.conf");
   const socket = join(dir, "resolver.sock");
-  const paths = ["--socket", socket, "--records", records, "--resolv-conf", resolvConf];
+  const paths = ["--socket", socket, "--records", records, "--cache", join(dir, "cache"), "--resolv-conf", resolvConf];
   writeFileSync(resolvConf, "");
   for (const container of node.containers) container.sh("ip link set lo up");
   const processes = () => processesOf(node);

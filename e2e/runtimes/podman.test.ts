@@ -109,13 +109,15 @@ t.test(
       driver: "bridge",
       subnets: [{ subnet: "10.10.5.0/24", gateway: "10.10.5.1" }],
     });
-    const a = await start("a", "--network front -p 8080:80");
+    const a = await start("a", "--network front --network-alias www --dns 127.0.0.11 -p 8080:80");
     const b = await start("b", "--network none");
     t.equal(await ask("127.0.0.1:8080"), short(a), "podman runs a container in it");
     t.match(
       await network("inspect --format '{{range .Containers}}{{.Name}} {{.IPv4Address}};{{end}}' front"),
       "a 10.10.5.2/24;",
     );
+    for (const name of ["a", "www.front", short(a)])
+      t.match(await done(`podman exec a nslookup ${name}`), `Name:\t${name}\nAddress: 10.10.5.2`);
     t.match(await type("dist/bin/twill network disconnect front a"), {
       status: 1,
       stderr: /podman network disconnect/,

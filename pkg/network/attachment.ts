@@ -7,6 +7,7 @@ import { type CacheEntry, listCaches } from "../runtime/result-cache.ts";
 import { identifiedState, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 import type { NamespaceState } from "../sys/namespace-state.ts";
 import { type AttachmentRecord, listAllAttachmentRecords } from "./attachment-record.ts";
+import { containerNameOf } from "./container-name.ts";
 
 export interface NetworkAttachment {
   networkName: string;
@@ -82,11 +83,10 @@ function ofRecord(record: AttachmentRecord): NetworkAttachment {
 function ofEntry(entry: CacheEntry): NetworkAttachment {
   const { networkName, containerId, ifName } = entry;
   const result = resultOf(entry);
-  const podName = entry.cniArgs.find(([key]) => key === "K8S_POD_NAME")?.[1]; // podman too, with the container's name
   return {
     networkName,
     containerId,
-    containerName: podName ?? containerId,
+    containerName: containerNameOf(entry) ?? containerId,
     ifName,
     mac: result?.interfaces.find(({ name, sandbox }) => name === ifName && sandbox)?.mac ?? "",
     addresses: result?.ips.map(({ address }) => address) ?? [],
@@ -96,7 +96,8 @@ function ofEntry(entry: CacheEntry): NetworkAttachment {
   };
 }
 
-function resultOf({ result }: CacheEntry): Result | undefined {
+/** Returns the result of an entry; undefined when it is none of a version that is known. */
+export function resultOf({ result }: CacheEntry): Result | undefined {
   try {
     return decodeResult(result, "", { what: "cached result", remedy: "" });
   } catch (error) {

@@ -4,7 +4,8 @@ import type { Result } from "../cni/result.ts";
 import { formats, isEthernetMac, isInterfaceName } from "../config/formats.ts";
 import type { JsonObject } from "../config/json.ts";
 import { type Address, compareAddresses, contains, parseAddress, parsePrefix } from "../ip/address.ts";
-import { findLink, listLinks, openRtnetlink, setUp } from "../link/link.ts";
+import { listLinks, openRtnetlink } from "../link/link.ts";
+import { setUpLoopback } from "../link/loopback.ts";
 import type { Connection } from "../netlink/connection.ts";
 import {
   addNetwork,
@@ -59,7 +60,7 @@ export function connectContainer(
   const result = addNetwork(network.list, attachment, runtime);
   try {
     writeAttachmentRecord(recordOf({ network, container, namespace, options, attachment, result }));
-    setUpLoopback(container.netns);
+    inNamespace(container.netns, setUpLoopback);
     orderDefaultRoutes(container.netns, [...present, { networkName: network.name, ifName: attachment.ifName }]);
   } catch (error) {
     deleteNetwork(network.list, attachment, runtime);
@@ -163,14 +164,6 @@ export function nextInterface(names: readonly string[]): string {
 }
 
 const linkNamesIn = (netns: string): string[] => inNamespace(netns, (rtnl) => listLinks(rtnl).map(({ name }) => name));
-
-/** A namespace that no runtime made has it down: then the container reaches neither its own addresses nor the resolver. */
-function setUpLoopback(netns: string): void {
-  inNamespace(netns, (rtnl) => {
-    const loopback = findLink(rtnl, "lo");
-    if (loopback !== undefined && !loopback.up) rtnl.request(setUp(loopback.index));
-  });
-}
 
 function inNamespace<T>(netns: string, work: (rtnl: Connection) => T): T {
   const namespace = openNamespace(netns);

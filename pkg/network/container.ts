@@ -72,9 +72,11 @@ function podmanContainers(root: Root): StoredContainer[] {
   });
 }
 
+const CONTAINERD_TASKS = "/run/containerd/io.containerd.runtime.v2.task";
+
 /** The bundles of running containers of containerd: `NAMESPACE/ID/config.json`. CRI and nerdctl write names into the annotations. */
 function containerdContainers(root: Root): StoredContainer[] {
-  const tasks = `${root}/run/containerd/io.containerd.runtime.v2.task`;
+  const tasks = `${root}${CONTAINERD_TASKS}`;
   return (findDirectory(tasks) ?? []).flatMap((namespace) =>
     (findDirectory(`${tasks}/${namespace}`) ?? []).flatMap((id): StoredContainer[] => {
       const config = jsonOf(`${tasks}/${namespace}/${id}/config.json`);
@@ -82,6 +84,18 @@ function containerdContainers(root: Root): StoredContainer[] {
       return netns === undefined ? [] : [{ runtime: "containerd", id, name: nameIn(config) ?? id, netns }];
     }),
   );
+}
+
+/** Returns the name of the container to which a runtime on containerd gave this CNI container ID: `NAMESPACE-ID`, as nerdctl and ctr do, or the ID alone. */
+export function nameInContainerd(containerId: string, root: Root = ""): string | undefined {
+  const tasks = `${root}${CONTAINERD_TASKS}`;
+  for (const namespace of findDirectory(tasks) ?? []) {
+    const prefix = `${namespace}-`;
+    const id = containerId.startsWith(prefix) ? containerId.slice(prefix.length) : containerId;
+    const config = jsonOf(`${tasks}/${namespace}/${id}/config.json`);
+    if (config !== undefined) return nameIn(config) ?? id;
+  }
+  return undefined;
 }
 
 /** The namespace of this host, which containers without one of their own share. */

@@ -5,6 +5,8 @@
  * has to be closed once the namespace's own path is gone.
  */
 
+import { openRtnetlink } from "../link/link.ts";
+import { setUpLoopback } from "../link/loopback.ts";
 import { SystemError } from "../sys/errno.ts";
 import { closeFile, findStat, listDirectory } from "../sys/file.ts";
 import { bindUdp, type Endpoint, listenTcp, localEndpoint, openNamespaceOf, roleOf } from "../sys/inet-socket.ts";
@@ -86,6 +88,12 @@ export class Listeners {
     const namespace = openNamespace(path);
     try {
       if (inodeOf(namespace.fd) !== inode) throw new NotANamespace(path, "missing");
+      const rtnl = openRtnetlink(namespace);
+      try {
+        setUpLoopback(rtnl);
+      } finally {
+        rtnl.close();
+      }
       return within(namespace, () => openBoth({ address, port: DNS_PORT }, left));
     } finally {
       closeNamespace(namespace);

@@ -1,7 +1,13 @@
 /** What the resolver serves: attachments, each in the namespace of its container. */
 import type { NamedAttachment } from "../dns/records.ts";
 import { type Address, parsePrefix } from "../ip/address.ts";
-import { type AttachmentRecord, readAllRecords, recordDirectory } from "../network/attachment-record.ts";
+import { readAllRecords, recordDirectory } from "../network/attachment-record.ts";
+import {
+  attachmentDirectories,
+  fileNameOf,
+  readUnrecordedAttachments,
+  type UnrecordedAttachment,
+} from "../network/unrecorded-attachment.ts";
 import { findDirectory, findStat } from "../sys/file.ts";
 import { identifiedState, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 
@@ -30,17 +36,28 @@ export function isGone(namespace: NamespaceIdentity): boolean {
 
 export interface Served {
   attachments: ServedAttachment[];
-  /** Those of all records, each once, also where there are no names. */
-  namespaces: NamespaceIdentity[];
+  /** Those of all records, each once, also where there are no names: what is in them has to be removed when they are gone. */
+  connected: NamespaceIdentity[];
   /** Files that cannot be read as records, each a sentence. */
   problems: string[];
+  /** Files of the cache that a runtime may be writing. */
+  unfinished: string[];
 }
 
-/** Reads the records of all attachments. */
-export function readServed(root: string): Served {
-  const served: Omit<Served, "namespaces"> = { attachments: [], problems: [] };
+/** Where it stands who is attached. */
+export interface AttachmentPaths {
+  /** Root of the attachment records. */
+  records: string;
+  /** Root of the runtimes' result cache, with the attachments that they made themselves. */
+  cache: string;
+}
+
+/** Reads all attachments. */
+export function readServed({ records, cache }: AttachmentPaths): Served {
+  const served: Served = { attachments: [], connected: [], problems: [], unfinished: [] };
   const namespaces = new Map<string, NamespaceIdentity>();
-  for (const one of readAllRecords(root)) {
+  const recorded = new Set<string>();
+  for (const one of readAllRecords(records)) {
     if ("reason" in one) {
       served.problems.push(`damaged ${one.path}: ${one.reason}; its names are not answered`);
       continue;
@@ -48,15 +65,29 @@ export function readServed(root: string): Served {
     const key = `${one.namespace.inode} ${one.namespace.path}`;
     const namespace = namespaces.get(key) ?? one.namespace;
     namespaces.set(key, namespace);
+    recorded.add(fileNameOf(one));
     if (hasNames(one)) served.attachments.push(attachmentOf(one, namespace));
   }
-  return { ...served, namespaces: [...namespaces.values()] };
+  served.connected.push(...namespaces.values());
+  for (const one of readUnrecordedAttachments(cache, (fileName) => recorded.has(fileName))) {
+    if ("path" in one) served.unfinished.push(one.path);
+    else if (hasNames(one)) served.attachments.push(attachmentOf(one, one.namespace));
+  }
+  return served;
+}
+
+/** Reports whether a container is attached that asks the resolver. */
+export function isAnyServed({ records, cache }: AttachmentPaths): boolean {
+  for (const one of readAllRecords(records)) if ("containerId" in one) return true;
+  for (const one of readUnrecordedAttachments(cache, () => false))
+    if ("containerId" in one && hasNames(one)) return true;
+  return false;
 }
 
 /** As in Docker, containers of the default network have no names. */
-export const hasNames = ({ networkName }: AttachmentRecord): boolean => networkName !== "bridge";
+export const hasNames = ({ networkName }: UnrecordedAttachment): boolean => networkName !== "bridge";
 
-function attachmentOf(record: AttachmentRecord, namespace: NamespaceIdentity): ServedAttachment {
+function attachmentOf(record: UnrecordedAttachment, namespace: NamespaceIdentity): ServedAttachment {
   return {
     network: record.networkId,
     networkName: record.networkName,
@@ -73,9 +104,13 @@ function attachmentOf(record: AttachmentRecord, namespace: NamespaceIdentity): S
 /** Docker gives each container the beginning of its ID as an alias. */
 const SHORT_ID = 12;
 
-/** Returns a text that is another one when records were added, replaced or removed. */
-export function stampOf(root: string): string {
-  const stamp = (path: string) => String(findStat(path)?.changedNs);
-  const networks = findDirectory(root) ?? [];
-  return [stamp(root), ...networks.map((id) => `${id} ${stamp(recordDirectory(id, root))}`)].join("\n");
+/**
+ * Returns a text that is another one when attachments were added, replaced or removed.
+ *
+ * @param unfinished files of the cache whose content may come yet
+ */
+export function stampOf({ records, cache }: AttachmentPaths, unfinished: readonly string[]): string {
+  const networks = (findDirectory(records) ?? []).map((id) => recordDirectory(id, records));
+  const paths = [records, ...networks, ...attachmentDirectories(cache), ...unfinished];
+  return paths.map((path) => `${path} ${findStat(path)?.changedNs}`).join("\n");
 }

@@ -1,6 +1,7 @@
 /** Starts the resolver when something needs it, and has it read the records. */
 import { CniError, ErrorCode, failureOf } from "../cni/error.ts";
 import { recordRoot } from "../network/attachment-record.ts";
+import { defaultCacheRoot } from "../runtime/result-cache.ts";
 import { isErrno } from "../sys/errno.ts";
 import {
   closeFile,
@@ -17,19 +18,19 @@ import { exitNow, fork, writeStderr } from "../sys/process.ts";
 import { ask, call } from "../sys/syscall.ts";
 import { isListenedTo, listenUnix, neverWaiting } from "../sys/unix-socket.ts";
 import { requestSync, type SyncAnswer } from "./control.ts";
+import { type AttachmentPaths, isAnyServed } from "./served.ts";
 import { serve } from "./supervisor.ts";
 
 /** Where the resolver is reached, and what it reads. */
 export interface ResolverPaths {
   socket: string;
-  /** Root of the attachment records. */
-  records: string;
+  attachments: AttachmentPaths;
   resolvConf: string;
 }
 
 export const resolverPaths: ResolverPaths = {
   socket: "/run/twill/resolver.sock",
-  records: recordRoot,
+  attachments: { records: recordRoot, cache: defaultCacheRoot },
   resolvConf: "/etc/resolv.conf",
 };
 
@@ -41,6 +42,11 @@ const PROCESS_NAME = "twill-resolver";
 /** Has the resolver read the records; starts it unless it runs or systemd listens in its at. */
 export function syncResolver(paths: ResolverPaths): SyncAnswer {
   return requestIfListening(paths.socket) ?? startAndSync(paths);
+}
+
+/** Starts the resolver where a container is attached that asks it, and it does not run. @returns what it serves then */
+export function startResolverIfNeeded(paths: ResolverPaths): SyncAnswer | undefined {
+  return isListenedTo(paths.socket) || !isAnyServed(paths.attachments) ? undefined : syncResolver(paths);
 }
 
 function requestIfListening(socket: string): SyncAnswer | undefined {
@@ -67,10 +73,10 @@ export function serveInForeground(paths: ResolverPaths): void {
   const [passed] = passedSockets();
   const control = passed === undefined ? openControl(paths.socket) : neverWaiting(passed);
   serve({
-    records: paths.records,
+    attachments: paths.attachments,
     resolvConf: paths.resolvConf,
     control,
-    cleansUp: paths.records === recordRoot,
+    cleansUp: paths.attachments.records === recordRoot,
     endsIdle: passed !== undefined,
     log: logLine,
   });
@@ -98,7 +104,7 @@ function withOwnSocket<T>(socket: string, work: (listener: number | undefined) =
 }
 
 /** Runs the resolver in a child, which has nothing in common with its parent: no terminal, no streams, no descriptors. */
-function runDetached({ socket, records, resolvConf }: ResolverPaths, listener: number): never {
+function runDetached({ socket, attachments, resolvConf }: ResolverPaths, listener: number): never {
   call("setsid", undefined);
   call("chdir", "/", "/"); // keeps no file system from being unmounted
   const nothing = openFile("/dev/null", Open.readWrite);
@@ -117,7 +123,14 @@ function runDetached({ socket, records, resolvConf }: ResolverPaths, listener: n
     if (Number(name) > 2 && Number(name) !== listener) closeFile(Number(name));
   ask("prctl", PR_SET_NAME, PROCESS_NAME, 0, 0, 0);
   try {
-    serve({ records, resolvConf, control: listener, cleansUp: records === recordRoot, endsIdle: true, log: logLine });
+    serve({
+      attachments,
+      resolvConf,
+      control: listener,
+      cleansUp: attachments.records === recordRoot,
+      endsIdle: true,
+      log: logLine,
+    });
     removeFile(socket);
     exitNow(0);
   } catch (error) {

@@ -27,7 +27,7 @@ const PAUSE_MS = 500;
 
 export type ResolverOptions = Pick<
   WorkerOptions,
-  "records" | "resolvConf" | "control" | "cleansUp" | "endsIdle" | "log"
+  "attachments" | "resolvConf" | "control" | "cleansUp" | "endsIdle" | "log"
 >;
 
 /** Serves until a signal says to stop, or there is nothing to serve. Uses a table of descriptors that has nothing else in it than the socket and standard streams. */

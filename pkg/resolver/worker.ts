@@ -1,7 +1,9 @@
 /** Answers queries: the process that works, while another one keeps its sockets (supervisor.ts). */
 import { encodeAnswer, encodeRefusal, LARGEST_MESSAGE, readQuery, type Transport } from "../dns/message.ts";
 import { answerFrom, type NetworkNames, namesOfNetworks, type View, viewOf } from "../dns/records.ts";
+import { attachmentDirectories } from "../network/unrecorded-attachment.ts";
 import { bootMs } from "../sys/clock.ts";
+import { watchDirectories } from "../sys/directory-watch.ts";
 import { SystemError } from "../sys/errno.ts";
 import { type Datagram, receiveFrom, sendTo } from "../sys/inet-socket.ts";
 import type { NamespaceIdentity } from "../sys/namespace-identity.ts";
@@ -12,6 +14,7 @@ import { type EventLoop, openEventLoop } from "./event-loop.ts";
 import { Forwarder } from "./forwarder.ts";
 import { type Listener, Listeners } from "./listeners.ts";
 import {
+  type AttachmentPaths,
   isGone,
   type ListenAddress,
   listenKey,
@@ -28,12 +31,13 @@ const TTL = 600;
 const LOOK_MS = 2000;
 /** How long a resolver that has nothing to serve waits for something. */
 const IDLE_MS = 5000;
+/** From a change of the cache until it is looked at: of many at once, most are read together, and connect asks for itself. */
+const SETTLE_MS = 20;
 /** Datagrams of one socket that are answered before it is the others' turn. */
 const DATAGRAMS_AT_ONCE = 32;
 
 export interface WorkerOptions {
-  /** Root of the attachment records. */
-  records: string;
+  attachments: AttachmentPaths;
   /** Path of the host's resolv.conf. */
   resolvConf: string;
   /** The listening socket for those who change the records. */
@@ -67,8 +71,12 @@ class Worker {
   readonly #buffer = new Uint8Array(LARGEST_MESSAGE);
   #networks: Map<string, NetworkNames> = new Map();
   readonly #cleaner = new Cleaner();
+  /** Tells of what runtimes write into their cache. */
+  readonly #watch = watchDirectories();
   /** Of all containers that are attached, also those without names. */
   #namespaces: NamespaceIdentity[] = [];
+  /** Files of the cache that a runtime may be writing. */
+  #unfinished: readonly string[] = [];
   /** Namespaces of records whose container is gone, as a text. */
   #gone = "";
   /** By key of the listen address. */
@@ -97,6 +105,10 @@ class Worker {
       const end = readSignals();
       if (end !== undefined) this.#stop(end);
     });
+    this.#loop.watch(this.#watch.fd, () => {
+      this.#watch.drain();
+      this.#lookAtMs = Math.min(this.#lookAtMs, bootMs() + SETTLE_MS);
+    });
     serveControl(control, this.#loop, () => this.#sync());
     this.#loop.run((nowMs) => Math.min(this.#look(nowMs), this.#forwarder.tick(nowMs), this.#tcpClients.tick(nowMs)));
     return this.#end;
@@ -111,8 +123,9 @@ class Worker {
   #look(nowMs: number): number {
     if (nowMs < this.#lookAtMs) return this.#lookAtMs;
     this.#lookAtMs = nowMs + LOOK_MS;
-    const { records, cleansUp, endsIdle, log } = this.#options;
-    const hasChanged = this.#stamp !== stampOf(records);
+    const { attachments, cleansUp, endsIdle, log } = this.#options;
+    for (const directory of attachmentDirectories(attachments.cache)) this.#watch.add(directory);
+    const hasChanged = this.#stamp !== stampOf(attachments, this.#unfinished);
     if (hasChanged || this.#namespaces.some(isGone)) this.#sync();
     const hasLeft = cleansUp && this.#gone !== "";
     if (hasLeft) this.#cleaner.run(this.#gone, nowMs, log);
@@ -123,10 +136,14 @@ class Worker {
 
   /** Reads the records, and serves what they say. */
   #sync(): SyncAnswer {
-    this.#stamp = stampOf(this.#options.records);
-    const { attachments, namespaces, problems } = readServed(this.#options.records);
-    const gone = new Set(namespaces.filter(isGone));
-    this.#namespaces = namespaces.filter((namespace) => !gone.has(namespace));
+    const paths = this.#options.attachments;
+    const stamp = stampOf(paths, []); // before reading, so that what changes meanwhile is read again
+    const { attachments, connected, problems, unfinished } = readServed(paths);
+    this.#unfinished = unfinished;
+    this.#stamp = unfinished.length === 0 ? stamp : stampOf(paths, unfinished);
+    const gone = new Set(connected.filter(isGone));
+    const served = attachments.map(({ namespace }) => namespace);
+    this.#namespaces = [...new Set([...connected, ...served])].filter((namespace) => !gone.has(namespace));
     this.#gone = [...gone].map(({ path, inode }) => `${path} ${inode}`).join("\n");
     const living = attachments.filter(({ namespace }) => !gone.has(namespace));
     this.#networks = namesOfNetworks(living);

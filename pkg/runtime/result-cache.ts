@@ -68,12 +68,13 @@ export interface CacheContent {
   damaged: DamagedFile[];
 }
 
-const resultsIn = (root: string): string => `${root}/results`;
+/** The directory of a cache's entries. */
+export const resultsIn = (root: string): string => `${root}/results`;
 
 /** @throws CniError 999: a part of the name is missing. */
 export function cacheFile(root: string, key: CacheKey): string {
   const { networkName, containerId, ifName } = key;
-  if (networkName !== "" && containerId !== "" && ifName !== "") return `${resultsIn(root)}/${nameOf(key)}`;
+  if (networkName !== "" && containerId !== "" && ifName !== "") return `${resultsIn(root)}/${cacheFileName(key)}`;
   throw new CniError({
     code: ErrorCode.internal,
     msg:
@@ -83,7 +84,9 @@ export function cacheFile(root: string, key: CacheKey): string {
   });
 }
 
-const nameOf = ({ networkName, containerId, ifName }: CacheKey): string => `${networkName}-${containerId}-${ifName}`;
+/** Returns the name of an entry's file. */
+export const cacheFileName = ({ networkName, containerId, ifName }: CacheKey): string =>
+  `${networkName}-${containerId}-${ifName}`;
 
 /**
  * Writes an entry. A new one appears complete or not at all: if the process were killed between truncation and write, the empty
@@ -152,14 +155,24 @@ export function readCache(root: string, key: CacheKey): CacheEntry | undefined {
  */
 export function listCache(root: string, containerId?: string): CacheContent {
   const content: CacheContent = { entries: [], damaged: [] };
-  for (const name of namesIn(resultsIn(root)).filter((name) => isNameOf(name, containerId))) {
+  for (const found of readCacheFiles(root, (name) => isNameOf(name, containerId))) {
+    if ("reason" in found) content.damaged.push(found);
+    else if (containerId === undefined || found.containerId === containerId) content.entries.push(found);
+  }
+  return content;
+}
+
+/** Reads the files whose names are wanted one by one, for those who keep little of each. @throws CniError 5: the directory cannot be read. */
+export function* readCacheFiles(
+  root: string,
+  isWanted: (name: string) => boolean,
+): Generator<CacheEntry | DamagedFile> {
+  for (const name of namesIn(resultsIn(root)).filter((name) => isNameOf(name, undefined) && isWanted(name))) {
     const path = `${resultsIn(root)}/${name}`;
     const found = readEntry(path);
     if (found === undefined || isErrno(found.cause, "EISDIR")) continue;
-    if (!("entry" in found)) content.damaged.push({ path, name, reason: found.reason });
-    else if (containerId === undefined || found.entry.containerId === containerId) content.entries.push(found.entry);
+    yield "entry" in found ? found.entry : { path, name, reason: found.reason };
   }
-  return content;
 }
 
 /** Lists the attachments of each cache that may have some, the given one first. @throws CniError 5: a directory cannot be read. */
@@ -232,7 +245,7 @@ function entryIn(bytes: Uint8Array, fileName: string): CacheFile {
   if (document["kind"] !== kind) return { reason: `its "kind" is not "${kind}"` };
   const entry = entryOf(document);
   if (entry === undefined) return { reason: "a key is missing, or its value has the wrong type" };
-  const named = nameOf(entry);
+  const named = cacheFileName(entry);
   return named === fileName ? { entry } : { reason: `it is the entry of ${named}` };
 }
 

@@ -32,6 +32,8 @@ const NUMBERS = {
   getrandom: /*    */ [318, 278],
   getsockname: /*  */ [51, 204],
   getsockopt: /*   */ [55, 209],
+  inotify_add_watch: [254, 27],
+  inotify_init1: /**/ [294, 26],
   ioctl: /*        */ [16, 29],
   kill: /*         */ [62, 129],
   linkat: /*       */ [265, 37],

@@ -5,13 +5,15 @@ import { formatPrefix, isUnspecified } from "../../../pkg/ip/address.ts";
 import { findLink, listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { destinationOf, listRoutes } from "../../../pkg/link/route.ts";
 import { AF_INET, AF_INET6 } from "../../../pkg/netlink/rtnetlink/family.ts";
-import { listAllAttachmentRecords, stateDirectory } from "../../../pkg/network/attachment-record.ts";
+import { stateDirectory } from "../../../pkg/network/attachment-record.ts";
 import { type PluginNetwork, removeDeadAttachments } from "../../../pkg/network/connect.ts";
 import { definitionOf, type NetworkDefinition, networksWithoutPlugins } from "../../../pkg/network/definition.ts";
 import { networkFile, readNetworks, writeNetwork } from "../../../pkg/network/network-directory.ts";
 import { type HostRoute, newDefaultBridge } from "../../../pkg/network/new-network.ts";
 import { defaultPools } from "../../../pkg/network/subnet.ts";
-import { resolverPaths, syncResolver } from "../../../pkg/resolver/start.ts";
+import type { SyncAnswer } from "../../../pkg/resolver/control.ts";
+import { isAnyServed } from "../../../pkg/resolver/served.ts";
+import { type ResolverPaths, resolverPaths, startResolverIfNeeded, syncResolver } from "../../../pkg/resolver/start.ts";
 import type { Runtime } from "../../../pkg/runtime/network.ts";
 import { loadList } from "../../../pkg/runtime/network-list.ts";
 import { defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
@@ -39,15 +41,21 @@ export function onHost<T>({ plugins, streams }: ToolContext, work: (host: Host) 
   return withLock(stateDirectory, { mode: 0o755, timeoutMs: LOCK_TIMEOUT_MS }, () => {
     const networks = readNetworks(directory, warn);
     removeDeadAttachments(networks, runtime, warn);
-    return work({ directory, networks, runtime, warn });
+    const host = { directory, networks, runtime, warn };
+    const done = work(host);
+    answerNames(host, startResolverIfNeeded);
+    return done;
   });
 }
 
 /** Has the resolver answer the names of the attachments that there are now; a container without names is a connected one all the same. */
-export function syncNames({ warn }: Host): void {
-  if (listAllAttachmentRecords().records.length === 0) return; // it finds out itself, and ends
+export function syncNames(host: Host): void {
+  if (isAnyServed(resolverPaths.attachments)) answerNames(host, syncResolver); // if not, it finds out itself, and ends
+}
+
+function answerNames({ warn }: Host, ask: (paths: ResolverPaths) => SyncAnswer | undefined): void {
   try {
-    for (const problem of syncResolver(resolverPaths).problems) warn(problem);
+    for (const problem of ask(resolverPaths)?.problems ?? []) warn(problem);
   } catch (error) {
     warn(`names of containers are not answered: ${failureOf(error).message}`);
   }
