@@ -122,18 +122,26 @@ async function connected(path: string): Promise<Daemon> {
   const socket: Socket = connect(path).setEncoding("utf8");
   const read = lineReader();
   const lines: unknown[] = [];
-  const waiting: ((line: unknown) => void)[] = [];
+  const waiting: { resolve(line: unknown): void; reject(error: Error): void }[] = [];
   socket.on("data", (chunk: string) => {
     for (const line of read(chunk)) {
       const next = waiting.shift();
-      if (next) next(line);
+      if (next) next.resolve(line);
       else lines.push(line);
     }
   });
+  let error = new Error(`${path} was closed`);
+  socket.on("error", (one) => {
+    error = one;
+  });
+  socket.on("close", () => {
+    for (const { reject } of waiting.splice(0)) reject(error);
+  });
   const nextLine = () =>
-    new Promise<unknown>((resolve) => {
+    new Promise<unknown>((resolve, reject) => {
       if (lines.length > 0) resolve(lines.shift());
-      else waiting.push(resolve);
+      else if (socket.closed) reject(error);
+      else waiting.push({ resolve, reject });
     });
   const ask = async (request: Request) => {
     socket.write(`${JSON.stringify(request)}\n`);
@@ -432,6 +440,26 @@ t.test(
     await daemon.ask({ stop: true });
     t.strictSame(await ended(next), [0, null]);
     t.strictSame([hasDevice(pair.hosts[2]), existsSync(path.socketFile)], [false, false]);
+  },
+);
+
+t.test(
+  "a successor carries on when the daemon that started it has ended meanwhile",
+  inFullRunOnly(needsRoot),
+  async (t) => {
+    const pair = newPair(t);
+    await start(pair, 3);
+    const path = await start(pair, 2);
+    const settings = settingsOf(pair, 2, { takeover: true });
+    const command = ["netns", "exec", pair.hosts[2].name, process.execPath, script, ...argumentsOf(settings)];
+    const child = spawn("ip", command, { stdio: ["ignore", "pipe", "inherit"] });
+    child.stdout.destroy();
+    t.strictSame(await ended(path), [0, null]);
+    await until("it listens", () => existsSync(path.socketFile));
+    t.match(ping(pair.hosts[2], "10.1.3.0"), ANSWERED);
+    const daemon = await connected(path.socketFile);
+    t.match(await daemon.ask({ stop: true }), { done: true });
+    t.strictSame(await ended({ child }), [0, null]);
   },
 );
 

@@ -192,7 +192,9 @@ function dataPathOf({ memory, descriptors, workers, end }: DataPathParts): DataP
 
 /** Prints the one line that the daemon waits for, and lets go of stdout, which is a pipe to it. */
 function say(line: Hello | { error: string }): void {
-  writeSync(STDOUT, `${JSON.stringify(line)}\n`);
+  try {
+    writeSync(STDOUT, `${JSON.stringify(line)}\n`);
+  } catch {} // the daemon has ended; packets are carried until the next one connects, or the time for that is over
   const nowhere = openFile("/dev/null", Open.writeOnly);
   call("dup3", undefined, nowhere, STDOUT, 0); // never free in between: a worker that is starting would take the number
   closeFile(nowhere);
