@@ -36,10 +36,14 @@ export function readBackup(place: BackupLocation): LinkAttributes | undefined {
   return parseAttributes(values);
 }
 
+/** Removes the file, unless it is another network's. */
 export function removeBackup(place: BackupLocation): void {
   const values = valuesOf(place);
-  if (!isObject(values) || !isAnothers(values, place)) removeFile(fileOf(place));
+  if (!isObject(values) || !isAnothers(values, place)) removeOwnBackup(place);
 }
+
+/** Removes a backup that `readBackup` has returned. */
+export const removeOwnBackup = (place: BackupLocation): boolean => removeFile(fileOf(place));
 
 function valuesOf(place: BackupLocation): JsonObject | undefined {
   const text = readRecord(fileOf(place));

@@ -13,7 +13,7 @@ import { findAttributes, type LinkAttributes, setAttributes } from "../../pkg/li
 import { checkFailure } from "../../pkg/link/check.ts";
 import { isLeftToOther } from "../../pkg/link/delete.ts";
 import { refuseSmallMtu } from "../../pkg/link/ipv6.ts";
-import { openRtnetlink } from "../../pkg/link/link.ts";
+import { findLink, openRtnetlink } from "../../pkg/link/link.ts";
 import { formatMac } from "../../pkg/link/mac.ts";
 import { macInUse } from "../../pkg/link/mac-holder.ts";
 import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
@@ -23,7 +23,7 @@ import { isErrno } from "../../pkg/sys/errno.ts";
 import { findNamespace, type Namespace, openNamespace, within } from "../../pkg/sys/namespace.ts";
 import { writeStderr } from "../../pkg/sys/process.ts";
 import { refuseForbidden } from "./allow-list.ts";
-import { collectBackups, readBackup, removeBackup, writeBackup } from "./backup.ts";
+import { collectBackups, readBackup, removeBackup, removeOwnBackup, writeBackup } from "./backup.ts";
 import {
   dataDirOf,
   parseSettings,
@@ -172,16 +172,20 @@ function del(attachment: Attachment<TuningConf>): void {
   const { netns, ifName, network } = attachment;
   const place = { ...attachment, dataDir: dataDirOf(attachment.conf) };
   const before = readBackup(place);
-  const namespace = before === undefined ? undefined : findNamespace(netns);
-  if (before !== undefined && namespace !== undefined) {
+  if (before === undefined) {
+    removeBackup(place);
+    return;
+  }
+  const namespace = findNamespace(netns);
+  if (namespace !== undefined) {
     const rtnl = openRtnetlink(namespace);
-    if (isLeftToOther(rtnl, attachment)) return;
-    const link = findAttributes(rtnl, ifName);
+    const link = findLink(rtnl, ifName);
+    if (link !== undefined && isLeftToOther(link, attachment)) return;
     const [refusal] = link === undefined ? [] : rtnl.attemptAll([setAttributes(link.index, before)]);
     if (refusal !== undefined)
       writeStderr(`tuning: network "${network}": could not restore "${ifName}": ${refusal.message}\n`);
   }
-  removeBackup(place);
+  removeOwnBackup(place);
 }
 
 function check(attachment: Attachment<TuningConf>): void {

@@ -10,7 +10,7 @@ import { formats, isInterfaceName } from "../../pkg/config/formats.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { createLink, needKinds } from "../../pkg/link/create.ts";
 import { isLeftToOther } from "../../pkg/link/delete.ts";
-import { deleteLink, linkNameOf, openRtnetlink, setMaster, setUp } from "../../pkg/link/link.ts";
+import { deleteLink, findLink, linkNameOf, openRtnetlink, setMaster, setUp } from "../../pkg/link/link.ts";
 import { withLockedNamespace } from "../../pkg/link/lock.ts";
 import { isRouteOfResult, listAllRoutes, tableOf } from "../../pkg/link/route.ts";
 import { freeTable, listRules, usedTables } from "../../pkg/link/rule.ts";
@@ -142,7 +142,8 @@ function del(attachment: Attachment<VrfConf>): void {
   if (netns === undefined) return;
   withLockedNamespace(netns, () => {
     const rtnl = openRtnetlink(netns);
-    if (isLeftToOther(rtnl, attachment)) return;
+    const link = findLink(rtnl, ifName);
+    if (link !== undefined && isLeftToOther(link, attachment)) return;
     const links = listVrfPorts(rtnl);
     const vrfName = linkNameOf(rtnl, conf.vrfname ?? "");
     const vrf = links.find(({ name, table }) => name === vrfName && table !== undefined);

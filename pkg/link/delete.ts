@@ -6,7 +6,7 @@ import type { Namespace } from "../sys/namespace.ts";
 import { writeStderr } from "../sys/process.ts";
 import { deleteLinkFast, wantsFastDelete } from "./fast-delete.ts";
 import { deleteLink, findLink, type Link, openRtnetlink } from "./link.ts";
-import { deleteOwnedLinks, findOtherOwner, nameOnHost, otherOwnerOf } from "./owner.ts";
+import { deleteOwnedLinks, nameOnHost, otherOwnerOf } from "./owner.ts";
 
 /**
  * Deletes the link that has the attachment's interface name, unless its mark names another attachment, host-device has moved it there, or
@@ -39,12 +39,9 @@ function whoseInstead(link: Link, attachment: Attachment<unknown>): string | und
   return link.kind === "" ? "is hardware, or the loopback interface, which no plugin makes" : undefined;
 }
 
-/**
- * Reports whether the container's link with the attachment's interface name is marked for another attachment, so that it must not be
- * changed; says so on stderr.
- */
-export function isLeftToOther(container: Connection, attachment: Attachment<unknown>): boolean {
-  const other = findOtherOwner(container, attachment);
+/** Reports whether a container's link is marked for another attachment, so that it must not be changed; says so on stderr. */
+export function isLeftToOther(link: Link, attachment: Attachment<unknown>): boolean {
+  const other = otherOwnerOf(link, attachment);
   if (other !== undefined) tellLeft(attachment, belongsTo(other));
   return other !== undefined;
 }
