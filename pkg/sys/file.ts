@@ -275,18 +275,26 @@ export function replaceFile(
   }
 }
 
+export interface NewFile {
+  mode: number;
+  /** Called with the attributes of the file when it has its content, before it appears. */
+  beforeItAppears?: (stat: Stat) => void;
+}
+
 /**
  * Creates a file that appears with its whole content or not at all, even if this process is killed.
  *
  * @returns false when the name already exists.
  */
-export function createFile(path: string, data: Uint8Array | string, { mode }: { mode: number }): boolean {
-  const fd = ask("openat", AT_FDCWD, directoryOf(path), O_TMPFILE | Open.writeOnly | O_CLOEXEC, mode);
-  if (hasNoTmpfile(fd)) return createByLink(path, data, mode);
+export function createFile(path: string, data: Uint8Array | string, options: NewFile): boolean {
+  const fd = ask("openat", AT_FDCWD, directoryOf(path), O_TMPFILE | Open.writeOnly | O_CLOEXEC, options.mode);
+  if (hasNoTmpfile(fd)) return createByLink(path, data, options);
   if (fd < 0) throw new SystemError("openat", -fd, path);
   try {
     writeAll(fd, bytesOf(data), path);
-    return linked(ask("linkat", AT_FDCWD, `/proc/self/fd/${fd}`, AT_FDCWD, path, AT_SYMLINK_FOLLOW), path);
+    const unnamed = `/proc/self/fd/${fd}`;
+    options.beforeItAppears?.(needStat(unnamed));
+    return linked(ask("linkat", AT_FDCWD, unnamed, AT_FDCWD, path, AT_SYMLINK_FOLLOW), path);
   } finally {
     closeFile(fd);
   }
@@ -325,10 +333,11 @@ const hasNoTmpfile = (result: number): boolean =>
  * Creates a file where the file system has no O_TMPFILE (9p, some network file systems): through a temporary file in the parent of
  * the directory, so that no program that lists the directory finds it.
  */
-function createByLink(path: string, data: Uint8Array | string, mode: number): boolean {
+function createByLink(path: string, data: Uint8Array | string, { mode, beforeItAppears }: NewFile): boolean {
   const temporary = `${directoryOf(directoryOf(path))}/.twill-${randomHex(8)}.tmp`;
   writeOpened(temporary, Open.writeOnly | Open.create | Open.exclusive, mode, data);
   try {
+    beforeItAppears?.(needStat(temporary));
     return linked(ask("linkat", AT_FDCWD, temporary, AT_FDCWD, path, 0), path);
   } finally {
     ask("unlinkat", AT_FDCWD, temporary, 0); // what it says does not change that the file is there, or why it is not
@@ -453,6 +462,13 @@ export function findStat(path: string, link: "follow" | "link" = "follow"): Stat
   };
 }
 const STATX_BASIC_STATS = 0x7ff;
+
+function needStat(path: string): Stat {
+  const stat = findStat(path);
+  if (stat === undefined) throw new SystemError("statx", Errno.ENOENT, path);
+  return stat;
+}
+
 const FILE_TYPES: Record<number, Stat["type"]> = { 8: "file", 4: "directory", 10: "link" }; // S_IFREG, S_IFDIR, S_IFLNK
 
 /** struct statx_timestamp: seconds s64, nanoseconds u32. */
@@ -485,16 +501,25 @@ export function fileSystemType(path: string): number {
  * Runs `work` while this process alone holds the lock of a file, which is created when missing, or of a directory. Programs in
  * other languages take part by flock(2) on the same path.
  *
+ * @param options.makeDirectory Called when the directory of the file is missing.
  * @throws SystemError EAGAIN: another process held it for `timeoutMs`.
  */
-export function withLock<T>(path: string, { mode, timeoutMs }: { mode: number; timeoutMs: number }, work: () => T): T {
-  return withLockedFile(openLock(path, mode), path, timeoutMs, work);
+export function withLock<T>(
+  path: string,
+  { mode, timeoutMs, makeDirectory }: { mode: number; timeoutMs: number; makeDirectory?: () => void },
+  work: () => T,
+): T {
+  return withLockedFile(openLock(path, mode, makeDirectory), path, timeoutMs, work);
 }
 
-function openLock(path: string, mode: number): number {
+function openLock(path: string, mode: number, makeDirectory?: () => void): number {
   try {
     return openFile(path, Open.readWrite | Open.create, mode);
   } catch (error) {
+    if (isErrno(error, "ENOENT") && makeDirectory !== undefined) {
+      makeDirectory();
+      return openLock(path, mode);
+    }
     if (!isErrno(error, "EISDIR")) throw error;
     return openFile(path, Open.readOnly | Open.directory);
   }

@@ -166,6 +166,20 @@ t.test("an ADD that fails at its second set gives the first back, and nothing el
   t.end();
 });
 
+t.test("a record lists what its owner has got, and a killed ADD's record without a file is no reservation", (t) => {
+  const network = new Network(t);
+  network.write("10.0.0.2", "other\r\neth0");
+  t.equal(network.add("c1"), "10.0.0.3/29");
+  t.strictSame(network.holdingsOf("c1"), ["10.0.0.3"], "not the one that was tried first");
+  network.remove("10.0.0.3"); // as if the ADD had been killed before the file got its name
+  t.equal(network.add("c1"), "10.0.0.4/29");
+  t.strictSame(network.holdingsOf("c1"), ["10.0.0.4"]);
+  network.del("c1");
+  t.equal(network.reserved(), "10.0.0.2");
+  t.equal(network.recorded(), "other:eth0");
+  t.end();
+});
+
 t.test("many taken addresses in a row", (t) => {
   const network = new Network(t, { sets: [set("10.0.0.0/24")] });
   for (let host = 2; host < 200; host++) network.write(`10.0.0.${host}`, `o${host}\r\neth0`);

@@ -10,24 +10,25 @@ import { withRollback } from "../../cni/rollback.ts";
 import { type Address, compareAddresses, formatAddress, parseAddress } from "../../ip/address.ts";
 import { isErrno } from "../../sys/errno.ts";
 import { describeExhaustion } from "./exhausted.ts";
-import { forgetRelease, sinceReleaseMs } from "./owner-index.ts";
+import { findOwnerEntry, forgetRelease, setOwnerEntry, sinceReleaseMs } from "./owner-index.ts";
 import type { Pool } from "./pool-types.ts";
 import { type Candidate, candidates, formatRangeSet, type Range, type RangeSet, rangeFor } from "./range.ts";
 import { hasAbandoned, reclaim, reclaimOne, reclaimReservation } from "./reclaim.ts";
 import { describeOwner, type Owner } from "./reservation.ts";
 import {
-  createReservation,
   findReservation,
   forEachReserved,
   isOwner,
   isReserved,
+  type LastReserved,
   lastReserved,
   pathOf,
+  removeLastReserved,
   removeReservation,
   type Store,
   setLastReserved,
 } from "./reservation-files.ts";
-import { type HeldReservation, heldBy, markUnfinished, recordReservations } from "./reservations-by-owner.ts";
+import { type HeldReservation, heldBy, reserve } from "./reservations-by-owner.ts";
 
 /** An address that is now reserved for the owner. */
 export type Allocation = Candidate;
@@ -50,15 +51,19 @@ export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]
   const held = heldBy(pool, owner, [], "index");
   const lasts = pool.sets.map((_, index) => lastReserved(store, index));
   return withRollback((undo) => {
-    undo("remove the unfinished reservation", markUnfinished(pool, owner));
+    const entry = findOwnerEntry(ownerIndex, owner);
+    undo("restore the owner's record", () => setOwnerEntry(ownerIndex, owner, entry));
+    const given: string[] = [];
     const allocations = pool.sets.map((set, index) => {
       const place = `failed to allocate for range ${index}: `;
       const request = takeRequest(wanted, set);
       if (!request) refuseSecondAddress(pool, { set, held, place });
+      const reserveNamed = (name: string) => reserve(pool, owner, name, given);
       const allocation = request
-        ? reserveRequested(pool, owner, { set, request, place })
-        : reserveNext(pool, owner, { set, last: lasts[index], place });
+        ? reserveRequested(pool, reserveNamed, { set, request, place })
+        : reserveNext(pool, reserveNamed, { set, last: lasts[index]?.address, place });
       const name = formatAddress(allocation.address);
+      given.push(name);
       undo(`release ${name}`, () => {
         ownerIndex.complete = false; // if it cannot be removed, no index lists it
         removeReservation(store, name);
@@ -67,23 +72,21 @@ export function allocate(pool: Pool, owner: Owner, requested: readonly Address[]
     });
     if (wanted.size > 0) throw unused([...wanted.keys()], pool.sets);
     allocations.forEach(({ address }, index) => {
-      undo(`reset last_reserved_ip.${index}`, () => setLastReserved(store, index, lasts[index]));
-      noteLast(pool, index, address);
+      const last = lasts[index];
+      undo(`reset last_reserved_ip.${index}`, () =>
+        last === undefined ? removeLastReserved(store, index) : setLastReserved(store, index, last.address, undefined),
+      );
+      noteLast(pool, index, address, last);
       ownerIndex.last[index] = formatAddress(address);
     });
-    recordReservations(
-      pool,
-      owner,
-      allocations.map(({ address }) => formatAddress(address)),
-    );
     return allocations;
   }, pool.log);
 }
 
 /** Writes last_reserved_ip. If something other than a file is in its place, allocation still works, from the start of the range. */
-function noteLast({ store, log }: Pool, index: number, address: Address): void {
+function noteLast({ store, log }: Pool, index: number, address: Address, former: LastReserved | undefined): void {
   try {
-    setLastReserved(store, index, address);
+    setLastReserved(store, index, address, former);
   } catch (error) {
     if (!isErrno(error, "EISDIR", "ENXIO", "ELOOP")) throw error;
     log(`cannot record the last allocated address: ${(error as Error).message}; remove it`);
@@ -102,7 +105,7 @@ function takeRequest(wanted: Map<string, Address>, set: RangeSet): Address | und
 
 function reserveRequested(
   pool: Pool,
-  owner: Owner,
+  reserveNamed: (name: string) => boolean,
   { set, request, place }: { set: RangeSet; request: Address; place: string },
 ): Allocation {
   const name = formatAddress(request);
@@ -111,10 +114,8 @@ function reserveRequested(
     const remedy = "request another address, or set another gateway for the range";
     throw failure(`${place}requested ip ${name} is subnet's gateway`, { remedy });
   }
-  const reserved =
-    createReservation(pool.store, name, owner) ||
-    (reclaimOne(pool, name) && createReservation(pool.store, name, owner));
-  if (!reserved) {
+  const isFree = reclaimOne(pool, name); // before the owner's record lists the address anew: it says of which boot it is
+  if (!isFree || !reserveNamed(name)) {
     const holder = findReservation(pool.store, name);
     const file = pathOf(pool.store, name);
     const who = isOwner(holder) ? describeOwner(holder) : undefined;
@@ -142,13 +143,14 @@ function refuseSecondAddress(
 
 function reserveNext(
   pool: Pool,
-  owner: Owner,
+  reserveNamed: (name: string) => boolean,
   { set, last, place }: { set: RangeSet; last: Address | undefined; place: string },
 ): Allocation {
   const rest: Rest = { soonestMs: Number.POSITIVE_INFINITY };
   const firstFree = () => {
-    for (const { address, range } of freeCandidates(pool, set, { last, rest })) {
-      if (createReservation(pool.store, formatAddress(address), owner)) return { address, range };
+    const isTaken = exceptFirst(takenNames(pool)); // of the first one, mostly free, creating its file shows it
+    for (const { address, range } of freeCandidates(pool, set, { last, rest, isTaken })) {
+      if (reserveNamed(formatAddress(address))) return { address, range };
     }
     return undefined;
   };
@@ -166,9 +168,8 @@ interface Rest {
 function* freeCandidates(
   pool: Pool,
   set: RangeSet,
-  { last, rest }: { last: Address | undefined; rest: Rest },
+  { last, rest, isTaken }: { last: Address | undefined; rest: Rest; isTaken: (name: string) => boolean },
 ): Generator<Candidate> {
-  const isTaken = takenNames(pool);
   for (const candidate of candidates(set, last)) {
     const name = formatAddress(candidate.address);
     if (!isTaken(name) && !isResting(pool, name, rest)) yield candidate;
@@ -183,6 +184,15 @@ function takenNames({ store }: Pool): (name: string) => boolean {
     if (asked++ < ASK_AT_MOST) return isReserved(store, name);
     listed ??= reservedNames(store);
     return listed.has(name);
+  };
+}
+
+function exceptFirst(isTaken: (name: string) => boolean): (name: string) => boolean {
+  let isFirst = true;
+  return (name) => {
+    if (!isFirst) return isTaken(name);
+    isFirst = false;
+    return false;
   };
 }
 
@@ -206,8 +216,9 @@ function isResting({ ownerIndex, reuseDelayMs }: Pool, name: string, rest: Rest)
 /** Returns why an ADD without requests would get no address: a set is exhausted, and nothing in it can be reclaimed. Code 50. */
 export function findExhaustion(pool: Pool): CniError | undefined {
   const used = pool.sets.find((set, index) => {
-    const last = lastReserved(pool.store, index);
-    const [free] = freeCandidates(pool, set, { last, rest: { soonestMs: Number.POSITIVE_INFINITY } });
+    const last = lastReserved(pool.store, index)?.address;
+    const rest = { soonestMs: Number.POSITIVE_INFINITY };
+    const [free] = freeCandidates(pool, set, { last, rest, isTaken: takenNames(pool) });
     return !free && !hasAbandoned(pool, set);
   });
   if (used === undefined) return undefined;

@@ -121,6 +121,12 @@ export class Network {
     return (findDirectory(`${this.ownerIndex}/owners`) ?? []).join(" ");
   }
 
+  /** Returns the addresses in the record of a container's eth0. */
+  holdingsOf(containerId: string): string[] {
+    const { holdings } = JSON.parse(readText(`${this.ownerIndex}/owners/${containerId}:eth0`));
+    return holdings.map(({ name }: { name: string }) => name);
+  }
+
   /** Whether the next call will trust the owner index alone. */
   isComplete(): boolean {
     const { stamp } = JSON.parse(readText(`${this.ownerIndex}/note`));

@@ -36,6 +36,7 @@ import {
   overwriteFile,
   readRecord,
   removeFile,
+  type Stat,
   setModified,
 } from "../../sys/file.ts";
 import { randomBytes } from "../../sys/random.ts";
@@ -69,7 +70,7 @@ export interface OwnerIndex {
 /** The record of an owner. */
 export interface OwnerEntry {
   holdings: readonly ReservationEntry[];
-  /** An ADD has begun and was killed before its end, so there may be reservations that are not listed. */
+  /** Written by earlier builds, whose ADD was killed before its end: there may be reservations that are not listed. */
   unfinished?: true;
 }
 
@@ -119,7 +120,8 @@ export function closeOwnerIndex(ownerIndex: OwnerIndex, store: Store): void {
   const { bootId, last, swept, note, complete, usable } = ownerIndex;
   if (!usable) return;
   attempt(ownerIndex, () => {
-    const isCurrent = note?.stamp !== undefined && note.stamp === stampOf(store);
+    const hasAllocated = Object.keys(last).some((index) => last[index] !== note?.last[index]);
+    const isCurrent = !hasAllocated && note?.stamp !== undefined && note.stamp === stampOf(store);
     if (isCurrent && note.swept.length === swept.length) return;
     const stamp = complete ? stampBeforeNow() : undefined;
     const text = { bootId, ...(stamp !== undefined && { stamp: `${stamp}` }), last, swept } satisfies Note;
@@ -199,8 +201,11 @@ const stampOf = (store: Store): string => `${findStat(store.directory)?.modified
 
 function identityOf(store: Store, name: string): string | undefined {
   const stat = findStat(pathOf(store, name), "link");
-  return stat && `${stat.inode}@${stat.modifiedNs}`;
+  return stat && identityIn(stat);
 }
+
+/** The identity of a file: what tells it from another one that got its name. */
+export const identityIn = ({ inode, modifiedNs }: Stat): string => `${inode}@${modifiedNs}`;
 
 /**
  * Reads a record. Files hold one line of JSON and are overwritten in place: one system call writes the first line, so a killed

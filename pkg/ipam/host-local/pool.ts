@@ -25,16 +25,7 @@ import { closeOwnerIndex, openOwnerIndex } from "./owner-index.ts";
 import type { Pool, PoolConf } from "./pool-types.ts";
 import { previousInSet } from "./range.ts";
 import { reclaimEverywhere } from "./reclaim.ts";
-import {
-  findReservation,
-  findStore,
-  isOwner,
-  lastReserved,
-  locked,
-  lockOf,
-  makeStore,
-  type Store,
-} from "./reservation-files.ts";
+import { findReservation, findStore, isOwner, lastReserved, locked, lockOf, type Store } from "./reservation-files.ts";
 import { findEntry, recordEntry, removeStaleEntries, SCAN_LIMIT, scanReservations } from "./scan.ts";
 
 /** The reference plugin holds the lock while it reads the directory: a second with 60,000 reservations. */
@@ -45,7 +36,7 @@ const LOOK_BACK = 16;
 
 /** Runs `work` on the network's pool, which is made if missing. @throws CniError 11: other processes held the lock too long. */
 export function withPool<T>(conf: PoolConf, work: (pool: Pool) => T): T {
-  return opened(conf, makeStore(`${conf.dataDir}/${conf.network}`), work);
+  return opened(conf, { directory: `${conf.dataDir}/${conf.network}` }, work);
 }
 
 /** @returns undefined when the network has no directory: nothing was ever reserved there, or it was removed. */
@@ -93,7 +84,7 @@ function firstCallOfBoot(pool: Pool): void {
   if (pool.ownerIndex.complete) removeStaleEntries(pool);
   pool.sets.forEach((_, index) => {
     const last = lastReserved(pool.store, index);
-    if (last) pool.ownerIndex.last[index] = formatAddress(last);
+    if (last) pool.ownerIndex.last[index] = formatAddress(last.address);
   });
 }
 
@@ -103,8 +94,8 @@ function syncForeignChanges({ store, ownerIndex, sets }: Pool): void {
     const last = lastReserved(store, index);
     const seen = ownerIndex.last[index];
     if (!last) return;
-    ownerIndex.last[index] = formatAddress(last);
-    let address: Address | undefined = last;
+    let address: Address | undefined = last.address;
+    ownerIndex.last[index] = formatAddress(address);
     for (let looks = 0; looks < LOOK_BACK && address && formatAddress(address) !== seen; looks++) {
       const name = formatAddress(address);
       const found = findReservation(store, name);

@@ -21,8 +21,10 @@ import {
   readRecord,
   removeDirectory,
   removeFile,
+  type Stat,
   withLock,
 } from "../../sys/file.ts";
+import { encode } from "../../sys/text.ts";
 import { formatReservation, type Owner, type Ownerless, parseReservation, sameOwner } from "./reservation.ts";
 
 export interface Store {
@@ -36,27 +38,24 @@ const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o600;
 const LOCK_MODE = 0o750;
 
-/** Makes the network's directory if missing, together with its lock or not at all: without the lock no plugin can use the directory. */
-export function makeStore(directory: string): Store {
-  const store = { directory };
-  if (findStat(directory)) return store;
-  makeDirectories(directory, DIRECTORY_MODE);
+/** Makes the network's directory, together with its lock or not at all: without the lock no plugin can use the directory. */
+function makeStore(store: Store): void {
+  makeDirectories(store.directory, DIRECTORY_MODE);
   try {
     appendFile(lockOf(store), "", { mode: LOCK_MODE });
   } catch (error) {
-    removeDirectory(directory);
+    removeDirectory(store.directory);
     throw error;
   }
-  return store;
 }
 
 export function findStore(directory: string): Store | undefined {
   return findStat(directory)?.type === "directory" ? { directory } : undefined;
 }
 
-/** Runs `work` under the lock. @throws SystemError EAGAIN: other processes held the lock for `timeoutMs`. */
+/** Runs `work` under the lock; makes the store if missing. @throws SystemError EAGAIN: other processes held the lock for `timeoutMs`. */
 export function locked<T>(store: Store, timeoutMs: number, work: () => T): T {
-  return withLock(lockOf(store), { mode: LOCK_MODE, timeoutMs }, work);
+  return withLock(lockOf(store), { mode: LOCK_MODE, timeoutMs, makeDirectory: () => makeStore(store) }, work);
 }
 
 export const lockOf = ({ directory }: Store): string => `${directory}/lock`;
@@ -82,9 +81,19 @@ export function isHeldBy(store: Store, name: string, owner: Owner): boolean {
   return isOwner(found) && sameOwner(found, owner);
 }
 
-/** Reserves an address. @returns false when the address is taken, even by a file that names no container. */
-export function createReservation(store: Store, name: string, owner: Owner): boolean {
-  return createFile(pathOf(store, name), formatReservation(owner), { mode: FILE_MODE });
+/**
+ * Reserves an address.
+ *
+ * @param beforeItAppears Called when the file has its content and not yet its name.
+ * @returns false when the address is taken, even by a file that names no container.
+ */
+export function createReservation(
+  store: Store,
+  name: string,
+  owner: Owner,
+  beforeItAppears: (stat: Stat) => void,
+): boolean {
+  return createFile(pathOf(store, name), formatReservation(owner), { mode: FILE_MODE, beforeItAppears });
 }
 
 /** Removes a reservation. @returns false when there was none. */
@@ -97,16 +106,28 @@ export function forEachReserved({ directory }: Store, visit: (name: string) => u
   forEachName(directory, (name) => (parseAddress(name) ? visit(name) : undefined));
 }
 
-/** Returns the last address of range set `index`; undefined when unknown, which affects only the order of allocation. */
-export function lastReserved(store: Store, index: number): Address | undefined {
-  const text = readRecord(lastReservedPath(store, index));
-  return typeof text === "string" ? parseAddress(text.trim()) : undefined;
+/** The content of a last_reserved_ip file. */
+export interface LastReserved {
+  address: Address;
+  /** The size of the file in bytes. */
+  size: number;
 }
 
-export function setLastReserved(store: Store, index: number, address: Address | undefined): void {
-  const path = lastReservedPath(store, index);
-  if (address) overwriteFile(path, formatAddress(address), { mode: FILE_MODE });
-  else removeFile(path);
+/** Returns the last address of range set `index`; undefined when unknown, which affects only the order of allocation. */
+export function lastReserved(store: Store, index: number): LastReserved | undefined {
+  const text = readRecord(lastReservedPath(store, index));
+  const address = typeof text === "string" ? parseAddress(text.trim()) : undefined;
+  return address && { address, size: encode(text as string).length };
+}
+
+/** @param former The present content, where that is known. */
+export function setLastReserved(store: Store, index: number, address: Address, former: LastReserved | undefined): void {
+  const text = formatAddress(address);
+  overwriteFile(lastReservedPath(store, index), text, { mode: FILE_MODE, formerSize: former?.size });
+}
+
+export function removeLastReserved(store: Store, index: number): void {
+  removeFile(lastReservedPath(store, index));
 }
 
 const lastReservedPath = (store: Store, index: number): string => pathOf(store, `last_reserved_ip.${index}`);

@@ -1,10 +1,10 @@
 /** The reservations of an owner: looks them up, records and frees them. */
 import { type Address, parseAddress } from "../../ip/address.ts";
-import { findOwnerEntry, isOfEarlierBoot, markReleased, newReservationEntry, setOwnerEntry } from "./owner-index.ts";
+import { findOwnerEntry, identityIn, isOfEarlierBoot, markReleased, setOwnerEntry } from "./owner-index.ts";
 import type { Pool } from "./pool-types.ts";
 import { type RangeSet, rangeFor } from "./range.ts";
 import { type Owner, sameOwner } from "./reservation.ts";
-import { findReservation, isHeldBy, isOwner, removeReservation } from "./reservation-files.ts";
+import { createReservation, findReservation, isHeldBy, isOwner, removeReservation } from "./reservation-files.ts";
 import { scanReservations } from "./scan.ts";
 
 /** A reservation that was just verified. */
@@ -60,18 +60,21 @@ function isInEachSet(sets: readonly RangeSet[], held: readonly HeldReservation[]
   return sets.length > 0 && sets.every((set) => held.some(({ name }) => rangeFor(set, parseAddress(name) as Address)));
 }
 
-/** Records that an ADD of the owner begins. @returns a function that undoes the record. */
-export function markUnfinished({ ownerIndex }: Pool, owner: Owner): () => void {
-  const entry = findOwnerEntry(ownerIndex, owner);
-  setOwnerEntry(ownerIndex, owner, { holdings: entry?.holdings ?? [], unfinished: true });
-  return () => setOwnerEntry(ownerIndex, owner, entry);
-}
-
-/** Records that the owner has these reservations too, and that its ADD is complete. */
-export function recordReservations({ store, ownerIndex }: Pool, owner: Owner, names: readonly string[]): void {
-  const others = (findOwnerEntry(ownerIndex, owner)?.holdings ?? []).filter(({ name }) => isHeldBy(store, name, owner));
-  const given = names.map((name) => newReservationEntry(ownerIndex, store, name));
-  setOwnerEntry(ownerIndex, owner, { holdings: [...others.filter(({ name }) => !names.includes(name)), ...given] });
+/**
+ * Reserves an address for the owner. The owner's record lists it before its file appears, so that wherever this process is killed, the
+ * next call of the owner finds what was reserved; a record without a reservation does not count.
+ *
+ * @param given The addresses that the owner has got in this call.
+ * @returns false when the address is taken
+ */
+export function reserve({ store, ownerIndex }: Pool, owner: Owner, name: string, given: readonly string[]): boolean {
+  return createReservation(store, name, owner, (stat) => {
+    const others = (findOwnerEntry(ownerIndex, owner)?.holdings ?? []).filter(
+      (other) => other.name !== name && (given.includes(other.name) || isHeldBy(store, other.name, owner)),
+    );
+    const entry = { name, bootId: ownerIndex.bootId, file: identityIn(stat) };
+    setOwnerEntry(ownerIndex, owner, { holdings: [...others, entry] });
+  });
 }
 
 /**
