@@ -46,6 +46,10 @@ t.test(
   },
 );
 
+/** The kernel tells of a carrier, and makes the link-local address that needs one, some time after the link is set up. */
+const untilUp =
+  "until ip link show eth0 | grep -q 'state UP' && ip -6 addr show dev eth0 | grep -q fe80; do sleep 0.01; done";
+
 t.test("what others do to the routes is noticed and mended", needsRoot, async (t) => {
   const host = newBackendHost(t);
   const backend = await host.start(hostGw);
@@ -58,7 +62,7 @@ t.test("what others do to the routes is noticed and mended", needsRoot, async (t
     "ip -6 route replace fd00:5:0:2::/64 via fd00:a::77",
     "ip route replace blackhole 10.5.3.0/24",
     "ip route add 10.5.99.0/24 via 192.0.2.77 proto 143",
-    "ip link set eth0 down; ip link set eth0 up; ip -6 addr add fd00:a::1/64 dev eth0",
+    `ip link set eth0 down; ip link set eth0 up; ip -6 addr add fd00:a::1/64 dev eth0; ${untilUp}`,
   ]) {
     host.events();
     host.sh(command);
