@@ -493,6 +493,7 @@ t.test("an ADD whose result cannot be written is undone", needsRoot, async (t) =
   for (const [stdout, errno] of [
     ['exec "$0" > /dev/full', "ENOSPC"],
     [noReader, "EPIPE"],
+    ['exec "$0" >&-', "EBADF"],
   ] as const) {
     const { status, stderr } = node.cni("bridge", "ADD", bridge, { under: ["bash", "--norc", "-c", stdout] });
     t.equal(status, 1);

@@ -424,7 +424,7 @@ int main(int argc, char **argv) {
   struct pollfd standard[3] = { { .fd = 0 }, { .fd = 1 }, { .fd = 2 } };
   poll(standard, 3, 0); /* tells of all three in one call which are open */
   for (int fd = 0; fd <= 2; fd++) /* started without it: else the first file opened would be standard output */
-    if (standard[fd].revents & POLLNVAL) open("/dev/null", O_RDWR);
+    if (standard[fd].revents & POLLNVAL) open("/dev/null", O_RDONLY); /* what is written fails with EBADF: an answer is not lost in silence */
   struct sigaction ignored = { .sa_handler = SIG_IGN }; /* a reader that has gone is EPIPE: no reason to end half-way */
   sigaction(SIGPIPE, &ignored, &inherited_sigpipe);
   image_start(written_part());
