@@ -373,21 +373,33 @@ t.test("an ADD over what the reference plugin has attached fails, and leaves it"
   t.strictSame(seen(node), before);
 });
 
-t.test("a damaged file is told, and kept; DEL succeeds", needsRoot, async (t) => {
-  const node = flannelHost(t);
-  node.write("/var/lib/cni/flannel/container-0", '{"name":"cbr0","ty');
-  const { stderr } = succeed(t, node, "DEL");
-  t.equal(
-    stderr,
-    "flannel: /var/lib/cni/flannel/container-0 is damaged, so nothing was deleted for container container-0: its link and rules " +
-      "remain until the host is rebooted; remove the file after that\n",
-  );
-  t.strictSame(stateFiles(node), ["container-0"]);
-  t.match(node.cni("flannel", "CHECK", { ...conf, prevResult: {} }), {
-    status: 1,
-    stdout: { code: 999, msg: 'there is no record of "eth0" of container container-0' },
+for (const [what, subnetLines] of [
+  ["with the subnet file", [...ipv4, ...rest]],
+  ["without", undefined],
+  ["with a damaged subnet file", ["FLANNEL_MTU"]],
+] as const) {
+  t.test(`a damaged record is told, and DEL deletes by the network's configuration: ${what}`, needsRoot, async (t) => {
+    const node = flannelHost(t, [...ipv4, "FLANNEL_MTU=1472", "FLANNEL_IPMASQ=false"]);
+    const before = settled(t, node);
+    succeed(t, node, "ADD");
+    node.write("/var/lib/cni/flannel/container-0", '{"name":"cbr0","ty');
+    if (subnetLines === undefined) removeSubnetFile(node);
+    else writeSubnetFile(node, subnetLines);
+    const { stderr } = succeed(t, node, "DEL", {}, { delegate: { mtu: "1400", name: "not mine" } });
+    t.equal(
+      stderr.replace(/(?<=\n)host-local: .* no IP ranges specified.*\n/, ""),
+      "flannel: /var/lib/cni/flannel/container-0:eth0 is damaged: container container-0 is deleted by the network's present " +
+        "configuration instead\n",
+    );
+    t.strictSame(stateFiles(node), []);
+    writeSubnetFile(node, [...ipv4, "FLANNEL_MTU=1472", "FLANNEL_IPMASQ=false"]);
+    t.strictSame(seen(node), before);
+    t.match(node.cni("flannel", "CHECK", { ...conf, prevResult: {} }), {
+      status: 1,
+      stdout: { code: 999, msg: 'there is no record of "eth0" of container container-0' },
+    });
   });
-});
+}
 
 for (const verb of ["DEL", "GC"] as const) {
   t.test(`what a power failure has emptied is forgotten by ${verb}`, needsRoot, async (t) => {

@@ -27,6 +27,23 @@ export function delegateConf(settings: FlannelSettings, network: Network, env: S
 }
 
 /**
+ * Returns what is known of the delegate's configuration without a record. Its DEL finds what belongs to the attachment by the owner, and
+ * is told to look also for a masquerade, which ADD may have been told to make.
+ */
+export function delegateConfForDel(
+  settings: FlannelSettings,
+  network: Network,
+  env: SubnetEnv | undefined,
+): DelegateConf {
+  const { mtu: _, ...conf } = delegateConf(
+    settings,
+    network,
+    env ?? { networks: [], subnets: [], mtu: 0, ipMasq: false },
+  );
+  return { ...conf, ipMasq: true, ipam: env === undefined ? settings.ipam : conf.ipam };
+}
+
+/**
  * Returns the IPAM configuration with the host's own subnets as ranges, and with a route to the whole network in addition to the
  * given routes.
  */

@@ -25,10 +25,17 @@ import { type JsonObject, printJson, sortKeys } from "../../pkg/config/json.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { writeStderr } from "../../pkg/sys/process.ts";
 import { decode, encode } from "../../pkg/sys/text.ts";
-import { type DelegateConf, delegateConf } from "./delegate.ts";
-import { dataDirOf, type FlannelConf, type FlannelSettings, type PluginConf, parseSettings } from "./netconf.ts";
+import { type DelegateConf, delegateConf, delegateConfForDel } from "./delegate.ts";
+import {
+  dataDirOf,
+  type FlannelConf,
+  type FlannelSettings,
+  type PluginConf,
+  parseSettings,
+  settingsOf,
+} from "./netconf.ts";
 import * as records from "./netconf-record.ts";
-import { findSubnetEnv, needSubnetEnv, refuseLostLease } from "./subnet.ts";
+import { findSubnetEnv, needSubnetEnv, readableSubnetEnv, refuseLostLease } from "./subnet.ts";
 
 export const flannel: Plugin<FlannelConf> = {
   name: "flannel",
@@ -96,17 +103,18 @@ function isOwn({ path, delegates }: Attachment<FlannelConf>, type: string): bool
 }
 
 function del(attachment: Attachment<FlannelConf>): void {
-  const dataDir = dataDirOf(attachment.conf);
-  const remembered = records.findRecord(dataDir, attachment, attachment.network);
+  const remembered = records.findRecord(dataDirOf(attachment.conf), attachment, attachment.network);
   if (remembered === undefined) return;
-  const { conf, file } = remembered;
-  if (conf === undefined && !records.isEmpty(remembered)) {
-    tellDamaged(file, attachment);
-    return;
-  }
-  if (conf !== undefined)
-    delegateDel(configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }), conf.type);
+  const { conf = confWithoutRecord(attachment), file } = remembered;
+  if (remembered.conf === undefined && !records.isEmpty(remembered)) tellDamaged(file, attachment);
+  delegateDel(configured(attachment, { ...conf, ...prevResultFor(conf, attachment) }), conf.type);
   records.removeRecord(file);
+}
+
+/** Returns what the network's configuration, and the subnet file if it can be read, tell of the delegate's: for a record that cannot be read. */
+function confWithoutRecord(attachment: Attachment<FlannelConf>): DelegateConf {
+  const settings = settingsOf(attachment.conf);
+  return delegateConfForDel(settings, networkOf(attachment), readableSubnetEnv(settings.subnetFile));
 }
 
 /** Restores the rules that the delegate made. @throws CniError 999: the record of ADD is missing or damaged */
@@ -128,11 +136,9 @@ function prevResultFor({ cniVersion }: PluginConf, { prevResult }: Attachment<Fl
   return { prevResult: encodeResult(prevResult, cniVersion) };
 }
 
-/** Warns about a damaged record and does not fail, like the reference plugin: a container that cannot be deleted helps nobody. */
 function tellDamaged(file: string, { containerId }: Attachment<FlannelConf>): void {
   writeStderr(
-    `flannel: ${file} is damaged, so nothing was deleted for container ${containerId}: its link and rules remain ` +
-      `until the host is rebooted; remove the file after that\n`,
+    `flannel: ${file} is damaged: container ${containerId} is deleted by the network's present configuration instead\n`,
   );
 }
 

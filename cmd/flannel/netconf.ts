@@ -47,8 +47,13 @@ export interface FlannelSettings {
 
 /** @throws CniError 7 where the reference plugin refuses, with its texts. */
 export function parseSettings(conf: FlannelConf): FlannelSettings {
+  for (const key of ["name", "ipam"]) if (key in (conf.delegate ?? {})) throw notTheirs(key);
+  return settingsOf(conf);
+}
+
+/** Returns the settings without refusing any, for DEL. */
+export function settingsOf(conf: FlannelConf): FlannelSettings {
   const { delegate = {}, ipam = {}, runtimeConfig, subnetFile } = conf;
-  for (const key of ["name", "ipam"]) if (key in delegate) throw notTheirs(key);
   return {
     subnetFile: subnetFile || DEFAULT_SUBNET_FILE,
     dataDir: dataDirOf(conf),

@@ -11,6 +11,16 @@ export function findSubnetEnv(path: string): SubnetEnv | undefined {
   return text === undefined ? undefined : parseSubnetEnv(text, path);
 }
 
+/** Returns the subnet file's content; undefined when there is no file, or it is damaged. */
+export function readableSubnetEnv(path: string): SubnetEnv | undefined {
+  try {
+    return findSubnetEnv(path);
+  } catch (error) {
+    if (error instanceof CniError) return undefined;
+    throw error;
+  }
+}
+
 function notAFile(path: string, problem: string): CniError {
   return new CniError({
     code: ErrorCode.decoding,
