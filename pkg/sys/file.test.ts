@@ -167,6 +167,11 @@ t.test("directories are made with those above them, and listed sorted", (t) => {
     refusal(() => makeDirectories(path("a/b/z/deeper"), 0o755)),
     "ENOTDIR",
   );
+  t.equal(
+    refusal(() => makeDirectories("/proc/none/deeper", 0o755)),
+    "ENOENT",
+    "where the kernel makes no directories",
+  );
   for (const name of ["z", "y", "é"]) removeFile(path(`a/b/${name}`));
   for (const name of ["a/b/c", "a/b", "a"]) t.equal(removeDirectory(path(name)), true);
   t.end();

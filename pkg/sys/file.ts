@@ -386,14 +386,19 @@ export function rename(from: string, to: string): void {
 
 /** Creates the directory and its missing parents. */
 export function makeDirectories(path: string, mode: number): void {
-  const result = ask("mkdirat", AT_FDCWD, path, mode);
-  if (result >= 0) return;
-  if (result === -Errno.ENOENT && path !== directoryOf(path)) {
-    makeDirectories(directoryOf(path), mode);
-    makeDirectories(path, mode);
-  } else if (result !== -Errno.EEXIST || findStat(path, "follow")?.type !== "directory") {
-    throw new SystemError("mkdirat", -result, path);
+  const parent = directoryOf(path);
+  let result = makeDirectory(path, mode);
+  if (result === -Errno.ENOENT && path !== parent) {
+    makeDirectories(parent, mode);
+    result = makeDirectory(path, mode); // ENOENT again where the kernel makes no directories, as below /proc
   }
+  if (result < 0) throw new SystemError("mkdirat", -result, path);
+}
+
+/** Creates the directory unless it exists. @returns 0, or the kernel's refusal. */
+function makeDirectory(path: string, mode: number): number {
+  const result = ask("mkdirat", AT_FDCWD, path, mode);
+  return result === -Errno.EEXIST && findStat(path, "follow")?.type === "directory" ? 0 : result;
 }
 
 /** Returns the names in the directory, sorted, without `.` and `..`. */
