@@ -46,3 +46,9 @@ t.test("other IPAM plugins, and a network without one, have nothing", async (t) 
   for (const ipam of [{ type: "dhcp" }, { type: "static", addresses: [] }, {}])
     t.strictSame([reservedAddresses(listOf(ipam)), subnetUsage(listOf(ipam))], [[], []]);
 });
+
+t.test("ranges that are mistaken hide no reservations", async (t) => {
+  const mistaken = listOf({ type: "host-local", ranges: [[{ subnet: "10.5.0.0/33" }]] });
+  t.match(reservedAddresses(mistaken)[0], { address: "10.5.0.9", containerId: "10.5.0.9-id" });
+  t.throws(() => subnetUsage(mistaken), { code: 7 });
+});

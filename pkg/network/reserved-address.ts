@@ -47,7 +47,7 @@ export interface SubnetUsage {
 export function subnetUsage(list: NetworkList): SubnetUsage[] {
   const reserved = reservedAddresses(list).flatMap(({ address }) => parseAddress(address) ?? []);
   return poolsOf(list).flatMap(({ sets }) =>
-    sets.map((set) => {
+    sets().map((set) => {
       const used = reserved.filter((address) => rangeFor(set, address) !== undefined).length;
       const subnet = set[0]?.subnet ?? { address: new Uint8Array(0), length: 0 };
       return { subnet: subnetText(list, subnet), used, free: sizeOf(set) - BigInt(used) };
@@ -71,7 +71,8 @@ function subnetText(list: NetworkList, { address, length }: { address: Uint8Arra
 
 interface Pool {
   directory: string;
-  sets: RangeSet[];
+  /** @throws CniError 7: the ranges are mistaken; the directory has reservations nevertheless */
+  sets(): RangeSet[];
 }
 
 function poolsOf({ name, cniVersion, plugins }: NetworkList): Pool[] {
@@ -79,7 +80,8 @@ function poolsOf({ name, cniVersion, plugins }: NetworkList): Pool[] {
     if (!isObject(ipam) || ipam["type"] !== "host-local") return [];
     const dataDir = typeof ipam["dataDir"] === "string" && ipam["dataDir"] !== "" ? ipam["dataDir"] : defaultDataDir;
     const confs = rangeConfs(ipam);
-    return [{ directory: `${dataDir}/${name}`, sets: confs.length === 0 ? [] : parseRangeSets(confs, cniVersion) }];
+    const sets = () => (confs.length === 0 ? [] : parseRangeSets(confs, cniVersion));
+    return [{ directory: `${dataDir}/${name}`, sets }];
   });
 }
 

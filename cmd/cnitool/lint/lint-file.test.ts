@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t from "tap";
@@ -408,12 +409,18 @@ t.test("a file with ten times the unknown keys is examined in some ten times the
   t.ok(large < 35 * small, `${large} over ${small} us`); // a hundred times if each key looked at all others
 });
 
-t.test("a file that cannot be read is told like the others", async (t) => {
+t.test("what is no file is told like a mistake in one", async (t) => {
   mkdirSync(join(root, "directory.conflist"));
-  t.strictSame(told(lintFile(join(root, "directory.conflist"), surroundings).findings), [
-    `directory.conflist:1:1: error: cannot be read: read ${root}/directory.conflist: EISDIR`.replace(`${root}/`, "") +
-      "\n    check that it is a readable file",
-  ]);
+  symlinkSync("nowhere", join(root, "link.conflist"));
+  execFileSync("mkfifo", [join(root, "fifo.conflist")]);
+  for (const [name, problem] of [
+    ["directory", "is a directory"],
+    ["link", "does not exist, or is a dangling link"],
+    ["fifo", "is a FIFO or a device"],
+  ])
+    t.strictSame(told(lintFile(join(root, `${name}.conflist`), surroundings).findings), [
+      `${name}.conflist:1:1: error: ${problem}, must be a readable file\n    remove it, or rename it with another extension`,
+    ]);
 });
 
 const network = (file: string, name: string, plugin: object): Network => {

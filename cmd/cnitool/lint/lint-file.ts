@@ -14,8 +14,7 @@ import {
 } from "../../../pkg/config/json.ts";
 import { normalize } from "../../../pkg/config/normalize.ts";
 import { configurationFiles, listKeys, loadList, loadSingle } from "../../../pkg/runtime/network-list.ts";
-import { SystemError } from "../../../pkg/sys/errno.ts";
-import { directoryOf, readText } from "../../../pkg/sys/file.ts";
+import { directoryOf, readRecord } from "../../../pkg/sys/file.ts";
 import { addressingFindings } from "./addressing.ts";
 import { chainFindings } from "./chain.ts";
 import { type Finding, findingAt, findingOf, inside, type Location, sorted } from "./finding.ts";
@@ -101,19 +100,21 @@ const singleInList = (place: Location): Finding =>
 
 const isError = ({ severity }: Finding): boolean => severity === "error";
 
-/** Returns the document, or the finding that says why there is none. */
+/** Returns the document, or the finding that says why there is none. Never blocks, as opening a FIFO would. */
 function readDocument(file: string): JsonNode | Finding {
+  const text = readRecord(file);
+  if (typeof text !== "string") {
+    const problem = text?.problem ?? "does not exist, or is a dangling link";
+    const hint = "remove it, or rename it with another extension";
+    return { file, line: 1, column: 1, severity: "error", text: `${problem}, must be a readable file`, hint };
+  }
   try {
-    return readJson(readText(file));
+    return readJson(text);
   } catch (error) {
-    if (error instanceof SystemError) {
-      const hint = "check that it is a readable file";
-      return { file, line: 1, column: 1, severity: "error", text: `cannot be read: ${error.message}`, hint };
-    }
     if (!(error instanceof JsonSyntaxError)) throw error;
     const { position = { line: 1, column: 1 }, remedy } = error;
-    const text = `not JSON: ${error.message.replace(/^line \d+, column \d+: /, "")}`;
-    return { file, ...position, severity: "error", text, hint: remedy };
+    const reason = `not JSON: ${error.message.replace(/^line \d+, column \d+: /, "")}`;
+    return { file, ...position, severity: "error", text: reason, hint: remedy };
   }
 }
 

@@ -1,10 +1,12 @@
 /** `twill ipam`: who has which address. */
+import { failureOf } from "../../../pkg/cni/error.ts";
 import type { Tool } from "../../../pkg/cni/tool.ts";
 import { type Command, type CommandSet, jsonFlag } from "../../../pkg/command-line/command.ts";
 import { helpFor } from "../../../pkg/command-line/help.ts";
 import { runCommand } from "../../../pkg/command-line/run-command.ts";
 import { printed, table } from "../../../pkg/command-line/table.ts";
 import { attachmentState, listAttachments } from "../../../pkg/network/attachment.ts";
+import type { NetworkDefinition } from "../../../pkg/network/definition.ts";
 import { networkCalled, readNetworks } from "../../../pkg/network/network-directory.ts";
 import { type ReservedAddress, reservedAddresses } from "../../../pkg/network/reserved-address.ts";
 import { defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
@@ -33,24 +35,31 @@ const ls: Command = {
     const all = readNetworks(configDirectory(streams.environment), (text) => streams.stderr(`twill ipam: ${text}\n`));
     const networks = operands.length === 0 ? all : operands.map((name) => networkCalled(name, all));
     const { attachments, unreadable } = listAttachments(defaultCacheRoot);
-    for (const text of unreadable) streams.stderr(`twill ipam: not known: ${text}\n`);
+    const notKnown = [...unreadable];
     const byOwner = new Map(attachments.map((one) => [ownerKey(one.networkName, one.containerId, one.ifName), one]));
-    const rows = networks.flatMap(({ name, list }) =>
-      (list === undefined ? [] : reservedAddresses(list)).map(
-        ({ address, containerId = "", ifName, sinceMs }: ReservedAddress) => {
-          const attachment = byOwner.get(ownerKey(name, containerId, ifName ?? ""));
-          return {
-            Network: name,
-            Address: address,
-            Container: containerId,
-            Name: attachment?.containerName ?? "",
-            Interface: ifName ?? "",
-            Since: new Date(sinceMs).toISOString(),
-            State: attachment === undefined ? "no attachment" : attachmentState(attachment),
-          };
-        },
-      ),
+    const reservedIn = ({ name, list }: NetworkDefinition): ReservedAddress[] => {
+      try {
+        return list === undefined ? [] : reservedAddresses(list);
+      } catch (error) {
+        notKnown.push(`network ${name}: ${failureOf(error).message}`);
+        return [];
+      }
+    };
+    const rows = networks.flatMap((network) =>
+      reservedIn(network).map(({ address, containerId = "", ifName, sinceMs }) => {
+        const attachment = byOwner.get(ownerKey(network.name, containerId, ifName ?? ""));
+        return {
+          Network: network.name,
+          Address: address,
+          Container: containerId,
+          Name: attachment?.containerName ?? "",
+          Interface: ifName ?? "",
+          Since: new Date(sinceMs).toISOString(),
+          State: attachment === undefined ? "no attachment" : attachmentState(attachment),
+        };
+      }),
     );
+    for (const text of notKnown) streams.stderr(`twill ipam: not known: ${text}\n`);
     const headings = ["NETWORK", "ADDRESS", "NAME", "CONTAINER", "INTERFACE", "SINCE", "STATE"];
     const cells = rows.map((row) => [
       row.Network,
@@ -62,7 +71,7 @@ const ls: Command = {
       row.State,
     ]);
     streams.stdout(flags.has("json") ? printed(rows) : table([headings, ...cells]));
-    return unreadable.length === 0 ? 0 : 1;
+    return notKnown.length === 0 ? 0 : 1;
   },
 };
 
