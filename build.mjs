@@ -112,30 +112,31 @@ export async function bundleScript(entry, script, options = {}) {
     ...options,
   });
   const [map, code] = [".js.map", ".js"].map((ending) => outputFiles.find(({ path }) => path.endsWith(ending)).text);
-  const table = lineTable(JSON.parse(map), code.split("\n").length);
+  const parsed = JSON.parse(map);
+  const table = lineTable(parsed, code.split("\n").length);
   writeFileSync(script, `${code}host.lineTable = ${JSON.stringify(table)};\n`); // behind the code, whose lines stay
-  return `${kB(code.length)} of script, ${table.sources.split(" ").length} files`;
+  return `${kB(code.length)} of script, ${parsed.sources.length} files`;
 }
 
 /**
- * Which source line a line of the script comes from, for stack traces (pkg/sys/stack-trace.ts): `runs` holds triples "script line,
- * source, source line", each valid until the next one, both lines counting on together. A text, since a list would be code.
+ * Which source line a line of the script comes from, for stack traces (pkg/sys/stack-trace.ts). A line for each source, in the order of
+ * the script: its path, and pairs of numbers, each for lines that count on together in both: how many script lines behind the pair
+ * before it they begin, and by how much more the source's lines are ahead of the script's. A text, since a list would be code.
  */
 function lineTable(map, lineCount) {
   const decoded = new SourceMap(map);
-  const sources = map.sources.map((source) => source.replace(/^(\.\.\/)+/, ""));
-  const runs = [];
-  let expected;
+  const parts = [];
+  let last = { source: undefined, begin: 1, ahead: 0 };
   for (let line = 0; line < lineCount; line++) {
     const entry = decoded.findEntry(line, 1e6); // the last mapping at or before the line's end
     if (entry.generatedLine !== line) continue;
-    const source = map.sources.indexOf(entry.originalSource);
-    if (expected?.source !== source || expected.offset !== entry.originalLine - line) {
-      runs.push(line + 1, source, entry.originalLine + 1);
-      expected = { source, offset: entry.originalLine - line };
-    }
+    const now = { source: entry.originalSource, begin: line + 1, ahead: entry.originalLine - line };
+    if (now.source === last.source && now.ahead === last.ahead) continue;
+    if (now.source !== last.source) parts.push([now.source.replace(/^(\.\.\/)+/, "")]);
+    parts.at(-1).push(now.begin - last.begin, now.ahead - last.ahead);
+    last = now;
   }
-  return { sources: sources.join(" "), runs: runs.join(" ") };
+  return parts.map((part) => part.join(" ")).join("\n");
 }
 
 function bytecode() {

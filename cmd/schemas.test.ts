@@ -33,7 +33,7 @@ t.ok(files.length > 0, "sees the schemas");
 for (const file of files) {
   t.test(`${file.replace(".js", "")}: every key refuses values of other types, and says where`, async (t) => {
     const { validate } = (await import(`../dist/validate/${file}`)) as { validate: Validate };
-    const places = typedPlaces(validate.schema);
+    const places = typedPlaces(validate.schema());
     t.ok(places.length > 10, `sees ${places.length} keys`);
     for (const { path, types } of places) {
       for (const [type, value] of Object.entries(values)) {

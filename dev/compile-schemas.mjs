@@ -204,26 +204,52 @@ function withoutPeoplesPart(schema) {
   );
 }
 
-/** The text of the module with all checks. ajv writes `require` calls into its ECMAScript modules; here they are imports. */
+/**
+ * The text of the module with all checks. ajv writes `require` calls into its ECMAScript modules; here they are imports. A schema is
+ * a text, parsed when an error is explained: as an object it would be six times as large in the executable.
+ */
 function module(code, schemas) {
   const imports = [
     `import { checks as formats } from "../../pkg/config/formats.ts";`,
     `import { shapeOf } from "../../pkg/config/shape.ts";`,
   ];
-  const body = code.replaceAll(/require\("(ajv\/[^"]+)"\)/g, (_call, path) => {
+  const body = compact(code).replaceAll(/require\("(ajv\/[^"]+)"\)/g, (_call, path) => {
     const name = `runtime${imports.length}`;
     imports.push(`import ${name} from "${path}.js";`);
     return name;
   });
   const texts = [
     ...imports,
+    "const members = new Map();",
     body.replace(/^"use strict";\n/, "").replaceAll(/^export const (check\d+) = (\w+);$/gm, "const $1 = $2;"),
     ...schemas.map((schema, i) => {
-      return `const schema${i}Of = ${JSON.stringify(schema)};
-export const plugin${i} = { schema: schema${i}Of, shape: /* @__PURE__ */ shapeOf(schema${i}Of), check: check${i} };`;
+      return `const schema${i}Of = () => JSON.parse(${JSON.stringify(JSON.stringify(schema))});
+export const plugin${i} = { schema: schema${i}Of, shape: /* @__PURE__ */ shapeOf(/* @__PURE__ */ schema${i}Of(), members), check: check${i} };`;
     }),
   ];
   return `${texts.join("\n")}\n`;
+}
+
+/** ajv's code without what only makes it larger: parameters that no keyword of ours reads, and four lines for each error that is added. */
+function compact(code) {
+  const schemas = Object.fromEntries(
+    [...code.matchAll(/^const (schema\d+) = (\{.*\});$/gm)].map(([, name, text]) => [name, JSON.parse(text)]),
+  );
+  return code
+    .replaceAll(
+      /const (err\d+) = (\{.*\});\nif\(vErrors === null\)\{\nvErrors = \[\1\];\n\}\nelse \{\nvErrors\.push\(\1\);\n\}\nerrors\+\+;/g,
+      "(vErrors ??= []).push($2);\nerrors++;",
+    )
+    .replaceAll(/,schemaPath:"(?:(?!anyOf|oneOf)[^"])*"/g, "") // only the branches of a choice are told by it
+    .replaceAll(/\{instancePath="", parentData, parentDataProperty, rootData=data\}/g, '{instancePath=""}')
+    .replaceAll(/,parentData:[^,{}]+,parentDataProperty:[^,{}]+,rootData\}/g, "}")
+    .replaceAll(/(schema\d+)((?:\.\w+)+)\}/g, (_expression, name, path) => {
+      const values = path
+        .slice(1)
+        .split(".")
+        .reduce((part, key) => part[key], schemas[name]);
+      return `${JSON.stringify(values)}}`;
+    });
 }
 
 /** Writes only what has changed, so that nobody who watches the file builds again for nothing. */

@@ -112,7 +112,8 @@ function portOf(link: Link, identity: InterfaceIdentity, messages: number, probe
   };
 }
 
-const buffer = new Uint8Array(65536);
+/** Made when the first packet is there: what is made at top level lies in every executable. */
+let buffer: Uint8Array | undefined;
 /** The limit of packets per read, so that other descriptors get their turn. */
 const MOST_PACKETS = 64;
 
@@ -121,6 +122,7 @@ function arrived(
   eventOf: (received: { packet: Uint8Array; mac: Uint8Array }) => Event | undefined,
 ): Event[] {
   const events: Event[] = [];
+  buffer ??= new Uint8Array(65536);
   for (let i = 0; i < MOST_PACKETS; i++) {
     const received = receivePacket(fd, buffer);
     if (received === undefined) break;

@@ -44,11 +44,12 @@ export interface ServerOptions {
 /** The pause after a failed accept, since the listener stays readable; other connections are served between attempts. */
 const ACCEPT_AGAIN_MS = 100;
 
-/** The receive buffer: a client sends a configuration and some texts. */
-const buffer = new Uint8Array(65536);
+/** The size of the receive buffer: a client sends a configuration and some texts. */
+const BUFFER_BYTES = 65536;
 
 export class Server {
   readonly #options: ServerOptions;
+  readonly #buffer = new Uint8Array(BUFFER_BYTES);
   readonly #connections = new Map<number, Connection>();
 
   constructor(options: ServerOptions) {
@@ -82,7 +83,7 @@ export class Server {
 
   #receive(connection: Connection): void {
     try {
-      const bytes = receiveStream(connection.fd, buffer);
+      const bytes = receiveStream(connection.fd, this.#buffer);
       if (bytes?.length === 0) this.#hangUp(connection);
       else if (bytes !== undefined) this.#take(connection, bytes);
     } catch (error) {

@@ -14,7 +14,7 @@ export function compiled(schema: JsonSchema): Validate {
   const open = JSON.parse(
     JSON.stringify(schema, (key, value) => (key === "additionalProperties" && value === false ? undefined : value)),
   );
-  return { schema, shape: shapeOf(schema), check: ajv.compile(open) as Validate["check"] };
+  return { schema: () => schema, shape: shapeOf(schema), check: ajv.compile(open) as Validate["check"] };
 }
 
 export const fakeSchema = {

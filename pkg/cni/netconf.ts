@@ -168,9 +168,10 @@ function without(value: Json, paths: readonly JsonPath[]): Json {
 export function problemsOf(normalizedConf: Json, { check, schema }: Validate): Problem[] {
   if (check(normalizedConf)) return [];
   const errors = check.errors ?? [];
+  const parsedSchema = schema() as JsonObject;
   return errors
     .filter((error) => !isPartOfChoice(error, errors))
-    .map((error) => problemOf(error, errors, normalizedConf, schema as JsonObject));
+    .map((error) => problemOf(error, errors, normalizedConf, parsedSchema));
 }
 
 /** Keywords about the shape of a value, not about which values are allowed. */
@@ -183,7 +184,7 @@ const isPartOfChoice = (error: SchemaError, errors: readonly SchemaError[]): boo
 
 /** Paths in the schema begin at the part that several configurations share, so the value's path is compared as well. */
 const isBranch = (error: SchemaError, choice: SchemaError): boolean =>
-  error.schemaPath.startsWith(`${choice.schemaPath}/`) && error.instancePath.startsWith(choice.instancePath);
+  error.schemaPath?.startsWith(`${choice.schemaPath}/`) === true && error.instancePath.startsWith(choice.instancePath);
 
 function problemOf(error: SchemaError, errors: readonly SchemaError[], document: Json, schema: JsonObject): Problem {
   const path = pathOf(error.instancePath, document);

@@ -69,7 +69,7 @@ export interface RestoreOptions {
 
 /** The exports of `#validate/<plugin>`: the schema of its netconf.ts, and ajv's code for it. */
 export interface Validate {
-  schema: JsonSchema;
+  schema(): JsonSchema;
   shape: Shape;
   /** Whether a configuration fits; if not, `check.errors` says where. */
   check: { (conf: unknown): boolean; errors?: readonly SchemaError[] | null };
@@ -79,6 +79,7 @@ export interface Validate {
 export interface SchemaError {
   keyword: string;
   instancePath: string;
-  schemaPath: string;
+  /** Where the schema demands it; only of a choice (anyOf, oneOf) and its branches. */
+  schemaPath?: string;
   params: Readonly<Record<string, unknown>>;
 }

@@ -1,31 +1,35 @@
 /** Stack traces with positions in the TypeScript sources. */
 
-/** See lineTable in build.mjs: names of files, and triples "script line, source, source line", separated by blanks. */
-interface LineTable {
-  sources: string;
-  runs: string;
-}
-
-/** The build stores the script's line table here in the executable; elsewhere (Node) stack traces are correct without it. */
-declare const host: { lineTable: LineTable } | undefined;
+/** The build stores the script's line table here in the executable (lineTable in build.mjs); elsewhere (Node) stack traces are correct without it. */
+declare const host: { lineTable: string } | undefined;
 
 /** Returns the frames, one for each line, innermost first: `at needLink (pkg/link/link.ts:31)`. */
 export function stackTrace(error: Error): string {
   const stack = error.stack ?? "";
   if (typeof host === "undefined") return stack;
-  const sources = host.lineTable.sources.split(" ");
-  const runs = host.lineTable.runs.split(" ").map(Number);
+  const { lineTable } = host;
   return stack
     .split("\n")
     .filter((frame) => !frame.includes("<internal>")) // lines of the engine's own C functions
-    .map((frame) => frame.trim().replace(/twill\.js:(\d+)(:\d+)?/, (_, line) => sourceOf(Number(line), sources, runs)))
+    .map((frame) =>
+      frame.trim().replace(/twill\.js:(\d+)(:\d+)?/, (place, line) => sourceOf(Number(line), lineTable) ?? place),
+    )
     .filter((frame) => frame !== "")
     .join("\n");
 }
 
-function sourceOf(line: number, sources: readonly string[], runs: readonly number[]): string {
-  let at = 0;
-  while (at + 3 < runs.length && (runs[at + 3] ?? 0) <= line) at += 3;
-  const [start = 0, source = 0, sourceLine = 0] = runs.slice(at, at + 3);
-  return `${sources[source]}:${sourceLine + line - start}`;
+function sourceOf(line: number, lineTable: string): string | undefined {
+  let begin = 1;
+  let ahead = 0;
+  let found: string | undefined;
+  for (const part of lineTable.split("\n")) {
+    const [path, ...numbers] = part.split(" ");
+    for (let i = 0; i < numbers.length; i += 2) {
+      begin += Number(numbers[i]);
+      if (begin > line) return found;
+      ahead += Number(numbers[i + 1]);
+      found = `${path}:${line + ahead}`;
+    }
+  }
+  return found;
 }
