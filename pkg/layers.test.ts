@@ -19,7 +19,7 @@ const mayImport: Record<string, readonly string[]> = {
   "pkg/runtime": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/sys"],
   "pkg/dhcp": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/ip", "pkg/sys"],
   "pkg/ipam": ["pkg/cni", "pkg/config", "pkg/ip", "pkg/runtime", "pkg/sys"],
-  "pkg/link": ["pkg/cni", "pkg/config", "pkg/ip", "pkg/netlink", "pkg/sys"],
+  "pkg/link": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/ip", "pkg/netlink", "pkg/sys"],
   "pkg/firewall": ["pkg/bytes", "pkg/cni", "pkg/config", "pkg/dbus", "pkg/ip", "pkg/netlink", "pkg/runtime", "pkg/sys"],
   "pkg/network": [
     "pkg/bytes",

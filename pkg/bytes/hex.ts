@@ -1,9 +1,11 @@
 /** Bytes as hexadecimal digits. */
 
-const DIGITS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
-export function hex(bytes: Uint8Array): string {
+/** The digits of all bytes as one text: a list of texts is memory in many places, which a call writes to (it counts who refers to them). */
+const DIGITS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0")).join("");
+
+export function hex(bytes: Uint8Array, separator = ""): string {
   let text = "";
-  for (const byte of bytes) text += DIGITS[byte];
+  for (const byte of bytes) text += (text === "" ? "" : separator) + DIGITS.slice(2 * byte, 2 * byte + 2);
   return text;
 }
 

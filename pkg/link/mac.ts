@@ -1,4 +1,5 @@
 /** Hardware addresses. */
+import { hex } from "../bytes/hex.ts";
 import { invalidConf } from "../cni/error.ts";
 import { formats } from "../config/formats.ts";
 import { randomBytes } from "../sys/random.ts";
@@ -40,12 +41,7 @@ function firstMac(
 }
 
 /** Returns `02:42:0a:01:00:05`, the form in results. */
-export function formatMac(mac: Uint8Array): string {
-  let text = "";
-  for (const byte of mac) text += text === "" ? HEX[byte] : `:${HEX[byte]}`;
-  return text;
-}
-const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+export const formatMac = (mac: Uint8Array): string => hex(mac, ":");
 
 /** Returns a random MAC as the kernel makes them: locally administered, unicast (RFC 7042, section 2.1). */
 export function randomMac(): Uint8Array {
