@@ -47,6 +47,17 @@ function attach(node: Host, network: string, container: number, hostPort: number
 
 const reload = (node: Host, ...args: string[]): Ran => node.runInside([join(ourTools, "twill"), "reload", ...args]);
 
+/** Returns how often `twill reload --dry-run` reads the rules of each chain or table. */
+function reads(node: Host): Map<string, number> {
+  const { stderr } = node.runInside([join(ourTools, "twill"), "reload", "--dry-run"], { TWILL_TRACE: "1" });
+  const counts = new Map<string, number>();
+  for (const [line] of stderr.matchAll(/^> NFT_MSG_GETRULE .*$/gm)) {
+    const what = line.replace(/#\d+/, "");
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  return counts;
+}
+
 /** Without handles, which are new each time. */
 const rules = (node: Host): unknown =>
   JSON.parse(node.sh("nft -s -j list ruleset"), (key, value) => (key === "handle" ? undefined : value));
@@ -75,6 +86,13 @@ for (const backend of backends) {
         "as long as nothing is missing",
       );
       t.equal(node.sh("nft -s list ruleset"), printed, "nothing is changed");
+      const counts = reads(node);
+      t.ok(counts.size > 3);
+      t.strictSame(
+        [...counts].filter(([, count]) => count > 1),
+        [],
+        "rules are read once for all attachments",
+      );
 
       node.sh("nft flush ruleset");
       t.equal(site.ask(client, HOST, 8080), "");

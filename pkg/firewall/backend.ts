@@ -55,8 +55,5 @@ function firewalldRuns(): boolean {
 /** Reports whether packets go to chains of CNI plugins in iptables' table nat, as with masquerade and with portmap. */
 export function hasNatRules(netfilter: Connection): boolean {
   const postrouting = { family: nfproto.ip, table: "nat", chain: "POSTROUTING" };
-  return (
-    existing(netfilter, [postrouting])[0] === true &&
-    findRules(netfilter, postrouting, (text) => text.includes("CNI-")).length > 0
-  );
+  return existing(netfilter, [postrouting])[0] === true && findRules(netfilter, postrouting, "CNI-").length > 0;
 }

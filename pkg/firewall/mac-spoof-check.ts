@@ -37,7 +37,6 @@ import {
   flushChain,
   type Hook,
   handleOf,
-  holds,
   listChains,
   newChain,
   newRule,
@@ -46,6 +45,7 @@ import {
 import { fill, hole, template } from "./nftables/template.ts";
 import { edit } from "./nftables/transaction.ts";
 import { DROP, jumpTo, RETURN } from "./nftables/verdict.ts";
+import { inComment } from "./nftables/wanted-rule.ts";
 
 type Attachment = Omit<AttachmentId, "network">;
 
@@ -118,7 +118,7 @@ export function restoreMacSpoofCheck(
   isAnothers: IsAnothers,
 ): void {
   const { iface, mac, comment } = chainsOf(idOf(owner));
-  const rulesIn = (place: ChainRef) => findRules(netfilter, place, (text) => holds(text, comment)).length;
+  const rulesIn = (place: ChainRef) => findRules(netfilter, place, inComment(comment)).length;
   const isThere = rulesIn(PREROUTING) === 1 && rulesIn(iface) === 1 && rulesIn(mac) === 2;
   if (!isThere) addMacSpoofCheck(owner, link, isAnothers, netfilter);
 }
@@ -136,7 +136,7 @@ function isShared(netfilter: Connection, refs: ChainRefs, isAnothers: IsAnothers
 }
 
 const isOwn = (netfilter: Connection, chain: ChainRef, comment: string): boolean =>
-  findRules(netfilter, chain, isCheck).every((body) => commentOf(body) === comment);
+  findRules(netfilter, chain, CHECK).every((body) => commentOf(body) === comment);
 
 const sameName = ({ containerId, ifName }: AttachmentId, chain: string): CniError =>
   new CniError({
@@ -150,7 +150,7 @@ const jumps = (netfilter: Connection, comment: string): Request[] =>
   jumpsWith(netfilter, comment).map((body) => deleteRule(PREROUTING, handleOf(body)));
 
 const jumpsWith = (netfilter: Connection, comment: string): Uint8Array[] =>
-  findRules(netfilter, PREROUTING, (text) => holds(text, comment)).filter((body) => commentOf(body) === comment);
+  findRules(netfilter, PREROUTING, inComment(comment)).filter((body) => commentOf(body) === comment);
 
 /**
  * Deletes the rules and chains that `addMacSpoofCheck`, or a reference plugin, made for the attachment, if there are any. Those of another
@@ -209,17 +209,17 @@ function staleChecks(netfilter: Connection, rtnl: Connection): ChainRefs[] {
   const found = new Set(
     listChains(netfilter, TABLE.family)
       .filter(({ table, name }) => table === TABLE.table && name?.startsWith(IFACE_CHAIN))
-      .flatMap(({ name = "" }) => findRules(netfilter, { ...TABLE, chain: name }, isCheck).map(commentOf)),
+      .flatMap(({ name = "" }) => findRules(netfilter, { ...TABLE, chain: name }, CHECK).map(commentOf)),
   );
   const alive = new Set<string>();
-  for (const body of findRules(netfilter, PREROUTING, isCheck)) {
+  for (const body of findRules(netfilter, PREROUTING, CHECK)) {
     found.add(commentOf(body));
     if (comesFromLink(rtnl, body)) alive.add(commentOf(body));
   }
   return [...found].filter((comment) => !alive.has(comment)).map((comment) => chainsOf(comment.slice(COMMENT.length)));
 }
 
-const isCheck = (text: string): boolean => holds(text, COMMENT);
+const CHECK = inComment(COMMENT);
 
 function comesFromLink(rtnl: Connection, body: Uint8Array): boolean {
   const ifName = interfaceOf(body);

@@ -148,6 +148,8 @@ export class Connection {
   readonly #channel: Channel;
   readonly #trace: boolean;
   #sequence = 0;
+  /** What was read, by a description of the read, where nothing is to be read twice: in a `Draft`. */
+  readonly memory: Map<string, unknown> | undefined = undefined;
 
   constructor(channel: Channel) {
     this.#channel = channel;
@@ -359,9 +361,13 @@ export class Connection {
   }
 }
 
-/** A connection that reads from the kernel but only collects the requests of transactions, so that several can be joined into one. */
+/**
+ * A connection that reads from the kernel but only collects the requests of transactions, so that several can be joined into one. What is
+ * read through it is one state of the ruleset, so it can be kept.
+ */
 export class Draft extends Connection {
   readonly requests: Request[] = [];
+  override readonly memory = new Map<string, unknown>();
 
   override transact({ requests }: { requests: readonly Request[] }): void {
     this.requests.push(...requests);

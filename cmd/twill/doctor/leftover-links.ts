@@ -1,4 +1,7 @@
-/** leftover-links: a link on the host is marked for an attachment that no runtime remembers, or that is dead. */
+/**
+ * leftover-links: a link on the host is marked for an attachment that no runtime remembers, or that is dead. A runtime may keep its cache elsewhere, so
+ * nobody but its owner can say that such a link is dead: there is no fix.
+ */
 import type { AttachmentId } from "../../../pkg/cni/attachment-id.ts";
 import { ownerOf } from "../../../pkg/link/owner.ts";
 import { attachmentsNamedBy } from "../../../pkg/runtime/result-cache.ts";
@@ -7,9 +10,13 @@ import type { Check, Node } from "./finding.ts";
 export const leftoverLinks: Check = {
   id: "leftover-links",
   find(node) {
+    const remembered = new Set(
+      node.attachments.filter(({ state }) => state !== "dead").map(({ entry }) => keyOf(entry.networkName, entry)),
+    );
     const left = node.links.flatMap((link) => {
       const owner = ownerOf(link);
-      return owner === undefined || mayBeAlive(owner, node) ? [] : [{ link, owner }];
+      if (owner === undefined || remembered.has(keyOf(owner.network, owner))) return [];
+      return isInDamagedFile(owner, node) ? [] : [{ link, owner }];
     });
     if (left.length === 0) return [];
     const networks = [...new Set(left.map(({ owner }) => owner.network))];
@@ -25,11 +32,11 @@ export const leftoverLinks: Check = {
   },
 };
 
-/** A runtime may keep its cache elsewhere, so nobody but its owner can say that such a link is dead. */
-function mayBeAlive({ network, containerId, ifName }: AttachmentId, { attachments, damaged }: Node): boolean {
-  const isSame = (one: Omit<AttachmentId, "network">) => one.containerId === containerId && one.ifName === ifName;
-  return (
-    attachments.some(({ entry, state }) => state !== "dead" && entry.networkName === network && isSame(entry)) ||
-    damaged.some((file) => attachmentsNamedBy(file, network).some(isSame))
+const keyOf = (network: string, { containerId, ifName }: Omit<AttachmentId, "network">): string =>
+  JSON.stringify([network, containerId, ifName]);
+
+/** Reports whether a file of the cache that cannot be read may be the owner's: then its container may be alive. */
+const isInDamagedFile = ({ network, containerId, ifName }: AttachmentId, { damaged }: Node): boolean =>
+  damaged.some((file) =>
+    attachmentsNamedBy(file, network).some((one) => one.containerId === containerId && one.ifName === ifName),
   );
-}

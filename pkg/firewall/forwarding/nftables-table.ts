@@ -157,7 +157,7 @@ export interface ForwardingTable {
 }
 
 export const readTable = (netfilter: Connection): ForwardingTable => ({
-  rules: findRules(netfilter, TABLE, () => true),
+  rules: findRules(netfilter, TABLE),
 });
 
 /** Returns the first fixed rule that is missing; undefined when there is none. */

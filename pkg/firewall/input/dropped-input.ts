@@ -135,7 +135,7 @@ function tableContent(netfilter: Connection, family: number, table: string) {
   const rules = new Map<string, ReturnType<typeof rulesIn>>();
   const sets = new Map<string, SetContent | undefined>();
   function rulesIn(chain: string) {
-    const bodies = findRules(netfilter, { family, table, chain }, () => true);
+    const bodies = findRules(netfilter, { family, table, chain });
     if (bodies.length > MOST_ENTRIES) return undefined;
     return bodies.map((body) => decode(ruleMessage, body).expressions ?? []);
   }

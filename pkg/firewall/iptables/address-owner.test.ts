@@ -27,7 +27,13 @@ const ownerRules = (...of: [AttachmentId, string][]): OwnerRule[] => {
   const rules = of.map(([owner, address]): FoundRule => {
     return { chain, canonicalForm: canonicalRule("ip", ownerRule(owner, prefix(address).address)), id: "" };
   });
-  const view: View = { present: () => [true], rules: () => rules, jumps: () => [], chains: () => [] };
+  const view: View = {
+    present: () => [true],
+    rules: () => rules,
+    rulesByKey: () => [],
+    jumps: () => [],
+    chains: () => [],
+  };
   return ownerRulesIn(view, chain);
 };
 

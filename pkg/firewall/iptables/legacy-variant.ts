@@ -57,6 +57,7 @@ function saveOf(printed: string, { family, table }: { family: Family; table: Tab
     present: (wanted) => wanted.map(({ chain }) => chains.has(chain) || hookOf(table, chain) !== undefined), // base chains always exist
     rules: ({ chain }, containing) =>
       (chains.get(chain) ?? []).filter((rule) => containing === undefined || holds(rule, containing)),
+    rulesByKey: ({ chain }) => chains.get(chain) ?? [],
     jumps: ({ chain }, to) => (chains.get(chain) ?? []).filter(({ canonicalForm }) => jumpsTo(canonicalForm, to)),
     chains: () => [...chains.keys()],
   };

@@ -14,6 +14,7 @@ import {
   deleteRule,
   existing,
   findRules,
+  findRulesByKey,
   flushChain,
   handleOf,
   listChains,
@@ -157,14 +158,15 @@ function viewOf(netfilter: Connection): View {
       const key = [chain.family, chain.table, chain.chain, containing].join(" ");
       let found = known.get(key);
       if (found === undefined) {
-        const wanted = typeof containing === "string" ? (text: string) => text.includes(containing) : containing;
-        found = findRules(netfilter, placeOf(chain), wanted).map((body) => foundRule(chain, body));
+        found = findRules(netfilter, placeOf(chain), containing).map((body) => foundRule(chain, body));
         known.set(key, found);
       }
       return found;
     },
+    rulesByKey: (chain, keysOf, keys) =>
+      findRulesByKey(netfilter, placeOf(chain), keysOf, keys).map((body) => foundRule(chain, body)),
     jumps: (from, to) =>
-      findRules(netfilter, placeOf(from), (text) => text.includes(to))
+      findRules(netfilter, placeOf(from), to)
         .map((body) => ({ body, rule: foundRule(from, body) }))
         .filter(({ body, rule }) => endsWithJump(body, to) || jumpsTo(rule.canonicalForm, to))
         .map(({ rule }) => rule),

@@ -30,6 +30,13 @@ export interface View {
    * `containing` is not given. Some may only look like it, so the caller has to check. Returns none when there is no such chain.
    */
   rules(chain: Chain, containing?: string | Address): FoundRule[];
+  /**
+   * Returns, in order, the rules of which a key is among the wanted ones, and those that have no body. Cheaper than `rules` where many are
+   * looked for, one after the other.
+   *
+   * @param keysOf The keys in a rule's body, the same function each time.
+   */
+  rulesByKey<K>(chain: Chain, keysOf: (body: Uint8Array) => readonly K[], keys: ReadonlySet<K>): FoundRule[];
   /** Returns the rules of a chain that jump to another one. */
   jumps(from: Chain, to: string): FoundRule[];
   /** Returns the names of all chains of the table. */
@@ -90,5 +97,8 @@ function additions(to: Chain, rules: readonly Rule[], at: "first" | "last" = "la
 
 /** Returns the changes for empty tables. */
 export function allOf(wanted: readonly Wanted[]): Change[] {
-  return missing({ present: () => [], rules: () => [], jumps: () => [], chains: () => [] }, wanted);
+  return missing(
+    { present: () => [], rules: () => [], rulesByKey: () => [], jumps: () => [], chains: () => [] },
+    wanted,
+  );
 }

@@ -22,6 +22,7 @@ import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/nlmsg.ts";
 import { attributeEnd, attributeType, bytes, Input, NLA_TYPE_MASK, nested, type Wire } from "../../netlink/wire.ts";
 import { isErrno } from "../../sys/errno.ts";
 import { decode as decodeText } from "../../sys/text.ts";
+import { matcherFor, ReadRules, type Wanted } from "./wanted-rule.ts";
 
 /** A chain by name. */
 export interface ChainRef {
@@ -203,14 +204,39 @@ export function listChains(netfilter: Connection, family: number): ChainMessage[
 /**
  * Returns the wanted rules of a chain, or of all chains of a table. Returns none when there is no such chain.
  *
- * @param wanted Bytes that the rule has to contain, or a predicate on its bytes as text, which has names and comments in it (see `holds`).
- *   This spares decoding, which is slow. By default all rules.
+ * @param wanted What the rule has to contain. This spares decoding, which is slow. By default all rules.
  * @returns Bodies of NFT_MSG_NEWRULE as the kernel sent them, for `ruleMessage`, `handleOf` and so on.
  */
-export function findRules(
+export function findRules(netfilter: Connection, place: RulesPlace, wanted?: Wanted): Uint8Array[] {
+  const { memory } = netfilter;
+  return memory === undefined
+    ? readRules(netfilter, place, wanted)
+    : remembered(netfilter, memory, place).holding(wanted);
+}
+
+/** A chain, or a table with all its chains. */
+type RulesPlace = Omit<ChainRef, "chain"> & { chain?: string };
+
+/**
+ * Returns the rules of a chain that have one of the keys, in their order; a `Draft` reads and groups them once.
+ *
+ * @param keysOf The keys of a rule, the same function each time.
+ */
+export function findRulesByKey<K>(
   netfilter: Connection,
-  { family, table, chain }: Omit<ChainRef, "chain"> & { chain?: string },
-  wanted?: Uint8Array | ((text: string) => boolean),
+  chain: ChainRef,
+  keysOf: (body: Uint8Array) => readonly K[],
+  keys: ReadonlySet<K>,
+): Uint8Array[] {
+  const { memory } = netfilter;
+  if (memory !== undefined) return remembered(netfilter, memory, chain).havingKey(keysOf, keys);
+  return readRules(netfilter, chain, undefined).filter((body) => keysOf(body).some((key) => keys.has(key)));
+}
+
+function readRules(
+  netfilter: Connection,
+  { family, table, chain }: RulesPlace,
+  wanted: Wanted | undefined,
 ): Uint8Array[] {
   const value = { family, table, chain };
   const all = query({ name: "NFT_MSG_GETRULE", type: NFT_MSG_GETRULE, table: ruleMessage, value });
@@ -222,34 +248,24 @@ export function findRules(
   }
 }
 
-/**
- * Reports whether a rule's bytes, as text, may contain this comment or this beginning of one. The first character is not compared: the
- * length before a comment of 127 characters or more is not valid UTF-8, and decoding it may consume the character behind it.
- */
-export const holds = (text: string, comment: string): boolean => text.includes(comment.slice(1));
+/** Returns the rules as they were when they were first read through this connection. @param memory The connection's */
+function remembered(netfilter: Connection, memory: Map<string, unknown>, place: RulesPlace): ReadRules {
+  const key = `rules ${place.family} ${place.table} ${place.chain ?? ""}`;
+  const known = memory.get(key);
+  if (known instanceof ReadRules) return known;
+  const read = new ReadRules(readRules(netfilter, place, undefined));
+  memory.set(key, read);
+  return read;
+}
 
-function bodyIf(wanted: Uint8Array | ((text: string) => boolean) | undefined): Wire<Uint8Array | undefined, never> {
-  const isWanted =
-    wanted === undefined
-      ? () => true
-      : typeof wanted === "function"
-        ? (bytes: Uint8Array, from: number, to: number) => wanted(decodeText(bytes, from, to))
-        : (bytes: Uint8Array, from: number, to: number) => includes(bytes.subarray(from, to), wanted);
+function bodyIf(wanted: Wanted | undefined): Wire<Uint8Array | undefined, never> {
+  const isWanted = matcherFor(wanted);
   return {
     write() {},
     read: ({ bytes }: Input, from: number, to: number) =>
       isWanted(bytes, from, to) ? bytes.slice(from, to) : undefined,
     text: () => "",
   };
-}
-
-/** Reports whether the body contains the bytes anywhere. */
-function includes(body: Uint8Array, wanted: Uint8Array): boolean {
-  const first = wanted[0] ?? 0;
-  for (let at = body.indexOf(first); at >= 0; at = body.indexOf(first, at + 1)) {
-    if (wanted.every((byte, i) => body[at + i] === byte)) return true;
-  }
-  return false;
 }
 
 /** The attributes of a rule that are read without decoding the rest. */

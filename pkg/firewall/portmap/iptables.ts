@@ -229,8 +229,7 @@ function conflictsOf(view: View, mappingSet: MappingSet, { chain: ownChain }: Ch
   const keys = new Set(own.map(keyOf));
   const isOwn = (chain: string, entry: FoundRule) => chain === ownChain && isEntryOf(owner)(textOf(entry));
   const known = new Set<string>();
-  return view.rules(nat(family, DNAT)).flatMap((entry) => {
-    if (entry.body !== undefined && !multiportsIn(entry.body).some((port) => ports.has(port))) return [];
+  return view.rulesByKey(nat(family, DNAT), multiportsIn, ports).flatMap((entry) => {
     const chain = targetOf(entry.canonicalForm ?? []);
     if (chain === undefined || isOwn(chain, entry) || hasOtherConditions(entry.canonicalForm, mappingSet)) return [];
     if (!portsOf(entry.canonicalForm).some((key) => keys.has(key))) return [];

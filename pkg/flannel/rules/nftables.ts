@@ -177,7 +177,7 @@ interface NativeRule {
 
 /** Reads the rules of the family's table. */
 const readRules = (netfilter: Connection, family: Family): NativeRule[] =>
-  findRules(netfilter, TABLES[family], () => true).map((body) => ({
+  findRules(netfilter, TABLES[family]).map((body) => ({
     chain: chainOf(body),
     handle: handleOf(body),
     canonicalForm: decodeRuleMessage(family, decode(ruleMessage, body)),

@@ -100,7 +100,7 @@ for (const kind of ["nftables", "iptables"] as const) {
     function damage(): void {
       const present = tables[kind].filter((table) => findTable(other, table) !== undefined);
       const table = present[below(present.length)];
-      const rules = table === undefined ? [] : findRules(other, table, () => true);
+      const rules = table === undefined ? [] : findRules(other, table);
       const rule = rules[below(rules.length)];
       if (table === undefined || rule === undefined) return;
       const chain: ChainRef = { ...table, chain: chainOf(rule) };
