@@ -443,3 +443,91 @@ t.test("a network of macvlan is on its parent, which no second one gets", needsK
   node.networkSays("rm lan");
   t.match(node.sh("ip -br link show lan0"), "UP", "the parent stays");
 });
+
+/** A plugin that kills who called it, once, at the verb that is in a file beside it. */
+const killer = `#!/bin/sh
+at=/var/lib/killer/at
+[ "$CNI_COMMAND" != "$(cat $at 2>/dev/null)" ] || { rm $at; kill -9 $PPID; }
+[ "$CNI_COMMAND" != ADD ] || echo '{"cniVersion": "1.0.0"}'
+`;
+
+t.test(
+  "what a connect or disconnect that was killed has left, the next command removes, whichever it is",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t);
+    node.networkSays("create --subnet 10.5.0.0/24 front");
+    const file = "/var/lib/net.d/twill-front.conflist";
+    const list = JSON.parse(node.runInside(["cat", file]).stdout);
+    node.write("/var/lib/killer/killer", killer);
+    node.write(file, JSON.stringify({ ...list, plugins: [...list.plugins, { type: "killer" }] }));
+    node.runInside(["chmod", "755", "/var/lib/killer/killer"]);
+    const [web, db] = [nameOf(node, 0), nameOf(node, 1)];
+    const records = () => node.runInside(["find", "/var/lib/cni", "-type", "f", "-name", "*cnitool-*"]).stdout;
+    const links = () => node.sh("ip -o link show type veth").trim();
+    const killedAt = (verb: string, command: string) => {
+      node.write("/var/lib/killer/at", verb);
+      const words = ["sh", "-c", ownRun, join(ourTools, "twill"), "network", ...command.split(" ")];
+      node.runInside(words, { ...path, CNI_PATH: `${ourBin}:/var/lib/killer` });
+      t.equal(node.runInside(["ls", "/var/lib/killer"]).stdout, "killer\n", `${command} was killed at ${verb}`);
+    };
+    const again = (args: string) => {
+      const words = ["sh", "-c", ownRun, join(ourTools, "twill"), "network", ...args.split(" ")];
+      return node.runInside(words, { ...path, CNI_PATH: `${ourBin}:/var/lib/killer` });
+    };
+
+    killedAt("ADD", `connect front ${web}`);
+    t.not(links(), "", "it has left a link");
+    t.match(again("ls"), { status: 0, stderr: new RegExp(`undid the connect of container ${web} `) });
+    t.strictSame([links(), records(), node.addresses(0)], ["", "", []]);
+
+    killedAt("ADD", `connect front ${web}`);
+    t.match(
+      again(`connect front ${web}`),
+      { status: 0, stderr: /undid the connect/ },
+      "also when it is asked for again",
+    );
+    t.match(again(`connect front ${db}`), { status: 0, stderr: "" }, "and one that ended well is not undone");
+    killedAt("DEL", `disconnect front ${web}`);
+    t.strictSame(node.addresses(0).length, 1, "it has left a link");
+    t.match(again("inspect front"), { status: 0, stderr: new RegExp(`completed the disconnect of container ${web} `) });
+    t.strictSame([node.addresses(0), node.addresses(1).length], [[], 1]);
+    t.match(again(`disconnect front ${db}`), { status: 0, stderr: "" });
+    t.match(again("rm front"), { status: 0, stderr: "" });
+  },
+);
+
+t.test("a network is not removed while it cannot be read who is in it", needsRoot, async (t) => {
+  const node = newNode(t, 1);
+  const id = node.networkSays("create --subnet 10.5.0.0/24 front").trim();
+  node.networkSays(["connect", "front", nameOf(node, 0)]);
+  node.networkSays("create --subnet 10.6.0.0/24 back");
+  const spoil = (directory: string) => node.sh(`for file in ${node.varLib}/${directory}/*; do echo { > $file; done`);
+  spoil(`cni/twill/networks/${id}`);
+  spoil("cni/results");
+  for (const command of ["rm front", "prune --force"]) {
+    const refused = node.network(command);
+    t.equal(refused.status, 1, command);
+    t.match(refused.stderr, `a container may be in network front`);
+    t.match(refused.stderr, new RegExp(`twill/networks/${id}/cnitool-\\w+\\.json: it is no record`));
+  }
+  t.strictSame(node.addresses(0), ["eth0 10.5.0.2/24"]);
+  t.strictSame(node.networkSays("ls --filter type=custom --format {{.Name}}"), "front\n", "back was not in doubt");
+});
+
+t.test("who is not root lists and inspects networks as far as files can be read", needsRoot, async (t) => {
+  const node = newNode(t, 1);
+  node.networkSays("create --subnet 10.5.0.0/24 front");
+  node.networkSays(["connect", "front", nameOf(node, 0)]);
+  const twill = "/var/lib/twill";
+  node.runInside(["sh", "-c", `cp ${join(ourTools, "twill")} ${twill}; chmod 755 ${twill} /var/lib`]);
+  const asNobody = (command: string) =>
+    node.runInside(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", twill, ...command.split(" ")], path);
+  t.match(asNobody("network ls --format {{.Name}}"), { status: 0, stdout: "bridge\nfront\nhost\nnone\n", stderr: "" });
+  const { status, stdout, stderr } = asNobody("network inspect front");
+  t.match({ status, stderr }, { status: 0, stderr: "not shown: /var/lib/cni/results cannot be read" });
+  const [shown] = Object.values((JSON.parse(stdout) as [Inspected])[0].Containers);
+  t.match(shown, { Name: nameOf(node, 0), IPv4Address: "10.5.0.2/24" });
+  t.match(asNobody("ipam ls"), { status: 1, stdout: /10\.5\.0\.2 .* unknown/ });
+  t.match(asNobody("network rm front"), { status: 1, stderr: /run it as root/ });
+});

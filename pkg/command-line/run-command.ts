@@ -35,10 +35,15 @@ function telling(name: string, { streams }: ToolContext, work: () => number): nu
   try {
     return work();
   } catch (error) {
-    const { msg, details } = failureOf(error);
-    streams.stderr(`${name}: ${msg}\n${indented(details)}`);
+    streams.stderr(failureText(name, error));
     return 1;
   }
+}
+
+/** Formats an error for people: what is wrong, then details and remedy on lines of their own. */
+export function failureText(name: string, error: unknown): string {
+  const { msg, details } = failureOf(error);
+  return `${name}: ${msg}\n${indented(details)}`;
 }
 
 /** Formats further failures and the remedy, each on its own line. */

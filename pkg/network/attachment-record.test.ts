@@ -7,6 +7,7 @@ import {
   listAllAttachmentRecords,
   listAttachmentRecords,
   removeAttachmentRecord,
+  removeInterruptedWrites,
   writeAttachmentRecord,
 } from "./attachment-record.ts";
 
@@ -53,6 +54,7 @@ t.test("a file that is no record is told, and does not hide the others", async (
     "list.json": "[]",
     "namespace.json": JSON.stringify({ ...without, networkId: network, containerId: "namespace" }),
     "types.json": JSON.stringify({ ...record, networkId: network, containerId: "types", addresses: "10.0.0.1/8" }),
+    "unfinished.json": JSON.stringify({ ...record, networkId: network, containerId: "unfinished", unfinished: "rm" }),
     "links.json": JSON.stringify({ ...record, networkId: network, containerId: "links", links: [{ alias: "x" }] }),
     "another.json": JSON.stringify({ ...record, networkId: network }),
     "elsewhere.json": JSON.stringify({ ...record, containerId: "elsewhere" }),
@@ -70,4 +72,13 @@ t.test("a file that is no record is told, and does not hide the others", async (
     [...Object.keys(texts), "directory.json"].sort().map((name) => join(directory, name)),
   );
   t.equal(damaged.find(({ path }) => path.endsWith("/directory.json"))?.reason, "it is a directory");
+});
+
+t.test("what interrupted writes have left is removed, and nothing else", async (t) => {
+  const network = "d4".repeat(32);
+  writeAttachmentRecord({ ...record, networkId: network, unfinished: "connect" }, root);
+  for (const name of ["cnitool-0123.json.5f5f5f5f.tmp", "notes.tmp"]) writeFileSync(join(root, network, name), "{");
+  removeInterruptedWrites(root);
+  t.strictSame(readdirSync(join(root, network)).sort(), ["cnitool-0123.json", "notes.tmp"]);
+  t.equal(listAttachmentRecords(network, root).records[0]?.unfinished, "connect");
 });

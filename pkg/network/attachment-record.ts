@@ -36,6 +36,8 @@ export interface AttachmentRecord {
   links: readonly { container: string; alias: string }[];
   /** Moment of the connect, as "2026-01-31T12:00:00Z". */
   connected: string;
+  /** There while `connect` or `disconnect` works, and after it was killed: then the next command deletes the attachment. */
+  unfinished?: "connect" | "disconnect";
 }
 
 /** Identifies a record. */
@@ -65,6 +67,15 @@ export const removeAttachmentRecord = (key: RecordKey, root = recordRoot): boole
 export function removeRecordDirectory(networkId: string, root = recordRoot): void {
   const directory = recordDirectory(networkId, root);
   if (findDirectory(directory)?.length === 0) removeDirectory(directory);
+}
+
+/** Removes the files that `replaceFile` was writing when it was killed. Only for who holds the lock: else one may still be in work. */
+export function removeInterruptedWrites(root = recordRoot): void {
+  for (const networkId of findDirectory(root) ?? []) {
+    const directory = recordDirectory(networkId, root);
+    const names = findDirectory(directory) ?? [];
+    for (const name of names) if (/\.json\.\w+\.tmp$/.test(name)) removeFile(`${directory}/${name}`);
+  }
 }
 
 /** Reads the records of one network, sorted by container ID. */
@@ -107,10 +118,11 @@ function* readRecords(networkId: string, root: string): Generator<RecordOrDamage
 function recordIn(text: string): AttachmentRecord | undefined {
   const document = objectIn(text);
   if (document === undefined) return undefined;
-  const { namespace, addresses, aliases, links } = document;
+  const { namespace, addresses, aliases, links, unfinished = "connect" } = document;
   const isWhole =
     hasTexts(document, ["networkId", "networkName", "containerId", "containerName", "ifName", "mac", "connected"]) &&
     typeof document["internal"] === "boolean" &&
+    (unfinished === "connect" || unfinished === "disconnect") &&
     isObject(namespace) &&
     hasTexts(namespace, ["path", "inode", "cookie", "procInode", "bootId"]) &&
     isListOf(addresses, isText) &&

@@ -1,13 +1,20 @@
 /** Who is attached to networks: what `connect` recorded, and what runtimes of this host cached. */
 import { decodeResult } from "../cni/decode-result.ts";
-import { CniError } from "../cni/error.ts";
+import { CniError, errorText } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import { cachedNamespace } from "../runtime/cached-namespace.ts";
-import { type CacheEntry, listCaches } from "../runtime/result-cache.ts";
+import {
+  attachmentsNamedBy,
+  type CacheContent,
+  type CacheEntry,
+  type DamagedFile,
+  listCaches,
+} from "../runtime/result-cache.ts";
 import { identifiedState, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 import type { NamespaceState } from "../sys/namespace-state.ts";
-import { type AttachmentRecord, listAllAttachmentRecords } from "./attachment-record.ts";
+import { type AttachmentRecord, listAllAttachmentRecords, recordDirectory } from "./attachment-record.ts";
 import { containerNameOf } from "./container-name.ts";
+import type { NetworkDefinition } from "./definition.ts";
 
 export interface NetworkAttachment {
   networkName: string;
@@ -26,17 +33,32 @@ export interface NetworkAttachment {
   entry: CacheEntry | undefined;
 }
 
+type NetworkKey = Pick<NetworkDefinition, "name" | "id">;
+
 export interface AttachmentList {
   attachments: NetworkAttachment[];
   /** What files of records and of the cache cannot be read, for messages. */
   unreadable: string[];
 }
 
-/** Lists the attachments of all networks, or of one. */
-export function listAttachments(cacheRoot: string, networkName?: string): AttachmentList {
-  const caches = listCaches(cacheRoot);
+/** Lists the attachments of all networks, or of one, with the files that may stand for some of it. @throws CniError 5: the cache cannot be read */
+export const listAttachments = (cacheRoot: string, network?: NetworkKey): AttachmentList =>
+  attachmentsFrom(listCaches(cacheRoot), network);
+
+/** Lists what can be read, for who changes nothing: users who are not root may not read the cache of most runtimes. */
+export function listReadableAttachments(cacheRoot: string): AttachmentList {
+  try {
+    return listAttachments(cacheRoot);
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    const { attachments, unreadable } = attachmentsFrom([]);
+    return { attachments, unreadable: [errorText(error), ...unreadable] };
+  }
+}
+
+function attachmentsFrom(caches: readonly CacheContent[], network?: NetworkKey): AttachmentList {
   const records = listAllAttachmentRecords();
-  const isWanted = (one: { networkName: string }) => networkName === undefined || one.networkName === networkName;
+  const isWanted = (one: { networkName: string }) => network === undefined || one.networkName === network.name;
   const byKey = new Map(records.records.filter(isWanted).map((record) => [keyOf(record), record]));
   const cached = caches
     .flatMap(({ entries }) => entries)
@@ -46,13 +68,21 @@ export function listAttachments(cacheRoot: string, networkName?: string): Attach
       byKey.delete(keyOf(entry));
       return record === undefined ? ofEntry(entry) : { ...ofRecord(record), entry };
     });
+  const damaged = [
+    ...caches.flatMap(({ damaged }) => damaged).filter((file) => mayBeEntryOf(file, network)),
+    ...records.damaged.filter(({ path }) => mayBeRecordOf(path, network)),
+  ];
   return {
     attachments: [...cached, ...[...byKey.values()].map(ofRecord)],
-    unreadable: [...caches.flatMap(({ damaged }) => damaged), ...records.damaged].map(
-      ({ path, reason }) => `${path}: ${reason}`,
-    ),
+    unreadable: damaged.map(({ path, reason }) => `${path}: ${reason}`),
   };
 }
+
+const mayBeEntryOf = (file: DamagedFile, network: NetworkKey | undefined): boolean =>
+  network === undefined || attachmentsNamedBy(file, network.name).length > 0;
+
+const mayBeRecordOf = (path: string, network: NetworkKey | undefined): boolean =>
+  network === undefined || path.startsWith(`${recordDirectory(network.id)}/`);
 
 /** Reports whether the attachment's namespace exists. */
 export const attachmentState = ({ record, entry }: NetworkAttachment): NamespaceState =>

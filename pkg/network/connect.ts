@@ -16,11 +16,17 @@ import {
 } from "../runtime/network.ts";
 import { type NetworkList, parseList } from "../runtime/network-list.ts";
 import { nowMs } from "../sys/clock.ts";
+import { isErrno } from "../sys/errno.ts";
 import { findStat } from "../sys/file.ts";
 import { closeNamespace, isOwnNamespace, openNamespace } from "../sys/namespace.ts";
 import { identifiedState, identifyNamespace, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 import { attachmentState, attachmentsIn, listAttachments, type NetworkAttachment } from "./attachment.ts";
-import { type AttachmentRecord, removeAttachmentRecord, writeAttachmentRecord } from "./attachment-record.ts";
+import {
+  type AttachmentRecord,
+  removeAttachmentRecord,
+  removeInterruptedWrites,
+  writeAttachmentRecord,
+} from "./attachment-record.ts";
 import type { Container } from "./container.ts";
 import { orderDefaultRoutes } from "./default-route.ts";
 import type { NetworkDefinition } from "./definition.ts";
@@ -57,14 +63,31 @@ export function connectContainer(
     args: [["IgnoreUnknown", "1"]],
     capabilityArgs: capabilityArgsOf(options),
   };
-  const result = addNetwork(network.list, attachment, runtime);
+  const record = begunRecord({ network, container, namespace, options, attachment });
+  writeAttachmentRecord({ ...record, unfinished: "connect" }); // first, so that what a killed connect has made is known to be ours
+  const result = addOrForget(network.list, attachment, record, runtime);
   try {
-    writeAttachmentRecord(recordOf({ network, container, namespace, options, attachment, result }));
     inNamespace(container.netns, setUpLoopback);
     orderDefaultRoutes(container.netns, [...present, { networkName: network.name, ifName: attachment.ifName }]);
+    writeAttachmentRecord({ ...record, ...assignedBy(result, attachment) });
   } catch (error) {
-    deleteNetwork(network.list, attachment, runtime);
-    removeAttachmentRecord({ networkId: network.id, containerId: container.id });
+    deleteNetwork(network.list, attachment, runtime); // when it fails, the record stays, and the next command tries again
+    removeAttachmentRecord(record);
+    throw error;
+  }
+}
+
+/** Calls ADD; when it fails, it has left nothing, and the record is removed. */
+function addOrForget(
+  list: NetworkList,
+  attachment: RuntimeAttachment,
+  record: AttachmentRecord,
+  runtime: Runtime,
+): Result {
+  try {
+    return addNetwork(list, attachment, runtime);
+  } catch (error) {
+    removeAttachmentRecord(record);
     throw error;
   }
 }
@@ -181,33 +204,33 @@ const capabilityArgsOf = ({ ips, mac }: ConnectOptions): JsonObject => ({
   ...(mac !== undefined && { mac }),
 });
 
-interface Made {
+interface Begun {
   network: NetworkDefinition;
   container: Container;
   namespace: NamespaceIdentity;
   options: ConnectOptions;
   attachment: RuntimeAttachment;
-  result: Result;
 }
 
-function recordOf({ network, container, namespace, options, attachment, result }: Made): AttachmentRecord {
-  const { ifName } = attachment;
+const begunRecord = ({ network, container, namespace, options, attachment }: Begun): AttachmentRecord => ({
+  networkId: network.id,
+  networkName: network.name,
+  internal: network.internal,
+  containerId: container.id,
+  containerName: container.name,
+  namespace,
+  ifName: attachment.ifName,
+  mac: "",
+  addresses: [],
+  aliases: options.aliases,
+  links: options.links,
+  connected: new Date(nowMs()).toISOString().replace(/\.\d+Z$/, "Z"),
+});
+
+function assignedBy(result: Result, { ifName }: RuntimeAttachment): Pick<AttachmentRecord, "mac" | "addresses"> {
   const own = result.interfaces.findIndex(({ name, sandbox }) => name === ifName && sandbox);
   const ips = result.ips.filter(({ interface: index }) => index === undefined || index === own);
-  return {
-    networkId: network.id,
-    networkName: network.name,
-    internal: network.internal,
-    containerId: container.id,
-    containerName: container.name,
-    namespace,
-    ifName,
-    mac: result.interfaces[own]?.mac ?? "",
-    addresses: ips.map(({ address }) => address),
-    aliases: options.aliases,
-    links: options.links,
-    connected: new Date(nowMs()).toISOString().replace(/\.\d+Z$/, "Z"),
-  };
+  return { mac: result.interfaces[own]?.mac ?? "", addresses: ips.map(({ address }) => address) };
 }
 
 const isHost = ({ netns }: Container): CniError =>
@@ -241,19 +264,37 @@ export function disconnectContainer(
   runtime: Runtime,
   tell: (text: string) => void,
 ): void {
-  const { attachments } = listAttachments(runtime.cacheRoot, network.name);
+  const { attachments } = listAttachments(runtime.cacheRoot, network);
   const attachment = attachmentCalled(network, target, attachments);
-  if (attachment.record === undefined && !force) throw isRuntimes(attachment);
+  const { record } = attachment;
+  if (record === undefined && !force) throw isRuntimes(attachment);
+  if (record !== undefined) markUnfinished(record);
   try {
     deleteAttachment(attachment, network.list, runtime);
   } catch (error) {
-    if (!force) throw error;
+    if (!force) {
+      if (record !== undefined) unlessFull(() => writeAttachmentRecord(record));
+      throw error;
+    }
     tell(errorText(error));
   }
-  if (attachment.record !== undefined) removeAttachmentRecord(attachment.record);
+  if (record !== undefined) removeAttachmentRecord(record);
   const { netns } = attachment;
   if (netns === undefined || attachmentState(attachment) !== "alive") return;
   orderDefaultRoutes(netns, attachmentsOf(identifyNamespace(netns), runtime));
+}
+
+/** Has the next command go on when this one is killed. */
+const markUnfinished = (record: AttachmentRecord): void =>
+  unlessFull(() => writeAttachmentRecord({ ...record, unfinished: "disconnect" }));
+
+/** On a full disk a container can be disconnected all the same, which needs no room. */
+function unlessFull(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!isErrno(error, "ENOSPC", "EDQUOT")) throw error;
+  }
 }
 
 function attachmentCalled(
@@ -314,22 +355,29 @@ const unknownArguments = ({ containerId, ifName, netns }: NetworkAttachment): Ru
 });
 
 /**
- * Removes what `connect` made for containers that are gone: nobody else calls DEL for it. Failures are told, and tried again the next time.
- *
- * @returns names of the containers and their networks
+ * Removes what `connect` made for containers that are gone, since nobody else calls DEL for it, and what a `connect` or `disconnect` that was killed
+ * has left. Failures are told, and tried again the next time. Only for who holds the lock: else a command that is still working looks killed.
  */
-export function removeDeadAttachments(
+export function removeLeftAttachments(
   networks: readonly NetworkDefinition[],
   runtime: Runtime,
   tell: (text: string) => void,
 ): void {
+  removeInterruptedWrites();
   const { attachments } = listAttachments(runtime.cacheRoot);
   for (const attachment of attachments) {
     const { record, networkName, containerName } = attachment;
-    if (record === undefined || identifiedState(record.namespace) !== "dead") continue;
+    if (record === undefined) continue;
+    const { unfinished } = record;
+    const isDead = identifiedState(record.namespace) === "dead";
+    if (unfinished === undefined && !isDead) continue;
     try {
       deleteAttachment(attachment, networks.find(({ name }) => name === networkName)?.list, runtime);
       removeAttachmentRecord(record);
+      if (unfinished === undefined) continue;
+      const what = unfinished === "connect" ? "undid the connect" : "completed the disconnect";
+      tell(`${what} of container ${containerName} and network ${networkName}, which was interrupted`);
+      if (!isDead) orderDefaultRoutes(record.namespace.path, attachmentsOf(record.namespace, runtime));
     } catch (error) {
       tell(
         `could not remove what is left of container ${containerName} in network ${networkName}: ${errorText(error)}`,

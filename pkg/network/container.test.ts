@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t from "tap";
 import type { CniError } from "../cni/error.ts";
-import { containerCalled } from "./container.ts";
+import { containerIdOf } from "../runtime/container-id.ts";
+import { containerCalled, shortContainerId } from "./container.ts";
 
 const root = mkdtempSync(join(tmpdir(), "twill-containers-"));
 t.teardown(() => rmSync(root, { recursive: true }));
@@ -83,4 +84,10 @@ t.test("a container that is unknown is told, with the nearest name; so is one th
   for (const name of ["being-made", "stopped"])
     t.throws(() => containerCalled(name, root), { code: 3 } as CniError, name);
   t.throws(() => containerCalled("", root), { code: 3 } as CniError);
+});
+
+t.test("the short ID has twelve digits of the container's ID, or of the hash of its namespace's path", async (t) => {
+  t.equal(shortContainerId("0123456789abcdef".repeat(4)), "0123456789ab");
+  t.match(shortContainerId(containerIdOf("/run/netns/web")), /^cnitool-[0-9a-f]{12}$/);
+  t.not(shortContainerId(containerIdOf("/run/netns/web")), shortContainerId(containerIdOf("/run/netns/db")));
 });

@@ -5,7 +5,7 @@
 import { CniError, ErrorCode } from "../cni/error.ts";
 import { nearest } from "../config/edit-distance.ts";
 import { isObject, type Json, type JsonObject, parseJson } from "../config/json.ts";
-import { containerIdOf } from "../runtime/container-id.ts";
+import { CONTAINER_ID_PREFIX, containerIdOf } from "../runtime/container-id.ts";
 import { SystemError } from "../sys/errno.ts";
 import { findDirectory, findText } from "../sys/file.ts";
 import { isSameNamespace } from "../sys/namespace.ts";
@@ -163,3 +163,8 @@ function ambiguous(text: string, found: readonly StoredContainer[]): CniError {
     remedy: "write the whole ID, or the path of its namespace",
   });
 }
+
+/** Returns the part of an ID that people read and write: twelve digits, as in Docker, behind the prefix that all IDs made of paths have. */
+export const shortContainerId = (id: string): string =>
+  id.slice(0, (id.startsWith(CONTAINER_ID_PREFIX) ? CONTAINER_ID_PREFIX.length : 0) + SHORT_LENGTH);
+const SHORT_LENGTH = 12;

@@ -2,6 +2,7 @@
 import type { NamedAttachment } from "../dns/records.ts";
 import { type Address, parsePrefix } from "../ip/address.ts";
 import { readAllRecords, recordDirectory } from "../network/attachment-record.ts";
+import { shortContainerId } from "../network/container.ts";
 import {
   attachmentDirectories,
   fileNameOf,
@@ -66,7 +67,7 @@ export function readServed({ records, cache }: AttachmentPaths): Served {
     const namespace = namespaces.get(key) ?? one.namespace;
     namespaces.set(key, namespace);
     recorded.add(fileNameOf(one));
-    if (hasNames(one)) served.attachments.push(attachmentOf(one, namespace));
+    if (hasNames(one) && one.unfinished === undefined) served.attachments.push(attachmentOf(one, namespace));
   }
   served.connected.push(...namespaces.values());
   for (const one of readUnrecordedAttachments(cache, (fileName) => recorded.has(fileName))) {
@@ -94,15 +95,12 @@ function attachmentOf(record: UnrecordedAttachment, namespace: NamespaceIdentity
     isInternal: record.internal,
     container: record.containerId,
     name: record.containerName,
-    aliases: [...record.aliases, record.containerId.slice(0, SHORT_ID)],
+    aliases: [...record.aliases, shortContainerId(record.containerId)],
     links: record.links.map(({ alias, container }) => ({ alias, target: container })),
     addresses: record.addresses.flatMap((text) => parsePrefix(text)?.address ?? []),
     namespace,
   };
 }
-
-/** Docker gives each container the beginning of its ID as an alias. */
-const SHORT_ID = 12;
 
 /**
  * Returns a text that is another one when attachments were added, replaced or removed.

@@ -300,6 +300,14 @@ export function createFile(path: string, data: Uint8Array | string, options: New
   }
 }
 
+/** Reports whether this process may create files in the directory, or where that would be made. */
+export function isWritableDirectory(directory: string): boolean {
+  const result = ask("faccessat", AT_FDCWD, directory, W_OK);
+  const parent = directoryOf(directory);
+  return result === -Errno.ENOENT && parent !== directory ? isWritableDirectory(parent) : result === 0;
+}
+const W_OK = 2;
+
 /**
  * Checks that a file can be created in the directory, or where that would be made, by creating one without a name, which is gone when
  * this returns. Where the file system has no O_TMPFILE, nothing is tried.

@@ -20,6 +20,7 @@ const NUMBERS = {
   eventfd2: /*     */ [290, 19],
   exit_group: /*   */ [231, 94],
   fchmod: /*       */ [91, 52],
+  faccessat: /*    */ [269, 48],
   fchmodat: /*     */ [268, 53],
   fchownat: /*     */ [260, 54],
   fcntl: /*        */ [72, 25],

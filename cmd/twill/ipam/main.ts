@@ -5,7 +5,7 @@ import { type Command, type CommandSet, jsonFlag } from "../../../pkg/command-li
 import { helpFor } from "../../../pkg/command-line/help.ts";
 import { runCommand } from "../../../pkg/command-line/run-command.ts";
 import { printed, table } from "../../../pkg/command-line/table.ts";
-import { attachmentState, listAttachments } from "../../../pkg/network/attachment.ts";
+import { attachmentState, listReadableAttachments } from "../../../pkg/network/attachment.ts";
 import type { NetworkDefinition } from "../../../pkg/network/definition.ts";
 import { networkCalled, readNetworks } from "../../../pkg/network/network-directory.ts";
 import { type ReservedAddress, reservedAddresses } from "../../../pkg/network/reserved-address.ts";
@@ -34,8 +34,9 @@ const ls: Command = {
   run({ operands, flags, context: { streams } }) {
     const all = readNetworks(configDirectory(streams.environment), (text) => streams.stderr(`twill ipam: ${text}\n`));
     const networks = operands.length === 0 ? all : operands.map((name) => networkCalled(name, all));
-    const { attachments, unreadable } = listAttachments(defaultCacheRoot);
+    const { attachments, unreadable } = listReadableAttachments(defaultCacheRoot);
     const notKnown = [...unreadable];
+    const withoutAttachment = unreadable.length > 0 ? "unknown" : "no attachment"; // it may be among what cannot be read
     const byOwner = new Map(attachments.map((one) => [ownerKey(one.networkName, one.containerId, one.ifName), one]));
     const reservedIn = ({ name, list }: NetworkDefinition): ReservedAddress[] => {
       try {
@@ -55,7 +56,7 @@ const ls: Command = {
           Name: attachment?.containerName ?? "",
           Interface: ifName ?? "",
           Since: new Date(sinceMs).toISOString(),
-          State: attachment === undefined ? "no attachment" : attachmentState(attachment),
+          State: attachment === undefined ? withoutAttachment : attachmentState(attachment),
         };
       }),
     );

@@ -2,16 +2,17 @@
 import type { CniError } from "../../../pkg/cni/error.ts";
 import { failureOf } from "../../../pkg/cni/error.ts";
 import type { Command } from "../../../pkg/command-line/command.ts";
+import { failureText } from "../../../pkg/command-line/run-command.ts";
 import { parseTemplate, renderTemplate } from "../../../pkg/command-line/template.ts";
 import type { JsonObject } from "../../../pkg/config/json.ts";
-import { listAttachments, type NetworkAttachment } from "../../../pkg/network/attachment.ts";
+import { listReadableAttachments, type NetworkAttachment } from "../../../pkg/network/attachment.ts";
 import { attachmentDetail, type HostView, viewOfHost } from "../../../pkg/network/attachment-detail.ts";
 import { endpointId, type NetworkDefinition, type SubnetConf } from "../../../pkg/network/definition.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
 import { type SubnetUsage, subnetUsage } from "../../../pkg/network/reserved-address.ts";
 import { cachedAttachment, checkNetwork, type Runtime } from "../../../pkg/runtime/network.ts";
 import { parseList } from "../../../pkg/runtime/network-list.ts";
-import { onHost } from "./surroundings.ts";
+import { lookAtHost, onHost } from "./surroundings.ts";
 
 export const inspect: Command = {
   name: "inspect",
@@ -39,8 +40,9 @@ export const inspect: Command = {
     const format = flags.get("format");
     const template = format === undefined || format === "json" ? undefined : parseTemplate(format);
     const failures: CniError[] = [];
-    const found = onHost(context, ({ networks, runtime, warn }) => {
-      const { attachments, unreadable } = listAttachments(runtime.cacheRoot);
+    const see = flags.has("check") ? onHost : lookAtHost; // CHECK is for root
+    const found = see(context, ({ networks, runtime, warn }) => {
+      const { attachments, unreadable } = listReadableAttachments(runtime.cacheRoot);
       for (const text of unreadable) warn(`not shown: ${text}`);
       const view = viewOfHost();
       return operands.flatMap((operand): JsonObject[] => {
@@ -60,7 +62,7 @@ export const inspect: Command = {
         ? `${JSON.stringify(found, null, format === "json" ? undefined : 4)}\n`
         : found.map((network) => `${renderTemplate(template, network)}\n`).join(""),
     );
-    for (const { message } of failures) context.streams.stderr(`twill network: ${message}\n`);
+    for (const failure of failures) context.streams.stderr(failureText("twill network", failure));
     return failures.length === 0 ? 0 : 1;
   },
 };

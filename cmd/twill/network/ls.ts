@@ -4,11 +4,11 @@ import { jsonFlag } from "../../../pkg/command-line/command.ts";
 import { printed, table } from "../../../pkg/command-line/table.ts";
 import { parseTemplate, renderTemplate } from "../../../pkg/command-line/template.ts";
 import type { JsonObject } from "../../../pkg/config/json.ts";
-import { attachmentState, listAttachments } from "../../../pkg/network/attachment.ts";
+import { attachmentState, listReadableAttachments } from "../../../pkg/network/attachment.ts";
 import type { NetworkDefinition } from "../../../pkg/network/definition.ts";
 import { parseListFilter } from "../../../pkg/network/filter.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
-import { onHost } from "./surroundings.ts";
+import { lookAtHost } from "./surroundings.ts";
 
 export const ls: Command = {
   name: "ls",
@@ -36,8 +36,8 @@ export const ls: Command = {
   examples: ["twill network ls", "twill network ls --filter driver=bridge --format '{{.Name}}'"],
   run({ flags, values, context }) {
     const filter = parseListFilter(values.get("filter") ?? []);
-    const networks = onHost(context, (host) => {
-      const { attachments } = listAttachments(host.runtime.cacheRoot);
+    const networks = lookAtHost(context, (host) => {
+      const { attachments } = listReadableAttachments(host.runtime.cacheRoot);
       const used = new Set(
         attachments.filter((one) => attachmentState(one) !== "dead").map(({ networkName }) => networkName),
       );

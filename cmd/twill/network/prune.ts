@@ -1,6 +1,6 @@
 /** prune: removes all networks that nothing is attached to. */
-import { failureOf } from "../../../pkg/cni/error.ts";
 import type { Command } from "../../../pkg/command-line/command.ts";
+import { failureText } from "../../../pkg/command-line/run-command.ts";
 import { isPredefined } from "../../../pkg/network/definition.ts";
 import { parsePruneFilter } from "../../../pkg/network/filter.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
@@ -37,13 +37,13 @@ export const prune: Command = {
       for (const network of host.networks) {
         if (isPredefined(network) || network.created === "" || !filter(network, { isUsed: false, nowMs: nowMs() }))
           continue;
-        if (usersOf(network, host.runtime.cacheRoot).length > 0) continue;
+        if (usersOf(network, host.runtime.cacheRoot).users.length > 0) continue;
         try {
           remove(network, host);
           removed.push(network.name);
         } catch (error) {
           failed = true;
-          stderr(`twill network: ${failureOf(error).message}\n`);
+          stderr(failureText("twill network", error));
         }
       }
     });

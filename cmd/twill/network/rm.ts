@@ -1,6 +1,7 @@
 /** rm: removes networks that nothing is attached to. */
-import { CniError, ErrorCode, errorText, failureOf, invalidConf } from "../../../pkg/cni/error.ts";
+import { CniError, ErrorCode, errorText, invalidConf } from "../../../pkg/cni/error.ts";
 import type { Command } from "../../../pkg/command-line/command.ts";
+import { failureText } from "../../../pkg/command-line/run-command.ts";
 import { isObject } from "../../../pkg/config/json.ts";
 import { removeStore } from "../../../pkg/ipam/host-local/remove-store.ts";
 import { deleteLink, findLink, listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
@@ -35,7 +36,7 @@ export const rm: Command = {
           stdout(`${network.name}\n`);
         } catch (error) {
           failed = true;
-          stderr(`twill network: ${failureOf(error).message}\n`);
+          stderr(failureText("twill network", error));
         }
       }
     });
@@ -55,8 +56,9 @@ export function remove(network: NetworkDefinition, { runtime, warn }: Host): voi
       `network ${network.name} was not created by twill network`,
       `remove it with the program that made it, or remove its file: ${network.file}`,
     );
-  const inUse = usersOf(network, runtime.cacheRoot);
-  if (inUse.length > 0) throw isInUse(network, inUse);
+  const { users, unreadable } = usersOf(network, runtime.cacheRoot);
+  if (users.length > 0) throw isInUse(network, users);
+  if (unreadable.length > 0) throw mayBeInUse(network, unreadable);
   const { list } = network;
   if (list !== undefined)
     collect(
@@ -87,10 +89,26 @@ function collect(work: () => void, warn: (text: string) => void): void {
   }
 }
 
-/** Returns the attachments whose container exists, or may exist. */
-export function usersOf({ name }: NetworkDefinition, cacheRoot: string): NetworkAttachment[] {
-  return listAttachments(cacheRoot, name).attachments.filter((attachment) => attachmentState(attachment) !== "dead");
+/** Who is in a network. */
+interface Users {
+  /** Attachments whose container exists, or may exist. */
+  users: NetworkAttachment[];
+  /** Files that cannot be read, and may be those of further ones. */
+  unreadable: string[];
 }
+
+export function usersOf(network: NetworkDefinition, cacheRoot: string): Users {
+  const { attachments, unreadable } = listAttachments(cacheRoot, network);
+  return { users: attachments.filter((attachment) => attachmentState(attachment) !== "dead"), unreadable };
+}
+
+const mayBeInUse = ({ name }: NetworkDefinition, unreadable: readonly string[]): CniError =>
+  new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: `error while removing network: a container may be in network ${name}: what is attached to it cannot be read`,
+    details: unreadable.join("; "),
+    remedy: "remove the file when its container is gone, or stop the container, then run this again",
+  });
 
 function isInUse({ name, id }: NetworkDefinition, users: readonly NetworkAttachment[]): CniError {
   const unknown = users.some((attachment) => attachmentState(attachment) === "unknown");

@@ -6,7 +6,7 @@ import { findLink, listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { destinationOf, listRoutes } from "../../../pkg/link/route.ts";
 import { AF_INET, AF_INET6 } from "../../../pkg/netlink/rtnetlink/family.ts";
 import { stateDirectory } from "../../../pkg/network/attachment-record.ts";
-import { type PluginNetwork, removeDeadAttachments } from "../../../pkg/network/connect.ts";
+import { type PluginNetwork, removeLeftAttachments } from "../../../pkg/network/connect.ts";
 import { definitionOf, type NetworkDefinition, networksWithoutPlugins } from "../../../pkg/network/definition.ts";
 import { networkFile, readNetworks, writeNetwork } from "../../../pkg/network/network-directory.ts";
 import { type HostRoute, newDefaultBridge } from "../../../pkg/network/new-network.ts";
@@ -18,7 +18,7 @@ import type { Runtime } from "../../../pkg/runtime/network.ts";
 import { loadList } from "../../../pkg/runtime/network-list.ts";
 import { defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
-import { makeDirectories, withLock } from "../../../pkg/sys/file.ts";
+import { isWritableDirectory, makeDirectories, withLock } from "../../../pkg/sys/file.ts";
 import { configDirectory, pluginPathOrUsual } from "../../cnitool/paths.ts";
 
 export interface Host {
@@ -32,20 +32,27 @@ export interface Host {
 const LOCK_TIMEOUT_MS = 60_000;
 
 /** Runs `work` on the networks of the host, once what is left of containers that are gone is removed; nobody changes networks meanwhile. */
-export function onHost<T>({ plugins, streams }: ToolContext, work: (host: Host) => T): T {
-  const warn = (text: string): void => streams.stderr(`twill network: ${text}\n`);
-  const directory = configDirectory(streams.environment);
-  const path = pluginPathOrUsual(streams.environment);
-  const runtime = { path, cacheRoot: defaultCacheRoot, delegates: plugins };
+export function onHost<T>(context: ToolContext, work: (host: Host) => T): T {
   makeDirectories(stateDirectory, 0o755);
   return withLock(stateDirectory, { mode: 0o755, timeoutMs: LOCK_TIMEOUT_MS }, () => {
-    const networks = readNetworks(directory, warn);
-    removeDeadAttachments(networks, runtime, warn);
-    const host = { directory, networks, runtime, warn };
+    const host = hostOf(context);
+    removeLeftAttachments(host.networks, host.runtime, host.warn);
     const done = work(host);
     answerNames(host, startResolverIfNeeded);
     return done;
   });
+}
+
+/** Runs `work`, which changes nothing: for who may not change the host either, on what can be read of it. */
+export const lookAtHost = <T>(context: ToolContext, work: (host: Host) => T): T =>
+  isWritableDirectory(stateDirectory) ? onHost(context, work) : work(hostOf(context));
+
+function hostOf({ plugins, streams }: ToolContext): Host {
+  const warn = (text: string): void => streams.stderr(`twill network: ${text}\n`);
+  const directory = configDirectory(streams.environment);
+  const path = pluginPathOrUsual(streams.environment);
+  const runtime = { path, cacheRoot: defaultCacheRoot, delegates: plugins };
+  return { directory, networks: readNetworks(directory, warn), runtime, warn };
 }
 
 /** Has the resolver answer the names of the attachments that there are now; a container without names is a connected one all the same. */
