@@ -37,6 +37,26 @@ for (const [plugin, { keys, command }] of Object.entries(kinds)) {
   });
 }
 
+t.test(
+  "bridge: STATUS tells whether the kernel can filter VLANs, where the network does, and makes no link",
+  needsRoot,
+  async (t) => {
+    const node = newHost(t);
+    const links = () => node.sh("ip -o link");
+    const before = links();
+    const filters = { vlan: { vlan: 5 }, vlanTrunk: { vlanTrunk: [{ id: 5 }] } };
+    const outcomes = Object.values(filters).map((keys) =>
+      node.cni("bridge", "STATUS", network("bridge", { ipam, ...keys })),
+    );
+    t.match(node.cni("bridge", "STATUS", network("bridge", { ipam })), { status: 0 }, "without VLANs");
+    t.equal(links(), before);
+    const canFilter = node.run("sh", "-c", "ip link add try0 type bridge vlan_filtering 1").status === 0;
+    const msg = 'this kernel cannot create bridge "cni0" with VLAN filtering';
+    const refusal = { status: 1, stdout: { code: 50, msg, details: /CONFIG_BRIDGE_VLAN_FILTERING/ } };
+    for (const outcome of outcomes) t.match(outcome, canFilter ? { status: 0, stdout: "" } : refusal);
+  },
+);
+
 /** A kernel without nf_tables: no netlink socket of that protocol. */
 const withoutNetfilter = [
   ...["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=socket"],

@@ -24,7 +24,7 @@ import {
   restoreMasquerade,
 } from "../../pkg/firewall/masquerade/masquerade.ts";
 import { familyOf } from "../../pkg/ip/family.ts";
-import { ensureBridge, setPort } from "../../pkg/link/bridge.ts";
+import { ensureBridge, needVlanFiltering, setPort } from "../../pkg/link/bridge.ts";
 import { checkContainer, checkFailure, needHostsEnd, needSameLink } from "../../pkg/link/check.ts";
 import { configure, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
@@ -66,7 +66,7 @@ function add(attachment: Attachment<BridgeConf>): Result {
     const bridge = ensureBridge(host, {
       name: settings.bridge,
       mtu: settings.mtu,
-      vlanFiltering: settings.vlan !== 0 || settings.trunk !== undefined,
+      vlanFiltering: filtersVlans(settings),
       promiscuous: settings.promiscuous,
     }); // shared with other containers: never undone
     if (settings.internal) keepHostOut(bridge.name);
@@ -103,6 +103,8 @@ function add(attachment: Attachment<BridgeConf>): Result {
 function settingsOf({ conf, args }: Attachment<BridgeConf>): BridgeSettings {
   return parseSettings(conf, readArgs(args, ["MAC"]).MAC);
 }
+
+const filtersVlans = ({ vlan, trunk }: BridgeSettings): boolean => vlan !== 0 || trunk !== undefined;
 
 function setUpPort(host: Connection, port: links.Link, settings: BridgeSettings): void {
   const { hairpin, isolated } = settings;
@@ -277,8 +279,11 @@ function gc(request: Gc<BridgeConf>): void {
 }
 
 function status(request: Request<BridgeConf>): void {
-  const { masquerade } = parseSettings(request.conf, undefined);
-  needKinds(links.openRtnetlink(), "bridge", "veth");
+  const settings = parseSettings(request.conf, undefined);
+  const { masquerade } = settings;
+  const host = links.openRtnetlink();
+  needKinds(host, "bridge", "veth");
+  if (filtersVlans(settings)) needVlanFiltering(host, settings.bridge);
   if (masquerade !== undefined) needMasquerade(masquerade.backend);
   ipam.status(request);
 }

@@ -1,5 +1,6 @@
 /** A Linux bridge and its ports, as `ip link add type bridge`, `bridge link` and `bridge vlan` handle them. */
 import { CniError, ErrorCode, invalidConf } from "../cni/error.ts";
+import { notAvailable } from "../cni/status.ts";
 import { formats, isInterfaceName } from "../config/formats.ts";
 import { type Connection, NetlinkError, query, type Request, request } from "../netlink/connection.ts";
 import {
@@ -42,6 +43,22 @@ export function ensureBridge(rtnl: Connection, options: BridgeOptions): Link {
   return bridge;
 }
 
+/**
+ * Makes sure, for STATUS, that the bridge can be created with VLAN filtering, unless it is there. The request has a VLAN protocol that does
+ * not exist: a kernel with VLAN filtering refuses that before it makes anything, one without does not look at it, and refuses the filtering.
+ *
+ * @throws CniError 50: it cannot
+ */
+export function needVlanFiltering(rtnl: Connection, name: string): void {
+  if (findLink(rtnl, name) !== undefined) return;
+  const data = { vlanFiltering: true, vlanProtocol: NO_VLAN_PROTOCOL };
+  const [refusal] = rtnl.attemptAll([addLink({ linkInfo: { kind: "bridge", data } })]);
+  if (refusal !== undefined && isErrno(refusal, "EOPNOTSUPP")) throw notAvailable(notCreated(refusal, name, true));
+}
+
+/** An EtherType of no VLAN: that of IPv4. */
+const NO_VLAN_PROTOCOL = 0x0800;
+
 function createBridge(rtnl: Connection, { name, mtu, vlanFiltering }: BridgeOptions): Link {
   if (!isInterfaceName(name)) {
     throw invalidConf(
@@ -67,7 +84,10 @@ function createBridge(rtnl: Connection, { name, mtu, vlanFiltering }: BridgeOpti
 }
 
 function notMade(error: unknown, name: string, vlanFiltering: boolean): unknown {
-  if (!(error instanceof NetlinkError)) return error;
+  return error instanceof NetlinkError ? notCreated(error, name, vlanFiltering) : error;
+}
+
+function notCreated(error: NetlinkError, name: string, vlanFiltering: boolean): CniError {
   const lacking = isErrno(error, "EOPNOTSUPP");
   return new CniError({
     code: ErrorCode.internal,
