@@ -153,7 +153,8 @@ t.test("tuning: what cannot be done is refused with its reason, and nothing is c
     [{ mtu: "1400" }, 7, /"mtu" is "1400"/],
   ];
   for (const [keys, code, msg] of refusals) {
-    t.match(chain.call("ADD", keys), { status: 1, stdout: { code, msg, details: /To fix: / } }, String(msg));
+    const refused = { status: 1, stdout: { code, msg, details: /To fix: / }, stderr: "" };
+    t.match(chain.call("ADD", keys), refused, String(msg));
     t.strictSame(chain.node.snapshot(), before, String(msg));
   }
   const conf = { cniVersion: "1.1.0", name: "net", type: "tuning", prevResult: chain.prevResult };
@@ -191,6 +192,25 @@ t.test("tuning: an MTU below 1280 is refused where the interface has IPv6 addres
   });
   t.strictSame(chain.node.snapshot().namespaces, before);
   t.match(chain.call("ADD", { mtu: 1280 }), { status: 0 }, "as the error says");
+});
+
+t.test("tuning: a sysctl that removes IPv6 addresses of the result is told", needsRoot, async (t) => {
+  const chain = new Chain(t);
+  chain.node.containers[0]?.sh("ip address add fd00:9::2/64 dev eth0 nodad");
+  const { prevResult } = chain;
+  const dual = { ...prevResult, ips: [...(prevResult["ips"] as Conf[]), { address: "fd00:9::2/64", interface: 2 }] };
+  const sysctl = { "net.ipv6.conf.IFNAME.disable_ipv6": "1" };
+  t.match(chain.call("ADD", { sysctl }), { status: 0, stderr: "" }, "a network of IPv4");
+  const { status, stderr } = chain.call("ADD", { sysctl, prevResult: dual });
+  t.equal(status, 0);
+  t.equal(
+    stderr,
+    'tuning: network "net": sysctl "net.ipv6.conf.IFNAME.disable_ipv6" removes the addresses of IPv6 from "eth0", as fd00:9::2/64; ' +
+      'To fix: remove it, or the ranges of IPv6 in "ipam"\n',
+  );
+  t.match(chain.call("ADD", { sysctl: { "net.ipv6.conf.IFNAME.disable_ipv6": "0" }, prevResult: dual }), {
+    stderr: "",
+  });
 });
 
 t.test("tuning: the allow list's lines are expressions that a key has to contain", needsRoot, async (t) => {

@@ -56,10 +56,11 @@ function add(attachment: Attachment<TuningConf>): Result {
     within(netns, () => {
       for (const sysctl of sysctls) {
         const before = needSysctl(sysctl);
-        undo(`restore ${sysctl.key}`, () => within(netns, () => writeSysctl(sysctl.path, before)));
+        undo(`restore ${sysctl.key}`, () => within(netns, () => restore(sysctl, before)));
         set(sysctl);
       }
     });
+    tellLostAddresses(sysctls, result, attachment);
     if (Object.keys(attributes).length === 0) return result;
 
     const rtnl = openRtnetlink(netns);
@@ -95,6 +96,31 @@ function needSysctl({ key, path }: Sysctl): string {
     msg: `sysctl "${key}" does not exist in the container: there is no /proc/sys/net/${path}`,
     remedy: `correct the key; "ip netns exec NAMESPACE sysctl -a" lists those that exist, for interfaces with dots write IFNAME`,
   });
+}
+
+/** Restores a sysctl, unless it was not changed: what the kernel has refused to set, it refuses to restore. */
+function restore({ path }: Sysctl, before: string): void {
+  if (findSysctl(path) !== before) writeSysctl(path, before);
+}
+
+/** Warns where a sysctl has removed IPv6 addresses that the result names: CHECK of the plugin that has set them fails. */
+function tellLostAddresses(
+  sysctls: readonly Sysctl[],
+  { ips }: Result,
+  { ifName, network }: Attachment<TuningConf>,
+): void {
+  const disabling = sysctls.find(({ path, value }) => disablesIPv6(path, value, ifName));
+  const lost = disabling && ips.find(({ address }) => address.includes(":"));
+  if (lost === undefined) return;
+  writeStderr(
+    `tuning: network "${network}": sysctl "${disabling?.key}" removes the addresses of IPv6 from "${ifName}", as ` +
+      `${lost.address}; To fix: remove it, or the ranges of IPv6 in "ipam"\n`,
+  );
+}
+
+function disablesIPv6(path: string, value: string, ifName: string): boolean {
+  const disables = [`ipv6/conf/${ifName}/disable_ipv6`, "ipv6/conf/all/disable_ipv6"].includes(path);
+  return disables && Number(value) !== 0;
 }
 
 function set({ key, path, value }: Sysctl): void {
