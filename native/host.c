@@ -22,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "frozen-image.h"
@@ -396,12 +397,39 @@ static enum part written_part(void) {
   return strcmp(command, "ADD") ? WRITTEN_OFTEN : WRITTEN_BY_ADD;
 }
 
+#if !defined PROFILE && !defined RUN_UNFROZEN
+/* Replaces the words of a block that are least..most. */
+static void replace_words(void *block, uint64_t least, uint64_t most, uint64_t with) {
+  uint64_t *word = block, *end = word + js_malloc_usable_size_rt(NULL, block) / sizeof *word;
+  for (; word < end; word++)
+    if (*word >= least && *word <= most) *word = with;
+}
+
+static uint64_t microseconds(void) {
+  struct timeval now;
+  gettimeofday(&now, NULL);
+  return now.tv_sec * 1000000ull + now.tv_usec;
+}
+
+/* Takes out of the engine what is of this process and this moment, so that two builds are the same byte by byte: where the stack is, which a
+ * run tells it anew, and the seed of Math.random, the time at which the context was made. */
+static void forget_process(uint64_t started) {
+  enum { STACK = 8 << 20 };
+  uint64_t here = (uintptr_t)__builtin_frame_address(0);
+  replace_words(image.runtime, here - STACK, here + STACK, 0);
+  replace_words(image.context, started, microseconds(), 1);
+}
+#endif
+
 /* Does what is asked of a host without an image: makes one, on standard output, from the bytecode on standard input. An argument is
  * the file that says where the blocks lie (image-layout.h). Returns the exit status. */
 static int freeze(int argc, char **argv) {
   for (ssize_t n; (n = read(0, bytecode + bytecode_size, sizeof bytecode - bytecode_size)) > 0;) bytecode_size += n;
 #ifndef PROFILE
   if (argc > 1) layout_read(argv[1]);
+#endif
+#if !defined PROFILE && !defined RUN_UNFROZEN
+  uint64_t started = microseconds();
 #endif
   int failed = image_load(load);
   if (failed) return failed;
@@ -414,6 +442,7 @@ static int freeze(int argc, char **argv) {
   (void)size;
   return profile(argc, argv, run);
 #else
+  forget_process(started);
   put(1, (char *)&image, size);
   return 0;
 #endif

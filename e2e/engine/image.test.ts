@@ -41,6 +41,13 @@ t.test("what the program has dropped again before its start takes no room in the
   t.ok(size(dropped) < bare + 100_000, "20,000 lists that do not are less than 100 kB");
 });
 
+t.test("the same program gives the same executable, byte by byte", async (t) => {
+  const dir = folder(t);
+  const script = `const table = new Map([["a", Math.PI]]), all = [() => table, /x/, new Uint8Array(9)]; host.start = () => Math.floor(Math.random() * 2) + all.length;`;
+  const one = readFileSync(frozen(script, dir));
+  t.ok(one.equals(readFileSync(frozen(script, dir))));
+});
+
 /** Ends with 42 when what the load left is there, can be changed and grows. */
 const changesAll = `
   const texts = [], table = new Map(), bytes = new Uint8Array(70000).fill(7);
