@@ -1,5 +1,6 @@
 // What the demo made, as `ip`, `nft`, `iptables` and the files tell it, in plain characters.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { drawn } from "../../pkg/network/picture.ts";
 import { containers, outside, run, uplink } from "./lab.ts";
 
 interface Link {
@@ -26,30 +27,22 @@ export function picture(bridge: string): string {
     const hostEnd = host.find(({ ifindex, master }) => ifindex === inside?.link_index && master === bridge);
     return { container, inside, hostEnd };
   });
-  const columns = (texts: readonly string[]) => texts.map((text) => text.padEnd(COLUMN)).join("");
-  const ends = attachments.flatMap(({ hostEnd }) => hostEnd?.ifname ?? []);
-  const wires = columns(ends.map(() => "  |"));
-  const ports = ends.map(() => "--+").join("-".repeat(COLUMN - 3));
-  const rows: [label: string, text: string][] = [
-    ["containers", columns(containers)],
-    ["", columns(attachments.map(({ inside }) => described(inside)))],
-    ["", wires],
-    ["host", columns(ends)],
-    ["", wires],
-    ["", `${ports}-- ${hostLink(bridge)}`],
-    ["", "  :  routed"],
-    ["", hostLink(uplink.name)],
-    ["", "  |"],
-    ["outside", described(linksOf(outside).find(({ ifname }) => ifname === "eth0"))],
-  ];
-  return rows
-    .map(([label, text]) => (label.padEnd(LABEL) + text).trimEnd())
-    .filter((row) => row !== "")
-    .join("\n");
+  return drawn({
+    title: "",
+    attachments: attachments.map(({ container, inside, hostEnd }) => ({
+      container: [container, described(inside)],
+      hostEnd: hostEnd?.ifname,
+      isLinked: hostEnd !== undefined,
+    })),
+    middle: hostLink(bridge),
+    beyond: [
+      { label: "", text: "  :  routed" },
+      { label: "", text: hostLink(uplink.name) },
+      { label: "", text: "  |" },
+      { label: "outside", text: described(linksOf(outside).find(({ ifname }) => ifname === "eth0")) },
+    ],
+  });
 }
-
-const LABEL = 12;
-const COLUMN = 24;
 
 function linksOf(namespace?: string): Link[] {
   const where = namespace === undefined ? "" : ` -n ${namespace}`;

@@ -1,6 +1,8 @@
 /** What a picture of an attachment needs beside its addresses: the links of both ends, the process, the published ports. */
 import { isObject, type Json, type JsonObject } from "../config/json.ts";
 import { findLink, type Link, listLinks, openRtnetlink } from "../link/link.ts";
+import { findVxlan } from "../link/vxlan.ts";
+import type { Connection } from "../netlink/connection.ts";
 import { isErrno, SystemError } from "../sys/errno.ts";
 import { findStat, readLink } from "../sys/file.ts";
 import { closeNamespace, findNamespace } from "../sys/namespace.ts";
@@ -13,15 +15,31 @@ export interface HostView {
   names: ReadonlyMap<number, string>;
   /** The lowest process ID of each network namespace, by its inode. */
   processes: ReadonlyMap<string, number>;
+  /** The VNI of each bridge that has a VXLAN device as port, by the bridge's name. */
+  vnis: ReadonlyMap<string, number>;
 }
 
 export function viewOfHost(): HostView {
-  const links = listLinks(openRtnetlink());
+  const rtnl = openRtnetlink();
+  const links = listLinks(rtnl);
+  const names = new Map(links.map(({ index, name }) => [index, name]));
   return {
     links: new Map(links.map((link) => [link.name, link])),
-    names: new Map(links.map(({ index, name }) => [index, name])),
+    names,
     processes: processesByNamespace(),
+    vnis: new Map(
+      links.filter(({ kind, master }) => kind === "vxlan" && master !== 0).flatMap((link) => vniOf(rtnl, link, names)),
+    ),
   };
+}
+
+function vniOf(
+  rtnl: Connection,
+  { name, master }: Link,
+  names: ReadonlyMap<number, string>,
+): (readonly [bridge: string, vni: number])[] {
+  const [vni, bridge] = [findVxlan(rtnl, name)?.vxlan?.vni, names.get(master)];
+  return vni === undefined || bridge === undefined ? [] : [[bridge, vni]];
 }
 
 function processesByNamespace(): Map<string, number> {
@@ -45,25 +63,50 @@ function namespaceOf(process: number): string | undefined {
   }
 }
 
-/** Returns the facts under the names that `inspect` prints; those that are not known are left out. */
-export function attachmentDetail(attachment: NetworkAttachment, { links, names, processes }: HostView): JsonObject {
-  const { ifName, netns, record, entry } = attachment;
-  const inode = record?.namespace.inode ?? (netns === undefined ? undefined : String(findStat(netns)?.inode));
-  const process = inode === undefined ? undefined : processes.get(inode);
-  const inside = netns === undefined ? undefined : linkIn(netns, ifName);
+/** Both ends of an attachment, and what is at them. What is not known is undefined. */
+export interface AttachmentEnds {
+  /** The container's interface. */
+  inside: Link | undefined;
+  /** The host's end of a veth pair, and the bridge of which it is a port. */
+  outside: Link | undefined;
+  bridge: string | undefined;
+  vni: number | undefined;
+  /** By container port, as in {"80/tcp": "0.0.0.0:8080"}. */
+  ports: JsonObject;
+}
+
+export function endsOf(attachment: NetworkAttachment, { links, names, vnis }: HostView): AttachmentEnds {
+  const { ifName, netns, entry } = attachment;
   const outside = hostLinkOf(attachment, links);
   const bridge = outside === undefined ? undefined : names.get(outside.master);
   return {
+    inside: netns === undefined ? undefined : linkIn(netns, ifName),
+    outside,
+    bridge,
+    vni: bridge === undefined ? undefined : vnis.get(bridge),
+    ports: portsOf(entry?.capabilityArgs["portMappings"]),
+  };
+}
+
+/** Returns the facts under the names that `inspect` prints; those that are not known are left out. */
+export function attachmentDetail(attachment: NetworkAttachment, view: HostView): JsonObject {
+  const { ifName, netns, record, pod } = attachment;
+  const inode = record?.namespace.inode ?? (netns === undefined ? undefined : String(findStat(netns)?.inode));
+  const process = inode === undefined ? undefined : view.processes.get(inode);
+  const { inside, outside, bridge, vni, ports } = endsOf(attachment, view);
+  return {
+    ...(pod !== undefined && { Pod: pod }),
     Interface: ifName,
     ...(inside !== undefined && { InterfaceIndex: inside.index }),
     ...(outside !== undefined && { HostInterface: outside.name, HostInterfaceIndex: outside.index }),
     ...(bridge !== undefined && { Bridge: bridge }),
+    ...(vni !== undefined && { VNI: vni }),
     ...(netns !== undefined && { Namespace: netns }),
     NamespaceState: attachmentState(attachment),
     ...(process !== undefined && { Process: process }),
     ConnectedBy: record === undefined ? "runtime" : "twill network",
     ...(record !== undefined && { Aliases: record.aliases }),
-    Ports: portsOf(entry?.capabilityArgs["portMappings"]),
+    Ports: ports,
   };
 }
 

@@ -13,7 +13,7 @@ import {
 import { identifiedState, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 import type { NamespaceState } from "../sys/namespace-state.ts";
 import { type AttachmentRecord, listAllAttachmentRecords, recordDirectory } from "./attachment-record.ts";
-import { containerNameOf } from "./container-name.ts";
+import { containerNameOf, podOf } from "./container-name.ts";
 import type { NetworkDefinition } from "./definition.ts";
 
 export interface NetworkAttachment {
@@ -21,6 +21,8 @@ export interface NetworkAttachment {
   containerId: string;
   /** The ID where no name is known. */
   containerName: string;
+  /** Of a pod of Kubernetes, as "namespace/name". */
+  pod: string | undefined;
   ifName: string;
   mac: string;
   /** With prefix length. */
@@ -101,6 +103,7 @@ function ofRecord(record: AttachmentRecord): NetworkAttachment {
     networkName,
     containerId,
     containerName,
+    pod: undefined,
     ifName,
     mac,
     addresses,
@@ -117,6 +120,7 @@ function ofEntry(entry: CacheEntry): NetworkAttachment {
     networkName,
     containerId,
     containerName: containerNameOf(entry) ?? containerId,
+    pod: podOf(entry),
     ifName,
     mac: result?.interfaces.find(({ name, sandbox }) => name === ifName && sandbox)?.mac ?? "",
     addresses: result?.ips.map(({ address }) => address) ?? [],

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import t from "tap";
 import { containerIdOf } from "../runtime/container-id.ts";
 import { type CacheEntry, listCache } from "../runtime/result-cache.ts";
-import { aliasesOf, containerNameOf } from "./container-name.ts";
+import { aliasesOf, containerNameOf, podOf } from "./container-name.ts";
 
 const samples = join(import.meta.dirname, "../runtime/cache-entries");
 const firstOf = (writer: string): CacheEntry | undefined => listCache(join(samples, writer)).entries[0];
@@ -30,6 +30,7 @@ t.test(
       ["web", "p1"],
     );
     t.strictSame(aliasesOf({ ...podman, capabilityArgs: { aliases: { net: ["www", 7], other: ["no"] } } }), ["www"]);
+    t.strictSame([podman, pod].map(podOf), [undefined, "ns1/p1"]);
     t.strictSame([podman, pod].map(aliasesOf), [["04fdba9f54e8"], []]);
     t.strictSame(aliasesOf({ ...podman, capabilityArgs: { aliases: ["www"] } }), [], "not of another form");
   },

@@ -9,9 +9,12 @@ import { listReadableAttachments, type NetworkAttachment } from "../../../pkg/ne
 import { attachmentDetail, type HostView, viewOfHost } from "../../../pkg/network/attachment-detail.ts";
 import { endpointId, type NetworkDefinition, type SubnetConf } from "../../../pkg/network/definition.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
+import { drawn, type Picture, svgOf } from "../../../pkg/network/picture.ts";
 import { type SubnetUsage, subnetUsage } from "../../../pkg/network/reserved-address.ts";
 import { cachedAttachment, checkNetwork, type Runtime } from "../../../pkg/runtime/network.ts";
 import { parseList } from "../../../pkg/runtime/network-list.ts";
+import { replaceFile } from "../../../pkg/sys/file.ts";
+import { pictureOf } from "./network-picture.ts";
 import { lookAtHost, onHost } from "./surroundings.ts";
 
 export const inspect: Command = {
@@ -22,7 +25,7 @@ export const inspect: Command = {
   about: "print networks and the containers in them as JSON",
   details: [
     "Beside Docker's keys: used and free addresses of each subnet; of each container the interfaces of both ends with their",
-    "indexes, namespace, process, published ports, and who connected it.",
+    "indexes, namespace, process, published ports, whose it is, and who connected it. --picture and --svg draw that instead.",
     "Networks are named by name, ID, or the beginning of an ID. --format takes fields of that JSON, {{range}}, json, index and len.",
   ].join("\n"),
   flags: [
@@ -33,6 +36,11 @@ export const inspect: Command = {
       about: "print by a template, as '{{range .IPAM.Config}}{{.Subnet}}{{end}}'",
     },
     { name: "check", about: "run CHECK of each attachment: Health is ok, or what is wrong with a link or a rule" },
+    {
+      name: "picture",
+      about: "draw it in plain characters: containers, both ends of their links, the bridge, the way out",
+    },
+    { name: "svg", value: "FILE", about: "write that drawing into a file, as a picture for browsers" },
     { name: "json", about: "print JSON, as without --format" },
   ],
   examples: ["twill network inspect front", "twill network inspect --format '{{json .Containers}}' front"],
@@ -41,6 +49,9 @@ export const inspect: Command = {
     const template = format === undefined || format === "json" ? undefined : parseTemplate(format);
     const failures: CniError[] = [];
     const see = flags.has("check") ? onHost : lookAtHost; // CHECK is for root
+    const pictures: Picture[] = [];
+    const svg = flags.get("svg");
+    const isDrawn = flags.has("picture") || svg !== undefined;
     const found = see(context, ({ networks, runtime, warn }) => {
       const { attachments, unreadable } = listReadableAttachments(runtime.cacheRoot);
       for (const text of unreadable) warn(`not shown: ${text}`);
@@ -49,6 +60,7 @@ export const inspect: Command = {
         try {
           const network = networkCalled(operand, networks);
           const own = attachments.filter(({ networkName }) => networkName === network.name);
+          if (isDrawn) pictures.push(pictureOf(network, own, view));
           const health = flags.has("check") ? (one: NetworkAttachment) => healthOf(one, runtime) : undefined;
           return [inspected(network, own, view, health)];
         } catch (error) {
@@ -57,10 +69,15 @@ export const inspect: Command = {
         }
       });
     });
+    if (svg !== undefined) replaceFile(svg, svgOf(pictures), { mode: 0o644 });
     context.streams.stdout(
-      template === undefined
-        ? `${JSON.stringify(found, null, format === "json" ? undefined : 4)}\n`
-        : found.map((network) => `${renderTemplate(template, network)}\n`).join(""),
+      isDrawn
+        ? flags.has("picture")
+          ? pictures.map((picture) => `${drawn(picture)}\n`).join("\n")
+          : ""
+        : template === undefined
+          ? `${JSON.stringify(found, null, format === "json" ? undefined : 4)}\n`
+          : found.map((network) => `${renderTemplate(template, network)}\n`).join(""),
     );
     for (const failure of failures) context.streams.stderr(failureText("twill network", failure));
     return failures.length === 0 ? 0 : 1;
