@@ -531,3 +531,14 @@ t.test("who is not root lists and inspects networks as far as files can be read"
   t.match(asNobody("ipam ls"), { status: 1, stdout: /10\.5\.0\.2 .* unknown/ });
   t.match(asNobody("network rm front"), { status: 1, stderr: /run it as root/ });
 });
+
+t.test("a container of a network whose file is gone can be disconnected", needsRoot, async (t) => {
+  const node = newNode(t, 1);
+  node.networkSays("create --subnet 10.5.0.0/24 front");
+  node.networkSays(["connect", "front", nameOf(node, 0)]);
+  node.runInside(["rm", "/var/lib/net.d/twill-front.conflist"]);
+  t.notMatch(node.networkSays("ls"), "front");
+  t.match(node.network(["disconnect", "front", nameOf(node, 0)]), { status: 0, stderr: "" });
+  t.strictSame(node.addresses(0), []);
+  t.match(node.network(["disconnect", "front", nameOf(node, 0)]), { status: 1, stderr: /No such network: front/ });
+});

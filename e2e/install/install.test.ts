@@ -224,6 +224,11 @@ const refusals: Refusal[] = [
     stderr: /\/opt\/cni\/bin is not a directory\n {2}it is a symbolic link that leads nowhere/,
   },
   {
+    what: "a plugin that is a mount point",
+    prepared: `${runtimes("podman")} mount --bind /usr/lib/cni/bridge /usr/lib/cni/bridge`,
+    stderr: /a file in \/usr\/lib\/cni is a mount point\n.*\n {2}To fix: unmount it/,
+  },
+  {
     what: "a path that depends on the working directory",
     prepared: "",
     command: "twill install --plugin-dir cni",
@@ -307,6 +312,24 @@ t.test("an install that is killed at any step can be undone, and repeated", inFu
     const killed = root.run(`strace -qq -o /dev/null -e trace=${call} -e ${inject} twill install; true`);
     t.match(killed.stdout + killed.stderr, /Killed/, `${call} ${nth}`);
     if (nth % 2 === 0) root.sh("twill install");
+    root.sh("twill uninstall");
+    t.equal(root.files(), before, `${call} ${nth}`);
+  }
+});
+
+t.test("an uninstall that is killed at any step is completed by the next", inFullRunOnly(needsRoot), async (t) => {
+  const root = await nodeWith(t, runtimes("podman"));
+  const before = root.files();
+  for (const { call, nth } of [
+    { call: "sendfile", nth: 1 },
+    { call: "renameat2", nth: 1 },
+    { call: "renameat2", nth: 2 },
+    { call: "unlinkat", nth: 3 },
+  ]) {
+    root.sh("twill install");
+    const inject = `inject=${call}:signal=KILL:when=${nth}`;
+    const killed = root.run(`strace -qq -o /dev/null -e trace=${call} -e ${inject} twill uninstall; true`);
+    t.match(killed.stdout + killed.stderr, /Killed/, `${call} ${nth}`);
     root.sh("twill uninstall");
     t.equal(root.files(), before, `${call} ${nth}`);
   }

@@ -24,7 +24,7 @@ export function readCommandLine(args: readonly string[], tool: CommandSet): Comm
   const { commands } = tool;
   const meant = args.map((arg) => commands.find((command) => isCalled(command, arg))).find(Boolean);
   const known = [helpFlag, ...(meant?.flags ?? []), ...commands.flatMap(({ flags }) => flags)]; // of one name or letter, the command's own
-  const { words, given } = separate(args, { tool: tool.name, flags: known });
+  const { words, given } = separate(args, { tool: tool.name, flags: known, command: meant });
   const [name, ...operands] = words;
   const flags = new Map([...given].map(([flag, values]) => [flag, values.at(-1) ?? ""]));
   const command = name === undefined ? undefined : commandCalled(name, tool);
@@ -69,6 +69,8 @@ export function refuseWrongCount(
 interface Known {
   tool: string;
   flags: readonly Flag[];
+  /** The one that is called, where its name was found. */
+  command: Command | undefined;
 }
 
 function separate(args: readonly string[], known: Known): { words: string[]; given: FlagValues } {
@@ -124,8 +126,10 @@ function argumentOf({ name, value }: Flag, rest: string[]): string {
 }
 
 function unknownFlag(flag: string, known: Known): CniError {
-  const names = [...new Set(known.flags.map(({ name }) => `--${name}`))];
-  return wrongUsage(`unknown flag: ${flag}`, suggestion(flag, names, known.tool));
+  const { tool, command, flags } = known;
+  const own = command === undefined ? flags : [helpFlag, ...command.flags];
+  const names = [...new Set(own.map(({ name }) => `--${name}`))];
+  return wrongUsage(`unknown flag: ${flag}`, suggestion(flag, names, tool));
 }
 
 /** Refuses flags that only other commands have. */

@@ -103,3 +103,14 @@ for (const [what, options, msg, details, which = front] of refused) {
     } as unknown as CniError);
   });
 }
+
+t.test("a namespace that does not exist, and a file that is none, are no containers", async (t) => {
+  for (const [netns, why] of [
+    ["/no/such", "does not exist"],
+    ["/etc/passwd", "is not a network namespace"],
+  ] as const)
+    t.throws(() => connectContainer(front, { id: "x", name: "x", netns }, none, runtime), {
+      code: 3,
+      msg: `No such container: "${netns}" ${why}`,
+    } as unknown as CniError);
+});

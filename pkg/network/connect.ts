@@ -18,7 +18,7 @@ import { type NetworkList, parseList } from "../runtime/network-list.ts";
 import { nowMs } from "../sys/clock.ts";
 import { isErrno } from "../sys/errno.ts";
 import { findStat } from "../sys/file.ts";
-import { closeNamespace, isOwnNamespace, openNamespace } from "../sys/namespace.ts";
+import { closeNamespace, isOwnNamespace, NotANamespace, openNamespace } from "../sys/namespace.ts";
 import { identifiedState, identifyNamespace, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 import { attachmentState, attachmentsIn, listAttachments, type NetworkAttachment } from "./attachment.ts";
 import {
@@ -52,8 +52,8 @@ export function connectContainer(
   runtime: Runtime,
 ): void {
   refuseOptions(network, options);
+  const namespace = namespaceOf(container);
   if (isOwnNamespace(container.netns)) throw isHost(container);
-  const namespace = identifyNamespace(container.netns);
   const present = attachmentsOf(namespace, runtime);
   if (present.some(({ networkName }) => networkName === network.name)) throw isConnected(network, container);
   const attachment: RuntimeAttachment = {
@@ -89,6 +89,21 @@ function addOrForget(
   } catch (error) {
     removeAttachmentRecord(record);
     throw error;
+  }
+}
+
+/** @throws CniError 3: there is none */
+function namespaceOf({ netns }: Container): NamespaceIdentity {
+  try {
+    return identifyNamespace(netns);
+  } catch (error) {
+    if (!(error instanceof NotANamespace)) throw error;
+    throw new CniError({
+      code: ErrorCode.unknownContainer,
+      msg: `No such container: ${error.message}`,
+      remedy: "the container has ended, or the path is wrong: name a running one (ip netns list, podman ps)",
+      cause: error,
+    });
   }
 }
 

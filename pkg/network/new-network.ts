@@ -91,7 +91,7 @@ function refuseName({ name, driver }: NetworkRequest, networks: readonly Network
   if (name.length > NAME_MAX || !isNetworkName(name))
     throw invalidConf(
       `invalid network name ${JSON.stringify(name)}`,
-      `it ${networkNameRule}, and has at most ${NAME_MAX} characters: runtimes make it a part of file names`,
+      `it ${networkNameRule}, at most ${NAME_MAX} characters in all: runtimes make it a part of file names`,
     );
   const taken = networks.find((network) => network.name === name);
   if (taken !== undefined)

@@ -213,6 +213,7 @@ function refusal(directory: string, error: SystemError): CniError {
         "run this command as root, and look for the immutable flag: lsattr -d",
       );
     case "EBUSY":
+    case "EXDEV":
       return told(`a file in ${directory} is a mount point`, `unmount it, ${elsewhere}`);
     case "ENOTDIR":
     case "EEXIST":

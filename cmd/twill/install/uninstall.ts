@@ -4,7 +4,7 @@ import type { Call, Command } from "../../../pkg/command-line/command.ts";
 import { printable } from "../../../pkg/command-line/table.ts";
 import { copyEntry } from "../../../pkg/sys/copy.ts";
 import { isErrno } from "../../../pkg/sys/errno.ts";
-import { directoryOf, findStat, removeDirectory, removeFile, rename } from "../../../pkg/sys/file.ts";
+import { directoryOf, findDirectory, findStat, removeDirectory, removeFile, rename } from "../../../pkg/sys/file.ts";
 import { randomHex } from "../../../pkg/sys/random.ts";
 import { originOf, type Self } from "./origin.ts";
 import {
@@ -48,7 +48,10 @@ function undo({ flags, context }: Call): number {
     stdout("twill install has put nothing on this node, or it is undone already\n");
     return 0;
   }
-  if (!isDryRun) for (const folder of record.staging) removeTree(folder);
+  if (!isDryRun) {
+    for (const folder of record.staging) removeTree(folder);
+    removeInterruptedCopies(record);
+  }
   const left: InstalledFile[] = [];
   for (const file of [...record.files].reverse()) {
     const step = stepFor(file, context);
@@ -106,6 +109,13 @@ function restore(kept: string, path: string): void {
     removeFile(temporary);
     throw error;
   }
+}
+
+/** What an uninstall that was killed was copying: runtimes like Nomad run whatever lies among plugins. */
+function removeInterruptedCopies({ files }: InstallRecord): void {
+  for (const folder of new Set(files.map(({ path }) => directoryOf(path))))
+    for (const name of findDirectory(folder) ?? [])
+      if (/^\.twill-[0-9a-f]{8}\.old$/.test(name)) inWords(folder, () => removeFile(`${folder}/${name}`));
 }
 
 /** Removes copies, directories and the record, but for those of files that could not be put back. */

@@ -3,7 +3,9 @@ import { CniError } from "../../../pkg/cni/error.ts";
 import type { Command } from "../../../pkg/command-line/command.ts";
 import { disconnectContainer } from "../../../pkg/network/connect.ts";
 import { type Container, containerCalled } from "../../../pkg/network/container.ts";
+import { lostNetworks } from "../../../pkg/network/lost-network.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
+import { findStat } from "../../../pkg/sys/file.ts";
 import { updateContainerFiles } from "./container-files.ts";
 import { onHost, refuseWithoutPlugins, syncNames } from "./surroundings.ts";
 
@@ -24,7 +26,7 @@ export const disconnect: Command = {
   examples: ["twill network disconnect front web"],
   run({ operands: [name = "", text = ""], flags, context }) {
     onHost(context, (host) => {
-      const network = networkCalled(name, host.networks);
+      const network = networkCalled(name, [...host.networks, ...lostNetworks(host.networks, host.runtime.cacheRoot)]);
       refuseWithoutPlugins(network);
       const target = { text, container: findContainer(text) };
       disconnectContainer(network, target, { force: flags.has("force") }, host.runtime, host.warn);
@@ -38,7 +40,8 @@ export const disconnect: Command = {
 /** Returns undefined for one that is gone: the network may know it. */
 function findContainer(text: string): Container | undefined {
   try {
-    return containerCalled(text);
+    const container = containerCalled(text);
+    return findStat(container.netns) === undefined ? undefined : container;
   } catch (error) {
     if (error instanceof CniError) return undefined;
     throw error;
