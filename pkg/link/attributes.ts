@@ -75,14 +75,17 @@ export function printAttributes({ mac, promiscuous, mtu, allMulticast, txQueueLe
   };
 }
 
-/** Reads what `printAttributes` made; leaves out what is not of the right type. */
+/** Reads what `printAttributes` made; leaves out what is not of the right type, or a number that no attribute can be. */
 export function parseAttributes({ mac, promisc, mtu, allmulti, txQLen }: JsonObject): LinkAttributes {
   const address = typeof mac === "string" ? parseMac(mac) : undefined;
   return {
     ...(address && { mac: address }),
     ...(typeof promisc === "boolean" && { promiscuous: promisc }),
-    ...(typeof mtu === "number" && { mtu }),
+    ...(isU32(mtu) && { mtu }),
     ...(typeof allmulti === "boolean" && { allMulticast: allmulti }),
-    ...(typeof txQLen === "number" && { txQueueLength: txQLen }),
+    ...(isU32(txQLen) && { txQueueLength: txQLen }),
   };
 }
+
+const isU32 = (value: unknown): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
