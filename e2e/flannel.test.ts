@@ -299,6 +299,29 @@ t.test("a delegate that cannot be started leaves no record, so that DEL succeeds
   t.strictSame(seen(node), before);
 });
 
+t.test(
+  "a delegate that makes no interface is refused before anything is made, but not by DEL",
+  needsRoot,
+  async (t) => {
+    const node = flannelHost(t);
+    const before = seen(node);
+    for (const type of ["host-local", "static", "dhcp", "flannel"]) {
+      const own = { ...conf, delegate: { type }, "cni.dev/valid-attachments": [] };
+      for (const verb of ["ADD", "GC", "STATUS"] as const)
+        t.match(
+          node.cni("flannel", verb, own),
+          {
+            status: 1,
+            stdout: { code: 7, msg: `"delegate.type" is "${type}", which makes no interface`, details: /ipam.type/ },
+          },
+          `${type}: ${verb}`,
+        );
+      t.match(node.cni("flannel", "DEL", own), { status: 0, stdout: "", stderr: "" });
+    }
+    t.strictSame(seen(node), before);
+  },
+);
+
 t.test("an ADD that comes twice fails, and the first one's container keeps everything", needsRoot, async (t) => {
   const node = flannelHost(t);
   const { stdout } = succeed(t, node, "ADD");

@@ -14,7 +14,7 @@ import {
   delegateStatus,
 } from "../../pkg/cni/delegate.ts";
 import { encodeResult } from "../../pkg/cni/encode-result.ts";
-import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import { CniError, ErrorCode, invalidConf } from "../../pkg/cni/error.ts";
 import { findExecutable, PluginNotStarted } from "../../pkg/cni/find-executable.ts";
 import type { Attachment, Gc, Plugin, Request, RestoreOptions } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
@@ -50,7 +50,7 @@ export const flannel: Plugin<FlannelConf> = {
 };
 
 function add(attachment: Attachment<FlannelConf>): Result {
-  const settings = parseSettings(attachment.conf);
+  const settings = settingsFor(attachment);
   const { dataDir } = settings;
   const conf = delegateConf(settings, networkOf(attachment), needSubnetEnv(settings.subnetFile));
   const delegated = configured(attachment, conf);
@@ -66,6 +66,18 @@ function add(attachment: Attachment<FlannelConf>): Result {
     records.writeRecord(file, decode(delegated.stdin), { onDisk: mayOutliveUs(attachment, conf) });
     return delegateAdd(delegated, conf.type);
   });
+}
+
+/** Returns the settings. @throws CniError 7: what is invalid in the configuration alone, also a delegate of ours that makes no interface */
+function settingsFor({ conf, delegates }: Request<FlannelConf>): FlannelSettings {
+  const settings = parseSettings(conf);
+  const { type } = settings.delegate;
+  const plugin = Object.hasOwn(delegates, type) ? delegates[type] : undefined;
+  if (plugin?.isIpam !== true && plugin !== flannel) return settings;
+  throw invalidConf(
+    `"delegate.type" is "${type}", which makes no interface`,
+    'use a plugin that makes one, as bridge, ptp, macvlan or ipvlan, or leave it out for bridge; IPAM plugins belong in "ipam.type"',
+  );
 }
 
 /** The network's keys as configured: the delegate's configuration has no version when this one has none. */
@@ -161,7 +173,7 @@ function notRemembered({ conf, containerId, ifName }: Attachment<FlannelConf>): 
 }
 
 function gc(request: Gc<FlannelConf>): void {
-  const settings = parseSettings(request.conf);
+  const settings = settingsFor(request);
   const unreadable: string[] = [];
   const remembered = records.listRecords(settings.dataDir, request.network, (file) => unreadable.push(file));
   reportUnreadable("flannel", request.network, unreadable);
@@ -202,7 +214,7 @@ function collect(request: Gc<FlannelConf>, settings: FlannelSettings, remembered
 }
 
 function status(request: Request<FlannelConf>): void {
-  const settings = parseSettings(request.conf);
+  const settings = settingsFor(request);
   const env = orNotAvailable(() => needSubnetEnv(settings.subnetFile));
   refuseLostLease(settings.subnetFile);
   needWritable("no record of an attachment can be written", settings.dataDir);

@@ -23,7 +23,7 @@ const versions: Readonly<Record<string, readonly string[]>> = {
 };
 
 const surroundings: LintContext = {
-  plugins: { fake: fakePlugin(), "host-local": { ...fakePlugin(), validate: validateHostLocal } },
+  plugins: { fake: fakePlugin(), "host-local": { ...fakePlugin(), validate: validateHostLocal, isIpam: true } },
   versionsOf(type) {
     const known = versions[type];
     if (known === undefined) throw new CniError({ code: 999, msg: `no "${type}"`, remedy: "install it" });
@@ -112,6 +112,14 @@ const rows: { claim: string; file?: string; text: string; findings: string[] }[]
       'net.conflist:1:107: error: "mtu" is "1400", must be a whole number\n    write it without quotes: "mtu": 1400',
     ],
   },
+  ...["flannel", "host-local"].map((type) => ({
+    claim: `flannel with ${type} as its delegate`,
+    text: flannelConf({ delegate: { type } }),
+    findings: [
+      `net.conflist:1:77: error: "delegate.type" is "${type}", which makes no interface\n` +
+        '    use a plugin that makes one, as bridge, or leave it out; IPAM plugins belong in "ipam.type"',
+    ],
+  })),
   {
     claim: "flannel without the bridge plugin",
     text: flannelConf({}).replaceAll("1.0.0", "0.4.0"),

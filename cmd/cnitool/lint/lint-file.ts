@@ -240,8 +240,18 @@ function delegateFindings({ conf, place }: Part, head: Head, surroundings: LintC
   const delegate = isObject(conf["delegate"]) ? conf["delegate"] : {};
   const type = typeof delegate["type"] === "string" ? delegate["type"] : "bridge";
   const own = inside(place, "delegate");
-  return heldAgainst(type, inside(own, "type"), { conf: { ...delegate, type }, place: own }, head, surroundings);
+  const named = inside(own, "type");
+  if (isFlannel(type) || surroundings.plugins[type]?.isIpam === true) return [makesNoInterface(named, type)];
+  return heldAgainst(type, named, { conf: { ...delegate, type }, place: own }, head, surroundings);
 }
+
+const makesNoInterface = (named: Location, type: string): Finding =>
+  findingAt(
+    named,
+    "error",
+    `"delegate.type" is "${type}", which makes no interface`,
+    'use a plugin that makes one, as bridge, or leave it out; IPAM plugins belong in "ipam.type"',
+  );
 
 /** Checks against the plugin of that name: whether it is there, supports the version, and knows the keys. */
 function heldAgainst(
