@@ -37,6 +37,7 @@ import { ipam } from "./ipam/main.ts";
 import { network } from "./network/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 import { reload } from "./reload.ts";
+import { run } from "./run/main.ts";
 
 /** The global object of the C host, see native/host.c. */
 declare const host: { start: () => number };
@@ -79,7 +80,7 @@ const programs: Programs = {
   plugins: byName(plugins) satisfies Delegates,
   tools: byName(tools),
   daemons: { dhcp: dhcpDaemon },
-  commands: byName([...commands.map((command) => asTool("twill", command)), ipam, network, reload, resolver]),
+  commands: byName([...commands.map((command) => asTool("twill", command)), ipam, network, reload, resolver, run]),
 };
 
 host.start = () => runProgram(programs, processArguments(), standardStreams());

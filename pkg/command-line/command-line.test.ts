@@ -105,3 +105,14 @@ t.test("an operand that nobody would read is refused", async (t) => {
     details: "To fix: remove it: cnitool add <a> <b>; to set an interface name, write --ifname eth5",
   } as CniError);
 });
+
+t.test("behind a program that a command runs, nothing is a flag of the command", async (t) => {
+  const commands = [{ ...command("run", [{ name: "name", value: "NAME", about: "" }]), runsProgram: true }];
+  const read = (line: string) => {
+    const { operands, flags } = readCommandLine(line.split(" "), { name: "twill", commands });
+    return [flags.get("name"), ...operands];
+  };
+  t.strictSame(read("run --name web sh -c --name"), ["web", "sh", "-c", "--name"]);
+  t.strictSame(read("run -- sh -x"), [undefined, "sh", "-x"]);
+  t.throws(() => read("run --nme web sh"), { msg: "unknown flag: --nme" } as CniError);
+});

@@ -75,13 +75,14 @@ interface Known {
 
 function separate(args: readonly string[], known: Known): { words: string[]; given: FlagValues } {
   const words: string[] = [];
+  const mostWords = known.command?.runsProgram === true ? 1 : Number.POSITIVE_INFINITY; // the command's own name
   const given: Given = new Map();
   const rest = [...args];
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (arg === "--") words.push(...rest.splice(0));
     else if (arg.startsWith("--")) readLong(arg.slice(2), rest, known, given);
     else if (arg.startsWith("-") && arg !== "-") readShort(arg.slice(1), rest, known, given);
-    else words.push(arg);
+    else words.push(arg, ...(words.length < mostWords ? [] : rest.splice(0)));
   }
   return { words, given };
 }

@@ -17,6 +17,8 @@ export interface Command {
   flags: readonly Flag[];
   /** Lines for a shell; each works on a node where the previous ones were run. */
   examples: readonly string[];
+  /** The operands are another program with its arguments: from the first one on, nothing is a flag of this command. */
+  runsProgram?: boolean;
   /** @returns the exit status */
   run(call: Call): number;
 }

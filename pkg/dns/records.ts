@@ -19,6 +19,8 @@ export interface NamedAttachment {
   /** Names for other containers of the network that this one alone sees. */
   links: readonly { alias: string; target: string }[];
   addresses: readonly Address[];
+  /** Servers that are asked for other names, in the place of the host's. */
+  servers?: readonly Address[];
 }
 
 /** The names of one network. */
@@ -62,6 +64,8 @@ export interface View {
   links: ReadonlyMap<string, readonly { network: NetworkNames; target: string }[]>;
   /** Whether names of other domains are asked elsewhere: at least one of the networks has a way out. */
   canForward: boolean;
+  /** The servers for them; none: the host's. */
+  servers: readonly Address[];
 }
 
 /** Makes the view of a namespace with these attachments. Networks with a way out come first, then the order of names decides, as for Docker's default route. */
@@ -81,7 +85,8 @@ export function viewOf(attachments: readonly NamedAttachment[], all: ReadonlyMap
       const known = links.get(alias.toLowerCase()) ?? [];
       links.set(alias.toLowerCase(), [...known, { network, target: target.toLowerCase() }]);
     }
-  return { networks, links, canForward: networks.some(({ isInternal }) => !isInternal) };
+  const servers = attachments.flatMap((one) => one.servers ?? []);
+  return { networks, links, canForward: networks.some(({ isInternal }) => !isInternal), servers };
 }
 
 /** What is to be said to a question: records, or that another server has to be asked. */

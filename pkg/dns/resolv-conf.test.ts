@@ -1,6 +1,6 @@
 import t from "tap";
 import { formatAddress } from "../ip/address.ts";
-import { readResolvConf, withHosts, withoutResolver, withResolver } from "./resolv-conf.ts";
+import { newResolvConf, readResolvConf, withHosts, withoutResolver, withResolver } from "./resolv-conf.ts";
 
 t.test("servers, search domains and options are read as the C libraries do", async (t) => {
   const { servers, search, options } = readResolvConf(`# by hand
@@ -52,3 +52,18 @@ t.test("hosts has lines of each network, which go with it", async (t) => {
   t.equal(withHosts(withHosts(both, "front", []), "back", []), "127.0.0.1\tlocalhost\n");
   t.equal(withHosts("", "front", []), "");
 });
+
+t.test(
+  "a new container's resolv.conf is the host's, without servers that it cannot reach, or what was asked for",
+  async (t) => {
+    const host = "search corp.example\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver ::1\noptions edns0\n";
+    const none = { servers: [], search: [] };
+    t.equal(newResolvConf(host, none, false), "search corp.example\nnameserver 192.0.2.1\noptions edns0\n");
+    t.match(newResolvConf(host, none, true), "nameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver ::1\n");
+    t.equal(
+      newResolvConf(host, { servers: ["192.0.2.9"], search: ["a.example", "b.example"] }, false),
+      "search a.example b.example\nnameserver 192.0.2.9\noptions edns0\n",
+    );
+    t.equal(newResolvConf("", { servers: [], search: ["."] }, false), "", "no search domain");
+  },
+);

@@ -1,5 +1,5 @@
 /** resolv.conf(5) and hosts(5), as far as the resolver reads and writes them. Pure. */
-import { type Address, parseAddress } from "../ip/address.ts";
+import { type Address, formatAddress, isIPv4, parseAddress } from "../ip/address.ts";
 
 export interface ResolvConf {
   servers: Address[];
@@ -53,6 +53,46 @@ export function withoutResolver(text: string): string {
   const original = kept.map((line) => `${line.slice(KEPT.length)}\n`).join("");
   return original === "\n" ? "" : original;
 }
+
+/** What a container's resolv.conf is to have in the place of the host's. */
+export interface OwnResolvConf {
+  servers: readonly string[];
+  search: readonly string[];
+}
+
+/**
+ * Makes the resolv.conf of a new container from the host's, as Docker does.
+ *
+ * @param own.search replaces the host's; "." alone: none
+ * @param reachesHost whether the host's loopback addresses are the container's as well; if not, servers at them are left out
+ */
+export function newResolvConf(host: string, own: OwnResolvConf, reachesHost: boolean): string {
+  const { servers, search, options } = readResolvConf(host);
+  const usable = servers.filter((address) => reachesHost || !isLoopback(address)).map(formatAddress);
+  const names = own.search.length > 0 ? own.search.filter((name) => name !== ".") : search;
+  return [
+    ...(names.length > 0 ? [`search ${names.join(" ")}`] : []),
+    ...(own.servers.length > 0 ? own.servers : usable).map((server) => `nameserver ${server}`),
+    ...(options.length > 0 ? [`options ${options.join(" ")}`] : []),
+    "",
+  ].join("\n");
+}
+
+const isLoopback = (address: Address): boolean =>
+  isIPv4(address) ? address[0] === 127 : address.every((byte, i) => byte === (i === 15 ? 1 : 0));
+
+/** Makes the hosts of a new container. @param names of addresses, for the lines behind those that every host has */
+export const newHosts = (names: readonly { address: string; names: readonly string[] }[]): string =>
+  [
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::0\tip6-localnet",
+    "ff00::0\tip6-mcastprefix",
+    "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+    ...names.map((one) => `${one.address}\t${one.names.join(" ")}`),
+    "",
+  ].join("\n");
 
 const linesOf = (text: string): string[] =>
   text

@@ -34,6 +34,8 @@ export interface AttachmentRecord {
   aliases: readonly string[];
   /** Names that only this container sees: `alias` stands for the container of that name, ID or alias in the same network. */
   links: readonly { container: string; alias: string }[];
+  /** DNS servers that are asked for other names, in the place of the host's. */
+  dns?: readonly string[];
   /** Moment of the connect, as "2026-01-31T12:00:00Z". */
   connected: string;
   /** There while `connect` or `disconnect` works, and after it was killed: then the next command deletes the attachment. */
@@ -118,7 +120,7 @@ function* readRecords(networkId: string, root: string): Generator<RecordOrDamage
 function recordIn(text: string): AttachmentRecord | undefined {
   const document = objectIn(text);
   if (document === undefined) return undefined;
-  const { namespace, addresses, aliases, links, unfinished = "connect" } = document;
+  const { namespace, addresses, aliases, links, dns, unfinished = "connect" } = document;
   const isWhole =
     hasTexts(document, ["networkId", "networkName", "containerId", "containerName", "ifName", "mac", "connected"]) &&
     typeof document["internal"] === "boolean" &&
@@ -127,6 +129,7 @@ function recordIn(text: string): AttachmentRecord | undefined {
     hasTexts(namespace, ["path", "inode", "cookie", "procInode", "bootId"]) &&
     isListOf(addresses, isText) &&
     isListOf(aliases, isText) &&
+    (dns === undefined || isListOf(dns, isText)) &&
     isListOf(links, (link) => isObject(link) && hasTexts(link, ["container", "alias"]));
   return isWhole ? (document as unknown as AttachmentRecord) : undefined; // every key of it was checked
 }

@@ -19,7 +19,15 @@ t.test("the interface is the ethN behind the highest one, as in Docker", async (
   for (const [names, next] of rows) t.equal(nextInterface(names), next, names.join());
 });
 
-const none: ConnectOptions = { ips: [], mac: undefined, interface: undefined, aliases: [], links: [] };
+const none: ConnectOptions = {
+  ips: [],
+  mac: undefined,
+  interface: undefined,
+  aliases: [],
+  links: [],
+  ports: [],
+  dns: [],
+};
 const runtime: Runtime = { path: [], cacheRoot: "/no/such", delegates: {} };
 
 function network(name: string, driver: string, ipamDriver = "default") {

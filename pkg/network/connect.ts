@@ -2,7 +2,7 @@
 import { CniError, ErrorCode, errorText, invalidConf } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import { formats, isEthernetMac, isInterfaceName } from "../config/formats.ts";
-import type { JsonObject } from "../config/json.ts";
+import { isObject, type JsonObject } from "../config/json.ts";
 import { type Address, compareAddresses, contains, parseAddress, parsePrefix } from "../ip/address.ts";
 import { listLinks, openRtnetlink } from "../link/link.ts";
 import { setUpLoopback } from "../link/loopback.ts";
@@ -14,7 +14,7 @@ import {
   type Runtime,
   type RuntimeAttachment,
 } from "../runtime/network.ts";
-import { type NetworkList, parseList } from "../runtime/network-list.ts";
+import { type NetworkList, type PluginConf, parseList } from "../runtime/network-list.ts";
 import { nowMs } from "../sys/clock.ts";
 import { isErrno } from "../sys/errno.ts";
 import { findStat } from "../sys/file.ts";
@@ -30,6 +30,7 @@ import {
 import type { Container } from "./container.ts";
 import { orderDefaultRoutes } from "./default-route.ts";
 import type { NetworkDefinition } from "./definition.ts";
+import type { PublishedPort } from "./published-port.ts";
 
 /** What `connect` was asked for beside network and container. */
 export interface ConnectOptions {
@@ -39,6 +40,10 @@ export interface ConnectOptions {
   interface: string | undefined;
   aliases: readonly string[];
   links: AttachmentRecord["links"];
+  /** Ports of the host that lead to ports of the container. */
+  ports: readonly PublishedPort[];
+  /** DNS servers that are asked for this container's other names, in the place of the host's. */
+  dns: readonly string[];
 }
 
 /** A network that has plugins. */
@@ -117,8 +122,8 @@ const inodeOf = (path: string): string | undefined => {
 };
 
 function refuseOptions(
-  network: NetworkDefinition,
-  { ips, mac, interface: ifName, aliases, links }: ConnectOptions,
+  network: PluginNetwork,
+  { ips, mac, interface: ifName, aliases, links, ports }: ConnectOptions,
 ): void {
   for (const text of ips) refuseAddress(network, text);
   if (mac !== undefined && !isEthernetMac(mac))
@@ -127,11 +132,28 @@ function refuseOptions(
     throw invalidConf("containers of driver ipvlan have the MAC of the parent interface", "remove --mac");
   if (ifName !== undefined && !isInterfaceName(ifName))
     throw invalidConf(`invalid interface name ${JSON.stringify(ifName)}`, `it must be ${formats.ifname.allowed}`);
+  if (ports.length > 0) refusePorts(network);
   for (const name of [...aliases, ...links.map(({ alias }) => alias)]) refuseAlias(network, name);
 }
 
-/** A name of DNS: letters, digits, "-", "_", in labels of at most 63 characters, 253 in all (RFC 1035, and Docker's "_"). */
-const hostName = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/i;
+/** Reports whether a text is a name of DNS: letters, digits, "-", "_", in labels of at most 63 characters, 253 in all (RFC 1035, and Docker's "_"). */
+export const isHostName = (text: string): boolean =>
+  /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/i.test(text);
+
+/** Docker drops the ports of such networks without a word. */
+function refusePorts({ name, internal, driver, list }: PluginNetwork): void {
+  const publishes = ({ capabilities }: PluginConf) => isObject(capabilities) && capabilities["portMappings"] === true;
+  if (list.plugins.some(publishes)) return;
+  const why = internal
+    ? "it is internal"
+    : driver === "bridge"
+      ? "it has no portmap plugin"
+      : `its driver is ${driver}`;
+  throw invalidConf(
+    `network ${name} publishes no ports: ${why}`,
+    "remove the ports (-p, -P), or choose another network",
+  );
+}
 
 function refuseAlias(network: NetworkDefinition, alias: string): void {
   if (network.name === "bridge")
@@ -139,7 +161,7 @@ function refuseAlias(network: NetworkDefinition, alias: string): void {
       "network-scoped alias is supported only for containers in user defined networks",
       "create a network for it: twill network create",
     );
-  if (hostName.test(alias)) return;
+  if (isHostName(alias)) return;
   throw invalidConf(
     `invalid alias ${JSON.stringify(alias)}`,
     'it must be a host name: letters, digits, "-", "_" and ".", no part of it longer than 63 characters',
@@ -214,9 +236,10 @@ function inNamespace<T>(netns: string, work: (rtnl: Connection) => T): T {
   }
 }
 
-const capabilityArgsOf = ({ ips, mac }: ConnectOptions): JsonObject => ({
+const capabilityArgsOf = ({ ips, mac, ports }: ConnectOptions): JsonObject => ({
   ...(ips.length > 0 && { ips }),
   ...(mac !== undefined && { mac }),
+  ...(ports.length > 0 && { portMappings: ports.map((port) => ({ ...port })) }),
 });
 
 interface Begun {
@@ -239,6 +262,7 @@ const begunRecord = ({ network, container, namespace, options, attachment }: Beg
   addresses: [],
   aliases: options.aliases,
   links: options.links,
+  ...(options.dns.length > 0 && { dns: options.dns }),
   connected: new Date(nowMs()).toISOString().replace(/\.\d+Z$/, "Z"),
 });
 

@@ -9,6 +9,7 @@ import { CONTAINER_ID_PREFIX, containerIdOf } from "../runtime/container-id.ts";
 import { SystemError } from "../sys/errno.ts";
 import { findDirectory, findText } from "../sys/file.ts";
 import { isSameNamespace } from "../sys/namespace.ts";
+import { listRuns, runRoot } from "./run-record.ts";
 
 export interface Container {
   /** The CNI container ID: a runtime's own, else one made of the namespace's path, as cnitool does. */
@@ -20,7 +21,7 @@ export interface Container {
 
 /** A container in a runtime's files. */
 interface StoredContainer extends Container {
-  runtime: "podman" | "containerd";
+  runtime: "podman" | "containerd" | "twill run";
 }
 
 /** Below which directory the files of the runtimes are; another one in tests. */
@@ -56,8 +57,12 @@ function ofProcess(process: string): Container {
 }
 
 function storedContainers(root: Root): StoredContainer[] {
-  return [...podmanContainers(root), ...containerdContainers(root)];
+  return [...runContainers(root), ...podmanContainers(root), ...containerdContainers(root)];
 }
+
+/** Commands that `twill run` has started. */
+const runContainers = (root: Root): StoredContainer[] =>
+  listRuns(`${root}${runRoot}`).map(({ id, name, netns }) => ({ runtime: "twill run", id, name, netns }));
 
 /** podman's list of containers; the namespace is in the configuration that the OCI runtime got, or that runtime made it. */
 function podmanContainers(root: Root): StoredContainer[] {
@@ -146,7 +151,7 @@ function unknown(text: string, stored: readonly StoredContainer[]): CniError {
   const names = [...stored.map(({ name }) => name), ...(findDirectory(NAMED_NAMESPACES) ?? [])];
   const meant = nearest(text, names);
   const how =
-    "pass a name or ID of podman or containerd, the ID of a process, or the path of a namespace, as /run/netns/example";
+    "pass a name or ID of podman, containerd or twill run, the ID of a process, or the path of a namespace, as /run/netns/example";
   return new CniError({
     code: ErrorCode.unknownContainer,
     msg: `No such container: ${text}`,

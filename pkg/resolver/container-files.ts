@@ -26,6 +26,8 @@ export interface ContainerFiles {
   hosts: readonly Host[];
   /** Whether the resolver answers in the container; if not, resolv.conf gets its lines back. */
   isServed: boolean;
+  /** The directory with the container's files, where that is known; else the root of a process in the namespace. */
+  directory?: string | undefined;
 }
 
 /**
@@ -35,9 +37,9 @@ export interface ContainerFiles {
  */
 export function rewriteContainerFiles(
   namespace: NamespaceIdentity,
-  { network, hosts, isServed }: ContainerFiles,
+  { network, hosts, isServed, directory }: ContainerFiles,
 ): string[] {
-  const root = findRoot(namespace);
+  const root = directory === undefined ? findRoot(namespace) : openRoot(directory);
   if (root === undefined) return [];
   const resolver = formatAddress(RESOLVER_ADDRESS);
   try {

@@ -18,6 +18,7 @@ import {
   withId,
 } from "../dns/message.ts";
 import { type ResolvConf, readResolvConf } from "../dns/resolv-conf.ts";
+import type { Address } from "../ip/address.ts";
 import { bootMs } from "../sys/clock.ts";
 import { SystemError } from "../sys/errno.ts";
 import { findStat, findText } from "../sys/file.ts";
@@ -40,6 +41,8 @@ const MOST_OF_ONE = 256;
 interface Exchange {
   /** The client's namespace, as a key. */
   client: string;
+  /** Who is asked. */
+  servers: readonly Address[];
   query: Query;
   message: Uint8Array;
   transport: Transport;
@@ -60,6 +63,14 @@ interface Attempt {
   /** By TCP, what is still to be sent, and what has come. */
   unsent: Uint8Array;
   received: Uint8Array;
+}
+
+/** Who asks. */
+export interface Client {
+  /** Its namespace. */
+  key: string;
+  /** Servers to ask in the place of the host's; none: the host's. */
+  servers: readonly Address[];
 }
 
 export interface ForwarderOptions {
@@ -85,16 +96,24 @@ export class Forwarder {
   }
 
   /** Asks; `answer` is called once, at once or later, with what the client is to get. */
-  ask(client: string, query: Query, message: Uint8Array, transport: Transport, answer: Exchange["answer"]): void {
+  ask(
+    { key: client, servers: own }: Client,
+    query: Query,
+    message: Uint8Array,
+    transport: Transport,
+    answer: Exchange["answer"],
+  ): void {
     const count = this.#countOf.get(client) ?? 0;
     this.#readConf();
-    if (this.#conf.servers.length === 0 || this.#exchanges.size >= MOST_EXCHANGES || count >= MOST_OF_ONE) {
+    const servers = own.length > 0 ? own : this.#conf.servers;
+    if (servers.length === 0 || this.#exchanges.size >= MOST_EXCHANGES || count >= MOST_OF_ONE) {
       answer(encodeRefusal(query, Rcode.serverFailure));
       return;
     }
     this.#countOf.set(client, count + 1);
     const exchange: Exchange = {
       client,
+      servers,
       query,
       message: message.slice(),
       transport,
@@ -113,15 +132,16 @@ export class Forwarder {
     for (const [exchange, untilMs] of this.#waiting) {
       if (untilMs > nowMs) return untilMs;
       this.#waiting.delete(exchange);
-      this.#passOver(exchange.attempts.at(-1)?.server);
+      this.#passOver(exchange);
       this.#tryNext(exchange);
     }
     return Number.POSITIVE_INFINITY;
   }
 
   /** Has other questions begin with the server after one that is silent. */
-  #passOver(server: number | undefined): void {
-    if (server === this.#first) this.#first = (server + 1) % Math.max(1, this.#conf.servers.length);
+  #passOver({ servers, attempts }: Exchange): void {
+    if (servers !== this.#conf.servers || attempts.at(-1)?.server !== this.#first) return;
+    this.#first = (this.#first + 1) % servers.length;
   }
 
   #readConf(): void {
@@ -135,9 +155,10 @@ export class Forwarder {
   }
 
   #tryNext(exchange: Exchange): void {
-    while (exchange.made < ATTEMPTS && this.#conf.servers.length > 0) {
-      exchange.first ??= this.#first;
-      const server = (exchange.first + exchange.made) % this.#conf.servers.length;
+    const { servers } = exchange;
+    while (exchange.made < ATTEMPTS) {
+      exchange.first ??= servers === this.#conf.servers ? this.#first : 0;
+      const server = (exchange.first + exchange.made) % servers.length;
       exchange.made++;
       if (this.#start(exchange, server)) return;
     }
@@ -152,7 +173,7 @@ export class Forwarder {
     const message = withId(exchange.message, id);
     const attempt: Attempt = { fd: -1, id, server, unsent: new Uint8Array(0), received: new Uint8Array(0) };
     try {
-      const remote = { address: this.#conf.servers[server] as Uint8Array, port: DNS_PORT };
+      const remote = { address: exchange.servers[server] as Uint8Array, port: DNS_PORT };
       attempt.fd = exchange.transport === "udp" ? connectUdp(remote) : connectTcp(remote);
     } catch (error) {
       if (error instanceof SystemError) return false; // ENETUNREACH, EMFILE
@@ -214,7 +235,7 @@ export class Forwarder {
     }
     const answer = forwardedAnswer(message, exchange.query, exchange.transport);
     if (verdict.rcode === Rcode.noError || verdict.rcode === Rcode.nameError) {
-      this.#first = attempt.server;
+      if (exchange.servers === this.#conf.servers) this.#first = attempt.server;
       this.#end(exchange, answer);
     } else this.#fail(exchange, attempt, answer);
   }
@@ -224,7 +245,7 @@ export class Forwarder {
     this.#options.loop.close(attempt.fd);
     exchange.attempts = exchange.attempts.filter((one) => one !== attempt);
     exchange.failure = answer ?? exchange.failure;
-    const hasAskedAll = exchange.made >= this.#conf.servers.length;
+    const hasAskedAll = exchange.made >= exchange.servers.length;
     if (!hasAskedAll) this.#tryNext(exchange);
     else if (exchange.attempts.length === 0)
       this.#end(exchange, exchange.failure ?? encodeRefusal(exchange.query, Rcode.serverFailure));

@@ -1,6 +1,6 @@
 /** What the resolver serves: attachments, each in the namespace of its container. */
 import type { NamedAttachment } from "../dns/records.ts";
-import { type Address, parsePrefix } from "../ip/address.ts";
+import { type Address, parseAddress, parsePrefix } from "../ip/address.ts";
 import { readAllRecords, recordDirectory } from "../network/attachment-record.ts";
 import { shortContainerId } from "../network/container.ts";
 import {
@@ -98,6 +98,7 @@ function attachmentOf(record: UnrecordedAttachment, namespace: NamespaceIdentity
     aliases: [...record.aliases, shortContainerId(record.containerId)],
     links: record.links.map(({ alias, container }) => ({ alias, target: container })),
     addresses: record.addresses.flatMap((text) => parsePrefix(text)?.address ?? []),
+    servers: (record.dns ?? []).flatMap((text) => parseAddress(text) ?? []),
     namespace,
   };
 }

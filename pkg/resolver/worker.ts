@@ -200,7 +200,7 @@ class Worker {
       return;
     }
     const answer = answerFrom(view, query.question, this.#networks, shuffled);
-    if (answer === "forward") this.#forwarder.ask(key, query, message, transport, send);
+    if (answer === "forward") this.#forwarder.ask({ key, servers: view.servers }, query, message, transport, send);
     else send(encodeAnswer(query, { ...answer, ttl: TTL }, transport));
   }
 }

@@ -3,6 +3,7 @@ import { ask, call } from "./syscall.ts";
 
 export const SIGHUP = 1;
 export const SIGINT = 2;
+export const SIGQUIT = 3;
 export const SIGTERM = 15;
 export const SIGCHLD = 17;
 
@@ -24,8 +25,18 @@ export function openSignals(signals: readonly number[]): number {
 }
 
 /** Takes the next signal; undefined: none has come. */
-export function nextSignal(fd: number): number | undefined {
-  const info = new Uint8Array(SIGINFO_SIZE); // linux/signalfd.h: struct signalfd_siginfo, which begins with the number
-  return ask("read", fd, info, info.length) === info.length ? info[0] : undefined;
+export const nextSignal = (fd: number): number | undefined => nextSentSignal(fd)?.signal;
+
+/** A signal, and whether a process has sent it: those of a terminal come from the kernel, and all processes in front get them. */
+export interface SentSignal {
+  signal: number;
+  byProcess: boolean;
+}
+
+/** Takes the next signal; undefined: none has come. */
+export function nextSentSignal(fd: number): SentSignal | undefined {
+  const info = new DataView(new ArrayBuffer(SIGINFO_SIZE)); // linux/signalfd.h: struct signalfd_siginfo: signo, errno, code
+  if (ask("read", fd, new Uint8Array(info.buffer), SIGINFO_SIZE) !== SIGINFO_SIZE) return undefined;
+  return { signal: info.getUint32(0, true), byProcess: info.getInt32(8, true) <= 0 }; // SI_USER 0, SI_QUEUE -1, SI_TKILL -6
 }
 const SIGINFO_SIZE = 128;

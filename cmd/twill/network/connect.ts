@@ -36,6 +36,8 @@ export const connect: Command = {
         interface: flags.get("interface"),
         aliases: values.get("alias") ?? [],
         links: linksOf(values),
+        ports: [],
+        dns: [],
       };
       const container = containerCalled(text);
       connectContainer(network, container, options, host.runtime);
@@ -46,7 +48,8 @@ export const connect: Command = {
   },
 };
 
-function linksOf(values: FlagValues): { container: string; alias: string }[] {
+/** Reads --link. @throws CniError 4 */
+export function linksOf(values: FlagValues): { container: string; alias: string }[] {
   return (values.get("link") ?? []).map((text) => {
     const [container = "", alias = container, ...more] = text.split(":");
     if (container !== "" && alias !== "" && more.length === 0) return { container, alias };

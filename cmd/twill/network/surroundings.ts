@@ -10,6 +10,7 @@ import { type PluginNetwork, removeLeftAttachments } from "../../../pkg/network/
 import { definitionOf, type NetworkDefinition, networksWithoutPlugins } from "../../../pkg/network/definition.ts";
 import { networkFile, readNetworks, writeNetwork } from "../../../pkg/network/network-directory.ts";
 import { type HostRoute, newDefaultBridge } from "../../../pkg/network/new-network.ts";
+import { removeEndedRuns } from "../../../pkg/network/run-record.ts";
 import { defaultPools } from "../../../pkg/network/subnet.ts";
 import type { SyncAnswer } from "../../../pkg/resolver/control.ts";
 import { isAnyServed } from "../../../pkg/resolver/served.ts";
@@ -32,10 +33,11 @@ export interface Host {
 const LOCK_TIMEOUT_MS = 60_000;
 
 /** Runs `work` on the networks of the host, once what is left of containers that are gone is removed; nobody changes networks meanwhile. */
-export function onHost<T>(context: ToolContext, work: (host: Host) => T): T {
+export function onHost<T>(context: ToolContext, work: (host: Host) => T, program = "twill network"): T {
   makeDirectories(stateDirectory, 0o755);
   return withLock(stateDirectory, { mode: 0o755, timeoutMs: LOCK_TIMEOUT_MS }, () => {
-    const host = hostOf(context);
+    const host = hostOf(context, program);
+    removeEndedRuns();
     removeLeftAttachments(host.networks, host.runtime, host.warn);
     const done = work(host);
     answerNames(host, startResolverIfNeeded);
@@ -45,10 +47,10 @@ export function onHost<T>(context: ToolContext, work: (host: Host) => T): T {
 
 /** Runs `work`, which changes nothing: for who may not change the host either, on what can be read of it. */
 export const lookAtHost = <T>(context: ToolContext, work: (host: Host) => T): T =>
-  isWritableDirectory(stateDirectory) ? onHost(context, work) : work(hostOf(context));
+  isWritableDirectory(stateDirectory) ? onHost(context, work) : work(hostOf(context, "twill network"));
 
-function hostOf({ plugins, streams }: ToolContext): Host {
-  const warn = (text: string): void => streams.stderr(`twill network: ${text}\n`);
+function hostOf({ plugins, streams }: ToolContext, program: string): Host {
+  const warn = (text: string): void => streams.stderr(`${program}: ${text}\n`);
   const directory = configDirectory(streams.environment);
   const path = pluginPathOrUsual(streams.environment);
   const runtime = { path, cacheRoot: defaultCacheRoot, delegates: plugins };

@@ -1,0 +1,250 @@
+// `twill run` on a host of its own, seen with the eyes of ip, nft, ping and the command itself.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import t from "tap";
+import { type Host, newHost, type Ran } from "./lab/host.ts";
+import { needsRoot } from "./lab/needs.ts";
+import { ourBin, ourTools } from "./lab/project.ts";
+
+interface Running {
+  /** Its end. */
+  ended: Promise<Ran>;
+  /** Process ID of `twill run`. */
+  process: number;
+}
+
+interface Node extends Host {
+  /** Runs `twill run` to its end. */
+  runs(args: string, script?: string): Ran;
+  /** Starts `twill run` with a script that goes on until it is told to end, and waits until that runs. */
+  starts(name: string, args: string, script?: string, last?: string): Promise<Running>;
+  networkSays(args: string): string;
+  /** Paths below /run/twill/run. */
+  runFiles(): string[];
+}
+
+const path = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d" };
+/** The resolver that is started has its socket in a folder of the host, and ends when the containers are gone. */
+const ownRun = 'mkdir -p /run/twill /var/lib/run && mount --bind /var/lib/run /run/twill && exec "$0" "$@"';
+
+function newNode(t: Parameters<typeof newHost>[0]): Node {
+  const host = newHost(t, { containers: 1 });
+  const command = (args: string, script?: string) => [
+    "sh",
+    "-c",
+    ownRun,
+    join(ourTools, "twill"),
+    ...args.split(" ").filter(Boolean),
+    ...(script === undefined ? [] : ["sh", "-c", script]),
+  ];
+  const directory = join(host.varLib, "run/run");
+  return {
+    ...host,
+    runs: (args, script) => host.runInside(command(`run ${args}`, script), path),
+    async starts(name, args, script = "true", last = "exec sleep 60") {
+      const ready = join(host.varLib, `ready-${name}`);
+      const ended = host.runInsideAtOnce(
+        command(`run --name ${name} ${args}`, `${script}; echo > /var/lib/ready-${name}; ${last}`),
+        path,
+      );
+      let failure: Ran | undefined;
+      ended.then((ran) => {
+        failure = ran;
+      });
+      while (!existsSync(ready)) {
+        if (failure !== undefined) throw new Error(`twill run ${args}: ${failure.stderr}`);
+        await setTimeout(5);
+      }
+      const { process } = JSON.parse(readFileSync(join(directory, name, "container.json"), "utf8"));
+      return { ended, process: Number(process) };
+    },
+    networkSays(args) {
+      const { status, stdout, stderr } = host.runInside(command(`network ${args}`), path);
+      if (status !== 0) throw new Error(`twill network ${args}: ${stderr}`);
+      return stdout;
+    },
+    runFiles: () => (existsSync(directory) ? readdirSync(directory, { recursive: true, encoding: "utf8" }).sort() : []),
+  };
+}
+
+/** Everything but the resolver's own files and what host-local keeps of a network. */
+const leftOf = (node: Node): string[] => [
+  ...node.runFiles(),
+  ...(existsSync(join(node.varLib, "cni/results")) ? readdirSync(join(node.varLib, "cni/results")) : []),
+  ...node.sh("ip -o link show type veth").trim().split("\n").filter(Boolean),
+  ...node
+    .sh("nft list ruleset 2> /dev/null | grep -E 'dport|10\\.5\\.0\\.[2-9]' || true")
+    .trim()
+    .split("\n")
+    .filter(Boolean),
+];
+
+async function stopped({ process: id, ended }: Running): Promise<Ran> {
+  process.kill(id, "SIGTERM");
+  return ended;
+}
+
+t.test(
+  "a command has a network, a host name and files of its own, and all of it is taken back",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t);
+    node.networkSays("create --subnet 10.5.0.0/24 front");
+    const web = await node.starts(
+      "web",
+      "--network front --hostname www1 --alias shop --ip 10.5.0.9 --mac 02:00:00:00:00:09 --dns-search corp.example",
+      "ip -br address show eth0 > /var/lib/seen; cat /sys/class/net/eth0/address /etc/hostname /etc/hosts /etc/resolv.conf >> /var/lib/seen; hostname >> /var/lib/seen; echo $HOSTNAME >> /var/lib/seen",
+    );
+    const seen = readFileSync(join(node.varLib, "seen"), "utf8");
+    t.match(seen, /^eth0@if\d+ +UP +10\.5\.0\.9\/24/);
+    t.match(seen, /^02:00:00:00:00:09\nwww1\n127\.0\.0\.1\tlocalhost$/m, "its /sys, its /etc/hostname");
+    t.match(seen, /^10\.5\.0\.9\twww1\b/m, "its /etc/hosts");
+    t.match(seen, /^search corp\.example\nnameserver 127\.0\.0\.11$/m, "its /etc/resolv.conf");
+    t.match(seen, /www1\nwww1\n$/, "its host name");
+    const other = node.runs("--network front", "for n in web www1 shop web.front; do ping -c 1 -W 2 $n; done");
+    t.equal(
+      other.stdout.match(/ 0% packet loss/g)?.length,
+      4,
+      `its names are answered: ${other.stdout}${other.stderr}`,
+    );
+    t.match(node.networkSays("inspect front"), '"Name": "web"');
+    const refused = node.runs("--name web --network none true");
+    t.match(refused, {
+      status: 125,
+      stderr: /The container name "\/web" is already in use by container "[0-9a-f]{64}"/,
+    });
+    t.equal((await stopped(web)).status, 128 + 15, "a signal is passed on, and told");
+    t.strictSame(leftOf(node), []);
+  },
+);
+
+t.test("none has only lo, host is the host, container:NAME shares network, name and files", needsRoot, async (t) => {
+  const node = newNode(t);
+  const links = "ip -o link | cut -d: -f2 | xargs; hostname";
+  t.match(node.runs("--network none --hostname alone", links), { status: 0, stdout: "lo\nalone\n" });
+  node.sh("ip link add seen type veth peer name other");
+  t.match(node.runs("--network host", "ip -o link show seen; cat /etc/hosts").stdout, /seen@other[\s\S]*localhost/);
+  t.match(node.runs("--network host -p 80:80", "true"), { status: 0, stderr: "Published ports are discarded" });
+  node.networkSays("create --subnet 10.5.0.0/24 front");
+  const web = await node.starts("web", "--network front --hostname www1");
+  const shared = node.runs("--network container:web", "ip -br -4 address show eth0; hostname; cat /etc/hosts");
+  t.match(shared.stdout, /10\.5\.0\.2\/24[\s\S]*\nwww1\n[\s\S]*10\.5\.0\.2\twww1/);
+  const name = node.containers[0]?.name;
+  node.containers[0]?.sh("ip link add bare type veth peer name end");
+  t.match(node.runs(`--network container:${name}`, "ip -o link show bare"), { status: 0 }, "also a bare namespace");
+  node.networkSays("create --subnet 10.6.0.0/24 back");
+  node.networkSays("connect back web");
+  t.match(
+    node.runs("--network container:web", "ip -br -4 address show eth1; cat /etc/hosts").stdout,
+    /10\.6\.0\.2[\s\S]*10\.6\.0\.2\twww1/,
+  );
+  await stopped(web);
+  t.strictSame(leftOf(node), [
+    ...node.sh("ip -o link show type veth").trim().split("\n"), // by hand
+  ]);
+  t.notMatch(node.networkSays("inspect back"), '"Name": "web"', "also of networks that it was connected to later");
+});
+
+t.test("-p publishes a port, -P each exposed one at the next free port from 32768 on", needsRoot, async (t) => {
+  const node = newNode(t);
+  node.networkSays("create --subnet 10.5.0.0/24 front");
+  const serve = "exec busybox httpd -f -p 80";
+  const web = await node.starts("web", "--network front -p 8080:80 -p 127.0.0.1:9000-9001:90-91/udp", "true", serve);
+  const ports = (name: string) =>
+    JSON.parse(node.networkSays(`inspect front`))[0].Containers[
+      JSON.parse(readFileSync(join(node.varLib, `run/run/${name}/container.json`), "utf8")).id
+    ].Ports;
+  t.strictSame(ports("web"), { "80/tcp": "0.0.0.0:8080", "90/udp": "127.0.0.1:9000", "91/udp": "127.0.0.1:9001" });
+  const container = node.containers[0];
+  node.sh(
+    `ip link add out type veth peer name eth0 netns ${container?.name} && ip address add 192.0.2.1/24 dev out && ip link set out up`,
+  );
+  container?.sh("ip link set eth0 up && ip address add 192.0.2.2/24 dev eth0");
+  t.match(
+    container?.sh(
+      "timeout 5 sh -c 'until busybox nc -w 1 192.0.2.1 8080 < /dev/null; do sleep 0.05; done' && echo connected",
+    ),
+    "connected",
+    "from outside",
+  );
+  t.match(node.runs("--network front -p 8080:81", "true"), {
+    status: 125,
+    stderr: "Bind for 0.0.0.0:8080 failed: port is already allocated",
+  });
+
+  const low = Number(node.sh("cat /proc/sys/net/ipv4/ip_local_port_range").split(/\s/)[0]);
+  t.equal(low, 32768);
+  const listener = await node.starts("listener", "--network host", "true", "exec busybox nc -l -p 32769");
+  node.sh("timeout 5 sh -c 'until ss -ltn | grep -q :32769; do sleep 0.05; done'");
+  const all = await node.starts("all", "--network front -P --expose 80 --expose 53/udp --expose 81-82");
+  t.strictSame(
+    ports("all"),
+    { "80/tcp": "0.0.0.0:32768", "53/udp": "0.0.0.0:32768", "81/tcp": "0.0.0.0:32770", "82/tcp": "0.0.0.0:32771" },
+    "one that a program has is passed over",
+  );
+  for (const one of [all, listener, web]) await stopped(one);
+  node.sh("ip link delete out");
+  t.strictSame(leftOf(node), []);
+});
+
+t.test(
+  "a link of the network bridge is a line of hosts and variables; of another one a name that only the command sees",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t);
+    const db = await node.starts("db", "--expose 5432");
+    const linked = node.runs("--name app --link db:data-base", "ping -c 1 -W 2 data-base; cat /etc/hosts; env");
+    t.match(linked.stdout, " 0% packet loss");
+    t.match(linked.stdout, /^172\.17\.0\.2\tdata-base [0-9a-f]{12} db$/m);
+    for (const line of [
+      "NAME=/app/data-base",
+      "PORT=tcp://172.17.0.2:5432",
+      "PORT_5432_TCP=tcp://172.17.0.2:5432",
+      "PORT_5432_TCP_ADDR=172.17.0.2",
+      "PORT_5432_TCP_PORT=5432",
+      "PORT_5432_TCP_PROTO=tcp",
+    ])
+      t.match(linked.stdout, `\nDATA_BASE_${line}\n`);
+    t.match(node.runs("--link nobody", "true"), {
+      status: 125,
+      stderr: "Cannot link to /nobody, as it does not belong to network bridge",
+    });
+    await stopped(db);
+    t.strictSame(leftOf(node), []);
+  },
+);
+
+t.test(
+  "what a killed twill run leaves is removed by the next command, and its command is killed",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t);
+    node.networkSays("create --subnet 10.5.0.0/24 front");
+    const web = await node.starts("web", "--network front -p 8080:80");
+    t.not(leftOf(node).length, 0);
+    process.kill(web.process, "SIGKILL");
+    t.match(await web.ended, { signal: "SIGKILL" }, "its streams are closed: nobody has them any more");
+    t.match(node.networkSays("inspect front"), '"Containers": {}');
+    t.strictSame(leftOf(node), []);
+  },
+);
+
+t.test("the exit status is the command's, or says why there is none", needsRoot, async (t) => {
+  const node = newNode(t);
+  node.write("/var/lib/plain", "no program");
+  node.write("/var/lib/broken", "\x7fELF");
+  node.sh("chmod +x /var/lib/broken");
+  const rows: [args: string, script: string | undefined, status: number, stderr: string | RegExp][] = [
+    ["--network none", "exit 7", 7, ""],
+    ["--network none", "kill -9 $$", 128 + 9, ""],
+    ["--network none", "yes | head -n 1 > /dev/null", 0, ""],
+    ["--network none nosuch", undefined, 127, 'exec: "nosuch": not found'],
+    ["--network none /var/lib/plain", undefined, 126, "is no executable file"],
+    ["--network none /var/lib/broken", undefined, 126, /execve.*ENOEXEC/],
+    ["--network nowhere", "true", 125, "No such network: nowhere"],
+  ];
+  for (const [args, script, status, stderr] of rows)
+    t.match(node.runs(args, script), { status, stderr }, `${args} ${script ?? ""}`);
+  t.strictSame(leftOf(node), []);
+});
