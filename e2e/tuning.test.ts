@@ -205,8 +205,8 @@ t.test("tuning: a sysctl that removes IPv6 addresses of the result is told", nee
   t.equal(status, 0);
   t.equal(
     stderr,
-    'tuning: network "net": sysctl "net.ipv6.conf.IFNAME.disable_ipv6" removes the addresses of IPv6 from "eth0", as fd00:9::2/64; ' +
-      'To fix: remove it, or the ranges of IPv6 in "ipam"\n',
+    'tuning: network "net": sysctl "net.ipv6.conf.IFNAME.disable_ipv6" disables IPv6 on "eth0", which loses fd00:9::2/64; ' +
+      'To fix: remove the sysctl, or the ranges of IPv6 in "ipam"\n',
   );
   t.match(chain.call("ADD", { sysctl: { "net.ipv6.conf.IFNAME.disable_ipv6": "0" }, prevResult: dual }), {
     stderr: "",

@@ -113,8 +113,8 @@ function tellLostAddresses(
   const lost = disabling && ips.find(({ address }) => address.includes(":"));
   if (lost === undefined) return;
   writeStderr(
-    `tuning: network "${network}": sysctl "${disabling?.key}" removes the addresses of IPv6 from "${ifName}", as ` +
-      `${lost.address}; To fix: remove it, or the ranges of IPv6 in "ipam"\n`,
+    `tuning: network "${network}": sysctl "${disabling?.key}" disables IPv6 on "${ifName}", which loses ${lost.address}; ` +
+      `To fix: remove the sysctl, or the ranges of IPv6 in "ipam"\n`,
   );
 }
 
