@@ -163,6 +163,34 @@ static JSValue host_encodeInto(JSContext *ctx, JSValueConst self, int argc, JSVa
   return end;
 }
 
+/* findAttributes(bytes, from, to, wanted) -> number[]
+ *
+ * Where the netlink attributes in from..to begin whose types are wanted: wanted[type] is not 0. Ends at one whose length cannot be right,
+ * which is the last of the answer then: who reads it says what is wrong. */
+static JSValue host_findAttributes(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  int64_t from, to;
+  size_t size, types;
+  if (JS_ToInt64(ctx, &from, argv[1]) || JS_ToInt64(ctx, &to, argv[2])) return JS_EXCEPTION;
+  uint8_t *p = bytes_of(ctx, argv[0], &size), *wanted = bytes_of(ctx, argv[3], &types);
+  if (!p || !wanted) return JS_HasException(ctx) ? JS_EXCEPTION : TYPE_ERROR(ctx, "findAttributes: not bytes");
+  if (from < 0 || to > (int64_t)size || from > to)
+    return JS_ThrowRangeError(ctx, __FILE__, __LINE__, "findAttributes: %lld..%lld outside of %zu bytes", (long long)from, (long long)to, size);
+  JSValue found = JS_NewArray(ctx);
+  uint32_t count = 0;
+  for (int64_t at = from; to - at >= (int64_t)sizeof(uint32_t) && !JS_IsException(found);) {
+    uint16_t header[2]; /* linux/netlink.h: struct nlattr, length and type; the upper two bits of the type are flags */
+    memcpy(header, p + at, sizeof header);
+    uint16_t type = header[1] & 0x3fff;
+    int64_t end = at + header[0];
+    int is_broken = header[0] < sizeof header || end > to;
+    if (is_broken || (type < types && wanted[type])) JS_SetPropertyUint32(ctx, found, count++, JS_NewInt64(ctx, at));
+    if (is_broken) break;
+    at = (end + 3) & ~3;
+  }
+  return found;
+}
+
 /* sha512(bytes) -> Uint8Array */
 static JSValue host_sha512(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self, (void)argc;
@@ -302,6 +330,7 @@ static const JSCFunctionListEntry host_functions[] = {
   JS_CFUNC_DEF("syscall", 7, host_syscall), JS_CFUNC_DEF("address", 1, host_address),
   JS_CFUNC_DEF("encode", 1, host_encode),   JS_CFUNC_DEF("decode", 3, host_decode),
   JS_CFUNC_DEF("encodeInto", 3, host_encodeInto), JS_CFUNC_DEF("sha512", 1, host_sha512),
+  JS_CFUNC_DEF("findAttributes", 4, host_findAttributes),
   JS_CFUNC_DEF("spawn", 4, host_spawn),     JS_CFUNC_DEF("collect", 0, host_collect),
 };
 

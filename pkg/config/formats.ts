@@ -64,7 +64,7 @@ export function isInterfaceName(text: string): boolean {
     text !== ".." &&
     byteLength(text) <= maxInterfaceNameBytes &&
     !refusedInInterfaceNames.test(text) &&
-    !encodeURIComponent(text.replace(/\p{Surrogate}/gu, "\ufffd")).includes("%A0")
+    (ascii.test(text) || !encodeURIComponent(text.replace(/\p{Surrogate}/gu, "\ufffd")).includes("%A0"))
   );
 }
 
@@ -97,8 +97,11 @@ export function isEthernetMac(text: string): boolean {
   return isInterfaceMac(text) && text.replaceAll(/[:.-]/g, "").length === ethernetDigits;
 }
 
+const ascii = /^[\0-\x7f]*$/;
+
 /** Returns the length in UTF-8. */
 function byteLength(text: string): number {
+  if (ascii.test(text)) return text.length; // nearly all names, and the interpreter takes long for the loop
   let bytes = 0;
   for (const character of text) {
     const code = character.codePointAt(0) ?? 0;

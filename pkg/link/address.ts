@@ -1,6 +1,7 @@
 /** Addresses of links, as `ip address` handles them. */
 import { compareAddresses, isIPv4, lastAddressOf, type Prefix } from "../ip/address.ts";
 import { type Connection, query, type Request, request } from "../netlink/connection.ts";
+import { type MessageOf, only } from "../netlink/message.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/nlmsg.ts";
 import {
   type AddressMessage,
@@ -23,15 +24,17 @@ export interface LinkAddress {
   scope: number;
 }
 
+const addressSummary = only(addressMessage, ["local", "address", "longFlags"]);
+
 /** Returns all addresses of a link, in the kernel's order. */
 export function addressesOf(rtnl: Connection, index: number): LinkAddress[] {
-  const all = rtnl.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: { index } }));
+  const all = rtnl.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressSummary, value: { index } }));
   return all.filter((message) => message.index === index).map(linkAddressOf); // before 4.20 the kernel does not filter
 }
 
 /** Returns the addresses of all links, by the link's index, in the kernel's order. */
 export function listAddresses(rtnl: Connection): ReadonlyMap<number, readonly LinkAddress[]> {
-  const all = rtnl.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressMessage, value: {} }));
+  const all = rtnl.dump(query({ name: "RTM_GETADDR", type: RTM_GETADDR, table: addressSummary, value: {} }));
   const byLink = new Map<number, LinkAddress[]>();
   for (const message of all) {
     const ofLink = byLink.get(message.index) ?? [];
@@ -41,7 +44,8 @@ export function listAddresses(rtnl: Connection): ReadonlyMap<number, readonly Li
   return byLink;
 }
 
-function linkAddressOf({ local, address, prefixLength, flags, longFlags, scope }: AddressMessage): LinkAddress {
+function linkAddressOf(message: MessageOf<typeof addressSummary>): LinkAddress {
+  const { local, address, prefixLength, flags, longFlags, scope } = message;
   return {
     prefix: { address: local ?? address ?? new Uint8Array(4), length: prefixLength },
     flags: longFlags ?? flags,

@@ -1,5 +1,7 @@
 // Encodes and decodes messages by tables. A message is a struct and attributes; its table has one row for each attribute, from which the
 // types, the encoder, the decoder, the trace and the names in errors are derived.
+
+import { findAttributes } from "../sys/netlink-attributes.ts";
 import {
   type AnyWire,
   attributeEnd,
@@ -122,9 +124,11 @@ function tableOf<H extends Fields, A extends Attributes>(
   source: string,
   header: Struct<H>,
   attributes: A,
-  { keepsUnknown }: Pick<Rows, "keepsUnknown">,
+  { keepsUnknown }: { keepsUnknown: boolean },
 ): Table<H, A> {
-  const rows: Rows = { attributes, keys: keysByType(attributes), header, keepsUnknown };
+  const keys = keysByType(attributes);
+  const wanted = keepsUnknown ? undefined : Uint8Array.from(keys, (key) => (key === undefined ? 0 : 1));
+  const rows: Rows = { attributes, keys, wanted, header };
 
   return {
     source,
@@ -150,9 +154,9 @@ interface Rows {
   attributes: Attributes;
   /** The key of each type of attribute. */
   keys: readonly (string | undefined)[];
+  /** 1 for each type of attribute with a row; undefined where those without are kept, as `unknown`. */
+  wanted: Uint8Array | undefined;
   header: Struct<Fields>;
-  /** Whether attributes without a row are kept as `unknown`. */
-  keepsUnknown: boolean;
 }
 
 function keysByType(attributes: Attributes): (string | undefined)[] {
@@ -230,22 +234,43 @@ function writeUnknown(out: Writer, unknown: readonly Unknown[]): void {
   }
 }
 
-function readAttributes(
+function readAttributes(record: Record<string, unknown>, input: Input, from: number, to: number, rows: Rows): void {
+  if (rows.wanted === undefined) readAll(record, input, from, to, rows);
+  else readWanted(record, input, findAttributes(input.bytes, from, to, rows.wanted), to, rows);
+}
+
+function readWanted(
+  record: Record<string, unknown>,
+  input: Input,
+  starts: readonly number[],
+  to: number,
+  { attributes, keys }: Rows,
+): void {
+  for (const at of starts) {
+    const end = attributeEnd(input, at, to);
+    const key = keys[attributeType(input, at) & NLA_TYPE_MASK] as string; // of an unwanted one with a wrong length, the line above throws
+    const value = readRow(key, attributes[key] as Attribute<AnyWire>, record, input, at + 4, end);
+    if (value !== undefined) record[key] = value;
+  }
+}
+
+/** Reads the attributes, and keeps those without a row. Where most are wanted, a look at each here costs less than asking the host. */
+function readAll(
   record: Record<string, unknown>,
   input: Input,
   from: number,
   to: number,
-  { attributes, keys, keepsUnknown }: Rows,
+  { attributes, keys }: Rows,
 ): void {
   const { view } = input;
   for (let at = from; to - at >= 4; ) {
     const end = at + view.getUint16(at, hostIsLittle);
-    if (end < at + 4 || end > to) attributeEnd(input, at, to); // throws; called for that alone, since a link has eighty attributes
+    if (end < at + 4 || end > to) attributeEnd(input, at, to); // throws; called for that alone
     const key = keys[view.getUint16(at + 2, hostIsLittle) & NLA_TYPE_MASK];
     const row = key === undefined ? undefined : attributes[key];
     const value = key === undefined || row === undefined ? undefined : readRow(key, row, record, input, at + 4, end);
     if (key !== undefined && value !== undefined) record[key] = value;
-    else if (keepsUnknown) keepUnknown(record, input, at, end);
+    else keepUnknown(record, input, at, end);
     at = (end + 3) & ~3;
   }
 }

@@ -41,6 +41,21 @@ export const native: Native = {
     return at + rest.write(text);
   },
   sha512: (bytes) => new Uint8Array(createHash("sha512").update(bytes).digest()),
+  findAttributes(bytes, from, to, wanted) {
+    if (from < 0 || to > bytes.length || from > to)
+      throw new RangeError(`findAttributes: ${from}..${to} outside of ${bytes.length} bytes`);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const found: number[] = [];
+    for (let at = from; to - at >= 4; ) {
+      const length = view.getUint16(at, true);
+      const type = view.getUint16(at + 2, true) & 0x3fff; // NLA_TYPE_MASK
+      const isBroken = length < 4 || at + length > to;
+      if (isBroken || wanted[type]) found.push(at);
+      if (isBroken) break;
+      at = (at + length + 3) & ~3;
+    }
+    return found;
+  },
   decode: (bytes, from = 0, to = bytes.length) => {
     if (from < 0 || to > bytes.length || from > to) {
       throw new RangeError(`decode: ${from}..${to} outside of ${bytes.length} bytes`);

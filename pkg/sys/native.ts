@@ -21,6 +21,11 @@ export interface Native {
   encodeInto(bytes: Uint8Array, at: number, text: string): number;
   decode(bytes: Uint8Array, from?: number, to?: number): string;
   sha512(bytes: Uint8Array): Uint8Array;
+  /**
+   * Finds the netlink attributes in `from..to` whose types are wanted: `wanted[type]` is not 0. Returns where they begin, in their order. One
+   * whose length cannot be right is the last. @throws RangeError `from..to` is out of bounds.
+   */
+  findAttributes(bytes: Uint8Array, from: number, to: number, wanted: Uint8Array): number[];
   /** Starts a program with three descriptors as its 0, 1, 2. Returns its process ID or -errno. */
   spawn(path: string, args: string[], environment: string[], descriptors: [number, number, number]): number;
   /** Frees values that are in reference cycles only: QuickJS does so only when asked. */
