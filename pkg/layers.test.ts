@@ -94,7 +94,7 @@ interface Import {
   name: string;
 }
 const importsOf = (file: string): Import[] =>
-  [...readFileSync(file, "utf8").matchAll(/(?:\bfrom|\bimport) "([^"]+)"/g)].map(([, name = ""]) => ({ file, name }));
+  [...readFileSync(file, "utf8").matchAll(/(?:\bfrom|\bimport) "([^"$]+)"/g)].map(([, name = ""]) => ({ file, name }));
 const imports = sources.flatMap(importsOf);
 const inside = imports
   .filter(({ name }) => name.startsWith("."))
