@@ -382,7 +382,7 @@ t.test("without the kernel's offloads packets are carried one by one", inFullRun
 
 /** Exit status and signal. */
 async function ended({ child }: { child: ChildProcess }): Promise<unknown> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  await until("its end", () => child.exitCode !== null || child.signalCode !== null);
   return [child.exitCode, child.signalCode];
 }
 const hasDevice = (host: Host) => host.run("ip", "link", "show", "flannel0").status === 0;
@@ -460,6 +460,22 @@ t.test(
     const daemon = await connected(path.socketFile);
     t.match(await daemon.ask({ stop: true }), { done: true });
     t.strictSame(await ended({ child }), [0, null]);
+  },
+);
+
+t.test(
+  "a successor that cannot listen ends, though it carries packets already, and leaves nothing",
+  inFullRunOnly(needsRoot),
+  async (t) => {
+    const pair = newPair(t);
+    const path = await start(pair, 2);
+    const readOnly = `mount --bind ${pair.directory} ${pair.directory} && mount -o remount,bind,ro ${pair.directory}`;
+    t.match(await refusal(pair, { takeover: true }, "sh", "-c", `${readOnly} && exec "$@"`, "sh"), {
+      status: 1,
+      error: /^cannot listen on .*2\.sock: .*EROFS.* To fix: make its directory writable/,
+    });
+    t.strictSame(await ended(path), [0, null]);
+    t.notOk(hasDevice(pair.hosts[2]));
   },
 );
 

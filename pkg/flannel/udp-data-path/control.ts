@@ -53,7 +53,6 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
     throw new Error(
       `another data path process listens on ${path}. To fix: stop the flanneld that has started it, or give this one another --subnet-file`,
     );
-  removeFile(path); // of a process that was killed
   const connections = new Set<Socket>();
   /** Those of daemons that answer for the lease: they have sent a table. */
   const owners = new Set<Socket>();
@@ -117,6 +116,7 @@ export async function serveControl(path: string, hello: Hello, dataPath: DataPat
 
   const mask = process.umask(ONLY_OWNER);
   try {
+    removeFile(path); // of a process that was killed
     await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
   } catch (error) {
     throw new Error(

@@ -87,19 +87,36 @@ async function run(settings: Settings): Promise<Hello> {
     canSegment: has["udp-segment"],
   };
   for (const direction of Object.keys(directions) as Direction[]) workers.push(startWorker(direction, start, end));
+  process.on("uncaughtException", ({ stack }) => fail(stack));
   putFirst();
   if (predecessor !== undefined) {
-    await carryOn(predecessor, dataPath, workers);
-    control = await serve();
+    try {
+      await carryOn(predecessor, dataPath, workers);
+      control = await serve();
+    } catch (error) {
+      end("it cannot carry on");
+      throw error;
+    }
+    if (isEnding()) control.close();
   }
   return hello;
 
   /** Stops everything; the process ends when the threads have, and device and port are free. */
   function end(reason: string): void {
-    if (workers.every((worker) => worker.isEnding)) return;
+    if (isEnding()) return;
     log(`ends, since ${reason}`);
     control?.close();
     for (const worker of workers) worker.stop();
+  }
+
+  /** Node would wait for the threads, which wait for packets. */
+  function fail(stack: string | undefined): void {
+    process.exitCode = 1;
+    end(`it has failed: ${stack}`);
+  }
+
+  function isEnding(): boolean {
+    return workers.every((worker) => worker.isEnding);
   }
 }
 
@@ -107,6 +124,7 @@ async function run(settings: Settings): Promise<Hello> {
 async function carryOn(predecessor: Predecessor, dataPath: DataPath, workers: RunningWorker[]): Promise<void> {
   dataPath.replace(predecessor.peers, predecessor.own);
   await Promise.all(workers.map(({ started }) => started));
+  if (workers.some(({ isEnding }) => isEnding)) throw new Error("it was ended while it started");
   await predecessor.end();
 }
 
@@ -137,12 +155,14 @@ function startWorker(
   const worker = new Worker(new URL(import.meta.url), {
     workerData: { direction, ...start, alarm, counters },
   });
-  const started = new Promise<void>((resolve) => {
+  const started = new Promise<void>((resolve, reject) => {
     worker.on("message", (message: WorkerEnd | typeof STARTED) => {
       if (message === STARTED) resolve();
       else end(message === "device gone" ? "its device was deleted" : "it was stopped");
     });
+    worker.on("error", reject);
   });
+  started.catch(() => {}); // told below
   worker.on("error", (error) => {
     process.exitCode = 1;
     end(`the thread "${direction}" has failed: ${error.stack}`);

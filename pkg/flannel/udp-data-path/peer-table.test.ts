@@ -1,4 +1,4 @@
-import t from "tap";
+import t, { type Test } from "tap";
 import { randomFrom, testSeed } from "../../sys/random.testing.ts";
 import {
   addressNumber,
@@ -6,6 +6,7 @@ import {
   createPeerTableMemory,
   createPeerTableWriter,
   MAX_ROWS,
+  type PeerTable,
 } from "./peer-table.ts";
 import type { PeerSubnet } from "./protocol.ts";
 
@@ -85,6 +86,69 @@ t.test("what is known of a peer's path stays while others come and go", async (t
   if (peer) peer.pathMtu = 1300;
   table.change([row("10.1.3.0/24", 3), row("10.1.4.0/24", 2)], ["10.1.2.0/24"]);
   t.equal(table.find(addressNumber("10.1.4.1"))?.pathMtu, 1300, "by another subnet of it as well");
+});
+
+/** Has `Atomics.load` read what is watched. @returns makes a reader that calls `between` before each of its reads */
+function watchReads(t: Test): (memory: SharedArrayBuffer, between: () => void) => PeerTable {
+  const watching = new WeakMap<Int32Array, { words: Int32Array; between(): void }>();
+  const load = Atomics.load as (words: Int32Array, at: number) => number;
+  t.intercept(Atomics, "load", {
+    value: (array: Int32Array, at: number) => {
+      const watched = watching.get(array);
+      watched?.between();
+      return load(watched?.words ?? array, at);
+    },
+  });
+  return (memory, between) => {
+    const words = new Int32Array(memory);
+    const watched = new Proxy(words, {
+      get(target, key) {
+        between();
+        return Reflect.get(target, key);
+      },
+    });
+    watching.set(watched, { words, between });
+    const arrays = globalThis.Int32Array;
+    globalThis.Int32Array = new Proxy(arrays, { construct: () => watched });
+    try {
+      return createPeerTable(memory);
+    } finally {
+      globalThis.Int32Array = arrays;
+    }
+  };
+}
+
+t.test("a change between any two reads of a look-up is seen as before it, or as after it", async (t) => {
+  const all = Array.from({ length: 30 }, (_, i) => row(`10.1.${i}.0/24`, i, 9000 + i));
+  const others = Array.from({ length: 300 }, (_, i) => row(`10.2.${i >> 4}.${(i & 15) << 4}/28`, 1 + (i % 100)));
+  const createWatchedTable = watchReads(t);
+  const missed: string[] = [];
+  let looks = 0;
+  for (const change of [all, [...all, ...others]])
+    for (const { subnet, address, port } of all.slice(-12))
+      for (let at = 1, isOver = false; !isOver; at++) {
+        const memory = createPeerTableMemory();
+        const writer = createPeerTableWriter(memory);
+        writer.change([row("10.9.0.0/24", 9)], []);
+        let reads = 0;
+        const table = createWatchedTable(memory, () => {
+          if (++reads === at) writer.change(change, []);
+        });
+        reads = 0;
+        const found = table.find(addressNumber(subnet.slice(0, -3)));
+        const foundPort = found?.port ?? port;
+        const isSender = table.has(addressNumber("192.0.2.250"), port);
+        if (
+          foundPort !== port ||
+          hostOf(found?.address ?? addressNumber(address)) !== hostOf(addressNumber(address)) ||
+          isSender
+        )
+          missed.push(`${subnet}, before read ${at}: ${found?.port} ${isSender}`);
+        looks++;
+        isOver = reads < at;
+      }
+  t.strictSame(missed, []);
+  t.ok(looks > 150, `${looks}`);
 });
 
 const STEPS = 2000;

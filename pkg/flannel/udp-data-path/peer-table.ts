@@ -81,9 +81,10 @@ function regionOf(words: Int32Array, generation: number): Region {
 const hashOf = (one: number, other: number): number => Math.imul(one ^ Math.imul(other, 0x9e3779b1), 0x85ebca6b);
 
 /**
- * Finds the slot whose first two words are these, or else the free one where they belong. The second word says that a slot is taken.
+ * Finds the slot whose first two words are these. The second word says that a slot is taken.
  *
- * @returns -1: neither, since the region has been written anew: half of a table is free
+ * @returns below 0: there is none. Its complement is the free one where they belong, which a reader must not look into: the writer may fill it with others. -1: nor a free one, since the region has been
+ *   written anew: half of a table is free
  */
 function slotOf(words: Int32Array, table: number, bits: number, first: number, second: number): number {
   const last = (1 << bits) - 1;
@@ -91,7 +92,8 @@ function slotOf(words: Int32Array, table: number, bits: number, first: number, s
   for (let tried = 0; tried <= last; tried++) {
     const at = table + SLOT * slot;
     const found = words[at + 1];
-    if (found === 0 || (found === second && words[at] === first)) return at;
+    if (found === 0) return ~at;
+    if (found === second && words[at] === first) return at;
     slot = (slot + 1) & last;
   }
   return -1;
@@ -128,7 +130,7 @@ export function createPeerTable(memory: SharedArrayBuffer): PeerTable {
       const bit = Math.clz32(lengths);
       lengths &= ~(0x80000000 >>> bit);
       const at = rowSlot(words, region, address & (-1 << bit), 32 - bit);
-      const sender = words[at + ROW.sender] ?? 0; // of a free slot 0 as well
+      const sender = at < 0 ? 0 : (words[at + ROW.sender] ?? 0);
       if (sender !== 0) return sender;
     }
     return 0;
@@ -140,13 +142,14 @@ export function createPeerTable(memory: SharedArrayBuffer): PeerTable {
   }
 
   function countSubnets(address: number, port: number): number {
-    return words[senderSlot(words, region, address, port) + SENDER.subnets] ?? 0;
+    const at = senderSlot(words, region, address, port);
+    return at < 0 ? 0 : (words[at + SENDER.subnets] ?? 0);
   }
 
   function peerAt(sender: number): Peer {
     let peer = peers.get(sender);
     if (peer === undefined) {
-      const [address = 0, port = 0] = words.subarray(sender, sender + SLOT);
+      const [address = 0, port = 0] = [words[sender + SENDER.address], words[sender + SENDER.port]];
       peer = { address, port, pathMtu: UNLIMITED, pathMtuReadAt: -Infinity };
       peers.set(sender, peer);
     }
@@ -178,24 +181,30 @@ export function createPeerTableWriter(memory: SharedArrayBuffer): PeerTableWrite
 
   /** Returns the sender's offset. */
   function senderOf(address: number, port: number): number {
-    const at = senderSlot(words, region, address, port);
-    if (word(at + SENDER.port) === 0) {
-      taken.senders++;
-      words[at + SENDER.address] = address;
-      Atomics.store(words, at + SENDER.port, port);
-    }
+    const found = senderSlot(words, region, address, port);
+    if (found >= 0) return found;
+    const at = ~found;
+    taken.senders++;
+    words[at + SENDER.address] = address;
+    Atomics.store(words, at + SENDER.port, port);
+    return at;
+  }
+
+  /** Returns the row's offset. */
+  function rowOf(network: number, length: number): number {
+    const found = rowSlot(words, region, network, length);
+    if (found >= 0) return found;
+    const at = ~found;
+    taken.rows++;
+    words[at + ROW.network] = network;
+    Atomics.store(words, at + ROW.length, length);
     return at;
   }
 
   function write(network: number, length: number, address: number, port: number): void {
     const sender = senderOf(address, port);
     add(sender + SENDER.subnets, 1); // first: who has a row is a sender
-    const at = rowSlot(words, region, network, length);
-    if (word(at + ROW.length) === 0) {
-      taken.rows++;
-      words[at + ROW.network] = network;
-      Atomics.store(words, at + ROW.length, length);
-    }
+    const at = rowOf(network, length);
     const before = word(at + ROW.sender);
     Atomics.store(words, at + ROW.sender, sender);
     if (before === 0) count(length, 1);
@@ -204,7 +213,7 @@ export function createPeerTableWriter(memory: SharedArrayBuffer): PeerTableWrite
 
   function remove(network: number, length: number): void {
     const at = rowSlot(words, region, network, length);
-    const sender = word(at + ROW.sender);
+    const sender = at < 0 ? 0 : word(at + ROW.sender);
     if (sender === 0) return;
     Atomics.store(words, at + ROW.sender, 0);
     add(sender + SENDER.subnets, -1);

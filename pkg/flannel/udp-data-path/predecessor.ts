@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createConnection } from "node:net";
 import { isErrno } from "../../sys/errno.ts";
 import { closeFile } from "../../sys/file.ts";
+import { waitReadable } from "../../sys/poll.ts";
 import { ask, call } from "../../sys/syscall.ts";
 import { type HandedOver, type Hello, lineReader, type Reply, type Request } from "./protocol.ts";
 
@@ -46,17 +47,21 @@ export async function findPredecessor(path: string): Promise<Predecessor> {
     const reply = (await nextLine()) as Reply;
     if (!("handedOver" in reply)) throw new Error("error" in reply ? reply.error : "no answer to the request");
     const { tun, udp, ...rest } = reply.handedOver;
-    const descriptors = descriptorsOf(hello.pid, [tun, udp] as const);
+    const theirs = openProcess(hello.pid);
+    const [ourTun, ourUdp] = descriptorsOf(theirs, [tun, udp] as const);
+    socket.setTimeout(0); // what follows waits for this process
+    socket.unref(); // which ends where it cannot carry on
     return {
       ...rest,
-      tun: descriptors[0],
-      udp: descriptors[1],
+      tun: ourTun,
+      udp: ourUdp,
       async end() {
-        socket.setTimeout(0);
         const late = setTimeout(() => ask("kill", hello.pid, SIGKILL), ANSWER_MS); // as long as the connection is open the PID is its own
         tell({ stop: true });
         await closed;
         clearTimeout(late);
+        waitReadable([theirs], ANSWER_MS); // one that is killed may close the connection before the socket on which it listens
+        closeFile(theirs);
       },
     };
   } catch (error) {
@@ -67,16 +72,21 @@ export async function findPredecessor(path: string): Promise<Predecessor> {
   }
 }
 
-/** Returns descriptors of this process for what that one has open (Linux 5.6). */
-function descriptorsOf(pid: number, theirs: readonly [number, number]): [number, number] {
+/** Opens a descriptor for the process, readable once it has ended. */
+function openProcess(pid: number): number {
+  return taking(() => call("pidfd_open", undefined, pid, 0));
+}
+
+/** Returns descriptors of this process for what that one has open. */
+function descriptorsOf(process: number, theirs: readonly [number, number]): [number, number] {
+  const take = (fd: number) => taking(() => call("pidfd_getfd", undefined, process, fd, 0));
+  return [take(theirs[0]), take(theirs[1])];
+}
+
+/** @throws Error says that the kernel is too old */
+function taking(work: () => number): number {
   try {
-    const process = call("pidfd_open", undefined, pid, 0);
-    try {
-      const [one, other] = theirs.map((fd) => call("pidfd_getfd", undefined, process, fd, 0));
-      return [one ?? -1, other ?? -1];
-    } finally {
-      closeFile(process);
-    }
+    return work();
   } catch (error) {
     if (isErrno(error, "ENOSYS")) throw new Error("this kernel cannot hand descriptors over, Linux 5.6 can");
     throw error;
