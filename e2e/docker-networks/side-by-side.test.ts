@@ -1,0 +1,111 @@
+// The tutorials' commands, given to Debian's Docker and to twill: what both show is the same.
+import { spawnSync } from "node:child_process";
+import t from "tap";
+import { inLongRunOnly, type Need, needsRoot } from "../lab/needs.ts";
+import "../lab/search-path.ts";
+import { newSide } from "./side.ts";
+
+const needsDocker: Need =
+  spawnSync("sh", ["-c", "command -v dockerd"]).status === 0
+    ? inLongRunOnly(needsRoot)
+    : { skip: "runs in npm run test:long" };
+
+/** What is typed, in this order, and what Docker is known to show where a mistake of both would not be seen otherwise. */
+const steps: readonly [claim: string, script: string, shown?: RegExp][] = [
+  [
+    "three networks are there from the start",
+    "tool network ls --format '{{.Name}} {{.Driver}} {{.Scope}}' | sort",
+    /^bridge bridge local\nhost host local\nnone null local$/,
+  ],
+  ["create prints the ID", "tool network create --subnet 10.5.0.0/24 --gateway 10.5.0.254 front", /^ID$/],
+  [
+    "inspect shows subnet and gateway",
+    "tool network inspect --format '{{.Name}} {{.Driver}} {{.Internal}} {{range .IPAM.Config}}{{.Subnet}} {{.Gateway}}{{end}}' front",
+    /^front bridge false 10\.5\.0\.0\/24 10\.5\.0\.254$/,
+  ],
+  ["ls filters by name", "tool network ls --filter name=front --format '{{.Name}}'", /^front$/],
+  [
+    "containers get the first addresses",
+    "start web front; start db front; for c in web db; do within $c ip -o -4 address show eth0 | awk '{print $4}'; done",
+    /^10\.5\.0\.1\/24\n10\.5\.0\.2\/24$/,
+  ],
+  [
+    "the gateway has the default route",
+    "within web ip route | grep default | head -n 1",
+    /^default via 10\.5\.0\.254 dev eth0$/,
+  ],
+  ["a container is reached by name", "within web ping -c 1 -w 5 db | grep -o '. packets received'", /^1 /],
+  ["by name and network as well", "within db ping -c 1 -w 5 web.front | grep -o '. packets received'", /^1 /],
+  ["the host is reached", "within web ping -c 1 -w 5 10.5.0.254 | grep -o '. packets received'", /^1 /],
+  [
+    "connect gives a second interface, with the address asked for",
+    "tool network create --subnet 10.6.0.0/24 back; tool network connect --ip 10.6.0.9 --alias www back web; within web ip -o -4 address show eth1 | awk '{print $4}'",
+    /^ID\n10\.6\.0\.9\/24$/,
+  ],
+  [
+    "which is not the way out, by its name",
+    "within web ip route | grep default | head -n 1",
+    /^default via 10\.6\.0\.1 dev eth1$/,
+  ],
+  [
+    "inspect shows who is in a network",
+    "tool network inspect --format '{{range .Containers}}{{.Name}} {{.IPv4Address}}{{end}}' back",
+    /^web 10\.6\.0\.9\/24$/,
+  ],
+  [
+    "an alias is answered in its network",
+    "start cache back; within cache ping -c 1 -w 5 www | grep -o '. packets received'",
+    /^1 /,
+  ],
+  ["and not in another", "within db ping -c 1 -w 5 www 2>&1 || true", /bad address 'www'/],
+  ["networks do not reach each other", "within cache ping -c 1 -w 1 10.5.0.2 | grep -o '. packets received'", /^0 /],
+  [
+    "a name that is taken is refused",
+    "tool network create front 2>&1 | grep -o 'network with name front already exists'",
+    /exists$/,
+  ],
+  [
+    "so is a subnet that overlaps another network's",
+    "tool network create --subnet 10.5.0.0/25 third 2>&1 | grep -o 'Pool overlaps with other one on this address space'",
+    /space$/,
+  ],
+  [
+    "a network in use is not removed",
+    "tool network rm back 2>&1 | grep -o 'network back id .* has active endpoints'",
+    /^network back id ID has active endpoints$/,
+  ],
+  [
+    "nor one that is predefined",
+    "tool network rm bridge 2>&1 | grep -o 'bridge is a pre-defined network and cannot be removed'",
+    /removed$/,
+  ],
+  [
+    "of a network that is not there, inspect shows an empty list",
+    "tool network inspect other 2>/dev/null || true",
+    /^\[\]$/,
+  ],
+  [
+    "a container that is connected is not connected again",
+    "tool network connect back web 2>&1 | grep -o 'endpoint with name web already exists in network back'",
+    /back$/,
+  ],
+  [
+    "disconnect takes the interface, and gives the default route back",
+    "tool network disconnect back web; within web ip -o link show | grep -c eth1 || true; within web ip route | grep default | head -n 1",
+    /^0\ndefault via 10\.5\.0\.254 dev eth0$/,
+  ],
+  [
+    "when the containers are gone, networks can be removed",
+    "for c in web db cache; do end $c; done; tool network rm front back; ip -br link show type bridge | grep -c ^br- || true",
+    /^front\nback\n0$/,
+  ],
+];
+
+t.test("the tutorials' commands show the same with Docker and with twill", needsDocker, async (t) => {
+  const [docker, twill] = await Promise.all([newSide(t, "docker"), newSide(t, "twill")]);
+  for (const [claim, script, shown] of steps) {
+    const [theirs, ours] = await Promise.all([docker, twill].map((side) => side.shows(script)));
+    t.equal(ours, theirs, claim);
+    if (shown !== undefined) t.match(theirs, shown, `${claim}: Docker`);
+  }
+});
