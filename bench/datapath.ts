@@ -18,6 +18,7 @@ import { isMet, type Row, Samples } from "./figures.ts";
 import { compile } from "./launcher.ts";
 import { describeMachine, machineText } from "./machine.ts";
 import { tables } from "./table.ts";
+import { whileThereIs } from "./while-there-is.ts";
 
 const ROUNDS = 6;
 const WARM_UP: Durations = { tcp: 100, latency: 20, udp: 20 };
@@ -97,17 +98,6 @@ async function wireOrSkip(t: Test, contest: Contest, programs: Programs): Promis
     if (contest.who !== "Docker") throw error;
     process.stderr.write(`without Docker: ${(error as Error).message}\n`);
     return undefined;
-  }
-}
-
-/** Removes what was made for the work afterwards, also when it fails. */
-async function whileThereIs<T>(work: (t: Test) => Promise<T>): Promise<T> {
-  const removals: (() => unknown)[] = [];
-  const t: Test = { teardown: (removal) => removals.push(removal), passing: () => true, comment() {} };
-  try {
-    return await work(t);
-  } finally {
-    for (const remove of removals.reverse()) await remove();
   }
 }
 
