@@ -6,7 +6,7 @@
 //
 //   1 validators   cmd/*/netconf.ts -> dist/validate/*.js     JSON schemas become code (ajv)
 //   2 bundle       cmd/twill/main.ts -> dist/twill.js         TypeScript becomes one script (esbuild), with its line table
-//   3 bytecode     dist/twill.js -> dist/twill.bytecode       (the compiler that comes with the engine)
+//   3 bytecode     dist/twill.js -> dist/twill.bytecode       the compiler that comes with the engine; details that only take memory are left out
 //   4 host         native/*.c + engine -> dist/<arch>/host    an executable that can load bytecode (gcc)
 //   5 layout       native/transcripts -> dist/twill.layout    recorded calls of plugins are replayed, to see which memory they touch
 //   6 freeze       host + bytecode -> dist/bin/twill          the program is loaded, its memory becomes part of the executable
@@ -30,6 +30,7 @@ import {
 import { createRequire, SourceMap } from "node:module";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { withoutDetails } from "./dev/bytecode.mjs";
 import { compileSchemas } from "./dev/compile-schemas.mjs";
 import { arrange, copiedPages, orderFile, readReport, writtenBytes } from "./dev/image-layout.mjs";
 import { unpackedProgram } from "./dev/unpacked.mjs";
@@ -147,7 +148,9 @@ export function compileScript(script, bytecodeFile) {
   const tools = `${ENGINE}/${process.arch === "arm64" ? "aarch64" : "x86_64"}-unknown-linux-static/bin`;
   const args = [`${tools}/file-to-bytecode.js`, "--strip", "source", script, bytecodeFile, "twill.js"];
   execFileSync(`${tools}/quickjs-run`, args, { stdio: ["ignore", "ignore", "inherit"] });
-  return kB(statSync(bytecodeFile).size);
+  const bytecode = withoutDetails(readFileSync(bytecodeFile));
+  writeFileSync(bytecodeFile, bytecode);
+  return kB(bytecode.length);
 }
 
 function host() {

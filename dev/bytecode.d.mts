@@ -1,0 +1,1 @@
+export function withoutDetails(bytecode: Buffer): Buffer;
