@@ -434,6 +434,24 @@ t.test("lists in lists are read or refused, however small the stack may be", nee
   }
 });
 
+t.test("what explains a mistake in JSON says so where the stack is too small for it", needsRoot, async (t) => {
+  const node = newHost(t);
+  const conf = `{"cniVersion": "1.1.0", "name": "net", "x": ${nested(200)}} x`;
+  const mistake = `line 1, column ${conf.length}: "x" after the end of the value`;
+  node.write("/var/lib/deep.conflist", conf);
+  for (const kilobytes of ["128", "512", "1024", "8192"]) {
+    const under = ["sh", "-c", `ulimit -s ${kilobytes}; exec "$0"`];
+    const { status, signal, stdout } = node.cni("loopback", "ADD", conf, { ifName: "lo", under });
+    t.strictSame({ status, signal }, { status: 1, signal: null }, `ulimit -s ${kilobytes}`);
+    t.match(stdout, { code: 6, msg: kilobytes === "8192" ? mistake : /: too many levels of nesting$/ });
+    const validate = `ulimit -s ${kilobytes}; exec ${ourTools}/cnitool validate /var/lib/deep.conflist`;
+    t.match(node.run("sh", "-c", validate), {
+      status: 1,
+      stdout: kilobytes === "8192" ? /"x" after the end of the value/ : /error: not JSON: too many levels of nesting/,
+    });
+  }
+});
+
 t.test(
   "tuning's look for duplicate sysctls is refused in words where lists are nested too deeply",
   needsRoot,
