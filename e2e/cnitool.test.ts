@@ -430,6 +430,20 @@ t.test("a cache that cannot be written fails add, which is undone", needsRoot, a
   t.strictSame(verbs(node.noted()), ["ADD", "ADD", "DEL", "DEL"], "nothing is left that no list shows");
 });
 
+t.test("an add whose result cannot be printed is undone", needsRoot, async (t) => {
+  const node = newNode(t, { "net.conflist": bridged });
+  const netns = node.containers[0]?.path ?? "";
+  for (const [redirection, says] of [
+    ["> /dev/full", /^cnitool: write stdout: ENOSPC\n {2}To fix: free space/],
+    [">&-", /^cnitool: write stdout: EBADF\n {2}To fix: start it with standard output open\n$/],
+  ] as const) {
+    const command = ["sh", "-c", `exec "$0" "$@" ${redirection}`, join(ourTools, "cnitool"), "add", "net", netns];
+    t.match(node.runInside(command, path), { status: 1, stderr: says }, redirection);
+    t.equal(node.cnitool("list").stdout, "no attachments\n");
+    t.notMatch(node.containers[0]?.sh("ip -o link"), /eth0/);
+  }
+});
+
 t.test("our plugin refuses the namespace that cnitool itself runs in", needsRoot, async (t) => {
   const node = newNode(t, { "net.conflist": lists([{ type: "loopback" }]) });
   t.match(node.cnitool("add net /proc/self/ns/net"), {

@@ -14,6 +14,7 @@ import {
   checkNetwork,
   collectGarbage,
   deleteNetwork,
+  orDeleted,
   planGarbageCollection,
   type Runtime,
   type RuntimeAttachment,
@@ -50,14 +51,14 @@ export const add: Command = {
   about: "attach a namespace to a network",
   details: [
     "Runs ADD of the network's plugins one after the other and prints the result as JSON. When one fails after others have succeeded,",
-    `runs DEL of all, as runtimes do.\n${configured}`,
+    `or the result cannot be printed, runs DEL of all, as runtimes do.\n${configured}`,
   ].join("\n"),
   examples: ["ip netns add example", "CNI_PATH=/opt/cni/bin cnitool add example /run/netns/example"],
   run(call) {
     const { list, runtime, attachment } = attachmentOf(call);
     tellUnused(attachment.capabilityArgs, list, call.context.streams);
-    const result = addNetwork(list, attachment, runtime);
-    call.context.streams.stdout(`${printResult(result, list.cniVersion)}\n`);
+    const result = printResult(addNetwork(list, attachment, runtime), list.cniVersion);
+    orDeleted(() => call.context.streams.stdout(`${result}\n`), list, attachment, runtime);
     return 0;
   },
 };

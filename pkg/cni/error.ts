@@ -102,10 +102,11 @@ export function failureOf(thrown: unknown): CniError {
 
 function refusedCall(error: SystemError): CniError {
   const hasNul = error.object?.includes("\0") === true;
+  const isClosed = error.object === "stdout" && error.code === "EBADF";
   return new CniError({
     code: ErrorCode.io,
     msg: error.message,
-    remedy: (hasNul ? nul : (pathRemedies[error.code] ?? remedies[error.code])) ?? report,
+    remedy: (isClosed ? closed : hasNul ? nul : (pathRemedies[error.code] ?? remedies[error.code])) ?? report,
     cause: error,
   });
 }
@@ -138,6 +139,7 @@ const kernel = "this kernel lacks it: load the module that has it, or enable it 
 const GONE = ["ENODEV", "ENXIO", "ESRCH"] as const;
 const gone = "an interface was deleted during the call, by a DEL at the same time or another program: try again";
 const nul = 'remove the NUL character ("\\u0000") from the configuration: no path can have one';
+const closed = "start it with standard output open";
 const notAFile = "a socket, or a device without its driver, is where a file is needed: remove it, or set another path";
 const notADirectory = "a file is where a directory is needed: remove it, or correct the path in the configuration";
 

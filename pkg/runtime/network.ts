@@ -86,8 +86,8 @@ export function addNetwork(list: NetworkList, attachment: RuntimeAttachment, run
   return result;
 }
 
-/** Runs `work`; when it throws, deletes the attachment. @throws the error of `work`, with what to do when DEL fails too */
-function orDeleted<T>(work: () => T, list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): T {
+/** Runs `work`, without which the attachment is of no use; when it throws, deletes the attachment. @throws the error of `work`, with what to do when DEL fails too */
+export function orDeleted<T>(work: () => T, list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): T {
   try {
     return work();
   } catch (error) {
