@@ -69,12 +69,12 @@ export function linkAfter(rtnl: Connection, requests: readonly Request[], nameOr
 }
 
 function linkQuery(nameOrIndex: string | number) {
-  const value = { ...(typeof nameOrIndex === "string" ? named(nameOrIndex) : { index: nameOrIndex }), extMask };
+  const value = typeof nameOrIndex === "string" ? named(nameOrIndex) : { index: nameOrIndex, extMask };
   return query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: linkSummary, value });
 }
 
 /** Names a link that exists. The kernel looks for either name in both attributes, but takes at most 15 bytes in the first. */
-const named = (name: string) => (isLongLinkName(name) ? { altIfName: name } : { ifName: name });
+const named = (name: string) => (isLongLinkName(name) ? { altIfName: name, extMask } : { ifName: name, extMask });
 
 /** Returns a link that must exist. @throws CniError 999: it does not exist */
 export function needLink(rtnl: Connection, nameOrIndex: string | number): Link {

@@ -93,9 +93,24 @@ interface Parts<Out, In> {
   value: In;
 }
 
-export const request = <Out, In>({ flags = 0, ...parts }: Parts<Out, In>): Request => ({ ...parts, flags });
+// the parts one by one: of twenty requests of an ADD, copying objects would take the interpreter as long as encoding the messages
 
-export const query = <Out, In>(parts: Parts<Out, In>): Query<Out> => ({ ...request(parts), answers: parts.table });
+export const request = <Out, In>({ name, type, flags = 0, table, value }: Parts<Out, In>): Request => ({
+  name,
+  type,
+  flags,
+  table,
+  value,
+});
+
+export const query = <Out, In>({ name, type, flags = 0, table, value }: Parts<Out, In>): Query<Out> => ({
+  name,
+  type,
+  flags,
+  table,
+  value,
+  answers: table,
+});
 
 /** The kernel refused a request. */
 export class NetlinkError extends Error {
