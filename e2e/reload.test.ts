@@ -108,7 +108,7 @@ for (const backend of backends) {
         status: 0,
         stderr: "",
         stdout:
-          /^net cnitool-\w+ eth0: restored, \d+ changes\nother cnitool-\w+ eth0: restored, \d+ changes\nnet cnitool-\w+ eth0: restored, /,
+          /^net cnitool-\w+ eth0: \d+ changes made\nother cnitool-\w+ eth0: \d+ changes made\nnet cnitool-\w+ eth0: \d+ changes made/,
       });
       t.equal(node.sh("nft -s list ruleset"), printed);
       t.strictSame(rules(node), before);
@@ -133,7 +133,7 @@ for (const backend of backends) {
         ? "iptables -t nat -F CNI-HOSTPORT-DNAT; iptables -F CNI-FORWARD"
         : "nft delete table ip twill_hostport",
     );
-    t.match(reload(node), { status: 0, stderr: "", stdout: /net cnitool-\w+ eth0: restored/ });
+    t.match(reload(node), { status: 0, stderr: "", stdout: /net cnitool-\w+ eth0: \d+ changes made/ });
     t.equal(sorted(node), sortedText(alone));
   });
 }
@@ -171,7 +171,7 @@ for (const backend of backends) {
       const { status, stdout, stderr } = reload(node);
       t.equal(status, hasNamespace ? 0 : 1, writer);
       t.strictSame(skipped(stderr), hasNamespace ? [] : ["c"], writer);
-      t.match(stdout, hasNamespace ? /^net c eth0: restored, / : nothing, writer);
+      t.match(stdout, hasNamespace ? /^net c eth0: \d+ changes made/ : nothing, writer);
       t.equal(node.sh("nft list ruleset") !== "", hasNamespace, writer);
     }
   });
@@ -188,7 +188,7 @@ t.test("reload: a damaged entry is told, and does not keep others from being res
   node.write(file, "");
   t.match(reload(node), {
     status: 1,
-    stdout: /^net c eth0: restored, \d+ changes\n1 attachments, /,
+    stdout: /^net c eth0: \d+ changes made\n1 attachments, /,
     stderr: `damaged ${file}: skipped: it is empty\n`,
   });
   t.not(site.published().length, 0);
@@ -216,7 +216,7 @@ t.test(
     node.sh("nft flush ruleset; for record in /var/lib/cni/flannel/*; do echo '{' > $record; done");
     t.match(reload(node), {
       status: 1,
-      stdout: /^net cnitool-\w+ eth0: restored, /,
+      stdout: /^net cnitool-\w+ eth0: \d+ changes made/,
       stderr: /^net cnitool-\w+ eth0: there is no record of "eth0" of container cnitool-\w+; /,
     });
     t.strictSame(rules(node), before, "flannel itself has made none here");
@@ -247,7 +247,7 @@ t.test("reload: delegates of multus get their rules back; plugins of other maker
   node.sh("nft flush ruleset");
   t.match(reload(node), {
     status: 0,
-    stdout: /^net cnitool-\w+ eth0: restored, /,
+    stdout: /^net cnitool-\w+ eth0: \d+ changes made/,
     stderr:
       /^plugin "dnsname" of 1 attachments is not one of twill's: rules that it has made are not restored[^\n]*\n$/,
   });

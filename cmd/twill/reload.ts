@@ -139,7 +139,7 @@ function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: 
     for (const { entry, requests } of plan.parts) {
       const { length } = requests;
       if (length === 0) continue;
-      streams.stdout(`${nameOf(entry)}: ${dryRun ? `${length} changes to make` : `restored, ${length} changes`}\n`);
+      streams.stdout(`${nameOf(entry)}: ${dryRun ? `${length} changes to make` : `${length} changes made`}\n`);
       if (dryRun) for (const line of changesIn(requests)) streams.stdout(`    ${line}\n`);
     }
     if (round === 1) for (const { entry, error } of plan.failed) streams.stderr(`${nameOf(entry)}: ${error}\n`);

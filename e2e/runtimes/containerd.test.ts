@@ -102,7 +102,7 @@ t.test("containerd: pods keep port and rules while they live, and no longer", in
     { namespace: "dead" },
   );
   await done("nft flush ruleset");
-  t.match(await done("dist/bin/twill reload"), new RegExp(`^pods ${a} eth0: restored, \\d+ changes\n2 attachments, `));
+  t.match(await done("dist/bin/twill reload"), new RegExp(`^pods ${a} eth0: \\d+ changes made\n2 attachments, `));
   t.equal(await ask(8080), "a");
   t.notMatch(await done("nft list ruleset"), /8081/);
   t.equal(await done("CNI_PATH=/opt/cni/bin dist/bin/cnitool gc --dead pods"), `pods ${dead} eth0: deleted`);

@@ -179,7 +179,7 @@ t.test("podman: who is alive keeps port and rules, who is dead does not", inLong
     { containerId: b, namespace: "dead" },
   ]);
   await done("nft flush ruleset");
-  t.match(await done("dist/bin/twill reload"), new RegExp(`^n1 ${a} eth0: restored, \\d+ changes\n1 attachments, `));
+  t.match(await done("dist/bin/twill reload"), new RegExp(`^n1 ${a} eth0: \\d+ changes made\n1 attachments, `));
   t.equal(await ask("127.0.0.1:8080"), short(a));
   t.notMatch(await done("nft list ruleset"), /8081/);
   const gc = (network: string) => done(`CNI_PATH=/opt/cni/bin dist/bin/cnitool gc --dead ${network}`);
