@@ -398,7 +398,7 @@ const unknownArguments = ({ containerId, ifName, netns }: NetworkAttachment): Ru
  * has left. Failures are told, and tried again the next time. Only for who holds the lock: else a command that is still working looks killed.
  */
 export function removeLeftAttachments(
-  networks: readonly NetworkDefinition[],
+  networks: () => readonly NetworkDefinition[],
   runtime: Runtime,
   tell: (text: string) => void,
 ): void {
@@ -411,7 +411,7 @@ export function removeLeftAttachments(
     const isDead = identifiedState(record.namespace) === "dead";
     if (unfinished === undefined && !isDead) continue;
     try {
-      deleteAttachment(attachment, networks.find(({ name }) => name === networkName)?.list, runtime);
+      deleteAttachment(attachment, networks().find(({ name }) => name === networkName)?.list, runtime);
       removeAttachmentRecord(record);
       if (unfinished === undefined) continue;
       const what = unfinished === "connect" ? "undid the connect" : "completed the disconnect";

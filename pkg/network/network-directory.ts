@@ -3,7 +3,7 @@ import { CniError, ErrorCode } from "../cni/error.ts";
 import { nearest } from "../config/edit-distance.ts";
 import { type JsonObject, printJson } from "../config/json.ts";
 import { configurationFiles, loadList, loadSingle, type NetworkList } from "../runtime/network-list.ts";
-import { createFile, makeDirectories, removeFile } from "../sys/file.ts";
+import { createFile, findDirectory, makeDirectories, readRecord, removeFile } from "../sys/file.ts";
 import { definitionOf, idOfName, type NetworkDefinition, networksWithoutPlugins } from "./definition.ts";
 import { OptionName } from "./driver-options.ts";
 
@@ -63,6 +63,35 @@ function usable(load: () => NetworkList, warn: (text: string) => void): NetworkL
 }
 
 /**
+ * Finds the network of that name whose file `twill network` wrote, without a look at the files of its other networks: those may be hundreds. Other
+ * programs' files are read, since one of them may define the network as well.
+ *
+ * @returns undefined: it has to be looked for among all
+ */
+export function ownNetworkCalled(
+  name: string,
+  directory: string,
+  warn: (text: string) => void,
+): NetworkDefinition | undefined {
+  const files = findDirectory(directory) ?? [];
+  const file = networkFile(directory, name);
+  if (!files.some((one) => `${directory}/${one}` === file)) return undefined;
+  const list = usable(() => loadList(file), warn);
+  if (list?.name !== name || files.some((one) => !isOwnFile(one) && mayDefine(`${directory}/${one}`, name)))
+    return undefined;
+  return definitionOf(list, file);
+}
+
+const isOwnFile = (name: string): boolean => name.startsWith(OWN_PREFIX) && name.endsWith(".conflist");
+
+/** Whether a file of another program says the name anywhere; one that cannot be read, or has escapes, may. */
+function mayDefine(path: string, name: string): boolean {
+  if (!kinds.some(([endings]) => endings.some((ending) => path.endsWith(ending)))) return false;
+  const text = readRecord(path);
+  return typeof text !== "string" || text.includes(JSON.stringify(name)) || text.includes("\\u");
+}
+
+/**
  * Finds a network by its name, its ID, or the beginning of its ID, in this order.
  *
  * @throws CniError 7: there is none, or several IDs begin so
@@ -88,11 +117,13 @@ export function networkCalled(text: string, networks: readonly NetworkDefinition
   });
 }
 
+const OWN_PREFIX = "twill-";
+
 /**
  * Returns the file of a new network. It sorts behind the files of other programs: runtimes that have one network for all containers
  * (containerd, CRI-O) take the first.
  */
-export const networkFile = (directory: string, name: string): string => `${directory}/twill-${name}.conflist`;
+export const networkFile = (directory: string, name: string): string => `${directory}/${OWN_PREFIX}${name}.conflist`;
 
 /** Writes the file of a new network, which appears whole. @throws CniError 7: there is one */
 export function writeNetwork(directory: string, name: string, document: JsonObject): string {

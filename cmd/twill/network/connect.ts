@@ -3,9 +3,8 @@ import { CniError, ErrorCode } from "../../../pkg/cni/error.ts";
 import type { Command, FlagValues } from "../../../pkg/command-line/command.ts";
 import { connectContainer } from "../../../pkg/network/connect.ts";
 import { containerCalled } from "../../../pkg/network/container.ts";
-import { networkCalled } from "../../../pkg/network/network-directory.ts";
 import { updateContainerFiles } from "./container-files.ts";
-import { connectable, onHost, syncNames } from "./surroundings.ts";
+import { connectable, findNetwork, onHost, syncNames } from "./surroundings.ts";
 
 export const connect: Command = {
   name: "connect",
@@ -29,7 +28,7 @@ export const connect: Command = {
   examples: ["ip netns add web", "twill network connect --alias www front web"],
   run({ operands: [name = "", text = ""], values, flags, context }) {
     onHost(context, (host) => {
-      const network = connectable(networkCalled(name, host.networks), host);
+      const network = connectable(findNetwork(name, host), host);
       const options = {
         ips: [...(values.get("ip") ?? []), ...(values.get("ip6") ?? [])],
         mac: flags.get("mac"),

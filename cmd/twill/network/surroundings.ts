@@ -8,7 +8,13 @@ import { AF_INET, AF_INET6 } from "../../../pkg/netlink/rtnetlink/family.ts";
 import { stateDirectory } from "../../../pkg/network/attachment-record.ts";
 import { type PluginNetwork, removeLeftAttachments } from "../../../pkg/network/connect.ts";
 import { definitionOf, type NetworkDefinition, networksWithoutPlugins } from "../../../pkg/network/definition.ts";
-import { networkFile, readNetworks, writeNetwork } from "../../../pkg/network/network-directory.ts";
+import {
+  networkCalled,
+  networkFile,
+  ownNetworkCalled,
+  readNetworks,
+  writeNetwork,
+} from "../../../pkg/network/network-directory.ts";
 import { type HostRoute, newDefaultBridge } from "../../../pkg/network/new-network.ts";
 import { removeEndedRuns } from "../../../pkg/network/run-record.ts";
 import { defaultPools } from "../../../pkg/network/subnet.ts";
@@ -24,7 +30,8 @@ import { configDirectory, pluginPathOrUsual } from "../../cnitool/paths.ts";
 
 export interface Host {
   directory: string;
-  networks: readonly NetworkDefinition[];
+  /** All networks; read when they are first asked for. */
+  readonly networks: readonly NetworkDefinition[];
   runtime: Runtime;
   warn(text: string): void;
 }
@@ -38,7 +45,7 @@ export function onHost<T>(context: ToolContext, work: (host: Host) => T, program
   return withLock(stateDirectory, { mode: 0o755, timeoutMs: LOCK_TIMEOUT_MS }, () => {
     const host = hostOf(context, program);
     removeEndedRuns();
-    removeLeftAttachments(host.networks, host.runtime, host.warn);
+    removeLeftAttachments(() => host.networks, host.runtime, host.warn);
     const done = work(host);
     answerNames(host, startResolverIfNeeded);
     return done;
@@ -54,8 +61,21 @@ function hostOf({ plugins, streams }: ToolContext, program: string): Host {
   const directory = configDirectory(streams.environment);
   const path = pluginPathOrUsual(streams.environment);
   const runtime = { path, cacheRoot: defaultCacheRoot, delegates: plugins };
-  return { directory, networks: readNetworks(directory, warn), runtime, warn };
+  let networks: readonly NetworkDefinition[] | undefined;
+  return {
+    directory,
+    get networks() {
+      networks ??= readNetworks(directory, warn);
+      return networks;
+    },
+    runtime,
+    warn,
+  };
 }
+
+/** Finds the network that is meant. @throws CniError 7: there is none, or several IDs begin so */
+export const findNetwork = (text: string, host: Host): NetworkDefinition =>
+  ownNetworkCalled(text, host.directory, host.warn) ?? networkCalled(text, host.networks);
 
 /** Has the resolver answer the names of the attachments that there are now; a container without names is a connected one all the same. */
 export function syncNames(host: Host): void {
@@ -87,11 +107,12 @@ export function hostRoutes(): HostRoute[] {
 export const hostHasLink = (name: string): boolean => findLink(openRtnetlink(), name) !== undefined;
 
 /** Returns a network that a container can be connected to. "bridge" gets its subnet and file now. @throws CniError 7: "host" and "none" */
-export function connectable(network: NetworkDefinition, { networks, directory }: Host): PluginNetwork {
+export function connectable(network: NetworkDefinition, host: Host): PluginNetwork {
   const { list, name } = network;
   if (list !== undefined) return { ...network, list };
   refuseWithoutPlugins(network);
-  const around = { networks, routes: hostRoutes(), pools: defaultPools, hasLink: hostHasLink };
+  const { directory } = host;
+  const around = { networks: host.networks, routes: hostRoutes(), pools: defaultPools, hasLink: hostHasLink };
   const { document } = newDefaultBridge(around, new Date(nowMs()).toISOString());
   const made = loadList(writeNetwork(directory, name, document));
   return { ...definitionOf(made, networkFile(directory, name)), list: made };

@@ -32,7 +32,7 @@ import { makeNamespace, type Namespace, openNamespace } from "../../../pkg/sys/n
 import { processId } from "../../../pkg/sys/process.ts";
 import { randomHex } from "../../../pkg/sys/random.ts";
 import { updateContainerFiles } from "../network/container-files.ts";
-import { connectable, type Host, syncNames } from "../network/surroundings.ts";
+import { connectable, findNetwork, type Host, syncNames } from "../network/surroundings.ts";
 import { type LinkedContainer, linkVariables } from "./link-variables.ts";
 import type { RunRequest } from "./request.ts";
 
@@ -156,7 +156,7 @@ function mountsOf({ files }: RunRecord, { warn }: Host): { source: string; targe
 }
 
 function connect(text: string, request: RunRequest, record: RunRecord, host: Host): void {
-  const network = connectable(networkCalled(text, host.networks), host);
+  const network = connectable(findNetwork(text, host), host);
   const isDefault = network.name === "bridge";
   const { id, name, netns, hostName } = record;
   const aliases = [...request.aliases, ...(isDefault || request.hostName === undefined ? [] : [hostName])];

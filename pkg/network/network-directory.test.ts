@@ -1,0 +1,61 @@
+// A network is found without a look at hundreds of others, and never another one than runtimes use.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { ownNetworkCalled } from "./network-directory.ts";
+
+function directoryWith(t: Tap, files: Record<string, string>): string {
+  const directory = mkdtempSync(join(tmpdir(), "twill-networks-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+  return directory;
+}
+type Tap = Pick<typeof t, "teardown">;
+
+const listOf = (name: string) => JSON.stringify({ cniVersion: "1.0.0", name, plugins: [{ type: "loopback" }] });
+
+t.test("the file of a network is read, and no other of twill network", async (t) => {
+  const told: string[] = [];
+  const directory = directoryWith(t, { "twill-front.conflist": listOf("front"), "twill-other.conflist": "{" });
+  t.match(
+    ownNetworkCalled("front", directory, (text) => told.push(text)),
+    {
+      name: "front",
+      file: join(directory, "twill-front.conflist"),
+    },
+  );
+  t.strictSame(told, []);
+  t.equal(
+    ownNetworkCalled("back", directory, (text) => told.push(text)),
+    undefined,
+  );
+  t.equal(
+    ownNetworkCalled("front", `${directory}/missing`, (text) => told.push(text)),
+    undefined,
+  );
+});
+
+const others: Record<string, Record<string, string>> = {
+  "another program's file defines it as well": { "10-net.conflist": listOf("front") },
+  "a file of one plugin does": { "10-net.conf": '{"cniVersion": "1.0.0", "name": "front", "type": "loopback"}' },
+  "it may, in escapes": { "10-net.conflist": listOf("front").replace("front", "\\u0066ront") },
+  "the file has another network": { "twill-front.conflist": listOf("moved") },
+  "the file is damaged": { "twill-front.conflist": "{" },
+};
+for (const [why, files] of Object.entries(others))
+  t.test(`all files have to be looked at: ${why}`, async (t) => {
+    const directory = directoryWith(t, { "twill-front.conflist": listOf("front"), ...files });
+    t.equal(
+      ownNetworkCalled("front", directory, () => {}),
+      undefined,
+    );
+  });
+
+t.test("other programs' files with other networks are in nobody's way", async (t) => {
+  const files = { "twill-front.conflist": listOf("front"), "10-net.conflist": listOf("net"), "front.txt": '"front"' };
+  t.match(
+    ownNetworkCalled("front", directoryWith(t, files), () => {}),
+    { name: "front" },
+  );
+});
