@@ -8,6 +8,7 @@ import { columns } from "../../../pkg/command-line/table.ts";
 import { connect } from "./connect.ts";
 import { create } from "./create.ts";
 import { disconnect } from "./disconnect.ts";
+import { importNetworks } from "./import.ts";
 import { inspect } from "./inspect.ts";
 import { ls } from "./ls.ts";
 import { prune } from "./prune.ts";
@@ -36,7 +37,7 @@ const help: Command = {
 
 const tool: CommandSet = {
   name: "twill network",
-  commands: [create, ls, inspect, rm, prune, connect, disconnect, help],
+  commands: [create, ls, inspect, rm, prune, connect, disconnect, importNetworks, help],
 };
 
 const overview = (): string =>
