@@ -1,7 +1,7 @@
 // `twill network` beside Docker: the same commands in turn, each side on a machine of its own. Usage, as root:
 //
-//   npm run bench:docker-networks
-//   npm run bench:docker-networks -- --rounds 5   fewer rounds: a trend
+//   npm run bench:networks
+//   npm run bench:networks -- --rounds 5   fewer rounds: a trend
 //
 // Prints tables. How to read them: bench/README.md.
 import { parseArgs } from "node:util";
@@ -67,7 +67,7 @@ const namespaceOf = ({ name }: Side) =>
 
 async function measureSteps(samples: Samples, sides: readonly Side[]): Promise<void> {
   for (const side of sides) {
-    await side.type("mkdir /run/copy; cp dist/bin/twill /run/copy/twill; tool network create base; start web base");
+    await side.type("mkdir /run/copy; ln -s /opt/cni/bin/bridge /run/copy/twill; tool network create base; start web base");
     await side.type(`cat > /run/client.cjs <<'end'\n${client}\nend`);
   }
   for (let round = 0; round < rounds; round++) {
