@@ -3,6 +3,7 @@
 //
 // The generated modules import what they need (two files of pkg/cni, ajv's few runtime functions); the bundler of the program and
 // tsx in the tests resolve that. Usage: node dev/compile-schemas.mjs
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -17,7 +18,11 @@ const target = join(root, "dist/validate");
 export async function compileSchemas() {
   const names = readdirSync(join(root, "cmd")).filter((name) => existsSync(join(root, "cmd", name, "netconf.ts")));
   mkdirSync(target, { recursive: true });
-  const { formats, schemas } = await load(names);
+  const sources = await bundled(names);
+  const stamp = stampOf(sources);
+  const files = [ALL, ...names.map((name) => `${name}.js`)].map((name) => join(target, name));
+  if (files.every(existsSync) && readFileSync(files[0], "utf8").startsWith(stamp)) return "unchanged";
+  const { formats, schemas } = await evaluated(sources);
   const newAjv = () =>
     new Ajv({
       allErrors: true,
@@ -32,18 +37,24 @@ export async function compileSchemas() {
   const code = codeOf(schemas, shared, newAjv);
   replace(
     join(target, ALL),
-    module(
-      code,
-      names.map((name) => schemas[name]),
-      shared,
-    ),
+    stamp +
+      module(
+        code,
+        names.map((name) => schemas[name]),
+      ),
   );
   names.forEach((name, i) => {
     replace(join(target, `${name}.js`), `export { plugin${i} as validate } from "./${ALL}";\n`);
   });
-  const wanted = [ALL, ...names.map((name) => `${name}.js`)];
-  for (const file of readdirSync(target)) if (!wanted.includes(file)) rmSync(join(target, file));
+  for (const file of readdirSync(target)) if (!files.includes(join(target, file))) rmSync(join(target, file));
   return `${names.length} schemas, ${shared.size} parts in common`;
+}
+
+/** The first line of what was made of these sources by this file and these packages. */
+function stampOf(sources) {
+  const hash = createHash("sha256").update(sources);
+  for (const file of [fileURLToPath(import.meta.url), join(root, "package-lock.json")]) hash.update(readFileSync(file));
+  return `// made of ${hash.digest("hex")}\n`;
 }
 
 /** ajv's code for all schemas. @throws Error that names the file and line of a mistake */
@@ -139,8 +150,8 @@ function withReferences(schema, shared) {
   };
 }
 
-/** The schemas and our formats, out of TypeScript. */
-async function load(names) {
+/** A script with the schemas and our formats, out of TypeScript. */
+async function bundled(names) {
   const lines = [
     `export { formats } from "./pkg/config/formats.ts";`,
     ...names.map((name, i) => `import { schema as s${i} } from "./cmd/${name}/netconf.ts";`),
@@ -157,7 +168,7 @@ async function load(names) {
     sourcemap: "inline",
     outfile: join(target, LOADED),
   });
-  return evaluated(outputFiles[0].text);
+  return outputFiles[0].text;
 }
 
 /** From a file, for as long as it takes: of a script in a data: URL, Node prints all of it where it throws. @throws Error with the place in the source */
