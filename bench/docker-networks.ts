@@ -67,7 +67,9 @@ const namespaceOf = ({ name }: Side) =>
 
 async function measureSteps(samples: Samples, sides: readonly Side[]): Promise<void> {
   for (const side of sides) {
-    await side.type("mkdir /run/copy; ln -s /opt/cni/bin/bridge /run/copy/twill; tool network create base; start web base");
+    await side.type(
+      "mkdir /run/copy; ln -s /opt/cni/bin/bridge /run/copy/twill; tool network create base; start web base",
+    );
     await side.type(`cat > /run/client.cjs <<'end'\n${client}\nend`);
   }
   for (let round = 0; round < rounds; round++) {
