@@ -1,5 +1,5 @@
 // What the resolver asks the host's own servers: a real one (dnsmasq), one that is silent, one that is not there, and one that lies.
-import { writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
@@ -136,3 +136,22 @@ t.test("answers with a wrong ID, question, source or form are not passed on", ne
   lab.setHostResolvers(LIAR, REAL);
   t.match(dig("a.test"), /192\.0\.2\.1/, "an honest server is asked as well");
 });
+
+t.test(
+  "where resolv.conf is a directory or a FIFO, other names fail and those of containers are answered",
+  needsRoot,
+  async (t) => {
+    const lab = newResolverLab(t, { containers: 1 });
+    lab.attach(0, { network: "front", name: "web", addresses: ["172.18.0.2/16"] });
+    const path = join(lab.dir, "resolv.conf");
+    const dig = (name: string) =>
+      lab.node.containers[0]?.sh(`dig @127.0.0.11 +tries=1 +time=5 ${name} </dev/null`) ?? "";
+    lab.sync();
+    for (const make of [() => mkdirSync(path), () => lab.node.sh(`mkfifo ${path}`)]) {
+      rmSync(path, { recursive: true });
+      make();
+      t.match(dig("example.com"), "SERVFAIL");
+      t.match(dig("web"), "172.18.0.2");
+    }
+  },
+);

@@ -21,7 +21,7 @@ import { type ResolvConf, readResolvConf } from "../dns/resolv-conf.ts";
 import type { Address } from "../ip/address.ts";
 import { bootMs } from "../sys/clock.ts";
 import { SystemError } from "../sys/errno.ts";
-import { findStat, findText } from "../sys/file.ts";
+import { findStat, readRecord } from "../sys/file.ts";
 import { connectTcp, connectUdp, receiveFrom, sendSome, takeSocketError } from "../sys/inet-socket.ts";
 import { randomBytes } from "../sys/random.ts";
 import { receiveStream } from "../sys/unix-socket.ts";
@@ -150,7 +150,8 @@ export class Forwarder {
     const stamp = stat === undefined ? "none" : `${stat.device}/${stat.inode}/${stat.size}/${stat.changedNs}`;
     if (stamp === this.#confStamp) return;
     this.#confStamp = stamp;
-    this.#conf = readResolvConf(findText(resolvConf) ?? "");
+    const text = readRecord(resolvConf);
+    this.#conf = readResolvConf(typeof text === "string" ? text : ""); // a directory, or a FIFO, has no servers
     this.#first = 0;
   }
 
