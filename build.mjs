@@ -305,7 +305,7 @@ function linkAll(listOption, folder, kept) {
 }
 
 /**
- * A node may still have a link to it among its plugins, where runtimes and cnitool ask every file what it is. Without --enable-source-maps, which would keep the decoded map in
+ * It runs on the Node beside it, as a package has it, else on that of PATH. A node may still have a link to it among its plugins, where runtimes and cnitool ask every file what it is. Without --enable-source-maps, which would keep the decoded map in
  * memory (25 MB) from the first stack on that a library looks at; the bundle has its names, and the map lies beside it.
  *
  * The flags are for memory (with 5,000 peers 80 MB instead of 109): an engine that compiles and collects on the main thread alone, lets the heap grow by little, and collects when the daemon
@@ -318,9 +318,11 @@ const LAUNCHER = `#!/bin/sh
 [ -z "$CNI_COMMAND" ] || { echo '{"code": 4, "msg": "flanneld is a daemon, not a CNI plugin", "details": "To fix: delete the file flanneld from the directory of the plugins"}'; exit 1; }
 daemon="$(dirname "$(readlink -f "$0")")/../flanneld.mjs"
 [ -e "$daemon" ] || { echo "flanneld: $0 was copied without the rest of dist. To fix: copy dist as a whole, as to /opt/twill/dist, and ln -sf /opt/twill/dist/bin/flanneld /usr/local/bin/" >&2; exit 1; }
-command -v node > /dev/null || { echo "flanneld: there is no node in PATH. To fix: install Node 20 or later, or add its directory to PATH" >&2; exit 1; }
+node="$(dirname "$(readlink -f "$0")")/../node"
+[ -x "$node" ] || node=node
+command -v "$node" > /dev/null || { echo "flanneld: there is no node in PATH. To fix: install Node 20 or later, or add its directory to PATH" >&2; exit 1; }
 export NODE_COMPILE_CACHE="\${NODE_COMPILE_CACHE-/var/cache/flanneld}"
-MALLOC_ARENA_MAX=1 exec node --max-semi-space-size=1 --optimize-for-size --single-threaded --expose-gc --no-deprecation "$daemon" "$@"
+MALLOC_ARENA_MAX=1 exec "$node" --max-semi-space-size=1 --optimize-for-size --single-threaded --expose-gc --no-deprecation "$daemon" "$@"
 `;
 
 /** Bundles the daemon into one script for Node, and the data path of its udp backend into another; only koffi's native module stays a separate file. */
@@ -362,12 +364,31 @@ async function bundleForNode(entry, script) {
   return { size: contents.length, inputs: Object.keys(metafile.inputs) };
 }
 
+/** Returns name, version and licence of each package whose code is in the executable or in the daemon, for a bill of materials. */
+export async function bundledPackages() {
+  const inputs = async (entry, options) => {
+    const { metafile } = await build({ entryPoints: [entry], bundle: true, write: false, metafile: true, ...options });
+    return Object.keys(metafile.inputs);
+  };
+  const forNode = { platform: "node", format: "esm", plugins: [nativeModuleBeside, withoutProtoFiles] };
+  const files = await Promise.all([
+    inputs("cmd/twill/main.ts", { conditions: ["quickjs"], define: versionConstant() }),
+    inputs("cmd/flanneld/main.ts", { ...forNode, define: versionConstant() }),
+    inputs("pkg/flannel/udp-data-path/main.ts", { ...forNode, define: versionConstant() }),
+  ]);
+  const folders = packagesOf([...files.flat(), `${ENGINE}/engine`]);
+  return folders.map((folder) => JSON.parse(readFileSync(`${folder}/package.json`, "utf8")));
+}
+
+/** Returns the folders of the packages that these files are in. */
+function packagesOf(files) {
+  const inPackage = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/;
+  return [...new Set(files.flatMap((file) => inPackage.exec(file)?.[0] ?? []))].sort();
+}
+
 /** Collects the licence notices of every package that is part of the bundle. */
 function licensesOf(files) {
-  const inPackage = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/;
-  const packages = new Set(files.flatMap((file) => inPackage.exec(file)?.[0] ?? []));
-  return [...packages]
-    .sort()
+  return packagesOf(files)
     .map((folder) => {
       const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
       const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));

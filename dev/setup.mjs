@@ -55,6 +55,7 @@ const servers = [...etcd, "dnsmasq-base", "firewalld", "ufw", "busybox-static"];
 const purposes = {
   build: { installed: build, unpacked: [] },
   arm64: { installed: { ...build, ...arm64 }, unpacked: ["qemu-user-static"] },
+  package: { installed: { ...build, ...arm64 }, unpacked: ["qemu-user-static"] },
   demo: { installed: { ...build, ...demo }, unpacked: etcd },
   bench: { installed: { ...build, ...demo, ...endToEnd }, unpacked: servers },
   "bench:datapath": { installed: { ...build, ...demo, ...endToEnd }, unpacked: [...servers, ...docker] },

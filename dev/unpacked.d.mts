@@ -6,6 +6,7 @@ export function unpackedLibraries(projectRoot: string): string;
 export const newerNode: {
   version: string;
   package: string;
+  integrity: Readonly<Record<string, string>>;
   folder(projectRoot: string): string;
   binFolder(projectRoot: string): string;
 };

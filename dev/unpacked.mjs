@@ -38,6 +38,11 @@ export function unpackedFolder(projectRoot, name) {
 export const newerNode = {
   version: "24.22.3",
   package: `node-linux-${process.arch}`,
+  /** Of the packages for each architecture, as the registry has them. */
+  integrity: {
+    x64: "sha512-KHsob+Fv9YerATvYujMbiyJqnRCvLtrcr/eTNqRqiOSGp97EOiRP1yP47+knGgQ/xnc3XY8xzkW587dlZzNqRA==",
+    arm64: "sha512-IZx0J52/1NDwAsY2iyWR9nlPIYuYviTWetjj8+ElvYQh2+XRhLfCfkbFEF/2O5vGI2hcUbyPNHV+nz342FbJXw==",
+  },
   folder: (projectRoot) => join(projectRoot, "node_modules/.cache/twill/node-24"),
   binFolder: (projectRoot) => join(newerNode.folder(projectRoot), "node_modules", newerNode.package, "bin"),
 };

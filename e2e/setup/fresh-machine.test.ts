@@ -1,12 +1,12 @@
 // What each purpose of dev/setup.mjs leaves behind on a fresh Debian: a root of its own, made by debootstrap from this machine's
 // package sources, with layers for what is written. docs/setup.md has the list that is checked here.
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import t from "tap";
-import { unpackedFolder } from "../../dev/unpacked.mjs";
+import { copyInto, installDebian } from "../lab/fresh-debian.ts";
 import { inLongRunOnly, needsRoot } from "../lab/needs.ts";
 import { projectRoot } from "../lab/project.ts";
 
@@ -15,7 +15,7 @@ const root = join(dir, "root");
 t.teardown(() => rmSync(dir, { recursive: true, force: true }));
 
 /** A standard installation has them; whether a purpose asks for one of them makes no difference there. */
-const standard = "systemd-sysv,udev,kmod,iproute2,procps,iputils-ping,ca-certificates,cron";
+const standard = "systemd-sysv udev kmod iproute2 procps iputils-ping ca-certificates cron".split(" ");
 
 /** The state that a package may change for good, but for the package's own files below /usr. */
 const lookAround = `
@@ -59,26 +59,6 @@ function freshMachine(name: string): Machine {
   return { command, run };
 }
 
-/** A minimal Debian with this machine's Node, package sources and authorities. */
-function installDebian(): void {
-  const targets = execFileSync("apt-get", [
-    "indextargets",
-    "--format",
-    "$(ORIGIN) $(COMPONENT) $(CODENAME) $(REPO_URI)",
-  ]);
-  const [, suite = "", mirror = ""] = /^Debian main (\w+) (\S+)$/m.exec(String(targets)) ?? [];
-  const debootstrap = unpackedFolder(projectRoot, "debootstrap");
-  execFileSync(
-    join(debootstrap, "usr/sbin/debootstrap"),
-    ["--variant=minbase", `--include=${standard}`, suite, root, mirror],
-    { env: { ...process.env, DEBOOTSTRAP_DIR: join(debootstrap, "usr/share/debootstrap") }, stdio: "pipe" },
-  );
-  for (const path of ["/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt", process.execPath]) {
-    mkdirSync(dirname(join(root, path)), { recursive: true });
-    execFileSync("cp", ["-L", path, join(root, path)]);
-  }
-}
-
 /** What a purpose may add, besides packages: groups and files of configuration that concern only its own programs. */
 const additions: Record<string, readonly string[]> = {
   build: [],
@@ -88,7 +68,8 @@ const additions: Record<string, readonly string[]> = {
 };
 
 t.test("setup on a fresh machine", inLongRunOnly(needsRoot), async (t) => {
-  installDebian();
+  installDebian(root, standard);
+  copyInto(root, process.execPath);
 
   for (const [purpose, expected] of Object.entries(additions)) {
     await t.test(`${purpose}: nothing is enabled, nobody is added`, async (t) => {
