@@ -68,6 +68,15 @@ class Test {
     }
     this.note(false, message, "nothing thrown", "an error");
   }
+  doesNotThrow(work: () => unknown, message = "should not throw"): void {
+    try {
+      work();
+    } catch (error) {
+      this.note(false, message, error, "nothing thrown");
+      return;
+    }
+    this.note(true, message, "", "");
+  }
   private note(good: boolean, message: string, found: unknown, wanted: unknown): void {
     this.assertions++;
     if (!good)
