@@ -97,7 +97,12 @@ async function measureAll(): Promise<Row[]> {
   for (const [, what, measure] of wanted) {
     const started = performance.now();
     process.stderr.write(`measuring ${what} ...`);
-    rows.push(...(await measure()));
+    try {
+      rows.push(...(await measure()));
+    } catch (error) {
+      console.log(`\n${tables(rows)}\n`); // minutes of measuring that would be lost
+      throw error;
+    }
     process.stderr.write(` ${Math.round((performance.now() - started) / 1000)} s\n`);
   }
   return rows;

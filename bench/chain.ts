@@ -112,7 +112,7 @@ const isThere = (bin: string, { plugins }: Chain): boolean =>
 
 /** The C program has no CHECK, and that of Go's portmap before 1.2 asks for IPv6 rules where there is no IPv6 address. */
 const verbsOf = ({ name, chain }: Contest): Verb[] => {
-  const lacksCheck = name === "C" || (name === "Go" && chain.plugins.some(({ type }) => type === "portmap"));
+  const lacksCheck = name === "C" || (name.startsWith("Go") && chain.plugins.some(({ type }) => type === "portmap"));
   return verbs.filter((verb) => verb !== "CHECK" || !lacksCheck);
 };
 
