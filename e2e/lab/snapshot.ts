@@ -186,8 +186,12 @@ function isSettled(links: readonly Json[], routes: readonly Json[], sysctls: Rec
     if (isVrf(link)) return true; // has no link-local address
     if (has(link, "UP") && has(link, "NO-CARRIER") && masters.has(link["ifname"])) return false;
     const isExempt = has(link, "LOOPBACK") || sysctls[`ipv6/conf/${link["ifname"]}/disable_ipv6`] !== "0";
-    if (isExempt || !has(link, "UP") || !has(link, "LOWER_UP")) return true;
+    if (isExempt || !has(link, "UP")) return true;
     const ipv6 = ((link["addr_info"] ?? []) as Json[]).filter(({ family }) => family === "inet6");
+    const detectsDuplicates = ["all", link["ifname"]].some((name) => sysctls[`ipv6/conf/${name}/accept_dad`] !== "0");
+    // Without a carrier detection waits for one; an address of before it was lost gets its local route all the same.
+    if (!has(link, "LOWER_UP"))
+      return ipv6.every((one) => local.has(one["local"]) || (one["tentative"] && detectsDuplicates));
     const isUsable = ({ tentative, local: address }: Json) => !tentative && local.has(address);
     return ipv6.some(({ scope }) => scope === "link") && ipv6.every(isUsable);
   });
