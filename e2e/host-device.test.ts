@@ -91,12 +91,17 @@ t.test("host-device: the host never sees a name that is not to stay", needsRoot,
   }
 });
 
+/** Between changes that a monitor that has just been started is to tell of. */
+const POKE_MS = 50;
+
 /** Of interfaces, by the kernel's notifications. */
 async function namesSeen(node: Host, work: () => void): Promise<Set<string>> {
   const monitor = spawn("ip", ["-o", "-n", node.name, "monitor", "link"], { stdio: ["ignore", "pipe", "inherit"] });
   try {
     node.sh("ip link add first type veth peer name firstpeer");
-    while (!(await heard(monitor)).includes("first")) node.sh("ip link set first down; ip link set first up"); // it listens from now on
+    const poke = setInterval(() => node.sh("ip link set first down; ip link set first up"), POKE_MS);
+    while (!(await heard(monitor)).includes("first")); // it listens from now on
+    clearInterval(poke);
     work();
     node.sh("ip link delete first; ip link add last type veth peer name lastpeer");
     const lines: string[] = [];
