@@ -1,5 +1,6 @@
 // A lease ends: nobody extends it, its server refuses, its interface is gone.
 import t from "tap";
+import { until } from "../cluster/until.ts";
 import { needsRoot } from "../lab/needs.ts";
 import { configure, isUp, newLab, untilDown } from "./lab.ts";
 
@@ -65,6 +66,6 @@ t.test("an interface that is gone ends its lease at the next renewal", needsRoot
   lab.cni("ADD");
   lab.node.containers[0]?.sh("ip link delete eth0");
   await lab.daemon.until(/container-0\/net\/eth0: error looking up "eth0": Link not found/);
-  t.strictSame(lab.node.run("ls", `${lab.dir}/dhcp.leases`).stdout, "");
+  await until("the lease's file is removed", () => lab.node.run("ls", `${lab.dir}/dhcp.leases`).stdout === "");
   t.match(lab.cni("DEL"), { status: 0, stdout: "" });
 });

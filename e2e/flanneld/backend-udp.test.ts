@@ -139,10 +139,29 @@ function connectionOf(host: Member): { pid: number; fd: number } {
   const socket = host.subnetFile.replace(/env$/, "udp");
   const [, inode] = new RegExp(`${socket} \\d+ +\\* (\\d+)`).exec(host.sh("ss -Hx state connected")) ?? [];
   const pids = host.run("ip", "netns", "pids", host.name).stdout.split("\n").filter(Boolean).map(Number);
-  for (const pid of pids)
-    for (const fd of readdirSync(`/proc/${pid}/fd`))
-      if (readlinkSync(`/proc/${pid}/fd/${fd}`) === `socket:[${inode}]`) return { pid, fd: Number(fd) };
+  for (const pid of pids) {
+    const fd = descriptorsOf(pid).find((fd) => targetOf(`/proc/${pid}/fd/${fd}`) === `socket:[${inode}]`);
+    if (fd !== undefined) return { pid, fd: Number(fd) };
+  }
   throw new Error(`nobody is connected to ${socket}`);
+}
+
+/** The descriptors of a process; none when it has just ended. */
+function descriptorsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`);
+  } catch {
+    return [];
+  }
+}
+
+/** What a link leads to; "" when it has just gone. */
+function targetOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
 }
 
 /** Writes to a descriptor of another process. */
