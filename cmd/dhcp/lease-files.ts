@@ -9,7 +9,8 @@ import { fromHex, hex } from "../../pkg/bytes/hex.ts";
 import { isObject, type Json, type JsonObject, objectIn } from "../../pkg/config/json.ts";
 import type { Lease } from "../../pkg/dhcp/lease.ts";
 import type { Options } from "../../pkg/dhcp/message.ts";
-import { findDirectory, findText, makeDirectories, readRecord, removeFile, replaceFile } from "../../pkg/sys/file.ts";
+import { bootId } from "../../pkg/sys/boot-id.ts";
+import { findDirectory, makeDirectories, readRecord, removeFile, replaceFile } from "../../pkg/sys/file.ts";
 import { randomHex } from "../../pkg/sys/random.ts";
 import type { InterfaceIdentity, InterfaceRef } from "./client-socket.ts";
 
@@ -36,7 +37,7 @@ export interface LeaseFiles {
 const FORM = 1;
 
 export function openLeaseFiles(directory: string): LeaseFiles {
-  const boot = findText("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
+  const boot = bootId();
   const pathOf = (name: string): string => `${directory}/${name}`;
   return {
     write(name, { options, ...entry }) {

@@ -4,8 +4,9 @@
  * A path can lead to another namespace later: `ip netns` makes one of the same name, the ID of a process is given out again. The kernel
  * also gives the inode of a namespace that is gone to a new one; so where the kernel has cookies (5.14 or later), the cookie decides.
  */
+import { bootId } from "./boot-id.ts";
 import { isErrno, SystemError } from "./errno.ts";
-import { closeFile, findStat, findText } from "./file.ts";
+import { closeFile, findStat } from "./file.ts";
 import { closeNamespace, findNamespace, NotANamespace, within } from "./namespace.ts";
 import { mountedNamespaces, mountTables, type NamespaceState, processes, seesAllProcesses } from "./namespace-state.ts";
 import { namespaceCookie, openSocket, SOCK_DGRAM } from "./socket.ts";
@@ -90,8 +91,6 @@ function ownCookie(): string {
   }
 }
 const AF_UNIX = 1;
-
-const bootId = (): string => findText("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
 
 /** Returns paths to what may be the namespace: of processes that are in one, and of mounts in all mount namespaces. @throws SystemError */
 function pathsOf({ inode, procInode }: NamespaceIdentity): string[] {

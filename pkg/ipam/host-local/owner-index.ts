@@ -25,12 +25,12 @@
  * reservations).
  */
 import { parseAddress } from "../../ip/address.ts";
+import { bootId } from "../../sys/boot-id.ts";
 import { monotonicMs, nowMs } from "../../sys/clock.ts";
 import { isErrno, SystemError } from "../../sys/errno.ts";
 import {
   directoryOf,
   findDirectory,
-  findKernelText,
   findStat,
   makeDirectories,
   overwriteFile,
@@ -94,13 +94,12 @@ interface Note {
 
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
-const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 
 export function openOwnerIndex(store: Store): OwnerIndex {
   const slash = store.directory.lastIndexOf("/");
   const ownerIndex: OwnerIndex = {
     directory: `${store.directory.slice(0, slash)}/.twill${store.directory.slice(slash)}`,
-    bootId: findKernelText(BOOT_ID)?.trim() ?? "",
+    bootId: bootId(),
     note: undefined,
     complete: false,
     usable: true,
