@@ -235,8 +235,35 @@ t.test("nftables: its command opens the port", needsRoot, async (t) => {
   t.ok(host.letsIn());
 });
 
+interface RulesRow {
+  title: string;
+  /** Of chain INPUT, behind a policy that drops. */
+  rules: string[];
+  isDropped: boolean;
+  isIn?: boolean;
+}
+
+function testRules(program: string, family: keyof typeof networks, rows: readonly RulesRow[]): void {
+  t.test(`${program}: what drops packets is told, and its command opens the port`, needsRoot, async (t) => {
+    const host = newGuardedHost(t, family);
+    for (const { title, rules, isDropped, isIn = !isDropped } of rows) {
+      host.sh(
+        [`${program} -F`, `${program} -P INPUT DROP`, ...rules.map((rule) => `${program} -A INPUT ${rule}`)].join("\n"),
+      );
+      t.equal(host.dropped().length > 0, isDropped, `${title}: told`);
+      t.equal(host.letsIn(), isIn, `${title}: packets arrive`);
+    }
+    host.sh(`${program} -F`);
+    const [told] = host.dropped();
+    t.equal(told?.by, `${program} (chain INPUT)`);
+    host.sh(told?.command.split(", and ")[0] ?? "");
+    t.strictSame(host.dropped(), []);
+    t.ok(host.letsIn());
+  });
+}
+
 for (const program of ["iptables", "iptables-legacy"]) {
-  const rows: { title: string; rules: string[]; isDropped: boolean; isIn?: boolean }[] = [
+  const rows: RulesRow[] = [
     { title: "a policy alone", rules: [], isDropped: true },
     {
       title: "what many hosts have",
@@ -274,26 +301,11 @@ for (const program of ["iptables", "iptables-legacy"]) {
       isDropped: true,
     },
   ];
-  t.test(`${program}: what drops packets is told, and its command opens the port`, needsRoot, async (t) => {
-    const host = newGuardedHost(t);
-    for (const { title, rules, isDropped, isIn = !isDropped } of rows) {
-      host.sh(
-        [`${program} -F`, `${program} -P INPUT DROP`, ...rules.map((rule) => `${program} -A INPUT ${rule}`)].join("\n"),
-      );
-      t.equal(host.dropped().length > 0, isDropped, `${title}: told`);
-      t.equal(host.letsIn(), isIn, `${title}: packets arrive`);
-    }
-    host.sh(`${program} -F`);
-    const [told] = host.dropped();
-    t.equal(told?.by, `${program} (chain INPUT)`);
-    host.sh(told?.command.split(", and ")[0] ?? "");
-    t.strictSame(host.dropped(), []);
-    t.ok(host.letsIn());
-  });
+  testRules(program, "ipv4", rows);
 }
 
 for (const program of ["ip6tables", "ip6tables-legacy"]) {
-  const rows: { title: string; rules: string[]; isDropped: boolean; isIn?: boolean }[] = [
+  const rows: RulesRow[] = [
     { title: "a policy alone", rules: [], isDropped: true },
     {
       title: "what CentOS has",
@@ -322,22 +334,7 @@ for (const program of ["ip6tables", "ip6tables-legacy"]) {
       isIn: false,
     },
   ];
-  t.test(`${program}: what drops packets is told, and its command opens the port`, needsRoot, async (t) => {
-    const host = newGuardedHost(t, "ipv6");
-    for (const { title, rules, isDropped, isIn = !isDropped } of rows) {
-      host.sh(
-        [`${program} -F`, `${program} -P INPUT DROP`, ...rules.map((rule) => `${program} -A INPUT ${rule}`)].join("\n"),
-      );
-      t.equal(host.dropped().length > 0, isDropped, `${title}: told`);
-      t.equal(host.letsIn(), isIn, `${title}: packets arrive`);
-    }
-    host.sh(`${program} -F`);
-    const [told] = host.dropped();
-    t.equal(told?.by, `${program} (chain INPUT)`);
-    host.sh(told?.command.split(", and ")[0] ?? "");
-    t.strictSame(host.dropped(), []);
-    t.ok(host.letsIn());
-  });
+  testRules(program, "ipv6", rows);
 }
 
 for (const family of ["ipv4", "ipv6"] as const) {
