@@ -1,11 +1,12 @@
 /** What a picture of an attachment needs beside its addresses: the links of both ends, the process, the published ports. */
 import { isObject, type Json, type JsonObject } from "../config/json.ts";
+import { inNamespace } from "../link/in-namespace.ts";
 import { findLink, type Link, listLinks, openRtnetlink } from "../link/link.ts";
 import { findVxlan } from "../link/vxlan.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { isErrno, SystemError } from "../sys/errno.ts";
 import { findStat, readLink } from "../sys/file.ts";
-import { closeNamespace, findNamespace } from "../sys/namespace.ts";
+import { findNamespace } from "../sys/namespace.ts";
 import { processes } from "../sys/namespace-state.ts";
 import { attachmentState, type NetworkAttachment } from "./attachment.ts";
 
@@ -122,14 +123,7 @@ function hostLinkOf({ entry }: NetworkAttachment, links: HostView["links"]): Lin
 function linkIn(netns: string, ifName: string): Link | undefined {
   try {
     const namespace = findNamespace(netns);
-    if (namespace === undefined) return undefined;
-    const rtnl = openRtnetlink(namespace);
-    try {
-      return findLink(rtnl, ifName);
-    } finally {
-      rtnl.close();
-      closeNamespace(namespace);
-    }
+    return namespace && inNamespace(namespace, (rtnl) => findLink(rtnl, ifName));
   } catch (error) {
     if (isErrno(error, "EACCES", "EPERM")) return undefined;
     throw error;

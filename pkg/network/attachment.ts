@@ -140,6 +140,13 @@ export function resultOf({ result }: CacheEntry): Result | undefined {
   }
 }
 
+/** Returns the MAC and the addresses that a container's interface has by a result. */
+export function assignedBy(result: Result, ifName: string): Pick<AttachmentRecord, "mac" | "addresses"> {
+  const own = result.interfaces.findIndex(({ name, sandbox }) => name === ifName && sandbox);
+  const ips = result.ips.filter(({ interface: index }) => index === undefined || index === own);
+  return { mac: result.interfaces[own]?.mac ?? "", addresses: ips.map(({ address }) => address) };
+}
+
 /** Returns the attachments whose namespace this is. */
 export const attachmentsIn = (
   { inode, cookie, bootId }: NamespaceIdentity,

@@ -4,9 +4,9 @@ import type { Result } from "../cni/result.ts";
 import { formats, isEthernetMac, isInterfaceName } from "../config/formats.ts";
 import { isObject, type JsonObject } from "../config/json.ts";
 import { type Address, compareAddresses, contains, parseAddress, parsePrefix } from "../ip/address.ts";
-import { listLinks, openRtnetlink } from "../link/link.ts";
+import { inNamespace } from "../link/in-namespace.ts";
+import { listLinks } from "../link/link.ts";
 import { setUpLoopback } from "../link/loopback.ts";
-import type { Connection } from "../netlink/connection.ts";
 import {
   addNetwork,
   cachedAttachment,
@@ -18,9 +18,9 @@ import { type NetworkList, type PluginConf, parseList } from "../runtime/network
 import { nowMs } from "../sys/clock.ts";
 import { isErrno } from "../sys/errno.ts";
 import { findStat } from "../sys/file.ts";
-import { closeNamespace, isOwnNamespace, NotANamespace, openNamespace } from "../sys/namespace.ts";
+import { isOwnNamespace, NotANamespace, openNamespace } from "../sys/namespace.ts";
 import { identifiedState, identifyNamespace, type NamespaceIdentity } from "../sys/namespace-identity.ts";
-import { attachmentState, attachmentsIn, listAttachments, type NetworkAttachment } from "./attachment.ts";
+import { assignedBy, attachmentState, attachmentsIn, listAttachments, type NetworkAttachment } from "./attachment.ts";
 import {
   type AttachmentRecord,
   removeAttachmentRecord,
@@ -72,9 +72,9 @@ export function connectContainer(
   writeAttachmentRecord({ ...record, unfinished: "connect" }); // first, so that what a killed connect has made is known to be ours
   const result = addOrForget(network.list, attachment, record, runtime);
   try {
-    inNamespace(container.netns, setUpLoopback);
+    inNamespace(openNamespace(container.netns), setUpLoopback);
     orderDefaultRoutes(container.netns, [...present, { networkName: network.name, ifName: attachment.ifName }]);
-    writeAttachmentRecord({ ...record, ...assignedBy(result, attachment) });
+    writeAttachmentRecord({ ...record, ...assignedBy(result, attachment.ifName) });
   } catch (error) {
     deleteNetwork(network.list, attachment, runtime); // when it fails, the record stays, and the next command tries again
     removeAttachmentRecord(record);
@@ -223,18 +223,8 @@ export function nextInterface(names: readonly string[]): string {
   return `eth${Math.max(-1, ...numbers) + 1}`;
 }
 
-const linkNamesIn = (netns: string): string[] => inNamespace(netns, (rtnl) => listLinks(rtnl).map(({ name }) => name));
-
-function inNamespace<T>(netns: string, work: (rtnl: Connection) => T): T {
-  const namespace = openNamespace(netns);
-  const rtnl = openRtnetlink(namespace);
-  try {
-    return work(rtnl);
-  } finally {
-    rtnl.close();
-    closeNamespace(namespace);
-  }
-}
+const linkNamesIn = (netns: string): string[] =>
+  inNamespace(openNamespace(netns), (rtnl) => listLinks(rtnl).map(({ name }) => name));
 
 const capabilityArgsOf = ({ ips, mac, ports }: ConnectOptions): JsonObject => ({
   ...(ips.length > 0 && { ips }),
@@ -265,12 +255,6 @@ const begunRecord = ({ network, container, namespace, options, attachment }: Beg
   ...(options.dns.length > 0 && { dns: options.dns }),
   connected: new Date(nowMs()).toISOString().replace(/\.\d+Z$/, "Z"),
 });
-
-function assignedBy(result: Result, { ifName }: RuntimeAttachment): Pick<AttachmentRecord, "mac" | "addresses"> {
-  const own = result.interfaces.findIndex(({ name, sandbox }) => name === ifName && sandbox);
-  const ips = result.ips.filter(({ interface: index }) => index === undefined || index === own);
-  return { mac: result.interfaces[own]?.mac ?? "", addresses: ips.map(({ address }) => address) };
-}
 
 const isHost = ({ netns }: Container): CniError =>
   invalidConf(

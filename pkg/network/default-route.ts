@@ -5,12 +5,13 @@
  * the first one is used, CHECK finds those of all, and when a runtime removes a network, the next one is in use without our help.
  */
 
-import { listLinks, openRtnetlink } from "../link/link.ts";
+import { inNamespace } from "../link/in-namespace.ts";
+import { listLinks } from "../link/link.ts";
 import { appendListed, deleteListed, listRoutes } from "../link/route.ts";
 import { AF_INET, AF_INET6 } from "../netlink/rtnetlink/family.ts";
 import type { RouteMessage } from "../netlink/rtnetlink/route.ts";
 import { isErrno } from "../sys/errno.ts";
-import { closeNamespace, openNamespace } from "../sys/namespace.ts";
+import { openNamespace } from "../sys/namespace.ts";
 
 /** An attachment of the container. */
 export interface RouteOwner {
@@ -23,18 +24,13 @@ const firstMetric: Readonly<Record<number, number>> = { [AF_INET]: 0, [AF_INET6]
 
 /** Orders the default routes of a container by Docker's rule. Routes through other interfaces than these networks' come first and stay. */
 export function orderDefaultRoutes(netns: string, owners: readonly RouteOwner[]): void {
-  const namespace = openNamespace(netns);
-  const rtnl = openRtnetlink(namespace);
-  try {
+  inNamespace(openNamespace(netns), (rtnl) => {
     const names = new Map(listLinks(rtnl).map(({ index, name }) => [index, name]));
     const routes = [AF_INET, AF_INET6].flatMap((family) => listRoutes(rtnl, family)).filter(isDefault);
     const { added, removed } = planDefaultRoutes(routes, owners, (index) => names.get(index));
     for (const route of added) rtnl.request(appendListed(route));
     for (const route of removed) ignoringGone(() => rtnl.request(deleteListed(route)));
-  } finally {
-    rtnl.close();
-    closeNamespace(namespace);
-  }
+  });
 }
 
 const isDefault = ({ destinationLength }: RouteMessage): boolean => destinationLength === 0;

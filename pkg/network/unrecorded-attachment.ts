@@ -4,7 +4,8 @@
  */
 import { equal } from "../bytes/equal.ts";
 import { CniError } from "../cni/error.ts";
-import { findLink, openRtnetlink } from "../link/link.ts";
+import { inNamespace } from "../link/in-namespace.ts";
+import { findLink } from "../link/link.ts";
 import { namespacePath } from "../runtime/cached-namespace.ts";
 import { parseList } from "../runtime/network-list.ts";
 import {
@@ -17,9 +18,9 @@ import {
 } from "../runtime/result-cache.ts";
 import { SystemError } from "../sys/errno.ts";
 import { findStat } from "../sys/file.ts";
-import { closeNamespace, findNamespace, isOwnNamespace, NotANamespace } from "../sys/namespace.ts";
+import { findNamespace, isOwnNamespace, NotANamespace } from "../sys/namespace.ts";
 import { identifyNamespace, type NamespaceIdentity } from "../sys/namespace-identity.ts";
-import { resultOf } from "./attachment.ts";
+import { assignedBy, resultOf } from "./attachment.ts";
 import type { AttachmentRecord } from "./attachment-record.ts";
 import { aliasesOf, containerNameOf } from "./container-name.ts";
 import { definitionOf, type NetworkDefinition } from "./definition.ts";
@@ -81,11 +82,10 @@ function ownDefinitionIn(config: Uint8Array): NetworkDefinition | undefined {
 function attachmentIn(entry: CacheEntry, { id, internal }: NetworkDefinition): UnrecordedAttachment | undefined {
   const { containerId, networkName, ifName } = entry;
   const result = resultOf(entry);
-  const own = result?.interfaces.findIndex(({ name, sandbox }) => name === ifName && sandbox) ?? -1;
-  const mac = result?.interfaces[own]?.mac ?? "";
-  const namespace = namespaceOf(entry, mac);
-  if (result === undefined || namespace === undefined) return undefined;
-  const ips = result.ips.filter(({ interface: index }) => index === undefined || index === own);
+  if (result === undefined) return undefined;
+  const assigned = assignedBy(result, ifName);
+  const namespace = namespaceOf(entry, assigned.mac);
+  if (namespace === undefined) return undefined;
   return {
     networkId: id,
     networkName,
@@ -94,8 +94,7 @@ function attachmentIn(entry: CacheEntry, { id, internal }: NetworkDefinition): U
     containerName: containerNameOf(entry) ?? containerId,
     namespace,
     ifName,
-    mac,
-    addresses: ips.map(({ address }) => address),
+    ...assigned,
     aliases: aliasesOf(entry),
     links: [],
   };
@@ -119,15 +118,5 @@ function namespaceOf(entry: CacheEntry, mac: string): NamespaceIdentity | undefi
 
 function hasInterface(netns: string, name: string, mac: string): boolean {
   const namespace = findNamespace(netns);
-  if (namespace === undefined) return false;
-  try {
-    const rtnl = openRtnetlink(namespace);
-    try {
-      return findLink(rtnl, name)?.mac === mac;
-    } finally {
-      rtnl.close();
-    }
-  } finally {
-    closeNamespace(namespace);
-  }
+  return namespace !== undefined && inNamespace(namespace, (rtnl) => findLink(rtnl, name)?.mac === mac);
 }

@@ -5,7 +5,7 @@
  * has to be closed once the namespace's own path is gone.
  */
 
-import { openRtnetlink } from "../link/link.ts";
+import { withRtnetlink } from "../link/in-namespace.ts";
 import { setUpLoopback } from "../link/loopback.ts";
 import { SystemError } from "../sys/errno.ts";
 import { closeFile, findStat, listDirectory } from "../sys/file.ts";
@@ -88,12 +88,7 @@ export class Listeners {
     const namespace = openNamespace(path);
     try {
       if (inodeOf(namespace.fd) !== inode) throw new NotANamespace(path, "missing");
-      const rtnl = openRtnetlink(namespace);
-      try {
-        setUpLoopback(rtnl);
-      } finally {
-        rtnl.close();
-      }
+      withRtnetlink(namespace, setUpLoopback);
       return within(namespace, () => openBoth({ address, port: DNS_PORT }, left));
     } finally {
       closeNamespace(namespace);

@@ -1,10 +1,8 @@
 /** connect: attaches a running container to a network. */
-import { CniError, ErrorCode } from "../../../pkg/cni/error.ts";
-import type { Command, FlagValues } from "../../../pkg/command-line/command.ts";
-import { connectContainer } from "../../../pkg/network/connect.ts";
+import type { Command } from "../../../pkg/command-line/command.ts";
 import { containerCalled } from "../../../pkg/network/container.ts";
-import { updateContainerFiles } from "./container-files.ts";
-import { connectable, findNetwork, onHost, syncNames } from "./surroundings.ts";
+import { addressFlags, connectOnHost, ipsOf, linkFlag, linksOf } from "./endpoint.ts";
+import { connectable, findNetwork, onHost } from "./surroundings.ts";
 
 export const connect: Command = {
   name: "connect",
@@ -18,19 +16,17 @@ export const connect: Command = {
     "removed by the next command of twill network.",
   ].join("\n"),
   flags: [
-    { name: "ip", value: "ADDRESS", about: "IPv4 address" },
-    { name: "ip6", value: "ADDRESS", about: "IPv6 address" },
-    { name: "mac", value: "MAC", about: "MAC of the interface" },
+    ...addressFlags,
     { name: "interface", value: "NAME", about: "name of the interface in the container" },
     { name: "alias", value: "NAME", about: "further name of the container in this network" },
-    { name: "link", value: "CONTAINER[:ALIAS]", about: "name of another container that only this one sees" },
+    linkFlag,
   ],
   examples: ["ip netns add web", "twill network connect --alias www front web"],
   run({ operands: [name = "", text = ""], values, flags, context }) {
     onHost(context, (host) => {
       const network = connectable(findNetwork(name, host), host);
       const options = {
-        ips: [...(values.get("ip") ?? []), ...(values.get("ip6") ?? [])],
+        ips: ipsOf(values),
         mac: flags.get("mac"),
         interface: flags.get("interface"),
         aliases: values.get("alias") ?? [],
@@ -38,24 +34,8 @@ export const connect: Command = {
         ports: [],
         dns: [],
       };
-      const container = containerCalled(text);
-      connectContainer(network, container, options, host.runtime);
-      syncNames(host);
-      updateContainerFiles(network, container.netns, host);
+      connectOnHost(network, containerCalled(text), options, host);
     });
     return 0;
   },
 };
-
-/** Reads --link. @throws CniError 4 */
-export function linksOf(values: FlagValues): { container: string; alias: string }[] {
-  return (values.get("link") ?? []).map((text) => {
-    const [container = "", alias = container, ...more] = text.split(":");
-    if (container !== "" && alias !== "" && more.length === 0) return { container, alias };
-    throw new CniError({
-      code: ErrorCode.invalidEnvironment,
-      msg: `invalid link ${JSON.stringify(text)}`,
-      remedy: "write --link CONTAINER or --link CONTAINER:ALIAS",
-    });
-  });
-}

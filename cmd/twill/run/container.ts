@@ -3,11 +3,11 @@ import { invalidConf } from "../../../pkg/cni/error.ts";
 import { isObject } from "../../../pkg/config/json.ts";
 import { newHosts, newResolvConf } from "../../../pkg/dns/resolv-conf.ts";
 import { parseAddress } from "../../../pkg/ip/address.ts";
-import { openRtnetlink } from "../../../pkg/link/link.ts";
+import { withRtnetlink } from "../../../pkg/link/in-namespace.ts";
 import { setUpLoopback } from "../../../pkg/link/loopback.ts";
 import { listAttachments } from "../../../pkg/network/attachment.ts";
 import { listAllAttachmentRecords, listAttachmentRecords } from "../../../pkg/network/attachment-record.ts";
-import { connectContainer, disconnectContainer, type PluginNetwork } from "../../../pkg/network/connect.ts";
+import { disconnectContainer, type PluginNetwork } from "../../../pkg/network/connect.ts";
 import { type Container, containerCalled } from "../../../pkg/network/container.ts";
 import { OptionName } from "../../../pkg/network/driver-options.ts";
 import { lostNetworks } from "../../../pkg/network/lost-network.ts";
@@ -32,6 +32,7 @@ import { makeNamespace, type Namespace, openNamespace } from "../../../pkg/sys/n
 import { processId } from "../../../pkg/sys/process.ts";
 import { randomHex } from "../../../pkg/sys/random.ts";
 import { updateContainerFiles } from "../network/container-files.ts";
+import { connectOnHost } from "../network/endpoint.ts";
 import { connectable, findNetwork, type Host, syncNames } from "../network/surroundings.ts";
 import { type LinkedContainer, linkVariables } from "./link-variables.ts";
 import type { RunRequest } from "./request.ts";
@@ -87,9 +88,7 @@ export function prepare(request: RunRequest, host: Host): Prepared {
 }
 
 function bringLoopbackUp(netns: Namespace): void {
-  const rtnl = openRtnetlink(netns);
-  setUpLoopback(rtnl);
-  rtnl.close();
+  withRtnetlink(netns, setUpLoopback);
 }
 
 /** As in Docker, links of the default network are lines of hosts and variables, since its containers have no names. */
@@ -169,9 +168,7 @@ function connect(text: string, request: RunRequest, record: RunRecord, host: Hos
     ports: portsOf(network, request, host),
     dns: request.dns,
   };
-  connectContainer(network, { id, name, netns }, options, host.runtime);
-  syncNames(host);
-  updateContainerFiles(network, netns, host);
+  connectOnHost(network, { id, name, netns }, options, host);
 }
 
 /** Finds the containers that links name. @throws CniError 7 with Docker's texts */

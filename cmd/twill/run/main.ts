@@ -9,6 +9,7 @@ import { waitReadable } from "../../../pkg/sys/poll.ts";
 import { findCommand, findOutcome } from "../../../pkg/sys/process.ts";
 import { nextSentSignal, openSignals, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM } from "../../../pkg/sys/signal.ts";
 import { ask } from "../../../pkg/sys/syscall.ts";
+import { addressFlags, linkFlag } from "../network/endpoint.ts";
 import { onHost } from "../network/surroundings.ts";
 import { type Prepared, prepare, takeBack } from "./container.ts";
 import { requestOf } from "./request.ts";
@@ -29,11 +30,9 @@ const command: Command = {
     { name: "name", value: "NAME", about: "name of the container (the beginning of its ID)" },
     { name: "network", value: "NETWORK", about: "none, host, container:NAME, bridge or another network (bridge)" },
     { name: "hostname", short: "h", value: "NAME", about: "host name (the beginning of the ID)" },
-    { name: "ip", value: "ADDRESS", about: "IPv4 address" },
-    { name: "ip6", value: "ADDRESS", about: "IPv6 address" },
-    { name: "mac", value: "MAC", about: "MAC of the interface" },
+    ...addressFlags,
     { name: "alias", value: "NAME", about: "further name in the network" },
-    { name: "link", value: "CONTAINER[:ALIAS]", about: "name of another container that only this one sees" },
+    linkFlag,
     { name: "dns", value: "ADDRESS", about: "DNS server" },
     { name: "dns-search", value: "DOMAIN", about: "search domain; . for none" },
     {

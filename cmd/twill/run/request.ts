@@ -6,7 +6,7 @@ import type { AttachmentRecord } from "../../../pkg/network/attachment-record.ts
 import { isHostName } from "../../../pkg/network/connect.ts";
 import { type PortRequest, parseExposed, parsePublished } from "../../../pkg/network/published-port.ts";
 import { type RunMode, refuseConflicts, refuseContainerName, runModeOf } from "../../../pkg/network/run-mode.ts";
-import { linksOf } from "../network/connect.ts";
+import { ipsOf, linksOf } from "../network/endpoint.ts";
 
 export interface RunRequest {
   mode: RunMode;
@@ -30,7 +30,7 @@ export function requestOf(flags: Flags, values: FlagValues): RunRequest {
     mode: runModeOf(flags.get("network") ?? "bridge"),
     name: flags.get("name"),
     hostName: flags.get("hostname"),
-    ips: [...all("ip"), ...all("ip6")],
+    ips: ipsOf(values),
     mac: flags.get("mac"),
     aliases: all("alias"),
     links: linksOf(values),

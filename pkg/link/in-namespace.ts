@@ -1,0 +1,23 @@
+/** Rtnetlink in the network namespace of a container, for programs that go on and so have to close what they open. */
+import type { Connection } from "../netlink/connection.ts";
+import { closeNamespace, type Namespace } from "../sys/namespace.ts";
+import { openRtnetlink } from "./link.ts";
+
+/** Calls `work` with an rtnetlink socket in the namespace, then closes both. @returns what it returns */
+export function inNamespace<T>(namespace: Namespace, work: (rtnl: Connection) => T): T {
+  try {
+    return withRtnetlink(namespace, work);
+  } finally {
+    closeNamespace(namespace);
+  }
+}
+
+/** Calls `work` with an rtnetlink socket in the namespace, which stays open. @returns what it returns */
+export function withRtnetlink<T>(namespace: Namespace, work: (rtnl: Connection) => T): T {
+  const rtnl = openRtnetlink(namespace);
+  try {
+    return work(rtnl);
+  } finally {
+    rtnl.close();
+  }
+}
