@@ -200,6 +200,13 @@ const refusals: Refusal[] = [
     stderr: /\/opt\/cni\/bin\/vlan is in the way\n[\s\S]*To fix: move it/,
   },
   {
+    what: "a plugin that does not answer VERSION",
+    prepared: `mkdir -p /opt/cni/bin && printf '#!/bin/sh\\nexec sleep 1000\\n' > /opt/cni/bin/vlan && chmod +x /opt/cni/bin/vlan`,
+    command: "twill install --plugin-dir /opt/cni/bin",
+    stderr:
+      /\/opt\/cni\/bin\/vlan is in the way\n {2}plugin "vlan" has not answered VERSION within 5 s, and was killed\n {2}To fix: move it/,
+  },
+  {
     what: "a directory with a plugin's name",
     prepared: "mkdir -p /opt/cni/bin/vlan",
     command: "twill install --plugin-dir /opt/cni/bin",

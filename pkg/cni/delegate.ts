@@ -133,7 +133,7 @@ export function invoke(verb: string, type: string, invocation: Invocation): Resu
  * Returns the versions of the specification that a plugin supports, by calling VERSION. Some very old plugins require all
  * variables.
  *
- * @throws CniError: the plugin is not found, or its answer is not one to VERSION.
+ * @throws CniError: the plugin is not found, it does not answer in time, or its answer is not one to VERSION.
  */
 export function versionsOfPlugin(type: string, path: readonly string[], delegates: Delegates): readonly string[] {
   const executable = findExecutable(type, path);
@@ -147,7 +147,8 @@ export function versionsOfPlugin(type: string, path: readonly string[], delegate
     CNI_PATH: "dummy",
   };
   const stdin = encode(`{"cniVersion":"${newestVersion}"}`);
-  const outcome = runWhenWritten(delegate, () => run({ path: executable.path, environment: variables, stdin }));
+  const program = { path: executable.path, environment: variables, stdin, longestMs: longestAnswerMs };
+  const outcome = runWhenWritten(delegate, () => run(program));
   if (outcome.status === 0) return versionsIn(delegate, answerOf("VERSION", delegate, outcome));
   const error = failureOfDelegate("VERSION", delegate, outcome);
   if (error.msg === "unknown CNI_COMMAND: VERSION") return [oldestVersion]; // older than the verb
@@ -193,6 +194,9 @@ interface Delegate {
   path: string;
 }
 
+/** Longest wait for the answer to VERSION, which takes milliseconds: a file that does not end may be another program. */
+export const longestAnswerMs = 5000;
+
 /** Longest wait for an installer that is still writing the file: until it is closed, the kernel refuses to execute it (ETXTBSY). */
 const longestWaitMs = 5000;
 
@@ -219,7 +223,8 @@ function stillBusy({ type, path }: Delegate, cause: unknown): PluginNotStarted {
   });
 }
 
-function notStarted({ type, path }: Delegate, cause: unknown): PluginNotStarted {
+function notStarted({ type, path }: Delegate, cause: unknown): CniError {
+  if (isErrno(cause, "ETIMEDOUT")) return silent({ type, path }, cause);
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new PluginNotStarted({
     code: ErrorCode.internal,
@@ -227,6 +232,16 @@ function notStarted({ type, path }: Delegate, cause: unknown): PluginNotStarted 
     remedy: isErrno(cause, "EACCES")
       ? `make it executable: chmod +x ${path}`
       : `check that ${path} is a program for this machine: file ${path}`,
+    cause,
+  });
+}
+
+function silent({ type, path }: Delegate, cause: unknown): CniError {
+  return new CniError({
+    code: ErrorCode.tryAgainLater,
+    msg: `plugin "${type}" has not answered VERSION within ${longestAnswerMs / 1000} s, and was killed`,
+    details: `ran ${path}`,
+    remedy: `see what it waits for: CNI_COMMAND=VERSION strace -f ${path}`,
     cause,
   });
 }

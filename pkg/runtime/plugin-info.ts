@@ -1,6 +1,6 @@
 /** Asks a plugin for the versions of the specification that it supports, and for its about text. */
 import { aboutText, type Introduction, parseAbout } from "../cni/about.ts";
-import { versionsOfPlugin } from "../cni/delegate.ts";
+import { longestAnswerMs, versionsOfPlugin } from "../cni/delegate.ts";
 import { findExecutable } from "../cni/find-executable.ts";
 import type { Delegates } from "../cni/plugin.ts";
 import { isErrno } from "../sys/errno.ts";
@@ -53,10 +53,17 @@ export function pluginInfo(
 function printedBy(path: string): string {
   const variables = Object.fromEntries(Object.entries(environment()).filter(([name]) => !name.startsWith("CNI_")));
   try {
-    const { stdout } = run({ path, environment: variables, stdin: encode(""), takesStderr: true });
+    const { stdout } = run({
+      path,
+      environment: variables,
+      stdin: encode(""),
+      takesStderr: true,
+      longestMs: longestAnswerMs,
+    });
     return decode(stdout);
   } catch (error) {
     if (isErrno(error, "EACCES", "ENOEXEC", "ENOENT")) return ""; // asking for its versions reports why
+    if (isErrno(error, "ETIMEDOUT")) return ""; // it answers VERSION, and does something else without a verb
     throw error;
   }
 }

@@ -68,6 +68,35 @@ t.test("a program that writes without end is stopped", (t) => {
   t.end();
 });
 
+t.test("a program that takes too long is killed, also one that has closed its output", (t) => {
+  for (const script of ["exec sleep 1000", "exec >&-; exec sleep 1000"]) {
+    const limited = () =>
+      run({ path: "/bin/sh", args: ["-c", script], environment: { PATH: "/bin" }, stdin: encode(""), longestMs: 50 });
+    let message = "nothing thrown";
+    try {
+      limited();
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    t.equal(message, "wait /bin/sh: ETIMEDOUT", script);
+  }
+  t.end();
+});
+
+t.test("a program that ends in time is not told of its limit", (t) => {
+  const script = "sleep 0.05; echo late; exit 3";
+  const outcome = run({
+    path: "/bin/sh",
+    args: ["-c", script],
+    environment: { PATH: "/bin" },
+    stdin: encode(""),
+    longestMs: 60_000,
+  });
+  t.equal(decode(outcome.stdout), "late\n");
+  t.equal(outcome.status, 3);
+  t.end();
+});
+
 t.test("running programs leaves no descriptor behind", (t) => {
   const descriptors = () => listDirectory("/proc/self/fd").length;
   shell("true");

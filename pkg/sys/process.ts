@@ -1,7 +1,9 @@
 /** This process and its children. */
 import { native } from "#native";
+import { monotonicMs } from "./clock.ts";
 import { Errno, SystemError } from "./errno.ts";
 import { closeFile, findStat, Open, openFile, readAll, writeAll } from "./file.ts";
+import { waitReadable } from "./poll.ts";
 import { ask, call } from "./syscall.ts";
 import { encode } from "./text.ts";
 
@@ -69,6 +71,8 @@ export interface Program {
   stdin: Uint8Array;
   /** Whether its stderr goes into `stdout` as well; otherwise it inherits our stderr. */
   takesStderr?: boolean;
+  /** After which it is killed; it may take as long as it likes when absent. */
+  longestMs?: number;
 }
 
 export interface Outcome {
@@ -84,9 +88,10 @@ export interface Outcome {
  * Its input is a memory file with all of it, not a pipe: a program that does not read can neither block us nor cause a SIGPIPE.
  *
  * @throws SystemError the file cannot be executed (ENOENT, EACCES, ETXTBSY: it is still being written); EFBIG: the program wrote
- *   more than 16 MiB, and was killed.
+ *   more than 16 MiB, and was killed; ETIMEDOUT: it was killed after `longestMs`.
  */
-export function run({ path, args = [], environment, stdin, takesStderr = false }: Program): Outcome {
+export function run(program: Program): Outcome {
+  const { path, args = [], environment, stdin, takesStderr = false, longestMs } = program;
   const input = call("memfd_create", undefined, "stdin", MFD_CLOEXEC);
   const [output, outputEnd] = pipe();
   try {
@@ -97,7 +102,8 @@ export function run({ path, args = [], environment, stdin, takesStderr = false }
     const child = native.spawn(path, [path, ...args], variables, [input, outputEnd, errors]);
     closeFile(outputEnd); // so that the output ends when the program closes its own
     if (child < 0) throw new SystemError("execve", -child, path);
-    const stdout = readAll(output, path, OUTPUT_LIMIT);
+    const stdout =
+      longestMs === undefined ? readAll(output, path, OUTPUT_LIMIT) : readBy(longestMs, child, output, path);
     if (stdout.length > OUTPUT_LIMIT) ask("kill", child, SIGKILL);
     const end = wait(child);
     if (stdout.length > OUTPUT_LIMIT) throw new SystemError("read", Errno.EFBIG, `output of ${path}`);
@@ -106,6 +112,33 @@ export function run({ path, args = [], environment, stdin, takesStderr = false }
     for (const fd of [input, output]) closeFile(fd);
   }
 }
+
+/**
+ * Reads all that a child prints, until it has ended.
+ *
+ * @throws SystemError ETIMEDOUT: it had not ended in time, and was killed. What it started itself may live on.
+ */
+function readBy(longestMs: number, child: number, output: number, path: string): Uint8Array {
+  const end = monotonicMs() + longestMs;
+  const waitFor = (fd: number) => {
+    if (waitReadable([fd], Math.max(0, end - monotonicMs())).length > 0) return;
+    ask("kill", child, SIGKILL);
+    wait(child);
+    throw new SystemError("wait", Errno.ETIMEDOUT, path);
+  };
+  call("fcntl", undefined, output, F_SETFL, O_NONBLOCK);
+  const stdout = readAll(output, path, OUTPUT_LIMIT, () => waitFor(output));
+  if (stdout.length > OUTPUT_LIMIT) return stdout;
+  const process = call("pidfd_open", undefined, child, 0);
+  try {
+    waitFor(process); // it may have closed its output and go on
+  } finally {
+    closeFile(process);
+  }
+  return stdout;
+}
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
 
 /**
  * Starts a program without waiting for it: `findOutcome` tells its end. It has nothing to read, what it prints is lost, its errors are on our stderr,
