@@ -152,15 +152,18 @@ t.test("doctor: a link whose container no runtime remembers", needsRoot, async (
   attach(node);
   node.sh("mkdir /var/lib/elsewhere && mv /var/lib/cni/results/* /var/lib/elsewhere");
   const name = /(\S+)@/.exec(node.sh("ip -o link show type veth"))?.[1];
-  t.match(findings(node), [
-    { id: "leftover-links", severity: "warning", evidence: [new RegExp(`^${name}: net cnitool-\\w+ eth0$`)] },
-  ]);
+  t.match(findings(node)[0], {
+    id: "leftover-links",
+    severity: "warning",
+    evidence: [new RegExp(`^${name}: net cnitool-\\w+ eth0$`)],
+  });
+  t.strictSame(ids(node), ["leftover-links", "leftover-rules", "leftover-reservations"]);
   const before = node.sh("ip -o link show type veth");
   t.match(doctor(node, "--fix"), { status: 1 });
   t.equal(node.sh("ip -o link show type veth"), before, "--fix leaves what may be alive");
 
   node.sh(": > /var/lib/cni/results/$(ls /var/lib/elsewhere)");
-  t.strictSame(ids(node), [], "a damaged file may be its entry");
+  t.strictSame(ids(node), ["damaged-records"], "a damaged file may be its entry");
 });
 
 t.test("doctor: a range is nearly full, then full", needsRoot, async (t) => {
@@ -171,15 +174,14 @@ t.test("doctor: a range is nearly full, then full", needsRoot, async (t) => {
   ]);
   const reserve = (from: number, to: number) =>
     node.sh(`for i in $(seq ${from} ${to}); do printf 'c\\r\\neth0' > /var/lib/cni/networks/net/10.1.0.$i; done`);
+  const found = () => findings(node).filter(({ id }) => id === "full-range");
   node.sh("mkdir -p /var/lib/cni/networks/net");
   reserve(2, 9);
-  t.strictSame(ids(node), [], "8 of 10, without the gateway's");
+  t.strictSame(found(), [], "8 of 10, without the gateway's");
   reserve(10, 10);
-  t.match(findings(node), [
-    { id: "full-range", severity: "warning", text: 'network "net" has 1 of 10 addresses left' },
-  ]);
+  t.match(found(), [{ severity: "warning", text: 'network "net" has 1 of 10 addresses left' }]);
   reserve(11, 11);
-  t.match(findings(node), [{ id: "full-range", severity: "error", text: 'network "net" has 0 of 10 addresses left' }]);
+  t.match(found(), [{ severity: "error", text: 'network "net" has 0 of 10 addresses left' }]);
 });
 
 t.test("doctor: flanneld has written no subnet file, or a damaged one", needsRoot, async (t) => {

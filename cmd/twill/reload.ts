@@ -103,7 +103,7 @@ function refuseLegacy(): void {
   if (!usesLegacy("ip") && !usesLegacy("ip6")) return;
   throw new CniError({
     code: ErrorCode.invalidConfig,
-    msg: "--dry-run cannot find out what is missing in legacy iptables",
+    msg: "what is missing in legacy iptables cannot be found out without changing it",
     remedy: "run twill reload without --dry-run: existing rules are not changed",
   });
 }
@@ -111,13 +111,30 @@ function refuseLegacy(): void {
 /** Some missing rules are found only after others are restored: policies of bridges that several containers share. */
 const ROUNDS = 3;
 
-/** Lists the attachments that lack rules, each with what is missing. @throws CniError 7: legacy iptables */
-export function missingRules(plugins: Delegates): string[] {
+export interface LostRules {
+  entry: CacheEntry;
+  /** As "2 x add rule in ip nat CNI-HOSTPORT-DNAT". */
+  changes: readonly string[];
+}
+
+export interface LookForLostRules {
+  /** Living attachments that lack rules. */
+  lost: LostRules[];
+  /** Living attachments of which it cannot be told. */
+  failed: { entry: CacheEntry; error: string }[];
+}
+
+/** Returns what living attachments lack of their rules on the host; changes nothing. @throws CniError 7: legacy iptables, where it cannot be told */
+export function findLostRules(plugins: Delegates, cacheRoot = defaultCacheRoot): LookForLostRules {
   refuseLegacy();
-  const caches = cacheRootsOf(defaultCacheRoot).map((root) => ({ root, ...listCache(root) }));
-  return planFor(livingAttachments(caches), plugins, true)
-    .parts.filter(({ requests }) => requests.length > 0)
-    .map(({ entry, requests }) => `${nameOf(entry)}: ${changesIn(requests).join(", ")}`);
+  const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listCache(root) }));
+  const { parts, failed } = planFor(livingAttachments(caches), plugins, true);
+  return {
+    lost: parts
+      .filter(({ requests }) => requests.length > 0)
+      .map(({ entry, requests }) => ({ entry, changes: changesIn(requests) })),
+    failed,
+  };
 }
 
 /** Restores them. */

@@ -1,15 +1,16 @@
-/** configuration: what cnitool validate finds in the directories from which runtimes read networks; also subnets that overlap. */
 import type { Finding as Mistake } from "../../cnitool/lint/finding.ts";
-import type { Check, Finding } from "./finding.ts";
+import type { Check, Observation } from "./finding.ts";
 
 export const configuration: Check = {
   id: "configuration",
+  about: "mistakes in network configurations, as cnitool validate finds them; subnets and bridges of two networks",
+  severity: "error",
   find: ({ configurations }) =>
-    configurations.flatMap(({ findings }) => findings.flatMap((mistake) => findingFor(mistake))),
+    configurations.flatMap(({ findings }) => findings.flatMap((mistake) => observationOf(mistake))),
 };
 
-function findingFor({ file, line, column, severity, text, hint }: Mistake): Finding[] {
+function observationOf({ file, line, column, severity, text, hint }: Mistake): Observation[] {
   if (severity === "note") return [];
   const remedy = hint ?? "correct the file; cnitool validate checks it";
-  return [{ id: "configuration", severity, text, evidence: [`${file}:${line}:${column}`], remedy }];
+  return [{ severity, text, evidence: [`${file}:${line}:${column}`], remedy }];
 }

@@ -3,17 +3,19 @@
  * rules accept by other conditions is not evaluated; legacy iptables is not looked at.
  */
 import { findRules, listChains } from "../../../pkg/firewall/nftables/ruleset.ts";
-import { formatPrefix } from "../../../pkg/ip/address.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../../pkg/netlink/connection.ts";
 import { NF_INET_FORWARD } from "../../../pkg/netlink/nftables/chain.ts";
 import { NF_DROP } from "../../../pkg/netlink/nftables/data.ts";
-import type { Network, PluginEntry } from "../../cnitool/lint/lint-file.ts";
-import { type Check, type Finding, isRouted } from "./finding.ts";
+import type { Network } from "../../cnitool/lint/lint-file.ts";
+import { bridgesOf, isRouted, subnetsOf, subnetTextOf } from "./configured-network.ts";
+import type { Check, Observation } from "./finding.ts";
 
 const families = { inet: 1, ip: 2 } as const;
 
 export const forwardPolicy: Check = {
   id: "forward-policy",
+  about: "firewalls that drop what containers send through the host",
+  severity: "warning",
   find({ networks }) {
     const exposed = networks.filter((network) => isRouted(network) && !opensForwarding(network));
     if (exposed.length === 0) return [];
@@ -22,7 +24,7 @@ export const forwardPolicy: Check = {
       droppingChains(netfilter, family).flatMap(({ table, chain }) =>
         exposed
           .filter((network) => !isKnown(network, netfilter, family, table))
-          .map((network) => findingFor(network, `${name} ${table} ${chain}`)),
+          .map((network) => observationOf(network, `${name} ${table} ${chain}`)),
       ),
     );
   },
@@ -39,9 +41,9 @@ function droppingChains(netfilter: Connection, family: number): { table: string;
 }
 
 /** Whether a rule of the table has the name of the bridge or the bytes of the subnet in it. */
-function isKnown({ plugins }: Network, netfilter: Connection, family: number, table: string): boolean {
-  const bridges = plugins.filter(({ type }) => type === "bridge").map(bridgeOf);
-  const subnets = plugins.flatMap(({ ranges }) => ranges.map(({ subnet }) => subnet.address));
+function isKnown(network: Network, netfilter: Connection, family: number, table: string): boolean {
+  const bridges = bridgesOf(network);
+  const subnets = subnetsOf(network).map(({ address }) => address);
   return findRules(netfilter, { family, table }).some(
     (rule) =>
       bridges.some((bridge) => contains(rule, asciiOf(bridge))) ||
@@ -49,7 +51,6 @@ function isKnown({ plugins }: Network, netfilter: Connection, family: number, ta
   );
 }
 
-const bridgeOf = ({ conf }: PluginEntry): string => (typeof conf["bridge"] === "string" ? conf["bridge"] : "cni0");
 const asciiOf = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
 
 /** A rule for a prefix may hold its bytes alone. */
@@ -65,13 +66,8 @@ function contains(bytes: Uint8Array, part: Uint8Array): boolean {
   return false;
 }
 
-function findingFor({ name, file, plugins }: Network, chain: string): Finding {
-  const subnets = plugins.flatMap(({ ranges }) => ranges.map(({ subnet }) => formatPrefix(subnet))).join(", ");
-  return {
-    id: "forward-policy",
-    severity: "warning",
-    text: `chain ${chain} drops what it does not know, and no rule of its table knows network "${name}"`,
-    evidence: [`${file}: ${subnets || "no subnet is known"}, and no plugin "firewall" in its list`],
-    remedy: `add {"type": "firewall"} to the plugins of the network, and create its containers again; or accept its traffic in chain ${chain}`,
-  };
-}
+const observationOf = (network: Network, chain: string): Observation => ({
+  text: `chain ${chain} drops what it does not know, and no rule of its table knows network "${network.name}"`,
+  evidence: [`${network.file}: ${subnetTextOf(network)}, and no plugin "firewall" in its list`],
+  remedy: `add {"type": "firewall"} to the plugins of the network, and create its containers again; or accept its traffic in chain ${chain}`,
+});

@@ -1,25 +1,51 @@
-/** forwarding: containers are alive whose network the host is the gateway of, and the host does not forward. */
+import { isIPv4 } from "../../../pkg/ip/address.ts";
+import type { FamilyName } from "../../../pkg/ip/family.ts";
 import { enableForwarding } from "../../../pkg/link/sysctl.ts";
-import { type Check, type Finding, isRouted } from "./finding.ts";
+import type { Network } from "../../cnitool/lint/lint-file.ts";
+import { isRouted, subnetsOf } from "./configured-network.ts";
+import type { Check, Observation } from "./finding.ts";
+
+const families: readonly { family: FamilyName; title: string; setting: string; isUsed(network: Network): boolean }[] = [
+  { family: "ipv4", title: "IPv4", setting: "ipv4/ip_forward", isUsed: () => true },
+  {
+    family: "ipv6",
+    title: "IPv6",
+    setting: "ipv6/conf/all/forwarding",
+    isUsed: (network) => subnetsOf(network).some(({ address }) => !isIPv4(address)),
+  },
+];
 
 export const forwarding: Check = {
   id: "forwarding",
-  find(node) {
-    const routed = new Set(node.networks.filter(isRouted).map(({ name }) => name));
-    const alive = node.attachments.filter(({ entry, state }) => state === "alive" && routed.has(entry.networkName));
-    const names = [...new Set(alive.map(({ entry }) => entry.networkName))];
-    if (names.length === 0 || node.sysctl("ipv4/ip_forward") !== "0") return [];
-    return [findingFor(names, alive.length)];
-  },
+  about: "forwarding of IPv4 and IPv6, where the host is the gateway of running containers",
+  severity: "error",
+  find: (node) =>
+    families.flatMap(({ isUsed, ...family }): Observation[] => {
+      const routed = new Set(
+        node.networks
+          .filter(isRouted)
+          .filter(isUsed)
+          .map(({ name }) => name),
+      );
+      const alive = node.cache.attachments.filter(
+        ({ entry, state }) => state === "alive" && routed.has(entry.networkName),
+      );
+      const names = [...new Set(alive.map(({ entry }) => entry.networkName))];
+      if (names.length === 0 || node.sysctl(family.setting) !== "0") return [];
+      return [observationOf(family, names, alive.length)];
+    }),
 };
 
-function findingFor(networks: readonly string[], containers: number): Finding {
+function observationOf(
+  { family, title, setting }: Omit<(typeof families)[number], "isUsed">,
+  networks: readonly string[],
+  containers: number,
+): Observation {
+  const name = `net.${setting.replaceAll("/", ".")}`;
   return {
-    id: "forwarding",
-    severity: "error",
-    text: `the host does not forward IPv4, and is the gateway of ${containers} running attachments`,
-    evidence: ["net.ipv4.ip_forward is 0", `networks: ${networks.join(", ")}`],
-    remedy: "sysctl -w net.ipv4.ip_forward=1, and find what sets it to 0: look in /etc/sysctl.conf and /etc/sysctl.d",
-    fix: { text: "set net.ipv4.ip_forward to 1", run: () => enableForwarding("ipv4") },
+    text: `the host does not forward ${title}, and is the gateway of ${containers} running attachments`,
+    evidence: [`${name} is 0`, `networks: ${networks.join(", ")}`],
+    remedy: `sysctl -w ${name}=1, and find what sets it to 0: look in /etc/sysctl.conf and /etc/sysctl.d`,
+    fix: { text: `set ${name} to 1`, run: () => enableForwarding(family) },
   };
 }

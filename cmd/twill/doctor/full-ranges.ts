@@ -1,11 +1,9 @@
-/** full-range: a range of host-local has few addresses left. STATUS does not fail for it, so nothing else tells. */
-
 import { isObject } from "../../../pkg/config/json.ts";
 import { compareAddresses, formatAddress, parseAddress } from "../../../pkg/ip/address.ts";
 import type { Range } from "../../../pkg/ipam/host-local/range.ts";
 import { findDirectory } from "../../../pkg/sys/file.ts";
 import type { Network, PluginEntry } from "../../cnitool/lint/lint-file.ts";
-import type { Check, Finding } from "./finding.ts";
+import type { Check, Observation } from "./finding.ts";
 
 /** Of the addresses of a range, this part may be in use. */
 const FULL = 0.9;
@@ -13,11 +11,13 @@ const usualDataDir = "/var/lib/cni/networks";
 
 export const fullRanges: Check = {
   id: "full-range",
+  about: "addresses that are left in the ranges of host-local: STATUS does not fail for a full one",
+  severity: "warning",
   find: ({ networks }) =>
-    networks.flatMap((network) => network.plugins.flatMap((plugin) => findingsFor(network, plugin))),
+    networks.flatMap((network) => network.plugins.flatMap((plugin) => observationsOf(network, plugin))),
 };
 
-function findingsFor({ name, file }: Network, { conf, ranges }: PluginEntry): Finding[] {
+function observationsOf({ name, file }: Network, { conf, ranges }: PluginEntry): Observation[] {
   const ipam = isObject(conf["ipam"]) ? conf["ipam"] : {};
   const dataDir = typeof ipam["dataDir"] === "string" && ipam["dataDir"] !== "" ? ipam["dataDir"] : usualDataDir;
   const reserved = (findDirectory(`${dataDir}/${name}`) ?? []).flatMap((text) => parseAddress(text) ?? []);
@@ -30,7 +30,7 @@ function findingsFor({ name, file }: Network, { conf, ranges }: PluginEntry): Fi
       `${used} reserved in ${dataDir}/${name}`,
     ];
     const remedy = `free what dead containers hold (cnitool gc --dead ${name}), or add a range to the network: addresses that are in use keep theirs`;
-    return [{ id: "full-range", severity: used >= total ? "error" : "warning", text, evidence, remedy }];
+    return [{ severity: used >= total ? "error" : "warning", text, evidence, remedy }];
   });
 }
 

@@ -1,21 +1,27 @@
-/** lost-rules: rules of running containers are gone, as after a firewall was reloaded. */
-import { missingRules, restoreRules } from "../reload.ts";
-import type { Check, Finding } from "./finding.ts";
+import { nameOf } from "../node/cached-attachments.ts";
+import { findLostRules, restoreRules } from "../reload.ts";
+import type { Check, Observation } from "./finding.ts";
 
 export const lostRules: Check = {
   id: "lost-rules",
-  find({ self }) {
-    const missing = missingRules(self.plugins);
-    if (missing.length === 0) return [];
-    const found: Finding = {
-      id: "lost-rules",
-      severity: "error",
-      text: `firewall rules of ${missing.length} running attachments are missing`,
-      evidence: missing,
+  about: "rules of running containers that are gone, as after a firewall was reloaded",
+  severity: "error",
+  find({ self, cache }) {
+    if (!cache.attachments.some(({ state }) => state === "alive")) return [];
+    const { lost, failed } = findLostRules(self.plugins);
+    const missing: Observation = {
+      text: `firewall rules of ${lost.length} running attachments are missing`,
+      evidence: lost.map(({ entry, changes }) => `${nameOf(entry)}: ${changes.join(", ")}`),
       remedy:
         "twill reload; to have it run behind each reload of the firewall, install the drop-ins of docs/operations.md",
       fix: { text: "restore the rules, as twill reload does", run: () => restoreRules(self.plugins) },
     };
-    return [found];
+    const untold: Observation = {
+      severity: "unknown",
+      text: `whether rules of ${failed.length} running attachments are missing cannot be told`,
+      evidence: failed.map(({ entry, error }) => `${nameOf(entry)}: ${error}`),
+      remedy: "correct what each line names; if that does not help, delete these containers and create them again",
+    };
+    return [...(lost.length > 0 ? [missing] : []), ...(failed.length > 0 ? [untold] : [])];
   },
 };

@@ -1,21 +1,22 @@
-/** plugins: a runtime calls a plugin that is not twill's, or finds none of that name. */
 import { directoryOf } from "../../../pkg/sys/file.ts";
 import { type Called, type CalledPlugin, calledBy } from "../install/called-plugins.ts";
 import { describe } from "../install/origin.ts";
-import type { Check, Finding } from "./finding.ts";
+import type { Check, Observation } from "./finding.ts";
 
 export const pluginDirectories: Check = {
   id: "plugins",
-  find: ({ self, installed }) => installed.runtimes.map((runtime) => calledBy(runtime, self)).flatMap(findingFor),
+  about: "directories in which runtimes look for plugins: others' under twill's names, others in front of twill's",
+  severity: "warning",
+  find: ({ self, installed }) => installed.runtimes.map((runtime) => calledBy(runtime, self)).flatMap(observationOf),
 };
 
-function findingFor({ runtime, plugins }: Called): Finding[] {
+function observationOf({ runtime, plugins }: Called): Observation[] {
   const others = plugins.filter(({ origin }) => origin.whose !== "ours");
   if (others.length === 0) return [];
   const remedy = `twill install puts twill's there, and twill uninstall the present ones back; where the others are meant, nothing is wrong`;
   const text = `${runtime.name} calls ${plugins.length - others.length} of twill's ${plugins.length} plugins`;
   const looks = `it looks in ${runtime.pluginDirs.join(", ")} (${runtime.source})`;
-  return [{ id: "plugins", severity: "warning", text, evidence: [looks, ...others.map(lineFor)], remedy }];
+  return [{ text, evidence: [looks, ...others.map(lineFor)], remedy }];
 }
 
 const lineFor = ({ type, path, origin }: CalledPlugin): string =>

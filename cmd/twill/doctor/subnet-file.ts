@@ -1,23 +1,24 @@
-/** subnet-file: a network of the plugin flannel has no file of flanneld, or a damaged one. */
 import { CniError } from "../../../pkg/cni/error.ts";
 import { needSubnetEnv } from "../../flannel/subnet.ts";
-import type { Check, Finding } from "./finding.ts";
+import type { Check, Observation } from "./finding.ts";
 
 const usualFile = "/run/flannel/subnet.env";
 
 export const subnetFile: Check = {
   id: "subnet-file",
+  about: "the subnet file of flanneld, where a network of the plugin flannel needs one",
+  severity: "error",
   find: ({ networks }) =>
     networks.flatMap(({ name, plugins }) =>
       plugins
         .filter(({ type }) => type === "flannel")
         .flatMap(({ conf }) =>
-          findingFor(name, typeof conf["subnetFile"] === "string" ? conf["subnetFile"] : usualFile),
+          observationOf(name, typeof conf["subnetFile"] === "string" ? conf["subnetFile"] : usualFile),
         ),
     ),
 };
 
-function findingFor(network: string, path: string): Finding[] {
+function observationOf(network: string, path: string): Observation[] {
   try {
     needSubnetEnv(path || usualFile);
     return [];
@@ -26,8 +27,6 @@ function findingFor(network: string, path: string): Finding[] {
     const [details = "", remedy = ""] = error.details.split(/(?:^|\. )To fix: /);
     return [
       {
-        id: "subnet-file",
-        severity: "error",
         text: `network "${network}": ${error.msg}`,
         evidence: details === "" ? [] : [details],
         remedy: remedy || "start flanneld",

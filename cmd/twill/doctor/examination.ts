@@ -1,0 +1,62 @@
+/** Examines the node by all checks, for `twill doctor` and those who pass its findings on. */
+import { failureOf } from "../../../pkg/cni/error.ts";
+import type { Self } from "../install/origin.ts";
+import { configuration } from "./configuration.ts";
+import { damagedRecords } from "./damaged-records.ts";
+import { deadAttachments } from "./dead-attachments.ts";
+import type { Check, Finding } from "./finding.ts";
+import { forwardPolicy } from "./forward-policy.ts";
+import { forwarding } from "./forwarding.ts";
+import { fullRanges } from "./full-ranges.ts";
+import { leftoverLinks } from "./leftover-links.ts";
+import { leftoverReservations } from "./leftover-reservations.ts";
+import { leftoverRules } from "./leftover-rules.ts";
+import { lostRules } from "./lost-rules.ts";
+import { type NodeView, viewNode } from "./node-view.ts";
+import { pluginDirectories } from "./plugin-directories.ts";
+import { subnetFile } from "./subnet-file.ts";
+import { unknownAttachments } from "./unknown-attachments.ts";
+
+// biome-ignore format: a line for each, so that checks which come at the same time do not meet
+export const checks: readonly Check[] = [
+  pluginDirectories,
+  configuration,
+  forwarding,
+  forwardPolicy,
+  lostRules,
+  subnetFile,
+  fullRanges,
+  deadAttachments,
+  unknownAttachments,
+  leftoverLinks,
+  leftoverRules,
+  leftoverReservations,
+  damagedRecords,
+];
+
+/** Returns what all checks find; changes nothing. */
+export function examineNode(self: Self, environment: Readonly<Record<string, string>>): Finding[] {
+  const node = viewNode(self, environment);
+  return checks.flatMap((check) => findingsOf(check, node));
+}
+
+/** A finding for programs, as in `twill doctor --json`. */
+export const asRecord = ({ id, severity, text, evidence, remedy, fix }: Finding) => ({
+  id,
+  severity,
+  text,
+  evidence,
+  remedy,
+  fix: fix?.text,
+});
+
+/** A check that cannot look says so, and the others go on. */
+function findingsOf({ id, severity, find }: Check, node: NodeView): Finding[] {
+  try {
+    return find(node).map((observation) => ({ severity, ...observation, id }));
+  } catch (error) {
+    const { msg, details } = failureOf(error);
+    const text = `this could not be checked: ${msg}`;
+    return [{ id, severity: "unknown", text, evidence: [], remedy: details.replace(/^(.*\. )?To fix: /, "") }];
+  }
+}
