@@ -10,7 +10,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Test } from "../e2e/cluster/program.ts";
-import { controlLoopRow } from "./datapath/control-loop.ts";
+import { controlLoopRows } from "./datapath/control-loop.ts";
 import { C_PROGRAM, charts, rowsOf, summary } from "./datapath/rows.ts";
 import { type Durations, measureWire, startServer, type Wire } from "./datapath/traffic.ts";
 import { type Contest, contests, type Programs, pathNames } from "./datapath/wires.ts";
@@ -27,7 +27,7 @@ const PAGE = join(import.meta.dirname, "../docs/performance.md");
 /** The part of the page that a complete run writes. */
 const MEASURED = /(<!-- measured -->\n)[\s\S]*?(\n<!-- end -->)/;
 const CONTROL_LOOP = "control-loop";
-const CONTROL_LOOP_ROUNDS = 10;
+const CONTROL_LOOP_ROUNDS = 24;
 
 const { values: options } = parseArgs({ options: { only: { type: "string" }, rounds: { type: "string" } } });
 const rounds = Number(options.rounds ?? ROUNDS);
@@ -54,7 +54,7 @@ async function measureAll(): Promise<Row[]> {
   if (wanted.includes(CONTROL_LOOP)) {
     process.stderr.write("measuring the control loop\n");
     rows.push(
-      await whileThereIs((t) => controlLoopRow(t, programs.traffic, Math.min(CONTROL_LOOP_ROUNDS, 2 * rounds))),
+      ...(await whileThereIs((t) => controlLoopRows(t, programs.traffic, Math.min(CONTROL_LOOP_ROUNDS, 4 * rounds)))),
     );
   }
   process.stderr.write(`${Math.round((performance.now() - started) / 1000)} s\n`);

@@ -7,6 +7,8 @@
  *   traffic udp ADDRESS PORT SIZE MS               datagrams of SIZE bytes as fast as it can; {"seconds", "sent", "received", "cpuSeconds"}
  *   traffic knock ADDRESS PORT MS                  a datagram each MS milliseconds, until it is killed
  *   traffic await ADDRESS PORT INNER               waits for a datagram that carries an IPv4 packet to INNER; {"atMs"}, CLOCK_MONOTONIC
+ *   traffic publish FROM TO                        renames a file when a line comes on stdin; {"atMs"}, before it does; prints "ready" first, as the next one
+ *   traffic wait-for DIRECTORY NAME                waits until a file is moved to that name; {"atMs"}
  *
  * IPv4 only. The first byte of a connection says what it is for. */
 #define _GNU_SOURCE
@@ -18,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -238,9 +241,45 @@ static void await(struct sockaddr_in at, const char *inner) {
   printf("{\"atMs\":%.3f}\n", now() * 1e3);
 }
 
+static void publish(const char *from, const char *to) {
+  puts("ready");
+  fflush(stdout);
+  if (!fgets(chunk, sizeof chunk, stdin)) fail("stdin");
+  double at = now();
+  if (rename(from, to) < 0) fail(to);
+  printf("{\"atMs\":%.3f}\n", at * 1e3);
+}
+
+static void wait_for(const char *directory, const char *name) {
+  int fd = inotify_init1(0);
+  if (fd < 0 || inotify_add_watch(fd, directory, IN_MOVED_TO) < 0) fail(directory);
+  puts("ready");
+  fflush(stdout);
+  for (;;) {
+    ssize_t length = read(fd, chunk, sizeof chunk);
+    double at = now();
+    for (char *place = chunk; place < chunk + length;) {
+      struct inotify_event *event = (struct inotify_event *)place;
+      if (event->len > 0 && strcmp(event->name, name) == 0) {
+        printf("{\"atMs\":%.3f}\n", at * 1e3);
+        return;
+      }
+      place += sizeof *event + event->len;
+    }
+  }
+}
+
 int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "";
   if (strcmp(mode, "serve") == 0 && argc == 3) serve(argv[2]);
+  if (strcmp(mode, "publish") == 0 && argc == 4) {
+    publish(argv[2], argv[3]);
+    return 0;
+  }
+  if (strcmp(mode, "wait-for") == 0 && argc == 4) {
+    wait_for(argv[2], argv[3]);
+    return 0;
+  }
   if (argc < 5) {
     fprintf(stderr, "traffic: see the top of bench/traffic.c\n");
     return 2;

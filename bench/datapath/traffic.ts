@@ -3,6 +3,11 @@ import { startProgram, type Test } from "../../e2e/cluster/program.ts";
 import type { Namespace } from "../../e2e/lab/host.ts";
 
 const PORT = "5201";
+/**
+ * Starts a program in a session of its own, as service managers and container runtimes do. Where the kernel shares the processors out between sessions
+ * (sched_autogroup_enabled), programs of one session would share what is one program's.
+ */
+export const IN_OWN_SESSION = ["setsid"];
 
 /** What packets go through, both ways. */
 export interface Wire {
@@ -36,7 +41,7 @@ export interface Figures {
 
 /** Starts the end that answers; it lives as long as the test. */
 export async function startServer(t: Test, program: string, { to }: Wire): Promise<void> {
-  await startProgram(t, to.name, [program, "serve", PORT]).prints("ready");
+  await startProgram(t, to.name, [...IN_OWN_SESSION, program, "serve", PORT]).prints("ready");
 }
 
 /** Runs each kind of traffic once. @throws Error one of them does not come through */

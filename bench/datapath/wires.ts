@@ -10,7 +10,7 @@ import { type Container, type Host, newHost } from "../../e2e/lab/host.ts";
 import { goBin, ourBin, ourTools } from "../../e2e/lab/project.ts";
 import type { Who } from "../figures.ts";
 import { attachToDocker } from "./docker.ts";
-import type { Wire } from "./traffic.ts";
+import { IN_OWN_SESSION, type Wire } from "./traffic.ts";
 
 export const pathNames = ["host", "bridge", "ptp", "macvlan", "host-gw", "vxlan", "udp"] as const;
 export type PathName = (typeof pathNames)[number];
@@ -186,7 +186,7 @@ async function startFlanneld(t: Test, host: Host, store: string): Promise<void> 
   const subnetFile = subnetFileOf(host);
   mkdirSync(dirname(subnetFile));
   const flags = [`--subnet-dir=${store}`, `--subnet-file=${subnetFile}`, "--iface=eth0", "--ip-masq"];
-  await startProgram(t, host.name, [join(ourTools, "flanneld"), ...flags]).prints("] ready ");
+  await startProgram(t, host.name, [...IN_OWN_SESSION, join(ourTools, "flanneld"), ...flags]).prints("] ready ");
 }
 
 /** @returns the container's address */
@@ -236,9 +236,8 @@ const tunnels: Record<BackendName, { who: Who; mtu: number; lay: Tunnel }> = {
     async lay(host, n, { t, udpProxy }) {
       const [own, other] = [n, 3 - n];
       const subnets = [`10.5.${own}.0/24`, `10.5.${other}.0/24=192.0.2.${other}`];
-      await startProgram(t, host.name, [udpProxy, "flannel0", `192.0.2.${own}`, UDP_PORT, ...subnets]).prints(
-        "flannel0",
-      );
+      const proxy = [udpProxy, "flannel0", `192.0.2.${own}`, UDP_PORT, ...subnets];
+      await startProgram(t, host.name, [...IN_OWN_SESSION, ...proxy]).prints("flannel0");
       host.sh(`
         ip link set flannel0 mtu ${UNDERLAY_MTU - 28} up
         ip address add 10.5.${own}.0/32 dev flannel0

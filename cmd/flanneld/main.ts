@@ -3,6 +3,7 @@
  * controller.ts does the work afterwards.
  */
 
+import { raiseLoopPriority } from "../../pkg/cluster/event-loop/priority.ts";
 import { formatSubnets } from "../../pkg/cluster/lease/lease.ts";
 import { createLog, type Log } from "../../pkg/cluster/log/log.ts";
 import { rateLimited } from "../../pkg/cluster/log/rate-limited.ts";
@@ -45,6 +46,7 @@ async function run(options: Options): Promise<number> {
   const log = createLog({ format, level: details ? "debug" : "info", write: (line) => process.stderr.write(line) });
   log.info("flanneld starts", { version: TWILL_VERSION, ...options.settings });
   for (const warning of options.warnings) log.warn(warning);
+  raiseLoopPriority();
   try {
     await serve(options, rateLimited(log), stopSignal());
     return 0;

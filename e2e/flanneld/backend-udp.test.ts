@@ -11,7 +11,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { closeFile } from "../../pkg/sys/file.ts";
@@ -220,6 +220,31 @@ t.test("device, route, lease and subnet.env are flannel's; containers reach each
     /^data path +sent packets \d/m,
   );
   t.match(one.metrics(), /^twill_flanneld_data_path_total\{counter="receivedBytes"\} [1-9]/m);
+});
+
+t.test("the loops of daemon and data path come before the threads that carry packets", needsRoot, async (t) => {
+  const {
+    hosts: [host],
+  } = newCluster(t);
+  const started = getPriority() + 3;
+  const daemon = host.startUnder(["nice", "--adjustment=3"]);
+  await daemon.prints(" ready ");
+  const [path = 0] = host.dataPaths();
+  const threadsOf = (pid: number) =>
+    host
+      .sh(`ps -L -o tid=,ni=,comm= -p ${pid}`)
+      .trim()
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/))
+      .map(([tid, niceness, name]) => ({ isMain: Number(tid) === pid, niceness: Number(niceness), name }));
+  const loopOf = (pid: number) => threadsOf(pid).find(({ isMain }) => isMain)?.niceness;
+  const first = Math.min(-10, started);
+  t.strictSame([loopOf(daemon.pid), loopOf(path)], [first, first]);
+  const carriers = threadsOf(path).filter(({ isMain, name }) => !isMain && name === "flanneld-udp");
+  t.strictSame(
+    carriers.map(({ niceness }) => niceness),
+    [started, started],
+  );
 });
 
 t.test("no ping is lost while the daemon restarts; a data path that ends comes back", needsRoot, async (t) => {

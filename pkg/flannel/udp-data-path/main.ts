@@ -3,8 +3,8 @@
  * carry, one for each direction; the main thread takes orders (protocol.ts). It is a process of its own so that traffic goes on while the daemon restarts.
  */
 import { writeSync } from "node:fs";
-import { setPriority } from "node:os";
 import { isMainThread, type MessagePort, parentPort, Worker, workerData } from "node:worker_threads";
+import { raiseLoopPriority } from "../../cluster/event-loop/priority.ts";
 import { createAlarm, ring } from "../../sys/eventfd.ts";
 import { closeFile, Open, openFile, writeExisting } from "../../sys/file.ts";
 import { call } from "../../sys/syscall.ts";
@@ -88,7 +88,7 @@ async function run(settings: Settings): Promise<Hello> {
   };
   for (const direction of Object.keys(directions) as Direction[]) workers.push(startWorker(direction, start, end));
   process.on("uncaughtException", ({ stack }) => fail(stack));
-  putFirst();
+  raiseLoopPriority(); // orders are rare and short, and must not wait for packets: the threads that carry these exist by now
   if (predecessor !== undefined) {
     try {
       await carryOn(predecessor, dataPath, workers);
@@ -126,15 +126,6 @@ async function carryOn(predecessor: Predecessor, dataPath: DataPath, workers: Ru
   await Promise.all(workers.map(({ started }) => started));
   if (workers.some(({ isEnding }) => isEnding)) throw new Error("it was ended while it started");
   await predecessor.end();
-}
-
-/** More than the threads that carry packets, which have been created by now: orders are rare and short, and must not wait for packets. */
-const NICENESS = -10;
-
-function putFirst(): void {
-  try {
-    setPriority(process.pid, NICENESS); // on Linux of the thread with that number, this one
-  } catch {} // without CAP_SYS_NICE it waits its turn
 }
 
 interface RunningWorker {

@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
+import { withPriorityOfStart } from "../../../cluster/event-loop/priority.ts";
 import type { Log } from "../../../cluster/log/log.ts";
 import {
   argumentsOf,
@@ -263,12 +264,14 @@ export async function startDataPath(settings: Settings, log: Log): Promise<DataP
  */
 function untilStarted(settings: Settings, log: Log): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...argumentsOf(settings)], {
-      detached: true,
-      cwd: "/",
-      env: { PATH: process.env["PATH"] },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = withPriorityOfStart(() =>
+      spawn(process.execPath, [program, ...argumentsOf(settings)], {
+        detached: true,
+        cwd: "/",
+        env: { PATH: process.env["PATH"] },
+        stdio: ["ignore", "pipe", "pipe"],
+      }),
+    );
     const { pid } = child;
     let isStarted = false;
     let complaints = "";
