@@ -6,6 +6,7 @@
  *   encodeInto(bytes, at, text)              the same into memory that is there; where it ends
  *   sha512(bytes)                            the hash, 64 bytes
  *   spawn(path, argv, env, [fd0, fd1, fd2])  starts a program; its process ID or -errno
+ *   monotonicMs()                            CLOCK_MONOTONIC, which libc reads without a system call (vDSO)
  *   collect()                                frees values that refer to each other and to which nothing else does
  *   args, environ, arch                      what this process was started with, on which architecture
  *   start                                    set by the program while it is frozen: its entry, returns the exit status
@@ -24,6 +25,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "frozen-image.h"
 #include "sha512.h"
@@ -319,6 +321,14 @@ done:
   return result;
 }
 
+/* monotonicMs() -> number, with fractions. A script could only make the system call. */
+static JSValue host_monotonicMs(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc, (void)argv;
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return JS_NewFloat64(ctx, now.tv_sec * 1e3 + now.tv_nsec / 1e6);
+}
+
 /* collect(): plugins never need it, what stays does (JS_SetGCThreshold in load). */
 static JSValue host_collect(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self, (void)argc, (void)argv;
@@ -332,6 +342,7 @@ static const JSCFunctionListEntry host_functions[] = {
   JS_CFUNC_DEF("encodeInto", 3, host_encodeInto), JS_CFUNC_DEF("sha512", 1, host_sha512),
   JS_CFUNC_DEF("findAttributes", 4, host_findAttributes),
   JS_CFUNC_DEF("spawn", 4, host_spawn),     JS_CFUNC_DEF("collect", 0, host_collect),
+  JS_CFUNC_DEF("monotonicMs", 0, host_monotonicMs),
 };
 
 static JSValue strings(JSContext *ctx, char **list) {

@@ -34,6 +34,7 @@ import { install } from "./install/install.ts";
 import { status } from "./install/status.ts";
 import { uninstall } from "./install/uninstall.ts";
 import { ipam } from "./ipam/main.ts";
+import { log } from "./log/log.ts";
 import { network } from "./network/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 import { reload } from "./reload.ts";
@@ -70,7 +71,7 @@ const plugins = [
 const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];
 
 const ownNames = ["twill", ...tools.map(({ name }) => name)];
-const commands = [install(ownNames), uninstall, status, doctor, gc];
+const commands = [install(ownNames), uninstall, status, doctor, gc, log];
 
 const byName = <T extends { name: string }>(list: readonly T[]): Record<string, T> =>
   Object.fromEntries(list.map((program) => [program.name, program]));

@@ -129,13 +129,15 @@ function settle(name: string, sysctls: Record<string, string>, deadline: number)
 
 /**
  * Paths relative to `root`; a file's text is its mode and content, so that a changed mode shows too. Of host-local's
- * index (.twill) only names and modes: it repeats what the reservations say, with times and inode numbers.
+ * index (.twill) only names and modes: it repeats what the reservations say, with times and inode numbers. The record of failed
+ * calls is left out: that a call has failed is what it is there to keep.
  */
 export function filesBelow(root: string): Record<string, string> {
   const found: [string, string][] = [];
   for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
     const name = path.slice(root.length + 1);
+    if (/^cni\/twill(\/calls\.log(\.1)?)?$/.test(name)) continue;
     if (entry.isSymbolicLink()) found.push([name, `-> ${readlinkSync(path)}`]);
     else {
       const mode = (statSync(path).mode & 0o7777).toString(8).padStart(4, "0");

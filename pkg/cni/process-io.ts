@@ -2,6 +2,7 @@
 import { readStream, writeStream } from "../sys/file.ts";
 import { environment, processArguments, standardInput, standardOutput, writeStderr } from "../sys/process.ts";
 import { encode } from "../sys/text.ts";
+import { failedCallsFile } from "./failed-calls.ts";
 import { maxConfigurationBytes } from "./netconf.ts";
 
 export interface Streams {
@@ -13,6 +14,8 @@ export interface Streams {
   /** Writes in a single write, so that a reader sees all or nothing. */
   stdout(text: string): void;
   stderr(text: string): void;
+  /** The file for failed and slow calls; undefined: they are not recorded. */
+  failedCalls?: string;
 }
 
 export function standardStreams(): Streams {
@@ -22,5 +25,6 @@ export function standardStreams(): Streams {
     stdin: () => readStream(standardInput, "stdin", maxConfigurationBytes),
     stdout: (text) => writeStream(standardOutput, encode(text), "stdout"),
     stderr: writeStderr,
+    failedCalls: failedCallsFile,
   };
 }

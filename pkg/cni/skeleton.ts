@@ -11,6 +11,7 @@ import { nearest } from "../config/edit-distance.ts";
 import { sameKey } from "../config/go-json.ts";
 import { type Json, type JsonObject, printJson } from "../config/json.ts";
 import { unknownKeyWarning } from "../config/unknown-keys.ts";
+import { monotonicMs } from "../sys/clock.ts";
 import { isOwnNamespace } from "../sys/namespace.ts";
 import { aboutText } from "./about.ts";
 import type { Answer } from "./answer.ts";
@@ -19,6 +20,7 @@ import { decodePrevResult } from "./decode-result.ts";
 import { encodeResult, printResult } from "./encode-result.ts";
 import { checkNetworkName, type Parameters, readParameters } from "./environment.ts";
 import { CniError, ErrorCode, errorText, failureOf, invalidConf, printError } from "./error.ts";
+import { isSlow, recordCall } from "./failed-calls.ts";
 import { checkedConf, type Document, fittingConf, readDocument } from "./netconf.ts";
 import type { AnyPlugin, Attachment, Delegates, Gc, Request } from "./plugin.ts";
 import { type Streams, standardStreams } from "./process-io.ts";
@@ -89,16 +91,44 @@ export function runPlugin(
     streams.stderr(aboutText(plugin, version, streams.program));
     return 0;
   }
-  const { answer, call } = answerTo(plugin, verb, delegates, streams);
+  const { answer, call, startedMs } = answerTo(plugin, verb, delegates, streams);
   try {
     streams.stdout(textOf(plugin, verb, answer));
   } catch (error) {
     const undone = call !== undefined && answer.result !== undefined && perform(plugin, { ...call, verb: "DEL" });
     const outcome = !undone ? "" : undone.error === undefined ? "; the ADD was undone" : `; ${undone.error.message}`;
-    streams.stderr(`${plugin.name}: the answer to ${verb} cannot be written: ${errorText(error)}${outcome}\n`);
+    const text = `the answer to ${verb} cannot be written: ${errorText(error)}${outcome}`;
+    streams.stderr(`${plugin.name}: ${text}\n`);
+    record({ ...answer, error: failureOf(error) }, { plugin, verb, streams, startedMs });
     return 1;
   }
+  if (answer.error !== undefined || (startedMs !== undefined && isSlow(startedMs, streams.environment)))
+    record(answer, { plugin, verb, streams, startedMs });
   return answer.error === undefined ? 0 : 1;
+}
+
+interface Ended {
+  plugin: AnyPlugin;
+  verb: string;
+  streams: Streams;
+  /** Absent: the plugin was not called. */
+  startedMs: number | undefined;
+}
+
+/** Records a call that failed or was slow. What a plugin calls in its own process is part of its call. */
+function record({ network, error }: Answer, { plugin, verb, streams, startedMs }: Ended): void {
+  const { failedCalls, environment } = streams;
+  if (failedCalls === undefined) return;
+  const { CNI_CONTAINERID: container, CNI_IFNAME: ifname } = environment;
+  const entry = {
+    plugin: plugin.name,
+    verb,
+    ...(network !== undefined && { network }),
+    ...(container && { container }),
+    ...(ifname && { ifname }),
+    ...(error && { error: { code: error.code, msg: error.msg, details: error.details } }),
+  };
+  recordCall(failedCalls, entry, { startedMs: startedMs ?? monotonicMs(), environment });
 }
 
 function answerTo(
@@ -106,13 +136,14 @@ function answerTo(
   verb: string,
   delegates: Delegates,
   streams: Streams,
-): { answer: Answer; call?: Call } {
+): { answer: Answer; call?: Call; startedMs?: number } {
   const answer: Answer = { cniVersion: newestVersion };
   try {
     const parameters = readParameters(streams.environment);
     if (parameters !== undefined && verb !== "VERSION") {
+      const startedMs = monotonicMs();
       const call = { ...parameters, stdin: streams.stdin(), delegates, streams };
-      return { answer: perform(plugin, call), call };
+      return { answer: perform(plugin, call), call, startedMs };
     }
   } catch (error) {
     answer.error = failureOf(error);

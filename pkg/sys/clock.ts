@@ -1,3 +1,4 @@
+import { native } from "#native";
 import { ask } from "./syscall.ts";
 
 const CLOCK_REALTIME = 0;
@@ -5,7 +6,7 @@ const CLOCK_MONOTONIC = 1;
 const CLOCK_BOOTTIME = 7;
 
 /** Returns milliseconds, with fractions, since an unspecified moment; never goes back. */
-export const monotonicMs = (): number => read(CLOCK_MONOTONIC);
+export const monotonicMs = native.monotonicMs;
 
 /** Like `monotonicMs`, but includes the time while the machine is suspended. */
 export const bootMs = (): number => read(CLOCK_BOOTTIME);

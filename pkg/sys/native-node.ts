@@ -75,6 +75,7 @@ export const native: Native = {
     inUse.memory = undefined;
     return error === 0 ? (pid[0] ?? 0) : -error;
   },
+  monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
   collect() {}, // V8 collects by itself
   args: () => process.argv.slice(1),
   environment: () => Object.entries(process.env).map(([name, value]) => `${name}=${value}`),

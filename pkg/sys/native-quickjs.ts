@@ -13,6 +13,7 @@ export const native: Native = {
   sha512: host.sha512,
   findAttributes: host.findAttributes,
   spawn: host.spawn,
+  monotonicMs: host.monotonicMs,
   collect: host.collect,
   args: () => host.args,
   environment: () => host.environ,

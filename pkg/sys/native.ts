@@ -28,6 +28,8 @@ export interface Native {
   findAttributes(bytes: Uint8Array, from: number, to: number, wanted: Uint8Array): number[];
   /** Starts a program with three descriptors as its 0, 1, 2. Returns its process ID or -errno. */
   spawn(path: string, args: string[], environment: string[], descriptors: [number, number, number]): number;
+  /** Returns milliseconds, with fractions, of CLOCK_MONOTONIC, without entering the kernel where it has a vDSO. */
+  monotonicMs(): number;
   /** Frees values that are in reference cycles only: QuickJS does so only when asked. */
   collect(): void;
   /** Returns the arguments of this process, its own name first. */
