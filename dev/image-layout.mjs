@@ -8,13 +8,35 @@ const DECISIVE = [
   ["bridge", "CHECK"],
   ["portmap", "ADD"],
   ["firewall", "ADD"],
-  ["ptp", "ADD"],
+  ["tuning", "ADD"],
+  ["bandwidth", "ADD"],
   ["portmap", "DEL"],
   ["firewall", "DEL"],
-  ["host-local", "ADD"],
-  ["tuning", "ADD"],
+  ["tuning", "DEL"],
+  ["bandwidth", "DEL"],
+  ["ptp", "ADD"],
   ["ptp", "DEL"],
+  ["macvlan", "ADD"],
+  ["macvlan", "DEL"],
+  ["host-device", "ADD"],
+  ["host-device", "DEL"],
+  ["sbr", "ADD"],
+  ["sbr", "DEL"],
+  ["host-local", "ADD"],
+  ["host-local", "DEL"],
+  ["static", "ADD"],
+  ["static", "DEL"],
   ["loopback", "ADD"],
+  ["loopback", "DEL"],
+  ["portmap", "CHECK"],
+  ["firewall", "CHECK"],
+  ["tuning", "CHECK"],
+  ["bandwidth", "CHECK"],
+  ["ptp", "CHECK"],
+  ["macvlan", "CHECK"],
+  ["host-device", "CHECK"],
+  ["sbr", "CHECK"],
+  ["static", "CHECK"],
 ];
 
 /** Blocks of which a run touches a small part, such as hash tables, do not lie among those that are written as a whole. */
@@ -40,11 +62,11 @@ export function readReport(text) {
   return report;
 }
 
-/** A transcript is called PLUGIN-VERB.txt or PLUGIN-WHAT-VERB.txt; no plugin that is recorded has a hyphen, but for host-local. */
-function namesOf(file) {
+/** Tells plugin and verb from a transcript's name: PLUGIN-VERB.txt or PLUGIN-WHAT-VERB.txt. */
+export function namesOf(file) {
   const name = basename(file, ".txt");
   const words = name.split("-");
-  return { name, plugin: name.startsWith("host-local-") ? "host-local" : words[0], verb: words.at(-1) };
+  return { name, plugin: name.startsWith("host-") ? words.slice(0, 2).join("-") : words[0], verb: words.at(-1) };
 }
 
 /** Decides which blocks belong to which part, and in which order they lie there. */

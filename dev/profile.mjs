@@ -5,9 +5,31 @@ import { linkSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, 
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { COSTS, costs, profilingHost, replay, TRANSCRIPTS } from "../build.mjs";
+import { namesOf } from "./image-layout.mjs";
 
 /** Where the plugins seem to be: a path that is the same on each machine. */
 const PLUGINS = "/run/plugins";
+
+/** Those that are recorded. */
+const RECORDED = [
+  ...["bridge", "ptp", "macvlan", "host-device", "loopback", "host-local", "static"],
+  ...["portmap", "firewall", "bandwidth", "tuning", "sbr"],
+];
+
+/** Returns the plugins that work on what bridge has made, by the names of their transcripts, with their configurations. */
+function chained(hostPort) {
+  const portMappings = [{ hostPort, containerPort: 80, protocol: "tcp" }];
+  const published = { capabilities: { portMappings: true }, runtimeConfig: { portMappings } };
+  return {
+    portmap: published,
+    "portmap-nftables": { ...published, backend: "nftables" },
+    firewall: {},
+    "firewall-nftables": { backend: "nftables" },
+    tuning: { mtu: 1400, sysctl: { "net.ipv4.conf.eth0.arp_filter": "1" } },
+    bandwidth: { ingressRate: 1e8, ingressBurst: 1e6, egressRate: 1e8, egressBurst: 1e6 },
+    sbr: {},
+  };
+}
 
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), ".."));
 if (process.getuid() !== 0) throw new Error("recording makes network namespaces, for which it has to be root");
@@ -32,14 +54,13 @@ function recordAll(folder) {
   for (const namespace of ["first", "second"]) execFileSync("ip", ["netns", "add", namespace]);
   const host = profilingHost();
   // a plugin runs another one in its own process if both are one file
-  for (const name of ["bridge", "host-local", "portmap", "firewall", "ptp", "tuning", "loopback"])
-    linkSync(host, join(folder, name));
+  for (const name of RECORDED) linkSync(host, join(folder, name));
   for (const name of readdirSync(TRANSCRIPTS)) rmSync(join(TRANSCRIPTS, name));
   const bytecode = readFileSync("dist/twill.bytecode");
 
   /** @returns what the plugin printed */
   const record = (name, namespace, configuration) => {
-    const [plugin, verb] = [name.startsWith("host-local") ? "host-local" : name.split("-")[0], name.split("-").at(-1)];
+    const { plugin, verb } = namesOf(name);
     const file = join(folder, "configuration");
     writeFileSync(file, JSON.stringify({ cniVersion: "1.0.0", name: "network", type: plugin, ...configuration }));
     const { status, stdout, stderr } = spawnSync(host, ["record", resolve(TRANSCRIPTS, `${name}.txt`)], {
@@ -59,31 +80,36 @@ function recordAll(folder) {
     return stdout.length > 0 ? JSON.parse(stdout) : undefined;
   };
 
+  /** Records each verb. @param name Of the transcripts, without the verb. @param prevResult Of the plugins before. */
+  const recordVerbs = (name, configuration, prevResult) => {
+    const result = record(`${name}-ADD`, "second", { ...configuration, prevResult });
+    record(`${name}-CHECK`, "second", { ...configuration, prevResult: result });
+    record(`${name}-DEL`, "second", { ...configuration, prevResult: result });
+  };
+
   const ipam = { type: "host-local", ranges: [[{ subnet: "10.88.0.0/16" }]] };
-  const ports = [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }];
-  const portmap = { capabilities: { portMappings: true }, runtimeConfig: { portMappings: ports } };
   for (const backend of ["iptables", "nftables"]) {
     const bridge = { bridge: "cni0", isDefaultGateway: true, ipMasq: true, ipMasqBackend: backend, ipam };
     const variant = backend === "iptables" ? "" : `-${backend}`;
-    record(`bridge${variant}-ADD`, "first", bridge); // makes the bridge: the next one is the usual case
+    const others = record(`bridge${variant}-ADD`, "first", bridge); // makes the bridge: the next one is the usual case
     const prevResult = record(`bridge${variant}-ADD`, "second", bridge);
     record(`bridge${variant}-CHECK`, "second", { ...bridge, prevResult });
     if (backend === "iptables") {
-      record("portmap-ADD", "second", { ...portmap, prevResult });
-      record("firewall-ADD", "second", { prevResult });
-      record("tuning-ADD", "second", { sysctl: { "net.core.somaxconn": "500" }, prevResult });
-      record("firewall-DEL", "second", { prevResult });
-      record("portmap-DEL", "second", { ...portmap, prevResult });
+      for (const [name, configuration] of Object.entries(chained(8081)))
+        record(`${name}-ADD`, "first", { ...configuration, prevResult: others }); // makes what containers share
+      for (const [name, configuration] of Object.entries(chained(8080))) recordVerbs(name, configuration, prevResult);
     }
     record(`bridge${variant}-DEL`, "first", bridge);
     record(`bridge${variant}-DEL`, "second", { ...bridge, prevResult });
     execFileSync("ip", ["link", "delete", "cni0"]);
   }
-  const ptp = { ipMasq: true, ipam };
-  const prevResult = record("ptp-ADD", "second", ptp);
-  record("ptp-DEL", "second", { ...ptp, prevResult });
-  record("host-local-ADD", "second", { ipam });
-  record("loopback-ADD", "second", {});
+  recordVerbs("ptp", { ipMasq: true, ipam });
+  execFileSync("ip", ["link", "add", "uplink", "up", "type", "veth", "peer", "name", "far"]);
+  recordVerbs("macvlan", { master: "uplink", ipam });
+  recordVerbs("host-device", { device: "uplink", ipam });
+  recordVerbs("host-local", { ipam });
+  recordVerbs("static", { ipam: { type: "static", addresses: [{ address: "10.88.0.2/16" }] } });
+  recordVerbs("loopback", {});
   record("bridge-VERSION", "second", {});
   writeFileSync(COSTS, `${JSON.stringify(costs(replay()), undefined, 2)}\n`);
 }

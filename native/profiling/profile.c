@@ -244,24 +244,48 @@ static _Noreturn void replay_run(const char *file) {
   finish_replay();
 }
 
-/* Each replay is a process of its own, so that all begin with the memory as the load has left it. */
+/* A replay is a process of its own, so that all begin with the memory as the load has left it. As many run at once as there are
+ * processors; what each prints goes to a file of its own, and from there to standard output in the order of the transcripts. */
+struct replay {
+  const char *file;
+  pid_t process;
+  FILE *output;
+};
+
+static struct replay start_replay(const char *file) {
+  struct replay started = { .file = file, .output = tmpfile() };
+  if (!started.output || (started.process = fork()) < 0) stop("cannot start a process for", file);
+  if (started.process) return started;
+  if (dup2(fileno(started.output), 1) < 0) stop("cannot write what is found in", file);
+  replay_run(file);
+}
+
+/* Waits for a replay and prints its output. Returns its wait status. */
+static int end_replay(struct replay ending) {
+  char text[1 << 16];
+  int status;
+  if (waitpid(ending.process, &status, 0) != ending.process) stop("cannot wait for the process of", ending.file);
+  if (status) fprintf(stderr, "profiling host: the replay of %s ended with wait status %#x\n", ending.file, status);
+  rewind(ending.output);
+  for (size_t size; (size = fread(text, 1, sizeof text, ending.output)) > 0;) fwrite(text, 1, size, stdout);
+  fclose(ending.output);
+  return status;
+}
+
 static int replay_all(char **files) {
+  enum { MOST_AT_ONCE = 16 };
+  struct replay running[MOST_AT_ONCE];
+  long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  size_t at_once = processors < 1 ? 1 : processors < MOST_AT_ONCE ? processors : MOST_AT_ONCE, started = 0, ended = 0;
   nothing = JS_NewCFunction(image.context, do_nothing, "nothing", 0);
   JS_SetInterruptHandler(image.runtime, on_interrupt, NULL);
   note_shapes();
   printf("allocations %u\n", layout_count());
   fflush(stdout);
-  for (; *files; files++) {
-    pid_t child = fork();
-    int status;
-    if (child == 0) replay_run(*files);
-    if (child < 0 || waitpid(child, &status, 0) != child) stop("cannot start a process for", *files);
-    if (status) {
-      fprintf(stderr, "profiling host: the replay of %s ended with wait status %#x\n", *files, status);
-      return 1;
-    }
+  for (int failed = 0;; failed |= end_replay(running[ended++ % at_once])) {
+    while (files[started] && started - ended < at_once) running[started % at_once] = start_replay(files[started]), started++;
+    if (ended == started) return failed != 0;
   }
-  return 0;
 }
 
 /* ---- */
