@@ -26,8 +26,9 @@ import {
   attachmentsNamedBy,
   type CacheEntry,
   type CacheKey,
+  cacheRootsOf,
   type DamagedFile,
-  listCaches,
+  listCache,
   readCachedResult,
   removeCache,
   writeCache,
@@ -146,10 +147,15 @@ function usableResult(list: NetworkList, { cacheRoot }: Runtime, key: CacheKey):
   }
 }
 
+/** An attachment to be deleted, and the cache that has it: multus has one of its own. */
+export interface StaleEntry extends CacheEntry {
+  cacheRoot: string;
+}
+
 /** The attachments that a GC of a network deletes and keeps. */
 export interface GarbagePlan {
   /** Cached attachments to be deleted. */
-  stale: CacheEntry[];
+  stale: StaleEntry[];
   /** Attachments that plugins must keep: the valid ones, and those that a damaged file may stand for. */
   valid: ValidAttachments;
   /** Files of the cache that may stand for attachments of this network. */
@@ -168,21 +174,19 @@ export function planGarbageCollection(
   { cacheRoot }: Pick<Runtime, "cacheRoot">,
 ): GarbagePlan {
   if (list.disableGC) return { stale: [], valid: [], damaged: [] };
-  const [{ entries, damaged: ownDamaged }, ...elsewhere] = listCaches(cacheRoot);
-  const isOfNetwork = ({ networkName }: CacheEntry) => networkName === list.name;
-  const own = entries.filter(isOfNetwork);
-  const damaged = [...ownDamaged, ...elsewhere.flatMap((one) => one.damaged)];
+  const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listCache(root) }));
+  const entries = caches.flatMap(({ root, entries }) =>
+    entries.filter(({ networkName }) => networkName === list.name).map((entry) => ({ ...entry, cacheRoot: root })),
+  );
+  const damaged = caches.flatMap((cache) => cache.damaged);
   const named = damaged.map((file) => ({ file, attachments: attachmentsNamedBy(file, list.name) }));
-  const valid = own.filter(isValid);
-  const validElsewhere = elsewhere.flatMap((one) => one.entries.filter(isOfNetwork).filter(isValid));
+  const valid = entries.filter(isValid);
   return {
-    stale: own.filter((entry) => !valid.includes(entry)),
-    valid: [...valid, ...validElsewhere, ...named.flatMap(({ attachments }) => attachments)].map(
-      ({ containerId, ifName }) => ({
-        containerId,
-        ifName,
-      }),
-    ),
+    stale: entries.filter((entry) => !valid.includes(entry)),
+    valid: [...valid, ...named.flatMap(({ attachments }) => attachments)].map(({ containerId, ifName }) => ({
+      containerId,
+      ifName,
+    })),
     damaged: named.filter(({ attachments }) => attachments.length > 0).map(({ file }) => file),
   };
 }
@@ -213,7 +217,7 @@ export function collectGarbage(
 /** Deletes the stale attachments alone. @throws CniError with all failures */
 export function deleteStale(
   list: NetworkList,
-  stale: readonly CacheEntry[],
+  stale: readonly StaleEntry[],
   runtime: Runtime,
   deleted: (entry: CacheEntry) => void,
 ): void {
@@ -223,13 +227,13 @@ export function deleteStale(
 
 const deletionsOf = (
   list: NetworkList,
-  stale: readonly CacheEntry[],
+  stale: readonly StaleEntry[],
   runtime: Runtime,
   deleted: (entry: CacheEntry) => void,
 ): (() => void)[] =>
   stale.map((entry) => () => {
     const what = `failed to delete stale attachment ${entry.containerId} ${entry.ifName}`;
-    prefixed(what, () => deleteNetwork(list, cachedAttachment(entry), runtime));
+    prefixed(what, () => deleteNetwork(list, cachedAttachment(entry), { ...runtime, cacheRoot: entry.cacheRoot }));
     deleted(entry);
   });
 
