@@ -269,6 +269,7 @@ static int end_replay(struct replay ending) {
   rewind(ending.output);
   for (size_t size; (size = fread(text, 1, sizeof text, ending.output)) > 0;) fwrite(text, 1, size, stdout);
   fclose(ending.output);
+  fflush(stdout); /* else the next process would have a copy of it, and print that */
   return status;
 }
 
