@@ -89,18 +89,28 @@ function sharedOfTwill() {
   const samples = readdirSync("conf")
     .filter((name) => name.endsWith(".conflist"))
     .map((name) => ({ path: `usr/share/doc/twill/examples/${name}`, content: readFileSync(`conf/${name}`) }));
-  const completion = (shell) => Buffer.from(printed("dist/bin/cnitool", "completion", shell));
   return [
     ...units,
     ...samples,
     ...manPages(),
-    { path: "usr/share/bash-completion/completions/cnitool", content: completion("bash") },
-    { path: "usr/share/zsh/vendor-completions/_cnitool", content: completion("zsh") },
+    ...["cnitool", "twill"].flatMap(completionsOf),
     {
       path: "usr/share/doc/twill/copyright",
       content: Buffer.concat([readFileSync("NOTICE"), readFileSync("LICENSE")]),
     },
   ];
+}
+
+function completionsOf(tool) {
+  const files = {
+    bash: `usr/share/bash-completion/completions/${tool}`,
+    zsh: `usr/share/zsh/vendor-completions/_${tool}`,
+    fish: `usr/share/fish/vendor_completions.d/${tool}.fish`,
+  };
+  return Object.entries(files).map(([shell, path]) => ({
+    path,
+    content: Buffer.from(printed(`dist/bin/${tool}`, "completion", shell)),
+  }));
 }
 
 /** Where a package has what `make install` by hand has below /opt and /usr/local. */
@@ -219,7 +229,7 @@ function fileOfNpm({ name, version, integrity }, file) {
 /** The files without Debian's folders: programs in bin and plugins, pages and samples beside them, units with the paths of an installation by hand. */
 function forAnySystem(entries) {
   const places = [
-    [/^usr\/(bin|share\/man|share\/bash-completion|share\/zsh)\//, "$1/"],
+    [/^usr\/(bin|share\/man|share\/bash-completion|share\/zsh|share\/fish)\//, "$1/"],
     [/^usr\/lib\/cni\//, "plugins/"],
     [/^usr\/lib\/twill-flanneld\//, ""],
     [/^lib\/systemd\/system\//, "units/"],

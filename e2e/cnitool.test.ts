@@ -117,6 +117,82 @@ for (const [whose, CNI_PATH] of [
   });
 }
 
+t.test("check --all and --container check what the cache has, each as it was added", needsRoot, async (t) => {
+  const node = newNode(t, {
+    "10-net.conflist": chain(),
+    "20-other.conflist": chain({ name: "other", cniVersion: "0.3.1" }),
+  });
+  const [one, two] = node.containers.map((container) => container.path);
+  t.match(node.cnitool("check --all"), { status: 0, stdout: "no attachments\n", stderr: "" });
+  node.behave(
+    "double",
+    "ADD",
+    `echo "{\\"cniVersion\\":\\"$(echo "$input" | sed 's/.*"cniVersion":"\\([^"]*\\)".*/\\1/')\\"}"`,
+  );
+  node.behave("second", "ADD", `. /var/lib/bin/double.ADD`);
+  t.equal(node.cnitool(["add", "net", one ?? ""], { CNI_ARGS: "KEY=of the add" }).status, 0);
+  t.equal(node.cnitool(["add", "net", two ?? "", "-i", "eth1"]).status, 0);
+  t.equal(node.cnitool(["add", "other", one ?? ""]).status, 0);
+  const cached = JSON.parse(node.cnitool("list --json").stdout) as {
+    network: string;
+    containerId: string;
+    ifName: string;
+  }[];
+  const idOf = (ifName: string) =>
+    cached.find((one) => one.network === "net" && one.ifName === ifName)?.containerId ?? "";
+  const [first, second] = [idOf("eth0"), idOf("eth1")];
+  node.noted();
+  rmSync(join(node.varLib, "net.d/10-net.conflist")); // the cache has the configuration
+
+  const all = node.cnitool("check --all");
+  t.strictSame(said(all).stderr, "");
+  t.equal(all.status, 0);
+  t.strictSame(all.stdout.split("\n").sort(), [
+    "",
+    "3 attachments: 2 ok, 0 failed, 1 not checked",
+    ...[`net ${first} eth0: ok`, `net ${second} eth1: ok`].sort(),
+    `other ${first} eth0: not checked: its version 0.3.1 has no CHECK`,
+  ]);
+  const noted = node.noted();
+  t.strictSame(verbs(noted), ["CHECK", "CHECK", "CHECK", "CHECK"]);
+  t.ok(noted.some((line) => line.includes(`id=${first} netns=${one} if=eth0 args=KEY=of the add`)));
+
+  t.match(node.cnitool(["check", "--container", second.slice(0, -3)]), {
+    status: 0,
+    stdout: `net ${second} eth1: ok\n1 attachments: 1 ok, 0 failed, 0 not checked\n`,
+  });
+  t.match(node.cnitool("check --container cnitool-"), {
+    status: 1,
+    stderr: /^cnitool: the IDs of 2 containers begin with "cnitool-"\n/,
+  });
+  t.match(node.cnitool("check --container nobody"), {
+    status: 1,
+    stderr: /^cnitool: no runtime of this host remembers an attachment of container "nobody"\n {2}To fix: cnitool list/,
+  });
+  t.match(node.cnitool(["check", "--all", "net", one ?? ""]), { status: 1, stderr: /one argument too many/ });
+  t.match(node.cnitool("check --all --container x"), { status: 1, stderr: /both --all and --container/ });
+  t.match(node.cnitool(["check", "--json", "other", one ?? ""]), { status: 1, stderr: /--json is for --all/ });
+
+  node.behave(
+    "second",
+    "CHECK",
+    `[ "$CNI_IFNAME" != eth1 ] || { echo '{"cniVersion":"1.0.0","code":120,"msg":"no route"}'; exit 1; }`,
+  );
+  node.write("/var/lib/cni/results/net-broken-eth0", "{");
+  const failed = node.cnitool("check --all net");
+  t.equal(failed.status, 1);
+  t.equal(failed.stdout, `net ${first} eth0: ok\n2 attachments: 1 ok, 1 failed, 0 not checked\n`);
+  t.match(failed.stderr, new RegExp(`^net ${second} eth1: no route\n`));
+  t.match(failed.stderr, /^cnitool: damaged \/var\/lib\/cni\/results\/net-broken-eth0: /m);
+  t.match(
+    JSON.parse(node.cnitool("check --all --json net").stdout),
+    [
+      { network: "net", containerId: first, ifName: "eth0", result: "ok" },
+      { network: "net", containerId: second, ifName: "eth1", result: "failed", message: /no route/ },
+    ].sort((a, b) => (a.containerId < b.containerId ? -1 : 1)),
+  );
+});
+
 t.test("our own plugins are not started: one executable does the whole add", needsRoot, async (t) => {
   const node = newNode(t, { "net.conflist": lists([bridged.plugins[0] ?? {}]) });
   const netns = node.containers[0]?.path ?? "";
@@ -678,7 +754,7 @@ t.test("a wrong command line is answered with the nearest right one", needsRoot,
       args,
     );
   wrong("help chekc", 'cnitool: unknown command "chekc" for "cnitool"\n  To fix: did you mean check?\n');
-  wrong("completion tcsh", 'cnitool: there is no completion for "tcsh"\n  To fix: use one of bash, zsh\n');
+  wrong("completion tcsh", 'cnitool: there is no completion for "tcsh"\n  To fix: use one of bash, zsh, fish\n');
 });
 
 /** The lines below "Examples:". */
@@ -709,22 +785,30 @@ t.test("the examples of every help text work when pasted, one after the other", 
   t.match(ran.stdout, /127\.0\.0\.1\/8/);
 });
 
-t.test("bash completes commands, flags, and files", needsRoot, async (t) => {
-  const node = newNode(t);
+t.test("bash completes commands, flags, networks and namespaces, and files", needsRoot, async (t) => {
+  const node = newNode(t, { "10-net.conflist": chain() });
+  node.sh("mkdir -p /run/netns && touch /run/netns/one '/run/netns/$(touch evil)'");
   const completed = (...words: string[]) =>
     node
-      .runInside([
-        "bash",
-        "-c",
-        `eval "$('${ourTools}/cnitool' completion bash)"; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _cnitool; echo "\${COMPREPLY[@]}"`,
-        "bash",
-        ...words,
-      ])
+      .runInside(
+        [
+          "bash",
+          "-c",
+          `eval "$('${ourTools}/cnitool' completion bash)"; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _cnitool; echo "\${COMPREPLY[@]}"`,
+          "bash",
+          join(ourTools, "cnitool"),
+          ...words,
+        ],
+        path,
+      )
       .stdout.trim();
-  t.equal(completed("cnitool", "va"), "validate");
-  t.equal(completed("cnitool", ""), "add check del gc status validate list version help completion");
-  t.equal(completed("cnitool", "validate", "--s"), "--strict");
-  t.equal(completed("cnitool", "validate", "/etc/ho"), "");
+  t.equal(completed("va"), "validate");
+  t.equal(completed(""), "add check del gc status validate list version help completion");
+  t.equal(completed("validate", "--s"), "--strict");
+  t.equal(completed("validate", "/etc/ho"), "");
+  t.equal(completed("add", ""), "net");
+  t.equal(completed("add", "net", ""), "/run/netns/one", "a name that the shell would run is left out");
+  t.equal(completed("add", "net", "--ifname", ""), "");
 });
 
 t.test("version tells ours from foreign ones, and what is hidden", needsRoot, async (t) => {

@@ -4,7 +4,8 @@ import { printResult } from "../../pkg/cni/encode-result.ts";
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
 import type { Streams } from "../../pkg/cni/process-io.ts";
 import type { ToolContext } from "../../pkg/cni/tool.ts";
-import type { Call, Command, Flag } from "../../pkg/command-line/command.ts";
+import { type Call, type Command, type Flag, jsonFlag } from "../../pkg/command-line/command.ts";
+import { refuseWrongCount } from "../../pkg/command-line/command-line.ts";
 import { nearest } from "../../pkg/config/edit-distance.ts";
 import { isObject, type JsonObject, JsonSyntaxError, parseJson, showJson } from "../../pkg/config/json.ts";
 import { cachedNamespace } from "../../pkg/runtime/cached-namespace.ts";
@@ -29,6 +30,8 @@ import {
   readCache,
 } from "../../pkg/runtime/result-cache.ts";
 import { findStat, readLink } from "../../pkg/sys/file.ts";
+import { containerIds, namespacePaths, pluginNetworks } from "./candidates.ts";
+import { checkRemembered } from "./check-remembered.ts";
 import { configDirectory, pluginPath } from "./paths.ts";
 
 const ifNameFlag: Flag = {
@@ -38,7 +41,14 @@ const ifNameFlag: Flag = {
   about: "name of the interface in the container (default: CNI_IFNAME, or eth0)",
 };
 
-const usage = { operands: "<network-name> <netns-path>", required: 2, most: 2, flags: [ifNameFlag] };
+const usage = {
+  operands: "<network-name> <netns-path>",
+  required: 2,
+  most: 2,
+  flags: [ifNameFlag],
+  complete: ({ length }: readonly string[], context: ToolContext) =>
+    length === 0 ? pluginNetworks(context) : length === 1 ? namespacePaths() : [],
+};
 
 /** Commands that do not use the namespace: the Go tool demands one, and any is taken. */
 const usageOfNetwork = { ...usage, operands: "<network-name> [netns-path]", required: 1 };
@@ -66,15 +76,52 @@ export const add: Command = {
 export const check: Command = {
   ...usage,
   name: "check",
-  about: "check whether an attachment is as ADD created it",
-  details: `Runs CHECK of the network's plugins. If CNI_ARGS and CAP_ARGS are not set, plugins get those of the add.\n${configured}`,
-  examples: ["CNI_PATH=/opt/cni/bin cnitool check example /run/netns/example"],
+  required: 0,
+  flags: [
+    ifNameFlag,
+    { name: "all", about: "check every attachment in the runtimes' cache, of the network if one is named" },
+    {
+      name: "container",
+      value: "ID",
+      about: "check the attachments of this container in the runtimes' cache",
+      complete: containerIds,
+    },
+    jsonFlag,
+  ],
+  about: "check whether an attachment, or every one of a container or of this host, is as ADD created it",
+  details: [
+    "Runs CHECK of the network's plugins. If CNI_ARGS and CAP_ARGS are not set, plugins get those of the add.",
+    configured,
+    "With --all or --container (then the only argument is a network's name, or none): those that cnitool list shows, each with the",
+    "configuration and arguments of its ADD; plugins are looked for in CNI_PATH or else the usual directories. A line for each is printed",
+    "as it is checked, or with --json a list at the end. The exit status is 1 when one failed or its container is gone.",
+  ].join("\n"),
+  examples: [
+    "CNI_PATH=/opt/cni/bin cnitool check example /run/netns/example",
+    "CNI_PATH=/opt/cni/bin cnitool check --all",
+    "CNI_PATH=/opt/cni/bin cnitool check --all --json example",
+  ],
   run(call) {
+    if (call.flags.has("all") || call.flags.has("container")) {
+      refuseWrongCount({ ...check, operands: "[network-name]", most: 1 }, call.operands, "cnitool");
+      return checkRemembered(call);
+    }
+    refuseWrongCount({ ...check, required: 2 }, call.operands, "cnitool");
+    refuseJsonOfOne(call);
     const { list, runtime, attachment } = attachmentOf(call);
     checkNetwork(list, asAdded(list, attachment, runtime, call.context), runtime);
     return 0;
   },
 };
+
+function refuseJsonOfOne({ flags }: Call): void {
+  if (!flags.has("json")) return;
+  throw new CniError({
+    code: ErrorCode.invalidEnvironment,
+    msg: "--json is for --all and --container",
+    remedy: "remove it: check of one attachment prints nothing but its error",
+  });
+}
 
 export const del: Command = {
   ...usage,

@@ -8,6 +8,7 @@ import { printed, table } from "../../pkg/command-line/table.ts";
 import { cachedNamespace } from "../../pkg/runtime/cached-namespace.ts";
 import { attachmentsNamedBy, type CacheEntry, defaultCacheRoot, listCaches } from "../../pkg/runtime/result-cache.ts";
 import type { NamespaceState } from "../../pkg/sys/namespace-state.ts";
+import { pluginNetworks } from "./candidates.ts";
 
 interface Attachment {
   network: string;
@@ -31,6 +32,7 @@ export const list: Command = {
     "Files that cannot be read are reported on stderr; then the list is not complete, and the exit status is 1.",
   ].join("\n"),
   flags: [jsonFlag],
+  complete: (operands, context) => (operands.length === 0 ? pluginNetworks(context) : []),
   examples: ["cnitool list", "cnitool list --json example"],
   run({ operands: [network], flags, context: { streams } }) {
     const caches = listCaches(defaultCacheRoot);

@@ -2,7 +2,7 @@
 import type { Tool, ToolContext } from "../../pkg/cni/tool.ts";
 import type { Command, CommandSet } from "../../pkg/command-line/command.ts";
 import { commandCalled } from "../../pkg/command-line/command-line.ts";
-import { completionScript } from "../../pkg/command-line/completion.ts";
+import { COMPLETE, completionCommand, completionsOf } from "../../pkg/command-line/completion.ts";
 import { helpFor } from "../../pkg/command-line/help.ts";
 import { runCommand } from "../../pkg/command-line/run-command.ts";
 import { add, check, del, gc, status } from "./attach.ts";
@@ -15,6 +15,7 @@ export const cnitool: Tool = {
   name: "cnitool",
   about: "attaches containers to networks by hand, validates configurations, shows attachments and plugins",
   run,
+  complete,
 };
 
 const help: Command = {
@@ -25,6 +26,7 @@ const help: Command = {
   about: "print help for cnitool or one of its commands",
   details: "",
   flags: [],
+  complete: (operands) => (operands.length === 0 ? commands.map(({ name }) => name) : []),
   examples: ["cnitool help add"],
   run({ operands: [name], context: { streams } }) {
     streams.stdout(name === undefined ? helpForAll(commands) : helpFor(commandCalled(name, tool), tool.name));
@@ -32,22 +34,18 @@ const help: Command = {
   },
 };
 
-const completion: Command = {
-  name: "completion",
-  operands: "<bash|zsh>",
-  required: 1,
-  most: 1,
-  about: "print a script for the completion of arguments in a shell",
-  details: "It completes commands and flags, and files for the rest.",
-  flags: [],
-  examples: ["cnitool completion bash > /etc/bash_completion.d/cnitool"],
-  run({ operands: [shell = ""], context: { streams } }) {
-    streams.stdout(completionScript(shell, tool));
-    return 0;
-  },
-};
-
-const commands: readonly Command[] = [add, check, del, gc, status, validate, list, version, help, completion];
+const commands: readonly Command[] = [
+  add,
+  check,
+  del,
+  gc,
+  status,
+  validate,
+  list,
+  version,
+  help,
+  completionCommand("cnitool"),
+];
 const tool: CommandSet = { name: "cnitool", commands };
 
 function run(args: readonly string[], context: ToolContext): number {
@@ -55,5 +53,17 @@ function run(args: readonly string[], context: ToolContext): number {
     context.streams.stdout(`${versionLine(context.version)}\n`);
     return 0;
   }
+  if (args[0] === COMPLETE) {
+    context.streams.stdout(
+      complete(args.slice(1), context)
+        .map((name) => `${name}\n`)
+        .join(""),
+    );
+    return 0;
+  }
   return runCommand(tool, args, context, () => helpForAll(commands));
+}
+
+function complete(words: readonly string[], context: ToolContext): string[] {
+  return completionsOf(words, tool, context);
 }

@@ -2,6 +2,7 @@
 import type { Delegates } from "../../pkg/cni/plugin.ts";
 import { standardStreams } from "../../pkg/cni/process-io.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
+import { completionCommand } from "../../pkg/command-line/completion.ts";
 import { asTool } from "../../pkg/command-line/run-command.ts";
 import { processArguments } from "../../pkg/sys/process.ts";
 import { bandwidth } from "../bandwidth/main.ts";
@@ -71,7 +72,16 @@ const plugins = [
 const tools: Tool[] = [cnitool, mkDockerOpts, mkDockerOptsScript];
 
 const ownNames = ["twill", ...tools.map(({ name }) => name)];
-const commands = [install(ownNames), uninstall, status, doctor, gc, log];
+// biome-ignore format: a line for each, so that commands which come at the same time do not meet
+const commands = [
+  install(ownNames),
+  uninstall,
+  status,
+  doctor,
+  gc,
+  log,
+  completionCommand("twill"),
+];
 
 const byName = <T extends { name: string }>(list: readonly T[]): Record<string, T> =>
   Object.fromEntries(list.map((program) => [program.name, program]));

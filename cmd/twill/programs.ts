@@ -5,6 +5,7 @@ import type { Streams } from "../../pkg/cni/process-io.ts";
 import { runPlugin } from "../../pkg/cni/skeleton.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { newestVersion, supportedVersions } from "../../pkg/cni/version.ts";
+import { COMPLETE, matching } from "../../pkg/command-line/completion.ts";
 import { nearest } from "../../pkg/config/edit-distance.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { exitNow } from "../../pkg/sys/process.ts";
@@ -59,6 +60,10 @@ function runSelf(programs: Programs, args: readonly string[], streams: Streams):
   const [name, ...rest] = args;
   if (name === undefined && isCalledByRuntime(streams)) return refuseAsPlugin(streams);
   if (name === "help" && rest[0] !== undefined) return runSelf(programs, [rest[0], "--help"], streams);
+  if (name === COMPLETE) {
+    streams.stdout(linesOf(completionsOfSelf(programs, rest, streams)));
+    return 0;
+  }
   const asked = selfCommands.get(name ?? "--help");
   if (asked !== undefined) {
     endingWithReader(streams).stdout(asked(programs, streams.program));
@@ -72,6 +77,19 @@ function runSelf(programs: Programs, args: readonly string[], streams: Streams):
   if (status !== undefined) return status;
   streams.stderr(`${ownName}: there is no program ${JSON.stringify(name)}${suggestion(name ?? "", programs)}\n`);
   return 1;
+}
+
+/** Lists what the last word may become: a command or tool, or an argument of one. */
+function completionsOfSelf(
+  { version, plugins, tools, commands }: Programs,
+  words: readonly string[],
+  streams: Streams,
+): readonly string[] {
+  const [name = "", ...rest] = words;
+  const all = { ...commands, ...tools };
+  if (rest.length === 0) return matching(name, [...Object.keys(all), "help", "--help", "--version"]);
+  if (name === "help") return rest.length > 1 ? [] : matching(rest[0] ?? "", Object.keys(all));
+  return (Object.hasOwn(all, name) ? all[name] : undefined)?.complete?.(rest, { version, plugins, streams }) ?? [];
 }
 
 type Answer = (programs: Programs, program: string) => string;

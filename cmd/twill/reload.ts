@@ -14,6 +14,7 @@ import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
 import type { Attachment, Delegates } from "../../pkg/cni/plugin.ts";
 import { type Streams, standardStreams } from "../../pkg/cni/process-io.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
+import { matching } from "../../pkg/command-line/completion.ts";
 import { usesLegacy } from "../../pkg/firewall/iptables/host.ts";
 import { edit } from "../../pkg/firewall/nftables/transaction.ts";
 import {
@@ -43,6 +44,7 @@ export const reload: Tool = {
   name: "reload",
   about: "restores the firewall rules of all running containers, after a firewall was reloaded",
   run,
+  complete: (words) => matching(words.at(-1) ?? "", ["--dry-run", "--cache-dir", "--help"]),
 };
 
 const USAGE = `Usage: twill reload [--dry-run] [--cache-dir DIR]

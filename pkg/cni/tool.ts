@@ -8,6 +8,8 @@ export interface Tool {
   about: string;
   /** @param args without the program's own name. @returns the exit status */
   run(args: readonly string[], context: ToolContext): number;
+  /** Returns what the last of its arguments may become, for the completion in a shell. */
+  complete?(words: readonly string[], context: ToolContext): readonly string[];
 }
 
 export interface ToolContext {

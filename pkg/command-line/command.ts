@@ -19,6 +19,8 @@ export interface Command {
   examples: readonly string[];
   /** The operands are another program with its arguments: from the first one on, nothing is a flag of this command. */
   runsProgram?: boolean;
+  /** Returns what the next operand may be, for the completion in a shell; nothing where it is a file. */
+  complete?(operands: readonly string[], context: ToolContext): readonly string[];
   /** @returns the exit status */
   run(call: Call): number;
 }
@@ -38,6 +40,8 @@ export interface Flag {
   /** Name of its value in the usage; a flag without one is a switch. */
   value?: string;
   about: string;
+  /** Returns what its value may be, for the completion in a shell. */
+  complete?(context: ToolContext): readonly string[];
 }
 
 export interface Call {

@@ -3,6 +3,7 @@ import { failureOf } from "../cni/error.ts";
 import type { Tool, ToolContext } from "../cni/tool.ts";
 import type { Command, CommandSet } from "./command.ts";
 import { readCommandLine, refuseWrongCount } from "./command-line.ts";
+import { completionsOf } from "./completion.ts";
 import { helpFor } from "./help.ts";
 
 /** Runs the command. @param overview The text to print when there is none. @returns the exit status */
@@ -24,12 +25,15 @@ export function runCommand(
 }
 
 /** Makes a tool of one command that another program runs by its name: `twill install`. */
-export const asTool = (program: string, command: Command): Tool => ({
-  name: command.name,
-  about: command.about,
-  run: (args, context) =>
-    runCommand({ name: program, commands: [command] }, [command.name, ...args], context, () => ""),
-});
+export function asTool(program: string, command: Command): Tool {
+  const alone: CommandSet = { name: program, commands: [command] };
+  return {
+    name: command.name,
+    about: command.about,
+    run: (args, context) => runCommand(alone, [command.name, ...args], context, () => ""),
+    complete: (words, context) => completionsOf([command.name, ...words], alone, context),
+  };
+}
 
 function telling(name: string, { streams }: ToolContext, work: () => number): number {
   try {

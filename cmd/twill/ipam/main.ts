@@ -2,6 +2,7 @@
 import { failureOf } from "../../../pkg/cni/error.ts";
 import type { Tool } from "../../../pkg/cni/tool.ts";
 import { type Command, type CommandSet, jsonFlag } from "../../../pkg/command-line/command.ts";
+import { completionsOf } from "../../../pkg/command-line/completion.ts";
 import { helpFor } from "../../../pkg/command-line/help.ts";
 import { runCommand } from "../../../pkg/command-line/run-command.ts";
 import { printed, table } from "../../../pkg/command-line/table.ts";
@@ -10,12 +11,14 @@ import type { NetworkDefinition } from "../../../pkg/network/definition.ts";
 import { networkCalled, readNetworks } from "../../../pkg/network/network-directory.ts";
 import { type ReservedAddress, reservedAddresses } from "../../../pkg/network/reserved-address.ts";
 import { defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
+import { pluginNetworks } from "../../cnitool/candidates.ts";
 import { configDirectory } from "../../cnitool/paths.ts";
 
 export const ipam: Tool = {
   name: "ipam",
   about: "shows who has which address, since when, and whether the container is alive",
   run: (args, context) => runCommand(tool, args, context, () => helpFor(ls, tool.name)),
+  complete: (words, context) => completionsOf(words, tool, context),
 };
 
 const ls: Command = {
@@ -30,6 +33,7 @@ const ls: Command = {
     "knows of one, so that the address is left over: cnitool gc frees it.",
   ].join("\n"),
   flags: [jsonFlag],
+  complete: (_, context) => pluginNetworks(context),
   examples: ["twill ipam ls", "twill ipam ls --json front"],
   run({ operands, flags, context: { streams } }) {
     const all = readNetworks(configDirectory(streams.environment), (text) => streams.stderr(`twill ipam: ${text}\n`));

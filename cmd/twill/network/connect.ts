@@ -1,6 +1,7 @@
 /** connect: attaches a running container to a network. */
 import type { Command } from "../../../pkg/command-line/command.ts";
 import { containerCalled } from "../../../pkg/network/container.ts";
+import { allNetworks, containerNames } from "../../cnitool/candidates.ts";
 import { addressFlags, connectOnHost, ipsOf, linkFlag, linksOf } from "./endpoint.ts";
 import { connectable, findNetwork, onHost } from "./surroundings.ts";
 
@@ -21,6 +22,7 @@ export const connect: Command = {
     { name: "alias", value: "NAME", about: "further name of the container in this network" },
     linkFlag,
   ],
+  complete: (operands, context) => [allNetworks, containerNames][operands.length]?.(context) ?? [],
   examples: ["ip netns add web", "twill network connect --alias www front web"],
   run({ operands: [name = "", text = ""], values, flags, context }) {
     onHost(context, (host) => {

@@ -20,7 +20,7 @@ export const create: Command = {
     "Without --subnet, a free one is chosen, which overlaps no route of the host and no network.",
   ].join("\n"),
   flags: [
-    { name: "driver", short: "d", value: "DRIVER", about: `${drivers.join(", ")} (bridge)` },
+    { name: "driver", short: "d", value: "DRIVER", about: `${drivers.join(", ")} (bridge)`, complete: () => drivers },
     { name: "subnet", value: "CIDR", about: "subnet, as 10.5.0.0/24; one of each family" },
     { name: "ip-range", value: "CIDR", about: "part of the subnet that addresses are chosen from" },
     { name: "gateway", value: "ADDRESS", about: "gateway of the subnet (its first address)" },

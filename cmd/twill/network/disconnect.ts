@@ -6,6 +6,7 @@ import { type Container, containerCalled } from "../../../pkg/network/container.
 import { lostNetworks } from "../../../pkg/network/lost-network.ts";
 import { networkCalled, ownNetworkCalled } from "../../../pkg/network/network-directory.ts";
 import { findStat } from "../../../pkg/sys/file.ts";
+import { allNetworks, containerNames } from "../../cnitool/candidates.ts";
 import { updateContainerFiles } from "./container-files.ts";
 import { onHost, refuseWithoutPlugins, syncNames } from "./surroundings.ts";
 
@@ -23,6 +24,7 @@ export const disconnect: Command = {
       about: "disconnect what a runtime has connected, and forget a container whose plugins fail",
     },
   ],
+  complete: (operands, context) => [allNetworks, containerNames][operands.length]?.(context) ?? [],
   examples: ["twill network disconnect front web"],
   run({ operands: [name = "", text = ""], flags, context }) {
     onHost(context, (host) => {

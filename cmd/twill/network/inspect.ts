@@ -14,6 +14,7 @@ import { type SubnetUsage, subnetUsage } from "../../../pkg/network/reserved-add
 import { cachedAttachment, checkNetwork, type Runtime } from "../../../pkg/runtime/network.ts";
 import { parseList } from "../../../pkg/runtime/network-list.ts";
 import { replaceFile } from "../../../pkg/sys/file.ts";
+import { allNetworks } from "../../cnitool/candidates.ts";
 import { pictureOf } from "./network-picture.ts";
 import { lookAtHost, onHost } from "./surroundings.ts";
 
@@ -43,6 +44,7 @@ export const inspect: Command = {
     { name: "svg", value: "FILE", about: "write that drawing into a file, as a picture for browsers" },
     { name: "json", about: "print JSON, as without --format" },
   ],
+  complete: (_, context) => allNetworks(context),
   examples: ["twill network inspect front", "twill network inspect --format '{{json .Containers}}' front"],
   run({ operands, flags, context }) {
     const format = flags.get("format");

@@ -2,6 +2,7 @@
 import type { Tool } from "../../../pkg/cni/tool.ts";
 import type { Command, CommandSet } from "../../../pkg/command-line/command.ts";
 import { commandCalled } from "../../../pkg/command-line/command-line.ts";
+import { completionsOf } from "../../../pkg/command-line/completion.ts";
 import { helpFor } from "../../../pkg/command-line/help.ts";
 import { runCommand } from "../../../pkg/command-line/run-command.ts";
 import { columns } from "../../../pkg/command-line/table.ts";
@@ -18,6 +19,7 @@ export const network: Tool = {
   name: "network",
   about: "creates and removes networks, and connects running containers to them, as docker network does",
   run: (args, context) => runCommand(tool, args, context, overview),
+  complete: (words, context) => completionsOf(words, tool, context),
 };
 
 const help: Command = {
@@ -28,6 +30,7 @@ const help: Command = {
   about: "print help for twill network or one of its commands",
   details: "",
   flags: [],
+  complete: (operands) => (operands.length === 0 ? tool.commands.map(({ name }) => name) : []),
   examples: ["twill network help create"],
   run({ operands: [name], context: { streams } }) {
     streams.stdout(name === undefined ? overview() : helpFor(commandCalled(name, tool), tool.name));

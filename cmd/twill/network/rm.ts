@@ -12,6 +12,7 @@ import { networkCalled, removeNetwork } from "../../../pkg/network/network-direc
 import { bridgeNameOf } from "../../../pkg/network/network-document.ts";
 import { defaultDataDir } from "../../../pkg/network/reserved-address.ts";
 import { collectGarbage, planGarbageCollection } from "../../../pkg/runtime/network.ts";
+import { allNetworks } from "../../cnitool/candidates.ts";
 import { type Host, onHost } from "./surroundings.ts";
 
 export const rm: Command = {
@@ -24,6 +25,7 @@ export const rm: Command = {
   details:
     "A network is removed when no container is in it, with its bridge. Prints the names of those that were removed.",
   flags: [],
+  complete: (_, context) => allNetworks(context),
   examples: ["twill network rm front"],
   run({ operands, context }) {
     const { stdout, stderr } = context.streams;

@@ -9,6 +9,7 @@ import { waitReadable } from "../../../pkg/sys/poll.ts";
 import { findCommand, findOutcome } from "../../../pkg/sys/process.ts";
 import { nextSentSignal, openSignals, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM } from "../../../pkg/sys/signal.ts";
 import { ask } from "../../../pkg/sys/syscall.ts";
+import { allNetworks } from "../../cnitool/candidates.ts";
 import { addressFlags, linkFlag } from "../network/endpoint.ts";
 import { onHost } from "../network/surroundings.ts";
 import { type Prepared, prepare, takeBack } from "./container.ts";
@@ -28,7 +29,12 @@ const command: Command = {
   ].join("\n"),
   flags: [
     { name: "name", value: "NAME", about: "name of the container (the beginning of its ID)" },
-    { name: "network", value: "NETWORK", about: "none, host, container:NAME, bridge or another network (bridge)" },
+    {
+      name: "network",
+      value: "NETWORK",
+      about: "none, host, container:NAME, bridge or another network (bridge)",
+      complete: allNetworks,
+    },
     { name: "hostname", short: "h", value: "NAME", about: "host name (the beginning of the ID)" },
     ...addressFlags,
     { name: "alias", value: "NAME", about: "further name in the network" },
