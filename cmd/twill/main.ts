@@ -36,6 +36,7 @@ import { status } from "./install/status.ts";
 import { uninstall } from "./install/uninstall.ts";
 import { ipam } from "./ipam/main.ts";
 import { log } from "./log/log.ts";
+import { metrics } from "./metrics/metrics.ts";
 import { network } from "./network/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 import { reload } from "./reload.ts";
@@ -80,6 +81,7 @@ const commands = [
   doctor,
   gc,
   log,
+  metrics,
   completionCommand("twill"),
 ];
 
