@@ -1,8 +1,6 @@
 /** Checks the prerequisites on this host before anything is changed. */
-import { SystemError } from "../../pkg/sys/errno.ts";
-import { findStat, findText } from "../../pkg/sys/file.ts";
-import { environment, run } from "../../pkg/sys/process.ts";
-import { decode } from "../../pkg/sys/text.ts";
+import { findText } from "../../pkg/sys/file.ts";
+import { loadModule } from "../../pkg/sys/kernel-module.ts";
 
 export interface Needs {
   /** Rules are made with iptables, which sees bridged packets only with br_netfilter. */
@@ -66,21 +64,3 @@ function forwardingWarnings(host: HostFacts): string[] {
 }
 
 const thisHost: HostFacts = { findText, loadModule };
-
-function loadModule(name: string): string | undefined {
-  const modprobe = ["/usr/sbin/modprobe", "/sbin/modprobe"].find((path) => findStat(path) !== undefined);
-  if (modprobe === undefined) return "modprobe is not installed";
-  try {
-    const { status, stdout } = run({
-      path: modprobe,
-      args: [name],
-      environment: environment(),
-      stdin: new Uint8Array(),
-      takesStderr: true,
-    });
-    return status === 0 ? undefined : `${decode(stdout).trim() || `modprobe exited with status ${status}`}`;
-  } catch (error) {
-    if (error instanceof SystemError) return error.message;
-    throw error;
-  }
-}

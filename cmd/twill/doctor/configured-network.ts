@@ -1,6 +1,8 @@
 /** Facts about a configured network that several checks need. Pure. */
+
+import { isObject, type JsonObject } from "../../../pkg/config/json.ts";
 import { formatPrefix, type Prefix } from "../../../pkg/ip/address.ts";
-import type { Network, PluginEntry } from "../../cnitool/lint/lint-file.ts";
+import type { Network } from "../../cnitool/lint/lint-file.ts";
 
 /** Whether the host forwards for a network: its plugin is a gateway. */
 export const isRouted = ({ plugins }: Network): boolean =>
@@ -10,11 +12,26 @@ export const isRouted = ({ plugins }: Network): boolean =>
   });
 
 /** Returns the bridge's name, by default the plugin's default. */
-export const bridgeOf = ({ conf }: PluginEntry): string =>
+const bridgeOf = (conf: JsonObject): string =>
   typeof conf["bridge"] === "string" && conf["bridge"] !== "" ? conf["bridge"] : "cni0";
 
+/** flannel's delegate is a bridge by default. */
 export const bridgesOf = ({ plugins }: Network): string[] =>
-  plugins.filter(({ type }) => type === "bridge").map(bridgeOf);
+  plugins.flatMap(({ type, conf }) => {
+    const own = type === "flannel" ? delegateOf(conf) : { ...conf, type };
+    return own["type"] === "bridge" ? [bridgeOf(own)] : [];
+  });
+
+const delegateOf = ({ delegate }: JsonObject): JsonObject => ({
+  type: "bridge",
+  ...(isObject(delegate) ? delegate : {}),
+});
+
+/** Whether its plugins accept its containers' traffic themselves; flanneld does for flannel's. */
+export const hasFirewall = ({ plugins }: Network): boolean =>
+  plugins.some(({ type }) => type === "firewall" || type === "flannel");
+
+export const isFlannel = ({ plugins }: Network): boolean => plugins.some(({ type }) => type === "flannel");
 
 export const subnetsOf = ({ plugins }: Network): Prefix[] =>
   plugins.flatMap(({ ranges }) => ranges.map(({ subnet }) => subnet));

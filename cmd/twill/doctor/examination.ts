@@ -1,31 +1,47 @@
 /** Examines the node by all checks, for `twill doctor` and those who pass its findings on. */
 import { failureOf } from "../../../pkg/cni/error.ts";
 import type { Self } from "../install/origin.ts";
+import { bridgedTraffic } from "./bridged-traffic.ts";
 import { configuration } from "./configuration.ts";
 import { damagedRecords } from "./damaged-records.ts";
 import { deadAttachments } from "./dead-attachments.ts";
+import { duplicateMacs } from "./duplicate-macs.ts";
 import type { Check, Finding } from "./finding.ts";
 import { forwardPolicy } from "./forward-policy.ts";
 import { forwarding } from "./forwarding.ts";
 import { fullRanges } from "./full-ranges.ts";
+import { installedFiles } from "./installed-files.ts";
+import { iptablesVariants } from "./iptables-variants.ts";
+import { kernel } from "./kernel.ts";
 import { leftoverLinks } from "./leftover-links.ts";
 import { leftoverReservations } from "./leftover-reservations.ts";
 import { leftoverRules } from "./leftover-rules.ts";
 import { lostRules } from "./lost-rules.ts";
+import { mtu } from "./mtu.ts";
 import { type NodeView, viewNode } from "./node-view.ts";
+import { overlappingRoutes } from "./overlapping-routes.ts";
 import { pluginDirectories } from "./plugin-directories.ts";
+import { rpFilter } from "./rp-filter.ts";
 import { subnetFile } from "./subnet-file.ts";
 import { unknownAttachments } from "./unknown-attachments.ts";
 
 // biome-ignore format: a line for each, so that checks which come at the same time do not meet
 export const checks: readonly Check[] = [
   pluginDirectories,
+  installedFiles,
   configuration,
+  overlappingRoutes,
+  kernel,
   forwarding,
   forwardPolicy,
+  bridgedTraffic,
+  rpFilter,
+  iptablesVariants,
   lostRules,
+  mtu,
   subnetFile,
   fullRanges,
+  duplicateMacs,
   deadAttachments,
   unknownAttachments,
   leftoverLinks,

@@ -1,73 +1,78 @@
-/**
- * forward-policy: a chain at the forward hook drops what no rule accepts, and no rule of its table knows the network's bridge or subnet. What
- * rules accept by other conditions is not evaluated; legacy iptables is not looked at.
- */
-import { findRules, listChains } from "../../../pkg/firewall/nftables/ruleset.ts";
-import { type Connection, connect, NETLINK_NETFILTER } from "../../../pkg/netlink/connection.ts";
+import { FAMILIES } from "../../../pkg/firewall/family.ts";
+import {
+  type BaseChain,
+  enteredIfDropped,
+  legacyBaseChains,
+  nftablesBaseChains,
+} from "../../../pkg/firewall/input/base-chains.ts";
+import { usesLegacy } from "../../../pkg/firewall/iptables/host.ts";
+import { formatAddress } from "../../../pkg/ip/address.ts";
+import { connect, NETLINK_NETFILTER } from "../../../pkg/netlink/connection.ts";
 import { NF_INET_FORWARD } from "../../../pkg/netlink/nftables/chain.ts";
-import { NF_DROP } from "../../../pkg/netlink/nftables/data.ts";
 import type { Network } from "../../cnitool/lint/lint-file.ts";
-import { bridgesOf, isRouted, subnetsOf, subnetTextOf } from "./configured-network.ts";
+import { hasFirewall, isRouted, subnetTextOf } from "./configured-network.ts";
 import type { Check, Observation } from "./finding.ts";
-
-const families = { inet: 1, ip: 2 } as const;
+import { type Sample, samplesOf } from "./traffic-sample.ts";
 
 export const forwardPolicy: Check = {
   id: "forward-policy",
-  about: "firewalls that drop what containers send through the host",
+  about: "firewalls that drop what containers send through the host: a policy of drop, or a rule",
   severity: "warning",
-  find({ networks }) {
-    const exposed = networks.filter((network) => isRouted(network) && !opensForwarding(network));
-    if (exposed.length === 0) return [];
-    const netfilter = connect(NETLINK_NETFILTER);
-    return Object.entries(families).flatMap(([name, family]) =>
-      droppingChains(netfilter, family).flatMap(({ table, chain }) =>
-        exposed
-          .filter((network) => !isKnown(network, netfilter, family, table))
-          .map((network) => observationOf(network, `${name} ${table} ${chain}`)),
+  find(node) {
+    const sampled = node.networks
+      .filter(isRouted)
+      .map((network) => ({ network, samples: samplesOf(network, node) }))
+      .filter(({ samples }) => samples.length > 0);
+    if (sampled.length === 0) return [];
+    return forwardChains().flatMap(({ family, base }) =>
+      sampled.flatMap(({ network, samples }) =>
+        samples
+          .filter((sample) => sample.family === family)
+          .flatMap((sample) => droppedBy(base, sample, network))
+          .slice(0, 1),
       ),
     );
   },
 };
 
-/** flanneld accepts its network by rules of its own. */
-const opensForwarding = ({ plugins }: Network): boolean =>
-  plugins.some(({ type }) => type === "firewall" || type === "flannel");
-
-function droppingChains(netfilter: Connection, family: number): { table: string; chain: string }[] {
-  return listChains(netfilter, family)
-    .filter(({ type, hook, policy }) => type === "filter" && hook?.number === NF_INET_FORWARD && policy === NF_DROP)
-    .map(({ table = "", name = "" }) => ({ table, chain: name }));
-}
-
-/** Whether a rule of the table has the name of the bridge or the bytes of the subnet in it. */
-function isKnown(network: Network, netfilter: Connection, family: number, table: string): boolean {
-  const bridges = bridgesOf(network);
-  const subnets = subnetsOf(network).map(({ address }) => address);
-  return findRules(netfilter, { family, table }).some(
-    (rule) =>
-      bridges.some((bridge) => contains(rule, asciiOf(bridge))) ||
-      subnets.some((address) => contains(rule, withoutZeros(address))),
+/** Returns the chains that every forwarded packet passes, of each family. */
+export function forwardChains(): { family: "ip" | "ip6"; base: BaseChain }[] {
+  const netfilter = connect(NETLINK_NETFILTER);
+  return FAMILIES.flatMap((family) =>
+    [...nftablesBaseChains(netfilter, family, NF_INET_FORWARD), ...legacyBaseChains(family, "FORWARD")].map((base) => ({
+      family,
+      base,
+    })),
   );
 }
 
-const asciiOf = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
-
-/** A rule for a prefix may hold its bytes alone. */
-function withoutZeros(address: Uint8Array): Uint8Array {
-  let length = address.length;
-  while (length > 2 && address[length - 1] === 0) length--;
-  return address.subarray(0, length);
+function droppedBy(base: BaseChain, sample: Sample, network: Network): Observation[] {
+  const entered = enteredIfDropped(base, sample);
+  return entered === undefined ? [] : [observationOf(base, sample, entered, network)];
 }
 
-function contains(bytes: Uint8Array, part: Uint8Array): boolean {
-  for (let at = bytes.indexOf(part[0] ?? 0); at >= 0; at = bytes.indexOf(part[0] ?? 0, at + 1))
-    if (part.every((byte, i) => bytes[at + i] === byte)) return true;
-  return false;
+export const titleOf = ({ place, isLegacy }: BaseChain): string =>
+  `chain ${place}${isLegacy ? " of legacy iptables" : ""}`;
+
+function observationOf(base: BaseChain, sample: Sample, entered: ReadonlySet<string>, network: Network): Observation {
+  const { source, inInterface, outInterface } = sample;
+  const chain = titleOf(base);
+  const others = [...entered].filter((one) => one !== base.name);
+  const open = `accept its traffic in ${chain} (${openingCommand(base, sample)})`;
+  return {
+    text: `${chain} drops what containers of network "${network.name}" send through this host`,
+    evidence: [
+      `${network.file}: ${subnetTextOf(network)}`,
+      `a packet from ${source && formatAddress(source)}, in through ${inInterface.name}, out through ${outInterface?.name || "any link"}; the policy is ${base.policy}${others.length > 0 ? `; chains: ${others.join(", ")}` : ""}`,
+    ],
+    remedy: hasFirewall(network)
+      ? `find the rule that drops it, or ${open}`
+      : `add {"type": "firewall"} to the plugins of the network, and create its containers again; or ${open}`,
+  };
 }
 
-const observationOf = (network: Network, chain: string): Observation => ({
-  text: `chain ${chain} drops what it does not know, and no rule of its table knows network "${network.name}"`,
-  evidence: [`${network.file}: ${subnetTextOf(network)}, and no plugin "firewall" in its list`],
-  remedy: `add {"type": "firewall"} to the plugins of the network, and create its containers again; or accept its traffic in chain ${chain}`,
-});
+function openingCommand({ isLegacy, table, name, place }: BaseChain, { family, inInterface }: Sample): string {
+  if (!isLegacy && table !== "filter") return `nft insert rule ${place} iifname ${inInterface.name} accept`;
+  const program = isLegacy && !usesLegacy(family) ? `${family}tables-legacy` : `${family}tables`;
+  return `${program} -I ${name} -i ${inInterface.name} -j ACCEPT`;
+}

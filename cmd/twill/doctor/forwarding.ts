@@ -1,4 +1,4 @@
-import { isIPv4 } from "../../../pkg/ip/address.ts";
+import { type Address, isIPv4 } from "../../../pkg/ip/address.ts";
 import type { FamilyName } from "../../../pkg/ip/family.ts";
 import { enableForwarding } from "../../../pkg/link/sysctl.ts";
 import type { Network } from "../../cnitool/lint/lint-file.ts";
@@ -6,14 +6,21 @@ import { isRouted, subnetsOf } from "./configured-network.ts";
 import type { Check, Observation } from "./finding.ts";
 
 const families: readonly { family: FamilyName; title: string; setting: string; isUsed(network: Network): boolean }[] = [
-  { family: "ipv4", title: "IPv4", setting: "ipv4/ip_forward", isUsed: () => true },
+  { family: "ipv4", title: "IPv4", setting: "ipv4/ip_forward", isUsed: (network) => hasSubnet(network, isIPv4) },
   {
     family: "ipv6",
     title: "IPv6",
     setting: "ipv6/conf/all/forwarding",
-    isUsed: (network) => subnetsOf(network).some(({ address }) => !isIPv4(address)),
+    isUsed: (network) => hasSubnet(network, (address) => !isIPv4(address)),
   },
 ];
+
+/** A network whose subnets are not in its configuration counts as one of IPv4. */
+function hasSubnet(network: Network, isOfFamily: (address: Address) => boolean): boolean {
+  const subnets = subnetsOf(network);
+  return subnets.length === 0 ? isOfFamily(ANY_IPV4) : subnets.some(({ address }) => isOfFamily(address));
+}
+const ANY_IPV4 = new Uint8Array(4);
 
 export const forwarding: Check = {
   id: "forwarding",

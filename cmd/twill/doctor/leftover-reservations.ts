@@ -17,10 +17,7 @@ export const leftoverReservations: Check = {
         directory,
         all.filter(({ isOfEarlierBoot }) => isOfEarlierBoot),
       ),
-      ...ofThisBoot(
-        directory,
-        all.filter(({ isOfEarlierBoot }) => !isOfEarlierBoot),
-      ),
+      ...ofThisBoot(all.filter(({ isOfEarlierBoot }) => !isOfEarlierBoot)),
     ]);
   },
 };
@@ -40,7 +37,7 @@ function ofEarlierBoot(directory: string, reservations: readonly Reservation[]):
   ];
 }
 
-function ofThisBoot(_directory: string, reservations: readonly Reservation[]): Observation[] {
+function ofThisBoot(reservations: readonly Reservation[]): Observation[] {
   const [first] = reservations;
   if (first === undefined) return [];
   return [

@@ -63,12 +63,13 @@ function othersIn(plugins: readonly CalledPlugin[]): string[] {
   return [...groups].map(([what, types]) => `${types.join(", ")} ${what}`);
 }
 
-interface Changed {
+export interface Changed {
   path: string;
   now: string;
 }
 
-function changedFiles(self: Self): Changed[] {
+/** Returns the installed files that something else has replaced or removed. @throws CniError 6: the record is damaged */
+export function changedFiles(self: Self): Changed[] {
   return readRecord()
     .files.filter((file) => !isAsInstalled(file))
     .map((file) => ({ path: file.path, now: nowOf(file, self) }));

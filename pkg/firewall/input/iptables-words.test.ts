@@ -2,10 +2,10 @@
 import t from "tap";
 import { NF_CT_STATE_NEW } from "../../netlink/nftables/expression/ct.ts";
 import { evaluatePart, evaluateSave } from "./iptables-words.ts";
-import type { Certainty, InputPacket } from "./packet.ts";
+import type { Certainty, Packet } from "./packet.ts";
 import { outcomesOf } from "./traversal.ts";
 
-const packet: InputPacket = {
+const packet: Packet = {
   family: "ip",
   inInterface: { name: "eth0", index: 2 },
   source: Uint8Array.of(192, 0, 2, 2),

@@ -8,17 +8,19 @@ import {
   NF_CT_STATE_UNTRACKED,
 } from "../../netlink/nftables/expression/ct.ts";
 import { type CanonicalRule, parseRuleLine } from "../iptables/canonical.ts";
-import { both, type Certainty, certainly, type InputPacket, not } from "./packet.ts";
+import { both, type Certainty, certainly, not, type Packet } from "./packet.ts";
 import type { Action, Chains, EvaluatedRule } from "./traversal.ts";
 
 /** Evaluates one part, such as `-i eth0`, `! -s 10.0.0.0/8` or `-m udp --dport 8472`. */
-export function evaluatePart(part: string, packet: InputPacket): Certainty {
+export function evaluatePart(part: string, packet: Packet): Certainty {
   const [option = "", ...values] = part.split(" ");
   if (option === "!") return not(evaluatePart(values.join(" "), packet));
   const [value = ""] = values;
   switch (option) {
     case "-i":
       return certainly(isInterface(value, packet.inInterface.name));
+    case "-o":
+      return packet.outInterface === undefined ? "unknown" : certainly(isInterface(value, packet.outInterface.name));
     case "-p":
       return certainly(["udp", "17", "all", "0"].includes(value));
     case "-s":
@@ -35,7 +37,7 @@ export function evaluatePart(part: string, packet: InputPacket): Certainty {
 const isInterface = (pattern: string, name: string): boolean =>
   pattern.endsWith("+") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 
-function isWithin(network: string, address: InputPacket["source"]): Certainty {
+function isWithin(network: string, address: Packet["source"]): Certainty {
   if (address === undefined) return "unknown";
   const prefix = parsePrefix(network.includes("/") ? network : `${network}/${8 * address.length}`);
   return prefix === undefined ? "unknown" : certainly(contains(prefix, address));
@@ -43,7 +45,7 @@ function isWithin(network: string, address: InputPacket["source"]): Certainty {
 
 type Options = readonly { option: string; isNegated: boolean; value: string }[];
 
-function evaluateMatch(name: string, words: readonly string[], packet: InputPacket): Certainty {
+function evaluateMatch(name: string, words: readonly string[], packet: Packet): Certainty {
   if (name === "comment") return "yes";
   const options = optionsOf(words);
   if (options === undefined) return "unknown";
@@ -76,11 +78,11 @@ const STATES: Readonly<Record<string, number>> = {
   DNAT: 0,
 };
 
-function evaluateOption(match: string, option: string, value: string, packet: InputPacket): Certainty {
+function evaluateOption(match: string, option: string, value: string, packet: Packet): Certainty {
   switch (`${match} ${option}`) {
     case "udp --dport":
     case "multiport --dports":
-      return certainly(value.split(",").some((range) => includesPort(range, packet.destinationPort)));
+      return isAmongPorts(value, packet.destinationPort);
     case "conntrack --ctstate":
     case "state --state": {
       const states = value.split(",").map((name) => STATES[name]);
@@ -88,7 +90,7 @@ function evaluateOption(match: string, option: string, value: string, packet: In
       return certainly(states.some((state) => (packet.state & (state ?? 0)) !== 0));
     }
     case "addrtype --dst-type":
-      return certainly(value.split(",").includes("LOCAL"));
+      return certainly(value.split(",").includes(packet.outInterface === undefined ? "LOCAL" : "UNICAST"));
     case "tcp --dport":
     case "tcp --sport":
       return "no";
@@ -96,6 +98,9 @@ function evaluateOption(match: string, option: string, value: string, packet: In
       return "unknown";
   }
 }
+
+const isAmongPorts = (list: string, port: number | undefined): Certainty =>
+  port === undefined ? "unknown" : certainly(list.split(",").some((range) => includesPort(range, port)));
 
 function includesPort(range: string, port: number): boolean {
   const [first = "", last = first] = range.split(":");
@@ -114,7 +119,7 @@ export function actionOfTarget(target: string): Action {
 }
 
 /** Parses the output of `iptables-save -t TABLE`. */
-export function evaluateSave(printed: string, packet: InputPacket): Chains {
+export function evaluateSave(printed: string, packet: Packet): Chains {
   const chains = new Set<string>();
   const rules = new Map<string, CanonicalRule[]>();
   for (const line of printed.split("\n")) {
@@ -126,7 +131,7 @@ export function evaluateSave(printed: string, packet: InputPacket): Chains {
   return { rulesOf: (chain) => (rules.get(chain) ?? []).map((parts) => evaluateParts(parts, packet, chains)) };
 }
 
-function evaluateParts(parts: CanonicalRule, packet: InputPacket, chains: ReadonlySet<string>): EvaluatedRule {
+function evaluateParts(parts: CanonicalRule, packet: Packet, chains: ReadonlySet<string>): EvaluatedRule {
   const isTarget = (part: string) => /^-[jg] /.test(part);
   const matches = parts
     .filter((part) => !isTarget(part))

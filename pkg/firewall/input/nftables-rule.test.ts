@@ -11,11 +11,11 @@ import { NFT_PAYLOAD_NETWORK_HEADER } from "../../netlink/nftables/expression/pa
 import { type ExpressionRequest, expressions } from "../../netlink/nftables/expression.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
 import { evaluateRule, type FindSet } from "./nftables-rule.ts";
-import type { InputPacket } from "./packet.ts";
+import type { Packet } from "./packet.ts";
 import type { EvaluatedRule } from "./traversal.ts";
 
 const source = Uint8Array.of(0xfd, 0, 0, 0x0a, ...new Array(11).fill(0), 2);
-const packet: InputPacket = {
+const packet: Packet = {
   family: "ip6",
   inInterface: { name: "eth0", index: 2 },
   source,

@@ -34,6 +34,8 @@ import {
   NFT_META_IIFNAME,
   NFT_META_L4PROTO,
   NFT_META_NFPROTO,
+  NFT_META_OIF,
+  NFT_META_OIFNAME,
   NFT_META_PROTOCOL,
 } from "../../netlink/nftables/expression/meta.ts";
 import { NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER } from "../../netlink/nftables/expression/payload.ts";
@@ -41,12 +43,12 @@ import { NFT_RANGE_NEQ } from "../../netlink/nftables/expression/range.ts";
 import type { Expression } from "../../netlink/nftables/expression.ts";
 import { NFT_SET_CONCAT, NFT_SET_INTERVAL, type SetMessage } from "../../netlink/nftables/set.ts";
 import { IFNAMSIZ } from "../../netlink/rtnetlink/link/name.ts";
-import { RTN_LOCAL } from "../../netlink/rtnetlink/route.ts";
+import { RTN_LOCAL, RTN_UNICAST } from "../../netlink/rtnetlink/route.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
 import { ADDRESS_OFFSETS, nfproto } from "../family.ts";
 import { type AnyExtension, matches as extensions } from "../iptables/xtables.ts";
 import { actionOfTarget, evaluatePart } from "./iptables-words.ts";
-import { both, type Certainty, certainly, type InputPacket, not } from "./packet.ts";
+import { both, type Certainty, certainly, not, type Packet, type PacketInterface } from "./packet.ts";
 import type { Action, EvaluatedRule } from "./traversal.ts";
 
 /** Bytes, each of which may be unknown. */
@@ -66,11 +68,7 @@ const PROTOCOL_UDP = 17;
 const ETHERTYPES = { ip: [0x08, 0x00], ip6: [0x86, 0xdd] } as const;
 
 /** Returns the rule as one or more: a lookup in a verdict map is one for each element. */
-export function evaluateRule(
-  expressions: readonly Expression[],
-  packet: InputPacket,
-  findSet: FindSet,
-): EvaluatedRule[] {
+export function evaluateRule(expressions: readonly Expression[], packet: Packet, findSet: FindSet): EvaluatedRule[] {
   const registers: (number | undefined)[] = new Array(REGISTERS_SIZE).fill(undefined);
   const stored: Stored = (register, length) => registers.slice(offsetOf(register), offsetOf(register) + (length ?? 0));
   let matches: Certainty = "yes";
@@ -116,7 +114,7 @@ interface Loaded {
 }
 
 /** Returns what an expression loads into a register; undefined: it loads nothing. */
-function loadedBy({ name, data }: Expression, packet: InputPacket, stored: Stored): Loaded | undefined {
+function loadedBy({ name, data }: Expression, packet: Packet, stored: Stored): Loaded | undefined {
   if (data === undefined || !("destination" in data) || data.destination === undefined) return undefined;
   const register = data.destination;
   switch (name) {
@@ -127,7 +125,7 @@ function loadedBy({ name, data }: Expression, packet: InputPacket, stored: Store
     case "ct":
       return { register, bytes: ctValue(data.key, packet) };
     case "fib":
-      return { register, bytes: fibValue(data.flags, data.result) };
+      return { register, bytes: fibValue(data.flags, data.result, packet) };
     case "immediate":
       return { register, bytes: [...(data.data?.value ?? [])] };
     case "bitwise": {
@@ -146,7 +144,7 @@ function loadedBy({ name, data }: Expression, packet: InputPacket, stored: Store
 /** Returns whether the rule continues behind an expression; undefined: the expression is not known here, and may also end the rule. */
 function conditionOf(
   { name, data }: Expression,
-  packet: InputPacket,
+  packet: Packet,
   stored: Stored,
   findSet: FindSet,
 ): Certainty | undefined {
@@ -210,12 +208,16 @@ function actionOf(verdict: NftData["verdict"]): Action {
 
 const UNKNOWN: Bytes = new Array(16).fill(undefined);
 
-function metaValue(key: number | undefined, { family, inInterface }: InputPacket): Bytes {
+function metaValue(key: number | undefined, { family, inInterface, outInterface }: Packet): Bytes {
   switch (key) {
     case NFT_META_IIF:
       return hostOrder(inInterface.index);
     case NFT_META_IIFNAME:
-      return Array.from({ length: IFNAMSIZ }, (_, i) => inInterface.name.charCodeAt(i) || 0);
+      return paddedName(inInterface);
+    case NFT_META_OIF:
+      return outInterface === undefined ? UNKNOWN : hostOrder(outInterface.index);
+    case NFT_META_OIFNAME:
+      return outInterface === undefined ? UNKNOWN : paddedName(outInterface);
     case NFT_META_L4PROTO:
       return [PROTOCOL_UDP, 0, 0, 0];
     case NFT_META_NFPROTO:
@@ -227,7 +229,10 @@ function metaValue(key: number | undefined, { family, inInterface }: InputPacket
   }
 }
 
-function payloadValue(base: number | undefined, offset: number, length: number, packet: InputPacket): Bytes {
+const paddedName = ({ name }: PacketInterface): Bytes =>
+  Array.from({ length: IFNAMSIZ }, (_, i) => name.charCodeAt(i) || 0);
+
+function payloadValue(base: number | undefined, offset: number, length: number, packet: Packet): Bytes {
   const header =
     base === NFT_PAYLOAD_NETWORK_HEADER
       ? networkHeader(packet)
@@ -237,34 +242,32 @@ function payloadValue(base: number | undefined, offset: number, length: number, 
   return Array.from({ length: Math.max(length, 4) }, (_, i) => (i < length ? header[offset + i] : 0));
 }
 
-function networkHeader({ family, source, destination }: InputPacket): Bytes {
+function networkHeader({ family, source, destination }: Packet): Bytes {
   const header: (number | undefined)[] = [];
   const at = ADDRESS_OFFSETS[family];
   source?.forEach((byte, i) => {
     header[at.source + i] = byte;
   });
-  destination.forEach((byte, i) => {
+  destination?.forEach((byte, i) => {
     header[at.destination + i] = byte;
   });
   header[family === "ip" ? 9 : 6] = PROTOCOL_UDP; // IPv6: unless there are extension headers, which tunnels do not send
   return header;
 }
 
-const udpHeader = ({ destinationPort }: InputPacket): Bytes => [
-  undefined,
-  undefined,
-  destinationPort >> 8,
-  destinationPort & 0xff,
-];
+const udpHeader = ({ destinationPort: port }: Packet): Bytes =>
+  port === undefined ? [] : [undefined, undefined, port >> 8, port & 0xff];
 
-function ctValue(key: number | undefined, { state }: InputPacket): Bytes {
+function ctValue(key: number | undefined, { state }: Packet): Bytes {
   if (key === NFT_CT_STATE) return hostOrder(state);
   if (key === NFT_CT_STATUS) return hostOrder(0); // IPS_*: the flow is new, and its destination was not translated
   return UNKNOWN;
 }
 
-const fibValue = (flags: number | undefined, result: number | undefined): Bytes =>
-  flags === NFTA_FIB_F_DADDR && result === NFT_FIB_RESULT_ADDRTYPE ? hostOrder(RTN_LOCAL) : UNKNOWN;
+const fibValue = (flags: number | undefined, result: number | undefined, { outInterface }: Packet): Bytes =>
+  flags === NFTA_FIB_F_DADDR && result === NFT_FIB_RESULT_ADDRTYPE
+    ? hostOrder(outInterface === undefined ? RTN_LOCAL : RTN_UNICAST)
+    : UNKNOWN;
 
 function hostOrder(value: number): Bytes {
   const bytes = [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, value >>> 24];
@@ -326,7 +329,7 @@ function evaluateExtension(
     revision,
     info,
   }: { name?: string | undefined; revision?: number | undefined; info?: Uint8Array | undefined },
-  packet: InputPacket,
+  packet: Packet,
 ): Certainty {
   const row = (extensions as Readonly<Record<string, AnyExtension>>)[name];
   if (row === undefined || row.revision !== revision || info === undefined || info.length < row.info.size)

@@ -1,16 +1,24 @@
-/** The first packet of a UDP flow from another host, for which the rules of the input hook are evaluated. */
+/** The first packet of a UDP flow, for which the rules of a hook are evaluated. */
 
 import type { Address } from "../../ip/address.ts";
 import type { Family } from "../family.ts";
 
-export interface InputPacket {
+export interface PacketInterface {
+  name: string;
+  index: number;
+}
+
+export interface Packet {
   family: Family;
-  inInterface: { name: string; index: number };
+  inInterface: PacketInterface;
+  /** Set where the packet is forwarded; absent where it is for this host. */
+  outInterface?: PacketInterface;
   /** undefined: any host may send it */
   source: Address | undefined;
-  /** This host's address. */
-  destination: Address;
-  destinationPort: number;
+  /** undefined: it may be for any other host */
+  destination: Address | undefined;
+  /** undefined: any */
+  destinationPort: number | undefined;
   /** NF_CT_STATE_*. */
   state: number;
 }
