@@ -20,9 +20,17 @@ import { isErrno } from "../sys/errno.ts";
 import { findStat } from "../sys/file.ts";
 import { isOwnNamespace, NotANamespace, openNamespace } from "../sys/namespace.ts";
 import { identifiedState, identifyNamespace, type NamespaceIdentity } from "../sys/namespace-identity.ts";
-import { assignedBy, attachmentState, attachmentsIn, listAttachments, type NetworkAttachment } from "./attachment.ts";
+import {
+  type AttachedInterface,
+  assignedBy,
+  attachmentState,
+  listAttachments,
+  listInterfacesOf,
+  type NetworkAttachment,
+} from "./attachment.ts";
 import {
   type AttachmentRecord,
+  listAllAttachmentRecords,
   removeAttachmentRecord,
   removeInterruptedWrites,
   writeAttachmentRecord,
@@ -59,7 +67,7 @@ export function connectContainer(
   refuseOptions(network, options);
   const namespace = namespaceOf(container);
   if (isOwnNamespace(container.netns)) throw isHost(container);
-  const present = attachmentsOf(namespace, runtime);
+  const present = listInterfacesOf(namespace, runtime.cacheRoot);
   if (present.some(({ networkName }) => networkName === network.name)) throw isConnected(network, container);
   const attachment: RuntimeAttachment = {
     containerId: container.id,
@@ -110,10 +118,6 @@ function namespaceOf({ netns }: Container): NamespaceIdentity {
       cause: error,
     });
   }
-}
-
-function attachmentsOf(namespace: NamespaceIdentity, { cacheRoot }: Runtime): NetworkAttachment[] {
-  return attachmentsIn(namespace, listAttachments(cacheRoot).attachments, inodeOf);
 }
 
 const inodeOf = (path: string): string | undefined => {
@@ -206,7 +210,7 @@ function isSame(address: Address, text: string): boolean {
 function interfaceFor(
   { netns }: Container,
   { interface: wanted }: ConnectOptions,
-  present: readonly NetworkAttachment[],
+  present: readonly AttachedInterface[],
 ): string {
   const names = [...linkNamesIn(netns), ...present.map(({ ifName }) => ifName)];
   if (wanted === undefined) return nextInterface(names);
@@ -304,7 +308,7 @@ export function disconnectContainer(
   if (record !== undefined) removeAttachmentRecord(record);
   const { netns } = attachment;
   if (netns === undefined || attachmentState(attachment) !== "alive") return;
-  orderDefaultRoutes(netns, attachmentsOf(identifyNamespace(netns), runtime));
+  orderDefaultRoutes(netns, listInterfacesOf(identifyNamespace(netns), runtime.cacheRoot));
 }
 
 /** Has the next command go on when this one is killed. */
@@ -387,20 +391,20 @@ export function removeLeftAttachments(
   tell: (text: string) => void,
 ): void {
   removeInterruptedWrites();
+  if (!listAllAttachmentRecords().records.some(isLeft)) return; // as nearly always: the cache, which takes longer to read, is not asked
   const { attachments } = listAttachments(runtime.cacheRoot);
   for (const attachment of attachments) {
     const { record, networkName, containerName } = attachment;
-    if (record === undefined) continue;
+    if (record === undefined || !isLeft(record)) continue;
     const { unfinished } = record;
-    const isDead = identifiedState(record.namespace) === "dead";
-    if (unfinished === undefined && !isDead) continue;
     try {
       deleteAttachment(attachment, networks().find(({ name }) => name === networkName)?.list, runtime);
       removeAttachmentRecord(record);
       if (unfinished === undefined) continue;
       const what = unfinished === "connect" ? "undid the connect" : "completed the disconnect";
       tell(`${what} of container ${containerName} and network ${networkName}, which was interrupted`);
-      if (!isDead) orderDefaultRoutes(record.namespace.path, attachmentsOf(record.namespace, runtime));
+      if (!isDead(record))
+        orderDefaultRoutes(record.namespace.path, listInterfacesOf(record.namespace, runtime.cacheRoot));
     } catch (error) {
       tell(
         `could not remove what is left of container ${containerName} in network ${networkName}: ${errorText(error)}`,
@@ -408,3 +412,6 @@ export function removeLeftAttachments(
     }
   }
 }
+
+const isDead = ({ namespace }: AttachmentRecord): boolean => identifiedState(namespace) === "dead";
+const isLeft = (record: AttachmentRecord): boolean => record.unfinished !== undefined || isDead(record);

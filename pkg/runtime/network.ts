@@ -28,7 +28,7 @@ import {
   type CacheKey,
   cacheRootsOf,
   type DamagedFile,
-  listCache,
+  listNetworkCache,
   readCachedResult,
   removeCache,
   writeCache,
@@ -174,10 +174,8 @@ export function planGarbageCollection(
   { cacheRoot }: Pick<Runtime, "cacheRoot">,
 ): GarbagePlan {
   if (list.disableGC) return { stale: [], valid: [], damaged: [] };
-  const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listCache(root) }));
-  const entries = caches.flatMap(({ root, entries }) =>
-    entries.filter(({ networkName }) => networkName === list.name).map((entry) => ({ ...entry, cacheRoot: root })),
-  );
+  const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listNetworkCache(root, list.name) }));
+  const entries = caches.flatMap(({ root, entries }) => entries.map((entry) => ({ ...entry, cacheRoot: root })));
   const damaged = caches.flatMap((cache) => cache.damaged);
   const named = damaged.map((file) => ({ file, attachments: attachmentsNamedBy(file, list.name) }));
   const valid = entries.filter(isValid);

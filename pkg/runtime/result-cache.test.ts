@@ -18,6 +18,7 @@ import {
   type CacheContent,
   type CacheEntry,
   listCache,
+  listNetworkCache,
   readCache,
   readCachedResult,
   removeCache,
@@ -230,3 +231,16 @@ t.test(
     t.strictSame(told(listCache(join(root, "nowhere"))), []);
   },
 );
+
+t.test("of one network the attachments are listed by their files' names, and those of others not read", async (t) => {
+  const root = mkdtempSync(join(tmpdir(), "twill-cache-"));
+  t.teardown(() => rmSync(root, { recursive: true }));
+  writeCache(root, entry);
+  writeCache(root, { ...entry, networkName: "net-1" });
+  const path = join(root, "results", "other-one-eth0");
+  writeFileSync(path, "damaged");
+  t.match(listCache(root), { entries: [{ networkName: "net-1" }, { networkName: "net" }], damaged: [{ path }] });
+  const own = listNetworkCache(root, "net");
+  t.match(own, { entries: [{ networkName: "net" }], damaged: [] });
+  t.equal(own.entries.length, 1, "not net-1, whose files begin so");
+});

@@ -154,12 +154,8 @@ export function readCache(root: string, key: CacheKey): CacheEntry | undefined {
  * @throws CniError 5: the directory cannot be read.
  */
 export function listCache(root: string, containerId?: string): CacheContent {
-  const content: CacheContent = { entries: [], damaged: [] };
-  for (const found of readCacheFiles(root, (name) => isNameOf(name, containerId))) {
-    if ("reason" in found) content.damaged.push(found);
-    else if (containerId === undefined || found.containerId === containerId) content.entries.push(found);
-  }
-  return content;
+  const { entries, damaged } = contentOf(readCacheFiles(root, (name) => isNameOf(name, containerId)));
+  return { entries: entries.filter((one) => containerId === undefined || one.containerId === containerId), damaged };
 }
 
 /** Reads the files whose names are wanted one by one, for those who keep little of each. @throws CniError 5: the directory cannot be read. */
@@ -175,10 +171,23 @@ export function* readCacheFiles(
   }
 }
 
-/** Lists the attachments of each cache that may have some, the given one first. @throws CniError 5: a directory cannot be read. */
-export function listCaches(root: string): [CacheContent, ...CacheContent[]] {
-  const [first, ...others] = cacheRootsOf(root).map((one) => listCache(one));
-  return [first ?? { entries: [], damaged: [] }, ...others];
+/** Lists the attachments of one network. Of the files of other networks only the names are read. @throws CniError 5: the directory cannot be read. */
+export function listNetworkCache(root: string, networkName: string): CacheContent {
+  const { entries, damaged } = contentOf(readCacheFiles(root, (name) => name.startsWith(`${networkName}-`)));
+  return { entries: entries.filter((one) => one.networkName === networkName), damaged };
+}
+
+/** Lists the attachments of each cache that may have some, the given one first: all, or those of one network. @throws CniError 5: a directory cannot be read. */
+export const listCaches = (root: string, networkName?: string): CacheContent[] =>
+  cacheRootsOf(root).map((one) => (networkName === undefined ? listCache(one) : listNetworkCache(one, networkName)));
+
+function contentOf(files: Iterable<CacheEntry | DamagedFile>): CacheContent {
+  const content: CacheContent = { entries: [], damaged: [] };
+  for (const found of files) {
+    if ("reason" in found) content.damaged.push(found);
+    else content.entries.push(found);
+  }
+  return content;
 }
 
 function namesIn(directory: string): string[] {
