@@ -5,6 +5,7 @@
 //                                                                          the commands behind a `:` were run on the host
 //   ```json log       has a document on each line            ```sh run     is run, all of a page in one shell
 //   ```sh one         is run on a host of its own (e2e/tutorials)
+//   ```sh node        is run on a node with the page's runtime (e2e/runtimes/pages.test.ts)
 //   ```ts cmd/x.ts    stands in that file word for word, as does ```nft pkg/x.nft
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -4,11 +4,14 @@ import type { Test } from "../cluster/program.ts";
 import { goBin } from "../lab/project.ts";
 import { type Machine, newMachine } from "../tutorials/machine.ts";
 
+/** Whose plugins a node calls: Debian's Go plugins, or ours. */
+export type Whose = "ours" | "go";
+
 export interface Node extends Machine {
   /** Runs a script. @returns What it printed, trimmed. @throws Error with its stderr when it fails */
   done(script: string): Promise<string>;
   /** Puts plugins into /opt/cni/bin, each in one step, as an upgrade does. */
-  usePlugins(whose: "ours" | "go"): Promise<void>;
+  usePlugins(whose: Whose): Promise<void>;
   /** What containers have there: results, reservations, links, rules with an address. */
   traces(): Promise<string>;
 }
@@ -33,14 +36,14 @@ const traces = `
   ip -o link show type veth
   nft -s list ruleset 2>/dev/null | grep -E ${addresses} || true`;
 
-export async function newNode(t: Test, name: string): Promise<Node> {
+export async function newNode(t: Test, name: string, plugins: Whose = "ours"): Promise<Node> {
   const machine = await newMachine(t, name);
   const done = async (script: string) => {
     const { status, stdout, stderr } = await machine.type(script);
     if (status !== 0) throw new Error(`${script}: exit status ${status}: ${stdout}${stderr}`);
     return stdout.trim();
   };
-  const usePlugins = async (whose: "ours" | "go") => {
+  const usePlugins = async (whose: Whose) => {
     const from = whose === "ours" ? "dist/plugins" : goBin;
     await done(`
       for plugin in ${from}/*; do
@@ -48,6 +51,6 @@ export async function newNode(t: Test, name: string): Promise<Node> {
       done`);
   };
   await done(prepare);
-  await usePlugins("ours");
+  await usePlugins(plugins);
   return { ...machine, done, usePlugins, traces: () => done(traces) };
 }

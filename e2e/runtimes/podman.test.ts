@@ -1,48 +1,19 @@
 // Debian's podman with our plugins: what its commands promise, what survives whom, and a node that changes between the Go plugins and ours.
 import t, { type Test } from "tap";
-import { unpackedFolder } from "../../dev/unpacked.mjs";
 import { until } from "../cluster/until.ts";
 import { inLongRunOnly, needsRoot } from "../lab/needs.ts";
-import { IMAGE, type Node, newNode } from "./node.ts";
+import { IMAGE } from "./node.ts";
+import { newPodman, type Podman } from "./podman.ts";
 
-interface Podman extends Node {
-  /** Starts a container of the image, with its web server. @returns its ID */
-  start(name: string, flags: string): Promise<string>;
-  /** Who answers on a port: the beginning of the container's ID, or "" for nobody. podman itself listens on ports that lead nowhere. */
-  ask(address: string, longestS?: number): Promise<string>;
-}
-
-const dnsname = unpackedFolder(".", "golang-github-containernetworking-plugin-dnsname");
-
-/** The default network of podman costs nothing; n1 has IPv4 and names, n2 IPv6 too. */
-const prepare = `
-  mkdir -p /etc/containers
-  cp ${dnsname}/usr/lib/cni/dnsname /opt/cni/bin
-  echo '{"default":[{"type":"insecureAcceptAnything"}]}' > /etc/containers/policy.json
-  cat > /etc/containers/containers.conf <<end
-[containers]
-log_driver = "k8s-file"
-[network]
-network_backend = "cni"
-cni_plugin_dirs = ["/opt/cni/bin"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "runc"
-end
-  podman import --change 'CMD ["/bin/httpd","-f","-p","80","-h","/"]' ${IMAGE}.tar localhost/image:1
+/** n1 has IPv4 and names, n2 IPv6 too; the default network of podman costs nothing. */
+const networks = `
   podman network create --subnet 10.10.1.0/24 n1
   podman network create --subnet 10.10.2.0/24 --ipv6 --subnet fd00:2::/64 n2`;
 
-async function newPodman(t: Test): Promise<Podman> {
-  const node = await newNode(t, "podman");
-  await node.done(prepare);
-  const cgroup = "--cgroup-parent=/$(basename $(cat /run/cgroup))";
-  return {
-    ...node,
-    start: (name, flags) => node.done(`podman run -d ${cgroup} --name ${name} ${flags} localhost/image:1`),
-    ask: (address, longestS = 5) => node.done(`curl -s --max-time ${longestS} http://${address}/etc/hostname || true`),
-  };
+async function newPodmanWithNetworks(t: Test): Promise<Podman> {
+  const podman = await newPodman(t);
+  await podman.done(networks);
+  return podman;
 }
 
 /** Then nobody is left who would have podman run DEL. */
@@ -52,7 +23,7 @@ const killWithMonitor = (name: string) =>
 const short = (id: string) => id.slice(0, 12);
 
 t.test("podman: what its commands promise of ports, addresses and names", inLongRunOnly(needsRoot), async (t) => {
-  const { done, start, ask, traces, type } = await newPodman(t);
+  const { done, start, ask, traces, type } = await newPodmanWithNetworks(t);
   const a = await start(
     "a",
     "--network n1 --ip 10.10.1.50 --mac-address 02:11:22:33:44:55 --network-alias web -p 127.0.0.1:8080:80",
@@ -100,7 +71,7 @@ t.test(
   "podman: networks of twill network are its own, and its containers are connected by name",
   inLongRunOnly(needsRoot),
   async (t) => {
-    const { done, start, ask, traces, type } = await newPodman(t);
+    const { done, start, ask, traces, type } = await newPodmanWithNetworks(t);
     const network = (args: string) => done(`dist/bin/twill network ${args}`);
     await network("create --subnet 10.10.5.0/24 --label tier=web front");
     await network("create --subnet 10.10.6.0/24 back");
@@ -143,7 +114,7 @@ t.test(
 );
 
 t.test("podman: ten containers that start and end at once", inLongRunOnly(needsRoot), async (t) => {
-  const { done, start, ask, traces } = await newPodman(t);
+  const { done, start, ask, traces } = await newPodmanWithNetworks(t);
   const numbers = Array.from({ length: 10 }, (_, i) => i);
   const ids = await Promise.all(numbers.map((i) => start(`c${i}`, `--network n1 --network n2 -p 808${i}:80`)));
   for (const i of numbers) t.equal(await ask(`127.0.0.1:808${i}`), short(ids[i] ?? ""));
@@ -152,7 +123,7 @@ t.test("podman: ten containers that start and end at once", inLongRunOnly(needsR
 });
 
 t.test("podman: who is alive keeps port and rules, who is dead does not", inLongRunOnly(needsRoot), async (t) => {
-  const { done, start, ask, traces, type } = await newPodman(t);
+  const { done, start, ask, traces, type } = await newPodmanWithNetworks(t);
   const a = await start("a", "--network n1 -p 8080:80");
   const b = await start("b", "--network n2 -p 8081:80");
   const list = () => done("dist/bin/cnitool list --json").then(JSON.parse);
@@ -206,7 +177,7 @@ t.test("podman: who is alive keeps port and rules, who is dead does not", inLong
 });
 
 t.test("podman: plugins are exchanged under running containers, Go's and ours", inLongRunOnly(needsRoot), async (t) => {
-  const { done, start, ask, traces, usePlugins } = await newPodman(t);
+  const { done, start, ask, traces, usePlugins } = await newPodmanWithNetworks(t);
   await usePlugins("go");
   const ids = [await start("c0", "--network n1 --ip 10.10.1.50 -p 8080:80")];
   const all = async (what: string) => {
@@ -257,7 +228,7 @@ t.test(
   "podman: twill install and uninstall under a running container lose no packet",
   inLongRunOnly(needsRoot),
   async (t) => {
-    const { done, start, ask, usePlugins } = await newPodman(t);
+    const { done, start, ask, usePlugins } = await newPodmanWithNetworks(t);
     await usePlugins("go");
     const sums = () =>
       done("rm -f /opt/cni/bin/dnsname; cd /opt/cni/bin && find . -type f -exec cksum {} + | sort -k 3");
