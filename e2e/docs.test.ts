@@ -21,6 +21,7 @@ import { readCommandLine, refuseWrongCount } from "../pkg/command-line/command-l
 import { type JsonSchema, netconfProperties } from "../pkg/config/schema.ts";
 import { newHost } from "./lab/host.ts";
 import { type Feature, needsKernel, needsRoot } from "./lab/needs.ts";
+import "./lab/search-path.ts";
 import { ourBin, ourTools, projectRoot } from "./lab/project.ts";
 
 interface Block {
