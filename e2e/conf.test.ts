@@ -1,7 +1,7 @@
 // The networks of conf/, which docs/networks.md explains: each one accepted by cnitool, and doing what the page says.
 import { copyFileSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { type Host, newHost, type Ran } from "./lab/host.ts";
 import { type Feature, needsKernel, needsRoot } from "./lab/needs.ts";
@@ -15,7 +15,8 @@ t.teardown(() => rmSync(samples, { recursive: true }));
 for (const file of files) copyFileSync(join(conf, file), join(samples, file));
 
 function cnitool(node: Host, ...args: string[]): Ran {
-  const command = [...runWithFlannel, join(ourTools, "cnitool"), ...args];
+  const runTwill = join(dirname(node.varLib), "run-twill"); // the same for all commands
+  const command = [...runWithFlannel, runTwill, join(ourTools, "cnitool"), ...args];
   return node.runInside(command, { CNI_PATH: ourBin, NETCONFPATH: samples });
 }
 
@@ -24,9 +25,8 @@ const subnetFile = "FLANNEL_NETWORK=10.69.0.0/16\nFLANNEL_SUBNET=10.69.3.1/24\nF
 const runWithFlannel = [
   "sh",
   "-c",
-  `mount -t tmpfs none /media && mkdir /media/flannel /media/netns && printf '${subnetFile}' > /media/flannel/subnet.env &&
+  `mount -t tmpfs none /media && mkdir -p /media/flannel /media/netns /media/twill "$0" && mount --bind "$0" /media/twill && printf '${subnetFile}' > /media/flannel/subnet.env &&
    mount --rbind /run/netns /media/netns && mount --rbind /media /run && exec "$@"`,
-  "sh",
 ];
 
 interface Sample {
@@ -225,6 +225,15 @@ const list: readonly Sample[] = [
       const [container] = node.containers;
       t.match(container?.sh("ip route show vrf blue"), "default via 10.86.0.1 dev eth0");
       t.equal(container?.run("ping", "-c1", "-W9", "-I", "blue", "10.86.0.3").status, 0, "the VRF reaches the others");
+    },
+  },
+  {
+    file: "78-dnsname.conflist",
+    network: "named",
+    see(t, node) {
+      const [container] = node.containers;
+      const asked = container?.run("dig", "@10.91.0.1", "+short", `${node.containers[1]?.name}.dns.example`);
+      t.equal(asked?.stdout, "10.91.0.3\n");
     },
   },
   {

@@ -35,6 +35,8 @@ const ports = (container: number) => [
   { hostPort: 8000 + container, containerPort: 80, protocol: "tcp" },
   { hostPort: 8000 + container, containerPort: 53, protocol: "udp" },
 ];
+/** The resolver's own socket and records, since it runs on. */
+const ownResolver = "mkdir -p /run/twill && mount -t tmpfs none /run/twill";
 const rates = { ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 8_000_000, egressBurst: 800_000 };
 const chained = (keys: (container: number) => Conf = () => ({})) => ({ keys, isChained: true });
 
@@ -45,6 +47,7 @@ const subjects: Record<string, Subject> = {
     unfit: { bridge: "a/b", vlan: "x", vlanTrunk: [{ id: 5000 }], ipMasqBackend: "other" },
   },
   debug: { ...chained(), unfit: { addHooks: [7], delHooks: ["true"] } },
+  dnsname: { ...chained(() => ({ domainName: "dns.podman" })), prepare: () => ownResolver, unfit: { domainName: 5 } },
   dummy: { ...withAddresses(), needs: ["dummy"] },
   firewall: {
     ...chained(() => ({ ingressPolicy: "same-bridge" })),

@@ -68,6 +68,11 @@ interface Subject {
 }
 const chained: Record<string, Subject> = {
   bandwidth: { type: "bandwidth", keys: { ingressRate: 8_000_000, ingressBurst: 800_000 } },
+  dnsname: {
+    type: "dnsname",
+    keys: { domainName: "dns.podman" },
+    prepare: "mkdir -p /run/twill && mount -t tmpfs none /run/twill",
+  },
   debug: { type: "debug", keys: {} },
   "firewall, iptables": { type: "firewall", keys: { backend: "iptables", ingressPolicy: "isolated" } },
   "firewall, nftables": { type: "firewall", keys: { backend: "nftables", ingressPolicy: "same-bridge" } },
@@ -87,10 +92,11 @@ const bridgeConf = {
   ipam: { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }], [{ subnet: "fd00:1::/64" }]] },
 };
 
-for (const [name, { type, keys, needs = [] }] of Object.entries(chained)) {
+for (const [name, { type, keys, needs = [], prepare = "true" }] of Object.entries(chained)) {
   t.test(`${name}: any prevResult ends in words, and DEL takes everything back`, needsKernel(...needs), async (t) => {
     t.comment(`seed ${seed}`);
     const node = newHost(t);
+    node.sh(prepare);
     const { stdout: result } = node.cni("bridge", "ADD", bridgeConf);
     const conf = (prevResult: Json) => ({ cniVersion: "1.1.0", name: "mut", type, ...keys, prevResult });
     node.cni(type, "ADD", conf(result as Json));

@@ -243,13 +243,12 @@ t.test("reload: delegates of multus get their rules back; plugins of other maker
   };
   node.sh(`mkdir -p /var/lib/cni/multus/results; mv ${file} /var/lib/cni/multus/results/`);
   withType("multus-cni-network", "multus");
-  withType("podman", "dnsname");
+  withType("podman", "nosuch");
   node.sh("nft flush ruleset");
   t.match(reload(node), {
     status: 0,
     stdout: /^net cnitool-\w+ eth0: \d+ changes made/,
-    stderr:
-      /^plugin "dnsname" of 1 attachments is not one of twill's: rules that it has made are not restored[^\n]*\n$/,
+    stderr: /^plugin "nosuch" of 1 attachments is not one of twill's: rules that it has made are not restored[^\n]*\n$/,
   });
   t.strictSame(rules(node), before);
   const cnitool = (...args: string[]) =>

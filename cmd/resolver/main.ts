@@ -15,6 +15,11 @@ const paths = [
     about: `directory of the attachment records (${resolverPaths.attachments.records})`,
   },
   { name: "cache", value: "DIR", about: `root of the runtimes' result cache (${resolverPaths.attachments.cache})` },
+  {
+    name: "dnsname",
+    value: "DIR",
+    about: `directory of what the plugin dnsname has added (${resolverPaths.attachments.dnsname})`,
+  },
   { name: "resolv-conf", value: "FILE", about: `has the host's resolvers (${resolverPaths.resolvConf})` },
 ] as const satisfies readonly Flag[];
 
@@ -49,6 +54,7 @@ const pathsIn = (flags: Flags): ResolverPaths => ({
   attachments: {
     records: flags.get("records") ?? resolverPaths.attachments.records,
     cache: flags.get("cache") ?? resolverPaths.attachments.cache,
+    dnsname: flags.get("dnsname") ?? resolverPaths.attachments.dnsname,
   },
   resolvConf: flags.get("resolv-conf") ?? resolverPaths.resolvConf,
 });

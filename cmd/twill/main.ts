@@ -11,6 +11,7 @@ import { cnitool } from "../cnitool/main.ts";
 import { debug } from "../debug/main.ts";
 import { dhcpDaemon } from "../dhcp/daemon.ts";
 import { dhcp } from "../dhcp/main.ts";
+import { dnsname } from "../dnsname/main.ts";
 import { dummy } from "../dummy/main.ts";
 import { firewall } from "../firewall/main.ts";
 import { flannel } from "../flannel/main.ts";
@@ -53,6 +54,7 @@ const plugins = [
   bridge,
   debug,
   dhcp,
+  dnsname,
   dummy,
   firewall,
   flannel,

@@ -208,7 +208,7 @@ t.test("doctor: a runtime calls plugins of others, one of them in front of twill
   t.equal(status, 1);
   t.match(
     stdout,
-    /^warning: podman calls 19 of twill's 20 plugins \[plugins\]\n {2}it looks in .*\n {2}bridge in \/usr\/local\/lib\/cni: CNI bridge plugin/,
+    /^warning: podman calls 20 of twill's 21 plugins \[plugins\]\n {2}it looks in .*\n {2}bridge in \/usr\/local\/lib\/cni: CNI bridge plugin/,
   );
   t.match(stdout, /\n {2}To fix: twill install puts twill's there/);
 });

@@ -237,9 +237,13 @@ const patienceMs = 15_000;
 /** The lock of iptables' chains is the node's own: who finds it taken, by another test say, makes more system calls. */
 const withOwnLock = 'mkdir -p "$0" /run/twill && mount --bind "$0" /run/twill && exec "$@"';
 
+/** Where the node has /run/twill. */
+export const runTwillOf = ({ varLib }: Host): string => join(dirname(varLib), "run-twill");
+export const withOwnRun = (node: Host): string[] => ["sh", "-c", withOwnLock, runTwillOf(node)];
+
 function run({ node, plugin, conf, call }: Subject, verb: Verb, under: readonly string[]): Outcome {
   const attachments = verb === "GC" ? { "cni.dev/valid-attachments": [] } : {};
-  const alone = ["sh", "-c", withOwnLock, join(dirname(node.varLib), "run-twill"), ...under];
+  const alone = [...withOwnRun(node), ...under];
   return node.cni(plugin, verb, { ...conf, ...attachments }, { timeoutMs: patienceMs, ...call, under: alone });
 }
 

@@ -7,7 +7,7 @@ import { type Host, newHost } from "../lab/host.ts";
 import { containerWith, interfaceByHand, lines, ownRules, resultByHand } from "../lab/interface-by-hand.ts";
 import type { Feature } from "../lab/needs.ts";
 import { filesBelow } from "../lab/snapshot.ts";
-import { hostState, type Subject, withoutRoundRobin } from "./faults.ts";
+import { hostState, runTwillOf, type Subject, withOwnRun, withoutRoundRobin } from "./faults.ts";
 
 export interface Entry {
   needs?: readonly Feature[];
@@ -34,6 +34,7 @@ export const subjects: Readonly<Record<string, Entry>> = {
   },
   debug: { make: debug },
   dhcp: { make: dhcp },
+  dnsname: { make: dnsname },
   dummy: { needs: ["dummy"], make: main("dummy", { ipam: ipv4 }) },
   "firewall, iptables": { make: (t) => firewall(t, "iptables") },
   "firewall, nftables": { make: (t) => firewall(t, "nftables") },
@@ -102,6 +103,19 @@ function debug(t: Test): Subject {
     return { namespaces, files: { ...files, calls: "" } };
   };
   return { ...subject, look };
+}
+
+/** The resolver runs, for another container. Whoever is killed leaves what the network's directory has. */
+function dnsname(t: Test): Subject {
+  const node = newHost(t, { containers: 2 });
+  const keys = { ...common, type: "dnsname", domainName: "dns.podman" };
+  const other = { ...keys, name: "other", prevResult: behindBridge(node, { isGateway: true, ipam: ipv4 }) };
+  const { status, stdout } = node.cni("dnsname", "ADD", other, { containerId: "other", under: withOwnRun(node) });
+  if (status !== 0) throw new Error(`the resolver is not started: ${JSON.stringify(stdout)}`);
+  const records = () =>
+    Object.values(filesBelow(join(runTwillOf(node), "dnsname"))).filter((text) => text !== "directory");
+  const look = () => ({ ...node.snapshot(), records: records() });
+  return { node, plugin: "dnsname", conf: { ...keys, prevResult: other.prevResult }, look, lookAtHost: records };
 }
 
 /** What the daemon holds. */

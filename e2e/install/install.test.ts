@@ -29,12 +29,12 @@ const aboutLine = (root: Root, path: string): string => root.sh(`${path} 2>&1 < 
 t.test("install puts plugins where podman and containerd look, uninstall restores each byte", needsRoot, async (t) => {
   const root = await nodeWith(t, `${runtimes("podman")}${containerdWith("/opt/cni/bin")}`);
   const before = root.files();
-  t.match(root.run("twill status"), { status: 1, stdout: /^podman: 0 of 20 plugins are twill's: none/m });
+  t.match(root.run("twill status"), { status: 1, stdout: /^podman: 0 of 21 plugins are twill's: none/m });
 
   const installed = root.run("twill install");
   t.match(installed, { status: 0, stderr: "" });
   t.match(installed.stdout, /^containerd \(\/usr\/local\/bin\/containerd\) looks in \/opt\/cni\/bin \(bin_dir in /m);
-  t.match(installed.stdout, `/usr/lib/cni: 20 plugins of twill 0.1.0; ${replaced.length} that were there are kept in`);
+  t.match(installed.stdout, `/usr/lib/cni: 21 plugins of twill 0.1.0; ${replaced.length} that were there are kept in`);
   for (const directory of ["/usr/lib/cni", "/opt/cni/bin"])
     for (const name of ours)
       t.match(aboutLine(root, `${directory}/${name}`), new RegExp(`^CNI ${name} plugin v.+\\+twill\\.`));
@@ -43,8 +43,8 @@ t.test("install puts plugins where podman and containerd look, uninstall restore
   t.match(root.sh("/usr/local/bin/cnitool --version"), /^cnitool /);
   const status = root.run("twill status");
   t.match(status, { status: 0, stderr: "" });
-  t.match(status.stdout, /^podman: 20 of 20 plugins are twill's: twill 0.1.0 in \/usr\/lib\/cni /m);
-  t.match(status.stdout, /^containerd: 20 of 20 plugins are twill's: twill 0.1.0 in \/opt\/cni\/bin /m);
+  t.match(status.stdout, /^podman: 21 of 21 plugins are twill's: twill 0.1.0 in \/usr\/lib\/cni /m);
+  t.match(status.stdout, /^containerd: 21 of 21 plugins are twill's: twill 0.1.0 in \/opt\/cni\/bin /m);
 
   t.match(root.run("/usr/local/bin/twill uninstall"), { status: 0, stderr: "" });
   t.equal(root.files(), before);
@@ -83,7 +83,7 @@ t.test("a package that puts its plugins back is told by status, and stays when t
   root.sh(`twill install\n${upgrade("bridge")}\n${upgrade("portmap")}\nrm /usr/lib/cni/tap`);
   const told = root.run("/usr/local/bin/twill status");
   t.equal(told.status, 1);
-  t.match(told.stdout, /^podman: 17 of 20 plugins/m);
+  t.match(told.stdout, /^podman: 18 of 21 plugins/m);
   t.match(told.stdout, /^ {2}bridge, portmap in \/usr\/lib\/cni: CNI … plugin /m);
   t.match(told.stdout, /^\/usr\/lib\/cni\/bridge was installed, and is now: CNI bridge plugin /m);
   t.match(told.stdout, /^\/usr\/lib\/cni\/tap was installed, and is now: absent$/m);
@@ -278,7 +278,7 @@ t.test("a directory that has two names, one of them a symbolic link, is served o
   );
   const before = root.files();
   const { stdout } = root.run("twill install --no-tools");
-  t.equal(stdout.match(/^\/\S+: 20 plugins/gm)?.join(), "/usr/lib/cni: 20 plugins");
+  t.equal(stdout.match(/^\/\S+: 21 plugins/gm)?.join(), "/usr/lib/cni: 21 plugins");
   t.match(root.run("twill status"), { status: 0 });
   root.sh("twill uninstall");
   t.equal(root.files(), before);
@@ -288,7 +288,7 @@ t.test("names with odd characters are printed as they can be read", needsRoot, a
   const root = await nodeWith(t, "mkdir -p \"/opt/a b$(printf '\\033[2J')\"");
   const { status, stdout } = root.run('twill install --no-tools --plugin-dir "$(echo /opt/a*)"');
   t.equal(status, 0);
-  t.match(stdout, '"/opt/a b\\u001b[2J": 20 plugins');
+  t.match(stdout, '"/opt/a b\\u001b[2J": 21 plugins');
   for (const command of ["status", "uninstall --dry-run", "uninstall"])
     t.notMatch(root.run(`twill ${command}`).stdout, "\u001b", command);
 });

@@ -62,7 +62,8 @@ export function newResolverLab(t: Test, { containers = 2 } = {}): ResolverLab {
   mkdirSync(records);
   const resolvConf = join(dir, "resolv.conf");
   const socket = join(dir, "resolver.sock");
-  const paths = ["--socket", socket, "--records", records, "--cache", join(dir, "cache"), "--resolv-conf", resolvConf];
+  const own = { socket, records, cache: join(dir, "cache"), dnsname: join(dir, "dnsname"), "resolv-conf": resolvConf };
+  const paths = Object.entries(own).flatMap(([name, path]) => [`--${name}`, path]);
   writeFileSync(resolvConf, "");
   for (const container of node.containers) container.sh("ip link set lo up");
   const processes = () => processesOf(node);

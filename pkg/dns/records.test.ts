@@ -27,6 +27,7 @@ const attachments = [
   attachment("back", "db", "172.19.0.3"),
   attachment("back", "secret", "172.19.0.4"),
   attachment("closed", "vault", "172.20.0.2", { isInternal: true }),
+  attachment("n1", "pod", "10.10.1.2", { domain: "DNS.podman", aliases: ["p"] }),
 ];
 const networks = namesOfNetworks(attachments);
 const view = (container: string) =>
@@ -55,6 +56,17 @@ t.test("names, aliases, links and the network's name", async (t) => {
   t.equal(told("web", "pool"), "172.18.0.2 172.18.0.3", "of two containers");
   t.equal(told("web", "dbalias"), "172.18.0.3", "a link");
   t.equal(told("db", "dbalias"), "forward", "which others do not have");
+});
+
+t.test("a domain takes the place of the network's name, and what is in it and nobody's does not exist", async (t) => {
+  t.equal(told("pod", "pod"), "10.10.1.2");
+  t.equal(told("pod", "p.dns.podman"), "10.10.1.2");
+  t.equal(told("pod", "pod.n1"), "forward");
+  t.equal(told("pod", "nobody.dns.podman"), "NXDOMAIN");
+  t.equal(told("pod", "dns.podman"), "NXDOMAIN");
+  t.equal(told("pod", "nobodydns.podman"), "forward");
+  t.equal(told("pod", "2.1.10.10.in-addr.arpa", Type.PTR), "pod.dns.podman");
+  t.equal(told("web", "pod.dns.podman"), "NXDOMAIN", "another network's");
 });
 
 t.test("a known name without such a record has an answer without records", async (t) => {

@@ -21,12 +21,17 @@ export interface NamedAttachment {
   addresses: readonly Address[];
   /** Servers that are asked for other names, in the place of the host's. */
   servers?: readonly Address[];
+  /** The domain of the network's names, whole and its own, in the place of the network's name. */
+  domain?: string | undefined;
 }
 
 /** The names of one network. */
 export interface NetworkNames {
   id: string;
-  name: string;
+  /** What may stand behind a name: the network's name, or its domain. */
+  suffix: string;
+  /** Whether a name with the suffix that no container has does not exist, and is asked of nobody. */
+  ownsSuffix: boolean;
   isInternal: boolean;
   addresses: ReadonlyMap<string, readonly Address[]>;
   /** Names by address, see addressKey. */
@@ -37,10 +42,12 @@ export interface NetworkNames {
 export function namesOfNetworks(attachments: readonly NamedAttachment[]): Map<string, NetworkNames> {
   type Draft = NetworkNames & { addresses: Map<string, Address[]>; names: Map<string, string> };
   const networks = new Map<string, Draft>();
-  for (const { network: id, networkName, isInternal, name, aliases, addresses } of attachments) {
+  for (const { network: id, networkName, isInternal, name, aliases, addresses, domain } of attachments) {
+    const suffix = domain ?? networkName;
     const network = networks.get(id) ?? {
       id,
-      name: networkName.toLowerCase(),
+      suffix: suffix.toLowerCase(),
+      ownsSuffix: domain !== undefined,
       isInternal,
       addresses: new Map(),
       names: new Map(),
@@ -51,7 +58,7 @@ export function namesOfNetworks(attachments: readonly NamedAttachment[]): Map<st
       if (known === undefined) network.addresses.set(one, [...addresses]);
       else known.push(...addresses);
     }
-    for (const address of addresses) network.names.set(addressKey(address), `${name}.${networkName}`);
+    for (const address of addresses) network.names.set(addressKey(address), suffix === "" ? name : `${name}.${suffix}`);
   }
   return networks;
 }
@@ -75,7 +82,7 @@ export function viewOf(attachments: readonly NamedAttachment[], all: ReadonlyMap
     .sort(
       (one, other) =>
         Number(one.isInternal) - Number(other.isInternal) ||
-        (one.name < other.name ? -1 : one.name > other.name ? 1 : 0),
+        (one.suffix < other.suffix ? -1 : one.suffix > other.suffix ? 1 : 0),
     );
   const links = new Map<string, { network: NetworkNames; target: string }[]>();
   for (const network of networks)
@@ -109,7 +116,8 @@ export function answerFrom(
   if (address !== undefined) return reverseAnswer(view, question, address);
   const addresses = addressesOf(view, question.name);
   if (addresses !== undefined) return { rcode: Rcode.noError, records: shuffle(recordsOf(addresses, question.type)) };
-  if (isNameElsewhere(question.name, view, all)) return { rcode: Rcode.nameError, records: [] };
+  if (view.networks.some((network) => isOwnName(question.name, network)) || isNameElsewhere(question.name, view, all))
+    return { rcode: Rcode.nameError, records: [] };
   return view.canForward ? "forward" : { rcode: Rcode.serverFailure, records: [] };
 }
 
@@ -126,9 +134,12 @@ function addressesOf({ networks, links }: View, name: string): readonly Address[
   return undefined;
 }
 
+const isOwnName = (name: string, { suffix, ownsSuffix }: NetworkNames): boolean =>
+  ownsSuffix && suffix !== "" && (name === suffix || name.endsWith(`.${suffix}`));
+
 /** Returns the name without the network's; undefined: it does not end with that. */
 function unqualified(name: string, network: NetworkNames): string | undefined {
-  const suffix = `.${network.name}`;
+  const suffix = `.${network.suffix}`;
   return name.endsWith(suffix) ? name.slice(0, -suffix.length) : undefined;
 }
 

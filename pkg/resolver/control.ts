@@ -13,6 +13,8 @@ export interface SyncAnswer {
   namespaces: number;
   /** Sentences: which namespaces get none and why, which files are damaged. */
   problems: string[];
+  /** The listen addresses that are not served, by their keys, and why. Absent: the resolver is of an earlier build, which does not know `dnsname`. */
+  unserved?: { key: string; problem: string }[];
 }
 
 const SYNC = "sync\n";
@@ -65,8 +67,14 @@ function readToEnd(fd: number, path: string): string {
 
 function answerIn(text: string): SyncAnswer | undefined {
   const document = objectIn(text);
-  const isText = (value: Json) => typeof value === "string";
+  const isText = (value: Json | undefined) => typeof value === "string";
   if (!isObject(document) || typeof document["namespaces"] !== "number") return undefined;
-  const { namespaces, problems } = document;
-  return Array.isArray(problems) && problems.every(isText) ? { namespaces, problems: problems as string[] } : undefined;
+  const { problems, unserved } = document;
+  const isWhole =
+    Array.isArray(problems) &&
+    problems.every(isText) &&
+    (unserved === undefined ||
+      (Array.isArray(unserved) &&
+        unserved.every((one) => isObject(one) && [one["key"], one["problem"]].every(isText))));
+  return isWhole ? (document as unknown as SyncAnswer) : undefined; // every key of it was checked
 }

@@ -5,6 +5,7 @@
  * has to be closed once the namespace's own path is gone.
  */
 
+import { formatAddress } from "../ip/address.ts";
 import { withRtnetlink } from "../link/in-namespace.ts";
 import { setUpLoopback } from "../link/loopback.ts";
 import { SystemError } from "../sys/errno.ts";
@@ -84,11 +85,11 @@ export class Listeners {
     }
   }
 
-  #openIn({ namespace: { path, inode }, address }: ListenAddress, left: Partial<Listener>): Listener {
+  #openIn({ namespace: { path, inode }, address, clients }: ListenAddress, left: Partial<Listener>): Listener {
     const namespace = openNamespace(path);
     try {
       if (inodeOf(namespace.fd) !== inode) throw new NotANamespace(path, "missing");
-      withRtnetlink(namespace, setUpLoopback);
+      if (clients === undefined) withRtnetlink(namespace, setUpLoopback);
       return within(namespace, () => openBoth({ address, port: DNS_PORT }, left));
     } finally {
       closeNamespace(namespace);
@@ -106,11 +107,13 @@ function openBoth(endpoint: Endpoint, left: Partial<Listener>): Listener {
   }
 }
 
-function problemOf(error: unknown, { namespace: { path }, address }: ListenAddress): string {
+function problemOf(error: unknown, { namespace: { path }, address, clients }: ListenAddress): string {
   if (error instanceof NotANamespace) return "the namespace is gone";
   if (!(error instanceof SystemError)) throw error;
   if (error.code !== "EADDRINUSE") return `it cannot be served: ${error.message}`;
-  return `another program in ${path} has port 53 of ${address.join(".")}: have it listen on other addresses, and connect again`;
+  const where = clients === undefined ? `in ${path}` : "on the host";
+  const then = clients === undefined ? "connect again" : "start the container again";
+  return `another program ${where} has port 53 of ${formatAddress(address)}: have it listen on other addresses, and ${then}`;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What the resolver serves: attachments, each in the namespace of its container. */
 import type { NamedAttachment } from "../dns/records.ts";
-import { type Address, parseAddress, parsePrefix } from "../ip/address.ts";
+import { type Address, contains, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
 import { readAllRecords, recordDirectory } from "../network/attachment-record.ts";
 import { shortContainerId } from "../network/container.ts";
 import {
@@ -10,17 +10,23 @@ import {
   type UnrecordedAttachment,
 } from "../network/unrecorded-attachment.ts";
 import { findDirectory, findStat } from "../sys/file.ts";
+import { OWN_NAMESPACE } from "../sys/namespace.ts";
 import { identifiedState, type NamespaceIdentity } from "../sys/namespace-identity.ts";
+import { type DnsnameRecord, dnsnameDirectory, readDnsnameRecords } from "./dnsname-record.ts";
 
-/** An attachment, and the namespace that is to have answers. */
+/** An attachment, and where its container asks. */
 export interface ServedAttachment extends NamedAttachment {
+  /** The container's. */
   namespace: NamespaceIdentity;
+  listenAt: readonly ListenAddress[];
 }
 
 /** An address in a namespace at which the resolver listens. */
 export interface ListenAddress {
-  namespace: NamespaceIdentity;
+  namespace: { path: string; inode: string };
   address: Address;
+  /** Who may ask; undefined: whoever reaches the address, as nobody outside of a container reaches its loopback. */
+  clients?: readonly Prefix[];
 }
 
 /** Identifies a listen address; the path is left out, since several lead to one namespace. */
@@ -43,6 +49,8 @@ export interface Served {
   problems: string[];
   /** Files of the cache that a runtime may be writing. */
   unfinished: string[];
+  /** Records of the plugin `dnsname` whose containers are gone. */
+  stale: DnsnameRecord[];
 }
 
 /** Where it stands who is attached. */
@@ -51,11 +59,13 @@ export interface AttachmentPaths {
   records: string;
   /** Root of the runtimes' result cache, with the attachments that they made themselves. */
   cache: string;
+  /** Root of the records of the plugin `dnsname`. */
+  dnsname: string;
 }
 
 /** Reads all attachments. */
-export function readServed({ records, cache }: AttachmentPaths): Served {
-  const served: Served = { attachments: [], connected: [], problems: [], unfinished: [] };
+export function readServed({ records, cache, dnsname }: AttachmentPaths): Served {
+  const served: Served = { attachments: [], connected: [], problems: [], unfinished: [], stale: [] };
   const namespaces = new Map<string, NamespaceIdentity>();
   const recorded = new Set<string>();
   for (const one of readAllRecords(records)) {
@@ -74,14 +84,20 @@ export function readServed({ records, cache }: AttachmentPaths): Served {
     if ("path" in one) served.unfinished.push(one.path);
     else if (hasNames(one)) served.attachments.push(attachmentOf(one, one.namespace));
   }
+  for (const one of readDnsnameRecords(dnsname)) {
+    if ("reason" in one) served.problems.push(`damaged ${one.path}: ${one.reason}; its names are not answered`);
+    else if (isGone(one.namespace)) served.stale.push(one);
+    else served.attachments.push(dnsnameAttachmentOf(one));
+  }
   return served;
 }
 
 /** Reports whether a container is attached that asks the resolver. */
-export function isAnyServed({ records, cache }: AttachmentPaths): boolean {
+export function isAnyServed({ records, cache, dnsname }: AttachmentPaths): boolean {
   for (const one of readAllRecords(records)) if ("containerId" in one) return true;
   for (const one of readUnrecordedAttachments(cache, () => false))
     if ("containerId" in one && hasNames(one)) return true;
+  for (const one of readDnsnameRecords(dnsname)) if ("names" in one && !isGone(one.namespace)) return true;
   return false;
 }
 
@@ -100,16 +116,52 @@ function attachmentOf(record: UnrecordedAttachment, namespace: NamespaceIdentity
     addresses: record.addresses.flatMap((text) => parsePrefix(text)?.address ?? []),
     servers: (record.dns ?? []).flatMap((text) => parseAddress(text) ?? []),
     namespace,
+    listenAt: [{ namespace, address: RESOLVER_ADDRESS }],
   };
 }
+
+/** The names of `dnsname` are answered on the host, to containers of that network alone. */
+function dnsnameAttachmentOf({
+  network,
+  containerId,
+  names: [name = "", ...aliases],
+  domain,
+  addresses,
+  gateways,
+  namespace,
+  host,
+}: DnsnameRecord): ServedAttachment {
+  const own = { path: OWN_NAMESPACE, inode: host };
+  const hosts = prefixesIn(addresses).map(({ address }) => ({ address, length: address.length * 8 }));
+  return {
+    network: `dnsname ${network}`,
+    networkName: network,
+    isInternal: false,
+    container: containerId,
+    name,
+    aliases,
+    links: [],
+    addresses: hosts.map(({ address }) => address),
+    domain,
+    namespace,
+    listenAt: prefixesIn(gateways).map((gateway) => ({
+      namespace: own,
+      address: gateway.address,
+      clients: [networkOf(gateway), ...hosts.filter((one) => !contains(gateway, one.address))],
+    })),
+  };
+}
+
+const prefixesIn = (texts: readonly string[]): Prefix[] => texts.flatMap((text) => parsePrefix(text) ?? []);
 
 /**
  * Returns a text that is another one when attachments were added, replaced or removed.
  *
  * @param unfinished files of the cache whose content may come yet
  */
-export function stampOf({ records, cache }: AttachmentPaths, unfinished: readonly string[]): string {
+export function stampOf({ records, cache, dnsname }: AttachmentPaths, unfinished: readonly string[]): string {
   const networks = (findDirectory(records) ?? []).map((id) => recordDirectory(id, records));
-  const paths = [records, ...networks, ...attachmentDirectories(cache), ...unfinished];
+  const withDnsname = (findDirectory(dnsname) ?? []).map((network) => dnsnameDirectory(network, dnsname));
+  const paths = [records, ...networks, ...attachmentDirectories(cache), dnsname, ...withDnsname, ...unfinished];
   return paths.map((path) => `${path} ${findStat(path)?.changedNs}`).join("\n");
 }

@@ -18,6 +18,7 @@ import { exitNow, fork, writeStderr } from "../sys/process.ts";
 import { ask, call } from "../sys/syscall.ts";
 import { isListenedTo, listenUnix, neverWaiting } from "../sys/unix-socket.ts";
 import { requestSync, type SyncAnswer } from "./control.ts";
+import { dnsnameRoot } from "./dnsname-record.ts";
 import { type AttachmentPaths, isAnyServed } from "./served.ts";
 import { serve } from "./supervisor.ts";
 
@@ -30,7 +31,7 @@ export interface ResolverPaths {
 
 export const resolverPaths: ResolverPaths = {
   socket: "/run/twill/resolver.sock",
-  attachments: { records: recordRoot, cache: defaultCacheRoot },
+  attachments: { records: recordRoot, cache: defaultCacheRoot, dnsname: dnsnameRoot },
   resolvConf: "/etc/resolv.conf",
 };
 
@@ -49,7 +50,8 @@ export function startResolverIfNeeded(paths: ResolverPaths): SyncAnswer | undefi
   return isListenedTo(paths.socket) || !isAnyServed(paths.attachments) ? undefined : syncResolver(paths);
 }
 
-function requestIfListening(socket: string): SyncAnswer | undefined {
+/** Has the resolver read the records if it runs. */
+export function requestIfListening(socket: string): SyncAnswer | undefined {
   try {
     return requestSync(socket);
   } catch (error) {

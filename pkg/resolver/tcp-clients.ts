@@ -2,6 +2,7 @@
 import { concat } from "../bytes/concat.ts";
 import { LARGEST_MESSAGE } from "../dns/message.ts";
 import { Errno, isErrno, SystemError } from "../sys/errno.ts";
+import { closeFile } from "../sys/file.ts";
 import { sendSome } from "../sys/inet-socket.ts";
 import { acceptConnection, receiveStream } from "../sys/unix-socket.ts";
 import type { EventLoop } from "./event-loop.ts";
@@ -44,10 +45,11 @@ export class TcpClients {
   }
 
   /** Accepts the clients of a listener. @param key the listen address, whose clients are counted. */
-  accept(listener: number, key: string, serve: Serve): void {
+  accept(listener: number, key: string, { mayAsk, serve }: { mayAsk: (fd: number) => boolean; serve: Serve }): void {
     try {
       for (let fd = acceptConnection(listener); fd !== undefined; fd = acceptConnection(listener)) {
-        this.#add(fd, key, serve);
+        if (mayAsk(fd)) this.#add(fd, key, serve);
+        else closeFile(fd);
       }
     } catch (error) {
       if (!isErrno(error, "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")) throw error;

@@ -1,32 +1,41 @@
 /** Answers queries: the process that works, while another one keeps its sockets (supervisor.ts). */
 import { encodeAnswer, encodeRefusal, LARGEST_MESSAGE, readQuery, type Transport } from "../dns/message.ts";
 import { answerFrom, type NetworkNames, namesOfNetworks, type View, viewOf } from "../dns/records.ts";
+import { contains, formatAddress, formatPrefix, type Prefix } from "../ip/address.ts";
 import { attachmentDirectories } from "../network/unrecorded-attachment.ts";
 import { bootMs } from "../sys/clock.ts";
 import { watchDirectories } from "../sys/directory-watch.ts";
 import { SystemError } from "../sys/errno.ts";
-import { type Datagram, receiveFrom, sendTo } from "../sys/inet-socket.ts";
+import {
+  type Datagram,
+  decodeEndpoint,
+  type Endpoint,
+  receiveFrom,
+  remoteEndpoint,
+  sendTo,
+} from "../sys/inet-socket.ts";
 import type { NamespaceIdentity } from "../sys/namespace-identity.ts";
 import { randomBytes } from "../sys/random.ts";
 import { Cleaner } from "./cleaner.ts";
 import { type SyncAnswer, serveControl } from "./control.ts";
+import { removeDnsnameRecord } from "./dnsname-record.ts";
 import { type EventLoop, openEventLoop } from "./event-loop.ts";
 import { Forwarder } from "./forwarder.ts";
-import { type Listener, Listeners } from "./listeners.ts";
+import { type Listener, Listeners, type ListenProblem } from "./listeners.ts";
 import {
   type AttachmentPaths,
   isGone,
   type ListenAddress,
   listenKey,
-  RESOLVER_ADDRESS,
   readServed,
   type ServedAttachment,
   stampOf,
 } from "./served.ts";
 import { TcpClients } from "./tcp-clients.ts";
 
-/** Docker's, in seconds. */
+/** Docker's, in seconds, and that of dnsmasq, which podman's dnsname runs: nothing is kept, since an address may be another container's at once. */
 const TTL = 600;
+const DNSNAME_TTL = 0;
 /** How often records and namespaces are looked at, in case nobody tells of a change. */
 const LOOK_MS = 2000;
 /** How long a resolver that has nothing to serve waits for something. */
@@ -81,6 +90,8 @@ class Worker {
   #gone = "";
   /** By key of the listen address. */
   #views = new Map<string, View>();
+  /** Who may ask at a listen address; undefined: everybody. */
+  #clients = new Map<string, readonly Prefix[] | undefined>();
   #stamp = "";
   #lookAtMs = 0;
   #neededAtMs = bootMs();
@@ -138,7 +149,8 @@ class Worker {
   #sync(): SyncAnswer {
     const paths = this.#options.attachments;
     const stamp = stampOf(paths, []); // before reading, so that what changes meanwhile is read again
-    const { attachments, connected, problems, unfinished } = readServed(paths);
+    const { attachments, connected, problems, unfinished, stale } = readServed(paths);
+    for (const record of stale) removeDnsnameRecord(record, paths.dnsname);
     this.#unfinished = unfinished;
     this.#stamp = unfinished.length === 0 ? stamp : stampOf(paths, unfinished);
     const gone = new Set(connected.filter(isGone));
@@ -149,21 +161,23 @@ class Worker {
     this.#networks = namesOfNetworks(living);
     const addresses = listenAddressesOf(living);
     this.#views = new Map([...addresses].map(([key, { attachments }]) => [key, viewOf(attachments, this.#networks)]));
+    this.#clients = new Map([...addresses].map(([key, { clients }]) => [key, clients && [...clients.values()]]));
     const failed = this.#listeners.setAddresses([...addresses.values()].map(({ at }) => at));
-    const all = [
-      ...problems,
-      ...failed.map(({ at, problem }) => `no names are answered in ${at.namespace.path}: ${problem}`),
-    ];
+    const all = [...problems, ...failed.map(describe)];
     for (const problem of all) if (!this.#problems.includes(problem)) this.#options.log(problem);
     this.#problems = all;
-    return { namespaces: this.#listeners.count, problems: all };
+    const unserved = failed.map((one) => ({ key: listenKey(one.at), problem: one.problem }));
+    return { namespaces: this.#listeners.count, problems: all, unserved };
   }
 
   #serve(at: ListenAddress, { udp, tcp }: Listener): void {
     const key = listenKey(at);
     this.#loop.watch(udp, () => this.#answerDatagrams(key, udp));
     this.#loop.watch(tcp, () =>
-      this.#tcpClients.accept(tcp, key, (message, answer) => this.#answer(key, message, "tcp", answer)),
+      this.#tcpClients.accept(tcp, key, {
+        mayAsk: (fd) => this.#mayAsk(key, () => remoteEndpoint(fd)),
+        serve: (message, answer) => this.#answer(key, message, "tcp", answer),
+      }),
     );
   }
 
@@ -178,7 +192,8 @@ class Worker {
       const datagram = this.#receive(fd);
       if (datagram === undefined) return;
       const { data, from } = datagram;
-      this.#answer(key, data, "udp", (answer) => sendTo(fd, answer, from));
+      if (this.#mayAsk(key, () => decodeEndpoint(from)))
+        this.#answer(key, data, "udp", (answer) => sendTo(fd, answer, from));
     }
   }
 
@@ -191,6 +206,14 @@ class Worker {
     }
   }
 
+  /** Whether the client is one of those for whom the address is served: on the host, others reach it as well. */
+  #mayAsk(key: string, client: () => Endpoint | undefined): boolean {
+    const clients = this.#clients.get(key);
+    if (clients === undefined) return true;
+    const address = client()?.address;
+    return address !== undefined && clients.some((prefix) => contains(prefix, address));
+  }
+
   #answer(key: string, message: Uint8Array, transport: Transport, send: (answer: Uint8Array) => void): void {
     const query = readQuery(message);
     const view = this.#views.get(key);
@@ -201,21 +224,43 @@ class Worker {
     }
     const answer = answerFrom(view, query.question, this.#networks, shuffled);
     if (answer === "forward") this.#forwarder.ask({ key, servers: view.servers }, query, message, transport, send);
-    else send(encodeAnswer(query, { ...answer, ttl: TTL }, transport));
+    else
+      send(
+        encodeAnswer(
+          query,
+          { ...answer, ttl: view.networks.some(({ ownsSuffix }) => ownsSuffix) ? DNSNAME_TTL : TTL },
+          transport,
+        ),
+      );
   }
 }
 
+function describe({ at: { namespace, address, clients }, problem }: ListenProblem): string {
+  const where = clients === undefined ? `in ${namespace.path}` : `at ${formatAddress(address)}`;
+  return `no names are answered ${where}: ${problem}`;
+}
+
+/** A listen address, the attachments whose names are answered there, and who may ask; undefined: everybody. */
+interface AskedAddress {
+  at: ListenAddress;
+  clients: Map<string, Prefix> | undefined;
+  attachments: ServedAttachment[];
+}
+
 /** Groups attachments by the address where their container asks. */
-function listenAddressesOf(
-  attachments: readonly ServedAttachment[],
-): Map<string, { at: ListenAddress; attachments: ServedAttachment[] }> {
-  const addresses = new Map<string, { at: ListenAddress; attachments: ServedAttachment[] }>();
-  for (const attachment of attachments) {
-    const at = { namespace: attachment.namespace, address: RESOLVER_ADDRESS };
-    const known = addresses.get(listenKey(at));
-    if (known === undefined) addresses.set(listenKey(at), { at, attachments: [attachment] });
-    else known.attachments.push(attachment);
-  }
+function listenAddressesOf(attachments: readonly ServedAttachment[]): Map<string, AskedAddress> {
+  const addresses = new Map<string, AskedAddress>();
+  for (const attachment of attachments)
+    for (const at of attachment.listenAt) {
+      const clients = at.clients?.map((prefix): [string, Prefix] => [formatPrefix(prefix), prefix]);
+      const known = addresses.get(listenKey(at));
+      if (known === undefined)
+        addresses.set(listenKey(at), { at, clients: clients && new Map(clients), attachments: [attachment] });
+      else {
+        known.attachments.push(attachment);
+        for (const [text, prefix] of clients ?? []) known.clients?.set(text, prefix);
+      }
+    }
   return addresses;
 }
 

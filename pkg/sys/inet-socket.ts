@@ -92,11 +92,20 @@ function encodeEndpoint({ address, port }: Endpoint): Uint8Array {
 }
 
 /** Returns the address and port that a socket is bound to; undefined: it is not one of IPv4 or IPv6. */
-export function localEndpoint(fd: number): Endpoint | undefined {
+export const localEndpoint = (fd: number): Endpoint | undefined => endpointOf(fd, "getsockname");
+
+/** Returns the address and port that a connection is with; undefined: it has ended. */
+export const remoteEndpoint = (fd: number): Endpoint | undefined => endpointOf(fd, "getpeername");
+
+function endpointOf(fd: number, call: "getsockname" | "getpeername"): Endpoint | undefined {
   const bytes = new Uint8Array(128);
   const length = new Uint8Array(new Int32Array([bytes.length]).buffer);
-  if (ask("getsockname", fd, bytes, length) < 0) return undefined;
-  const view = new DataView(bytes.buffer);
+  return ask(call, fd, bytes, length) < 0 ? undefined : decodeEndpoint(bytes);
+}
+
+/** Decodes a socket address; undefined: it is not one of IPv4 or IPv6. */
+export function decodeEndpoint(bytes: Uint8Array): Endpoint | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const family = view.getUint16(0, true);
   if (family !== AF_INET && family !== AF_INET6) return undefined;
   return { address: family === AF_INET ? bytes.slice(4, 8) : bytes.slice(8, 24), port: view.getUint16(2) };

@@ -29,6 +29,7 @@ const NUMBERS = {
   fsync: /*        */ [74, 82],
   ftruncate: /*    */ [77, 46],
   getdents64: /*   */ [217, 61],
+  getpeername: /*  */ [52, 205],
   getpid: /*       */ [39, 172],
   getppid: /*      */ [110, 173],
   getrandom: /*    */ [318, 278],

@@ -8,8 +8,8 @@ interface Member {
   place: Location;
 }
 
-/** The reference plugins that fail without the result of another plugin. */
-const chained: readonly string[] = ["bandwidth", "firewall", "portmap", "sbr", "tuning", "vrf"];
+/** The plugins that fail without the result of another plugin. */
+const chained: readonly string[] = ["bandwidth", "dnsname", "firewall", "portmap", "sbr", "tuning", "vrf"];
 
 export function chainFindings(plugins: readonly Member[]): Finding[] {
   const [first] = plugins;
