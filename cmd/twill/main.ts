@@ -41,6 +41,7 @@ import { metrics } from "./metrics/metrics.ts";
 import { network } from "./network/main.ts";
 import { type Programs, runProgram } from "./programs.ts";
 import { reload } from "./reload.ts";
+import { report } from "./report/report.ts";
 import { run } from "./run/main.ts";
 
 /** The global object of the C host, see native/host.c. */
@@ -84,6 +85,7 @@ const commands = [
   gc,
   log,
   metrics,
+  report,
   completionCommand("twill"),
 ];
 
