@@ -1,6 +1,6 @@
 // npm run demo, as root: what twill is for, on the real kernel, told step by step.
 //
-// First two containers on one host, which get addresses from bridge and host-local and reach each other and, masqueraded, a computer outside;
+// First two containers on one host, with what goes wrong there: a mistake, a failed ADD, a flushed firewall, a container that is gone without DEL;
 // then three hosts whose containers form one network. Nothing of this machine is touched, and nothing is left, whatever ends the demo:
 // dev/demo/lab.ts says how.
 import { clusterOfHosts } from "./demo/cluster.ts";

@@ -17,7 +17,7 @@ import {
   viewOf,
 } from "./hosts.ts";
 import { pingFrom, root } from "./lab.ts";
-import { dim, heading, say, show, verdict } from "./tell.ts";
+import { command, heading, say, show, verdict } from "./tell.ts";
 
 const PREFIX = "/coreos.com/network";
 const netConf = "conf/net-conf-vxlan.json";
@@ -27,24 +27,20 @@ const MEGABYTES = 200;
 export async function clusterOfHosts(): Promise<void> {
   heading("A cluster: three hosts, one network");
   say(
-    "Each host is a network namespace; a switch joins them. etcd, which all reach, holds the network as the administrator wrote it:",
+    "Hosts are network namespaces that a switch joins. etcd holds the network; each host's flanneld leases a subnet, and learns the others':",
   );
   await startEtcd();
-  const network = readFileSync(join(root, netConf), "utf8").trim();
+  const network = JSON.stringify(JSON.parse(readFileSync(join(root, netConf), "utf8")));
   etcdctl(`put ${PREFIX}/config`, network);
-  command(`etcdctl put ${PREFIX}/config "$(cat ${netConf})"`);
-  show(network);
+  command(`etcdctl put ${PREFIX}/config '${network}'`);
   const hosts = [1, 2, 3].map(makeHost);
-  say("The daemon on each takes a subnet for its containers, and learns the others':");
-  for (const host of hosts) {
-    command(`${host.name}# ${daemonCommand(host)}`);
-    const ms = await startDaemon(host);
-    show(hasSubnet(host, ms));
-  }
+  const [one, ...others] = hosts as [Host, Host, Host];
+  command(`${one.name}# ${daemonCommand(one)}   # and so on the others`);
+  for (const host of [one, ...others]) show(hasSubnet(host, await startDaemon(host)));
 
   heading("Two containers on each host, by the plugin flannel");
   const containers = hosts.flatMap((host) => ["a", "b"].map((letter) => containerOn(host, letter)));
-  show(clusterPicture(hosts));
+  show(clusterPicture(hosts, containers));
 
   heading("They reach each other");
   const [first, second, third, , fifth] = containers as [Container, Container, Container, Container, Container];
@@ -81,7 +77,6 @@ export async function clusterOfHosts(): Promise<void> {
   const four = makeHost(4);
   show(hasSubnet(four, await startDaemon(four)));
   ping(first, containerOn(four, "a"));
-  show(clusterPicture([...staying, four]));
 }
 
 interface Container {
@@ -98,21 +93,19 @@ const hasSubnet = (host: Host, ms: number): string => `${host.name} has ${subnet
 
 const leaseKey = (host: Host): string => `${PREFIX}/subnets/${subnetOf(host).replace(".1/", ".0-")}`;
 
-/** Leases, tunnel ends and routes: the lease as etcd has it, the rest as `ip` sees it. */
-function clusterPicture(hosts: readonly Host[]): string {
+/** Leases as etcd has them, tunnel ends and routes as `ip` sees them, and the containers. */
+function clusterPicture(hosts: readonly Host[], containers: readonly Container[]): string {
   const boxes = hosts.map((host) => {
     const { mac, routes } = viewOf(host);
     const lease = JSON.parse(etcdctl(`get --print-value-only ${leaseKey(host)}`).stdout) as { PublicIP: string };
+    const own = containers.filter(({ name }) => name.startsWith(host.name));
     return [
-      host.name,
-      `lease  ${subnetOf(host)} at ${lease.PublicIP}`,
-      `VTEP   flannel.1 ${mac}`,
-      ...routes.map((route) => `route  ${route}`),
+      `--+-- ${host.name}  ${lease.PublicIP}, lease ${subnetOf(host)}, VTEP flannel.1 ${mac}`,
+      ...routes.map((route) => `  |     route ${route}`),
+      ...own.map(({ name, address }) => `  |       container ${name}  ${address}`),
     ];
   });
-  return boxes
-    .map(([name, ...lines]) => [`--+-- ${name}`, ...lines.map((line) => `  |     ${line}`)].join("\n"))
-    .join("\n  |\n");
+  return boxes.map((lines) => lines.join("\n")).join("\n");
 }
 
 function ping(from: Container, to: Container): void {
@@ -121,8 +114,4 @@ function ping(from: Container, to: Container): void {
     ms !== undefined,
     `${from.name} -> ${to.name} (${to.address})  ${ms === undefined ? "no answer" : `${ms} ms`}`,
   );
-}
-
-function command(text: string): void {
-  console.log(`  ${dim(`$ ${text}`)}`);
 }

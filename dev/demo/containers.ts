@@ -1,10 +1,21 @@
-// Two containers on one host: bridge and host-local, and a way out.
+// Two containers on one host: a mistake, ADD, a failed ADD, a flushed firewall, a container that is gone without DEL, and DEL.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { callersSeenOutside, containers, makeNeighbours, outsideAddress, pingFrom, pluginFolder, root } from "./lab.ts";
-import { picture, reservations, rules } from "./picture.ts";
-import { dim, heading, say, show, verdict } from "./tell.ts";
+import {
+  callersSeenOutside,
+  configurations,
+  containers,
+  forgetCallers,
+  madeHere,
+  makeNeighbours,
+  outsideAddress,
+  pingFrom,
+  pluginFolder,
+  root,
+  toolFolder,
+} from "./lab.ts";
+import { command, heading, say, show, verdict } from "./tell.ts";
 
 interface Result {
   ips: { address: string; gateway: string }[];
@@ -12,98 +23,107 @@ interface Result {
 
 const netconfFile = "conf/10-podnet.conflist";
 const times = new Map<string, number[]>();
+
 export function containersOfOneHost(): void {
-  const list = JSON.parse(readFileSync(join(root, netconfFile), "utf8"));
-  const [plugin] = list.plugins;
-  /** What a runtime makes of the list: one plugin's settings with the network's name and version. */
-  const netconf = { cniVersion: list.cniVersions.at(-1), name: list.name, ...plugin };
-
-  heading("The machines");
-  say(`A container's network is a network namespace. So that nothing of this machine is touched, the host is one as well, and so
-is a computer outside, which knows the host's address 192.0.2.1 and has no route to the containers.`);
+  const correct = readFileSync(join(root, netconfFile), "utf8");
+  heading("Containers on one host");
+  say(`A network is a list of CNI plugins, ${netconfFile} here. The host is a network namespace, and so are the containers
+c1 and c2 and a computer outside, which knows the host's 192.0.2.1 and no other address.`);
   makeNeighbours();
-  show(`c1, c2     two containers, without a network so far
-host       192.0.2.1, connected to outside
-outside    ${outsideAddress}`);
+  mkdirSync(configurations, { recursive: true });
 
-  heading(`The network, as an administrator writes it (${netconfFile})`);
-  show(readFileSync(join(root, netconfFile), "utf8").trimEnd());
+  heading("A mistake is found before a container meets it");
+  writeFileSync(join(configurations, "10-podnet.conflist"), correct.replace("ipMasq", "ipMask"));
+  show(told("cnitool validate podnet"));
+  writeFileSync(join(configurations, "10-podnet.conflist"), correct);
 
-  heading("ADD: the containers get their network");
-  say(`A container runtime starts the plugin "bridge" with the settings above on its standard input and these variables. The plugin
-prints what it made.`);
-  const results = new Map(containers.map((name) => [name, call("ADD", name, netconf) as Result]));
-
-  heading("What there is now");
-  say("As ip, nft and iptables see it:");
-  show(picture(plugin.bridge));
-  say("Rules of the firewall, which give what leaves the subnet the host's own address:");
-  show(rules().join("\n"));
-  say("Reservations of addresses, which host-local keeps in files:");
-  show(reservations(list.name).join("\n"));
-
-  heading("It works");
+  heading("ADD: a container gets its network");
   const [one, two] = containers;
-  const address = (name: (typeof containers)[number]) => results.get(name)?.ips[0]?.address.split("/")[0] ?? "";
-  ping(one, two, address(two));
-  ping(two, one, address(one));
-  ping(one, "the host", results.get(one)?.ips[0]?.gateway ?? "");
+  const results = containers.map((name) => JSON.parse(ran(`cnitool add podnet /run/netns/${name}`)) as Result);
+  show(results.map(oneLine).join("\n"));
+  show(ran("twill network inspect --picture podnet"));
+  const address = (at: number) => results[at]?.ips[0]?.address.split("/")[0] ?? "";
+  ping(one, two, address(1));
+  ping(one, "the host", results[0]?.ips[0]?.gateway ?? "");
   ping(one, "outside", outsideAddress);
-  const seen = callersSeenOutside();
-  verdict(seen.join() === "192.0.2.1", `outside saw a ping from ${seen.join(" and ") || "nobody"}: masqueraded`);
+  verdict(isMasqueraded(), "outside saw the ping come from 192.0.2.1: masqueraded");
 
-  heading("CHECK: is everything as ADD made it?");
-  for (const name of containers) call("CHECK", name, { ...netconf, prevResult: results.get(name) });
+  heading("An ADD that fails leaves nothing");
+  say("This network has a second plugin, which sets a sysctl that the kernel does not know:");
+  writeFileSync(join(configurations, "20-second.conflist"), withUnknownSysctl(correct));
+  const before = madeHere();
+  show(told(`cnitool add second /run/netns/${one} --ifname eth1`));
+  verdict(madeHere() === before, "links, rules and reserved addresses are those of before");
 
-  heading("DEL: the containers go");
-  for (const name of containers) call("DEL", name, { ...netconf, prevResult: results.get(name) });
-  show(picture(plugin.bridge));
-  const left = [
-    ...rules().filter((line) => containers.some((name) => line.includes(`"${name}`))),
-    ...reservations(list.name),
-  ];
+  heading("A firewall is reloaded, and takes the containers' rules with it");
+  ran("nft flush ruleset");
+  const lost = pingFrom(one, outsideAddress) === undefined;
+  verdict(lost, `${one} does not reach outside any more`);
+  show(findingsOf("lost-rules"));
+  forgetCallers();
+  show(ran("twill reload"));
+  ping(one, "outside", outsideAddress);
+  verdict(isMasqueraded(), "masqueraded again");
+
+  heading("A container is gone, and nobody called DEL");
+  ran(`ip netns delete ${two}`);
+  show(ran("cnitool list"));
+  show(ran("twill gc"));
+
+  heading("DEL: the container goes");
+  ran(`cnitool del podnet /run/netns/${one}`);
   verdict(
-    left.length === 0,
-    left.length === 0 ? "no rules and no reservations of the containers are left" : left.join("\n"),
+    madeHere() === "podnet0",
+    "no link, rule or reserved address of the containers is left; the bridge stays for the next one",
   );
-  say("The bridge stays for the next container, as with every CNI bridge plugin.");
 
-  heading("How long it took");
   say(
-    "From the start of the process to its end, in milliseconds. /bin/true, started in the same way, is what starting costs:",
+    "Milliseconds from start to end; starting alone costs what /bin/true takes. npm run bench measures properly, beside Go's plugins.",
   );
   for (let i = 0; i < 9; i++) timed("/bin/true", () => spawnSync("/bin/true"));
-  show(
-    [...times]
-      .map(([what, all]) => `${what.padEnd(14)} ${milliseconds(what === "/bin/true" ? [median(all)] : all)}`)
-      .join("\n"),
-  );
-  say("npm run bench measures properly, beside the Go plugins.");
+  show([...times].map(([what, all]) => `${what.padEnd(12)} ${median(all).toFixed(1).padStart(6)}`).join("\n"));
 }
 
-/** Calls the plugin as a runtime does. @returns what it printed. */
-function call(verb: "ADD" | "CHECK" | "DEL", container: string, netconf: { type: string }): unknown {
-  const executable = join(pluginFolder, netconf.type);
-  const variables = {
-    CNI_COMMAND: verb,
-    CNI_CONTAINERID: container,
-    CNI_NETNS: `/run/netns/${container}`,
-    CNI_IFNAME: "eth0",
-    CNI_PATH: pluginFolder,
-  };
-  const input = JSON.stringify(netconf);
-  const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...variables };
-  const { status, signal, stdout, stderr } = timed(`bridge ${verb}`, () =>
-    spawnSync(executable, { input, env, encoding: "utf8", timeout: 30_000 }),
-  );
-  const words = Object.entries({ ...variables, CNI_PATH: "dist/plugins" }).map(([name, value]) => `${name}=${value}`);
-  console.log(`  ${dim(`$ ${words.join(" ")} dist/plugins/${netconf.type} < netconf`)}`);
-  if (stderr) show(stderr.trimEnd());
-  if (status !== 0) throw new Error(`bridge ${verb} for ${container}: exit status ${status ?? signal}\n${stdout}`);
-  if (stdout !== "") show(shortJson(JSON.parse(stdout)));
-  else verdict(true, `exit status 0: ${verb === "CHECK" ? "all is as it was made" : "done"}`);
-  return stdout === "" ? undefined : JSON.parse(stdout);
+/** Runs a command that people would type, and shows it. @returns what it printed. @throws Error: it failed */
+function ran(line: string): string {
+  const { status, signal, stdout, stderr } = started(line);
+  if (status !== 0) throw new Error(`${line}: exit status ${status ?? signal}\n${stdout}${stderr}`);
+  return `${stdout}${stderr}`.trimEnd();
 }
+
+/** Runs one that is to fail. @returns what it complained about */
+function told(line: string): string {
+  const { status, stdout, stderr } = started(line);
+  if (status === 0) throw new Error(`${line} should have failed\n${stdout}`);
+  return `${stdout}${stderr}`.trimEnd().replaceAll(`${configurations}/`, "");
+}
+
+function started(line: string) {
+  command(line);
+  const [program = "", ...args] = line.split(" ");
+  const env = {
+    PATH: `${toolFolder}:/usr/sbin:/usr/bin:/sbin:/bin`,
+    CNI_PATH: pluginFolder,
+    NETCONFPATH: configurations,
+  };
+  const verb = /^cnitool (add|del) podnet/.exec(line)?.[1];
+  const start = () => spawnSync(program, args, { env, encoding: "utf8", timeout: 30_000 });
+  return verb === undefined ? start() : timed(`cnitool ${verb}`, start);
+}
+
+/** Shows what doctor finds of that kind; what else is to be said of this machine is not the demo's business. */
+function findingsOf(id: string): string {
+  const paragraphs = told("twill doctor").split(/\n(?=\w)/);
+  return paragraphs.filter((paragraph) => paragraph.includes(`[${id}]`)).join("\n");
+}
+
+function withUnknownSysctl(list: string): string {
+  const document = JSON.parse(list) as { name: string; plugins: Record<string, unknown>[] };
+  const sysctl = { "net.ipv4.conf.IFNAME.no_such_key": "1" };
+  return JSON.stringify({ ...document, name: "second", plugins: [...document.plugins, { type: "tuning", sysctl }] });
+}
+
+const isMasqueraded = (): boolean => callersSeenOutside().join() === "192.0.2.1";
 
 function ping(from: string, to: string, address: string): void {
   const ms = pingFrom(from, address);
@@ -117,22 +137,9 @@ function timed<T>(what: string, work: () => T): T {
   return done;
 }
 
-function median(all: readonly number[]): number {
-  return all.toSorted((a, b) => a - b)[all.length >> 1] ?? 0;
-}
+const median = (all: readonly number[]): number => all.toSorted((a, b) => a - b)[all.length >> 1] ?? 0;
 
-function milliseconds(all: readonly number[]): string {
-  return all.map((ms) => ms.toFixed(1).padStart(6)).join("");
-}
-
-/** A line per key, and per entry of a list. */
-function shortJson(value: Record<string, unknown>): string {
-  const spaced = (part: unknown) => JSON.stringify(part, null, 1).replaceAll(/\n */g, " ");
-  const entries = Object.entries(value).map(([key, part]) => {
-    const listed = Array.isArray(part)
-      ? `[\n${part.map((item) => `    ${spaced(item)}`).join(",\n")}\n  ]`
-      : spaced(part);
-    return `  ${JSON.stringify(key)}: ${listed}`;
-  });
-  return `{\n${entries.join(",\n")}\n}`;
+/** The result without its list of interfaces, which the picture shows. */
+function oneLine({ ips }: Result): string {
+  return JSON.stringify({ ips, "…": "" }).replace(',"…":""}', ", …}");
 }

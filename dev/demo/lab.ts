@@ -4,6 +4,7 @@
 // host. Everything the demo makes hangs on it, so however the process ends (Ctrl-C, SIGTERM, SIGKILL) the kernel takes all
 // of it back, and the machine never saw it. Rejected: tidying up in signal handlers, which SIGKILL and a second Ctrl-C prevent.
 import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { call } from "../../pkg/sys/syscall.ts";
@@ -16,6 +17,8 @@ const CLONE_NEWNET = 0x40000000;
 export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 export const pluginFolder = join(root, "dist/plugins");
 export const toolFolder = join(root, "dist/bin");
+/** On the demo's own file system. */
+export const configurations = "/var/lib/demo/net.d";
 
 export const containers = ["c1", "c2"] as const;
 export const outside = "outside";
@@ -63,9 +66,26 @@ export function callersSeenOutside(): string[] {
   return nftables.flatMap(({ set }) => set?.elem ?? []);
 }
 
+export function forgetCallers(): void {
+  run(`ip netns exec ${outside} nft flush set inet demo callers`);
+}
+
+/** What plugins have made on the host: its links but for those of the demo, rules of iptables with a container in their comment, and reserved addresses. */
+export function madeHere(): string {
+  const links = (JSON.parse(run("ip -j link show")) as { ifname: string }[]).map(({ ifname }) => ifname);
+  const rules = run("iptables -t nat -S")
+    .split("\n")
+    .filter((rule) => rule.includes("--comment"));
+  const folder = "/var/lib/cni/networks";
+  const reserved = (existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: "utf8" }) : []).filter(
+    (file) => /\/[\d.]+$/.test(file),
+  );
+  return [...links.filter((name) => name !== "lo" && name !== uplink.name), ...rules, ...reserved].join("\n");
+}
+
 /** Milliseconds until the answer came; undefined when none did. */
 export function pingFrom(container: string, address: string): number | undefined {
-  const { stdout } = started(`ip netns exec ${container} ping -c 1 -W 2 ${address}`);
+  const { stdout } = started(`ip netns exec ${container} ping -c 1 -W 1 ${address}`);
   const time = /time[=<]([\d.]+) ms/.exec(stdout)?.[1];
   return time === undefined ? undefined : Number(time);
 }

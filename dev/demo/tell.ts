@@ -19,14 +19,15 @@ export function show(text: string): void {
   console.log(text.replaceAll(/^/gm, "    "));
 }
 
+/** A command line, as one would type it. */
+export function command(text: string): void {
+  console.log(`  ${painted(2, `$ ${text}`)}`);
+}
+
 /** A check of the demo's own. */
 export function verdict(good: boolean, text: string): void {
   if (!good) failures++;
   console.log(`    ${good ? painted(32, "ok") : painted(31, "NOT OK")}  ${text}`);
-}
-
-export function dim(text: string): string {
-  return painted(2, text);
 }
 
 /** Colours are for terminals. */
