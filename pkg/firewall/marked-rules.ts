@@ -23,6 +23,10 @@ export interface MarkedRule {
   comment: string;
   /** undefined where the comment has none, or was cut. */
   network: string | undefined;
+  /** The attachment, where the comment names it as a whole. */
+  owner: AttachmentId | undefined;
+  /** Whether only twill makes such rules; the reference plugins make the others as well. */
+  isTwills: boolean;
   /** Reports whether the rule is one of these attachments'. What was cut off a comment counts as equal. */
   isOf(owners: Owners): boolean;
 }
@@ -148,8 +152,25 @@ function rulesOfLegacy(family: "ip" | "ip6", table: (typeof LEGACY_TABLES)[numbe
 function marked(place: string, comment = ""): MarkedRule[] {
   for (const form of FORMS) {
     const part = form.partOf(comment);
-    if (part !== undefined)
-      return [{ place, comment, network: form.networkOf(part), isOf: (owners) => owners.has(form, part) }];
+    if (part === undefined) continue;
+    const owner = ownerIn(comment);
+    const isTwills = / twill_\w+ /.test(place) || (form === namedForm && owner !== undefined);
+    return [
+      { place, comment, network: form.networkOf(part), owner, isTwills, isOf: (owners) => owners.has(form, part) },
+    ];
   }
   return [];
+}
+
+/** Returns the attachment that a comment names as a whole: with its interface, and not cut. */
+function ownerIn(comment: string): AttachmentId | undefined {
+  const [, network, containerId, ifName] =
+    /^name: "((?:[^"\\]|\\.)*)" id: "((?:[^"\\]|\\.)*)" if: "([^"]*)"$/.exec(comment) ?? [];
+  if (network !== undefined && containerId !== undefined && ifName !== undefined)
+    return { network: unquoted(network) ?? "", containerId: unquoted(containerId) ?? "", ifName };
+  if (comment.length >= COMMENT_MAX) return undefined;
+  const hashed = /, net: (?<network>.*), if: (?<ifName>[^,]*), id: (?<containerId>[^,]*)$/.exec(comment)?.groups;
+  const mapped = /^id: (?<containerId>[^,]*), if: (?<ifName>[^,]*), net: (?<network>.*)$/.exec(comment)?.groups;
+  const { network: net = "", containerId: id = "", ifName: name = "" } = hashed ?? mapped ?? {};
+  return net === "" || id === "" || name === "" ? undefined : { network: net, containerId: id, ifName: name };
 }

@@ -1,5 +1,5 @@
 /** `twill uninstall`: puts back what `twill install` has replaced, byte for byte, and removes what it has added. */
-import { failureOf } from "../../../pkg/cni/error.ts";
+import { CniError, ErrorCode, failureOf } from "../../../pkg/cni/error.ts";
 import type { Call, Command } from "../../../pkg/command-line/command.ts";
 import { printable } from "../../../pkg/command-line/table.ts";
 import { copyEntry } from "../../../pkg/sys/copy.ts";
@@ -7,6 +7,7 @@ import { isErrno } from "../../../pkg/sys/errno.ts";
 import { directoryOf, findDirectory, findStat, removeDirectory, removeFile, rename } from "../../../pkg/sys/file.ts";
 import { randomHex } from "../../../pkg/sys/random.ts";
 import { originOf, type Self } from "./origin.ts";
+import { purge } from "./purge.ts";
 import {
   alone,
   type InstalledFile,
@@ -30,14 +31,45 @@ export const uninstall: Command = {
   details: [
     "A file that something else has put in the place of ours since then, as the upgrade of a package does, stays as it is.",
     "Containers keep running, with their links, rules and addresses; the plugins that come back delete them in their turn.",
+    "--purge also removes what twill has made on this node: links, rules, addresses and records of attachments that have its marks,",
+    "and nobody else's. It refuses while such a container runs, or may run. With --network, only that network's, and no files.",
   ].join("\n"),
-  flags: [{ name: "dry-run", about: "print each step, and change nothing" }],
-  examples: ["twill uninstall --dry-run", "twill uninstall"],
+  flags: [
+    { name: "dry-run", about: "print each step, and change nothing" },
+    { name: "purge", about: "also remove links, rules, addresses and records that have twill's marks" },
+    { name: "network", value: "NAME", about: "with --purge: only of this network; the plugins stay installed" },
+    { name: "force", about: "with --purge: also of containers that run, which lose their network" },
+  ],
+  examples: [
+    "twill uninstall --dry-run",
+    "twill uninstall --purge --dry-run",
+    "twill uninstall --purge --network podnet",
+    "twill uninstall",
+  ],
   run(call) {
-    if (call.flags.has("dry-run")) return undo(call);
-    return findStat(stateDirectory) === undefined ? undo(call) : inWords(stateDirectory, () => alone(() => undo(call)));
+    const { flags, context } = call;
+    const network = flags.get("network");
+    if (!flags.has("purge")) {
+      if (network !== undefined || flags.has("force")) throw withoutPurge();
+      return uninstallFiles(call);
+    }
+    const isDone = purge({ network, force: flags.has("force"), isDryRun: flags.has("dry-run") }, context);
+    const status = network === undefined ? uninstallFiles(call) : 0;
+    return isDone ? status : 1;
   },
 };
+
+const withoutPurge = (): CniError =>
+  new CniError({
+    code: ErrorCode.invalidEnvironment,
+    msg: "--network and --force are about --purge, which is not given",
+    remedy: "twill uninstall --purge --network NAME",
+  });
+
+function uninstallFiles(call: Call): number {
+  if (call.flags.has("dry-run")) return undo(call);
+  return findStat(stateDirectory) === undefined ? undo(call) : inWords(stateDirectory, () => alone(() => undo(call)));
+}
 
 function undo({ flags, context }: Call): number {
   const { stdout, stderr } = context.streams;
