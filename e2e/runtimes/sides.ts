@@ -17,7 +17,7 @@ export interface Step {
 
 /** A shell function for what is sorted: chains have names made of IDs. */
 export const withoutIds = `
-  without_ids() { sed -E 's/CNI-(DN-)?[0-9a-f]{24}/CNI-\\1HASH/g; s/[0-9a-f]{64}/ID/g'; }`;
+  without_ids() { sed -E 's/CNI-(DN-)?[0-9a-f]{20,24}/CNI-\\1HASH/g; s/[0-9a-f]{64}/ID/g'; }`;
 
 /** @param commands Shell functions that the scripts call */
 export async function compare(
