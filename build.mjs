@@ -276,9 +276,13 @@ export function freezeProgram(bytecodeFile, executableFile, layoutFiles = []) {
   executable.writeBigUInt64LE(BigInt(at), header + 8); // p_offset
   executable.writeBigUInt64LE(BigInt(image.length), header + 32); // p_filesz; p_memsz stays: what a run adds
   const padding = Buffer.alloc(at - executable.length);
-  replace(executableFile, Buffer.concat([executable, padding, image]), 0o755);
+  const program = Buffer.concat([executable, padding, image]);
+  replace(executableFile, Buffer.concat([program, buildLine(program)]), 0o755);
   return `${kB(image.length)} of image, ${kB(at + image.length)} in all`;
 }
+
+/** By which a copy of the program is known for one (pkg/cni/same-build.ts). */
+const buildLine = (program) => Buffer.from(`\ntwill ${createHash("sha256").update(program).digest("hex")}\n`);
 
 /** Offset of the Elf64_Phdr of the segment at an address. */
 function programHeader(elf, address) {

@@ -6,6 +6,7 @@ import t from "tap";
 import { type Host, newHost, type Ran } from "./lab/host.ts";
 import { needsKernel, needsRoot } from "./lab/needs.ts";
 import { goBin, ourBin, ourTools } from "./lab/project.ts";
+import "./lab/search-path.ts";
 
 interface Node extends Host {
   /** Runs `twill network`. */
@@ -427,6 +428,36 @@ t.test("addresses of both families, MAC and interface are those that were asked 
     "of the range, not the auxiliary one",
   );
   node.containers[1]?.sh("ping -c 1 -W 2 fd00:5::70");
+});
+
+t.test("addresses of the link that were asked for are added, others refused", needsRoot, async (t) => {
+  const node = newNode(t, 1);
+  node.networkSays("create front");
+  const refused = node.network(["connect", "--link-local-ip", "10.1.1.1", "front", nameOf(node, 0)]);
+  t.match(refused, { status: 1, stderr: /Invalid link-local IP address: "10\.1\.1\.1"/ });
+  t.strictSame(node.addresses(0), []);
+  node.containers[0]?.sh("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
+  const asked = "connect --link-local-ip 169.254.7.7 --link-local-ip fe80::77 front";
+  node.networkSays([...asked.split(" "), nameOf(node, 0)]);
+  t.match(node.containers[0]?.sh("ip -br address show eth0"), / 172\.17\.0\.2\/16 169\.254\.7\.7\/16 fe80::77\/64/);
+});
+
+t.test("a copy of twill calls the plugins in itself, not those of another build", needsRoot, async (t) => {
+  const node = newNode(t, 1);
+  node.networkSays("create front");
+  node.sh(
+    `mkdir /var/lib/copies && cp ${join(ourBin, "bridge")} /var/lib/copies/ && cd /var/lib/copies && for name in ${readdirSync(ourBin).join(" ")}; do [ -e $name ] || ln bridge $name; done; chmod -x bridge`,
+  );
+  const copied = { ...path, CNI_PATH: "/var/lib/copies" }; // where no file can be executed
+  const call = (verb: string) =>
+    node.runInside(["sh", "-c", ownRun, join(ourTools, "twill"), "network", verb, "front", nameOf(node, 0)], copied);
+  t.match(call("connect"), { status: 0, stderr: "" });
+  t.strictSame(node.addresses(0), ["eth0 172.17.0.2/16"]);
+  t.match(call("disconnect"), { status: 0, stderr: "" });
+  node.sh(
+    "printf x | dd of=/var/lib/copies/bridge bs=1 seek=$(($(stat -c %s /var/lib/copies/bridge) - 2)) conv=notrunc 2>&1",
+  );
+  t.match(call("connect"), { status: 1, stderr: /cannot be started.*chmod \+x/s });
 });
 
 t.test("a network of macvlan is on its parent, which no second one gets", needsKernel("macvlan"), async (t) => {

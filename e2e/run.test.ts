@@ -6,6 +6,7 @@ import t from "tap";
 import { type Host, newHost, type Ran } from "./lab/host.ts";
 import { needsRoot } from "./lab/needs.ts";
 import { ourBin, ourTools } from "./lab/project.ts";
+import "./lab/search-path.ts";
 
 interface Running {
   /** Its end. */
@@ -19,12 +20,14 @@ interface Node extends Host {
   runs(args: string, script?: string): Ran;
   /** Starts `twill run` with a script that goes on until it is told to end, and waits until that runs. */
   starts(name: string, args: string, script?: string, last?: string): Promise<Running>;
+  /** Runs `twill network`. */
+  network(args: string): Ran;
   networkSays(args: string): string;
   /** Paths below /run/twill/run. */
   runFiles(): string[];
 }
 
-const path = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d" };
+const path = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d", PATH: process.env["PATH"] ?? "" };
 /** The resolver that is started has its socket in a folder of the host, and ends when the containers are gone. */
 const ownRun = 'mkdir -p /run/twill /var/lib/run && mount --bind /var/lib/run /run/twill && exec "$0" "$@"';
 
@@ -59,6 +62,7 @@ function newNode(t: Parameters<typeof newHost>[0]): Node {
       const { process } = JSON.parse(readFileSync(join(directory, name, "container.json"), "utf8"));
       return { ended, process: Number(process) };
     },
+    network: (args) => host.runInside(command(`network ${args}`), path),
     networkSays(args) {
       const { status, stdout, stderr } = host.runInside(command(`network ${args}`), path);
       if (status !== 0) throw new Error(`twill network ${args}: ${stderr}`);
@@ -93,11 +97,11 @@ t.test(
     node.networkSays("create --subnet 10.5.0.0/24 front");
     const web = await node.starts(
       "web",
-      "--network front --hostname www1 --alias shop --ip 10.5.0.9 --mac 02:00:00:00:00:09 --dns-search corp.example",
+      "--network front --hostname www1 --alias shop --ip 10.5.0.9 --link-local-ip 169.254.7.7 --mac 02:00:00:00:00:09 --dns-search corp.example",
       "ip -br address show eth0 > /var/lib/seen; cat /sys/class/net/eth0/address /etc/hostname /etc/hosts /etc/resolv.conf >> /var/lib/seen; hostname >> /var/lib/seen; echo $HOSTNAME >> /var/lib/seen",
     );
     const seen = readFileSync(join(node.varLib, "seen"), "utf8");
-    t.match(seen, /^eth0@if\d+ +UP +10\.5\.0\.9\/24/);
+    t.match(seen, /^eth0@if\d+ +UP +10\.5\.0\.9\/24 169\.254\.7\.7\/16/);
     t.match(seen, /^02:00:00:00:00:09\nwww1\n127\.0\.0\.1\tlocalhost$/m, "its /sys, its /etc/hostname");
     t.match(seen, /^10\.5\.0\.9\twww1\b/m, "its /etc/hosts");
     t.match(seen, /^search corp\.example\nnameserver 127\.0\.0\.11$/m, "its /etc/resolv.conf");
@@ -188,6 +192,83 @@ t.test("-p publishes a port, -P each exposed one at the next free port from 3276
   t.strictSame(leftOf(node), []);
 });
 
+/** A node whose command "web" serves a word at its address in "mid", and in each network that it is connected to afterwards. */
+async function publishingNode(t: Parameters<typeof newHost>[0]) {
+  const node = newNode(t);
+  for (const [name, subnet] of [
+    ["alpha", "10.4.0.0/24"],
+    ["mid", "10.5.0.0/24"],
+    ["zeta", "10.6.0.0/24"],
+  ])
+    node.networkSays(`create --subnet ${subnet} ${name}`);
+  const web = await node.starts("web", "--network mid -p 8080:80");
+  const serve = (word: string, address: string) => {
+    node.write(`/var/lib/${word}/index.html`, `${word}\n`);
+    node.runs(
+      "--network container:web",
+      `busybox httpd -p ${address}:80 -h /var/lib/${word} < /dev/null > /dev/null 2>&1`,
+    );
+  };
+  serve("mid", "10.5.0.2");
+  const [outside] = node.containers;
+  node.sh(
+    `ip link add out type veth peer name eth0 netns ${outside?.name} && ip address add 192.0.2.1/24 dev out && ip link set out up`,
+  );
+  outside?.sh("ip link set eth0 up && ip address add 192.0.2.2/24 dev eth0");
+  const request = (address: string) =>
+    `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 5 ${address} 8080 2>&1 | tail -n 1`;
+  /** Who answers, outside and on the host. */
+  const answering = () => [outside?.sh(request("192.0.2.1")).trim(), node.sh(request("127.0.0.1")).trim()];
+  return { ...node, web, serve, answering };
+}
+
+t.test("published ports follow the default route, as in Docker", needsRoot, async (t) => {
+  const node = await publishingNode(t);
+  t.strictSame(node.answering(), ["mid", "mid"]);
+  node.networkSays("connect zeta web");
+  t.strictSame(node.answering(), ["mid", "mid"], "zeta sorts behind mid");
+  node.networkSays("connect alpha web");
+  node.serve("alpha", "10.4.0.2");
+  t.strictSame(node.answering(), ["alpha", "alpha"]);
+  const inspected = JSON.parse(node.networkSays("inspect --check alpha mid zeta")) as {
+    Containers: Record<string, { Health: string; Ports: Record<string, string> }>;
+  }[];
+  t.strictSame(
+    inspected.flatMap(({ Containers }) => Object.values(Containers).map(({ Health, Ports }) => [Health, Ports])),
+    [
+      ["ok", { "80/tcp": "0.0.0.0:8080" }],
+      ["ok", {}],
+      ["ok", {}],
+    ],
+  );
+  node.networkSays("disconnect alpha web");
+  t.strictSame(node.answering(), ["mid", "mid"]);
+  node.networkSays("disconnect mid web");
+  node.serve("zeta", "10.6.0.2");
+  t.strictSame(node.answering(), ["zeta", "zeta"], "also when the network is left with which they were asked for");
+  t.match(node.network("disconnect zeta web"), {
+    status: 0,
+    stderr: "published ports of container web lead nowhere",
+  });
+  t.match(node.runs("--network mid -p 8080:80", "true").stderr, "port is already allocated", "they are kept for it");
+  node.networkSays("connect zeta web");
+  t.match(node.networkSays("inspect zeta"), '"80/tcp": "0.0.0.0:8080"');
+  await stopped(node.web);
+  node.sh("ip link delete out");
+  t.strictSame(leftOf(node), []);
+});
+
+t.test("ports that were being moved when twill was killed are moved by the next command", needsRoot, async (t) => {
+  const node = await publishingNode(t);
+  node.networkSays("connect alpha web");
+  node.serve("alpha", "10.4.0.2");
+  const [record] = node.sh("ls /var/lib/cni/twill/networks/*/*.json | xargs grep -l '\"alpha\"'").trim().split("\n");
+  node.sh(`sed -i 's/^{/{"unfinished":"connect",/' ${record}`);
+  node.sh("nft list ruleset 2> /dev/null | grep -q 8080 && nft flush ruleset"); // nor have the rules got there
+  t.match(node.network("ls"), { status: 0, stderr: "undid the connect of container web and network alpha" });
+  t.strictSame(node.answering(), ["mid", "mid"]);
+});
+
 t.test(
   "a link of the network bridge is a line of hosts and variables; of another one a name that only the command sees",
   needsRoot,
@@ -206,6 +287,14 @@ t.test(
       "PORT_5432_TCP_PROTO=tcp",
     ])
       t.match(linked.stdout, `\nDATA_BASE_${line}\n`);
+    const bare = node.containers[0]?.name;
+    node.networkSays(`connect bridge ${bare}`);
+    t.match(
+      node.runs(`--link ${bare}:other`, "cat /etc/hosts").stdout,
+      new RegExp(`^172\\.17\\.0\\.\\d+\\tother cnitool-[0-9a-f]{12} ${bare}$`, "m"),
+      "of a bare namespace with the short ID that the resolver answers",
+    );
+    node.networkSays(`disconnect bridge ${bare}`);
     t.match(node.runs("--link nobody", "true"), {
       status: 125,
       stderr: "Cannot link to /nobody, as it does not belong to network bridge",

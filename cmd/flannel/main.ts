@@ -19,6 +19,7 @@ import { findExecutable, PluginNotStarted } from "../../pkg/cni/find-executable.
 import type { Attachment, Gc, Plugin, Request, RestoreOptions } from "../../pkg/cni/plugin.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
+import { isSameProgram } from "../../pkg/cni/same-build.ts";
 import { needWritable, orNotAvailable } from "../../pkg/cni/status.ts";
 import { reportUnreadable } from "../../pkg/cni/unreadable-records.ts";
 import { type JsonObject, printJson, sortKeys } from "../../pkg/config/json.ts";
@@ -111,7 +112,7 @@ function takeBack(delegated: Attachment<FlannelConf>, { type }: PluginConf): voi
 }
 
 function isOwn({ path, delegates }: Attachment<FlannelConf>, type: string): boolean {
-  return Object.hasOwn(delegates, type) && findExecutable(type, path).isSelf;
+  return Object.hasOwn(delegates, type) && isSameProgram(findExecutable(type, path));
 }
 
 function del(attachment: Attachment<FlannelConf>): void {

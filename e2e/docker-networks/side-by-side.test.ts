@@ -10,6 +10,13 @@ const needsDocker: Need =
     ? inLongRunOnly(needsRoot)
     : { skip: "runs in npm run test:long" };
 
+/** Serves a word at an address of the container "site" alone: who gets it was led to that network. */
+const serving = (word: string, address: string): string =>
+  `within site sh -c 'mkdir -p /tmp/${word}; echo ${word} > /tmp/${word}/index.html; busybox httpd -p ${address}:80 -h /tmp/${word}' < /dev/null > /dev/null 2>&1`;
+
+const shownAt = (port: number): string =>
+  `printf 'GET / HTTP/1.0\r\n\r\n' | busybox nc -w 5 127.0.0.1 ${port} | tail -n 1`;
+
 /** What is typed, in this order, and what Docker is known to show where a mistake of both would not be seen otherwise. */
 const steps: readonly [claim: string, script: string, shown?: RegExp][] = [
   [
@@ -93,6 +100,35 @@ const steps: readonly [claim: string, script: string, shown?: RegExp][] = [
     "disconnect takes the interface, and gives the default route back",
     "tool network disconnect back web; within web ip -o link show | grep -c eth1 || true; within web ip route | grep default | head -n 1",
     /^0\ndefault via 10\.5\.0\.254 dev eth0$/,
+  ],
+  [
+    "a further address of the link is added to the container's interface",
+    "tool network connect --link-local-ip 169.254.7.7 back web; within web ip -o -4 address show | grep -o 'inet 169[^ ]*'; tool network disconnect back web",
+    /^inet 169\.254\.7\.7\/16$/,
+  ],
+  [
+    "a text that is none is refused",
+    "tool network connect --link-local-ip x back web 2>&1 | grep -o 'Invalid link-local IP address'",
+    /s$/,
+  ],
+  [
+    "published ports lead to the network that they were asked for with",
+    `tool network create --subnet 10.8.0.0/24 mid; tool network create --subnet 10.9.0.0/24 zeta; tool network create --subnet 10.10.0.0/24 alpha; tool network create --internal --subnet 10.11.0.0/24 aaa
+     publish site mid 8080:80; ${serving("mid", "10.8.0.2")}; ${shownAt(8080)}`,
+    /mid$/,
+  ],
+  ["and stay where the default route stays", `tool network connect zeta site; ${shownAt(8080)}`, /^mid$/],
+  [
+    "they follow the default route to the network whose name sorts first",
+    `tool network connect alpha site; ${serving("alpha", "10.10.0.2")}; ${shownAt(8080)}`,
+    /^alpha$/,
+  ],
+  ["not to an internal one", `tool network connect aaa site; ${shownAt(8080)}`, /^alpha$/],
+  ["back when that network is disconnected", `tool network disconnect alpha site; ${shownAt(8080)}`, /^mid$/],
+  [
+    "and on when the network is that they were asked for with",
+    `${serving("zeta", "10.9.0.2")}; tool network disconnect mid site; ${shownAt(8080)}; tool network rm alpha mid`,
+    /^zeta\nalpha\nmid$/,
   ],
   [
     "when the containers are gone, networks can be removed",

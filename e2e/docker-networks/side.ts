@@ -2,7 +2,10 @@
 import type { Test } from "../cluster/program.ts";
 import { type Machine, newMachine } from "../tutorials/machine.ts";
 
-/** Commands of both: `tool` is docker or twill, `start CONTAINER NETWORK` starts one, `within CONTAINER COMMAND` runs a command of busybox in it. */
+/**
+ * Commands of both: `tool` is docker or twill, `start CONTAINER NETWORK` starts one, `publish CONTAINER NETWORK PORTS` one with published ports,
+ * `within CONTAINER COMMAND` runs a command of busybox in it.
+ */
 export interface Side extends Machine {
   name: "docker" | "twill";
   /** Runs a script with these commands. @returns what it printed, with IDs, MACs and metrics replaced, since these differ from run to run */
@@ -14,6 +17,7 @@ const IMAGE = "/run/image";
 const dockerCommands = `
   tool() { docker "$@"; }
   start() { docker run -d --name $1 --network $2 image >/dev/null; }
+  publish() { docker run -d --name $1 --network $2 -p $3 image >/dev/null; }
   within() { container=$1; shift; docker exec $container busybox "$@"; }
   end() { docker rm -f $1 >/dev/null; }`;
 
@@ -26,7 +30,15 @@ const twillCommands = `
     mkdir -p /etc/netns/$1 && echo nameserver 127.0.0.11 > /etc/netns/$1/resolv.conf
     dist/bin/twill network connect $2 $1
   }
-  within() { container=$1; shift; ip netns exec $container busybox "$@"; }
+  publish() {
+    dist/bin/twill run --name $1 --network $2 -p $3 sleep 100000 </dev/null >/dev/null 2>&1 &
+    until dist/bin/twill network inspect $2 | grep -q '"Name": "'$1'"'; do sleep 0.05; done
+  }
+  within() {
+    container=$1; shift
+    if [ -e /run/netns/$container ]; then ip netns exec $container busybox "$@"
+    else dist/bin/twill run --network container:$container busybox "$@"; fi
+  }
   end() { ip netns delete $1; }`;
 
 const prepareDocker = `

@@ -1,7 +1,7 @@
 /**
  * Calls another plugin: an IPAM plugin, or the plugin that a meta plugin delegates to.
  *
- * CNI_PATH decides which file that is. When it is the executable that is running already, its code is called in this process, which
+ * CNI_PATH decides which file that is. When it is the executable that is running already, or a copy of it, its code is called in this process, which
  * saves starting another one; any other file is executed as the specification says.
  *
  * @see CNI specification, section 4 "Plugin Delegation"
@@ -20,6 +20,7 @@ import { checkedConf, readDocument } from "./netconf.ts";
 import type { Attachment, Delegates, Gc, Request, RestoreOptions } from "./plugin.ts";
 import { standardStreams } from "./process-io.ts";
 import type { Result } from "./result.ts";
+import { isSameProgram } from "./same-build.ts";
 import { perform } from "./skeleton.ts";
 import { newestVersion, oldestVersion, supportedVersions } from "./version.ts";
 
@@ -119,8 +120,8 @@ function invokeAdd(type: string, invocation: Invocation): Result {
  */
 export function invoke(verb: string, type: string, invocation: Invocation): Result | undefined {
   const executable = findExecutable(type, invocation.path);
-  const plugin =
-    executable.isSelf && Object.hasOwn(invocation.delegates, type) ? invocation.delegates[type] : undefined;
+  const isOwn = Object.hasOwn(invocation.delegates, type) && isSameProgram(executable);
+  const plugin = isOwn ? invocation.delegates[type] : undefined;
   if (plugin === undefined) return execute(verb, type, executable, invocation);
   const own = standardStreams();
   const streams = { ...own, environment: { ...own.environment, CNI_NETNS_OVERRIDE: "1" } }; // was checked for the caller

@@ -182,3 +182,9 @@ const isAt = (path: string | undefined, { inode }: NamespaceIdentity): boolean =
   const found = path === undefined ? undefined : findStat(path)?.inode;
   return found !== undefined && String(found) === inode;
 };
+
+/** Lists the attachments of the container in a namespace, with what the cache has of them. */
+export const listAttachmentsOf = (namespace: NamespaceIdentity, cacheRoot: string): NetworkAttachment[] =>
+  listAttachments(cacheRoot).attachments.filter(({ record, netns }) =>
+    record === undefined ? isAt(netns, namespace) : isSameNamespace(record.namespace, namespace),
+  );

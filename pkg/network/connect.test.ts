@@ -21,6 +21,7 @@ t.test("the interface is the ethN behind the highest one, as in Docker", async (
 
 const none: ConnectOptions = {
   ips: [],
+  linkLocalIps: [],
   mac: undefined,
   interface: undefined,
   aliases: [],

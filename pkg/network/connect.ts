@@ -2,11 +2,22 @@
 import { CniError, ErrorCode, errorText, invalidConf } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import { formats, isEthernetMac, isInterfaceName } from "../config/formats.ts";
-import { isObject, type JsonObject } from "../config/json.ts";
-import { type Address, compareAddresses, contains, parseAddress, parsePrefix } from "../ip/address.ts";
+import type { JsonObject } from "../config/json.ts";
+import {
+  type Address,
+  compareAddresses,
+  contains,
+  isIPv4,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+} from "../ip/address.ts";
+import { addAddress } from "../link/address.ts";
 import { inNamespace } from "../link/in-namespace.ts";
-import { listLinks } from "../link/link.ts";
+import { enableIPv6 } from "../link/ipv6.ts";
+import { listLinks, needLink } from "../link/link.ts";
 import { setUpLoopback } from "../link/loopback.ts";
+import type { Connection } from "../netlink/connection.ts";
 import {
   addNetwork,
   cachedAttachment,
@@ -14,17 +25,18 @@ import {
   type Runtime,
   type RuntimeAttachment,
 } from "../runtime/network.ts";
-import { type NetworkList, type PluginConf, parseList } from "../runtime/network-list.ts";
+import { type NetworkList, parseList } from "../runtime/network-list.ts";
 import { nowMs } from "../sys/clock.ts";
 import { isErrno } from "../sys/errno.ts";
 import { findStat } from "../sys/file.ts";
-import { isOwnNamespace, NotANamespace, openNamespace } from "../sys/namespace.ts";
+import { isOwnNamespace, type Namespace, NotANamespace, openNamespace, within } from "../sys/namespace.ts";
 import { identifiedState, identifyNamespace, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 import {
   type AttachedInterface,
   assignedBy,
   attachmentState,
   listAttachments,
+  listAttachmentsOf,
   listInterfacesOf,
   type NetworkAttachment,
 } from "./attachment.ts";
@@ -36,14 +48,17 @@ import {
   writeAttachmentRecord,
 } from "./attachment-record.ts";
 import type { Container } from "./container.ts";
-import { orderDefaultRoutes } from "./default-route.ts";
+import { orderDefaultRoutes, type RouteOwner } from "./default-route.ts";
 import type { NetworkDefinition } from "./definition.ts";
+import { movePorts, portsPublishedIn, publishesPorts } from "./port-holder.ts";
 import type { PublishedPort } from "./published-port.ts";
 
 /** What `connect` was asked for beside network and container. */
 export interface ConnectOptions {
   /** Addresses without prefix length. */
   ips: readonly string[];
+  /** Addresses of 169.254.0.0/16 and fe80::/10 that the interface has beside its own. */
+  linkLocalIps: readonly string[];
   mac: string | undefined;
   interface: string | undefined;
   aliases: readonly string[];
@@ -80,14 +95,47 @@ export function connectContainer(
   writeAttachmentRecord({ ...record, unfinished: "connect" }); // first, so that what a killed connect has made is known to be ours
   const result = addOrForget(network.list, attachment, record, runtime);
   try {
-    inNamespace(openNamespace(container.netns), setUpLoopback);
-    orderDefaultRoutes(container.netns, [...present, { networkName: network.name, ifName: attachment.ifName }]);
+    const netns = openNamespace(container.netns);
+    inNamespace(netns, (rtnl) => {
+      setUpLoopback(rtnl);
+      const prefixes = options.linkLocalIps.map(linkLocalIn).filter((address) => address !== undefined);
+      if (prefixes.length > 0) addLinkLocals(rtnl, netns, attachment.ifName, prefixes.map(linkPrefix));
+    });
+    placeRoutesAndPorts(namespace, [...present, { networkName: network.name, ifName: attachment.ifName }], runtime);
     writeAttachmentRecord({ ...record, ...assignedBy(result, attachment.ifName) });
   } catch (error) {
     deleteNetwork(network.list, attachment, runtime); // when it fails, the record stays, and the next command tries again
+    placeRoutesAndPorts(namespace, present, runtime, { again: true });
     removeAttachmentRecord(record);
     throw error;
   }
+}
+
+/** Adds addresses that are valid on the link alone. */
+function addLinkLocals(rtnl: Connection, netns: Namespace, ifName: string, prefixes: readonly Prefix[]): void {
+  const link = needLink(rtnl, ifName);
+  within(netns, () => enableIPv6(link, prefixes));
+  for (const prefix of prefixes) rtnl.request(addAddress(link.index, prefix, { withoutDetection: true }));
+}
+
+/** With the length that Docker gives it. */
+const linkPrefix = (address: Address): Prefix => ({ address, length: isIPv4(address) ? 16 : 64 });
+
+/**
+ * Has the network with the default route publish the container's ports.
+ *
+ * @returns whether one does, where there are ports. @throws CniError of the plugin that fails
+ */
+function placeRoutesAndPorts(
+  namespace: NamespaceIdentity,
+  owners: readonly RouteOwner[],
+  runtime: Runtime,
+  options: { again?: boolean } = {},
+): boolean {
+  const order = orderDefaultRoutes(namespace.path, owners);
+  const ports = portsPublishedIn(namespace.path);
+  if (ports.length === 0) return true;
+  return movePorts(ports, order, listAttachmentsOf(namespace, runtime.cacheRoot), runtime, options);
 }
 
 /** Calls ADD; when it fails, it has left nothing, and the record is removed. */
@@ -127,9 +175,10 @@ const inodeOf = (path: string): string | undefined => {
 
 function refuseOptions(
   network: PluginNetwork,
-  { ips, mac, interface: ifName, aliases, links, ports }: ConnectOptions,
+  { ips, linkLocalIps, mac, interface: ifName, aliases, links, ports }: ConnectOptions,
 ): void {
   for (const text of ips) refuseAddress(network, text);
+  for (const text of linkLocalIps) refuseLinkLocal(text);
   if (mac !== undefined && !isEthernetMac(mac))
     throw invalidConf(`invalid MAC ${JSON.stringify(mac)}`, `it must be ${formats.ethernetMac.allowed}`);
   if (mac !== undefined && network.driver === "ipvlan")
@@ -146,8 +195,7 @@ export const isHostName = (text: string): boolean =>
 
 /** Docker drops the ports of such networks without a word. */
 function refusePorts({ name, internal, driver, list }: PluginNetwork): void {
-  const publishes = ({ capabilities }: PluginConf) => isObject(capabilities) && capabilities["portMappings"] === true;
-  if (list.plugins.some(publishes)) return;
+  if (list.plugins.some(publishesPorts)) return;
   const why = internal
     ? "it is internal"
     : driver === "bridge"
@@ -199,6 +247,24 @@ function refuseAddress({ ipam, name }: NetworkDefinition, text: string): void {
       `${text} is reserved for ${JSON.stringify(holder)}: choose another one`,
     );
 }
+
+/** Docker also takes other addresses here, and has no answer for them. */
+function refuseLinkLocal(text: string): void {
+  if (linkLocalIn(text) !== undefined) return;
+  throw invalidConf(
+    `Invalid link-local IP address: ${JSON.stringify(text)}`,
+    "write an address of 169.254.0.0/16 or fe80::/10; others are chosen with --ip and --ip6",
+  );
+}
+
+function linkLocalIn(text: string): Address | undefined {
+  const address = parseAddress(text);
+  const isOne = address !== undefined && linkLocals.some((prefix) => contains(prefix, address));
+  return isOne ? address : undefined;
+}
+
+/** RFC 3927 and RFC 4291. */
+const linkLocals = ["169.254.0.0/16", "fe80::/10"].flatMap((text) => parsePrefix(text) ?? []);
 
 const noPrefix = { address: new Uint8Array(0), length: 0 };
 
@@ -287,17 +353,33 @@ export interface DisconnectTarget {
 export function disconnectContainer(
   network: NetworkDefinition,
   target: DisconnectTarget,
-  { force }: { force: boolean },
+  options: { force: boolean },
   runtime: Runtime,
   tell: (text: string) => void,
 ): void {
   const { attachments } = listAttachments(runtime.cacheRoot, network);
   const attachment = attachmentCalled(network, target, attachments);
-  const { record } = attachment;
-  if (record === undefined && !force) throw isRuntimes(attachment);
+  if (attachment.record === undefined && !options.force) throw isRuntimes(attachment);
+  disconnectAttachment(attachment, () => network.list, options, runtime, tell);
+}
+
+/**
+ * Deletes an attachment, with what its ADD was given.
+ *
+ * @param listNow returns the list of its network as it is now, for an attachment of which the cache has none
+ * @throws CniError of the plugin that fails, unless forced
+ */
+export function disconnectAttachment(
+  attachment: NetworkAttachment,
+  listNow: () => NetworkList | undefined,
+  { force }: { force: boolean },
+  runtime: Runtime,
+  tell: (text: string) => void,
+): void {
+  const { record, netns } = attachment;
   if (record !== undefined) markUnfinished(record);
   try {
-    deleteAttachment(attachment, network.list, runtime);
+    deleteAttachment(attachment, listNow, runtime);
   } catch (error) {
     if (!force) {
       if (record !== undefined) unlessFull(() => writeAttachmentRecord(record));
@@ -305,10 +387,25 @@ export function disconnectContainer(
     }
     tell(errorText(error));
   }
+  if (netns !== undefined && attachmentState(attachment) === "alive") {
+    const namespace = identifyNamespace(netns);
+    const left = listInterfacesOf(namespace, runtime.cacheRoot).filter(({ ifName }) => ifName !== attachment.ifName);
+    tellPlaced(attachment.containerName, () => placeRoutesAndPorts(namespace, left, runtime), tell);
+  }
   if (record !== undefined) removeAttachmentRecord(record);
-  const { netns } = attachment;
-  if (netns === undefined || attachmentState(attachment) !== "alive") return;
-  orderDefaultRoutes(netns, listInterfacesOf(identifyNamespace(netns), runtime.cacheRoot));
+}
+
+/** The container is disconnected all the same when its ports cannot be published through another network. */
+function tellPlaced(container: string, place: () => boolean, tell: (text: string) => void): void {
+  try {
+    if (!place())
+      tell(
+        `the published ports of container ${container} lead nowhere: none of its networks publishes ports; connect it to one that does`,
+      );
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    tell(`the published ports of container ${container} could not be moved to its next network: ${errorText(error)}`);
+  }
 }
 
 /** Has the next command go on when this one is killed. */
@@ -364,9 +461,13 @@ const isRuntimes = ({ containerName, containerId }: NetworkAttachment): CniError
   );
 
 /** Runs DEL with what ADD was given. A namespace that is gone is not named: its path may lead to another container. */
-function deleteAttachment(attachment: NetworkAttachment, list: NetworkList | undefined, runtime: Runtime): void {
+function deleteAttachment(
+  attachment: NetworkAttachment,
+  listNow: () => NetworkList | undefined,
+  runtime: Runtime,
+): void {
   const { entry } = attachment;
-  const cached = entry === undefined ? list : parseList(entry.config, `cached result of ${entry.networkName}`);
+  const cached = entry === undefined ? listNow() : parseList(entry.config, `cached result of ${entry.networkName}`);
   if (cached === undefined) return;
   const isDead = attachmentState(attachment) === "dead";
   const given = entry === undefined ? unknownArguments(attachment) : cachedAttachment(entry);
@@ -398,13 +499,17 @@ export function removeLeftAttachments(
     if (record === undefined || !isLeft(record)) continue;
     const { unfinished } = record;
     try {
-      deleteAttachment(attachment, networks().find(({ name }) => name === networkName)?.list, runtime);
+      deleteAttachment(attachment, () => networks().find(({ name }) => name === networkName)?.list, runtime);
+      if (!isDead(record)) {
+        const left = listInterfacesOf(record.namespace, runtime.cacheRoot).filter(
+          ({ ifName }) => ifName !== record.ifName,
+        );
+        tellPlaced(containerName, () => placeRoutesAndPorts(record.namespace, left, runtime, { again: true }), tell);
+      }
       removeAttachmentRecord(record);
       if (unfinished === undefined) continue;
       const what = unfinished === "connect" ? "undid the connect" : "completed the disconnect";
       tell(`${what} of container ${containerName} and network ${networkName}, which was interrupted`);
-      if (!isDead(record))
-        orderDefaultRoutes(record.namespace.path, listInterfacesOf(record.namespace, runtime.cacheRoot));
     } catch (error) {
       tell(
         `could not remove what is left of container ${containerName} in network ${networkName}: ${errorText(error)}`,

@@ -72,7 +72,7 @@ function podmanContainers(root: Root): StoredContainer[] {
     if (typeof id !== "string") return [];
     const pidFile = `${root}/run/containers/storage/overlay-containers/${id}/userdata/pidfile`;
     const netns = namespaceOf(jsonOf(`${storage}/${id}/userdata/config.json`), pidFile);
-    const name = Array.isArray(names) && typeof names[0] === "string" ? names[0] : id.slice(0, 12);
+    const name = Array.isArray(names) && typeof names[0] === "string" ? names[0] : shortContainerId(id);
     return netns === undefined ? [] : [{ runtime: "podman", id, name, netns }];
   });
 }
@@ -160,7 +160,7 @@ function unknown(text: string, stored: readonly StoredContainer[]): CniError {
 }
 
 function ambiguous(text: string, found: readonly StoredContainer[]): CniError {
-  const all = found.map(({ id, name, runtime }) => `${name} (${id.slice(0, 12)}, ${runtime})`);
+  const all = found.map(({ id, name, runtime }) => `${name} (${shortContainerId(id)}, ${runtime})`);
   return new CniError({
     code: ErrorCode.unknownContainer,
     msg: `container ${text} is ambiguous (${found.length} matches found)`,

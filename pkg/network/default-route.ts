@@ -22,14 +22,19 @@ export interface RouteOwner {
 /** The metric of the first default route. The kernel makes 1024 of 0 for IPv6 (net/ipv6.h: IP6_RT_PRIO_USER). */
 const firstMetric: Readonly<Record<number, number>> = { [AF_INET]: 0, [AF_INET6]: 1024 };
 
-/** Orders the default routes of a container by Docker's rule. Routes through other interfaces than these networks' come first and stay. */
-export function orderDefaultRoutes(netns: string, owners: readonly RouteOwner[]): void {
-  inNamespace(openNamespace(netns), (rtnl) => {
+/**
+ * Orders the default routes of a container by Docker's rule. Routes through other interfaces than these networks' come first and stay.
+ *
+ * @returns the networks in that order
+ */
+export function orderDefaultRoutes(netns: string, owners: readonly RouteOwner[]): RouteOwner[] {
+  return inNamespace(openNamespace(netns), (rtnl) => {
     const names = new Map(listLinks(rtnl).map(({ index, name }) => [index, name]));
     const routes = [AF_INET, AF_INET6].flatMap((family) => listRoutes(rtnl, family)).filter(isDefault);
-    const { added, removed } = planDefaultRoutes(routes, owners, (index) => names.get(index));
+    const { added, removed, order } = planDefaultRoutes(routes, owners, (index) => names.get(index));
     for (const route of added) rtnl.request(appendListed(route));
     for (const route of removed) ignoringGone(() => rtnl.request(deleteListed(route)));
+    return order;
   });
 }
 
@@ -48,6 +53,8 @@ export interface RoutePlan {
   /** To be added before the others are removed, so that there is always one. */
   added: RouteMessage[];
   removed: RouteMessage[];
+  /** The networks, the one whose default route is used first; those without one, as internal ones, last. */
+  order: RouteOwner[];
 }
 
 /** Plans which default routes get another metric. Pure. */
@@ -63,7 +70,7 @@ export function planDefaultRoutes(
   const order = [...owners].sort(
     (one, other) => families(other) - families(one) || compareNames(one.networkName, other.networkName),
   );
-  const plan: RoutePlan = { added: [], removed: [] };
+  const plan: RoutePlan = { added: [], removed: [], order };
   for (const family of [AF_INET, AF_INET6]) {
     const ofFamily = routes.filter((route) => route.family === family);
     const own = order.flatMap((owner) => ofFamily.filter((route) => ownerOf(route) === owner));

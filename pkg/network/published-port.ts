@@ -1,5 +1,6 @@
 /** Ports that are published (`-p`) and exposed (`--expose`): what Docker's notation says, and which port of the host is taken. Pure. */
 import { CniError, ErrorCode, invalidConf } from "../cni/error.ts";
+import { isObject, type Json } from "../config/json.ts";
 import { parseAddress } from "../ip/address.ts";
 
 /** A port of the host that leads to one of a container, under the names of the capability `portMappings`. */
@@ -9,6 +10,13 @@ export interface PublishedPort {
   protocol: string;
   hostIP?: string;
 }
+
+/** Reports whether a value that was read is one. */
+export const isPublishedPort = (value: Json): boolean =>
+  isObject(value) &&
+  [value["hostPort"], value["containerPort"]].every((port) => typeof port === "number") &&
+  typeof value["protocol"] === "string" &&
+  ["string", "undefined"].includes(typeof value["hostIP"]);
 
 /** First and last. */
 type Range = readonly [from: number, to: number];

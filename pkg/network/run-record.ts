@@ -12,6 +12,7 @@ import {
   removeFile,
   writeFile,
 } from "../sys/file.ts";
+import { isPublishedPort, type PublishedPort } from "./published-port.ts";
 
 export const runRoot = "/run/twill/run";
 
@@ -29,6 +30,8 @@ export interface RunRecord {
   files: string;
   /** Ports that it serves, as "80/tcp". */
   exposed: readonly string[];
+  /** Ports of the host that lead to it, through whichever of its networks has the default route. */
+  published: readonly PublishedPort[];
 }
 
 /** Below `etc` of the directory. */
@@ -80,7 +83,9 @@ function readRun(directory: string): RunRecord | undefined {
     texts.every((key) => typeof record[key] === "string") &&
     Array.isArray(record["exposed"]) &&
     record["exposed"].every((port) => typeof port === "string");
-  return isWhole ? (record as unknown as RunRecord) : undefined; // every key of it was checked
+  const { published = [] } = record; // an earlier build had none
+  if (!isWhole || !Array.isArray(published) || !published.every(isPublishedPort)) return undefined;
+  return { ...record, published } as unknown as RunRecord; // every key of it was checked
 }
 
 const isRunning = ({ process, started }: RunRecord): boolean => startOf(process) === started;

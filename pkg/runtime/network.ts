@@ -15,13 +15,14 @@ import { findExecutable } from "../cni/find-executable.ts";
 import type { Delegates } from "../cni/plugin.ts";
 import { standardStreams } from "../cni/process-io.ts";
 import type { Result } from "../cni/result.ts";
+import { isSameProgram } from "../cni/same-build.ts";
 import { perform } from "../cni/skeleton.ts";
 import { isAtLeast } from "../cni/version.ts";
 import { type Json, type JsonObject, printJson, sortKeys } from "../config/json.ts";
 import { environment } from "../sys/process.ts";
 import { encode } from "../sys/text.ts";
 import { namespacePath } from "./cached-namespace.ts";
-import type { NetworkList, PluginConf } from "./network-list.ts";
+import { type NetworkList, type PluginConf, parseList } from "./network-list.ts";
 import {
   attachmentsNamedBy,
   type CacheEntry,
@@ -130,6 +131,31 @@ export function deleteNetwork(list: NetworkList, attachment: RuntimeAttachment, 
     named(plugin, "delete", () => call("DEL", plugin, { list, attachment, runtime, stdin }));
   }
   removeCache(runtime.cacheRoot, key);
+}
+
+/**
+ * Changes which ports of the host lead to an attachment: calls DEL and ADD of the plugins that publish ports, and of no other one, and caches what they
+ * were given.
+ *
+ * @param portMappings in the form of the capability; none: its ports are published no more
+ * @throws CniError of the plugin that fails; 6: the cached result is damaged
+ */
+export function setPortMappings(entry: CacheEntry, portMappings: readonly JsonObject[], runtime: Runtime): void {
+  const list = parseList(entry.config, `cached configuration of ${entry.networkName}`);
+  const before = cachedAttachment(entry);
+  const { portMappings: _, ...others } = entry.capabilityArgs;
+  const capabilityArgs = portMappings.length === 0 ? others : { ...others, portMappings };
+  const prevResult = readCachedResult(runtime.cacheRoot, keyOf(list, before));
+  const publishing = list.plugins.filter(({ capabilities }) => (capabilities as JsonObject)?.["portMappings"] === true);
+  const callAll = (verb: "ADD" | "DEL", attachment: RuntimeAttachment): void => {
+    for (const plugin of publishing) {
+      const stdin = requestOf(list, plugin, { prevResult, capabilityArgs: attachment.capabilityArgs });
+      named(plugin, verb === "ADD" ? "add" : "delete", () => call(verb, plugin, { list, attachment, runtime, stdin }));
+    }
+  };
+  callAll("DEL", before);
+  writeCache(runtime.cacheRoot, { ...entry, capabilityArgs });
+  if (portMappings.length > 0) callAll("ADD", { ...before, capabilityArgs });
 }
 
 /**
@@ -302,7 +328,7 @@ interface Call {
 }
 
 /**
- * Calls one verb of one plugin. A plugin of this executable runs in this process, and its variables are checked as they would be in
+ * Calls one verb of one plugin. A plugin of this executable, or of a copy of it, runs in this process, and its variables are checked as they would be in
  * a process of its own; any other file is executed.
  *
  * @returns the result of an ADD
@@ -311,7 +337,8 @@ function call(verb: string, { type }: PluginConf, { list, attachment, runtime, s
   const { containerId, netns, ifName } = attachment;
   const { path, delegates } = runtime;
   const args = attachment.args.map(([key, value]) => `${key}=${value}`).join(";");
-  const plugin = findExecutable(type, path).isSelf && Object.hasOwn(delegates, type) ? delegates[type] : undefined;
+  const isOwn = Object.hasOwn(delegates, type) && isSameProgram(findExecutable(type, path));
+  const plugin = isOwn ? delegates[type] : undefined;
   if (plugin === undefined) {
     return invoke(verb, type, {
       stdin,

@@ -29,6 +29,7 @@ export const connect: Command = {
       const network = connectable(findNetwork(name, host), host);
       const options = {
         ips: ipsOf(values),
+        linkLocalIps: values.get("link-local-ip") ?? [],
         mac: flags.get("mac"),
         interface: flags.get("interface"),
         aliases: values.get("alias") ?? [],

@@ -3,12 +3,10 @@ import { CniError } from "../../../pkg/cni/error.ts";
 import type { Command } from "../../../pkg/command-line/command.ts";
 import { disconnectContainer } from "../../../pkg/network/connect.ts";
 import { type Container, containerCalled } from "../../../pkg/network/container.ts";
-import { lostNetworks } from "../../../pkg/network/lost-network.ts";
-import { networkCalled, ownNetworkCalled } from "../../../pkg/network/network-directory.ts";
 import { findStat } from "../../../pkg/sys/file.ts";
 import { allNetworks, containerNames } from "../../cnitool/candidates.ts";
 import { updateContainerFiles } from "./container-files.ts";
-import { onHost, refuseWithoutPlugins, syncNames } from "./surroundings.ts";
+import { findAttachedNetwork, onHost, refuseWithoutPlugins, syncNames } from "./surroundings.ts";
 
 export const disconnect: Command = {
   name: "disconnect",
@@ -28,9 +26,7 @@ export const disconnect: Command = {
   examples: ["twill network disconnect front web"],
   run({ operands: [name = "", text = ""], flags, context }) {
     onHost(context, (host) => {
-      const network =
-        ownNetworkCalled(name, host.directory, host.warn) ??
-        networkCalled(name, [...host.networks, ...lostNetworks(host.networks, host.runtime.cacheRoot)]);
+      const network = findAttachedNetwork(name, host);
       refuseWithoutPlugins(network);
       const target = { text, container: findContainer(text) };
       disconnectContainer(network, target, { force: flags.has("force") }, host.runtime, host.warn);

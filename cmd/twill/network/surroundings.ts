@@ -8,6 +8,7 @@ import { AF_INET, AF_INET6 } from "../../../pkg/netlink/rtnetlink/family.ts";
 import { stateDirectory } from "../../../pkg/network/attachment-record.ts";
 import { type PluginNetwork, removeLeftAttachments } from "../../../pkg/network/connect.ts";
 import { definitionOf, type NetworkDefinition, networksWithoutPlugins } from "../../../pkg/network/definition.ts";
+import { lostNetworks } from "../../../pkg/network/lost-network.ts";
 import {
   networkCalled,
   networkFile,
@@ -76,6 +77,15 @@ function hostOf({ plugins, streams }: ToolContext, program: string): Host {
 /** Finds the network that is meant. @throws CniError 7: there is none, or several IDs begin so */
 export const findNetwork = (text: string, host: Host): NetworkDefinition =>
   ownNetworkCalled(text, host.directory, host.warn) ?? networkCalled(text, host.networks);
+
+/**
+ * Finds the network that is meant, also one whose file is gone while containers are attached to it.
+ *
+ * @throws CniError 7: there is none, or several IDs begin so
+ */
+export const findAttachedNetwork = (text: string, host: Host): NetworkDefinition =>
+  ownNetworkCalled(text, host.directory, host.warn) ??
+  networkCalled(text, [...host.networks, ...lostNetworks(host.networks, host.runtime.cacheRoot)]);
 
 /** Has the resolver answer the names of the attachments that there are now; a container without names is a connected one all the same. */
 export function syncNames(host: Host): void {

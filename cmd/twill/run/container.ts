@@ -7,10 +7,9 @@ import { withRtnetlink } from "../../../pkg/link/in-namespace.ts";
 import { setUpLoopback } from "../../../pkg/link/loopback.ts";
 import { listAttachments } from "../../../pkg/network/attachment.ts";
 import { listAllAttachmentRecords, listAttachmentRecords } from "../../../pkg/network/attachment-record.ts";
-import { disconnectContainer, type PluginNetwork } from "../../../pkg/network/connect.ts";
-import { type Container, containerCalled } from "../../../pkg/network/container.ts";
+import { disconnectAttachment, type PluginNetwork } from "../../../pkg/network/connect.ts";
+import { type Container, containerCalled, shortContainerId } from "../../../pkg/network/container.ts";
 import { OptionName } from "../../../pkg/network/driver-options.ts";
-import { lostNetworks } from "../../../pkg/network/lost-network.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
 import { choosePorts, collide, type PortRequest, type PublishedPort } from "../../../pkg/network/published-port.ts";
 import { isNameTaken, type RunMode } from "../../../pkg/network/run-mode.ts";
@@ -48,19 +47,17 @@ export interface Prepared {
 }
 
 const ID_BYTES = 32;
-/** Docker's: the name that a container has where it was given none. */
-const SHORT_ID = 12;
 
 /** Makes everything that the command needs. @throws CniError; then nothing of it is left */
 export function prepare(request: RunRequest, host: Host): Prepared {
   const { mode } = request;
   const id = randomHex(ID_BYTES);
-  const name = request.name ?? id.slice(0, SHORT_ID);
+  const name = request.name ?? shortContainerId(id);
   const taken = listRuns().find((run) => run.name === name);
   if (taken !== undefined) throw isNameTaken(name, taken.id);
   if (mode.kind === "container") return joining(containerCalled(mode.container), { id, name }, host);
   const netns = mode.kind === "host" ? undefined : makeNamespace();
-  const hostName = request.hostName ?? (mode.kind === "host" ? ownHostName() : id.slice(0, SHORT_ID));
+  const hostName = request.hostName ?? (mode.kind === "host" ? ownHostName() : shortContainerId(id));
   const path = netns === undefined ? "/proc/self/ns/net" : `/proc/${processId()}/fd/${netns.fd}`;
   const record = recordOf({ id, name, hostName, netns: path, files: runDirectory(name) }, request);
   if (netns !== undefined) bringLoopbackUp(netns);
@@ -97,7 +94,7 @@ const usesHosts = (mode: RunMode): boolean => mode.kind === "network" && mode.ne
 const hostsOfLink = ({ alias, record: { addresses, containerId, containerName } }: LinkedContainer) =>
   addresses.map((address) => ({
     address: address.replace(/\/\d+$/, ""),
-    names: [...new Set([alias, containerId.slice(0, SHORT_ID), containerName])],
+    names: [...new Set([alias, shortContainerId(containerId), containerName])],
   }));
 
 const ownHostName = (): string => (findText("/proc/sys/kernel/hostname") ?? "localhost").trim();
@@ -136,12 +133,12 @@ function joining(
   return { record, netns, hostName, files: mountsOf(record, host), variables: {} };
 }
 
-type OwnPart = Omit<RunRecord, "process" | "started" | "exposed">;
+type OwnPart = Omit<RunRecord, "process" | "started" | "exposed" | "published">;
 
 function recordOf(own: OwnPart, { exposed, published }: Pick<RunRequest, "exposed" | "published">): RunRecord {
   const process = String(processId());
   const ports = [...exposed, ...published].map(({ containerPort, protocol }) => `${containerPort}/${protocol}`);
-  return { ...own, process, started: startOf(process) ?? "", exposed: [...new Set(ports)] };
+  return { ...own, process, started: startOf(process) ?? "", exposed: [...new Set(ports)], published: [] };
 }
 
 /** Returns what is mounted over files of the host; one that the host has not is not seen by the command either. */
@@ -159,15 +156,18 @@ function connect(text: string, request: RunRequest, record: RunRecord, host: Hos
   const isDefault = network.name === "bridge";
   const { id, name, netns, hostName } = record;
   const aliases = [...request.aliases, ...(isDefault || request.hostName === undefined ? [] : [hostName])];
+  const ports = portsOf(network, request, host);
   const options = {
     ips: request.ips,
+    linkLocalIps: request.linkLocalIps,
     mac: request.mac,
     interface: undefined,
     aliases,
     links: isDefault ? [] : request.links,
-    ports: portsOf(network, request, host),
+    ports,
     dns: request.dns,
   };
+  writeRun({ ...record, published: ports });
   connectOnHost(network, { id, name, netns }, options, host);
 }
 
@@ -178,7 +178,7 @@ function linkedContainers(mode: RunMode, links: RunRequest["links"], { networks 
   const { records } = listAttachmentRecords(id);
   return links.map(({ container, alias }) => {
     const record = records.find((one) =>
-      [one.containerName, one.containerId, one.containerId.slice(0, SHORT_ID)].includes(container),
+      [one.containerName, one.containerId, shortContainerId(one.containerId)].includes(container),
     );
     if (record === undefined) {
       const names = records.map((one) => one.containerName).join(", ");
@@ -204,9 +204,12 @@ function portsOf(
   if (wanted.length === 0) return [];
   const binding = network.options[OptionName.hostBinding];
   const hostIP = binding === undefined || binding === "0.0.0.0" ? undefined : binding;
-  const taken = listAttachments(runtime.cacheRoot).attachments.flatMap(({ entry }) =>
-    publishedIn(entry?.capabilityArgs["portMappings"]),
-  );
+  const taken = [
+    ...listAttachments(runtime.cacheRoot).attachments.flatMap(({ entry }) =>
+      publishedIn(entry?.capabilityArgs["portMappings"]),
+    ),
+    ...listRuns().flatMap((run) => run.published), // also while none of their networks publishes them
+  ];
   return choosePorts(
     wanted.map((port) => ({ ...port, hostIP: port.hostIP ?? hostIP })),
     automaticPorts(),
@@ -256,12 +259,11 @@ function canBeBound({ protocol, hostPort: port, hostIP }: PublishedPort): boolea
 export function takeBack({ record, netns }: Prepared, host: Host): void {
   const { attachments } = listAttachments(host.runtime.cacheRoot);
   const own = attachments.filter((one) => one.record?.containerId === record.id);
-  const networks = [...host.networks, ...lostNetworks(host.networks, host.runtime.cacheRoot)];
-  for (const { networkName } of own) {
-    const network = networkCalled(networkName, networks);
-    disconnectContainer(network, { text: record.id, container: undefined }, { force: true }, host.runtime, host.warn);
+  removeRun(record.name); // first: its ports are not to be published through the networks that are still to go
+  for (const attachment of own) {
+    const listNow = () => host.networks.find(({ name }) => name === attachment.networkName)?.list;
+    disconnectAttachment(attachment, listNow, { force: true }, host.runtime, host.warn);
   }
   if (own.some((one) => one.record !== undefined && hasNames(one.record))) syncNames(host);
-  removeRun(record.name);
   if (netns !== undefined) closeFile(netns.fd);
 }

@@ -13,6 +13,7 @@ export interface RunRequest {
   name: string | undefined;
   hostName: string | undefined;
   ips: readonly string[];
+  linkLocalIps: readonly string[];
   mac: string | undefined;
   aliases: readonly string[];
   links: AttachmentRecord["links"];
@@ -31,6 +32,7 @@ export function requestOf(flags: Flags, values: FlagValues): RunRequest {
     name: flags.get("name"),
     hostName: flags.get("hostname"),
     ips: ipsOf(values),
+    linkLocalIps: all("link-local-ip"),
     mac: flags.get("mac"),
     aliases: all("alias"),
     links: linksOf(values),
@@ -54,7 +56,7 @@ export function requestOf(flags: Flags, values: FlagValues): RunRequest {
         "write --dns with the address of a DNS server, as 192.0.2.53",
       );
   refuseConflicts(mode, {
-    addresses: request.ips.length,
+    addresses: request.ips.length + request.linkLocalIps.length,
     aliases: request.aliases.length,
     dns: request.dns.length + request.dnsSearch.length,
     exposed: request.exposed.length,
