@@ -21,7 +21,7 @@ import { type Program, startProgram } from "../cluster/program.ts";
 import { startPinging } from "../cluster/traffic.ts";
 import { until } from "../cluster/until.ts";
 import { type Host, newHost } from "../lab/host.ts";
-import { inFullRunOnly, inLongRunOnly, needsRoot } from "../lab/needs.ts";
+import { inFullRunOnly, inLongRunOnly, needsKernel, needsRoot } from "../lab/needs.ts";
 import { ourTools, projectRoot } from "../lab/project.ts";
 
 const udp = { Type: "udp" };
@@ -42,8 +42,8 @@ interface Member extends Host {
   subnetFile: string;
   start(...flags: string[]): Program;
   startUnder(command: readonly string[]): Program;
-  /** Starts that build of the daemon and waits until it is ready. */
-  joinWith(program: string): Promise<Program>;
+  /** Starts that build of the daemon, by another command, and waits until it is ready. */
+  joinWith(program: string, under?: readonly string[]): Promise<Program>;
   /** Starts a daemon and waits until it is ready. */
   join(...flags: string[]): Promise<Program>;
   subnetEnv(): string;
@@ -114,7 +114,7 @@ function newMember(t: Test, { n, folder, leases }: { n: number; folder: string; 
     subnetFile,
     start,
     startUnder: (under) => startProgram(t, host.name, [...under, ...command]),
-    joinWith: (program) => ready(startProgram(t, host.name, [program, ...options])),
+    joinWith: (program, under = []) => ready(startProgram(t, host.name, [...under, program, ...options])),
     join: (...flags) => ready(start(...flags)),
     pod() {
       const [, address = ""] = /^FLANNEL_SUBNET=(.*)\/24$/m.exec(subnetEnv()) ?? [];
@@ -402,6 +402,50 @@ t.test(
     t.match(daemon.printed(), "carries on with device and socket of the former one");
   },
 );
+
+t.test("a data path whose descriptors may not be taken is replaced", inFullRunOnly(needsRoot), async (t) => {
+  const cluster = newCluster(t);
+  const [one] = cluster.hosts;
+  const { isSameDevice, printed } = await upgrade(cluster, ["setpriv", "--bounding-set=-sys_ptrace,-sys_admin"]);
+  t.notOk(isSameDevice);
+  t.match(printed, /packets are lost while the data path process is replaced.*pidfd_getfd: EPERM.*ptrace_scope/);
+  t.equal(one.dataPaths().length, 1);
+});
+
+t.test(
+  "Yama: with the unit's capabilities a new build takes over, but not with scope 2",
+  needsKernel("yama"),
+  async (t) => {
+    const file = "/proc/sys/kernel/yama/ptrace_scope"; // 3 cannot be taken back, and refuses as 2 does
+    const before = readFileSync(file, "utf8");
+    t.teardown(() => writeFileSync(file, before));
+    const [, capabilities = ""] =
+      /^CapabilityBoundingSet=(.*)$/m.exec(readFileSync(join(projectRoot, "conf/flanneld.service"), "utf8")) ?? [];
+    const kept = capabilities.split(" ").map((name) => `+${name.replace("CAP_", "").toLowerCase()}`);
+    const asInUnit = ["setpriv", `--bounding-set=-all,${kept.join(",")}`];
+    for (const [scope, isSame] of [
+      ["0", true],
+      ["1", true],
+      ["2", false],
+    ] as const) {
+      writeFileSync(file, scope);
+      const { isSameDevice } = await upgrade(newCluster(t), asInUnit, asInUnit);
+      t.equal(isSameDevice, isSame, `kernel.yama.ptrace_scope=${scope}`);
+    }
+  },
+);
+
+/** Has a daemon of another build start on the first host, and after it the present one. */
+async function upgrade({ hosts: [host], leases }: Cluster, under: readonly string[], before: readonly string[] = []) {
+  const former = newBuild(leases);
+  appendFileSync(former.dataPath, "\n");
+  const daemon = await host.joinWith(former.flanneld, before);
+  const deviceIndex = () => (host.json("ip", "-j", "link", "show", "flannel0") as { ifindex: number }[])[0]?.ifindex;
+  const index = deviceIndex();
+  await daemon.end("SIGTERM");
+  const next = await host.joinWith(flanneld, under);
+  return { isSameDevice: deviceIndex() === index, printed: next.printed() };
+}
 
 t.test("another backend while udp runs leaves nothing of it, and so does the way back", needsRoot, async (t) => {
   const { hosts, configure } = newCluster(t);

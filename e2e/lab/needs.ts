@@ -23,6 +23,7 @@ const features = {
   nft_bridge: "nft add table bridge t && nft 'add chain bridge t c { type filter hook prerouting priority -300; }'",
   nft_inet_nat: "nft add table inet t && nft 'add chain inet t c { type nat hook postrouting priority 100; }'",
   spare_nics: 'test "$TWILL_LAB" = 1 && modprobe virtio_net', // of the guest, see kernels/run.ts: nobody else's
+  yama: 'test "$TWILL_LAB" = 1 && modprobe tun && test -e /proc/sys/kernel/yama/ptrace_scope', // a setting of the whole machine: only the guest's is changed
   iptables_nat: "iptables -w -t nat -A POSTROUTING -m comment --comment x -j MASQUERADE",
 } as const;
 export type Feature = keyof typeof features;

@@ -83,12 +83,17 @@ function descriptorsOf(process: number, theirs: readonly [number, number]): [num
   return [take(theirs[0]), take(theirs[1])];
 }
 
-/** @throws Error says that the kernel is too old */
+/** @throws Error says that the kernel is too old, or by what it refuses */
 function taking(work: () => number): number {
   try {
     return work();
   } catch (error) {
     if (isErrno(error, "ENOSYS")) throw new Error("this kernel cannot hand descriptors over, Linux 5.6 can");
+    if (isErrno(error, "EPERM", "EACCES"))
+      throw new Error(
+        `it may not have that one's descriptors (${(error as Error).message}), as where the sysctl kernel.yama.ptrace_scope is 2 or 3, or that one has more capabilities`,
+        { cause: error },
+      );
     throw error;
   }
 }
