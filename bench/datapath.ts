@@ -11,10 +11,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Test } from "../e2e/cluster/program.ts";
 import { controlLoopRows } from "./datapath/control-loop.ts";
-import { C_PROGRAM, charts, rowsOf, summary } from "./datapath/rows.ts";
-import { type Durations, measureWire, startServer, type Wire } from "./datapath/traffic.ts";
-import { type Contest, contests, type Programs, pathNames } from "./datapath/wires.ts";
-import { isMet, type Row, Samples } from "./figures.ts";
+import { C_PROGRAM, charts, ofHand, pathsBesideHand, rowsOf, summary } from "./datapath/rows.ts";
+import { type Durations, measureStream, measureWire, startServer, type Wire } from "./datapath/traffic.ts";
+import { type Contest, contests, type PathName, type Programs, pathNames } from "./datapath/wires.ts";
+import { isMet, type Row, Samples, type Who } from "./figures.ts";
 import { compile } from "./launcher.ts";
 import { describeMachine, machineText } from "./machine.ts";
 import { tables } from "./table.ts";
@@ -22,6 +22,8 @@ import { whileThereIs } from "./while-there-is.ts";
 
 const ROUNDS = 6;
 const WARM_UP: Durations = { tcp: 100, latency: 20, udp: 20 };
+/** Streams on the paths that have a goal beside those wired by hand, for each round. */
+const PAIRS_IN_A_ROUND = 4;
 const DURATIONS: Durations = { tcp: 600, latency: 300, udp: 400 };
 const PAGE = join(import.meta.dirname, "../docs/performance.md");
 /** The part of the page that a complete run writes. */
@@ -87,7 +89,23 @@ async function measurePaths(t: Test, chosen: readonly Contest[], programs: Progr
       samples.add(`${contest.who} ${contest.path} ofHost`, (100 * figures.oneStreamGbits) / (whole ?? 1));
   }
   for (const { contest, wire } of wired) samples.add(`${contest.who} ${contest.path} mtu`, wire.mtu);
+  for (const path of pathsBesideHand) {
+    const wireOf = (who: Who) => wired.find(({ contest }) => contest.path === path && contest.who === who)?.wire;
+    const [twill, hand] = [wireOf("twill"), wireOf("hand")];
+    if (twill !== undefined && hand !== undefined) measurePair(traffic, { path, twill, hand }, samples);
+  }
   return rowsOf(samples);
+}
+
+/** A stream on either path in turn: the two differ by less than rounds that are seconds apart. */
+function measurePair(traffic: string, pair: { path: PathName; twill: Wire; hand: Wire }, samples: Samples): void {
+  process.stderr.write(`${pair.path}, twill and by hand in turn\n`);
+  for (let i = 0; i < PAIRS_IN_A_ROUND * rounds; i++) {
+    const measure = (who: "twill" | "hand") => measureStream(traffic, pair[who], DURATIONS.tcp);
+    const [first, second] = i % 2 === 0 ? (["twill", "hand"] as const) : (["hand", "twill"] as const);
+    const gbits = { [first]: measure(first), [second]: measure(second) };
+    samples.add(ofHand(pair.path), (gbits["twill"] ?? Number.NaN) / (gbits["hand"] ?? Number.NaN));
+  }
 }
 
 /** Docker does not run everywhere: without control groups, for instance. */

@@ -44,6 +44,12 @@ export async function startServer(t: Test, program: string, { to }: Wire): Promi
   await startProgram(t, to.name, [...IN_OWN_SESSION, program, "serve", PORT]).prints("ready");
 }
 
+/** Runs one TCP stream. @returns Gbit/s */
+export function measureStream(program: string, { from, address }: Wire, ms: number): number {
+  const { seconds, bytes } = from.json(program, "tcp", address, PORT, "1", String(ms)) as Transfer;
+  return (bytes * 8) / 1e9 / seconds;
+}
+
 /** Runs each kind of traffic once. @throws Error one of them does not come through */
 export function measureWire(program: string, { from, address }: Wire, durations: Durations): Figures {
   const run = <T>(mode: string, ...args: number[]): T =>

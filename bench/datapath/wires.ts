@@ -97,13 +97,19 @@ const byPlugin = (path: keyof typeof confs, who: "twill" | "Go"): Contest => ({
 const masquerade = (network: string) => `
   iptables -t nat -A POSTROUTING -s ${network} ! -d ${network} -j MASQUERADE`;
 
+/** As flannel's daemon has it: else a host with Docker drops what comes from other hosts. */
+const admitForwarded = (network: string) => `
+  iptables -A FORWARD -s ${network} -j ACCEPT
+  iptables -A FORWARD -d ${network} -j ACCEPT`;
+
 /** A bridge with the container on it; `gateway` is the bridge's address. */
-const bridgeByHand = (container: string, { gateway, address, mtu = UNDERLAY_MTU }: BridgeByHand) => `
+const bridgeByHand = (container: string, { gateway, address, mtu = UNDERLAY_MTU, hairpin = "off" }: BridgeByHand) => `
   ip link add cni0 mtu ${mtu} type bridge
   ip address add ${gateway}/24 dev cni0
   ip link set cni0 up
   ip link add veth0 mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${container}
   ip link set veth0 master cni0 up
+  bridge link set dev veth0 hairpin ${hairpin}
   ip -n ${container} address add ${address}/24 dev eth0
   ip -n ${container} link set eth0 up
   ip -n ${container} route add default via ${gateway}`;
@@ -112,6 +118,7 @@ interface BridgeByHand {
   gateway: string;
   address: string;
   mtu?: number;
+  hairpin?: "on" | "off";
 }
 
 const scripts: Record<keyof typeof confs, (container: string) => string> = {
@@ -257,8 +264,9 @@ const byTunnel = (path: BackendName): Contest => ({
       [other, 2],
     ] as const) {
       await lay(host, n, { t, ...programs });
-      host.sh(bridgeByHand(containerOf(host).name, { gateway: `10.5.${n}.1`, address: `10.5.${n}.2`, mtu }));
-      host.sh(masquerade("10.5.0.0/16"));
+      const bridge = { gateway: `10.5.${n}.1`, address: `10.5.${n}.2`, mtu, hairpin: "on" } as const;
+      host.sh(bridgeByHand(containerOf(host).name, bridge));
+      host.sh(masquerade("10.5.0.0/16") + admitForwarded("10.5.0.0/16"));
     }
     return { from: containerOf(one), to: containerOf(other), address: "10.5.2.2", mtu };
   },
