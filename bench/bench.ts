@@ -2,7 +2,7 @@
 //
 //   npm run bench                     all but builds and tests, about a quarter of an hour
 //   npm run bench -- --quick          few rounds, about a minute: to see a trend
-//   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, flanneld-start, cluster, lease-events, at-once, host-local, size
+//   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, flanneld-start, cluster, lease-events, at-once, host-local, attachments, size
 //   npm run bench -- --build --tests  also the time of builds, and of the tests
 //   npm run bench -- --against DIR    also beside an earlier build of ours, whose plugins lie in DIR
 //   PEER_DIR=/opt/cni/bin npm run bench    beside other Go plugins
@@ -24,6 +24,7 @@ import { hostLocalRows } from "./host-local.ts";
 import { compile } from "./launcher.ts";
 import { leaseEventRows } from "./lease-events.ts";
 import { describeMachine, machineText } from "./machine.ts";
+import { manyAttachmentsRows } from "./many-attachments.ts";
 import { plot } from "./plot.ts";
 import { pluginRows } from "./plugins.ts";
 import { manyPortsRows, repeatedRows, wideRows } from "./ports.ts";
@@ -42,7 +43,18 @@ const { values: options } = parseArgs({
   },
 });
 const rounds = options.quick
-  ? { start: 30, bridge: 8, flannel: 20, atOnce: 1, hostLocal: 3, cluster: 3, snapshot: 3, plugins: 6, ports: 4 }
+  ? {
+      start: 30,
+      bridge: 8,
+      flannel: 20,
+      atOnce: 1,
+      hostLocal: 3,
+      cluster: 3,
+      snapshot: 3,
+      plugins: 6,
+      ports: 4,
+      attachments: 3,
+    }
   : {
       start: 200,
       bridge: 60,
@@ -53,6 +65,7 @@ const rounds = options.quick
       snapshot: 9,
       plugins: 40,
       ports: 20,
+      attachments: 9,
     };
 needExecutables();
 const machine = describeMachine(options.against);
@@ -84,6 +97,11 @@ async function measureAll(): Promise<Row[]> {
     ["ports", "many ports, repeated and checked", () => repeatedRows({ ...bench, rounds: rounds.ports })],
     ["ports", "ports beside many others", () => manyPortsRows({ ...bench, rounds: rounds.ports })],
     ["host-local", "host-local", () => hostLocalRows({ ...bench, rounds: rounds.hostLocal })],
+    [
+      "attachments",
+      "doctor and gc, many attachments",
+      () => manyAttachmentsRows({ ...bench, rounds: rounds.attachments }),
+    ],
     ["snapshot", "flanneld's first pass", () => snapshotRows({ rounds: rounds.snapshot })],
     ["flanneld-start", "flanneld --version", () => flanneldStartRows({ launcher, rounds: rounds.cluster })],
     ["cluster", "flanneld in a cluster", () => clusterRows({ rounds: rounds.cluster })],

@@ -205,8 +205,9 @@ export function planGarbageCollection(
   const damaged = caches.flatMap((cache) => cache.damaged);
   const named = damaged.map((file) => ({ file, attachments: attachmentsNamedBy(file, list.name) }));
   const valid = entries.filter(isValid);
+  const kept = new Set(valid);
   return {
-    stale: entries.filter((entry) => !valid.includes(entry)),
+    stale: entries.filter((entry) => !kept.has(entry)),
     valid: [...valid, ...named.flatMap(({ attachments }) => attachments)].map(({ containerId, ifName }) => ({
       containerId,
       ifName,

@@ -6,7 +6,6 @@
  * attachments all have a reservation of host-local: who has one, or a link on the host, counts as valid.
  */
 import type { AttachmentId } from "../../../pkg/cni/attachment-id.ts";
-import { isObject } from "../../../pkg/config/json.ts";
 import {
   findReservation,
   findStore,
@@ -25,17 +24,16 @@ import {
 } from "../../../pkg/runtime/network.ts";
 import type { NetworkList } from "../../../pkg/runtime/network-list.ts";
 import type { CacheEntry } from "../../../pkg/runtime/result-cache.ts";
+import { reservationDirectories } from "../node/leftovers.ts";
 
 type Owner = Omit<AttachmentId, "network">;
 
 /** Plans the collection for a network. @throws CniError 5: the cache cannot be read */
 export function safePlan(list: NetworkList, runtime: Runtime): GarbagePlan {
   const plan = planGarbageCollection(list, (entry) => cachedNamespace(entry).state !== "dead", runtime);
+  const stale = new Set(plan.stale.map(textOf));
   const owners = [...reservationsOf(list), ...linkOwnersOf(list.name)];
-  return {
-    ...plan,
-    valid: [...plan.valid, ...owners.filter((owner) => !plan.stale.some((entry) => isSame(entry, owner)))],
-  };
+  return { ...plan, valid: [...plan.valid, ...owners.filter((owner) => !stale.has(textOf(owner)))] };
 }
 
 /** Carries the plan out. @param deleted is called for each attachment that was deleted. @throws CniError with all failures */
@@ -45,26 +43,15 @@ export function collect(
   runtime: Runtime,
   deleted: (entry: CacheEntry) => void = () => undefined,
 ): void {
-  if (reservationDirectories(list).length > 0) collectGarbage(list, plan, runtime, deleted);
+  if (reservationDirectories(list.name, list.plugins).length > 0) collectGarbage(list, plan, runtime, deleted);
   else deleteStale(list, plan.stale, runtime, deleted);
 }
 
-const isSame = (one: Owner, other: Owner): boolean =>
-  one.containerId === other.containerId && one.ifName === other.ifName;
-
-const usualDataDir = "/var/lib/cni/networks";
-
-function reservationDirectories({ name, plugins }: NetworkList): string[] {
-  return plugins.flatMap(({ ipam }) => {
-    if (!isObject(ipam) || ipam["type"] !== "host-local") return [];
-    const dataDir = typeof ipam["dataDir"] === "string" && ipam["dataDir"] !== "" ? ipam["dataDir"] : usualDataDir;
-    return [`${dataDir}/${name}`];
-  });
-}
+const textOf = ({ containerId, ifName }: Owner): string => `${containerId} ${ifName}`;
 
 /** Reservations of old releases have no interface: it is the usual one. */
 function reservationsOf(list: NetworkList): Owner[] {
-  return reservationDirectories(list).flatMap((directory) => {
+  return reservationDirectories(list.name, list.plugins).flatMap((directory) => {
     const store = findStore(directory);
     const owners: Owner[] = [];
     if (store !== undefined)
