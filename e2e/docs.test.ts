@@ -192,6 +192,24 @@ t.test("files, functions, commands and switches that a page names exist", async 
   for (const name of switches) t.match(operations, name, `docs/operations.md has ${name}`);
 });
 
+t.test("texts of errors that the troubleshooting page quotes are what programs say", async (t) => {
+  const page = read("docs/troubleshooting.md");
+  const tables = page.split(/^\| text \|.*\n/m).slice(1);
+  const texts = tables.flatMap((table) => [...(table.split("\n\n")[0]?.matchAll(/^\| `([^`]+)` \|/gm) ?? [])]);
+  t.ok(texts.length >= 20, `sees them: ${texts.length}`);
+  const files = sources.map(read);
+  for (const [, text = ""] of texts) {
+    const parts = text
+      .split("…")
+      .map((part) => part.trim())
+      .filter((part) => part.length > 2);
+    t.ok(
+      files.some((file) => parts.every((part) => file.includes(part))),
+      text,
+    );
+  }
+});
+
 t.test("each command of cnitool on a page has flags and arguments that it takes", async (t) => {
   const commands = [add, check, del, gc, status, list, validate, version];
   const text = pages.map((page) => page.text).join("\n");

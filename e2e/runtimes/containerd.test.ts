@@ -75,3 +75,22 @@ t.test("containerd: what ctr has attached is known to be dead by its process", i
   await done("CNI_PATH=/opt/cni/bin dist/bin/cnitool gc --dead pods");
   t.equal(await traces(), "");
 });
+
+t.test(
+  "containerd: twill gc after its cache is lost costs running pods nothing",
+  inLongRunOnly(needsRoot),
+  async (t) => {
+    const { done, start, cri, ask, traces } = await newContainerd(t);
+    const ids = [await start("a", 8080), await start("b", 8081)];
+    const state = () =>
+      done("nft -s list ruleset; ip -o link show type veth; find /var/lib/cni/networks -type f | sort");
+    const before = await state();
+    await done("rm -rf /var/lib/cni/results/*");
+    await done("dist/bin/twill gc");
+    t.equal(await state(), before);
+    t.equal(await ask(8080), "a");
+    t.equal(await ask(8081), "b");
+    for (const id of ids) await cri("remove", id);
+    t.equal(await traces(), "", "and containerd's DEL, without the cache, removes all of them");
+  },
+);
