@@ -1,11 +1,11 @@
 // What becomes of names when processes are killed, namespaces go, and others have the port.
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
 import { newResolverLab, type ResolverLab } from "./lab.ts";
 
-const digDb = ["dig", "@127.0.0.11", "+short", "+tries=1", "+timeout=3", "db"] as const;
+const digDb = ["dig", "@127.0.0.11", "+short", "+tries=1", "+timeout=20", "db"] as const;
 
 function twoContainers(t: Parameters<typeof newResolverLab>[0]): ResolverLab {
   const lab = newResolverLab(t);
@@ -87,6 +87,43 @@ t.test("where another program has port 53, that is said, and the others are serv
   });
   t.equal(web.run(...digDb).stdout, "172.18.0.3\n");
 });
+
+t.test("a socket file that somebody removes is made again, and no second resolver starts", needsRoot, async (t) => {
+  const lab = twoContainers(t);
+  lab.sync();
+  const before = lab.processes();
+  const [web = lab.node] = lab.node.containers;
+  for (const which of ["the file", "the file, after another worker has begun"]) {
+    rmSync(`${lab.dir}/resolver.sock`);
+    await until(() => existsSync(`${lab.dir}/resolver.sock`));
+    t.match(lab.sync(), { status: 0, stdout: "names are answered in 2 namespaces\n" }, which);
+    t.equal(lab.processes().length, 2);
+    if (which === "the file") {
+      t.strictSame(lab.processes(), before);
+      process.kill(lab.worker(), "SIGKILL");
+      await until(() => lab.processes().length === 2 && !lab.processes().includes(before[1] ?? 0));
+    }
+  }
+  t.equal(web.run(...digDb).stdout, "172.18.0.3\n");
+});
+
+t.test(
+  "of two resolvers, the one whose socket file is another's ends, and the other has its ports",
+  needsRoot,
+  async (t) => {
+    const lab = twoContainers(t);
+    lab.sync();
+    const [supervisor, worker] = [lab.supervisor(), lab.worker()];
+    for (const pid of [worker, supervisor]) process.kill(pid, "SIGSTOP"); // it does not notice
+    rmSync(`${lab.dir}/resolver.sock`);
+    t.match(lab.sync(), { status: 1, stderr: /another program in \S+ has port 53/ });
+    for (const pid of [worker, supervisor]) process.kill(pid, "SIGCONT");
+    await until(() => lab.processes().length === 2 && !lab.processes().includes(worker));
+    const [web = lab.node] = lab.node.containers;
+    await until(() => web.run(...digDb).stdout === "172.18.0.3\n");
+    t.match(lab.sync(), { status: 0, stdout: "names are answered in 2 namespaces\n" });
+  },
+);
 
 t.test("two resolvers on one socket: the second says so", needsRoot, async (t) => {
   const lab = twoContainers(t);

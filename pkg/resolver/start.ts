@@ -3,21 +3,13 @@ import { CniError, ErrorCode, failureOf } from "../cni/error.ts";
 import { recordRoot } from "../network/attachment-record.ts";
 import { defaultCacheRoot } from "../runtime/result-cache.ts";
 import { isErrno } from "../sys/errno.ts";
-import {
-  closeFile,
-  directoryOf,
-  listDirectory,
-  makeDirectories,
-  Open,
-  openFile,
-  removeFile,
-  withLock,
-} from "../sys/file.ts";
+import { closeFile, listDirectory, Open, openFile } from "../sys/file.ts";
 import { passedSockets } from "../sys/passed-sockets.ts";
 import { exitNow, fork, writeStderr } from "../sys/process.ts";
 import { ask, call } from "../sys/syscall.ts";
-import { isListenedTo, listenUnix, neverWaiting } from "../sys/unix-socket.ts";
+import { isListenedTo, neverWaiting } from "../sys/unix-socket.ts";
 import { requestSync, type SyncAnswer } from "./control.ts";
+import { type ControlSocket, removeControlSocket, withControlSocket } from "./control-socket.ts";
 import { dnsnameRoot } from "./dnsname-record.ts";
 import { type AttachmentPaths, isAnyServed } from "./served.ts";
 import { serve } from "./supervisor.ts";
@@ -35,7 +27,6 @@ export const resolverPaths: ResolverPaths = {
   resolvConf: "/etc/resolv.conf",
 };
 
-const STARTING_MS = 5000;
 const PR_SET_NAME = 15;
 /** prctl(2): up to 15 characters. */
 const PROCESS_NAME = "twill-resolver";
@@ -62,10 +53,11 @@ export function requestIfListening(socket: string): SyncAnswer | undefined {
 
 /** Of several that find no resolver at once, one starts it. */
 function startAndSync(paths: ResolverPaths): SyncAnswer {
-  return withOwnSocket(paths.socket, (listener) => {
-    if (listener === undefined) return requestSync(paths.socket);
-    if (fork() === 0) runDetached(paths, listener);
-    closeFile(listener);
+  return withControlSocket(paths.socket, (socket) => {
+    if (socket === undefined) return requestSync(paths.socket);
+    if (fork() === 0) runDetached(paths, socket);
+    closeFile(socket.listener);
+    closeFile(socket.file);
     return requestSync(paths.socket); // waits in the listener's queue until the resolver is there
   });
 }
@@ -73,21 +65,21 @@ function startAndSync(paths: ResolverPaths): SyncAnswer {
 /** Serves in this process until it is told to end: on the socket that systemd passed, else on its own. @throws CniError another resolver runs */
 export function serveInForeground(paths: ResolverPaths): void {
   const [passed] = passedSockets();
-  const control = passed === undefined ? openControl(paths.socket) : neverWaiting(passed);
+  const own = passed === undefined ? openControl(paths.socket) : undefined;
   serve({
     attachments: paths.attachments,
     resolvConf: paths.resolvConf,
-    control,
+    control: own ?? neverWaiting(passed as number),
     cleansUp: paths.attachments.records === recordRoot,
     endsIdle: passed !== undefined,
     log: logLine,
   });
-  if (passed === undefined) removeFile(paths.socket);
+  if (own !== undefined) removeControlSocket(own);
 }
 
-function openControl(socket: string): number {
-  const listener = withOwnSocket(socket, (opened) => opened);
-  if (listener !== undefined) return listener;
+function openControl(socket: string): ControlSocket {
+  const own = withControlSocket(socket, (opened) => opened);
+  if (own !== undefined) return own;
   throw new CniError({
     code: ErrorCode.internal,
     msg: `another resolver listens on ${socket}`,
@@ -95,18 +87,8 @@ function openControl(socket: string): number {
   });
 }
 
-/** Calls `work` with the socket, opened; with undefined when another process listens on it. Nobody else opens it meanwhile. */
-function withOwnSocket<T>(socket: string, work: (listener: number | undefined) => T): T {
-  makeDirectories(directoryOf(socket), 0o755);
-  return withLock(`${socket}.lock`, { mode: 0o600, timeoutMs: STARTING_MS }, () => {
-    if (isListenedTo(socket)) return work(undefined);
-    removeFile(socket); // left by one that was killed
-    return work(listenUnix(socket));
-  });
-}
-
 /** Runs the resolver in a child, which has nothing in common with its parent: no terminal, no streams, no descriptors. */
-function runDetached({ socket, attachments, resolvConf }: ResolverPaths, listener: number): never {
+function runDetached({ socket, attachments, resolvConf }: ResolverPaths, own: ControlSocket): never {
   call("setsid", undefined);
   call("chdir", "/", "/"); // keeps no file system from being unmounted
   const nothing = openFile("/dev/null", Open.readWrite);
@@ -122,18 +104,18 @@ function runDetached({ socket, attachments, resolvConf }: ResolverPaths, listene
   ] as const)
     call("dup3", undefined, from, to, 0);
   for (const name of listDirectory("/proc/self/fd"))
-    if (Number(name) > 2 && Number(name) !== listener) closeFile(Number(name));
+    if (Number(name) > 2 && ![own.listener, own.file].includes(Number(name))) closeFile(Number(name));
   ask("prctl", PR_SET_NAME, PROCESS_NAME, 0, 0, 0);
   try {
     serve({
       attachments,
       resolvConf,
-      control: listener,
+      control: own,
       cleansUp: attachments.records === recordRoot,
       endsIdle: true,
       log: logLine,
     });
-    removeFile(socket);
+    removeControlSocket(own);
     exitNow(0);
   } catch (error) {
     logLine(failureOf(error).message);

@@ -42,7 +42,9 @@ export function serve(options: ResolverOptions): void {
       closeFile(signals);
       continue;
     }
-    const end = workFor(supervisor, [...STANDARD_STREAMS, options.control, signals], options);
+    const { control } = options;
+    const kept = typeof control === "number" ? [control] : [control.listener, control.file];
+    const end = workFor(supervisor, [...STANDARD_STREAMS, ...kept, signals], options);
     if (end !== "orphaned") exitNow(0);
     options.log("the process that kept the sockets has ended: another one is started");
   }

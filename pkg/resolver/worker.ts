@@ -6,6 +6,7 @@ import { attachmentDirectories } from "../network/unrecorded-attachment.ts";
 import { bootMs } from "../sys/clock.ts";
 import { watchDirectories } from "../sys/directory-watch.ts";
 import { SystemError } from "../sys/errno.ts";
+import { directoryOf } from "../sys/file.ts";
 import {
   type Datagram,
   decodeEndpoint,
@@ -18,6 +19,7 @@ import type { NamespaceIdentity } from "../sys/namespace-identity.ts";
 import { randomBytes } from "../sys/random.ts";
 import { Cleaner } from "./cleaner.ts";
 import { type SyncAnswer, serveControl } from "./control.ts";
+import { type ControlSocket, isLost, reopen } from "./control-socket.ts";
 import { removeDnsnameRecord } from "./dnsname-record.ts";
 import { type EventLoop, openEventLoop } from "./event-loop.ts";
 import { Forwarder } from "./forwarder.ts";
@@ -49,8 +51,8 @@ export interface WorkerOptions {
   attachments: AttachmentPaths;
   /** Path of the host's resolv.conf. */
   resolvConf: string;
-  /** The listening socket for those who change the records. */
-  control: number;
+  /** The listening socket for those who change the records: our own, or that which systemd passed. */
+  control: ControlSocket | number;
   /** Descriptors of signals, and what those that have come mean. */
   signals: number;
   readSignals: () => End | undefined;
@@ -96,6 +98,10 @@ class Worker {
   #lookAtMs = 0;
   #neededAtMs = bootMs();
   #problems: readonly string[] = [];
+  /** Whether an address could not be listened on, which is tried again. */
+  #hasUnserved = false;
+  /** Whether it was told that nobody can reach the resolver by its socket. */
+  #isCutOff = false;
   #end: End = "stopped";
 
   constructor(options: WorkerOptions) {
@@ -120,9 +126,34 @@ class Worker {
       this.#watch.drain();
       this.#lookAtMs = Math.min(this.#lookAtMs, bootMs() + SETTLE_MS);
     });
-    serveControl(control, this.#loop, () => this.#sync());
+    this.#serveControl();
+    if (typeof control !== "number") this.#watch.add(directoryOf(control.path));
     this.#loop.run((nowMs) => Math.min(this.#look(nowMs), this.#forwarder.tick(nowMs), this.#tcpClients.tick(nowMs)));
     return this.#end;
+  }
+
+  #serveControl(): void {
+    const { control } = this.#options;
+    serveControl(typeof control === "number" ? control : control.listener, this.#loop, () => this.#sync());
+  }
+
+  /** Makes the socket's file again where somebody has removed it; ends where another resolver has begun meanwhile. */
+  #keepControl(): void {
+    const { control, log } = this.#options;
+    if (typeof control === "number" || !isLost(control)) return;
+    try {
+      if (reopen(control)) {
+        this.#serveControl();
+        log(`${control.path} was removed: it is made again`);
+      } else {
+        log(`another resolver listens on ${control.path}: this one ends`);
+        this.#stop("stopped");
+      }
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      if (!this.#isCutOff) log(`${control.path} was removed, and cannot be made again: ${error.message}`);
+      this.#isCutOff = true; // it is tried at each look
+    }
   }
 
   #stop(end: End): void {
@@ -135,9 +166,10 @@ class Worker {
     if (nowMs < this.#lookAtMs) return this.#lookAtMs;
     this.#lookAtMs = nowMs + LOOK_MS;
     const { attachments, cleansUp, endsIdle, log } = this.#options;
+    this.#keepControl();
     for (const directory of attachmentDirectories(attachments.cache)) this.#watch.add(directory);
     const hasChanged = this.#stamp !== stampOf(attachments, this.#unfinished);
-    if (hasChanged || this.#namespaces.some(isGone)) this.#sync();
+    if (hasChanged || this.#hasUnserved || this.#namespaces.some(isGone)) this.#sync();
     const hasLeft = cleansUp && this.#gone !== "";
     if (hasLeft) this.#cleaner.run(this.#gone, nowMs, log);
     if (hasLeft || this.#namespaces.length > 0) this.#neededAtMs = nowMs;
@@ -163,6 +195,7 @@ class Worker {
     this.#views = new Map([...addresses].map(([key, { attachments }]) => [key, viewOf(attachments, this.#networks)]));
     this.#clients = new Map([...addresses].map(([key, { clients }]) => [key, clients && [...clients.values()]]));
     const failed = this.#listeners.setAddresses([...addresses.values()].map(({ at }) => at));
+    this.#hasUnserved = failed.length > 0;
     const all = [...problems, ...failed.map(describe)];
     for (const problem of all) if (!this.#problems.includes(problem)) this.#options.log(problem);
     this.#problems = all;

@@ -19,6 +19,8 @@ export const Open = {
   nonBlocking: 0o4000,
   directory: native.arch === "x64" ? 0o200000 : 0o40000,
   noFollow: native.arch === "x64" ? 0o400000 : 0o100000,
+  /** Neither reads nor writes: the descriptor stands for the file, of whatever type. */
+  path: 0o10000000,
 } as const;
 const O_CLOEXEC = 0o2000000;
 const O_TMPFILE = 0o20000000 | Open.directory;
