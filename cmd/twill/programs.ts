@@ -6,6 +6,7 @@ import { runPlugin } from "../../pkg/cni/skeleton.ts";
 import type { Tool } from "../../pkg/cni/tool.ts";
 import { newestVersion, supportedVersions } from "../../pkg/cni/version.ts";
 import { COMPLETE, matching } from "../../pkg/command-line/completion.ts";
+import { printableLines } from "../../pkg/command-line/table.ts";
 import { nearest } from "../../pkg/config/edit-distance.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
 import { exitNow } from "../../pkg/sys/process.ts";
@@ -38,12 +39,16 @@ function runNamed(programs: Programs, name: string, args: readonly string[], str
   if (plugin !== undefined) return runPlugin(plugin, { delegates: plugins, version, streams });
   const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
   if (tool !== undefined && args.length === 0 && isCalledByRuntime(streams)) return refuseAsPlugin(streams);
-  return tool?.run(args, { version, plugins, streams: endingWithReader(streams) });
+  return tool?.run(args, { version, plugins, streams: forPeople(streams) });
 }
 
-/** Streams that end the process, silently, when the reader of stdout has gone, as `cnitool list | head -1` expects. */
-const endingWithReader = (streams: Streams): Streams => ({
+/**
+ * Streams for people: they end the process, silently, when the reader of stdout has gone, as `cnitool list | head -1` expects; and no name
+ * from outside, as of a file of the cache, controls the terminal by a message.
+ */
+const forPeople = (streams: Streams): Streams => ({
   ...streams,
+  stderr: (text) => streams.stderr(printableLines(text)),
   stdout(text) {
     try {
       streams.stdout(text);
@@ -66,13 +71,13 @@ function runSelf(programs: Programs, args: readonly string[], streams: Streams):
   }
   const asked = selfCommands.get(name ?? "--help");
   if (asked !== undefined) {
-    endingWithReader(streams).stdout(asked(programs, streams.program));
+    forPeople(streams).stdout(asked(programs, streams.program));
     return 0;
   }
   const { version, plugins, commands } = programs;
   const command = Object.hasOwn(commands, name ?? "") ? commands[name ?? ""] : undefined;
   const status =
-    command?.run(rest, { version, plugins, streams: endingWithReader(streams) }) ??
+    command?.run(rest, { version, plugins, streams: forPeople(streams) }) ??
     runNamed(programs, name ?? "", rest, streams);
   if (status !== undefined) return status;
   streams.stderr(`${ownName}: there is no program ${JSON.stringify(name)}${suggestion(name ?? "", programs)}\n`);

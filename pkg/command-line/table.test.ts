@@ -1,5 +1,5 @@
 import t from "tap";
-import { columns, printable, table } from "./table.ts";
+import { columns, printable, printableLines, table } from "./table.ts";
 
 const names: [name: string, printed: string][] = [
   ["/usr/lib/cni", "/usr/lib/cni"],
@@ -11,10 +11,16 @@ const names: [name: string, printed: string][] = [
   ["a\u001b[2Jb\n", '"a\\u001b[2Jb\\n"'],
   ["\u202egnp.exe", '"\\u202egnp.exe"'],
   ["a\u009bb\u007f", '"a\\u009bb\\u007f"'],
+  ["a\u{e0001}", '"a\\udb40\\udc01"'],
 ];
 for (const [name, printed] of names) {
   t.test(`${JSON.stringify(name)} is printed as ${printed}`, async (t) => t.equal(printable(name), printed));
 }
+
+t.test("what a terminal would obey is escaped in tables and messages", async (t) => {
+  t.equal(table([["NAME"], ["a\u001b[2Jb\nc"]]), "NAME\na\\u001b[2Jb\\u000ac\n");
+  t.equal(printableLines("damaged a\u001b[2Jb\n  To fix: \u202eit\n"), "damaged a\\u001b[2Jb\n  To fix: \\u202eit\n");
+});
 
 t.test("columns are as wide as their widest cell, the last one without blanks", async (t) => {
   t.equal(

@@ -1,13 +1,14 @@
 /** Tables and JSON for the terminal. Pure. */
 
-/** @param rows The first one is the heading. */
-export function table(rows: readonly (readonly string[])[]): string {
+/** Returns a table of one line for each row, whatever the cells have in them. @param texts The first row is the heading. */
+export function table(texts: readonly (readonly string[])[]): string {
+  const rows = texts.map((row) => row.map(oneLine));
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? "").length)));
   const line = (row: readonly string[]): string => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ");
   return rows.map((row) => `${line(row).trimEnd()}\n`).join("");
 }
 
-export const printed = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+export const printed = (value: unknown): string => `${printableLines(JSON.stringify(value, null, 2))}\n`;
 
 /** Formats two columns, indented, as help texts have them. */
 export function columns(rows: readonly (readonly [string, string])[]): string[] {
@@ -19,9 +20,11 @@ export function columns(rows: readonly (readonly [string, string])[]): string[] 
 export const printable = (name: string): string =>
   name !== "" && !/[\s"'`\\]/.test(name) && oneLine(name) === name ? name : oneLine(JSON.stringify(name));
 
-/** Returns a text from outside with control characters, and those that change a line's direction, as escapes. */
+/** Returns a text from outside with control characters, and those that change a line's direction, as escapes of JSON. */
 export const oneLine = (text: string): string =>
-  text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,
-  );
+  text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => character.split("").map(escaped).join(""));
+
+const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
+/** Does the same with a text of several lines. */
+export const printableLines = (text: string): string => text.split("\n").map(oneLine).join("\n");

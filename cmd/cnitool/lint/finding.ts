@@ -1,5 +1,7 @@
 /** A message about a place in a file. Pure. */
+
 import type { CniError } from "../../../pkg/cni/error.ts";
+import { printableLines } from "../../../pkg/command-line/table.ts";
 import { type JsonNode, type JsonPath, type Position, positionOf } from "../../../pkg/config/json.ts";
 
 export interface Finding extends Position {
@@ -46,7 +48,9 @@ export function findingOf(place: Location, { msg, details }: CniError): Finding 
 
 /** Formats like a compiler's message, so that editors find the place. */
 export function printFinding({ file, line, column, severity, text, hint }: Finding): string {
-  return `${file}:${line}:${column}: ${severity}: ${text}\n${hint === undefined ? "" : `    ${hint}\n`}`;
+  return printableLines(
+    `${file}:${line}:${column}: ${severity}: ${text}\n${hint === undefined ? "" : `    ${hint}\n`}`,
+  );
 }
 
 /** Sorts by position and removes duplicates: two schemas may refuse the same value. */

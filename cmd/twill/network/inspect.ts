@@ -1,8 +1,10 @@
 /** inspect: prints all about networks, in Docker's keys. */
+
 import type { CniError } from "../../../pkg/cni/error.ts";
 import { failureOf } from "../../../pkg/cni/error.ts";
 import type { Command } from "../../../pkg/command-line/command.ts";
 import { failureText } from "../../../pkg/command-line/run-command.ts";
+import { printableLines } from "../../../pkg/command-line/table.ts";
 import { parseTemplate, renderTemplate } from "../../../pkg/command-line/template.ts";
 import type { JsonObject } from "../../../pkg/config/json.ts";
 import { listReadableAttachments, type NetworkAttachment } from "../../../pkg/network/attachment.ts";
@@ -78,7 +80,7 @@ export const inspect: Command = {
           ? pictures.map((picture) => `${drawn(picture)}\n`).join("\n")
           : ""
         : template === undefined
-          ? `${JSON.stringify(found, null, format === "json" ? undefined : 4)}\n`
+          ? `${printableLines(JSON.stringify(found, null, format === "json" ? undefined : 4))}\n`
           : found.map((network) => `${renderTemplate(template, network)}\n`).join(""),
     );
     for (const failure of failures) context.streams.stderr(failureText("twill network", failure));
