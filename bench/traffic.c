@@ -5,8 +5,8 @@
  *   traffic tcp ADDRESS PORT STREAMS MS            sends as fast as it can; {"seconds", "bytes" that arrived, "cpuSeconds"}
  *   traffic latency ADDRESS PORT MS                a byte to and fro on one connection; {"requests", "medianUs", "p99Us"}
  *   traffic udp ADDRESS PORT SIZE MS               datagrams of SIZE bytes as fast as it can; {"seconds", "sent", "received", "cpuSeconds"}
- *   traffic knock ADDRESS PORT MS                  a datagram each MS milliseconds, until it is killed
- *   traffic await ADDRESS PORT INNER               waits for a datagram that carries an IPv4 packet to INNER; {"atMs"}, CLOCK_MONOTONIC
+ *   traffic knock ADDRESS PORT MS                  a datagram with the time each MS milliseconds, until it is killed
+ *   traffic await ADDRESS PORT INNER               waits for a datagram that carries such a one to INNER; {"atMs"}, CLOCK_MONOTONIC, {"wayMs"} since it was sent
  *   traffic publish FROM TO                        renames a file when a line comes on stdin; {"atMs"}, before it does; prints "ready" first, as the next one
  *   traffic wait-for DIRECTORY NAME                waits until a file is moved to that name; {"atMs"}
  *
@@ -224,11 +224,15 @@ static void udp(struct sockaddr_in to, size_t size, double seconds) {
 
 static void knock(struct sockaddr_in to, unsigned int pause_ms) {
   int fd = socket(AF_INET, SOCK_DGRAM, 0);
-  for (;; usleep(pause_ms * 1000)) sendto(fd, chunk, 1, 0, (struct sockaddr *)&to, sizeof to);
+  for (;; usleep(pause_ms * 1000)) {
+    double at = now();
+    sendto(fd, &at, sizeof at, 0, (struct sockaddr *)&to, sizeof to);
+  }
 }
 
 static void await(struct sockaddr_in at, const char *inner) {
-  enum { DESTINATION = 16 }; /* in an IPv4 header */
+  enum { DESTINATION = 16, PAYLOAD = 28 }; /* in an IPv4 packet without options, with UDP in it */
+  double sent;
   int fd = bound(SOCK_DGRAM, at);
   struct in_addr wanted;
   if (inet_pton(AF_INET, inner, &wanted) != 1) fail(inner);
@@ -236,9 +240,11 @@ static void await(struct sockaddr_in at, const char *inner) {
   fflush(stdout);
   for (;;) {
     ssize_t length = recv(fd, chunk, sizeof chunk, 0);
-    if (length >= DESTINATION + 4 && memcmp(chunk + DESTINATION, &wanted, 4) == 0) break;
+    if (length >= PAYLOAD + (ssize_t)sizeof sent && memcmp(chunk + DESTINATION, &wanted, 4) == 0) break;
   }
-  printf("{\"atMs\":%.3f}\n", now() * 1e3);
+  double arrived = now();
+  memcpy(&sent, chunk + PAYLOAD, sizeof sent);
+  printf("{\"atMs\":%.3f,\"wayMs\":%.3f}\n", arrived * 1e3, (arrived - sent) * 1e3);
 }
 
 static void publish(const char *from, const char *to) {

@@ -43,9 +43,10 @@ export async function controlLoopRows(t: Test, traffic: string, rounds: number):
     return next;
   };
   const measure = async (load: Load) => {
-    const { twill, C } = await measureLease(t, traffic, pair, nextSubnet());
+    const { twill, C, way } = await measureLease(t, traffic, pair, nextSubnet());
     samples.add(`twill ${load}`, twill);
     samples.add(`C ${load}`, C);
+    samples.add(`twill ${load} way`, way);
   };
   for (let round = 0; round < rounds; round++) {
     await measure("idle");
@@ -59,16 +60,19 @@ export async function controlLoopRows(t: Test, traffic: string, rounds: number):
 }
 
 function rowsOf(samples: Samples): Row[] {
-  const of = (load: Load): Row => ({
+  const of = (figure: string, name: string): Row => ({
     section: "lease of a peer to the first packet that reaches it, udp; C: to a program that only waits for the lease",
-    name: loads[load],
+    name,
     unit: "ms",
-    figures: samples.figures(load),
+    figures: samples.figures(figure),
     goals: [],
   });
-  const [idle, saturated] = [of("idle"), of("saturated")];
+  const [idle, saturated] = [of("idle", loads.idle), of("saturated", loads.saturated)];
+  const ways = (["idle", "saturated"] as const).map((load) =>
+    of(`${load} way`, `of it, that packet's way: ${loads[load]}`),
+  );
   const value = (saturated.figures.twill?.median ?? Number.NaN) / (idle.figures.twill?.median ?? Number.NaN);
-  return [idle, { ...saturated, goals: [{ of: "of idle", value, limit: MOST_OF_IDLE }] }];
+  return [idle, { ...saturated, goals: [{ of: "of idle", value, limit: MOST_OF_IDLE }] }, ...ways];
 }
 
 /** The third bytes of subnets that no host has. */
@@ -97,7 +101,8 @@ async function measureLease(t: Test, traffic: string, { one, other, store }: Fla
   publishing.tell("now");
   const [began, woken, arrived] = [await timeOf(publishing), await timeOf(waiting), await timeOf(arrival)];
   await knocking.end("SIGKILL");
-  return { twill: arrived - began, C: woken - began };
+  const [, way] = await arrival.says(/"wayMs":([\d.]+)/);
+  return { twill: arrived - began, C: woken - began, way: Number(way) };
 }
 
 /** Waits for the time that a program tells. */
