@@ -109,6 +109,7 @@ export async function bundleScript(entry, script, options = {}) {
     target: "es2022",
     conditions: ["quickjs"],
     sourcemap: "external",
+    loader: Object.fromEntries([".service", ".socket", ".timer", ".conf"].map((ending) => [ending, "text"])), // twill install has them
     logLevel: "warning",
     ...options,
   });

@@ -1,8 +1,9 @@
 // `twill install`, `uninstall`, `status` on a node with Debian's Go plugins.
 import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import t, { type Test } from "tap";
 import { inFullRunOnly, needsRoot } from "../lab/needs.ts";
-import { goBin, ourBin } from "../lab/project.ts";
+import { goBin, ourBin, projectRoot } from "../lab/project.ts";
 import { newRoot, type Root, untouched } from "../lab/throw-away-root.ts";
 
 const goPlugins = existsSync(goBin) ? readdirSync(goBin) : [];
@@ -51,6 +52,46 @@ t.test("install puts plugins where podman and containerd look, uninstall restore
   t.equal(root.sh("ls -d /opt/cni /var/lib/twill 2>/dev/null || true"), "", "directories that it made are gone");
   t.match(root.run("twill uninstall"), { status: 0, stdout: /has put nothing on this node/ });
 });
+
+t.test(
+  "--units and --completion put texts with the paths of this installation, uninstall removes them",
+  needsRoot,
+  async (t) => {
+    const root = await nodeWith(
+      t,
+      `${runtimes("podman")}mkdir -p /etc/systemd/system; echo mine > /etc/systemd/system/twill-gc.timer`,
+    );
+    const before = root.files();
+    const installed = root.run("twill install --units --completion --tool-dir /usr/local/sbin");
+    t.match(installed, { status: 0, stderr: "" });
+    t.match(installed.stdout, /^To use the units: systemctl daemon-reload && /m);
+    const execStarts = root.sh("cd /etc/systemd/system; grep -h '^Exec' *.service */twill.conf | sort -u").split("\n");
+    t.ok(execStarts.includes("ExecStart=/usr/local/sbin/twill gc"));
+    t.ok(execStarts.includes("ExecStart=/usr/lib/cni/dhcp daemon"));
+    t.ok(execStarts.includes("ExecStartPost=-/usr/local/sbin/twill reload"));
+    t.notOk(
+      execStarts.some((line) => line.includes("/usr/local/bin/") || line.includes("/opt/")),
+      execStarts.join("\n"),
+    );
+    const names = (directory: string) => root.sh(`cd ${directory}; find * -type f | sort`).split("\n");
+    t.strictSame(
+      names("/etc/systemd/system").filter((name) => name !== "flanneld.service"),
+      readdirSync(join(projectRoot, "conf"), { recursive: true, encoding: "utf8" })
+        .filter((name) => /\.(service|socket|timer|conf)$/.test(name) && name !== "flanneld.service")
+        .sort(),
+      "none of conf is forgotten",
+    );
+    t.strictSame(names("/usr/local/share").filter((name) => /twill|cnitool/.test(name)), [
+      ...["cnitool", "twill"].map((tool) => `bash-completion/completions/${tool}`),
+      ...["cnitool", "twill"].map((tool) => `fish/vendor_completions.d/${tool}.fish`),
+      ...["cnitool", "twill"].map((tool) => `zsh/site-functions/_${tool}`),
+    ]);
+    t.equal(root.sh("stat -c %a /etc/systemd/system/twill-gc.service"), "644");
+    t.equal(root.run("twill status").status, 0);
+    t.match(root.run("/usr/local/sbin/twill uninstall"), { status: 0, stderr: "" });
+    t.equal(root.files(), before, "the administrator's own timer is back");
+  },
+);
 
 t.test("--dry-run prints each step, and changes nothing", needsRoot, async (t) => {
   const root = await nodeWith(t, runtimes("podman"));

@@ -4,12 +4,14 @@ import type { ToolContext } from "../../../pkg/cni/tool.ts";
 import type { Call, Command, Flags } from "../../../pkg/command-line/command.ts";
 import { oneLine, printable } from "../../../pkg/command-line/table.ts";
 import { type InstalledRuntimes, installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
-import { findDirectory, findStat } from "../../../pkg/sys/file.ts";
+import { directoryOf, findDirectory, findStat, readLink } from "../../../pkg/sys/file.ts";
+import { completionFiles } from "./completion-files.ts";
 import { type Destination, destinations } from "./destination.ts";
 import { describe, type Self } from "./origin.ts";
-import { pluginsFor, toolsFor } from "./plan.ts";
+import { pluginsFor, textsFor, toolsFor } from "./plan.ts";
 import { alone, keptPath, readRecord } from "./record.ts";
 import { inWords, type PlannedDirectory, type PlannedFile, replaceAll } from "./replacement.ts";
+import { unitDirectory, unitFiles } from "./units.ts";
 
 const usualToolDirectory = "/usr/local/bin";
 
@@ -24,7 +26,8 @@ export const install = (tools: readonly string[]): Command => ({
     "Finds containerd, CRI-O, k3s, podman, nerdctl and Nomad, and the directory from which each takes its plugins. Plugins of",
     "others that have the same names are kept below /var/lib/twill/replaced; twill uninstall puts them back. Each file is",
     "replaced in one step, after the new one has answered VERSION: containers keep running, and runtimes need no restart.",
-    "Either all files are replaced or, when a step fails, none. twill status shows what runtimes call.",
+    "Either all files are replaced or, when a step fails, none. twill status shows what runtimes call. Units are neither enabled nor",
+    "started; that of flanneld is among them where the daemon lies beside this program.",
   ].join("\n"),
   flags: [
     {
@@ -34,9 +37,16 @@ export const install = (tools: readonly string[]): Command => ({
     },
     { name: "tool-dir", value: "DIR", about: `directory for ${tools.join(", ")} (${usualToolDirectory})` },
     { name: "no-tools", about: "put no tools anywhere" },
+    { name: "units", about: `put the units of systemd, and the drop-ins of firewalls, into ${unitDirectory}` },
+    { name: "completion", about: "put the completion for bash, zsh and fish into /usr/local/share" },
     { name: "dry-run", about: "print each step, and change nothing" },
   ],
-  examples: ["twill install --dry-run", "twill install", "twill install --plugin-dir /opt/cni/bin --no-tools"],
+  examples: [
+    "twill install --dry-run",
+    "twill install",
+    "twill install --plugin-dir /opt/cni/bin --no-tools",
+    "twill install --units --completion",
+  ],
   run: (call) => runInstall(call, tools),
 });
 
@@ -48,6 +58,7 @@ function runInstall({ flags, context }: Call, tools: readonly string[]): number 
     const planned = unique([
       ...chosen.map(({ directory }) => pluginsFor(directory, context, record)),
       ...toolDirectories(flags).map((directory) => toolsFor(directory, tools, record)),
+      ...textsFor(texts(flags, chosen), record),
     ]);
     tellChoice(chosen, found, context);
     if (flags.has("dry-run")) {
@@ -56,7 +67,7 @@ function runInstall({ flags, context }: Call, tools: readonly string[]): number 
     }
     replaceAll(planned, record, context);
     context.streams.stdout(
-      `${planned.map((directory) => summary(directory, context)).join("")}To undo: twill uninstall\n`,
+      `${planned.map((directory) => summary(directory, context)).join("")}${flags.has("units") ? unitAdvice : ""}To undo: twill uninstall\n`,
     );
   };
   if (flags.has("dry-run")) work();
@@ -86,6 +97,26 @@ function chosenDestinations(flags: Flags, found: InstalledRuntimes, { plugins }:
 
 const toolDirectories = (flags: Flags): string[] =>
   flags.has("no-tools") ? [] : [flags.get("tool-dir") || usualToolDirectory];
+
+const unitAdvice = "To use the units: systemctl daemon-reload && systemctl enable --now twill-gc.timer\n";
+
+/** Returns the texts that are asked for, by their paths. */
+function texts(flags: Flags, chosen: readonly Destination[]): Map<string, string> {
+  const programs = {
+    toolDirectory: toolDirectories(flags)[0] ?? directoryOf(readLink("/proc/self/exe")),
+    pluginDirectory: chosen[0]?.directory ?? "",
+    flanneld: daemonBeside(),
+  };
+  return new Map([
+    ...(flags.has("units") ? unitFiles(programs) : []),
+    ...(flags.has("completion") ? completionFiles() : []),
+  ]);
+}
+
+function daemonBeside(): string | undefined {
+  const path = `${directoryOf(readLink("/proc/self/exe"))}/flanneld`;
+  return findStat(path) === undefined ? undefined : path;
+}
 
 /** Two paths may lead to one directory. */
 const unique = (planned: readonly PlannedDirectory[]): PlannedDirectory[] => [

@@ -1,7 +1,7 @@
 /** What an installation replaces: which programs go into which directories, and what is there now. */
 import { CniError, ErrorCode } from "../../../pkg/cni/error.ts";
 import { realPath } from "../../../pkg/sys/copy.ts";
-import { findStat } from "../../../pkg/sys/file.ts";
+import { directoryOf, findStat } from "../../../pkg/sys/file.ts";
 import { describe, type Origin, originOf, type Self } from "./origin.ts";
 import type { InstallRecord } from "./record.ts";
 import { isAsInstalled } from "./record.ts";
@@ -19,6 +19,17 @@ export function pluginsFor(directory: string, self: Self, record: InstallRecord)
 export function toolsFor(directory: string, names: readonly string[], record: InstallRecord): PlannedDirectory {
   const path = existing(directory);
   return { path, files: names.map((name) => planned(path, name, false, originOfTool(`${path}/${name}`, record))) };
+}
+
+/** Plans texts, whose contents are given by their paths. */
+export function textsFor(texts: ReadonlyMap<string, string>, record: InstallRecord): PlannedDirectory[] {
+  const byDirectory = new Map<string, PlannedFile[]>();
+  for (const [path, text] of texts) {
+    const [directory, program] = [existing(directoryOf(path)), path.slice(path.lastIndexOf("/") + 1)];
+    const file = planned(directory, program, false, originOfTool(`${directory}/${program}`, record));
+    byDirectory.set(directory, [...(byDirectory.get(directory) ?? []), { ...file, text }]);
+  }
+  return [...byDirectory].map(([path, files]) => ({ path, files }));
 }
 
 function planned(directory: string, program: string, isPlugin: boolean, before: Origin): PlannedFile {

@@ -1,5 +1,5 @@
 /**
- * Puts programs into directories: all of them, or, when a step fails, none. Whatever can fail for lack of space or permission (the copies, and
+ * Puts programs and texts into directories: all of them, or, when a step fails, none. Whatever can fail for lack of space or permission (the copies, and
  * a call of each new program) is done beside the old files; only then is each name replaced, in one step.
  */
 import { CniError, ErrorCode } from "../../../pkg/cni/error.ts";
@@ -15,6 +15,7 @@ import {
   removeFile,
   rename,
   syncFile,
+  writeFile,
 } from "../../../pkg/sys/file.ts";
 import { run } from "../../../pkg/sys/process.ts";
 import { randomHex } from "../../../pkg/sys/random.ts";
@@ -27,6 +28,8 @@ export interface PlannedFile {
   path: string;
   program: string;
   isPlugin: boolean;
+  /** The content of a text; programs are this executable. */
+  text?: string;
   /** What is there now. */
   before: Origin;
 }
@@ -103,8 +106,12 @@ function stage({ folder, directory }: Staged, self: Self, undos: (() => void)[])
   inWords(directory.path, () => {
     makeDirectories(folder, 0o755);
     let first: string | undefined;
-    for (const { program } of directory.files) {
+    for (const { program, text } of directory.files) {
       const path = `${folder}/${program}`;
+      if (text !== undefined) {
+        writeFile(path, text, { mode: 0o644 });
+        continue;
+      }
       if (first === undefined) copyContent(executable, path, 0o755);
       else linkFile(first, path);
       first ??= path;
@@ -114,7 +121,8 @@ function stage({ folder, directory }: Staged, self: Self, undos: (() => void)[])
 }
 
 /** Starts a new program where it will be. @throws CniError: it does not run there */
-function verify(folder: string, { program, isPlugin }: PlannedFile, { plugins }: Self): void {
+function verify(folder: string, { program, isPlugin, text }: PlannedFile, { plugins }: Self): void {
+  if (text !== undefined) return;
   const path = `${folder}/${program}`;
   try {
     if (isPlugin) versionsOf({ name: program, path }, plugins);
