@@ -39,6 +39,7 @@ import { ipam } from "./ipam/main.ts";
 import { log } from "./log/log.ts";
 import { metrics } from "./metrics/metrics.ts";
 import { network } from "./network/main.ts";
+import { ping } from "./ping/ping.ts";
 import { type Programs, runProgram } from "./programs.ts";
 import { reload } from "./reload.ts";
 import { report } from "./report/report.ts";
@@ -85,6 +86,7 @@ const commands = [
   gc,
   log,
   metrics,
+  ping,
   report,
   completionCommand("twill"),
 ];

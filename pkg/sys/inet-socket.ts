@@ -1,7 +1,7 @@
 /** UDP and TCP sockets that never wait, for a program that waits for many of them at once. */
 import { Errno, SystemError } from "./errno.ts";
 import { closeFile } from "./file.ts";
-import { openSocket, SOCK_DGRAM, SOL_SOCKET, setSocketOption } from "./socket.ts";
+import { openSocket, SOCK_DGRAM, SOCK_RAW, SOL_SOCKET, setSocketOption } from "./socket.ts";
 import { ask, call } from "./syscall.ts";
 
 /** linux/socket.h, asm-generic/socket.h, linux/in.h, linux/in6.h; the same on both architectures. */
@@ -52,6 +52,28 @@ export const connectUdp = (remote: Endpoint): number => opened(remote, SOCK_DGRA
 
 /** Begins a TCP connection: the socket becomes writable when it is there, or has failed, see takeSocketError. */
 export const connectTcp = (remote: Endpoint): number => opened(remote, SOCK_STREAM, (fd) => connect(fd, remote));
+
+/**
+ * Opens a raw socket for ICMP with one address: it receives from that one alone, and an ICMP error about what it sent is the result of the
+ * next read. Needs CAP_NET_RAW.
+ */
+export function connectIcmp(address: Uint8Array): number {
+  const isIPv4 = address.length === 4;
+  const fd = openSocket(isIPv4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_NONBLOCK, isIPv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+  try {
+    if (isIPv4) setSocketOption(fd, IPPROTO_IP, IP_RECVERR, 1);
+    else setSocketOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+    connect(fd, { address, port: 0 });
+    return fd;
+  } catch (error) {
+    closeFile(fd);
+    throw error;
+  }
+}
+const IPPROTO_ICMP = 1;
+const IPPROTO_ICMPV6 = 58;
+const IP_RECVERR = 11;
+const IPV6_RECVERR = 25;
 
 function opened({ address }: Endpoint, type: number, prepare: (fd: number) => void): number {
   const fd = openSocket(address.length === 4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK, 0);
