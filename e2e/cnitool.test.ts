@@ -787,14 +787,16 @@ t.test("the examples of every help text work when pasted, one after the other", 
 
 t.test("bash completes commands, flags, networks and namespaces, and files", needsRoot, async (t) => {
   const node = newNode(t, { "10-net.conflist": chain() });
-  node.sh("mkdir -p /run/netns && touch /run/netns/one '/run/netns/$(touch evil)'");
+  const ownNamespaces = "mount -t tmpfs twill /run/netns; touch /run/netns/one '/run/netns/$(touch evil)'"; // others' are there
   const completed = (...words: string[]) =>
     node
       .runInside(
         [
+          "unshare",
+          "-m",
           "bash",
           "-c",
-          `eval "$('${ourTools}/cnitool' completion bash)"; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _cnitool; echo "\${COMPREPLY[@]}"`,
+          `${ownNamespaces}; eval "$('${ourTools}/cnitool' completion bash)"; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _cnitool; echo "\${COMPREPLY[@]}"`,
           "bash",
           join(ourTools, "cnitool"),
           ...words,
