@@ -22,7 +22,8 @@ import {
 } from "../../pkg/firewall/portmap/portmap.ts";
 import { type Address, isIPv4, type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
-import { findLink, openRtnetlink } from "../../pkg/link/link.ts";
+import { openRtnetlink } from "../../pkg/link/link.ts";
+import { findLinkName } from "../../pkg/link/link-name.ts";
 import { lookupRoute } from "../../pkg/link/route.ts";
 import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../../pkg/netlink/connection.ts";
@@ -122,9 +123,9 @@ function addressesIn({ prevResult, ifName }: Attachment<PortmapConf>): Prefix[] 
 function routeLocalnet(container: Address): void {
   const rtnl = openRtnetlink();
   const index = lookupRoute(rtnl, container)?.outputIndex;
-  const link = index === undefined ? undefined : findLink(rtnl, index);
-  if (link === undefined) return; // no route
-  const name = `ipv4/conf/${link.name}/route_localnet`;
+  const ifName = index === undefined ? undefined : findLinkName(rtnl, index);
+  if (ifName === undefined) return; // no route
+  const name = `ipv4/conf/${ifName}/route_localnet`;
   if (findSysctl(name) !== "1") writeSysctl(name, "1");
 }
 

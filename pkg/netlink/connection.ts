@@ -203,16 +203,21 @@ export class Connection {
     return outcomes;
   }
 
-  /** Sends one chunk. Refusals are always answered; only the last request is acknowledged, since an ACK takes longer than most requests. */
+  /**
+   * Sends one chunk. Refusals are always answered; only the last request is acknowledged, since an ACK takes longer than most requests, and
+   * not even that one when it is a query, which has its own answer.
+   */
   #attempt(requests: readonly Request[], refused: (index: number, refusal: NetlinkError | undefined) => void): void {
     const last = requests.length - 1;
-    const sent = this.#send(requests, { acknowledged: last });
+    const isQuery = "answers" in (requests[last] as Request);
+    const sent = this.#send(requests, isQuery ? {} : { acknowledged: last });
     for (;;) {
       for (const answer of this.#receive()) {
         const index = answer.sequence - sent.first;
         const request = requests[index];
-        if (answer.type !== NLMSG_ERROR || request === undefined) continue; // the answer to an earlier request, or an echo
-        refused(index, refusalOf(request, decodeAnswer(answer), sent.message(index)));
+        if (request === undefined) continue; // the answer to an earlier request
+        if (answer.type === NLMSG_ERROR) refused(index, refusalOf(request, decodeAnswer(answer), sent.message(index)));
+        else if (!isQuery) continue; // an echo
         if (index === last) return; // the kernel answers in the order of the requests
       }
     }

@@ -15,9 +15,9 @@ let isHeld = false;
  */
 export function locked<T>(work: () => T): T {
   if (isHeld) return work();
+  const makeDirectory = () => makeDirectories(DIRECTORY, 0o755);
   try {
-    makeDirectories(DIRECTORY, 0o755);
-    return withLock(LOCK, { mode: 0o600, timeoutMs: TIMEOUT_MS }, () => {
+    return withLock(LOCK, { mode: 0o600, timeoutMs: TIMEOUT_MS, makeDirectory }, () => {
       isHeld = true;
       return work();
     });

@@ -149,17 +149,27 @@ function requestsFor(change: Change): Request[] {
   return [newRule(placeOf(to), { expressions: encodeRule(to.family, add), compat: compatFor(add), at })];
 }
 
-/** Returns a view of the ruleset that reads nothing twice. */
+/** Returns a view of the ruleset that reads nothing twice, and does not ask for a chain of which it has read a rule. */
 function viewOf(netfilter: Connection): View {
   const known = new Map<string, FoundRule[]>();
+  const presence = new Map<string, boolean>();
+  const nameOf = ({ family, table, chain }: Chain) => `${family} ${table} ${chain}`;
   return {
-    present: (chains) => existing(netfilter, chains.map(placeOf)),
+    present(chains) {
+      const asked = chains.filter((chain) => !presence.has(nameOf(chain)));
+      if (asked.length > 0)
+        existing(netfilter, asked.map(placeOf)).forEach((isThere, i) => {
+          presence.set(nameOf(asked[i] as Chain), isThere);
+        });
+      return chains.map((chain) => presence.get(nameOf(chain)) === true);
+    },
     rules(chain, containing) {
-      const key = [chain.family, chain.table, chain.chain, containing].join(" ");
+      const key = `${nameOf(chain)} ${containing}`;
       let found = known.get(key);
       if (found === undefined) {
         found = findRules(netfilter, placeOf(chain), containing).map((body) => foundRule(chain, body));
         known.set(key, found);
+        if (found.length > 0) presence.set(nameOf(chain), true);
       }
       return found;
     },

@@ -64,7 +64,8 @@ export function missing(view: View, wanted: readonly Wanted[]): Change[] {
     const chain: Chain = { family: want.family, table: want.table, chain: want.chain };
     const name = [chain.family, chain.table, chain.chain].join(" ");
     if (made.has(name)) return additions(chain, want.rules, want.at);
-    if (view.present([chain])[0] === true) return additions(chain, notIn(view, chain, want.rules), want.at);
+    const lost = notIn(view, chain, want.rules); // first: a chain with one of the rules need not be asked for
+    if (view.present([chain])[0] === true) return additions(chain, lost, want.at);
     made.add(name);
     return [{ make: chain }, ...additions(chain, want.rules, want.at)];
   });
@@ -72,8 +73,10 @@ export function missing(view: View, wanted: readonly Wanted[]): Change[] {
 
 function notIn(view: View, chain: Chain, rules: readonly Rule[]): Rule[] {
   return rules.filter((rule) => {
+    const found = view.rules(chain, heldBy(rule));
+    if (found.length === 0) return true;
     const canonicalForm = canonicalRule(chain.family, rule);
-    return !view.rules(chain, heldBy(rule)).some((found) => sameRule(found.canonicalForm, canonicalForm));
+    return !found.some((one) => sameRule(one.canonicalForm, canonicalForm));
   });
 }
 
