@@ -76,6 +76,24 @@ const LIES = `
     }
   });
   socket.bind(53, "${LIAR}");
+  const most = 4094; // records that fit into 64 kB behind the question
+  require("node:net").createServer((client) => {
+    client.on("error", () => {});
+    client.on("data", (bytes) => {
+      const query = bytes.subarray(2);
+      const question = query.subarray(0, query.indexOf(0, 12) + 5);
+      const name = query.subarray(13, 13 + query[12]).toString();
+      const record = Buffer.from("c00c00010001000000000004c0000201", "hex");
+      const answer = Buffer.concat([question, ...Array(most).fill(record)]);
+      answer.writeUInt16BE(0x8180, 2);
+      answer.writeUInt16BE(most, 6);
+      answer.writeUInt16BE(0, 10);
+      if (name === "loop") answer.writeUInt16BE(0xc000 | question.length, question.length);
+      const length = Buffer.from([answer.length >> 8, answer.length & 255]);
+      if (name === "half") client.end(Buffer.concat([length, answer.subarray(0, 30000)]));
+      else client.write(Buffer.concat([length, answer]));
+    });
+  }).listen(53, "${LIAR}");
 `;
 
 t.test("names of other domains are asked of the host's resolver", needsRoot, async (t) => {
@@ -136,6 +154,23 @@ t.test("answers with a wrong ID, question, source or form are not passed on", ne
   lab.setHostResolvers(LIAR, REAL);
   t.match(dig("a.test"), /192\.0\.2\.1/, "an honest server is asked as well");
 });
+
+t.test(
+  "by TCP, 64 kB are passed on, a compression loop and an answer that ends early are not",
+  needsRoot,
+  async (t) => {
+    const lab = await withServers(t);
+    lab.setHostResolvers(LIAR);
+    lab.sync();
+    const worker = lab.worker();
+    const [web = lab.node] = lab.node.containers;
+    const dig = (name: string) => web.run("dig", "@127.0.0.11", "+tcp", "+tries=1", "+timeout=20", name).stdout;
+    t.match(dig("whole.test"), /status: NOERROR.*ANSWER: 4094,/s);
+    t.match(dig("loop.test"), /status: SERVFAIL.*ANSWER: 0/s);
+    t.match(dig("half.test"), /status: SERVFAIL.*ANSWER: 0/s);
+    t.equal(lab.worker(), worker);
+  },
+);
 
 t.test(
   "where resolv.conf is a directory or a FIFO, other names fail and those of containers are answered",
