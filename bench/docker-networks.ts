@@ -17,7 +17,7 @@ const QUERIES = 300;
 const FEW_NETWORKS = 2;
 const MANY_NETWORKS = 200;
 const FEW_ATTACHMENTS = 10;
-const MANY_ATTACHMENTS = 300;
+const MANY_ATTACHMENTS = 1000;
 /** Of the steps, as parts of Docker's. */
 const LIMITS = { create: 0.05, connect: 0.12, disconnect: 0.25, rm: 0.15, query: 1 };
 /** With many networks, as a part of the time with few. */
@@ -106,9 +106,15 @@ async function measureMany(twill: Side, samples: Samples): Promise<void> {
   await connect(MANY_NETWORKS);
   await twill.type("/run/copy/twill network create --subnet 10.251.0.0/16 crowd");
   await attach(1, FEW_ATTACHMENTS);
-  for (let i = 0; i < rounds; i++) await measure(`inspect ${FEW_ATTACHMENTS}`, "network inspect crowd");
+  const look = async (attachments: number) => {
+    for (let i = 0; i < rounds; i++) {
+      await measure(`inspect ${attachments}`, "network inspect crowd");
+      await measure(`ipam ls ${attachments}`, "ipam ls crowd");
+    }
+  };
+  await look(FEW_ATTACHMENTS);
   await attach(FEW_ATTACHMENTS + 1, MANY_ATTACHMENTS);
-  for (let i = 0; i < rounds; i++) await measure(`inspect ${MANY_ATTACHMENTS}`, "network inspect crowd");
+  await look(MANY_ATTACHMENTS);
 }
 
 function rowsOf(samples: Samples): Row[] {
@@ -122,11 +128,12 @@ function rowsOf(samples: Samples): Row[] {
       ["connect", MANY_NETWORKS, FEW_NETWORKS, 1],
       ["disconnect", MANY_NETWORKS, FEW_NETWORKS, 1],
       ["inspect", MANY_ATTACHMENTS, FEW_ATTACHMENTS, FEW_ATTACHMENTS / MANY_ATTACHMENTS],
+      ["ipam ls", MANY_ATTACHMENTS, FEW_ATTACHMENTS, FEW_ATTACHMENTS / MANY_ATTACHMENTS],
     ] as const
   ).map(([name, large, small, part]): Row => {
     const value = (medianOf(`${name} ${large}`) / medianOf(`${name} ${small}`)) * part;
-    const limit = name === "inspect" ? 1 : LIMIT_OF_MANY;
-    const what = name === "inspect" ? "attachments, each" : "networks";
+    const limit = part < 1 ? 1 : LIMIT_OF_MANY;
+    const what = part < 1 ? "attachments, each" : "networks";
     return {
       section: "with many of them",
       name: `${name}: ${large} ${what}, of ${small}`,

@@ -21,7 +21,7 @@ const networks = [
 const names = (filter: NetworkFilter) =>
   networks
     .filter((network) =>
-      filter(network, { isUsed: network.name === "front", nowMs: Date.parse("2026-01-31T13:00:00Z") }),
+      filter(network, { isUsed: () => network.name === "front", nowMs: Date.parse("2026-01-31T13:00:00Z") }),
     )
     .map(({ name }) => name)
     .join();

@@ -6,8 +6,8 @@ import { isPredefined, type NetworkDefinition } from "./definition.ts";
 export type NetworkFilter = (network: NetworkDefinition, facts: FilterFacts) => boolean;
 
 export interface FilterFacts {
-  /** Whether a container is, or may be, in it. */
-  isUsed: boolean;
+  /** Reports whether a container is, or may be, in it; asked by few filters, since all attachments have to be read for it. */
+  isUsed(): boolean;
   nowMs: number;
 }
 
@@ -26,7 +26,7 @@ const listTests = {
   name: ({ name }, value) => name.includes(value),
   scope: (_, value) => value === "local",
   type: (network, value) => isPredefined(network) === (value === "builtin"),
-  dangling: (_, value, { isUsed }) => isUsed === !isTrue(value),
+  dangling: (_, value, { isUsed }) => isUsed() === !isTrue(value),
 } as const satisfies Record<string, Test>;
 
 const pruneTests = {

@@ -8,6 +8,7 @@ import { attachmentState, listReadableAttachments } from "../../../pkg/network/a
 import type { NetworkDefinition } from "../../../pkg/network/definition.ts";
 import { parseListFilter } from "../../../pkg/network/filter.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
+import { lazy } from "../../../pkg/sys/lazy.ts";
 import { lookAtHost } from "./surroundings.ts";
 
 export const ls: Command = {
@@ -37,11 +38,9 @@ export const ls: Command = {
   run({ flags, values, context }) {
     const filter = parseListFilter(values.get("filter") ?? []);
     const networks = lookAtHost(context, (host) => {
-      const { attachments } = listReadableAttachments(host.runtime.cacheRoot);
-      const used = new Set(
-        attachments.filter((one) => attachmentState(one) !== "dead").map(({ networkName }) => networkName),
-      );
-      return host.networks.filter((network) => filter(network, { isUsed: used.has(network.name), nowMs: nowMs() }));
+      const used = lazy(() => usedNetworks(host.runtime.cacheRoot));
+      const now = nowMs();
+      return host.networks.filter((network) => filter(network, { isUsed: () => used().has(network.name), nowMs: now }));
     });
     const shown = (id: string): string => (flags.has("no-trunc") ? id : shortId(id));
     const rows = networks.map((network) => rowOf(network, shown));
@@ -55,6 +54,12 @@ export const ls: Command = {
     return 0;
   },
 };
+
+/** Returns the names of the networks that a container is, or may be, in. */
+function usedNetworks(cacheRoot: string): Set<string> {
+  const { attachments } = listReadableAttachments(cacheRoot);
+  return new Set(attachments.filter((one) => attachmentState(one) !== "dead").map(({ networkName }) => networkName));
+}
 
 /** Returns the part of an ID that people read and write. */
 export const shortId = (id: string): string => id.slice(0, 12);

@@ -35,7 +35,11 @@ export const prune: Command = {
     let failed = false;
     onHost(context, (host) => {
       for (const network of host.networks) {
-        if (isPredefined(network) || network.created === "" || !filter(network, { isUsed: false, nowMs: nowMs() }))
+        if (
+          isPredefined(network) ||
+          network.created === "" ||
+          !filter(network, { isUsed: () => false, nowMs: nowMs() })
+        )
           continue;
         if (usersOf(network, host.runtime.cacheRoot).users.length > 0) continue;
         try {

@@ -26,6 +26,7 @@ import type { Runtime } from "../../../pkg/runtime/network.ts";
 import { loadList } from "../../../pkg/runtime/network-list.ts";
 import { defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
+import { isErrno } from "../../../pkg/sys/errno.ts";
 import { isWritableDirectory, makeDirectories, withLock } from "../../../pkg/sys/file.ts";
 import { configDirectory, pluginPathOrUsual } from "../../cnitool/paths.ts";
 
@@ -37,13 +38,13 @@ export interface Host {
   warn(text: string): void;
 }
 
-/** In the time of all changes before, each of some milliseconds. */
-const LOCK_TIMEOUT_MS = 60_000;
+/** In the time of all changes before: each takes some milliseconds, but seconds where a hundred of them compete for two processors. */
+const LOCK_TIMEOUT_MS = 300_000;
 
 /** Runs `work` on the networks of the host, once what is left of containers that are gone is removed; nobody changes networks meanwhile. */
 export function onHost<T>(context: ToolContext, work: (host: Host) => T, program = "twill network"): T {
   makeDirectories(stateDirectory, 0o755);
-  return withLock(stateDirectory, { mode: 0o755, timeoutMs: LOCK_TIMEOUT_MS }, () => {
+  return whenFree(() => {
     const host = hostOf(context, program);
     removeEndedRuns();
     removeLeftAttachments(() => host.networks, host.runtime, host.warn);
@@ -51,6 +52,25 @@ export function onHost<T>(context: ToolContext, work: (host: Host) => T, program
     answerNames(host, startResolverIfNeeded);
     return done;
   });
+}
+
+/** @throws CniError 11: others have not ended in time */
+function whenFree<T>(work: () => T): T {
+  let isOurs = false;
+  try {
+    return withLock(stateDirectory, { mode: 0o755, timeoutMs: LOCK_TIMEOUT_MS }, () => {
+      isOurs = true;
+      return work();
+    });
+  } catch (error) {
+    if (isOurs || !isErrno(error, "EAGAIN")) throw error;
+    throw new CniError({
+      code: ErrorCode.tryAgainLater,
+      msg: `other commands of twill have been changing networks for ${LOCK_TIMEOUT_MS / 1000} s`,
+      remedy: `wait and try again; fuser -v ${stateDirectory} shows who has the lock`,
+      cause: error,
+    });
+  }
 }
 
 /** Runs `work`, which changes nothing: for who may not change the host either, on what can be read of it. */
