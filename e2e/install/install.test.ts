@@ -81,11 +81,14 @@ t.test(
         .sort(),
       "none of conf is forgotten",
     );
-    t.strictSame(names("/usr/local/share").filter((name) => /twill|cnitool/.test(name)), [
-      ...["cnitool", "twill"].map((tool) => `bash-completion/completions/${tool}`),
-      ...["cnitool", "twill"].map((tool) => `fish/vendor_completions.d/${tool}.fish`),
-      ...["cnitool", "twill"].map((tool) => `zsh/site-functions/_${tool}`),
-    ]);
+    t.strictSame(
+      names("/usr/local/share").filter((name) => /twill|cnitool/.test(name)),
+      [
+        ...["cnitool", "twill"].map((tool) => `bash-completion/completions/${tool}`),
+        ...["cnitool", "twill"].map((tool) => `fish/vendor_completions.d/${tool}.fish`),
+        ...["cnitool", "twill"].map((tool) => `zsh/site-functions/_${tool}`),
+      ],
+    );
     t.equal(root.sh("stat -c %a /etc/systemd/system/twill-gc.service"), "644");
     t.equal(root.run("twill status").status, 0);
     t.match(root.run("/usr/local/sbin/twill uninstall"), { status: 0, stderr: "" });
