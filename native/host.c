@@ -71,7 +71,7 @@ static long system_call(const long a[7], const size_t sizes[7]) {
 
 /* syscall(nr, ...args) -> number
  *
- * At most six arguments: a number goes as it is, a string as a NUL-terminated copy, a byte array as its own memory, so
+ * At most six arguments: a number goes as it is, undefined as 0, a string as a NUL-terminated copy, a byte array as its own memory, so
  * that the kernel can write into it. Returns the kernel's result or -errno: a refusal is an answer here, and what it
  * means is decided in pkg/sys. A string with a NUL, which the kernel would cut there, is -EINVAL without asking it. Throws TypeError for
  * any other argument; the kernel has not been asked then. */
@@ -87,6 +87,8 @@ static JSValue host_syscall(JSContext *ctx, JSValueConst self, int argc, JSValue
     int64_t n;
     if (JS_VALUE_GET_TAG(argv[i]) == JS_TAG_INT) {
       a[i] = JS_VALUE_GET_INT(argv[i]);
+    } else if (JS_IsUndefined(argv[i])) {
+      continue; /* 0, as one that is left out */
     } else if (JS_IsString(argv[i])) {
       if (!(text[i] = utf8_of(ctx, argv[i], &length))) goto done;
       if (memchr(text[i], 0, length)) {

@@ -36,7 +36,7 @@ export function findExecutable(name: string, directories: readonly string[]): Ex
     });
   }
   for (const directory of directories) {
-    const path = `${directory.replace(/\/+$/, "")}/${name}`;
+    const path = `${directory.endsWith("/") ? directory.replace(/\/+$/, "") : directory}/${name}`;
     const stat = findStat(path);
     if (stat?.type !== "file") continue;
     const self = findStat("/proc/self/exe");

@@ -457,26 +457,63 @@ function forEachEntry(fd: number, path: string, visit: (name: string) => unknown
 
 /** Returns the attributes of `path`; undefined when it does not exist. A symbolic link is followed unless `link` is "link". */
 export function findStat(path: string, link: "follow" | "link" = "follow"): Stat | undefined {
-  const buffer = new DataView(new ArrayBuffer(256));
+  const buffer = new Uint8Array(256);
   const flags = link === "link" ? AT_SYMLINK_NOFOLLOW : 0;
-  const result = ask("statx", AT_FDCWD, path, flags, STATX_BASIC_STATS, new Uint8Array(buffer.buffer));
+  const result = ask("statx", AT_FDCWD, path, flags, STATX_BASIC_STATS, buffer);
   if (result === -Errno.ENOENT || result === -Errno.ENOTDIR) return undefined;
   if (result < 0) throw new SystemError("statx", -result, path);
-  const mode = buffer.getUint16(28, true);
-  return {
-    type: FILE_TYPES[mode >> 12] ?? "other",
-    device: (BigInt(buffer.getUint32(136, true)) << 32n) | BigInt(buffer.getUint32(140, true)),
-    inode: buffer.getBigUint64(32, true),
-    links: buffer.getUint32(16, true),
-    owner: buffer.getUint32(20, true),
-    group: buffer.getUint32(24, true),
-    mode: mode & 0o7777,
-    size: buffer.getUint32(40, true) + 2 ** 32 * buffer.getUint32(44, true),
-    modifiedNs: timestamp(buffer, 112),
-    changedNs: timestamp(buffer, 96),
-  };
+  return new StatOf(new DataView(buffer.buffer));
 }
 const STATX_BASIC_STATS = 0x7ff;
+
+/** A struct statx of linux/stat.h. Each field is read when it is asked for: most callers want one or two, and an interpreter takes long for numbers of 64 bits. */
+class StatOf implements Stat {
+  readonly #buffer: DataView;
+
+  constructor(buffer: DataView) {
+    this.#buffer = buffer;
+  }
+
+  get type(): Stat["type"] {
+    return FILE_TYPES[this.#buffer.getUint16(28, true) >> 12] ?? "other";
+  }
+
+  get device(): bigint {
+    return (BigInt(this.#buffer.getUint32(136, true)) << 32n) | BigInt(this.#buffer.getUint32(140, true));
+  }
+
+  get inode(): bigint {
+    return this.#buffer.getBigUint64(32, true);
+  }
+
+  get links(): number {
+    return this.#buffer.getUint32(16, true);
+  }
+
+  get owner(): number {
+    return this.#buffer.getUint32(20, true);
+  }
+
+  get group(): number {
+    return this.#buffer.getUint32(24, true);
+  }
+
+  get mode(): number {
+    return this.#buffer.getUint16(28, true) & 0o7777;
+  }
+
+  get size(): number {
+    return this.#buffer.getUint32(40, true) + 2 ** 32 * this.#buffer.getUint32(44, true);
+  }
+
+  get modifiedNs(): bigint {
+    return timestamp(this.#buffer, 112);
+  }
+
+  get changedNs(): bigint {
+    return timestamp(this.#buffer, 96);
+  }
+}
 
 function needStat(path: string): Stat {
   const stat = findStat(path);

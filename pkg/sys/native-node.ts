@@ -82,7 +82,8 @@ export const native: Native = {
 };
 
 /** Converts an argument to a register's content. `kept` holds the memory that the kernel reads during the call. */
-function word(argument: SyscallArgument, kept: Uint8Array[]): number | bigint {
+function word(argument: SyscallArgument | undefined, kept: Uint8Array[]): number | bigint {
+  if (argument === undefined) return 0;
   if (typeof argument === "number" || typeof argument === "bigint") return argument;
   if (typeof argument === "string") {
     const text = Buffer.from(`${argument}\0`);

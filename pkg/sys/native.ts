@@ -12,7 +12,7 @@ export interface Native {
    * Returns the kernel's result, or -errno: an error is a result here. At most six arguments. A text with a NUL, which the kernel would
    * silently cut there, is -EINVAL.
    */
-  syscall(number: number, ...args: SyscallArgument[]): number;
+  syscall(number: number, ...args: (SyscallArgument | undefined)[]): number;
   /** Returns the address of bytes, for structures that contain pointers. Valid while `bytes` exists. */
   address(bytes: Uint8Array): number;
   /** Encodes as UTF-8. */

@@ -96,18 +96,19 @@ const numbers = Object.fromEntries(
  */
 export function ask(
   name: SyscallName,
-  a: SyscallArgument = 0,
-  b: SyscallArgument = 0,
-  c: SyscallArgument = 0,
-  d: SyscallArgument = 0,
-  e: SyscallArgument = 0,
-  f: SyscallArgument = 0,
+  a?: SyscallArgument,
+  b?: SyscallArgument,
+  c?: SyscallArgument,
+  d?: SyscallArgument,
+  e?: SyscallArgument,
+  f?: SyscallArgument,
 ): number {
   for (;;) {
     const result = native.syscall(numbers[name], a, b, c, d, e, f);
-    if (result !== -Errno.EINTR) return result;
+    if (result !== INTERRUPTED) return result;
   }
 }
+const INTERRUPTED = -Errno.EINTR;
 
 /** Makes a system call and returns the result. @throws SystemError; `object` is the object of the call, often a path. */
 export function call(
