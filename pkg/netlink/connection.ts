@@ -6,6 +6,7 @@
  */
 import { Errno, errnoName, isErrno, SystemError } from "../sys/errno.ts";
 import { closeFile } from "../sys/file.ts";
+import { lazy } from "../sys/lazy.ts";
 import { type Namespace, within } from "../sys/namespace.ts";
 import { waitReadable } from "../sys/poll.ts";
 import { variable, writeStderr } from "../sys/process.ts";
@@ -26,8 +27,10 @@ import { explain } from "./explain.ts";
 import { attributeAt, decode, encode } from "./message.ts";
 import {
   type Answer,
+  beginNlmsg,
   decodeAnswer,
   decodeNlmsgs,
+  endNlmsg,
   NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
@@ -36,7 +39,6 @@ import {
   NLMSG_ERROR,
   NLMSG_HDRLEN,
   type Nlmsg,
-  writeNlmsg,
 } from "./nlmsg.ts";
 import { type AnyWire, struct, u16, u32, type Wire, Writer } from "./wire.ts";
 
@@ -55,6 +57,8 @@ const DUMP_BUFFER = 65536;
  * one is received; a buffer for each socket would be new memory, which the kernel has to clear first.
  */
 const answerBuffer = new Uint8Array(16384);
+/** The buffer for dumps of all connections. It is made when it is used, since most calls do without, and then has to be cleared. */
+const dumpBuffer = lazy(() => new Uint8Array(DUMP_BUFFER));
 /** The size from which on refusals must not repeat the request, so that they fit into a buffer. Most connections send less. */
 const LONG_REQUEST = 4096;
 /** The size from which on the send buffer (208 kB by default) is enlarged: a batch of thousands of messages is one send. */
@@ -158,6 +162,7 @@ interface Sent {
  * cleared by the kernel first.
  */
 const scratch = new Writer(SCRATCH_BYTES);
+const NO_SIBLINGS = {};
 
 export class Connection {
   readonly #channel: Channel;
@@ -263,9 +268,34 @@ export class Connection {
     try {
       return this.get(query);
     } catch (error) {
-      if (isErrno(error, "ENODEV", "ENOENT", "ESRCH", "ENXIO")) return undefined;
+      if (isMissing(error)) return undefined;
       throw error;
     }
+  }
+
+  /**
+   * Sends several queries at once and returns the message that answers each; undefined for objects that do not exist.
+   *
+   * @throws NetlinkError the first other refusal
+   */
+  findAll<Out>(queries: readonly Query<Out>[]): (Out | undefined)[] {
+    const found: (Out | undefined)[] = queries.map(() => undefined);
+    const sent = this.#send(queries);
+    for (let answered = 0; answered < queries.length; ) {
+      for (const answer of this.#receive()) {
+        const index = answer.sequence - sent.first;
+        const query = queries[index];
+        if (query === undefined) continue; // the answer to an earlier request
+        answered++;
+        if (answer.type !== NLMSG_ERROR) {
+          found[index] = decode(query.answers, answer.body);
+          continue;
+        }
+        const refusal = refusalOf(query, decodeAnswer(answer), sent.message(index)) ?? nothingCame(query);
+        if (!isMissing(refusal)) throw refusal;
+      }
+    }
+    return found;
   }
 
   /**
@@ -345,11 +375,16 @@ export class Connection {
     const first = this.#sequence + 1;
     const out = scratch;
     out.restart();
-    const starts = requests.map(({ type, flags, table, value }, i) => {
+    const starts: number[] = [];
+    for (let i = 0; i < requests.length; i++) {
+      const { type, flags, table, value } = requests[i] as Request;
       const ack = i === acknowledged ? NLM_F_ACK : 0;
-      const header = { type, flags: flags | added | ack | NLM_F_REQUEST, sequence: ++this.#sequence };
-      return writeNlmsg(out, header, () => table.write(out, value, {}));
-    });
+      const start = beginNlmsg(out, type, flags | added | ack | NLM_F_REQUEST, first + i);
+      table.write(out, value, NO_SIBLINGS);
+      endNlmsg(out, start);
+      starts.push(start);
+    }
+    this.#sequence += requests.length;
     const datagram = out.bytes.subarray(0, out.at);
     if (this.#trace) trace(">", datagram);
     this.#channel.send(datagram, { isDump: (added & NLM_F_DUMP) !== 0 });
@@ -433,7 +468,6 @@ function openChannel(family: number): Channel {
   setSocketOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
   let repeatsRequests = true; // in refusals; the kernel's default
   let filtersDumps = family !== NETLINK_ROUTE;
-  let dumpBuffer: Uint8Array | undefined;
   return {
     fd,
     send(datagram, { isDump }) {
@@ -450,8 +484,7 @@ function openChannel(family: number): Channel {
     },
     receive(kind) {
       if (kind === "answer") return receive(fd, answerBuffer);
-      dumpBuffer ??= new Uint8Array(DUMP_BUFFER);
-      return receive(fd, dumpBuffer);
+      return receive(fd, dumpBuffer());
     },
     receiveArrived: () => receiveArrived(fd, answerBuffer),
     close: () => closeFile(fd),
@@ -467,6 +500,9 @@ function refusalOf(request: Request, answer: Answer, sent: Uint8Array): NetlinkE
     ...(attribute !== undefined && { attribute }),
   });
 }
+
+/** Reports whether a refusal says that the object does not exist. */
+const isMissing = (error: unknown): boolean => isErrno(error, "ENODEV", "ENOENT", "ESRCH", "ENXIO");
 
 /** Returns the name of the attribute at `offset`, counted from the nlmsghdr. */
 function nameAt({ table }: Request, sent: Uint8Array, offset: number): string | undefined {

@@ -193,24 +193,25 @@ export function attributeAt(table: AnyWire, body: Uint8Array, offset: number): s
 }
 
 function writeAttributes(out: Writer, value: Siblings, { attributes, header }: Rows): void {
-  for (const key in value) {
-    const item = value[key];
-    if (item === undefined) continue;
-    const row = attributes[key];
-    if (row === undefined) {
-      if (key in header.fields || key === "unknown") continue;
-      throw new WireError(`no attribute "${key}"`);
-    }
-    if (item === false && row.wire.presence) continue;
-    try {
-      if (row.wire.repeated) {
-        for (const element of item as readonly unknown[]) writeAttribute(out, row, elementOf(row), element, value);
-      } else {
-        writeAttribute(out, row, row.wire, item, value);
+  let row: Attribute<AnyWire> | undefined;
+  try {
+    for (const key in value) {
+      const item = value[key];
+      if (item === undefined) continue;
+      row = attributes[key];
+      if (row === undefined) {
+        if (key in header.fields || key === "unknown") continue;
+        throw new WireError(`no attribute "${key}"`);
       }
-    } catch (error) {
-      throw within(row.name, error);
+      const { wire } = row;
+      if (wire.repeated) {
+        for (const element of item as readonly unknown[]) writeAttribute(out, row, elementOf(row), element, value);
+      } else if (item !== false || !wire.presence) {
+        writeAttribute(out, row, wire, item, value);
+      }
     }
+  } catch (error) {
+    throw row === undefined ? error : within(row.name, error);
   }
   if (value["unknown"] !== undefined) writeUnknown(out, value["unknown"] as readonly Unknown[]);
 }
@@ -246,9 +247,12 @@ function readWanted(
   to: number,
   { attributes, keys }: Rows,
 ): void {
-  for (const at of starts) {
+  const { bytes } = input;
+  for (let i = 0; i < starts.length; i++) {
+    const at = starts[i] as number;
     const end = attributeEnd(input, at, to);
-    const key = keys[attributeType(input, at) & NLA_TYPE_MASK] as string; // of an unwanted one with a wrong length, the line above throws
+    const type = ((bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8)) & NLA_TYPE_MASK;
+    const key = keys[type] as string; // of an unwanted one with a wrong length, attributeEnd throws
     const value = readRow(key, attributes[key] as Attribute<AnyWire>, record, input, at + 4, end);
     if (value !== undefined) record[key] = value;
   }

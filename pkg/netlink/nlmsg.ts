@@ -55,22 +55,22 @@ export function encodeNlmsg(header: { type: number; flags: number; sequence: num
   return encoded;
 }
 
-/** Appends a message to a batch. @returns the offset where it begins */
-export function writeNlmsg(
-  out: Writer,
-  { type, flags, sequence }: { type: number; flags: number; sequence: number },
-  writeBody: () => void,
-): number {
+/** Appends the header of a message to a batch; its length is written by `endNlmsg`. @returns the offset where it begins */
+export function beginNlmsg(out: Writer, type: number, flags: number, sequence: number): number {
   const start = (out.at + 3) & ~3;
   out.at = start;
   out.room(NLMSG_HDRLEN);
-  out.at += NLMSG_HDRLEN;
-  writeBody();
-  out.view.setUint32(start, out.at - start, hostIsLittle);
-  out.view.setUint16(start + 4, type, hostIsLittle);
-  out.view.setUint16(start + 6, flags, hostIsLittle);
-  out.view.setUint32(start + 8, sequence, hostIsLittle);
+  const { view } = out;
+  view.setUint16(start + 4, type, hostIsLittle);
+  view.setUint16(start + 6, flags, hostIsLittle);
+  view.setUint32(start + 8, sequence, hostIsLittle);
+  out.at = start + NLMSG_HDRLEN;
   return start;
+}
+
+/** Ends the message that begins at `start`. */
+export function endNlmsg(out: Writer, start: number): void {
+  out.view.setUint32(start, out.at - start, hostIsLittle);
 }
 
 /**

@@ -30,50 +30,58 @@ export function within(name: string, error: unknown): unknown {
   return error instanceof WireError ? new WireError(error.detail, [name, ...error.path]) : error;
 }
 
+/** The space behind what was asked for: for the header and the padding of an attribute. */
+const SPARE = 64;
+
 /** The growing buffer of a message. Bytes beyond `at` are zero, so padding is skipped and not written. */
 export class Writer {
   bytes: Uint8Array;
   view: DataView;
+  /** The same memory, for the headers of attributes, which begin at multiples of 4. */
+  private halves: Uint16Array;
   at = 0;
-  readonly #size: number;
+  private readonly size: number;
 
-  /** @param size The bytes to begin with. */
+  /** @param size The bytes to begin with, an even number. */
   constructor(size = 512) {
-    this.#size = size;
+    this.size = size;
     this.bytes = new Uint8Array(size);
     this.view = new DataView(this.bytes.buffer);
+    this.halves = new Uint16Array(this.bytes.buffer);
   }
 
   /** Begins a new message in the same memory; what was written before is not valid any more. A buffer that has grown is not kept. */
   restart(): void {
+    const end = this.at;
     this.at = 0;
-    if (this.bytes.length === this.#size) {
-      this.bytes.fill(0);
-    } else {
-      this.bytes = new Uint8Array(this.#size);
-      this.view = new DataView(this.bytes.buffer);
-    }
+    if (this.bytes.length === this.size) this.bytes.fill(0, 0, end);
+    else this.use(new Uint8Array(this.size));
+  }
+
+  private use(bytes: Uint8Array): void {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer);
+    this.halves = new Uint16Array(bytes.buffer);
   }
 
   /** Ensures space for `size` bytes from `at`, and for the header and padding of one attribute after them. */
   room(size: number): void {
-    if (this.at + size + 64 > this.bytes.length) this.grow(size);
+    if (this.at + size + SPARE > this.bytes.length) this.grow(size);
   }
 
   private grow(size: number): void {
-    const bytes = new Uint8Array(2 * (this.at + size + 64));
+    const bytes = new Uint8Array(2 * (this.at + size + SPARE));
     bytes.set(this.bytes);
-    this.bytes = bytes;
-    this.view = new DataView(bytes.buffer);
+    this.use(bytes);
   }
 
   /**
    * Begins an attribute, with space for a number; longer wire types call `room`. `type` includes its flags. Returns the argument of `end`.
    */
   begin(type: number): number {
-    this.room(8);
     const start = this.at;
-    this.view.setUint16(start + 2, type, hostIsLittle);
+    if (start + 8 + SPARE > this.bytes.length) this.grow(8);
+    this.halves[(start >> 1) + 1] = type;
     this.at = start + NLA_HDRLEN;
     return start;
   }
@@ -82,7 +90,7 @@ export class Writer {
   end(start: number): void {
     const length = this.at - start;
     if (length > NLA_MAX) throw new WireError(`${length} bytes, an attribute holds at most ${NLA_MAX}`);
-    this.view.setUint16(start, length, hostIsLittle);
+    this.halves[start >> 1] = length;
     this.at = (this.at + 3) & ~3;
   }
 }
@@ -138,91 +146,58 @@ export const hostIsLittle = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 
 // --- Numbers -----------------------------------------------------------------------------------------------------------------------------
 
+type Getter = "getUint8" | "getUint16" | "getInt16" | "getUint32" | "getInt32";
+type Setter = "setUint8" | "setUint16" | "setInt16" | "setUint32" | "setInt32";
+
 interface NumberForm {
   size: number;
   min: number;
   max: number;
-  set(view: DataView, at: number, value: number): void;
-  get(view: DataView, at: number): number;
+  /** The methods of DataView; called by name, since a function around each would take the interpreter as long again. */
+  get: Getter;
+  set: Setter;
+  little?: boolean;
 }
 
-function integer({ size, min, max, set, get }: NumberForm): Fixed<number> {
+function integer({ size, min, max, set, get, little = hostIsLittle }: NumberForm): Fixed<number> {
   return {
     size,
     align: size,
     write(out, value) {
       if (!(value >= min && value <= max)) throw new WireError(`${value} is not in ${min}..${max}`);
-      set(out.view, out.at, value);
+      out.view[set](out.at, value, little);
       out.at += size;
     },
     read(input, from, to) {
-      needSize(size, to - from);
-      return get(input.view, from);
+      if (to - from < size) throw tooShort(size, to - from);
+      return input.view[get](from, little);
     },
     text: String,
   };
 }
 
 function needSize(wanted: number, found: number): void {
-  if (found < wanted) throw new WireError(`${found} bytes, needs ${wanted}`);
+  if (found < wanted) throw tooShort(wanted, found);
 }
 
-export const u8 = integer({
-  size: 1,
-  min: 0,
-  max: 0xff,
-  set: (view, at, value) => view.setUint8(at, value),
-  get: (view, at) => view.getUint8(at),
-});
-export const u16 = integer({
-  size: 2,
-  min: 0,
-  max: 0xffff,
-  set: (view, at, value) => view.setUint16(at, value, hostIsLittle),
-  get: (view, at) => view.getUint16(at, hostIsLittle),
-});
-export const u16be = integer({
-  size: 2,
-  min: 0,
-  max: 0xffff,
-  set: (view, at, value) => view.setUint16(at, value),
-  get: (view, at) => view.getUint16(at),
-});
-export const s16 = integer({
-  size: 2,
-  min: -0x8000,
-  max: 0x7fff,
-  set: (view, at, value) => view.setInt16(at, value, hostIsLittle),
-  get: (view, at) => view.getInt16(at, hostIsLittle),
-});
-export const u32 = integer({
-  size: 4,
-  min: 0,
-  max: 0xffffffff,
-  set: (view, at, value) => view.setUint32(at, value, hostIsLittle),
-  get: (view, at) => view.getUint32(at, hostIsLittle),
-});
-export const u32be = integer({
-  size: 4,
-  min: 0,
-  max: 0xffffffff,
-  set: (view, at, value) => view.setUint32(at, value),
-  get: (view, at) => view.getUint32(at),
-});
-export const s32 = integer({
-  size: 4,
-  min: -0x80000000,
-  max: 0x7fffffff,
-  set: (view, at, value) => view.setInt32(at, value, hostIsLittle),
-  get: (view, at) => view.getInt32(at, hostIsLittle),
-});
-export const s32be = integer({
-  size: 4,
-  min: -0x80000000,
-  max: 0x7fffffff,
-  set: (view, at, value) => view.setInt32(at, value),
-  get: (view, at) => view.getInt32(at),
-});
+const tooShort = (wanted: number, found: number) => new WireError(`${found} bytes, needs ${wanted}`);
+
+const forms = {
+  u8: { size: 1, min: 0, max: 0xff, get: "getUint8", set: "setUint8" },
+  u16: { size: 2, min: 0, max: 0xffff, get: "getUint16", set: "setUint16" },
+  s16: { size: 2, min: -0x8000, max: 0x7fff, get: "getInt16", set: "setInt16" },
+  u32: { size: 4, min: 0, max: 0xffffffff, get: "getUint32", set: "setUint32" },
+  s32: { size: 4, min: -0x80000000, max: 0x7fffffff, get: "getInt32", set: "setInt32" },
+} as const;
+
+export const u8 = integer(forms.u8);
+export const u16 = integer(forms.u16);
+export const u16be = integer({ ...forms.u16, little: false });
+export const s16 = integer(forms.s16);
+export const u32 = integer(forms.u32);
+export const u32be = integer({ ...forms.u32, little: false });
+export const s32 = integer(forms.s32);
+export const s32be = integer({ ...forms.s32, little: false });
 export const u64 = integer64(hostIsLittle);
 export const u64be = integer64(false);
 
@@ -379,7 +354,8 @@ export function struct<const F extends Fields>(fields: F): Struct<F> {
 
   function readInto(record: Record<string, unknown>, input: Input, from: number, to: number): void {
     needSize(size, to - from);
-    for (const { key, wire, offset } of members) {
+    for (let i = 0; i < members.length; i++) {
+      const { key, wire, offset } = members[i] as Member;
       record[key] = wire.read(input, from + offset, from + offset + wire.size, record);
     }
   }
@@ -393,15 +369,18 @@ export function struct<const F extends Fields>(fields: F): Struct<F> {
       out.room(size);
       const start = out.at;
       const given = value as Siblings;
-      for (const { key, wire, offset } of members) {
-        const member = given[key];
-        if (member === undefined) continue;
-        out.at = start + offset;
-        try {
+      let key = "";
+      try {
+        for (let i = 0; i < members.length; i++) {
+          const { wire, offset } = members[i] as Member;
+          key = (members[i] as Member).key;
+          const member = given[key];
+          if (member === undefined) continue;
+          out.at = start + offset;
           wire.write(out, member, given);
-        } catch (error) {
-          throw within(key, error);
         }
+      } catch (error) {
+        throw within(key, error);
       }
       out.at = start + size;
     },
