@@ -5,7 +5,11 @@ const DIGITS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padSta
 
 export function hex(bytes: Uint8Array, separator = ""): string {
   let text = "";
-  for (const byte of bytes) text += (text === "" ? "" : separator) + DIGITS.slice(2 * byte, 2 * byte + 2);
+  for (let i = 0; i < bytes.length; i++) {
+    const at = 2 * (bytes[i] as number);
+    if (i > 0) text += separator;
+    text += DIGITS.slice(at, at + 2);
+  }
   return text;
 }
 

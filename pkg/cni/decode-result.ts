@@ -3,7 +3,16 @@ import { findKey, memberOf } from "../config/go-json.ts";
 import { isObject, type Json, type JsonObject, showJson } from "../config/json.ts";
 import { CniError, ErrorCode } from "./error.ts";
 import type { IpConfig, Result } from "./result.ts";
-import { type Column, dnsTable, interfaceTable, ipTable, oldIpTable, routeTable, type TableOf } from "./result-keys.ts";
+import {
+  type Column,
+  dnsTable,
+  interfaceTable,
+  ipTable,
+  oldIpTable,
+  type Row,
+  routeTable,
+  type TableOf,
+} from "./result-keys.ts";
 import { oldestVersion, supportedVersions, versionFamilies, versionFamilyOf } from "./version.ts";
 
 /** The source of a document, for messages: `prevResult`, `result of "host-local"`. */
@@ -131,13 +140,17 @@ function part<T>({ ignore }: Origin, decode: () => T): T | undefined {
 function decodeRow<T>({ rows, byKey }: TableOf<T>, value: Json, path: string, origin: Origin): T {
   if (!isObject(value)) return refuse(origin, path, value, { allowed: "an object", code: ErrorCode.decoding });
   const decoded: Record<string, unknown> = {};
-  for (const [spelling, given] of Object.entries(value)) {
-    const [key, column] = findKey(byKey, spelling) ?? [];
-    if (key === undefined || column === undefined || given === null) continue;
-    const read = part(origin, () => decodeValue(column, given, `${path}.${key}`, origin));
+  for (const spelling in value) {
+    const given = value[spelling] as Json;
+    const row = findKey(byKey, spelling);
+    if (row === undefined || given === null) continue;
+    const [key, column] = row;
+    const read =
+      fittingValue(column, given) ?? part(origin, () => refuseValue(column, given, `${path}.${key}`, origin));
     if (read !== undefined && read !== "") decoded[key] = read;
   }
-  for (const [key, { missing, required, allowed }] of rows) {
+  for (let i = 0; i < rows.length; i++) {
+    const [key, { missing, required, allowed }] = rows[i] as Row;
     if (decoded[key] !== undefined) continue;
     if (required) refuse(origin, `${path}.${key}`, undefined, { allowed, code: ErrorCode.decoding });
     if (missing !== undefined) decoded[key] = missing;
@@ -145,11 +158,15 @@ function decodeRow<T>({ rows, byKey }: TableOf<T>, value: Json, path: string, or
   return decoded as T;
 }
 
-function decodeValue(column: Column<unknown>, given: Json, path: string, origin: Origin): unknown {
-  const { allowed, range } = column;
+/** Returns the value; undefined when it does not fit. */
+function fittingValue(column: Column<unknown>, given: Json): unknown {
   const read = column.read(given);
-  if (read === undefined) return refuse(origin, path, given, { allowed, code: ErrorCode.decoding });
-  if (range === undefined || range.fits(read)) return read;
+  return read === undefined || column.range === undefined || column.range.fits(read) ? read : undefined;
+}
+
+function refuseValue({ read, allowed, range }: Column<unknown>, given: Json, path: string, origin: Origin): never {
+  if (range === undefined || read(given) === undefined)
+    return refuse(origin, path, given, { allowed, code: ErrorCode.decoding });
   return refuse(origin, path, given, { allowed: range.allowed, code: ErrorCode.invalidConfig });
 }
 

@@ -93,7 +93,8 @@ const ipFamily = (cidr: string): "4" | "6" => (cidr.includes(":") ? "6" : "4");
 
 function encodeRow(rows: readonly Row[], value: object): JsonObject {
   const printed: Record<string, Json> = {};
-  for (const [key, column] of rows) {
+  for (let i = 0; i < rows.length; i++) {
+    const [key, column] = rows[i] as Row;
     const given = (value as Record<string, unknown>)[key];
     const print = given === undefined ? undefined : column.print(given);
     if (print !== undefined) printed[key] = print;

@@ -27,6 +27,6 @@ export const findKey = <T>(table: KeyTable<T>, spelling: string): T | undefined 
 /** Returns the value of one key of an object. */
 export function memberOf<T>(object: Readonly<Record<string, T>>, key: string): T | undefined {
   let found: T | undefined;
-  for (const [spelling, value] of Object.entries(object)) if (value !== null && sameKey(spelling, key)) found = value;
+  for (const spelling in object) if (sameKey(spelling, key) && object[spelling] !== null) found = object[spelling];
   return found;
 }

@@ -38,7 +38,8 @@ export function normalize(document: Json, root: Shape): Normalized {
   function members(object: JsonObject, shape: Shape, path: JsonPath): JsonObject {
     if (isNormalized(object, shape)) return object;
     const byKey = new Map<string, Json>();
-    for (const [spelling, value] of Object.entries(object)) {
+    for (const spelling in object) {
+      const value = object[spelling] as Json;
       const known = findKey(shape.keys, spelling);
       if (known === undefined) {
         byKey.set(spelling, value);

@@ -50,11 +50,22 @@ export function parsePrefix(text: string): Prefix | undefined {
   const slash = text.indexOf(SLASH);
   if (slash < 0) return undefined;
   const address = parseAddress(text.slice(0, slash));
-  const digits = text.slice(slash + 1);
-  if (!address || !/^[0-9]+$/.test(digits)) return undefined;
-  const mapped = isIPv4(address) && text.charCodeAt(text.indexOf(":")) === COLON;
-  const length = Number(digits) - (mapped ? MAPPED_BITS : 0);
+  const bits = parseBits(text, slash + 1);
+  if (address === undefined || bits === undefined) return undefined;
+  const mapped = isIPv4(address) && text.includes(":");
+  const length = bits - (mapped ? MAPPED_BITS : 0);
   return length >= 0 && length <= address.length * 8 ? { address, length } : undefined;
+}
+
+/** Parses the digits from `from` on; undefined where there is something else, or nothing. */
+function parseBits(text: string, from: number): number | undefined {
+  let value = 0;
+  for (let at = from; at < text.length; at++) {
+    const digit = text.charCodeAt(at) - 0x30;
+    if (digit < 0 || digit > 9) return undefined;
+    value = value * 10 + digit;
+  }
+  return from < text.length ? value : undefined;
 }
 
 /** Formats as `10.0.0.5`, `2001:db8::1`: lower case, the first longest run of zero groups shortened. */
@@ -73,8 +84,10 @@ export function isIPv4(address: Address): boolean {
 
 /** Returns the prefix with its host bits cleared: `10.0.0.5/24` becomes `10.0.0.0/24`. */
 export function networkOf(prefix: Prefix): Prefix {
-  const address = prefix.address.map((byte, at) => byte & maskByte(prefix.length, at));
-  return { address, length: prefix.length };
+  const { length } = prefix;
+  const address = prefix.address.slice();
+  for (let at = length >> 3; at < address.length; at++) address[at] = (address[at] as number) & maskByte(length, at);
+  return { address, length };
 }
 
 /** Returns the address with all host bits set: for IPv4 the broadcast address. */

@@ -27,13 +27,22 @@ export interface Address4Or6 {
   gateway: Address | undefined;
 }
 
+/** What was parsed already, by the result's entry: each part of an ADD asks for the same addresses. */
+const parsed = new WeakMap<IpConfig, Address4Or6>();
+
 /** Parses an address of a result. @throws CniError 6: the IPAM plugin's address or gateway is not an IP address */
-export function addressOf({ address, gateway }: IpConfig): Address4Or6 {
+export function addressOf(ip: IpConfig): Address4Or6 {
+  const found = parsed.get(ip) ?? parseIpConfig(ip);
+  parsed.set(ip, found);
+  return found;
+}
+
+function parseIpConfig({ address, gateway }: IpConfig): Address4Or6 {
   const prefix = parsePrefix(address);
   if (prefix === undefined) throw unreadable("address", address);
-  const parsed = gateway ? parseAddress(gateway) : undefined; // "" is none, as in the reference plugins
-  if (gateway && parsed === undefined) throw unreadable("gateway", gateway);
-  return { prefix, gateway: parsed };
+  const parsedGateway = gateway ? parseAddress(gateway) : undefined; // "" is none, as in the reference plugins
+  if (gateway && parsedGateway === undefined) throw unreadable("gateway", gateway);
+  return { prefix, gateway: parsedGateway };
 }
 
 export const prefixesOf = ({ ips }: Pick<Result, "ips">): Prefix[] => ips.map((ip) => addressOf(ip).prefix);

@@ -18,7 +18,7 @@ import { compare, encodeAddress, eqAndNe, type Negatable, unwrapNegation } from 
 import { fill, hole, type Template, template } from "../nftables/template.ts";
 import { ACCEPT, DROP, goTo, jumpTo, RETURN } from "../nftables/verdict.ts";
 import type { Rule, Target } from "./rule.ts";
-import { type AnyExtension, infoSize, matches, targets } from "./xtables.ts";
+import { type AnyExtension, infoSize, type Match, matches, targets } from "./xtables.ts";
 
 /** Returns the content of NFTA_RULE_EXPRESSIONS. The parts are in the order that iptables uses, though any order would do. */
 export function encodeRule(family: Family, rule: Rule): Uint8Array {
@@ -29,7 +29,7 @@ export function encodeRule(family: Family, rule: Rule): Uint8Array {
   if (rule.protocol !== undefined) parts.push(encodeProtocol(rule.protocol));
   if (rule.source !== undefined) parts.push(encodeAddress("source", rule.source));
   if (rule.destination !== undefined) parts.push(encodeAddress("destination", rule.destination));
-  for (const match of rule.matches ?? []) parts.push(encodeExtension(MATCHES[match.name], match));
+  for (const match of rule.matches ?? []) parts.push(encodedMatch(match));
   parts.push(COUNTER.bytes, encodeTarget(family, rule.target));
   return concat(parts);
 }
@@ -98,6 +98,17 @@ function formsOf<Name extends string>(kind: "match" | "target", table: Readonly<
 
 const MATCHES = formsOf("match", matches);
 const TARGETS = { ip: formsOf("target", targets.ip), ip6: formsOf("target", targets.ip6) };
+
+/** The encoded matches, by the objects that describe them: rules of one container share their comment. */
+const encodedMatches = new WeakMap<Match, Uint8Array>();
+
+function encodedMatch(match: Match): Uint8Array {
+  const known = encodedMatches.get(match);
+  if (known !== undefined) return known;
+  const bytes = encodeExtension(MATCHES[match.name], match);
+  encodedMatches.set(match, bytes);
+  return bytes;
+}
 
 function encodeExtension(
   { form, info, otherwise }: ExtensionForm,
