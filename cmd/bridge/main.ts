@@ -23,11 +23,13 @@ import {
   removeMasquerade,
   restoreMasquerade,
 } from "../../pkg/firewall/masquerade/masquerade.ts";
+import { isIPv4 } from "../../pkg/ip/address.ts";
 import { familyOf } from "../../pkg/ip/family.ts";
 import { ensureBridge, needVlanFiltering, setPort } from "../../pkg/link/bridge.ts";
 import { checkContainer, checkFailure, needHostsEnd, needSameLink } from "../../pkg/link/check.ts";
 import { configure, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
+import { hasIPv4Address } from "../../pkg/link/ipv4-address.ts";
 import * as links from "../../pkg/link/link.ts";
 import { deleteStaleLinks, findOtherOwner, otherOwnerOf } from "../../pkg/link/owner.ts";
 import { enableForwarding, keepHostOut } from "../../pkg/link/sysctl.ts";
@@ -95,8 +97,9 @@ function add(attachment: Attachment<BridgeConf>): Result {
       container.request(links.setUp(veth.inside.index));
     }
 
-    const outside = settings.containerInterfaceDown ? veth.outside : waitUntilUp(host, veth.outside);
-    return resultOf(attachment, settings, lease, { host, bridge, veth: { ...veth, outside } });
+    const ends = settings.containerInterfaceDown ? undefined : waitUntilUp(host, veth.outside, bridge);
+    const { port = veth.outside, bridge: bridgeNow = links.needLink(host, bridge.index) } = ends ?? {};
+    return resultOf(attachment, settings, lease, { host, bridge: bridgeNow, veth: { ...veth, outside: port } });
   });
 }
 
@@ -145,23 +148,26 @@ function serveGateways(
   const countUsers = () =>
     links.listLinks(host).filter(({ master, index }) => master === bridge.index && index !== port.index).length;
   const prefixes = gatewayPrefixes(ips);
-  for (const prefix of prefixes)
+  for (const prefix of prefixes) {
+    if (isIPv4(prefix.address) && hasIPv4Address(link.name, prefix)) continue; // the usual case, without a dump
     ensureAddress(host, link, prefix, { ours: prefixes, force, duplicateAddressDetection, countUsers });
+  }
   for (const family of new Set(prefixes.map(({ address }) => familyOf(address)))) enableForwarding(family);
 }
 
-/** Returns the port once it forwards; its MAC may have changed since it was made. */
-function waitUntilUp(host: Connection, port: links.Link): links.Link {
-  let link = port;
+/** Returns the port once it forwards, and the bridge: the MACs of both may have changed since they were made. */
+function waitUntilUp(host: Connection, made: links.Link, bridge: links.Link): { port: links.Link; bridge: links.Link } {
+  let port = made;
   for (const pauseMs of UP_PAUSES_MS) {
     if (pauseMs > 0) sleepMs(pauseMs);
-    link = links.needLink(host, port.index);
-    if (link.operState === IF_OPER_UP) return link;
+    const [found, its] = links.needLinks(host, [made.index, bridge.index]);
+    port = found as links.Link;
+    if (port.operState === IF_OPER_UP) return { port, bridge: its as links.Link };
   }
   throw new CniError({
     code: ErrorCode.tryAgainLater,
     msg: `"${port.name}", the host's end of the veth pair, is not up`,
-    details: `operational state ${link.operState} (IF_OPER_*), wanted ${IF_OPER_UP}`,
+    details: `operational state ${port.operState} (IF_OPER_*), wanted ${IF_OPER_UP}`,
     remedy: `see its state (ip -d link show dev ${port.name}), then try again`,
   });
 }
@@ -181,7 +187,7 @@ function resultOf(
   const gateway =
     settings.vlan !== 0 && settings.isGateway ? links.findLink(host, `${bridge.name}.${settings.vlan}`) : undefined;
   const interfaces: Interface[] = [
-    links.entryOf(links.needLink(host, bridge.index)), // its MAC follows its ports
+    links.entryOf(bridge),
     links.entryOf(veth.outside),
     links.entryOf(veth.inside, attachment.netns),
     ...(gateway === undefined ? [] : [links.entryOf(gateway)]),

@@ -87,6 +87,12 @@ export function needLink(rtnl: Connection, nameOrIndex: string | number): Link {
   });
 }
 
+/** Returns links that must exist, asked for with one send. @throws CniError 999: one does not exist */
+export function needLinks(rtnl: Connection, indexes: readonly number[]): Link[] {
+  const answers = rtnl.findAll(indexes.map(linkQuery));
+  return answers.map((answer, i) => (answer === undefined ? needLink(rtnl, indexes[i] as number) : linkOf(answer)));
+}
+
 const linkKind = only(linkMessage, ["linkInfo", "extMask"]);
 
 /** Returns the attributes of the link's kind, as `ip -d link show` prints them; undefined for hardware, and when the link is gone. */
