@@ -1,6 +1,6 @@
 // What a real kernel will not do on demand comes from a fake one: a function, requests in, datagrams out. The rest is asked of the real one.
 import t from "tap";
-import { SystemError } from "../sys/errno.ts";
+import { Errno, SystemError } from "../sys/errno.ts";
 import { readText } from "../sys/file.ts";
 import { unshareNetwork } from "../sys/namespace.ts";
 import { type Channel, Connection, connect, NETLINK_ROUTE, NetlinkError, query, request } from "./connection.ts";
@@ -18,6 +18,8 @@ import { IFF_UP } from "./rtnetlink/link/interface.ts";
 import { linkMessage, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK } from "./rtnetlink/link.ts";
 
 type Datagram = Uint8Array | "ENOBUFS";
+
+const { ENODEV, EPERM } = Errno;
 
 /** A channel to a kernel that answers each datagram with the datagrams that `answer` makes of its messages. */
 function fake(answer: (requests: Nlmsg[], round: number) => Datagram[]): Connection {
@@ -86,6 +88,20 @@ function thrown(work: () => unknown): string {
   }
   return "nothing";
 }
+
+t.test("findAll gives the answer of each query, undefined for what does not exist", async (t) => {
+  const rtnl = fake(([one, other]) => [ack(other as Nlmsg, ENODEV), link(one as Nlmsg, "eth0")]);
+  t.strictSame(
+    rtnl.findAll([getLinks, getLinks]).map((found) => found?.ifName),
+    ["eth0", undefined],
+  );
+  t.strictSame(rtnl.findAll([]), []);
+});
+
+t.test("findAll throws any other refusal", async (t) => {
+  const rtnl = fake(([one, other]) => [link(one as Nlmsg, "eth0"), ack(other as Nlmsg, EPERM)]);
+  t.throws(() => rtnl.findAll([getLinks, getLinks]), { name: "NetlinkError", errno: EPERM });
+});
 
 t.test("answers find their requests by sequence number, and the last one's answer ends the wait", (t) => {
   const kernel = fake((requests) => {

@@ -280,6 +280,7 @@ export class Connection {
    */
   findAll<Out>(queries: readonly Query<Out>[]): (Out | undefined)[] {
     const found: (Out | undefined)[] = queries.map(() => undefined);
+    if (queries.length === 0) return found;
     const sent = this.#send(queries);
     for (let answered = 0; answered < queries.length; ) {
       for (const answer of this.#receive()) {
