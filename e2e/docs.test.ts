@@ -82,6 +82,7 @@ done
 cp -a /etc /run/etc && rm -rf /run/etc/cni && mount --bind /run/etc /etc
 ip link set lo up
 trap 'ip -all netns delete' EXIT
+trap 'exit 1' INT TERM
 `;
 
 t.test("JSON is JSON, and networks are right", async (t) => {
@@ -139,7 +140,7 @@ t.test("shell commands that are marked work, in their order", needsRoot, async (
       input: script,
       cwd: projectRoot,
       encoding: "utf8",
-      timeout: 60_000,
+      timeout: 300_000,
     });
     t.equal(status, 0, `${page.path}: ${stdout}${stderr}`);
   }
