@@ -140,13 +140,16 @@ static struct rtattr *find(struct nlmsghdr *m, size_t header, int type) {
   return NULL;
 }
 
-/* Sends a dump and calls `each` with every message of the answer. */
-static void dump(int fd, void (*each)(struct nlmsghdr *)) {
+/* Sends a dump and calls `each` with every message of the answer. Reports whether it is whole: a change by others during the dump may hide objects. */
+static int dump(int fd, void (*each)(struct nlmsghdr *)) {
+  int interrupted = 0;
   send_batch(fd);
   for (;;) {
     size_t length = receive(fd);
     for (struct nlmsghdr *m = (void *)answer; NLMSG_OK(m, length); m = NLMSG_NEXT(m, length)) {
-      if (m->nlmsg_type == NLMSG_DONE || m->nlmsg_type == NLMSG_ERROR) return;
+      interrupted |= m->nlmsg_flags & NLM_F_DUMP_INTR;
+      if (m->nlmsg_type == NLMSG_DONE) return !interrupted;
+      if (m->nlmsg_type == NLMSG_ERROR) errno = -((struct nlmsgerr *)NLMSG_DATA(m))->error, fail("dump");
       each(m);
     }
   }
@@ -426,11 +429,11 @@ static void look_for_own_rule(struct nlmsghdr *m) {
   found = 1;
 }
 
-static void list_rules(int fd, const char *of) {
+static int list_rules(int fd, const char *of) {
   nft(NFT_MSG_GETRULE, NLM_F_DUMP, iptables ? NFPROTO_IPV4 : NFPROTO_INET);
   put_text(NFTA_RULE_TABLE, iptables ? "nat" : "cni_plugins_masquerade");
   put_text(NFTA_RULE_CHAIN, of);
-  dump(fd, look_for_own_rule);
+  return dump(fd, look_for_own_rule);
 }
 
 static void own_chain(int type, int flags) {
@@ -498,9 +501,11 @@ static void masquerade(int fd, struct in_addr address, struct in_addr gateway) {
 
 static void unmasquerade(int fd) {
   if (fd < 0) return;
-  list_rules(fd, iptables ? "POSTROUTING" : "masq_checks");
-  errno = ENOENT;
-  if (!found) fail("masquerade rule");
+  while (!found) {
+    int complete = list_rules(fd, iptables ? "POSTROUTING" : "masq_checks");
+    errno = ENOENT;
+    if (complete && !found) fail("masquerade rule");
+  }
   batch_mark(NFNL_MSG_BATCH_BEGIN);
   if (iptables) {
     delete_rule(0, "POSTROUTING", found_handle);
