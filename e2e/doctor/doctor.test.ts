@@ -144,6 +144,28 @@ t.test("doctor: a range is nearly full, then full", needsRoot, async (t) => {
   t.match(found(), [{ severity: "error", text: 'network "net" has 0 of 10 addresses left' }]);
 });
 
+t.test("doctor: calls that failed in the last 10 minutes, those with one error together", needsRoot, async (t) => {
+  const node = newHost(t);
+  const call = (minutesAgo: number, keys: object) =>
+    `${JSON.stringify({ time: new Date(Date.now() - minutesAgo * 60_000).toISOString(), plugin: "bridge", verb: "ADD", ms: 5, ...keys })}\n`;
+  const failed = { network: "net", error: { code: 7, msg: "no gateway" } };
+  node.write("/var/lib/cni/twill/calls.log", call(11, failed) + call(1, {}));
+  t.strictSame(ids(node), [], "an old failure, a slow call");
+  node.write(
+    "/var/lib/cni/twill/calls.log",
+    call(11, failed) + call(9, failed) + call(8, { error: { code: 11, msg: "later" } }) + call(1, failed),
+  );
+  t.match(findings(node), [
+    {
+      id: "failed-calls",
+      severity: "warning",
+      text: "3 calls of plugins failed in the last 10 minutes",
+      evidence: ['2 x bridge ADD, network "net": no gateway', "bridge ADD: later"],
+      remedy: /^twill log --failed --details /,
+    },
+  ]);
+});
+
 t.test("doctor: flanneld has written no subnet file, or a damaged one", needsRoot, async (t) => {
   const node = newHost(t);
   configure(node, [{ type: "flannel", subnetFile: "/var/lib/subnet.env" }]);

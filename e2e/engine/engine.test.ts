@@ -11,7 +11,7 @@ import { inFullRunOnly } from "../lab/needs.ts";
 /** Reports whether a test needs Node: the code does, or the test uses Node itself, waits for something, or reads files beside it. */
 const usesNode = (file: string) =>
   nodeOnly.some((path) => file.startsWith(path)) ||
-  /from "(node:|ajv|fast-check|esbuild|\.\/fake)|import\.meta|\bBuffer\b|\bprocess\.|\bawait\b/.test(
+  /from "(node:|ajv|fast-check|esbuild|(\.|\.\.\/cni)\/fake)|import\.meta|\bBuffer\b|\bprocess\.|\bawait\b/.test(
     readFileSync(file, "utf8"),
   );
 

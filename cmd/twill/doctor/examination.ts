@@ -6,6 +6,7 @@ import { configuration } from "./configuration.ts";
 import { damagedRecords } from "./damaged-records.ts";
 import { deadAttachments } from "./dead-attachments.ts";
 import { duplicateMacs } from "./duplicate-macs.ts";
+import { failedCalls } from "./failed-calls.ts";
 import type { Check, Finding } from "./finding.ts";
 import { forwardPolicy } from "./forward-policy.ts";
 import { forwarding } from "./forwarding.ts";
@@ -48,6 +49,7 @@ export const checks: readonly Check[] = [
   leftoverRules,
   leftoverReservations,
   damagedRecords,
+  failedCalls,
 ];
 
 /** Returns what all checks find; changes nothing. */
