@@ -44,7 +44,7 @@ const traces = (node: Host): string =>
   node.sh(`
     nft -s list ruleset
     iptables-save | grep -v '^#' | sed 's/\\[.*\\]//'
-    ip -o link show | sed 's/@.*//; s/^[0-9]*: //' | grep -v -e ours0 -e theirs0 | sort
+    ip -o link show | sed 's/@.*//; s/^[0-9]*: //; s/<[^>]*> //; s/ state [A-Z]*//' | grep -v -e ours0 -e theirs0 | sort
     find /var/lib -type f ! -path '*/.twill/*' ! -name 'last_reserved_ip*' -exec cksum {} + | sort -k 3`);
 
 for (const backend of ["nftables", "iptables"]) {
