@@ -38,11 +38,16 @@ function newNode(test: Parameters<typeof newHost>[0]): Host {
     cniVersion: "1.0.0",
     name: "net",
     plugins: [
-      { ...bridge, vaultToken: SECRET, backend: { etcd: { password: SECRET, url: `https://me:${SECRET}@10.0.0.1/` } } },
+      {
+        ...bridge,
+        vaultToken: SECRET,
+        backend: { etcd: { password: SECRET, url: `https://me:${SECRET}@10.0.0.1/` } },
+        env: [{ name: "DB_PASS", value: SECRET }, { name: "MODE", value: "fast" }, `TOKEN="${SECRET} ${SECRET}"`],
+      },
     ],
   };
   node.write("/var/lib/net.d/10-net.conflist", JSON.stringify(network));
-  const damaged = `{"name": "broken",\n "password": "${SECRET}",\n "secret": '${SECRET}',\n apiKey: ${SECRET}\n "mtu": 1400\n`;
+  const damaged = `{"name": "broken",\n "mtu": 1400\n "password":\n  "${SECRET}",\n "secret": '${SECRET}',\n apiKey: ${SECRET}\n`;
   node.write("/var/lib/net.d/20 ödd name.conflist", damaged);
   const { status, stderr } = node.runInside([join(ourTools, "cnitool"), "add", "net", node.containers[0]?.path ?? ""], {
     ...environment,
@@ -63,6 +68,9 @@ t.test("a report has what is on the node, and no secret", needsRoot, async (t) =
   t.strictSame({ status, stderr }, { status: 0, stderr: "" });
   t.match(stdout, /^\/var\/lib\/report\.tar: \d+ files; look through it before you publish it: tar -xf /);
   t.notMatch(stdout, /not known/);
+  const shown = node.runInside([join(ourTools, "twill"), "doctor", "--json"], environment);
+  t.match(shown.stdout, /"id": "configuration"/);
+  t.notMatch(shown.stdout + shown.stderr, SECRET);
   const names = tar(node, "-t").trim().split("\n");
   for (const name of [
     "README.txt",
@@ -88,11 +96,18 @@ t.test("a report has what is on the node, and no secret", needsRoot, async (t) =
   t.equal(contentOf(node, "calls.json").length, 2);
   t.match(contentOf(node, "configurations/0-10-net.conflist.json"), {
     document: {
-      plugins: [{ bridge: "net0", vaultToken: "(left out)", backend: { etcd: { password: "(left out)" } } }],
+      plugins: [
+        {
+          bridge: "net0",
+          vaultToken: "(left out)",
+          backend: { etcd: { password: "(left out)" } },
+          env: [{ name: "DB_PASS", value: "(left out)" }, { name: "MODE", value: "fast" }, "TOKEN=(left out)"],
+        },
+      ],
     },
   });
   t.match(contentOf(node, "configurations/1-20__dd_name.conflist.json"), {
-    text: /"name": "broken"[\s\S]*"mtu": 1400/,
+    text: '{"name": "broken",\n "mtu": 1400\n(left out)',
   });
   const inside = contentOf(node, names.find((name) => name.includes("containers/"))?.slice("report/".length) ?? "");
   t.match(

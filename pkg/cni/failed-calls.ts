@@ -28,6 +28,12 @@ const SAME_STATUS_MS = 600_000;
 /** As many bytes at the file's end are searched for that. */
 const SEARCHED_FOR_STATUS = 16 * LARGEST_LINE;
 
+interface CallError {
+  code: number;
+  msg: string;
+  details?: string;
+}
+
 export interface FailedCall {
   /** ISO 8601, of the end of the call. */
   time: string;
@@ -37,7 +43,7 @@ export interface FailedCall {
   container?: string;
   ifname?: string;
   /** Absent: the call was only slow. */
-  error?: { code: number; msg: string; details?: string };
+  error?: CallError;
   ms: number;
 }
 
@@ -83,7 +89,8 @@ function isKnownStatus(call: FailedCall, path: string): boolean {
 }
 
 /** Prints a call as a line that is short enough, without secrets. */
-export function lineOf({ error, ...call }: FailedCall): string {
+export function lineOf({ error: whole, ...call }: FailedCall): string {
+  const error = whole === undefined ? undefined : errorWithoutSecrets(whole);
   for (let most = LONGEST_TEXT; ; most = Math.floor(most / 2)) {
     const told = error === undefined ? {} : { error: shortened(error, most) };
     const texts = Object.entries({ ...call, ...told }).map(([key, value]) => [
@@ -96,10 +103,27 @@ export function lineOf({ error, ...call }: FailedCall): string {
 }
 const LONGEST_TEXT = 1200;
 
-const shortened = ({ code, msg, details = "" }: NonNullable<FailedCall["error"]>, most: number): JsonObject => ({
+/** As much of a message is searched for secrets, which make it shorter: the rest is not kept. */
+const LONGEST_SEARCHED = 8 * LONGEST_TEXT;
+
+const errorWithoutSecrets = ({ code, msg, details = "" }: CallError): CallError => ({
   code,
-  msg: cut(textWithoutSecrets(msg), most),
-  ...(details !== "" && { details: cut(textWithoutSecrets(details), most) }),
+  msg: messageWithoutSecrets(msg),
+  details: messageWithoutSecrets(details),
+});
+
+const messageWithoutSecrets = (text: string): string =>
+  text.length <= LONGEST_SEARCHED
+    ? textWithoutSecrets(text)
+    : `${textWithoutSecrets(wholeWords(text.slice(0, LONGEST_SEARCHED)))} …`;
+
+/** Leaves out the last word of a text that was cut: a part of a secret looks like none. */
+const wholeWords = (text: string): string => text.slice(0, text.lastIndexOf(" ") + 1);
+
+const shortened = ({ code, msg, details = "" }: CallError, most: number): JsonObject => ({
+  code,
+  msg: cut(msg, most),
+  ...(details !== "" && { details: cut(details, most) }),
 });
 
 const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most)} …` : text);

@@ -62,6 +62,9 @@ t.test("a line is at most 2 kB, has no secrets, and is read as it was written", 
   t.ok(new TextEncoder().encode(lineOf(long)).length <= 2048);
   t.equal(parseCalls(lineOf(long)).length, 1);
   t.notMatch(lineOf({ ...failed, error: { code: 4, msg: 'unknown args ["DB_PASSWORD=hunter2"]' } }), /hunter2/);
+  const secretAtCut = `TOKEN=${"x".repeat(8000)} https://me:${"hunter2".repeat(1000)}@host`;
+  for (const msg of ["\\".repeat(100_000), `\\"a\\":\\"${"\\".repeat(100)}`, "a".repeat(1_000_000), secretAtCut])
+    t.ok(!lineOf({ ...failed, error: { code: 4, msg, details: msg } }).includes("hunter2"), msg.slice(0, 10));
 });
 
 t.test("lines that a full disk has cut off, and lines of others, are passed over", async (t) => {

@@ -3,7 +3,7 @@
 import { readFailedCalls } from "../../../pkg/cni/failed-calls.ts";
 import { supportedVersions } from "../../../pkg/cni/version.ts";
 import { type Json, parseJson } from "../../../pkg/config/json.ts";
-import { isSecretName, textWithoutSecrets, withoutSecrets } from "../../../pkg/config/secrets.ts";
+import { isSecretName, LEFT_OUT, textWithoutSecrets, withoutSecrets } from "../../../pkg/config/secrets.ts";
 import { listAddresses } from "../../../pkg/link/address.ts";
 import { listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { listAllRoutes } from "../../../pkg/link/route.ts";
@@ -144,7 +144,7 @@ function printedBy(name: string, args: readonly string[]): string | undefined {
   return textWithoutSecrets(`${decode(stdout)}${status === 0 ? "" : `\nexit status ${status}\n`}`);
 }
 
-/** Files of network configurations. One that is no JSON is there as text, of which only what looks like a secret is left out. */
+/** Files of network configurations. One that is no JSON is there as text, up to the first key of a secret. */
 function configurationParts({ installed, environment: variables }: NodeView): Part[] {
   const files = configDirectories(installed, variables).flatMap(({ directory }) =>
     configurationFiles(directory, [".conflist", ".conf", ".json"]),
@@ -159,12 +159,14 @@ export function configurationIn(text: string): { document: Json } | { text: stri
   try {
     return { document: withoutSecrets(parseJson(text)) };
   } catch {
-    const lines = text.split("\n").filter((line) => !isSecretLine(line));
-    return { text: textWithoutSecrets(lines.join("\n")) };
+    const lines = text.split("\n");
+    const secret = lines.findIndex(isSecretLine);
+    const shown = secret < 0 ? lines : [...lines.slice(0, secret), LEFT_OUT];
+    return { text: textWithoutSecrets(shown.join("\n")) };
   }
 }
 
-/** Reports whether a line of a damaged file has a key of a secret: where its value ends cannot be told. */
+/** Reports whether a line of a damaged file has a key of a secret: on which of the following lines its value ends cannot be told. */
 const isSecretLine = (line: string): boolean => (line.match(/[\w.-]+/g) ?? []).some(isSecretName);
 
 const fileNameOf = (path: string): string =>
