@@ -1,4 +1,5 @@
 // `twill ping`: what containers reach, and why they do not reach the rest.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type Host, newHost, type Ran } from "./lab/host.ts";
@@ -55,6 +56,12 @@ t.test("ping reaches gateways and the others of a network, in both families", ne
     "container gateway fd00:1::1 icmp ok",
     "container gateway fd00:1::1 icmp ok",
   ]);
+  const trace = "/var/lib/trace";
+  const traced = ["strace", "-qq", "-o", trace, "-e", "trace=sendto,ppoll", join(ourTools, "twill"), "ping"];
+  t.match(node.runInside([...traced, "--timeout", "20000"], environment), { status: 0 });
+  const calls = readFileSync(join(node.varLib, "trace"), "utf8");
+  const firstLook = calls.search(/^ppoll\(.*\{tv_sec=0, tv_nsec=0\}/m);
+  t.ok(firstLook > 0 && firstLook < calls.lastIndexOf("sendto("), "answers are read while others are still sent");
   const { status, stdout } = ping(node, "--timeout", "20000");
   t.equal(status, 0);
   t.match(stdout, /^FROM +NETWORK +INTERFACE +TO +WHAT +BY +MS +RESULT\n/);

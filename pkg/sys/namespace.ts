@@ -31,13 +31,9 @@ export class NotANamespace extends Error {
 
 /** Opens a namespace. @throws NotANamespace */
 export function openNamespace(path: string): Namespace {
-  if (!isNamespaceFileSystem(existingFileSystemType(path))) throw new NotANamespace(path, "other file");
-  return { path, fd: openFile(path, Open.readOnly) };
-}
-
-function existingFileSystemType(path: string): number {
   try {
-    return fileSystemType(path);
+    if (!isNamespaceFileSystem(fileSystemType(path))) throw new NotANamespace(path, "other file");
+    return { path, fd: openFile(path, Open.readOnly) };
   } catch (error) {
     throw isErrno(error, "ENOENT", "ENOTDIR") ? new NotANamespace(path, "missing") : error;
   }

@@ -1,7 +1,8 @@
 import t from "tap";
 import { formatAddress } from "../../../pkg/ip/address.ts";
 import { Errno } from "../../../pkg/sys/errno.ts";
-import { type Failure, reasonOf } from "./reason.ts";
+import { sendProbes } from "./probe.ts";
+import { type Failure, GONE, reasonOf } from "./reason.ts";
 import { parseTarget } from "./target.ts";
 
 t.test("targets, as people write them", async (t) => {
@@ -39,4 +40,13 @@ t.test("the reason that is told is the nearest one", async (t) => {
     [{ errno: Errno.EPERM }, /^forbidden/],
   ];
   for (const [more, reason] of cases) t.match(reasonOf({ ...failure, ...more }).reason, reason);
+});
+
+t.test("a probe from a namespace that is gone, or no namespace any more, fails", async (t) => {
+  const address = Uint8Array.of(127, 0, 0, 1);
+  const probes = ["/run/netns/nowhere", import.meta.filename].map((netns) => ({ netns, address }));
+  t.strictSame(
+    sendProbes(probes, 1000),
+    probes.map(() => ({ ms: undefined, failure: GONE })),
+  );
 });

@@ -8,7 +8,7 @@ import { destinationOf, gatewaysOf, listRoutes } from "../../../pkg/link/route.t
 import { AF_INET, AF_INET6 } from "../../../pkg/netlink/rtnetlink/family.ts";
 import { attachmentState, listReadableAttachments, type NetworkAttachment } from "../../../pkg/network/attachment.ts";
 import { defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
-import { closeNamespace, OWN_NAMESPACE, openNamespace } from "../../../pkg/sys/namespace.ts";
+import { closeNamespace, findNamespace, OWN_NAMESPACE } from "../../../pkg/sys/namespace.ts";
 import { raiseFileLimit } from "../../../pkg/sys/process.ts";
 import { type Answer, type Probe, sendProbes } from "./probe.ts";
 import { parseTarget, type Target } from "./target.ts";
@@ -99,9 +99,10 @@ const isCalled = ({ containerId, containerName }: NetworkAttachment, wanted: str
 const addressesOf = ({ addresses }: NetworkAttachment): Uint8Array[] =>
   addresses.flatMap((text) => parsePrefix(text)?.address ?? []);
 
-/** Returns the gateways of the default routes. */
+/** Returns the gateways of the default routes; none when the container has ended since it was listed. */
 function gatewaysIn(netns: string): Uint8Array[] {
-  const namespace = openNamespace(netns);
+  const namespace = findNamespace(netns);
+  if (namespace === undefined) return [];
   try {
     const rtnl = openRtnetlink(namespace);
     const routes = [AF_INET, AF_INET6].flatMap((family) => listRoutes(rtnl, family));

@@ -10,11 +10,11 @@ import { monotonicMs } from "../../../pkg/sys/clock.ts";
 import { Errno, SystemError } from "../../../pkg/sys/errno.ts";
 import { closeFile } from "../../../pkg/sys/file.ts";
 import { connectIcmp, connectTcp, takeSocketError } from "../../../pkg/sys/inet-socket.ts";
-import { closeNamespace, type Namespace, openNamespace, within } from "../../../pkg/sys/namespace.ts";
+import { closeNamespace, findNamespace, type Namespace, within } from "../../../pkg/sys/namespace.ts";
 import { POLLIN, POLLOUT, waitReady } from "../../../pkg/sys/poll.ts";
 import { processId } from "../../../pkg/sys/process.ts";
 import { ask } from "../../../pkg/sys/syscall.ts";
-import { type Reason, reasonOf } from "./reason.ts";
+import { GONE, type Reason, reasonOf } from "./reason.ts";
 import type { Target } from "./target.ts";
 
 export interface Probe extends Target {
@@ -28,13 +28,10 @@ export interface Answer {
   failure: Reason | undefined;
 }
 
-interface Sent {
-  fd: number;
-  startedMs: number;
-}
-
 /** As many at once: each has a socket. */
 const BATCH = 400;
+/** After as many probes the answers to the earlier ones are read: sending one takes about 0.1 ms, which must not count as theirs. */
+const SENT_BETWEEN = 4;
 
 export function sendProbes(probes: readonly Probe[], timeoutMs: number): Answer[] {
   const answers: Answer[] = [];
@@ -43,36 +40,41 @@ export function sendProbes(probes: readonly Probe[], timeoutMs: number): Answer[
   return answers;
 }
 
-function sendBatch(probes: readonly Probe[], timeoutMs: number): Answer[] {
-  const id = processId() & 0xffff;
-  const sent = probes.map((probe) => send(probe, id));
-  const answers: (Answer | undefined)[] = sent.map((one, i) =>
-    typeof one === "number" ? failed(probes[i] as Probe, one) : undefined,
-  );
-  const end = monotonicMs() + timeoutMs;
-  const buffer = new Uint8Array(2048);
-  for (;;) {
-    const open = sent.flatMap((one, i) => (typeof one !== "number" && answers[i] === undefined ? [{ ...one, i }] : []));
-    const left = end - monotonicMs();
-    if (open.length === 0 || left <= 0) break;
-    const waits = open.map(({ fd, i }) => [fd, probes[i]?.port === undefined ? POLLIN : POLLOUT] as const);
-    for (const ready of waitReady(waits, left)) {
-      const { fd, startedMs, i } = open[ready] as (typeof open)[number];
-      const probe = probes[i] as Probe;
-      const outcome = outcomeOf(fd, probe, id, buffer);
-      if (outcome === 0) answers[i] = { ms: monotonicMs() - startedMs, failure: undefined };
-      else if (outcome !== undefined) answers[i] = failed(probe, outcome);
-    }
-  }
-  for (const one of sent) if (typeof one !== "number") closeFile(one.fd);
-  return answers.map((answer, i) => answer ?? failed(probes[i] as Probe, undefined));
+/** A probe that waits for its answer. */
+interface Waiting extends Sent {
+  probe: Probe;
 }
 
-/** @returns the errno of a refusal */
-function send({ netns, address, port }: Probe, id: number): Sent | number {
+interface Sent {
+  fd: number;
+  startedMs: number;
+}
+
+/** Milliseconds until the answer; the errno of a refusal, undefined: no answer came; "gone": the namespace that it was to be sent from. */
+type Outcome = { ms: number } | { errno: number | undefined } | "gone";
+
+/** Why a probe failed is found out last: what that takes must not count as the time of an answer. */
+function sendBatch(probes: readonly Probe[], timeoutMs: number): Answer[] {
+  const id = processId() & 0xffff;
+  const outcomes = new Map<Probe, Outcome>();
+  const waiting = new Set<Waiting>();
+  for (const [i, probe] of probes.entries()) {
+    const sent = send(probe, id);
+    if (typeof sent === "object" && "fd" in sent) waiting.add({ probe, ...sent });
+    else outcomes.set(probe, sent);
+    if (i % SENT_BETWEEN === SENT_BETWEEN - 1) receive(waiting, outcomes, id, 0);
+  }
+  const end = monotonicMs() + timeoutMs;
+  for (let leftMs = timeoutMs; waiting.size > 0 && leftMs > 0; leftMs = end - monotonicMs())
+    receive(waiting, outcomes, id, leftMs);
+  for (const { fd } of waiting) closeFile(fd);
+  return probes.map((probe) => answerOf(probe, outcomes.get(probe) ?? { errno: undefined }));
+}
+
+function send({ netns, address, port }: Probe, id: number): Sent | Outcome {
   try {
     return inside(netns, (namespace) =>
-      within(namespace, () => {
+      within(namespace, (): Sent | Outcome => {
         const startedMs = monotonicMs();
         if (port !== undefined) return { fd: connectTcp({ address, port }), startedMs };
         const fd = connectIcmp(address);
@@ -80,12 +82,31 @@ function send({ netns, address, port }: Probe, id: number): Sent | number {
         const result = ask("sendto", fd, data, data.length, 0, 0, 0);
         if (result >= 0) return { fd, startedMs };
         closeFile(fd);
-        return -result;
+        return { errno: -result };
       }),
     );
   } catch (error) {
-    if (error instanceof SystemError) return error.errno;
+    if (error instanceof SystemError) return { errno: error.errno };
     throw error;
+  }
+}
+
+/** Waits until some have their outcome; those wait no longer. */
+function receive(waiting: Set<Waiting>, outcomes: Map<Probe, Outcome>, id: number, timeoutMs: number): void {
+  const buffer = new Uint8Array(2048);
+  const open = [...waiting];
+  const ready = waitReady(
+    open.map(({ fd, probe }) => [fd, probe.port === undefined ? POLLIN : POLLOUT] as const),
+    timeoutMs,
+  );
+  const nowMs = monotonicMs();
+  for (const i of ready) {
+    const one = open[i] as Waiting;
+    const errno = outcomeOf(one.fd, one.probe, id, buffer);
+    if (errno === undefined) continue;
+    outcomes.set(one.probe, errno === 0 ? { ms: nowMs - one.startedMs } : { errno });
+    waiting.delete(one);
+    closeFile(one.fd);
   }
 }
 
@@ -97,8 +118,12 @@ function outcomeOf(fd: number, { address, port }: Probe, id: number, buffer: Uin
   return isEchoReply(buffer.subarray(0, size), address, id) ? 0 : undefined;
 }
 
-function failed(probe: Probe, errno: number | undefined): Answer {
-  const { netns, address, port } = probe;
+function answerOf(probe: Probe, outcome: Outcome): Answer {
+  if (outcome === "gone") return { ms: undefined, failure: GONE };
+  return "ms" in outcome ? { ms: outcome.ms, failure: undefined } : failed(probe, outcome.errno);
+}
+
+function failed({ netns, address, port }: Probe, errno: number | undefined): Answer {
   const known = inside(netns, (namespace) => {
     const rtnl = openRtnetlink(namespace);
     const route = lookupRoute(rtnl, address);
@@ -110,6 +135,7 @@ function failed(probe: Probe, errno: number | undefined): Answer {
     const isResolved = entry === undefined ? undefined : (entry.state & (NUD_FAILED | NUD_INCOMPLETE)) === 0;
     return { hasRoute: route !== undefined, isResolved, nextHop: formatAddress(nextHop) };
   });
+  if (known === "gone") return { ms: undefined, failure: GONE };
   const protocol = port === undefined ? "icmp" : "tcp";
   return { ms: undefined, failure: reasonOf({ errno, protocol, ...known }) };
 }
@@ -117,8 +143,10 @@ function failed(probe: Probe, errno: number | undefined): Answer {
 const isSame = (one: Address, other: Address): boolean =>
   one.length === other.length && compareAddresses(one, other) === 0;
 
-function inside<T>(path: string, work: (namespace: Namespace) => T): T {
-  const namespace = openNamespace(path);
+/** @returns what `work` returns; "gone": the path is no namespace any more, since its container has ended */
+function inside<T>(path: string, work: (namespace: Namespace) => T): T | "gone" {
+  const namespace = findNamespace(path);
+  if (namespace === undefined) return "gone";
   try {
     return work(namespace);
   } finally {

@@ -18,6 +18,12 @@ export interface Reason {
   remedy: string;
 }
 
+/** The container has ended since it was listed. */
+export const GONE: Reason = {
+  reason: "its namespace is gone",
+  remedy: "the container has ended meanwhile: run twill ping again",
+};
+
 export function reasonOf({ errno, protocol, hasRoute, isResolved, nextHop }: Failure): Reason {
   if (errno === Errno.ECONNREFUSED)
     return {
