@@ -184,6 +184,12 @@ t.test("check --all and --container check what the cache has, each as it was add
   t.equal(failed.stdout, `net ${first} eth0: ok\n2 attachments: 1 ok, 1 failed, 0 not checked\n`);
   t.match(failed.stderr, new RegExp(`^net ${second} eth1: no route\n`));
   t.match(failed.stderr, /^cnitool: damaged \/var\/lib\/cni\/results\/net-broken-eth0: /m);
+  t.match(node.cnitool("check --container broken"), {
+    status: 1,
+    stdout: "no attachments\n",
+    stderr: /^cnitool: damaged \/var\/lib\/cni\/results\/net-broken-eth0: /,
+  });
+  t.match(node.cnitool("check --container nobody"), { status: 1, stderr: /no runtime of this host remembers/ });
   t.match(
     JSON.parse(node.cnitool("check --all --json net").stdout),
     [

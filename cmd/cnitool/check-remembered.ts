@@ -108,7 +108,7 @@ function summary(outcomes: readonly Outcome[]): string {
 }
 
 /** Returns the attachments that the arguments mean. @throws CniError 4: the arguments contradict each other; 3: there is no such container */
-function asked({ operands: [network], flags }: Call): { attachments: Remembered[]; damaged: DamagedFile[] } {
+function asked({ operands: [network], flags }: Call): { attachments: readonly Remembered[]; damaged: DamagedFile[] } {
   const container = flags.get("container");
   if (container !== undefined && flags.has("all")) {
     const remedy = "write --all for every container of this host, or --container for one";
@@ -123,30 +123,32 @@ function asked({ operands: [network], flags }: Call): { attachments: Remembered[
   const damaged = caches
     .flatMap((cache) => cache.damaged)
     .filter((file) => network === undefined || attachmentsNamedBy(file, network).length > 0);
-  return {
-    attachments: container === undefined ? attachments : attachmentsOfContainer(container, attachments),
-    damaged: container === undefined ? damaged : damaged.filter(({ name }) => name.includes(`-${container}`)),
-  };
+  if (container === undefined) return { attachments, damaged };
+  const damagedOfContainer = damaged.filter(({ name }) => name.includes(`-${container}`));
+  const found = attachmentsOfContainer(container, attachments);
+  if (found.length === 0 && damagedOfContainer.length === 0) throw notRemembered(container);
+  return { attachments: found, damaged: damagedOfContainer };
 }
 
-/** Finds those of the container that has the ID, or else the only one whose ID begins with it. @throws CniError 4, 3 */
-function attachmentsOfContainer(id: string, attachments: readonly Remembered[]): Remembered[] {
+/** Finds those of the container that has the ID, or else the only one whose ID begins with it; none when there is no such container. @throws CniError 4 */
+function attachmentsOfContainer(id: string, attachments: readonly Remembered[]): readonly Remembered[] {
   const called = (isCalled: (id: string) => boolean) =>
     attachments.filter(({ entry: { containerId } }) => isCalled(containerId));
   const exact = called((containerId) => containerId === id);
   const found = exact.length > 0 || id === "" ? exact : called((containerId) => containerId.startsWith(id));
   const ids = [...new Set(found.map(({ entry }) => entry.containerId))];
-  if (ids.length === 1) return found;
-  throw ids.length > 1
-    ? new CniError({
-        code: ErrorCode.invalidEnvironment,
-        msg: `the IDs of ${ids.length} containers begin with ${JSON.stringify(id)}`,
-        details: ids.join(", "),
-        remedy: "write more of the ID",
-      })
-    : new CniError({
-        code: ErrorCode.unknownContainer,
-        msg: `no runtime of this host remembers an attachment of container ${JSON.stringify(id)}`,
-        remedy: "cnitool list shows the containers; an ID may be shortened",
-      });
+  if (ids.length <= 1) return found;
+  throw new CniError({
+    code: ErrorCode.invalidEnvironment,
+    msg: `the IDs of ${ids.length} containers begin with ${JSON.stringify(id)}`,
+    details: ids.join(", "),
+    remedy: "write more of the ID",
+  });
 }
+
+const notRemembered = (id: string): CniError =>
+  new CniError({
+    code: ErrorCode.unknownContainer,
+    msg: `no runtime of this host remembers an attachment of container ${JSON.stringify(id)}`,
+    remedy: "cnitool list shows the containers; an ID may be shortened",
+  });

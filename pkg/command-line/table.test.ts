@@ -39,3 +39,10 @@ t.test("columns are as wide as their widest cell, the last one without blanks", 
     ["  a    one", "  bcd  two"],
   );
 });
+
+t.test("a table, and columns, of more rows than a call takes arguments", async (t) => {
+  const count = 200_000; // Node takes about 120,000, QuickJS 65,535
+  const rows = Array.from({ length: count }, () => ["a", "b"] as const);
+  t.equal(table(rows).length, count * "a  b\n".length);
+  t.equal(columns(rows).length, count);
+});

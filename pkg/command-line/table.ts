@@ -3,16 +3,19 @@
 /** Returns a table of one line for each row, whatever the cells have in them. @param texts The first row is the heading. */
 export function table(texts: readonly (readonly string[])[]): string {
   const rows = texts.map((row) => row.map(oneLine));
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? "").length)));
+  const widths = (rows[0] ?? []).map((_, i) => longest(rows.map((row) => row[i] ?? "")));
   const line = (row: readonly string[]): string => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ");
   return rows.map((row) => `${line(row).trimEnd()}\n`).join("");
 }
+
+/** Returns the length of the longest text. A call of Math.max with all of them fails in QuickJS from 65,536 on. */
+const longest = (texts: readonly string[]): number => texts.reduce((most, { length }) => Math.max(most, length), 0);
 
 export const printed = (value: unknown): string => `${printableLines(JSON.stringify(value, null, 2))}\n`;
 
 /** Formats two columns, indented, as help texts have them. */
 export function columns(rows: readonly (readonly [string, string])[]): string[] {
-  const width = Math.max(...rows.map(([first]) => first.length));
+  const width = longest(rows.map(([first]) => first));
   return rows.map(([first, second]) => `  ${first.padEnd(width)}  ${second}`);
 }
 

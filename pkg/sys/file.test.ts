@@ -27,6 +27,7 @@ import {
   withLock,
   writeExisting,
   writeFile,
+  writeNewFile,
 } from "./file.ts";
 import { lazy } from "./lazy.ts";
 import { randomHex } from "./random.ts";
@@ -129,6 +130,18 @@ t.test("createFile makes it once", (t) => {
   t.equal(findStat(path("once"))?.mode, 0o600);
   t.equal(
     refusal(() => createFile(path("no/once"), "", { mode: 0o600 })),
+    "ENOENT",
+  );
+  t.end();
+});
+
+t.test("writeNewFile makes it once", (t) => {
+  t.equal(writeNewFile(path("new"), "first", { mode: 0o600 }), true);
+  t.equal(findStat(path("new"))?.mode, 0o600);
+  t.equal(writeNewFile(path("new"), "second", { mode: 0o600 }), false);
+  t.equal(readText(path("new")), "first");
+  t.equal(
+    refusal(() => writeNewFile(path("no/new"), "", { mode: 0o600 })),
     "ENOENT",
   );
   t.end();

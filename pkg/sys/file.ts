@@ -277,6 +277,26 @@ export function replaceFile(
   }
 }
 
+/**
+ * Creates a file, in which a reader can find a part of its content meanwhile. Unlike `createFile` it needs nothing but the directory.
+ *
+ * @returns false when the name already exists.
+ */
+export function writeNewFile(path: string, data: Uint8Array | string, { mode }: { mode: number }): boolean {
+  const fd = ask("openat", AT_FDCWD, path, Open.writeOnly | Open.create | Open.exclusive | O_CLOEXEC, mode);
+  if (fd === -Errno.EEXIST) return false;
+  if (fd < 0) throw new SystemError("openat", -fd, path);
+  try {
+    writeAll(fd, bytesOf(data), path);
+    return true;
+  } catch (error) {
+    removeFile(path);
+    throw error;
+  } finally {
+    closeFile(fd);
+  }
+}
+
 export interface NewFile {
   mode: number;
   /** Called with the attributes of the file when it has its content, before it appears. */

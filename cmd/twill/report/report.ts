@@ -5,7 +5,7 @@ import type { Command } from "../../../pkg/command-line/command.ts";
 import { oneLine, printable, printed } from "../../../pkg/command-line/table.ts";
 import { textWithoutSecrets } from "../../../pkg/config/secrets.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
-import { createFile, findStat } from "../../../pkg/sys/file.ts";
+import { findStat, writeNewFile } from "../../../pkg/sys/file.ts";
 import { encode } from "../../../pkg/sys/text.ts";
 import { type Part, partsOf } from "./parts.ts";
 
@@ -29,7 +29,7 @@ export const report: Command = {
     const made = partsOf(context, environment).flatMap(fileOf);
     const content = encode(readme(context.version, made));
     const files = [{ path: "report/README.txt", content }, ...made.flatMap(({ archived }) => archived ?? [])];
-    if (!createFile(file, tarOf(files, nowMs() / 1000), { mode: 0o600 })) throw exists(file);
+    if (!writeNewFile(file, tarOf(files, nowMs() / 1000), { mode: 0o600 })) throw exists(file);
     stdout(
       `${printable(file)}: ${files.length} files; look through it before you publish it: tar -xf ${printable(file)}\n`,
     );

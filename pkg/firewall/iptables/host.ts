@@ -19,13 +19,13 @@ import { type Change, missing, type Table, type View, type Wanted } from "./rule
  * @throws NetlinkError the kernel refuses
  */
 export function ensureRules(netfilter: () => Connection, wanted: readonly Wanted[]): void {
-  const direct: Wanted[] = [];
-  for (const family of FAMILIES) {
+  const direct = FAMILIES.flatMap((family) => {
     const here = wanted.filter((want) => want.family === family);
     const legacy = here.length === 0 ? undefined : findLegacy(family);
-    if (legacy === undefined) direct.push(...here);
-    else ensureThrough(legacy, family, here);
-  }
+    if (legacy === undefined) return here;
+    ensureThrough(legacy, family, here);
+    return [];
+  });
   if (direct.length > 0) ensureByNetlink(netfilter(), direct);
 }
 
