@@ -86,7 +86,7 @@ export function legacyBaseChains(family: Family, name: "INPUT" | "FORWARD"): Bas
       name,
       isLegacy: true,
       policy: new RegExp(`^:${name} DROP\\b`, "m").test(printed) ? "drop" : "accept",
-      chainsFor: (packet) => evaluateSave(printed, packet),
+      chainsFor: evaluateSave(printed),
     },
   ];
 }

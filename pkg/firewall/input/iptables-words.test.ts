@@ -44,7 +44,7 @@ const outcomes = (lines: readonly string[], policy: "accept" | "drop" = "drop") 
   const chains = [...new Set(["INPUT", ...lines.map((line) => line.split(" ")[1] ?? "")])];
   const printed = ["*filter", ...chains.map((chain) => `:${chain} - [0:0]`), ...lines, "COMMIT"].join("\n");
   const { canBeAccepted, canBeDropped } = outcomesOf(
-    evaluateSave(printed, packet),
+    evaluateSave(printed)(packet),
     { name: "INPUT", policy },
     new Set(),
   );

@@ -118,17 +118,22 @@ export function actionOfTarget(target: string): Action {
   return CONTINUES.has(target) ? "continue" : "unknown";
 }
 
-/** Parses the output of `iptables-save -t TABLE`. */
-export function evaluateSave(printed: string, packet: Packet): Chains {
+/** Parses the output of `iptables-save -t TABLE`, for any number of packets. */
+export function evaluateSave(printed: string): (packet: Packet) => Chains {
   const chains = new Set<string>();
   const rules = new Map<string, CanonicalRule[]>();
   for (const line of printed.split("\n")) {
     const [, declared] = /^:(\S+) /.exec(line) ?? [];
     const [, chain = "", words] = /^-A (\S+) (.*)$/.exec(line) ?? [];
     if (declared !== undefined) chains.add(declared);
-    if (words !== undefined) rules.set(chain, [...(rules.get(chain) ?? []), parseRuleLine(words)]);
+    if (words === undefined) continue;
+    const ofChain = rules.get(chain) ?? [];
+    ofChain.push(parseRuleLine(words));
+    rules.set(chain, ofChain);
   }
-  return { rulesOf: (chain) => (rules.get(chain) ?? []).map((parts) => evaluateParts(parts, packet, chains)) };
+  return (packet) => ({
+    rulesOf: (chain) => (rules.get(chain) ?? []).map((parts) => evaluateParts(parts, packet, chains)),
+  });
 }
 
 function evaluateParts(parts: CanonicalRule, packet: Packet, chains: ReadonlySet<string>): EvaluatedRule {
