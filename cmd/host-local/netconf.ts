@@ -12,6 +12,7 @@ import {
 import { type Address, parseAddress, parsePrefix } from "../../pkg/ip/address.ts";
 import type { PoolConf } from "../../pkg/ipam/host-local/pool-types.ts";
 import { parseRangeSets, type RangeConf, type RangeSet } from "../../pkg/ipam/host-local/range.ts";
+import { defaultDataDir } from "../../pkg/ipam/host-local/reservation-directory.ts";
 import { writeStderr } from "../../pkg/sys/process.ts";
 
 const rangeProperties = {
@@ -82,8 +83,6 @@ export const schema = {
 
 export type HostLocalConf = FromSchema<typeof schema>;
 
-const DEFAULT_DATA_DIR = "/var/lib/cni/networks";
-
 export interface Settings extends PoolConf {
   ipam: NonNullable<HostLocalConf["ipam"]>;
 }
@@ -141,7 +140,7 @@ function settingsOf({ conf, network }: Request<HostLocalConf>, sets: readonly Ra
   return {
     ipam,
     network,
-    dataDir: ipam.dataDir || DEFAULT_DATA_DIR,
+    dataDir: ipam.dataDir || defaultDataDir,
     sets,
     reclaimAfterReboot: ipam.reclaimAfterReboot ?? false,
     reuseDelayMs: (ipam.reuseDelay ?? 0) * 1000,

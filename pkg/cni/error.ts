@@ -56,6 +56,12 @@ export class CniError extends Error {
   }
 }
 
+/** Parts details, as a CniError has them, into what is said about the reason, and what to do; "" for what they do not have. */
+export function partsOfDetails(details: string): { reason: string; remedy: string } {
+  const [, reason = "", remedy] = /^(?:([\s\S]*)\. )?To fix: ([\s\S]*)$/.exec(details) ?? [];
+  return remedy === undefined ? { reason: details, remedy: "" } : { reason, remedy };
+}
+
 /** Escapes control characters as JSON does: values of configurations and names of files may have them. */
 const oneLine = (text: string): string =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are meant

@@ -2,12 +2,10 @@
 import { isObject, type JsonObject } from "../config/json.ts";
 import { compareAddresses, parseAddress, parsePrefix } from "../ip/address.ts";
 import { parseRangeSets, type RangeConf, type RangeSet, rangeFor, sizeOf } from "../ipam/host-local/range.ts";
+import { reservationDirectory } from "../ipam/host-local/reservation-directory.ts";
 import { findReservation, findStore, forEachReserved, isOwner, pathOf } from "../ipam/host-local/reservation-files.ts";
 import type { NetworkList } from "../runtime/network-list.ts";
 import { findStat } from "../sys/file.ts";
-
-/** host-local's directory, where a configuration names no other. */
-export const defaultDataDir = "/var/lib/cni/networks";
 
 export interface ReservedAddress {
   address: string;
@@ -78,10 +76,9 @@ interface Pool {
 function poolsOf({ name, cniVersion, plugins }: NetworkList): Pool[] {
   return plugins.flatMap(({ ipam }) => {
     if (!isObject(ipam) || ipam["type"] !== "host-local") return [];
-    const dataDir = typeof ipam["dataDir"] === "string" && ipam["dataDir"] !== "" ? ipam["dataDir"] : defaultDataDir;
     const confs = rangeConfs(ipam);
     const sets = () => (confs.length === 0 ? [] : parseRangeSets(confs, cniVersion));
-    return [{ directory: `${dataDir}/${name}`, sets }];
+    return [{ directory: reservationDirectory(name, ipam), sets }];
   });
 }
 

@@ -1,4 +1,4 @@
-import { failureOf } from "../../../pkg/cni/error.ts";
+import { failureOf, partsOfDetails } from "../../../pkg/cni/error.ts";
 import { readRecord as readInstallation } from "../install/record.ts";
 import type { Check, Observation } from "./finding.ts";
 
@@ -40,6 +40,7 @@ function installation(): Observation[] {
     return [];
   } catch (error) {
     const { msg, details } = failureOf(error);
-    return [{ text: msg, evidence: [], remedy: details.replace(/^(.*\. )?To fix: /, "") }];
+    const { reason, remedy } = partsOfDetails(details);
+    return [{ text: msg, evidence: [], remedy: remedy || reason }];
   }
 }

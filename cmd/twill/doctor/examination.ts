@@ -1,5 +1,5 @@
 /** Examines the node by all checks, for `twill doctor` and those who pass its findings on. */
-import { failureOf } from "../../../pkg/cni/error.ts";
+import { failureOf, partsOfDetails } from "../../../pkg/cni/error.ts";
 import type { Self } from "../install/origin.ts";
 import { bridgedTraffic } from "./bridged-traffic.ts";
 import { configuration } from "./configuration.ts";
@@ -74,7 +74,8 @@ function findingsOf({ id, severity, find }: Check, node: NodeView): Finding[] {
     return find(node).map((observation) => ({ severity, ...observation, id }));
   } catch (error) {
     const { msg, details } = failureOf(error);
+    const { reason, remedy } = partsOfDetails(details);
     const text = `this could not be checked: ${msg}`;
-    return [{ id, severity: "unknown", text, evidence: [], remedy: details.replace(/^(.*\. )?To fix: /, "") }];
+    return [{ id, severity: "unknown", text, evidence: [], remedy: remedy || reason }];
   }
 }

@@ -1,13 +1,12 @@
-import { isObject } from "../../../pkg/config/json.ts";
 import { compareAddresses, formatAddress, parseAddress } from "../../../pkg/ip/address.ts";
 import type { Range } from "../../../pkg/ipam/host-local/range.ts";
+import { reservationDirectory } from "../../../pkg/ipam/host-local/reservation-directory.ts";
 import { findDirectory } from "../../../pkg/sys/file.ts";
 import type { Network, PluginEntry } from "../../cnitool/lint/lint-file.ts";
 import type { Check, Observation } from "./finding.ts";
 
 /** Of the addresses of a range, this part may be in use. */
 const FULL = 0.9;
-const usualDataDir = "/var/lib/cni/networks";
 
 export const fullRanges: Check = {
   id: "full-range",
@@ -18,16 +17,15 @@ export const fullRanges: Check = {
 };
 
 function observationsOf({ name, file }: Network, { conf, ranges }: PluginEntry): Observation[] {
-  const ipam = isObject(conf["ipam"]) ? conf["ipam"] : {};
-  const dataDir = typeof ipam["dataDir"] === "string" && ipam["dataDir"] !== "" ? ipam["dataDir"] : usualDataDir;
-  const reserved = (findDirectory(`${dataDir}/${name}`) ?? []).flatMap((text) => parseAddress(text) ?? []);
+  const directory = reservationDirectory(name, conf["ipam"]);
+  const reserved = (findDirectory(directory) ?? []).flatMap((text) => parseAddress(text) ?? []);
   return ranges.flatMap((range) => {
     const { used, total } = usageOf(range, reserved);
     if (used < FULL * total) return [];
     const text = `network "${name}" has ${total - used} of ${total} addresses left`;
     const evidence = [
       `${formatAddress(range.start)} to ${formatAddress(range.end)} in ${file}`,
-      `${used} reserved in ${dataDir}/${name}`,
+      `${used} reserved in ${directory}`,
     ];
     const remedy = `free what dead containers hold (cnitool gc --dead ${name}), or add a range to the network: addresses that are in use keep theirs`;
     return [{ severity: used >= total ? "error" : "warning", text, evidence, remedy }];

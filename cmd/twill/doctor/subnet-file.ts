@@ -1,4 +1,4 @@
-import { CniError } from "../../../pkg/cni/error.ts";
+import { CniError, partsOfDetails } from "../../../pkg/cni/error.ts";
 import { contains, formatPrefix, isIPv4 } from "../../../pkg/ip/address.ts";
 import { addressesOf } from "../../../pkg/link/address.ts";
 import { openRtnetlink } from "../../../pkg/link/link.ts";
@@ -44,11 +44,11 @@ function refusal(network: string, need: () => unknown): Observation[] {
     return [];
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
-    const [details = "", remedy = ""] = error.details.split(/(?:^|\. )To fix: /);
+    const { reason, remedy } = partsOfDetails(error.details);
     return [
       {
         text: `network "${network}": ${error.msg}`,
-        evidence: details === "" ? [] : [details],
+        evidence: reason === "" ? [] : [reason],
         remedy: remedy || "start flanneld",
       },
     ];

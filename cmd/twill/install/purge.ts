@@ -19,6 +19,7 @@ import { commit } from "../../../pkg/firewall/nftables/transaction.ts";
 import { RECORD, TABLES } from "../../../pkg/firewall/portmap/nftables-table.ts";
 import { deletePortMappings } from "../../../pkg/firewall/portmap/portmap.ts";
 import { withExistingPool } from "../../../pkg/ipam/host-local/pool.ts";
+import { defaultDataDir } from "../../../pkg/ipam/host-local/reservation-directory.ts";
 import { releaseAll } from "../../../pkg/ipam/host-local/reservations-by-owner.ts";
 import { listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { deleteOwnedLinks, ownerOf } from "../../../pkg/link/owner.ts";
@@ -147,10 +148,8 @@ function deleteCached(entry: CacheEntry, { plugins, streams }: ToolContext): voi
   deleteNetwork(list, cachedAttachment(entry), { path, cacheRoot: defaultCacheRoot, delegates: plugins });
 }
 
-const usualDataDir = "/var/lib/cni/networks";
-
 function directoriesOf(network: string, entry: CacheEntry | undefined): string[] {
-  const usual = `${usualDataDir}/${network}`;
+  const usual = `${defaultDataDir}/${network}`;
   if (entry === undefined) return [usual];
   const { plugins } = parseList(entry.config, `cached result of ${nameOf(entry)}`);
   return [...new Set([usual, ...reservationDirectories(network, plugins)])];
@@ -163,7 +162,7 @@ function release({ network, containerId, ifName }: AttachmentId, directory: stri
 
 /** Files of twill's own. The reservations themselves are also the reference plugin's, which goes on with them. */
 function stateSteps({ network }: PurgeOptions): Step[] {
-  const index = `${usualDataDir}/.twill`;
+  const index = `${defaultDataDir}/.twill`;
   const paths =
     network === undefined
       ? [index, "/var/lib/cni/twill", "/run/twill"]

@@ -8,6 +8,7 @@ import { isObject, type JsonObject } from "../../../pkg/config/json.ts";
 import { type MarkedRule, ownersFor } from "../../../pkg/firewall/marked-rules.ts";
 import { openOwnerIndex } from "../../../pkg/ipam/host-local/owner-index.ts";
 import type { Owner } from "../../../pkg/ipam/host-local/reservation.ts";
+import { reservationDirectory } from "../../../pkg/ipam/host-local/reservation-directory.ts";
 import {
   findReservation,
   findStore,
@@ -85,14 +86,10 @@ export function leftoverReservations(
 const reservationKey = (network: string, { containerId, ifName = "" }: Owner): string =>
   JSON.stringify([network, containerId.trim(), ifName]);
 
-const usualDataDir = "/var/lib/cni/networks";
-
 /** Returns the directories of host-local's reservations that the plugins of a network use. */
 export function reservationDirectories(network: string, plugins: readonly JsonObject[]): string[] {
   const directories = plugins.flatMap(({ ipam }) => {
-    if (!isObject(ipam) || ipam["type"] !== "host-local") return [];
-    const dataDir = typeof ipam["dataDir"] === "string" && ipam["dataDir"] !== "" ? ipam["dataDir"] : usualDataDir;
-    return [`${dataDir}/${network}`];
+    return isObject(ipam) && ipam["type"] === "host-local" ? [reservationDirectory(network, ipam)] : [];
   });
   return [...new Set(directories)];
 }
