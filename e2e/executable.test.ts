@@ -85,7 +85,7 @@ t.test("non-blocking stdin and stdout are waited for", async (t) => {
     for (;;) writeSync(full, block);
   }, /EAGAIN/);
   const child = spawn(join(ourBin, "loopback"), {
-    env: { CNI_COMMAND: "STATUS", CNI_PATH: ourBin },
+    env: { CNI_COMMAND: "STATUS", CNI_PATH: ourBin, TWILL_CALLS: "off" },
     stdio: [empty, full, "inherit"],
   });
   const ended = once(child, "exit");
@@ -149,7 +149,10 @@ function fallOver(deep: Deep): never {
   compileScript(join(dir, "crash.js"), join(dir, "crash.bytecode"));
   freezeProgram(join(dir, "crash.bytecode"), join(dir, "crash"));
   const { status, stdout } = spawnSync(join(dir, "crash"), {
-    env: { CNI_COMMAND: "ADD", CNI_CONTAINERID: "c", CNI_NETNS: "/run/netns/none", CNI_IFNAME: "eth0", CNI_PATH: "/" },
+    env: {
+      ...{ CNI_COMMAND: "ADD", CNI_CONTAINERID: "c", CNI_NETNS: "/run/netns/none", CNI_IFNAME: "eth0", CNI_PATH: "/" },
+      TWILL_CALLS: "off",
+    },
     input: '{"cniVersion":"1.1.0","name":"n","type":"crash"}',
     encoding: "utf8",
   });
