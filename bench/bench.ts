@@ -3,12 +3,13 @@
 //   npm run bench                     all but builds and tests, about a quarter of an hour
 //   npm run bench -- --quick          few rounds, about a minute: to see a trend
 //   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, flanneld-start, cluster, lease-events, at-once, host-local, attachments, size
+//   npm run bench -- --only size --update    puts the rows of these sections into bench/results/latest.* in the place of earlier ones
 //   npm run bench -- --build --tests  also the time of builds, and of the tests
 //   npm run bench -- --against DIR    also beside an earlier build of ours, whose plugins lie in DIR
 //   PEER_DIR=/opt/cni/bin npm run bench    beside other Go plugins
 //
 // Prints a table; a complete run writes bench/results/latest.{json,md,svg}. How to read them: bench/README.md.
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { goBin, ourBin } from "../e2e/lab/project.ts";
@@ -37,6 +38,7 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     only: { type: "string" },
+    update: { type: "boolean", default: false },
     against: { type: "string" },
     build: { type: "boolean", default: false },
     tests: { type: "boolean", default: false },
@@ -70,11 +72,16 @@ const rounds = options.quick
 needExecutables();
 const machine = describeMachine(options.against);
 console.log(machineText(machine));
+const failed: string[] = [];
 const rows = await measureAll();
 console.log(`\n${tables(rows)}\n`);
 const goals = rows.flatMap((row) => row.goals);
 console.log(`${goals.filter(isMet).length} of ${goals.length} goals met`);
-if (options.only === undefined && !options.quick) writeResults();
+if (failed.length > 0) {
+  console.error(`not measured, since something failed: ${failed.join("; ")}`);
+  process.exitCode = 1;
+}
+if (options.update || (options.only === undefined && !options.quick && failed.length === 0)) writeResults();
 
 async function measureAll(): Promise<Row[]> {
   const launcher = compile("launcher.c", "launcher");
@@ -118,8 +125,9 @@ async function measureAll(): Promise<Row[]> {
     try {
       rows.push(...(await measure()));
     } catch (error) {
-      console.log(`\n${tables(rows)}\n`); // minutes of measuring that would be lost
-      throw error;
+      console.error(` failed: ${error instanceof Error ? error.message : error}`); // the others are measured
+      failed.push(what);
+      continue;
     }
     process.stderr.write(` ${Math.round((performance.now() - started) / 1000)} s\n`);
   }
@@ -150,7 +158,25 @@ function stop(text: string): never {
 function writeResults(): void {
   const folder = join(import.meta.dirname, "results");
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "latest.json"), `${JSON.stringify({ measured: new Date(), machine, rows }, null, 1)}\n`);
-  writeFileSync(join(folder, "latest.md"), `${machineText(machine)}\n\n${tables(rows)}\n`);
-  writeFileSync(join(folder, "latest.svg"), plot(rows, machine));
+  const run = { machine, rows };
+  const { machine: where, rows: all } = options.update ? updated(join(folder, "latest.json"), run) : run;
+  const document = { measured: new Date(), machine: where, rows: all };
+  writeFileSync(join(folder, "latest.json"), `${JSON.stringify(document, null, 1)}\n`);
+  writeFileSync(join(folder, "latest.md"), `${machineText(where)}\n\n${tables(all)}\n`);
+  writeFileSync(join(folder, "latest.svg"), plot(all, where));
+}
+
+interface Run {
+  machine: Record<string, string>;
+  rows: Row[];
+}
+
+/** Returns the run in the file with the sections that were measured now in the place of its own. */
+function updated(file: string, now: Run): Run {
+  const earlier = JSON.parse(readFileSync(file, "utf8")) as Run;
+  const measured = new Set(now.rows.map(({ section }) => section));
+  return {
+    machine: { ...earlier.machine, ...now.machine },
+    rows: [...earlier.rows.filter(({ section }) => !measured.has(section)), ...now.rows],
+  };
 }

@@ -14,7 +14,7 @@ export function describeMachine(earlier?: string): Record<string, string> {
   return {
     kernel: release(),
     machine: `${processors.length} x ${processors[0]?.model ?? process.arch}`,
-    ...(earlier !== undefined && { earlier: `${earlier}: ${aboutText(join(earlier, "bridge"))}` }),
+    ...(earlier !== undefined && { earlier: aboutText(join(earlier, "bridge")) }),
     Go: `${goBin}: ${aboutText(join(goBin, "bridge"))}`,
     load: `${load.toFixed(1)}${load > BUSY_LOAD ? ": other programs are running, which blurs the figures" : ""}`,
   };
