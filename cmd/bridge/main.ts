@@ -12,7 +12,6 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import {
   addMacSpoofCheck,
   collectMacSpoofChecks,
-  type IsAnothers,
   removeMacSpoofCheck,
   restoreMacSpoofCheck,
 } from "../../pkg/firewall/mac-spoof-check.ts";
@@ -31,7 +30,7 @@ import { configure, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
 import { hasIPv4Address } from "../../pkg/link/ipv4-address.ts";
 import * as links from "../../pkg/link/link.ts";
-import { deleteStaleLinks, findOtherOwner, otherOwnerOf } from "../../pkg/link/owner.ts";
+import { deleteStaleLinks, findOtherOwner, isAnothersOf } from "../../pkg/link/owner.ts";
 import { enableForwarding, keepHostOut } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth, type VethPair } from "../../pkg/link/veth.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
@@ -233,14 +232,6 @@ function del(attachment: Attachment<BridgeConf>): void {
       ],
     ],
   );
-}
-
-/** Returns what tells links of the host that are marked as another attachment's. */
-function isAnothersOf(attachment: Attachment<BridgeConf>): IsAnothers {
-  return (hostIfName) => {
-    const link = links.findLink(links.openRtnetlink(), hostIfName);
-    return link !== undefined && otherOwnerOf(link, attachment) !== undefined;
-  };
 }
 
 /** Whether another attachment has the interface, and so the MAC spoof check, whose name contains only container and interface. */

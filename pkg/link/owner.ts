@@ -55,6 +55,14 @@ export function otherOwnerOf(link: Link, owner: AttachmentId): AttachmentId | un
   return found === undefined || aliasOf(found) === aliasOf(owner) ? undefined : found;
 }
 
+/** Returns what tells the names of the host's links that are marked as another attachment's. */
+export const isAnothersOf =
+  (owner: AttachmentId): ((hostIfName: string) => boolean) =>
+  (hostIfName) => {
+    const link = findLink(openRtnetlink(), hostIfName);
+    return link !== undefined && otherOwnerOf(link, owner) !== undefined;
+  };
+
 /** Returns the other owner of the container's link that has the attachment's interface name; undefined when there is none. */
 export function findOtherOwner(container: Connection, owner: AttachmentId): AttachmentId | undefined {
   const link = findLink(container, owner.ifName);

@@ -13,8 +13,7 @@ import {
   parseList,
 } from "../../../pkg/runtime/network-list.ts";
 import { type CacheEntry, defaultCacheRoot, listCaches } from "../../../pkg/runtime/result-cache.ts";
-import { pluginPathOrUsual } from "../../cnitool/paths.ts";
-import { configDirectories } from "../node/config-directories.ts";
+import { allPluginDirectories, configDirectories } from "../node/config-directories.ts";
 import { collect, safePlan } from "./safe-collection.ts";
 
 export const gc: Command = {
@@ -64,7 +63,8 @@ const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string => `${
 /** Returns the networks of all configurations, and those whose file is gone, as the runtimes' cache has them. */
 function networksOfNode({ context }: Call): Network[] {
   const { environment } = context.streams;
-  const configured = configDirectories(installedRuntimes(), environment).flatMap(({ directory, path }) =>
+  const installed = installedRuntimes();
+  const configured = configDirectories(installed, environment).flatMap(({ directory, path }) =>
     configurationFiles(directory, [".conflist", ".conf", ".json"]).flatMap((file) =>
       loaded(() => (file.endsWith(".conflist") ? loadList(file) : loadSingle(file)), context).map((list) => ({
         list,
@@ -75,7 +75,7 @@ function networksOfNode({ context }: Call): Network[] {
   const remembered = listCaches(defaultCacheRoot)
     .flatMap(({ entries }) => entries)
     .flatMap((entry) => loaded(() => parseList(entry.config, `cached result of ${nameOf(entry)}`), context))
-    .map((list) => ({ list, path: pluginPathOrUsual(environment) }));
+    .map((list) => ({ list, path: allPluginDirectories(installed, environment) }));
   const byName = new Map([...remembered, ...configured.reverse()].map((network) => [network.list.name, network]));
   return [...byName.values()].map(({ list, path }) => ({
     list,

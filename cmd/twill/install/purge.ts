@@ -1,35 +1,56 @@
 /**
  * `twill uninstall --purge`: removes what twill has made on this node, by its marks: links by their alias, rules by the attachment that their
- * comments name, each by the whole key, and twill's own tables, records and index. What the reference plugins, Docker or podman made has none
- * of these marks, and stays. Bridges have no mark: they are named, and left.
+ * comments name, each by the whole key, what `twill network connect` has recorded, and twill's own tables, records and index. What the
+ * reference plugins, Docker or podman made has none of these marks, and stays. Bridges have no mark: they are named, and left.
  */
 import type { AttachmentId } from "../../../pkg/cni/attachment-id.ts";
-import { CniError, ErrorCode, failureOf } from "../../../pkg/cni/error.ts";
+import { runAllSteps } from "../../../pkg/cni/best-effort-del.ts";
+import { CniError, ErrorCode, errorText, failureOf } from "../../../pkg/cni/error.ts";
+import { PluginNotStarted } from "../../../pkg/cni/find-executable.ts";
 import type { ToolContext } from "../../../pkg/cni/tool.ts";
 import { oneLine } from "../../../pkg/command-line/table.ts";
 import { FAMILIES } from "../../../pkg/firewall/family.ts";
 import { revokeForwarding } from "../../../pkg/firewall/forwarding/forwarding.ts";
-import { CONTAINERS, TABLE as FORWARDING } from "../../../pkg/firewall/forwarding/nftables-table.ts";
+import { CONTAINERS, TABLE as FORWARDING, hasOthersContent } from "../../../pkg/firewall/forwarding/nftables-table.ts";
 import { removeMacSpoofCheck } from "../../../pkg/firewall/mac-spoof-check.ts";
 import { listMarkedRules, ownersFor } from "../../../pkg/firewall/marked-rules.ts";
 import { removeMasquerade } from "../../../pkg/firewall/masquerade/masquerade.ts";
-import { commentOf, deleteTable, findRules, findTable, listChains } from "../../../pkg/firewall/nftables/ruleset.ts";
+import { deleteTable, findTable } from "../../../pkg/firewall/nftables/ruleset.ts";
 import { listElements } from "../../../pkg/firewall/nftables/set.ts";
-import { commit } from "../../../pkg/firewall/nftables/transaction.ts";
-import { RECORD, TABLES } from "../../../pkg/firewall/portmap/nftables-table.ts";
+import { edit } from "../../../pkg/firewall/nftables/transaction.ts";
+import { isInUse as isHostPortTableInUse, TABLES } from "../../../pkg/firewall/portmap/nftables-table.ts";
 import { deletePortMappings } from "../../../pkg/firewall/portmap/portmap.ts";
 import { withExistingPool } from "../../../pkg/ipam/host-local/pool.ts";
 import { defaultDataDir } from "../../../pkg/ipam/host-local/reservation-directory.ts";
 import { releaseAll } from "../../../pkg/ipam/host-local/reservations-by-owner.ts";
+import { inNamespace } from "../../../pkg/link/in-namespace.ts";
 import { listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
-import { deleteOwnedLinks, ownerOf } from "../../../pkg/link/owner.ts";
+import { deleteOwnedLinks, isAnothersOf, ownerOf } from "../../../pkg/link/owner.ts";
 import { connect, NETLINK_NETFILTER } from "../../../pkg/netlink/connection.ts";
+import {
+  type AttachmentRecord,
+  listAllAttachmentRecords,
+  removeAttachmentRecord,
+  removeRecordDirectory,
+  stateDirectory,
+} from "../../../pkg/network/attachment-record.ts";
+import { listRuns } from "../../../pkg/network/run-record.ts";
+import { installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
 import { cachedAttachment, deleteNetwork } from "../../../pkg/runtime/network.ts";
 import { parseList } from "../../../pkg/runtime/network-list.ts";
-import { type CacheEntry, defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
 import { directoryOf, findDirectory, findStat } from "../../../pkg/sys/file.ts";
-import { pluginPathOrUsual } from "../../cnitool/paths.ts";
-import { keyOf, nameOf, readAttachments } from "../node/cached-attachments.ts";
+import { findNamespace } from "../../../pkg/sys/namespace.ts";
+import { identifiedState } from "../../../pkg/sys/namespace-identity.ts";
+import { whenFree } from "../network/surroundings.ts";
+import {
+  type CachedAttachment,
+  keyOf,
+  nameOf,
+  ownerOfEntry,
+  ownersOfDamaged,
+  readAttachments,
+} from "../node/cached-attachments.ts";
+import { allPluginDirectories } from "../node/config-directories.ts";
 import { reservationDirectories } from "../node/leftovers.ts";
 import { removeTree } from "./tree.ts";
 
@@ -44,115 +65,205 @@ export interface PurgeOptions {
 interface PurgedAttachment {
   owner: AttachmentId;
   /** undefined: no runtime remembers it. */
-  entry: CacheEntry | undefined;
-  /** "left": no runtime remembers it, and nothing but rules are there. */
+  cached: CachedAttachment | undefined;
+  /** What `twill network connect` wrote; undefined: a runtime attached it. */
+  record: AttachmentRecord | undefined;
+  /** "left": neither a runtime nor a link nor a record tells of it, but rules do. */
   state: "alive" | "dead" | "unknown" | "left";
 }
 
-/** @returns whether all could be done @throws CniError 7: containers run, and `force` is not set */
+/** @returns whether all could be done @throws CniError 7: containers run, and `force` is not set. 11: other commands change networks */
 export function purge(options: PurgeOptions, context: ToolContext): boolean {
+  if (options.isDryRun || findStat(stateDirectory) === undefined) return purgeNow(options, context);
+  return whenFree(() => purgeNow(options, context));
+}
+
+function purgeNow(options: PurgeOptions, context: ToolContext): boolean {
+  const { network, force } = options;
   const attachments = markedAttachments(options);
   const living = attachments.filter(({ state }) => state === "alive" || state === "unknown");
-  if (living.length > 0 && !options.force) throw isInUse(living);
-  const steps = [
-    ...attachments.map((attachment) => deletionOf(attachment, context)),
-    ...stateSteps(options),
-    ...(options.network === undefined ? tableSteps() : []),
-  ];
+  const users = [...living.map(describe), ...(network === undefined ? otherUsers(living) : [])];
+  if (users.length > 0 && !force) throw isInUse(users);
+  const path = allPluginDirectories(installedRuntimes(), context.streams.environment);
+  const deletions = attachments.map((attachment) => deletionOf(attachment, path, context));
+  const state = stateSteps(options);
+  const tables = network === undefined ? tableSteps() : [];
   const { stdout, stderr } = context.streams;
-  const outcomes = steps.map(({ what, run }) => {
-    if (options.isDryRun) {
-      stdout(`would remove ${oneLine(what)}\n`);
-      return true;
-    }
-    try {
-      if (run() !== "nothing") stdout(`removed ${oneLine(what)}\n`);
-      return true;
-    } catch (error) {
-      stderr(`twill uninstall: could not remove ${oneLine(what)}: ${failureOf(error).message}\n`);
-      return false;
-    }
-  });
-  if (steps.length === 0) stdout("nothing of twill's is left\n");
-  return !outcomes.includes(false);
+  if (deletions.length + state.length + tables.length === 0) {
+    stdout(
+      `nothing that has a mark of twill's is left${network === undefined ? "" : ` of network ${oneLine(network)}`}\n`,
+    );
+    return true;
+  }
+  const isDone = (steps: readonly Step[]) => steps.map((step) => isPerformed(step, options, context)).every(Boolean);
+  const areDeleted = isDone(deletions);
+  if (!areDeleted && state.length > 0)
+    stderr(`twill uninstall: kept ${state.map(({ what }) => oneLine(what)).join(", ")}: attachments are left\n`);
+  const isStateGone = !areDeleted || isDone(state);
+  return isDone(tables) && areDeleted && isStateGone;
 }
 
 interface Step {
   what: string;
-  run(): unknown;
+  /** In front of a dry run's end of line: what the step depends on. */
+  unless?: string;
+  /** @returns why there was nothing to do, or undefined. */
+  run(): string | undefined;
 }
 
-/** Returns the attachments that have a mark of twill's: a link, or a rule of which only twill makes such. */
+/** @returns whether it has not failed */
+function isPerformed({ what, unless = "", run }: Step, { isDryRun }: PurgeOptions, { streams }: ToolContext): boolean {
+  const { stdout, stderr } = streams;
+  if (isDryRun) {
+    stdout(`would remove ${oneLine(what)}${unless}\n`);
+    return true;
+  }
+  try {
+    const why = run();
+    stdout(why === undefined ? `removed ${oneLine(what)}\n` : `kept ${oneLine(what)}: ${why}\n`);
+    return true;
+  } catch (error) {
+    stderr(`twill uninstall: could not remove ${oneLine(what)}: ${failureOf(error).message}\n`);
+    return false;
+  }
+}
+
+/** Returns the attachments that have a mark of twill's: a link, a rule of which only twill makes such, or a record of `connect`. */
 function markedAttachments({ network }: PurgeOptions): PurgedAttachment[] {
-  const { attachments } = readAttachments();
+  const { attachments, damaged } = readAttachments();
+  const records = new Map(
+    listAllAttachmentRecords().records.map((record) => [keyOf(ownerOfEntry(record)), record] as const),
+  );
   const links = listLinks(openRtnetlink()).flatMap((link) => ownerOf(link) ?? []);
   const linked = new Set(links.map(keyOf));
   const rules = listMarkedRules(connect(NETLINK_NETFILTER)).filter(({ isTwills }) => isTwills);
-  const cached = attachments.map(({ entry, state }) => {
-    const owner = { network: entry.networkName, containerId: entry.containerId, ifName: entry.ifName };
-    return { owner, entry, state };
+  const cached = attachments.map((one): PurgedAttachment => {
+    const owner = ownerOfEntry(one.entry);
+    const record = records.get(keyOf(owner));
+    return { owner, cached: one, record, state: record === undefined ? one.state : identifiedState(record.namespace) };
   });
-  const isMarked = ({ owner }: PurgedAttachment): boolean => {
-    if (linked.has(keyOf(owner))) return true;
+  const isMarked = ({ owner, record }: PurgedAttachment): boolean => {
+    if (record !== undefined || linked.has(keyOf(owner))) return true;
     const owners = ownersFor([owner]);
     return rules.some((rule) => (rule.owner === undefined ? rule.isOf(owners) : keyOf(rule.owner) === keyOf(owner)));
   };
   const known = new Set(cached.map(({ owner }) => keyOf(owner)));
   const others = new Map(
-    [...links, ...rules.flatMap(({ owner }) => owner ?? [])]
+    [...links, ...rules.flatMap(({ owner }) => owner ?? []), ...[...records.values()].map(ownerOfEntry)]
       .filter((owner) => !known.has(keyOf(owner)))
       .map((owner) => [keyOf(owner), owner]),
   );
+  const mayBeCached = new Set(ownersOfDamaged(damaged).map(keyOf));
   return [
     ...cached.filter(isMarked),
-    ...[...others.values()].map((owner): PurgedAttachment => {
-      return { owner, entry: undefined, state: linked.has(keyOf(owner)) ? "unknown" : "left" };
+    ...[...others].map(([key, owner]): PurgedAttachment => {
+      const record = records.get(key);
+      if (record !== undefined) return { owner, cached: undefined, record, state: identifiedState(record.namespace) };
+      const state = linked.has(key) || mayBeCached.has(key) ? "unknown" : "left";
+      return { owner, cached: undefined, record, state };
     }),
   ].filter(({ owner }) => network === undefined || owner.network === network);
 }
 
-function isInUse(living: readonly PurgedAttachment[]): CniError {
-  const names = living.map(({ owner: { network, containerId, ifName }, state }) => {
-    return `${network} ${containerId} ${ifName}${state === "unknown" ? " (whether it runs is unknown)" : ""}`;
-  });
+const describe = ({ owner: { network, containerId, ifName }, state }: PurgedAttachment): string =>
+  `${network} ${containerId} ${ifName}${state === "unknown" ? " (whether it runs is unknown)" : ""}`;
+
+/** Returns who else uses twill's files: commands of `twill run`, and those whose records cannot be read. */
+function otherUsers(living: readonly PurgedAttachment[]): string[] {
+  const named = new Set(living.map(({ owner }) => owner.containerId));
+  return [
+    ...listRuns()
+      .filter(({ id }) => !named.has(id))
+      .map(({ name }) => `twill run, ${name}`),
+    ...listAllAttachmentRecords().damaged.map(({ path, reason }) => `${path} (${reason}: whether it runs is unknown)`),
+  ];
+}
+
+function isInUse(users: readonly string[]): CniError {
   return new CniError({
     code: ErrorCode.invalidConfig,
-    msg: `${living.length} containers have interfaces that twill has made, and would lose their network`,
-    details: names.join("; "),
+    msg: `${users.length} containers have interfaces or files that twill has made, and would lose their network`,
+    details: users.join("; "),
     remedy:
       "stop them first; or add --force, which takes their network away; twill uninstall without --purge leaves it to them",
   });
 }
 
-function deletionOf({ owner, entry }: PurgedAttachment, context: ToolContext): Step {
+function deletionOf(attachment: PurgedAttachment, path: readonly string[], context: ToolContext): Step {
+  const { owner, cached, record } = attachment;
   const { network, containerId, ifName } = owner;
+  const name = `${network} ${containerId} ${ifName}`;
   return {
-    what: `the attachment ${network} ${containerId} ${ifName}`,
+    what: `the attachment ${name}`,
     run() {
-      if (entry !== undefined) deleteCached(entry, context);
       const netfilter = connect(NETLINK_NETFILTER);
-      removeMasquerade(owner, [], netfilter);
-      deletePortMappings(owner, [], { legacy: true }, netfilter);
-      revokeForwarding(owner, { addresses: [], bridge: undefined }, { backend: undefined, zone: "trusted" }, netfilter);
-      removeMacSpoofCheck(owner, () => false, netfilter);
-      deleteOwnedLinks(openRtnetlink(), owner);
-      for (const directory of directoriesOf(owner.network, entry)) release(owner, directory);
+      runAllSteps([
+        ["run DEL of its plugins", () => deleteCached(attachment, path, context)],
+        ["remove its masquerade", () => removeMasquerade(owner, [], netfilter)],
+        ["remove its host ports", () => deletePortMappings(owner, [], { legacy: true, upstream: false }, netfilter)],
+        ["remove its forwarding rules", () => revokeForwarding(owner, nothingTold, anyBackend, netfilter)],
+        ["remove its MAC spoof check", () => removeMacSpoofCheck(owner, isAnothersOf(owner), netfilter)],
+        ["delete its links", () => deleteOwnedLinks(openRtnetlink(), owner)],
+        ["delete its link in the container", () => deleteConnectedLink(attachment)],
+        ["release its addresses", () => release(owner, `${defaultDataDir}/${network}`)],
+        [
+          "release its addresses of other directories",
+          () => {
+            for (const directory of directoriesOf(cached)) release(owner, directory);
+          },
+        ],
+      ]);
+      if (record === undefined) return undefined;
+      removeAttachmentRecord(record);
+      removeRecordDirectory(record.networkId);
+      return undefined;
     },
   };
 }
 
+const nothingTold = { addresses: [], bridge: undefined };
+const anyBackend = { backend: undefined, zone: "trusted" };
+
 /** Does what the runtime's DEL would do, as far as the plugins of its configuration are there. */
-function deleteCached(entry: CacheEntry, { plugins, streams }: ToolContext): void {
-  const list = parseList(entry.config, `cached result of ${nameOf(entry)}`);
-  const path = pluginPathOrUsual(streams.environment);
-  deleteNetwork(list, cachedAttachment(entry), { path, cacheRoot: defaultCacheRoot, delegates: plugins });
+function deleteCached(
+  { cached, record, state }: PurgedAttachment,
+  path: readonly string[],
+  { plugins, streams }: ToolContext,
+): void {
+  if (cached === undefined) return;
+  const { entry, cacheRoot } = cached;
+  const given = cachedAttachment(entry);
+  const isGone = record !== undefined && state === "dead"; // its path may lead to another container
+  try {
+    const list = parseList(entry.config, `cached result of ${nameOf(entry)}`);
+    deleteNetwork(list, isGone ? { ...given, netns: undefined } : given, { path, cacheRoot, delegates: plugins });
+  } catch (error) {
+    if (!isOfMissingPlugin(error)) throw error;
+    streams.stderr(
+      `twill uninstall: ${oneLine(nameOf(entry))}: what a missing plugin made stays: ${errorText(error)}\n`,
+    );
+  }
 }
 
-function directoriesOf(network: string, entry: CacheEntry | undefined): string[] {
-  const usual = `${defaultDataDir}/${network}`;
-  if (entry === undefined) return [usual];
-  const { plugins } = parseList(entry.config, `cached result of ${nameOf(entry)}`);
-  return [...new Set([usual, ...reservationDirectories(network, plugins)])];
+const isOfMissingPlugin = (error: unknown): boolean =>
+  error instanceof PluginNotStarted
+    ? error.code !== ErrorCode.tryAgainLater
+    : error instanceof Error && isOfMissingPlugin(error.cause);
+
+/** Deletes a link that is marked inside, as macvlan's, when no plugin could. The path may lead to another container by now, where no link has the mark. */
+function deleteConnectedLink({ owner, record }: PurgedAttachment): void {
+  const namespace = findNamespace(record?.namespace.path);
+  if (namespace !== undefined) inNamespace(namespace, (rtnl) => deleteOwnedLinks(rtnl, owner));
+}
+
+/** Returns the directories of reservations that the configuration of an attachment names. */
+function directoriesOf(cached: CachedAttachment | undefined): string[] {
+  if (cached === undefined) return [];
+  const { entry } = cached;
+  return reservationDirectories(
+    entry.networkName,
+    parseList(entry.config, `cached result of ${nameOf(entry)}`).plugins,
+  );
 }
 
 function release({ network, containerId, ifName }: AttachmentId, directory: string): void {
@@ -169,30 +280,34 @@ function stateSteps({ network }: PurgeOptions): Step[] {
       : (findDirectory(index) ?? []).filter((name) => name === network).map((name) => `${index}/${name}`);
   return paths
     .filter((path) => findStat(path, "link") !== undefined)
-    .map((path) => ({ what: path, run: () => removeTree(path) }));
+    .map((path) => ({
+      what: path,
+      run() {
+        removeTree(path);
+        return undefined;
+      },
+    }));
 }
 
-/** The tables that only twill makes, once no attachment is in them. A table with somebody else's rules stays. */
+/** The tables that only twill makes, once no attachment is in them. A table with somebody else's rules or chains stays. */
 function tableSteps(): Step[] {
   const netfilter = connect(NETLINK_NETFILTER);
-  const forwarding = {
-    table: FORWARDING,
-    isUsed: () =>
-      FAMILIES.some((family) => (listElements(netfilter, CONTAINERS[family]) ?? []).length > 0) ||
-      findRules(netfilter, FORWARDING).some((body) => commentOf(body) === ""),
-  };
-  const hostPorts = FAMILIES.map((family) => {
-    const table = TABLES[family].tableRef;
-    const isUsed = () =>
-      listChains(netfilter, table.family).some(
-        (chain) => chain.table === table.table && chain.name?.startsWith(RECORD),
-      );
-    return { table, isUsed };
-  });
+  const hasContainers = () => FAMILIES.some((family) => (listElements(netfilter, CONTAINERS[family]) ?? []).length > 0);
+  const forwarding = { table: FORWARDING, isUsed: () => hasContainers() || hasOthersContent(netfilter) };
+  const hostPorts = FAMILIES.map((family) => ({
+    table: TABLES[family].tableRef,
+    isUsed: () => isHostPortTableInUse(netfilter, TABLES[family]),
+  }));
   return [forwarding, ...hostPorts]
     .filter(({ table }) => findTable(netfilter, table) !== undefined)
     .map(({ table, isUsed }) => ({
       what: `nftables' table ${table.table}`,
-      run: () => (isUsed() ? "nothing" : commit(netfilter, [deleteTable(table)])),
+      unless: ", unless it has rules of others",
+      run() {
+        const isGone = () => findTable(netfilter, table) === undefined;
+        const plan = () => ({ requests: isGone() || isUsed() ? [] : [deleteTable(table)] });
+        const { requests } = edit(netfilter, plan, { lastUnbound: false });
+        return requests.length > 0 || isGone() ? undefined : "it has rules, chains or containers of others";
+      },
     }));
 }

@@ -54,8 +54,12 @@ export const uninstall: Command = {
       return uninstallFiles(call);
     }
     const isDone = purge({ network, force: flags.has("force"), isDryRun: flags.has("dry-run") }, context);
-    const status = network === undefined ? uninstallFiles(call) : 0;
-    return isDone ? status : 1;
+    if (network !== undefined) return isDone ? 0 : 1;
+    if (isDone) return uninstallFiles(call);
+    context.streams.stderr(
+      "twill uninstall: the plugins stay installed: correct what is said above, and run it again; without --purge they go\n",
+    );
+    return 1;
   },
 };
 

@@ -54,8 +54,8 @@ export function onHost<T>(context: ToolContext, work: (host: Host) => T, program
   });
 }
 
-/** @throws CniError 11: others have not ended in time */
-function whenFree<T>(work: () => T): T {
+/** Runs `work` while nobody else changes networks. @throws CniError 11: others have not ended in time */
+export function whenFree<T>(work: () => T): T {
   let isOurs = false;
   try {
     return withLock(stateDirectory, { mode: 0o755, timeoutMs: LOCK_TIMEOUT_MS }, () => {

@@ -5,15 +5,18 @@ import { isInterfaceName } from "../../../pkg/config/formats.ts";
 import { cachedNamespace } from "../../../pkg/runtime/cached-namespace.ts";
 import {
   type CacheEntry,
-  cacheFileName,
+  type CacheKey,
+  cacheRootsOf,
   type DamagedFile,
   defaultCacheRoot,
-  listCaches,
+  listCache,
 } from "../../../pkg/runtime/result-cache.ts";
 import type { NamespaceState } from "../../../pkg/sys/namespace-state.ts";
 
 export interface CachedAttachment {
   entry: CacheEntry;
+  /** The cache that has it: multus has one of its own. */
+  cacheRoot: string;
   state: NamespaceState;
 }
 
@@ -25,10 +28,10 @@ export interface CachedAttachments {
 
 /** @throws CniError 5: a cache's directory cannot be read */
 export function readAttachments(cacheRoot = defaultCacheRoot): CachedAttachments {
-  const caches = listCaches(cacheRoot);
+  const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listCache(root) }));
   return {
-    attachments: caches.flatMap(({ entries }) =>
-      entries.map((entry) => ({ entry, state: cachedNamespace(entry).state })),
+    attachments: caches.flatMap(({ root, entries }) =>
+      entries.map((entry) => ({ entry, cacheRoot: root, state: cachedNamespace(entry).state })),
     ),
     damaged: caches.flatMap(({ damaged }) => damaged),
   };
@@ -36,13 +39,12 @@ export function readAttachments(cacheRoot = defaultCacheRoot): CachedAttachments
 
 /** Returns the attachments that runtimes remember, dead ones among them, and all that a damaged file may stand for. */
 export const rememberedOwners = ({ attachments, damaged }: CachedAttachments): AttachmentId[] => [
-  ...attachments.map(({ entry: { networkName, containerId, ifName } }) => ({
-    network: networkName,
-    containerId,
-    ifName,
-  })),
-  ...damaged.flatMap(ownersNamedBy),
+  ...attachments.map(({ entry }) => ownerOfEntry(entry)),
+  ...ownersOfDamaged(damaged),
 ];
+
+/** Returns the attachments that damaged files may stand for. */
+export const ownersOfDamaged = (damaged: readonly DamagedFile[]): AttachmentId[] => damaged.flatMap(ownersNamedBy);
 
 /** Returns every reading of the name NETWORK-CONTAINER-INTERFACE: each part may have dashes in it. */
 function ownersNamedBy({ name }: DamagedFile): AttachmentId[] {
@@ -62,9 +64,16 @@ function ownersNamedBy({ name }: DamagedFile): AttachmentId[] {
   );
 }
 
-/** Identifies an attachment in sets; files of the cache are named so. */
+/** Returns the attachment of an entry of the cache, or of a record of `twill network connect`. */
+export const ownerOfEntry = ({ networkName, containerId, ifName }: CacheKey): AttachmentId => ({
+  network: networkName,
+  containerId,
+  ifName,
+});
+
+/** Identifies an attachment in sets. The names of the cache's files do not: each of their parts may have dashes in it. */
 export const keyOf = ({ network, containerId, ifName }: AttachmentId): string =>
-  cacheFileName({ networkName: network, containerId, ifName });
+  JSON.stringify([network, containerId, ifName]);
 
 export const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string =>
   `${networkName} ${containerId} ${ifName}`;

@@ -9,6 +9,17 @@ export interface ConfigDirectory {
   path: readonly string[];
 }
 
+/** Returns all directories in which a network of this node may have its plugins, for networks whose configuration is gone; CNI_PATH names others. */
+export function allPluginDirectories(
+  { runtimes }: InstalledRuntimes,
+  environment: Readonly<Record<string, string>>,
+): string[] {
+  const usual = pluginPathOrUsual(environment);
+  return environment["CNI_PATH"]
+    ? usual
+    : [...new Set([...runtimes.flatMap(({ pluginDirs }) => pluginDirs), ...usual])];
+}
+
 /** Returns those of the runtimes and the usual one; NETCONFPATH and CNI_PATH name others. */
 export function configDirectories(
   { runtimes }: InstalledRuntimes,

@@ -9,7 +9,7 @@
 import { concat } from "../../bytes/concat.ts";
 import type { Connection, Request } from "../../netlink/connection.ts";
 import { NF_INET_FORWARD, NF_IP_PRI_FILTER } from "../../netlink/nftables/chain.ts";
-import { NFT_REG_1, NFT_REG_2 } from "../../netlink/nftables/data.ts";
+import { NF_DROP, NFT_REG_1, NFT_REG_2 } from "../../netlink/nftables/data.ts";
 import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.ts";
 import { NF_CT_STATE_ESTABLISHED, NF_CT_STATE_RELATED, NFT_CT_STATE } from "../../netlink/nftables/expression/ct.ts";
 import { NFT_META_IIFNAME, NFT_META_NFPROTO, NFT_META_OIFNAME } from "../../netlink/nftables/expression/meta.ts";
@@ -30,6 +30,7 @@ import {
   findRules,
   type Hook,
   handleOf,
+  listChains,
   newChain,
   newRule,
   newTable,
@@ -148,7 +149,28 @@ const FIXED_RULES: readonly FixedRule[] = [
   })),
 ];
 
-const ADMIN_COMMENT = "admin overrides";
+/** The beginning of the comment of the jump to the administrator's chain, whose name follows. */
+const TO_ADMIN = "admin overrides: ";
+
+const isFixed = (body: Uint8Array): boolean =>
+  FIXED_RULES.some(({ chain, comment }) => chain.chain === chainOf(body) && comment === commentOf(body));
+
+/** Returns the administrator's chain to which a rule of the table jumps; undefined for another rule. */
+function adminChainOf(body: Uint8Array): string | undefined {
+  const comment = commentOf(body);
+  return chainOf(body) === FORWARD.chain && comment.startsWith(TO_ADMIN) ? comment.slice(TO_ADMIN.length) : undefined;
+}
+
+/** Reports whether twill made the rule: all others in the table are the administrator's, with a comment or without. */
+export const isOwnRule = (body: Uint8Array): boolean => isFixed(body) || adminChainOf(body) !== undefined;
+
+/** Reports whether somebody has put something of his own into the table: a rule, a chain, or the policy drop. */
+export function hasOthersContent(netfilter: Connection): boolean {
+  const rules = findRules(netfilter, TABLE);
+  const own = [FORWARD.chain, ISOLATION.chain, ...rules.flatMap((body) => adminChainOf(body) ?? [])];
+  const chains = listChains(netfilter, TABLE.family).filter(({ table }) => table === TABLE.table);
+  return !rules.every(isOwnRule) || chains.some(({ name = "", policy }) => !own.includes(name) || policy === NF_DROP);
+}
 
 /** The rules that the table has now. */
 export interface ForwardingTable {
@@ -168,7 +190,7 @@ export function missingFixedRule({ rules }: ForwardingTable): { chain: string; c
 }
 
 const leadsTo = ({ rules }: ForwardingTable, adminChain: string): boolean =>
-  rules.some((body) => chainOf(body) === FORWARD.chain && commentOf(body) === `${ADMIN_COMMENT}: ${adminChain}`);
+  rules.some((body) => adminChainOf(body) === adminChain);
 
 /** Reports whether chain `forward` jumps to the administrator's chain. */
 export const jumpsToAdminChain = leadsTo;
@@ -193,7 +215,7 @@ export function tableRequests(table: ForwardingTable, adminChain: string): Reque
       : [
           newRule(FORWARD, {
             expressions: jumpTo(adminChain),
-            comment: `${ADMIN_COMMENT}: ${adminChain}`,
+            comment: TO_ADMIN + adminChain,
             at: "first",
           }),
         ]),
@@ -202,8 +224,6 @@ export function tableRequests(table: ForwardingTable, adminChain: string): Reque
 
 /** Deletes the fixed rules that are there and adds all of them again, in their order. */
 function replacement({ rules }: ForwardingTable): Request[] {
-  const isFixed = (body: Uint8Array) =>
-    FIXED_RULES.some(({ chain, comment }) => chain.chain === chainOf(body) && comment === commentOf(body));
   return [
     ...rules.filter(isFixed).map((body) => deleteRule({ ...TABLE, chain: chainOf(body) }, handleOf(body))),
     ...FIXED_RULES.map(({ chain, expressions, comment }) => newRule(chain, { expressions, comment })),

@@ -20,7 +20,7 @@
 
 import { concat } from "../../bytes/concat.ts";
 import { type Prefix, parsePrefix } from "../../ip/address.ts";
-import type { Request } from "../../netlink/connection.ts";
+import type { Connection, Request } from "../../netlink/connection.ts";
 import {
   NF_INET_LOCAL_OUT,
   NF_INET_POST_ROUTING,
@@ -28,7 +28,7 @@ import {
   NF_IP_PRI_NAT_DST,
   NF_IP_PRI_NAT_SRC,
 } from "../../netlink/nftables/chain.ts";
-import { NFT_REG_1, NFT_REG_2, NFT_REG32_01, NFT_REG32_02 } from "../../netlink/nftables/data.ts";
+import { NF_DROP, NFT_REG_1, NFT_REG_2, NFT_REG32_01, NFT_REG32_02 } from "../../netlink/nftables/data.ts";
 import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.ts";
 import { NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR } from "../../netlink/nftables/expression/fib.ts";
 import { NFT_LOOKUP_F_INV } from "../../netlink/nftables/expression/lookup.ts";
@@ -40,7 +40,17 @@ import { TYPE_INET_PROTOCOL, TYPE_INET_SERVICE, TYPE_IP6ADDR, TYPE_IPADDR } from
 import { hostIsLittle } from "../../netlink/wire.ts";
 import { ADDRESS_LENGTH, ADDRESS_OFFSETS, type Family, nfproto } from "../family.ts";
 import { compare, encodeAddress } from "../nftables/match.ts";
-import { type ChainRef, chainOf, commentOf, flushChain, newChain, newRule, newTable } from "../nftables/ruleset.ts";
+import {
+  type ChainRef,
+  chainOf,
+  commentOf,
+  findRules,
+  flushChain,
+  listChains,
+  newChain,
+  newRule,
+  newTable,
+} from "../nftables/ruleset.ts";
 import { type FieldTypes, newSet, type SetRef } from "../nftables/set.ts";
 import { fill, hole, template } from "../nftables/template.ts";
 import { goTo, jumpTo, RETURN } from "../nftables/verdict.ts";
@@ -152,6 +162,29 @@ export function isComplete(rules: readonly Uint8Array[], mark: number): boolean 
     ([chain, count]) => rules.filter((rule) => chainOf(rule) === chain).length === count,
   );
   return counted && [LOOKUP, PREROUTING, OUTPUT, MASQUERADING].every(marked);
+}
+
+/**
+ * Reports whether the table has more than what it always has: an attachment's record or rule, or a rule or chain of the administrator's. Of
+ * the rules that are always there only the first in a chain has a comment, so they are counted.
+ */
+export function isInUse(netfilter: Connection, { family, tableRef, conditional }: PortmapTable): boolean {
+  const fixed: Readonly<Record<string, number>> = {
+    ...RULE_COUNTS,
+    [MASQUERADING]: rulesFor(0, family).masquerading.length,
+    [conditional.chain]: 0,
+  };
+  const chains = listChains(netfilter, tableRef.family).filter(({ table }) => table === tableRef.table);
+  const counts = new Map<string, number>();
+  for (const rule of findRules(netfilter, tableRef)) {
+    const chain = chainOf(rule);
+    const isOfNetwork = chain === MASQUERADING && commentOf(rule).startsWith(WITHIN);
+    if (!isOfNetwork) counts.set(chain, (counts.get(chain) ?? 0) + 1);
+  }
+  return (
+    chains.some(({ name = "", policy }) => !Object.hasOwn(fixed, name) || policy === NF_DROP) ||
+    [...counts].some(([chain, count]) => count > (fixed[chain] ?? 0))
+  );
 }
 
 /** Masquerades packets from the container's own network: the container would reply to the client directly, from the wrong address. */

@@ -20,6 +20,14 @@ import { deleteFromUpstream } from "./nftables-upstream.ts";
 import { type Deletion, type Removed, resolvingConflicts } from "./port-conflict.ts";
 import type { MappingSet } from "./port-mapping.ts";
 
+/** The forms of mappings that are looked for. */
+interface DeletedForms {
+  /** Also in legacy iptables. */
+  legacy: boolean;
+  /** `false`: not those of the reference plugin in nftables, which may be another network's, since they name the container alone. */
+  upstream?: boolean;
+}
+
 /** Port mappings with one backend. */
 interface PortmapBackend {
   /** Publishes the mappings. @throws CniError 11: a port is taken */
@@ -31,7 +39,7 @@ interface PortmapBackend {
     netfilter: Connection,
     owner: AttachmentId,
     addresses: readonly Prefix[],
-    options: { legacy: boolean },
+    options: DeletedForms,
   ): readonly Deletion[];
   gc(netfilter: Connection, network: string, valid: readonly Omit<AttachmentId, "network">[]): readonly NamedStep[];
   findDeviation(netfilter: () => Connection, mappingSets: readonly MappingSet[]): string | undefined;
@@ -44,9 +52,15 @@ const backends: Readonly<Record<RuleBackend, PortmapBackend>> = {
       addByProgram(mappingSets);
     },
     restore: (netfilter, mappingSets) => restoreByNftables(netfilter(), mappingSets),
-    delete: (netfilter, owner) => [
+    delete: (netfilter, owner, _addresses, { upstream = true }) => [
       deletionBy("delete host ports of nftables", () => deleteByNftables(netfilter, owner)),
-      deletionBy("delete host ports of the reference plugin", () => deleteFromUpstream(netfilter, owner.containerId)),
+      ...(upstream
+        ? [
+            deletionBy("delete host ports of the reference plugin", () =>
+              deleteFromUpstream(netfilter, owner.containerId),
+            ),
+          ]
+        : []),
     ],
     gc: (netfilter, network, valid) => [
       ["collect host ports of nftables", () => gcByNftables(netfilter, network, valid)],
@@ -114,12 +128,10 @@ export function restorePortMappings(
 export function deletePortMappings(
   owner: AttachmentId,
   addresses: readonly Prefix[],
-  { legacy, forget = () => {} }: { legacy: boolean; forget?: (removed: readonly Removed[]) => void },
+  { forget = () => {}, ...forms }: DeletedForms & { forget?: (removed: readonly Removed[]) => void },
   netfilter = connect(NETLINK_NETFILTER),
 ): void {
-  const deletions = Object.values(backends).flatMap((backend) =>
-    backend.delete(netfilter, owner, addresses, { legacy }),
-  );
+  const deletions = Object.values(backends).flatMap((backend) => backend.delete(netfilter, owner, addresses, forms));
   runRemovals(refusal(owner, "deleting its host ports"), [
     ...deletions.flatMap(({ steps }) => steps),
     ["forget its connections", () => forget(deletions.flatMap(({ removed }) => removed()))],
