@@ -110,7 +110,7 @@ for (const [plugin, keys] of Object.entries(fullRange)) {
     cached?.write(node, { id, netns: node.containers[0]?.path ?? "" });
     t.equal(advice(), enlarge, "who lives keeps it");
     cached?.write(node, { id, netns: "/run/netns/gone" });
-    t.equal(advice(), `cnitool gc --dead net; or ${enlarge}`);
+    t.equal(advice(), `twill gc; or ${enlarge}`);
     t.match(node.cni(plugin, "DEL", conf()), { status: 0 });
     t.match(node.cni(plugin, "STATUS", conf({ failStatusWhenFull: true })), { status: 0, stderr: "" });
     t.ok(readdirSync(join(node.varLib, "cni/networks/net")).length > 0, "host-local was there");

@@ -80,7 +80,7 @@ function checked({ entry, cacheRoot }: Remembered, { context }: Call): string | 
     throw new CniError({
       code: ErrorCode.unknownContainer,
       msg: `its namespace ${namespace.path} is gone`,
-      remedy: `cnitool gc --dead ${list.name} deletes what such attachments left`,
+      remedy: "twill gc deletes what such attachments left",
     });
   const reason = whyNotChecked(list, namespace.path);
   if (reason !== undefined) return reason;

@@ -28,7 +28,7 @@ export const list: Command = {
   about: "list the attachments in the runtimes' cache, and whether their namespaces exist",
   details: [
     `Reads the cache in ${defaultCacheRoot}/results, where cnitool, podman, containerd and other users of libcni`,
-    "record their attachments. The namespace is alive, dead (cnitool gc --dead removes the attachment), or unknown.",
+    "record their attachments. The namespace is alive, dead (twill gc removes the attachment), or unknown.",
     "Files that cannot be read are reported on stderr; then the list is not complete, and the exit status is 1.",
   ].join("\n"),
   flags: [jsonFlag],

@@ -78,7 +78,8 @@ function run(args: readonly string[], { plugins, streams }: { plugins: Delegates
     );
   try {
     if (options.dryRun) refuseLegacy();
-    return reloadAll(options, plugins, streams);
+    const { failed, skipped } = reloadAll(options, plugins, streams);
+    return failed + skipped === 0 ? 0 : 1;
   } catch (error) {
     streams.stderr(`twill reload: ${failureOf(error).message}\n`);
     return 1;
@@ -139,13 +140,26 @@ export function findLostRules(plugins: Delegates, cacheRoot = defaultCacheRoot):
   };
 }
 
-/** Restores them. */
+/** Restores them, those of each attachment for which it can be done. @throws CniError 999: it could not be done for one */
 export function restoreRules(plugins: Delegates): void {
   const silent = { ...standardStreams(), stdout: () => undefined };
-  reloadAll({ dryRun: false, cacheRoot: defaultCacheRoot }, plugins, silent);
+  const { failed } = reloadAll({ dryRun: false, cacheRoot: defaultCacheRoot }, plugins, silent);
+  if (failed === 0) return;
+  throw new CniError({
+    code: ErrorCode.internal,
+    msg: `the rules of ${failed} attachments could not be restored; those of the others were`,
+    remedy: "twill reload says why for each",
+  });
 }
 
-function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: Streams): number {
+/** Attachments whose rules were not restored. */
+interface NotRestored {
+  failed: number;
+  /** Whether they are alive is unknown. */
+  skipped: number;
+}
+
+function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: Streams): NotRestored {
   const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listCache(root) }));
   const attachments = livingAttachments(caches);
   const netfilter = connect(NETLINK_NETFILTER);
@@ -168,7 +182,7 @@ function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: 
   }
   const what = changes === 0 ? "nothing is missing" : dryRun ? `${changes} changes to make` : `${changes} changes made`;
   streams.stdout(`${attachments.length} attachments, ${what}\n`);
-  return failures + skipped === 0 ? 0 : 1;
+  return { failed: failures, skipped };
 }
 
 /**

@@ -37,13 +37,19 @@ t.test("doctor: forwarding is off under running containers, and --fix turns it o
   t.equal(node.sh("cat /proc/sys/net/ipv4/ip_forward").trim(), "1");
 });
 
-for (const [tool, drop, accept] of [
+for (const [tool, drop, part, accept] of [
   [
     "nft",
     "nft 'add table inet drops; add chain inet drops f { type filter hook forward priority 0; policy drop; }'",
+    "nft 'add rule inet drops f tcp dport 443 accept'",
     "nft 'add rule inet drops f iifname \"net0\" accept'",
   ],
-  ["iptables", "iptables -P FORWARD DROP", "iptables -A FORWARD -s 10.1.0.0/24 -j ACCEPT"],
+  [
+    "iptables",
+    "iptables -P FORWARD DROP",
+    "iptables -A FORWARD -p tcp -j ACCEPT",
+    "iptables -A FORWARD -s 10.1.0.0/24 -j ACCEPT",
+  ],
 ] as const) {
   t.test(`doctor: ${tool} has a forward policy of drop that no rule opens for a network`, needsRoot, async (t) => {
     const node = newHost(t);
@@ -63,6 +69,10 @@ for (const [tool, drop, accept] of [
     t.equal(node.sh("nft -s list ruleset"), rules);
     node.sh(accept);
     t.strictSame(ids(node), []);
+    node.sh(tool === "nft" ? "nft flush chain inet drops f" : "iptables -F FORWARD");
+    t.strictSame(ids(node), ["forward-policy"]);
+    node.sh(part);
+    t.strictSame(ids(node), [], "some of it passes");
   });
 }
 
@@ -77,6 +87,46 @@ t.test("doctor: rules of running containers are lost, and --fix restores them", 
   t.match(found?.evidence[0], /^net cnitool-\w+ eth0: .*add rule in /);
   t.match(doctor(node, "--fix"), { status: 0, stdout: /^fixed: restore the rules.*\nnothing is wrong\n$/ });
   t.equal(node.sh("nft -s list ruleset"), rules);
+});
+
+t.test("doctor --fix says that rules of one container could not be restored", needsRoot, async (t) => {
+  const node = newHost(t, { containers: 2 });
+  configure(node, healthyNetwork);
+  attach(node, 0);
+  const [first = ""] = node.sh("ls /var/lib/cni/results").split("\n");
+  attach(node, 1);
+  const path = `/var/lib/cni/results/${first}`;
+  const entry = JSON.parse(node.sh(`cat ${path}`));
+  node.write(path, JSON.stringify({ ...entry, config: Buffer.from("{").toString("base64") }));
+  node.sh("nft flush ruleset");
+  const { status, stdout, stderr } = doctor(node, "--fix");
+  t.equal(status, 3);
+  t.match(
+    stderr,
+    /could not restore the rules, as twill reload does: the rules of 1 attachments could not be restored/,
+  );
+  t.notMatch(stdout, /^fixed:/m);
+});
+
+t.test("doctor: a wrong command line is no finding", needsRoot, async (t) => {
+  const node = newHost(t);
+  t.match(doctor(node, "--fxi"), { status: 2, stdout: "" });
+  t.match(doctor(node, "net"), { status: 2, stdout: "" });
+});
+
+t.test("doctor: two findings of one fix, which is said once", needsRoot, async (t) => {
+  const node = newHost(t, { containers: 2 });
+  configure(node, [bridge(), { type: "firewall", backend: "nftables" }], "net", "1.1.0");
+  attach(node, 0);
+  const [first = ""] = node.sh("ls /var/lib/cni/results").split("\n");
+  attach(node, 1);
+  node.sh(`for name in ${node.containers.map(({ name }) => name).join(" ")}; do ip netns del $name; done
+    while ip -o link show type veth | grep -q .; do sleep 0.01; done
+    rm /var/lib/cni/results/${first}`);
+  t.strictSame(ids(node).slice(0, 2), ["dead-attachments", "leftover-rules"]);
+  const said = /(would|fixed:) collect garbage of network "net"\n/g;
+  t.equal(doctor(node, "--fix", "--dry-run").stdout.match(said)?.length, 1);
+  t.equal(doctor(node, "--fix").stdout.match(said)?.length, 1);
 });
 
 t.test(

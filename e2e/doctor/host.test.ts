@@ -2,6 +2,7 @@
 import t from "tap";
 import { newHost } from "../lab/host.ts";
 import { lackingFeatures, needsRoot } from "../lab/needs.ts";
+import { goBin } from "../lab/project.ts";
 import { attach, bridge, configure, doctor, findings, found, healthyNetwork, ids } from "./lab.ts";
 
 const lacking = needsRoot.skip === false ? lackingFeatures() : [];
@@ -180,6 +181,25 @@ t.test(
     t.strictSame(ids(node), ["overlapping-routes"]);
     node.sh("ip route del 10.1.0.2 dev vpn0");
     t.strictSame(ids(node), []);
+  },
+);
+
+t.test(
+  "doctor: the reference plugin's ptp makes a route to each container, which is not foreign",
+  needsRoot,
+  async (t) => {
+    const node = newHost(t);
+    configure(
+      node,
+      [{ type: "ptp", ipam: { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }]] } }],
+      "net",
+      "0.4.0",
+    );
+    attach(node, 0, "net", { CNI_PATH: goBin });
+    t.match(node.sh("ip route"), /^10\.1\.0\.2 dev veth/m);
+    t.strictSame(found(node, "overlapping-routes"), []);
+    node.sh("ip link add vpn0 type veth peer name vpn1; ip link set vpn0 up; ip route add 10.1.0.128/25 dev vpn0");
+    t.match(found(node, "overlapping-routes"), [{ evidence: ["10.1.0.128/25 dev vpn0"] }]);
   },
 );
 

@@ -91,6 +91,19 @@ t.test(
     );
     t.equal(root.sh("stat -c %a /etc/systemd/system/twill-gc.service"), "644");
     t.equal(root.run("twill status").status, 0);
+    root.sh(`
+      cp -p /etc/systemd/system/twill-gc.service /etc/kept; echo '# mine' >> /etc/systemd/system/twill-gc.service
+      mv /usr/local/share/zsh/site-functions/_twill /etc/kept2`);
+    const changed = root.run("twill status");
+    t.match(changed, {
+      status: 1,
+      stdout: /_twill was installed, and is now: absent\nTo fix: twill install --completion,/,
+    });
+    t.notMatch(changed.stdout, /twill-gc/, "who edits a unit means it");
+    t.match(root.run("twill doctor").stdout, /\n {2}To fix: twill install --completion puts twill's there again/);
+    root.sh(`
+      mv /etc/kept /etc/systemd/system/twill-gc.service
+      mv /etc/kept2 /usr/local/share/zsh/site-functions/_twill`);
     t.match(root.run("/usr/local/sbin/twill uninstall"), { status: 0, stderr: "" });
     t.equal(root.files(), before, "the administrator's own timer is back");
   },

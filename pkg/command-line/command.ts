@@ -15,6 +15,8 @@ export interface Command {
   /** The information that a user needs; lines of at most 100 characters. */
   details: string;
   flags: readonly Flag[];
+  /** The exit status when the command line is wrong, where that is not 1. */
+  usageStatus?: number;
   /** Lines for a shell; each works on a node where the previous ones were run. */
   examples: readonly string[];
   /** The operands are another program with its arguments: from the first one on, nothing is a flag of this command. */

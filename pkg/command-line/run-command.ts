@@ -2,7 +2,7 @@
 import { failureOf } from "../cni/error.ts";
 import type { Tool, ToolContext } from "../cni/tool.ts";
 import type { Command, CommandSet } from "./command.ts";
-import { readCommandLine, refuseWrongCount } from "./command-line.ts";
+import { type CommandLine, readCommandLine, refuseWrongCount } from "./command-line.ts";
 import { completionsOf } from "./completion.ts";
 import { helpFor } from "./help.ts";
 
@@ -13,15 +13,23 @@ export function runCommand(
   context: ToolContext,
   overview: () => string,
 ): number {
-  return telling(tool.name, context, () => {
-    const { command, operands, flags, values } = readCommandLine(args, tool);
-    if (command === undefined || flags.has("help")) {
-      context.streams.stdout(command === undefined ? overview() : helpFor(command, tool.name));
-      return 0;
-    }
-    refuseWrongCount(command, operands, tool.name);
-    return command.run({ operands, flags, values, context });
+  const { usageStatus = 1 } = tool.commands.find(({ name }) => name === args[0]) ?? {};
+  const run = ({ command, ...given }: CommandLine): number => {
+    if (command !== undefined && !given.flags.has("help")) return command.run({ ...given, context });
+    context.streams.stdout(command === undefined ? overview() : helpFor(command, tool.name));
+    return 0;
+  };
+  return telling(tool.name, context, usageStatus, () => {
+    const line = checkedCommandLine(args, tool);
+    return telling(tool.name, context, 1, () => run(line));
   });
+}
+
+function checkedCommandLine(args: readonly string[], tool: CommandSet): CommandLine {
+  const line = readCommandLine(args, tool);
+  const { command, operands, flags } = line;
+  if (command !== undefined && !flags.has("help")) refuseWrongCount(command, operands, tool.name);
+  return line;
 }
 
 /** Makes a tool of one command that another program runs by its name: `twill install`. */
@@ -35,12 +43,13 @@ export function asTool(program: string, command: Command): Tool {
   };
 }
 
-function telling(name: string, { streams }: ToolContext, work: () => number): number {
+/** @returns what `work` returns; when it throws, `status` */
+function telling(name: string, { streams }: ToolContext, status: number, work: () => number): number {
   try {
     return work();
   } catch (error) {
     streams.stderr(failureText(name, error));
-    return 1;
+    return status;
   }
 }
 

@@ -1,7 +1,7 @@
 import { nameOf } from "../node/cached-attachments.ts";
 import { grouped } from "../node/grouped.ts";
 import type { Check, Observation } from "./finding.ts";
-import { fixByCollection } from "./fix-by-collection.ts";
+import { fixByDeletion } from "./fix-by-collection.ts";
 import type { NodeView } from "./node-view.ts";
 
 export const deadAttachments: Check = {
@@ -20,5 +20,5 @@ const observationOf = (network: string, evidence: string[], node: NodeView): Obs
   text: `${evidence.length} attachments to network "${network}" belong to containers that are gone`,
   evidence,
   remedy: "twill gc, which conf/twill-gc.timer runs by itself",
-  fix: fixByCollection(network, node),
+  fix: fixByDeletion(network, node),
 });

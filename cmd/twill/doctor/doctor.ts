@@ -3,7 +3,7 @@ import { failureOf } from "../../../pkg/cni/error.ts";
 import { type Call, type Command, jsonFlag } from "../../../pkg/command-line/command.ts";
 import { oneLine, printed, table } from "../../../pkg/command-line/table.ts";
 import { asRecord, checks, examineNode } from "./examination.ts";
-import type { Finding } from "./finding.ts";
+import type { Finding, Fix } from "./finding.ts";
 
 export const doctor: Command = {
   name: "doctor",
@@ -14,8 +14,8 @@ export const doctor: Command = {
   details: [
     "Looks at the node and changes nothing, but for --fix, which does what cannot harm: forwarding, kernel modules, rules of running",
     "containers, and what containers left whose namespaces are provably gone. Policies, configurations and what is unknown it leaves.",
-    "The exit status is 0 when nothing is wrong, 1 when something is (with --fix, when something still is), 3 when nothing is known to",
-    "be wrong, but something could not be examined. NETCONFPATH and CNI_PATH name directories, as for cnitool.",
+    "The exit status is 0 when nothing is wrong, 1 when something is (with --fix, when something still is), 2 when the command line is",
+    "wrong, 3 when nothing is known to be wrong, but something could not be examined. NETCONFPATH and CNI_PATH name directories, as for cnitool.",
   ].join("\n"),
   flags: [
     jsonFlag,
@@ -23,6 +23,7 @@ export const doctor: Command = {
     { name: "dry-run", about: "say what --fix would do, and change nothing" },
     { name: "list", about: "print what is looked at, and nothing else" },
   ],
+  usageStatus: 2,
   examples: [
     "twill doctor",
     "twill doctor --json",
@@ -38,7 +39,8 @@ export const doctor: Command = {
       return 0;
     }
     const found = examineNode(context, environment);
-    const fixes = flags.has("dry-run") ? planned(found) : flags.has("fix") ? performed(found) : [];
+    const isDryRun = flags.has("dry-run");
+    const fixes = isDryRun || flags.has("fix") ? applied(found, { isDryRun }) : [];
     const left = fixes.some(({ outcome }) => outcome !== "planned") ? examineNode(context, environment) : found;
     tell(left, fixes, call);
     return exitStatus(left);
@@ -59,22 +61,23 @@ interface AppliedFix {
   error?: string;
 }
 
-const planned = (findings: readonly Finding[]): AppliedFix[] =>
-  findings.flatMap(({ id, fix }) => (fix === undefined ? [] : [{ id, text: fix.text, outcome: "planned" }]));
-
-/** Two findings may have the same fix, which is performed once. */
-function performed(findings: readonly Finding[]): AppliedFix[] {
+/** Performs the fixes, or only plans them. Two findings may have the same one, which is performed once. */
+function applied(findings: readonly Finding[], { isDryRun }: { isDryRun: boolean }): AppliedFix[] {
   const seen = new Set<string>();
   return findings.flatMap(({ id, fix }): AppliedFix[] => {
     if (fix === undefined || seen.has(fix.text)) return [];
     seen.add(fix.text);
-    try {
-      fix.run();
-      return [{ id, text: fix.text, outcome: "done" }];
-    } catch (error) {
-      return [{ id, text: fix.text, outcome: "failed", error: failureOf(error).message }];
-    }
+    return [{ id, text: fix.text, ...(isDryRun ? { outcome: "planned" } : outcomeOf(fix)) }];
   });
+}
+
+function outcomeOf(fix: Fix): Pick<AppliedFix, "outcome" | "error"> {
+  try {
+    fix.run();
+    return { outcome: "done" };
+  } catch (error) {
+    return { outcome: "failed", error: failureOf(error).message };
+  }
 }
 
 function tell(findings: readonly Finding[], fixes: readonly AppliedFix[], { flags, context: { streams } }: Call): void {

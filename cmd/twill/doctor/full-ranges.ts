@@ -27,7 +27,7 @@ function observationsOf({ name, file }: Network, { conf, ranges }: PluginEntry):
       `${formatAddress(range.start)} to ${formatAddress(range.end)} in ${file}`,
       `${used} reserved in ${directory}`,
     ];
-    const remedy = `free what dead containers hold (cnitool gc --dead ${name}), or add a range to the network: addresses that are in use keep theirs`;
+    const remedy = `free what dead containers hold (twill gc), or add a range to the network: addresses that are in use keep theirs`;
     return [{ severity: used >= total ? "error" : "warning", text, evidence, remedy }];
   });
 }

@@ -1,4 +1,5 @@
 import { changedFiles } from "../install/status.ts";
+import { installCommandFor } from "../install/text-flag.ts";
 import type { Check } from "./finding.ts";
 
 export const installedFiles: Check = {
@@ -12,8 +13,7 @@ export const installedFiles: Check = {
       {
         text: `${changed.length} files that twill install has put on this node are not twill's any more`,
         evidence: changed.map(({ path, now }) => `${path}: ${now}`),
-        remedy:
-          "twill install puts twill's there again and keeps the present ones; the package or the init container that replaced them will do so again",
+        remedy: `${installCommandFor(changed)} puts twill's there again, and keeps what is there now; a package or an init container that has replaced them will do so again`,
       },
     ];
   },

@@ -9,7 +9,6 @@ export const leftoverLinks: Check = {
   find({ links, remembered }) {
     const left = linksOfNobody(links, remembered);
     if (left.length === 0) return [];
-    const networks = [...new Set(left.map(({ owner }) => owner.network))];
     return [
       {
         text: `${left.length} links belong to containers that no runtime of this node remembers`,
@@ -17,7 +16,8 @@ export const leftoverLinks: Check = {
           ({ link, owner }) =>
             `${link.name}${link.kind === "ifb" ? " (ifb)" : ""}: ${owner.network} ${owner.containerId} ${owner.ifName}`,
         ),
-        remedy: `if these containers are gone, delete the links: ip link delete NAME; cnitool gc --dead ${networks.join(", then ")} does it for networks of version 1.1.0`,
+        remedy:
+          "whether they run is known to who started them: if they are gone, ip link delete NAME, then twill gc, which takes a container that has a link for alive",
       },
     ];
   },

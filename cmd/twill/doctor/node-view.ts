@@ -16,13 +16,22 @@ import { type CachedAttachments, readAttachments, rememberedOwners } from "../no
 import { configDirectories } from "../node/config-directories.ts";
 import { type Reservation, readReservations, reservationDirectories } from "../node/leftovers.ts";
 
+export interface ConfiguredNetwork extends Network {
+  /** The directories in which its runtime looks for plugins, in order. */
+  path: readonly string[];
+}
+
+interface Configuration extends LintResult {
+  network: ConfiguredNetwork | undefined;
+}
+
 export interface NodeView {
   self: Self;
   environment: Readonly<Record<string, string>>;
   readonly installed: InstalledRuntimes;
   /** Files of network configurations, with what cnitool validate says of each. */
   readonly configurations: readonly LintResult[];
-  readonly networks: readonly Network[];
+  readonly networks: readonly ConfiguredNetwork[];
   readonly cache: CachedAttachments;
   /** The attachments of the cache, dead ones among them, and those that damaged files of it may stand for. */
   readonly remembered: readonly AttachmentId[];
@@ -41,7 +50,9 @@ export function viewNode(self: Self, environment: Readonly<Record<string, string
   const installed = lazy(installedRuntimes);
   const configurations = lazy(() =>
     configDirectories(installed(), environment).flatMap(({ directory, path }) =>
-      examineDirectory(directory, path, self.plugins),
+      examineDirectory(directory, path, self.plugins).map(
+        ({ network, ...examined }): Configuration => ({ ...examined, network: network && { ...network, path } }),
+      ),
     ),
   );
   const networks = lazy(() => configurations().flatMap(({ network }) => network ?? []));

@@ -1,4 +1,4 @@
-import { formatAddress, formatPrefix, overlaps } from "../../../pkg/ip/address.ts";
+import { contains, formatAddress, formatPrefix, overlaps, type Prefix } from "../../../pkg/ip/address.ts";
 import { ownerOf } from "../../../pkg/link/owner.ts";
 import { destinationOf, gatewaysOf } from "../../../pkg/link/route.ts";
 import type { RouteMessage } from "../../../pkg/netlink/rtnetlink/route.ts";
@@ -24,8 +24,11 @@ function observationsOf(network: Network, node: NodeView): Observation[] {
   );
   const isForeign = ({ outputIndex }: RouteMessage) => outputIndex === undefined || !own.has(outputIndex);
   const foreign = node.routes.filter(isForeign).filter((route) => destinationOf(route).length > 0);
+  const isPtp = network.plugins.some(({ type }) => type === "ptp");
   return subnetsOf(network).flatMap((subnet): Observation[] => {
-    const routes = foreign.filter((route) => overlaps(destinationOf(route), subnet));
+    const routes = foreign.filter(
+      (route) => overlaps(destinationOf(route), subnet) && !(isPtp && leadsToContainer(route, subnet, node)),
+    );
     if (routes.length === 0) return [];
     return [
       {
@@ -35,6 +38,14 @@ function observationsOf(network: Network, node: NodeView): Observation[] {
       },
     ];
   });
+}
+
+/** Reports whether a route is that of a container: the reference plugin ptp makes one for its address, over a veth without a mark. */
+function leadsToContainer(route: RouteMessage, subnet: Prefix, { links }: NodeView): boolean {
+  const { address, length } = destinationOf(route);
+  const link = links.find(({ index }) => index === route.outputIndex);
+  if (length !== 8 * address.length || !contains(subnet, address)) return false;
+  return link?.kind === "veth" && ownerOf(link) === undefined;
 }
 
 function textOf(route: RouteMessage, { links }: NodeView): string {

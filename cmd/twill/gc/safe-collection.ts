@@ -6,6 +6,7 @@
  * attachments all have a reservation of host-local: who has one, or a link on the host, counts as valid.
  */
 import type { AttachmentId } from "../../../pkg/cni/attachment-id.ts";
+import { isAtLeast } from "../../../pkg/cni/version.ts";
 import {
   findReservation,
   findStore,
@@ -36,6 +37,12 @@ export function safePlan(list: NetworkList, runtime: Runtime): GarbagePlan {
   return { ...plan, valid: [...plan.valid, ...owners.filter((owner) => !stale.has(textOf(owner)))] };
 }
 
+const hasReservations = ({ name, plugins }: NetworkList): boolean => reservationDirectories(name, plugins).length > 0;
+
+/** Reports whether `collect` calls GC of the network's plugins. */
+export const callsGc = (list: NetworkList): boolean =>
+  hasReservations(list) && !list.disableGC && isAtLeast(list.cniVersion, "1.1.0");
+
 /** Carries the plan out. @param deleted is called for each attachment that was deleted. @throws CniError with all failures */
 export function collect(
   list: NetworkList,
@@ -43,7 +50,7 @@ export function collect(
   runtime: Runtime,
   deleted: (entry: CacheEntry) => void = () => undefined,
 ): void {
-  if (reservationDirectories(list.name, list.plugins).length > 0) collectGarbage(list, plan, runtime, deleted);
+  if (hasReservations(list)) collectGarbage(list, plan, runtime, deleted);
   else deleteStale(list, plan.stale, runtime, deleted);
 }
 

@@ -7,6 +7,7 @@ import { directoryOf, findStat } from "../../../pkg/sys/file.ts";
 import { type Called, type CalledPlugin, calledBy } from "./called-plugins.ts";
 import { describe, originOf, type Self } from "./origin.ts";
 import { type InstalledFile, isAsInstalled, readRecord } from "./record.ts";
+import { installCommandFor, textFlagOf } from "./text-flag.ts";
 
 export const status: Command = {
   name: "status",
@@ -27,7 +28,9 @@ export const status: Command = {
     const changed = changedFiles(context);
     const { stdout, stderr } = context.streams;
     for (const problem of problems) stderr(`twill status: ${problem}\n`);
-    if (flags.has("json")) stdout(printed({ version: context.version, runtimes: called.map(asJson), changed }));
+    const records = changed.map(({ path, now }) => ({ path, now }));
+    if (flags.has("json"))
+      stdout(printed({ version: context.version, runtimes: called.map(asJson), changed: records }));
     else stdout([...called.flatMap(linesFor), ...changed.map(changeLine), ...advice(called, changed)].join(""));
     return called.every(callsOurs) && changed.length === 0 && problems.length === 0 ? 0 : 1;
   },
@@ -65,15 +68,20 @@ function othersIn(plugins: readonly CalledPlugin[]): string[] {
 
 export interface Changed {
   path: string;
+  isPlugin: boolean;
   now: string;
 }
 
-/** Returns the installed files that something else has replaced or removed. @throws CniError 6: the record is damaged */
+/** Returns the installed files that something else has replaced or removed, and texts that are gone. @throws CniError 6: the record is damaged */
 export function changedFiles(self: Self): Changed[] {
   return readRecord()
-    .files.filter((file) => !isAsInstalled(file))
-    .map((file) => ({ path: file.path, now: nowOf(file, self) }));
+    .files.filter((file) => !isAsInstalled(file) && !isEdited(file))
+    .map((file) => ({ path: file.path, isPlugin: file.isPlugin, now: nowOf(file, self) }));
 }
+
+/** Reports whether it is a text that is there: an administrator may change units and completions. */
+const isEdited = (file: InstalledFile): boolean =>
+  textFlagOf(file) !== undefined && findStat(file.path, "link") !== undefined;
 
 function nowOf({ path, program, isPlugin }: InstalledFile, self: Self): string {
   if (findStat(path, "link") === undefined) return "absent";
@@ -87,7 +95,7 @@ function advice(called: readonly Called[], changed: readonly Changed[]): string[
   if (called.length === 0) return ["no container runtime was found on this node\n"];
   if (called.every(callsOurs) && changed.length === 0) return [];
   const why = changed.length === 0 ? "" : ", as after the upgrade of a package";
-  return [`To fix: twill install${why}\n`];
+  return [`To fix: ${installCommandFor(changed)}${why}\n`];
 }
 
 function asJson({ runtime, plugins }: Called): unknown {

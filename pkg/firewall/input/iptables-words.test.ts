@@ -40,6 +40,13 @@ t.test("a source that is not known is not compared", async (t) => {
   t.equal(evaluatePart("-s 10.0.0.0/8", { ...packet, source: undefined }), "unknown");
 });
 
+t.test("any traffic is of no protocol that is known", async (t) => {
+  const any = { ...packet, destinationPort: undefined };
+  for (const text of ["-p tcp", "-p udp", "! -p tcp", "-m tcp --dport 80", "-m tcp --sport 80", "-m udp --dport 53"])
+    t.equal(evaluatePart(text, any), "unknown", text);
+  t.equal(evaluatePart("-p all", any), "yes");
+});
+
 const outcomes = (lines: readonly string[], policy: "accept" | "drop" = "drop") => {
   const chains = [...new Set(["INPUT", ...lines.map((line) => line.split(" ")[1] ?? "")])];
   const printed = ["*filter", ...chains.map((chain) => `:${chain} - [0:0]`), ...lines, "COMMIT"].join("\n");

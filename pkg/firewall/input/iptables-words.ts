@@ -22,7 +22,8 @@ export function evaluatePart(part: string, packet: Packet): Certainty {
     case "-o":
       return packet.outInterface === undefined ? "unknown" : certainly(isInterface(value, packet.outInterface.name));
     case "-p":
-      return certainly(["udp", "17", "all", "0"].includes(value));
+      if (value === "all" || value === "0") return "yes";
+      return ofProtocol(packet, ["udp", "17"].includes(value));
     case "-s":
       return isWithin(value, packet.source);
     case "-d":
@@ -33,6 +34,10 @@ export function evaluatePart(part: string, packet: Packet): Certainty {
       return "unknown";
   }
 }
+
+/** Returns whether a condition about the protocol holds, which a packet without port may have any. @param isUdp Whether it holds for UDP */
+const ofProtocol = ({ destinationPort }: Packet, isUdp: boolean): Certainty =>
+  destinationPort === undefined ? "unknown" : certainly(isUdp);
 
 const isInterface = (pattern: string, name: string): boolean =>
   pattern.endsWith("+") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
@@ -93,7 +98,7 @@ function evaluateOption(match: string, option: string, value: string, packet: Pa
       return certainly(value.split(",").includes(packet.outInterface === undefined ? "LOCAL" : "UNICAST"));
     case "tcp --dport":
     case "tcp --sport":
-      return "no";
+      return ofProtocol(packet, false);
     default:
       return "unknown";
   }

@@ -6,7 +6,12 @@ import { NFT_SET_ELEM_CATCHALL } from "../../netlink/nftables/element.ts";
 import { NFT_CMP_EQ } from "../../netlink/nftables/expression/cmp.ts";
 import { NF_CT_STATE_UNTRACKED, NFT_CT_STATE } from "../../netlink/nftables/expression/ct.ts";
 import { NFT_LOOKUP_F_INV } from "../../netlink/nftables/expression/lookup.ts";
-import { NFT_META_IIF, NFT_META_MARK, NFT_META_NFPROTO } from "../../netlink/nftables/expression/meta.ts";
+import {
+  NFT_META_IIF,
+  NFT_META_L4PROTO,
+  NFT_META_MARK,
+  NFT_META_NFPROTO,
+} from "../../netlink/nftables/expression/meta.ts";
 import { NFT_PAYLOAD_NETWORK_HEADER } from "../../netlink/nftables/expression/payload.ts";
 import { type ExpressionRequest, expressions } from "../../netlink/nftables/expression.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
@@ -113,6 +118,23 @@ const rows: { title: string; rule: ExpressionRequest[]; is: EvaluatedRule[] }[] 
     is: [{ matches: "yes", action: "drop" }],
   },
 ];
+const ofHeader = (offset: number): ExpressionRequest => ({
+  name: "payload",
+  data: { destination: NFT_REG_1, base: NFT_PAYLOAD_NETWORK_HEADER, offset, length: 1 },
+});
+for (const [title, family, load] of [
+  ["by meta", "ip", meta(NFT_META_L4PROTO)],
+  ["by the header of IPv4", "ip", ofHeader(9)],
+  ["by the header of IPv6", "ip6", ofHeader(6)],
+] as const) {
+  t.test(`the protocol is known of a packet with a port, and of any traffic it is not: ${title}`, async (t) => {
+    const rule = decode(expressions, encode(expressions, [load, isEqual(Uint8Array.of(6)), verdict(NF_ACCEPT)]));
+    t.match(evaluateRule(rule, { ...packet, family }, sets), [{ matches: "no" }]);
+    const any = { ...packet, family, destinationPort: undefined };
+    t.strictSame(evaluateRule(rule, any, sets), [{ matches: "unknown", action: "accept" }]);
+  });
+}
+
 for (const { title, rule, is } of rows) {
   t.test(title, async (t) => {
     t.strictSame(evaluateRule(decode(expressions, encode(expressions, rule)), packet, sets), is);

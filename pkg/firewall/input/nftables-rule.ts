@@ -208,7 +208,8 @@ function actionOf(verdict: NftData["verdict"]): Action {
 
 const UNKNOWN: Bytes = new Array(16).fill(undefined);
 
-function metaValue(key: number | undefined, { family, inInterface, outInterface }: Packet): Bytes {
+function metaValue(key: number | undefined, packet: Packet): Bytes {
+  const { family, inInterface, outInterface } = packet;
   switch (key) {
     case NFT_META_IIF:
       return hostOrder(inInterface.index);
@@ -219,7 +220,7 @@ function metaValue(key: number | undefined, { family, inInterface, outInterface 
     case NFT_META_OIFNAME:
       return outInterface === undefined ? UNKNOWN : paddedName(outInterface);
     case NFT_META_L4PROTO:
-      return [PROTOCOL_UDP, 0, 0, 0];
+      return [protocolOf(packet), 0, 0, 0];
     case NFT_META_NFPROTO:
       return [nfproto[family], 0, 0, 0];
     case NFT_META_PROTOCOL:
@@ -242,7 +243,11 @@ function payloadValue(base: number | undefined, offset: number, length: number, 
   return Array.from({ length: Math.max(length, 4) }, (_, i) => (i < length ? header[offset + i] : 0));
 }
 
-function networkHeader({ family, source, destination }: Packet): Bytes {
+const protocolOf = ({ destinationPort }: Packet): number | undefined =>
+  destinationPort === undefined ? undefined : PROTOCOL_UDP;
+
+function networkHeader(packet: Packet): Bytes {
+  const { family, source, destination } = packet;
   const header: (number | undefined)[] = [];
   const at = ADDRESS_OFFSETS[family];
   source?.forEach((byte, i) => {
@@ -251,7 +256,7 @@ function networkHeader({ family, source, destination }: Packet): Bytes {
   destination?.forEach((byte, i) => {
     header[at.destination + i] = byte;
   });
-  header[family === "ip" ? 9 : 6] = PROTOCOL_UDP; // IPv6: unless there are extension headers, which tunnels do not send
+  header[family === "ip" ? 9 : 6] = protocolOf(packet); // IPv6: unless there are extension headers, which tunnels do not send
   return header;
 }
 

@@ -1,4 +1,4 @@
-/** The first packet of a UDP flow, for which the rules of a hook are evaluated. */
+/** The first packet of a flow, for which the rules of a hook are evaluated: of UDP to a port, or of any protocol. */
 
 import type { Address } from "../../ip/address.ts";
 import type { Family } from "../family.ts";
@@ -17,7 +17,7 @@ export interface Packet {
   source: Address | undefined;
   /** undefined: it may be for any other host */
   destination: Address | undefined;
-  /** undefined: any */
+  /** Of UDP. undefined: any, and the protocol is any as well */
   destinationPort: number | undefined;
   /** NF_CT_STATE_*. */
   state: number;

@@ -35,7 +35,7 @@ export function describeExhaustion(pool: Pool, set: RangeSet): { details: string
   const enlarge = 'enlarge the range in "ipam", or delete containers';
   return {
     details: details.join("; "),
-    remedy: dead > 0 ? `cnitool gc --dead ${pool.network}; or ${enlarge}` : enlarge,
+    remedy: dead > 0 ? `twill gc; or ${enlarge}` : enlarge,
   };
 }
 
