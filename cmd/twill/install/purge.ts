@@ -35,6 +35,8 @@ import {
   stateDirectory,
 } from "../../../pkg/network/attachment-record.ts";
 import { listRuns } from "../../../pkg/network/run-record.ts";
+import { dnsnameRoot, readDnsnameRecords } from "../../../pkg/resolver/dnsname-record.ts";
+import { isGone } from "../../../pkg/resolver/served.ts";
 import { installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
 import { cachedAttachment, deleteNetwork } from "../../../pkg/runtime/network.ts";
 import { parseList } from "../../../pkg/runtime/network-list.ts";
@@ -168,14 +170,23 @@ function markedAttachments({ network }: PurgeOptions): PurgedAttachment[] {
 const describe = ({ owner: { network, containerId, ifName }, state }: PurgedAttachment): string =>
   `${network} ${containerId} ${ifName}${state === "unknown" ? " (whether it runs is unknown)" : ""}`;
 
-/** Returns who else uses twill's files: commands of `twill run`, and those whose records cannot be read. */
+/** Returns who else uses twill's files: commands of `twill run`, containers whose names are answered, and those whose records cannot be read. */
 function otherUsers(living: readonly PurgedAttachment[]): string[] {
-  const named = new Set(living.map(({ owner }) => owner.containerId));
+  const containers = new Set(living.map(({ owner }) => owner.containerId));
+  const keys = new Set(living.map(({ owner }) => keyOf(owner)));
+  const answered = [...readDnsnameRecords(dnsnameRoot)];
+  const named = answered.flatMap((one) => ("reason" in one || isGone(one.namespace) ? [] : one));
+  const damaged = answered.flatMap((one) => ("reason" in one ? one : []));
   return [
     ...listRuns()
-      .filter(({ id }) => !named.has(id))
+      .filter(({ id }) => !containers.has(id))
       .map(({ name }) => `twill run, ${name}`),
-    ...listAllAttachmentRecords().damaged.map(({ path, reason }) => `${path} (${reason}: whether it runs is unknown)`),
+    ...named
+      .filter((one) => !keys.has(keyOf(one)))
+      .map(({ network, containerId, ifName }) => `${network} ${containerId} ${ifName} (plugin dnsname)`),
+    ...[...listAllAttachmentRecords().damaged, ...damaged].map(
+      ({ path, reason }) => `${path} (${reason}: whether it runs is unknown)`,
+    ),
   ];
 }
 
