@@ -70,7 +70,7 @@ for (const [tool, drop, part, accept] of [
     node.sh(accept);
     t.strictSame(ids(node), []);
     node.sh(tool === "nft" ? "nft flush chain inet drops f" : "iptables -F FORWARD");
-    t.strictSame(ids(node), ["forward-policy"]);
+    t.ok(ids(node).includes("forward-policy"));
     node.sh(part);
     t.strictSame(ids(node), [], "some of it passes");
   });

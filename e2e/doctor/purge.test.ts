@@ -1,4 +1,5 @@
 // `twill uninstall --purge`: what twill made goes by its marks, and what others made stays byte for byte.
+import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import t from "tap";
 import { type Host, newHost, type Ran } from "../lab/host.ts";
@@ -206,7 +207,8 @@ t.test("uninstall --purge keeps what a container of the same ID has in another n
   const name = node.containers[0]?.name ?? "";
   node.sh(`ip netns del ${name}
     while ip -o link show type veth | grep -q .; do sleep 0.01; done
-    rm /var/lib/cni/results/dead-*; ip netns add ${name}`);
+    rm /var/lib/cni/results/dead-*`);
+  t.equal(spawnSync("ip", ["netns", "add", name]).status, 0);
   attach(node, 0, "living", published(8081)); // cnitool makes the ID from the path
   const before = node.sh("nft -s list table bridge nat");
   t.match(before, /macspoofchk-cnitool-\w+-eth0/);
