@@ -854,6 +854,15 @@ t.test("version tells ours from foreign ones, and what is hidden", needsRoot, as
     node.cnitool("version liar").stdout,
     /liar +foreign +- +\/var\/lib\/bin\/liar +plugin "liar" returned something that is not JSON on VERSION/,
   );
+
+  const injected = ["-e", "trace=pidfd_open", "-e", "inject=pidfd_open:error=ENOSYS"]; // as before Linux 5.3
+  t.match(
+    node.runInside(
+      ["strace", "-f", "-qq", "-o", "/dev/null", ...injected, join(ourTools, "cnitool"), "version", "double"],
+      path,
+    ).stdout,
+    /^double +foreign +0\.3\.1 to 1\.1\.0 /m,
+  );
 });
 
 t.test("validate asks the plugins that are there", needsRoot, async (t) => {

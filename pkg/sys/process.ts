@@ -1,6 +1,6 @@
 /** This process and its children. */
 import { native } from "#native";
-import { monotonicMs } from "./clock.ts";
+import { monotonicMs, sleepMs } from "./clock.ts";
 import { Errno, SystemError } from "./errno.ts";
 import { closeFile, findStat, Open, openFile, readAll, writeAll } from "./file.ts";
 import { waitReadable } from "./poll.ts";
@@ -102,10 +102,10 @@ export function run(program: Program): Outcome {
     const child = native.spawn(path, [path, ...args], variables, [input, outputEnd, errors]);
     closeFile(outputEnd); // so that the output ends when the program closes its own
     if (child < 0) throw new SystemError("execve", -child, path);
-    const stdout =
-      longestMs === undefined ? readAll(output, path, OUTPUT_LIMIT) : readBy(longestMs, child, output, path);
+    const endMs = longestMs === undefined ? undefined : monotonicMs() + longestMs;
+    const stdout = endMs === undefined ? readAll(output, path, OUTPUT_LIMIT) : readBy(endMs, child, output, path);
     if (stdout.length > OUTPUT_LIMIT) ask("kill", child, SIGKILL);
-    const end = wait(child);
+    const end = endMs === undefined ? wait(child) : waitBy(endMs, child, path); // it may have closed its output and go on
     if (stdout.length > OUTPUT_LIMIT) throw new SystemError("read", Errno.EFBIG, `output of ${path}`);
     return { ...end, stdout };
   } finally {
@@ -114,28 +114,43 @@ export function run(program: Program): Outcome {
 }
 
 /**
- * Reads all that a child prints, until it has ended.
+ * Reads all that a child prints.
  *
  * @throws SystemError ETIMEDOUT: it had not ended in time, and was killed. What it started itself may live on.
  */
-function readBy(longestMs: number, child: number, output: number, path: string): Uint8Array {
-  const end = monotonicMs() + longestMs;
-  const waitFor = (fd: number) => {
-    if (waitReadable([fd], Math.max(0, end - monotonicMs())).length > 0) return;
-    ask("kill", child, SIGKILL);
-    wait(child);
-    throw new SystemError("wait", Errno.ETIMEDOUT, path);
-  };
+function readBy(endMs: number, child: number, output: number, path: string): Uint8Array {
   call("fcntl", undefined, output, F_SETFL, O_NONBLOCK);
-  const stdout = readAll(output, path, OUTPUT_LIMIT, () => waitFor(output));
-  if (stdout.length > OUTPUT_LIMIT) return stdout;
-  const process = call("pidfd_open", undefined, child, 0);
+  return readAll(output, path, OUTPUT_LIMIT, () => {
+    if (waitReadable([output], Math.max(0, endMs - monotonicMs())).length === 0) throw killed(child, path);
+  });
+}
+
+/** Waits for a child's end. @throws SystemError ETIMEDOUT: it had not ended in time, and was killed */
+function waitBy(endMs: number, child: number, path: string): Pick<Outcome, "status" | "signal"> {
+  const process = ask("pidfd_open", child, 0);
+  if (process < 0) return askUntilEnd(endMs, child, path); // before Linux 5.3, or forbidden by a seccomp profile
   try {
-    waitFor(process); // it may have closed its output and go on
+    if (waitReadable([process], Math.max(0, endMs - monotonicMs())).length === 0) throw killed(child, path);
   } finally {
     closeFile(process);
   }
-  return stdout;
+  return wait(child);
+}
+
+function askUntilEnd(endMs: number, child: number, path: string): Pick<Outcome, "status" | "signal"> {
+  for (;;) {
+    const end = findOutcome(child);
+    if (end !== undefined) return end;
+    if (monotonicMs() >= endMs) throw killed(child, path);
+    sleepMs(END_PAUSE_MS);
+  }
+}
+const END_PAUSE_MS = 5;
+
+function killed(child: number, path: string): SystemError {
+  ask("kill", child, SIGKILL);
+  wait(child);
+  return new SystemError("wait", Errno.ETIMEDOUT, path);
 }
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
