@@ -138,7 +138,8 @@ export function invoke(verb: string, type: string, invocation: Invocation): Resu
  */
 export function versionsOfPlugin(type: string, path: readonly string[], delegates: Delegates): readonly string[] {
   const executable = findExecutable(type, path);
-  if (executable.isSelf && Object.hasOwn(delegates, type)) return delegates[type]?.versions ?? supportedVersions;
+  if (Object.hasOwn(delegates, type) && isSameProgram(executable))
+    return delegates[type]?.versions ?? supportedVersions;
   const delegate = { type, path: executable.path };
   const variables = {
     ...environment(),

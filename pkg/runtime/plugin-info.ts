@@ -3,6 +3,7 @@ import { aboutText, type Introduction, parseAbout } from "../cni/about.ts";
 import { longestAnswerMs, versionsOfPlugin } from "../cni/delegate.ts";
 import { findExecutable } from "../cni/find-executable.ts";
 import type { Delegates } from "../cni/plugin.ts";
+import { isSameProgram } from "../cni/same-build.ts";
 import { isErrno } from "../sys/errno.ts";
 import { directoryOf, findDirectory, findStat } from "../sys/file.ts";
 import { environment, run } from "../sys/process.ts";
@@ -37,7 +38,7 @@ function isExecutable(path: string): boolean {
 
 /** Whether the file is another program of this executable, which no runtime calls. */
 export const isOwnTool = ({ name, path }: Pick<PluginFile, "name" | "path">, plugins: Delegates): boolean =>
-  !Object.hasOwn(plugins, name) && findExecutable(name, [directoryOf(path)]).isSelf;
+  !Object.hasOwn(plugins, name) && isSameProgram(findExecutable(name, [directoryOf(path)]));
 
 /** Returns the about text that a plugin prints when it is called without CNI_COMMAND. @param version of this executable */
 export function pluginInfo(
@@ -45,8 +46,8 @@ export function pluginInfo(
   plugins: Delegates,
   version: string,
 ): Introduction {
-  const isSelf = findExecutable(name, [directoryOf(path)]).isSelf;
-  const own = isSelf && Object.hasOwn(plugins, name) ? plugins[name] : undefined;
+  const isOwn = Object.hasOwn(plugins, name) && isSameProgram(findExecutable(name, [directoryOf(path)]));
+  const own = isOwn ? plugins[name] : undefined;
   return parseAbout(own === undefined ? printedBy(path) : aboutText(own, version, path));
 }
 
