@@ -1,5 +1,6 @@
 // `twill network` on a host of its own, seen with the eyes of ip, find and cnitool.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
@@ -437,7 +438,7 @@ t.test("addresses of the link that were asked for are added, others refused", ne
   t.match(refused, { status: 1, stderr: /Invalid link-local IP address: "10\.1\.1\.1"/ });
   t.strictSame(node.addresses(0), []);
   node.containers[0]?.sh("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
-  const asked = "connect --link-local-ip 169.254.7.7 --link-local-ip fe80::77 front";
+  const asked = "connect --link-local-ip 169.254.7.7 --link-local-ip 169.254.7.7 --link-local-ip fe80::77 front";
   node.networkSays([...asked.split(" "), nameOf(node, 0)]);
   t.match(node.containers[0]?.sh("ip -br address show eth0"), / 172\.17\.0\.2\/16 169\.254\.7\.7\/16 fe80::77\/64/);
 });
@@ -562,6 +563,30 @@ t.test("who is not root lists and inspects networks as far as files can be read"
   t.match(asNobody("ipam ls"), { status: 1, stdout: /10\.5\.0\.2 .* unknown/ });
   t.match(asNobody("network rm front"), { status: 1, stderr: /run it as root/ });
 });
+
+t.test(
+  "a container that lives in a process, and whose path is gone or another one's, is disconnected",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t, 1);
+    const name = nameOf(node, 0);
+    for (const [i, net] of ["alpha", "mid", "zeta"].entries()) {
+      node.networkSays(`create --subnet 10.${5 + i}.0.0/24 ${net}`);
+      node.networkSays(["connect", net, name]);
+    }
+    const process = spawn("ip", ["netns", "exec", name, "sh", "-c", "echo there; exec sleep 1000"]);
+    t.teardown(() => process.kill("SIGKILL"));
+    await once(process.stdout, "data");
+    spawnSync("ip", ["netns", "del", name]);
+    const notMoved = /could not be moved to its next network: its namespace is not at \S+ any more\n$/;
+    t.match(node.network(["disconnect", "alpha", name]), { status: 0, stderr: notMoved });
+    spawnSync("ip", ["netns", "add", name]);
+    t.match(node.network(["disconnect", "mid", name]), { status: 0, stderr: notMoved });
+    t.match(node.network(["disconnect", "zeta", name]), { status: 0, stderr: "" }, "there is no next one");
+    t.match(node.network("ls"), { status: 0, stderr: "" });
+    for (const net of ["alpha", "mid", "zeta"]) t.strictSame(node.inspect(net).Containers, {});
+  },
+);
 
 t.test("a container of a network whose file is gone can be disconnected", needsRoot, async (t) => {
   const node = newNode(t, 1);

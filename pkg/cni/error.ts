@@ -76,6 +76,12 @@ export function receivedError({ code, msg, details }: { code: number; msg: strin
   return new CniError({ code, msg, details, remedy: "" });
 }
 
+/** Makes an error of one that was thrown, with what failed after it in its details. */
+export function withSecondFailure(first: unknown, second: string, remedy: string): CniError {
+  const { code, msg, details } = failureOf(first);
+  return new CniError({ code, msg, details: [details, second].filter(Boolean).join("; "), remedy, cause: first });
+}
+
 /** Formats a failure for stdout: the specification requires the version in it, the reference library does not print it. */
 export function printError(error: CniError, cniVersion: string): string {
   return printJson({ cniVersion, ...errorObject(error) }, "    ");

@@ -1,5 +1,5 @@
 /** Connects a running container to a network, disconnects it, and removes what belonged to containers that are gone. */
-import { CniError, ErrorCode, errorText, invalidConf } from "../cni/error.ts";
+import { CniError, ErrorCode, errorText, invalidConf, withSecondFailure } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 import { formats, isEthernetMac, isInterfaceName } from "../config/formats.ts";
 import type { JsonObject } from "../config/json.ts";
@@ -17,7 +17,7 @@ import { inNamespace } from "../link/in-namespace.ts";
 import { enableIPv6 } from "../link/ipv6.ts";
 import { listLinks, needLink } from "../link/link.ts";
 import { setUpLoopback } from "../link/loopback.ts";
-import type { Connection } from "../netlink/connection.ts";
+import { type Connection, NetlinkError } from "../netlink/connection.ts";
 import {
   addNetwork,
   cachedAttachment,
@@ -25,9 +25,9 @@ import {
   type Runtime,
   type RuntimeAttachment,
 } from "../runtime/network.ts";
-import { type NetworkList, parseList } from "../runtime/network-list.ts";
+import { type NetworkList, parseList, publishesPorts } from "../runtime/network-list.ts";
 import { nowMs } from "../sys/clock.ts";
-import { isErrno } from "../sys/errno.ts";
+import { isErrno, SystemError } from "../sys/errno.ts";
 import { findStat } from "../sys/file.ts";
 import { isOwnNamespace, type Namespace, NotANamespace, openNamespace, within } from "../sys/namespace.ts";
 import { identifiedState, identifyNamespace, type NamespaceIdentity } from "../sys/namespace-identity.ts";
@@ -50,7 +50,7 @@ import {
 import type { Container } from "./container.ts";
 import { orderDefaultRoutes, type RouteOwner } from "./default-route.ts";
 import type { NetworkDefinition } from "./definition.ts";
-import { movePorts, portsPublishedIn, publishesPorts } from "./port-holder.ts";
+import { movePorts, portsPublishedIn } from "./port-holder.ts";
 import type { PublishedPort } from "./published-port.ts";
 
 /** What `connect` was asked for beside network and container. */
@@ -104,10 +104,22 @@ export function connectContainer(
     placeRoutesAndPorts(namespace, [...present, { networkName: network.name, ifName: attachment.ifName }], runtime);
     writeAttachmentRecord({ ...record, ...assignedBy(result, attachment.ifName) });
   } catch (error) {
-    deleteNetwork(network.list, attachment, runtime); // when it fails, the record stays, and the next command tries again
-    placeRoutesAndPorts(namespace, present, runtime, { again: true });
-    removeAttachmentRecord(record);
+    undoAfter(error, () => {
+      deleteNetwork(network.list, attachment, runtime);
+      placeRoutesAndPorts(namespace, present, runtime, { again: true });
+      removeAttachmentRecord(record);
+    });
     throw error;
+  }
+}
+
+/** Undoes what failed. @throws CniError when that fails too: the first error, and the second one in its details; the record stays */
+function undoAfter(error: unknown, undo: () => void): void {
+  try {
+    undo();
+  } catch (failure) {
+    const remedy = "correct both: the next command of twill network undoes the rest";
+    throw withSecondFailure(error, `could not undo it either: ${errorText(failure)}`, remedy);
   }
 }
 
@@ -115,7 +127,13 @@ export function connectContainer(
 function addLinkLocals(rtnl: Connection, netns: Namespace, ifName: string, prefixes: readonly Prefix[]): void {
   const link = needLink(rtnl, ifName);
   within(netns, () => enableIPv6(link, prefixes));
-  for (const prefix of prefixes) rtnl.request(addAddress(link.index, prefix, { withoutDetection: true }));
+  for (const prefix of prefixes) {
+    try {
+      rtnl.request(addAddress(link.index, prefix, { withoutDetection: true }));
+    } catch (error) {
+      if (!isErrno(error, "EEXIST")) throw error; // given twice, or the kernel's own
+    }
+  }
 }
 
 /** With the length that Docker gives it. */
@@ -376,7 +394,7 @@ export function disconnectAttachment(
   runtime: Runtime,
   tell: (text: string) => void,
 ): void {
-  const { record, netns } = attachment;
+  const { record } = attachment;
   if (record !== undefined) markUnfinished(record);
   try {
     deleteAttachment(attachment, listNow, runtime);
@@ -387,26 +405,44 @@ export function disconnectAttachment(
     }
     tell(errorText(error));
   }
-  if (netns !== undefined && attachmentState(attachment) === "alive") {
-    const namespace = identifyNamespace(netns);
-    const left = listInterfacesOf(namespace, runtime.cacheRoot).filter(({ ifName }) => ifName !== attachment.ifName);
-    tellPlaced(attachment.containerName, () => placeRoutesAndPorts(namespace, left, runtime), tell);
-  }
+  if (attachmentState(attachment) === "alive") tellPlaced(attachment, runtime, {}, tell);
   if (record !== undefined) removeAttachmentRecord(record);
 }
 
-/** The container is disconnected all the same when its ports cannot be published through another network. */
-function tellPlaced(container: string, place: () => boolean, tell: (text: string) => void): void {
+/**
+ * Has the networks that are left take over default route and ports. When that fails, the container is disconnected all the same: it may end meanwhile, or its namespace lives in a process alone,
+ * and the path leads to none or to another one.
+ */
+function tellPlaced(
+  { containerName, ifName, netns, record }: NetworkAttachment,
+  runtime: Runtime,
+  options: { again?: boolean },
+  tell: (text: string) => void,
+): void {
+  const tellNotMoved = (why: string) =>
+    tell(
+      `default route and published ports of container ${containerName} could not be moved to its next network: ${why}`,
+    );
   try {
-    if (!place())
+    if (netns === undefined) return;
+    const namespace = record?.namespace ?? identifyNamespace(netns);
+    const left = listInterfacesOf(namespace, runtime.cacheRoot).filter((one) => one.ifName !== ifName);
+    if (inodeOf(netns) !== namespace.inode) {
+      if (left.length > 0) tellNotMoved(`its namespace is not at ${netns} any more`);
+      return;
+    }
+    if (!placeRoutesAndPorts(namespace, left, runtime, options))
       tell(
-        `the published ports of container ${container} lead nowhere: none of its networks publishes ports; connect it to one that does`,
+        `the published ports of container ${containerName} lead nowhere: none of its networks publishes ports; connect it to one that does`,
       );
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    tell(`the published ports of container ${container} could not be moved to its next network: ${errorText(error)}`);
+    if (!isFailure(error)) throw error;
+    tellNotMoved(errorText(error));
   }
 }
+
+const isFailure = (error: unknown): boolean =>
+  [CniError, NotANamespace, SystemError, NetlinkError].some((kind) => error instanceof kind);
 
 /** Has the next command go on when this one is killed. */
 const markUnfinished = (record: AttachmentRecord): void =>
@@ -500,12 +536,7 @@ export function removeLeftAttachments(
     const { unfinished } = record;
     try {
       deleteAttachment(attachment, () => networks().find(({ name }) => name === networkName)?.list, runtime);
-      if (!isDead(record)) {
-        const left = listInterfacesOf(record.namespace, runtime.cacheRoot).filter(
-          ({ ifName }) => ifName !== record.ifName,
-        );
-        tellPlaced(containerName, () => placeRoutesAndPorts(record.namespace, left, runtime, { again: true }), tell);
-      }
+      if (!isDead(record)) tellPlaced(attachment, runtime, { again: true }, tell);
       removeAttachmentRecord(record);
       if (unfinished === undefined) continue;
       const what = unfinished === "connect" ? "undid the connect" : "completed the disconnect";

@@ -4,18 +4,13 @@
  *
  * The ports are the container's (its record of `twill run`); who has them now is what the runtime's cache says that its portmap plugin was given.
  */
-import { isObject } from "../config/json.ts";
 import { type Runtime, setPortMappings } from "../runtime/network.ts";
-import { type PluginConf, parseList } from "../runtime/network-list.ts";
+import { parseList, publishesPorts } from "../runtime/network-list.ts";
 import { isSameNamespace } from "../sys/namespace.ts";
 import type { NetworkAttachment } from "./attachment.ts";
 import type { RouteOwner } from "./default-route.ts";
 import type { PublishedPort } from "./published-port.ts";
 import { listRuns } from "./run-record.ts";
-
-/** Reports whether a plugin publishes ports. */
-export const publishesPorts = ({ capabilities }: PluginConf): boolean =>
-  isObject(capabilities) && capabilities["portMappings"] === true;
 
 /** Returns the ports that the commands of `twill run` in a namespace publish. */
 export const portsPublishedIn = (netns: string): readonly PublishedPort[] =>

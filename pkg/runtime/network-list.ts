@@ -28,6 +28,10 @@ import { decode, encode } from "../sys/text.ts";
 /** One plugin's part of a list, with all keys that its author wrote. */
 export type PluginConf = JsonObject & { readonly type: string };
 
+/** Reports whether a plugin publishes ports. */
+export const publishesPorts = ({ capabilities }: PluginConf): boolean =>
+  isObject(capabilities) && capabilities["portMappings"] === true;
+
 export interface NetworkList {
   name: string;
   /** The version to run the network in; "" when the list has none, which plugins read as 0.1.0. */

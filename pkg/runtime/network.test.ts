@@ -22,10 +22,11 @@ import {
   type Runtime,
   type RuntimeAttachment,
   requestOf,
+  setPortMappings,
   statusNetwork,
 } from "./network.ts";
 import { type NetworkList, parseList } from "./network-list.ts";
-import type { CacheEntry } from "./result-cache.ts";
+import { type CacheEntry, listNetworkCache } from "./result-cache.ts";
 
 /**
  * The double of a plugin: appends what it is given to `log`. Fails with the object in `<name>.<verb>`, where there is such a
@@ -207,6 +208,25 @@ t.test("a delete that fails stops and keeps the cache", async (t) => {
   });
   t.strictSame(verbs(runtime.noted()), ["DEL second"]);
   t.strictSame(runtime.cached(), ["net-one-eth0"]);
+});
+
+t.test("ports whose ADD fails are not in the cache, and are published by the next try", async (t) => {
+  const runtime = node(t);
+  addNetwork(list(), { ...attachment, capabilityArgs: {} }, runtime);
+  runtime.noted();
+  const cached = () => listNetworkCache(runtime.cacheRoot, "net").entries[0] as CacheEntry;
+  runtime.fail("first", "ADD", { code: 100, msg: "taken" });
+  t.throws(() => setPortMappings(cached(), [{ hostPort: 80 }], runtime), { code: 100, msg: /taken$/ });
+  t.strictSame(cached().capabilityArgs, {});
+  rmSync(join(runtime.path[0] ?? "", "first.ADD"));
+  runtime.noted();
+  setPortMappings(cached(), [{ hostPort: 80 }], runtime);
+  t.strictSame(cached().capabilityArgs, { portMappings: [{ hostPort: 80 }] });
+  const noted = runtime.noted();
+  t.strictSame(verbs(noted), ["DEL first", "ADD first"], "of the plugin with the capability alone");
+  t.strictSame(noted[1]?.conf["runtimeConfig"], { portMappings: [{ hostPort: 80 }] });
+  setPortMappings(cached(), [], runtime);
+  t.strictSame(cached().capabilityArgs, {});
 });
 
 t.test("a check that fails is told as it is", async (t) => {

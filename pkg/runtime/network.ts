@@ -10,7 +10,7 @@ import { runAllSteps } from "../cni/best-effort-del.ts";
 import { invoke } from "../cni/delegate.ts";
 import { encodeResult } from "../cni/encode-result.ts";
 import { checkContainerId, checkInterfaceName, readParameters } from "../cni/environment.ts";
-import { CniError, ErrorCode, errorText, failureOf } from "../cni/error.ts";
+import { CniError, ErrorCode, errorText, failureOf, withSecondFailure } from "../cni/error.ts";
 import { findExecutable } from "../cni/find-executable.ts";
 import type { Delegates } from "../cni/plugin.ts";
 import { standardStreams } from "../cni/process-io.ts";
@@ -22,7 +22,7 @@ import { type Json, type JsonObject, printJson, sortKeys } from "../config/json.
 import { environment } from "../sys/process.ts";
 import { encode } from "../sys/text.ts";
 import { namespacePath } from "./cached-namespace.ts";
-import { type NetworkList, type PluginConf, parseList } from "./network-list.ts";
+import { type NetworkList, type PluginConf, parseList, publishesPorts } from "./network-list.ts";
 import {
   attachmentsNamedBy,
   type CacheEntry,
@@ -96,10 +96,8 @@ export function orDeleted<T>(work: () => T, list: NetworkList, attachment: Runti
     try {
       deleteNetwork(list, attachment, runtime);
     } catch (failure) {
-      const { code, msg, details } = failureOf(error);
-      const both = [details, `could not delete the attachment either: ${errorText(failure)}`].filter(Boolean);
       const remedy = `delete the attachment before you add it again: cnitool del --ifname ${attachment.ifName} ${list.name} ${attachment.netns}`;
-      throw new CniError({ code, msg, details: both.join("; "), remedy, cause: error });
+      throw withSecondFailure(error, `could not delete the attachment either: ${errorText(failure)}`, remedy);
     }
     throw error;
   }
@@ -138,15 +136,14 @@ export function deleteNetwork(list: NetworkList, attachment: RuntimeAttachment, 
  * were given.
  *
  * @param portMappings in the form of the capability; none: its ports are published no more
- * @throws CniError of the plugin that fails; 6: the cached result is damaged
+ * @throws CniError of the plugin that fails, and the cache then has no ports; 6: the cached result is damaged
  */
 export function setPortMappings(entry: CacheEntry, portMappings: readonly JsonObject[], runtime: Runtime): void {
   const list = parseList(entry.config, `cached configuration of ${entry.networkName}`);
   const before = cachedAttachment(entry);
   const { portMappings: _, ...others } = entry.capabilityArgs;
-  const capabilityArgs = portMappings.length === 0 ? others : { ...others, portMappings };
   const prevResult = readCachedResult(runtime.cacheRoot, keyOf(list, before));
-  const publishing = list.plugins.filter(({ capabilities }) => (capabilities as JsonObject)?.["portMappings"] === true);
+  const publishing = list.plugins.filter(publishesPorts);
   const callAll = (verb: "ADD" | "DEL", attachment: RuntimeAttachment): void => {
     for (const plugin of publishing) {
       const stdin = requestOf(list, plugin, { prevResult, capabilityArgs: attachment.capabilityArgs });
@@ -154,8 +151,11 @@ export function setPortMappings(entry: CacheEntry, portMappings: readonly JsonOb
     }
   };
   callAll("DEL", before);
+  writeCache(runtime.cacheRoot, { ...entry, capabilityArgs: others }); // while ADD has not succeeded, none is published
+  if (portMappings.length === 0) return;
+  const capabilityArgs = { ...others, portMappings };
+  callAll("ADD", { ...before, capabilityArgs });
   writeCache(runtime.cacheRoot, { ...entry, capabilityArgs });
-  if (portMappings.length > 0) callAll("ADD", { ...before, capabilityArgs });
 }
 
 /**
