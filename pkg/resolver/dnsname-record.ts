@@ -20,7 +20,7 @@ export interface DnsnameRecord extends AttachmentId {
   domain: string;
   /** Of the container, with prefix length. */
   addresses: readonly string[];
-  /** Of the host in the network, with prefix length: where the names are answered, and who may ask. */
+  /** Of the host in the network, with prefix length: where the names are answered. */
   gateways: readonly string[];
   /** The container's. */
   namespace: NamespaceIdentity;
@@ -49,6 +49,11 @@ export function findDnsnameRecord(id: AttachmentId, root = dnsnameRoot): Dnsname
 /** Removes a record, and what an interrupted write has left; the network's directory stays, since another ADD may be about to write into it. @returns false when there was none */
 export const removeDnsnameRecord = (id: AttachmentId, root = dnsnameRoot): boolean =>
   removeFiles(dnsnameDirectory(id.network, root), (name) => name === fileNameOf(id));
+
+/** Removes the record of a container that is gone, unless another ADD has replaced it since it was read. */
+export function removeStaleRecord(stale: DnsnameRecord, root = dnsnameRoot): void {
+  if (JSON.stringify(findDnsnameRecord(stale, root)) === JSON.stringify(stale)) removeDnsnameRecord(stale, root);
+}
 
 /** Removes the records of a network whose attachments are not among the valid ones. @returns whether there was one */
 export function collectDnsnameRecords(

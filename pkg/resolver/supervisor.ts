@@ -30,7 +30,7 @@ export type ResolverOptions = Pick<
   "attachments" | "resolvConf" | "control" | "cleansUp" | "endsIdle" | "log"
 >;
 
-/** Serves until a signal says to stop, or there is nothing to serve. Uses a table of descriptors that has nothing else in it than the socket and standard streams. */
+/** Serves until a signal says to stop, or there is nothing to serve. Uses a table of descriptors that has nothing else in it than the standard streams, the listening socket, and the descriptor of that socket's file. */
 export function serve(options: ResolverOptions): void {
   raiseFileLimit();
   for (;;) {

@@ -20,7 +20,7 @@ import { randomBytes } from "../sys/random.ts";
 import { Cleaner } from "./cleaner.ts";
 import { type SyncAnswer, serveControl } from "./control.ts";
 import { type ControlSocket, isLost, reopen } from "./control-socket.ts";
-import { removeDnsnameRecord } from "./dnsname-record.ts";
+import { removeStaleRecord } from "./dnsname-record.ts";
 import { type EventLoop, openEventLoop } from "./event-loop.ts";
 import { Forwarder } from "./forwarder.ts";
 import { type Listener, Listeners, type ListenProblem } from "./listeners.ts";
@@ -117,7 +117,7 @@ class Worker {
   }
 
   run(): End {
-    const { control, signals, readSignals } = this.#options;
+    const { signals, readSignals } = this.#options;
     this.#loop.watch(signals, () => {
       const end = readSignals();
       if (end !== undefined) this.#stop(end);
@@ -127,7 +127,6 @@ class Worker {
       this.#lookAtMs = Math.min(this.#lookAtMs, bootMs() + SETTLE_MS);
     });
     this.#serveControl();
-    if (typeof control !== "number") this.#watch.add(directoryOf(control.path));
     this.#loop.run((nowMs) => Math.min(this.#look(nowMs), this.#forwarder.tick(nowMs), this.#tcpClients.tick(nowMs)));
     return this.#end;
   }
@@ -144,6 +143,7 @@ class Worker {
     try {
       if (reopen(control)) {
         this.#serveControl();
+        this.#isCutOff = false;
         log(`${control.path} was removed: it is made again`);
       } else {
         log(`another resolver listens on ${control.path}: this one ends`);
@@ -165,8 +165,9 @@ class Worker {
   #look(nowMs: number): number {
     if (nowMs < this.#lookAtMs) return this.#lookAtMs;
     this.#lookAtMs = nowMs + LOOK_MS;
-    const { attachments, cleansUp, endsIdle, log } = this.#options;
+    const { attachments, cleansUp, control, endsIdle, log } = this.#options;
     this.#keepControl();
+    if (typeof control !== "number") this.#watch.add(directoryOf(control.path)); // at each look, as below: it may be another directory now
     for (const directory of attachmentDirectories(attachments.cache)) this.#watch.add(directory);
     const hasChanged = this.#stamp !== stampOf(attachments, this.#unfinished);
     if (hasChanged || this.#hasUnserved || this.#namespaces.some(isGone)) this.#sync();
@@ -182,7 +183,7 @@ class Worker {
     const paths = this.#options.attachments;
     const stamp = stampOf(paths, []); // before reading, so that what changes meanwhile is read again
     const { attachments, connected, problems, unfinished, stale } = readServed(paths);
-    for (const record of stale) removeDnsnameRecord(record, paths.dnsname);
+    for (const record of stale) removeStaleRecord(record, paths.dnsname);
     this.#unfinished = unfinished;
     this.#stamp = unfinished.length === 0 ? stamp : stampOf(paths, unfinished);
     const gone = new Set(connected.filter(isGone));
