@@ -7,9 +7,17 @@ import { readPairs } from "../../pkg/cni/args.ts";
 import { CniError, ErrorCode, failureOf, invalidConf } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
-import type { Dns, Result } from "../../pkg/cni/result.ts";
+import type { Dns, IpConfig, Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
-import { formatAddress, formatPrefix, type Prefix } from "../../pkg/ip/address.ts";
+import {
+  compareAddresses,
+  contains,
+  formatAddress,
+  formatPrefix,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+} from "../../pkg/ip/address.ts";
 import { addressesOf } from "../../pkg/link/address.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { findLink, openRtnetlink } from "../../pkg/link/link.ts";
@@ -49,8 +57,9 @@ function add(attachment: Attachment<DnsnameConf>): Result {
   const addresses = addressesIn(result);
   const gateways = gatewaysOf(result);
   if (gateways.length === 0) {
+    const links = hostLinksOf(result).map((name) => JSON.stringify(name));
     writeStderr(
-      `dnsname: network "${attachment.network}": "${hostLinkOf(result)}" has no address on which names could be answered; To fix: set "isGateway" in the plugin that makes it\n`,
+      `dnsname: network "${attachment.network}": no address of ${links.join(" or ")} is the network's, so that no names are answered; To fix: set "isGateway" in the plugin that makes it\n`,
     );
     return result;
   }
@@ -64,8 +73,8 @@ function add(attachment: Attachment<DnsnameConf>): Result {
 }
 
 /** Returns the container's addresses. @throws CniError 7: it has none */
-function addressesIn({ ips, interfaces }: Result): string[] {
-  const own = ips.filter((ip) => ip.interface === undefined || interfaces[ip.interface]?.sandbox);
+function addressesIn(result: Result): string[] {
+  const own = containerIpsOf(result);
   if (own.length > 0) return own.map(({ address }) => address);
   throw invalidConf(
     "no ip address was found in the network",
@@ -73,22 +82,43 @@ function addressesIn({ ips, interfaces }: Result): string[] {
   );
 }
 
-/** Returns the name of the host's interface in the network, which plugins name first. */
-const hostLinkOf = ({ interfaces: [first] }: Result): string => first?.name ?? "";
+const containerIpsOf = ({ ips, interfaces }: Result): IpConfig[] =>
+  ips.filter((ip) => ip.interface === undefined || interfaces[ip.interface]?.sandbox);
 
-/** Returns the host's addresses in the network, without those that are valid on the link alone. @throws CniError 7: the host has no such interface */
+/** Returns the names of the host's interfaces in the network: an entry with a sandbox is the container's, whatever the host has of that name. */
+const hostLinksOf = ({ interfaces }: Result): string[] =>
+  interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => name);
+
+/**
+ * Returns the host's addresses in the network: the gateways of the container's addresses, and those whose network has one of these. The interfaces may have others, as a bridge that two
+ * networks share. An address that is valid on the link alone is none.
+ *
+ * @throws CniError 7: the host has no interface in the network
+ */
 function gatewaysOf(result: Result): Prefix[] {
   const rtnl = openRtnetlink();
-  const link = findLink(rtnl, hostLinkOf(result));
-  if (link === undefined) {
+  const names = hostLinksOf(result);
+  const links = names.flatMap((name) => findLink(rtnl, name) ?? []);
+  if (links.length === 0) {
     throw invalidConf(
-      `the first interface of the result, "${hostLinkOf(result)}", is not one of the host`,
-      'put "dnsname" after a plugin that makes an interface on the host, as bridge does',
+      names.length === 0
+        ? "the result has no interface of the host"
+        : `the result has no interface that the host has: there is no ${names.map((name) => JSON.stringify(name)).join(", ")}`,
+      'put "dnsname" after a plugin that makes an interface on the host, as bridge does; behind macvlan, ipvlan and host-device the host is not in the network',
     );
   }
-  return addressesOf(rtnl, link.index)
-    .filter(({ scope }) => scope === RT_SCOPE_UNIVERSE)
+  const ips = containerIpsOf(result);
+  return links
+    .flatMap(({ index }) => addressesOf(rtnl, index))
+    .filter(({ scope, prefix }) => scope === RT_SCOPE_UNIVERSE && ips.some((ip) => isGatewayOf(prefix, ip)))
     .map(({ prefix }) => prefix);
+}
+
+function isGatewayOf(prefix: Prefix, { address, gateway = "" }: IpConfig): boolean {
+  const own = parsePrefix(address)?.address;
+  if (own !== undefined && contains(prefix, own)) return true;
+  const named = parseAddress(gateway);
+  return named !== undefined && compareAddresses(named, prefix.address) === 0;
 }
 
 function recordOf(
@@ -124,7 +154,7 @@ function refuseUnserved({ unserved }: SyncAnswer, { host }: DnsnameRecord, gatew
   const keys = gateways.map(({ address }) => listenKey({ namespace: { inode: host }, address }));
   const failed = unserved.find(({ key }) => keys.includes(key));
   if (failed === undefined) return;
-  const [problem = "", remedy = ""] = failed.problem.split(": ", 2);
+  const { problem, remedy } = failed;
   throw new CniError({ code: ErrorCode.internal, msg: `names cannot be answered: ${problem}`, remedy });
 }
 

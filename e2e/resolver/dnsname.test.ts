@@ -1,12 +1,12 @@
 // The plugin dnsname behind bridge, as podman calls it: dig as a container, and podman's own plugin, with its dnsmasq, beside ours.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { unpackedFolder } from "../../dev/unpacked.mjs";
 import { type Call, type Container, type Host, type Namespace, newHost, type Verb } from "../lab/host.ts";
 import { inLongRunOnly, needsRoot } from "../lab/needs.ts";
-import { projectRoot } from "../lab/project.ts";
+import { ourTools, projectRoot } from "../lab/project.ts";
 
 const unpacked = (name: string, path: string) => join(unpackedFolder(projectRoot, name), path);
 const goDnsname = unpacked("golang-github-containernetworking-plugin-dnsname", "usr/lib/cni");
@@ -136,7 +136,7 @@ for (const [whose, bin, needs] of [
     },
   );
 
-t.test("dnsname: names are for containers of that network alone", needsRoot, async (t) => {
+t.test("dnsname: names are for the host and containers with names in that network alone", needsRoot, async (t) => {
   const node = newNode(t);
   const [web, other] = containersOf(node);
   t.match(node.add("web"), { status: 0 });
@@ -146,6 +146,7 @@ t.test("dnsname: names are for containers of that network alone", needsRoot, asy
   other.sh("ip addr add 192.0.2.2/24 dev eth0 && ip link set eth0 up && ip route add default via 192.0.2.1");
   t.equal(dig(web, "web"), "10.10.1.2");
   t.equal(dig(node, "web"), "10.10.1.2", "the host asks from its address in the network");
+  other.sh("ping -c 1 -W 2 10.10.1.1");
   t.notMatch(dig(other, "web"), "10.10.1.2", "who is routed there has no answer");
   t.notMatch(dig(other, "+tcp", "web"), "10.10.1.2");
   t.notMatch(
@@ -153,6 +154,51 @@ t.test("dnsname: names are for containers of that network alone", needsRoot, asy
     "10.10.1.2",
     "nor at other addresses of the host",
   );
+  node.sh(`ip link add lan type veth peer name lan0 netns ${other.name} && ip link set lan master cni-podman1 up`);
+  other.sh("ip addr add 10.10.1.77/24 dev lan0 && ip link set lan0 up && ping -c 1 -W 2 -I lan0 10.10.1.1");
+  t.notMatch(dig(other, "web"), "10.10.1.2", "nor who has an address of the network, and no name in it");
+  t.notMatch(dig(other, "+tcp", "web"), "10.10.1.2");
+});
+
+t.test("dnsname: two networks on one bridge are answered at their own addresses", needsRoot, async (t) => {
+  const node = newNode(t);
+  const [web, db] = containersOf(node);
+  t.match(node.add("web"), { status: 0 });
+  const other = { container: 1, network: "n2" };
+  const ipam = { type: "host-local", ranges: [[{ subnet: "10.10.2.0/24" }]] };
+  node.sh("ip addr add 10.10.2.1/24 dev cni-podman1"); // bridge itself gives a bridge one address of IPv4
+  t.match(node.call("bridge", "ADD", { ...other, keys: { ipam, isGateway: false } }), { status: 0 });
+  const added = node.call("dnsname", "ADD", { ...other, pod: "db" });
+  t.match(added, { status: 0, stderr: "" });
+  t.strictSame((added.stdout as { dns: unknown }).dns, { nameservers: ["10.10.2.1"], search: ["dns.podman"] });
+  t.equal(db.run("dig", "@10.10.2.1", "+short", "db").stdout.trim(), "10.10.2.2");
+  t.match(db.run("dig", "@10.10.2.1", "web").stdout, /status: NXDOMAIN/);
+  t.equal(dig(web, "web"), "10.10.1.2");
+  t.match(web.run("dig", "@10.10.1.1", "db").stdout, /status: NXDOMAIN/);
+});
+
+t.test("dnsname: a resolver in another network namespace is named, and what to do", needsRoot, async (t) => {
+  const node = newNode(t, { containers: 3 });
+  const [web, , other] = node.containers as [Container, Container, Container];
+  const endAllIn = ({ name }: Namespace) => {
+    const pids = () => execFileSync("ip", ["netns", "pids", name], { encoding: "utf8" }).split("\n").filter(Boolean);
+    while (pids().length > 0) spawnSync("kill", ["-KILL", ...pids()]); // again, as one may have started another
+  };
+  t.teardown(() => endAllIn(other));
+  t.match(node.add("web"), { status: 0 });
+  endAllIn(node);
+  node.run("nsenter", `--net=${other.path}`, join(ourTools, "twill"), "resolver", "--sync");
+  t.match(node.add("db", { container: 1 }), {
+    status: 1,
+    stdout: {
+      code: 999,
+      msg: /^names cannot be answered: the resolver runs in another network namespace than/,
+      details: /To fix: end its two processes, twill-resolver; the next ADD starts one here/,
+    },
+  });
+  endAllIn(other);
+  t.match(node.call("dnsname", "ADD", { container: 1, pod: "db" }), { status: 0 });
+  t.equal(dig(web, "db"), "10.10.1.3");
 });
 
 t.test("dnsname: where another program has port 53, ADD says so and leaves nothing", needsRoot, async (t) => {
@@ -182,7 +228,7 @@ t.test("dnsname: where another program has port 53, ADD says so and leaves nothi
 
 t.test("dnsname: CHECK, GC, and what ADD refuses", needsRoot, async (t) => {
   const node = newNode(t);
-  const [web] = containersOf(node);
+  const [web, db] = containersOf(node);
   t.match(node.add("web"), { status: 0 });
   t.match(node.call("dnsname", "CHECK", { pod: "web" }), { status: 0, stdout: "" });
   for (const pid of node.resolvers()) process.kill(pid, "SIGKILL");
@@ -198,13 +244,14 @@ t.test("dnsname: CHECK, GC, and what ADD refuses", needsRoot, async (t) => {
   t.match(node.call("dnsname", "GC", { keys: { cniVersion: "1.1.0", "cni.dev/valid-attachments": valid } }), {
     status: 0,
   });
-  t.equal(dig(web, "web.dns.podman"), "");
-  t.equal(dig(web, "db.dns.podman"), "10.10.1.3");
+  t.equal(dig(db, "web.dns.podman"), "");
+  t.equal(dig(db, "db.dns.podman"), "10.10.1.3");
   t.match(node.call("dnsname", "CHECK", { pod: "web" }), {
     status: 1,
     stdout: { msg: "the container has no names in the network, must have those of 10.10.1.2/24, fd00:10::2/64" },
   });
 
+  node.sh("ip link add eth0 type veth peer name far && ip addr add 203.0.113.5/24 dev eth0 && ip link set eth0 up");
   const refusals: [string, Record<string, unknown>][] = [
     ["must be called as chained plugin", { prevResult: undefined }],
     [
@@ -212,7 +259,17 @@ t.test("dnsname: CHECK, GC, and what ADD refuses", needsRoot, async (t) => {
       { prevResult: { cniVersion: "0.4.0", interfaces: [{ name: "cni-podman1" }] } },
     ],
     [
-      'the first interface of the result, "nosuch0", is not one of the host',
+      "the result has no interface of the host",
+      {
+        prevResult: {
+          cniVersion: "0.4.0",
+          interfaces: [{ name: "eth0", sandbox: web.path }], // as macvlan's
+          ips: [{ version: "4", address: "203.0.113.9/24", gateway: "203.0.113.1", interface: 0 }],
+        },
+      },
+    ],
+    [
+      'the result has no interface that the host has: there is no "nosuch0"',
       {
         prevResult: {
           cniVersion: "0.4.0",

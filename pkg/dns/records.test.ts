@@ -69,6 +69,32 @@ t.test("a domain takes the place of the network's name, and what is in it and no
   t.equal(told("web", "pod.dns.podman"), "NXDOMAIN", "another network's");
 });
 
+t.test("a network whose domain was changed answers both, and knows what is in neither", async (t) => {
+  const changed = [
+    attachment("before", "old", "10.10.1.2", { domain: "old.example" }),
+    attachment("after", "new", "10.10.1.3", { domain: "new.example" }),
+  ];
+  const all = namesOfNetworks(changed);
+  const answer = (name: string) =>
+    answerFrom(viewOf(changed, all), { name, type: Type.A, class: CLASS_IN }, all, asListed);
+  for (const name of ["old", "new", "old.old.example", "new.new.example"])
+    t.match(answer(name), { rcode: Rcode.noError, records: [{ type: Type.A }] }, name);
+  for (const name of ["new.old.example", "nobody.new.example"]) t.match(answer(name), { rcode: Rcode.nameError }, name);
+  t.equal(answer("example.org"), "forward");
+});
+
+t.test("an empty alias is no name, of nobody", async (t) => {
+  const attachments = [
+    attachment("front", "web", "172.18.0.2"),
+    attachment("back", "db", "172.19.0.2", { aliases: [""] }),
+  ];
+  const all = namesOfNetworks(attachments);
+  const answer = (view: NamedAttachment[], name: string) =>
+    answerFrom(viewOf(view, all), { name, type: Type.A, class: CLASS_IN }, all, asListed);
+  t.equal(answer(attachments.slice(0, 1), "example.org"), "forward", "elsewhere");
+  t.equal(answer(attachments.slice(1), ""), "forward", "the root");
+});
+
 t.test("a known name without such a record has an answer without records", async (t) => {
   t.equal(told("web", "web", Type.AAAA), "");
   t.equal(told("web", "web", Type.MX), "");

@@ -53,7 +53,7 @@ export function namesOfNetworks(attachments: readonly NamedAttachment[]): Map<st
       names: new Map(),
     };
     networks.set(id, network);
-    for (const one of new Set([name, ...aliases].map((text) => text.toLowerCase()))) {
+    for (const one of new Set([name, ...aliases].filter(Boolean).map((text) => text.toLowerCase()))) {
       const known = network.addresses.get(one);
       if (known === undefined) network.addresses.set(one, [...addresses]);
       else known.push(...addresses);
@@ -150,7 +150,10 @@ function unqualified(name: string, network: NetworkNames): string | undefined {
 function isNameElsewhere(name: string, { networks }: View, all: ReadonlyMap<string, NetworkNames>): boolean {
   const others = [...all.values()].filter((network) => !networks.includes(network));
   if (!name.includes(".")) return others.some(({ addresses }) => addresses.has(name));
-  return others.some((network) => network.addresses.has(unqualified(name, network) ?? ""));
+  return others.some((network) => {
+    const own = unqualified(name, network);
+    return own !== undefined && network.addresses.has(own);
+  });
 }
 
 function recordsOf(addresses: readonly Address[], type: number): AnswerRecord[] {

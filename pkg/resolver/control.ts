@@ -13,8 +13,8 @@ export interface SyncAnswer {
   namespaces: number;
   /** Sentences: which namespaces get none and why, which files are damaged. */
   problems: string[];
-  /** The listen addresses that are not served, by their keys, and why. Absent: the resolver is of an earlier build, which does not know `dnsname`. */
-  unserved?: { key: string; problem: string }[];
+  /** The listen addresses that are not served, by their keys, why, and what to do, "" for nothing. Absent: the resolver is of an earlier build, which does not know `dnsname`. */
+  unserved?: { key: string; problem: string; remedy: string }[];
 }
 
 const SYNC = "sync\n";
@@ -75,6 +75,6 @@ function answerIn(text: string): SyncAnswer | undefined {
     problems.every(isText) &&
     (unserved === undefined ||
       (Array.isArray(unserved) &&
-        unserved.every((one) => isObject(one) && [one["key"], one["problem"]].every(isText))));
+        unserved.every((one) => isObject(one) && [one["key"], one["problem"], one["remedy"]].every(isText))));
   return isWhole ? (document as unknown as SyncAnswer) : undefined; // every key of it was checked
 }

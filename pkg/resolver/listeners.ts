@@ -23,10 +23,16 @@ export interface Listener {
   tcp: number;
 }
 
-/** A listen address that cannot be served, and why. */
-export interface ListenProblem {
-  at: ListenAddress;
+/** Why a listen address cannot be served, and what to do. */
+interface Refusal {
   problem: string;
+  /** "" for nothing. */
+  remedy: string;
+}
+
+/** A listen address that cannot be served. */
+export interface ListenProblem extends Refusal {
+  at: ListenAddress;
 }
 
 export interface ListenersOptions {
@@ -62,7 +68,7 @@ export class Listeners {
     for (const [key, at] of wanted) {
       if (this.#open.has(key)) continue;
       const listener = this.#listen(key, at);
-      if (typeof listener === "string") problems.push({ at, problem: listener });
+      if ("problem" in listener) problems.push({ at, ...listener });
       else {
         this.#open.set(key, listener);
         this.#options.opened(at, listener);
@@ -73,15 +79,14 @@ export class Listeners {
     return problems;
   }
 
-  /** @returns why not, as a text */
-  #listen(key: string, at: ListenAddress): Listener | string {
+  #listen(key: string, at: ListenAddress): Listener | Refusal {
     const left = this.#left.get(key) ?? {};
     this.#left.delete(key);
     try {
       return this.#openIn(at, left);
     } catch (error) {
       for (const fd of Object.values(left)) closeFile(fd);
-      return problemOf(error, at);
+      return refusalOf(error, at);
     }
   }
 
@@ -107,13 +112,25 @@ function openBoth(endpoint: Endpoint, left: Partial<Listener>): Listener {
   }
 }
 
-function problemOf(error: unknown, { namespace: { path }, address, clients }: ListenAddress): string {
-  if (error instanceof NotANamespace) return "the namespace is gone";
+function refusalOf(error: unknown, { namespace: { path }, address, clients }: ListenAddress): Refusal {
+  const isOnHost = clients !== undefined;
+  if (error instanceof NotANamespace && isOnHost)
+    return {
+      problem: "the resolver runs in another network namespace than the network's interface on the host",
+      remedy: "end its two processes, twill-resolver; the next ADD starts one here",
+    };
+  if (error instanceof NotANamespace) return { problem: "the namespace is gone", remedy: "" };
   if (!(error instanceof SystemError)) throw error;
-  if (error.code !== "EADDRINUSE") return `it cannot be served: ${error.message}`;
-  const where = clients === undefined ? `in ${path}` : "on the host";
-  const then = clients === undefined ? "connect again" : "start the container again";
-  return `another program ${where} has port 53 of ${formatAddress(address)}: have it listen on other addresses, and ${then}`;
+  if (error.code !== "EADDRINUSE")
+    return {
+      problem: `it cannot be served (${error.message})`,
+      remedy: "it is tried again every two seconds; if that does not help, report it with /run/twill/resolver.log",
+    };
+  const [where, then] = isOnHost ? ["on the host", "start the container again"] : [`in ${path}`, "connect again"];
+  return {
+    problem: `another program ${where} has port 53 of ${formatAddress(address)}`,
+    remedy: `have it listen on other addresses, and ${then}`,
+  };
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What the resolver serves: attachments, each in the namespace of its container. */
 import type { NamedAttachment } from "../dns/records.ts";
-import { type Address, contains, networkOf, type Prefix, parseAddress, parsePrefix } from "../ip/address.ts";
+import { type Address, parseAddress, parsePrefix } from "../ip/address.ts";
 import { readAllRecords, recordDirectory } from "../network/attachment-record.ts";
 import { shortContainerId } from "../network/container.ts";
 import {
@@ -26,7 +26,7 @@ export interface ListenAddress {
   namespace: { path: string; inode: string };
   address: Address;
   /** Who may ask; undefined: whoever reaches the address, as nobody outside of a container reaches its loopback. */
-  clients?: readonly Prefix[];
+  clients?: readonly Address[];
 }
 
 /** Identifies a listen address; the path is left out, since several lead to one namespace. */
@@ -113,14 +113,17 @@ function attachmentOf(record: UnrecordedAttachment, namespace: NamespaceIdentity
     name: record.containerName,
     aliases: [...record.aliases, shortContainerId(record.containerId)],
     links: record.links.map(({ alias, container }) => ({ alias, target: container })),
-    addresses: record.addresses.flatMap((text) => parsePrefix(text)?.address ?? []),
+    addresses: addressesIn(record.addresses),
     servers: (record.dns ?? []).flatMap((text) => parseAddress(text) ?? []),
     namespace,
     listenAt: [{ namespace, address: RESOLVER_ADDRESS }],
   };
 }
 
-/** The names of `dnsname` are answered on the host, to containers of that network alone. */
+/**
+ * The names of `dnsname` are answered on the host, to the containers that have names there, and to the host itself, whose own address is its source. Not to the gateway's whole network: where a
+ * bridge has the host's uplink as a port, every host of the LAN is in that. Each ADD has the records read before its container runs.
+ */
 function dnsnameAttachmentOf({
   network,
   containerId,
@@ -131,28 +134,30 @@ function dnsnameAttachmentOf({
   namespace,
   host,
 }: DnsnameRecord): ServedAttachment {
-  const own = { path: OWN_NAMESPACE, inode: host };
-  const hosts = prefixesIn(addresses).map(({ address }) => ({ address, length: address.length * 8 }));
+  const hostNamespace = { path: OWN_NAMESPACE, inode: host };
+  const ownAddresses = addressesIn(addresses);
   return {
-    network: `dnsname ${network}`,
+    network: `dnsname ${network} ${domain}`, // so that each domain is answered while containers have the earlier one
     networkName: network,
     isInternal: false,
     container: containerId,
     name,
     aliases,
     links: [],
-    addresses: hosts.map(({ address }) => address),
+    addresses: ownAddresses,
     domain,
     namespace,
-    listenAt: prefixesIn(gateways).map((gateway) => ({
-      namespace: own,
-      address: gateway.address,
-      clients: [networkOf(gateway), ...hosts.filter((one) => !contains(gateway, one.address))],
+    listenAt: addressesIn(gateways).map((gateway) => ({
+      namespace: hostNamespace,
+      address: gateway,
+      clients: [gateway, ...ownAddresses],
     })),
   };
 }
 
-const prefixesIn = (texts: readonly string[]): Prefix[] => texts.flatMap((text) => parsePrefix(text) ?? []);
+/** Returns the addresses of prefixes. */
+const addressesIn = (prefixes: readonly string[]): Address[] =>
+  prefixes.flatMap((text) => parsePrefix(text)?.address ?? []);
 
 /**
  * Returns a text that is another one when attachments were added, replaced or removed.

@@ -1,7 +1,8 @@
 /** Answers queries: the process that works, while another one keeps its sockets (supervisor.ts). */
 import { encodeAnswer, encodeRefusal, LARGEST_MESSAGE, readQuery, type Transport } from "../dns/message.ts";
+import { addressKey } from "../dns/name.ts";
 import { answerFrom, type NetworkNames, namesOfNetworks, type View, viewOf } from "../dns/records.ts";
-import { contains, formatAddress, formatPrefix, type Prefix } from "../ip/address.ts";
+import { formatAddress } from "../ip/address.ts";
 import { attachmentDirectories } from "../network/unrecorded-attachment.ts";
 import { bootMs } from "../sys/clock.ts";
 import { watchDirectories } from "../sys/directory-watch.ts";
@@ -92,8 +93,8 @@ class Worker {
   #gone = "";
   /** By key of the listen address. */
   #views = new Map<string, View>();
-  /** Who may ask at a listen address; undefined: everybody. */
-  #clients = new Map<string, readonly Prefix[] | undefined>();
+  /** Who may ask at a listen address, by key of the address; undefined: everybody. */
+  #clients = new Map<string, ReadonlySet<string> | undefined>();
   #stamp = "";
   #lookAtMs = 0;
   #neededAtMs = bootMs();
@@ -194,13 +195,13 @@ class Worker {
     this.#networks = namesOfNetworks(living);
     const addresses = listenAddressesOf(living);
     this.#views = new Map([...addresses].map(([key, { attachments }]) => [key, viewOf(attachments, this.#networks)]));
-    this.#clients = new Map([...addresses].map(([key, { clients }]) => [key, clients && [...clients.values()]]));
+    this.#clients = new Map([...addresses].map(([key, { clients }]) => [key, clients]));
     const failed = this.#listeners.setAddresses([...addresses.values()].map(({ at }) => at));
     this.#hasUnserved = failed.length > 0;
     const all = [...problems, ...failed.map(describe)];
     for (const problem of all) if (!this.#problems.includes(problem)) this.#options.log(problem);
     this.#problems = all;
-    const unserved = failed.map((one) => ({ key: listenKey(one.at), problem: one.problem }));
+    const unserved = failed.map(({ at, problem, remedy }) => ({ key: listenKey(at), problem, remedy }));
     return { namespaces: this.#listeners.count, problems: all, unserved };
   }
 
@@ -245,7 +246,7 @@ class Worker {
     const clients = this.#clients.get(key);
     if (clients === undefined) return true;
     const address = client()?.address;
-    return address !== undefined && clients.some((prefix) => contains(prefix, address));
+    return address !== undefined && clients.has(addressKey(address));
   }
 
   #answer(key: string, message: Uint8Array, transport: Transport, send: (answer: Uint8Array) => void): void {
@@ -269,15 +270,15 @@ class Worker {
   }
 }
 
-function describe({ at: { namespace, address, clients }, problem }: ListenProblem): string {
+function describe({ at: { namespace, address, clients }, problem, remedy }: ListenProblem): string {
   const where = clients === undefined ? `in ${namespace.path}` : `at ${formatAddress(address)}`;
-  return `no names are answered ${where}: ${problem}`;
+  return `no names are answered ${where}: ${problem}${remedy === "" ? "" : `: ${remedy}`}`;
 }
 
-/** A listen address, the attachments whose names are answered there, and who may ask; undefined: everybody. */
+/** A listen address, the attachments whose names are answered there, and who may ask, by key of the address; undefined: everybody. */
 interface AskedAddress {
   at: ListenAddress;
-  clients: Map<string, Prefix> | undefined;
+  clients: Set<string> | undefined;
   attachments: ServedAttachment[];
 }
 
@@ -286,13 +287,13 @@ function listenAddressesOf(attachments: readonly ServedAttachment[]): Map<string
   const addresses = new Map<string, AskedAddress>();
   for (const attachment of attachments)
     for (const at of attachment.listenAt) {
-      const clients = at.clients?.map((prefix): [string, Prefix] => [formatPrefix(prefix), prefix]);
+      const clients = at.clients?.map(addressKey);
       const known = addresses.get(listenKey(at));
       if (known === undefined)
-        addresses.set(listenKey(at), { at, clients: clients && new Map(clients), attachments: [attachment] });
+        addresses.set(listenKey(at), { at, clients: clients && new Set(clients), attachments: [attachment] });
       else {
         known.attachments.push(attachment);
-        for (const [text, prefix] of clients ?? []) known.clients?.set(text, prefix);
+        for (const client of clients ?? []) known.clients?.add(client);
       }
     }
   return addresses;
