@@ -157,8 +157,9 @@ const isFixed = (body: Uint8Array): boolean =>
 
 /** Returns the administrator's chain to which a rule of the table jumps; undefined for another rule. */
 function adminChainOf(body: Uint8Array): string | undefined {
+  if (chainOf(body) !== FORWARD.chain) return undefined;
   const comment = commentOf(body);
-  return chainOf(body) === FORWARD.chain && comment.startsWith(TO_ADMIN) ? comment.slice(TO_ADMIN.length) : undefined;
+  return comment.startsWith(TO_ADMIN) ? comment.slice(TO_ADMIN.length) : undefined;
 }
 
 /** Reports whether twill made the rule: all others in the table are the administrator's, with a comment or without. */
@@ -190,7 +191,7 @@ export function missingFixedRule({ rules }: ForwardingTable): { chain: string; c
 }
 
 const leadsTo = ({ rules }: ForwardingTable, adminChain: string): boolean =>
-  rules.some((body) => adminChainOf(body) === adminChain);
+  rules.some((body) => chainOf(body) === FORWARD.chain && commentOf(body) === TO_ADMIN + adminChain);
 
 /** Reports whether chain `forward` jumps to the administrator's chain. */
 export const jumpsToAdminChain = leadsTo;
