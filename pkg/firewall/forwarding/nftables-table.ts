@@ -163,7 +163,7 @@ function adminChainOf(body: Uint8Array): string | undefined {
 }
 
 /** Reports whether twill made the rule: all others in the table are the administrator's, with a comment or without. */
-export const isOwnRule = (body: Uint8Array): boolean => isFixed(body) || adminChainOf(body) !== undefined;
+const isOwnRule = (body: Uint8Array): boolean => isFixed(body) || adminChainOf(body) !== undefined;
 
 /** Reports whether somebody has put something of his own into the table: a rule, a chain, or the policy drop. */
 export function hasOthersContent(netfilter: Connection): boolean {
