@@ -78,6 +78,8 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, () => {
     isStopped = true;
     for (const child of running) child.kill(signal);
+    // a test in an endless loop, or one that waits for a command that the signal has ended, takes no notice
+    setTimeout(() => running.forEach((child) => void child.kill("SIGKILL")), ENDING_S * 1000).unref();
   });
 }
 const counts = sum(await runs());
