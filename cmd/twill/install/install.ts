@@ -65,7 +65,7 @@ function runInstall({ flags, context }: Call, tools: readonly string[]): number 
       context.streams.stdout(planned.flatMap(steps).join(""));
       return;
     }
-    replaceAll(planned, record, context);
+    replaceAll(planned, record);
     context.streams.stdout(
       `${planned.map((directory) => summary(directory, context)).join("")}${flags.has("units") ? unitAdvice : ""}To undo: twill uninstall\n`,
     );

@@ -20,7 +20,7 @@ import {
 import { run } from "../../../pkg/sys/process.ts";
 import { randomHex } from "../../../pkg/sys/random.ts";
 import { decode, encode } from "../../../pkg/sys/text.ts";
-import type { Origin, Self } from "./origin.ts";
+import type { Origin } from "./origin.ts";
 import { type InstalledFile, type InstallRecord, keptPath, keptRoot, stateDirectory, writeRecord } from "./record.ts";
 import { isEmptyFolder, removeTree } from "./tree.ts";
 
@@ -42,7 +42,7 @@ export interface PlannedDirectory {
 const executable = "/proc/self/exe";
 
 /** Replaces all files, and records it. @throws CniError: nothing is changed */
-export function replaceAll(planned: readonly PlannedDirectory[], record: InstallRecord, self: Self): void {
+export function replaceAll(planned: readonly PlannedDirectory[], record: InstallRecord): void {
   const undos: (() => void)[] = [];
   try {
     const staging = planned.map((directory) => ({ directory, folder: `${directory.path}/.twill-${randomHex(4)}.new` }));
@@ -54,7 +54,7 @@ export function replaceAll(planned: readonly PlannedDirectory[], record: Install
     undos.push(() => writeRecord(record));
     inWords(stateDirectory, () => writeRecord({ ...record, directories, staging: folders }));
     for (const { path } of planned) createDirectories(path, undos);
-    for (const one of staging) stage(one, self, undos);
+    for (const one of staging) stage(one, undos);
     for (const { files } of planned) for (const file of files) keep(file, undos);
     const next = { files: recordedFiles(record, staging), directories, staging: folders };
     inWords(stateDirectory, () => writeRecord(next));
@@ -101,7 +101,7 @@ interface Staged {
 }
 
 /** Makes the new files in a folder inside the directory, as hard links to one copy, and starts each. Runtimes start files, no folders. */
-function stage({ folder, directory }: Staged, self: Self, undos: (() => void)[]): void {
+function stage({ folder, directory }: Staged, undos: (() => void)[]): void {
   undos.push(() => removeTree(folder));
   inWords(directory.path, () => {
     makeDirectories(folder, 0o755);
@@ -117,15 +117,16 @@ function stage({ folder, directory }: Staged, self: Self, undos: (() => void)[])
       first ??= path;
     }
   });
-  for (const file of directory.files) verify(folder, file, self);
+  for (const file of directory.files) verify(folder, file);
 }
 
 /** Starts a new program where it will be. @throws CniError: it does not run there */
-function verify(folder: string, { program, isPlugin, text }: PlannedFile, { plugins }: Self): void {
+function verify(folder: string, { program, isPlugin, text }: PlannedFile): void {
   if (text !== undefined) return;
   const path = `${folder}/${program}`;
   try {
-    if (isPlugin) versionsOf({ name: program, path }, plugins);
+    if (isPlugin)
+      versionsOf({ name: program, path }, {}); // none of this process's own: it is to run there
     else if (!saysHowItIsUsed(path)) throw doesNotRun(path);
   } catch (error) {
     throw isErrno(error, "EACCES") || error instanceof CniError ? doesNotRun(path, error) : error;
