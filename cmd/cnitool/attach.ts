@@ -27,6 +27,7 @@ import {
   type CacheEntry,
   type DamagedFile,
   defaultCacheRoot,
+  nameOf,
   readCache,
 } from "../../pkg/runtime/result-cache.ts";
 import { findStat, readLink } from "../../pkg/sys/file.ts";
@@ -169,8 +170,6 @@ export const gc: Command = {
     return plan.damaged.length === 0 ? 0 : 1;
   },
 };
-
-const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string => `${networkName} ${containerId} ${ifName}`;
 
 function keptBecauseOf(file: DamagedFile, list: NetworkList): string {
   const kept = attachmentsNamedBy(file, list.name).map(({ containerId, ifName }) => `${containerId} ${ifName}`);

@@ -14,6 +14,7 @@ import {
   type DamagedFile,
   defaultCacheRoot,
   listCache,
+  nameOf,
 } from "../../pkg/runtime/result-cache.ts";
 import { pluginPathOrUsual } from "./paths.ts";
 
@@ -44,7 +45,7 @@ export function checkRemembered(call: Call): number {
   const outcomes: Outcome[] = [];
   for (const remembered of attachments) {
     const { networkName: network, containerId, ifName } = remembered.entry;
-    const name = oneLine(`${network} ${containerId} ${ifName}`);
+    const name = oneLine(nameOf(remembered.entry));
     const outcome = outcomeOf(remembered, call, (error) => {
       if (!json) stderr(failureText(name, error));
     });

@@ -37,6 +37,7 @@ import {
   cacheRootsOf,
   defaultCacheRoot,
   listCache,
+  nameOf,
 } from "../../pkg/runtime/result-cache.ts";
 import { findStat } from "../../pkg/sys/file.ts";
 
@@ -227,8 +228,6 @@ function foreignTypes(entry: CacheEntry, plugins: Delegates): string[] {
     return []; // told when its rules are to be restored
   }
 }
-
-const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string => `${networkName} ${containerId} ${ifName}`;
 
 /** Returns the living attachments in the order in which they were attached, which is the order of their rules. */
 function livingAttachments(caches: readonly (CacheContent & { root: string })[]): CacheEntry[] {

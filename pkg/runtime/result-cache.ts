@@ -68,6 +68,10 @@ export interface CacheContent {
   damaged: DamagedFile[];
 }
 
+/** Returns an attachment's name for messages: network, container and interface. */
+export const nameOf = ({ networkName, containerId, ifName }: CacheKey): string =>
+  `${networkName} ${containerId} ${ifName}`;
+
 /** The directory of a cache's entries. */
 export const resultsIn = (root: string): string => `${root}/results`;
 

@@ -1,4 +1,4 @@
-import { nameOf } from "../node/cached-attachments.ts";
+import { nameOf } from "../../../pkg/runtime/result-cache.ts";
 import { grouped } from "../node/grouped.ts";
 import type { Check, Observation } from "./finding.ts";
 import { fixByDeletion } from "./fix-by-collection.ts";

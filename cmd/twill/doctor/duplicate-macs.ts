@@ -1,7 +1,7 @@
 import { isObject } from "../../../pkg/config/json.ts";
 import type { CacheEntry } from "../../../pkg/runtime/result-cache.ts";
+import { nameOf } from "../../../pkg/runtime/result-cache.ts";
 import { decode } from "../../../pkg/sys/text.ts";
-import { nameOf } from "../node/cached-attachments.ts";
 import { grouped } from "../node/grouped.ts";
 import type { Check, Observation } from "./finding.ts";
 

@@ -1,4 +1,4 @@
-import { nameOf } from "../node/cached-attachments.ts";
+import { nameOf } from "../../../pkg/runtime/result-cache.ts";
 import { findLostRules, restoreRules } from "../reload.ts";
 import type { Check, Observation } from "./finding.ts";
 

@@ -1,7 +1,7 @@
 import { formatAddress, isIPv4 } from "../../../pkg/ip/address.ts";
 import { openRtnetlink } from "../../../pkg/link/link.ts";
 import { leadsThrough, lookupRoute } from "../../../pkg/link/route.ts";
-import { nameOf } from "../node/cached-attachments.ts";
+import { nameOf } from "../../../pkg/runtime/result-cache.ts";
 import { bridgesOf, isRouted } from "./configured-network.ts";
 import type { Check, Observation } from "./finding.ts";
 import type { NodeView } from "./node-view.ts";

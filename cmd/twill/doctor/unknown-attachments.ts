@@ -1,5 +1,5 @@
 import { cachedNamespace } from "../../../pkg/runtime/cached-namespace.ts";
-import { nameOf } from "../node/cached-attachments.ts";
+import { nameOf } from "../../../pkg/runtime/result-cache.ts";
 import type { Check } from "./finding.ts";
 
 export const unknownAttachments: Check = {

@@ -12,7 +12,7 @@ import {
   type NetworkList,
   parseList,
 } from "../../../pkg/runtime/network-list.ts";
-import { type CacheEntry, defaultCacheRoot, listCaches } from "../../../pkg/runtime/result-cache.ts";
+import { defaultCacheRoot, listCaches, nameOf } from "../../../pkg/runtime/result-cache.ts";
 import { allPluginDirectories, configDirectories } from "../node/config-directories.ts";
 import { collect, safePlan } from "./safe-collection.ts";
 
@@ -57,8 +57,6 @@ function collected({ list, runtime }: Network, { flags, context: { streams } }: 
     return true;
   }
 }
-
-const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string => `${networkName} ${containerId} ${ifName}`;
 
 /** Returns the networks of all configurations, and those whose file is gone, as the runtimes' cache has them. */
 function networksOfNode({ context }: Call): Network[] {

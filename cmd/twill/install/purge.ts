@@ -40,6 +40,7 @@ import { isGone } from "../../../pkg/resolver/served.ts";
 import { installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
 import { cachedAttachment, deleteNetwork } from "../../../pkg/runtime/network.ts";
 import { parseList } from "../../../pkg/runtime/network-list.ts";
+import { nameOf } from "../../../pkg/runtime/result-cache.ts";
 import { directoryOf, findDirectory, findStat } from "../../../pkg/sys/file.ts";
 import { findNamespace } from "../../../pkg/sys/namespace.ts";
 import { identifiedState } from "../../../pkg/sys/namespace-identity.ts";
@@ -47,7 +48,6 @@ import { whenFree } from "../network/surroundings.ts";
 import {
   type CachedAttachment,
   keyOf,
-  nameOf,
   ownerOfEntry,
   ownersOfDamaged,
   readAttachments,

@@ -74,6 +74,3 @@ export const ownerOfEntry = ({ networkName, containerId, ifName }: CacheKey): At
 /** Identifies an attachment in sets. The names of the cache's files do not: each of their parts may have dashes in it. */
 export const keyOf = ({ network, containerId, ifName }: AttachmentId): string =>
   JSON.stringify([network, containerId, ifName]);
-
-export const nameOf = ({ networkName, containerId, ifName }: CacheEntry): string =>
-  `${networkName} ${containerId} ${ifName}`;
