@@ -62,7 +62,7 @@ t.test("metrics of a node: addresses, attachments, leftovers, lost rules, failed
     twill_recorded_calls: 0,
   });
   node.sh(`ip netns del ${node.containers[0]?.name}`);
-  node.sh("nft flush ruleset; rm $(ls /var/lib/cni/results/* | sed -n 3p)");
+  node.sh(`nft flush ruleset; rm $(grep -lF '"${node.containers[2]?.path}"' /var/lib/cni/results/*)`);
   node.cni("bridge", "ADD", { cniVersion: "1.0.0", name: "net", type: "bridge", mtu: "x" });
   t.match(metrics(t, node), {
     'twill_attachments{network="net",state="alive"}': 1,

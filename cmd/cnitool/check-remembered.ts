@@ -10,10 +10,9 @@ import { type NetworkList, parseList } from "../../pkg/runtime/network-list.ts";
 import {
   attachmentsNamedBy,
   type CacheEntry,
-  cacheRootsOf,
   type DamagedFile,
   defaultCacheRoot,
-  listCache,
+  listCaches,
   nameOf,
 } from "../../pkg/runtime/result-cache.ts";
 import { pluginPathOrUsual } from "./paths.ts";
@@ -115,10 +114,10 @@ function asked({ operands: [network], flags }: Call): { attachments: readonly Re
     const remedy = "write --all for every container of this host, or --container for one";
     throw new CniError({ code: ErrorCode.invalidEnvironment, msg: "both --all and --container are given", remedy });
   }
-  const caches = cacheRootsOf(defaultCacheRoot).map((cacheRoot) => ({ cacheRoot, ...listCache(cacheRoot) }));
+  const caches = listCaches(defaultCacheRoot);
   const ifName = flags.get("ifname");
   const attachments = caches
-    .flatMap(({ cacheRoot, entries }) => entries.map((entry) => ({ entry, cacheRoot })))
+    .flatMap(({ root, entries }) => entries.map((entry) => ({ entry, cacheRoot: root })))
     .filter(({ entry }) => network === undefined || entry.networkName === network)
     .filter(({ entry }) => ifName === undefined || entry.ifName === ifName);
   const damaged = caches

@@ -36,7 +36,7 @@ import {
   cacheFile,
   cacheRootsOf,
   defaultCacheRoot,
-  listCache,
+  listCaches,
   nameOf,
 } from "../../pkg/runtime/result-cache.ts";
 import { findStat } from "../../pkg/sys/file.ts";
@@ -128,11 +128,11 @@ export interface LookForLostRules {
   failed: { entry: CacheEntry; error: string }[];
 }
 
-/** Returns what living attachments lack of their rules on the host; changes nothing. @throws CniError 7: legacy iptables, where it cannot be told */
-export function findLostRules(plugins: Delegates, cacheRoot = defaultCacheRoot): LookForLostRules {
+/** Returns what these living attachments lack of their rules on the host; changes nothing. @throws CniError 7: legacy iptables, where it cannot be told */
+export function findLostRules(living: readonly LivingAttachment[], plugins: Delegates): LookForLostRules {
+  if (living.length === 0) return { lost: [], failed: [] };
   refuseLegacy();
-  const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listCache(root) }));
-  const { parts, failed } = planFor(livingAttachments(caches), plugins, true);
+  const { parts, failed } = planFor(inOrder(living), plugins, true);
   return {
     lost: parts
       .filter(({ requests }) => requests.length > 0)
@@ -161,8 +161,8 @@ interface NotRestored {
 }
 
 function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: Streams): NotRestored {
-  const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listCache(root) }));
-  const attachments = livingAttachments(caches);
+  const caches = listCaches(cacheRoot);
+  const attachments = inOrder(caches.flatMap(livingIn));
   const netfilter = connect(NETLINK_NETFILTER);
   const skipped = caches.map((cache) => tellSkipped(cache, streams)).reduce((sum, count) => sum + count, 0);
   tellForeign(attachments, plugins, streams);
@@ -229,15 +229,21 @@ function foreignTypes(entry: CacheEntry, plugins: Delegates): string[] {
   }
 }
 
-/** Returns the living attachments in the order in which they were attached, which is the order of their rules. */
-function livingAttachments(caches: readonly (CacheContent & { root: string })[]): CacheEntry[] {
-  return caches
-    .flatMap(({ root, entries }) => entries.map((entry) => ({ root, entry })))
-    .filter(({ entry }) => cachedNamespace(entry).state === "alive")
-    .map(({ root, entry }) => ({ entry, since: findStat(cacheFile(root, entry))?.modifiedNs ?? 0n }))
+/** An attachment whose namespace exists, and the cache that has it. */
+interface LivingAttachment {
+  entry: CacheEntry;
+  cacheRoot: string;
+}
+
+const livingIn = ({ root, entries }: CacheContent & { root: string }): LivingAttachment[] =>
+  entries.filter((entry) => cachedNamespace(entry).state === "alive").map((entry) => ({ entry, cacheRoot: root }));
+
+/** Returns attachments in the order in which they were attached, which is the order of their rules. */
+const inOrder = (attachments: readonly LivingAttachment[]): CacheEntry[] =>
+  attachments
+    .map(({ entry, cacheRoot }) => ({ entry, since: findStat(cacheFile(cacheRoot, entry))?.modifiedNs ?? 0n }))
     .sort((one, other) => (one.since < other.since ? -1 : one.since > other.since ? 1 : 0))
     .map(({ entry }) => entry);
-}
 
 interface Plan {
   requests: Request[];

@@ -27,9 +27,8 @@ import {
   attachmentsNamedBy,
   type CacheEntry,
   type CacheKey,
-  cacheRootsOf,
   type DamagedFile,
-  listNetworkCache,
+  listCaches,
   readCachedResult,
   removeCache,
   writeCache,
@@ -200,7 +199,7 @@ export function planGarbageCollection(
   { cacheRoot }: Pick<Runtime, "cacheRoot">,
 ): GarbagePlan {
   if (list.disableGC) return { stale: [], valid: [], damaged: [] };
-  const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listNetworkCache(root, list.name) }));
+  const caches = listCaches(cacheRoot, list.name);
   const entries = caches.flatMap(({ root, entries }) => entries.map((entry) => ({ ...entry, cacheRoot: root })));
   const damaged = caches.flatMap((cache) => cache.damaged);
   const named = damaged.map((file) => ({ file, attachments: attachmentsNamedBy(file, list.name) }));

@@ -182,8 +182,11 @@ export function listNetworkCache(root: string, networkName: string): CacheConten
 }
 
 /** Lists the attachments of each cache that may have some, the given one first: all, or those of one network. @throws CniError 5: a directory cannot be read. */
-export const listCaches = (root: string, networkName?: string): CacheContent[] =>
-  cacheRootsOf(root).map((one) => (networkName === undefined ? listCache(one) : listNetworkCache(one, networkName)));
+export const listCaches = (root: string, networkName?: string): (CacheContent & { root: string })[] =>
+  cacheRootsOf(root).map((one) => ({
+    root: one,
+    ...(networkName === undefined ? listCache(one) : listNetworkCache(one, networkName)),
+  }));
 
 function contentOf(files: Iterable<CacheEntry | DamagedFile>): CacheContent {
   const content: CacheContent = { entries: [], damaged: [] };

@@ -2,8 +2,9 @@
 import { failureOf } from "../../../pkg/cni/error.ts";
 import { type Call, type Command, jsonFlag } from "../../../pkg/command-line/command.ts";
 import { oneLine, printed, table } from "../../../pkg/command-line/table.ts";
-import { asRecord, checks, examineNode } from "./examination.ts";
+import { asRecord, checks, examine } from "./examination.ts";
 import type { Finding, Fix } from "./finding.ts";
+import { viewNode } from "./node-view.ts";
 
 export const doctor: Command = {
   name: "doctor",
@@ -38,10 +39,10 @@ export const doctor: Command = {
       stdout(list(call));
       return 0;
     }
-    const found = examineNode(context, environment);
+    const found = examine(viewNode(context, environment));
     const isDryRun = flags.has("dry-run");
     const fixes = isDryRun || flags.has("fix") ? applied(found, { isDryRun }) : [];
-    const left = fixes.some(({ outcome }) => outcome !== "planned") ? examineNode(context, environment) : found;
+    const left = fixes.some(({ outcome }) => outcome !== "planned") ? examine(viewNode(context, environment)) : found;
     tell(left, fixes, call);
     return exitStatus(left);
   },

@@ -1,6 +1,5 @@
 /** Examines the node by all checks, for `twill doctor` and those who pass its findings on. */
 import { failureOf, partsOfDetails } from "../../../pkg/cni/error.ts";
-import type { Self } from "../install/origin.ts";
 import { bridgedTraffic } from "./bridged-traffic.ts";
 import { configuration } from "./configuration.ts";
 import { damagedRecords } from "./damaged-records.ts";
@@ -19,7 +18,7 @@ import { leftoverReservations } from "./leftover-reservations.ts";
 import { leftoverRules } from "./leftover-rules.ts";
 import { lostRules } from "./lost-rules.ts";
 import { mtu } from "./mtu.ts";
-import { type NodeView, viewNode } from "./node-view.ts";
+import type { NodeView } from "./node-view.ts";
 import { overlappingRoutes } from "./overlapping-routes.ts";
 import { pluginDirectories } from "./plugin-directories.ts";
 import { rpFilter } from "./rp-filter.ts";
@@ -53,10 +52,7 @@ export const checks: readonly Check[] = [
 ];
 
 /** Returns what all checks find; changes nothing. */
-export function examineNode(self: Self, environment: Readonly<Record<string, string>>): Finding[] {
-  const node = viewNode(self, environment);
-  return checks.flatMap((check) => findingsOf(check, node));
-}
+export const examine = (node: NodeView): Finding[] => checks.flatMap((check) => findingsOf(check, node));
 
 /** A finding for programs, as in `twill doctor --json`. */
 export const asRecord = ({ id, severity, text, evidence, remedy, fix }: Finding) => ({

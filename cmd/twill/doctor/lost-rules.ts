@@ -1,14 +1,12 @@
 import { nameOf } from "../../../pkg/runtime/result-cache.ts";
-import { findLostRules, restoreRules } from "../reload.ts";
+import { restoreRules } from "../reload.ts";
 import type { Check, Observation } from "./finding.ts";
 
 export const lostRules: Check = {
   id: "lost-rules",
   about: "rules of running containers that are gone, as after a firewall was reloaded",
   severity: "error",
-  find({ self, cache }) {
-    if (!cache.attachments.some(({ state }) => state === "alive")) return [];
-    const { lost, failed } = findLostRules(self.plugins);
+  find({ self, lostRules: { lost, failed } }) {
     const missing: Observation = {
       text: `firewall rules of ${lost.length} running attachments are missing`,
       evidence: lost.map(({ entry, changes }) => `${nameOf(entry)}: ${changes.join(", ")}`),

@@ -15,6 +15,7 @@ import type { Self } from "../install/origin.ts";
 import { type CachedAttachments, readAttachments, rememberedOwners } from "../node/cached-attachments.ts";
 import { configDirectories } from "../node/config-directories.ts";
 import { type Reservation, readReservations, reservationDirectories } from "../node/leftovers.ts";
+import { findLostRules, type LookForLostRules } from "../reload.ts";
 
 export interface ConfiguredNetwork extends Network {
   /** The directories in which its runtime looks for plugins, in order. */
@@ -40,6 +41,8 @@ export interface NodeView {
   readonly routes: readonly RouteMessage[];
   /** The rules of this host that name an attachment. */
   readonly markedRules: readonly MarkedRule[];
+  /** What running attachments lack of their rules. */
+  readonly lostRules: LookForLostRules;
   /** host-local's reservations in the networks that are configured. */
   readonly reservations: readonly Reservation[];
   /** Returns a setting below /proc/sys/net; undefined when this kernel has none. */
@@ -61,6 +64,12 @@ export function viewNode(self: Self, environment: Readonly<Record<string, string
   const links = lazy(() => listLinks(openRtnetlink()));
   const routes = lazy(() => [AF_INET, AF_INET6].flatMap((family) => listRoutes(openRtnetlink(), family)));
   const markedRules = lazy(() => listMarkedRules(connect(NETLINK_NETFILTER)));
+  const lostRules = lazy(() =>
+    findLostRules(
+      cache().attachments.filter(({ state }) => state === "alive"),
+      self.plugins,
+    ),
+  );
   const reservations = lazy(() =>
     networks().flatMap(({ name, plugins }) =>
       reservationDirectories(
@@ -95,6 +104,9 @@ export function viewNode(self: Self, environment: Readonly<Record<string, string
     },
     get markedRules() {
       return markedRules();
+    },
+    get lostRules() {
+      return lostRules();
     },
     get reservations() {
       return reservations();

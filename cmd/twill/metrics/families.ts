@@ -4,12 +4,10 @@ import { type FailedCall, readFailedCalls } from "../../../pkg/cni/failed-calls.
 import { formatAddress, parseAddress } from "../../../pkg/ip/address.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
 import { usageOf } from "../doctor/full-ranges.ts";
-import { type NodeView, viewNode } from "../doctor/node-view.ts";
-import type { Self } from "../install/origin.ts";
+import type { NodeView } from "../doctor/node-view.ts";
 import { callsFile } from "../log/log.ts";
 import { grouped } from "../node/grouped.ts";
 import { leftoverLinks, leftoverReservations, leftoverRules } from "../node/leftovers.ts";
-import { findLostRules } from "../reload.ts";
 import type { Family, Sample } from "./exposition.ts";
 
 /** A part that is read by itself, so that one that cannot be read takes no other with it. */
@@ -43,8 +41,7 @@ export interface Metrics {
   problems: string[];
 }
 
-export function metricsOf(self: Self, environment: Readonly<Record<string, string>>): Metrics {
-  const node = viewNode(self, environment);
+export function metricsOf(node: NodeView): Metrics {
   const problems: string[] = [];
   const success: Sample[] = [];
   const found = parts.flatMap(({ name, families }) => {
@@ -63,7 +60,7 @@ export function metricsOf(self: Self, environment: Readonly<Record<string, strin
       {
         name: "twill_build_info",
         help: "The build; always 1.",
-        samples: [{ labels: { version: self.version }, value: 1 }],
+        samples: [{ labels: { version: node.self.version }, value: 1 }],
       },
       {
         name: "twill_collection_success",
@@ -148,9 +145,7 @@ const leftovers = (kind: string, unknown: number, gone?: number): Family => ({
   ],
 });
 
-function ruleFamilies({ self, cache }: NodeView): Family[] {
-  const isAnyAlive = cache.attachments.some(({ state }) => state === "alive");
-  const { lost, failed } = isAnyAlive ? findLostRules(self.plugins) : { lost: [], failed: [] };
+function ruleFamilies({ lostRules: { lost, failed } }: NodeView): Family[] {
   return [
     {
       name: "twill_attachments_without_rules",

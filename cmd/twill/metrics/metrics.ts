@@ -4,6 +4,7 @@ import type { Command } from "../../../pkg/command-line/command.ts";
 import { oneLine } from "../../../pkg/command-line/table.ts";
 import { isErrno } from "../../../pkg/sys/errno.ts";
 import { directoryOf, replaceFile } from "../../../pkg/sys/file.ts";
+import { viewNode } from "../doctor/node-view.ts";
 import { exposition } from "./exposition.ts";
 import { metricsOf } from "./families.ts";
 
@@ -22,7 +23,7 @@ export const metrics: Command = {
   examples: ["twill metrics", "twill metrics --output /var/lib/prometheus/node-exporter/twill.prom"],
   run({ flags, context }) {
     const { stdout, stderr, environment } = context.streams;
-    const { families, problems } = metricsOf(context, environment);
+    const { families, problems } = metricsOf(viewNode(context, environment));
     for (const problem of problems) stderr(`twill metrics: not known: ${oneLine(problem)}\n`);
     const text = exposition(families);
     const path = flags.get("output");

@@ -1,15 +1,13 @@
 /** The attachments that the runtimes of this node remember, and whether their containers exist. */
 import type { AttachmentId } from "../../../pkg/cni/attachment-id.ts";
-import { isContainerId } from "../../../pkg/cni/environment.ts";
-import { isInterfaceName } from "../../../pkg/config/formats.ts";
 import { cachedNamespace } from "../../../pkg/runtime/cached-namespace.ts";
 import {
+  attachmentsNamedBy,
   type CacheEntry,
   type CacheKey,
-  cacheRootsOf,
   type DamagedFile,
   defaultCacheRoot,
-  listCache,
+  listCaches,
 } from "../../../pkg/runtime/result-cache.ts";
 import type { NamespaceState } from "../../../pkg/sys/namespace-state.ts";
 
@@ -28,7 +26,7 @@ export interface CachedAttachments {
 
 /** @throws CniError 5: a cache's directory cannot be read */
 export function readAttachments(cacheRoot = defaultCacheRoot): CachedAttachments {
-  const caches = cacheRootsOf(cacheRoot).map((root) => ({ root, ...listCache(root) }));
+  const caches = listCaches(cacheRoot);
   return {
     attachments: caches.flatMap(({ root, entries }) =>
       entries.map((entry) => ({ entry, cacheRoot: root, state: cachedNamespace(entry).state })),
@@ -47,21 +45,10 @@ export const rememberedOwners = ({ attachments, damaged }: CachedAttachments): A
 export const ownersOfDamaged = (damaged: readonly DamagedFile[]): AttachmentId[] => damaged.flatMap(ownersNamedBy);
 
 /** Returns every reading of the name NETWORK-CONTAINER-INTERFACE: each part may have dashes in it. */
-function ownersNamedBy({ name }: DamagedFile): AttachmentId[] {
-  const parts = name.split("-");
-  const joined = (from: number, to: number) => parts.slice(from, to).join("-");
-  return parts.flatMap((_, i) =>
-    parts
-      .slice(i + 1)
-      .map((_, j) => ({
-        network: joined(0, i),
-        containerId: joined(i, i + 1 + j),
-        ifName: joined(i + 1 + j, parts.length),
-      }))
-      .filter(
-        ({ network, containerId, ifName }) => network !== "" && isContainerId(containerId) && isInterfaceName(ifName),
-      ),
-  );
+function ownersNamedBy(file: DamagedFile): AttachmentId[] {
+  const parts = file.name.split("-");
+  const networks = parts.map((_, i) => parts.slice(0, i).join("-")).filter((network) => network !== "");
+  return networks.flatMap((network) => attachmentsNamedBy(file, network).map((owner) => ({ network, ...owner })));
 }
 
 /** Returns the attachment of an entry of the cache, or of a record of `twill network connect`. */

@@ -15,7 +15,7 @@ import { findDirectory, findText } from "../../../pkg/sys/file.ts";
 import { closeNamespace, type Namespace, openNamespace } from "../../../pkg/sys/namespace.ts";
 import { environment, findCommand, run } from "../../../pkg/sys/process.ts";
 import { decode } from "../../../pkg/sys/text.ts";
-import { asRecord, examineNode } from "../doctor/examination.ts";
+import { asRecord, examine } from "../doctor/examination.ts";
 import { type NodeView, viewNode } from "../doctor/node-view.ts";
 import { calledBy } from "../install/called-plugins.ts";
 import type { Self } from "../install/origin.ts";
@@ -39,9 +39,9 @@ export function partsOf(self: Self, variables: Readonly<Record<string, string>>)
   return [
     { path: "versions.json", content: () => versionsOf(self, variables) },
     { path: "runtimes.json", content: () => runtimesOf(node) },
-    { path: "doctor.json", content: () => withoutSecrets(plain(examineNode(self, variables).map(asRecord))) },
+    { path: "doctor.json", content: () => withoutSecrets(plain(examine(node).map(asRecord))) },
     { path: "calls.json", content: () => withoutSecrets(plain(readFailedCalls(callsFile(variables)))) },
-    { path: "metrics.prom", content: () => exposition(metricsOf(self, variables).families) },
+    { path: "metrics.prom", content: () => exposition(metricsOf(node).families) },
     { path: "attachments.json", content: () => attachmentsOf(node) },
     { path: "records.json", content: () => withoutSecrets(plain(listAllAttachmentRecords())) },
     { path: "reservations.json", content: () => plain(node.reservations) },
