@@ -3,12 +3,12 @@ import { CniError, ErrorCode } from "../../../pkg/cni/error.ts";
 import { type Call, type Command, jsonFlag } from "../../../pkg/command-line/command.ts";
 import { oneLine, printable, printed, table } from "../../../pkg/command-line/table.ts";
 import { formatAddress, parsePrefix } from "../../../pkg/ip/address.ts";
-import { openRtnetlink } from "../../../pkg/link/link.ts";
+import { inNamespace } from "../../../pkg/link/in-namespace.ts";
 import { destinationOf, gatewaysOf, listRoutes } from "../../../pkg/link/route.ts";
 import { AF_INET, AF_INET6 } from "../../../pkg/netlink/rtnetlink/family.ts";
 import { attachmentState, listReadableAttachments, type NetworkAttachment } from "../../../pkg/network/attachment.ts";
 import { defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
-import { closeNamespace, findNamespace, OWN_NAMESPACE } from "../../../pkg/sys/namespace.ts";
+import { findNamespace, OWN_NAMESPACE } from "../../../pkg/sys/namespace.ts";
 import { raiseFileLimit } from "../../../pkg/sys/process.ts";
 import { type Answer, type Probe, sendProbes } from "./probe.ts";
 import { parseTarget, type Target } from "./target.ts";
@@ -103,13 +103,8 @@ const addressesOf = ({ addresses }: NetworkAttachment): Uint8Array[] =>
 function gatewaysIn(netns: string): Uint8Array[] {
   const namespace = findNamespace(netns);
   if (namespace === undefined) return [];
-  try {
-    const rtnl = openRtnetlink(namespace);
-    const routes = [AF_INET, AF_INET6].flatMap((family) => listRoutes(rtnl, family));
-    return routes.filter((route) => destinationOf(route).length === 0).flatMap(gatewaysOf);
-  } finally {
-    closeNamespace(namespace);
-  }
+  const routes = inNamespace(namespace, (rtnl) => [AF_INET, AF_INET6].flatMap((family) => listRoutes(rtnl, family)));
+  return routes.filter((route) => destinationOf(route).length === 0).flatMap(gatewaysOf);
 }
 
 const targetText = ({ address, port }: Target): string => {

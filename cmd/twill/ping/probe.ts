@@ -1,10 +1,12 @@
 /** Sends probes from network namespaces, all at once, and waits for their answers. */
-import { type Address, compareAddresses, formatAddress } from "../../../pkg/ip/address.ts";
+
+import { equal } from "../../../pkg/bytes/equal.ts";
+import { type Address, formatAddress } from "../../../pkg/ip/address.ts";
 import { encodeEcho, isEchoReply } from "../../../pkg/ip/icmp-echo.ts";
-import { openRtnetlink } from "../../../pkg/link/link.ts";
+import { withRtnetlink } from "../../../pkg/link/in-namespace.ts";
 import { neighbourSummary } from "../../../pkg/link/neighbour.ts";
 import { gatewaysOf, lookupRoute } from "../../../pkg/link/route.ts";
-import { query } from "../../../pkg/netlink/connection.ts";
+import { type Connection, query } from "../../../pkg/netlink/connection.ts";
 import { NUD_FAILED, NUD_INCOMPLETE, RTM_GETNEIGH } from "../../../pkg/netlink/rtnetlink/neighbour.ts";
 import { monotonicMs } from "../../../pkg/sys/clock.ts";
 import { Errno, SystemError } from "../../../pkg/sys/errno.ts";
@@ -14,7 +16,7 @@ import { closeNamespace, findNamespace, type Namespace, within } from "../../../
 import { POLLIN, POLLOUT, waitReady } from "../../../pkg/sys/poll.ts";
 import { processId } from "../../../pkg/sys/process.ts";
 import { ask } from "../../../pkg/sys/syscall.ts";
-import { GONE, type Reason, reasonOf } from "./reason.ts";
+import { type Failure, GONE, type Reason, reasonOf } from "./reason.ts";
 import type { Target } from "./target.ts";
 
 export interface Probe extends Target {
@@ -124,24 +126,23 @@ function answerOf(probe: Probe, outcome: Outcome): Answer {
 }
 
 function failed({ netns, address, port }: Probe, errno: number | undefined): Answer {
-  const known = inside(netns, (namespace) => {
-    const rtnl = openRtnetlink(namespace);
-    const route = lookupRoute(rtnl, address);
-    const nextHop = (route === undefined ? undefined : gatewaysOf(route)[0]) ?? address;
-    const table = neighbourSummary;
-    const entry = rtnl
-      .dump(query({ name: "RTM_GETNEIGH", type: RTM_GETNEIGH, table, value: {} }))
-      .find(({ destination }) => destination !== undefined && isSame(destination, nextHop));
-    const isResolved = entry === undefined ? undefined : (entry.state & (NUD_FAILED | NUD_INCOMPLETE)) === 0;
-    return { hasRoute: route !== undefined, isResolved, nextHop: formatAddress(nextHop) };
-  });
+  const known = inside(netns, (namespace) => withRtnetlink(namespace, (rtnl) => knownOf(address, rtnl)));
   if (known === "gone") return { ms: undefined, failure: GONE };
   const protocol = port === undefined ? "icmp" : "tcp";
   return { ms: undefined, failure: reasonOf({ errno, protocol, ...known }) };
 }
 
-const isSame = (one: Address, other: Address): boolean =>
-  one.length === other.length && compareAddresses(one, other) === 0;
+/** What the kernel says about the way to an address. */
+function knownOf(address: Address, rtnl: Connection): Pick<Failure, "hasRoute" | "isResolved" | "nextHop"> {
+  const route = lookupRoute(rtnl, address);
+  const nextHop = (route === undefined ? undefined : gatewaysOf(route)[0]) ?? address;
+  const table = neighbourSummary;
+  const entry = rtnl
+    .dump(query({ name: "RTM_GETNEIGH", type: RTM_GETNEIGH, table, value: {} }))
+    .find(({ destination }) => destination !== undefined && equal(destination, nextHop));
+  const isResolved = entry === undefined ? undefined : (entry.state & (NUD_FAILED | NUD_INCOMPLETE)) === 0;
+  return { hasRoute: route !== undefined, isResolved, nextHop: formatAddress(nextHop) };
+}
 
 /** @returns what `work` returns; "gone": the path is no namespace any more, since its container has ended */
 function inside<T>(path: string, work: (namespace: Namespace) => T): T | "gone" {
