@@ -2,13 +2,10 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { type Host, newHost, type Ran } from "./lab/host.ts";
+import { attach, bridge, configure, twill } from "./doctor/lab.ts";
+import { type Host, newHost } from "./lab/host.ts";
 import { needsRoot } from "./lab/needs.ts";
-import { ourBin, ourTools, projectRoot } from "./lab/project.ts";
-
-const environment = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d" };
-
-const twill = (node: Host, ...args: string[]): Ran => node.runInside([join(ourTools, "twill"), ...args], environment);
+import { projectRoot } from "./lab/project.ts";
 
 /** Values by series; each family has its two lines once. */
 function metrics(t: Test, node: Host): Record<string, number> {
@@ -29,19 +26,8 @@ function metrics(t: Test, node: Host): Record<string, number> {
 
 function newNode(t: Test): Host {
   const node = newHost(t, { containers: 3 });
-  const bridge = {
-    type: "bridge",
-    bridge: "net0",
-    isDefaultGateway: true,
-    ipMasq: true,
-    ipMasqBackend: "nftables",
-    ipam: { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }], [{ subnet: "fd00:1::/64" }]] },
-  };
-  node.write("/var/lib/net.d/net.conflist", JSON.stringify({ cniVersion: "1.0.0", name: "net", plugins: [bridge] }));
-  for (const { path } of node.containers) {
-    const { status, stderr } = node.runInside([join(ourTools, "cnitool"), "add", "net", path], environment);
-    if (status !== 0) throw new Error(stderr);
-  }
+  configure(node, [bridge({}, { ranges: [[{ subnet: "10.1.0.0/24" }], [{ subnet: "fd00:1::/64" }]] })]);
+  for (const i of node.containers.keys()) attach(node, i);
   return node;
 }
 

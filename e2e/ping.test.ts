@@ -2,14 +2,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { attach, bridge, configure, environment, twill } from "./doctor/lab.ts";
 import { type Host, newHost, type Ran } from "./lab/host.ts";
 import { needsRoot } from "./lab/needs.ts";
-import { ourBin, ourTools } from "./lab/project.ts";
+import { ourTools } from "./lab/project.ts";
 
-const environment = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d" };
-
-const ping = (node: Host, ...args: string[]): Ran =>
-  node.runInside([join(ourTools, "twill"), "ping", ...args], environment);
+const ping = (node: Host, ...args: string[]): Ran => twill(node, "ping", ...args);
 
 interface Reached {
   from: { network: string; ifname: string } | null;
@@ -30,17 +28,9 @@ const shown = (all: readonly Reached[]): string[] =>
 /** Two containers in a network of both families. */
 function newNode(t: Test): Host {
   const node = newHost(t, { containers: 2 });
-  const bridge = {
-    type: "bridge",
-    bridge: "net0",
-    isDefaultGateway: true,
-    ipam: { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }], [{ subnet: "fd00:1::/64" }]] },
-  };
-  node.write("/var/lib/net.d/net.conflist", JSON.stringify({ cniVersion: "1.0.0", name: "net", plugins: [bridge] }));
-  for (const { path } of node.containers) {
-    const { status, stderr } = node.runInside([join(ourTools, "cnitool"), "add", "net", path], environment);
-    if (status !== 0) throw new Error(stderr);
-  }
+  const ranges = [[{ subnet: "10.1.0.0/24" }], [{ subnet: "fd00:1::/64" }]];
+  configure(node, [bridge({ ipMasq: false }, { ranges })]);
+  for (const i of node.containers.keys()) attach(node, i);
   return node;
 }
 

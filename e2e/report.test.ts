@@ -3,11 +3,11 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import { bridge, environment } from "./doctor/lab.ts";
 import { type Host, newHost, type Ran } from "./lab/host.ts";
 import { needsRoot } from "./lab/needs.ts";
-import { ourBin, ourTools } from "./lab/project.ts";
+import { ourTools } from "./lab/project.ts";
 
-const environment = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d" };
 const SECRET = "hunter2";
 
 const report = (node: Host, file: string, more: Record<string, string> = {}): Ran =>
@@ -26,20 +26,12 @@ const contentOf = (node: Host, path: string) => JSON.parse(tar(node, "-xO", `rep
 /** A container in a network with secrets, in each place that a report looks at. */
 function newNode(test: Parameters<typeof newHost>[0]): Host {
   const node = newHost(test);
-  const bridge = {
-    type: "bridge",
-    bridge: "net0",
-    isDefaultGateway: true,
-    ipMasq: true,
-    ipMasqBackend: "nftables",
-    ipam: { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }]] },
-  };
   const network = {
     cniVersion: "1.0.0",
     name: "net",
     plugins: [
       {
-        ...bridge,
+        ...bridge(),
         vaultToken: SECRET,
         backend: { etcd: { password: SECRET, url: `https://me:${SECRET}@10.0.0.1/` } },
         env: [{ name: "DB_PASS", value: SECRET }, { name: "MODE", value: "fast" }, `TOKEN="${SECRET} ${SECRET}"`],

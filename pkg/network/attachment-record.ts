@@ -9,7 +9,7 @@
  */
 import { isObject, type Json, type JsonObject, objectIn } from "../config/json.ts";
 import { findDirectory, makeDirectories, readRecord, removeDirectory, removeFile, replaceFile } from "../sys/file.ts";
-import type { NamespaceIdentity } from "../sys/namespace-identity.ts";
+import { isNamespaceIdentity, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 
 /** The directory of what twill keeps of networks. Whoever changes something in it, or a network, holds the lock of it. */
 export const stateDirectory = "/var/lib/cni/twill";
@@ -125,8 +125,7 @@ function recordIn(text: string): AttachmentRecord | undefined {
     hasTexts(document, ["networkId", "networkName", "containerId", "containerName", "ifName", "mac", "connected"]) &&
     typeof document["internal"] === "boolean" &&
     (unfinished === "connect" || unfinished === "disconnect") &&
-    isObject(namespace) &&
-    hasTexts(namespace, ["path", "inode", "cookie", "procInode", "bootId"]) &&
+    isNamespaceIdentity(namespace) &&
     isListOf(addresses, isText) &&
     isListOf(aliases, isText) &&
     (dns === undefined || isListOf(dns, isText)) &&

@@ -6,9 +6,9 @@
  * the container's program at the same time, which may ask at once; and not every runtime has a cache.
  */
 import type { AttachmentId } from "../cni/attachment-id.ts";
-import { isObject, type Json, objectIn } from "../config/json.ts";
+import { type Json, objectIn } from "../config/json.ts";
 import { findDirectory, makeDirectories, readRecord, removeFile, replaceFile } from "../sys/file.ts";
-import type { NamespaceIdentity } from "../sys/namespace-identity.ts";
+import { isNamespaceIdentity, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 
 /** The directory of the records; below it one for each network, named as the network is. */
 export const dnsnameRoot = "/run/twill/dnsname";
@@ -99,8 +99,7 @@ function recordIn(text: string): DnsnameRecord | undefined {
   const isWhole =
     ["network", "containerId", "ifName", "domain", "host"].every((key) => isText(document[key])) &&
     ["names", "addresses", "gateways"].every((key) => isListOfTexts(document[key])) &&
-    isObject(namespace) &&
-    ["path", "inode", "cookie", "procInode", "bootId"].every((key) => isText(namespace[key]));
+    isNamespaceIdentity(namespace);
   return isWhole ? (document as unknown as DnsnameRecord) : undefined; // every key of it was checked
 }
 

@@ -24,6 +24,14 @@ export interface NamespaceIdentity {
   bootId: string;
 }
 
+/** Reports whether a value from a file is an identity. */
+export const isNamespaceIdentity = (value: unknown): value is NamespaceIdentity =>
+  typeof value === "object" &&
+  value !== null &&
+  ["path", "inode", "cookie", "procInode", "bootId"].every(
+    (key) => typeof value[key as keyof typeof value] === "string",
+  );
+
 /** Identifies the namespace at a path. @throws NotANamespace */
 export function identifyNamespace(path: string): NamespaceIdentity {
   const found = findIdentity(path);

@@ -1,6 +1,7 @@
 import { type FailedCall, readFailedCalls } from "../../../pkg/cni/failed-calls.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
 import { callsFile } from "../log/log.ts";
+import { grouped } from "../node/grouped.ts";
 import type { Check } from "./finding.ts";
 
 /** Runtimes repeat what fails within seconds, and the record does not say what succeeded since: older failures may be over. */
@@ -24,10 +25,9 @@ export const failedCalls: Check = {
 
 /** Returns a line for each error, that of the last call first. */
 function linesFor(calls: readonly FailedCall[]): string[] {
-  const groups = new Map<string, number>();
-  for (const { plugin, verb, network = "", error } of calls.toReversed()) {
-    const line = `${plugin} ${verb}${network === "" ? "" : `, network "${network}"`}: ${error?.msg}`;
-    groups.set(line, (groups.get(line) ?? 0) + 1);
-  }
-  return [...groups].map(([line, count]) => (count === 1 ? line : `${count} x ${line}`));
+  const lineOf = ({ plugin, verb, network = "", error }: FailedCall) =>
+    `${plugin} ${verb}${network === "" ? "" : `, network "${network}"`}: ${error?.msg}`;
+  return [...grouped(calls.toReversed(), lineOf)].map(([line, { length }]) =>
+    length === 1 ? line : `${length} x ${line}`,
+  );
 }

@@ -1,4 +1,4 @@
-import { withExistingPool } from "../../../pkg/ipam/host-local/pool.ts";
+import { withReservationsIn } from "../../../pkg/ipam/host-local/pool.ts";
 import { reclaimEverywhere } from "../../../pkg/ipam/host-local/reclaim.ts";
 import { describeOwner } from "../../../pkg/ipam/host-local/reservation.ts";
 import { directoryOf } from "../../../pkg/sys/file.ts";
@@ -55,8 +55,5 @@ const lineFor = ({ address, owner }: Reservation): string =>
 /** Frees what host-local itself would free when the range is full. */
 const freeing = (directory: string, network: string, count: number): Fix => ({
   text: `free ${count} addresses of network "${network}" that were reserved before this boot`,
-  run() {
-    const conf = { network, dataDir: directoryOf(directory), sets: [], reclaimAfterReboot: false, reuseDelayMs: 0 };
-    withExistingPool({ ...conf, log: () => undefined }, reclaimEverywhere);
-  },
+  run: () => void withReservationsIn(directory, network, reclaimEverywhere),
 });

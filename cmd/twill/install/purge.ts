@@ -20,7 +20,7 @@ import { listElements } from "../../../pkg/firewall/nftables/set.ts";
 import { edit } from "../../../pkg/firewall/nftables/transaction.ts";
 import { isInUse as isHostPortTableInUse, TABLES } from "../../../pkg/firewall/portmap/nftables-table.ts";
 import { deletePortMappings } from "../../../pkg/firewall/portmap/portmap.ts";
-import { withExistingPool } from "../../../pkg/ipam/host-local/pool.ts";
+import { withReservationsIn } from "../../../pkg/ipam/host-local/pool.ts";
 import { defaultDataDir } from "../../../pkg/ipam/host-local/reservation-directory.ts";
 import { releaseAll } from "../../../pkg/ipam/host-local/reservations-by-owner.ts";
 import { inNamespace } from "../../../pkg/link/in-namespace.ts";
@@ -41,7 +41,7 @@ import { installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
 import { cachedAttachment, deleteNetwork } from "../../../pkg/runtime/network.ts";
 import { parseList } from "../../../pkg/runtime/network-list.ts";
 import { nameOf } from "../../../pkg/runtime/result-cache.ts";
-import { directoryOf, findDirectory, findStat } from "../../../pkg/sys/file.ts";
+import { findDirectory, findStat } from "../../../pkg/sys/file.ts";
 import { findNamespace } from "../../../pkg/sys/namespace.ts";
 import { identifiedState } from "../../../pkg/sys/namespace-identity.ts";
 import { whenFree } from "../network/surroundings.ts";
@@ -278,8 +278,7 @@ function directoriesOf(cached: CachedAttachment | undefined): string[] {
 }
 
 function release({ network, containerId, ifName }: AttachmentId, directory: string): void {
-  const conf = { network, dataDir: directoryOf(directory), sets: [], reclaimAfterReboot: false, reuseDelayMs: 0 };
-  withExistingPool({ ...conf, log: () => undefined }, (pool) => releaseAll(pool, { containerId, ifName }, []));
+  withReservationsIn(directory, network, (pool) => releaseAll(pool, { containerId, ifName }, []));
 }
 
 /** Files of twill's own. The reservations themselves are also the reference plugin's, which goes on with them. */

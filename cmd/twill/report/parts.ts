@@ -5,14 +5,16 @@ import { supportedVersions } from "../../../pkg/cni/version.ts";
 import { type Json, parseJson } from "../../../pkg/config/json.ts";
 import { isSecretName, LEFT_OUT, textWithoutSecrets, withoutSecrets } from "../../../pkg/config/secrets.ts";
 import { listAddresses } from "../../../pkg/link/address.ts";
+import { inNamespace } from "../../../pkg/link/in-namespace.ts";
 import { listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { listAllRoutes } from "../../../pkg/link/route.ts";
 import { listRules } from "../../../pkg/link/rule.ts";
+import type { Connection } from "../../../pkg/netlink/connection.ts";
 import { listAllAttachmentRecords } from "../../../pkg/network/attachment-record.ts";
 import { cachedNamespace } from "../../../pkg/runtime/cached-namespace.ts";
 import { configurationFiles } from "../../../pkg/runtime/network-list.ts";
 import { findDirectory, findText } from "../../../pkg/sys/file.ts";
-import { closeNamespace, type Namespace, openNamespace } from "../../../pkg/sys/namespace.ts";
+import { openNamespace } from "../../../pkg/sys/namespace.ts";
 import { environment, findCommand, run } from "../../../pkg/sys/process.ts";
 import { decode } from "../../../pkg/sys/text.ts";
 import { asRecord, examine } from "../doctor/examination.ts";
@@ -46,7 +48,7 @@ export function partsOf(self: Self, variables: Readonly<Record<string, string>>)
     { path: "records.json", content: () => withoutSecrets(plain(listAllAttachmentRecords())) },
     { path: "reservations.json", content: () => plain(node.reservations) },
     { path: "flannel.json", content: flannelFiles },
-    { path: "host/links.json", content: () => linksIn(undefined) },
+    { path: "host/links.json", content: () => linksIn(openRtnetlink()) },
     { path: "host/sysctl.json", content: () => sysctlsOf(node) },
     { path: "host/modules.txt", content: () => findText("/proc/modules")?.replace(/ .*/g, "") },
     ...programs.map(([name, ...args]) => ({
@@ -96,8 +98,7 @@ function flannelFiles(): Json | undefined {
   return Object.fromEntries(names.map((name) => [name, textWithoutSecrets(findText(`${FLANNEL}/${name}`) ?? "")]));
 }
 
-function linksIn(namespace: Namespace | undefined): Json {
-  const rtnl = openRtnetlink(namespace);
+function linksIn(rtnl: Connection): Json {
   const addresses = listAddresses(rtnl);
   return plain({
     links: listLinks(rtnl).map((link) => ({ ...link, addresses: addresses.get(link.index) ?? [] })),
@@ -184,12 +185,5 @@ const containerParts = ({ cache }: NodeView): Part[] =>
     .slice(0, MOST_CONTAINERS)
     .map(({ entry }, i) => ({
       path: `containers/${i}-${fileNameOf(`${entry.networkName}-${entry.containerId.slice(0, 12)}-${entry.ifName}`)}.json`,
-      content: () => {
-        const namespace = openNamespace(cachedNamespace(entry).path ?? "");
-        try {
-          return linksIn(namespace);
-        } finally {
-          closeNamespace(namespace);
-        }
-      },
+      content: () => inNamespace(openNamespace(cachedNamespace(entry).path ?? ""), linksIn),
     }));

@@ -21,6 +21,7 @@
 import { CniError, ErrorCode } from "../../cni/error.ts";
 import { type Address, formatAddress } from "../../ip/address.ts";
 import { isErrno } from "../../sys/errno.ts";
+import { directoryOf } from "../../sys/file.ts";
 import { closeOwnerIndex, openOwnerIndex } from "./owner-index.ts";
 import type { Pool, PoolConf } from "./pool-types.ts";
 import { previousInSet } from "./range.ts";
@@ -43,6 +44,12 @@ export function withPool<T>(conf: PoolConf, work: (pool: Pool) => T): T {
 export function withExistingPool<T>(conf: PoolConf, work: (pool: Pool) => T): T | undefined {
   const store = findStore(`${conf.dataDir}/${conf.network}`);
   return store && opened(conf, store, work);
+}
+
+/** Runs `work` on the reservations in a directory of a network whose configuration need not be there: nothing can be allocated. @returns undefined when there is none. */
+export function withReservationsIn<T>(directory: string, network: string, work: (pool: Pool) => T): T | undefined {
+  const conf = { network, dataDir: directoryOf(directory), sets: [], reclaimAfterReboot: false, reuseDelayMs: 0 };
+  return withExistingPool({ ...conf, log: () => undefined }, work);
 }
 
 function opened<T>(conf: PoolConf, store: Store, work: (pool: Pool) => T): T {
