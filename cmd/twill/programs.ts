@@ -39,7 +39,10 @@ function runNamed(programs: Programs, name: string, args: readonly string[], str
   if (plugin !== undefined) return runPlugin(plugin, { delegates: plugins, version, streams });
   const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
   if (tool !== undefined && args.length === 0 && isCalledByRuntime(streams)) return refuseAsPlugin(streams);
-  return tool?.run(args, { version, plugins, streams: forPeople(streams) });
+  const context = { version, plugins, streams: forPeople(streams) };
+  if (tool?.complete === undefined || args[0] !== COMPLETE) return tool?.run(args, context);
+  streams.stdout(linesOf(tool.complete(args.slice(1), context)));
+  return 0;
 }
 
 /**

@@ -90,6 +90,10 @@ export function networkOf(prefix: Prefix): Prefix {
   return { address, length };
 }
 
+/** Returns the netmask of a prefix length. @param size Bytes of an address of its family. */
+export const netmask = (size: number, length: number): Address =>
+  networkOf({ address: new Uint8Array(size).fill(0xff), length }).address;
+
 /** Returns the address with all host bits set: for IPv4 the broadcast address. */
 export function lastAddressOf(prefix: Prefix): Address {
   return prefix.address.map((byte, at) => byte | (maskByte(prefix.length, at) ^ 0xff));

@@ -1,5 +1,5 @@
 /** Asks for one IPv4 address of a link by ioctl, which takes a tenth of the time of a dump of all. */
-import { compareAddresses, networkOf, type Prefix } from "../ip/address.ts";
+import { compareAddresses, netmask, type Prefix } from "../ip/address.ts";
 import { AF_INET } from "../netlink/rtnetlink/family.ts";
 import { hostIsLittle } from "../netlink/wire.ts";
 import { closeFile } from "../sys/file.ts";
@@ -24,7 +24,7 @@ export function hasIPv4Address(ifName: string, { address, length }: Prefix): boo
     const found = askAbout(fd, SIOCGIFADDR, ifName, address);
     if (found === undefined || compareAddresses(found, address) !== 0) return false;
     const mask = askAbout(fd, SIOCGIFNETMASK, ifName, address);
-    return mask !== undefined && compareAddresses(mask, maskOf(length)) === 0;
+    return mask !== undefined && compareAddresses(mask, netmask(ADDRESS_SIZE, length)) === 0;
   } finally {
     closeFile(fd);
   }
@@ -38,6 +38,3 @@ function askAbout(fd: number, command: number, ifName: string, address: Uint8Arr
   request.set(address, ADDRESS);
   return ask("ioctl", fd, command, request) < 0 ? undefined : request.subarray(ADDRESS, ADDRESS + ADDRESS_SIZE);
 }
-
-const maskOf = (length: number): Uint8Array =>
-  networkOf({ address: new Uint8Array(ADDRESS_SIZE).fill(0xff), length }).address;

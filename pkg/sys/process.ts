@@ -119,7 +119,7 @@ export function run(program: Program): Outcome {
  * @throws SystemError ETIMEDOUT: it had not ended in time, and was killed. What it started itself may live on.
  */
 function readBy(endMs: number, child: number, output: number, path: string): Uint8Array {
-  call("fcntl", undefined, output, F_SETFL, O_NONBLOCK);
+  call("fcntl", undefined, output, F_SETFL, Open.nonBlocking);
   return readAll(output, path, OUTPUT_LIMIT, () => {
     if (waitReadable([output], Math.max(0, endMs - monotonicMs())).length === 0) throw killed(child, path);
   });
@@ -153,7 +153,6 @@ function killed(child: number, path: string): SystemError {
   return new SystemError("wait", Errno.ETIMEDOUT, path);
 }
 const F_SETFL = 4;
-const O_NONBLOCK = 0o4000;
 
 /**
  * Starts a program without waiting for it: `findOutcome` tells its end. It has nothing to read, what it prints is lost, its errors are on our stderr,

@@ -4,7 +4,7 @@
  * A line is one write to a file opened with O_APPEND, so the kernel keeps lines of several writers apart and no lock is needed for that.
  * A writer that opened the file before it was renamed writes to PATH.1, where the line is read as well.
  */
-import { isErrno, SystemError } from "./errno.ts";
+import { Errno, isErrno, SystemError } from "./errno.ts";
 import { closeFile, findStat, Open, openFile, readAll, rename, writeAll } from "./file.ts";
 import { ask, call } from "./syscall.ts";
 import { decode } from "./text.ts";
@@ -20,7 +20,7 @@ export function appendRotated(path: string, line: Uint8Array, options: { mode: n
   const fd = openFile(path, APPENDING, options.mode);
   try {
     const opened = findStat(`/proc/self/fd/${fd}`);
-    if (opened?.type !== "file") throw new SystemError("openat", EINVAL, path);
+    if (opened?.type !== "file") throw new SystemError("openat", Errno.EINVAL, path);
     writeAll(fd, line, path);
     if (call("lseek", path, fd, 0, SEEK_CUR) >= options.largest) rotate(fd, path, opened.inode);
   } finally {
@@ -30,7 +30,6 @@ export function appendRotated(path: string, line: Uint8Array, options: { mode: n
 const APPENDING = Open.writeOnly | Open.create | Open.append | Open.noFollow | Open.nonBlocking;
 const SEEK_CUR = 1;
 const SEEK_END = 2;
-const EINVAL = 22;
 
 /** Renames the file, unless another writer is at it or was faster: a second rename would put a new file in the place of the full one. */
 function rotate(fd: number, path: string, inode: bigint): void {

@@ -1,9 +1,8 @@
 /** `twill network`: what Docker's users know as `docker network`, on lists of CNI plugins. */
 import type { Tool } from "../../../pkg/cni/tool.ts";
-import type { Command, CommandSet } from "../../../pkg/command-line/command.ts";
-import { commandCalled } from "../../../pkg/command-line/command-line.ts";
+import type { CommandSet } from "../../../pkg/command-line/command.ts";
 import { completionsOf } from "../../../pkg/command-line/completion.ts";
-import { helpFor } from "../../../pkg/command-line/help.ts";
+import { helpCommand } from "../../../pkg/command-line/help.ts";
 import { runCommand } from "../../../pkg/command-line/run-command.ts";
 import { columns } from "../../../pkg/command-line/table.ts";
 import { connect } from "./connect.ts";
@@ -22,25 +21,24 @@ export const network: Tool = {
   complete: (words, context) => completionsOf(words, tool, context),
 };
 
-const help: Command = {
-  name: "help",
-  operands: "[command]",
-  required: 0,
-  most: 1,
-  about: "print help for twill network or one of its commands",
-  details: "",
-  flags: [],
-  complete: (operands) => (operands.length === 0 ? tool.commands.map(({ name }) => name) : []),
-  examples: ["twill network help create"],
-  run({ operands: [name], context: { streams } }) {
-    streams.stdout(name === undefined ? overview() : helpFor(commandCalled(name, tool), tool.name));
-    return 0;
-  },
-};
-
 const tool: CommandSet = {
   name: "twill network",
-  commands: [create, ls, inspect, rm, prune, connect, disconnect, importNetworks, help],
+  commands: [
+    create,
+    ls,
+    inspect,
+    rm,
+    prune,
+    connect,
+    disconnect,
+    importNetworks,
+    helpCommand(
+      "twill network",
+      "create",
+      () => tool,
+      () => overview(),
+    ),
+  ],
 };
 
 const overview = (): string =>

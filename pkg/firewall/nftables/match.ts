@@ -1,5 +1,5 @@
 // Comparisons as both backends write them: a value is loaded into a register and compared.
-import { type Address, networkOf, type Prefix } from "../../ip/address.ts";
+import { netmask, networkOf, type Prefix } from "../../ip/address.ts";
 import { NFT_REG_1 } from "../../netlink/nftables/data.ts";
 import { NFT_CMP_EQ, NFT_CMP_NEQ } from "../../netlink/nftables/expression/cmp.ts";
 import { NFT_PAYLOAD_NETWORK_HEADER } from "../../netlink/nftables/expression/payload.ts";
@@ -80,10 +80,5 @@ export function encodeAddress(field: AddressField, is: Negatable<Prefix>): Uint8
   const forms = ADDRESSES[familyOf(address)][field];
   const form = not ? 1 : 0;
   if (length === 8 * address.length) return fill(forms.whole[form], address);
-  return fill(forms.masked[form], maskOf(address.length, length), networkOf(value).address);
-}
-
-/** Returns the netmask of a prefix. */
-function maskOf(size: number, length: number): Address {
-  return networkOf({ address: new Uint8Array(size).fill(0xff), length }).address;
+  return fill(forms.masked[form], netmask(address.length, length), networkOf(value).address);
 }
