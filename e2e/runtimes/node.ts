@@ -36,7 +36,13 @@ const traces = `
   ip -o link show type veth
   nft -s list ruleset 2>/dev/null | grep -E ${addresses} || true`;
 
-export async function newNode(t: Test, name: string, plugins: Whose = "ours"): Promise<Node> {
+/** @param goPlugins Further plugins of Go beside those of the reference, by their files */
+export async function newNode(
+  t: Test,
+  name: string,
+  plugins: Whose = "ours",
+  goPlugins: readonly string[] = [],
+): Promise<Node> {
   const machine = await newMachine(t, name);
   const done = async (script: string) => {
     const { status, stdout, stderr } = await machine.type(script);
@@ -44,9 +50,9 @@ export async function newNode(t: Test, name: string, plugins: Whose = "ours"): P
     return stdout.trim();
   };
   const usePlugins = async (whose: Whose) => {
-    const from = whose === "ours" ? "dist/plugins" : goBin;
+    const files = whose === "ours" ? ["dist/plugins/*"] : [`${goBin}/*`, ...goPlugins];
     await done(`
-      for plugin in ${from}/*; do
+      for plugin in ${files.join(" ")}; do
         cp $plugin /opt/cni/bin/.new && mv /opt/cni/bin/.new /opt/cni/bin/$(basename $plugin)
       done`);
   };

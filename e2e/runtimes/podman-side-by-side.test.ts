@@ -9,6 +9,8 @@ const commands = `${withoutIds}
   start() { name=$1; shift; podman run -d ${cgroup} --name $name --hostname $name "$@" localhost/image:1 > /dev/null; }
   ask() { echo "$1: $(curl -s --max-time 60 --retry 60 --retry-delay 1 --retry-connrefused http://$1/etc/hostname)"; }
   ask_once() { echo "$1: $(curl -s --max-time 1 http://$1/etc/hostname || echo nobody)"; }
+  name() { for i in $(seq 50); do said=$(podman exec $1 nslookup -type=a $2 $3 | grep -A 1 ^Name || true); [ -z "$said" ] || break; sleep 0.1; done; echo "\${said:-$2: nobody}"; }
+  no_name() { for i in $(seq 50); do said=$(podman exec $1 nslookup $2 $3 2>&1 | grep -o NXDOMAIN | head -1 || true); [ -z "$said" ] || break; sleep 0.1; done; echo "$2: \${said:-answered}"; }
   addresses() { podman exec $1 ip address show $2 | awk '/inet|link\\/ether/ { print $1, $2 }'; }
   inspect() { podman inspect --format '{{json .NetworkSettings.Networks}}' $1 | jq -S .; }`;
 
@@ -61,8 +63,17 @@ const steps: readonly Step[] = [
   },
   {
     claim: "names and aliases are answered",
-    script: "for name in web b; do podman exec a nslookup $name | grep -A 1 ^Name; done",
-    shown: /^Name:\tweb\.dns\.podman\nAddress: 10\.10\.1\.50\nName:\tb\.dns\.podman\nAddress: 10\.10\.1\.51$/,
+    script: "for name in web b; do name a $name; done; podman exec a cat /etc/resolv.conf | grep -v '^options'",
+    shown: /^Name:\tweb\.dns\.podman\nAddress: 10\.10\.1\.50\nName:\tb\.dns\.podman\nAddress: 10\.10\.1\.51\n/,
+  },
+  {
+    claim: "a name goes with its container, and is the next one's that has it",
+    script: `
+      start e --network n1 --network-alias temporary; name a e; name a temporary
+      podman rm -f -t 0 e > /dev/null; no_name a e.dns.podman; no_name a temporary.dns.podman
+      start e --network n1; name a e; podman rm -f -t 0 e > /dev/null; no_name a e.dns.podman`,
+    shown:
+      /^Name:\te\.dns\.podman\n.*\nName:\ttemporary\.dns\.podman\n.*\ne\.dns\.podman: NXDOMAIN\ntemporary\.dns\.podman: NXDOMAIN\nName:\te\.dns/,
   },
   {
     claim: "containers of two bridges reach each other, as podman's networks have it",
@@ -72,15 +83,17 @@ const steps: readonly Step[] = [
     claim: "connect and disconnect",
     script: `
       podman network connect --ip 10.10.2.140 --alias al2 n2 a
-      addresses a eth1; ask 10.10.2.140; podman network disconnect n2 a; ask_once 10.10.2.140; podman exec a ip -o link show | awk '{ print $2 }'`,
-    shown: /10\.10\.2\.140: a\n10\.10\.2\.140: nobody/,
+      addresses a eth1; ask 10.10.2.140; name b al2 10.10.2.1; podman network disconnect n2 a; ask_once 10.10.2.140; no_name b al2.dns.podman 10.10.2.1
+      podman exec a ip -o link show | awk '{ print $2 }'`,
+    shown:
+      /10\.10\.2\.140: a\nName:\tal2\nAddress: 10\.10\.2\.140\n10\.10\.2\.140: nobody\nal2\.dns\.podman: NXDOMAIN\n/,
   },
   {
-    claim: "restart, and stop and start, keep addresses asked for and ports",
+    claim: "restart, and stop and start, keep addresses asked for, ports and names",
     script: `
-      podman restart -t 0 a b > /dev/null; ask 127.0.0.1:8080; ask 127.0.0.1:8081; addresses a eth0
+      podman restart -t 0 a b > /dev/null; ask 127.0.0.1:8080; ask 127.0.0.1:8081; addresses a eth0; name b web 10.10.1.1
       podman stop -t 0 a > /dev/null; ask_once 127.0.0.1:8080; podman start a > /dev/null; ask 127.0.0.1:8080; addresses b net7`,
-    shown: /^127\.0\.0\.1:8080: a\n127\.0\.0\.1:8081: b\n/,
+    shown: /^127\.0\.0\.1:8080: a\n127\.0\.0\.1:8081: b\n[\s\S]*\nName:\tweb\nAddress: 10\.10\.1\.50\n/,
   },
   {
     claim: "after a flush of the firewall podman network reload brings ports back",
@@ -104,9 +117,10 @@ const steps: readonly Step[] = [
     shown: /^200$/,
   },
   {
-    claim: "rules of running containers, but for those that say whose an address is",
+    claim:
+      "rules of running containers, but for those that say whose an address is, and that of podman's dnsname (docs/plugins/dnsname.md, No rule in INPUT)",
     script:
-      "{ iptables -t nat -S; iptables -S; nft list tables; } | grep -v -e '-j RETURN' -e 'CNI-.*-OWNERS' | without_ids | sort",
+      "{ iptables -t nat -S; iptables -S; nft list tables; } | grep -v -e '-j RETURN' -e 'CNI-.*-OWNERS' -e '-A INPUT .*--dport 53 -j ACCEPT' | without_ids | sort",
   },
   {
     claim: "nothing is left when all containers are gone",

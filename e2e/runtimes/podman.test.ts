@@ -3,7 +3,7 @@ import t, { type Test } from "tap";
 import { until } from "../cluster/until.ts";
 import { inLongRunOnly, needsRoot } from "../lab/needs.ts";
 import { IMAGE } from "./node.ts";
-import { newPodman, type Podman } from "./podman.ts";
+import { cgroup, newPodman, type Podman } from "./podman.ts";
 
 /** n1 has IPv4 and names, n2 IPv6 too; the default network of podman costs nothing. */
 const networks = `
@@ -162,14 +162,15 @@ t.test("podman: who is alive keeps port and rules, who is dead does not", inLong
   await start("c", "--network n1 -p 8082:80");
   await done(`
     ${killWithMonitor("a")}; ${killWithMonitor("c")}
-    kill -9 $(pidof dnsmasq)
+    kill -9 $(grep -lx twill-resolver /proc/[0-9]*/comm | cut -d / -f 3)
     awk '$2 ~ "^/var/lib/containers" { print $2 }' /proc/mounts | tac | xargs umount
     umount /run/netns/* && nft flush ruleset && ip link del cni-podman1 && ip link del cni-podman2
-    rm -rf /run/netns/* /run/libpod /run/containers /run/runc /dev/shm/* /var/lib/cni/networks`); // as its tmpfiles.d does at boot
+    rm -rf /run/netns/* /run/twill /run/libpod /run/containers /run/runc /dev/shm/* /var/lib/cni/networks`); // as its tmpfiles.d does at boot
   t.match(await done("dist/bin/twill reload"), /^0 attachments/);
   await done("podman start a");
   t.equal(await ask("127.0.0.1:8080"), short(a), "after a boot");
   t.match(await done("dist/bin/twill reload"), /^1 attachments, nothing is missing$/);
+  t.match(await done("podman exec a nslookup a"), /a\.dns\.podman\nAddress: 10\.10\.1\./, "names as well");
   t.match(await gc("n1"), /^n1 \w+ eth0: deleted$/);
   t.equal(await ask("127.0.0.1:8080"), short(a));
   await done("podman rm -fa -t 0");
@@ -177,7 +178,8 @@ t.test("podman: who is alive keeps port and rules, who is dead does not", inLong
 });
 
 t.test("podman: plugins are exchanged under running containers, Go's and ours", inLongRunOnly(needsRoot), async (t) => {
-  const { done, start, ask, traces, usePlugins } = await newPodmanWithNetworks(t);
+  const { done, start, ask, traces, usePlugins } = await newPodman(t);
+  await done("podman network create --disable-dns --subnet 10.10.1.0/24 n1"); // of names: the next test
   await usePlugins("go");
   const ids = [await start("c0", "--network n1 --ip 10.10.1.50 -p 8080:80")];
   const all = async (what: string) => {
@@ -225,13 +227,51 @@ t.test("podman: plugins are exchanged under running containers, Go's and ours", 
 });
 
 t.test(
+  "podman: the names of a network change from its own plugin to ours and back, as the page of dnsname says",
+  inLongRunOnly(needsRoot),
+  async (t) => {
+    const { done, type, start, traces, usePlugins } = await newPodmanWithNetworks(t);
+    const answers = async (asked: string, ...names: string[]) => {
+      for (const name of names)
+        await until(`${name} is answered in ${asked}`, () =>
+          done(`podman exec ${asked} nslookup ${name}.dns.podman`).then(() => true),
+        );
+    };
+    await usePlugins("go");
+    await start("a", "--network n1");
+    await answers("a", "a");
+    await usePlugins("ours");
+    const withoutIndex = async () => (await traces()).replaceAll(/^.*\/owners\/.*\n/gm, ""); // ours read a reservation of Go's
+    const before = await withoutIndex();
+    t.match(await type(`podman run -d ${cgroup} --name b --network n1 localhost/image:1`), {
+      status: 126,
+      stderr: /names cannot be answered: another program on the host has port 53 of 10\.10\.1\.1/,
+    });
+    t.equal(await withoutIndex(), before, "nothing is left of the refused one");
+    await done("podman rm -f -t 0 b; kill $(cat /run/containers/cni/dnsname/n1/pidfile)");
+    await start("b", "--network n1");
+    await answers("b", "b");
+    await done("podman restart -t 0 a");
+    await answers("a", "a", "b");
+    await answers("b", "a");
+
+    await done("podman stop -t 0 a b");
+    await usePlugins("go");
+    await done("podman start a b");
+    await answers("a", "a", "b");
+    await answers("b", "a");
+    await done("podman rm -f -t 0 a b");
+    t.equal(await traces(), "");
+  },
+);
+
+t.test(
   "podman: twill install and uninstall under a running container lose no packet",
   inLongRunOnly(needsRoot),
   async (t) => {
     const { done, start, ask, usePlugins } = await newPodmanWithNetworks(t);
     await usePlugins("go");
-    const sums = () =>
-      done("rm -f /opt/cni/bin/dnsname; cd /opt/cni/bin && find . -type f -exec cksum {} + | sort -k 3");
+    const sums = () => done("cd /opt/cni/bin && find . -type f -exec cksum {} + | sort -k 3");
     const [a] = [await start("a", "--network podman --ip 10.88.0.50 -p 8080:80")];
     const before = await sums();
     await done("ping -q -i 0.005 10.88.0.50 > /run/ping 2>&1 & echo $! > /run/ping.pid");
