@@ -15,7 +15,7 @@ type Tap = Pick<typeof t, "teardown">;
 
 const listOf = (name: string) => JSON.stringify({ cniVersion: "1.0.0", name, plugins: [{ type: "loopback" }] });
 
-t.test("the file of a network is read, and no other of twill network", async (t) => {
+t.test("the file of a network is parsed, and no other that has not its name", async (t) => {
   const told: string[] = [];
   const directory = directoryWith(t, { "twill-front.conflist": listOf("front"), "twill-other.conflist": "{" });
   t.match(
@@ -40,6 +40,7 @@ const others: Record<string, Record<string, string>> = {
   "another program's file defines it as well": { "10-net.conflist": listOf("front") },
   "a file of one plugin does": { "10-net.conf": '{"cniVersion": "1.0.0", "name": "front", "type": "loopback"}' },
   "it may, in escapes": { "10-net.conflist": listOf("front").replace("front", "\\u0066ront") },
+  "another file of twill network does, as a copy": { "twill-a.conflist": listOf("front") },
   "the file has another network": { "twill-front.conflist": listOf("moved") },
   "the file is damaged": { "twill-front.conflist": "{" },
 };

@@ -63,8 +63,8 @@ function usable(load: () => NetworkList, warn: (text: string) => void): NetworkL
 }
 
 /**
- * Finds the network of that name whose file `twill network` wrote, without a look at the files of its other networks: those may be hundreds. Other
- * programs' files are read, since one of them may define the network as well.
+ * Finds the network of that name in the file that `twill network` wrote, without parsing those of its other networks, which may be hundreds. All of them are
+ * searched for the name: the network may be in another file as well, or instead, since an administrator may rename files and copy them.
  *
  * @returns undefined: it has to be looked for among all
  */
@@ -77,14 +77,11 @@ export function ownNetworkCalled(
   const file = networkFile(directory, name);
   if (!files.some((one) => `${directory}/${one}` === file)) return undefined;
   const list = usable(() => loadList(file), warn);
-  if (list?.name !== name || files.some((one) => !isOwnFile(one) && mayDefine(`${directory}/${one}`, name)))
-    return undefined;
-  return definitionOf(list, file);
+  const others = files.map((one) => `${directory}/${one}`).filter((path) => path !== file);
+  return list?.name !== name || others.some((path) => mayDefine(path, name)) ? undefined : definitionOf(list, file);
 }
 
-const isOwnFile = (name: string): boolean => name.startsWith(OWN_PREFIX) && name.endsWith(".conflist");
-
-/** Whether a file of another program says the name anywhere; one that cannot be read, or has escapes, may. */
+/** Whether a file says the name anywhere; one that cannot be read, or has escapes, may. */
 function mayDefine(path: string, name: string): boolean {
   if (!kinds.some(([endings]) => endings.some((ending) => path.endsWith(ending)))) return false;
   const text = readRecord(path);
