@@ -6,6 +6,7 @@ import {
   type AttachmentRecord,
   listAllAttachmentRecords,
   listAttachmentRecords,
+  readingRecordsOnce,
   removeAttachmentRecord,
   removeInterruptedWrites,
   writeAttachmentRecord,
@@ -41,6 +42,30 @@ t.test("what is written is read, of one network and of all, until it is removed"
   t.equal(removeAttachmentRecord(record, root), false);
   t.strictSame(listAttachmentRecords(record.networkId, root), { records: [], damaged: [] });
   t.ok(existsSync(join(root, other.networkId, "cnitool-0123.json")));
+});
+
+t.test("who holds the lock reads the records once, and sees what it changes itself", async (t) => {
+  const apart = join(root, "apart");
+  const path = join(apart, record.networkId, "cnitool-9.json");
+  writeAttachmentRecord(record, apart);
+  writeFileSync(path, "not yet");
+  readingRecordsOnce(() => {
+    t.strictSame(listAllAttachmentRecords(apart).records, [record]);
+    rmSync(join(apart, record.networkId, "cnitool-0123.json"));
+    t.strictSame(listAllAttachmentRecords(apart).records, [record], "the file is not read again");
+    writeAttachmentRecord(other, apart);
+    writeAttachmentRecord({ ...record, aliases: [] }, apart);
+    writeAttachmentRecord({ ...record, containerId: "cnitool-9" }, apart);
+    removeAttachmentRecord(other, apart);
+    const [first, second] = [
+      { ...record, aliases: [] },
+      { ...record, containerId: "cnitool-9" },
+    ];
+    t.strictSame(listAllAttachmentRecords(apart), { records: [first, second], damaged: [] });
+  });
+  writeFileSync(path, "damaged");
+  t.equal(listAllAttachmentRecords(apart).damaged.length, 1, "afterwards each call reads them");
+  rmSync(apart, { recursive: true });
 });
 
 t.test("a file that is no record is told, and does not hide the others", async (t) => {

@@ -56,14 +56,42 @@ export const recordDirectory = (networkId: string, root = recordRoot): string =>
 const recordFile = ({ networkId, containerId }: RecordKey, root: string): string =>
   `${recordDirectory(networkId, root)}/${containerId}.json`;
 
+/** What has been read of the records, by their root, while nobody else changes them. */
+let kept: Map<string, RecordContent> | undefined;
+
+/** Reads the records once, however often `work` asks for them. Only for who holds the lock: else another command changes them meanwhile. */
+export function readingRecordsOnce<T>(work: () => T): T {
+  kept = new Map();
+  try {
+    return work();
+  } finally {
+    kept = undefined;
+  }
+}
+
+function changeKept(key: RecordKey, root: string, now: readonly AttachmentRecord[]): void {
+  const content = kept?.get(root);
+  if (content === undefined) return;
+  const others = content.records.filter(
+    ({ networkId, containerId }) => networkId !== key.networkId || containerId !== key.containerId,
+  );
+  const damaged = content.damaged.filter(({ path }) => path !== recordFile(key, root));
+  kept?.set(root, { records: [...others, ...now], damaged });
+}
+
 /** Writes a record; replaces that of an earlier connect. */
 export function writeAttachmentRecord(record: AttachmentRecord, root = recordRoot): void {
   makeDirectories(recordDirectory(record.networkId, root), 0o755);
   replaceFile(recordFile(record, root), `${JSON.stringify(record)}\n`, { mode: 0o644 });
+  changeKept(record, root, [record]);
 }
 
 /** Removes a record. @returns false when there was none */
-export const removeAttachmentRecord = (key: RecordKey, root = recordRoot): boolean => removeFile(recordFile(key, root));
+export function removeAttachmentRecord(key: RecordKey, root = recordRoot): boolean {
+  const wasThere = removeFile(recordFile(key, root));
+  changeKept(key, root, []);
+  return wasThere;
+}
 
 /** Removes the directory of a network that is removed; it stays where something is in it. */
 export function removeRecordDirectory(networkId: string, root = recordRoot): void {
@@ -85,7 +113,11 @@ export const listAttachmentRecords = (networkId: string, root = recordRoot): Rec
   contentOf(readRecords(networkId, root));
 
 /** Reads the records of all networks. */
-export const listAllAttachmentRecords = (root = recordRoot): RecordContent => contentOf(readAllRecords(root));
+export function listAllAttachmentRecords(root = recordRoot): RecordContent {
+  const content = kept?.get(root) ?? contentOf(readAllRecords(root));
+  kept?.set(root, content);
+  return content;
+}
 
 function contentOf(all: Iterable<RecordOrDamaged>): RecordContent {
   const content: RecordContent = { records: [], damaged: [] };

@@ -173,22 +173,56 @@ export interface AttachedInterface {
   ifName: string;
 }
 
-/**
- * Lists what a namespace is attached to. Of what is recorded, the record alone is read: the cache's file takes ten times as long.
- *
- * @throws CniError 5: the cache cannot be read
- */
+/** Lists what a namespace is attached to. @throws CniError 5: the cache cannot be read */
 export function listInterfacesOf(namespace: NamespaceIdentity, cacheRoot: string): AttachedInterface[] {
-  const { records } = listAllAttachmentRecords();
-  const recorded = new Set(records.map(cacheFileName));
-  const unrecorded = cacheRootsOf(cacheRoot)
-    .flatMap((root) => [...readCacheFiles(root, (fileName) => !recorded.has(fileName))])
-    .flatMap((found) => ("reason" in found ? [] : found));
+  const { records, unrecorded } = readAttached(cacheRoot);
   return [
     ...records.filter((record) => isSameNamespace(record.namespace, namespace)),
     ...unrecorded.filter((entry) => isAt(namespacePath(entry), namespace)),
   ];
 }
+
+/** Lists the attachments of the container in a namespace, with what the cache has of them. @throws CniError 5: the cache cannot be read */
+export function listAttachmentsOf(namespace: NamespaceIdentity, cacheRoot: string): NetworkAttachment[] {
+  const { records, unrecorded } = readAttached(cacheRoot);
+  return [
+    ...records.filter((record) => isSameNamespace(record.namespace, namespace)).map(ofRecord),
+    ...unrecorded.filter((entry) => isAt(namespacePath(entry), namespace)).map(ofEntry),
+  ].map((attachment) => withEntry(attachment, cacheRoot));
+}
+
+/** Lists who is in a network, without what the cache has of those that are recorded: `withEntry` reads it. @throws CniError 5: the cache cannot be read */
+export function listNamesIn(network: NetworkKey, cacheRoot: string): NetworkAttachment[] {
+  const { records, unrecorded } = readAttached(cacheRoot, network.name);
+  return [...records.map(ofRecord), ...unrecorded.map(ofEntry)];
+}
+
+/** Returns an attachment with what the cache has of it. */
+export function withEntry(attachment: NetworkAttachment, cacheRoot: string): NetworkAttachment {
+  const { record } = attachment;
+  if (record === undefined || attachment.entry !== undefined) return attachment;
+  const wanted = cacheFileName(record);
+  const [entry] = readEntries(cacheRoot, (fileName) => fileName === wanted);
+  return { ...attachment, entry };
+}
+
+/** Reads the records, and of the cache what is not recorded: a file of it takes ten times as long as a record. */
+function readAttached(
+  cacheRoot: string,
+  networkName?: string,
+): { records: AttachmentRecord[]; unrecorded: CacheEntry[] } {
+  const isWanted = (one: { networkName: string }) => networkName === undefined || one.networkName === networkName;
+  const records = listAllAttachmentRecords().records.filter(isWanted);
+  const recorded = new Set(records.map(cacheFileName));
+  const prefix = networkName === undefined ? "" : `${networkName}-`;
+  const unrecorded = readEntries(cacheRoot, (fileName) => fileName.startsWith(prefix) && !recorded.has(fileName));
+  return { records, unrecorded: unrecorded.filter(isWanted) };
+}
+
+const readEntries = (cacheRoot: string, isWanted: (fileName: string) => boolean): CacheEntry[] =>
+  cacheRootsOf(cacheRoot)
+    .flatMap((root) => [...readCacheFiles(root, isWanted)])
+    .flatMap((found) => ("reason" in found ? [] : found));
 
 const isSameNamespace = (one: NamespaceIdentity, other: NamespaceIdentity): boolean =>
   one.inode === other.inode && one.cookie === other.cookie && one.bootId === other.bootId;
@@ -198,9 +232,3 @@ const isAt = (path: string | undefined, { inode }: NamespaceIdentity): boolean =
   const found = path === undefined ? undefined : findStat(path)?.inode;
   return found !== undefined && String(found) === inode;
 };
-
-/** Lists the attachments of the container in a namespace, with what the cache has of them. */
-export const listAttachmentsOf = (namespace: NamespaceIdentity, cacheRoot: string): NetworkAttachment[] =>
-  listAttachments(cacheRoot).attachments.filter(({ record, netns }) =>
-    record === undefined ? isAt(netns, namespace) : isSameNamespace(record.namespace, namespace),
-  );

@@ -38,7 +38,9 @@ import {
   listAttachments,
   listAttachmentsOf,
   listInterfacesOf,
+  listNamesIn,
   type NetworkAttachment,
+  withEntry,
 } from "./attachment.ts";
 import {
   type AttachmentRecord,
@@ -375,8 +377,10 @@ export function disconnectContainer(
   runtime: Runtime,
   tell: (text: string) => void,
 ): void {
-  const { attachments } = listAttachments(runtime.cacheRoot, network);
-  const attachment = attachmentCalled(network, target, attachments);
+  const attachment = withEntry(
+    attachmentCalled(network, target, listNamesIn(network, runtime.cacheRoot)),
+    runtime.cacheRoot,
+  );
   if (attachment.record === undefined && !options.force) throw isRuntimes(attachment);
   disconnectAttachment(attachment, () => network.list, options, runtime, tell);
 }

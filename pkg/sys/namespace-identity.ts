@@ -70,21 +70,27 @@ function stateAt(
   { inode, cookie }: Pick<NamespaceIdentity, "inode" | "cookie">,
   path: string,
 ): "alive" | "dead" | undefined {
-  const found = findIdentity(path);
+  if (inodeAt(path) !== inode) return undefined; // most often the case where it is gone, and cheaper than to open it
+  const found = inNamespaceAt(path, (opened) => ({ inode: opened, cookie: ownCookie() }));
   if (found?.inode !== inode) return undefined;
   return found.cookie === cookie || found.cookie === "0" || cookie === "0" ? "alive" : "dead";
 }
 
-function findIdentity(path: string): Omit<NamespaceIdentity, "path" | "bootId"> | undefined {
+const findIdentity = (path: string): Omit<NamespaceIdentity, "path" | "bootId"> | undefined =>
+  inNamespaceAt(path, (inode) => ({ inode, cookie: ownCookie(), procInode: procInodeOf("thread-self") ?? "0" }));
+
+function inodeAt(path: string): string | undefined {
   const inode = findStat(path)?.inode;
-  const namespace = inode === undefined ? undefined : findNamespace(path);
+  return inode === undefined ? undefined : String(inode);
+}
+
+/** Runs `work` in the namespace at a path, whose inode it is given; undefined when nothing, or something else, is there. */
+function inNamespaceAt<T>(path: string, work: (inode: string) => T): T | undefined {
+  const namespace = findNamespace(path);
   if (namespace === undefined) return undefined;
   try {
-    return within(namespace, () => ({
-      inode: String(inode),
-      cookie: ownCookie(),
-      procInode: procInodeOf("thread-self") ?? "0",
-    }));
+    const inode = inodeAt(`/proc/thread-self/fd/${namespace.fd}`); // not of the path, where another one may be by now
+    return inode === undefined ? undefined : within(namespace, () => work(inode));
   } finally {
     closeNamespace(namespace);
   }
@@ -114,8 +120,7 @@ function pathsOf({ inode, procInode }: NamespaceIdentity): string[] {
 /** Returns undefined when the process has ended, or is a zombie. */
 function procInodeOf(process: string): string | undefined {
   try {
-    const inode = findStat(`/proc/${process}/net/dev`)?.inode;
-    return inode === undefined ? undefined : String(inode);
+    return inodeAt(`/proc/${process}/net/dev`);
   } catch (error) {
     if (isErrno(error, "ESRCH", "EINVAL")) return undefined;
     throw error;

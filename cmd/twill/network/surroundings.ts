@@ -5,7 +5,7 @@ import { formatPrefix, isUnspecified } from "../../../pkg/ip/address.ts";
 import { findLink, listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { destinationOf, listRoutes } from "../../../pkg/link/route.ts";
 import { AF_INET, AF_INET6 } from "../../../pkg/netlink/rtnetlink/family.ts";
-import { stateDirectory } from "../../../pkg/network/attachment-record.ts";
+import { readingRecordsOnce, stateDirectory } from "../../../pkg/network/attachment-record.ts";
 import { type PluginNetwork, removeLeftAttachments } from "../../../pkg/network/connect.ts";
 import { definitionOf, type NetworkDefinition, networksWithoutPlugins } from "../../../pkg/network/definition.ts";
 import { lostNetworks } from "../../../pkg/network/lost-network.ts";
@@ -60,7 +60,7 @@ export function whenFree<T>(work: () => T): T {
   try {
     return withLock(stateDirectory, { mode: 0o755, timeoutMs: LOCK_TIMEOUT_MS }, () => {
       isOurs = true;
-      return work();
+      return readingRecordsOnce(work);
     });
   } catch (error) {
     if (isOurs || !isErrno(error, "EAGAIN")) throw error;
