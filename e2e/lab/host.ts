@@ -114,6 +114,7 @@ export function newHost(t: Test, { containers = 1, bin = ourBin }: HostOptions =
   const children = Array.from({ length: containers }, (_, i) => `${name}-c${i}`);
   const remove = () => {
     if (mounts !== undefined) closeSync(mounts);
+    mounts = undefined;
     removeNamespaces([name, ...children]);
     rmSync(dir, { recursive: true, force: true });
     removals.delete(remove);
@@ -340,10 +341,10 @@ function makeNamespaces(names: readonly string[]): void {
   batch(names.map((name) => `netns add ${name}`));
 }
 
-/** Also ends what still runs in them. */
+/** Also ends what still runs in them, again where one that is killed has just started another, as the resolver's two processes do. */
 function removeNamespaces(names: readonly string[]): void {
   const present = names.filter((name) => existsSync(netnsPath(name)));
-  for (const pid of processesIn(present)) killIfAlive(pid);
+  for (let found = processesIn(present); found.length > 0; found = processesIn(present)) found.forEach(killIfAlive);
   batch(present.map((name) => `netns del ${name}`));
 }
 
