@@ -280,7 +280,7 @@ t.test("ls and inspect print by templates, filters and as JSON, in Docker's name
   t.equal(says("ls", "-q", "--filter", "type=custom"), `${id.slice(0, 12)}\n`);
   t.equal(says("ls", "-q", "--no-trunc", "-f", "label=tier=web", "-f", "driver=bridge"), `${id}\n`);
   t.equal(
-    says("ls", "-f", "dangling=false", "--format", "table {{.Name}}\\t{{.Labels}}"),
+    says("ls", "-f", "dangling=false", "-f", "type=custom", "--format", "table {{.Name}}\\t{{.Labels}}"),
     "NAME   LABELS\nfront  tier=web\n",
   );
   t.match(JSON.parse(says("ls", "-f", "name=front", "--format", "json")), {
@@ -420,7 +420,10 @@ t.test("addresses of both families, MAC and interface are those that were asked 
   t.match(node.containers[0]?.sh("ip link show net7"), "02:42:0a:05:00:46");
   t.match(node.containers[0]?.sh("ip -6 route show default"), "default via fd00:5::1 dev net7");
   const taken = node.network(["connect", "--ip", "10.5.0.70", "dual", nameOf(node, 1)]);
-  t.match(taken, { status: 1, stderr: /10\.5\.0\.70/ });
+  t.match(taken, {
+    status: 1,
+    stderr: `Address already in use.\n  To fix: 10.5.0.70 is the address of container ${nameOf(node, 0)} in network dual`,
+  });
   t.strictSame(node.addresses(1), [], "and nothing is left of the refused one");
   node.networkSays(["connect", "dual", nameOf(node, 1)]);
   t.match(

@@ -32,6 +32,33 @@ const steps: readonly [claim: string, script: string, shown?: RegExp][] = [
   ],
   ["ls filters by name", "tool network ls --filter name=front --format '{{.Name}}'", /^front$/],
   [
+    "ls prints labels, in columns too, by Docker's functions",
+    `tool network create --label com.example.tier_a=db --label plain --attachable=true --scope local labelled
+     tool network ls -f name=^lab --format '{{.Name}}: {{.Label "com.example.tier_a"}}{{.Label "no"}} {{upper .Driver}} {{title .Scope}} {{join (split .Scope "c") "-"}} {{pad .Name 1 2}}| {{truncate .Driver 3}}{{println ""}}'
+     tool network ls -f name=^lab --format 'table {{.Name}}  {{.Label "com.example.tier_a"}}  {{upper .Driver}}  {{lower .Internal}}'`,
+    /^ID\nlabelled: db BRIDGE Local lo-al {2}labelled {2}\| bri\n\nNAME {2}tier a {2}DRIVER {2}INTERNAL\nlabelled {2}db {2}BRIDGE {2}false$/,
+  ],
+  [
+    "with --quiet a format counts, unless it is table",
+    "tool network ls -q -f name=^lab --format '{{.Name}}'; tool network ls -q -f name=^lab --format table | wc -c; tool network ls -f name=^lab --format raw | grep -v _id",
+    /^labelled\n13\nname: labelled\ndriver: bridge\nscope: local$/,
+  ],
+  [
+    "names and IDs are filtered by regular expressions, and predefined networks are not dangling",
+    "tool network create --subnet 10.77.0.0/24 lab10; tool network create lab9; for f in 'name=^lab(9|10)$' name=.abelled dangling=true dangling=false; do tool network ls -f $f --format '{{.Name}}'; echo; done",
+    /^ID\nID\nlab9\nlab10\n\nlabelled\n\nfront\nlab9\nlab10\nlabelled\n\nbridge\nhost\nnone$/,
+  ],
+  [
+    "inspect prints Docker's keys, and several networks",
+    `tool network inspect lab10 labelled --format '{{.Name}} {{.Attachable}} {{.Ingress}} {{.ConfigOnly}} [{{.ConfigFrom.Network}}] {{.EnableIPv6}} {{.IPAM.Driver}} {{json .Labels}} {{range .IPAM.Config -}} {{.Subnet}} {{- end}}' | sed 's/172.*//'`,
+    /^lab10 false false false \[\] false default \{\} 10\.77\.0\.0\/24\nlabelled true false false \[\] false default \{"com\.example/,
+  ],
+  [
+    "rm removes several networks, and tells which are not there",
+    "tool network rm lab9 nosuch $(tool network ls --no-trunc -q -f name=lab10) labelled 2>/dev/null || echo $?",
+    /^lab9\nID\nlabelled\n1$/,
+  ],
+  [
     "containers get the first addresses",
     "start web front; start db front; for c in web db; do within $c ip -o -4 address show eth0 | awk '{print $4}'; done",
     /^10\.5\.0\.1\/24\n10\.5\.0\.2\/24$/,
@@ -131,9 +158,9 @@ const steps: readonly [claim: string, script: string, shown?: RegExp][] = [
     /^zeta\nalpha\nmid$/,
   ],
   [
-    "when the containers are gone, networks can be removed",
+    "when the containers are gone, networks can be removed, with their bridges: those of site stay",
     "for c in web db cache; do end $c; done; tool network rm front back; ip -br link show type bridge | grep -c ^br- || true",
-    /^front\nback\n0$/,
+    /^front\nback\n2$/,
   ],
 ];
 

@@ -39,6 +39,8 @@ const understood: [line: string, meaning: string][] = [
   ["add net - -i net1", 'add(net,-) {"ifname":"net1"}'],
   ["add -hi net1 net", 'add(net) {"help":"","ifname":"net1"}'],
   ["list -hj", 'list() {"help":"","json":""}'],
+  ["list --json=true", 'list() {"json":""}'],
+  ["list --json --json=false", "list() {}"],
 ];
 for (const [line, meaning] of understood) {
   t.test(`cnitool ${line}`, async (t) => t.equal(read(line), meaning));
@@ -56,13 +58,22 @@ const refused: [line: string, msg: string, details: string][] = [
   ["list -i net1", 'unknown flag: --ifname for "cnitool list"', "To fix: remove it; add, del have this flag"],
   ["add net /ns --ifname", "flag needs an argument: --ifname", "To fix: write --ifname NAME"],
   ["add net /ns -i", "flag needs an argument: --ifname", "To fix: write --ifname NAME"],
-  ["list --json=x", 'flag --json takes no value, but has "x"', "To fix: write --json, or remove it"],
+  ["list --json=x", 'flag --json is true or false, but has "x"', "To fix: write --json, or remove it"],
 ];
 for (const [line, msg, details] of refused) {
   t.test(`cnitool ${line} is refused`, async (t) => {
     t.throws(() => read(line), { msg, details } as CniError);
   });
 }
+
+t.test("of a flag whose values are a list, commas separate them", async (t) => {
+  const alias: Flag = { name: "alias", short: "a", value: "NAME", about: "", isList: true };
+  const { values } = readCommandLine(["add", "--alias", "a,b", "-a", "c", "--alias=d"], {
+    name: "network",
+    commands: [command("add", [alias])],
+  });
+  t.strictSame(values.get("alias"), ["a", "b", "c", "d"]);
+});
 
 t.test("a flag that is repeated has all its values, and the last one counts where one is wanted", async (t) => {
   const { flags, values } = readCommandLine(["add", "-i", "a", "--ifname=b", "-ic"], { name: "cnitool", commands });

@@ -89,8 +89,8 @@ function separate(args: readonly string[], known: Known): { words: string[]; giv
 
 type Given = Map<string, string[]>;
 
-function addValue(given: Given, name: string, value: string): void {
-  given.set(name, [...(given.get(name) ?? []), value]);
+function addValue(given: Given, { name, isList = false }: Flag, value: string): void {
+  given.set(name, [...(given.get(name) ?? []), ...(isList ? value.split(",") : [value])]);
 }
 
 function readLong(text: string, rest: string[], known: Known, given: Given): void {
@@ -98,11 +98,14 @@ function readLong(text: string, rest: string[], known: Known, given: Given): voi
   const flag = known.flags.find((candidate) => candidate.name === name);
   if (flag === undefined) throw unknownFlag(`--${name}`, known);
   const value = values.length > 0 ? values.join("=") : undefined;
-  if (flag.value === undefined && value !== undefined) {
-    throw wrongUsage(`flag --${name} takes no value, but has "${value}"`, `write --${name}, or remove it`);
-  }
-  addValue(given, name, flag.value === undefined ? "" : (value ?? argumentOf(flag, rest)));
+  if (flag.value !== undefined) addValue(given, flag, value ?? argumentOf(flag, rest));
+  else if (value === undefined || SWITCHED_ON.test(value)) addValue(given, flag, "");
+  else if (SWITCHED_OFF.test(value)) given.delete(name);
+  else throw wrongUsage(`flag --${name} is true or false, but has "${value}"`, `write --${name}, or remove it`);
 }
+
+/** As Go's strconv.ParseBool reads them. */
+const [SWITCHED_ON, SWITCHED_OFF] = [/^(1|t|T|true|TRUE|True)$/, /^(0|f|F|false|FALSE|False)$/];
 
 /**
  * Parses short flags. Switches may be combined; the text after a flag that takes an argument is the argument. Only `-ifname` is
@@ -113,9 +116,9 @@ function readShort(letters: string, rest: string[], known: Known, given: Given):
   const flag = known.flags.find(({ short }) => short === letter);
   if (flag === undefined || known.flags.some(({ name }) => name === letters)) throw unknownFlag(`-${letters}`, known);
   if (flag.value !== undefined) {
-    addValue(given, flag.name, following === "" ? argumentOf(flag, rest) : following.replace(/^=/, ""));
+    addValue(given, flag, following === "" ? argumentOf(flag, rest) : following.replace(/^=/, ""));
   } else {
-    addValue(given, flag.name, "");
+    addValue(given, flag, "");
     if (following !== "") readShort(following, rest, known, given);
   }
 }

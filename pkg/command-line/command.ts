@@ -42,6 +42,8 @@ export interface Flag {
   /** Name of its value in the usage; a flag without one is a switch. */
   value?: string;
   about: string;
+  /** Whether a value may be several, with commas between them, as Docker has it. */
+  isList?: boolean;
   /** Returns what its value may be, for the completion in a shell. */
   complete?(context: ToolContext): readonly string[];
 }

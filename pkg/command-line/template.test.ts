@@ -17,6 +17,7 @@ const value = {
   Labels: { tier: "web", "with.dot": "x" },
   Options: {},
 };
+const methods = { Named: (text: string) => `<${text}>` };
 const rendered: [template: string, text: string][] = [
   ["", ""],
   ["plain", "plain"],
@@ -41,11 +42,28 @@ const rendered: [template: string, text: string][] = [
   ["{{.Labels}}", "map[tier:web with.dot:x]"],
   ["{{.IPAM.Config}}", "[map[Gateway:10.5.0.1 Subnet:10.5.0.0/24] map[Gateway:fd00::1 Subnet:fd00::/64]]"],
   ['{{.Name}}{{"\\t"}}x\\ty', "front\tx\ty"],
+  ["{{upper .Name}} {{title .IPAM.Driver}} {{.Name | upper | lower}}", "FRONT Default front"],
+  ['{{title "a-b c_d"}}', "A-B C_d"],
+  ['{{split "a,b" ","}} {{join (split .IPAM.Driver "a") "-"}}', "[a b] def-ult"],
+  ["{{range $k, $v := .Labels}}{{println $k $v}}{{end}}", "tier web\nwith.dot x\n"],
+  ["{{pad .Name 1 2}}|{{truncate .Name 2}}|{{truncate .Name 9}}", " front  |fr|front"],
+  ['{{.Named "tier"}}{{range .Containers}}{{.Named .Name}}{{end}}', "<tier><web><db>"],
+  ["a {{- .Name -}} b", "afrontb"],
+  ["{{range .Containers -}}  {{.Name}} {{- end}}", "webdb"],
   ["{{range .IPAM.Config}}{{range $.Containers}}{{.Name}}{{end}}{{end}}", "webdbwebdb"],
 ];
 for (const [template, text] of rendered) {
-  t.test(`--format '${template}'`, async (t) => t.equal(renderTemplate(parseTemplate(template), value), text));
+  t.test(`--format '${template}'`, async (t) =>
+    t.equal(renderTemplate(parseTemplate(template), value, { methods }), text),
+  );
 }
+
+t.test("functions that change a text leave headings as they are", async (t) => {
+  const template = parseTemplate(
+    '{{upper .Name}} {{json .Name}} {{truncate .Name 1}} {{join .Name ","}} {{.Named "x"}}',
+  );
+  t.equal(renderTemplate(template, { Name: "Name" }, { methods, isHeading: true }), "Name Name Name Name <x>");
+});
 
 const refused: [template: string, msg: RegExp, details?: RegExp][] = [
   ["{{.Nam}}", /\{\{\.Nam\}\} names the field Nam, which does not exist/, /did you mean Name/],
@@ -62,7 +80,10 @@ const refused: [template: string, msg: RegExp, details?: RegExp][] = [
   ["{{}}", /empty/],
   ["{{$x}}", /\$x, which nothing sets/],
   ["{{index .IPAM.Config 9}}", /no element 9/],
-  ["{{len 5}}", /len wrong arguments/],
+  ["{{len 5}}", /len wrong arguments/, /write len LIST/],
+  ["{{upper 5}}", /upper wrong arguments/, /write upper TEXT/],
+  ["{{join .Name}}", /join wrong arguments/, /write join LIST SEPARATOR/],
+  ['{{.Nosuch "x"}}', /gives \.Nosuch an argument, which is not supported/, /remove it/],
   ["{{(.Name}}", /\( without \)/],
   ["{{.Name.}}", /not supported/],
   ["{{.Name | .IPAM}}", /not supported/],

@@ -1,6 +1,8 @@
 /**
- * The part of Go's text/template that people use with `--format`: fields, `range` over lists and maps, `json`, `index`, `len`, and `|`. What is
- * outside of it is refused with its name: a template that does something else than its author meant would be worse. Pure.
+ * The part of Go's text/template that people use with `--format`: fields, `range` over lists and maps, `index`, `len`, `println`, `|`, and the functions that
+ * Docker adds. What is outside of it is refused with its name: a template that does something else than its author meant would be worse. Pure.
+ *
+ * @see docker/cli, templates/templates.go: basicFunctions, HeaderFunctions
  */
 import { invalidConf } from "../cni/error.ts";
 import { nearest } from "../config/edit-distance.ts";
@@ -17,11 +19,13 @@ type Expression =
   | { kind: "field"; of: Expression | undefined; path: readonly string[] }
   | { kind: "variable"; name: string }
   | { kind: "literal"; value: string | number }
+  | { kind: "method"; name: string; arg: Expression }
   | { kind: "call"; name: string; args: readonly Expression[] };
 
 /** Parses a template; `\t` and `\n` in its text are what they are in Go's programs that take one. @throws CniError 7 */
 export function parseTemplate(text: string): Template {
-  const parts = text.split(/\{\{(.*?)\}\}/s);
+  const trimmed = text.replace(/\s*\{\{-(?=\s)/g, "{{").replace(/(?<=\s)-\}\}\s*/g, "}}");
+  const parts = trimmed.split(/\{\{(.*?)\}\}/s);
   if (/\{\{/.test(parts.filter((_, i) => i % 2 === 0).join("")))
     throw refused("it has {{ without }}", "close each action with }}");
   const state: Parser = { parts, at: 0 };
@@ -41,7 +45,7 @@ function parseNodes(state: Parser): Node[] {
   const nodes: Node[] = [];
   for (; state.at < state.parts.length; state.at++) {
     const part = state.parts[state.at] ?? "";
-    const source = part.replace(/^-?\s+|\s+-?$/g, "").trim();
+    const source = part.trim();
     if (state.at % 2 === 0) {
       if (part !== "") nodes.push({ kind: "text", text: part.replaceAll("\\t", "\t").replaceAll("\\n", "\n") });
     } else if (source === "end") {
@@ -59,7 +63,6 @@ function parseNodes(state: Parser): Node[] {
   return nodes;
 }
 
-const functions = ["json", "index", "len"];
 const TOKEN = /\s*("(?:[^"\\]|\\.)*"|`[^`]*`|\$\w*|\.[\w.]*|\d+|[A-Za-z_]\w*|[()|]|\S)/y;
 
 function tokensOf(source: string): string[] {
@@ -89,14 +92,16 @@ function parsePipe(tokens: string[], source: string): Expression {
 function parseCommand(tokens: string[], source: string, piped: Expression | undefined): Expression {
   const [first = ""] = tokens;
   if (/^[A-Za-z_]/.test(first)) {
-    if (!functions.includes(first)) throw unsupported(first, source);
+    if (!Object.hasOwn(functions, first)) throw unsupported(first, source);
     tokens.shift();
     const args: Expression[] = [];
     while (tokens.length > 0 && tokens[0] !== "|" && tokens[0] !== ")") args.push(parseOperand(tokens, source));
     return { kind: "call", name: first, args: piped === undefined ? args : [...args, piped] };
   }
   if (piped !== undefined) throw unsupported(first, source);
-  return parseOperand(tokens, source);
+  const operand = parseOperand(tokens, source);
+  if (!/^\.\w+$/.test(first) || tokens.length === 0 || tokens[0] === "|" || tokens[0] === ")") return operand;
+  return { kind: "method", name: first.slice(1), arg: parseOperand(tokens, source) };
 }
 
 function parseOperand(tokens: string[], source: string): Expression {
@@ -132,14 +137,23 @@ function unquoted(token: string, source: string): string {
   }
 }
 
+/** What a template finds beside the fields of its value. */
+export interface TemplateOptions {
+  /** What the value answers to a name with a text behind it, as `.Label "tier"`. */
+  methods?: Readonly<Record<string, (text: string) => string>>;
+  /** The value has headings in the place of its fields: functions that change a text leave them as they are. */
+  isHeading?: boolean;
+}
+
 /** Renders a template. @throws CniError 7: it names a field that the value has not */
-export function renderTemplate(template: Template, value: JsonObject): string {
-  return render(template, { dot: value, variables: new Map([["$", value as Json]]) });
+export function renderTemplate(template: Template, value: JsonObject, options: TemplateOptions = {}): string {
+  return render(template, { dot: value, variables: new Map([["$", value as Json]]), options });
 }
 
 interface Scope {
   dot: Json;
   variables: ReadonlyMap<string, Json>;
+  options: TemplateOptions;
 }
 
 function render(template: Template, scope: Scope): string {
@@ -158,7 +172,7 @@ function render(template: Template, scope: Scope): string {
                   [first ?? "", key],
                   [second, item],
                 ];
-          return render(node.body, { dot: item, variables: new Map([...scope.variables, ...own]) });
+          return render(node.body, { ...scope, dot: item, variables: new Map([...scope.variables, ...own]) });
         })
         .join("");
     })
@@ -192,9 +206,21 @@ function evaluate(expression: Expression, scope: Scope, source: string): Json {
       const from = expression.of === undefined ? scope.dot : evaluate(expression.of, scope, source);
       return expression.path.reduce((value, key) => fieldOf(value, key, source), from);
     }
+    case "method": {
+      const text = evaluate(expression.arg, scope, source);
+      const { methods = {} } = scope.options;
+      const method = Object.hasOwn(methods, expression.name) ? methods[expression.name] : undefined;
+      if (method !== undefined && typeof text === "string") return method(text);
+      throw refused(
+        `{{${source}}} gives .${expression.name} an argument, which is not supported`,
+        Object.keys(methods).length === 0
+          ? "remove it"
+          : `with a text behind it there is ${Object.keys(methods).join(", ")}, as in {{.Label "tier"}}`,
+      );
+    }
     case "call": {
       const args = expression.args.map((arg) => evaluate(arg, scope, source));
-      return called(expression.name, args, source);
+      return called(expression.name, args, source, scope.options);
     }
   }
 }
@@ -222,19 +248,91 @@ function fieldOf(value: Json, key: string, source: string): Json {
   );
 }
 
-function called(name: string, args: readonly Json[], source: string): Json {
-  const [value = null, ...keys] = args;
-  if (name === "json" && args.length === 1) return JSON.stringify(value);
-  if (name === "len" && args.length === 1 && (Array.isArray(value) || isObject(value) || typeof value === "string"))
-    return Array.isArray(value) || typeof value === "string" ? value.length : Object.keys(value).length;
-  if (name === "index" && keys.length > 0)
-    return keys.reduce<Json>((from, key) => {
-      if (isObject(from) && typeof key === "string") return from[key] ?? "";
-      const item = Array.isArray(from) && typeof key === "number" ? (from[key] as Json | undefined) : undefined;
-      if (item !== undefined) return item;
-      throw refused(`{{${source}}} has no element ${JSON.stringify(key)}`, "range goes through those that exist");
-    }, value);
-  throw refused(`{{${source}}} gives ${name} wrong arguments`, "write json VALUE, len LIST, or index LIST NUMBER");
+interface TemplateFunction {
+  /** What stands behind its name. */
+  usage: string;
+  /** Whether it only changes how a value is written, which headings are not. */
+  formats?: boolean;
+  /** Returns undefined for wrong arguments. */
+  call(args: readonly Json[], source: string): Json | undefined;
+}
+
+const ofText = (usage: string, change: (text: string) => string): TemplateFunction => ({
+  usage,
+  formats: true,
+  call: ([text, ...more]) => (typeof text === "string" && more.length === 0 ? change(text) : undefined),
+});
+
+/** Go's strings.Title: a letter behind a space or a sign that is no "_". */
+const FIRST_LETTERS = /(?<=^|[\s!-/:-@[-^`{-~])\S/g;
+
+const functions: Readonly<Record<string, TemplateFunction>> = {
+  json: {
+    usage: "VALUE",
+    formats: true,
+    call: (args) => (args.length === 1 ? JSON.stringify(args[0]) : undefined),
+  },
+  index: { usage: "LIST NUMBER", call: ([value, ...keys], source) => elementOf(value ?? null, keys, source) },
+  len: {
+    usage: "LIST",
+    call([value = null, ...more]) {
+      if (more.length > 0) return undefined;
+      if (Array.isArray(value) || typeof value === "string") return value.length;
+      return isObject(value) ? Object.keys(value).length : undefined;
+    },
+  },
+  println: { usage: "VALUE…", call: (args) => `${args.map(shown).join(" ")}\n` },
+  upper: ofText("TEXT", (text) => text.toUpperCase()),
+  lower: ofText("TEXT", (text) => text.toLowerCase()),
+  title: ofText("TEXT", (text) => text.replace(FIRST_LETTERS, (letter) => letter.toUpperCase())),
+  split: {
+    usage: "TEXT SEPARATOR",
+    formats: true,
+    call: ([text, separator, ...more]) =>
+      typeof text === "string" && typeof separator === "string" && more.length === 0
+        ? text.split(separator)
+        : undefined,
+  },
+  join: {
+    usage: "LIST SEPARATOR",
+    formats: true,
+    call: ([list, separator, ...more]) =>
+      Array.isArray(list) && typeof separator === "string" && more.length === 0
+        ? list.map(shown).join(separator)
+        : undefined,
+  },
+  pad: {
+    usage: "TEXT BEFORE BEHIND",
+    formats: true,
+    call([text, before, behind, ...more]) {
+      if (typeof text !== "string" || typeof before !== "number" || typeof behind !== "number") return undefined;
+      return more.length > 0 ? undefined : text && `${" ".repeat(before)}${text}${" ".repeat(behind)}`;
+    },
+  },
+  truncate: {
+    usage: "TEXT LENGTH",
+    formats: true,
+    call: ([text, length, ...more]) =>
+      typeof text === "string" && typeof length === "number" && more.length === 0 ? text.slice(0, length) : undefined,
+  },
+};
+
+function called(name: string, args: readonly Json[], source: string, { isHeading = false }: TemplateOptions): Json {
+  const wanted = functions[name];
+  if (isHeading && wanted?.formats === true) return args[0] ?? "";
+  const value = wanted?.call(args, source);
+  if (value !== undefined) return value;
+  throw refused(`{{${source}}} gives ${name} wrong arguments`, `write ${name} ${wanted?.usage}`);
+}
+
+function elementOf(value: Json, keys: readonly Json[], source: string): Json | undefined {
+  if (keys.length === 0) return undefined;
+  return keys.reduce<Json>((from, key) => {
+    if (isObject(from) && typeof key === "string") return from[key] ?? "";
+    const item = Array.isArray(from) && typeof key === "number" ? (from[key] as Json | undefined) : undefined;
+    if (item !== undefined) return item;
+    throw refused(`{{${source}}} has no element ${JSON.stringify(key)}`, "range goes through those that exist");
+  }, value);
 }
 
 /** Formats a value as Go's fmt does. */
@@ -252,7 +350,7 @@ const unsupported = (token: string, source: string) =>
     token === ""
       ? `{{${source}}} is empty or incomplete`
       : `{{${source}}} has ${JSON.stringify(token)}, which is not supported`,
-    `there are fields as {{.Name}}, {{range .List}}…{{end}}, and ${functions.join(", ")}; for anything else use --json with jq`,
+    `there are fields as {{.Name}}, {{range .List}}…{{end}}, and ${Object.keys(functions).join(", ")}; for anything else use --json with jq`,
   );
 
 const refused = (problem: string, remedy: string) => invalidConf(`invalid format: ${problem}`, remedy);

@@ -86,6 +86,7 @@ export function connectContainer(
   if (isOwnNamespace(container.netns)) throw isHost(container);
   const present = listInterfacesOf(namespace, runtime.cacheRoot);
   if (present.some(({ networkName }) => networkName === network.name)) throw isConnected(network, container);
+  if (options.ips.length > 0) refuseTakenAddresses(network, options, runtime);
   const attachment: RuntimeAttachment = {
     containerId: container.id,
     netns: container.netns,
@@ -345,6 +346,22 @@ const begunRecord = ({ network, container, namespace, options, attachment }: Beg
   ...(options.dns.length > 0 && { dns: options.dns }),
   connected: new Date(nowMs()).toISOString().replace(/\.\d+Z$/, "Z"),
 });
+
+/** Refuses addresses of other containers with Docker's text. An address that is reserved for other reasons is refused by host-local. */
+function refuseTakenAddresses(network: NetworkDefinition, { ips }: ConnectOptions, { cacheRoot }: Runtime): void {
+  const { attachments } = listAttachments(cacheRoot, network);
+  for (const text of ips) {
+    const address = parseAddress(text);
+    const holder = attachments.find(({ addresses }) =>
+      addresses.some((one) => address !== undefined && isSame(address, one.replace(/\/\d+$/, ""))),
+    );
+    if (holder === undefined) continue;
+    throw invalidConf(
+      "Address already in use.",
+      `${text} is the address of container ${holder.containerName} in network ${network.name}: choose another one, or leave --ip out`,
+    );
+  }
+}
 
 const isHost = ({ netns }: Container): CniError =>
   invalidConf(

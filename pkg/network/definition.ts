@@ -17,6 +17,8 @@ export interface NetworkFacts {
   driver: string;
   /** No way out of the network, nor from the host into it. */
   internal: boolean;
+  /** What `create --attachable` said; it changes nothing, since containers can be connected to every network. */
+  attachable?: boolean;
   ipv6: boolean;
   labels: Readonly<Record<string, string>>;
   /** Driver options under Docker's names. */
@@ -83,9 +85,9 @@ export function definitionOf(list: NetworkList, file: string | undefined): Netwo
 /** Returns the facts of the key; undefined where it is missing or not ours. */
 function storedFacts(value: Json | undefined): NetworkFacts | undefined {
   if (!isObject(value)) return undefined;
-  const { id, created, driver, internal, ipv6, labels, options, ipam } = value;
+  const { id, created, driver, internal, attachable = false, ipv6, labels, options, ipam } = value;
   const texts = [id, created, driver].every((one) => typeof one === "string");
-  if (!texts || typeof internal !== "boolean" || typeof ipv6 !== "boolean") return undefined;
+  if (!texts || ![internal, attachable, ipv6].every((one) => typeof one === "boolean")) return undefined;
   if (!isTexts(labels) || !isTexts(options) || !isObject(ipam) || !isTexts(ipam["options"])) return undefined;
   if (typeof ipam["driver"] !== "string" || !Array.isArray(ipam["config"])) return undefined;
   return ipam["config"].every(isSubnetConf) ? (value as unknown as NetworkFacts) : undefined; // every key of it was checked

@@ -31,7 +31,11 @@ const lists: [filters: string[], found: string][] = [
   [["driver=macvlan"], "lan"],
   [["driver=macvlan", "driver=host"], "host,lan"],
   [["name=a"], "back,lan"],
+  [["name=^b"], "bridge,back"],
+  [["name=^back$"], "back"],
+  [["name=(front|lan)"], "front,lan"],
   [["id=fro"], "front"],
+  [["id=^ro"], ""],
   [["label=tier"], "front,back"],
   [["label=tier=db"], "back"],
   [["label=tier", "label=old"], "front"],
@@ -40,8 +44,8 @@ const lists: [filters: string[], found: string][] = [
   [["type=custom", "driver=bridge"], "front,back"],
   [["scope=local", "name=lan"], "lan"],
   [["scope=swarm"], ""],
-  [["dangling=false"], "front"],
-  [["dangling=true", "type=custom"], "back,lan"],
+  [["dangling=false"], "bridge,host,none,front"],
+  [["dangling=true"], "back,lan"],
 ];
 for (const [filters, found] of lists)
   t.test(`ls --filter ${filters.join(" ")}`, async (t) => t.equal(names(parseListFilter(filters)), found));
@@ -65,6 +69,8 @@ t.test("what is no filter is refused", async (t) => {
     ["driver=", /driver=VALUE/],
     ["type=odd", /custom, builtin/],
     ["dangling=perhaps", /true, false/],
+    ["name=(", /\^NAME\$/],
+    ["id=[", /\^NAME\$/],
     ["until=1h", /driver, id, label/],
   ] as const)
     t.throws(() => parseListFilter([text]), { code: 7, details } as unknown as CniError, text);

@@ -19,14 +19,17 @@ const hasLabel: Test = ({ labels }, text) => {
   return labels[text.slice(0, equals)] === text.slice(equals + 1);
 };
 
+/** Whether a text is the value, or fits it as a regular expression. */
+const fits = (text: string, value: string): boolean => text === value || expressionOf(value).test(text);
+
 const listTests = {
   driver: ({ driver }, value) => driver === value,
-  id: ({ id }, value) => id.startsWith(value),
+  id: ({ id }, value) => fits(id, value),
   label: hasLabel,
-  name: ({ name }, value) => name.includes(value),
+  name: ({ name }, value) => fits(name, value),
   scope: (_, value) => value === "local",
   type: (network, value) => isPredefined(network) === (value === "builtin"),
-  dangling: (_, value, { isUsed }) => isUsed() === !isTrue(value),
+  dangling: (network, value, { isUsed }) => (isPredefined(network) || isUsed()) === !isTrue(value),
 } as const satisfies Record<string, Test>;
 
 const pruneTests = {
@@ -65,12 +68,13 @@ function parseFilter(texts: readonly string[], tests: Readonly<Record<string, Te
         allowed === undefined ? `write ${key}=VALUE` : `write ${key}= with one of ${allowed.join(", ")}`,
       );
     if (key === "until") momentOf(value, 0); // throws
+    if (key === "id" || key === "name") expressionOf(value);
     wanted.set(key, [...(wanted.get(key) ?? []), value]);
   }
   return (network, facts) =>
     [...wanted].every(([key, list]) => {
-      const fits = (value: string): boolean => tests[key]?.(network, value, facts) === true;
-      return ALL_OF.includes(key) ? list.every(fits) : list.some(fits);
+      const isMet = (value: string): boolean => tests[key]?.(network, value, facts) === true;
+      return ALL_OF.includes(key) ? list.every(isMet) : list.some(isMet);
     });
 }
 
@@ -81,6 +85,18 @@ const unknownKey = (key: string, keys: readonly string[]): CniError => {
     meant === undefined ? `use one of ${keys.join(", ")}` : `did you mean ${meant}?`,
   );
 };
+
+/** @throws CniError 7: it is no regular expression */
+function expressionOf(value: string): RegExp {
+  try {
+    return new RegExp(value);
+  } catch {
+    throw invalidConf(
+      `invalid filter ${JSON.stringify(value)}: it is no regular expression`,
+      "write a part of the name or ID, or ^NAME$ for the whole",
+    );
+  }
+}
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
 

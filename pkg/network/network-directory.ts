@@ -91,9 +91,14 @@ function mayDefine(path: string, name: string): boolean {
 /**
  * Finds a network by its name, its ID, or the beginning of its ID, in this order.
  *
+ * @param following what stands behind it on the command line, where a container is meant
  * @throws CniError 7: there is none, or several IDs begin so
  */
-export function networkCalled(text: string, networks: readonly NetworkDefinition[]): NetworkDefinition {
+export function networkCalled(
+  text: string,
+  networks: readonly NetworkDefinition[],
+  following?: string,
+): NetworkDefinition {
   const exact = networks.find(({ name }) => name === text) ?? networks.find(({ id }) => id === text);
   if (exact !== undefined) return exact;
   const begun = text === "" ? [] : networks.filter(({ id }) => id.startsWith(text));
@@ -107,10 +112,15 @@ export function networkCalled(text: string, networks: readonly NetworkDefinition
       remedy: `write more of the ID, or a name: ${begun.map(({ name }) => name).join(", ")}`,
     });
   const meant = nearest(text, names);
+  const isReversed = following !== undefined && names.includes(following);
   throw new CniError({
     code: ErrorCode.invalidConfig,
     msg: `No such network: ${text}`,
-    remedy: meant === undefined ? `use one of ${names.join(", ")} (twill network ls)` : `did you mean ${meant}?`,
+    remedy: isReversed
+      ? `the network stands before the container: ${following} ${text}`
+      : meant === undefined
+        ? `use one of ${names.join(", ")} (twill network ls)`
+        : `did you mean ${meant}?`,
   });
 }
 

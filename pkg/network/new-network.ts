@@ -15,6 +15,7 @@ export interface NetworkRequest extends SubnetOptions {
   name: string;
   driver: string;
   internal: boolean;
+  attachable?: boolean;
   ipv6: boolean;
   labels: Readonly<Record<string, string>>;
   options: Readonly<Record<string, string>>;
@@ -50,7 +51,15 @@ export function newNetwork(
   const driver = driverOf(request.driver);
   const options = parseDriverOptions(request.options, driver);
   const ipamDriver = ipamDriverOf(request);
-  const own = { id, created, driver, internal: request.internal, labels: { ...request.labels }, options };
+  const own = {
+    id,
+    created,
+    driver,
+    internal: request.internal,
+    ...(request.attachable === true && { attachable: true }),
+    labels: { ...request.labels },
+    options,
+  };
   if (driver === "bridge") refuseSameBridge({ ...own, name: request.name }, networks);
   else refuseParent(own, surroundings);
   const config =

@@ -19,14 +19,14 @@ export const connect: Command = {
   flags: [
     ...addressFlags,
     { name: "interface", value: "NAME", about: "name of the interface in the container" },
-    { name: "alias", value: "NAME", about: "further name of the container in this network" },
+    { name: "alias", value: "NAME", isList: true, about: "further name of the container in this network" },
     linkFlag,
   ],
   complete: (operands, context) => [allNetworks, containerNames][operands.length]?.(context) ?? [],
   examples: ["ip netns add web", "twill network connect --alias www front web"],
   run({ operands: [name = "", text = ""], values, flags, context }) {
     onHost(context, (host) => {
-      const network = connectable(findNetwork(name, host), host);
+      const network = connectable(findNetwork(name, host, text), host);
       const options = {
         ips: ipsOf(values),
         linkLocalIps: values.get("link-local-ip") ?? [],

@@ -21,12 +21,14 @@ export const create: Command = {
   ].join("\n"),
   flags: [
     { name: "driver", short: "d", value: "DRIVER", about: `${drivers.join(", ")} (bridge)`, complete: () => drivers },
-    { name: "subnet", value: "CIDR", about: "subnet, as 10.5.0.0/24; one of each family" },
-    { name: "ip-range", value: "CIDR", about: "part of the subnet that addresses are chosen from" },
-    { name: "gateway", value: "ADDRESS", about: "gateway of the subnet (its first address)" },
+    { name: "subnet", value: "CIDR", isList: true, about: "subnet, as 10.5.0.0/24; one of each family" },
+    { name: "ip-range", value: "CIDR", isList: true, about: "part of the subnet that addresses are chosen from" },
+    { name: "gateway", value: "ADDRESS", isList: true, about: "gateway of the subnet (its first address)" },
     { name: "aux-address", value: "NAME=ADDRESS", about: "address that is given to no container" },
     { name: "ipv6", about: "give containers IPv6 addresses too; needs a --subnet of IPv6" },
     { name: "internal", about: "no way out of the network, nor from the host into it" },
+    { name: "attachable", about: "shown by inspect; containers can be connected to every network" },
+    { name: "scope", value: "SCOPE", about: "local: networks are this host's", complete: () => ["local"] },
     { name: "label", value: "KEY=VALUE", about: "label of the network" },
     { name: "opt", short: "o", value: "KEY=VALUE", about: "option of the driver, as mtu=1400 or parent=eth0" },
     { name: "ipam-driver", value: "DRIVER", about: "default (host-local), dhcp, static" },
@@ -42,10 +44,12 @@ export const create: Command = {
     "twill network create --subnet 10.5.0.0/24 --gateway 10.5.0.254 --label tier=web front",
   ],
   run({ operands: [name = ""], values, flags, context }) {
+    refuseScope(flags.get("scope") ?? "local");
     const request: NetworkRequest = {
       name,
       driver: flags.get("driver") ?? "bridge",
       internal: flags.has("internal"),
+      attachable: flags.has("attachable"),
       ipv6: flags.has("ipv6"),
       labels: pairsOf("label", values),
       options: pairsOf("opt", values),
@@ -70,6 +74,15 @@ export const create: Command = {
 };
 
 const ID_BYTES = 32;
+
+function refuseScope(scope: string): void {
+  if (scope === "local") return;
+  throw new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: `invalid scope ${JSON.stringify(scope)}`,
+    remedy: "remove --scope: networks are this host's; for networks of several hosts see flanneld",
+  });
+}
 
 /** Reads KEY=VALUE; a key alone has the value "", as in Docker. @throws CniError 4: the key is missing */
 function pairsOf(flag: string, values: FlagValues): Record<string, string> {

@@ -26,7 +26,7 @@ export const disconnect: Command = {
   examples: ["twill network disconnect front web"],
   run({ operands: [name = "", text = ""], flags, context }) {
     onHost(context, (host) => {
-      const network = findAttachedNetwork(name, host);
+      const network = findAttachedNetwork(name, host, text);
       refuseWithoutPlugins(network);
       const target = { text, container: findContainer(text) };
       disconnectContainer(network, target, { force: flags.has("force") }, host.runtime, host.warn);

@@ -29,7 +29,8 @@ export const inspect: Command = {
   details: [
     "Beside Docker's keys: used and free addresses of each subnet; of each container the interfaces of both ends with their",
     "indexes, namespace, process, published ports, whose it is, and who connected it. --picture and --svg draw that instead.",
-    "Networks are named by name, ID, or the beginning of an ID. --format takes fields of that JSON, {{range}}, json, index and len.",
+    "Networks are named by name, ID, or the beginning of an ID. --format takes fields of that JSON, {{range}}, json, index, len, println,",
+    "join, split, upper, lower, title, pad and truncate.",
   ].join("\n"),
   flags: [
     {
@@ -45,6 +46,7 @@ export const inspect: Command = {
     },
     { name: "svg", value: "FILE", about: "write that drawing into a file, as a picture for browsers" },
     { name: "json", about: "print JSON, as without --format" },
+    { name: "verbose", short: "v", about: "as without: all is printed anyway" },
   ],
   complete: (_, context) => allNetworks(context),
   examples: ["twill network inspect front", "twill network inspect --format '{{json .Containers}}' front"],
@@ -117,7 +119,7 @@ function inspected(
     EnableIPv6: ipv6,
     IPAM: { Driver: ipam.driver, Options: ipam.options, Config: ipam.config.map((conf) => configOf(conf, usage)) },
     Internal: internal,
-    Attachable: false,
+    Attachable: network.attachable === true,
     Ingress: false,
     ConfigFrom: { Network: "" },
     ConfigOnly: false,

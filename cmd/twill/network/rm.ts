@@ -28,7 +28,7 @@ export const rm: Command = {
   most: Number.POSITIVE_INFINITY,
   about: "remove networks",
   details:
-    "A network is removed when no container is in it, with its bridge. Prints the names of those that were removed.",
+    "A network is removed when no container is in it, with its bridge. Prints those that were removed, as they were written.",
   flags: [],
   complete: (_, context) => allNetworks(context),
   examples: ["twill network rm front"],
@@ -41,7 +41,7 @@ export const rm: Command = {
         try {
           const network = networkCalled(operand, host.networks);
           remove(network, host, records);
-          stdout(`${network.name}\n`);
+          stdout(`${operand}\n`);
         } catch (error) {
           failed = true;
           stderr(failureText("twill network", error));

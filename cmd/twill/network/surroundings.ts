@@ -94,18 +94,19 @@ function hostOf({ plugins, streams }: ToolContext, program: string): Host {
   };
 }
 
-/** Finds the network that is meant. @throws CniError 7: there is none, or several IDs begin so */
-export const findNetwork = (text: string, host: Host): NetworkDefinition =>
-  ownNetworkCalled(text, host.directory, host.warn) ?? networkCalled(text, host.networks);
+/** Finds the network that is meant. @param container what stands behind it. @throws CniError 7: there is none, or several IDs begin so */
+export const findNetwork = (text: string, host: Host, container?: string): NetworkDefinition =>
+  ownNetworkCalled(text, host.directory, host.warn) ?? networkCalled(text, host.networks, container);
 
 /**
  * Finds the network that is meant, also one whose file is gone while containers are attached to it.
  *
+ * @param container what stands behind it
  * @throws CniError 7: there is none, or several IDs begin so
  */
-export const findAttachedNetwork = (text: string, host: Host): NetworkDefinition =>
+export const findAttachedNetwork = (text: string, host: Host, container: string): NetworkDefinition =>
   ownNetworkCalled(text, host.directory, host.warn) ??
-  networkCalled(text, [...host.networks, ...lostNetworks(host.networks, host.runtime.cacheRoot)]);
+  networkCalled(text, [...host.networks, ...lostNetworks(host.networks, host.runtime.cacheRoot)], container);
 
 /** Has the resolver answer the names of the attachments that there are now; a container without names is a connected one all the same. */
 export function syncNames(host: Host): void {

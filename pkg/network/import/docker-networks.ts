@@ -43,6 +43,7 @@ function networkIn(value: Uint8Array, from: string): ImportedNetwork | undefined
       name,
       driver: networkType,
       internal: document["internal"] === true,
+      ...(document["attachable"] === true && { attachable: true }),
       ipv6: document["enableIPv6"] === true,
       labels: textsOf(document["labels"]),
       options: textsOf(isObject(generic) ? generic["com.docker.network.generic"] : undefined),
