@@ -1,9 +1,11 @@
 // `twill network` beside Docker: the same commands in turn, each side on a machine of its own. Usage, as root:
 //
-//   npm run bench:networks
+//   npm run bench:networks                 about ten minutes, on a machine that does nothing else
 //   npm run bench:networks -- --rounds 5   fewer rounds: a trend
 //
-// Prints tables. How to read them: bench/README.md.
+// Prints tables; a complete run writes them to results/networks.md and .json. How to read them: bench/README.md.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { newSide, type Side } from "../e2e/docker-networks/side.ts";
 import { exactly, isMet, type Row, Samples, withGoals } from "./figures.ts";
@@ -18,6 +20,8 @@ const FEW_NETWORKS = 2;
 const MANY_NETWORKS = 200;
 const FEW_ATTACHMENTS = 10;
 const MANY_ATTACHMENTS = 1000;
+/** So many are attached between two lines of progress. */
+const STEP = 198;
 /** Of the steps, as parts of Docker's. */
 const LIMITS = { create: 0.05, connect: 0.12, disconnect: 0.25, rm: 0.15, query: 1 };
 /** With many networks, as a part of the time with few. */
@@ -95,9 +99,12 @@ async function measureMany(twill: Side, samples: Samples): Promise<void> {
       await measure(`disconnect ${networks}`, "network disconnect one web");
     }
   };
-  const attach = (from: number, to: number) =>
-    twill.type(`
+  const attach = async (from: number, to: number) => {
+    process.stderr.write(`${to} attachments\n`);
+    const { status, stderr } = await twill.type(`
       for i in $(seq ${from} ${to}); do ip netns add c$i; /run/copy/twill network connect crowd c$i || exit 1; done`);
+    if (status !== 0) throw new Error(stderr);
+  };
   await twill.type("/run/copy/twill network create one");
   await connect(FEW_NETWORKS);
   await twill.type(
@@ -108,12 +115,15 @@ async function measureMany(twill: Side, samples: Samples): Promise<void> {
   await attach(1, FEW_ATTACHMENTS);
   const look = async (attachments: number) => {
     for (let i = 0; i < rounds; i++) {
+      await measure(`connect beside ${attachments}`, "network connect crowd web");
+      await measure(`disconnect beside ${attachments}`, "network disconnect crowd web");
       await measure(`inspect ${attachments}`, "network inspect crowd");
       await measure(`ipam ls ${attachments}`, "ipam ls crowd");
     }
   };
   await look(FEW_ATTACHMENTS);
-  await attach(FEW_ATTACHMENTS + 1, MANY_ATTACHMENTS);
+  for (let from = FEW_ATTACHMENTS; from < MANY_ATTACHMENTS; from += STEP)
+    await attach(from + 1, Math.min(from + STEP, MANY_ATTACHMENTS));
   await look(MANY_ATTACHMENTS);
 }
 
@@ -142,7 +152,19 @@ function rowsOf(samples: Samples): Row[] {
       goals: [{ of: "of the time with few", value, limit }],
     };
   });
-  return [...beside, ...many];
+  const besideMany = ["connect", "disconnect"].flatMap((name) =>
+    [FEW_ATTACHMENTS, MANY_ATTACHMENTS].map((attachments): Row => {
+      const twill = samples.find(`twill ${name} beside ${attachments}`);
+      return {
+        section: "in a network with so many attachments",
+        name: `${name}: ${attachments}`,
+        unit: "ms",
+        figures: twill === undefined ? {} : { twill },
+        goals: [],
+      };
+    }),
+  );
+  return [...beside, ...many, ...besideMany];
 }
 
 const machine = describeMachine();
@@ -154,6 +176,12 @@ const rows = await whileThereIs(async (t) => {
   await measureMany(sides[1], samples);
   return rowsOf(samples);
 });
-console.log(`\n${tables(rows)}\n`);
+const text = tables(rows);
+console.log(`\n${text}\n`);
+if (options.rounds === undefined) {
+  const results = join(import.meta.dirname, "results", "networks");
+  writeFileSync(`${results}.md`, `${machineText(machine)}\n\n${text}\n`);
+  writeFileSync(`${results}.json`, `${JSON.stringify({ measured: new Date(), machine, rows }, null, 1)}\n`);
+}
 const goals = rows.flatMap((row) => row.goals);
 console.log(`${goals.filter(isMet).length} of ${goals.length} goals met`);
