@@ -114,9 +114,9 @@ export function newHost(t: Test, { containers = 1, bin = ourBin }: HostOptions =
   const children = Array.from({ length: containers }, (_, i) => `${name}-c${i}`);
   const remove = () => {
     if (mounts !== undefined) closeSync(mounts);
-    mounts = undefined;
+    mounts = undefined; // called again at the end of the process if what follows fails
     removeNamespaces([name, ...children]);
-    rmSync(dir, { recursive: true, force: true });
+    rmSync(dir, { recursive: true, force: true, maxRetries: 10 }); // ENOTEMPTY: a program that was killed is still writing
     removals.delete(remove);
   };
   let mounts: number | undefined;
