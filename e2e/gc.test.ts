@@ -119,6 +119,29 @@ t.test("twill gc after the cache is lost deletes nothing of containers that run"
   );
 });
 
+t.test("twill gc has descriptors enough for any number of dead containers", needsRoot, async (t) => {
+  const node = newHost(t);
+  configure(node, "one", 1);
+  const count = 20;
+  node.runInside(
+    [
+      "sh",
+      "-c",
+      `for i in $(seq ${count}); do CAP_ARGS='{"portMappings":[{"hostPort":'$((8000 + i))',"containerPort":80,"protocol":"tcp"}]}' \
+        "$0" add --ifname eth$i one "$1"; done`,
+      join(ourTools, "cnitool"),
+      node.containers[0]?.path ?? "",
+    ],
+    environment,
+  );
+  node.sh(`ip netns del ${node.containers[0]?.name}; while ip -o link show type veth | grep -q .; do sleep 0.01; done`);
+  const limited = ["sh", "-c", 'ulimit -n 24; exec "$0" gc', join(ourTools, "twill")];
+  const { status, stdout, stderr } = node.runInside(limited, environment);
+  t.strictSame({ status, stderr }, { status: 0, stderr: "" });
+  t.equal(stdout.match(/: deleted$/gm)?.length, count);
+  t.notMatch(traces(node), /10\.1\.0\.\d+( |$)|cnitool-/m);
+});
+
 t.test("twill gc has plugins remove rules of nobody", needsRoot, async (t) => {
   const node = twoNetworks(t);
   attach(node, "one", 0);

@@ -195,6 +195,20 @@ static JSValue host_findAttributes(JSContext *ctx, JSValueConst self, int argc, 
   return found;
 }
 
+/* find(bytes, wanted, from, to) -> number: where in from..to the wanted bytes begin for the first time, or -1. */
+static JSValue host_find(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  (void)self, (void)argc;
+  int64_t from, to;
+  size_t size, length;
+  if (JS_ToInt64(ctx, &from, argv[2]) || JS_ToInt64(ctx, &to, argv[3])) return JS_EXCEPTION;
+  uint8_t *p = bytes_of(ctx, argv[0], &size), *wanted = bytes_of(ctx, argv[1], &length);
+  if (!p || !wanted) return JS_HasException(ctx) ? JS_EXCEPTION : TYPE_ERROR(ctx, "find: not bytes");
+  if (from < 0 || to > (int64_t)size || from > to)
+    return JS_ThrowRangeError(ctx, __FILE__, __LINE__, "find: %lld..%lld outside of %zu bytes", (long long)from, (long long)to, size);
+  uint8_t *found = memmem(p + from, to - from, wanted, length);
+  return JS_NewInt64(ctx, found ? found - p : -1);
+}
+
 /* sha512(bytes) -> Uint8Array */
 static JSValue host_sha512(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   (void)self, (void)argc;
@@ -278,8 +292,8 @@ static const char **vector(JSContext *ctx, JSValueConst list) {
   return v;
 }
 
-/* What SIGPIPE did when this process was started: the programs that it starts get that. */
-static struct sigaction inherited_sigpipe;
+/* The signals that were blocked when this process was started: the programs that it starts get these. */
+static sigset_t inherited_mask;
 
 /* spawn(path, argv, env, [fd0, fd1, fd2]) -> process ID or -errno
  *
@@ -305,7 +319,7 @@ static JSValue host_spawn(JSContext *ctx, JSValueConst self, int argc, JSValueCo
   pid_t pid = vfork();
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    sigaction(SIGPIPE, &inherited_sigpipe, NULL);
+    sigprocmask(SIG_SETMASK, &inherited_mask, NULL);
     if (getppid() != caller) _exit(127); /* died before it could be told */
     for (int i = 0; i < 3; i++)
       if (fds[i] == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(fds[i], i) < 0) goto refused;
@@ -344,7 +358,7 @@ static const JSCFunctionListEntry host_functions[] = {
   JS_CFUNC_DEF("syscall", 7, host_syscall), JS_CFUNC_DEF("address", 1, host_address),
   JS_CFUNC_DEF("encode", 1, host_encode),   JS_CFUNC_DEF("decode", 3, host_decode),
   JS_CFUNC_DEF("encodeInto", 3, host_encodeInto), JS_CFUNC_DEF("sha512", 1, host_sha512),
-  JS_CFUNC_DEF("findAttributes", 4, host_findAttributes),
+  JS_CFUNC_DEF("findAttributes", 4, host_findAttributes), JS_CFUNC_DEF("find", 4, host_find),
   JS_CFUNC_DEF("spawn", 4, host_spawn),     JS_CFUNC_DEF("collect", 0, host_collect),
   JS_CFUNC_DEF("monotonicMs", 0, host_monotonicMs),
 };
@@ -498,8 +512,11 @@ int main(int argc, char **argv) {
   poll(standard, 3, 0); /* tells of all three in one call which are open */
   for (int fd = 0; fd <= 2; fd++) /* started without it: else the first file opened would be standard output */
     if (standard[fd].revents & POLLNVAL) open("/dev/null", O_RDONLY); /* what is written fails with EBADF: an answer is not lost in silence */
-  struct sigaction ignored = { .sa_handler = SIG_IGN }; /* a reader that has gone is EPIPE: no reason to end half-way */
-  sigaction(SIGPIPE, &ignored, &inherited_sigpipe);
+  sigset_t blocked; /* both at once: a reader that has gone is EPIPE, a file that may not grow is EFBIG: no reason to end half-way */
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGPIPE);
+  sigaddset(&blocked, SIGXFSZ);
+  sigprocmask(SIG_BLOCK, &blocked, &inherited_mask);
   image_start(written_part());
   _exit(run(argv)); /* no teardown: the kernel frees everything at once */
 }

@@ -73,8 +73,8 @@ const packageUsers: Record<string, readonly string[]> = {
   tap: ["pkg/netlink/golden.testing.ts", "pkg/netlink/fake/"],
 };
 
-/** What loops over bytes is the host's (UTF-8, the search for attributes), but touches nothing else. */
-const LOOPS_OVER_BYTES = ["pkg/sys/text.ts", "pkg/sys/netlink-attributes.ts"];
+/** What loops over bytes is the host's (UTF-8, the searches for attributes and for bytes), but touches nothing else. */
+const LOOPS_OVER_BYTES = ["pkg/sys/text.ts", "pkg/sys/netlink-attributes.ts", "pkg/sys/find-bytes.ts"];
 
 /** Names that were given up for the field's own terms (docs/glossary.md), as names of files and of exports. */
 const GIVEN_UP_FILES =

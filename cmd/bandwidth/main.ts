@@ -56,7 +56,7 @@ function add(attachment: Attachment<BandwidthConf>): Result {
 
 /** Deletes the ifb. The qdiscs at the host end of the veth pair are deleted with the pair. */
 function del(attachment: Attachment<BandwidthConf>): void {
-  const host = openRtnetlink();
+  const host = attachment.host?.rtnl() ?? openRtnetlink();
   deleteIfb(host, attachment, (ifb) => servesAnother(host, attachment, ifb));
 }
 

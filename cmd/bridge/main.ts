@@ -224,11 +224,14 @@ function del(attachment: Attachment<BridgeConf>): void {
         () =>
           conf.macspoofchk === true &&
           !isTaken(attachment) &&
-          removeMacSpoofCheck(attachment, isAnothersOf(attachment)),
+          removeMacSpoofCheck(attachment, isAnothersOf(attachment), attachment.host?.netfilter()),
       ],
       [
         "remove the masquerade",
-        () => conf.ipMasq === true && ipam.typeOf(conf) !== undefined && removeMasquerade(attachment, leased),
+        () =>
+          conf.ipMasq === true &&
+          ipam.typeOf(conf) !== undefined &&
+          removeMasquerade(attachment, leased, attachment.host?.netfilter()),
       ],
     ],
   );

@@ -8,6 +8,7 @@ import { type Call, type Command, type Flag, jsonFlag } from "../../pkg/command-
 import { refuseWrongCount } from "../../pkg/command-line/command-line.ts";
 import { nearest } from "../../pkg/config/edit-distance.ts";
 import { isObject, type JsonObject, JsonSyntaxError, parseJson, showJson } from "../../pkg/config/json.ts";
+import { hostConnections } from "../../pkg/firewall/host-connections.ts";
 import { cachedNamespace } from "../../pkg/runtime/cached-namespace.ts";
 import { containerIdOf } from "../../pkg/runtime/container-id.ts";
 import {
@@ -166,7 +167,10 @@ export const gc: Command = {
     const plan = planGarbageCollection(list, isValid, runtime);
     for (const file of plan.damaged) stderr(`cnitool: ${keptBecauseOf(file, list)}\n`);
     if (call.flags.has("dry-run")) stdout(plan.stale.map((entry) => `${nameOf(entry)}: to be deleted\n`).join(""));
-    else collectGarbage(list, plan, runtime, (entry) => stdout(`${nameOf(entry)}: deleted\n`));
+    else
+      collectGarbage(list, plan, { ...runtime, host: hostConnections() }, (entry) =>
+        stdout(`${nameOf(entry)}: deleted\n`),
+      );
     return plan.damaged.length === 0 ? 0 : 1;
   },
 };

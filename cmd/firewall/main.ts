@@ -102,7 +102,7 @@ function toldBy({ conf, prevResult }: Attachment<FirewallConf>): ResultFacts {
 
 /** Also removes rules of the other backends, since the configuration may have been changed since ADD. */
 function del(attachment: Attachment<FirewallConf>): void {
-  revokeForwarding(attachment, toldBy(attachment), choicesOf(attachment.conf));
+  revokeForwarding(attachment, toldBy(attachment), choicesOf(attachment.conf), attachment.host?.netfilter());
 }
 
 function check(attachment: Attachment<FirewallConf>): void {

@@ -11,6 +11,7 @@ import type { RuleBackend } from "../../pkg/firewall/backend.ts";
 import { FAMILIES, type Family, familyOf } from "../../pkg/firewall/family.ts";
 import { deleteFlows, type FlowsTo, keepsFlows } from "../../pkg/firewall/portmap/conntrack.ts";
 import { needsProgram } from "../../pkg/firewall/portmap/iptables.ts";
+import type { Removed } from "../../pkg/firewall/portmap/port-conflict.ts";
 import { type MappingSet, mappingsFor } from "../../pkg/firewall/portmap/port-mapping.ts";
 import {
   addPortMappings,
@@ -156,15 +157,16 @@ function restore(attachment: Attachment<PortmapConf>, netfilter: () => Connectio
 
 /** Deletes by owner: mappings are found even if the configuration does not have them any more. */
 function del(attachment: Attachment<PortmapConf>): void {
-  deletePortMappings(attachment, addressesIn(attachment), {
+  const forms = {
     legacy: !asksForNothing(attachment.conf),
-    forget: (removed) =>
+    forget: (removed: readonly Removed[]) =>
       forget(
         removed
           .map(({ address, ...port }) => ({ ...port, container: address }))
           .filter(({ container }) => container !== undefined),
       ),
-  });
+  };
+  deletePortMappings(attachment, addressesIn(attachment), forms, attachment.host?.netfilter());
 }
 
 function check(attachment: Attachment<PortmapConf>): void {

@@ -102,7 +102,12 @@ function del(attachment: Attachment<PtpConf>): void {
     attachment,
     ["delete the veth pair", () => deleteVeth(attachment)],
     // the kernel's waits for removed rules and for the removed link overlap when the rules go first
-    [["remove the masquerade", () => conf.ipMasq === true && removeMasquerade(attachment, leased)]],
+    [
+      [
+        "remove the masquerade",
+        () => conf.ipMasq === true && removeMasquerade(attachment, leased, attachment.host?.netfilter()),
+      ],
+    ],
   );
 }
 

@@ -17,7 +17,7 @@ import { decodeResult, type Origin } from "./decode-result.ts";
 import { CniError, ErrorCode, invalidConf, receivedError } from "./error.ts";
 import { type Executable, findExecutable, PluginNotStarted } from "./find-executable.ts";
 import { checkedConf, readDocument } from "./netconf.ts";
-import type { Attachment, Delegates, Gc, Request, RestoreOptions } from "./plugin.ts";
+import type { Attachment, Delegates, Gc, HostConnections, Request, RestoreOptions } from "./plugin.ts";
 import { standardStreams } from "./process-io.ts";
 import type { Result } from "./result.ts";
 import { isSameProgram } from "./same-build.ts";
@@ -105,6 +105,7 @@ export interface Invocation {
   args: string;
   path: readonly string[];
   delegates: Delegates;
+  host?: HostConnections | undefined;
 }
 
 /** Calls ADD. @throws the plugin's CniError, unchanged, or one that says what is wrong with the plugin. */

@@ -23,6 +23,17 @@ export interface Request<Conf> {
   path: readonly string[];
   /** Plugins of this executable that may be called without starting a process. */
   delegates: Delegates;
+  /** What many calls in one process share; absent in a process of its own. */
+  host?: HostConnections | undefined;
+}
+
+/**
+ * Connections to the host's kernel for many calls in one process: a socket for each call would use up the descriptors, and each call would read the
+ * rules of all attachments anew.
+ */
+export interface HostConnections {
+  netfilter(): Connection;
+  rtnl(): Connection;
 }
 
 /** The parameters of ADD, DEL and CHECK. */

@@ -22,7 +22,7 @@ import { checkNetworkName, type Parameters, readParameters } from "./environment
 import { CniError, ErrorCode, errorText, failureOf, invalidConf, printError } from "./error.ts";
 import { isSlow, recordCall } from "./failed-calls.ts";
 import { checkedConf, type Document, fittingConf, readDocument } from "./netconf.ts";
-import type { AnyPlugin, Attachment, Delegates, Gc, Request } from "./plugin.ts";
+import type { AnyPlugin, Attachment, Delegates, Gc, HostConnections, Request } from "./plugin.ts";
 import { type Streams, standardStreams } from "./process-io.ts";
 import type { Result } from "./result.ts";
 import { withRollback } from "./rollback.ts";
@@ -32,6 +32,7 @@ import { compareVersions, isAtLeast, newestVersion, oldestVersion, supportedVers
 export interface Call extends Parameters {
   stdin: Uint8Array;
   delegates: Delegates;
+  host?: HostConnections | undefined;
   streams: Pick<Streams, "environment" | "stderr">;
 }
 
@@ -188,7 +189,7 @@ function requestOf(plugin: AnyPlugin, call: Call, document: Document, cniVersion
   const conf =
     call.verb === "DEL" ? confForDel(plugin, call, network, document) : checkedConf<unknown>(document, plugin.validate);
   warnOfUnknownKeys(plugin, call, network, document);
-  return { conf, cniVersion, network, stdin: call.stdin, path: call.path, delegates: call.delegates };
+  return { conf, cniVersion, network, stdin: call.stdin, path: call.path, delegates: call.delegates, host: call.host };
 }
 
 /** Refuses a list of plugins: without its keys, the plugin would do what its defaults say. @throws CniError 7 */

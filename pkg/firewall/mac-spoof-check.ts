@@ -45,7 +45,6 @@ import {
 import { fill, hole, template } from "./nftables/template.ts";
 import { edit } from "./nftables/transaction.ts";
 import { DROP, jumpTo, RETURN } from "./nftables/verdict.ts";
-import { inComment } from "./nftables/wanted-rule.ts";
 
 type Attachment = Omit<AttachmentId, "network">;
 
@@ -118,7 +117,7 @@ export function restoreMacSpoofCheck(
   isAnothers: IsAnothers,
 ): void {
   const { iface, mac, comment } = chainsOf(idOf(owner));
-  const rulesIn = (place: ChainRef) => findRules(netfilter, place, inComment(comment)).length;
+  const rulesIn = (place: ChainRef) => findRules(netfilter, place, comment).length;
   const isThere = rulesIn(PREROUTING) === 1 && rulesIn(iface) === 1 && rulesIn(mac) === 2;
   if (!isThere) addMacSpoofCheck(owner, link, isAnothers, netfilter);
 }
@@ -150,7 +149,7 @@ const jumps = (netfilter: Connection, comment: string): Request[] =>
   jumpsWith(netfilter, comment).map((body) => deleteRule(PREROUTING, handleOf(body)));
 
 const jumpsWith = (netfilter: Connection, comment: string): Uint8Array[] =>
-  findRules(netfilter, PREROUTING, inComment(comment)).filter((body) => commentOf(body) === comment);
+  findRules(netfilter, PREROUTING, comment).filter((body) => commentOf(body) === comment);
 
 /**
  * Deletes the rules and chains that `addMacSpoofCheck`, or a reference plugin, made for the attachment, if there are any. Those of another
@@ -219,7 +218,7 @@ function staleChecks(netfilter: Connection, rtnl: Connection): ChainRefs[] {
   return [...found].filter((comment) => !alive.has(comment)).map((comment) => chainsOf(comment.slice(COMMENT.length)));
 }
 
-const CHECK = inComment(COMMENT);
+const CHECK = COMMENT;
 
 function comesFromLink(rtnl: Connection, body: Uint8Array): boolean {
   const ifName = interfaceOf(body);

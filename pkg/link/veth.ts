@@ -120,6 +120,6 @@ function refused(error: unknown, { ifName, mtu, netns }: VethOptions): unknown {
 export function deleteVeth(attachment: Attachment<unknown>): boolean {
   const netns = findNamespace(attachment.netns);
   return netns === undefined
-    ? deleteOwnedLinks(openRtnetlink(), attachment)
+    ? deleteOwnedLinks(attachment.host?.rtnl() ?? openRtnetlink(), attachment)
     : deleteAttachedLink(netns, attachment, openRtnetlink);
 }

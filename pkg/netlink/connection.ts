@@ -168,8 +168,8 @@ export class Connection {
   readonly #channel: Channel;
   readonly #trace: boolean;
   #sequence = 0;
-  /** What was read, by a description of the read, where nothing is to be read twice: in a `Draft`. */
-  readonly memory: Map<string, unknown> | undefined = undefined;
+  /** What was read, by a description of the read, where nothing is to be read twice: in a `Draft`, and in a series of changes. */
+  memory: Map<string, unknown> | undefined = undefined;
 
   constructor(channel: Channel) {
     this.#channel = channel;
@@ -423,7 +423,7 @@ export class Connection {
  */
 export class Draft extends Connection {
   readonly requests: Request[] = [];
-  override readonly memory = new Map<string, unknown>();
+  override memory = new Map<string, unknown>();
 
   override transact({ requests }: { requests: readonly Request[] }): void {
     for (const request of requests) this.requests.push(request); // push(...) takes no more than 65,535 in QuickJS
@@ -464,7 +464,7 @@ export function listen(family: number, groups: number, namespace?: Namespace): L
 /** linux/netlink.h: struct sockaddr_nl. */
 const socketAddress = struct({ family: u16, padding: u16, port: u32, groups: u32 });
 
-function openChannel(family: number): Channel {
+export function openChannel(family: number): Channel {
   const fd = openSocket(AF_NETLINK, SOCK_RAW, family);
   setSocketOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
   let repeatsRequests = true; // in refusals; the kernel's default

@@ -12,7 +12,7 @@ import { encodeResult } from "../cni/encode-result.ts";
 import { checkContainerId, checkInterfaceName, readParameters } from "../cni/environment.ts";
 import { CniError, ErrorCode, errorText, failureOf, withSecondFailure } from "../cni/error.ts";
 import { findExecutable } from "../cni/find-executable.ts";
-import type { Delegates } from "../cni/plugin.ts";
+import type { Delegates, HostConnections } from "../cni/plugin.ts";
 import { standardStreams } from "../cni/process-io.ts";
 import type { Result } from "../cni/result.ts";
 import { isSameProgram } from "../cni/same-build.ts";
@@ -40,6 +40,8 @@ export interface Runtime {
   cacheRoot: string;
   /** Plugins of this executable. */
   delegates: Delegates;
+  /** What its calls share, for many of them in one process. */
+  host?: HostConnections | undefined;
 }
 
 export interface RuntimeAttachment {
@@ -335,7 +337,7 @@ interface Call {
  */
 function call(verb: string, { type }: PluginConf, { list, attachment, runtime, stdin }: Call): Result | undefined {
   const { containerId, netns, ifName } = attachment;
-  const { path, delegates } = runtime;
+  const { path, delegates, host } = runtime;
   const args = attachment.args.map(([key, value]) => `${key}=${value}`).join(";");
   const isOwn = Object.hasOwn(delegates, type) && isSameProgram(findExecutable(type, path));
   const plugin = isOwn ? delegates[type] : undefined;
@@ -349,6 +351,7 @@ function call(verb: string, { type }: PluginConf, { list, attachment, runtime, s
       args,
       path,
       delegates,
+      host,
     });
   }
   const variables = {
@@ -363,7 +366,7 @@ function call(verb: string, { type }: PluginConf, { list, attachment, runtime, s
   const parameters = readParameters(variables);
   if (parameters === undefined) return undefined; // cannot happen: there is a verb
   const streams = { ...standardStreams(), environment: variables };
-  const { result, error } = perform(plugin, { ...parameters, stdin, delegates, streams });
+  const { result, error } = perform(plugin, { ...parameters, stdin, delegates, host, streams });
   if (error !== undefined) throw error;
   return result;
 }

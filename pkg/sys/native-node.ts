@@ -41,6 +41,12 @@ export const native: Native = {
     return at + rest.write(text);
   },
   sha512: (bytes) => new Uint8Array(createHash("sha512").update(bytes).digest()),
+  find(bytes, wanted, from, to) {
+    if (from < 0 || to > bytes.length || from > to)
+      throw new RangeError(`find: ${from}..${to} outside of ${bytes.length} bytes`);
+    const found = Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).indexOf(wanted);
+    return found < 0 ? -1 : from + found;
+  },
   findAttributes(bytes, from, to, wanted) {
     if (from < 0 || to > bytes.length || from > to)
       throw new RangeError(`findAttributes: ${from}..${to} outside of ${bytes.length} bytes`);

@@ -11,6 +11,7 @@ export const native: Native = {
   encodeInto: host.encodeInto,
   decode: host.decode,
   sha512: host.sha512,
+  find: host.find,
   findAttributes: host.findAttributes,
   spawn: host.spawn,
   monotonicMs: host.monotonicMs,

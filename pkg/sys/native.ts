@@ -21,6 +21,8 @@ export interface Native {
   encodeInto(bytes: Uint8Array, at: number, text: string): number;
   decode(bytes: Uint8Array, from?: number, to?: number): string;
   sha512(bytes: Uint8Array): Uint8Array;
+  /** Returns where in `from..to` the wanted bytes begin for the first time, or -1. @throws RangeError `from..to` is out of bounds. */
+  find(bytes: Uint8Array, wanted: Uint8Array, from: number, to: number): number;
   /**
    * Finds the netlink attributes in `from..to` whose types are wanted: `wanted[type]` is not 0. Returns where they begin, in their order. One
    * whose length cannot be right is the last. @throws RangeError `from..to` is out of bounds.

@@ -1,5 +1,6 @@
 /** The fixes of what GC removes: they do what `twill gc` does for one network. */
 import { CniError } from "../../../pkg/cni/error.ts";
+import { hostConnections } from "../../../pkg/firewall/host-connections.ts";
 import type { Runtime } from "../../../pkg/runtime/network.ts";
 import { loadNetwork, type NetworkList } from "../../../pkg/runtime/network-list.ts";
 import { defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
@@ -26,6 +27,7 @@ function fixBy(network: string, node: NodeView, isAble: (list: NetworkList) => b
         path: configured.path,
         cacheRoot: defaultCacheRoot,
         delegates: node.self.plugins,
+        host: hostConnections(),
       };
       collect(list, safePlan(list, runtime), runtime);
     },

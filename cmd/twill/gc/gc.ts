@@ -3,6 +3,7 @@ import { failureOf } from "../../../pkg/cni/error.ts";
 import type { ToolContext } from "../../../pkg/cni/tool.ts";
 import type { Call, Command } from "../../../pkg/command-line/command.ts";
 import { oneLine } from "../../../pkg/command-line/table.ts";
+import { hostConnections } from "../../../pkg/firewall/host-connections.ts";
 import { installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
 import type { GarbagePlan, Runtime } from "../../../pkg/runtime/network.ts";
 import {
@@ -75,9 +76,10 @@ function networksOfNode({ context }: Call): Network[] {
     .flatMap((entry) => loaded(() => parseList(entry.config, `cached result of ${nameOf(entry)}`), context))
     .map((list) => ({ list, path: allPluginDirectories(installed, environment) }));
   const byName = new Map([...remembered, ...configured.reverse()].map((network) => [network.list.name, network]));
+  const host = hostConnections();
   return [...byName.values()].map(({ list, path }) => ({
     list,
-    runtime: { path, cacheRoot: defaultCacheRoot, delegates: context.plugins },
+    runtime: { path, cacheRoot: defaultCacheRoot, delegates: context.plugins, host },
   }));
 }
 

@@ -7,11 +7,13 @@ import type { AttachmentId } from "../../../pkg/cni/attachment-id.ts";
 import { runAllSteps } from "../../../pkg/cni/best-effort-del.ts";
 import { CniError, ErrorCode, errorText, failureOf } from "../../../pkg/cni/error.ts";
 import { PluginNotStarted } from "../../../pkg/cni/find-executable.ts";
+import type { HostConnections } from "../../../pkg/cni/plugin.ts";
 import type { ToolContext } from "../../../pkg/cni/tool.ts";
 import { oneLine } from "../../../pkg/command-line/table.ts";
 import { FAMILIES } from "../../../pkg/firewall/family.ts";
 import { revokeForwarding } from "../../../pkg/firewall/forwarding/forwarding.ts";
 import { CONTAINERS, TABLE as FORWARDING, hasOthersContent } from "../../../pkg/firewall/forwarding/nftables-table.ts";
+import { hostConnections } from "../../../pkg/firewall/host-connections.ts";
 import { removeMacSpoofCheck } from "../../../pkg/firewall/mac-spoof-check.ts";
 import { listMarkedRules, ownersFor } from "../../../pkg/firewall/marked-rules.ts";
 import { removeMasquerade } from "../../../pkg/firewall/masquerade/masquerade.ts";
@@ -87,7 +89,8 @@ function purgeNow(options: PurgeOptions, context: ToolContext): boolean {
   const users = [...living.map(describe), ...(network === undefined ? otherUsers(living) : [])];
   if (users.length > 0 && !force) throw isInUse(users);
   const path = allPluginDirectories(installedRuntimes(), context.streams.environment);
-  const deletions = attachments.map((attachment) => deletionOf(attachment, path, context));
+  const surroundings = { path, host: hostConnections(), context };
+  const deletions = attachments.map((attachment) => deletionOf(attachment, surroundings));
   const state = stateSteps(options);
   const tables = network === undefined ? tableSteps() : [];
   const { stdout, stderr } = context.streams;
@@ -200,21 +203,29 @@ function isInUse(users: readonly string[]): CniError {
   });
 }
 
-function deletionOf(attachment: PurgedAttachment, path: readonly string[], context: ToolContext): Step {
+interface Surroundings {
+  /** Directories of plugins, in order. */
+  path: readonly string[];
+  host: HostConnections;
+  context: ToolContext;
+}
+
+function deletionOf(attachment: PurgedAttachment, surroundings: Surroundings): Step {
   const { owner, cached, record } = attachment;
+  const { host } = surroundings;
   const { network, containerId, ifName } = owner;
   const name = `${network} ${containerId} ${ifName}`;
   return {
     what: `the attachment ${name}`,
     run() {
-      const netfilter = connect(NETLINK_NETFILTER);
+      const netfilter = host.netfilter();
       runAllSteps([
-        ["run DEL of its plugins", () => deleteCached(attachment, path, context)],
+        ["run DEL of its plugins", () => deleteCached(attachment, surroundings)],
         ["remove its masquerade", () => removeMasquerade(owner, [], netfilter)],
         ["remove its host ports", () => deletePortMappings(owner, [], { legacy: true, upstream: false }, netfilter)],
         ["remove its forwarding rules", () => revokeForwarding(owner, nothingTold, anyBackend, netfilter)],
         ["remove its MAC spoof check", () => removeMacSpoofCheck(owner, isAnothersOf(owner), netfilter)],
-        ["delete its links", () => deleteOwnedLinks(openRtnetlink(), owner)],
+        ["delete its links", () => deleteOwnedLinks(host.rtnl(), owner)],
         ["delete its link in the container", () => deleteConnectedLink(attachment)],
         ["release its addresses", () => release(owner, `${defaultDataDir}/${network}`)],
         [
@@ -238,8 +249,7 @@ const anyBackend = { backend: undefined, zone: "trusted" };
 /** Does what the runtime's DEL would do, as far as the plugins of its configuration are there. */
 function deleteCached(
   { cached, record, state }: PurgedAttachment,
-  path: readonly string[],
-  { plugins, streams }: ToolContext,
+  { path, host, context: { plugins, streams } }: Surroundings,
 ): void {
   if (cached === undefined) return;
   const { entry, cacheRoot } = cached;
@@ -247,7 +257,7 @@ function deleteCached(
   const isGone = record !== undefined && state === "dead"; // its path may lead to another container
   try {
     const list = parseList(entry.config, `cached result of ${nameOf(entry)}`);
-    deleteNetwork(list, isGone ? { ...given, netns: undefined } : given, { path, cacheRoot, delegates: plugins });
+    deleteNetwork(list, isGone ? { ...given, netns: undefined } : given, { path, cacheRoot, delegates: plugins, host });
   } catch (error) {
     if (!isOfMissingPlugin(error)) throw error;
     streams.stderr(

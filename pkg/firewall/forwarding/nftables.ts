@@ -6,7 +6,9 @@ import { decode } from "../../sys/text.ts";
 import { familyOf } from "../family.ts";
 import {
   addElements,
+  countElementsWith,
   deleteElements,
+  elementsWith,
   findElement,
   listElements,
   presentElements,
@@ -32,17 +34,21 @@ import {
   ownershipComment,
   type Policy,
   parseOwnershipComment,
+  policyWords,
   sameNetwork,
 } from "./ownership.ts";
 
 const setOf = (address: Address): SetRef => CONTAINERS[familyOf(address)];
 
-/** Returns all ownerships of both families. */
-function ownerships(netfilter: Connection): AddressOwnership[] {
-  return [CONTAINERS.ip, CONTAINERS.ip6].flatMap((set) =>
-    (listElements(netfilter, set) ?? []).flatMap((element) => ownershipOf(element) ?? []),
-  );
-}
+const SETS: readonly SetRef[] = [CONTAINERS.ip, CONTAINERS.ip6];
+
+/** Returns the ownerships of both families. @param containing A text that their comments contain */
+const ownerships = (netfilter: Connection, containing: string): AddressOwnership[] =>
+  SETS.flatMap((set) => elementsWith(netfilter, set, containing).flatMap((element) => ownershipOf(element) ?? []));
+
+/** Returns how many addresses have this policy. Counts without decoding, which would be slow on a large network. */
+const countUsers = (netfilter: Connection, policy: Policy): number =>
+  SETS.reduce((sum, set) => sum + countElementsWith(netfilter, set, policyWords(policy)), 0);
 
 function ownershipOf({ key, userdata }: SetElement): AddressOwnership | undefined {
   const ownership = parseOwnershipComment(userdata?.comment ?? "");
@@ -73,7 +79,7 @@ function admitting(netfilter: Connection, request: ForwardingRequest): Request[]
 function effectivePolicy(netfilter: Connection, { owner }: ForwardingRequest, policy: Policy): Policy {
   if (policy.isolated || isAsWanted(netfilter, policy)) return policy;
   const id = ownerId(owner);
-  const isolated = ownerships(netfilter).some(
+  const isolated = ownerships(netfilter, policy.bridge).some(
     (other) => !sameNetwork(other.id, id) && other.policy?.bridge === policy.bridge && other.policy.isolated,
   );
   return { ...policy, isolated };
@@ -115,25 +121,25 @@ function entering(netfilter: Connection, address: Address, { owner, policy }: Fo
 // --- DEL, GC -----------------------------------------------------------------------------------------------------------------------------
 
 /** Deletes the elements of the attachments that are gone, and the policies that only they needed. */
-export function revokeByNftables(netfilter: Connection, { isGone }: Removal): void {
+export function revokeByNftables(netfilter: Connection, { isGone, containing }: Removal): void {
   edit(netfilter, () => {
-    const all = ownerships(netfilter);
-    const gone = all.filter(({ id }) => isGone(id));
-    const staying = all.filter(({ id }) => !isGone(id));
+    const gone = ownerships(netfilter, containing).filter(({ id }) => isGone(id));
     const bridges = new Set(gone.flatMap(({ policy }) => policy?.bridge ?? []));
     const requests = [
       ...gone.flatMap(({ address }) => deleteElements(setOf(address), [address])),
-      ...[...bridges].flatMap((bridge) => unneeded(netfilter, bridge, staying)),
+      ...[...bridges].flatMap((bridge) => unneeded(netfilter, bridge, gone)),
     ];
     return { requests };
   });
 }
 
 /** Returns the requests that leave the bridge with the policy that the remaining attachments want. */
-function unneeded(netfilter: Connection, bridge: string, staying: readonly AddressOwnership[]): Request[] {
-  const users = staying.filter(({ policy }) => policy?.bridge === bridge);
-  if (users.length > 0)
-    return users.some(({ policy }) => policy?.isolated) ? [] : policyRequests(netfilter, { bridge, isolated: false });
+function unneeded(netfilter: Connection, bridge: string, gone: readonly AddressOwnership[]): Request[] {
+  const isWanted = (policy: Policy) =>
+    countUsers(netfilter, policy) >
+    gone.filter((one) => one.policy?.bridge === bridge && one.policy.isolated === policy.isolated).length;
+  if (isWanted({ bridge, isolated: true })) return [];
+  if (isWanted({ bridge, isolated: false })) return policyRequests(netfilter, { bridge, isolated: false });
   return [BRIDGES, OPEN_BRIDGES].flatMap((set) => {
     const keys = (listElements(netfilter, set) ?? []).flatMap(({ key }) =>
       key?.value !== undefined && isOfBridge(key.value, bridge) ? [key.value] : [],
@@ -170,7 +176,7 @@ export function findNftablesDeviation(netfilter: Connection, request: Forwarding
 function findPolicyDeviation(netfilter: Connection, { bridge }: Policy): string | undefined {
   const [hasPolicy, isOpen] = presence(netfilter, bridge);
   if (!hasPolicy) return `bridge "${bridge}" is not in set bridges of table inet twill_firewall`;
-  const users = ownerships(netfilter).filter(({ policy }) => policy?.bridge === bridge);
+  const users = ownerships(netfilter, bridge).filter(({ policy }) => policy?.bridge === bridge);
   const isolated = !users.some(({ policy }) => policy?.isolated === false);
   if (isolated && isOpen)
     return `bridge "${bridge}" is in set open_bridges of table inet twill_firewall, must not be: it is isolated`;

@@ -33,7 +33,6 @@ import {
 import { template } from "../nftables/template.ts";
 import { edit } from "../nftables/transaction.ts";
 import { goTo, RETURN } from "../nftables/verdict.ts";
-import { inComment } from "../nftables/wanted-rule.ts";
 import { masqueradeComment, masqueradeId, networkId } from "../upstream-names.ts";
 
 const TABLE = { family: NFPROTO_INET, table: "cni_plugins_masquerade" };
@@ -48,7 +47,7 @@ export function masqueradeByNftables(netfilter: Connection, owner: AttachmentId,
   const comment = masqueradeComment(owner, id);
   const rules = addresses.map((address) => newRule(CHECKS, { expressions: encodeCheck(address), comment }));
   const plan = () => {
-    const found = findRules(netfilter, TABLE, [inComment(id), POSTROUTING.chain]);
+    const found = findRules(netfilter, TABLE, [id, POSTROUTING.chain]);
     const changes = [...(isComplete(found) ? [] : frameRequests()), ...deletions(found, (text) => text.startsWith(id))];
     return { requests: [...changes, ...rules], changes };
   };
@@ -59,7 +58,7 @@ export function masqueradeByNftables(netfilter: Connection, owner: AttachmentId,
 /** Reports whether all rules of `masqueradeByNftables` are there. */
 export function isMasqueraded(netfilter: Connection, owner: AttachmentId, addresses: readonly Prefix[]): boolean {
   const id = masqueradeId(owner);
-  const found = findRules(netfilter, TABLE, [inComment(id), POSTROUTING.chain]);
+  const found = findRules(netfilter, TABLE, [id, POSTROUTING.chain]);
   const own = found.filter((body) => chainOf(body) === CHECKS.chain && commentOf(body).startsWith(id));
   return isComplete(found) && own.length === addresses.length;
 }
@@ -114,7 +113,7 @@ export function collectNftables(
 
 function deleteChecks(netfilter: Connection, id: () => string, isStale: (comment: string) => boolean): void {
   const plan = () => {
-    const found = findRules(netfilter, CHECKS, () => inComment(id()));
+    const found = findRules(netfilter, CHECKS, id);
     return { requests: deletions(found, isStale) };
   };
   edit(netfilter, plan, { bound: false });

@@ -250,13 +250,30 @@ function readRules(
 
 /** Returns the rules as they were when they were first read through this connection. @param memory The connection's */
 function remembered(netfilter: Connection, memory: Map<string, unknown>, place: RulesPlace): ReadRules {
-  const key = `rules ${place.family} ${place.table} ${place.chain ?? ""}`;
+  const key = memoryKey(place);
   const known = memory.get(key);
   if (known instanceof ReadRules) return known;
   const read = new ReadRules(readRules(netfilter, place, undefined));
   memory.set(key, read);
   return read;
 }
+
+const memoryKey = ({ family, table, chain = "" }: RulesPlace): string => `rules ${family} ${table} ${chain}`;
+
+/** Takes rules out of what was read through the connection, or forgets the chain when the request does anything but delete rules by handle. */
+export function forgetRules(memory: Map<string, unknown>, { type, value }: Request): void {
+  const { name, ...place } = value as RulesPlace & { name?: string; handle?: bigint };
+  const chain = type === NFT_MSG_NEWCHAIN || type === NFT_MSG_DELCHAIN ? name : place.chain;
+  for (const key of [memoryKey({ ...place, chain: chain ?? "" }), memoryKey({ ...place, chain: "" })]) {
+    const known = memory.get(key);
+    if (!(known instanceof ReadRules)) continue;
+    if (type === NFT_MSG_DELRULE && place.handle !== undefined)
+      known.remove(known.havingKey(handlesOf, [place.handle]));
+    else memory.delete(key);
+  }
+}
+
+const handlesOf = (body: Uint8Array): readonly bigint[] => [handleOf(body)];
 
 function bodyIf(wanted: Wanted | undefined): Wire<Uint8Array | undefined, never> {
   const isWanted = matcherFor(wanted);

@@ -19,6 +19,7 @@ import { batchMessage, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END } from "../../ne
 import { generationMessage, NFT_MSG_GETGEN } from "../../netlink/nftables/generation.ts";
 import { NFNL_SUBSYS_NFTABLES } from "../../netlink/nftables/header.ts";
 import { isErrno } from "../../sys/errno.ts";
+import { RulesetSeries } from "./ruleset-series.ts";
 
 /** The number of times that a plan is made again after ERESTART. */
 const RESTARTS = 49;
@@ -64,15 +65,19 @@ export function edit<P extends Plan>(
   plan: (attempt: Attempt) => P,
   { bound = true, lastUnbound = true, again = () => false }: EditOptions<P> = {},
 ): P {
+  const series = netfilter instanceof RulesetSeries ? netfilter : undefined;
   for (let restarts = 0, conflicts = 0; ; ) {
     const isBound = bound !== false && !(lastUnbound && restarts === RESTARTS);
-    const ruleset = isBound ? generation(netfilter) : undefined; // before anything is read
-    const planned = plan({ conflicts, isLast: conflicts === CONFLICT_RETRIES });
-    const named = typeof bound === "function" && !bound(planned) ? undefined : ruleset;
+    const ruleset = isBound || series !== undefined ? generation(netfilter) : undefined; // before anything is read
+    const attempt = { conflicts, isLast: conflicts === CONFLICT_RETRIES };
+    const planned = series === undefined ? plan(attempt) : series.planned(ruleset ?? 0, () => plan(attempt));
+    const named = !isBound || (typeof bound === "function" && !bound(planned)) ? undefined : ruleset;
     try {
       commit(netfilter, planned.requests, named);
+      series?.committed(planned.requests);
       return planned;
     } catch (error) {
+      series?.forget();
       if (isErrno(error, "ERESTART") && restarts < RESTARTS) restarts++;
       else if (conflicts < CONFLICT_RETRIES && (again(error, planned) || isErrno(error, ...CONFLICTS))) conflicts++;
       else throw error;

@@ -2,28 +2,21 @@
  * What a rule has to contain to be of interest, and rules that are searched for it again and again, as by the plan of `twill reload`, which asks for a
  * few rules of each of a thousand attachments.
  */
-import { decode, encode } from "../../sys/text.ts";
+import { findBytes } from "../../sys/find-bytes.ts";
+import { encode } from "../../sys/text.ts";
 
 /**
- * Bytes that the rule has to contain; or a text, or one of several. Names and comments are in a rule's bytes as they are (for comments see
- * `inComment`). A function gives the text when there is a first rule to look at.
+ * Bytes that the rule has to contain; or a text, or one of several. Names and comments are in a rule's bytes as they are. A function gives the
+ * text when there is a first rule to look at.
  */
 export type Wanted = Uint8Array | Texts | (() => Texts);
 type Texts = string | readonly string[];
-
-/**
- * Returns what a rule's bytes contain when it has this comment, or a comment that begins so: all but the first character. The length before a
- * comment of 127 characters or more is not valid UTF-8, and decoding it may consume the character behind it.
- */
-export const inComment = (comment: string): string => comment.slice(1);
 
 type Matcher = (bytes: Uint8Array, from: number, to: number) => boolean;
 
 /** Returns a function that reports whether bytes from..to contain what is wanted. */
 export function matcherFor(wanted: Wanted | undefined): Matcher {
   if (wanted === undefined) return () => true;
-  if (typeof wanted === "string") return (bytes, from, to) => decode(bytes, from, to).includes(wanted);
-  if (wanted instanceof Uint8Array) return (bytes, from, to) => includes(bytes.subarray(from, to), wanted);
   if (typeof wanted === "function") {
     let matcher: Matcher | undefined;
     return (bytes, from, to) => {
@@ -31,20 +24,14 @@ export function matcherFor(wanted: Wanted | undefined): Matcher {
       return matcher(bytes, from, to);
     };
   }
-  return (bytes, from, to) => {
-    const text = decode(bytes, from, to);
-    return wanted.some((one) => text.includes(one));
-  };
+  const [only, ...more] = wanted instanceof Uint8Array ? [wanted] : textsOf(wanted).map(encode);
+  if (only === undefined) return () => false;
+  if (more.length === 0) return (bytes, from, to) => findBytes(bytes, only, from, to) >= 0;
+  const all = [only, ...more];
+  return (bytes, from, to) => all.some((one) => findBytes(bytes, one, from, to) >= 0);
 }
 
-/** Reports whether the body contains the bytes anywhere. */
-function includes(body: Uint8Array, wanted: Uint8Array): boolean {
-  const first = wanted[0] ?? 0;
-  for (let at = body.indexOf(first); at >= 0; at = body.indexOf(first, at + 1)) {
-    if (wanted.every((byte, i) => body[at + i] === byte)) return true;
-  }
-  return false;
-}
+const textsOf = (texts: Texts): readonly string[] => (typeof texts === "string" ? [texts] : texts);
 
 /** The number of rules up to which looking at each costs less than the index. */
 const FEW = 16;
@@ -58,8 +45,9 @@ export class ReadRules {
   /** For each 4 bytes at a multiple of 4, the numbers of the rules that have them there, in ascending order. */
   #index: Map<number, number[]> | undefined;
   readonly #groups = new Map<unknown, Map<unknown, Uint8Array[]>>();
+  readonly #removed = new Set<Uint8Array>();
 
-  /** @param bodies Of NFT_MSG_NEWRULE, each with a buffer of its own. */
+  /** @param bodies Of NFT_MSG_NEWRULE, or of elements of sets, each with a buffer of its own. */
   constructor(bodies: readonly Uint8Array[]) {
     this.#bodies = bodies;
   }
@@ -67,11 +55,12 @@ export class ReadRules {
   /** Returns the rules that contain what is wanted, in their order. */
   holding(wanted: Wanted | undefined): Uint8Array[] {
     const all = this.#bodies;
-    if (wanted === undefined) return [...all];
+    const removed = this.#removed;
+    if (wanted === undefined) return all.filter((body) => !removed.has(body));
     const needles = all.length > FEW ? needlesOf(wanted) : [];
     const isWanted = matcherFor(wanted);
     const isHeld = (body: Uint8Array | undefined): body is Uint8Array =>
-      body !== undefined && isWanted(body, 0, body.length);
+      body !== undefined && !removed.has(body) && isWanted(body, 0, body.length);
     if (
       needles.length === 0 ||
       needles.some(({ bytes, isAligned }) => bytes.length < (isAligned ? WORD : SHORTEST_INDEXED))
@@ -93,8 +82,13 @@ export class ReadRules {
       this.#groups.set(keysOf, groups);
     }
     const found = new Set<Uint8Array>();
-    for (const key of keys) for (const body of groups.get(key) ?? []) found.add(body);
+    for (const key of keys) for (const body of groups.get(key) ?? []) if (!this.#removed.has(body)) found.add(body);
     return found.size < 2 ? [...found] : this.#bodies.filter((body) => found.has(body));
+  }
+
+  /** Takes out rules that were deleted since. */
+  remove(bodies: Iterable<Uint8Array>): void {
+    for (const body of bodies) this.#removed.add(body);
   }
 
   /** Returns the numbers of the rules that may contain the bytes: for each place where they could begin in a word, those that have their rarest word. */
@@ -123,7 +117,7 @@ interface Needle {
 function needlesOf(wanted: Wanted): Needle[] {
   if (wanted instanceof Uint8Array) return [{ bytes: wanted, isAligned: true }];
   const texts = typeof wanted === "function" ? wanted() : wanted;
-  return (typeof texts === "string" ? [texts] : texts).map((text) => ({ bytes: encode(text), isAligned: false }));
+  return textsOf(texts).map((text) => ({ bytes: encode(text), isAligned: false }));
 }
 
 function indexOf(bodies: readonly Uint8Array[]): Map<number, number[]> {

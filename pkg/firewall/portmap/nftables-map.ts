@@ -33,7 +33,6 @@ import {
   type SetRef,
 } from "../nftables/set.ts";
 import { type Attempt, commit, edit } from "../nftables/transaction.ts";
-import { inComment } from "../nftables/wanted-rule.ts";
 import { masqueradeId, networkId } from "../upstream-names.ts";
 import { commentFor, ownerIn } from "./attachment-comment.ts";
 import { portComments, portsIn } from "./attachment-record.ts";
@@ -439,7 +438,7 @@ function removalOf(
 }
 
 const conditionalOf = (netfilter: Connection, { conditional }: PortmapTable, comment: string): Uint8Array[] =>
-  findRules(netfilter, conditional, inComment(comment)).filter((rule) => commentOf(rule) === comment);
+  findRules(netfilter, conditional, comment).filter((rule) => commentOf(rule) === comment);
 
 // --- CHECK -------------------------------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ import { ruleMessage } from "../../netlink/nftables/rule.ts";
 import { FAMILIES, type Family, nfproto } from "../family.ts";
 import { type ChainRef, commentOf, deleteRule, existing, findRules, handleOf } from "../nftables/ruleset.ts";
 import { edit } from "../nftables/transaction.ts";
-import { inComment } from "../nftables/wanted-rule.ts";
 import type { ConflictPolicy, Removed } from "./port-conflict.ts";
 import { type HostPort, type MappingSet, mappingsFor, type PortMapping, protocolOf } from "./port-mapping.ts";
 
@@ -112,6 +111,6 @@ export function deleteFromUpstream(netfilter: Connection, containerId: string): 
 }
 
 const deletions = (netfilter: Connection, chain: ChainRef, containerId: string): Request[] =>
-  findRules(netfilter, chain, inComment(containerId))
+  findRules(netfilter, chain, containerId)
     .filter((body) => commentOf(body) === containerId)
     .map((body) => deleteRule(chain, handleOf(body)));

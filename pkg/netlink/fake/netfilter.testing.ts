@@ -8,7 +8,7 @@
  */
 import { hex } from "../../bytes/hex.ts";
 import type { ErrnoName } from "../../sys/errno.ts";
-import { Connection } from "../connection.ts";
+import { type Channel, Connection } from "../connection.ts";
 import { decode } from "../message.ts";
 import { batchMessage, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END } from "../nftables/batch.ts";
 import {
@@ -166,7 +166,12 @@ export class FakeNetfilter implements Faults {
 
   /** Opens a connection to this kernel; several may be open. */
   connect(): Connection {
-    return new Connection(fakeChannel((messages) => this.#perform(messages)));
+    return new Connection(this.channel());
+  }
+
+  /** Returns what carries the messages of a connection of another kind to this kernel. */
+  channel(): Channel {
+    return fakeChannel((messages) => this.#perform(messages));
   }
 
   /** Returns the ruleset as text in the words of `nft list ruleset`. */

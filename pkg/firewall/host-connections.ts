@@ -1,0 +1,10 @@
+import type { HostConnections } from "../cni/plugin.ts";
+import { connect, NETLINK_ROUTE } from "../netlink/connection.ts";
+import { lazy } from "../sys/lazy.ts";
+import { RulesetSeries } from "./nftables/ruleset-series.ts";
+
+/** Returns what the calls of plugins of one process share; each is opened when it is needed. */
+export const hostConnections = (): HostConnections => ({
+  netfilter: lazy(() => new RulesetSeries()),
+  rtnl: lazy(() => connect(NETLINK_ROUTE)),
+});

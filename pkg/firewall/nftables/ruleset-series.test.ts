@@ -1,0 +1,147 @@
+// Many removals through one connection: what they leave, and what they read.
+import t from "tap";
+import type { AttachmentId } from "../../cni/attachment-id.ts";
+import { type Prefix, parsePrefix } from "../../ip/address.ts";
+import type { Connection } from "../../netlink/connection.ts";
+import { NFPROTO_INET } from "../../netlink/nftables/header.ts";
+import { difference, disturbedOnce, kernelWith, type Work } from "../cases.testing.ts";
+import { allowForwarding, revokeForwarding } from "../forwarding/forwarding.ts";
+import { isMasqueraded, masqueradeByNftables, unmasqueradeByNftables } from "../masquerade/nftables.ts";
+import { addByNftables, deleteByNftables } from "../portmap/nftables-map.ts";
+import { newRule } from "./ruleset.ts";
+import { RulesetSeries } from "./ruleset-series.ts";
+import { commit, edit } from "./transaction.ts";
+import { ACCEPT } from "./verdict.ts";
+
+const owner = (number: number): AttachmentId => ({ network: "podnet", containerId: `c${number}`, ifName: "eth0" });
+const prefix = (number: number): Prefix => parsePrefix(`10.22.${number >> 8}.${number & 0xff}/16`) as Prefix;
+const forwarding = { backend: "nftables", zone: "trusted" } as const;
+
+const add =
+  (number: number, isolated = false): Work =>
+  (netfilter) => {
+    masqueradeByNftables(netfilter, owner(number), [prefix(number)]);
+    const request = {
+      owner: owner(number),
+      addresses: [prefix(number).address],
+      policy: { bridge: `br${number % 2}`, isolated },
+      adminChain: "CNI-ADMIN",
+    };
+    allowForwarding(request, forwarding, () => netfilter);
+    const port = {
+      hostIp: undefined,
+      hostPort: 8000 + number,
+      containerPort: 80,
+      protocol: "tcp",
+      family: undefined,
+    } as const;
+    const rest = { mark: 0x2000, snat: true, masqAll: false, externalSetMarkChain: undefined, conditions: [] };
+    const mappings = {
+      ...rest,
+      owner: owner(number),
+      family: "ip",
+      container: prefix(number),
+      mappings: [port],
+    } as const;
+    addByNftables(netfilter, [mappings], () => "keep");
+  };
+
+function remove(netfilter: Connection, number: number): void {
+  unmasqueradeByNftables(netfilter, owner(number));
+  revokeForwarding(owner(number), { addresses: [], bridge: undefined }, forwarding, netfilter);
+  deleteByNftables(netfilter, owner(number));
+}
+
+const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+t.test("removals of one series leave what removals one by one leave", async (t) => {
+  for (const [all, removed] of [
+    [3, [1]],
+    [19, numbers(0, 19)],
+    [24, numbers(3, 23).reverse()],
+  ] as const) {
+    const make = () => kernelWith(...numbers(0, all).map((number) => add(number, number > 15)));
+    const [one, series] = [make(), make()];
+    for (const number of removed) remove(one.connect(), number);
+    const netfilter = new RulesetSeries(series.channel());
+    for (const number of removed) remove(netfilter, number);
+    t.strictSame(difference(one.text(), series.text()), [], `${removed.length} of ${all}`);
+    t.not(series.text(), make().text());
+  }
+});
+
+/** The chain that an attachment has of its own. */
+const RECORD = /^hostports-[0-9a-f]{16}-/;
+
+t.test("a series reads each chain and set as often for many removals as for two", async (t) => {
+  const reads = (count: number): string[] => {
+    const kernel = kernelWith(...numbers(0, count + 5).map((number) => add(number)));
+    kernel.sent.length = 0;
+    const netfilter = new RulesetSeries(kernel.channel());
+    for (const number of numbers(0, count)) remove(netfilter, number);
+    const shared = kernel.sent.filter(({ name, value }) =>
+      name === "NFT_MSG_GETRULE"
+        ? !RECORD.test(String(value["chain"]))
+        : name === "NFT_MSG_GETSETELEM" && !value["elements"],
+    );
+    return shared.map(({ name, value }) => [name, value["table"], value["chain"] ?? value["set"]].join(" ")).sort();
+  };
+  const few = reads(2);
+  t.ok(few.length > 2);
+  t.strictSame(reads(14), few);
+});
+
+t.test("what others change between two removals, and within one, is seen", async (t) => {
+  const make = () => kernelWith(...numbers(0, 20).map((number) => add(number)));
+  const work = (kernel: ReturnType<typeof make>) => {
+    const netfilter = new RulesetSeries(kernel.channel());
+    remove(netfilter, 1);
+    add(30)(kernel.connect());
+    remove(netfilter, 30);
+    add(2)(kernel.connect()); // the same attachment once more: its rule is another one by now
+    remove(netfilter, 2);
+  };
+  const expected = make();
+  remove(expected.connect(), 1);
+  remove(expected.connect(), 2);
+  const kernel = make();
+  work(kernel);
+  t.strictSame(difference(expected.text(), kernel.text()), []);
+
+  const foreign: Work = (netfilter) => commit(netfilter, [newRule(CHECKS, { expressions: ACCEPT, comment: "theirs" })]);
+  const rest = kernelWith(...numbers(0, 4).map((number) => add(number)), foreign);
+  for (const number of [1, 2]) remove(rest.connect(), number);
+  const found = disturbedOnce(
+    () => {
+      const made = kernelWith(...numbers(0, 4).map((number) => add(number)));
+      made.connect = () => new RulesetSeries(made.channel());
+      return made;
+    },
+    (netfilter) => {
+      for (const number of [1, 2]) remove(netfilter, number);
+    },
+    foreign,
+    rest.text(),
+  );
+  t.strictSame(found, []);
+});
+const CHECKS = { family: NFPROTO_INET, table: "cni_plugins_masquerade", chain: "masq_checks" };
+
+t.test("a refused transaction leaves nothing remembered that is not so", async (t) => {
+  const kernel = kernelWith(...numbers(0, 20).map((number) => add(number)));
+  const netfilter = new RulesetSeries(kernel.channel());
+  remove(netfilter, 1);
+  kernel.refuse = ({ name }) => (name === "NFT_MSG_DELRULE" ? "EPERM" : undefined);
+  t.throws(() => unmasqueradeByNftables(netfilter, owner(2)));
+  kernel.refuse = undefined;
+  unmasqueradeByNftables(netfilter, owner(2));
+  t.notOk(isMasqueraded(kernel.connect(), owner(2), [prefix(2)]));
+  t.ok(isMasqueraded(kernel.connect(), owner(3), [prefix(3)]));
+});
+
+t.test("outside of a plan nothing is remembered", async (t) => {
+  const kernel = kernelWith(add(1));
+  const netfilter = new RulesetSeries(kernel.channel());
+  edit(netfilter, () => ({ requests: [], seen: t.ok(netfilter.memory) }));
+  t.equal(netfilter.memory, undefined);
+});
