@@ -434,6 +434,30 @@ t.test("lists in lists are read or refused, however small the stack may be", nee
   }
 });
 
+t.test("an ADD that may write no file undoes what it has done, and says why", needsRoot, async (t) => {
+  const node = newHost(t);
+  const ipam = { type: "host-local", ranges: [[{ subnet: "10.3.0.0/24" }]] };
+  const conf = { cniVersion: "1.1.0", name: "net", type: "bridge", bridge: "net0", ipam };
+  for (const verb of ["ADD", "DEL"] as const) t.match(node.cni("bridge", verb, conf), { status: 0 });
+  const before = node.snapshot();
+  const { status, signal, stdout } = node.cni("bridge", "ADD", conf, { under: ["sh", "-c", 'ulimit -f 0; exec "$0"'] });
+  t.strictSame({ status, signal }, { status: 1, signal: null });
+  t.match(stdout, { msg: /EFBIG/, details: /LimitFSIZE/ });
+  t.strictSame(node.snapshot(), before);
+});
+
+t.test("programs that twill starts have the signals of its caller", needsRoot, async (t) => {
+  const node = newHost(t);
+  node.write(
+    "/var/lib/bin/signals",
+    `#!/bin/sh\ngrep -E '^Sig(Blk|Ign)' /proc/self/status >&2; echo '{"cniVersion": "1.1.0", "ips": []}'\n`,
+  );
+  node.sh("chmod +x /var/lib/bin/signals");
+  const conf = { cniVersion: "1.1.0", name: "net", type: "bridge", bridge: "net0", ipam: { type: "signals" } };
+  const { stderr } = node.cni("bridge", "DEL", conf, { path: "/var/lib/bin" });
+  t.match(stderr, /^SigBlk:\s0{16}\nSigIgn:\s0{16}$/m);
+});
+
 t.test("what explains a mistake in JSON says so where the stack is too small for it", needsRoot, async (t) => {
   const node = newHost(t);
   const conf = `{"cniVersion": "1.1.0", "name": "net", "x": ${nested(200)}} x`;

@@ -145,6 +145,8 @@ const report =
 
 const asRoot = "run it as root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and check that no security module forbids it";
 const space = "free space on that file system, or choose a directory on another one";
+const fileSize =
+  "the file may not be as large: raise the runtime's limit for the size of files (LimitFSIZE= of its service, ulimit -f)";
 const descriptors = "raise the limit of open files, or find out which process has so many open";
 const kernel = "this kernel lacks it: load the module that has it, or enable it in the kernel";
 /** Errors of netlink for an interface that is not there any more, of which another process has not told us. */
@@ -174,6 +176,7 @@ const remedies: Readonly<Record<string, string>> = {
   EROFS: "that file system is read-only: mount it writable, or choose a directory on another one",
   ENOSPC: space,
   EDQUOT: space,
+  EFBIG: fileSize,
   EMFILE: descriptors,
   ENFILE: descriptors,
   ENOMEM: "the machine or the cgroup of the runtime is out of memory: give it more",

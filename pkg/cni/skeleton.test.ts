@@ -376,6 +376,7 @@ t.test("refusals of the kernel say what to do", async (t) => {
   for (const [errno, remedy] of [
     [1, /run it as root/],
     [28, /free space/],
+    [27, /LimitFSIZE/],
     [30, /read-only/],
     [24, /open files/],
     [12, /out of memory/],

@@ -19,7 +19,6 @@ const MS_REC = 0x4000;
 const MS_SLAVE = 0x80000;
 const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9;
-const SIGPIPE = 13;
 const SIG_SETMASK = 2;
 /** Of sigset_t, in bytes. */
 const SIGSET_SIZE = 8;
@@ -102,9 +101,8 @@ function enterNetwork(netns: number): void {
   ask("mount", "sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
 }
 
-/** The host program ignores SIGPIPE, and what reads signals blocks them; a command inherits both. */
+/** The host program blocks SIGPIPE and SIGXFSZ, and what reads signals blocks those; a command would inherit that. */
 function restoreSignals(): void {
-  call("rt_sigaction", undefined, SIGPIPE, new Uint8Array(32), 0, SIGSET_SIZE); // struct sigaction with SIG_DFL: zeros
   call("rt_sigprocmask", undefined, SIG_SETMASK, new Uint8Array(SIGSET_SIZE), 0, SIGSET_SIZE);
 }
 

@@ -59,7 +59,6 @@ const NUMBERS = {
   recvfrom: /*     */ [45, 207],
   recvmsg: /*      */ [47, 212],
   renameat2: /*    */ [316, 276],
-  rt_sigaction: /* */ [13, 134],
   rt_sigprocmask: [14, 135],
   sendfile: /*     */ [40, 71],
   sendmsg: /*      */ [46, 211],
