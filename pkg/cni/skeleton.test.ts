@@ -65,6 +65,7 @@ t.test("ADD is told everything, and its result goes to stdout in the configurati
         stdin: encode(JSON.stringify(document)),
         path: ["/opt/cni/bin", "/usr/lib/cni"],
         delegates: {},
+        host: undefined,
         containerId: "one",
         netns: "/run/netns/nobody-has-this-one",
         ifName: "eth0",
