@@ -16,12 +16,7 @@ import {
 import { findStat } from "../sys/file.ts";
 import { identifiedState, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 import type { NamespaceState } from "../sys/namespace-state.ts";
-import {
-  type AttachmentRecord,
-  listAllAttachmentRecords,
-  type RecordContent,
-  recordDirectory,
-} from "./attachment-record.ts";
+import { type AttachmentRecord, listAllAttachmentRecords, recordDirectory } from "./attachment-record.ts";
 import { containerNameOf, podOf } from "./container-name.ts";
 import type { NetworkDefinition } from "./definition.ts";
 
@@ -52,17 +47,9 @@ export interface AttachmentList {
   unreadable: string[];
 }
 
-/**
- * Lists the attachments of all networks, or of one, with the files that may stand for some of it.
- *
- * @param records those of all networks, where they have been read: who lists one network after the other would read each as often as there are networks
- * @throws CniError 5: the cache cannot be read
- */
-export const listAttachments = (
-  cacheRoot: string,
-  network?: NetworkKey,
-  records = listAllAttachmentRecords(),
-): AttachmentList => attachmentsFrom(listCaches(cacheRoot, network?.name), records, network);
+/** Lists the attachments of all networks, or of one, with the files that may stand for some of it. @throws CniError 5: the cache cannot be read */
+export const listAttachments = (cacheRoot: string, network?: NetworkKey): AttachmentList =>
+  attachmentsFrom(listCaches(cacheRoot, network?.name), network);
 
 /** Lists what can be read, for who changes nothing: users who are not root may not read the cache of most runtimes. */
 export function listReadableAttachments(cacheRoot: string): AttachmentList {
@@ -70,16 +57,13 @@ export function listReadableAttachments(cacheRoot: string): AttachmentList {
     return listAttachments(cacheRoot);
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
-    const { attachments, unreadable } = attachmentsFrom([], listAllAttachmentRecords());
+    const { attachments, unreadable } = attachmentsFrom([]);
     return { attachments, unreadable: [errorText(error), ...unreadable] };
   }
 }
 
-function attachmentsFrom(
-  caches: readonly CacheContent[],
-  records: RecordContent,
-  network?: NetworkKey,
-): AttachmentList {
+function attachmentsFrom(caches: readonly CacheContent[], network?: NetworkKey): AttachmentList {
+  const records = listAllAttachmentRecords();
   const isWanted = (one: { networkName: string }) => network === undefined || one.networkName === network.name;
   const byKey = new Map(records.records.filter(isWanted).map((record) => [keyOf(record), record]));
   const cached = caches

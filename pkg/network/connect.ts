@@ -349,7 +349,7 @@ const begunRecord = ({ network, container, namespace, options, attachment }: Beg
 
 /** Refuses addresses of other containers with Docker's text. An address that is reserved for other reasons is refused by host-local. */
 function refuseTakenAddresses(network: NetworkDefinition, { ips }: ConnectOptions, { cacheRoot }: Runtime): void {
-  const { attachments } = listAttachments(cacheRoot, network);
+  const attachments = listNamesIn(network, cacheRoot);
   for (const text of ips) {
     const address = parseAddress(text);
     const holder = attachments.find(({ addresses }) =>

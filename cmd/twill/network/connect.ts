@@ -3,7 +3,7 @@ import type { Command } from "../../../pkg/command-line/command.ts";
 import { containerCalled } from "../../../pkg/network/container.ts";
 import { allNetworks, containerNames } from "../../cnitool/candidates.ts";
 import { addressFlags, connectOnHost, ipsOf, linkFlag, linksOf } from "./endpoint.ts";
-import { connectable, findNetwork, onHost } from "./surroundings.ts";
+import { findNetwork, onHost, withConnectable } from "./surroundings.ts";
 
 export const connect: Command = {
   name: "connect",
@@ -26,7 +26,6 @@ export const connect: Command = {
   examples: ["ip netns add web", "twill network connect --alias www front web"],
   run({ operands: [name = "", text = ""], values, flags, context }) {
     onHost(context, (host) => {
-      const network = connectable(findNetwork(name, host, text), host);
       const options = {
         ips: ipsOf(values),
         linkLocalIps: values.get("link-local-ip") ?? [],
@@ -37,7 +36,9 @@ export const connect: Command = {
         ports: [],
         dns: [],
       };
-      connectOnHost(network, containerCalled(text), options, host);
+      withConnectable(findNetwork(name, host, text), host, (network) =>
+        connectOnHost(network, containerCalled(text), options, host),
+      );
     });
     return 0;
   },

@@ -1,12 +1,10 @@
 /** prune: removes all networks that nothing is attached to. */
 import type { Command } from "../../../pkg/command-line/command.ts";
 import { failureText } from "../../../pkg/command-line/run-command.ts";
-import { listAllAttachmentRecords } from "../../../pkg/network/attachment-record.ts";
 import { isPredefined } from "../../../pkg/network/definition.ts";
 import { parsePruneFilter } from "../../../pkg/network/filter.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
 import { readLine } from "../../../pkg/sys/file.ts";
-import { lazy } from "../../../pkg/sys/lazy.ts";
 import { standardInput } from "../../../pkg/sys/process.ts";
 import { remove, usersOf } from "./rm.ts";
 import { onHost } from "./surroundings.ts";
@@ -36,7 +34,6 @@ export const prune: Command = {
     const removed: string[] = [];
     let failed = false;
     onHost(context, (host) => {
-      const records = lazy(listAllAttachmentRecords);
       for (const network of host.networks) {
         if (
           isPredefined(network) ||
@@ -44,9 +41,9 @@ export const prune: Command = {
           !filter(network, { isUsed: () => false, nowMs: nowMs() })
         )
           continue;
-        if (usersOf(network, host.runtime.cacheRoot, records()).users.length > 0) continue;
+        if (usersOf(network, host.runtime.cacheRoot).users.length > 0) continue;
         try {
-          remove(network, host, records);
+          remove(network, host);
           removed.push(network.name);
         } catch (error) {
           failed = true;

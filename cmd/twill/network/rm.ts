@@ -7,16 +7,11 @@ import { removeStore } from "../../../pkg/ipam/host-local/remove-store.ts";
 import { defaultDataDir } from "../../../pkg/ipam/host-local/reservation-directory.ts";
 import { deleteLink, findLink, listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { attachmentState, listAttachments, type NetworkAttachment } from "../../../pkg/network/attachment.ts";
-import {
-  listAllAttachmentRecords,
-  type RecordContent,
-  removeRecordDirectory,
-} from "../../../pkg/network/attachment-record.ts";
+import { removeRecordDirectory } from "../../../pkg/network/attachment-record.ts";
 import { isPredefined, type NetworkDefinition } from "../../../pkg/network/definition.ts";
 import { networkCalled, removeNetwork } from "../../../pkg/network/network-directory.ts";
 import { bridgeNameOf } from "../../../pkg/network/network-document.ts";
 import { collectGarbage, planGarbageCollection } from "../../../pkg/runtime/network.ts";
-import { lazy } from "../../../pkg/sys/lazy.ts";
 import { allNetworks } from "../../cnitool/candidates.ts";
 import { type Host, onHost } from "./surroundings.ts";
 
@@ -36,11 +31,10 @@ export const rm: Command = {
     const { stdout, stderr } = context.streams;
     let failed = false;
     onHost(context, (host) => {
-      const records = lazy(listAllAttachmentRecords);
       for (const operand of operands) {
         try {
           const network = networkCalled(operand, host.networks);
-          remove(network, host, records);
+          remove(network, host);
           stdout(`${operand}\n`);
         } catch (error) {
           failed = true;
@@ -52,13 +46,8 @@ export const rm: Command = {
   },
 };
 
-/**
- * Removes a network.
- *
- * @param records gives those of all networks: nobody changes them meanwhile
- * @throws CniError 7: it is predefined, or a container is or may be in it
- */
-export function remove(network: NetworkDefinition, { runtime, warn }: Host, records: () => RecordContent): void {
+/** @throws CniError 7: it is predefined, or a container is or may be in it */
+export function remove(network: NetworkDefinition, { runtime, warn }: Host): void {
   if (isPredefined(network))
     throw invalidConf(
       `${network.name} is a pre-defined network and cannot be removed`,
@@ -69,7 +58,7 @@ export function remove(network: NetworkDefinition, { runtime, warn }: Host, reco
       `network ${network.name} was not created by twill network`,
       `remove it with the program that made it, or remove its file: ${network.file}`,
     );
-  const { users, unreadable } = usersOf(network, runtime.cacheRoot, records());
+  const { users, unreadable } = usersOf(network, runtime.cacheRoot);
   if (users.length > 0) throw isInUse(network, users);
   if (unreadable.length > 0) throw mayBeInUse(network, unreadable);
   const { list } = network;
@@ -110,8 +99,8 @@ interface Users {
   unreadable: string[];
 }
 
-export function usersOf(network: NetworkDefinition, cacheRoot: string, records: RecordContent): Users {
-  const { attachments, unreadable } = listAttachments(cacheRoot, network, records);
+export function usersOf(network: NetworkDefinition, cacheRoot: string): Users {
+  const { attachments, unreadable } = listAttachments(cacheRoot, network);
   return { users: attachments.filter((attachment) => attachmentState(attachment) !== "dead"), unreadable };
 }
 

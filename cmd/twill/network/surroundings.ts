@@ -5,7 +5,12 @@ import { formatPrefix, isUnspecified } from "../../../pkg/ip/address.ts";
 import { findLink, listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { destinationOf, listRoutes } from "../../../pkg/link/route.ts";
 import { AF_INET, AF_INET6 } from "../../../pkg/netlink/rtnetlink/family.ts";
-import { readingRecordsOnce, stateDirectory } from "../../../pkg/network/attachment-record.ts";
+import {
+  listAttachmentRecords,
+  readingRecordsOnce,
+  removeRecordDirectory,
+  stateDirectory,
+} from "../../../pkg/network/attachment-record.ts";
 import { type PluginNetwork, removeLeftAttachments } from "../../../pkg/network/connect.ts";
 import { definitionOf, type NetworkDefinition, networksWithoutPlugins } from "../../../pkg/network/definition.ts";
 import { lostNetworks } from "../../../pkg/network/lost-network.ts";
@@ -14,6 +19,7 @@ import {
   networkFile,
   ownNetworkCalled,
   readNetworks,
+  removeNetwork,
   writeNetwork,
 } from "../../../pkg/network/network-directory.ts";
 import { type HostRoute, newDefaultBridge } from "../../../pkg/network/new-network.ts";
@@ -137,16 +143,30 @@ export function hostRoutes(): HostRoute[] {
 
 export const hostHasLink = (name: string): boolean => findLink(openRtnetlink(), name) !== undefined;
 
-/** Returns a network that a container can be connected to. "bridge" gets its subnet and file now. @throws CniError 7: "host" and "none" */
-export function connectable(network: NetworkDefinition, host: Host): PluginNetwork {
+/**
+ * Runs `work`, which connects a container to the network. "bridge" gets its subnet and file for that, which go again when it fails.
+ *
+ * @throws CniError 7: "host" and "none"
+ */
+export function withConnectable<T>(network: NetworkDefinition, host: Host, work: (network: PluginNetwork) => T): T {
   const { list, name } = network;
-  if (list !== undefined) return { ...network, list };
+  if (list !== undefined) return work({ ...network, list });
   refuseWithoutPlugins(network);
   const { directory } = host;
   const around = { networks: host.networks, routes: hostRoutes(), pools: defaultPools, hasLink: hostHasLink };
   const { document } = newDefaultBridge(around, new Date(nowMs()).toISOString());
   const made = loadList(writeNetwork(directory, name, document));
-  return { ...definitionOf(made, networkFile(directory, name)), list: made };
+  const definition = { ...definitionOf(made, networkFile(directory, name)), list: made };
+  try {
+    return work(definition);
+  } catch (error) {
+    const { records, damaged } = listAttachmentRecords(definition.id);
+    if (records.length === 0 && damaged.length === 0) {
+      removeRecordDirectory(definition.id);
+      removeNetwork(definition);
+    }
+    throw error;
+  }
 }
 
 /** Refuses "host" and "none", to which nothing can be connected. @throws CniError 7, with Docker's text */

@@ -32,7 +32,7 @@ import { processId } from "../../../pkg/sys/process.ts";
 import { randomHex } from "../../../pkg/sys/random.ts";
 import { updateContainerFiles } from "../network/container-files.ts";
 import { connectOnHost } from "../network/endpoint.ts";
-import { connectable, findNetwork, type Host, syncNames } from "../network/surroundings.ts";
+import { findNetwork, type Host, syncNames, withConnectable } from "../network/surroundings.ts";
 import { type LinkedContainer, linkVariables } from "./link-variables.ts";
 import type { RunRequest } from "./request.ts";
 
@@ -151,8 +151,10 @@ function mountsOf({ files }: RunRecord, { warn }: Host): { source: string; targe
   });
 }
 
-function connect(text: string, request: RunRequest, record: RunRecord, host: Host): void {
-  const network = connectable(findNetwork(text, host), host);
+const connect = (text: string, request: RunRequest, record: RunRecord, host: Host): void =>
+  withConnectable(findNetwork(text, host), host, (network) => connectTo(network, request, record, host));
+
+function connectTo(network: PluginNetwork, request: RunRequest, record: RunRecord, host: Host): void {
   const isDefault = network.name === "bridge";
   const { id, name, netns, hostName } = record;
   const aliases = [...request.aliases, ...(isDefault || request.hostName === undefined ? [] : [hostName])];
