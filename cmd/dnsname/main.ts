@@ -3,27 +3,13 @@
  * writes down what, starts it, and tells the runtime where it is.
  */
 import { validate } from "#validate/dnsname";
-import { readPairs } from "../../pkg/cni/args.ts";
-import { CniError, ErrorCode, failureOf, invalidConf } from "../../pkg/cni/error.ts";
+import { CniError, ErrorCode, failureOf } from "../../pkg/cni/error.ts";
 import type { Attachment, Gc, Plugin } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
-import type { Dns, IpConfig, Result } from "../../pkg/cni/result.ts";
+import type { Dns, Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
-import {
-  compareAddresses,
-  contains,
-  formatAddress,
-  formatPrefix,
-  type Prefix,
-  parseAddress,
-  parsePrefix,
-} from "../../pkg/ip/address.ts";
-import { addressesOf } from "../../pkg/link/address.ts";
+import { formatAddress, type Prefix } from "../../pkg/ip/address.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
-import { findLink, openRtnetlink } from "../../pkg/link/link.ts";
-import { RT_SCOPE_UNIVERSE } from "../../pkg/netlink/rtnetlink/route.ts";
-import { shortContainerId } from "../../pkg/network/container.ts";
-import { containerNameOf } from "../../pkg/network/container-name.ts";
 import type { SyncAnswer } from "../../pkg/resolver/control.ts";
 import {
   collectDnsnameRecords,
@@ -34,12 +20,16 @@ import {
 } from "../../pkg/resolver/dnsname-record.ts";
 import { listenKey } from "../../pkg/resolver/served.ts";
 import { requestIfListening, resolverPaths, syncResolver } from "../../pkg/resolver/start.ts";
+import { nowMs, sleepMs } from "../../pkg/sys/clock.ts";
 import { SystemError } from "../../pkg/sys/errno.ts";
-import { findStat } from "../../pkg/sys/file.ts";
-import { OWN_NAMESPACE } from "../../pkg/sys/namespace.ts";
-import { identifyNamespace } from "../../pkg/sys/namespace-identity.ts";
 import { writeStderr } from "../../pkg/sys/process.ts";
 import type { DnsnameConf } from "./netconf.ts";
+import { takeOver } from "./podman-dnsmasq.ts";
+import { addressesIn, gatewaysOf, hostLinksOf, recordOf } from "./record.ts";
+
+/** For podman's dnsmasq to give its port back. */
+const LONGEST_END_MS = 2000;
+const END_STEP_MS = 20;
 
 export const dnsname: Plugin<DnsnameConf> = {
   name: "dnsname",
@@ -67,95 +57,43 @@ function add(attachment: Attachment<DnsnameConf>): Result {
   return withRollback((undo) => {
     undo("remove the names", () => del(attachment));
     writeDnsnameRecord(record);
-    refuseUnserved(syncResolver(resolverPaths), record, gateways);
+    serve(record, gateways);
     return { ...result, dns: withServers(result.dns, gateways, record.domain) };
   });
 }
 
-/** Returns the container's addresses. @throws CniError 7: it has none */
-function addressesIn(result: Result): string[] {
-  const own = containerIpsOf(result);
-  if (own.length > 0) return own.map(({ address }) => address);
-  throw invalidConf(
-    "no ip address was found in the network",
-    'put "dnsname" after a plugin that gives the container an address: that plugin needs "ipam"',
-  );
-}
-
-const containerIpsOf = ({ ips, interfaces }: Result): IpConfig[] =>
-  ips.filter((ip) => ip.interface === undefined || interfaces[ip.interface]?.sandbox);
-
-/** Returns the names of the host's interfaces in the network: an entry with a sandbox is the container's, whatever the host has of that name. */
-const hostLinksOf = ({ interfaces }: Result): string[] =>
-  interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => name);
-
-/**
- * Returns the host's addresses in the network: the gateways of the container's addresses, and those whose network has one of these. The interfaces may have others, as a bridge that two
- * networks share. An address that is valid on the link alone is none.
- *
- * @throws CniError 7: the host has no interface in the network
- */
-function gatewaysOf(result: Result): Prefix[] {
-  const rtnl = openRtnetlink();
-  const names = hostLinksOf(result);
-  const links = names.flatMap((name) => findLink(rtnl, name) ?? []);
-  if (links.length === 0) {
-    throw invalidConf(
-      names.length === 0
-        ? "the result has no interface of the host"
-        : `the result has no interface that the host has: there is no ${names.map((name) => JSON.stringify(name)).join(", ")}`,
-      'put "dnsname" after a plugin that makes an interface on the host, as bridge does; behind macvlan, ipvlan and host-device the host is not in the network',
-    );
+/** Has the resolver answer at the gateways, also where podman's dnsmasq did. @throws CniError 999: it cannot */
+function serve(record: DnsnameRecord, gateways: readonly Prefix[]): void {
+  let answer = syncResolver(resolverPaths);
+  const isServed = () => unservedOf(answer, record, gateways) === undefined;
+  if (!isServed() && takeOver(record.network)) {
+    for (const end = nowMs() + LONGEST_END_MS; !isServed() && nowMs() < end; ) {
+      sleepMs(END_STEP_MS);
+      answer = syncResolver(resolverPaths);
+    }
   }
-  const ips = containerIpsOf(result);
-  return links
-    .flatMap(({ index }) => addressesOf(rtnl, index))
-    .filter(({ scope, prefix }) => scope === RT_SCOPE_UNIVERSE && ips.some((ip) => isGatewayOf(prefix, ip)))
-    .map(({ prefix }) => prefix);
-}
-
-function isGatewayOf(prefix: Prefix, { address, gateway = "" }: IpConfig): boolean {
-  const own = parsePrefix(address)?.address;
-  if (own !== undefined && contains(prefix, own)) return true;
-  const named = parseAddress(gateway);
-  return named !== undefined && compareAddresses(named, prefix.address) === 0;
-}
-
-function recordOf(
-  { network, containerId, ifName, netns = "", args, conf }: Attachment<DnsnameConf>,
-  addresses: readonly string[],
-  gateways: readonly Prefix[],
-): DnsnameRecord {
-  const key = { containerId, networkName: network, ifName, netns, result: {} };
-  const name = containerNameOf({ ...key, cniArgs: readPairs(args), capabilityArgs: {} });
-  const aliases = conf.runtimeConfig?.aliases?.[network] ?? [];
-  return {
-    network,
-    containerId,
-    ifName,
-    names: [name ?? shortContainerId(containerId), ...aliases],
-    domain: conf.domainName ?? "",
-    addresses,
-    gateways: gateways.map(formatPrefix),
-    namespace: identifyNamespace(netns),
-    host: String(findStat(OWN_NAMESPACE)?.inode),
-  };
+  refuseUnserved(answer, record, gateways);
 }
 
 /** @throws CniError 999: a gateway's address is not served */
-function refuseUnserved({ unserved }: SyncAnswer, { host }: DnsnameRecord, gateways: readonly Prefix[]): void {
-  if (unserved === undefined) {
+function refuseUnserved(answer: SyncAnswer, record: DnsnameRecord, gateways: readonly Prefix[]): void {
+  if (answer.unserved === undefined) {
     throw new CniError({
       code: ErrorCode.internal,
       msg: `the resolver on ${resolverPaths.socket} is of an earlier build, which does not know dnsname`,
       remedy: "end its two processes, twill-resolver; the next ADD starts another one",
     });
   }
-  const keys = gateways.map(({ address }) => listenKey({ namespace: { inode: host }, address }));
-  const failed = unserved.find(({ key }) => keys.includes(key));
+  const failed = unservedOf(answer, record, gateways);
   if (failed === undefined) return;
   const { problem, remedy } = failed;
   throw new CniError({ code: ErrorCode.internal, msg: `names cannot be answered: ${problem}`, remedy });
+}
+
+/** Returns an address of the gateways at which the resolver cannot listen; undefined: it listens at all. */
+function unservedOf({ unserved = [] }: SyncAnswer, { host }: DnsnameRecord, gateways: readonly Prefix[]) {
+  const keys = gateways.map(({ address }) => listenKey({ namespace: { inode: host }, address }));
+  return unserved.find(({ key }) => keys.includes(key));
 }
 
 /** Puts the servers before those that were there, and the domain behind. */

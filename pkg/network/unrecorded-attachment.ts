@@ -58,7 +58,7 @@ export function* readUnrecordedAttachments(
       if ("reason" in found) yield { path: found.path };
       else {
         const definition = definitionIn(found);
-        const attachment = definition && attachmentIn(found, definition);
+        const attachment = definition && unrecordedAttachmentIn(found, definition);
         if (attachment !== undefined) yield attachment;
       }
     }
@@ -79,7 +79,11 @@ function ownDefinitionIn(config: Uint8Array): NetworkDefinition | undefined {
   }
 }
 
-function attachmentIn(entry: CacheEntry, { id, internal }: NetworkDefinition): UnrecordedAttachment | undefined {
+/** Returns the attachment of a living container. */
+export function unrecordedAttachmentIn(
+  entry: CacheEntry,
+  { id, internal }: Pick<NetworkDefinition, "id" | "internal">,
+): UnrecordedAttachment | undefined {
   const { containerId, networkName, ifName } = entry;
   const result = resultOf(entry);
   if (result === undefined) return undefined;
