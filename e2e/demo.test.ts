@@ -3,6 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import { until } from "./cluster/until.ts";
 import { inFullRun, inFullRunOnly, needsRoot } from "./lab/needs.ts";
 import { projectRoot } from "./lab/project.ts";
 
@@ -101,14 +102,11 @@ function interrupt(moment: string, signal: NodeJS.Signals): Promise<{ namespaces
   });
 }
 
-/** Processes in the namespaces once the last command that the demo had started is over, which takes a ping two seconds. */
+/** Waits for the end of what the demo had started. @returns the processes that are in the namespaces all the same */
 async function usersOf(namespaces: readonly string[]): Promise<string[]> {
-  const deadline = Date.now() + 10_000;
-  for (;;) {
-    const users = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && isIn(pid, namespaces));
-    if (users.length === 0 || Date.now() > deadline) return users;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  const users = () => readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && isIn(pid, namespaces));
+  await until("the end of what the demo had started", () => users().length === 0).catch(() => undefined);
+  return users();
 }
 
 function isIn(pid: string, namespaces: readonly string[]): boolean {

@@ -3,7 +3,7 @@ import { setTimeout } from "node:timers/promises";
 
 const BETWEEN_LOOKS_MS = 20;
 /** Much longer than anything takes, also where ten programs want each processor. */
-const LONGEST_WAIT_MS = 60_000;
+const LONGEST_WAIT_MS = 180_000;
 
 /**
  * @param what Completes "waited 20 s for …".
