@@ -1,5 +1,6 @@
-/** What tests of rules have in common: differences of rulesets as text, each request refused once, others' changes at each moment. */
+/** What tests of rules have in common: each request refused once, others' changes at each moment. */
 import type { Connection } from "../netlink/connection.ts";
+import { difference } from "../netlink/fake/difference.testing.ts";
 import { FakeNetfilter } from "../netlink/fake/netfilter.testing.ts";
 import type { ErrnoName } from "../sys/errno.ts";
 
@@ -11,18 +12,6 @@ export function kernelWith(...works: readonly Work[]): FakeNetfilter {
   const kernel = new FakeNetfilter();
   for (const work of works) work(kernel.connect());
   return kernel;
-}
-
-/** Returns the lines that went, with `-`, and those that came, with `+`; each without its indentation. */
-export function difference(before: string, after: string): string[] {
-  const [old, now] = [before, after].map((text) => text.split("\n").map((line) => line.trim())) as [string[], string[]];
-  const rest = [...now];
-  const gone = old.filter((line) => {
-    const at = rest.indexOf(line);
-    if (at >= 0) rest.splice(at, 1);
-    return at < 0;
-  });
-  return [...gone.map((line) => `- ${line}`), ...rest.map((line) => `+ ${line}`)];
 }
 
 /** Returns the difference that work makes to a kernel. */

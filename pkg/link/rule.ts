@@ -63,7 +63,7 @@ function selects({
   return selectors.some((selector) => selector !== undefined);
 }
 
-/** `ip rule add from <source> lookup <table>`: before all rules but the first. The kernel refuses a rule that exists already (EEXIST). */
+/** `ip rule add from <source> lookup <table>`: before all rules but the first. The kernel takes the same rule again, with another priority. */
 export function addSourceRule(rule: SourceRule): Request {
   return sourceRequest("RTM_NEWRULE", NLM_F_CREATE | NLM_F_EXCL, rule);
 }

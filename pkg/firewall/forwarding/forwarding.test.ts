@@ -1,16 +1,9 @@
 // Forwarding on a fake kernel: what an ADD and a DEL make of what is there, with refusals and with others who change the rules meanwhile.
 import t from "tap";
 import { type Prefix, parsePrefix } from "../../ip/address.ts";
+import { difference } from "../../netlink/fake/difference.testing.ts";
 import { NFPROTO_INET, NFPROTO_IPV4 } from "../../netlink/nftables/header.ts";
-import {
-  difference,
-  differenceBy,
-  disturbedOnce,
-  kernelWith,
-  leftByRefusal,
-  refusedOnce,
-  type Work,
-} from "../cases.testing.ts";
+import { differenceBy, disturbedOnce, kernelWith, leftByRefusal, refusedOnce, type Work } from "../cases.testing.ts";
 import { usesLegacy } from "../iptables/host.ts";
 import { flushChain, newChain, newRule, newTable } from "../nftables/ruleset.ts";
 import { commit } from "../nftables/transaction.ts";

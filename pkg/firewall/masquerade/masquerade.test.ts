@@ -3,16 +3,9 @@ import t from "tap";
 import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { runAllSteps } from "../../cni/best-effort-del.ts";
 import { type Prefix, parsePrefix } from "../../ip/address.ts";
+import { difference } from "../../netlink/fake/difference.testing.ts";
 import { NFPROTO_INET, NFPROTO_IPV4 } from "../../netlink/nftables/header.ts";
-import {
-  difference,
-  differenceBy,
-  disturbedOnce,
-  kernelWith,
-  leftByRefusal,
-  refusedOnce,
-  type Work,
-} from "../cases.testing.ts";
+import { differenceBy, disturbedOnce, kernelWith, leftByRefusal, refusedOnce, type Work } from "../cases.testing.ts";
 import { ensureRules } from "../iptables/nft-variant.ts";
 import { deleteTable, flushChain, newChain, newRule, newTable } from "../nftables/ruleset.ts";
 import { commit } from "../nftables/transaction.ts";

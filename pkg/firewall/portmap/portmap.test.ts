@@ -1,12 +1,12 @@
 // Port mappings on a fake kernel: what an ADD and a DEL make of what is there, with refusals and with others who change the rules meanwhile.
 import t from "tap";
 import { type Address, type Prefix, parsePrefix } from "../../ip/address.ts";
+import { difference } from "../../netlink/fake/difference.testing.ts";
 import type { FakeNetfilter } from "../../netlink/fake/netfilter.testing.ts";
 import { NFPROTO_IPV4 } from "../../netlink/nftables/header.ts";
 import { randomFrom, testSeed } from "../../sys/random.testing.ts";
 import type { RuleBackend } from "../backend.ts";
 import {
-  difference,
   differenceBy,
   disturbedOnce,
   kernelWith,

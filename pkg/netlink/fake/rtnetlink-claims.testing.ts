@@ -5,12 +5,19 @@ import { type Connection, type Listener, NetlinkError, query, type Request, requ
 import { decode } from "../message.ts";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Nlmsg } from "../nlmsg.ts";
 import { addressMessage, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR } from "../rtnetlink/address.ts";
-import { bridgeLinkMessage } from "../rtnetlink/bridge-link.ts";
-import { AF_BRIDGE, AF_INET } from "../rtnetlink/family.ts";
+import {
+  BRIDGE_VLAN_INFO_PVID,
+  BRIDGE_VLAN_INFO_RANGE_BEGIN,
+  BRIDGE_VLAN_INFO_RANGE_END,
+  BRIDGE_VLAN_INFO_UNTAGGED,
+  bridgeLinkMessage,
+} from "../rtnetlink/bridge-link.ts";
+import { AF_BRIDGE, AF_INET, AF_INET6 } from "../rtnetlink/family.ts";
 import { IFF_UP } from "../rtnetlink/link/interface.ts";
 import {
   type LinkRequest,
   linkMessage,
+  RTEXT_FILTER_BRVLAN,
   RTEXT_FILTER_SKIP_STATS,
   RTM_DELLINK,
   RTM_GETLINK,
@@ -36,6 +43,7 @@ import {
   RTPROT_BOOT,
   routeMessage,
 } from "../rtnetlink/route.ts";
+import { FR_ACT_TO_TBL, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE, ruleMessage } from "../rtnetlink/rule.ts";
 
 /** Two network namespaces of a host, each with a loopback link that is down. */
 export interface Namespaces {
@@ -44,13 +52,15 @@ export interface Namespaces {
   /** The descriptor by which messages name the container's namespace. */
   containerFd: number;
   /** Listens to what is told of routes and neighbours of the host. */
+  /** Opens a connection to the host, of which the kernel does not know that dumps are to be filtered. */
+  unfiltered(): Connection;
   listen(): Pick<Listener, "next" | "close">;
 }
 
 export interface RtnetlinkClaim {
   claim: string;
-  /** The kind of link that the kernel must have, besides veth and bridge. */
-  needs?: "macvlan" | "vxlan";
+  /** What the kernel must have, besides links of the kinds veth and bridge. */
+  needs?: "macvlan" | "vxlan" | "vlan_filtering";
   holds(t: Test, namespaces: Namespaces): void;
 }
 
@@ -88,15 +98,16 @@ const addressesIn = (kernel: Connection, index: number) =>
     .map(({ local, prefixLength }) => `${local?.join(".")}/${prefixLength}`);
 
 interface RouteParts {
+  table?: number;
   via?: string;
   metric?: number;
 }
-const routeValue = (outputIndex: number | undefined, text: string, { via, metric }: RouteParts = {}) => {
+const routeValue = (outputIndex: number | undefined, text: string, { table, via, metric }: RouteParts = {}) => {
   const [address = "", length] = text.split("/");
   return {
     family: AF_INET,
     destinationLength: Number(length),
-    table: RT_TABLE_MAIN,
+    ...(table === undefined ? { table: RT_TABLE_MAIN } : { longTable: table }),
     ...(length !== "0" && { destination: bytes(address) }),
     ...(via !== undefined && { gateway: bytes(via) }),
     ...(outputIndex !== undefined && { outputIndex }),
@@ -174,6 +185,51 @@ const entriesIn = (kernel: Connection, index: number, family: number) =>
     )
     .filter((one) => one.index === index && one.destination !== undefined && (one.state & NUD_PERMANENT) !== 0)
     .map(({ destination, linkAddress }) => `${destination?.join(".")} ${linkAddress?.join(":")}`);
+
+interface RuleParts {
+  from: string;
+  table: number;
+  priority?: number;
+}
+const rule = (
+  name: "NEWRULE" | "DELRULE",
+  { from, table, priority }: RuleParts,
+  flags = name === "NEWRULE" ? EXCLUSIVE : 0,
+) =>
+  request({
+    name,
+    type: name === "NEWRULE" ? RTM_NEWRULE : RTM_DELRULE,
+    flags,
+    table: ruleMessage,
+    value: {
+      family: AF_INET,
+      sourceLength: 32,
+      source: bytes(from),
+      action: FR_ACT_TO_TBL,
+      ...(table < 256 ? { table } : { longTable: table }),
+      ...(priority !== undefined && { priority }),
+    },
+  });
+const rulesIn = (kernel: Connection, family: number) =>
+  kernel
+    .dump(query({ name: "GETRULE", type: RTM_GETRULE, table: ruleMessage, value: { family } }))
+    .map(
+      ({ priority = 0, source, table, longTable = table }) => `${priority}: ${source?.join(".") ?? "all"} ${longTable}`,
+    );
+
+const vlans = (name: "SETLINK" | "DELLINK", index: number, ...vlans: { id: number; flags: number }[]) =>
+  request({
+    name,
+    type: name === "SETLINK" ? RTM_SETLINK : RTM_DELLINK,
+    table: bridgeLinkMessage,
+    value: { family: AF_BRIDGE, index, bridge: { vlans } },
+  });
+const vlansIn = (kernel: Connection, index: number) => {
+  const value = { family: AF_BRIDGE, extMask: RTEXT_FILTER_BRVLAN };
+  const ports = kernel.dump(query({ name: "GETLINK", type: RTM_GETLINK, table: bridgeLinkMessage, value }));
+  return ports.find((port) => port.index === index)?.bridge?.vlans?.map(({ id, flags }) => `${id}:${flags}`);
+};
+const ACCESS = BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED;
 
 function notificationText({ type, body }: Nlmsg): string | undefined {
   if (type === RTM_NEWNEIGH || type === RTM_DELNEIGH) {
@@ -299,6 +355,126 @@ export const rtnetlinkClaims: readonly RtnetlinkClaim[] = [
       t.notOk(names(host).includes("v2"), "nothing is left of it");
       t.equal(send(host, deleteLink({ index: master })), "done");
       t.equal(linkIn(host, "v0").master, undefined);
+    },
+  },
+  {
+    claim: "VLANs of a bridge's port: set, one by one and as a range, and removed",
+    needs: "vlan_filtering",
+    holds(t, { host }) {
+      send(host, addLink({ ifName: "b0", linkInfo: { kind: "bridge", data: { vlanFiltering: true } } }));
+      send(host, veth("v0", "v1"));
+      const [master, port] = ["b0", "v0"].map((name) => linkIn(host, name).index) as [number, number];
+      t.equal(send(host, vlans("SETLINK", port, { id: 10, flags: 0 })), "SETLINK: EOPNOTSUPP", "of no port");
+      t.equal(vlansIn(host, port), undefined);
+      send(host, setLink({ index: port, master }));
+      t.strictSame([vlansIn(host, master), vlansIn(host, port)], [[`1:${ACCESS}`], [`1:${ACCESS}`]]);
+      t.equal(send(host, vlans("SETLINK", port, { id: 10, flags: ACCESS })), "done");
+      t.strictSame(vlansIn(host, port), [`1:${BRIDGE_VLAN_INFO_UNTAGGED}`, `10:${ACCESS}`], "only one is the PVID");
+      t.equal(send(host, vlans("DELLINK", port, { id: 1, flags: 0 })), "done");
+      t.equal(send(host, vlans("DELLINK", port, { id: 1, flags: 0 })), "done", "again");
+      const range = (first: number, last: number) => [
+        { id: first, flags: BRIDGE_VLAN_INFO_RANGE_BEGIN },
+        { id: last, flags: BRIDGE_VLAN_INFO_RANGE_END },
+      ];
+      t.equal(send(host, vlans("SETLINK", port, ...range(20, 22))), "done");
+      t.strictSame(vlansIn(host, port), [`10:${ACCESS}`, "20:0", "21:0", "22:0"]);
+      t.equal(send(host, vlans("DELLINK", port, ...range(21, 30))), "done");
+      t.strictSame(vlansIn(host, port), [`10:${ACCESS}`, "20:0"]);
+      for (const id of [0, 4095])
+        t.equal(send(host, vlans("SETLINK", port, { id, flags: 0 })), "SETLINK: EINVAL", `${id}`);
+      t.equal(send(host, vlans("SETLINK", port, ...range(30, 30))), "SETLINK: EINVAL");
+      send(host, setLink({ index: port, master: 0 }));
+      t.equal(vlansIn(host, port), undefined);
+      t.equal(send(host, vlans("DELLINK", port, { id: 10, flags: 0 })), "DELLINK: EOPNOTSUPP");
+    },
+  },
+  {
+    claim: "a bridge with a VLAN protocol that is none is refused, or, without VLAN filtering, one with filtering",
+    holds(t, { host }) {
+      const filtering = (ifName: string, vlanProtocol?: number) =>
+        addLink({
+          ifName,
+          linkInfo: {
+            kind: "bridge",
+            data: { vlanFiltering: true, ...(vlanProtocol !== undefined && { vlanProtocol }) },
+          },
+        });
+      const isAble = send(host, filtering("b0")) === "done";
+      const refusal = isAble ? "EPROTONOSUPPORT" : "EOPNOTSUPP";
+      t.equal(send(host, filtering("b1", 0x0800)), `NEWLINK: ${refusal}`);
+      t.equal(send(host, filtering("b2", 0x8100)), isAble ? "done" : "NEWLINK: EOPNOTSUPP");
+      if (isAble) return;
+      send(host, bridge("b3"));
+      send(host, veth("v0", "v1", { master: linkIn(host, "b3").index }));
+      const { index } = linkIn(host, "v0");
+      t.equal(vlansIn(host, index), undefined);
+      t.equal(send(host, vlans("SETLINK", index, { id: 10, flags: 0 })), "SETLINK: EOPNOTSUPP");
+      t.equal(send(host, vlans("DELLINK", index, { id: 10, flags: 0 })), "done");
+    },
+  },
+  {
+    claim: "rules: the first ones, before the second one, with a priority that is in use, missing",
+    holds(t, { host }) {
+      const [main, last] = ["32766: all 254", "32767: all 253"];
+      t.strictSame(rulesIn(host, AF_INET), ["0: all 255", main, last]);
+      t.strictSame(rulesIn(host, AF_INET6), ["0: all 255", main]);
+      const wanted = { from: "10.1.0.5", table: 1000 };
+      t.equal(send(host, rule("NEWRULE", wanted)), "done");
+      t.equal(send(host, rule("NEWRULE", wanted)), "done", "again: it gets another priority");
+      t.equal(send(host, rule("NEWRULE", { ...wanted, priority: 32765 })), "NEWRULE: EEXIST");
+      t.equal(send(host, rule("NEWRULE", { ...wanted, priority: 32765 }, NLM_F_CREATE)), "done", "unless exclusive");
+      t.equal(send(host, rule("NEWRULE", { ...wanted, table: 100, priority: 32766 })), "done");
+      const [again, first, behind] = ["32764: 10.1.0.5 1000", "32765: 10.1.0.5 1000", "32766: 10.1.0.5 100"];
+      t.strictSame(rulesIn(host, AF_INET), ["0: all 255", again, first, first, main, behind, last]);
+      t.equal(send(host, rule("DELRULE", wanted)), "done", "the first of them");
+      t.strictSame(rulesIn(host, AF_INET), ["0: all 255", first, first, main, behind, last]);
+      t.equal(send(host, rule("DELRULE", { ...wanted, from: "10.1.0.6" })), "DELRULE: ENOENT");
+      t.equal(send(host, rule("DELRULE", { ...wanted, priority: 5 })), "DELRULE: ENOENT");
+    },
+  },
+  {
+    claim: "dumps have what was asked for; those of addresses and routes all, where the kernel was not told to filter",
+    needs: "vxlan",
+    holds(t, { host, unfiltered }) {
+      send(host, veth("v0", "v1"));
+      send(host, addLink({ ifName: "x0", linkInfo: { kind: "vxlan", data: { id: 1, port: 4789 } } }));
+      const [first, second, device] = ["v0", "v1", "x0"].map((name) => linkIn(host, name).index) as [
+        number,
+        number,
+        number,
+      ];
+      for (const index of [first, second, device]) send(host, up(index));
+      send(host, addAddress(first, "10.1.0.5/16"));
+      send(host, addAddress(second, "10.2.0.5/16"));
+      send(host, addRoute(first, "10.9.0.0/16", { table: 1000 }));
+      for (const [index, address] of [
+        [first, "10.1.0.9"],
+        [second, "10.2.0.9"],
+      ] as const)
+        send(host, neighbour(index, address, EXCLUSIVE));
+      send(host, forwarding(device, "192.0.2.1", EXCLUSIVE));
+      const dumpsOf = (kernel: Connection) => {
+        const addresses = { family: AF_INET, index: first };
+        const routes = { family: AF_INET, longTable: 1000 };
+        const neighbours = { family: AF_INET, outputIndex: first };
+        return [
+          kernel
+            .dump(query({ name: "GETADDR", type: RTM_GETADDR, table: addressMessage, value: addresses }))
+            .map(({ index }) => index),
+          kernel
+            .dump(query({ name: "GETROUTE", type: RTM_GETROUTE, table: routeMessage, value: routes }))
+            .filter(({ type }) => type === RTN_UNICAST)
+            .map(routeText),
+          kernel
+            .dump(query({ name: "GETNEIGH", type: RTM_GETNEIGH, table: neighbourMessage, value: neighbours }))
+            .filter(({ state }) => (state & NUD_PERMANENT) !== 0)
+            .map(({ index }) => index),
+        ];
+      };
+      t.strictSame(dumpsOf(host), [[first], ["10.9.0.0/16"], [first]]);
+      const all = [[first, second].toSorted(), ["10.1.0.0/16", "10.2.0.0/16", "10.9.0.0/16"], [first]];
+      const sorted = dumpsOf(unfiltered()).map((one) => one.toSorted());
+      t.strictSame(sorted, all);
     },
   },
   {

@@ -1,11 +1,10 @@
 /**
- * A fake rtnetlink of the kernel for unit tests: network namespaces with links, addresses, routes, neighbours and forwarding entries, and
- * the kernel's refusals. README.md of pkg/netlink shows its use; `rtnetlinkClaims` says what it has in common with the kernel.
+ * A fake rtnetlink of the kernel for unit tests: network namespaces with links, addresses, routes, rules, neighbours and forwarding entries,
+ * and the kernel's refusals. README.md of pkg/netlink shows its use; `rtnetlinkClaims` says what it has in common with the kernel.
  *
  * Listeners are told of routes, neighbours and forwarding entries that are set and deleted, but not of what goes with a link.
  *
- * Not simulated, so that a test which needs it fails with `NotSimulated`: VLANs of bridge ports, routing policy rules, qdiscs, multipath
- * routes. The local table, link-local addresses and duplicate address detection are left out. No packet is ever sent.
+ * Not simulated, so that a test which needs it fails with `NotSimulated`: VLANs of bridges themselves, qdiscs, multipath routes. The local table, link-local addresses and duplicate address detection are left out. No packet is ever sent.
  */
 import { hex } from "../../bytes/hex.ts";
 import type { ErrnoName } from "../../sys/errno.ts";
@@ -22,7 +21,13 @@ import {
   RTM_GETADDR,
   RTM_NEWADDR,
 } from "../rtnetlink/address.ts";
-import { bridgeLinkMessage } from "../rtnetlink/bridge-link.ts";
+import {
+  BRIDGE_VLAN_INFO_PVID,
+  BRIDGE_VLAN_INFO_RANGE_BEGIN,
+  BRIDGE_VLAN_INFO_RANGE_END,
+  BRIDGE_VLAN_INFO_UNTAGGED,
+  bridgeLinkMessage,
+} from "../rtnetlink/bridge-link.ts";
 import { AF_BRIDGE, AF_INET, AF_INET6, AF_UNSPEC } from "../rtnetlink/family.ts";
 import { IFF_PROMISC, IFF_UP } from "../rtnetlink/link/interface.ts";
 import {
@@ -50,6 +55,8 @@ import {
   type RouteMessage,
   RT_SCOPE_LINK,
   RT_SCOPE_NOWHERE,
+  RT_TABLE_DEFAULT,
+  RT_TABLE_LOCAL,
   RT_TABLE_MAIN,
   RT_TABLE_UNSPEC,
   RTM_DELROUTE,
@@ -61,6 +68,14 @@ import {
   RTPROT_KERNEL,
   routeMessage,
 } from "../rtnetlink/route.ts";
+import {
+  FR_ACT_TO_TBL,
+  RTM_DELRULE,
+  RTM_GETRULE,
+  RTM_NEWRULE,
+  type RuleMessage,
+  ruleMessage,
+} from "../rtnetlink/rule.ts";
 import type { AnyWire, Wire } from "../wire.ts";
 import {
   answer,
@@ -95,6 +110,14 @@ interface FakeLink {
   neighbours: NeighbourMessage[];
   /** What `bridge link set` has set. */
   port: object;
+  /** The VLANs of a port of a bridge. */
+  vlans: Vlan[];
+}
+
+interface Vlan {
+  id: number;
+  /** BRIDGE_VLAN_INFO_PVID, BRIDGE_VLAN_INFO_UNTAGGED */
+  flags: number;
 }
 
 class Refused extends Error {
@@ -118,6 +141,10 @@ const KINDS: Readonly<Record<string, { onParent: boolean }>> = {
 };
 const [MIN_MTU, MAX_MTU] = [68, 65535];
 const DEFAULT_MTU = 1500;
+const VLAN_PROTOCOLS: readonly unknown[] = [undefined, 0x8100, 0x88a8];
+const MAX_VLAN = 4094;
+/** The VLANs that a port of a bridge begins with. */
+const FIRST_VLANS: readonly Vlan[] = [{ id: 1, flags: BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED }];
 const ALIAS_MAX = 255;
 const LOOPBACK_MTU = 65536;
 const IPV6_PRIORITY = 1024;
@@ -127,6 +154,8 @@ const IPV6_CONNECTED_PRIORITY = 256;
 export class FakeNetwork {
   /** The kinds of links that the kernel lacks. */
   readonly lacking = new Set<string>();
+  /** Whether it has CONFIG_BRIDGE_VLAN_FILTERING. */
+  hasVlanFiltering = true;
   readonly #namespaces = new Map<number, FakeNamespace>();
 
   /** Makes a network namespace with a loopback link that is down. */
@@ -160,6 +189,9 @@ export class FakeNamespace implements Faults {
   readonly network: FakeNetwork;
   readonly links: FakeLink[] = [];
   routes: RouteMessage[] = [];
+  rules: RuleMessage[] = FIRST_RULES;
+  /** Whether dumps of addresses and routes have only what was asked for by link and table, as since Linux 4.20. */
+  filtersDumps = true;
   #lastIndex = 0;
   #number = 0;
   #socket: number | undefined;
@@ -193,9 +225,15 @@ export class FakeNamespace implements Faults {
     for (const listener of this.#listeners) listener.take({ type, flags: 0, sequence: 0, port: 0, body });
   }
 
-  /** Returns links, addresses, routes and neighbours as text, much like `ip` prints them. */
+  /** Returns links, addresses, routes, rules but the first ones, and neighbours as text, much like `ip` prints them. */
   text(): string {
-    return [...this.inOrder().flatMap(linkLines), ...this.routes.map((route) => routeText(this, route)), ""].join("\n");
+    const rules = this.rules.filter((rule) => !FIRST_RULES.includes(rule)).map(ruleText);
+    return [
+      ...this.inOrder().flatMap(linkLines),
+      ...this.routes.map((route) => routeText(this, route)),
+      ...rules,
+      "",
+    ].join("\n");
   }
 
   inOrder(): FakeLink[] {
@@ -216,6 +254,7 @@ export class FakeNamespace implements Faults {
       addresses: [],
       neighbours: [],
       port: {},
+      vlans: [],
       ...link,
       namespace: this,
       index: index || this.#freeIndex(),
@@ -339,6 +378,7 @@ function createLink(namespace: FakeNamespace, message: LinkMessage): void {
   if (known.onParent && parent === undefined) throw new Refused("EINVAL");
   const lower = known.onParent ? linkAt(namespace, parent) : undefined;
   const data = linkInfo?.data;
+  if (kind === "bridge") checkBridge(namespace.network, data as BridgeData | undefined);
   const peer = kind === "veth" ? peerOf(namespace, data as { peer?: LinkMessage } | undefined) : undefined;
   const name = freeName(home, message.ifName ?? kind);
   const made = home.addLink({ index, name, kind, mtu: message.mtu ?? lower?.mtu ?? DEFAULT_MTU, mac: macOf(message) });
@@ -355,6 +395,20 @@ function createLink(namespace: FakeNamespace, message: LinkMessage): void {
     deleteWith(made);
     throw error;
   }
+}
+
+interface BridgeData {
+  vlanFiltering?: boolean;
+  vlanProtocol?: number;
+}
+
+/** A kernel without VLAN filtering does not look at the protocol. */
+function checkBridge(
+  { hasVlanFiltering }: FakeNetwork,
+  { vlanFiltering = false, vlanProtocol }: BridgeData = {},
+): void {
+  if (hasVlanFiltering && !VLAN_PROTOCOLS.includes(vlanProtocol)) throw new Refused("EPROTONOSUPPORT");
+  if (!hasVlanFiltering && vlanFiltering) throw new Refused("EOPNOTSUPP");
 }
 
 function checkNew({ address, mtu }: Pick<LinkMessage, "address" | "mtu">): void {
@@ -398,14 +452,67 @@ function freeName({ links }: FakeNamespace, wanted: string): string {
 function setLink(namespace: FakeNamespace, frame: Nlmsg): undefined {
   if (frame.body[0] === AF_BRIDGE) {
     const { index, port, bridge } = decode(bridgeLinkMessage, frame.body);
-    if (bridge !== undefined) throw new NotSimulated("VLANs of bridge ports");
-    const link = linkAt(namespace, index);
-    if (link.master?.kind !== "bridge") throw new Refused("EOPNOTSUPP");
+    const link = portAt(namespace, index);
+    for (const vlan of vlansIn(bridge?.vlans)) addVlan(link, vlan);
     link.port = { ...link.port, ...port };
     return;
   }
   const message = decode(linkMessage, frame.body);
   changeLink(needLink(namespace, message), message);
+}
+
+function portAt(namespace: FakeNamespace, index: number): FakeLink {
+  const link = linkAt(namespace, index);
+  if (link.kind === "bridge") throw new NotSimulated("VLANs of bridges themselves");
+  if (link.master?.kind !== "bridge") throw new Refused("EOPNOTSUPP");
+  return link;
+}
+
+/** Returns the VLANs of a message, where a range is its first and its last one. */
+function vlansIn(entries: readonly Vlan[] = []): Vlan[] {
+  let begin: number | undefined;
+  return entries.flatMap(({ id, flags: all }) => {
+    if (id === 0 || id > MAX_VLAN) throw new Refused("EINVAL");
+    const flags = all & ~(BRIDGE_VLAN_INFO_RANGE_BEGIN | BRIDGE_VLAN_INFO_RANGE_END);
+    if (all & BRIDGE_VLAN_INFO_RANGE_BEGIN) {
+      begin = id;
+      return [];
+    }
+    const first = begin ?? id;
+    begin = undefined;
+    if (all & BRIDGE_VLAN_INFO_RANGE_END && first >= id) throw new Refused("EINVAL");
+    return Array.from({ length: id - first + 1 }, (_, i) => ({ id: first + i, flags }));
+  });
+}
+
+/** Adds a VLAN, or sets its flags. A port has one for untagged frames that it receives. */
+function addVlan(link: FakeLink, vlan: Vlan): void {
+  if (!link.namespace.network.hasVlanFiltering) throw new Refused("EOPNOTSUPP");
+  const isPvid = (vlan.flags & BRIDGE_VLAN_INFO_PVID) !== 0;
+  const others = link.vlans
+    .filter(({ id }) => id !== vlan.id)
+    .map((one) => (isPvid ? { ...one, flags: one.flags & ~BRIDGE_VLAN_INFO_PVID } : one));
+  link.vlans = [...others, vlan].sort((one, other) => one.id - other.id);
+}
+
+function deleteVlans(namespace: FakeNamespace, frame: Nlmsg): void {
+  const { index, bridge } = decode(bridgeLinkMessage, frame.body);
+  const link = portAt(namespace, index);
+  const doomed = vlansIn(bridge?.vlans).map(({ id }) => id);
+  link.vlans = link.vlans.filter(({ id }) => !doomed.includes(id));
+}
+
+function getPorts(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
+  if (!isDump(frame)) throw new NotSimulated("a single port of a bridge");
+  const ports = namespace.inOrder().filter(({ kind, master }) => kind === "bridge" || master?.kind === "bridge");
+  return ports.map(({ index, name, kind, vlans }) =>
+    answer(frame, RTM_NEWLINK, bridgeLinkMessage, {
+      family: AF_BRIDGE,
+      index,
+      ifName: name,
+      ...(namespace.network.hasVlanFiltering && { bridge: { vlans: kind === "bridge" ? [...FIRST_VLANS] : vlans } }),
+    }),
+  );
 }
 
 type Change = Omit<Partial<LinkMessage>, "netnsFd" | "ifName" | "alias" | "mtu"> & {
@@ -442,6 +549,7 @@ function setMaster(link: FakeLink, index: number): void {
   if (master.kind !== "bridge") throw new Refused("EOPNOTSUPP");
   if (link.kind === "bridge") throw new Refused("ELOOP");
   if (link.kind === "") throw new Refused("EINVAL");
+  if (link.master !== master && link.namespace.network.hasVlanFiltering) link.vlans = [...FIRST_VLANS];
   link.master = master;
 }
 
@@ -474,7 +582,7 @@ function goDown(link: FakeLink): void {
 }
 
 function deleteLinks(namespace: FakeNamespace, frame: Nlmsg): undefined {
-  if (frame.body[0] === AF_BRIDGE) throw new NotSimulated("VLANs of bridge ports");
+  if (frame.body[0] === AF_BRIDGE) return deleteVlans(namespace, frame) as undefined;
   const message = decode(linkMessage, frame.body);
   const { group } = message;
   const isGroup = group !== undefined && message.index === 0 && message.ifName === undefined;
@@ -499,7 +607,7 @@ function operStateOf(link: FakeLink): number {
 }
 
 function getLinks(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
-  if (frame.body[0] === AF_BRIDGE) throw new NotSimulated("VLANs of bridge ports");
+  if (frame.body[0] === AF_BRIDGE) return getPorts(namespace, frame);
   const found = isDump(frame) ? namespace.inOrder() : [needLink(namespace, decode(linkMessage, frame.body))];
   return found.map((link) =>
     answer(frame, RTM_NEWLINK, linkMessage, {
@@ -593,7 +701,8 @@ function deleteAddress(namespace: FakeNamespace, frame: Nlmsg): undefined {
 }
 
 function getAddresses(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
-  const { family, index } = decode(addressMessage, frame.body);
+  const { family, index: wanted } = decode(addressMessage, frame.body);
+  const index = namespace.filtersDumps ? wanted : 0;
   return namespace
     .inOrder()
     .flatMap(({ addresses, ...link }) => addresses.map((one) => ({ ...one, index: link.index })))
@@ -604,7 +713,7 @@ function getAddresses(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
 // --- Routes ------------------------------------------------------------------------------------------------------------------------------
 
 const NO_BYTES = new Uint8Array();
-const tableOf = ({ longTable, table }: RouteMessage): number =>
+const tableOf = ({ longTable, table }: Pick<RouteMessage, "longTable" | "table">): number =>
   longTable ?? (table === RT_TABLE_UNSPEC ? RT_TABLE_MAIN : table);
 const priorityOf = ({ family, priority }: RouteMessage): number =>
   priority || (family === AF_INET6 ? IPV6_PRIORITY : 0);
@@ -700,7 +809,7 @@ function getRoutes(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
   const wanted = decode(routeMessage, frame.body);
   if (isDump(frame)) {
     const { longTable, table, family } = wanted;
-    const id = longTable ?? table;
+    const id = namespace.filtersDumps ? (longTable ?? table) : 0;
     const found = namespace.routes.filter(
       (one) => (family === AF_UNSPEC || one.family === family) && (id === 0 || tableOf(one) === id),
     );
@@ -725,6 +834,69 @@ function getRoutes(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
   return [
     answer(frame, RTM_NEWROUTE, routeMessage, { ...found, destination, destinationLength: 8 * destination.length }),
   ];
+}
+
+// --- Rules -------------------------------------------------------------------------------------------------------------------------------
+
+/** The rules that every namespace begins with. */
+const FIRST_RULES: RuleMessage[] = (
+  [
+    [AF_INET, 0, RT_TABLE_LOCAL],
+    [AF_INET, 32766, RT_TABLE_MAIN],
+    [AF_INET, 32767, RT_TABLE_DEFAULT],
+    [AF_INET6, 0, RT_TABLE_LOCAL],
+    [AF_INET6, 32766, RT_TABLE_MAIN],
+  ] as const
+).map(([family, priority, table]) =>
+  decode(
+    ruleMessage,
+    encode(ruleMessage, { family, priority, table, longTable: table, action: FR_ACT_TO_TBL, protocol: RTPROT_KERNEL }),
+  ),
+);
+
+const SIMULATED_RULE = new Set(["family", "sourceLength", "source", "table", "longTable", "priority", "action"]);
+
+function checkedRule(frame: Nlmsg): RuleMessage {
+  const rule = decode(ruleMessage, frame.body);
+  const isSet = (value: unknown) => value !== undefined && value !== 0 && !(Array.isArray(value) && value.length === 0);
+  const others = Object.entries(rule).filter(([key, value]) => !SIMULATED_RULE.has(key) && isSet(value));
+  if (others.length > 0) throw new NotSimulated(`rules with ${others.map(([key]) => key).join(", ")}`);
+  return rule;
+}
+
+const sameRule = (one: RuleMessage, other: RuleMessage): boolean =>
+  one.family === other.family &&
+  tableOf(one) === tableOf(other) &&
+  one.sourceLength === other.sourceLength &&
+  hex(one.source ?? NO_BYTES) === hex(other.source ?? NO_BYTES) &&
+  (other.priority === undefined || one.priority === other.priority);
+
+/** A rule without a priority gets one that is before the second rule. */
+function newRule(namespace: FakeNamespace, frame: Nlmsg): undefined {
+  const wanted = checkedRule(frame);
+  const { family } = wanted;
+  const second = namespace.rules.filter((one) => one.family === family)[1];
+  const priority = wanted.priority || Math.max(0, (second?.priority ?? 0) - 1);
+  const rule = { ...wanted, longTable: tableOf(wanted), priority };
+  if (frame.flags & NLM_F_EXCL && namespace.rules.some((one) => sameRule(one, rule))) throw new Refused("EEXIST");
+  const isBefore = (one: RuleMessage) =>
+    one.family < family || (one.family === family && (one.priority ?? 0) <= priority);
+  namespace.rules = [...namespace.rules.filter(isBefore), rule, ...namespace.rules.filter((one) => !isBefore(one))];
+}
+
+function deleteRule(namespace: FakeNamespace, frame: Nlmsg): undefined {
+  const wanted = checkedRule(frame);
+  const found = namespace.rules.find((one) => sameRule(one, wanted));
+  if (found === undefined) throw new Refused("ENOENT");
+  namespace.rules = namespace.rules.filter((one) => one !== found);
+}
+
+function getRules(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
+  if (!isDump(frame)) throw new NotSimulated("a single rule");
+  const { family } = decode(ruleMessage, frame.body);
+  return namespace.rules
+    .filter((one) => family === AF_UNSPEC || one.family === family)
+    .map((one) => answer(frame, RTM_NEWRULE, ruleMessage, one));
 }
 
 // --- Neighbours and forwarding entries ---------------------------------------------------------------------------------------------------
@@ -778,9 +950,10 @@ function deleteNeighbour(namespace: FakeNamespace, frame: Nlmsg): undefined {
 function getNeighbours(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
   const wanted = decode(neighbourMessage, frame.body);
   if (!isDump(frame)) throw new NotSimulated("a single neighbour");
+  const index = wanted.outputIndex ?? wanted.index;
   return namespace
     .inOrder()
-    .filter(({ index }) => (wanted.outputIndex ?? wanted.index) === 0 || (wanted.outputIndex ?? wanted.index) === index)
+    .filter((link) => index === 0 || link.index === index)
     .flatMap(({ neighbours }) => neighbours)
     .filter((one) => (wanted.family === AF_UNSPEC ? one.family !== AF_BRIDGE : one.family === wanted.family))
     .filter((one) => isProxy(one) === isProxy(wanted))
@@ -806,6 +979,9 @@ const handlers: Readonly<Record<number, Handler>> = {
   [RTM_NEWROUTE]: { name: "RTM_NEWROUTE", table: routeMessage, perform: newRoute },
   [RTM_DELROUTE]: { name: "RTM_DELROUTE", table: routeMessage, perform: deleteRoute },
   [RTM_GETROUTE]: { name: "RTM_GETROUTE", table: routeMessage, perform: getRoutes },
+  [RTM_NEWRULE]: { name: "RTM_NEWRULE", table: ruleMessage, perform: newRule },
+  [RTM_DELRULE]: { name: "RTM_DELRULE", table: ruleMessage, perform: deleteRule },
+  [RTM_GETRULE]: { name: "RTM_GETRULE", table: ruleMessage, perform: getRules },
   [RTM_NEWNEIGH]: { name: "RTM_NEWNEIGH", table: neighbourMessage, perform: newNeighbour },
   [RTM_DELNEIGH]: { name: "RTM_DELNEIGH", table: neighbourMessage, perform: deleteNeighbour },
   [RTM_GETNEIGH]: { name: "RTM_GETNEIGH", table: neighbourMessage, perform: getNeighbours },
@@ -830,6 +1006,8 @@ function linkLines(link: FakeLink): string[] {
     ...(lower ? [`link ${lower.name}`] : []),
     ...(master ? [`master ${master.name}`] : []),
     ...Object.entries(port).map(([key, value]) => `${key} ${value}`),
+    ...vlanWords(link),
+    ...dataWords(link),
     ...(alias === "" ? [] : [`alias "${alias}"`]),
   ];
   return [
@@ -841,6 +1019,29 @@ function linkLines(link: FakeLink): string[] {
     ),
   ];
 }
+
+/** Returns the VLANs of a bridge's port, unless it has those that it began with. */
+function vlanWords({ namespace, master, vlans }: FakeLink): string[] {
+  if (master === undefined || !namespace.network.hasVlanFiltering) return [];
+  const isUnchanged = vlans.length === FIRST_VLANS.length && vlans.every((vlan) => FIRST_VLANS.includes(vlan));
+  return isUnchanged ? [] : ["vlan", ...(vlans.length === 0 ? ["none"] : vlans.map(vlanText))];
+}
+
+const vlanText = ({ id, flags }: Vlan): string =>
+  [
+    id,
+    ...(flags & BRIDGE_VLAN_INFO_PVID ? ["pvid"] : []),
+    ...(flags & BRIDGE_VLAN_INFO_UNTAGGED ? ["untagged"] : []),
+  ].join(" ");
+
+/** Returns the settings of a link's kind that it was given, but for the numbers of other links. */
+const dataWords = ({ kind, data = {} }: FakeLink): string[] =>
+  Object.entries(data).flatMap(([key, value]) =>
+    value === undefined || key === "unknown" || key === "link"
+      ? []
+      : [`${kind}.${key} ${value instanceof Uint8Array ? addressText(value) : JSON.stringify(value)}`],
+  );
+
 /** Indexes from here on are chosen at random by programs, so they are not printed. */
 const FIRST_CHOSEN_INDEX = 2 ** 30;
 
@@ -859,3 +1060,6 @@ function routeText(namespace: FakeNamespace, route: RouteMessage): string {
   ];
   return words.join(" ");
 }
+
+const ruleText = (rule: RuleMessage): string =>
+  `rule ${rule.priority}: from ${rule.source === undefined ? "all" : addressText(rule.source)} lookup ${tableOf(rule)}`;
