@@ -1,7 +1,9 @@
 // What every table's test does with its golden rows: bytes that the standard tools or the kernel produced. README.md says how to capture them.
 import t from "tap";
 import { randomFrom, testSeed } from "../sys/random.testing.ts";
+import type { Request } from "./connection.ts";
 import { decode, encode, type MessageOf } from "./message.ts";
+import { NLM_F_ACK, NLM_F_REQUEST } from "./nlmsg.ts";
 import { type AnyWire, WireError } from "./wire.ts";
 
 export interface Golden<T extends AnyWire> {
@@ -44,6 +46,36 @@ export function golden<T extends AnyWire>(table: T, rows: readonly Golden<T>[]):
     });
   }
 }
+
+/** A request, and the command that sends the same. */
+export interface SentByCommand {
+  command: string;
+  ours: Request;
+  /** The type and the flags of the command's nlmsghdr. */
+  type: number;
+  flags: number;
+  /** Hexadecimal, without nlmsghdr. */
+  wire: string;
+  /** What ours has instead, undefined for what it does not have, and why. */
+  differs?: { type?: number; flags?: number; value?: Record<string, unknown>; because: string };
+}
+
+/** Registers a test for each row: the request is what the command sends, in whatever order the attributes are. */
+export function requestsOfCommands(rows: readonly SentByCommand[]): void {
+  for (const { command, ours, wire, differs, ...header } of rows) {
+    t.test(command, (t) => {
+      const theirs = defined({ ...decode(ours.table, fromHex(wire)), ...differs?.value });
+      t.strictSame(decode(ours.table, encode(ours.table, ours.value)), theirs, differs?.because ?? "the message");
+      t.equal(ours.type, differs?.type ?? header.type, "type");
+      const flags = ours.flags | NLM_F_REQUEST | NLM_F_ACK;
+      t.equal(flags.toString(16), (differs?.flags ?? header.flags).toString(16), "flags");
+      t.end();
+    });
+  }
+}
+
+const defined = (record: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
 
 function pick(record: Record<string, unknown>, keys: string[]): Record<string, unknown> {
   return Object.fromEntries(keys.map((key) => [key, record[key]]));
