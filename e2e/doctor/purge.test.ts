@@ -123,6 +123,71 @@ t.test("uninstall --purge removes what a dead container left, without --force", 
   t.match(node.runInside(["find", "/var/lib/cni/networks", "-name", "10.*"], environment).stdout, /^$/);
 });
 
+/** An interface that leaves no link on the host, and rules that only twill makes. */
+const withoutHostLink = [
+  { type: "tap", ipam: { type: "host-local", ranges: [[{ subnet: "10.3.0.0/24" }]] } },
+  { type: "portmap", backend: "nftables", capabilities: { portMappings: true } },
+  { type: "firewall", backend: "nftables" },
+];
+
+for (const { title, plugins } of [
+  { title: "a veth pair", plugins: network("ours", 1, "nftables") },
+  { title: "an interface in the container alone", plugins: withoutHostLink },
+]) {
+  t.test(
+    `uninstall --purge refuses for a container with ${title} whose runtime has its cache elsewhere`,
+    needsRoot,
+    async (t) => {
+      const node = newHost(t);
+      configure(node, plugins, "ours");
+      attach(node, 0, "ours", published(8080));
+      node.sh("mv /var/lib/cni/results /var/lib/elsewhere");
+      const before = traces(node);
+      const refused = purge(node, "--network", "ours");
+      t.match(refused, {
+        status: 1,
+        stderr: /ours cnitool-\w+ eth0 \(no readable entry of a runtime names it: whether it runs is unknown\)/,
+      });
+      t.match(refused.stderr, /add --force/);
+      t.equal(traces(node), before);
+      t.match(purge(node, "--network", "ours", "--force"), {
+        status: 0,
+        stdout: /^removed the attachment ours cnitool-/,
+      });
+      t.notMatch(
+        node.sh("nft -s list ruleset; find /var/lib/cni/networks -name '10.*'; ip -o link show type veth"),
+        /10\.[13]\.0\.[2-9]|8080|veth/,
+      );
+    },
+  );
+}
+
+t.test(
+  "uninstall --purge: rules of a container that no runtime remembers go when it is shown to be gone",
+  needsRoot,
+  async (t) => {
+    const node = newHost(t, { containers: 2 });
+    configure(node, withoutHostLink, "taps");
+    configure(node, network("ours", 1, "nftables"), "ours");
+    attach(node, 0, "taps", published(8080));
+    attach(node, 1, "ours", published(8081));
+    node.sh(`for name in ${node.containers.map(({ name }) => name).join(" ")}; do ip netns del $name; done
+    while ip -o link show type veth | grep -q .; do sleep 0.01; done
+    rm -r /var/lib/cni/results
+    ip link add theirs type veth peer name theirs1`);
+    t.match(purge(node, "--network", "taps"), { status: 1, stderr: /taps .*unknown/ }, "its address is reserved");
+    t.match(
+      purge(node, "--network", "ours"),
+      { status: 1, stderr: /ours .*unknown/ },
+      "a veth without a mark may be its",
+    );
+    node.sh("rm /var/lib/cni/networks/taps/10.3.0.2; ip link delete theirs");
+    t.match(purge(node, "--network", "taps"), { status: 0, stdout: /^removed the attachment taps / });
+    t.match(purge(node, "--network", "ours"), { status: 0, stdout: /^removed the attachment ours / });
+    t.notMatch(node.sh("nft -s list ruleset"), /10\.[13]\.0\.[2-9]|808/);
+  },
+);
+
 for (const { title, rule, table } of [
   {
     title: "a rule with a comment in the administrator's chain",
@@ -228,7 +293,7 @@ t.test(
     node.sh(`set -- /var/lib/cni/results/*; : > $1
     ip link delete $(ip -o link show type veth | sed 's/^[0-9]*: //; s/@.*//')`);
     const before = traces(node);
-    t.match(purge(node, "--network", "ours"), { status: 1, stderr: /eth0 \(whether it runs is unknown\)/ });
+    t.match(purge(node, "--network", "ours"), { status: 1, stderr: /eth0 \(.*whether it runs is unknown\)/ });
     t.equal(traces(node), before);
   },
 );
@@ -252,6 +317,34 @@ t.test("uninstall --purge and containers that were connected by macvlan", needsK
   t.equal(record(), "");
   t.notMatch(node.containers[0]?.sh("ip -o link show"), "eth0");
 });
+
+/** Removes the directory while a command waits for its lock, and holds that of a new one until the command waits for it. */
+const removedWhileAwaited = `
+  directory=/var/lib/cni/twill
+  has_open() { for fd in /proc/$command/fd/*; do [ "$(stat -L -c %i "$fd" 2> /dev/null)" = "$1" ] && return 0; done; return 1; }
+  await() { while ! has_open "$1"; do kill -0 $command 2> /dev/null || { echo "did not wait"; exit 1; }; done; }
+  exec 8< $directory; flock 8; old=$(stat -c %i $directory)
+  "$TWILL" network create net 8<&- & command=$!
+  await $old
+  mv $directory $directory.old; mkdir $directory; exec 9< $directory; flock 9; rmdir $directory.old
+  exec 8<&-
+  await $(stat -c %i $directory); echo "waits for the new one"
+  exec 9<&-; wait $command`;
+
+t.test(
+  "a command that waited while the directory of its lock was removed waits for the lock of the new one",
+  needsRoot,
+  async (t) => {
+    const node = newHost(t);
+    node.sh("mkdir -p /var/lib/cni/twill");
+    const { status, stdout, stderr } = node.runInside(["sh", "-c", ownRun, "sh", "-c", removedWhileAwaited], {
+      ...environment,
+      TWILL: join(ourTools, "twill"),
+    });
+    t.strictSame({ status, stderr }, { status: 0, stderr: "" });
+    t.match(stdout, /^waits for the new one\n[0-9a-f]{64}\n$/);
+  },
+);
 
 t.test("uninstall --purge refuses while a command of twill run is there", needsRoot, async (t) => {
   const node = newHost(t);

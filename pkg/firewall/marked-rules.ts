@@ -27,6 +27,8 @@ export interface MarkedRule {
   owner: AttachmentId | undefined;
   /** Whether only twill makes such rules; the reference plugins make the others as well. */
   isTwills: boolean;
+  /** Whether only attachments with a veth pair have such rules: masquerade and MAC spoof checks. */
+  isOfVeth: boolean;
   /** Reports whether the rule is one of these attachments'. What was cut off a comment counts as equal. */
   isOf(owners: Owners): boolean;
 }
@@ -149,15 +151,18 @@ function rulesOfLegacy(family: "ip" | "ip6", table: (typeof LEGACY_TABLES)[numbe
   });
 }
 
+/** Tables of nftables, and chains of iptables, which have the plugins bridge and ptp alone. */
+const VETH_PLACES = /^inet cni_plugins_masquerade |^bridge nat |^ip6?(?:tables-legacy)? nat CNI-[0-9a-f]{24}$/;
+
 function marked(place: string, comment = ""): MarkedRule[] {
   for (const form of FORMS) {
     const part = form.partOf(comment);
     if (part === undefined) continue;
     const owner = ownerIn(comment);
     const isTwills = / twill_\w+ /.test(place) || (form === namedForm && owner !== undefined);
-    return [
-      { place, comment, network: form.networkOf(part), owner, isTwills, isOf: (owners) => owners.has(form, part) },
-    ];
+    const isOfVeth = VETH_PLACES.test(place);
+    const network = form.networkOf(part);
+    return [{ place, comment, network, owner, isTwills, isOfVeth, isOf: (owners) => owners.has(form, part) }];
   }
   return [];
 }

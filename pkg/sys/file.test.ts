@@ -24,6 +24,7 @@ import {
   replaceFile,
   setModified,
   syncFile,
+  withDirectoryLock,
   withLock,
   writeExisting,
   writeFile,
@@ -239,6 +240,23 @@ t.test("a lock is held for the time of the work, of a file and of a directory", 
       "afterwards it is free",
     );
   }
+  t.end();
+});
+
+t.test("the lock of a directory makes the directory, and who has it may remove that", (t) => {
+  const [place, options] = [path("locked"), { mode: 0o700, timeoutMs: 20 }];
+  const nested = () => withDirectoryLock(place, options, () => "inside");
+  t.equal(
+    withDirectoryLock(place, options, () => refusal(nested)),
+    "EAGAIN",
+    "nobody else gets it meanwhile",
+  );
+  const afterRemoval = withDirectoryLock(place, options, () => {
+    removeDirectory(place);
+    return nested();
+  });
+  t.equal(afterRemoval, "inside", "the new one is free");
+  t.ok(removeDirectory(place));
   t.end();
 });
 

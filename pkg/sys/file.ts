@@ -584,6 +584,44 @@ export function withLock<T>(
   return withLockedFile(openLock(path, mode, makeDirectory), path, timeoutMs, work);
 }
 
+/**
+ * Runs `work` under the lock of a directory, which is made when it is missing. Whoever has the lock may remove the directory: then those who have waited
+ * for it, and those who come, wait for one directory, the new one.
+ */
+export function withDirectoryLock<T>(
+  path: string,
+  { mode, timeoutMs }: { mode: number; timeoutMs: number },
+  work: () => T,
+): T {
+  for (;;) {
+    const fd = openDirectory(path, mode);
+    try {
+      lock(fd, path, timeoutMs);
+      if (isOpenAt(fd, path)) return work();
+    } finally {
+      closeFile(fd); // which releases the lock
+    }
+  }
+}
+
+function openDirectory(path: string, mode: number): number {
+  for (;;) {
+    makeDirectories(path, mode);
+    try {
+      return openFile(path, Open.readOnly | Open.directory);
+    } catch (error) {
+      if (!isErrno(error, "ENOENT")) throw error; // removed in between
+    }
+  }
+}
+
+/** Reports whether the path leads to the file that is open, and not to another one by now. */
+function isOpenAt(fd: number, path: string): boolean {
+  const opened = needStat(`/proc/self/fd/${fd}`);
+  const there = findStat(path);
+  return there !== undefined && there.inode === opened.inode && there.device === opened.device;
+}
+
 function openLock(path: string, mode: number, makeDirectory?: () => void): number {
   try {
     return openFile(path, Open.readWrite | Open.create, mode);

@@ -1,20 +1,14 @@
 /** `twill gc`: removes what dead containers left, of all networks of this node. */
 import { failureOf } from "../../../pkg/cni/error.ts";
-import type { ToolContext } from "../../../pkg/cni/tool.ts";
 import type { Call, Command } from "../../../pkg/command-line/command.ts";
 import { oneLine } from "../../../pkg/command-line/table.ts";
 import { hostConnections } from "../../../pkg/firewall/host-connections.ts";
 import { installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
 import type { GarbagePlan, Runtime } from "../../../pkg/runtime/network.ts";
-import {
-  configurationFiles,
-  loadList,
-  loadSingle,
-  type NetworkList,
-  parseList,
-} from "../../../pkg/runtime/network-list.ts";
+import { type NetworkList, parseList } from "../../../pkg/runtime/network-list.ts";
 import { defaultCacheRoot, listCaches, nameOf } from "../../../pkg/runtime/result-cache.ts";
-import { allPluginDirectories, configDirectories } from "../node/config-directories.ts";
+import { allPluginDirectories } from "../node/config-directories.ts";
+import { configuredLists, loaded } from "../node/configured-lists.ts";
 import { collect, safePlan } from "./safe-collection.ts";
 
 export const gc: Command = {
@@ -63,17 +57,11 @@ function collected({ list, runtime }: Network, { flags, context: { streams } }: 
 function networksOfNode({ context }: Call): Network[] {
   const { environment } = context.streams;
   const installed = installedRuntimes();
-  const configured = configDirectories(installed, environment).flatMap(({ directory, path }) =>
-    configurationFiles(directory, [".conflist", ".conf", ".json"]).flatMap((file) =>
-      loaded(() => (file.endsWith(".conflist") ? loadList(file) : loadSingle(file)), context).map((list) => ({
-        list,
-        path,
-      })),
-    ),
-  );
+  const warn = (text: string) => context.streams.stderr(`twill gc: ${text}\n`);
+  const configured = configuredLists(installed, environment, warn);
   const remembered = listCaches(defaultCacheRoot)
     .flatMap(({ entries }) => entries)
-    .flatMap((entry) => loaded(() => parseList(entry.config, `cached result of ${nameOf(entry)}`), context))
+    .flatMap((entry) => loaded(() => parseList(entry.config, `cached result of ${nameOf(entry)}`), warn))
     .map((list) => ({ list, path: allPluginDirectories(installed, environment) }));
   const byName = new Map([...remembered, ...configured.reverse()].map((network) => [network.list.name, network]));
   const host = hostConnections();
@@ -81,14 +69,4 @@ function networksOfNode({ context }: Call): Network[] {
     list,
     runtime: { path, cacheRoot: defaultCacheRoot, delegates: context.plugins, host },
   }));
-}
-
-/** A file that cannot be loaded is told: the networks of the others are collected. */
-function loaded(load: () => NetworkList, { streams }: ToolContext): NetworkList[] {
-  try {
-    return [load()];
-  } catch (error) {
-    streams.stderr(`twill gc: ${failureOf(error).message}\n`);
-    return [];
-  }
 }

@@ -41,11 +41,12 @@ import { dnsnameRoot, readDnsnameRecords } from "../../../pkg/resolver/dnsname-r
 import { isGone } from "../../../pkg/resolver/served.ts";
 import { installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
 import { cachedAttachment, deleteNetwork } from "../../../pkg/runtime/network.ts";
-import { parseList } from "../../../pkg/runtime/network-list.ts";
+import { type NetworkList, parseList } from "../../../pkg/runtime/network-list.ts";
 import { nameOf } from "../../../pkg/runtime/result-cache.ts";
 import { findDirectory, findStat } from "../../../pkg/sys/file.ts";
 import { findNamespace } from "../../../pkg/sys/namespace.ts";
 import { identifiedState } from "../../../pkg/sys/namespace-identity.ts";
+import type { NamespaceState } from "../../../pkg/sys/namespace-state.ts";
 import { whenFree } from "../network/surroundings.ts";
 import {
   type CachedAttachment,
@@ -55,7 +56,9 @@ import {
   readAttachments,
 } from "../node/cached-attachments.ts";
 import { allPluginDirectories } from "../node/config-directories.ts";
+import { configuredLists } from "../node/configured-lists.ts";
 import { reservationDirectories } from "../node/leftovers.ts";
+import { goneByMarks } from "./gone-by-marks.ts";
 import { removeTree } from "./tree.ts";
 
 export interface PurgeOptions {
@@ -72,8 +75,7 @@ interface PurgedAttachment {
   cached: CachedAttachment | undefined;
   /** What `twill network connect` wrote; undefined: a runtime attached it. */
   record: AttachmentRecord | undefined;
-  /** "left": neither a runtime nor a link nor a record tells of it, but rules do. */
-  state: "alive" | "dead" | "unknown" | "left";
+  state: NamespaceState;
 }
 
 /** @returns whether all could be done @throws CniError 7: containers run, and `force` is not set. 11: other commands change networks */
@@ -84,11 +86,18 @@ export function purge(options: PurgeOptions, context: ToolContext): boolean {
 
 function purgeNow(options: PurgeOptions, context: ToolContext): boolean {
   const { network, force } = options;
-  const attachments = markedAttachments(options);
+  const { environment } = context.streams;
+  const installed = installedRuntimes();
+  const attachments = markedAttachments(
+    options,
+    configuredLists(installed, environment, (text) => context.streams.stderr(`twill uninstall: ${text}\n`)).map(
+      ({ list }) => list,
+    ),
+  );
   const living = attachments.filter(({ state }) => state === "alive" || state === "unknown");
   const users = [...living.map(describe), ...(network === undefined ? otherUsers(living) : [])];
   if (users.length > 0 && !force) throw isInUse(users);
-  const path = allPluginDirectories(installedRuntimes(), context.streams.environment);
+  const path = allPluginDirectories(installed, environment);
   const surroundings = { path, host: hostConnections(), context };
   const deletions = attachments.map((attachment) => deletionOf(attachment, surroundings));
   const state = stateSteps(options);
@@ -134,44 +143,52 @@ function isPerformed({ what, unless = "", run }: Step, { isDryRun }: PurgeOption
 }
 
 /** Returns the attachments that have a mark of twill's: a link, a rule of which only twill makes such, or a record of `connect`. */
-function markedAttachments({ network }: PurgeOptions): PurgedAttachment[] {
+function markedAttachments({ network }: PurgeOptions, configured: readonly NetworkList[]): PurgedAttachment[] {
   const { attachments, damaged } = readAttachments();
   const records = new Map(
     listAllAttachmentRecords().records.map((record) => [keyOf(ownerOfEntry(record)), record] as const),
   );
-  const links = listLinks(openRtnetlink()).flatMap((link) => ownerOf(link) ?? []);
-  const linked = new Set(links.map(keyOf));
-  const rules = listMarkedRules(connect(NETLINK_NETFILTER)).filter(({ isTwills }) => isTwills);
+  const links = listLinks(openRtnetlink());
+  const owners = links.flatMap((link) => ownerOf(link) ?? []);
+  const linked = new Set(owners.map(keyOf));
+  const allRules = listMarkedRules(connect(NETLINK_NETFILTER));
+  const rules = allRules.filter(({ isTwills }) => isTwills);
   const cached = attachments.map((one): PurgedAttachment => {
     const owner = ownerOfEntry(one.entry);
     const record = records.get(keyOf(owner));
     return { owner, cached: one, record, state: record === undefined ? one.state : identifiedState(record.namespace) };
   });
+  const named = new Set(rules.flatMap(({ owner }) => (owner === undefined ? [] : keyOf(owner))));
+  const cut = rules.filter(({ owner }) => owner === undefined);
   const isMarked = ({ owner, record }: PurgedAttachment): boolean => {
-    if (record !== undefined || linked.has(keyOf(owner))) return true;
-    const owners = ownersFor([owner]);
-    return rules.some((rule) => (rule.owner === undefined ? rule.isOf(owners) : keyOf(rule.owner) === keyOf(owner)));
+    const key = keyOf(owner);
+    if (record !== undefined || linked.has(key) || named.has(key)) return true;
+    const owners = ownersFor(cut.length > 0 ? [owner] : []);
+    return cut.some((rule) => rule.isOf(owners));
   };
   const known = new Set(cached.map(({ owner }) => keyOf(owner)));
   const others = new Map(
-    [...links, ...rules.flatMap(({ owner }) => owner ?? []), ...[...records.values()].map(ownerOfEntry)]
+    [...owners, ...rules.flatMap(({ owner }) => owner ?? []), ...[...records.values()].map(ownerOfEntry)]
       .filter((owner) => !known.has(keyOf(owner)))
       .map((owner) => [keyOf(owner), owner]),
   );
   const mayBeCached = new Set(ownersOfDamaged(damaged).map(keyOf));
+  const isGone = goneByMarks({ links, rules: allRules, configured });
   return [
     ...cached.filter(isMarked),
     ...[...others].map(([key, owner]): PurgedAttachment => {
       const record = records.get(key);
       if (record !== undefined) return { owner, cached: undefined, record, state: identifiedState(record.namespace) };
-      const state = linked.has(key) || mayBeCached.has(key) ? "unknown" : "left";
+      const state = mayBeCached.has(key) || !isGone(owner) ? "unknown" : "dead";
       return { owner, cached: undefined, record, state };
     }),
   ].filter(({ owner }) => network === undefined || owner.network === network);
 }
 
-const describe = ({ owner: { network, containerId, ifName }, state }: PurgedAttachment): string =>
-  `${network} ${containerId} ${ifName}${state === "unknown" ? " (whether it runs is unknown)" : ""}`;
+const describe = ({ owner: { network, containerId, ifName }, cached, state }: PurgedAttachment): string => {
+  const why = cached === undefined ? "no readable entry of a runtime names it: " : "";
+  return `${network} ${containerId} ${ifName}${state === "unknown" ? ` (${why}whether it runs is unknown)` : ""}`;
+};
 
 /** Returns who else uses twill's files: commands of `twill run`, containers whose names are answered, and those whose records cannot be read. */
 function otherUsers(living: readonly PurgedAttachment[]): string[] {
@@ -199,7 +216,7 @@ function isInUse(users: readonly string[]): CniError {
     msg: `${users.length} containers have interfaces or files that twill has made, and would lose their network`,
     details: users.join("; "),
     remedy:
-      "stop them first; or add --force, which takes their network away; twill uninstall without --purge leaves it to them",
+      "stop them first; see that those of which it is unknown are gone, then add --force, which takes away the network of what still runs; twill uninstall without --purge leaves it to them",
   });
 }
 

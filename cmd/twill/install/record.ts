@@ -9,10 +9,9 @@ import {
   findDirectory,
   findStat,
   findText,
-  makeDirectories,
   removeFile,
   replaceFile,
-  withLock,
+  withDirectoryLock,
 } from "../../../pkg/sys/file.ts";
 
 export const stateDirectory = "/var/lib/twill";
@@ -113,9 +112,8 @@ export function isAsInstalled({ path, size, modifiedNs }: InstalledFile): boolea
 
 /** Runs `work` while no other install or uninstall runs. @throws CniError 11: another one does */
 export function alone<T>(work: () => T): T {
-  makeDirectories(stateDirectory, 0o755);
   try {
-    return withLock(stateDirectory, { mode: 0o755, timeoutMs: LONGEST_INSTALL_MS }, () => {
+    return withDirectoryLock(stateDirectory, { mode: 0o755, timeoutMs: LONGEST_INSTALL_MS }, () => {
       removeHalfWritten();
       return work();
     });

@@ -33,7 +33,7 @@ import { loadList } from "../../../pkg/runtime/network-list.ts";
 import { defaultCacheRoot } from "../../../pkg/runtime/result-cache.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
 import { isErrno } from "../../../pkg/sys/errno.ts";
-import { isWritableDirectory, makeDirectories, withLock } from "../../../pkg/sys/file.ts";
+import { isWritableDirectory, withDirectoryLock } from "../../../pkg/sys/file.ts";
 import { configDirectory, pluginPathOrUsual } from "../../cnitool/paths.ts";
 
 export interface Host {
@@ -49,7 +49,6 @@ const LOCK_TIMEOUT_MS = 300_000;
 
 /** Runs `work` on the networks of the host, once what is left of containers that are gone is removed; nobody changes networks meanwhile. */
 export function onHost<T>(context: ToolContext, work: (host: Host) => T, program = "twill network"): T {
-  makeDirectories(stateDirectory, 0o755);
   return whenFree(() => {
     const host = hostOf(context, program);
     removeEndedRuns();
@@ -60,11 +59,11 @@ export function onHost<T>(context: ToolContext, work: (host: Host) => T, program
   });
 }
 
-/** Runs `work` while nobody else changes networks. @throws CniError 11: others have not ended in time */
+/** Runs `work` while nobody else changes networks; it may remove the directory with all that is in it. @throws CniError 11: others have not ended in time */
 export function whenFree<T>(work: () => T): T {
   let isOurs = false;
   try {
-    return withLock(stateDirectory, { mode: 0o755, timeoutMs: LOCK_TIMEOUT_MS }, () => {
+    return withDirectoryLock(stateDirectory, { mode: 0o755, timeoutMs: LOCK_TIMEOUT_MS }, () => {
       isOurs = true;
       return readingRecordsOnce(work);
     });
