@@ -1,6 +1,7 @@
 // npm run demo: that it shows what it claims, and that nothing is left of it whenever and however it ends.
 import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { uptime } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { until } from "./cluster/until.ts";
@@ -77,41 +78,64 @@ t.test("nothing is left of a demo that is interrupted", needsRoot, async (t) => 
   for (const [i, moment] of moments.entries()) {
     if (i % EACH !== 0) continue;
     const signal = signals[i % signals.length] ?? "SIGKILL";
-    const { namespaces, endedBy } = await interrupt(moment, signal);
+    const { namespaces, endedBy, at } = await interrupt(moment, signal);
     t.equal(endedBy, signal, `${signal} at "${moment}" ends it`);
     t.equal(namespaces.length, 2, "it was in namespaces of its own");
-    t.strictSame(await usersOf(namespaces), [], `no process is left in them after ${signal} at "${moment}"`);
+    t.strictSame(await usersOf(namespaces, at), [], `no process is left in them after ${signal} at "${moment}"`);
     t.notMatch(readFileSync("/proc/self/mountinfo", "utf8"), "twill-demo", "no mount is left");
   }
 });
 
-/** Ends the demo when it has printed `moment`. @returns the namespaces that it was in. */
-function interrupt(moment: string, signal: NodeJS.Signals): Promise<{ namespaces: string[]; endedBy: string | null }> {
+interface Interrupted {
+  /** The namespaces that it was in. */
+  namespaces: string[];
+  endedBy: string | null;
+  /** In seconds since the machine's start. */
+  at: number;
+}
+
+/** Ends the demo when it has printed `moment`. */
+function interrupt(moment: string, signal: NodeJS.Signals): Promise<Interrupted> {
   const child = spawn("env", fromShell, { stdio: ["ignore", "pipe", "inherit"], timeout: longestRunMs });
   let printed = "";
   let namespaces: string[] = [];
+  let at = 0;
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     printed += text;
     if (namespaces.length > 0 || !printed.includes(moment)) return;
     namespaces = ["net", "mnt"].map((kind) => readlinkSync(`/proc/${child.pid}/ns/${kind}`));
+    at = uptime();
     child.kill(signal);
   });
   return new Promise((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (_status, endedBy) => resolve({ namespaces, endedBy }));
+    child.on("close", (_status, endedBy) => resolve({ namespaces, endedBy, at }));
   });
 }
 
-/** Waits for the end of what the demo had started. @returns the processes that are in the namespaces all the same */
-async function usersOf(namespaces: readonly string[]): Promise<string[]> {
-  const users = () => readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && isIn(pid, namespaces));
-  await until("the end of what the demo had started", () => users().length === 0).catch(() => undefined);
-  return users();
+/**
+ * Waits for the end of what the demo had started. A process that began later is another program's: the kernel gives the inodes of namespaces that are gone to new ones.
+ *
+ * @returns the processes that are in the namespaces all the same
+ */
+async function usersOf(namespaces: readonly string[], at: number): Promise<string[]> {
+  let users: string[] = [];
+  await until("the end of what the demo had started", () => {
+    users = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && isIn(pid, namespaces, at));
+    return users.length === 0;
+  }).catch(() => undefined);
+  return users;
 }
 
-function isIn(pid: string, namespaces: readonly string[]): boolean {
+const TICKS_IN_A_SECOND = 100;
+
+function isIn(pid: string, namespaces: readonly string[], before: number): boolean {
   try {
-    return ["net", "mnt"].some((kind) => namespaces.includes(readlinkSync(`/proc/${pid}/ns/${kind}`)));
+    const [, fields = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(/\) (?=[^)]*$)/);
+    const begun = Number(fields.split(" ")[19]) / TICKS_IN_A_SECOND;
+    return (
+      begun <= before && ["net", "mnt"].some((kind) => namespaces.includes(readlinkSync(`/proc/${pid}/ns/${kind}`)))
+    );
   } catch {
     return false; // it has ended meanwhile
   }
