@@ -60,7 +60,11 @@ export function failureText(name: string, error: unknown): string {
 }
 
 /** Formats further failures and the remedy, each on its own line. */
-function indented(details: string): string {
-  const lines = details.split(/\n|(?:\. |; )(?=To fix: )|; (?=could not )/).filter((line) => line !== "");
-  return lines.map((line) => `  ${line}\n`).join("");
-}
+const indented = (details: string): string =>
+  detailLines(details)
+    .map((line) => `  ${line}\n`)
+    .join("");
+
+/** Splits the details of an error into lines: further failures and the remedy. */
+export const detailLines = (details: string): string[] =>
+  details.split(/\n|(?:\. |; )(?=To fix: )|; (?=could not )/).filter((line) => line !== "");

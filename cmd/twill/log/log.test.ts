@@ -10,7 +10,7 @@ const failed: FailedCall = {
   network: "podnet",
   container: "0123456789abcdef".repeat(4),
   ifname: "eth0",
-  error: { code: 7, msg: "\u001b[31mred", details: "in podnet. To fix: correct it" },
+  error: { code: 7, msg: "\u001b[31mred", details: "in podnet; could not delete it either: EBUSY. To fix: correct it" },
   ms: 3,
 };
 const slow: FailedCall = { time: "2026-11-30T15:00:00.000Z", plugin: "dhcp", verb: "STATUS", ms: 1500 };
@@ -23,6 +23,7 @@ t.test("a row for each call; names from outside cannot command the terminal", as
   ]);
   t.strictSame(linesFor([failed], { heading: false, details: true }).slice(1), [
     "    in podnet\n",
+    "    could not delete it either: EBUSY\n",
     "    To fix: correct it\n",
   ]);
 });

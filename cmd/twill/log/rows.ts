@@ -1,5 +1,6 @@
 /** The rows of `twill log`. Pure. */
 import type { FailedCall } from "../../../pkg/cni/failed-calls.ts";
+import { detailLines } from "../../../pkg/command-line/run-command.ts";
 import { oneLine, printable } from "../../../pkg/command-line/table.ts";
 
 export interface Selection {
@@ -51,10 +52,7 @@ export function linesFor(
     ...(heading ? [line(HEADING)] : []),
     ...calls.flatMap((call) => [
       line(cellsOf(call)),
-      ...(details ? detailLines(call.error?.details).map((text) => `    ${oneLine(text)}\n`) : []),
+      ...(details ? detailLines(call.error?.details ?? "").map((text) => `    ${oneLine(text)}\n`) : []),
     ]),
   ];
 }
-
-const detailLines = (details = ""): string[] =>
-  details.split(/\n|(?:\. |; )(?=To fix: )/).filter((text) => text !== "");

@@ -1,13 +1,13 @@
 /** What `twill metrics` tells of a node: the same as `twill doctor`, `ipam ls` and `log`, in numbers. */
 import { errorText } from "../../../pkg/cni/error.ts";
 import { type FailedCall, readFailedCalls } from "../../../pkg/cni/failed-calls.ts";
-import { formatAddress, parseAddress } from "../../../pkg/ip/address.ts";
+import { formatAddress } from "../../../pkg/ip/address.ts";
 import { nowMs } from "../../../pkg/sys/clock.ts";
-import { usageOf } from "../doctor/full-ranges.ts";
 import type { NodeView } from "../doctor/node-view.ts";
 import { callsFile } from "../log/log.ts";
 import { grouped } from "../node/grouped.ts";
 import { leftoverLinks, leftoverReservations, leftoverRules } from "../node/leftovers.ts";
+import { rangeUsages } from "../node/range-usage.ts";
 import type { Family, Sample } from "./exposition.ts";
 
 /** A part that is read by itself, so that one that cannot be read takes no other with it. */
@@ -80,17 +80,11 @@ const merged = (families: readonly Family[]): Family[] =>
   );
 
 function addressFamilies({ networks, reservations }: NodeView): Family[] {
-  const reserved = grouped(reservations, ({ network }) => network);
-  const usages = networks.flatMap(({ name, plugins }) => {
-    const addresses = (reserved.get(name) ?? []).flatMap(({ address }) => parseAddress(address) ?? []);
-    return plugins
-      .flatMap(({ ranges }) => ranges)
-      .map((range) => {
-        const { used, total } = usageOf(range, addresses);
-        const labels = { network: name, range: `${formatAddress(range.start)}-${formatAddress(range.end)}` };
-        return { labels, used, free: Math.max(0, total - used) };
-      });
-  });
+  const usages = rangeUsages(networks, reservations).map(({ network, range, used, total }) => ({
+    labels: { network: network.name, range: `${formatAddress(range.start)}-${formatAddress(range.end)}` },
+    used,
+    free: Math.max(0, total - used),
+  }));
   return [
     {
       name: "twill_addresses_used",
