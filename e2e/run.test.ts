@@ -1,76 +1,9 @@
 // `twill run` on a host of its own, seen with the eyes of ip, nft, ping and the command itself.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import t from "tap";
-import { type Host, newHost, type Ran } from "./lab/host.ts";
 import { needsRoot } from "./lab/needs.ts";
-import { ourBin, ourTools } from "./lab/project.ts";
-import "./lab/search-path.ts";
-
-interface Running {
-  /** Its end. */
-  ended: Promise<Ran>;
-  /** Process ID of `twill run`. */
-  process: number;
-}
-
-interface Node extends Host {
-  /** Runs `twill run` to its end. */
-  runs(args: string, script?: string): Ran;
-  /** Starts `twill run` with a script that goes on until it is told to end, and waits until that runs. */
-  starts(name: string, args: string, script?: string, last?: string): Promise<Running>;
-  /** Runs `twill network`. */
-  network(args: string): Ran;
-  networkSays(args: string): string;
-  /** Paths below /run/twill/run. */
-  runFiles(): string[];
-}
-
-const path = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d", PATH: process.env["PATH"] ?? "" };
-/** The resolver that is started has its socket in a folder of the host, and ends when the containers are gone. */
-const ownRun = 'mkdir -p /run/twill /var/lib/run && mount --bind /var/lib/run /run/twill && exec "$0" "$@"';
-
-function newNode(t: Parameters<typeof newHost>[0]): Node {
-  const host = newHost(t, { containers: 1 });
-  const command = (args: string, script?: string) => [
-    "sh",
-    "-c",
-    ownRun,
-    join(ourTools, "twill"),
-    ...args.split(" ").filter(Boolean),
-    ...(script === undefined ? [] : ["sh", "-c", script]),
-  ];
-  const directory = join(host.varLib, "run/run");
-  return {
-    ...host,
-    runs: (args, script) => host.runInside(command(`run ${args}`, script), path),
-    async starts(name, args, script = "true", last = "exec sleep 60") {
-      const ready = join(host.varLib, `ready-${name}`);
-      const ended = host.runInsideAtOnce(
-        command(`run --name ${name} ${args}`, `${script}; echo > /var/lib/ready-${name}; ${last}`),
-        path,
-      );
-      let failure: Ran | undefined;
-      ended.then((ran) => {
-        failure = ran;
-      });
-      while (!existsSync(ready)) {
-        if (failure !== undefined) throw new Error(`twill run ${args}: ${failure.stderr}`);
-        await setTimeout(5);
-      }
-      const { process } = JSON.parse(readFileSync(join(directory, name, "container.json"), "utf8"));
-      return { ended, process: Number(process) };
-    },
-    network: (args) => host.runInside(command(`network ${args}`), path),
-    networkSays(args) {
-      const { status, stdout, stderr } = host.runInside(command(`network ${args}`), path);
-      if (status !== 0) throw new Error(`twill network ${args}: ${stderr}`);
-      return stdout;
-    },
-    runFiles: () => (existsSync(directory) ? readdirSync(directory, { recursive: true, encoding: "utf8" }).sort() : []),
-  };
-}
+import { type RunNode as Node, newRunNode as newNode, stopped } from "./lab/run-node.ts";
 
 /** Everything but the resolver's own files and what host-local keeps of a network. */
 const leftOf = (node: Node): string[] => [
@@ -83,11 +16,6 @@ const leftOf = (node: Node): string[] => [
     .split("\n")
     .filter(Boolean),
 ];
-
-async function stopped({ process: id, ended }: Running): Promise<Ran> {
-  process.kill(id, "SIGTERM");
-  return ended;
-}
 
 t.test(
   "a command has a network, a host name and files of its own, and all of it is taken back",
@@ -193,7 +121,7 @@ t.test("-p publishes a port, -P each exposed one at the next free port from 3276
 });
 
 /** A node whose command "web" serves a word at its address in "mid", and in each network that it is connected to afterwards. */
-async function publishingNode(t: Parameters<typeof newHost>[0]) {
+async function publishingNode(t: Parameters<typeof newNode>[0]) {
   const node = newNode(t);
   for (const [name, subnet] of [
     ["alpha", "10.4.0.0/24"],

@@ -25,6 +25,7 @@ const mayImport: Record<string, readonly string[]> = {
     "pkg/bytes",
     "pkg/cni",
     "pkg/config",
+    "pkg/firewall",
     "pkg/ip",
     "pkg/ipam",
     "pkg/link",

@@ -27,6 +27,7 @@ import {
 } from "../../pkg/netlink/connection.ts";
 import { encode } from "../../pkg/netlink/message.ts";
 import { nftFamilies } from "../../pkg/netlink/nftables/header.ts";
+import { findLinkProblems, networksWithLinks, placeLinks } from "../../pkg/network/link-holes.ts";
 import { cachedNamespace, namespacePath } from "../../pkg/runtime/cached-namespace.ts";
 import { requestOf } from "../../pkg/runtime/network.ts";
 import { parseList } from "../../pkg/runtime/network-list.ts";
@@ -40,6 +41,7 @@ import {
   nameOf,
 } from "../../pkg/runtime/result-cache.ts";
 import { findStat } from "../../pkg/sys/file.ts";
+import { whenFree } from "./network/surroundings.ts";
 
 export const reload: Tool = {
   name: "reload",
@@ -51,7 +53,8 @@ export const reload: Tool = {
 const USAGE = `Usage: twill reload [--dry-run] [--cache-dir DIR]
 
 Checks every attachment in the runtime's cache whose namespace exists, and restores the rules of its plugins on the
-host that are missing: masquerade, host ports, firewall, MAC spoof checks. All in one transaction.
+host that are missing: masquerade, host ports, firewall, MAC spoof checks. All in one transaction. Then what links between
+containers of twill network open.
 
   --dry-run         print what would be added for each attachment, and change nothing
   --cache-dir DIR   directory of the runtime's cache, with "results" in it (${cacheRootsOf(defaultCacheRoot).join(" and ")})
@@ -181,9 +184,38 @@ function reloadAll({ dryRun, cacheRoot }: Options, plugins: Delegates, streams: 
     changes += plan.requests.length;
     if (plan.requests.length === 0 || dryRun) break;
   }
+  const links = cacheRoot === defaultCacheRoot ? reloadLinks(dryRun, streams) : noLinks; // records are of the usual one
+  failures += links.failed;
+  changes += links.changes;
   const what = changes === 0 ? "nothing is missing" : dryRun ? `${changes} changes to make` : `${changes} changes made`;
   streams.stdout(`${attachments.length} attachments, ${what}\n`);
   return { failed: failures, skipped };
+}
+
+const noLinks = { changes: 0, failed: 0 };
+
+/** Restores what the links of `twill network connect` open. @returns how many changes were needed, and how many networks failed */
+function reloadLinks(dryRun: boolean, { stdout, stderr }: Streams): { changes: number; failed: number } {
+  if (networksWithLinks().length === 0) return noLinks;
+  return whenFree(() => {
+    const total = { ...noLinks };
+    for (const network of networksWithLinks()) {
+      try {
+        const problems = findLinkProblems(network, defaultCacheRoot);
+        if (problems.length === 0) continue;
+        if (!dryRun) placeLinks(network, defaultCacheRoot);
+        total.changes += problems.length;
+        stdout(
+          `${network}, links: ${dryRun ? `${problems.length} changes to make` : `${problems.length} changes made`}\n`,
+        );
+        if (dryRun) for (const { text } of problems) stdout(`    ${text}\n`);
+      } catch (error) {
+        total.failed++;
+        stderr(`${network}, links: ${failureOf(error).message}\n`);
+      }
+    }
+    return total;
+  });
 }
 
 /**

@@ -6,6 +6,7 @@ import t from "tap";
 import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { allowForwarding } from "../../pkg/firewall/forwarding/forwarding.ts";
 import { prefix } from "../../pkg/firewall/iptables/samples.testing.ts";
+import { placeLinkHoles } from "../../pkg/firewall/links/link-table.ts";
 import { addMacSpoofCheck } from "../../pkg/firewall/mac-spoof-check.ts";
 import { addMasquerade } from "../../pkg/firewall/masquerade/masquerade.ts";
 import type { MappingSet } from "../../pkg/firewall/portmap/port-mapping.ts";
@@ -67,6 +68,19 @@ function allow(): void {
   allowForwarding({ owner: other, addresses: [prefix("10.23.0.6/32").address], policy: open, adminChain }, options);
 }
 
+function link(): void {
+  const addresses = ["10.5.0.2/32", "fd00:5::2/128", "fe80::42:aff:fe05:2/128"].map((text) => prefix(text).address);
+  const others = ["10.5.0.3/32", "fd00:5::3/128", "fe80::42:aff:fe05:3/128"].map((text) => prefix(text).address);
+  placeLinkHoles(connect(NETLINK_NETFILTER), "front", {
+    holes: [{ client: "veth1", target: "veth2", protocol: 6, port: 5432 }],
+    addresses: [
+      ...addresses.map((address) => ({ port: "veth1", address })),
+      ...others.map((address) => ({ port: "veth2", address })),
+    ],
+    openPorts: ["eth1"],
+  });
+}
+
 /** The files, and how twill makes what is in them. */
 const cases: Readonly<Record<string, (host: Host) => void>> = {
   "pkg/firewall/portmap/nftables-table.nft": inside(publish),
@@ -77,6 +91,7 @@ const cases: Readonly<Record<string, (host: Host) => void>> = {
   "pkg/firewall/mac-spoof-check.nft": inside(() =>
     addMacSpoofCheck(owner, { hostIfName: "veth1a2b3c4d", mac: "0a:58:0a:16:00:05" }, () => false),
   ),
+  "pkg/firewall/links/link-table.nft": inside(link),
   "pkg/flannel/rules/nftables.nft": (host) => trafficOf(host, nftables).ensure(),
 };
 

@@ -120,6 +120,24 @@ export function setPort(index: number, settings: { hairpin?: boolean; isolated?:
   });
 }
 
+/** A port of a bridge. */
+export interface BridgePort {
+  index: number;
+  name: string;
+  /** The bridge's index. */
+  bridge: number;
+  /** Whether no frame passes between it and other isolated ports. */
+  isolated: boolean;
+}
+
+/** Returns the ports of all bridges, as `bridge -d link` lists them. */
+export const listPorts = (rtnl: Connection): BridgePort[] =>
+  rtnl
+    .dump(query({ name: "RTM_GETLINK", type: RTM_GETLINK, table: bridgeLinkMessage, value: { family: AF_BRIDGE } }))
+    .flatMap(({ index, ifName = "", master = 0, port }) =>
+      port === undefined ? [] : [{ index, name: ifName, bridge: master, isolated: port.isolated === true }],
+    );
+
 /** A range of VLAN IDs on a port. */
 export interface VlanRange {
   first: number;

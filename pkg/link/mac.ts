@@ -49,3 +49,12 @@ export function randomMac(): Uint8Array {
   mac[0] = ((mac[0] ?? 0) & 0xfe) | 0x02;
   return mac;
 }
+
+/** Returns the address of fe80::/64 that the kernel makes of an Ethernet MAC: RFC 4291, appendix A; undefined for another MAC. */
+export function linkLocalAddress(mac: string): Uint8Array | undefined {
+  const bytes = parseMac(mac);
+  if (bytes?.length !== 6) return undefined;
+  const [first = 0, ...rest] = bytes;
+  const low = [first ^ 0x02, ...rest.slice(0, 2), 0xff, 0xfe, ...rest.slice(2)];
+  return Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, ...low);
+}

@@ -112,12 +112,16 @@ export function attachmentDetail(attachment: NetworkAttachment, view: HostView):
 }
 
 /** Finds the host's end: the veth pair's other end among the host's interfaces of the result. */
-function hostLinkOf({ entry }: NetworkAttachment, links: HostView["links"]): Link | undefined {
+export const hostLinkOf = (attachment: NetworkAttachment, links: HostView["links"]): Link | undefined =>
+  hostInterfacesOf(attachment)
+    .map((name) => links.get(name))
+    .find((link) => link?.kind === "veth");
+
+function hostInterfacesOf({ entry }: NetworkAttachment): string[] {
   const interfaces = entry?.result["interfaces"];
-  const names = (Array.isArray(interfaces) ? interfaces : [])
+  return (Array.isArray(interfaces) ? interfaces : [])
     .filter(isObject)
     .flatMap(({ name, sandbox }) => (typeof name === "string" && !sandbox ? [name] : []));
-  return names.map((name) => links.get(name)).find((link) => link?.kind === "veth");
 }
 
 function linkIn(netns: string, ifName: string): Link | undefined {

@@ -157,9 +157,18 @@ export interface AttachedInterface {
   ifName: string;
 }
 
-/** Lists what a namespace is attached to. @throws CniError 5: the cache cannot be read */
-export function listInterfacesOf(namespace: NamespaceIdentity, cacheRoot: string): AttachedInterface[] {
-  const { records, unrecorded } = readAttached(cacheRoot);
+/**
+ * Lists what a namespace is attached to.
+ *
+ * @param known All records, where the caller has read them
+ * @throws CniError 5: the cache cannot be read
+ */
+export function listInterfacesOf(
+  namespace: NamespaceIdentity,
+  cacheRoot: string,
+  known?: readonly AttachmentRecord[],
+): AttachedInterface[] {
+  const { records, unrecorded } = readAttached(cacheRoot, undefined, known);
   return [
     ...records.filter((record) => isSameNamespace(record.namespace, namespace)),
     ...unrecorded.filter((entry) => isAt(namespacePath(entry), namespace)),
@@ -194,9 +203,10 @@ export function withEntry(attachment: NetworkAttachment, cacheRoot: string): Net
 function readAttached(
   cacheRoot: string,
   networkName?: string,
+  known: readonly AttachmentRecord[] = listAllAttachmentRecords().records,
 ): { records: AttachmentRecord[]; unrecorded: CacheEntry[] } {
   const isWanted = (one: { networkName: string }) => networkName === undefined || one.networkName === networkName;
-  const records = listAllAttachmentRecords().records.filter(isWanted);
+  const records = known.filter(isWanted);
   const recorded = new Set(records.map(cacheFileName));
   const prefix = networkName === undefined ? "" : `${networkName}-`;
   const unrecorded = readEntries(cacheRoot, (fileName) => fileName.startsWith(prefix) && !recorded.has(fileName));

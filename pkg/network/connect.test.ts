@@ -105,7 +105,7 @@ const refused: [what: string, options: Partial<ConnectOptions>, msg: string, det
 for (const [what, options, msg, details, which = front] of refused) {
   t.test(`${what} is refused before anything is made`, async (t) => {
     const container = { id: "x", name: "x", netns: "/no/such" };
-    t.throws(() => connectContainer(which, container, { ...none, ...options }, runtime), {
+    t.throws(() => connectContainer(which, container, { ...none, ...options }, runtime, () => {}), {
       code: 7,
       msg,
       details,
@@ -118,7 +118,7 @@ t.test("a namespace that does not exist, and a file that is none, are no contain
     ["/no/such", "does not exist"],
     ["/etc/passwd", "is not a network namespace"],
   ] as const)
-    t.throws(() => connectContainer(front, { id: "x", name: "x", netns }, none, runtime), {
+    t.throws(() => connectContainer(front, { id: "x", name: "x", netns }, none, runtime, () => {}), {
       code: 3,
       msg: `No such container: "${netns}" ${why}`,
     } as unknown as CniError);

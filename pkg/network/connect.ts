@@ -52,6 +52,7 @@ import {
 import type { Container } from "./container.ts";
 import { orderDefaultRoutes, type RouteOwner } from "./default-route.ts";
 import type { NetworkDefinition } from "./definition.ts";
+import { hasLinks, mayBeLinked, placeLinks } from "./link-holes.ts";
 import { movePorts, portsPublishedIn } from "./port-holder.ts";
 import type { PublishedPort } from "./published-port.ts";
 
@@ -74,17 +75,24 @@ export interface ConnectOptions {
 /** A network that has plugins. */
 export type PluginNetwork = NetworkDefinition & { list: NetworkList };
 
-/** @throws CniError: it is connected already, an option is wrong, or a plugin fails; then nothing is left */
+/**
+ * Connects a container.
+ *
+ * @param tell is called when others' links to the container cannot be opened
+ * @throws CniError: it is connected already, an option is wrong, a plugin fails, or its links cannot be opened; then nothing is left
+ */
 export function connectContainer(
   network: PluginNetwork,
   container: Container,
   options: ConnectOptions,
   runtime: Runtime,
+  tell: (text: string) => void,
 ): void {
   refuseOptions(network, options);
   const namespace = namespaceOf(container);
   if (isOwnNamespace(container.netns)) throw isHost(container);
-  const present = listInterfacesOf(namespace, runtime.cacheRoot);
+  const { records } = listAllAttachmentRecords();
+  const present = listInterfacesOf(namespace, runtime.cacheRoot, records);
   if (present.some(({ networkName }) => networkName === network.name)) throw isConnected(network, container);
   if (options.ips.length > 0) refuseTakenAddresses(network, options, runtime);
   const attachment: RuntimeAttachment = {
@@ -105,14 +113,28 @@ export function connectContainer(
       if (prefixes.length > 0) addLinkLocals(rtnl, netns, attachment.ifName, prefixes.map(linkPrefix));
     });
     placeRoutesAndPorts(namespace, [...present, { networkName: network.name, ifName: attachment.ifName }], runtime);
-    writeAttachmentRecord({ ...record, ...assignedBy(result, attachment.ifName) });
+    const connected = { ...record, ...assignedBy(result, attachment.ifName) };
+    if (hasLinks(network.name, [...records, record])) openLinks(connected, runtime, tell);
+    writeAttachmentRecord(connected);
   } catch (error) {
     undoAfter(error, () => {
       deleteNetwork(network.list, attachment, runtime);
+      if (hasLinks(network.name, [...records, record]))
+        placeLinks(network.name, runtime.cacheRoot, { disconnecting: record });
       placeRoutesAndPorts(namespace, present, runtime, { again: true });
       removeAttachmentRecord(record);
     });
     throw error;
+  }
+}
+
+/** Opens what the container's links, and others' links to it, are for. Others' links are no reason why it should not be connected. */
+function openLinks(connecting: AttachmentRecord, { cacheRoot }: Runtime, tell: (text: string) => void): void {
+  try {
+    placeLinks(connecting.networkName, cacheRoot, { connecting });
+  } catch (error) {
+    if (connecting.links.length > 0 || !isFailure(error)) throw error;
+    tell(`links to container ${connecting.containerName} are not open: ${errorText(error)}`);
   }
 }
 
@@ -419,6 +441,7 @@ export function disconnectAttachment(
   if (record !== undefined) markUnfinished(record);
   try {
     deleteAttachment(attachment, listNow, runtime);
+    if (mayBeLinked(attachment)) placeLinks(attachment.networkName, runtime.cacheRoot, { disconnecting: attachment });
   } catch (error) {
     if (!force) {
       if (record !== undefined) unlessFull(() => writeAttachmentRecord(record));
@@ -549,7 +572,8 @@ export function removeLeftAttachments(
   tell: (text: string) => void,
 ): void {
   removeInterruptedWrites();
-  if (!listAllAttachmentRecords().records.some(isLeft)) return; // as nearly always: the cache, which takes longer to read, is not asked
+  const { records } = listAllAttachmentRecords();
+  if (!records.some(isLeft)) return; // as nearly always: the cache, which takes longer to read, is not asked
   const { attachments } = listAttachments(runtime.cacheRoot);
   for (const attachment of attachments) {
     const { record, networkName, containerName } = attachment;
@@ -557,6 +581,7 @@ export function removeLeftAttachments(
     const { unfinished } = record;
     try {
       deleteAttachment(attachment, () => networks().find(({ name }) => name === networkName)?.list, runtime);
+      if (hasLinks(networkName, records)) placeLinks(networkName, runtime.cacheRoot, { disconnecting: attachment });
       if (!isDead(record)) tellPlaced(attachment, runtime, { again: true }, tell);
       removeAttachmentRecord(record);
       if (unfinished === undefined) continue;

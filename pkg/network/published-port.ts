@@ -18,6 +18,23 @@ export const isPublishedPort = (value: Json): boolean =>
   typeof value["protocol"] === "string" &&
   ["string", "undefined"].includes(typeof value["hostIP"]);
 
+/** Returns the ports in a value of the capability `portMappings`. */
+export function publishedPortsIn(mappings: Json | undefined): PublishedPort[] {
+  if (!Array.isArray(mappings)) return [];
+  return mappings.filter(isObject).flatMap(({ hostPort, containerPort, protocol, hostIP }) =>
+    typeof hostPort === "number" && typeof containerPort === "number"
+      ? [
+          {
+            hostPort,
+            containerPort,
+            protocol: typeof protocol === "string" ? protocol.toLowerCase() : "tcp",
+            ...(typeof hostIP === "string" && hostIP !== "" && { hostIP }),
+          },
+        ]
+      : [],
+  );
+}
+
 /** First and last. */
 type Range = readonly [from: number, to: number];
 

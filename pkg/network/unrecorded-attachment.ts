@@ -22,11 +22,18 @@ import { findNamespace, isOwnNamespace, NotANamespace } from "../sys/namespace.t
 import { identifyNamespace, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 import { assignedBy, resultOf } from "./attachment.ts";
 import type { AttachmentRecord } from "./attachment-record.ts";
+import { shortContainerId } from "./container.ts";
 import { aliasesOf, containerNameOf } from "./container-name.ts";
 import { definitionOf, type NetworkDefinition } from "./definition.ts";
 
 /** What a record of `connect` would say of it; the runtime does not tell since when it is. */
 export type UnrecordedAttachment = Omit<AttachmentRecord, "connected">;
+
+/** Returns the further names by which other containers of the network find one: its aliases, and the short ID. */
+export const furtherNamesOf = ({ aliases, containerId }: Pick<UnrecordedAttachment, "aliases" | "containerId">) => [
+  ...aliases,
+  shortContainerId(containerId),
+];
 
 /** A file that may become an entry: the runtime may be writing it. */
 export interface UnfinishedFile {

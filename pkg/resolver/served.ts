@@ -2,10 +2,10 @@
 import type { NamedAttachment } from "../dns/records.ts";
 import { type Address, parseAddress, parsePrefix } from "../ip/address.ts";
 import { readAllRecords, recordDirectory } from "../network/attachment-record.ts";
-import { shortContainerId } from "../network/container.ts";
 import {
   attachmentDirectories,
   fileNameOf,
+  furtherNamesOf,
   readUnrecordedAttachments,
   type UnrecordedAttachment,
 } from "../network/unrecorded-attachment.ts";
@@ -111,7 +111,7 @@ function attachmentOf(record: UnrecordedAttachment, namespace: NamespaceIdentity
     isInternal: record.internal,
     container: record.containerId,
     name: record.containerName,
-    aliases: [...record.aliases, shortContainerId(record.containerId)],
+    aliases: furtherNamesOf(record),
     links: record.links.map(({ alias, container }) => ({ alias, target: container })),
     addresses: addressesIn(record.addresses),
     servers: (record.dns ?? []).flatMap((text) => parseAddress(text) ?? []),

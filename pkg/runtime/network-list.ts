@@ -32,6 +32,10 @@ export type PluginConf = JsonObject & { readonly type: string };
 export const publishesPorts = ({ capabilities }: PluginConf): boolean =>
   isObject(capabilities) && capabilities["portMappings"] === true;
 
+/** Reports whether a plugin isolates the ports of its bridge from each other. */
+export const isolatesPorts = ({ type, portIsolation }: PluginConf): boolean =>
+  type === "bridge" && portIsolation === true;
+
 export interface NetworkList {
   name: string;
   /** The version to run the network in; "" when the list has none, which plugins read as 0.1.0. */

@@ -16,6 +16,7 @@ import { kernel } from "./kernel.ts";
 import { leftoverLinks } from "./leftover-links.ts";
 import { leftoverReservations } from "./leftover-reservations.ts";
 import { leftoverRules } from "./leftover-rules.ts";
+import { lostLinks } from "./lost-links.ts";
 import { lostRules } from "./lost-rules.ts";
 import { mtu } from "./mtu.ts";
 import type { NodeView } from "./node-view.ts";
@@ -38,6 +39,7 @@ export const checks: readonly Check[] = [
   rpFilter,
   iptablesVariants,
   lostRules,
+  lostLinks,
   mtu,
   subnetFile,
   fullRanges,

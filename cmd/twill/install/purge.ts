@@ -14,6 +14,7 @@ import { FAMILIES } from "../../../pkg/firewall/family.ts";
 import { revokeForwarding } from "../../../pkg/firewall/forwarding/forwarding.ts";
 import { CONTAINERS, TABLE as FORWARDING, hasOthersContent } from "../../../pkg/firewall/forwarding/nftables-table.ts";
 import { hostConnections } from "../../../pkg/firewall/host-connections.ts";
+import { linkTableOf, networksWithLinkHoles } from "../../../pkg/firewall/links/link-table.ts";
 import { removeMacSpoofCheck } from "../../../pkg/firewall/mac-spoof-check.ts";
 import { listMarkedRules, ownersFor } from "../../../pkg/firewall/marked-rules.ts";
 import { removeMasquerade } from "../../../pkg/firewall/masquerade/masquerade.ts";
@@ -26,7 +27,7 @@ import { withReservationsIn } from "../../../pkg/ipam/host-local/pool.ts";
 import { defaultDataDir } from "../../../pkg/ipam/host-local/reservation-directory.ts";
 import { releaseAll } from "../../../pkg/ipam/host-local/reservations-by-owner.ts";
 import { inNamespace } from "../../../pkg/link/in-namespace.ts";
-import { listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
+import { findLink, listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { deleteOwnedLinks, isAnothersOf, ownerOf } from "../../../pkg/link/owner.ts";
 import { connect, NETLINK_NETFILTER } from "../../../pkg/netlink/connection.ts";
 import {
@@ -101,7 +102,7 @@ function purgeNow(options: PurgeOptions, context: ToolContext): boolean {
   const surroundings = { path, host: hostConnections(), context };
   const deletions = attachments.map((attachment) => deletionOf(attachment, surroundings));
   const state = stateSteps(options);
-  const tables = network === undefined ? tableSteps() : [];
+  const tables = tableSteps(options);
   const { stdout, stderr } = context.streams;
   if (deletions.length + state.length + tables.length === 0) {
     stdout(
@@ -327,15 +328,19 @@ function stateSteps({ network }: PurgeOptions): Step[] {
 }
 
 /** The tables that only twill makes, once no attachment is in them. A table with somebody else's rules or chains stays. */
-function tableSteps(): Step[] {
+function tableSteps({ network }: PurgeOptions): Step[] {
   const netfilter = connect(NETLINK_NETFILTER);
+  const hasLink = (name: string) => findLink(openRtnetlink(), name) !== undefined;
+  const links = networksWithLinkHoles(netfilter)
+    .filter((name) => network === undefined || name === network)
+    .map((name) => linkTableOf(netfilter, name, hasLink));
   const hasContainers = () => FAMILIES.some((family) => (listElements(netfilter, CONTAINERS[family]) ?? []).length > 0);
   const forwarding = { table: FORWARDING, isUsed: () => hasContainers() || hasOthersContent(netfilter) };
   const hostPorts = FAMILIES.map((family) => ({
     table: TABLES[family].tableRef,
     isUsed: () => isHostPortTableInUse(netfilter, TABLES[family]),
   }));
-  return [forwarding, ...hostPorts]
+  return [...(network === undefined ? [forwarding, ...hostPorts] : []), ...links]
     .filter(({ table }) => findTable(netfilter, table) !== undefined)
     .map(({ table, isUsed }) => ({
       what: `nftables' table ${table.table}`,

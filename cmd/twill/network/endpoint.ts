@@ -16,7 +16,7 @@ export const addressFlags: readonly Flag[] = [
 export const linkFlag: Flag = {
   name: "link",
   value: "CONTAINER[:ALIAS]",
-  about: "name of another container that only this one sees",
+  about: "name of another container that only this one sees; with enable_icc=false also opens what that one exposes",
 };
 
 /** Reads --ip and --ip6. */
@@ -37,7 +37,7 @@ export function linksOf(values: FlagValues): { container: string; alias: string 
 
 /** Connects a container, and has its names answered and its files say so. @throws CniError: it is not connected then */
 export function connectOnHost(network: PluginNetwork, container: Container, options: ConnectOptions, host: Host): void {
-  connectContainer(network, container, options, host.runtime);
+  connectContainer(network, container, options, host.runtime, host.warn);
   syncNames(host);
   updateContainerFiles(network, container.netns, host);
 }

@@ -10,6 +10,7 @@ import type { JsonObject } from "../../../pkg/config/json.ts";
 import { listReadableAttachments, type NetworkAttachment } from "../../../pkg/network/attachment.ts";
 import { attachmentDetail, type HostView, viewOfHost } from "../../../pkg/network/attachment-detail.ts";
 import { endpointId, type NetworkDefinition, type SubnetConf } from "../../../pkg/network/definition.ts";
+import { findLinkProblems, type LinkProblem } from "../../../pkg/network/link-holes.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
 import { drawn, type Picture, svgOf } from "../../../pkg/network/picture.ts";
 import { type SubnetUsage, subnetUsage } from "../../../pkg/network/reserved-address.ts";
@@ -39,7 +40,10 @@ export const inspect: Command = {
       value: "TEMPLATE",
       about: "print by a template, as '{{range .IPAM.Config}}{{.Subnet}}{{end}}'",
     },
-    { name: "check", about: "run CHECK of each attachment: Health is ok, or what is wrong with a link or a rule" },
+    {
+      name: "check",
+      about: "run CHECK of each attachment: Health is ok, or what is wrong with an interface, a rule, or a link",
+    },
     {
       name: "picture",
       about: "draw it in plain characters: containers, both ends of their links, the bridge, the way out",
@@ -67,7 +71,7 @@ export const inspect: Command = {
           const network = networkCalled(operand, networks);
           const own = attachments.filter(({ networkName }) => networkName === network.name);
           if (isDrawn) pictures.push(pictureOf(network, own, view));
-          const health = flags.has("check") ? (one: NetworkAttachment) => healthOf(one, runtime) : undefined;
+          const health = flags.has("check") ? healthIn(network, runtime) : undefined;
           return [inspected(network, own, view, health)];
         } catch (error) {
           failures.push(failureOf(error));
@@ -90,12 +94,22 @@ export const inspect: Command = {
   },
 };
 
-/** Runs CHECK of the attachment's plugins. @returns "ok", or what is wrong */
-function healthOf({ entry }: NetworkAttachment, runtime: Runtime): string {
+/** Returns what runs CHECK of an attachment's plugins, and looks at its links: it tells "ok", or what is wrong. */
+function healthIn({ name, driver }: NetworkDefinition, runtime: Runtime): (attachment: NetworkAttachment) => string {
+  const problems = driver === "bridge" ? findLinkProblems(name, runtime.cacheRoot) : [];
+  return (attachment) => healthOf(attachment, problems, runtime);
+}
+
+function healthOf(
+  { entry, containerId }: NetworkAttachment,
+  problems: readonly LinkProblem[],
+  runtime: Runtime,
+): string {
   if (entry === undefined) return "the runtime's cache has no entry of it";
   try {
     checkNetwork(parseList(entry.config, "cached configuration"), cachedAttachment(entry), runtime);
-    return "ok";
+    const problem = problems.find(({ containers }) => containers.includes(containerId));
+    return problem === undefined ? "ok" : `its links: ${problem.text}; twill reload restores them`;
   } catch (error) {
     return failureOf(error).message;
   }

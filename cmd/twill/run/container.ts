@@ -1,6 +1,5 @@
 /** The container of a command: its namespace, what it is connected to, its files; and how all of it is taken back. */
 import { invalidConf } from "../../../pkg/cni/error.ts";
-import { isObject } from "../../../pkg/config/json.ts";
 import { newHosts, newResolvConf } from "../../../pkg/dns/resolv-conf.ts";
 import { parseAddress } from "../../../pkg/ip/address.ts";
 import { withRtnetlink } from "../../../pkg/link/in-namespace.ts";
@@ -11,7 +10,13 @@ import { disconnectAttachment, type PluginNetwork } from "../../../pkg/network/c
 import { type Container, containerCalled, shortContainerId } from "../../../pkg/network/container.ts";
 import { OptionName } from "../../../pkg/network/driver-options.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
-import { choosePorts, collide, type PortRequest, type PublishedPort } from "../../../pkg/network/published-port.ts";
+import {
+  choosePorts,
+  collide,
+  type PortRequest,
+  type PublishedPort,
+  publishedPortsIn,
+} from "../../../pkg/network/published-port.ts";
 import { isNameTaken, type RunMode } from "../../../pkg/network/run-mode.ts";
 import {
   fileNames,
@@ -208,7 +213,7 @@ function portsOf(
   const hostIP = binding === undefined || binding === "0.0.0.0" ? undefined : binding;
   const taken = [
     ...listAttachments(runtime.cacheRoot).attachments.flatMap(({ entry }) =>
-      publishedIn(entry?.capabilityArgs["portMappings"]),
+      publishedPortsIn(entry?.capabilityArgs["portMappings"]),
     ),
     ...listRuns().flatMap((run) => run.published), // also while none of their networks publishes them
   ];
@@ -216,22 +221,6 @@ function portsOf(
     wanted.map((port) => ({ ...port, hostIP: port.hostIP ?? hostIP })),
     automaticPorts(),
     (port) => !taken.some((other) => collide(port, other)) && canBeBound(port),
-  );
-}
-
-function publishedIn(mappings: unknown): PublishedPort[] {
-  if (!Array.isArray(mappings)) return [];
-  return mappings.filter(isObject).flatMap(({ hostPort, containerPort, protocol, hostIP }) =>
-    typeof hostPort === "number" && typeof containerPort === "number"
-      ? [
-          {
-            hostPort,
-            containerPort,
-            protocol: typeof protocol === "string" ? protocol.toLowerCase() : "tcp",
-            ...(typeof hostIP === "string" && hostIP !== "" && { hostIP }),
-          },
-        ]
-      : [],
   );
 }
 

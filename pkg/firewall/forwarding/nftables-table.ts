@@ -19,9 +19,8 @@ import { NFPROTO_INET } from "../../netlink/nftables/header.ts";
 import { TYPE_IFNAME, TYPE_IP6ADDR, TYPE_IPADDR } from "../../netlink/nftables/set.ts";
 import { IFNAMSIZ } from "../../netlink/rtnetlink/link/name.ts";
 import { hostIsLittle } from "../../netlink/wire.ts";
-import { encode } from "../../sys/text.ts";
 import { ADDRESS_LENGTH, ADDRESS_OFFSETS, FAMILIES, type Family, nfproto } from "../family.ts";
-import { compare } from "../nftables/match.ts";
+import { compare, loadMeta, lookUp } from "../nftables/match.ts";
 import {
   type ChainRef,
   chainOf,
@@ -35,7 +34,7 @@ import {
   newRule,
   newTable,
 } from "../nftables/ruleset.ts";
-import { newSet, type SetRef } from "../nftables/set.ts";
+import { interfaceKey, newSet, type SetRef } from "../nftables/set.ts";
 import { template } from "../nftables/template.ts";
 import { ACCEPT, DROP, jumpTo, RETURN } from "../nftables/verdict.ts";
 
@@ -51,14 +50,8 @@ const FORWARD: ChainRef = { ...TABLE, chain: "forward" };
 const ISOLATION: ChainRef = { ...TABLE, chain: "isolation" };
 const HOOK: Hook = { number: NF_INET_FORWARD, priority: NF_IP_PRI_FILTER, type: "filter" };
 
-export function bridgeKey(bridge: string): Uint8Array {
-  const key = new Uint8Array(IFNAMSIZ);
-  key.set(encode(bridge));
-  return key;
-}
-
 /** Returns the key for traffic from the bridge to itself. */
-export const withinKey = (bridge: string): Uint8Array => concat([bridgeKey(bridge), bridgeKey(bridge)]);
+export const withinKey = (bridge: string): Uint8Array => concat([interfaceKey(bridge), interfaceKey(bridge)]);
 
 const newSets = (): Request[] => [
   newSet(CONTAINERS.ip, { key: [[TYPE_IPADDR, 4]], comment: "containers that are let through" }),
@@ -85,20 +78,17 @@ interface FixedRule {
   expressions: Uint8Array;
 }
 
-const nameOf = (key: number, destination: number): ExpressionRequest => ({ name: "meta", data: { key, destination } });
-const isIn = ({ set }: SetRef): ExpressionRequest => ({ name: "lookup", data: { source: NFT_REG_1, set } });
-
 const BETWEEN_BRIDGES = template([
-  nameOf(NFT_META_IIFNAME, NFT_REG_1),
-  isIn(BRIDGES),
-  nameOf(NFT_META_OIFNAME, NFT_REG_1),
-  isIn(BRIDGES),
+  loadMeta(NFT_META_IIFNAME),
+  lookUp(BRIDGES),
+  loadMeta(NFT_META_OIFNAME),
+  lookUp(BRIDGES),
 ]).bytes;
 
 const WITHIN_OPEN_BRIDGE = template([
-  nameOf(NFT_META_IIFNAME, NFT_REG_1),
-  nameOf(NFT_META_OIFNAME, NFT_REG_2),
-  isIn(OPEN_BRIDGES),
+  loadMeta(NFT_META_IIFNAME),
+  loadMeta(NFT_META_OIFNAME, NFT_REG_2),
+  lookUp(OPEN_BRIDGES),
 ]).bytes;
 
 const stateBits = new Uint8Array(4);
@@ -122,10 +112,10 @@ function isContainer(family: Family, field: "source" | "destination"): Expressio
   const { [field]: offset } = ADDRESS_OFFSETS[family];
   const length = ADDRESS_LENGTH[family];
   return [
-    { name: "meta", data: { key: NFT_META_NFPROTO, destination: NFT_REG_1 } },
+    loadMeta(NFT_META_NFPROTO),
     compare(NFT_CMP_EQ, Uint8Array.of(nfproto[family])),
     { name: "payload", data: { destination: NFT_REG_1, base: NFT_PAYLOAD_NETWORK_HEADER, offset, length } },
-    isIn(CONTAINERS[family]),
+    lookUp(CONTAINERS[family]),
   ];
 }
 

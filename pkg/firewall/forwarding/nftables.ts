@@ -10,6 +10,7 @@ import {
   deleteElements,
   elementsWith,
   findElement,
+  interfaceKey,
   listElements,
   presentElements,
   type SetRef,
@@ -18,7 +19,6 @@ import { edit } from "../nftables/transaction.ts";
 import type { Removal } from "./iptables.ts";
 import {
   BRIDGES,
-  bridgeKey,
   CONTAINERS,
   jumpsToAdminChain,
   missingFixedRule,
@@ -92,7 +92,7 @@ const isAsWanted = (netfilter: Connection, { bridge, isolated }: Policy): boolea
 
 const presence = (netfilter: Connection, bridge: string): boolean[] =>
   presentElements(netfilter, [
-    { place: BRIDGES, key: bridgeKey(bridge) },
+    { place: BRIDGES, key: interfaceKey(bridge) },
     { place: OPEN_BRIDGES, key: withinKey(bridge) },
   ]);
 
@@ -100,7 +100,7 @@ function policyRequests(netfilter: Connection, { bridge, isolated }: Policy): Re
   const [hasPolicy, isOpen] = presence(netfilter, bridge);
   const within = withinKey(bridge);
   return [
-    ...(hasPolicy ? [] : addElements(BRIDGES, [{ key: bridgeKey(bridge) }])),
+    ...(hasPolicy ? [] : addElements(BRIDGES, [{ key: interfaceKey(bridge) }])),
     ...(isolated && isOpen ? deleteElements(OPEN_BRIDGES, [within]) : []),
     ...(isolated || isOpen ? [] : addElements(OPEN_BRIDGES, [{ key: within }])),
   ];

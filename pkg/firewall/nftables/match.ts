@@ -29,6 +29,18 @@ export const compare = (operator: number, value: Uint8Array): ExpressionRequest 
   data: { source: NFT_REG_1, operator, data: { value } },
 });
 
+/** Loads a fact about the packet. @param key NFT_META_* */
+export const loadMeta = (key: number, destination = NFT_REG_1): ExpressionRequest => ({
+  name: "meta",
+  data: { key, destination },
+});
+
+/** Looks up in a set what was loaded, from NFT_REG_1 on. */
+export const lookUp = ({ set }: { set: string }): ExpressionRequest => ({
+  name: "lookup",
+  data: { source: NFT_REG_1, set },
+});
+
 export type AddressField = "source" | "destination";
 
 interface AddressForms {

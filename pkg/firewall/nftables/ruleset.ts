@@ -194,6 +194,18 @@ export function findTable(netfilter: Connection, { family, table }: Omit<ChainRe
   }
 }
 
+/** Returns all tables of a family; none from a kernel without nf_tables. */
+export function listTables(netfilter: Connection, family: number): TableMessage[] {
+  try {
+    return netfilter.dump(
+      query({ name: "NFT_MSG_GETTABLE", type: NFT_MSG_GETTABLE, table: tableMessage, value: { family } }),
+    );
+  } catch (error) {
+    if (isErrno(error, ...NOT_THERE)) return [];
+    throw error;
+  }
+}
+
 /** Returns all chains of a family. */
 export function listChains(netfilter: Connection, family: number): ChainMessage[] {
   return netfilter.dump(

@@ -17,6 +17,7 @@ import {
 import { concatenationType, NFT_MSG_NEWSET, NFT_SET_MAP, setMessage, TYPE_IFNAME } from "../../netlink/nftables/set.ts";
 import { elementUserdata } from "../../netlink/nftables/userdata.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/nlmsg.ts";
+import { IFNAMSIZ } from "../../netlink/rtnetlink/link/name.ts";
 import {
   attributeEnd,
   attributeType,
@@ -48,6 +49,13 @@ export const lengthOf = (fields: FieldTypes): number =>
 
 const padded = (length: number): number => (length + 3) & ~3;
 const typeOf = (fields: FieldTypes): number => concatenationType(fields.map(([type]) => type));
+
+/** Returns the key for an interface's name, or its field in a concatenation. */
+export function interfaceKey(name: string): Uint8Array {
+  const key = new Uint8Array(IFNAMSIZ);
+  key.set(encodeText(name));
+  return key;
+}
 
 export interface NewSet {
   key: FieldTypes;

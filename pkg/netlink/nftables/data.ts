@@ -11,6 +11,7 @@ export const NFT_REG32_00 = 8; // 4 bytes each, the same memory: the second fiel
 export const NFT_REG32_01 = 9;
 export const NFT_REG32_02 = 10;
 export const NFT_REG32_03 = 11;
+export const NFT_REG32_09 = 17; // behind NFT_REG_3's first 4 bytes
 
 const registers = {
   NFT_REG_VERDICT,
@@ -22,6 +23,7 @@ const registers = {
   NFT_REG32_01,
   NFT_REG32_02,
   NFT_REG32_03,
+  NFT_REG32_09,
 };
 
 export const register = named(u32be, registers);

@@ -1,0 +1,251 @@
+/**
+ * Links in a network with enable_icc=false: the client of a link reaches the ports that its target exposes, and nothing else of it. The table of
+ * pkg/firewall/links says what passes; the flag of the target's port, that something may. The records say for whom: both are made anew from them, whoever
+ * was interrupted before.
+ */
+import { CniError } from "../cni/error.ts";
+import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from "../firewall/iptables/rule.ts";
+import {
+  findLinkDifference,
+  hasLinkTable,
+  type LinkHole,
+  type LinkHoles,
+  placeLinkHoles,
+} from "../firewall/links/link-table.ts";
+import { type Address, isIPv4, parsePrefix } from "../ip/address.ts";
+import { type BridgePort, listPorts, setPort } from "../link/bridge.ts";
+import { listLinks, openRtnetlink } from "../link/link.ts";
+import { linkLocalAddress } from "../link/mac.ts";
+import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
+import { isolatesPorts, parseList } from "../runtime/network-list.ts";
+import { isErrno } from "../sys/errno.ts";
+import { attachmentState, listAttachments, type NetworkAttachment } from "./attachment.ts";
+import { hostLinkOf } from "./attachment-detail.ts";
+import { type AttachmentRecord, listAllAttachmentRecords } from "./attachment-record.ts";
+import { aliasesOf } from "./container-name.ts";
+import { publishedPortsIn } from "./published-port.ts";
+import { listRuns } from "./run-record.ts";
+import { furtherNamesOf } from "./unrecorded-attachment.ts";
+
+/** A container of a network, as far as links are concerned. */
+export interface LinkEnd {
+  containerId: string;
+  /** Its name in the network, aliases and IDs. */
+  names: readonly string[];
+  /** The names of those that it is linked to. */
+  links: readonly string[];
+  /** The name of its port of the bridge. */
+  port: string;
+  mac: string;
+  addresses: readonly Address[];
+  /** As "80/tcp". */
+  exposed: readonly string[];
+}
+
+/** Those whose header begins with the ports. */
+const protocols: Readonly<Record<string, number>> = { tcp: IPPROTO_TCP, udp: IPPROTO_UDP, sctp: IPPROTO_SCTP };
+
+/** Returns what passes between the containers for their links. Who is linked to a name of several is linked to each of them. Pure. */
+export function holesBetween(ends: readonly LinkEnd[]): Omit<LinkHoles, "openPorts"> {
+  const pairs = ends.flatMap((client) =>
+    targetsOf(client, ends).map((target) => ({ client, target, holes: holesOf(client, target) })),
+  );
+  const linked = new Set(pairs.flatMap(({ client, target, holes }) => (holes.length > 0 ? [client, target] : [])));
+  return {
+    holes: pairs.flatMap(({ holes }) => holes),
+    addresses: [...linked].flatMap((end) => addressesOf(end).map((address) => ({ port: end.port, address }))),
+  };
+}
+
+function targetsOf(client: LinkEnd, ends: readonly LinkEnd[]): LinkEnd[] {
+  const wanted = new Set(client.links.map((name) => name.toLowerCase()));
+  return ends.filter((end) => end !== client && end.names.some((name) => wanted.has(name.toLowerCase())));
+}
+
+const holesOf = (client: LinkEnd, target: LinkEnd): LinkHole[] =>
+  target.exposed.flatMap((text) => {
+    const [port, name = ""] = text.split("/");
+    const protocol = protocols[name];
+    return protocol === undefined ? [] : [{ client: client.port, target: target.port, protocol, port: Number(port) }];
+  });
+
+/** With that of the link, from which the kernel asks for neighbours. */
+function addressesOf({ mac, addresses }: LinkEnd): Address[] {
+  const linkLocal = addresses.every(isIPv4) ? undefined : linkLocalAddress(mac);
+  return [...addresses, ...(linkLocal === undefined ? [] : [linkLocal])];
+}
+
+/** Reports whether links may open ports in a network, by its records. */
+export const hasLinks = (networkName: string, records: readonly AttachmentRecord[]): boolean =>
+  records.some((record) => record.networkName === networkName && record.links.length > 0);
+
+/** Reports whether a container of a network may have links, or be the target of one: without its table nothing is open. */
+export function mayBeLinked({ networkName, record }: NetworkAttachment): boolean {
+  if (record !== undefined && record.links.length > 0) return true;
+  const netfilter = connect(NETLINK_NETFILTER);
+  const isThere = hasLinkTable(netfilter, networkName);
+  netfilter.close();
+  return isThere;
+}
+
+/** What is not on disk yet: a container that is being connected counts, one that is being disconnected does not. */
+export interface LinkChange {
+  connecting?: AttachmentRecord;
+  disconnecting?: Pick<AttachmentRecord, "containerId" | "ifName">;
+}
+
+/**
+ * Has the links of a network open what its records say, and close what they do not. In this order, a port of the bridge is never open without the rules that
+ * tell what passes: first those that are no targets any more are isolated, then the rules change, then the targets' isolation is lifted.
+ *
+ * @throws CniError 999: the kernel refuses. 5: the cache cannot be read
+ */
+export function placeLinks(networkName: string, cacheRoot: string, change: LinkChange = {}): void {
+  const rtnl = openRtnetlink();
+  const netfilter = connect(NETLINK_NETFILTER);
+  const { wanted, ports, targets } = linksOf(networkName, cacheRoot, rtnl, change);
+  isolate(
+    rtnl,
+    ports.filter(({ name, isolated }) => !targets.has(name) && !isolated),
+    true,
+  );
+  placeLinkHoles(netfilter, networkName, wanted);
+  isolate(
+    rtnl,
+    ports.filter(({ name, isolated }) => targets.has(name) && isolated),
+    false,
+  );
+  for (const connection of [rtnl, netfilter]) connection.close();
+}
+
+/** A port whose container ends just now is gone. */
+function isolate(rtnl: Connection, ports: readonly BridgePort[], isolated: boolean): void {
+  for (const refusal of rtnl.attemptAll(ports.map(({ index }) => setPort(index, { isolated }))))
+    if (refusal !== undefined && !isErrno(refusal, "ENODEV", "EOPNOTSUPP", "EINVAL")) throw refusal;
+}
+
+interface Links {
+  wanted: LinkHoles;
+  /** The ports of the network's containers. */
+  ports: BridgePort[];
+  /** The names of those that may not be isolated. */
+  targets: ReadonlySet<string>;
+  ends: LinkEnd[];
+}
+
+function linksOf(networkName: string, cacheRoot: string, rtnl: Connection, change: LinkChange): Links {
+  const all = listAttachments(cacheRoot).attachments;
+  const links = listLinks(rtnl);
+  const byName = new Map(links.map((link) => [link.name, link]));
+  const own = all
+    .filter((one) => one.networkName === networkName && isIsolating(one))
+    .flatMap((attachment) => {
+      const port = hostLinkOf(attachment, byName);
+      return port === undefined ? [] : { attachment, port: port.name };
+    });
+  const ends = own.flatMap(({ attachment, port }) => endOf(attachment, port, all, change));
+  const holes = holesBetween(ends);
+  const targets = new Set(holes.holes.map(({ target }) => target));
+  const allPorts = listPorts(rtnl);
+  const bridges = new Set(allPorts.filter(({ name }) => targets.has(name)).map(({ bridge }) => bridge));
+  const isOfContainer = ({ name }: BridgePort) => byName.get(name)?.kind === "veth"; // one that comes just now is not isolated yet
+  const openPorts = allPorts
+    .filter((port) => bridges.has(port.bridge) && !port.isolated && !isOfContainer(port))
+    .map(({ name }) => name);
+  const ownNames = new Set(own.map(({ port }) => port));
+  return {
+    wanted: { ...holes, openPorts },
+    ports: allPorts.filter(({ name }) => ownNames.has(name)),
+    targets,
+    ends,
+  };
+}
+
+/** One whose configuration cannot be read gets no hole. */
+function isIsolating({ entry }: NetworkAttachment): boolean {
+  try {
+    return entry !== undefined && parseList(entry.config, "cached configuration").plugins.some(isolatesPorts);
+  } catch (error) {
+    if (error instanceof CniError) return false;
+    throw error;
+  }
+}
+
+/** Returns none for a container that is gone, and for one that is not connected yet or any more. */
+function endOf(
+  { containerId, containerName, ifName, entry, ...attachment }: NetworkAttachment,
+  port: string,
+  all: readonly NetworkAttachment[],
+  { connecting, disconnecting }: LinkChange,
+): LinkEnd[] {
+  const isOf = (key: LinkChange["disconnecting"]) => key?.containerId === containerId && key.ifName === ifName;
+  const record = isOf(connecting) ? connecting : attachment.record;
+  const isConnected =
+    !isOf(disconnecting) &&
+    (record === undefined || record.unfinished === undefined) &&
+    attachmentState({ ...attachment, containerId, containerName, ifName, entry }) !== "dead";
+  if (!isConnected) return [];
+  const { mac, addresses } = record ?? attachment;
+  const aliases = record?.aliases ?? (entry === undefined ? [] : aliasesOf(entry));
+  return [
+    {
+      containerId,
+      names: [containerName, containerId, ...furtherNamesOf({ aliases, containerId })],
+      links: (record?.links ?? []).map(({ container }) => container),
+      port,
+      mac,
+      addresses: addresses.flatMap((text) => parsePrefix(text)?.address ?? []),
+      exposed: exposedBy(containerId, all),
+    },
+  ];
+}
+
+/** Returns the ports of a container: those of `twill run --expose` and `-p`, and those that a runtime published through any of its networks. */
+function exposedBy(containerId: string, all: readonly NetworkAttachment[]): string[] {
+  const run = listRuns().find(({ id }) => id === containerId);
+  const published = all
+    .filter((one) => one.containerId === containerId)
+    .flatMap(({ entry }) => publishedPortsIn(entry?.capabilityArgs["portMappings"]))
+    .map(({ containerPort, protocol }) => `${containerPort}/${protocol}`);
+  return [...new Set([...(run?.exposed ?? []), ...published])];
+}
+
+/** Something that keeps a link from what it opens, or lets through more. */
+export interface LinkProblem {
+  text: string;
+  /** The containers of which it is true. */
+  containers: readonly string[];
+}
+
+/** Returns what is otherwise than the records of a network say; changes nothing. @throws CniError 5: the cache cannot be read */
+export function findLinkProblems(networkName: string, cacheRoot: string): LinkProblem[] {
+  if (!hasLinks(networkName, listAllAttachmentRecords().records)) return [];
+  const rtnl = openRtnetlink();
+  const netfilter = connect(NETLINK_NETFILTER);
+  const { wanted, ports, targets, ends } = linksOf(networkName, cacheRoot, rtnl, {});
+  const difference = findLinkDifference(netfilter, networkName, wanted);
+  for (const connection of [rtnl, netfilter]) connection.close();
+  const linked = new Set(wanted.holes.flatMap(({ client, target }) => [client, target]));
+  const containersAt = (names: ReadonlySet<string>) =>
+    ends.filter(({ port }) => names.has(port)).map(({ containerId }) => containerId);
+  return [
+    ...(difference === undefined ? [] : [{ text: difference, containers: containersAt(linked) }]),
+    ...ports
+      .filter(({ name, isolated }) => isolated === targets.has(name))
+      .map(({ name, isolated }) => ({
+        text: isolated
+          ? `port ${name} of the bridge is isolated, must not be: containers are linked to it`
+          : `port ${name} of the bridge is not isolated, must be: no container is linked to it`,
+        containers: containersAt(new Set([name])),
+      })),
+  ];
+}
+
+/** Returns the networks whose records have links. */
+export const networksWithLinks = (): string[] => [
+  ...new Set(
+    listAllAttachmentRecords()
+      .records.filter(({ links }) => links.length > 0)
+      .map(({ networkName }) => networkName),
+  ),
+];
