@@ -3,7 +3,7 @@ import t from "tap";
 import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { type Prefix, parsePrefix } from "../../ip/address.ts";
 import type { Connection } from "../../netlink/connection.ts";
-import { difference, difference } from "../../netlink/fake/difference.testing.ts";
+import { difference } from "../../netlink/fake/difference.testing.ts";
 import { NFPROTO_INET } from "../../netlink/nftables/header.ts";
 import { disturbedOnce, kernelWith, type Work } from "../cases.testing.ts";
 import { allowForwarding, revokeForwarding } from "../forwarding/forwarding.ts";
