@@ -2,7 +2,7 @@
 //
 //   npm run bench                     all but builds and tests, about a quarter of an hour
 //   npm run bench -- --quick          few rounds, about a minute: to see a trend
-//   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, flanneld-start, cluster, lease-events, at-once, host-local, attachments, size
+//   npm run bench -- --only bridge    sections: start, bridge, flannel, plugins, ports, snapshot, flanneld-start, cluster, lease-events, at-once, podman, host-local, attachments, size
 //   npm run bench -- --only size --update    puts the rows of these sections into bench/results/latest.* in the place of earlier ones
 //   npm run bench -- --build --tests  also the time of builds, and of the tests
 //   npm run bench -- --against DIR    also beside an earlier build of ours, whose plugins lie in DIR
@@ -28,6 +28,7 @@ import { describeMachine, machineText } from "./machine.ts";
 import { manyAttachmentsRows } from "./many-attachments.ts";
 import { plot } from "./plot.ts";
 import { pluginRows } from "./plugins.ts";
+import { podmanRows } from "./podman.ts";
 import { manyPortsRows, repeatedRows, wideRows } from "./ports.ts";
 import { sizeRows } from "./size.ts";
 import { snapshotRows } from "./snapshot.ts";
@@ -56,6 +57,7 @@ const rounds = options.quick
       plugins: 6,
       ports: 4,
       attachments: 3,
+      podman: 3,
     }
   : {
       start: 200,
@@ -68,6 +70,7 @@ const rounds = options.quick
       plugins: 40,
       ports: 20,
       attachments: 9,
+      podman: 30,
     };
 needExecutables();
 const machine = describeMachine(options.against);
@@ -99,6 +102,7 @@ async function measureAll(): Promise<Row[]> {
       "100 containers at once",
       () => atOnceRows({ ...bench, rounds: rounds.atOnce, masquerade: "iptables" }),
     ],
+    ["podman", "podman", () => podmanRows({ rounds: rounds.podman })],
     ["plugins", "each plugin, and chains", () => pluginRows({ ...bench, rounds: rounds.plugins })],
     ["ports", "many ports in one call", () => wideRows({ ...bench, rounds: rounds.ports })],
     ["ports", "many ports, repeated and checked", () => repeatedRows({ ...bench, rounds: rounds.ports })],

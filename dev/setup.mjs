@@ -45,6 +45,7 @@ const docker = ["docker.io", "containerd", "runc", "libdevmapper1.02.1"];
 const podman = [
   "podman",
   "conmon",
+  "runc",
   "golang-github-containernetworking-plugin-dnsname",
   "libgpgme11",
   "libassuan0",
@@ -57,12 +58,15 @@ const purposes = {
   arm64: { installed: { ...build, ...arm64 }, unpacked: ["qemu-user-static"] },
   package: { installed: { ...build, ...arm64 }, unpacked: ["qemu-user-static"] },
   demo: { installed: { ...build, ...demo }, unpacked: etcd },
-  bench: { installed: { ...build, ...demo, ...endToEnd }, unpacked: servers },
+  bench: { installed: { ...build, ...demo, ...endToEnd }, unpacked: [...servers, ...podman] },
   "bench:datapath": { installed: { ...build, ...demo, ...endToEnd }, unpacked: [...servers, ...docker] },
-  test: { installed: { ...build, ...arm64, ...demo, ...endToEnd }, unpacked: [...servers, "qemu-user-static"] },
+  test: {
+    installed: { ...build, ...arm64, ...demo, ...endToEnd },
+    unpacked: [...servers, ...podman, "qemu-user-static"],
+  },
   all: {
     installed: { ...build, ...arm64, ...demo, ...endToEnd },
-    unpacked: [...servers, ...docker, "qemu-user-static"],
+    unpacked: [...servers, ...podman, ...docker, "qemu-user-static"],
   },
   kernel: { installed: { ...build, ...demo, ...endToEnd, ...kernel }, unpacked: servers },
   long: {
@@ -90,7 +94,9 @@ if (wanted === "unit") {
 
 function needNode() {
   if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
-    stop(`Node ${OLDEST_NODE} or later is needed, this is ${process.version}`);
+    stop(
+      `Node ${OLDEST_NODE} or later is needed, this is ${process.version}. To fix: npm install -g node@${OLDEST_NODE} puts one into /usr/local, or install it as the distribution does`,
+    );
   }
 }
 
@@ -115,7 +121,7 @@ function unpackDebianPackages(names) {
   const isThereAlready = (name) =>
     contents[name].every((path) => existsSync(join(unpackedFolder(".", name), path))) ||
     (!isThere("apt-get") && isOnMachine(contents[name]));
-  const missing = names.filter((name) => !isThereAlready(name));
+  const missing = [...new Set(names)].filter((name) => !isThereAlready(name));
   if (missing.length === 0) return;
   say(
     `unpacking Debian packages into ${dirname(unpackedFolder(".", "*"))}, without installing them: ${missing.join(" ")}`,

@@ -1,7 +1,10 @@
 // Debian's podman with our plugins: what its commands promise, what survives whom, and a node that changes between the Go plugins and ours.
+import { spawnSync } from "node:child_process";
 import t, { type Test } from "tap";
+import { unpackedLibraries } from "../../dev/unpacked.mjs";
 import { until } from "../cluster/until.ts";
-import { inLongRunOnly, needsRoot } from "../lab/needs.ts";
+import { inLongRunOnly, type Need, needsRoot } from "../lab/needs.ts";
+import { projectRoot } from "../lab/project.ts";
 import { IMAGE } from "./node.ts";
 import { newPodman, type Podman } from "./podman.ts";
 
@@ -21,6 +24,25 @@ const killWithMonitor = (name: string) =>
   `kill -9 $(cat $(podman inspect --format {{.ConmonPidFile}} ${name})) $(podman inspect --format {{.State.Pid}} ${name})`;
 
 const short = (id: string) => id.slice(0, 12);
+
+/** Setup unpacks podman where there is apt-get, and takes the machine's own elsewhere. */
+const needsPodman: Need =
+  spawnSync("podman", ["--version"], {
+    env: { PATH: process.env["PATH"], LD_LIBRARY_PATH: unpackedLibraries(projectRoot) },
+  }).status === 0
+    ? needsRoot
+    : { skip: "podman is not here: node dev/setup.mjs test unpacks it" };
+
+t.test("podman: a container answers on its published port, and leaves nothing", needsPodman, async (t) => {
+  const { done, start, ask, traces } = await newPodman(t);
+  await done("podman network create --subnet 10.10.1.0/24 n1");
+  const id = await start("a", "--network n1 -p 8080:80");
+  t.equal(await ask("127.0.0.1:8080"), short(id));
+  t.match(await done("dist/bin/cnitool list n1"), short(id));
+  await done("podman rm -f -t 0 a && podman network rm n1");
+  t.equal(await traces(), "");
+  t.equal(await done("ip -br link show type bridge"), "");
+});
 
 t.test("podman: what its commands promise of ports, addresses and names", inLongRunOnly(needsRoot), async (t) => {
   const { done, start, ask, traces, type } = await newPodmanWithNetworks(t);
