@@ -51,6 +51,7 @@ const podman = [
   "libassuan0",
   "libsubid4",
 ];
+const rootless = ["slirp4netns", "libslirp0", "uidmap"];
 const servers = [...etcd, "dnsmasq-base", "firewalld", "ufw", "busybox-static"];
 
 const purposes = {
@@ -71,7 +72,7 @@ const purposes = {
   kernel: { installed: { ...build, ...demo, ...endToEnd, ...kernel }, unpacked: servers },
   long: {
     installed: { ...build, ...arm64, ...demo, ...endToEnd, ...kernel },
-    unpacked: [...servers, ...docker, ...podman, "qemu-user-static", "debootstrap"],
+    unpacked: [...servers, ...docker, ...podman, ...rootless, "qemu-user-static", "debootstrap"],
     newerNode: true,
   },
 };

@@ -21,11 +21,14 @@ export const contents = {
   containerd: ["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/bin/ctr"],
   runc: ["usr/sbin/runc"],
   "libdevmapper1.02.1": [`${library}/libdevmapper.so.1.02.1`],
-  podman: ["usr/bin/podman"],
+  podman: ["usr/bin/podman", "usr/lib/podman/rootlessport"],
   conmon: ["usr/bin/conmon"],
   "golang-github-containernetworking-plugin-dnsname": ["usr/lib/cni/dnsname"],
   libgpgme11: [`usr/${library}/libgpgme.so.11`, `usr/${library}/libgpgme.so.11.27.0`],
   libassuan0: [`usr/${library}/libassuan.so.0`, `usr/${library}/libassuan.so.0.8.5`],
+  slirp4netns: ["usr/bin/slirp4netns"],
+  libslirp0: [`usr/${library}/libslirp.so.0`, `usr/${library}/libslirp.so.0.4.0`],
+  uidmap: ["usr/bin/newuidmap", "usr/bin/newgidmap"],
   libsubid4: [`usr/${library}/libsubid.so.4`, `usr/${library}/libsubid.so.4.0.0`],
 };
 

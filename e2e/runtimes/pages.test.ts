@@ -2,6 +2,7 @@
 //
 //   ```sh node        is run on a node that has the runtime's files by which `twill install` finds it, and Debian's Go plugins
 //   ```sh podman      is run on one with a real podman, all of the page in their order
+//   ```sh rootless    the same for a user without rights
 //   ```sh containerd  the same with a real containerd
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +12,7 @@ import { projectRoot } from "../lab/project.ts";
 import { newRoot } from "../lab/throw-away-root.ts";
 import { newContainerd } from "./containerd.ts";
 import { IMAGE } from "./node.ts";
-import { cgroup, newPodman } from "./podman.ts";
+import { cgroup, newPodman, newRootlessPodman } from "./podman.ts";
 
 interface Page {
   name: string;
@@ -61,7 +62,8 @@ t.test("every page has the same headings, and no command that nobody runs", asyn
   for (const { name, text } of pages) {
     const own = Array.from(text.matchAll(/^## (.*)$/gm), ([, heading]) => heading);
     t.strictSame(own, headings, name);
-    for (const [, use = ""] of text.matchAll(/^```sh ?([^\n]*)\n/gm)) t.match(use, /^(node|podman|containerd)$/, name);
+    for (const [, use = ""] of text.matchAll(/^```sh ?([^\n]*)\n/gm))
+      t.match(use, /^(node|podman|rootless|containerd)$/, name);
   }
 });
 
@@ -84,6 +86,14 @@ t.test("podman: the page's commands work with podman", inLongRunOnly(needsRoot),
   t.match(script, "podman run", "sees the commands");
   await done(`${installed} && podman import ${IMAGE}.tar localhost/busybox && ${script}`);
   t.pass("no command failed");
+});
+
+t.test("podman: the page's commands for users without rights work", inLongRunOnly(needsRoot), async (t) => {
+  const { done, type } = await newRootlessPodman(t, "go");
+  const script = scriptOf(pageOf("podman"), "rootless");
+  t.match(script, "podman unshare", "sees the commands");
+  await done(installed);
+  t.match(await type(`podman import -q ${IMAGE}.tar localhost/busybox\n${script}`), { status: 0 });
 });
 
 t.test("containerd: the page's commands work with containerd", inLongRunOnly(needsRoot), async (t) => {
