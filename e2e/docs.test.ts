@@ -5,6 +5,7 @@
 //                                                                          the commands behind a `:` were run on the host
 //   ```json log       has a document on each line            ```sh run     is run, all of a page in one shell
 //   ```sh one         is run on a host of its own (e2e/tutorials)
+//   ```sh fresh       is run on a Debian that was just installed (e2e/setup/readme.test.ts)
 //   ```sh node        is run on a node with the page's runtime (e2e/runtimes/pages.test.ts)
 //   ```ts cmd/x.ts    stands in that file word for word, as does ```nft pkg/x.nft
 import { spawnSync } from "node:child_process";
@@ -225,6 +226,45 @@ t.test("each command of cnitool on a page has flags and arguments that it takes"
       const { command, operands } = readCommandLine(line.split(" "), { name: "cnitool", commands });
       if (command !== undefined) refuseWrongCount(command, operands, "cnitool");
     }, `cnitool ${line}`);
+  }
+});
+
+/** Commands of a page: what stands alone between backquotes, in fences of shells, or in lines that are set in. Comments are left out. */
+const commandLines = ({ text, blocks }: Page): string[] => [
+  ...Array.from(prose({ text } as Page).matchAll(/`([^`\n]+)`/g), ([, inline = ""]) => inline),
+  ...Array.from(prose({ text } as Page).matchAll(/^ {4}(\S.*)$/gm), ([, line = ""]) => line),
+  ...blocks.filter(({ language }) => language === "sh").flatMap(({ text }) => text.split("\n")),
+];
+
+/** Words of a shell up to the end of the command, without those that stand for others. */
+function wordsOf(command: string): string[] {
+  const words = command.match(/'[^']*'|"[^"]*"|[|;&>#)]|[^\s;|&>)]+/g) ?? [];
+  const end = words.findIndex((word) => /^[|;&>#)…]/.test(word));
+  return words.slice(0, end < 0 ? words.length : end).map((word) => word.replaceAll(/^['"]|['"]$/g, ""));
+}
+
+t.test("each command of twill on a page is one that twill has, with flags that it takes", needsRoot, async (t) => {
+  const twill = join(ourTools, "twill");
+  const ofItself = new Set(["--help", "--plugins", "--tools", "--version", "help", "cnitool"]);
+  const asks = pages.flatMap((page) =>
+    commandLines(page).flatMap((line) =>
+      Array.from(line.matchAll(/(?:^|[;&|(] *|sudo |=\S* )(?:[\w./]*bin\/)?twill ([^…]+)/g), ([, rest = ""]) => ({
+        path: page.path,
+        words: wordsOf(rest),
+      })),
+    ),
+  );
+  const lines = new Map(asks.map(({ path, words }) => [words.join(" "), { path, words }]));
+  t.ok(lines.size >= 60, `sees them: ${lines.size}`);
+  for (const [line, { path, words }] of lines) {
+    const [name = "", second = ""] = words;
+    if (ofItself.has(name)) continue;
+    const names = (name === "network" || name === "ipam") && /^[a-z]/.test(second) ? 2 : 1;
+    const asked = [...words.slice(0, names), "--help", ...words.slice(names)]; // flags are read, nothing is done
+    const { status, stdout, stderr } = spawnSync(twill, asked, { encoding: "utf8" });
+    if (words.at(-1)?.startsWith("-") && /^twill: flag needs an argument: /.test(stderr)) continue; // it is named, no more
+    t.match({ status, stderr }, { status: 0, stderr: "" }, `${path}: twill ${line}`);
+    t.match(stdout, new RegExp(`^(Usage: )?twill ${name}\\b`), `${path}: twill ${line}`);
   }
 });
 
