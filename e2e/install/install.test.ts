@@ -109,6 +109,15 @@ t.test(
   },
 );
 
+t.test("units start programs of directories with odd names", needsRoot, async (t) => {
+  const root = await nodeWith(t, "mkdir -p '/opt/my cni%h' '/opt/my tools $&'");
+  const directories = "--plugin-dir '/opt/my cni%h' --tool-dir '/opt/my tools $&'";
+  const installed = root.run(`twill install --units ${directories} && cat /etc/systemd/system/*.service`);
+  t.equal(installed.status, 0);
+  t.match(installed.stdout, '\nExecStart="/opt/my tools $&/twill" gc\n');
+  t.match(installed.stdout, '\nExecStart="/opt/my cni%%h/dhcp" daemon\n');
+});
+
 t.test("--dry-run prints each step, and changes nothing", needsRoot, async (t) => {
   const root = await nodeWith(t, runtimes("podman"));
   const before = root.files();
@@ -310,6 +319,18 @@ const refusals: Refusal[] = [
     stderr: /install\.json is damaged\n {2}To fix: move it away/,
   },
   {
+    what: "units for a directory with quotes",
+    prepared: "mkdir '/opt/my \"tools\"'",
+    command: `twill install --units --plugin-dir /opt/cni/bin --tool-dir '/opt/my "tools"'`,
+    stderr:
+      /systemd starts no program with the path "\/opt\/my \\"tools\\"\/twill"\n.*\n {2}To fix: choose another directory/,
+  },
+  {
+    what: "a directory in the place of a tool",
+    prepared: `${runtimes("podman")} mkdir /usr/local/bin/cnitool`,
+    stderr: /\/usr\/local\/bin\/cnitool is in the way\n {2}it is a directory/,
+  },
+  {
     what: "an unknown flag",
     prepared: "",
     command: "twill install --plugindir /x",
@@ -349,6 +370,27 @@ t.test("names with odd characters are printed as they can be read", needsRoot, a
   for (const command of ["status", "uninstall --dry-run", "uninstall"])
     t.notMatch(root.run(`twill ${command}`).stdout, "\u001b", command);
 });
+
+t.test(
+  "names with odd characters in a runtime's configuration are printed as they can be read",
+  needsRoot,
+  async (t) => {
+    const root = await nodeWith(t, containerdWith("/opt/a\\\\u001b[2J"));
+    for (const command of [
+      "status",
+      "install --dry-run",
+      "install",
+      "status",
+      "status --json",
+      "doctor",
+      "uninstall",
+    ]) {
+      const { stdout, stderr } = root.run(`twill ${command}`);
+      t.notMatch(stdout + stderr, "\u001b", command);
+      if (command.startsWith("install")) t.match(stdout, "/opt/a\\u001b[2J", command);
+    }
+  },
+);
 
 const faults = [
   ...[1, 2, 9, 20, 21, 25].map((nth) => ({ call: "renameat2", nth })),

@@ -1,4 +1,5 @@
 /** The files of systemd in conf/, with the paths of an installation, for `twill install --units`. */
+
 import dhcpService from "../../../conf/cni-dhcp.service";
 import dhcpSocket from "../../../conf/cni-dhcp.socket";
 import firewalld from "../../../conf/firewalld.service.d/twill.conf";
@@ -13,6 +14,7 @@ import metricsService from "../../../conf/twill-metrics.service";
 import metricsTimer from "../../../conf/twill-metrics.timer";
 import resolverService from "../../../conf/twill-resolver.service";
 import resolverSocket from "../../../conf/twill-resolver.socket";
+import { CniError, ErrorCode } from "../../../pkg/cni/error.ts";
 
 /** Where units of an administrator are, which take precedence over those of packages. */
 export const unitDirectory = "/etc/systemd/system";
@@ -49,6 +51,19 @@ export function unitFiles(programs: UnitPrograms): Map<string, string> {
 
 const withPaths = (text: string, { toolDirectory, pluginDirectory, flanneld = "" }: UnitPrograms): string =>
   text
-    .replaceAll("/usr/local/bin/", `${toolDirectory}/`)
-    .replaceAll("/opt/cni/bin/", `${pluginDirectory}/`)
-    .replaceAll("/opt/twill/dist/bin/flanneld", flanneld);
+    .replaceAll(/\/usr\/local\/bin\/([\w-]+)/g, (_, name) => asWord(`${toolDirectory}/${name}`))
+    .replaceAll(/\/opt\/cni\/bin\/([\w-]+)/g, (_, name) => asWord(`${pluginDirectory}/${name}`))
+    .replaceAll("/opt/twill/dist/bin/flanneld", () => asWord(flanneld));
+
+/** Returns a path as systemd reads the first word of a command line, see systemd.service(5). @throws CniError 7: systemd starts no such program */
+function asWord(path: string): string {
+  if (/["'\\]|\p{Cc}/u.test(path))
+    throw new CniError({
+      code: ErrorCode.invalidConfig,
+      msg: `systemd starts no program with the path ${JSON.stringify(path)}`,
+      details: "it refuses quotes, backslashes and control characters in it",
+      remedy: "choose another directory with --plugin-dir or --tool-dir, or leave out --units",
+    });
+  const withoutSpecifiers = path.replaceAll("%", "%%");
+  return /\s/.test(path) ? `"${withoutSpecifiers}"` : withoutSpecifiers;
+}
