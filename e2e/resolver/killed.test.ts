@@ -75,6 +75,33 @@ t.test(
   },
 );
 
+t.test(
+  "a container that goes while its questions wait for a silent server is let go, and the others are answered",
+  inFullRunOnly(needsRoot),
+  async (t) => {
+    const lab = twoContainers(t);
+    const [web = lab.node, db = lab.node] = lab.node.containers;
+    lab.node.sh(`ip link set lo up; ip link add host0 type veth peer name eth0 netns ${db.name}`);
+    lab.start("socat", "-u", "UDP4-RECV:53,bind=127.0.0.54", "/dev/null");
+    await until(() => lab.node.run("ss", "-Hlun").stdout.includes("127.0.0.54:53"));
+    lab.setHostResolvers("127.0.0.54");
+    lab.sync();
+    const worker = lab.worker();
+    const waiting = () => lab.node.run("ss", "-Huan", "dst", "127.0.0.54").stdout.split("\n").filter(Boolean).length;
+    const clients = [["+notcp"], ["+tcp"]].map((how) =>
+      lab.startIn(1, "dig", "@127.0.0.11", "+tries=1", "+timeout=20", ...how, "example.org"),
+    );
+    await until(() => waiting() === 2);
+    for (const client of clients) client.kill("SIGKILL");
+    lab.removeNamespace(1);
+    t.equal(web.run("dig", "@127.0.0.11", "+short", "web").stdout, "172.18.0.2\n");
+    await until(() => lab.node.run("ip", "link", "show", "host0").status !== 0);
+    await until(() => waiting() === 0);
+    t.equal(web.run("dig", "@127.0.0.11", "+short", "web").stdout, "172.18.0.2\n", "also when their time is over");
+    t.equal(lab.worker(), worker, "the resolver was not replaced");
+  },
+);
+
 t.test("where another program has port 53, that is said, and the others are served", needsRoot, async (t) => {
   const lab = twoContainers(t);
   const [web = lab.node, db = lab.node] = lab.node.containers;
