@@ -77,6 +77,65 @@ t.test("containerd: what ctr has attached is known to be dead by its process", i
 });
 
 t.test(
+  "containerd: containers of ctr and pods have names in a network of twill, as long as they run",
+  inLongRunOnly(needsRoot),
+  async (t) => {
+    const { done, type, cri, traces } = await newContainerd(t);
+    const network = (args: string) => done(`dist/bin/twill network ${args}`);
+    await done("rm /etc/cni/net.d/10-pods.conflist");
+    await network("create --subnet 10.10.5.0/24 front");
+    const run = (id: string) =>
+      done(`ctr -n k8s.io run -d --cni --cgroup /$(basename $(cat /run/cgroup))/${id} localhost/pod:1 ${id}`);
+    const pidOf = (id: string) => done(`ctr -n k8s.io tasks list | awk '$1 == "${id}" { print $2 }'`);
+    const lookUp = async (name: string, from: string) =>
+      done(`nsenter --net --target ${await pidOf(from)} busybox nslookup -type=a ${name} 127.0.0.11 || true`);
+    const isAnswered = (name: string, address: string, from: string) =>
+      until(`${name} in ${from}`, async () =>
+        (await lookUp(name, from)).includes(`Name:\t${name}\nAddress: ${address}`),
+      );
+    await run("one");
+    await network("ls"); // starts the resolver
+    await run("two");
+    await isAnswered("two", "10.10.5.3", "one");
+    await isAnswered("one.front", "10.10.5.2", "two");
+    t.match(
+      await done("ctr -n k8s.io tasks exec --exec-id look one /bin/nslookup -type=a two 127.0.0.11"),
+      "10.10.5.3",
+    );
+    await until("containerd knows the network", () =>
+      done("node e2e/runtimes/cri.mjs status | grep -q 'NetworkReady true'"),
+    );
+    const pod = await done("node e2e/runtimes/cri.mjs run pod 8080 /$(basename $(cat /run/cgroup))");
+    await isAnswered("pod", "10.10.5.4", "one");
+    t.match(
+      await network(
+        "inspect --format '{{range .Containers}}{{.Name}} {{.IPv4Address}} {{.ConnectedBy}};{{end}}' front",
+      ),
+      /(?=.*one 10\.10\.5\.2\/24 runtime;)(?=.*two 10\.10\.5\.3\/24 runtime;)(?=.*pod 10\.10\.5\.4\/24 runtime;)/,
+    );
+
+    await network("create --subnet 10.10.6.0/24 back");
+    await network("connect --alias cache back two");
+    await network("connect back one");
+    await isAnswered("cache", "10.10.6.2", "one");
+    t.match(await type("dist/bin/twill network rm front"), { status: 1, stderr: /two 10\.10\.5\.3/ });
+
+    await done("ctr -n k8s.io tasks kill -s KILL two");
+    await until("the end of its names", async () => /can't find/.test(await lookUp("two", "one")));
+    t.match(await lookUp("cache", "one"), "can't find", "also of what was connected by name");
+    await cri("stop", pod);
+    await cri("remove", pod);
+    await until("the end of the pod's name", async () => /can't find/.test(await lookUp("pod", "one")));
+    await done("ctr -n k8s.io tasks kill -s KILL one");
+    await until("the end of the processes", () =>
+      done("! ctr -n k8s.io tasks list | grep -q RUNNING").then(() => true),
+    );
+    await network("rm front back");
+    t.equal(await traces(), "");
+  },
+);
+
+t.test(
   "containerd: twill gc after its cache is lost costs running pods nothing",
   inLongRunOnly(needsRoot),
   async (t) => {

@@ -1,9 +1,11 @@
 // A network is found without a look at hundreds of others, and never another one than runtimes use.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import t from "tap";
-import { ownNetworkCalled } from "./network-directory.ts";
+import type { CniError } from "../cni/error.ts";
+import { ownNetworkCalled, writeNetwork } from "./network-directory.ts";
 
 function directoryWith(t: Tap, files: Record<string, string>): string {
   const directory = mkdtempSync(join(tmpdir(), "twill-networks-"));
@@ -34,6 +36,23 @@ t.test("the file of a network is parsed, and no other that has not its name", as
     ownNetworkCalled("front", `${directory}/missing`, (text) => told.push(text)),
     undefined,
   );
+});
+
+t.test("who watches the directory for writes alone, as containerd does, sees a new network", async (t) => {
+  const directory = directoryWith(t, {});
+  const ended = new AbortController();
+  t.teardown(() => ended.abort());
+  const events = watch(directory, { signal: ended.signal })[Symbol.asyncIterator]();
+  const first = events.next(); // from here on it watches
+  const file = writeNetwork(directory, "front", { name: "front" });
+  writeFileSync(join(directory, "end"), "");
+  const written: unknown[] = [];
+  for (let { value } = await first; value?.filename !== "end"; { value } = await events.next())
+    if (value?.eventType === "change") written.push(value.filename);
+  t.ok(written.includes(basename(file)), `written: ${written.join()}`);
+  t.match(JSON.parse(readFileSync(file, "utf8")), { name: "front" });
+  t.throws(() => writeNetwork(directory, "front", { name: "back" }), { code: 7 } as CniError);
+  t.match(JSON.parse(readFileSync(file, "utf8")), { name: "front" });
 });
 
 const others: Record<string, Record<string, string>> = {

@@ -3,7 +3,8 @@ import { CniError, ErrorCode } from "../cni/error.ts";
 import { nearest } from "../config/edit-distance.ts";
 import { type JsonObject, printJson } from "../config/json.ts";
 import { configurationFiles, loadList, loadSingle, type NetworkList } from "../runtime/network-list.ts";
-import { createFile, findDirectory, makeDirectories, readRecord, removeFile } from "../sys/file.ts";
+import { createFile, findDirectory, makeDirectories, overwriteFile, readRecord, removeFile } from "../sys/file.ts";
+import { encode } from "../sys/text.ts";
 import { definitionOf, idOfName, type NetworkDefinition, networksWithoutPlugins } from "./definition.ts";
 import { OptionName } from "./driver-options.ts";
 
@@ -132,11 +133,20 @@ const OWN_PREFIX = "twill-";
  */
 export const networkFile = (directory: string, name: string): string => `${directory}/${OWN_PREFIX}${name}.conflist`;
 
-/** Writes the file of a new network, which appears whole. @throws CniError 7: there is one */
+/**
+ * Writes the file of a new network, which appears whole. Its bytes are written once more: containerd's CRI service watches the directory, and passes over
+ * creations (internal/cri/server, cni_conf_syncer.go).
+ *
+ * @throws CniError 7: there is one
+ */
 export function writeNetwork(directory: string, name: string, document: JsonObject): string {
   makeDirectories(directory, 0o755);
   const file = networkFile(directory, name);
-  if (createFile(file, `${printJson(document, "    ")}\n`, { mode: 0o644 })) return file;
+  const bytes = encode(`${printJson(document, "    ")}\n`);
+  if (createFile(file, bytes, { mode: 0o644 })) {
+    overwriteFile(file, bytes, { mode: 0o644, formerSize: bytes.length });
+    return file;
+  }
   throw new CniError({
     code: ErrorCode.invalidConfig,
     msg: `${file} exists, but has no network "${name}"`,
