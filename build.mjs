@@ -98,6 +98,9 @@ function versionConstant() {
   return { TWILL_VERSION: JSON.stringify(version) };
 }
 
+/** Files of systemd, which `twill install` has inside. */
+const unitsAsText = Object.fromEntries([".service", ".socket", ".timer", ".conf"].map((ending) => [ending, "text"]));
+
 /** TypeScript -> one script for the engine, with the table that turns its lines back into the sources' lines. */
 export async function bundleScript(entry, script, options = {}) {
   const { outputFiles } = await build({
@@ -109,7 +112,7 @@ export async function bundleScript(entry, script, options = {}) {
     target: "es2022",
     conditions: ["quickjs"],
     sourcemap: "external",
-    loader: Object.fromEntries([".service", ".socket", ".timer", ".conf"].map((ending) => [ending, "text"])), // twill install has them
+    loader: unitsAsText,
     logLevel: "warning",
     ...options,
   });
@@ -377,7 +380,7 @@ export async function bundledPackages() {
   };
   const forNode = { platform: "node", format: "esm", plugins: [nativeModuleBeside, withoutProtoFiles] };
   const files = await Promise.all([
-    inputs("cmd/twill/main.ts", { conditions: ["quickjs"], define: versionConstant() }),
+    inputs("cmd/twill/main.ts", { conditions: ["quickjs"], loader: unitsAsText, define: versionConstant() }),
     inputs("cmd/flanneld/main.ts", { ...forNode, define: versionConstant() }),
     inputs("pkg/flannel/udp-data-path/main.ts", { ...forNode, define: versionConstant() }),
   ]);
