@@ -434,6 +434,27 @@ t.test("addresses of both families, MAC and interface are those that were asked 
   node.containers[1]?.sh("ping -c 1 -W 2 fd00:5::70");
 });
 
+t.test(
+  "with TWILL_FAST_DEL, disconnect leaves nothing and holds up no command when it returns",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t, 1);
+    const name = nameOf(node, 0);
+    node.networkSays("create --subnet 10.5.0.0/24 front");
+    const twill = join(ourTools, "twill");
+    const script = `${twill} network disconnect front ${name} && { flock -n /var/lib/cni/twill true || echo held; ip -o link show type veth; ls /var/lib/cni/results; }`;
+    for (let round = 0; round < 5; round++) {
+      node.networkSays(["connect", "front", name]);
+      const { status, stdout, stderr } = node.runInside(["sh", "-c", ownRun, "sh", "-c", script], {
+        ...path,
+        TWILL_FAST_DEL: "1",
+      });
+      t.strictSame({ status, stdout, stderr }, { status: 0, stdout: "", stderr: "" });
+      t.strictSame(node.addresses(0), []);
+    }
+  },
+);
+
 t.test("addresses of the link that were asked for are added, others refused", needsRoot, async (t) => {
   const node = newNode(t, 1);
   node.networkSays("create front");

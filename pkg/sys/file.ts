@@ -599,7 +599,8 @@ export function withDirectoryLock<T>(
       lock(fd, path, timeoutMs);
       if (isOpenAt(fd, path)) return work();
     } finally {
-      closeFile(fd); // which releases the lock
+      ask("flock", fd, LOCK_UN); // a process that `work` has forked has the descriptor too: closing ours alone would leave the lock to it
+      closeFile(fd);
     }
   }
 }
@@ -646,6 +647,7 @@ export function withLockedFile<T>(fd: number, path: string, timeoutMs: number, w
 }
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const LOCK_UN = 8;
 
 /** Polls at growing intervals, since a blocking flock has no timeout. */
 function lock(fd: number, path: string, timeoutMs: number): void {
