@@ -25,7 +25,7 @@ t.test(
     node.networkSays("create --subnet 10.5.0.0/24 front");
     const web = await node.starts(
       "web",
-      "--network front --hostname www1 --alias shop --ip 10.5.0.9 --link-local-ip 169.254.7.7 --mac 02:00:00:00:00:09 --dns-search corp.example",
+      "--rm -it --net front --hostname www1 --network-alias shop --ip 10.5.0.9 --link-local-ip 169.254.7.7 --mac-address 02:00:00:00:00:09 --dns-search corp.example",
       "ip -br address show eth0 > /var/lib/seen; cat /sys/class/net/eth0/address /etc/hostname /etc/hosts /etc/resolv.conf >> /var/lib/seen; hostname >> /var/lib/seen; echo $HOSTNAME >> /var/lib/seen",
     );
     const seen = readFileSync(join(node.varLib, "seen"), "utf8");

@@ -66,6 +66,15 @@ for (const [line, msg, details] of refused) {
   });
 }
 
+t.test("a flag has its values under its name, by whichever name it is called", async (t) => {
+  const network: Flag = { name: "network", aliases: ["net"], value: "NAME", about: "" };
+  const { values } = readCommandLine(["add", "--net", "a", "--network=b", "--net=c"], {
+    name: "twill",
+    commands: [command("add", [network])],
+  });
+  t.strictSame(Object.fromEntries(values), { network: ["a", "b", "c"] });
+});
+
 t.test("of a flag whose values are a list, commas separate them", async (t) => {
   const alias: Flag = { name: "alias", short: "a", value: "NAME", about: "", isList: true };
   const { values } = readCommandLine(["add", "--alias", "a,b", "-a", "c", "--alias=d"], {

@@ -95,12 +95,12 @@ function addValue(given: Given, { name, isList = false }: Flag, value: string): 
 
 function readLong(text: string, rest: string[], known: Known, given: Given): void {
   const [name = "", ...values] = text.split("=");
-  const flag = known.flags.find((candidate) => candidate.name === name);
+  const flag = known.flags.find((candidate) => candidate.name === name || candidate.aliases?.includes(name));
   if (flag === undefined) throw unknownFlag(`--${name}`, known);
   const value = values.length > 0 ? values.join("=") : undefined;
   if (flag.value !== undefined) addValue(given, flag, value ?? argumentOf(flag, rest));
   else if (value === undefined || SWITCHED_ON.test(value)) addValue(given, flag, "");
-  else if (SWITCHED_OFF.test(value)) given.delete(name);
+  else if (SWITCHED_OFF.test(value)) given.delete(flag.name);
   else throw wrongUsage(`flag --${name} is true or false, but has "${value}"`, `write --${name}, or remove it`);
 }
 

@@ -37,6 +37,8 @@ export interface CommandSet {
 export interface Flag {
   /** Without the dashes. */
   name: string;
+  /** Other names of it, as Docker's "net" for "network". */
+  aliases?: readonly string[];
   /** One letter. */
   short?: string;
   /** Name of its value in the usage; a flag without one is a switch. */
