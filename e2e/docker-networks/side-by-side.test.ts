@@ -59,6 +59,11 @@ const steps: readonly [claim: string, script: string, shown?: RegExp][] = [
     /^lab9\nID\nlabelled\n1$/,
   ],
   [
+    "rm --force passes over networks that do not exist",
+    "tool network create --subnet 10.78.0.0/24 spare; tool network rm -f nosuch spare; tool network rm --force spare; tool network ls -q -f name=spare",
+    /^ID\nspare$/,
+  ],
+  [
     "containers get the first addresses",
     "start web front; start db front; for c in web db; do within $c ip -o -4 address show eth0 | awk '{print $4}'; done",
     /^10\.5\.0\.1\/24\n10\.5\.0\.2\/24$/,

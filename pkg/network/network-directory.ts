@@ -89,8 +89,21 @@ function mayDefine(path: string, name: string): boolean {
   return typeof text !== "string" || text.includes(JSON.stringify(name)) || text.includes("\\u");
 }
 
+/** Finds a network by its name, its ID, or the beginning of its ID, in this order. @throws CniError 7: several IDs begin so */
+export function findNetworkCalled(text: string, networks: readonly NetworkDefinition[]): NetworkDefinition | undefined {
+  const exact = networks.find(({ name }) => name === text) ?? networks.find(({ id }) => id === text);
+  if (exact !== undefined) return exact;
+  const begun = text === "" ? [] : networks.filter(({ id }) => id.startsWith(text));
+  if (begun.length <= 1) return begun[0];
+  throw new CniError({
+    code: ErrorCode.invalidConfig,
+    msg: `network ${text} is ambiguous (${begun.length} matches found on ID prefix)`,
+    remedy: `write more of the ID, or a name: ${begun.map(({ name }) => name).join(", ")}`,
+  });
+}
+
 /**
- * Finds a network by its name, its ID, or the beginning of its ID, in this order.
+ * Finds a network as `findNetworkCalled` does.
  *
  * @param following what stands behind it on the command line, where a container is meant
  * @throws CniError 7: there is none, or several IDs begin so
@@ -100,18 +113,9 @@ export function networkCalled(
   networks: readonly NetworkDefinition[],
   following?: string,
 ): NetworkDefinition {
-  const exact = networks.find(({ name }) => name === text) ?? networks.find(({ id }) => id === text);
-  if (exact !== undefined) return exact;
-  const begun = text === "" ? [] : networks.filter(({ id }) => id.startsWith(text));
-  const [network] = begun;
-  if (network !== undefined && begun.length === 1) return network;
+  const network = findNetworkCalled(text, networks);
+  if (network !== undefined) return network;
   const names = networks.map(({ name }) => name);
-  if (begun.length > 1)
-    throw new CniError({
-      code: ErrorCode.invalidConfig,
-      msg: `network ${text} is ambiguous (${begun.length} matches found on ID prefix)`,
-      remedy: `write more of the ID, or a name: ${begun.map(({ name }) => name).join(", ")}`,
-    });
   const meant = nearest(text, names);
   const isReversed = following !== undefined && names.includes(following);
   throw new CniError({

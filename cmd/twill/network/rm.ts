@@ -10,7 +10,7 @@ import { attachmentState, listAttachments, type NetworkAttachment } from "../../
 import { removeRecordDirectory } from "../../../pkg/network/attachment-record.ts";
 import { isPredefined, type NetworkDefinition } from "../../../pkg/network/definition.ts";
 import { placeLinks } from "../../../pkg/network/link-holes.ts";
-import { networkCalled, removeNetwork } from "../../../pkg/network/network-directory.ts";
+import { findNetworkCalled, networkCalled, removeNetwork } from "../../../pkg/network/network-directory.ts";
 import { bridgeNameOf } from "../../../pkg/network/network-document.ts";
 import { collectGarbage, planGarbageCollection } from "../../../pkg/runtime/network.ts";
 import { allNetworks } from "../../cnitool/candidates.ts";
@@ -25,15 +25,16 @@ export const rm: Command = {
   about: "remove networks",
   details:
     "A network is removed when no container is in it, with its bridge. Prints those that were removed, as they were written.",
-  flags: [],
+  flags: [{ name: "force", short: "f", about: "pass over networks that do not exist; one that is in use stays" }],
   complete: (_, context) => allNetworks(context),
   examples: ["twill network rm front"],
-  run({ operands, context }) {
+  run({ operands, flags, context }) {
     const { stdout, stderr } = context.streams;
     let failed = false;
     onHost(context, (host) => {
       for (const operand of operands) {
         try {
+          if (flags.has("force") && findNetworkCalled(operand, host.networks) === undefined) continue;
           const network = networkCalled(operand, host.networks);
           remove(network, host);
           stdout(`${operand}\n`);
