@@ -11,5 +11,5 @@ t.test = (name, ...rest) => {
   return add(name, ...rest);
 };
 process.once("beforeExit", () => {
-  if (!isFound) t.plan(0, "no test has the name");
+  if (!isFound && t.counts.total === 0) t.plan(0, "no test has the name"); // what stands outside of tests was counted
 });

@@ -1,9 +1,24 @@
 // `twill doctor`: findings about the kernel, the firewall and the routes of the host, each made in a namespace.
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
+import { join } from "node:path";
 import t from "tap";
 import { newHost } from "../lab/host.ts";
-import { lackingFeatures, needsRoot } from "../lab/needs.ts";
-import { goBin } from "../lab/project.ts";
-import { attach, bridge, configure, doctor, findings, found, healthyNetwork, ids } from "./lab.ts";
+import { lackingFeatures, needsKernel, needsRoot } from "../lab/needs.ts";
+import { goBin, ourTools } from "../lab/project.ts";
+import {
+  attach,
+  bridge,
+  configure,
+  doctor,
+  environment,
+  type Found,
+  findings,
+  found,
+  healthyNetwork,
+  ids,
+} from "./lab.ts";
 
 const lacking = needsRoot.skip === false ? lackingFeatures() : [];
 const missingKind = (["dummy", "ipvlan", "vrf"] as const).find((kind) => lacking.includes(kind));
@@ -18,10 +33,56 @@ t.test(
       {
         severity: "error",
         text: `this kernel does not have links of kind ${missingKind}, which "net" needs`,
-        evidence: ['network "net": /var/lib/net.d/10-net.conflist'],
-        remedy: /^load the modules \(modprobe -a \w+\).* CONFIG_\w+ \(Linux [\d.]+ or later\)$/,
+        evidence: ['network "net": /var/lib/net.d/10-net.conflist', /^\/lib\/modules\/\S+ /],
+        remedy: / CONFIG_\w+ \(Linux [\d.]+ or later\)$/,
       },
     ]);
+    const modules = `/lib/modules/${release()}`;
+    const withModules = (list: string) => {
+      const laid = "mount -t overlay modules -o lowerdir=/var/lib/laid:/usr/lib /usr/lib";
+      const script = `mkdir -p /var/lib/laid/modules/${release()} && ${list} && ${laid} && exec "$0" doctor --json`;
+      const { stdout } = node.runInside(["sh", "-c", script, join(ourTools, "twill")], environment);
+      const { evidence, remedy } = (JSON.parse(stdout).findings as Found[]).find(({ id }) => id === "kernel") as Found;
+      return { evidence: evidence[1], remedy };
+    };
+    const file = `/var/lib/laid/modules/${release()}/modules.dep`;
+    t.match(withModules("true"), { evidence: `${modules} has no modules`, remedy: /start it again/ });
+    t.match(withModules(`echo kernel/drivers/net/veth.ko.xz: > ${file}`), {
+      evidence: `${modules} does not have ${missingKind}`,
+      remedy: new RegExp(`linux-modules-extra-${release()}.*then modprobe -a ${missingKind};`),
+    });
+    t.match(withModules(`echo kernel/drivers/net/${missingKind}.ko.xz: > ${file}`), {
+      evidence: `${modules} has ${missingKind}`,
+      remedy: new RegExp(`^load the modules \\(modprobe -a ${missingKind}\\)`),
+    });
+  },
+);
+
+t.test(
+  "doctor: the complete kernel has what each plugin needs, and where modules are not loaded, the remedy loads them",
+  needsKernel("dummy", "ipvlan", "vlan", "vrf", "vlan_filtering"),
+  async (t) => {
+    const node = newHost(t);
+    const host = bridge(
+      { macspoofchk: true, vlan: 7 },
+      { ranges: [[{ subnet: "10.1.0.0/24" }], [{ subnet: "fd00:1::/64" }]] },
+    );
+    const others = ["bandwidth", "portmap", "firewall"].map((type) => ({ type }));
+    configure(node, [host, ...others, { type: "vrf", vrfname: "red" }]);
+    for (const type of ["macvlan", "ipvlan", "vlan", "dummy", "ptp", "tap"]) configure(node, [{ type }], type);
+    t.strictSame(found(node, "kernel"), []);
+
+    const modules = ["dummy", "ipvlan", "8021q"];
+    const loader = "/proc/sys/kernel/modprobe"; // of the whole guest
+    const before = readFileSync(loader, "utf8");
+    t.teardown(() => writeFileSync(loader, before));
+    writeFileSync(loader, "/bin/false");
+    t.match(spawnSync("modprobe", ["-r", ...modules], { encoding: "utf8" }), { status: 0, stderr: "" });
+    const lacking = found(node, "kernel");
+    const commands = lacking.map(({ remedy }) => /\((modprobe -a [^)]*)\)/.exec(remedy)?.[1] ?? remedy);
+    t.strictSame(commands.sort(), modules.map((name) => `modprobe -a ${name}`).sort(), JSON.stringify(lacking));
+    for (const command of commands) t.match(spawnSync("sh", ["-c", command]), { status: 0 }, command);
+    t.strictSame(found(node, "kernel"), [], "the remedies were followed");
   },
 );
 
@@ -181,6 +242,60 @@ t.test(
     t.strictSame(ids(node), ["overlapping-routes"]);
     node.sh("ip route del 10.1.0.2 dev vpn0");
     t.strictSame(ids(node), []);
+  },
+);
+
+t.test(
+  "doctor: rp_filter in a container of two networks drops what comes to its published ports",
+  needsRoot,
+  async (t) => {
+    const node = newHost(t);
+    configure(node, healthyNetwork);
+    const second = (...more: object[]) =>
+      configure(
+        node,
+        [
+          bridge(
+            { bridge: "two0", isDefaultGateway: false, isGateway: true },
+            { ranges: [[{ subnet: "10.2.0.0/24" }]] },
+          ),
+          { type: "portmap", backend: "nftables", capabilities: { portMappings: true } },
+          ...more,
+          { type: "firewall", backend: "nftables" },
+        ],
+        "two",
+      );
+    second();
+    const eth1 = {
+      CNI_IFNAME: "eth1",
+      CAP_ARGS: '{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]}',
+    };
+    attach(node);
+    attach(node, 0, "two", eth1);
+    const container = node.containers[0];
+    /** Whether the kernel takes a packet of another host for one that cannot come in through eth1. */
+    const isRefused = (address = "10.2.0.2") =>
+      container?.run("ip", "route", "get", address, "from", "203.0.113.9", "iif", "eth1").status !== 0;
+    t.strictSame([ids(node), isRefused()], [[], false]);
+    container?.sh("echo 1 > /proc/sys/net/ipv4/conf/eth1/rp_filter");
+    t.equal(isRefused(), true);
+    const findingOf = (): Found | undefined => found(node, "rp-filter")[0];
+    t.match(findings(node), [
+      {
+        id: "rp-filter",
+        severity: "error",
+        text: /^two cnitool-\w+ eth1 drops what other hosts send to its published ports/,
+        evidence: [/^in \S+: no route from 10\.2\.0\.2 to other hosts leads through eth1$/],
+      },
+    ]);
+    node.sh(/nsenter .*$/.exec(findingOf()?.remedy ?? "")?.[0] ?? "false");
+    t.strictSame([ids(node), isRefused()], [[], false], "the remedy for now was followed");
+
+    node.runInside([join(ourTools, "cnitool"), "del", "two", container?.path ?? ""], { ...environment, ...eth1 });
+    second({ type: "sbr" });
+    attach(node, 0, "two", eth1);
+    container?.sh("echo 1 > /proc/sys/net/ipv4/conf/eth1/rp_filter");
+    t.strictSame([ids(node), isRefused("10.2.0.3")], [[], false], "with sbr");
   },
 );
 

@@ -126,7 +126,14 @@ host.start = () => {
     );
     for (const failure of t.failures) print(failure.replace(/^/gm, "# "));
   });
-  for (const teardown of teardowns.reverse()) teardown();
+  for (const teardown of teardowns.reverse()) {
+    try {
+      teardown();
+    } catch (error) {
+      failed++; // the others are to be done all the same
+      print(`# teardown: ${error}`);
+    }
+  }
   print(`1..${tests.length}`);
   return failed > 0 ? 1 : 0;
 };

@@ -214,10 +214,12 @@ export const hasGateway = (route: RouteMessage): boolean =>
  * `ip route get <address>`: returns the route that the kernel would use. Without `gateway`, the address is on the link; with type
  * RTN_LOCAL, it is an address of this host.
  *
+ * @param source As with `from`: an address of this host, for rules about the source
  * @returns undefined when there is no usable route
  */
-export function lookupRoute(connection: Connection, destination: Address): RouteMessage | undefined {
-  const value = { family: familyNumber(destination), destinationLength: destination.length * 8, destination };
+export function lookupRoute(connection: Connection, destination: Address, source?: Address): RouteMessage | undefined {
+  const to = { family: familyNumber(destination), destinationLength: destination.length * 8, destination };
+  const value = source === undefined ? to : { ...to, sourceLength: source.length * 8, source };
   try {
     return connection.get(query({ name: "RTM_GETROUTE", type: RTM_GETROUTE, table: routeMessage, value }));
   } catch (error) {

@@ -31,23 +31,11 @@ import {
   writeNewFile,
 } from "./file.ts";
 import { lazy } from "./lazy.ts";
-import { randomHex } from "./random.ts";
+import { temporaryDirectory } from "./temporary-directory.testing.ts";
 
 /** Made by the first test: at top level, where the engine's build of the tests is frozen, nothing may differ from load to load. */
-const folder = lazy(() => {
-  const made = `/tmp/twill-sys-${randomHex(6)}`;
-  makeDirectories(made, 0o755);
-  return made;
-});
+const folder = lazy(() => temporaryDirectory(t, "sys"));
 const path = (name: string) => `${folder()}/${name}`;
-
-t.teardown(() => {
-  for (const name of listDirectory(folder())) {
-    if (findStat(path(name))?.type === "directory") removeDirectory(path(name));
-    else removeFile(path(name));
-  }
-  removeDirectory(folder());
-});
 
 /** The errno's name of what `work` throws. */
 function refusal(work: () => unknown): string {

@@ -15,8 +15,10 @@ import { NF_INET_POST_ROUTING, NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_SRC } from "..
 import { COMPAT_TARGET, compatMessage, NFNL_MSG_COMPAT_GET } from "../../../pkg/netlink/nftables/compat.ts";
 import { NFPROTO_BRIDGE, NFPROTO_INET, NFPROTO_IPV4 } from "../../../pkg/netlink/nftables/header.ts";
 import { isErrno } from "../../../pkg/sys/errno.ts";
+import { closeFile, Open, openFile } from "../../../pkg/sys/file.ts";
 import type { Network, PluginEntry } from "../../cnitool/lint/lint-file.ts";
 import type { Check, Observation } from "./finding.ts";
+import { causeOf } from "./kernel-modules.ts";
 import type { NodeView } from "./node-view.ts";
 
 /** What plugins need of the kernel. */
@@ -76,6 +78,14 @@ const features: readonly Feature[] = [
   { isNeeded: isOfType("ipvlan"), ...kind("ipvlan", "ipvlan", "CONFIG_IPVLAN", "3.19") },
   { isNeeded: isOfType("vlan"), ...kind("vlan", "8021q", "CONFIG_VLAN_8021Q", "2.4") },
   { isNeeded: isOfType("dummy"), ...kind("dummy", "dummy", "CONFIG_DUMMY", "2.4") },
+  {
+    what: "TUN and TAP devices",
+    isNeeded: isOfType("tap"),
+    isThere: hasTun,
+    modules: "tun",
+    option: "CONFIG_TUN",
+    since: "2.4",
+  },
   { isNeeded: isOfType("vrf"), ...kind("vrf", "vrf", "CONFIG_NET_VRF", "4.3") },
   { isNeeded: isOfType("bandwidth"), ...kind("ifb", "ifb", "CONFIG_IFB", "2.6.17") },
   {
@@ -149,11 +159,14 @@ export const kernel: Check = {
     }),
 };
 
-const observationOf = ({ what, modules, option, since }: Feature, users: readonly Network[]): Observation => ({
-  text: `this kernel does not have ${what}, which ${users.map(({ name }) => `"${name}"`).join(", ")} needs`,
-  evidence: users.map(({ name, file }) => `network "${name}": ${file}`),
-  remedy: `load the modules (modprobe -a ${modules}), and add them to /etc/modules-load.d; or use a kernel with ${option} (Linux ${since} or later)`,
-});
+function observationOf(feature: Feature, users: readonly Network[]): Observation {
+  const { evidence, remedy } = causeOf(feature);
+  return {
+    text: `this kernel does not have ${feature.what}, which ${users.map(({ name }) => `"${name}"`).join(", ")} needs`,
+    evidence: [...users.map(({ name, file }) => `network "${name}": ${file}`), evidence],
+    remedy,
+  };
+}
 
 /** Whether a check of STATUS does not refuse. */
 function accepts(need: () => void): boolean {
@@ -186,6 +199,16 @@ function hasChainType({ family, ...hook }: ChainType): boolean {
   } catch (error) {
     if (!(error instanceof NetlinkError) || isErrno(error, "EPERM")) throw error;
     return error.request === "NFT_MSG_DELCHAIN";
+  }
+}
+
+/** Opening the device loads the module; without the device's file nothing is known. */
+function hasTun(): boolean {
+  try {
+    closeFile(openFile("/dev/net/tun", Open.readWrite));
+    return true;
+  } catch (error) {
+    return !isErrno(error, "ENODEV", "ENXIO");
   }
 }
 

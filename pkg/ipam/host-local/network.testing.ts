@@ -1,16 +1,7 @@
 /** A network in a directory of its own, for tests: they read as a list of what runtimes and other plugins do to it. */
 import { type Address, formatPrefix, parseAddress } from "../../ip/address.ts";
-import {
-  findDirectory,
-  findStat,
-  findText,
-  makeDirectories,
-  readText,
-  removeDirectory,
-  removeFile,
-  writeFile,
-} from "../../sys/file.ts";
-import { randomHex } from "../../sys/random.ts";
+import { findDirectory, findStat, findText, makeDirectories, readText, removeFile, writeFile } from "../../sys/file.ts";
+import { temporaryDirectory } from "../../sys/temporary-directory.testing.ts";
 import { allocate, findExhaustion } from "./allocate.ts";
 import { withExistingPool, withPool } from "./pool.ts";
 import type { Pool, PoolConf } from "./pool-types.ts";
@@ -37,7 +28,7 @@ export class Network {
   readonly said: string[] = [];
 
   constructor(t: Test, { sets = [[{ subnet: "10.0.0.0/29" }]], ...options }: Options = {}) {
-    this.dataDir = `/tmp/twill-ipam-${randomHex(6)}`;
+    this.dataDir = temporaryDirectory(t, "ipam");
     this.directory = `${this.dataDir}/net`;
     this.ownerIndex = `${this.dataDir}/.twill/net`;
     const log = (line: string) => this.said.push(line.replaceAll(this.dataDir, "<dataDir>"));
@@ -50,7 +41,6 @@ export class Network {
       sets: parseRangeSets(sets, "1.1.0"),
     };
     makeDirectories(this.directory, 0o755);
-    t.teardown(() => removeTree(this.dataDir));
   }
 
   /** @returns the addresses, as "10.0.0.2/29 10.0.1.2/29". */
@@ -144,13 +134,4 @@ export class Network {
       writeFile(path, text, { mode: 0o600 });
     }
   }
-}
-
-function removeTree(path: string): void {
-  for (const name of findDirectory(path) ?? []) {
-    const inner = `${path}/${name}`;
-    if (findStat(inner, "link")?.type === "directory") removeTree(inner);
-    else removeFile(inner);
-  }
-  removeDirectory(path);
 }
