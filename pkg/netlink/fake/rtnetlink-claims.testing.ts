@@ -13,7 +13,7 @@ import {
   bridgeLinkMessage,
 } from "../rtnetlink/bridge-link.ts";
 import { AF_BRIDGE, AF_INET, AF_INET6 } from "../rtnetlink/family.ts";
-import { IFF_UP } from "../rtnetlink/link/interface.ts";
+import { IFF_ALLMULTI, IFF_PROMISC, IFF_UP } from "../rtnetlink/link/interface.ts";
 import {
   type LinkRequest,
   linkMessage,
@@ -317,6 +317,22 @@ export const rtnetlinkClaims: readonly RtnetlinkClaim[] = [
       t.equal(send(host, bridge("b0", { mtu: 1400, address: MAC })), "done");
       t.match(linkIn(host, "b0"), { mtu: 1400, address: MAC });
       t.equal(send(host, setLink({ ifName: "b0", mtu: 70_000 })), "SETLINK: EINVAL");
+    },
+  },
+  {
+    claim: "flags and the length of the queue are those that were set last, each on its own",
+    holds(t, { host }) {
+      send(host, veth("v0", "v1", { flags: IFF_PROMISC, change: IFF_PROMISC }));
+      const { index, txQueueLength } = linkIn(host, "v0");
+      t.equal(txQueueLength, 1000);
+      t.equal(send(host, setLink({ index, txQueueLength: 0, flags: IFF_ALLMULTI, change: IFF_ALLMULTI })), "done");
+      const shown = () => {
+        const { flags, txQueueLength } = linkIn(host, "v0");
+        return { txQueueLength, flags: flags & (IFF_UP | IFF_PROMISC | IFF_ALLMULTI) };
+      };
+      t.strictSame(shown(), { txQueueLength: 0, flags: IFF_PROMISC | IFF_ALLMULTI });
+      t.equal(send(host, setLink({ index, change: IFF_PROMISC })), "done");
+      t.strictSame(shown(), { txQueueLength: 0, flags: IFF_ALLMULTI });
     },
   },
   {

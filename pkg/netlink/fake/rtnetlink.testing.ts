@@ -98,6 +98,7 @@ interface FakeLink {
   readonly kind: string;
   flags: number;
   mtu: number;
+  txQueueLength: number;
   mac: Uint8Array;
   alias: string;
   group: number;
@@ -141,6 +142,7 @@ const KINDS: Readonly<Record<string, { onParent: boolean }>> = {
 };
 const [MIN_MTU, MAX_MTU] = [68, 65535];
 const DEFAULT_MTU = 1500;
+const DEFAULT_TX_QUEUE_LENGTH = 1000;
 const VLAN_PROTOCOLS: readonly unknown[] = [undefined, 0x8100, 0x88a8];
 const MAX_VLAN = 4094;
 /** The VLANs that a port of a bridge begins with. */
@@ -246,6 +248,7 @@ export class FakeNamespace implements Faults {
   }: Pick<FakeLink, "name" | "kind" | "mtu" | "mac"> & { index?: number | undefined }): FakeLink {
     const added: FakeLink = {
       flags: 0,
+      txQueueLength: DEFAULT_TX_QUEUE_LENGTH,
       alias: "",
       group: 0,
       master: undefined,
@@ -523,11 +526,12 @@ type Change = Omit<Partial<LinkMessage>, "netnsFd" | "ifName" | "alias" | "mtu">
 };
 
 function changeLink(link: FakeLink, message: Change): void {
-  const { netnsFd, ifName, mtu, address, alias, master, group, flags = 0, change = 0 } = message;
+  const { netnsFd, ifName, mtu, txQueueLength, address, alias, master, group, flags = 0, change = 0 } = message;
   if (netnsFd !== undefined) move(link, link.namespace.network.find(netnsFd), ifName);
   if (ifName !== undefined && ifName !== link.name) link.name = freeName(link.namespace, ifName);
   if (mtu !== undefined && (mtu < MIN_MTU || mtu > MAX_MTU)) throw new Refused("EINVAL");
   link.mtu = mtu ?? link.mtu;
+  link.txQueueLength = txQueueLength ?? link.txQueueLength;
   link.mac = address ?? link.mac;
   if (alias !== undefined && alias.length > ALIAS_MAX) throw new Refused("EINVAL");
   link.alias = alias ?? link.alias;
@@ -615,6 +619,7 @@ function getLinks(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
       flags: link.flags,
       ifName: link.name,
       mtu: link.mtu,
+      txQueueLength: link.txQueueLength,
       address: link.mac,
       operState: operStateOf(link),
       group: link.group,
