@@ -59,7 +59,7 @@ export function moveToContainer(host: Host, device: Link, place: LinkRef): Link 
 function refused(error: unknown, { name }: Link, place: LinkRef): unknown {
   if (!(error instanceof NetlinkError)) return error;
   const { netns, ifName } = place;
-  if (isErrno(error, "EEXIST")) return nameInUse(place, `moving "${name}" (${error.message})`, error);
+  if (isErrno(error, "EEXIST")) return nameInUse(place, `moving "${name}" (${error.message})`, { cause: error });
   return new CniError({
     code: ErrorCode.internal,
     msg: `failed to move "${name}" to ${netns.path} as "${ifName}"`,

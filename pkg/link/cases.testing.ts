@@ -62,6 +62,9 @@ export function failureBy(work: () => unknown): string | undefined {
 /** The remedies of refusals that no code expects. */
 export const GONE =
   "To fix: an interface was deleted during the call, by a DEL at the same time or another program: try again";
+export const FORBIDDEN =
+  "To fix: run it as root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and check that no security module forbids it";
+export const LACKING = "To fix: this kernel lacks it: load the module that has it, or enable it in the kernel";
 export const UNEXPECTED =
   "To fix: this should not happen: please report it to twill's issue tracker, with this text and the network's configuration";
 

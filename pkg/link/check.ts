@@ -56,13 +56,16 @@ export function checkContainer(
   const netns = openNamespace(attachment.netns ?? "");
   const container = openRtnetlink(netns);
   const link = needSameLink(container, own, kind, `in ${netns.path}`);
-  if (hasAddresses) {
-    if (!link.up) throw checkFailure(`interface "${link.name}" in ${netns.path} is down, must be up`); // its routes are gone
-    const routes = listAllRoutes(container);
-    checkAddresses(container, link, routes, result);
-    checkRoutes(routes, result);
-  }
+  if (hasAddresses) checkConfiguration({ result, container, link }, netns.path);
   return { result, container, link };
+}
+
+/** Checks that a link is up and has the addresses and routes of the result. @throws CniError 999: it has not */
+export function checkConfiguration({ result, container, link }: Checked, netns: string): void {
+  if (!link.up) throw checkFailure(`interface "${link.name}" in ${netns} is down, must be up`); // its routes are gone
+  const routes = listAllRoutes(container);
+  checkAddresses(container, link, routes, result);
+  checkRoutes(routes, result);
 }
 
 /** Returns the link of a result's entry. @throws CniError 999: it is missing, or its kind or MAC is another one */

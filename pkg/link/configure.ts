@@ -81,7 +81,7 @@ export interface ConfigTask {
 }
 
 /**
- * Adds the addresses, sets the interface up, waits until IPv6 addresses are usable, adds the routes.
+ * Writes the sysctls, adds the addresses, sets the interface up, waits until IPv6 addresses are usable, adds the routes.
  *
  * @param more Further tasks, which are sent before or after the routes.
  * @throws CniError 999: the kernel refuses an address or a route, or another host has an IPv6 address
@@ -89,14 +89,10 @@ export interface ConfigTask {
 export function configure(
   container: Container,
   result: Pick<Result, "ips" | "routes">,
-  more: { beforeRoutes: readonly ConfigTask[]; afterRoutes: readonly ConfigTask[] } = {
-    beforeRoutes: [],
-    afterRoutes: [],
-  },
+  more: MoreTasks = NO_MORE,
 ): void {
-  const { netns, rtnl, link, duplicates = "awaited" } = container;
-  const addresses = result.ips.map(addressOf);
-  const prefixes = addresses.map(({ prefix }) => prefix);
+  const { netns, link } = container;
+  const prefixes = prefixesOf(result);
   const hasIPv6 = prefixes.some(({ address }) => familyOf(address) === "ipv6");
   const sysctls = Object.entries(container.sysctls);
   if (hasIPv6 || sysctls.length > 0) {
@@ -105,6 +101,22 @@ export function configure(
       if (hasIPv6) prepareIPv6(link, prefixes);
     });
   }
+  sendConfiguration(container, result, more);
+}
+
+interface MoreTasks {
+  beforeRoutes: readonly ConfigTask[];
+  afterRoutes: readonly ConfigTask[];
+}
+const NO_MORE: MoreTasks = { beforeRoutes: [], afterRoutes: [] };
+
+/** Performs what of `configure` goes through rtnetlink. */
+export function sendConfiguration(
+  { rtnl, link, duplicates = "awaited" }: Pick<Container, "rtnl" | "link" | "duplicates">,
+  result: Pick<Result, "ips" | "routes">,
+  more: MoreTasks = NO_MORE,
+): void {
+  const addresses = result.ips.map(addressOf);
   const first: ConfigTask[] = addresses.map(({ prefix }) =>
     addressTask(link.index, prefix, { withoutDetection: duplicates === "none" }),
   );

@@ -155,8 +155,11 @@ export function renameLink(index: number, ifName: string, alias?: string): Reque
 
 function refused(error: unknown, place: LinkRef, { linkInfo: { kind }, mtu = 0 }: NewLink): unknown {
   if (!(error instanceof NetlinkError)) return error;
-  if (isErrno(error, "EEXIST") && isTaken(place))
-    return nameInUse(place, `creating the ${kind} link (${error.request}: EEXIST)`);
+  if (isErrno(error, "EEXIST")) {
+    const details = `creating the ${kind} link (${error.request}: EEXIST)`;
+    if (findLink(place.container, place.ifName) !== undefined) return nameInUse(place, details);
+    if (findLink(place.container, unnamed(place.ifName)) !== undefined) return leftUnnamed(place, details, error);
+  } // else it is about another property of the link
   if (isUnknownKind(error)) return unsupportedKind(kind, error);
   return new CniError({
     code: ErrorCode.internal,
@@ -175,20 +178,27 @@ const UNKNOWN_KIND: readonly (string | undefined)[] = [undefined, "Unknown devic
 const isUnknownKind = (refusal: NetlinkError): boolean =>
   isErrno(refusal, "EOPNOTSUPP") && UNKNOWN_KIND.includes(refusal.kernelMessage);
 
-/** Reports whether EEXIST is about the name, and not about another property of the link. */
-function isTaken({ container, ifName }: LinkRef): boolean {
-  return [ifName, unnamed(ifName)].some((name) => findLink(container, name) !== undefined);
-}
+const leftUnnamed = ({ ifName, netns }: LinkRef, details: string, cause: NetlinkError): CniError =>
+  new CniError({
+    code: ErrorCode.internal,
+    msg: `"${unnamed(ifName)}" in ${netns.path} is left by an ADD of "${ifName}" that was ended before it was done`,
+    details,
+    remedy: `delete the attachment (DEL with interface name ${ifName}), then add it again`,
+    cause,
+  });
 
-/** Returns the error for a name that is in use, with the owner of the link and a free name. */
+/**
+ * Returns the error for a name that is in use, with the owner of the link and a free name.
+ *
+ * @param options.host Opens the rtnetlink socket of the host.
+ */
 export function nameInUse(
-  { ifName, netns, owner }: Pick<LinkRef, "ifName" | "netns" | "owner">,
+  { ifName, netns, container, owner }: LinkRef,
   details: string,
-  cause?: unknown,
+  { cause, host }: { cause?: unknown; host?: () => Connection } = {},
 ): CniError {
-  const container = openRtnetlink(netns);
   const link = findLink(container, ifName);
-  const holder = link && findOwner(link);
+  const holder = link && findOwner(link, host);
   const isOwn = holder !== undefined && owner !== undefined && aliasOf(holder) === aliasOf(owner);
   return new CniError({
     code: ErrorCode.internal,

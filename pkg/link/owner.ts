@@ -41,40 +41,52 @@ export function ownerOf({ alias }: Link): AttachmentId | undefined {
   return { network, containerId, ifName };
 }
 
-/** Returns the owner of a container's link by its mark, which of a veth is on the host's end; undefined when there is no mark. */
-export function findOwner(link: Link): AttachmentId | undefined {
+/**
+ * Returns the owner of a container's link by its mark, which of a veth is on the host's end; undefined when there is no mark.
+ *
+ * @param host Opens the rtnetlink socket of the host.
+ */
+export function findOwner(link: Link, host: () => Connection = openRtnetlink): AttachmentId | undefined {
   const owner = ownerOf(link);
   if (owner !== undefined || link.kind !== "veth") return owner;
-  const outside = findLink(openRtnetlink(), link.parent);
+  const outside = findLink(host(), link.parent);
   return outside?.kind === "veth" && outside.parent === link.index ? ownerOf(outside) : undefined;
 }
 
 /** Returns the owner of a link that is marked for another attachment. A link without mark counts as the attachment's own: undefined. */
-export function otherOwnerOf(link: Link, owner: AttachmentId): AttachmentId | undefined {
-  const found = findOwner(link);
+export function otherOwnerOf(
+  link: Link,
+  owner: AttachmentId,
+  host: () => Connection = openRtnetlink,
+): AttachmentId | undefined {
+  const found = findOwner(link, host);
   return found === undefined || aliasOf(found) === aliasOf(owner) ? undefined : found;
 }
 
 /** Returns what tells the names of the host's links that are marked as another attachment's. */
 export const isAnothersOf =
-  (owner: AttachmentId): ((hostIfName: string) => boolean) =>
+  (owner: AttachmentId, host: () => Connection = openRtnetlink): ((hostIfName: string) => boolean) =>
   (hostIfName) => {
-    const link = findLink(openRtnetlink(), hostIfName);
-    return link !== undefined && otherOwnerOf(link, owner) !== undefined;
+    const link = findLink(host(), hostIfName);
+    return link !== undefined && otherOwnerOf(link, owner, host) !== undefined;
   };
 
 /** Returns the other owner of the container's link that has the attachment's interface name; undefined when there is none. */
-export function findOtherOwner(container: Connection, owner: AttachmentId): AttachmentId | undefined {
+export function findOtherOwner(
+  container: Connection,
+  owner: AttachmentId,
+  host: () => Connection = openRtnetlink,
+): AttachmentId | undefined {
   const link = findLink(container, owner.ifName);
-  return link && otherOwnerOf(link, owner);
+  return link && otherOwnerOf(link, owner, host);
 }
 
 /**
  * Returns the name that a link had on the host before host-device moved it into the container: host-device writes it into the alias, as the
  * reference plugin does. Such a link was not created by a plugin. Returns undefined for any other link, and for one with an owner's mark.
  */
-export const nameOnHost = (link: Link): string | undefined =>
-  isInterfaceName(link.alias) && findOwner(link) === undefined ? link.alias : undefined;
+export const nameOnHost = (link: Link, host: () => Connection = openRtnetlink): string | undefined =>
+  isInterfaceName(link.alias) && findOwner(link, host) === undefined ? link.alias : undefined;
 
 /** Deletes the links of a namespace that have the owner's mark; of a veth both ends. */
 export function deleteOwnedLinks(rtnl: Connection, owner: AttachmentId): boolean {

@@ -47,14 +47,16 @@ export type ChildLink = Omit<NewLink, "parent" | "mtu">;
 /**
  * Returns the parent that a configuration names, or the link of the default route.
  *
+ * @param host Opens the rtnetlink socket of the host.
  * @throws CniError 999: there is none. CniError 7: it cannot carry packets of that MTU
  */
 export function needParent(
   { master = "", linkInContainer = false, mtu = 0 }: ParentSelector,
   container: Connection,
+  host: () => Connection = openRtnetlink,
 ): Parent {
   const where = linkInContainer ? "in the container" : "on the host";
-  const rtnl = linkInContainer ? container : openRtnetlink();
+  const rtnl = linkInContainer ? container : host();
   const link = master === "" ? findDefault(rtnl) : findLink(rtnl, master);
   if (link === undefined) throw master === "" ? noDefault(where) : missing(master, where);
   if (mtu < 0 || mtu > link.mtu) {
@@ -147,10 +149,11 @@ function explained(error: unknown, { name }: Link, { kind, data }: NewLink["link
  */
 export function checkParent(
   { master = "", linkInContainer = false }: ParentSelector,
-  { container, link }: Checked,
+  { container, link }: Pick<Checked, "container" | "link">,
+  host: () => Connection = openRtnetlink,
 ): void {
   if (master === "") return;
-  const parent = findLink(linkInContainer ? container : openRtnetlink(), master);
+  const parent = findLink(linkInContainer ? container : host(), master);
   if (parent === undefined) throw checkFailure(`master "${master}" is missing`);
   const index = link.parent || link.index; // kernels before 5.12 omit the parent's index when it equals the link's
   if (index !== parent.index) throw checkFailure(`"${link.name}" has another parent than master "${master}"`);

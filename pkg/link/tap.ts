@@ -128,7 +128,7 @@ function flagsOf({ multiQueue, owner, group }: TapOptions): number {
 
 function refused(error: unknown, place: LinkRef): unknown {
   if (!(error instanceof SystemError)) return error;
-  if (isErrno(error, "EBUSY")) return nameInUse(place, `creating the tap device (${error.message})`, error);
+  if (isErrno(error, "EBUSY")) return nameInUse(place, `creating the tap device (${error.message})`, { cause: error });
   if (hasNoTun(error)) return unsupportedKind("tun", error);
   return new CniError({
     code: ErrorCode.internal,

@@ -54,7 +54,7 @@ export function createVeth(host: Connection, options: VethOptions): VethPair {
     const pair = tryCreate(host, hostIfName, options);
     if (pair !== undefined) return pair;
     if (findLink(options.container, options.ifName) !== undefined)
-      throw nameInUse(options, "creating the veth pair (RTM_NEWLINK: EEXIST)");
+      throw nameInUse(options, "creating the veth pair (RTM_NEWLINK: EEXIST)", { host: () => host });
     if (attempt === NAME_ATTEMPTS) throw noFreeName(hostIfName);
   }
 }
