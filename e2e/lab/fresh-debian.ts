@@ -39,7 +39,7 @@ const enter = `
   mount -t tmpfs none $root/run
   mkdir $root/run/machine && cd $root && pivot_root . run/machine && umount -l run/machine && rmdir run/machine
   exec env -u NODE_OPTIONS -u TMPDIR HOME=/root DEBIAN_FRONTEND=noninteractive \
-    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -ec "$2"`;
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -c "$2"`;
 
 export interface Ended {
   status: number | null;

@@ -1,11 +1,11 @@
 // `npm run package`: what it makes is the same whoever makes it, and is installed, used, upgraded and removed on a Debian of its own.
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { unpackedProgram } from "../../dev/unpacked.mjs";
-import { installDebian } from "../lab/fresh-debian.ts";
+import { type Ended, installDebian, runInDebian } from "../lab/fresh-debian.ts";
 import { inLongRunOnly, needsRoot } from "../lab/needs.ts";
 import { projectRoot } from "../lab/project.ts";
 
@@ -31,24 +31,12 @@ function build(name: string): string {
   return join(layers, "files/dist/packages");
 }
 
-interface Ended {
-  status: number | null;
-  stdout: string;
-  stderr: string;
-}
-
 /** A Debian with the packages in /packages. Each call of what is returned sees what earlier ones have left. */
 function debianWith(packages: string): (script: string) => Ended {
   const root = join(dir, "root");
   installDebian(root, ["iproute2", "nftables"]);
   execFileSync("cp", ["-r", packages, join(root, "packages")]);
-  const enter = `mount --bind $1 $1 && mount --rbind /dev $1/dev && mount -t proc proc $1/proc && mount -t tmpfs none $1/run
-    exec chroot $1 env -u NODE_OPTIONS -u NODE_EXTRA_CA_CERTS DEBIAN_FRONTEND=noninteractive PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -c "$2"`;
-  return (script) => {
-    const args = ["--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", enter, "sh", root, script];
-    const { status, stdout, stderr } = spawnSync("unshare", args, { encoding: "utf8" });
-    return { status, stdout, stderr };
-  };
+  return (script) => runInDebian(root, script);
 }
 
 const attach = `unshare --net sh -ec '
@@ -58,6 +46,13 @@ const attach = `unshare --net sh -ec '
   CNI_PATH=/usr/lib/cni cnitool add net /run/netns/c > /dev/null
   ip -n c -br addr show eth0
   CNI_PATH=/usr/lib/cni cnitool del net /run/netns/c'`;
+
+/** The first word of each line of a list of `twill --help`. */
+const namesIn = (help: string, title: string): string[] =>
+  Array.from(
+    (new RegExp(`^${title}.*\\n((?: {2}.*\\n)+)`, "m").exec(help)?.[1] ?? "").matchAll(/^ {2}(\S+)/gm),
+    ([, name = ""]) => name,
+  );
 
 t.test("packages", inLongRunOnly(needsRoot), async (t) => {
   const packages = build("one");
@@ -107,6 +102,32 @@ t.test("packages", inLongRunOnly(needsRoot), async (t) => {
     t.match(ok(t, attach), /eth0.* 10\.1\.0\.\d+\/24/);
     t.match(ok(t, "twill --version"), `twill ${version},`);
     t.match(ok(t, "zcat /usr/share/man/man1/twill-doctor.1.gz"), /^\.SH SYNOPSIS\n\.nf\ntwill doctor/m);
+    const commands = namesIn(ok(t, "twill --help"), "Commands of twill itself");
+    for (const name of ["install", "uninstall", "doctor", "gc", "log", "metrics", "network", "ping", "report", "run"])
+      t.ok(commands.includes(name), name);
+    t.strictSame(
+      ok(t, "cd /usr/share/man/man1 && ls twill* | sed 's/\\.1\\.gz$//'").split("\n").filter(Boolean).sort(),
+      ["twill", ...commands.map((name) => `twill-${name}`)].sort(),
+      "a page for each command",
+    );
+    const files = ok(t, "dpkg -L twill").split("\n");
+    for (const tool of ["cnitool", "twill"])
+      for (const file of [
+        `/usr/share/bash-completion/completions/${tool}`,
+        `/usr/share/zsh/vendor-completions/_${tool}`,
+        `/usr/share/fish/vendor_completions.d/${tool}.fish`,
+      ])
+        t.ok(files.includes(file), file);
+    ok(t, "bash -n /usr/share/bash-completion/completions/twill");
+    t.strictSame(
+      files
+        .flatMap((file) => /^\/lib\/systemd\/system\/(.+\.(?:service|socket|timer|conf))$/.exec(file)?.[1] ?? [])
+        .sort(),
+      readdirSync(join(projectRoot, "conf"), { recursive: true, encoding: "utf8" })
+        .filter((name) => /\.(service|socket|timer|conf)$/.test(name) && name !== "flanneld.service")
+        .sort(),
+      "the units that twill install --units puts",
+    );
     t.match(ok(t, "cat /lib/systemd/system/twill-gc.service"), "ExecStart=/usr/bin/twill gc\n");
     t.equal(
       ok(

@@ -45,7 +45,7 @@ t.test("README: from a clone on a fresh Debian to a container on our bridge", in
   cloneInto(join(root, "root/twill"));
   execFileSync("cp", ["-L", unpackedProgram(projectRoot, "busybox-static"), join(root, "root/busybox")]);
   const done = (script: string, network?: "its own") => {
-    const { status, stdout, stderr } = runInDebian(root, script, network);
+    const { status, stdout, stderr } = runInDebian(root, `set -e\n${script}`, network);
     if (status !== 0) throw new Error(`${script}: exit status ${status}: ${`${stdout}\n${stderr}`.slice(-2000)}`);
     return stdout;
   };
