@@ -63,9 +63,11 @@ function usable(load: () => NetworkList, warn: (text: string) => void): NetworkL
   }
 }
 
+const OWN_PREFIX = "twill-";
+
 /**
- * Finds the network of that name in the file that `twill network` wrote, without parsing those of its other networks, which may be hundreds. All of them are
- * searched for the name: the network may be in another file as well, or instead, since an administrator may rename files and copy them.
+ * Finds the network of that name in the file that `twill network` wrote, without reading those of its other networks, which may be hundreds. The files of others are
+ * searched for the name: an administrator may have copied the network there.
  *
  * @returns undefined: it has to be looked for among all
  */
@@ -78,7 +80,7 @@ export function ownNetworkCalled(
   const file = networkFile(directory, name);
   if (!files.some((one) => `${directory}/${one}` === file)) return undefined;
   const list = usable(() => loadList(file), warn);
-  const others = files.map((one) => `${directory}/${one}`).filter((path) => path !== file);
+  const others = files.filter((one) => !one.startsWith(OWN_PREFIX)).map((one) => `${directory}/${one}`);
   return list?.name !== name || others.some((path) => mayDefine(path, name)) ? undefined : definitionOf(list, file);
 }
 
@@ -128,8 +130,6 @@ export function networkCalled(
         : `did you mean ${meant}?`,
   });
 }
-
-const OWN_PREFIX = "twill-";
 
 /**
  * Returns the file of a new network. It sorts behind the files of other programs: runtimes that have one network for all containers
