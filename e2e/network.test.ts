@@ -467,6 +467,28 @@ t.test("addresses of the link that were asked for are added, others refused", ne
   t.match(node.containers[0]?.sh("ip -br address show eth0"), / 172\.17\.0\.2\/16 169\.254\.7\.7\/16 fe80::77\/64/);
 });
 
+t.test(
+  "options of a connection set the interface's sysctls and its name; a refused one leaves nothing",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t, 1);
+    const name = nameOf(node, 0);
+    node.networkSays("create --subnet 10.5.0.0/24 front");
+    const martians = "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians";
+    t.match(node.network(["connect", "--driver-opt", `${martians}_x=1`, "front", name]), {
+      status: 1,
+      stderr: /sysctl net\.ipv4\.conf\.IFNAME\.log_martians_x of interface "eth0" cannot be "1": .*ENOENT/,
+    });
+    t.strictSame(node.addresses(0), []);
+    const options = ["--driver-opt", `${martians}=1,net.ipv4.neigh.IFNAME.ucast_solicit=7`, "--driver-opt", "ifname=net0"];
+    node.networkSays(["connect", ...options, "front", name]);
+    t.equal(
+      node.containers[0]?.sh("cat /proc/sys/net/ipv4/conf/net0/log_martians /proc/sys/net/ipv4/neigh/net0/ucast_solicit"),
+      "1\n7\n",
+    );
+  },
+);
+
 t.test("a copy of twill calls the plugins in itself, not those of another build", needsRoot, async (t) => {
   const node = newNode(t, 1);
   node.networkSays("create front");

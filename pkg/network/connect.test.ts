@@ -24,6 +24,7 @@ const none: ConnectOptions = {
   linkLocalIps: [],
   mac: undefined,
   interface: undefined,
+  sysctls: [],
   aliases: [],
   links: [],
   ports: [],

@@ -17,6 +17,7 @@ import { inNamespace } from "../link/in-namespace.ts";
 import { enableIPv6 } from "../link/ipv6.ts";
 import { listLinks, needLink } from "../link/link.ts";
 import { setUpLoopback } from "../link/loopback.ts";
+import { writeSysctl } from "../link/sysctl.ts";
 import { type Connection, NetlinkError } from "../netlink/connection.ts";
 import {
   addNetwork,
@@ -52,6 +53,7 @@ import {
 import type { Container } from "./container.ts";
 import { orderDefaultRoutes, type RouteOwner } from "./default-route.ts";
 import type { NetworkDefinition } from "./definition.ts";
+import type { EndpointSysctl } from "./endpoint-options.ts";
 import { hasLinks, mayBeLinked, placeLinks } from "./link-holes.ts";
 import { movePorts, portsPublishedIn } from "./port-holder.ts";
 import type { PublishedPort } from "./published-port.ts";
@@ -64,6 +66,8 @@ export interface ConnectOptions {
   linkLocalIps: readonly string[];
   mac: string | undefined;
   interface: string | undefined;
+  /** Settings of the interface. */
+  sysctls: readonly EndpointSysctl[];
   aliases: readonly string[];
   links: AttachmentRecord["links"];
   /** Ports of the host that lead to ports of the container. */
@@ -111,6 +115,7 @@ export function connectContainer(
       setUpLoopback(rtnl);
       const prefixes = options.linkLocalIps.map(linkLocalIn).filter((address) => address !== undefined);
       if (prefixes.length > 0) addLinkLocals(rtnl, netns, attachment.ifName, prefixes.map(linkPrefix));
+      within(netns, () => writeSysctls(options.sysctls, attachment.ifName));
     });
     placeRoutesAndPorts(namespace, [...present, { networkName: network.name, ifName: attachment.ifName }], runtime);
     const connected = { ...record, ...assignedBy(result, attachment.ifName) };
@@ -145,6 +150,21 @@ function undoAfter(error: unknown, undo: () => void): void {
   } catch (failure) {
     const remedy = "correct both: the next command of twill network undoes the rest";
     throw withSecondFailure(error, `could not undo it either: ${errorText(failure)}`, remedy);
+  }
+}
+
+/** @throws CniError 7: the kernel has no such setting, or refuses the value */
+function writeSysctls(sysctls: readonly EndpointSysctl[], ifName: string): void {
+  for (const { key, pathFor, value } of sysctls) {
+    try {
+      writeSysctl(pathFor(ifName), value);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      throw invalidConf(
+        `sysctl ${key} of interface ${JSON.stringify(ifName)} cannot be ${JSON.stringify(value)}: ${error.message}`,
+        "correct name and value: those that there are stand in /proc/sys/net of the container",
+      );
+    }
   }
 }
 

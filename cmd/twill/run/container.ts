@@ -169,6 +169,7 @@ function connectTo(network: PluginNetwork, request: RunRequest, record: RunRecor
     linkLocalIps: request.linkLocalIps,
     mac: request.mac,
     interface: undefined,
+    sysctls: [],
     aliases,
     links: isDefault ? [] : request.links,
     ports,
