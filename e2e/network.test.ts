@@ -480,10 +480,17 @@ t.test(
       stderr: /sysctl net\.ipv4\.conf\.IFNAME\.log_martians_x of interface "eth0" cannot be "1": .*ENOENT/,
     });
     t.strictSame(node.addresses(0), []);
-    const options = ["--driver-opt", `${martians}=1,net.ipv4.neigh.IFNAME.ucast_solicit=7`, "--driver-opt", "ifname=net0"];
+    const options = [
+      "--driver-opt",
+      `${martians}=1,net.ipv4.neigh.IFNAME.ucast_solicit=7`,
+      "--driver-opt",
+      "ifname=net0",
+    ];
     node.networkSays(["connect", ...options, "front", name]);
     t.equal(
-      node.containers[0]?.sh("cat /proc/sys/net/ipv4/conf/net0/log_martians /proc/sys/net/ipv4/neigh/net0/ucast_solicit"),
+      node.containers[0]?.sh(
+        "cat /proc/sys/net/ipv4/conf/net0/log_martians /proc/sys/net/ipv4/neigh/net0/ucast_solicit",
+      ),
       "1\n7\n",
     );
   },

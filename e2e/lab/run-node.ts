@@ -23,6 +23,8 @@ export interface RunNode extends Host {
   networkSays(args: string): string;
   /** Runs another tool of twill, as `reload`. */
   twill(args: string): Ran;
+  /** Runs a command of twill under strace. @returns the lines of the trace */
+  traced(args: string, options: readonly string[]): string[];
   /** Paths below /run/twill/run. */
   runFiles(): string[];
 }
@@ -62,6 +64,12 @@ export function newRunNode(t: Parameters<typeof newHost>[0], containers = 1): Ru
       }
       const { process } = JSON.parse(readFileSync(join(directory, name, "container.json"), "utf8"));
       return { ended, process: Number(process) };
+    },
+    traced(args, options) {
+      const [shell = "", flag = "", script = "", ...rest] = command(args);
+      const traced = `${script.slice(0, script.lastIndexOf("exec"))} exec strace -f -qq -o /var/lib/trace ${options.join(" ")} "$0" "$@"`;
+      host.runInside([shell, flag, traced, ...rest], path);
+      return readFileSync(join(host.varLib, "trace"), "utf8").split("\n");
     },
     twill: (args) => host.runInside(command(args), path),
     network: (args) => host.runInside(command(`network ${args}`), path),

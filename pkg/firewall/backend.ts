@@ -4,6 +4,7 @@
 //   firewall plugin       firewalld, iptables, nftables   backends in forwarding/forwarding.ts
 //   flanneld's rules      iptables, nftables              by "EnableNFTables": backends in pkg/flannel/rules/rules.ts
 //   MAC spoof check       nf_tables                       no choice: frames on a bridge are not iptables' business
+//   links                 nf_tables                       the same: links/link-table.ts
 //
 // Each feature has a record with its functions by backend. DEL and GC call those of all backends, since the configuration and the host may
 // have changed since the ADD. Whether "iptables" means nf_tables or the legacy tables is decided in iptables/host.ts.

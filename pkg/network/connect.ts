@@ -54,7 +54,7 @@ import type { Container } from "./container.ts";
 import { orderDefaultRoutes, type RouteOwner } from "./default-route.ts";
 import type { NetworkDefinition } from "./definition.ts";
 import type { EndpointSysctl } from "./endpoint-options.ts";
-import { hasLinks, mayBeLinked, placeLinks } from "./link-holes.ts";
+import { hasLinks, mayBeLinked, networksWithLinks, placeLinks } from "./link-holes.ts";
 import { movePorts, portsPublishedIn } from "./port-holder.ts";
 import type { PublishedPort } from "./published-port.ts";
 
@@ -585,15 +585,18 @@ const unknownArguments = ({ containerId, ifName, netns }: NetworkAttachment): Ru
 /**
  * Removes what `connect` made for containers that are gone, since nobody else calls DEL for it, and what a `connect` or `disconnect` that was killed
  * has left. Failures are told, and tried again the next time. Only for who holds the lock: else a command that is still working looks killed.
+ *
+ * @returns the names of networks in which containers have links
  */
 export function removeLeftAttachments(
   networks: () => readonly NetworkDefinition[],
   runtime: Runtime,
   tell: (text: string) => void,
-): void {
+): string[] {
   removeInterruptedWrites();
   const { records } = listAllAttachmentRecords();
-  if (!records.some(isLeft)) return; // as nearly always: the cache, which takes longer to read, is not asked
+  const linked = networksWithLinks(records);
+  if (!records.some(isLeft)) return linked; // as nearly always: the cache, which takes longer to read, is not asked
   const { attachments } = listAttachments(runtime.cacheRoot);
   for (const attachment of attachments) {
     const { record, networkName, containerName } = attachment;
@@ -611,6 +614,22 @@ export function removeLeftAttachments(
       tell(
         `could not remove what is left of container ${containerName} in network ${networkName}: ${errorText(error)}`,
       );
+    }
+  }
+  return linked;
+}
+
+/**
+ * Has links open what they are for, also those to containers that a runtime attached meanwhile, or whose rules somebody removed. Failures are told. Only
+ * for who holds the lock.
+ */
+export function keepLinks(networkNames: readonly string[], { cacheRoot }: Runtime, tell: (text: string) => void): void {
+  for (const name of networkNames) {
+    try {
+      placeLinks(name, cacheRoot);
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      tell(`links between containers of network ${name} are not open: ${errorText(error)}`);
     }
   }
 }

@@ -79,13 +79,21 @@ function addressesOf({ mac, addresses }: LinkEnd): Address[] {
 export const hasLinks = (networkName: string, records: readonly AttachmentRecord[]): boolean =>
   records.some((record) => record.networkName === networkName && record.links.length > 0);
 
-/** Reports whether a container of a network may have links, or be the target of one: without its table nothing is open. */
-export function mayBeLinked({ networkName, record }: NetworkAttachment): boolean {
-  if (record !== undefined && record.links.length > 0) return true;
-  const netfilter = connect(NETLINK_NETFILTER);
-  const isThere = hasLinkTable(netfilter, networkName);
-  netfilter.close();
-  return isThere;
+/** Reports whether a container of a network may have links, or be the target of one. */
+export const mayBeLinked = ({ networkName, record }: NetworkAttachment): boolean =>
+  (record !== undefined && record.links.length > 0) || isAnyOpen(networkName);
+
+/** Reports whether links open something in a network: without its table nothing is open. */
+export function isAnyOpen(networkName: string): boolean {
+  try {
+    const netfilter = connect(NETLINK_NETFILTER);
+    const isThere = hasLinkTable(netfilter, networkName);
+    netfilter.close();
+    return isThere;
+  } catch (error) {
+    if (isErrno(error, "EPROTONOSUPPORT")) return false; // a kernel without nfnetlink
+    throw error;
+  }
 }
 
 /** What is not on disk yet: a container that is being connected counts, one that is being disconnected does not. */
@@ -109,7 +117,18 @@ export function placeLinks(networkName: string, cacheRoot: string, change: LinkC
     ports.filter(({ name, isolated }) => !targets.has(name) && !isolated),
     true,
   );
-  placeLinkHoles(netfilter, networkName, wanted);
+  try {
+    placeLinkHoles(netfilter, networkName, wanted);
+  } catch (error) {
+    const lacksRules = !hasLinkTable(netfilter, networkName);
+    if (lacksRules)
+      isolate(
+        rtnl,
+        ports.filter(({ isolated }) => !isolated),
+        true,
+      );
+    throw error;
+  }
   isolate(
     rtnl,
     ports.filter(({ name, isolated }) => targets.has(name) && isolated),
@@ -241,11 +260,7 @@ export function findLinkProblems(networkName: string, cacheRoot: string): LinkPr
   ];
 }
 
-/** Returns the networks whose records have links. */
-export const networksWithLinks = (): string[] => [
-  ...new Set(
-    listAllAttachmentRecords()
-      .records.filter(({ links }) => links.length > 0)
-      .map(({ networkName }) => networkName),
-  ),
-];
+/** Returns the names of networks whose records have links. */
+export const networksWithLinks = (
+  records: readonly AttachmentRecord[] = listAllAttachmentRecords().records,
+): string[] => [...new Set(records.filter(({ links }) => links.length > 0).map(({ networkName }) => networkName))];

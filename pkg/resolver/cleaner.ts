@@ -1,6 +1,6 @@
 /**
- * Has `twill network` remove what belonged to containers that are gone: addresses, rules, records. Nobody calls DEL for what `connect` made, and this
- * is the one program that waits while containers run. Another process does it, since it takes locks and calls plugins, while queries are to be answered.
+ * Has `twill network` remove what belonged to containers that are gone: addresses, rules, records; and open what links to containers are for that a runtime
+ * attached. Nobody calls DEL for what `connect` made, and this is the one program that waits while containers run. Another process does it, since it takes locks and calls plugins, while queries are to be answered.
  */
 import { failureOf } from "../cni/error.ts";
 import { environment, findOutcome, start } from "../sys/process.ts";
@@ -13,17 +13,20 @@ const PAUSE_MS = 30_000;
 export class Cleaner {
   #child: number | undefined;
   /** What the last run was for, and until when it is not run again for that. */
-  #last = { gone: "", untilMs: 0 };
+  #last = { reason: "", untilMs: 0 };
 
-  /** Starts the command, unless it runs or has just run. @param gone names the containers that are gone */
-  run(gone: string, nowMs: number, log: (text: string) => void): void {
-    if (this.#isRunning() || (gone === this.#last.gone && nowMs < this.#last.untilMs)) return;
-    this.#last = { gone, untilMs: nowMs + PAUSE_MS };
+  /** Starts the command, unless it runs or has just run. @param reason says what for @returns whether it was started */
+  run(reason: string, nowMs: number, log: (text: string) => void): boolean {
+    if (this.#isRunning() || (reason === this.#last.reason && nowMs < this.#last.untilMs)) return false;
+    this.#last = { reason, untilMs: nowMs + PAUSE_MS };
     try {
       this.#child = start("/proc/self/exe", COMMAND, environment());
     } catch (error) {
-      log(`cannot remove what is left of containers that are gone: ${failureOf(error).message}`);
+      log(
+        `cannot start twill network, which removes what is left of containers that are gone: ${failureOf(error).message}`,
+      );
     }
+    return true;
   }
 
   #isRunning(): boolean {

@@ -91,6 +91,9 @@ class Worker {
   #unfinished: readonly string[] = [];
   /** Namespaces of records whose container is gone, as a text. */
   #gone = "";
+  #hasLinks = false;
+  /** The stamp of the attachments for which links were opened. */
+  #linkedAt = "";
   /** By key of the listen address. */
   #views = new Map<string, View>();
   /** Who may ask at a listen address, by key of the address; undefined: everybody. */
@@ -174,6 +177,8 @@ class Worker {
     if (hasChanged || this.#hasUnserved || this.#namespaces.some(isGone)) this.#sync();
     const hasLeft = cleansUp && this.#gone !== "";
     if (hasLeft) this.#cleaner.run(this.#gone, nowMs, log);
+    else if (cleansUp && this.#hasLinks && this.#linkedAt !== this.#stamp && this.#cleaner.run(this.#stamp, nowMs, log))
+      this.#linkedAt = this.#stamp;
     if (hasLeft || this.#namespaces.length > 0) this.#neededAtMs = nowMs;
     if (endsIdle && nowMs - this.#neededAtMs > IDLE_MS) this.#stop("idle");
     return this.#lookAtMs;
@@ -192,6 +197,7 @@ class Worker {
     this.#namespaces = [...new Set([...connected, ...served])].filter((namespace) => !gone.has(namespace));
     this.#gone = [...gone].map(({ path, inode }) => `${path} ${inode}`).join("\n");
     const living = attachments.filter(({ namespace }) => !gone.has(namespace));
+    this.#hasLinks = living.some(({ links }) => links.length > 0);
     this.#networks = namesOfNetworks(living);
     const addresses = listenAddressesOf(living);
     this.#views = new Map([...addresses].map(([key, { attachments }]) => [key, viewOf(attachments, this.#networks)]));

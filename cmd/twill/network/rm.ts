@@ -9,7 +9,7 @@ import { deleteLink, findLink, listLinks, openRtnetlink } from "../../../pkg/lin
 import { attachmentState, listAttachments, type NetworkAttachment } from "../../../pkg/network/attachment.ts";
 import { removeRecordDirectory } from "../../../pkg/network/attachment-record.ts";
 import { isPredefined, type NetworkDefinition } from "../../../pkg/network/definition.ts";
-import { placeLinks } from "../../../pkg/network/link-holes.ts";
+import { isAnyOpen, placeLinks } from "../../../pkg/network/link-holes.ts";
 import { findNetworkCalled, networkCalled, removeNetwork } from "../../../pkg/network/network-directory.ts";
 import { bridgeNameOf } from "../../../pkg/network/network-document.ts";
 import { collectGarbage, planGarbageCollection } from "../../../pkg/runtime/network.ts";
@@ -74,7 +74,7 @@ export function remove(network: NetworkDefinition, { runtime, warn }: Host): voi
         ),
       warn,
     );
-  if (network.driver === "bridge") collect(() => placeLinks(network.name, runtime.cacheRoot), warn);
+  if (isAnyOpen(network.name)) collect(() => placeLinks(network.name, runtime.cacheRoot), warn);
   deleteBridge(network);
   for (const { ipam } of list?.plugins ?? []) {
     if (isObject(ipam) && ipam["type"] === "host-local" && ipam["dataDir"] === undefined)

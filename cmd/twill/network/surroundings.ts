@@ -11,7 +11,7 @@ import {
   removeRecordDirectory,
   stateDirectory,
 } from "../../../pkg/network/attachment-record.ts";
-import { type PluginNetwork, removeLeftAttachments } from "../../../pkg/network/connect.ts";
+import { keepLinks, type PluginNetwork, removeLeftAttachments } from "../../../pkg/network/connect.ts";
 import { definitionOf, type NetworkDefinition, networksWithoutPlugins } from "../../../pkg/network/definition.ts";
 import { lostNetworks } from "../../../pkg/network/lost-network.ts";
 import {
@@ -52,8 +52,9 @@ export function onHost<T>(context: ToolContext, work: (host: Host) => T, program
   return whenFree(() => {
     const host = hostOf(context, program);
     removeEndedRuns();
-    removeLeftAttachments(() => host.networks, host.runtime, host.warn);
+    const linked = removeLeftAttachments(() => host.networks, host.runtime, host.warn);
     const done = work(host);
+    keepLinks(linked, host.runtime, host.warn);
     answerNames(host, startResolverIfNeeded);
     return done;
   });
