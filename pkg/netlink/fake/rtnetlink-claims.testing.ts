@@ -13,7 +13,7 @@ import {
   bridgeLinkMessage,
 } from "../rtnetlink/bridge-link.ts";
 import { AF_BRIDGE, AF_INET, AF_INET6 } from "../rtnetlink/family.ts";
-import { IFF_ALLMULTI, IFF_PROMISC, IFF_UP } from "../rtnetlink/link/interface.ts";
+import { IFF_ALLMULTI, IFF_LOWER_UP, IFF_PROMISC, IFF_UP } from "../rtnetlink/link/interface.ts";
 import {
   type LinkRequest,
   linkMessage,
@@ -60,7 +60,7 @@ export interface Namespaces {
 export interface RtnetlinkClaim {
   claim: string;
   /** What the kernel must have, besides links of the kinds veth and bridge. */
-  needs?: "macvlan" | "vxlan" | "vlan_filtering";
+  needs?: "macvlan" | "vxlan" | "vrf" | "vlan_filtering";
   holds(t: Test, namespaces: Namespaces): void;
 }
 
@@ -317,6 +317,44 @@ export const rtnetlinkClaims: readonly RtnetlinkClaim[] = [
       t.equal(send(host, bridge("b0", { mtu: 1400, address: MAC })), "done");
       t.match(linkIn(host, "b0"), { mtu: 1400, address: MAC });
       t.equal(send(host, setLink({ ifName: "b0", mtu: 70_000 })), "SETLINK: EINVAL");
+    },
+  },
+  {
+    claim: "an end of a pair has a carrier while both are up",
+    holds(t, { host }) {
+      send(host, veth("v0", "v1"));
+      const hasCarrier = () => (linkIn(host, "v0").flags & IFF_LOWER_UP) !== 0;
+      t.equal(hasCarrier(), false);
+      send(host, up(linkIn(host, "v0").index));
+      t.equal(hasCarrier(), false);
+      send(host, up(linkIn(host, "v1").index));
+      t.equal(hasCarrier(), true);
+      send(host, down(linkIn(host, "v1").index));
+      t.equal(hasCarrier(), false);
+    },
+  },
+  {
+    claim: "a VRF has a table, and ports that are no VRFs",
+    needs: "vrf",
+    holds(t, { host }) {
+      const vrf = (ifName: string, table?: number) =>
+        addLink({ ifName, linkInfo: { kind: "vrf", data: table === undefined ? {} : { table } } });
+      t.equal(send(host, vrf("r0")), "NEWLINK: EINVAL");
+      t.equal(send(host, vrf("r0", 0)), "NEWLINK: EINVAL");
+      t.equal(send(host, vrf("r0", 10)), "done");
+      t.equal(send(host, vrf("r1", 11)), "done");
+      send(host, veth("v0", "v1"));
+      const [master, other, port] = ["r0", "r1", "v0"].map((name) => linkIn(host, name).index) as [
+        number,
+        number,
+        number,
+      ];
+      t.match(linkIn(host, "r0").linkInfo, { kind: "vrf", data: { table: 10 } });
+      t.equal(send(host, setLink({ index: port, master })), "done");
+      t.equal(send(host, setLink({ index: other, master })), "SETLINK: EINVAL");
+      t.equal(linkIn(host, "v0").master, master);
+      t.equal(send(host, deleteLink({ index: master })), "done");
+      t.equal(linkIn(host, "v0").master, undefined);
     },
   },
   {

@@ -29,7 +29,7 @@ import {
   bridgeLinkMessage,
 } from "../rtnetlink/bridge-link.ts";
 import { AF_BRIDGE, AF_INET, AF_INET6, AF_UNSPEC } from "../rtnetlink/family.ts";
-import { IFF_PROMISC, IFF_UP } from "../rtnetlink/link/interface.ts";
+import { IFF_LOWER_UP, IFF_PROMISC, IFF_UP } from "../rtnetlink/link/interface.ts";
 import {
   IF_OPER_DOWN,
   IF_OPER_LOWERLAYERDOWN,
@@ -138,6 +138,7 @@ const KINDS: Readonly<Record<string, { onParent: boolean }>> = {
   macvlan: { onParent: true },
   veth: { onParent: false },
   vlan: { onParent: true },
+  vrf: { onParent: false },
   vxlan: { onParent: false },
 };
 const [MIN_MTU, MAX_MTU] = [68, 65535];
@@ -381,6 +382,7 @@ function createLink(namespace: FakeNamespace, message: LinkMessage): void {
   if (known.onParent && parent === undefined) throw new Refused("EINVAL");
   const lower = known.onParent ? linkAt(namespace, parent) : undefined;
   const data = linkInfo?.data;
+  if (kind === "vrf" && !(data as { table?: number } | undefined)?.table) throw new Refused("EINVAL");
   if (kind === "bridge") checkBridge(namespace.network, data as BridgeData | undefined);
   const peer = kind === "veth" ? peerOf(namespace, data as { peer?: LinkMessage } | undefined) : undefined;
   const name = freeName(home, message.ifName ?? kind);
@@ -498,7 +500,7 @@ function addVlan(link: FakeLink, vlan: Vlan): void {
   link.vlans = [...others, vlan].sort((one, other) => one.id - other.id);
 }
 
-function deleteVlans(namespace: FakeNamespace, frame: Nlmsg): void {
+function deleteVlans(namespace: FakeNamespace, frame: Nlmsg): undefined {
   const { index, bridge } = decode(bridgeLinkMessage, frame.body);
   const link = portAt(namespace, index);
   const doomed = vlansIn(bridge?.vlans).map(({ id }) => id);
@@ -550,6 +552,11 @@ function setMaster(link: FakeLink, index: number): void {
     return;
   }
   const master = linkAt(link.namespace, index, "EINVAL");
+  if (master.kind === "vrf") {
+    if (link.kind === "vrf") throw new Refused("EINVAL");
+    link.master = master;
+    return;
+  }
   if (master.kind !== "bridge") throw new Refused("EOPNOTSUPP");
   if (link.kind === "bridge") throw new Refused("ELOOP");
   if (link.kind === "") throw new Refused("EINVAL");
@@ -586,7 +593,7 @@ function goDown(link: FakeLink): void {
 }
 
 function deleteLinks(namespace: FakeNamespace, frame: Nlmsg): undefined {
-  if (frame.body[0] === AF_BRIDGE) return deleteVlans(namespace, frame) as undefined;
+  if (frame.body[0] === AF_BRIDGE) return deleteVlans(namespace, frame);
   const message = decode(linkMessage, frame.body);
   const { group } = message;
   const isGroup = group !== undefined && message.index === 0 && message.ifName === undefined;
@@ -616,7 +623,7 @@ function getLinks(namespace: FakeNamespace, frame: Nlmsg): Uint8Array[] {
   return found.map((link) =>
     answer(frame, RTM_NEWLINK, linkMessage, {
       index: link.index,
-      flags: link.flags,
+      flags: link.flags | (operStateOf(link) === IF_OPER_UP ? IFF_LOWER_UP : 0),
       ifName: link.name,
       mtu: link.mtu,
       txQueueLength: link.txQueueLength,
@@ -1027,7 +1034,7 @@ function linkLines(link: FakeLink): string[] {
 
 /** Returns the VLANs of a bridge's port, unless it has those that it began with. */
 function vlanWords({ namespace, master, vlans }: FakeLink): string[] {
-  if (master === undefined || !namespace.network.hasVlanFiltering) return [];
+  if (master?.kind !== "bridge" || !namespace.network.hasVlanFiltering) return [];
   const isUnchanged = vlans.length === FIRST_VLANS.length && vlans.every((vlan) => FIRST_VLANS.includes(vlan));
   return isUnchanged ? [] : ["vlan", ...(vlans.length === 0 ? ["none"] : vlans.map(vlanText))];
 }
