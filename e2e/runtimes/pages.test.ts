@@ -85,6 +85,12 @@ t.test("podman: the page's commands work with podman", inLongRunOnly(needsRoot),
   const script = scriptOf(pageOf("podman"), "podman").replaceAll("podman run ", `podman run ${cgroup} `);
   t.match(script, "podman run", "sees the commands");
   await done(`${installed} && podman import ${IMAGE}.tar localhost/busybox && ${script}`);
+  const inSentences = Array.from(
+    pageOf("podman").text.matchAll(/`(podman (?!unshare)[a-z ]+ --[^`\n]+)`/g),
+    ([, command = ""]) => command,
+  );
+  t.match(inSentences.join("\n"), /^podman info --format .*\npodman network reload --all$/m, "sees them");
+  for (const command of inSentences) await done(command);
   t.pass("no command failed");
 });
 
