@@ -318,6 +318,47 @@ t.test(
   },
 );
 
+t.test(
+  "doctor: a bridge was deleted or changed under running containers, and the remedy brings it back",
+  needsRoot,
+  async (t) => {
+    const node = newHost(t, { containers: 2 });
+    configure(node, healthyNetwork);
+    attach(node, 0);
+    attach(node, 1);
+    const reaches = () => node.containers.map(({ run }) => run("ping", "-c1", "-W1", "10.1.0.1").status);
+    const [first] = node.sh("ls /sys/class/net/net0/brif").split("\n");
+    t.strictSame([ids(node), reaches()], [[], [0, 0]]);
+    for (const { what, command, evidence } of [
+      {
+        what: "deleted",
+        command: "ip link delete net0",
+        evidence: [/^there is no net0$/, /^net0 lacks 10\.1\.0\.1\/24$/, /^veth/, /^veth/],
+      },
+      { what: "down", command: "ip link set net0 down", evidence: [/^net0 is down$/] },
+      { what: "without its address", command: "ip address flush dev net0", evidence: [/^net0 lacks 10\.1\.0\.1\/24$/] },
+      {
+        what: "without a port",
+        command: `ip link set ${first} nomaster`,
+        evidence: [`${first} is not a port of net0`],
+      },
+      { what: "with a port that is down", command: `ip link set ${first} down`, evidence: [`${first} is down`] },
+    ]) {
+      node.sh(command);
+      t.not(String(reaches()), "0,0", what);
+      const [finding, ...more] = found(node, "bridge");
+      t.match(
+        finding,
+        { severity: "error", text: /^bridge "net0" does not connect 2 running containers/, evidence },
+        what,
+      );
+      t.strictSame(more, []);
+      node.sh(finding?.remedy.replace(/; or create.*$/, "") ?? "false");
+      t.strictSame([ids(node), reaches()], [[], [0, 0]], `${what}: the remedy was followed`);
+    }
+  },
+);
+
 t.test("doctor: MTUs that do not fit together", needsRoot, async (t) => {
   const node = newHost(t);
   configure(node, healthyNetwork);

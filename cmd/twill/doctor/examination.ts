@@ -1,6 +1,7 @@
 /** Examines the node by all checks, for `twill doctor` and those who pass its findings on. */
 import { failureOf, partsOfDetails } from "../../../pkg/cni/error.ts";
 import { bridgedTraffic } from "./bridged-traffic.ts";
+import { bridges } from "./bridges.ts";
 import { configuration } from "./configuration.ts";
 import { damagedRecords } from "./damaged-records.ts";
 import { deadAttachments } from "./dead-attachments.ts";
@@ -33,6 +34,7 @@ export const checks: readonly Check[] = [
   configuration,
   overlappingRoutes,
   kernel,
+  bridges,
   forwarding,
   forwardPolicy,
   bridgedTraffic,
