@@ -14,7 +14,7 @@ export function macInUse(mac: string): string {
   );
   const who =
     holders.length > 0
-      ? `${holders.join(" and ")} has it`
+      ? `${holders.join(" and ")} ${holders.length === 1 ? "has" : "have"} it`
       : "look who has it (ip -d link show type macvlan, in each container)";
   return `a master carries each MAC once, its own included: ${who}; take another "mac", or delete that one`;
 }
