@@ -7,8 +7,7 @@ import { readText } from "../sys/file.ts";
 import { unshareNetwork } from "../sys/namespace.ts";
 import { failureBy, type Hosts, hosts, owner as ownerOf, refuse, refusedOnce, textOf } from "./cases.testing.ts";
 import { createLink, createOwnedLink, type NewLink, needKinds, renameLink } from "./create.ts";
-import { addLink, findLink, listLinks, openRtnetlink } from "./link.ts";
-import { unusedIndex } from "./unused-index.ts";
+import { addLink, listLinks, openRtnetlink } from "./link.ts";
 
 const needsRoot = /^Uid:\s+0\s/m.test(readText("/proc/self/status")) ? {} : { skip: "needs root" };
 const owner = { network: "net", containerId: "c", ifName: "eth0" };
@@ -32,18 +31,6 @@ t.test("a link and its alias are one, and a refused creation writes on nobody's 
       ["v1", ""],
       ["v0", "cni net c eth0"],
     ],
-  );
-  t.end();
-});
-
-t.test("an index that is unused is one that no link has", needsRoot, (t) => {
-  const rtnl = openRtnetlink();
-  const indexes = Array.from({ length: 100 }, () => unusedIndex(rtnl));
-  t.equal(new Set(indexes).size, indexes.length);
-  t.ok(indexes.every((index) => index >= 2 ** 30 && index < 2 ** 31));
-  t.strictSame(
-    indexes.map((index) => findLink(rtnl, index)),
-    indexes.map(() => undefined),
   );
   t.end();
 });
