@@ -7,10 +7,10 @@ import { newRunNode, type RunNode, stopped } from "./lab/run-node.ts";
 
 const needs = needsKernel("nft_bridge");
 
-/** Answers by TCP and UDP, of both families. */
+/** Answers by TCP and UDP, of both families, as long as the command that was started with it. */
 const serve = [
-  "for port in 5432 5433; do socat TCP6-LISTEN:$port,fork,reuseaddr,ipv6-v6only=0 SYSTEM:'echo yes' < /dev/null > /dev/null 2>&1 & done",
-  "for port in 6000 6001; do socat UDP6-RECVFROM:$port,fork,ipv6-v6only=0 SYSTEM:'echo yes' < /dev/null > /dev/null 2>&1 & done",
+  "for port in 5432 5433; do setpriv --pdeathsig KILL socat TCP6-LISTEN:$port,fork,reuseaddr,ipv6-v6only=0 SYSTEM:'echo yes' < /dev/null > /dev/null 2>&1 & done",
+  "for port in 6000 6001; do setpriv --pdeathsig KILL socat UDP6-RECVFROM:$port,fork,ipv6-v6only=0 SYSTEM:'echo yes' < /dev/null > /dev/null 2>&1 & done",
   "until [ $(ss -Htuln '( sport = 5432 or sport = 5433 or sport = 6000 or sport = 6001 )' | wc -l) = 4 ]; do sleep 0.05; done",
 ].join("\n");
 
