@@ -38,6 +38,15 @@ t.test(
   },
 );
 
+t.test("addresses with words of zeros are found among rules that were read once", async (t) => {
+  const addresses = Array.from({ length: 40 }, (_, i) => Uint8Array.of(0xfd, 0, 0, 1, ...new Uint8Array(11), i));
+  const rules = new ReadRules(addresses.map((address) => Uint8Array.from([1, 2, 3, 4, ...address, 5, 6, 7, 8])));
+  const found = (address: Uint8Array) => rules.holding(address).map((body) => body[19]);
+  for (const address of addresses) t.strictSame(found(address), [address[15]]);
+  t.strictSame(found(Uint8Array.from([...new Uint8Array(15), 7])), [], "of another subnet");
+  t.equal(found(new Uint8Array(8)).length, 40, "zeros alone");
+});
+
 t.test("rules that were read once are grouped by their keys once", async (t) => {
   const { bodies } = bodiesOf(100, randomFrom(1));
   let calls = 0;

@@ -100,10 +100,12 @@ export class ReadRules {
     return begins.flatMap((from) => {
       let rarest: readonly number[] | undefined;
       for (let at = from; at + WORD <= bytes.length; at += WORD) {
-        const numbers = index.get(view.getUint32(at)) ?? [];
+        const word = view.getUint32(at);
+        if (word === 0) continue; // as in IPv6 addresses: the index does not have it
+        const numbers = index.get(word) ?? [];
         if (rarest === undefined || numbers.length < rarest.length) rarest = numbers;
       }
-      return rarest ?? [];
+      return rarest ?? this.#bodies.map((_, number) => number);
     });
   }
 }
