@@ -2,15 +2,20 @@
 import t from "tap";
 import type { AttachmentId } from "../../cni/attachment-id.ts";
 import { type Prefix, parsePrefix } from "../../ip/address.ts";
-import type { Connection } from "../../netlink/connection.ts";
+import type { Channel, Connection } from "../../netlink/connection.ts";
 import { difference } from "../../netlink/fake/difference.testing.ts";
 import { NFPROTO_INET } from "../../netlink/nftables/header.ts";
+import { NFT_MSG_GETRULE } from "../../netlink/nftables/rule.ts";
+import { decodeNlmsgs } from "../../netlink/nlmsg.ts";
 import { disturbedOnce, kernelWith, type Work } from "../cases.testing.ts";
 import { allowForwarding, revokeForwarding } from "../forwarding/forwarding.ts";
+import { BRIDGES } from "../forwarding/nftables-table.ts";
+import { usesLegacy } from "../iptables/host.ts";
 import { isMasqueraded, masqueradeByNftables, unmasqueradeByNftables } from "../masquerade/nftables.ts";
 import { addByNftables, deleteByNftables } from "../portmap/nftables-map.ts";
 import { newRule } from "./ruleset.ts";
 import { RulesetSeries } from "./ruleset-series.ts";
+import { addElements, interfaceKey } from "./set.ts";
 import { commit, edit } from "./transaction.ts";
 import { ACCEPT } from "./verdict.ts";
 
@@ -145,4 +150,72 @@ t.test("outside of a plan nothing is remembered", async (t) => {
   const netfilter = new RulesetSeries(kernel.channel());
   edit(netfilter, () => ({ requests: [], seen: t.ok(netfilter.memory) }));
   t.equal(netfilter.memory, undefined);
+});
+
+const masqueraded =
+  (number: number): Work =>
+  (netfilter) =>
+    masqueradeByNftables(netfilter, owner(number), [prefix(number)]);
+
+t.test("a transaction that changed nothing hides no change of somebody else", async (t) => {
+  const kernel = kernelWith(...numbers(0, 20).map((number) => add(number)));
+  const netfilter = new RulesetSeries(kernel.channel());
+  for (const number of [1, 2]) unmasqueradeByNftables(netfilter, owner(number));
+  const before = kernel.generation;
+  edit(netfilter, () => ({ requests: addElements(BRIDGES, [{ key: interfaceKey("br0") }]) }));
+  t.equal(kernel.generation, before, "it is there already");
+  masqueraded(30)(kernel.connect());
+  t.equal(kernel.generation, before + 1);
+  unmasqueradeByNftables(netfilter, owner(30));
+  t.notOk(isMasqueraded(kernel.connect(), owner(30), [prefix(30)]));
+});
+
+t.test(
+  "what is read while the kernel has the new generation and shows the old content is not remembered",
+  async (t) => {
+    const works = numbers(0, 20).map(masqueraded);
+    const [old, kernel] = [kernelWith(...works), kernelWith(...works, masqueraded(30))];
+    const [shown, real] = [old.channel(), kernel.channel()];
+    let [isShown, last] = [true, real];
+    const channel: Channel = {
+      ...real,
+      send(datagram, options) {
+        last = isShown && decodeNlmsgs(datagram.slice())[0]?.type === NFT_MSG_GETRULE ? shown : real;
+        last.send(datagram, options);
+      },
+      receive: (kind) => last.receive(kind),
+      receiveArrived: () => last.receiveArrived(),
+    };
+    const netfilter = new RulesetSeries(channel);
+    unmasqueradeByNftables(netfilter, owner(1));
+    isShown = false;
+    unmasqueradeByNftables(netfilter, owner(30));
+    for (const number of [1, 30])
+      t.notOk(isMasqueraded(kernel.connect(), owner(number), [prefix(number)]), `${number}`);
+  },
+);
+
+t.test("on a kernel without nf_tables there is nothing to remove", async (t) => {
+  const kernel = kernelWith();
+  kernel.refuse = () => "EINVAL";
+  const netfilter = new RulesetSeries(kernel.channel());
+  unmasqueradeByNftables(netfilter, owner(1));
+  t.ok(kernel.sent.length > 0);
+  t.equal(kernel.generation, kernelWith().generation);
+});
+
+const skip = usesLegacy("ip") || usesLegacy("ip6") ? "the host's iptables is the legacy variant" : false;
+t.test("removals of one series find IPv6 addresses in rules of iptables", { skip }, async (t) => {
+  const options = { backend: "iptables", zone: "trusted" } as const;
+  const kernel = kernelWith(
+    ...numbers(0, 20).map((number): Work => {
+      const { address } = parsePrefix(`fd00:1::${number + 2}/64`) as Prefix;
+      const request = { owner: owner(number), addresses: [address], policy: undefined, adminChain: "CNI-ADMIN" };
+      return (netfilter) => allowForwarding(request, options, () => netfilter);
+    }),
+  );
+  const netfilter = new RulesetSeries(kernel.channel());
+  for (const number of numbers(0, 20))
+    revokeForwarding(owner(number), { addresses: [], bridge: undefined }, options, netfilter);
+  t.notMatch(kernel.text(), "fd00:1::");
 });

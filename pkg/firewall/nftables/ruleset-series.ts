@@ -5,6 +5,11 @@
  * The generation tells. It is read before each plan; each transaction, of whomever, makes it one larger. So what was read on a generation, less what our
  * transaction has deleted, is the content of the next generation, if nobody else was there in between. Whatever else a transaction does, the chain or set
  * is read again.
+ *
+ * Nothing is remembered of
+ *
+ * - the first plan on a generation that another process has made: the kernel shows the new number a moment before the new content.
+ * - what was read before a transaction that may have changed nothing, such as one that adds what is there: it leaves the number to the next one.
  */
 import { type Channel, Connection, NETLINK_NETFILTER, openChannel, type Request } from "../../netlink/connection.ts";
 import { NFT_MSG_DELCHAIN, NFT_MSG_NEWCHAIN } from "../../netlink/nftables/chain.ts";
@@ -22,15 +27,21 @@ export class RulesetSeries extends Connection {
     super(channel);
   }
 
-  /** Runs `plan`, which reads what is not known of this generation. Outside of it nothing is remembered. */
-  planned<P>(generation: number, plan: () => P): P {
-    if (generation !== this.#generation) this.forget();
+  /**
+   * Runs `plan`, which reads what is not known of this generation. Outside of it nothing is remembered.
+   *
+   * @param generation undefined: it is not known
+   */
+  planned<P>(generation: number | undefined, plan: () => P): P {
+    const isKnown = generation !== undefined && generation === this.#generation;
+    if (!isKnown) this.forget();
     this.#generation = generation;
     this.memory = this.#known;
     try {
       return plan();
     } finally {
       this.memory = undefined;
+      if (!isKnown) this.#known.clear();
     }
   }
 
@@ -38,7 +49,8 @@ export class RulesetSeries extends Connection {
   committed(requests: readonly Request[]): void {
     if (requests.length === 0 || this.#generation === undefined) return;
     for (const request of requests) this.#changed(request);
-    this.#generation++;
+    if (requests.some(isChange)) this.#generation++;
+    else this.forget();
   }
 
   #changed(request: Request): void {
@@ -52,6 +64,12 @@ export class RulesetSeries extends Connection {
     this.#generation = undefined;
   }
 }
+
+/** Whether the kernel performs the request as a change, or refuses it. */
+const isChange = ({ type, value }: Request): boolean =>
+  type === NFT_MSG_DELRULE
+    ? (value as { handle?: bigint }).handle !== undefined // else all rules, if there are any
+    : type === NFT_MSG_NEWRULE || type === NFT_MSG_DELSETELEM || type === NFT_MSG_DELCHAIN;
 
 const ofRules = new Set([NFT_MSG_NEWRULE, NFT_MSG_DELRULE, NFT_MSG_NEWCHAIN, NFT_MSG_DELCHAIN]);
 const ofElements = new Set([NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM]);

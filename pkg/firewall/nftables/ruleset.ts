@@ -180,7 +180,7 @@ export function existing(netfilter: Connection, places: readonly ChainRef[]): bo
   });
 }
 /** The errors that mean "does not exist"; EOPNOTSUPP and EINVAL come from a kernel without nf_tables. */
-const NOT_THERE = ["ENOENT", "EOPNOTSUPP", "EINVAL"] as const;
+export const NOT_THERE = ["ENOENT", "EOPNOTSUPP", "EINVAL"] as const;
 
 /** Returns a table; undefined when there is none of that name. */
 export function findTable(netfilter: Connection, { family, table }: Omit<ChainRef, "chain">): TableMessage | undefined {

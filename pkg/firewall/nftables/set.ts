@@ -31,6 +31,7 @@ import {
 import { isErrno } from "../../sys/errno.ts";
 import { findBytes } from "../../sys/find-bytes.ts";
 import { decode as decodeText, encode as encodeText } from "../../sys/text.ts";
+import { NOT_THERE } from "./ruleset.ts";
 import { ReadRules } from "./wanted-rule.ts";
 
 /** A set or map by name. */
@@ -90,9 +91,6 @@ export function newSet({ family, table, set }: SetRef, { key, data, comment }: N
 /** The byte order as nft records it in userdata: big endian for addresses and ports, host for names, 0 for concatenations. */
 const BIG_ENDIAN = 2;
 const HOST_ENDIAN = 1;
-
-/** The errors that mean "does not exist"; EOPNOTSUPP and EINVAL come from a kernel without nf_tables. */
-const NOT_THERE = ["ENOENT", "EOPNOTSUPP", "EINVAL"] as const;
 
 // --- Elements ----------------------------------------------------------------------------------------------------------------------------
 

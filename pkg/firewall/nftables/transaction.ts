@@ -19,6 +19,7 @@ import { batchMessage, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END } from "../../ne
 import { generationMessage, NFT_MSG_GETGEN } from "../../netlink/nftables/generation.ts";
 import { NFNL_SUBSYS_NFTABLES } from "../../netlink/nftables/header.ts";
 import { isErrno } from "../../sys/errno.ts";
+import { NOT_THERE } from "./ruleset.ts";
 import { RulesetSeries } from "./ruleset-series.ts";
 
 /** The number of times that a plan is made again after ERESTART. */
@@ -68,9 +69,9 @@ export function edit<P extends Plan>(
   const series = netfilter instanceof RulesetSeries ? netfilter : undefined;
   for (let restarts = 0, conflicts = 0; ; ) {
     const isBound = bound !== false && !(lastUnbound && restarts === RESTARTS);
-    const ruleset = isBound || series !== undefined ? generation(netfilter) : undefined; // before anything is read
+    const ruleset = isBound ? generation(netfilter) : series && findGeneration(series); // before anything is read
     const attempt = { conflicts, isLast: conflicts === CONFLICT_RETRIES };
-    const planned = series === undefined ? plan(attempt) : series.planned(ruleset ?? 0, () => plan(attempt));
+    const planned = series === undefined ? plan(attempt) : series.planned(ruleset, () => plan(attempt));
     const named = !isBound || (typeof bound === "function" && !bound(planned)) ? undefined : ruleset;
     try {
       commit(netfilter, planned.requests, named);
@@ -106,6 +107,16 @@ const end = request({ ...begin, name: "NFNL_MSG_BATCH_END", type: NFNL_MSG_BATCH
 
 const beginAt = (generation: number): Request =>
   request({ ...begin, value: { resource: NFNL_SUBSYS_NFTABLES, generation } });
+
+/** Returns the generation of the ruleset; undefined from a kernel without nf_tables, where nothing is there to be deleted either. */
+function findGeneration(netfilter: Connection): number | undefined {
+  try {
+    return generation(netfilter);
+  } catch (error) {
+    if (isErrno(error, ...NOT_THERE)) return undefined;
+    throw error;
+  }
+}
 
 /** Returns the generation of the ruleset, which every change in the network namespace increases. */
 export function generation(netfilter: Connection): number {
