@@ -434,6 +434,38 @@ t.test("addresses of both families, MAC and interface are those that were asked 
   node.containers[1]?.sh("ping -c 1 -W 2 fd00:5::70");
 });
 
+t.test("an address outside of --ip-range can be asked for; the others are of the range", needsRoot, async (t) => {
+  const node = newNode(t, 3);
+  node.networkSays("create --subnet 10.5.0.0/24 --ip-range 10.5.0.128/25 --aux-address dns=10.5.0.128 ranged");
+  node.networkSays(["connect", "--ip", "10.5.0.7", "ranged", nameOf(node, 0)]);
+  node.networkSays(["connect", "ranged", nameOf(node, 1)]);
+  t.strictSame([node.addresses(0), node.addresses(1)], [["eth0 10.5.0.7/24"], ["eth0 10.5.0.129/24"]]);
+  t.match(node.network(["connect", "--ip", "10.5.0.7", "ranged", nameOf(node, 2)]), {
+    status: 1,
+    stderr: "Address already in use.",
+  });
+  t.match(node.networkSays("inspect --check ranged").match(/"Health": "ok"/g), { length: 2 });
+  node.networkSays(["disconnect", "ranged", nameOf(node, 0)]);
+  node.networkSays(["connect", "--ip", "10.5.0.7", "ranged", nameOf(node, 2)]);
+  t.strictSame(node.addresses(2), ["eth0 10.5.0.7/24"], "it was given back");
+});
+
+t.test("with static addresses, each connect names its own", needsRoot, async (t) => {
+  const node = newNode(t, 2);
+  node.networkSays("create --ipam-driver static fixed");
+  node.networkSays(["connect", "--ip", "10.5.0.7/24", "--ip6", "fd00:5::7/64", "fixed", nameOf(node, 0)]);
+  node.networkSays(["connect", "--ip", "10.5.0.8/24", "fixed", nameOf(node, 1)]);
+  t.strictSame(node.addresses(0), ["eth0 10.5.0.7/24", "eth0 fd00:5::7/64"]);
+  node.containers[1]?.sh("ping -c 1 -W 2 10.5.0.7; ping -c 1 -W 2 10.5.0.1");
+  t.match(node.network(["connect", "--ip", "10.5.0.8/24", "fixed", nameOf(node, 0)]), { status: 1 });
+  node.networkSays(["disconnect", "fixed", nameOf(node, 0)]);
+  t.match(node.network(["connect", "--ip", "10.5.0.8/24", "fixed", nameOf(node, 0)]), {
+    status: 1,
+    stderr: /Address already in use\.\n {2}To fix: 10\.5\.0\.8\/24 is the address of container/,
+  });
+  t.match(node.networkSays("inspect --check fixed"), '"Health": "ok"');
+});
+
 t.test(
   "with TWILL_FAST_DEL, disconnect leaves nothing and holds up no command when it returns",
   needsRoot,

@@ -69,6 +69,28 @@ const refused: [what: string, options: Partial<ConnectOptions>, msg: string, det
       network("lan", "macvlan", "dhcp"),
     ],
     [
+      "no address where they are static",
+      {},
+      "ipam driver static chooses no address, and none is given for network st",
+      /--ip 10\.5\.0\.9\/24/,
+      network("st", "bridge", "static"),
+    ],
+    [
+      "an address without length where they are static",
+      { ips: ["10.5.0.7"] },
+      "IP address 10.5.0.7 has no length of its subnet, which ipam driver static of network st does not know either",
+      /10\.5\.0\.7\/24/,
+      network("st", "bridge", "static"),
+    ],
+    [
+      "no address at all where they are static",
+      { ips: ["10.5.0/24"] },
+      'invalid IP address "10.5.0/24"',
+      /10\.5\.0\.9\/24/,
+      network("st", "bridge", "static"),
+    ],
+    ["a length where they are not", { ips: ["10.5.0.7/24"] }, 'invalid IP address "10.5.0.7/24"', /10\.5\.0\.9/],
+    [
       "an address of bridge",
       { ips: ["10.5.0.7"] },
       "user specified IP address is supported on user defined networks only",

@@ -57,10 +57,11 @@ import type { EndpointSysctl } from "./endpoint-options.ts";
 import { hasLinks, mayBeLinked, networksWithLinks, placeLinks } from "./link-holes.ts";
 import { movePorts, portsPublishedIn } from "./port-holder.ts";
 import type { PublishedPort } from "./published-port.ts";
+import { withRequested } from "./requested-address.ts";
 
 /** What `connect` was asked for beside network and container. */
 export interface ConnectOptions {
-  /** Addresses without prefix length. */
+  /** Addresses without prefix length; with it where the network's addresses are static. */
   ips: readonly string[];
   /** Addresses of 169.254.0.0/16 and fe80::/10 that the interface has beside its own. */
   linkLocalIps: readonly string[];
@@ -108,7 +109,7 @@ export function connectContainer(
   };
   const record = begunRecord({ network, container, namespace, options, attachment });
   writeAttachmentRecord({ ...record, unfinished: "connect" }); // first, so that what a killed connect has made is known to be ours
-  const result = addOrForget(network.list, attachment, record, runtime);
+  const result = addOrForget(withRequested(network, options.ips), attachment, record, runtime);
   try {
     const netns = openNamespace(container.netns);
     inNamespace(netns, (rtnl) => {
@@ -240,7 +241,15 @@ function refuseOptions(
   network: PluginNetwork,
   { ips, linkLocalIps, mac, interface: ifName, aliases, links, ports }: ConnectOptions,
 ): void {
-  for (const text of ips) refuseAddress(network, text);
+  for (const text of ips) {
+    if (network.ipam.driver === "static") refuseWithoutLength(network, text);
+    else refuseAddress(network, text);
+  }
+  if (ips.length === 0 && network.ipam.driver === "static")
+    throw invalidConf(
+      `ipam driver static chooses no address, and none is given for network ${network.name}`,
+      "name one, with the length of its subnet, as --ip 10.5.0.9/24",
+    );
   for (const text of linkLocalIps) refuseLinkLocal(text);
   if (mac !== undefined && !isEthernetMac(mac))
     throw invalidConf(`invalid MAC ${JSON.stringify(mac)}`, `it must be ${formats.ethernetMac.allowed}`);
@@ -292,10 +301,8 @@ function refuseAddress({ ipam, name }: NetworkDefinition, text: string): void {
       "user specified IP address is supported on user defined networks only",
       "create a network for it: twill network create --subnet …",
     );
-  if (ipam.driver !== "default") {
-    if (ipam.driver === "static") return;
+  if (ipam.driver !== "default")
     throw invalidConf(`ipam driver ${ipam.driver} chooses the addresses of network ${name}`, "remove --ip");
-  }
   const subnet = ipam.config.find((one) => contains(parsePrefix(one.subnet) ?? noPrefix, address));
   if (subnet === undefined)
     throw invalidConf(
@@ -309,6 +316,18 @@ function refuseAddress({ ipam, name }: NetworkDefinition, text: string): void {
       "Address already in use.",
       `${text} is reserved for ${JSON.stringify(holder)}: choose another one`,
     );
+}
+
+/** The plugin static takes nothing else, and knows no subnet. */
+function refuseWithoutLength({ name }: NetworkDefinition, text: string): void {
+  if (parsePrefix(text) !== undefined) return;
+  const address = parseAddress(text);
+  if (address === undefined)
+    throw invalidConf(`invalid IP address ${JSON.stringify(text)}`, 'write it as "10.5.0.9/24" or "fd00::9/64"');
+  throw invalidConf(
+    `IP address ${text} has no length of its subnet, which ipam driver static of network ${name} does not know either`,
+    `write it as ${text}/${isIPv4(address) ? 24 : 64}`,
+  );
 }
 
 /** Docker also takes other addresses here, and has no answer for them. */
@@ -393,9 +412,9 @@ const begunRecord = ({ network, container, namespace, options, attachment }: Beg
 function refuseTakenAddresses(network: NetworkDefinition, { ips }: ConnectOptions, { cacheRoot }: Runtime): void {
   const attachments = listNamesIn(network, cacheRoot);
   for (const text of ips) {
-    const address = parseAddress(text);
+    const address = parseAddress(withoutLength(text));
     const holder = attachments.find(({ addresses }) =>
-      addresses.some((one) => address !== undefined && isSame(address, one.replace(/\/\d+$/, ""))),
+      addresses.some((one) => address !== undefined && isSame(address, withoutLength(one))),
     );
     if (holder === undefined) continue;
     throw invalidConf(
@@ -404,6 +423,8 @@ function refuseTakenAddresses(network: NetworkDefinition, { ips }: ConnectOption
     );
   }
 }
+
+const withoutLength = (text: string): string => text.replace(/\/\d+$/, "");
 
 const isHost = ({ netns }: Container): CniError =>
   invalidConf(

@@ -51,6 +51,7 @@ export function newNetwork(
   const driver = driverOf(request.driver);
   const options = parseDriverOptions(request.options, driver);
   const ipamDriver = ipamDriverOf(request);
+  refuseIpamOptions(request, ipamDriver);
   const own = {
     id,
     created,
@@ -143,6 +144,26 @@ function ipamDriverOf({ ipamDriver }: NetworkRequest): string {
   );
 }
 
+/** Of each IPAM driver, the keys of its plugin that are texts, as options of the command line are. */
+const ipamOptionNames: Readonly<Record<string, readonly string[]>> = {
+  default: ["dataDir", "resolvConf"],
+  dhcp: ["daemonSocketPath"],
+  static: [],
+};
+
+/** Else host-local would warn of the key, which does nothing, at each ADD. */
+function refuseIpamOptions({ ipamOptions }: NetworkRequest, ipamDriver: string): void {
+  const names = ipamOptionNames[ipamDriver] ?? [];
+  const unknown = Object.keys(ipamOptions).find((key) => !names.includes(key));
+  if (unknown === undefined) return;
+  const meant = nearest(unknown, names);
+  const all = names.length === 0 ? "remove --ipam-opt: it has none" : `use one of ${names.join(", ")}, or remove it`;
+  throw invalidConf(
+    `ipam driver ${ipamDriver} has no option ${JSON.stringify(unknown)}`,
+    meant === undefined ? all : `did you mean ${meant}?`,
+  );
+}
+
 function withoutSubnets(
   { subnets, ipRanges, gateways, auxAddresses }: NetworkRequest,
   ipamDriver: string,
@@ -206,6 +227,11 @@ function refuseParent(
     throw invalidConf(
       `driver ${driver} needs a parent interface`,
       "name one of the host's, as -o parent=eth0 (ip link)",
+    );
+  if (parent === "lo")
+    throw invalidConf(
+      `loopback interface is not a valid ${driver} parent link`,
+      "name the interface of the host that leads to the network, as -o parent=eth0 (ip link)",
     );
   const other = networks.find((network) => network.options[OptionName.parent] === parent);
   if (other !== undefined)

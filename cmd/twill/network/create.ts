@@ -32,7 +32,7 @@ export const create: Command = {
     { name: "label", value: "KEY=VALUE", about: "label of the network" },
     { name: "opt", short: "o", value: "KEY=VALUE", about: "option of the driver, as mtu=1400 or parent=eth0" },
     { name: "ipam-driver", value: "DRIVER", about: "default (host-local), dhcp, static" },
-    { name: "ipam-opt", value: "KEY=VALUE", about: "option of the IPAM driver" },
+    { name: "ipam-opt", value: "KEY=VALUE", about: "dataDir or resolvConf of host-local, daemonSocketPath of dhcp" },
     {
       name: "default-address-pool",
       value: "base=CIDR,size=LENGTH",

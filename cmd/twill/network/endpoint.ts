@@ -7,8 +7,8 @@ import { updateContainerFiles } from "./container-files.ts";
 import { type Host, syncNames } from "./surroundings.ts";
 
 export const addressFlags: readonly Flag[] = [
-  { name: "ip", value: "ADDRESS", about: "IPv4 address" },
-  { name: "ip6", value: "ADDRESS", about: "IPv6 address" },
+  { name: "ip", value: "ADDRESS", about: "IPv4 address; with /LENGTH where they are static" },
+  { name: "ip6", value: "ADDRESS", about: "IPv6 address; with /LENGTH where they are static" },
   { name: "link-local-ip", value: "ADDRESS", isList: true, about: "further address of 169.254.0.0/16 or fe80::/10" },
   { name: "mac", value: "MAC", about: "MAC of the interface" },
 ];
