@@ -12,9 +12,14 @@ const gc = (node: Host, ...args: string[]): Ran =>
   node.runInside([join(ourTools, "twill"), "gc", ...args], environment);
 
 /** bridge with masquerade, portmap and firewall: a network of its own subnet for each number. */
-function configure(node: Host, name: string, number: number, cniVersion = "1.1.0"): void {
+function configure(
+  node: Host,
+  name: string,
+  number: number,
+  options: { cniVersion?: string; bridge?: object } = {},
+): void {
   const list = {
-    cniVersion,
+    cniVersion: options.cniVersion ?? "1.1.0",
     name,
     plugins: [
       {
@@ -23,6 +28,7 @@ function configure(node: Host, name: string, number: number, cniVersion = "1.1.0
         isDefaultGateway: true,
         ipMasq: true,
         ipMasqBackend: "nftables",
+        ...options.bridge,
         ipam: { type: "host-local", ranges: [[{ subnet: `10.${number}.0.0/24` }]] },
       },
       { type: "portmap", backend: "nftables", capabilities: { portMappings: true } },
@@ -59,7 +65,7 @@ const traces = (node: Host): string =>
 function twoNetworks(t: Test): Host {
   const node = newHost(t, { containers: 4 });
   configure(node, "one", 1);
-  configure(node, "two", 2, "1.0.0");
+  configure(node, "two", 2, { cniVersion: "1.0.0" });
   return node;
 }
 
@@ -119,15 +125,26 @@ t.test("twill gc after the cache is lost deletes nothing of containers that run"
   );
 });
 
+const gcWithFewDescriptors = (node: Host): Ran =>
+  node.runInside(["sh", "-c", 'ulimit -n 24; exec "$0" gc', join(ourTools, "twill")], environment);
+
+t.test("twill gc has descriptors enough for any number of networks", needsRoot, async (t) => {
+  const node = newHost(t, { containers: 0 });
+  for (let number = 1; number <= 20; number++)
+    configure(node, `net${number}`, number, { bridge: { macspoofchk: true } });
+  const { status, stderr } = gcWithFewDescriptors(node);
+  t.strictSame({ status, stderr }, { status: 0, stderr: "" });
+});
+
 t.test("twill gc has descriptors enough for any number of dead containers", needsRoot, async (t) => {
   const node = newHost(t);
-  configure(node, "one", 1);
+  configure(node, "one", 1, { bridge: { macspoofchk: true } });
   const count = 20;
   node.runInside(
     [
       "sh",
       "-c",
-      `for i in $(seq ${count}); do CAP_ARGS='{"portMappings":[{"hostPort":'$((8000 + i))',"containerPort":80,"protocol":"tcp"}]}' \
+      `for i in $(seq ${count}); do CAP_ARGS='{"portMappings":[{"hostPort":'$((8000 + i))',"containerPort":80,"protocol":"udp"}]}' \
         "$0" add --ifname eth$i one "$1"; done`,
       join(ourTools, "cnitool"),
       node.containers[0]?.path ?? "",
@@ -135,8 +152,7 @@ t.test("twill gc has descriptors enough for any number of dead containers", need
     environment,
   );
   node.sh(`ip netns del ${node.containers[0]?.name}; while ip -o link show type veth | grep -q .; do sleep 0.01; done`);
-  const limited = ["sh", "-c", 'ulimit -n 24; exec "$0" gc', join(ourTools, "twill")];
-  const { status, stdout, stderr } = node.runInside(limited, environment);
+  const { status, stdout, stderr } = gcWithFewDescriptors(node);
   t.strictSame({ status, stderr }, { status: 0, stderr: "" });
   t.equal(stdout.match(/: deleted$/gm)?.length, count);
   t.notMatch(traces(node), /10\.1\.0\.\d+( |$)|cnitool-/m);

@@ -8,7 +8,7 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import { isAtLeast, supportedVersions } from "../../pkg/cni/version.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
 import { needKinds } from "../../pkg/link/create.ts";
-import { deleteLink, entryOf, openRtnetlink } from "../../pkg/link/link.ts";
+import { deleteLink, entryOf, hostRtnetlink, openRtnetlink } from "../../pkg/link/link.ts";
 import { deleteStaleLinks } from "../../pkg/link/owner.ts";
 import { needHostInterface, servesAnother } from "./host-interface.ts";
 import { deleteIfb, ensureIfb, findIfb } from "./ifb.ts";
@@ -56,7 +56,7 @@ function add(attachment: Attachment<BandwidthConf>): Result {
 
 /** Deletes the ifb. The qdiscs at the host end of the veth pair are deleted with the pair. */
 function del(attachment: Attachment<BandwidthConf>): void {
-  const host = attachment.host?.rtnl() ?? openRtnetlink();
+  const host = hostRtnetlink(attachment);
   deleteIfb(host, attachment, (ifb) => servesAnother(host, attachment, ifb));
 }
 
@@ -76,8 +76,8 @@ function check(attachment: Attachment<BandwidthConf>): void {
     throw checkFailure(`what "${port.name}" receives is not redirected to "${ifb.name}"`);
 }
 
-function gc({ network, validAttachments }: Gc<BandwidthConf>): void {
-  deleteStaleLinks(openRtnetlink(), network, validAttachments, { kind: "ifb" });
+function gc({ network, validAttachments, host }: Gc<BandwidthConf>): void {
+  deleteStaleLinks(hostRtnetlink({ host }), network, validAttachments, { kind: "ifb" });
 }
 
 function status({ conf }: Request<BandwidthConf>): void {

@@ -224,7 +224,11 @@ function del(attachment: Attachment<BridgeConf>): void {
         () =>
           conf.macspoofchk === true &&
           !isTaken(attachment) &&
-          removeMacSpoofCheck(attachment, isAnothersOf(attachment), attachment.host?.netfilter()),
+          removeMacSpoofCheck(
+            attachment,
+            isAnothersOf(attachment, attachment.host?.rtnl),
+            attachment.host?.netfilter(),
+          ),
       ],
       [
         "remove the masquerade",
@@ -271,9 +275,12 @@ function checkPort(host: Connection, bridge: links.Link, inside: links.Link, res
 function gc(request: Gc<BridgeConf>): void {
   const { network, validAttachments } = request;
   runAllSteps([
-    ["remove stale masquerade rules", () => gcMasquerade(network, validAttachments)],
-    ["collect links", () => deleteStaleLinks(links.openRtnetlink(), network, validAttachments, { kind: "veth" })],
-    ["remove stale MAC spoof checks", () => collectMacSpoofChecks(validAttachments)], // those whose links are gone
+    ["remove stale masquerade rules", () => gcMasquerade(network, validAttachments, request.host?.netfilter())],
+    [
+      "collect links",
+      () => deleteStaleLinks(links.hostRtnetlink(request), network, validAttachments, { kind: "veth" }),
+    ],
+    ["remove stale MAC spoof checks", () => collectMacSpoofChecks(validAttachments, request.host)], // those whose links are gone
     ["collect addresses", () => ipam.gc(request)],
   ]);
 }

@@ -112,8 +112,8 @@ function check(attachment: Attachment<FirewallConf>): void {
   if (found !== undefined) throw checkFailure(found);
 }
 
-function gc({ conf, network, validAttachments }: Gc<FirewallConf>): void {
-  gcForwarding(network, validAttachments, choicesOf(conf));
+function gc({ conf, network, validAttachments, host }: Gc<FirewallConf>): void {
+  gcForwarding(network, validAttachments, choicesOf(conf), host?.netfilter());
 }
 
 function status({ conf }: Request<FirewallConf>): void {

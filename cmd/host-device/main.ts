@@ -19,7 +19,7 @@ import { entryOf, findLink, type Link, openRtnetlink, setUp } from "../../pkg/li
 import { openNamespace } from "../../pkg/sys/namespace.ts";
 import { isForUserSpace, type Selection, selectionOf } from "./device.ts";
 import { warnIfInUse } from "./in-use.ts";
-import { type Host, moveToContainer, openHost } from "./move.ts";
+import { type Host, moveToContainer, openHost, withHost } from "./move.ts";
 import {
   type CleanupSettings,
   cleanupSettings,
@@ -103,7 +103,9 @@ function del(attachment: Attachment<HostDeviceConf>): void {
   const keeping = cleanupSettings(conf);
   ipam.del(attachment, [
     "return the device to the host",
-    () => isForUserSpace(namesOf(conf)) || returnDevice(openHost(), attachment, { ...keeping, netns }),
+    () =>
+      isForUserSpace(namesOf(conf)) ||
+      withHost(attachment, (host) => returnDevice(host, attachment, { ...keeping, netns })),
   ]);
 }
 
@@ -130,10 +132,10 @@ function gc(request: Gc<HostDeviceConf>): void {
       .map(
         (record): NamedStep => [
           `return "${record.name}" to the host`,
-          () => returnDevice(openHost(), record, { dataDir, netns: undefined, device: "" }),
+          () => withHost(request, (host) => returnDevice(host, record, { dataDir, netns: undefined, device: "" })),
         ],
       ),
-    ["restore the name of a device", () => restoreName(openHost(), device)],
+    ["restore the name of a device", () => withHost(request, (host) => restoreName(host, device))],
     ["collect addresses", () => ipam.gc(request)],
   ]);
 }

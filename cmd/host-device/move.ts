@@ -8,10 +8,12 @@
  * Rejected: always a temporary namespace, as in the reference plugin. Each move waits twice for all processors.
  */
 import { CniError, ErrorCode } from "../../pkg/cni/error.ts";
+import type { HostConnections } from "../../pkg/cni/plugin.ts";
 import { differing, findAttributes, type LinkAttributes, setAttributes } from "../../pkg/link/attributes.ts";
 import { type LinkRef, nameInUse, renameLink } from "../../pkg/link/create.ts";
 import {
   findLink,
+  hostRtnetlink,
   type Link,
   moveLink,
   needLink,
@@ -22,7 +24,7 @@ import {
 } from "../../pkg/link/link.ts";
 import { type Connection, NetlinkError, type Request } from "../../pkg/netlink/connection.ts";
 import { isErrno } from "../../pkg/sys/errno.ts";
-import { makeNamespace, type Namespace, ownNamespace } from "../../pkg/sys/namespace.ts";
+import { closeNamespace, makeNamespace, type Namespace, ownNamespace } from "../../pkg/sys/namespace.ts";
 import { writeStderr } from "../../pkg/sys/process.ts";
 
 /** The plugin's own namespace, held open from the start: an error on returning there must not change where a device is moved. */
@@ -32,6 +34,17 @@ export interface Host {
 }
 
 export const openHost = (): Host => ({ rtnl: openRtnetlink(), netns: ownNamespace() });
+
+/** Calls `work` with the host. Where many calls are made in one process, nothing stays open but what they share. */
+export function withHost<T>({ host }: { host?: HostConnections | undefined }, work: (host: Host) => T): T {
+  const rtnl = hostRtnetlink({ host });
+  const netns = ownNamespace();
+  try {
+    return work({ rtnl, netns });
+  } finally {
+    if (host !== undefined) closeNamespace(netns);
+  }
+}
 
 /** The state of a device on the host. */
 export interface HostState {

@@ -85,19 +85,22 @@ function makeShim(rtnl: Connection, ifName: string, master: Link): Link {
 }
 
 /** Removes the routes of one container, and the shim when no other container needs it. */
-export function closeHostAccess(owner: AttachmentId): void {
+export function closeHostAccess(owner: AttachmentId, rtnl = openRtnetlink()): void {
   const own = metricOf(owner);
-  removeWays(owner.network, (metric) => metric === own);
+  removeWays(rtnl, owner.network, (metric) => metric === own);
 }
 
 /** Removes the routes of attachments that are not in the list, for GC. */
-export function collectHostAccess(network: string, valid: readonly Omit<AttachmentId, "network">[]): void {
+export function collectHostAccess(
+  network: string,
+  valid: readonly Omit<AttachmentId, "network">[],
+  rtnl: Connection,
+): void {
   const alive = new Set(valid.map(metricOf));
-  removeWays(network, (metric) => !alive.has(metric));
+  removeWays(rtnl, network, (metric) => !alive.has(metric));
 }
 
-function removeWays(network: string, isGone: (metric: number) => boolean): void {
-  const rtnl = openRtnetlink();
+function removeWays(rtnl: Connection, network: string, isGone: (metric: number) => boolean): void {
   withLockedNamespace({ path: OWN_NAMESPACE }, () => {
     for (const shim of shimsOf(rtnl, network)) {
       const ways = waysThrough(rtnl, shim);

@@ -9,7 +9,7 @@ import { withRollback } from "../../pkg/cni/rollback.ts";
 import { checkContainer, checkFailure } from "../../pkg/link/check.ts";
 import { configure } from "../../pkg/link/configure.ts";
 import { deleteCreatedLink, needKinds } from "../../pkg/link/create.ts";
-import { deleteLink, entryOf, findLinkInfo, openRtnetlink } from "../../pkg/link/link.ts";
+import { deleteLink, entryOf, findLinkInfo, hostRtnetlink, openRtnetlink } from "../../pkg/link/link.ts";
 import {
   announceSysctls,
   type ChildLink,
@@ -66,7 +66,12 @@ function del(attachment: Attachment<MacvlanConf>): void {
   ipam.del(
     attachment,
     ["delete the link", () => deleteCreatedLink(attachment)],
-    [["remove the host's access", () => attachment.conf.hostAccess === true && closeHostAccess(attachment)]],
+    [
+      [
+        "remove the host's access",
+        () => attachment.conf.hostAccess === true && closeHostAccess(attachment, hostRtnetlink(attachment)),
+      ],
+    ],
   );
 }
 
@@ -85,7 +90,7 @@ function check(attachment: Attachment<MacvlanConf>): void {
 function gc(request: Gc<MacvlanConf>): void {
   const { network, validAttachments } = request;
   runAllSteps([
-    ["remove stale host access", () => collectHostAccess(network, validAttachments)],
+    ["remove stale host access", () => collectHostAccess(network, validAttachments, hostRtnetlink(request))],
     ["collect addresses", () => ipam.gc(request)],
   ]);
 }

@@ -1,7 +1,7 @@
 /** portmap: makes ports of the container reachable through ports of the host. */
 
 import { validate } from "#validate/portmap";
-import type { Attachment, Gc, Plugin, Request, RestoreOptions } from "../../pkg/cni/plugin.ts";
+import type { Attachment, Gc, HostConnections, Plugin, Request, RestoreOptions } from "../../pkg/cni/plugin.ts";
 import { needPrevResult } from "../../pkg/cni/prev-result.ts";
 import type { Result } from "../../pkg/cni/result.ts";
 import { withRollback } from "../../pkg/cni/rollback.ts";
@@ -23,7 +23,7 @@ import {
 } from "../../pkg/firewall/portmap/portmap.ts";
 import { type Address, isIPv4, type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
 import { checkFailure } from "../../pkg/link/check.ts";
-import { openRtnetlink } from "../../pkg/link/link.ts";
+import { hostRtnetlink, openRtnetlink } from "../../pkg/link/link.ts";
 import { findLinkName } from "../../pkg/link/link-name.ts";
 import { lookupRoute } from "../../pkg/link/route.ts";
 import { findSysctl, writeSysctl } from "../../pkg/link/sysctl.ts";
@@ -136,10 +136,10 @@ const flowsTo = (mappingSet: MappingSet): FlowsTo[] =>
     .map((port) => ({ ...port, family: mappingSet.family }));
 
 /** Deletes conntrack entries, so that packets of old flows use the port's new rules. A failure affects old connections only. */
-function forget(targets: readonly FlowsTo[]): void {
+function forget(targets: readonly FlowsTo[], host?: HostConnections): void {
   try {
-    const rtnl = lazy(openRtnetlink);
-    deleteFlows(targets, (address) => lookupRoute(rtnl(), address)?.type === RTN_LOCAL);
+    const rtnl = lazy(() => hostRtnetlink({ host }));
+    deleteFlows(targets, (address) => lookupRoute(rtnl(), address)?.type === RTN_LOCAL, host?.netfilter);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     writeStderr(`portmap: existing connections may continue to the previous target: ${error.message}\n`);
@@ -164,6 +164,7 @@ function del(attachment: Attachment<PortmapConf>): void {
         removed
           .map(({ address, ...port }) => ({ ...port, container: address }))
           .filter(({ container }) => container !== undefined),
+        attachment.host,
       ),
   };
   deletePortMappings(attachment, addressesIn(attachment), forms, attachment.host?.netfilter());
@@ -179,8 +180,8 @@ function check(attachment: Attachment<PortmapConf>): void {
   if (found !== undefined) throw checkFailure(found);
 }
 
-function gc({ network, validAttachments }: Gc<PortmapConf>): void {
-  gcPortMappings(network, validAttachments);
+function gc({ network, validAttachments, host }: Gc<PortmapConf>): void {
+  gcPortMappings(network, validAttachments, host?.netfilter());
 }
 
 /** Warns only: containers without published ports need no backend. */

@@ -19,7 +19,7 @@ import { checkContainer, needHostsEnd } from "../../pkg/link/check.ts";
 import { configure, performTasks, prefixesOf } from "../../pkg/link/configure.ts";
 import { needKinds } from "../../pkg/link/create.ts";
 import { enableIPv6 } from "../../pkg/link/ipv6.ts";
-import { deleteLink, entryOf, type Link, openRtnetlink } from "../../pkg/link/link.ts";
+import { deleteLink, entryOf, hostRtnetlink, type Link, openRtnetlink } from "../../pkg/link/link.ts";
 import { deleteStaleLinks } from "../../pkg/link/owner.ts";
 import { enableForwarding, trySysctl } from "../../pkg/link/sysctl.ts";
 import { createVeth, deleteVeth } from "../../pkg/link/veth.ts";
@@ -121,8 +121,8 @@ function check(attachment: Attachment<PtpConf>): void {
 function gc(request: Gc<PtpConf>): void {
   const { network, validAttachments } = request;
   runAllSteps([
-    ["remove stale masquerade rules", () => gcMasquerade(network, validAttachments)],
-    ["collect links", () => deleteStaleLinks(openRtnetlink(), network, validAttachments, { kind: "veth" })],
+    ["remove stale masquerade rules", () => gcMasquerade(network, validAttachments, request.host?.netfilter())],
+    ["collect links", () => deleteStaleLinks(hostRtnetlink(request), network, validAttachments, { kind: "veth" })],
     ["collect addresses", () => ipam.gc(request)],
   ]);
 }

@@ -6,6 +6,7 @@
 import { concat } from "../bytes/concat.ts";
 import type { AttachmentId } from "../cni/attachment-id.ts";
 import { CniError, ErrorCode } from "../cni/error.ts";
+import type { HostConnections } from "../cni/plugin.ts";
 import {
   type Connection,
   connect,
@@ -170,9 +171,9 @@ export function removeMacSpoofCheck(
 const jumpsIfAny = (netfilter: Connection, comment: string): Uint8Array[] =>
   existing(netfilter, [PREROUTING])[0] === true ? jumpsWith(netfilter, comment) : [];
 
-function deleteChecks(netfilter: Connection, find: () => readonly ChainRefs[]): void {
+function deleteChecks(netfilter: Connection, find: () => readonly ChainRefs[], { bound = false } = {}): void {
   const plan = () => ({ requests: find().flatMap((chainRefs) => deletions(netfilter, chainRefs)) });
-  edit(netfilter, plan, { bound: false });
+  edit(netfilter, plan, { bound, lastUnbound: false });
 }
 
 function deletions(netfilter: Connection, { iface, mac, comment }: ChainRefs): Request[] {
@@ -188,14 +189,14 @@ function deletions(netfilter: Connection, { iface, mac, comment }: ChainRefs): R
  * Deletes the checks of attachments that are not among the valid ones and whose interface is gone. Both conditions are needed because the
  * rules do not name their network: attachments of other networks are not among the valid ones either.
  */
-export function collectMacSpoofChecks(valid: readonly Attachment[]): void {
+export function collectMacSpoofChecks(valid: readonly Attachment[], host?: HostConnections): void {
   const known = new Set(valid.map((attachment) => COMMENT + idOf(attachment)));
   withKernelErrors(refusal(undefined, "collecting"), () => {
-    const netfilter = connect(NETLINK_NETFILTER);
+    const netfilter = host?.netfilter() ?? connect(NETLINK_NETFILTER);
     if (existing(netfilter, [PREROUTING])[0] !== true) return;
-    const rtnl = connect(NETLINK_ROUTE);
-    deleteChecks(netfilter, () => staleChecks(netfilter, rtnl).filter(({ comment }) => !known.has(comment)));
-    rtnl.close();
+    const rtnl = host?.rtnl() ?? connect(NETLINK_ROUTE);
+    const find = () => staleChecks(netfilter, rtnl).filter(({ comment }) => !known.has(comment));
+    deleteChecks(netfilter, find, { bound: host !== undefined }); // jumps may have been read before chains are listed
   });
 }
 

@@ -1,5 +1,6 @@
 /** Links by name or index, as `ip link show`, `ip link set up` and `ip link delete` handle them. */
 import { CniError, ErrorCode } from "../cni/error.ts";
+import type { HostConnections } from "../cni/plugin.ts";
 import type { Interface } from "../cni/result.ts";
 import { isLinkName, isLongLinkName } from "../config/formats.ts";
 import { type Connection, connect, NETLINK_ROUTE, query, type Request, request } from "../netlink/connection.ts";
@@ -50,6 +51,10 @@ export interface Link {
 
 /** Opens an rtnetlink socket in a namespace, by default in that of this process. */
 export const openRtnetlink = (namespace?: Namespace): Connection => connect(NETLINK_ROUTE, namespace);
+
+/** Returns the rtnetlink socket of the host that the calls of this process share, or opens one. */
+export const hostRtnetlink = ({ host }: { host?: HostConnections | undefined }): Connection =>
+  host?.rtnl() ?? openRtnetlink();
 
 const extMask = RTEXT_FILTER_SKIP_STATS;
 

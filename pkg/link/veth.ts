@@ -10,7 +10,7 @@ import { findNamespace, type Namespace } from "../sys/namespace.ts";
 import { randomHex } from "../sys/random.ts";
 import { createOwnedLink, nameInUse, unsupportedKind } from "./create.ts";
 import { deleteAttachedLink } from "./delete.ts";
-import { deleteLink, findLink, type Link, needLink, openRtnetlink } from "./link.ts";
+import { deleteLink, findLink, hostRtnetlink, type Link, needLink, openRtnetlink } from "./link.ts";
 import { deleteOwnedLinks } from "./owner.ts";
 import { trySysctl } from "./sysctl.ts";
 
@@ -120,6 +120,6 @@ function refused(error: unknown, { ifName, mtu, netns }: VethOptions): unknown {
 export function deleteVeth(attachment: Attachment<unknown>): boolean {
   const netns = findNamespace(attachment.netns);
   return netns === undefined
-    ? deleteOwnedLinks(attachment.host?.rtnl() ?? openRtnetlink(), attachment)
+    ? deleteOwnedLinks(hostRtnetlink(attachment), attachment)
     : deleteAttachedLink(netns, attachment, openRtnetlink);
 }

@@ -13,7 +13,7 @@ import {
   forEachReserved,
   isOwner,
 } from "../../../pkg/ipam/host-local/reservation-files.ts";
-import { listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
+import { hostRtnetlink, listLinks } from "../../../pkg/link/link.ts";
 import { ownerOf } from "../../../pkg/link/owner.ts";
 import { cachedNamespace } from "../../../pkg/runtime/cached-namespace.ts";
 import {
@@ -33,7 +33,7 @@ type Owner = Omit<AttachmentId, "network">;
 export function safePlan(list: NetworkList, runtime: Runtime): GarbagePlan {
   const plan = planGarbageCollection(list, (entry) => cachedNamespace(entry).state !== "dead", runtime);
   const stale = new Set(plan.stale.map(textOf));
-  const owners = [...reservationsOf(list), ...linkOwnersOf(list.name)];
+  const owners = [...reservationsOf(list), ...linkOwnersOf(list.name, runtime)];
   return { ...plan, valid: [...plan.valid, ...owners.filter((owner) => !stale.has(textOf(owner)))] };
 }
 
@@ -71,8 +71,8 @@ function reservationsOf(list: NetworkList): Owner[] {
 }
 
 /** A veth's end on the host is gone when the namespace of the other one is: as long as it is there, the container may be alive. */
-const linkOwnersOf = (network: string): Owner[] =>
-  listLinks(openRtnetlink()).flatMap((link) => {
+const linkOwnersOf = (network: string, { host }: Runtime): Owner[] =>
+  listLinks(hostRtnetlink({ host })).flatMap((link) => {
     const owner = ownerOf(link);
     return owner?.network === network ? [owner] : [];
   });

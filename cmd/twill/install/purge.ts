@@ -242,7 +242,7 @@ function deletionOf(attachment: PurgedAttachment, surroundings: Surroundings): S
         ["remove its masquerade", () => removeMasquerade(owner, [], netfilter)],
         ["remove its host ports", () => deletePortMappings(owner, [], { legacy: true, upstream: false }, netfilter)],
         ["remove its forwarding rules", () => revokeForwarding(owner, nothingTold, anyBackend, netfilter)],
-        ["remove its MAC spoof check", () => removeMacSpoofCheck(owner, isAnothersOf(owner), netfilter)],
+        ["remove its MAC spoof check", () => removeMacSpoofCheck(owner, isAnothersOf(owner, host.rtnl), netfilter)],
         ["delete its links", () => deleteOwnedLinks(host.rtnl(), owner)],
         ["delete its link in the container", () => deleteConnectedLink(attachment)],
         ["release its addresses", () => release(owner, `${defaultDataDir}/${network}`)],

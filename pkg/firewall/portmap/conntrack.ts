@@ -40,10 +40,14 @@ const SEPARATE_LOOKS = 16;
  * @param isLocal Reports whether an address is one of this host's: forwarded flows to the same port number elsewhere are left alone.
  * @throws NetlinkError the kernel has no netlink interface to connection tracking
  */
-export function deleteFlows(targets: readonly FlowsTo[], isLocal: (address: Address) => boolean): void {
+export function deleteFlows(
+  targets: readonly FlowsTo[],
+  isLocal: (address: Address) => boolean,
+  open = () => connect(NETLINK_NETFILTER),
+): void {
   const wanted = targets.filter(keepsFlows);
   if (wanted.length === 0) return;
-  const netfilter = connect(NETLINK_NETFILTER);
+  const netfilter = open();
   const families = new Set(wanted.map(({ family, protocol }) => `${family} ${protocol}`));
   for (const name of families) {
     const group = wanted.filter(({ family, protocol }) => `${family} ${protocol}` === name);
