@@ -298,6 +298,20 @@ t.test(
   },
 );
 
+t.test("uninstall --purge ends the resolver, which makes nothing again", needsRoot, async (t) => {
+  const node = newHost(t);
+  t.match(withRun(node, "network", "create", "front"), { status: 0 });
+  t.match(withRun(node, "network", "connect", "front", node.containers[0]?.path ?? ""), { status: 0 });
+  const listening = () => node.sh("ss -Hxl | grep resolver.sock || true");
+  t.match(listening(), "/run/twill/resolver.sock");
+  t.match(purge(node, "--network", "front", "--force"), { status: 0 });
+  t.match(listening(), "/run/twill/resolver.sock", "which others' networks may need");
+  t.match(purge(node, "--dry-run"), { stdout: "would remove the resolver on /run/twill/resolver.sock\n" });
+  t.match(purge(node), { status: 0, stdout: /^removed the resolver on .*\n(.*\n)*removed \/run\/twill$/m });
+  t.equal(listening(), "", "it has ended when the command returns");
+  t.equal(node.sh("find /var/lib/run/twill 2> /dev/null || true"), "");
+});
+
 t.test("uninstall --purge and containers that were connected by macvlan", needsKernel("macvlan"), async (t) => {
   const node = newHost(t);
   node.sh("ip link add lan0 type veth peer name lan1; ip link set lan0 up; ip link set lan1 up");

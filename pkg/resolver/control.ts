@@ -18,23 +18,34 @@ export interface SyncAnswer {
 }
 
 const SYNC = "sync\n";
+const STOP = "stop\n";
 const ANSWER_MS = 5000;
 
+export interface ControlRequests {
+  sync(): SyncAnswer;
+  stop(): void;
+}
+
 /** Serves the socket: each connection is one request. */
-export function serveControl(listener: number, loop: EventLoop, sync: () => SyncAnswer): void {
+export function serveControl(listener: number, loop: EventLoop, requests: ControlRequests): void {
   loop.watch(listener, () => {
     for (let fd = acceptConnection(listener); fd !== undefined; fd = acceptConnection(listener)) {
       const connection = fd;
-      loop.watch(connection, () => answerRequest(connection, loop, sync));
+      loop.watch(connection, () => answerRequest(connection, loop, requests));
     }
   });
 }
 
-function answerRequest(fd: number, loop: EventLoop, sync: () => SyncAnswer): void {
+function answerRequest(fd: number, loop: EventLoop, { sync, stop }: ControlRequests): void {
   try {
     const request = receiveStream(fd, new Uint8Array(SYNC.length));
     if (request === undefined) return;
-    if (decode(request) === SYNC) sendStream(fd, encode(`${JSON.stringify(sync())}\n`), "at once");
+    const text = decode(request);
+    if (text === STOP) {
+      stop();
+      return; // the connection is closed with the process, which its client waits for
+    }
+    if (text === SYNC) sendStream(fd, encode(`${JSON.stringify(sync())}\n`), "at once");
   } catch (error) {
     if (!(error instanceof SystemError)) throw error; // the caller is gone
   }
@@ -49,6 +60,17 @@ export function requestSync(path: string): SyncAnswer {
     const answer = answerIn(readToEnd(fd, path));
     if (answer === undefined) throw new SystemError("recvfrom", Errno.EPROTO, path);
     return answer;
+  } finally {
+    closeFile(fd);
+  }
+}
+
+/** Has the resolver on that socket end, and waits for it. @throws SystemError ENOENT, ECONNREFUSED: there is none; ETIMEDOUT: it goes on */
+export function requestStop(path: string): void {
+  const fd = connectUnix(path);
+  try {
+    sendStream(fd, encode(STOP), "wait");
+    readToEnd(fd, path);
   } finally {
     closeFile(fd);
   }

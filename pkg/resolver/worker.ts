@@ -137,7 +137,10 @@ class Worker {
 
   #serveControl(): void {
     const { control } = this.#options;
-    serveControl(typeof control === "number" ? control : control.listener, this.#loop, () => this.#sync());
+    serveControl(typeof control === "number" ? control : control.listener, this.#loop, {
+      sync: () => this.#sync(),
+      stop: () => this.#stop("stopped"),
+    });
   }
 
   /** Makes the socket's file again where somebody has removed it; ends where another resolver has begun meanwhile. */

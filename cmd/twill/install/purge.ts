@@ -38,8 +38,10 @@ import {
   stateDirectory,
 } from "../../../pkg/network/attachment-record.ts";
 import { listRuns } from "../../../pkg/network/run-record.ts";
+import { requestStop } from "../../../pkg/resolver/control.ts";
 import { dnsnameRoot, readDnsnameRecords } from "../../../pkg/resolver/dnsname-record.ts";
 import { isGone } from "../../../pkg/resolver/served.ts";
+import { resolverPaths } from "../../../pkg/resolver/start.ts";
 import { installedRuntimes } from "../../../pkg/runtime/installed-runtimes.ts";
 import { cachedAttachment, deleteNetwork } from "../../../pkg/runtime/network.ts";
 import { type NetworkList, parseList } from "../../../pkg/runtime/network-list.ts";
@@ -48,6 +50,7 @@ import { findDirectory, findStat } from "../../../pkg/sys/file.ts";
 import { findNamespace } from "../../../pkg/sys/namespace.ts";
 import { identifiedState } from "../../../pkg/sys/namespace-identity.ts";
 import type { NamespaceState } from "../../../pkg/sys/namespace-state.ts";
+import { isListenedTo } from "../../../pkg/sys/unix-socket.ts";
 import { whenFree } from "../network/surroundings.ts";
 import {
   type CachedAttachment,
@@ -309,6 +312,21 @@ function release({ network, containerId, ifName }: AttachmentId, directory: stri
   withReservationsIn(directory, network, (pool) => releaseAll(pool, { containerId, ifName }, []));
 }
 
+/** The resolver, which else makes its socket again. One that systemd started is started again when a container needs it. */
+function resolverSteps(): Step[] {
+  const { socket } = resolverPaths;
+  if (!isListenedTo(socket)) return [];
+  return [
+    {
+      what: `the resolver on ${socket}`,
+      run() {
+        requestStop(socket);
+        return undefined;
+      },
+    },
+  ];
+}
+
 /** Files of twill's own. The reservations themselves are also the reference plugin's, which goes on with them. */
 function stateSteps({ network }: PurgeOptions): Step[] {
   const index = `${defaultDataDir}/.twill`;
@@ -316,7 +334,7 @@ function stateSteps({ network }: PurgeOptions): Step[] {
     network === undefined
       ? [index, "/var/lib/cni/twill", "/run/twill"]
       : (findDirectory(index) ?? []).filter((name) => name === network).map((name) => `${index}/${name}`);
-  return paths
+  const files = paths
     .filter((path) => findStat(path, "link") !== undefined)
     .map((path) => ({
       what: path,
@@ -325,6 +343,7 @@ function stateSteps({ network }: PurgeOptions): Step[] {
         return undefined;
       },
     }));
+  return [...(network === undefined ? resolverSteps() : []), ...files];
 }
 
 /** The tables that only twill makes, once no attachment is in them. A table with somebody else's rules or chains stays. */
