@@ -129,15 +129,14 @@ async function publishingNode(t: Parameters<typeof newNode>[0]) {
     ["zeta", "10.6.0.0/24"],
   ])
     node.networkSays(`create --subnet ${subnet} ${name}`);
-  const web = await node.starts("web", "--network mid -p 8080:80");
-  const serve = (word: string, address: string) => {
+  const started = [await node.starts("web", "--network mid -p 8080:80")];
+  const serve = async (word: string, address: string) => {
     node.write(`/var/lib/${word}/index.html`, `${word}\n`);
-    node.runs(
-      "--network container:web",
-      `busybox httpd -p ${address}:80 -h /var/lib/${word} < /dev/null > /dev/null 2>&1`,
-    );
+    const httpd = `exec busybox httpd -f -p ${address}:80 -h /var/lib/${word}`;
+    started.unshift(await node.starts(`serves-${word}`, "--network container:web", "true", httpd));
+    node.runs("--network container:web", `until busybox nc ${address} 80 < /dev/null; do sleep 0.05; done`);
   };
-  serve("mid", "10.5.0.2");
+  await serve("mid", "10.5.0.2");
   const [outside] = node.containers;
   node.sh(
     `ip link add out type veth peer name eth0 netns ${outside?.name} && ip address add 192.0.2.1/24 dev out && ip link set out up`,
@@ -147,7 +146,10 @@ async function publishingNode(t: Parameters<typeof newNode>[0]) {
     `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 5 ${address} 8080 2>&1 | tail -n 1`;
   /** Who answers, outside and on the host. */
   const answering = () => [outside?.sh(request("192.0.2.1")).trim(), node.sh(request("127.0.0.1")).trim()];
-  return { ...node, web, serve, answering };
+  const stop = async () => {
+    for (const one of started) await stopped(one);
+  };
+  return { ...node, serve, answering, stop };
 }
 
 t.test("published ports follow the default route, as in Docker", needsRoot, async (t) => {
@@ -156,7 +158,7 @@ t.test("published ports follow the default route, as in Docker", needsRoot, asyn
   node.networkSays("connect zeta web");
   t.strictSame(node.answering(), ["mid", "mid"], "zeta sorts behind mid");
   node.networkSays("connect alpha web");
-  node.serve("alpha", "10.4.0.2");
+  await node.serve("alpha", "10.4.0.2");
   t.strictSame(node.answering(), ["alpha", "alpha"]);
   const inspected = JSON.parse(node.networkSays("inspect --check alpha mid zeta")) as {
     Containers: Record<string, { Health: string; Ports: Record<string, string> }>;
@@ -172,7 +174,7 @@ t.test("published ports follow the default route, as in Docker", needsRoot, asyn
   node.networkSays("disconnect alpha web");
   t.strictSame(node.answering(), ["mid", "mid"]);
   node.networkSays("disconnect mid web");
-  node.serve("zeta", "10.6.0.2");
+  await node.serve("zeta", "10.6.0.2");
   t.strictSame(node.answering(), ["zeta", "zeta"], "also when the network is left with which they were asked for");
   t.match(node.network("disconnect zeta web"), {
     status: 0,
@@ -181,7 +183,7 @@ t.test("published ports follow the default route, as in Docker", needsRoot, asyn
   t.match(node.runs("--network mid -p 8080:80", "true").stderr, "port is already allocated", "they are kept for it");
   node.networkSays("connect zeta web");
   t.match(node.networkSays("inspect zeta"), '"80/tcp": "0.0.0.0:8080"');
-  await stopped(node.web);
+  await node.stop();
   node.sh("ip link delete out");
   t.strictSame(leftOf(node), []);
 });
@@ -189,7 +191,7 @@ t.test("published ports follow the default route, as in Docker", needsRoot, asyn
 t.test("ports that were being moved when twill was killed are moved by the next command", needsRoot, async (t) => {
   const node = await publishingNode(t);
   node.networkSays("connect alpha web");
-  node.serve("alpha", "10.4.0.2");
+  await node.serve("alpha", "10.4.0.2");
   const [record] = node.sh("ls /var/lib/cni/twill/networks/*/*.json | xargs grep -l '\"alpha\"'").trim().split("\n");
   node.sh(`sed -i 's/^{/{"unfinished":"connect",/' ${record}`);
   node.sh("nft list ruleset 2> /dev/null | grep -q 8080 && nft flush ruleset"); // nor have the rules got there

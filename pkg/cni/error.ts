@@ -146,7 +146,7 @@ const report =
 const asRoot = "run it as root with CAP_NET_ADMIN and CAP_SYS_ADMIN, and check that no security module forbids it";
 const space = "free space on that file system, or choose a directory on another one";
 const fileSize =
-  "the file may not be as large: raise the runtime's limit for the size of files (LimitFSIZE= of its service, ulimit -f)";
+  "the file may not be that large: raise the runtime's limit for the size of files (LimitFSIZE= of its service, ulimit -f)";
 const descriptors = "raise the limit of open files, or find out which process has so many open";
 const kernel = "this kernel lacks it: load the module that has it, or enable it in the kernel";
 /** Errors of netlink for an interface that is not there any more, of which another process has not told us. */
