@@ -71,6 +71,9 @@ t.test("help with the name of a command explains that command", async (t) => {
   runProgram(explained, ["twill", "help", "install"], streams);
   t.equal(streams.written.stdout, "1.2.3 bridge,host-local --help\n");
   t.match(run(["twill", "help", "none"]), { status: 1, stderr: /there is no program "none"/ });
+  const misspelt = { ...fakeStreams({}), program: "twill" };
+  runProgram(explained, ["twill", "instal"], misspelt);
+  t.equal(misspelt.written.stderr, 'twill: there is no program "instal"; did you mean "install"?\n');
 });
 
 t.test("it tells its version, and its names for those who make links", async (t) => {

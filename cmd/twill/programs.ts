@@ -83,7 +83,9 @@ function runSelf(programs: Programs, args: readonly string[], streams: Streams):
     command?.run(rest, { version, plugins, streams: forPeople(streams) }) ??
     runNamed(programs, name ?? "", rest, streams);
   if (status !== undefined) return status;
-  streams.stderr(`${ownName}: there is no program ${JSON.stringify(name)}${suggestion(name ?? "", programs)}\n`);
+  streams.stderr(
+    `${ownName}: there is no program ${JSON.stringify(name)}${suggestion(name ?? "", [...namesOf(programs), ...Object.keys(commands)])}\n`,
+  );
   return 1;
 }
 
@@ -122,7 +124,7 @@ function runUnknown(programs: Programs, _args: readonly string[], streams: Strea
   const name = calledName(streams);
   const msg = `${JSON.stringify(name)} is not a plugin of this executable`;
   if (!isCalledByRuntime(streams)) {
-    streams.stderr(`${ownName}: ${msg}${suggestion(name, programs)}\n`);
+    streams.stderr(`${ownName}: ${msg}${suggestion(name, namesOf(programs))}\n`);
     return 1;
   }
   const error = new CniError({
@@ -153,9 +155,9 @@ const isCalledByRuntime = ({ environment }: Streams): boolean => (environment["C
 /** Returns the names that links are made for. */
 const namesOf = ({ plugins, tools }: Programs): string[] => [...Object.keys(plugins), ...Object.keys(tools)];
 
-function suggestion(name: string, programs: Programs): string {
-  const meant = nearest(name, namesOf(programs));
-  return meant === undefined ? `; it has ${namesOf(programs).join(", ")}` : `; did you mean "${meant}"?`;
+function suggestion(name: string, names: readonly string[]): string {
+  const meant = nearest(name, names);
+  return meant === undefined ? `; it has ${names.join(", ")}` : `; did you mean "${meant}"?`;
 }
 
 const byOwnName = (tools: Readonly<Record<string, Tool>>): Record<string, Tool> =>

@@ -127,6 +127,8 @@ export function loadList(file: string): NetworkList {
   throw refused(file, "no plugin configs found", 'add "plugins": [{"type": …}]');
 }
 
+export const runAsRoot = "run it as root, or let others read the file: chmod a+r";
+
 /** Never blocks on a file, since any file of a directory may be read here. @throws CniError 5: it cannot be read */
 function bytesOf(file: string): Uint8Array {
   const text = readRecord(file);
@@ -134,7 +136,7 @@ function bytesOf(file: string): Uint8Array {
   throw new CniError({
     code: ErrorCode.io,
     msg: `${file} ${text?.problem ?? "does not exist, or is a dangling link"}, must be a file with a network configuration`,
-    remedy: "remove the file, or rename it with another extension",
+    remedy: text?.isForbidden === true ? runAsRoot : "remove the file, or rename it with another extension",
   });
 }
 

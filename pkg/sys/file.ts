@@ -99,6 +99,8 @@ export function findKernelText(path: string): string | undefined {
 export interface Unreadable {
   /** Completes "the file …": `is a directory`, `cannot be read (EIO)`. */
   problem: string;
+  /** Whether it is for others to read. */
+  isForbidden?: true;
 }
 
 /**
@@ -127,7 +129,8 @@ function readOnce(path: string): string | Unreadable | undefined {
     return isOther ? { problem: "is a FIFO or a device" } : decode(bytes);
   } catch (error) {
     if (!(error instanceof SystemError) || !isErrno(error, ...FAULTS_OF_FILE)) throw error;
-    return { problem: error.errno === Errno.EISDIR ? "is a directory" : unreadableBy(error.code) };
+    if (error.errno === Errno.EISDIR) return { problem: "is a directory" };
+    return { problem: unreadableBy(error.code), ...(isErrno(error, "EACCES", "EPERM") && { isForbidden: true }) };
   } finally {
     if (fd >= 0) closeFile(fd);
   }

@@ -13,7 +13,7 @@ import {
   showJson,
 } from "../../../pkg/config/json.ts";
 import { normalize } from "../../../pkg/config/normalize.ts";
-import { configurationFiles, listKeys, loadList, loadSingle } from "../../../pkg/runtime/network-list.ts";
+import { configurationFiles, listKeys, loadList, loadSingle, runAsRoot } from "../../../pkg/runtime/network-list.ts";
 import { directoryOf, readRecord } from "../../../pkg/sys/file.ts";
 import { addressingFindings } from "./addressing.ts";
 import { chainFindings } from "./chain.ts";
@@ -105,7 +105,7 @@ function readDocument(file: string): JsonNode | Finding {
   const text = readRecord(file);
   if (typeof text !== "string") {
     const problem = text?.problem ?? "does not exist, or is a dangling link";
-    const hint = "remove it, or rename it with another extension";
+    const hint = text?.isForbidden === true ? runAsRoot : "remove it, or rename it with another extension";
     return { file, line: 1, column: 1, severity: "error", text: `${problem}, must be a readable file`, hint };
   }
   try {
