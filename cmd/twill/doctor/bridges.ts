@@ -4,9 +4,10 @@ import { addressesOf } from "../../../pkg/link/address.ts";
 import { findLink, type Link, openRtnetlink } from "../../../pkg/link/link.ts";
 import { parseMac } from "../../../pkg/link/mac.ts";
 import { ownerOf } from "../../../pkg/link/owner.ts";
+import type { Connection } from "../../../pkg/netlink/connection.ts";
 import type { CacheEntry } from "../../../pkg/runtime/result-cache.ts";
 import { keyOf, ownerOfEntry } from "../node/cached-attachments.ts";
-import { bridgesOf, isRouted } from "./configured-network.ts";
+import { bridgeOf, bridgePluginsOf, isRouted } from "./configured-network.ts";
 import type { Check, Observation } from "./finding.ts";
 import type { ConfiguredNetwork, NodeView } from "./node-view.ts";
 
@@ -14,19 +15,25 @@ export const bridges: Check = {
   id: "bridge",
   about: "bridges of running containers that are gone or down, lost their address, or a container's port",
   severity: "error",
-  find: (node) => node.networks.flatMap((network) => observationsOf(network, node)),
+  find(node) {
+    const rtnl = openRtnetlink();
+    const found = node.networks.flatMap((network) => observationsOf(network, node, rtnl));
+    rtnl.close();
+    return found;
+  },
 };
 
-/** What is wrong, and the command that corrects it. */
+/** What is wrong. */
 interface Fault {
   what: string;
-  command: string;
+  /** What corrects it; undefined: only the plugin does. */
+  command: string | undefined;
 }
 
-function observationsOf(network: ConfiguredNetwork, node: NodeView): Observation[] {
-  const [bridge] = bridgesOf(network);
-  if (bridge === undefined) return [];
-  const rtnl = openRtnetlink();
+function observationsOf(network: ConfiguredNetwork, node: NodeView, rtnl: Connection): Observation[] {
+  const [conf] = bridgePluginsOf(network);
+  if (conf === undefined) return [];
+  const bridge = bridgeOf(conf);
   const link = findLink(rtnl, bridge);
   const names = [bridge, link?.name];
   const entries = node.cache.attachments.flatMap(({ entry, state }) =>
@@ -35,39 +42,74 @@ function observationsOf(network: ConfiguredNetwork, node: NodeView): Observation
   if (entries.length === 0) return [];
   const present = link === undefined ? [] : addressesOf(rtnl, link.index).map(({ prefix }) => formatPrefix(prefix));
   const faults = [
-    ...stateFaults(bridge, link, entries),
-    ...gatewaysIn(network, entries)
+    ...stateFaults(conf, link, entries, node),
+    ...(isRouted(network) && !hasVlan(conf) ? gatewaysIn(entries) : [])
       .map(formatPrefix)
       .filter((gateway) => !present.includes(gateway))
       .map((gateway) => ({ what: `${bridge} lacks ${gateway}`, command: `ip address add ${gateway} dev ${bridge}` })),
-    ...portsOf(entries, node).flatMap((port) => portFaults(port, bridge, link)),
+    ...portsOf(entries, node).flatMap((port) => portFaults(port, conf, link)),
   ];
   if (faults.length === 0) return [];
+  const commands = faults.map(({ command }) => command);
   return [
     {
       text: `bridge "${bridge}" does not connect ${entries.length} running containers of network "${network.name}" as their ADD did`,
       evidence: faults.map(({ what }) => what),
-      remedy: `${faults.map(({ command }) => command).join(" && ")}; or create the containers again`,
+      remedy: commands.includes(undefined)
+        ? "create the containers again: VLANs, and what keeps the host out of an internal network, are made by the plugin alone"
+        : `${commands.join(" && ")}; or create the containers again`,
     },
   ];
 }
 
-/** A new bridge gets the MAC of the old one, which containers have in their neighbour tables. */
-function stateFaults(bridge: string, link: Link | undefined, entries: readonly CacheEntry[]): Fault[] {
+/**
+ * A new bridge gets the MAC of the old one, which containers have in their neighbour tables; and what ADD gives a bridge, so that the host does not
+ * configure itself by what containers advertise.
+ */
+function stateFaults(
+  conf: JsonObject,
+  link: Link | undefined,
+  entries: readonly CacheEntry[],
+  { sysctl }: NodeView,
+): Fault[] {
+  const bridge = bridgeOf(conf);
   if (link === undefined) {
     const mac = entries.flatMap((entry) => bridgeIn(entry, [bridge])).at(-1)?.["mac"];
     const address = typeof mac === "string" && parseMac(mac) !== undefined ? ` address ${mac}` : "";
-    return [{ what: `there is no ${bridge}`, command: `ip link add ${bridge}${address} up type bridge` }];
+    const commands = [
+      `ip link add ${bridge}${address} type bridge`,
+      ...(sysctl("ipv6/conf/default/accept_ra") === undefined
+        ? []
+        : [`sysctl -qw net.ipv6.conf.${bridge.replaceAll(".", "/")}.accept_ra=0`]),
+      `ip link set ${bridge}${conf["promiscMode"] === true ? " promisc on" : ""} up`,
+    ];
+    const isByHand = !hasVlan(conf) && conf["internal"] !== true;
+    return [{ what: `there is no ${bridge}`, command: isByHand ? commands.join(" && ") : undefined }];
   }
   return link.up ? [] : [{ what: `${bridge} is down`, command: `ip link set ${bridge} up` }];
 }
 
-function portFaults(port: Link, bridge: string, link: Link | undefined): Fault[] {
+/** What ADD has set for a port, such as that it is kept apart from others, is gone when it is a port no more. */
+function portFaults(port: Link, conf: JsonObject, link: Link | undefined): Fault[] {
+  const bridge = bridgeOf(conf);
   const isPort = link !== undefined && port.master === link.index;
+  const settings = [
+    ...(conf["hairpinMode"] === true ? [" hairpin on"] : []),
+    ...(conf["portIsolation"] === true ? [" isolated on"] : []),
+  ];
+  const commands = [
+    `ip link set ${port.name} master ${bridge}`,
+    ...(settings.length > 0 ? [`ip link set ${port.name} type bridge_slave${settings.join("")}`] : []),
+  ];
   return [
     ...(isPort
       ? []
-      : [{ what: `${port.name} is not a port of ${bridge}`, command: `ip link set ${port.name} master ${bridge}` }]),
+      : [
+          {
+            what: `${port.name} is not a port of ${bridge}`,
+            command: hasVlan(conf) ? undefined : commands.join(" && "),
+          },
+        ]),
     ...(port.up ? [] : [{ what: `${port.name} is down`, command: `ip link set ${port.name} up` }]),
   ];
 }
@@ -87,10 +129,12 @@ function portsOf(entries: readonly CacheEntry[], { links }: NodeView): Link[] {
   });
 }
 
-/** Returns the addresses that the bridge got from ADD; those of a network in a VLAN are on another link. */
-function gatewaysIn(network: ConfiguredNetwork, entries: readonly CacheEntry[]): Prefix[] {
-  const isInVlan = network.plugins.some(({ type, conf }) => type === "bridge" && (conf["vlan"] ?? 0) !== 0);
-  if (!isRouted(network) || isInVlan) return [];
+/** Whether ports are in VLANs; the gateway's address is on another link then. */
+const hasVlan = (conf: JsonObject): boolean =>
+  (conf["vlan"] ?? 0) !== 0 || (Array.isArray(conf["vlanTrunk"]) && conf["vlanTrunk"].length > 0);
+
+/** Returns the addresses that the bridge got from ADD. */
+function gatewaysIn(entries: readonly CacheEntry[]): Prefix[] {
   const found = entries.flatMap(({ result: { ips } }) =>
     (Array.isArray(ips) ? ips : []).filter(isObject).flatMap(({ address, gateway }): Prefix[] => {
       const prefix = typeof address === "string" ? parsePrefix(address) : undefined;

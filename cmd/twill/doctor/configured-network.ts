@@ -12,14 +12,21 @@ export const isRouted = ({ plugins }: Network): boolean =>
   });
 
 /** Returns the bridge's name, by default the plugin's default. */
-const bridgeOf = (conf: JsonObject): string =>
+export const bridgeOf = (conf: JsonObject): string =>
   typeof conf["bridge"] === "string" && conf["bridge"] !== "" ? conf["bridge"] : "cni0";
 
-/** flannel's delegate is a bridge by default. */
-export const bridgesOf = ({ plugins }: Network): string[] =>
+/** Returns the configurations of the plugin bridge. flannel's delegate is one by default. */
+export const bridgePluginsOf = ({ plugins }: Network): JsonObject[] =>
   plugins.flatMap(({ type, conf }) => {
     const own = type === "flannel" ? delegateOf(conf) : { ...conf, type };
-    return own["type"] === "bridge" ? [bridgeOf(own)] : [];
+    return own["type"] === "bridge" ? [own] : [];
+  });
+
+/** Returns the names of the links on which the host is a network's gateway, and receives from its containers: the bridge, or its interface in the VLAN. */
+export const gatewayLinksOf = (network: Network): string[] =>
+  bridgePluginsOf(network).map((conf) => {
+    const { vlan } = conf;
+    return typeof vlan === "number" && vlan !== 0 ? `${bridgeOf(conf)}.${vlan}` : bridgeOf(conf);
   });
 
 const delegateOf = ({ delegate }: JsonObject): JsonObject => ({

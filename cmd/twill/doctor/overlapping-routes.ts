@@ -3,7 +3,7 @@ import { ownerOf } from "../../../pkg/link/owner.ts";
 import { destinationOf, gatewaysOf } from "../../../pkg/link/route.ts";
 import type { RouteMessage } from "../../../pkg/netlink/rtnetlink/route.ts";
 import type { Network } from "../../cnitool/lint/lint-file.ts";
-import { bridgesOf, isRouted, subnetsOf } from "./configured-network.ts";
+import { gatewayLinksOf, isRouted, subnetsOf } from "./configured-network.ts";
 import type { Check, Observation } from "./finding.ts";
 import type { NodeView } from "./node-view.ts";
 
@@ -16,10 +16,10 @@ export const overlappingRoutes: Check = {
 };
 
 function observationsOf(network: Network, node: NodeView): Observation[] {
-  const bridges = bridgesOf(network);
+  const gateways = gatewayLinksOf(network);
   const own = new Set(
     node.links
-      .filter((link) => bridges.includes(link.name) || ownerOf(link)?.network === network.name)
+      .filter((link) => gateways.includes(link.name) || ownerOf(link)?.network === network.name)
       .map(({ index }) => index),
   );
   const isForeign = ({ outputIndex }: RouteMessage) => outputIndex === undefined || !own.has(outputIndex);

@@ -1,4 +1,5 @@
 import { type Address, formatAddress, isIPv4 } from "../../../pkg/ip/address.ts";
+import { withRtnetlink } from "../../../pkg/link/in-namespace.ts";
 import { findLink, type Link, openRtnetlink } from "../../../pkg/link/link.ts";
 import { ownerOf } from "../../../pkg/link/owner.ts";
 import { leadsThrough, lookupRoute } from "../../../pkg/link/route.ts";
@@ -9,7 +10,7 @@ import { nameOf } from "../../../pkg/runtime/result-cache.ts";
 import { lazy } from "../../../pkg/sys/lazy.ts";
 import { closeNamespace, findNamespace, within } from "../../../pkg/sys/namespace.ts";
 import { type CachedAttachment, keyOf, ownerOfEntry } from "../node/cached-attachments.ts";
-import { bridgesOf, isRouted } from "./configured-network.ts";
+import { gatewayLinksOf, isRouted } from "./configured-network.ts";
 import type { Check, Observation } from "./finding.ts";
 import type { ConfiguredNetwork, NodeView } from "./node-view.ts";
 import { addressesIn } from "./traffic-sample.ts";
@@ -22,19 +23,21 @@ export const rpFilter: Check = {
   id: "rp-filter",
   about: "rp_filter: whether host or containers drop packets since their route back leads elsewhere",
   severity: "error",
-  find: (node) => [
-    ...node.networks.filter(isRouted).flatMap((network) => droppedByHost(network, node)),
-    ...node.cache.attachments.filter(({ state }) => state === "alive").flatMap((one) => droppedInside(one, node)),
-  ],
+  find(node) {
+    const rtnl = lazy(openRtnetlink);
+    return [
+      ...node.networks.filter(isRouted).flatMap((network) => droppedByHost(network, node, rtnl)),
+      ...node.cache.attachments.filter(({ state }) => state === "alive").flatMap((one) => droppedInside(one, node)),
+    ];
+  },
 };
 
 const isStrict = (ifName: string, sysctl: (name: string) => string | undefined): boolean =>
   Math.max(...["all", ifName].map((name) => Number(sysctl(`ipv4/conf/${name}/rp_filter`) ?? 0))) === STRICT; // the kernel takes the larger one
 
 /** Looks for routes to containers that do not lead through the link on which their packets come in: the bridge, or ptp's end of the veth pair. */
-function droppedByHost(network: ConfiguredNetwork, node: NodeView): Observation[] {
-  const [bridge] = bridgesOf(network);
-  const rtnl = lazy(openRtnetlink);
+function droppedByHost(network: ConfiguredNetwork, node: NodeView, rtnl: () => Connection): Observation[] {
+  const [bridge] = gatewayLinksOf(network);
   const byLink = new Map<Link, string[]>();
   for (const { entry, state } of node.cache.attachments) {
     if (state !== "alive" || entry.networkName !== network.name) continue;
@@ -72,11 +75,10 @@ function droppedInside({ entry }: CachedAttachment, node: NodeView): Observation
   if (namespace === undefined) return [];
   const { ifName } = entry;
   try {
-    const { strict, rtnl } = within(namespace, () => ({ strict: isStrict(ifName, findSysctl), rtnl: openRtnetlink() }));
-    const lost = strict
-      ? addressesIn(entry).filter((address) => isIPv4(address) && isAsymmetric(rtnl, ifName, address))
-      : [];
-    rtnl.close();
+    if (!within(namespace, () => isStrict(ifName, findSysctl))) return [];
+    const lost = withRtnetlink(namespace, (rtnl) =>
+      addressesIn(entry).filter((address) => isIPv4(address) && isAsymmetric(rtnl, ifName, address)),
+    );
     if (lost.length === 0) return [];
     const addresses = lost.map(formatAddress).join(", ");
     return [

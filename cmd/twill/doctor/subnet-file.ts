@@ -7,7 +7,7 @@ import { readDaemonState, socketOf } from "../../../pkg/subnet-env/daemon-state.
 import { isListenedTo } from "../../../pkg/sys/unix-socket.ts";
 import type { Network } from "../../cnitool/lint/lint-file.ts";
 import { needSubnetEnv, readableSubnetEnv, refuseLostLease } from "../../flannel/subnet.ts";
-import { bridgesOf } from "./configured-network.ts";
+import { gatewayLinksOf } from "./configured-network.ts";
 import type { Check, Observation } from "./finding.ts";
 import type { NodeView } from "./node-view.ts";
 
@@ -70,7 +70,7 @@ function ended({ name }: Network, path: string): Observation[] {
 
 function otherSubnet(network: Network, path: string, { links }: NodeView): Observation[] {
   const subnets = readableSubnetEnv(path)?.subnets ?? [];
-  return bridgesOf(network).flatMap((bridge): Observation[] => {
+  return gatewayLinksOf(network).flatMap((bridge): Observation[] => {
     const link = links.find(({ name }) => name === bridge);
     if (link === undefined) return [];
     const outside = addressesOf(openRtnetlink(), link.index)

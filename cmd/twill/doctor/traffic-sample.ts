@@ -7,7 +7,7 @@ import { type Address, isIPv4, isUnspecified, parsePrefix } from "../../../pkg/i
 import { destinationOf } from "../../../pkg/link/route.ts";
 import type { CacheEntry } from "../../../pkg/runtime/result-cache.ts";
 import type { Network } from "../../cnitool/lint/lint-file.ts";
-import { bridgesOf, hasFirewall } from "./configured-network.ts";
+import { gatewayLinksOf, hasFirewall } from "./configured-network.ts";
 import type { NodeView } from "./node-view.ts";
 
 export type Sample = Omit<Packet, "state">;
@@ -17,7 +17,7 @@ const MOST_CONTAINERS = 2;
 
 /** Returns a packet from each sampled container to any other host; where none runs, from an address of the network, unless its plugins make rules for containers alone. */
 export function samplesOf(network: Network, node: NodeView): Sample[] {
-  const [bridge] = bridgesOf(network);
+  const [bridge] = gatewayLinksOf(network);
   if (bridge === undefined) return [];
   return sourcesIn(network, node).map((source) => ({
     family: familyOf(source),
