@@ -386,6 +386,13 @@ t.test(
     });
     t.match(runtimes, { ConnectedBy: "runtime", Ports: { "80/tcp": "0.0.0.0:8080" }, Health: "ok" });
     t.match(node.inspect("front").IPAM.Config, [{ Subnet: "10.5.0.0/29", Used: 2, Free: 3 }]);
+    const aliases =
+      "{{range .Containers}}{{.Bridge}} {{.Process}}{{.Aliases}};{{end}}{{range .IPAM.Config}}{{.IPRange}}{{end}}";
+    t.match(
+      node.networkSays(["inspect", "-f", aliases, "front"]).split(";").sort(),
+      ["\n", /^br-\w+ $/, /^br-\w+ \[www\]$/],
+      "what one of them has not is printed as nothing",
+    );
     node.containers[0]?.sh("ip address flush dev eth0");
     t.match(
       node.networkSays(["inspect", "--check", "-f", "{{range .Containers}}{{.Health}};{{end}}", "front"]),

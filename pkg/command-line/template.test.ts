@@ -65,6 +65,13 @@ t.test("functions that change a text leave headings as they are", async (t) => {
   t.equal(renderTemplate(template, { Name: "Name" }, { methods, isHeading: true }), "Name Name Name Name <x>");
 });
 
+t.test("a field that a record need not have is printed as nothing", async (t) => {
+  const document = { Containers: { a: { Name: "web", Process: 7 }, b: { Name: "db" } } };
+  const template = parseTemplate("{{range .Containers}}{{.Name}} {{.Process}};{{end}}");
+  t.equal(renderTemplate(template, document, { optional: ["Process"] }), "web 7;db ;");
+  t.throws(() => renderTemplate(template, document), /field Process, which does not exist/);
+});
+
 const refused: [template: string, msg: RegExp, details?: RegExp][] = [
   ["{{.Nam}}", /\{\{\.Nam\}\} names the field Nam, which does not exist/, /did you mean Name/],
   ["{{.IPAM.Nosuch}}", /field Nosuch/, /Driver, Config/],

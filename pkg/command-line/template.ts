@@ -139,6 +139,8 @@ function unquoted(token: string, source: string): string {
 
 /** What a template finds beside the fields of its value. */
 export interface TemplateOptions {
+  /** Fields that records have only where they are known: else they are printed as nothing. */
+  optional?: readonly string[];
   /** What the value answers to a name with a text behind it, as `.Label "tier"`. */
   methods?: Readonly<Record<string, (text: string) => string>>;
   /** The value has headings in the place of its fields: functions that change a text leave them as they are. */
@@ -204,7 +206,7 @@ function evaluate(expression: Expression, scope: Scope, source: string): Json {
     }
     case "field": {
       const from = expression.of === undefined ? scope.dot : evaluate(expression.of, scope, source);
-      return expression.path.reduce((value, key) => fieldOf(value, key, source), from);
+      return expression.path.reduce((value, key) => fieldOf(value, key, source, scope.options), from);
     }
     case "method": {
       const text = evaluate(expression.arg, scope, source);
@@ -227,14 +229,15 @@ function evaluate(expression: Expression, scope: Scope, source: string): Json {
 
 const NO_VALUE = "<no value>";
 
-/** Returns a field. A record of fixed keys, which begin with a capital letter, has to have it; a map need not, as in Go. */
-function fieldOf(value: Json, key: string, source: string): Json {
+/** Returns a field. A record of fixed keys, which begin with a capital letter, has to have it, unless that is optional; a map need not, as in Go. */
+function fieldOf(value: Json, key: string, source: string, { optional = [] }: TemplateOptions): Json {
   if (isObject(value)) {
     const keys = Object.keys(value);
     const found = Object.hasOwn(value, key) ? value[key] : undefined;
     if (found !== undefined) return found;
     const isMap = !keys.every((name) => /^[A-Z]/.test(name)) || keys.length === 0;
     if (isMap) return NO_VALUE;
+    if (optional.includes(key)) return "";
     const meant = nearest(key, keys);
     throw refused(
       `{{${source}}} names the field ${key}, which does not exist`,

@@ -111,6 +111,19 @@ export function attachmentDetail(attachment: NetworkAttachment, view: HostView):
   };
 }
 
+/** Those of the names that may be left out. */
+export const optionalDetails = [
+  "Pod",
+  "InterfaceIndex",
+  "HostInterface",
+  "HostInterfaceIndex",
+  "Bridge",
+  "VNI",
+  "Namespace",
+  "Process",
+  "Aliases",
+];
+
 /** Finds the host's end: the veth pair's other end among the host's interfaces of the result. */
 export const hostLinkOf = (attachment: NetworkAttachment, links: HostView["links"]): Link | undefined =>
   hostInterfacesOf(attachment)

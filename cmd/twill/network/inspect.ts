@@ -8,7 +8,12 @@ import { printableLines } from "../../../pkg/command-line/table.ts";
 import { parseTemplate, renderTemplate } from "../../../pkg/command-line/template.ts";
 import type { JsonObject } from "../../../pkg/config/json.ts";
 import { listReadableAttachments, type NetworkAttachment } from "../../../pkg/network/attachment.ts";
-import { attachmentDetail, type HostView, viewOfHost } from "../../../pkg/network/attachment-detail.ts";
+import {
+  attachmentDetail,
+  type HostView,
+  optionalDetails,
+  viewOfHost,
+} from "../../../pkg/network/attachment-detail.ts";
 import { endpointId, type NetworkDefinition, type SubnetConf } from "../../../pkg/network/definition.ts";
 import { findLinkProblems, type LinkProblem } from "../../../pkg/network/link-holes.ts";
 import { networkCalled } from "../../../pkg/network/network-directory.ts";
@@ -87,12 +92,15 @@ export const inspect: Command = {
           : ""
         : template === undefined
           ? `${printableLines(JSON.stringify(found, null, format === "json" ? undefined : 4))}\n`
-          : found.map((network) => `${renderTemplate(template, network)}\n`).join(""),
+          : found.map((network) => `${renderTemplate(template, network, { optional: optionalFields })}\n`).join(""),
     );
     for (const failure of failures) context.streams.stderr(failureText("twill network", failure));
     return failures.length === 0 ? 0 : 1;
   },
 };
+
+/** What a subnet has only where it was asked for, and what else may be unknown or absent. Health is not among them: that it was not looked at is to be told. */
+const optionalFields = ["IPRange", "Gateway", "AuxiliaryAddresses", "Used", "Free", ...optionalDetails];
 
 /** Returns what runs CHECK of an attachment's plugins, and looks at its links: it tells "ok", or what is wrong. */
 function healthIn({ name, driver }: NetworkDefinition, runtime: Runtime): (attachment: NetworkAttachment) => string {
