@@ -102,6 +102,15 @@ for (const [claim, before, work, expected] of cases) {
   });
 }
 
+t.test("a reload of what is complete changes nothing beside an interface whose name begins alike", async (t) => {
+  const tenth: Work = (netfilter) =>
+    addMacSpoofCheck({ ...owner("a"), ifName: "eth01" }, { ...link, hostIfName: "veth2" }, nobodys, netfilter);
+  const kernel = kernelWith(add("a"), tenth);
+  const { generation } = kernel;
+  restoreMacSpoofCheck(kernel.connect(), owner("a"), link, nobodys);
+  t.equal(kernel.generation, generation);
+});
+
 t.test("attachments whose chains would have one name: the second is refused, and the first stays", async (t) => {
   const isFirsts = (hostIfName: string) => hostIfName === link.hostIfName;
   for (const [first, second] of [

@@ -118,7 +118,7 @@ export function restoreMacSpoofCheck(
   isAnothers: IsAnothers,
 ): void {
   const { iface, mac, comment } = chainsOf(idOf(owner));
-  const rulesIn = (place: ChainRef) => findRules(netfilter, place, comment).length;
+  const rulesIn = (place: ChainRef) => rulesWith(netfilter, place, comment).length;
   const isThere = rulesIn(PREROUTING) === 1 && rulesIn(iface) === 1 && rulesIn(mac) === 2;
   if (!isThere) addMacSpoofCheck(owner, link, isAnothers, netfilter);
 }
@@ -149,8 +149,11 @@ const sameName = ({ containerId, ifName }: AttachmentId, chain: string): CniErro
 const jumps = (netfilter: Connection, comment: string): Request[] =>
   jumpsWith(netfilter, comment).map((body) => deleteRule(PREROUTING, handleOf(body)));
 
-const jumpsWith = (netfilter: Connection, comment: string): Uint8Array[] =>
-  findRules(netfilter, PREROUTING, comment).filter((body) => commentOf(body) === comment);
+const jumpsWith = (netfilter: Connection, comment: string): Uint8Array[] => rulesWith(netfilter, PREROUTING, comment);
+
+/** Returns the rules with this comment, not those whose comment begins with it, as that of eth10 with that of eth1. */
+const rulesWith = (netfilter: Connection, place: ChainRef, comment: string): Uint8Array[] =>
+  findRules(netfilter, place, comment).filter((body) => commentOf(body) === comment);
 
 /**
  * Deletes the rules and chains that `addMacSpoofCheck`, or a reference plugin, made for the attachment, if there are any. Those of another
