@@ -54,7 +54,7 @@ t.test(
 t.test("none has only lo, host is the host, container:NAME shares network, name and files", needsRoot, async (t) => {
   const node = newNode(t);
   const links = "ip -o link | cut -d: -f2 | xargs; hostname";
-  t.match(node.runs("--network none --hostname alone", links), { status: 0, stdout: "lo\nalone\n" });
+  t.match(node.runs("--network none -h alone", links), { status: 0, stdout: "lo\nalone\n" });
   node.sh("ip link add seen type veth peer name other");
   t.match(node.runs("--network host", "ip -o link show seen; cat /etc/hosts").stdout, /seen@other[\s\S]*localhost/);
   t.match(node.runs("--network host -p 80:80", "true"), { status: 0, stderr: "Published ports are discarded" });

@@ -2,6 +2,7 @@ import t from "tap";
 import type { CniError } from "../cni/error.ts";
 import type { Command, Flag } from "./command.ts";
 import { readCommandLine, refuseWrongCount } from "./command-line.ts";
+import { helpFor } from "./help.ts";
 
 const ifname: Flag = { name: "ifname", short: "i", value: "NAME", about: "" };
 const command = (name: string, flags: readonly Flag[]): Command => {
@@ -105,6 +106,15 @@ t.test(
     t.match(readCommandLine(["ls", "-f", "net"], tool), { operands: [], values: new Map([["filter", ["net"]]]) });
   },
 );
+
+t.test("a command's own -h is not help, which is --help alone then", async (t) => {
+  const run = command("run", [{ name: "hostname", short: "h", value: "NAME", about: "" }]);
+  const read = (...args: string[]) => readCommandLine(["run", ...args], { name: "twill", commands: [run] }).flags;
+  t.strictSame([...read("-h", "web", "ip")], [["hostname", "web"]]);
+  t.strictSame([...read("--help")], [["help", ""]]);
+  t.match(helpFor(run, "twill"), /^ {2}-h, --hostname NAME +\n {6}--help +print this help$/m);
+  t.match(helpFor(command("add", []), "cnitool"), /^ {2}-h, --help +print this help$/m);
+});
 
 t.test("a command that lacks an operand says how it is used", async (t) => {
   t.throws(() => refuseWrongCount(command("add", []), ["net"], "cnitool"), {

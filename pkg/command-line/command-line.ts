@@ -19,11 +19,17 @@ export interface CommandLine {
 
 export const helpFlag: Flag = { name: "help", short: "h", about: "print this help" };
 
+/** Returns the flags of a command as it shows them: where it has a -h of its own, help is --help alone. */
+export const flagsShown = ({ flags }: Command): Flag[] => {
+  const { short, ...long } = helpFlag;
+  return [...flags, flags.some((flag) => flag.short === short) ? long : helpFlag];
+};
+
 /** Parses the arguments. @throws CniError 4: no such command or flag, or a flag without its value */
 export function readCommandLine(args: readonly string[], tool: CommandSet): CommandLine {
   const { commands } = tool;
   const meant = args.map((arg) => commands.find((command) => isCalled(command, arg))).find(Boolean);
-  const known = [helpFlag, ...(meant?.flags ?? []), ...commands.flatMap(({ flags }) => flags)]; // of one name or letter, the command's own
+  const known = [...(meant?.flags ?? []), helpFlag, ...commands.flatMap(({ flags }) => flags)]; // of one name or letter, the command's own
   const { words, given } = separate(args, { tool: tool.name, flags: known, command: meant });
   const [name, ...operands] = words;
   const flags = new Map([...given].map(([flag, values]) => [flag, values.at(-1) ?? ""]));

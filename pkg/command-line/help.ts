@@ -1,9 +1,10 @@
 /** The help of one command, and the command that prints it. */
 import type { Command, CommandSet, Flag } from "./command.ts";
-import { commandCalled, helpFlag } from "./command-line.ts";
+import { commandCalled, flagsShown } from "./command-line.ts";
 import { columns } from "./table.ts";
 
-export function helpFor({ name, operands, about, details, flags, examples }: Command, tool: string): string {
+export function helpFor(command: Command, tool: string): string {
+  const { name, operands, about, details, examples } = command;
   return [
     `${tool} ${name}: ${about}`,
     ...(details === "" ? [] : ["", details]),
@@ -12,7 +13,7 @@ export function helpFor({ name, operands, about, details, flags, examples }: Com
     `  ${tool} ${name}${operands === "" ? "" : ` ${operands}`} [flags]`,
     "",
     "Flags:",
-    ...columns([...flags, helpFlag].map((flag) => [usageOf(flag), flag.about])),
+    ...columns(flagsShown(command).map((flag) => [usageOf(flag), flag.about])),
     "",
     "Examples:",
     ...examples.map((line) => `  ${line}`),
