@@ -39,7 +39,8 @@ export interface NetworkAttachment {
   entry: CacheEntry | undefined;
 }
 
-type NetworkKey = Pick<NetworkDefinition, "name" | "id">;
+/** A network; of one whose ID is not known, any damaged record may be. */
+type NetworkKey = Pick<NetworkDefinition, "name"> & Partial<Pick<NetworkDefinition, "id">>;
 
 export interface AttachmentList {
   attachments: NetworkAttachment[];
@@ -88,7 +89,7 @@ const mayBeEntryOf = (file: DamagedFile, network: NetworkKey | undefined): boole
   network === undefined || attachmentsNamedBy(file, network.name).length > 0;
 
 const mayBeRecordOf = (path: string, network: NetworkKey | undefined): boolean =>
-  network === undefined || path.startsWith(`${recordDirectory(network.id)}/`);
+  network?.id === undefined || path.startsWith(`${recordDirectory(network.id)}/`);
 
 /** Reports whether the attachment's namespace exists. */
 export const attachmentState = ({ record, entry }: NetworkAttachment): NamespaceState =>

@@ -619,23 +619,38 @@ export function removeLeftAttachments(
   const linked = networksWithLinks(records);
   if (!records.some(isLeft)) return linked; // as nearly always: the cache, which takes longer to read, is not asked
   const { attachments } = listAttachments(runtime.cacheRoot);
-  for (const attachment of attachments) {
-    const { record, networkName, containerName } = attachment;
-    if (record === undefined || !isLeft(record)) continue;
-    const { unfinished } = record;
+  const attempt = ({ networkName, containerName }: NetworkAttachment, work: () => void): boolean => {
     try {
-      deleteAttachment(attachment, () => networks().find(({ name }) => name === networkName)?.list, runtime);
-      if (hasLinks(networkName, records)) placeLinks(networkName, runtime.cacheRoot, { disconnecting: attachment });
-      if (!isDead(record)) tellPlaced(attachment, runtime, { again: true }, tell);
-      removeAttachmentRecord(record);
-      if (unfinished === undefined) continue;
-      const what = unfinished === "connect" ? "undid the connect" : "completed the disconnect";
-      tell(`${what} of container ${containerName} and network ${networkName}, which was interrupted`);
+      work();
+      return true;
     } catch (error) {
       tell(
         `could not remove what is left of container ${containerName} in network ${networkName}: ${errorText(error)}`,
       );
+      return false;
     }
+  };
+  const left = attachments.flatMap((attachment) => {
+    const { record } = attachment;
+    return record !== undefined && isLeft(record) ? { attachment, record } : [];
+  });
+  const deleted = left.filter(({ attachment }) =>
+    attempt(attachment, () =>
+      deleteAttachment(attachment, () => networks().find(({ name }) => name === attachment.networkName)?.list, runtime),
+    ),
+  );
+  const closed = new Set<string>();
+  for (const { attachment, record } of deleted) {
+    const { networkName, containerName } = attachment;
+    attempt(attachment, () => {
+      if (hasLinks(networkName, records) && !closed.has(networkName)) placeLinks(networkName, runtime.cacheRoot); // before a record goes: by it the next command finds the network
+      closed.add(networkName);
+      if (!isDead(record)) tellPlaced(attachment, runtime, { again: true }, tell);
+      removeAttachmentRecord(record);
+      if (record.unfinished === undefined) return;
+      const what = record.unfinished === "connect" ? "undid the connect" : "completed the disconnect";
+      tell(`${what} of container ${containerName} and network ${networkName}, which was interrupted`);
+    });
   }
   return linked;
 }

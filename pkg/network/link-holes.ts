@@ -3,7 +3,7 @@
  * pkg/firewall/links says what passes; the flag of the target's port, that something may. The records say for whom: both are made anew from them, whoever
  * was interrupted before.
  */
-import { CniError } from "../cni/error.ts";
+import { CniError, ErrorCode } from "../cni/error.ts";
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from "../firewall/iptables/rule.ts";
 import {
   findLinkDifference,
@@ -11,6 +11,7 @@ import {
   type LinkHole,
   type LinkHoles,
   placeLinkHoles,
+  targetsIn,
 } from "../firewall/links/link-table.ts";
 import { type Address, isIPv4, parsePrefix } from "../ip/address.ts";
 import { type BridgePort, listPorts, setPort } from "../link/bridge.ts";
@@ -18,6 +19,7 @@ import { listLinks, openRtnetlink } from "../link/link.ts";
 import { linkLocalAddress } from "../link/mac.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
 import { isolatesPorts, parseList } from "../runtime/network-list.ts";
+import { cacheRootsOf, readCacheFiles } from "../runtime/result-cache.ts";
 import { isErrno } from "../sys/errno.ts";
 import { attachmentState, listAttachments, type NetworkAttachment } from "./attachment.ts";
 import { hostLinkOf } from "./attachment-detail.ts";
@@ -85,13 +87,18 @@ export const mayBeLinked = ({ networkName, record }: NetworkAttachment): boolean
 
 /** Reports whether links open something in a network: without its table nothing is open. */
 export function isAnyOpen(networkName: string): boolean {
+  const netfilter = findNetfilter();
+  const isThere = netfilter !== undefined && hasLinkTable(netfilter, networkName);
+  netfilter?.close();
+  return isThere;
+}
+
+/** Returns undefined on a kernel without nfnetlink. */
+function findNetfilter(): Connection | undefined {
   try {
-    const netfilter = connect(NETLINK_NETFILTER);
-    const isThere = hasLinkTable(netfilter, networkName);
-    netfilter.close();
-    return isThere;
+    return connect(NETLINK_NETFILTER);
   } catch (error) {
-    if (isErrno(error, "EPROTONOSUPPORT")) return false; // a kernel without nfnetlink
+    if (isErrno(error, "EPROTONOSUPPORT")) return undefined;
     throw error;
   }
 }
@@ -110,13 +117,17 @@ export interface LinkChange {
  */
 export function placeLinks(networkName: string, cacheRoot: string, change: LinkChange = {}): void {
   const rtnl = openRtnetlink();
-  const netfilter = connect(NETLINK_NETFILTER);
-  const { wanted, ports, targets } = linksOf(networkName, cacheRoot, rtnl, change);
+  const netfilter = findNetfilter();
+  const { wanted, ports, targets } = linksOf({ networkName, cacheRoot, rtnl, netfilter, change });
   isolate(
     rtnl,
     ports.filter(({ name, isolated }) => !targets.has(name) && !isolated),
     true,
   );
+  if (netfilter === undefined) {
+    if (wanted.holes.length > 0) throw lacksNetfilter(networkName);
+    return;
+  }
   try {
     placeLinkHoles(netfilter, networkName, wanted);
   } catch (error) {
@@ -137,6 +148,13 @@ export function placeLinks(networkName: string, cacheRoot: string, change: LinkC
   for (const connection of [rtnl, netfilter]) connection.close();
 }
 
+const lacksNetfilter = (networkName: string): CniError =>
+  new CniError({
+    code: ErrorCode.internal,
+    msg: `network ${JSON.stringify(networkName)}: this kernel cannot have rules of links between its containers: it has no nfnetlink`,
+    remedy: "use a kernel with nf_tables for bridges (CONFIG_NF_TABLES_BRIDGE), or connect without --link",
+  });
+
 /** A port whose container ends just now is gone. */
 function isolate(rtnl: Connection, ports: readonly BridgePort[], isolated: boolean): void {
   for (const refusal of rtnl.attemptAll(ports.map(({ index }) => setPort(index, { isolated }))))
@@ -145,24 +163,35 @@ function isolate(rtnl: Connection, ports: readonly BridgePort[], isolated: boole
 
 interface Links {
   wanted: LinkHoles;
-  /** The ports of the network's containers. */
+  /** The ports of the network's containers, and those that the rules as they are have as targets: their isolation was lifted, whatever is on disk now. */
   ports: BridgePort[];
   /** The names of those that may not be isolated. */
   targets: ReadonlySet<string>;
   ends: LinkEnd[];
 }
 
-function linksOf(networkName: string, cacheRoot: string, rtnl: Connection, change: LinkChange): Links {
-  const all = listAttachments(cacheRoot).attachments;
-  const links = listLinks(rtnl);
-  const byName = new Map(links.map((link) => [link.name, link]));
-  const own = all
-    .filter((one) => one.networkName === networkName && isIsolating(one))
-    .flatMap((attachment) => {
-      const port = hostLinkOf(attachment, byName);
-      return port === undefined ? [] : { attachment, port: port.name };
-    });
-  const ends = own.flatMap(({ attachment, port }) => endOf(attachment, port, all, change));
+interface LinkContext {
+  networkName: string;
+  cacheRoot: string;
+  rtnl: Connection;
+  netfilter: Connection | undefined;
+  change: LinkChange;
+}
+
+function linksOf({ networkName, cacheRoot, rtnl, netfilter, change }: LinkContext): Links {
+  const attachments = listAttachments(cacheRoot, { name: networkName }).attachments.filter(isIsolating);
+  const formerTargets = netfilter === undefined ? [] : targetsIn(netfilter, networkName);
+  if (attachments.length === 0 && formerTargets.length === 0)
+    return { wanted: { holes: [], addresses: [], openPorts: [] }, ports: [], targets: new Set(), ends: [] }; // most networks with links isolate nobody
+  const byName = new Map(listLinks(rtnl).map((link) => [link.name, link]));
+  const own = attachments.flatMap((attachment) => {
+    const port = hostLinkOf(attachment, byName);
+    return port === undefined ? [] : { attachment, port: port.name };
+  });
+  const ends = withExposed(
+    own.flatMap(({ attachment, port }) => endOf(attachment, port, change)),
+    cacheRoot,
+  );
   const holes = holesBetween(ends);
   const targets = new Set(holes.holes.map(({ target }) => target));
   const allPorts = listPorts(rtnl);
@@ -171,7 +200,7 @@ function linksOf(networkName: string, cacheRoot: string, rtnl: Connection, chang
   const openPorts = allPorts
     .filter((port) => bridges.has(port.bridge) && !port.isolated && !isOfContainer(port))
     .map(({ name }) => name);
-  const ownNames = new Set(own.map(({ port }) => port));
+  const ownNames = new Set([...own.map(({ port }) => port), ...formerTargets]);
   return {
     wanted: { ...holes, openPorts },
     ports: allPorts.filter(({ name }) => ownNames.has(name)),
@@ -194,7 +223,6 @@ function isIsolating({ entry }: NetworkAttachment): boolean {
 function endOf(
   { containerId, containerName, ifName, entry, ...attachment }: NetworkAttachment,
   port: string,
-  all: readonly NetworkAttachment[],
   { connecting, disconnecting }: LinkChange,
 ): LinkEnd[] {
   const isOf = (key: LinkChange["disconnecting"]) => key?.containerId === containerId && key.ifName === ifName;
@@ -214,19 +242,25 @@ function endOf(
       port,
       mac,
       addresses: addresses.flatMap((text) => parsePrefix(text)?.address ?? []),
-      exposed: exposedBy(containerId, all),
+      exposed: [],
     },
   ];
 }
 
-/** Returns the ports of a container: those of `twill run --expose` and `-p`, and those that a runtime published through any of its networks. */
-function exposedBy(containerId: string, all: readonly NetworkAttachment[]): string[] {
-  const run = listRuns().find(({ id }) => id === containerId);
-  const published = all
-    .filter((one) => one.containerId === containerId)
-    .flatMap(({ entry }) => publishedPortsIn(entry?.capabilityArgs["portMappings"]))
-    .map(({ containerPort, protocol }) => `${containerPort}/${protocol}`);
-  return [...new Set([...(run?.exposed ?? []), ...published])];
+/** Adds the ports that the targets expose: those of `twill run --expose` and `-p`, and those that a runtime published through any of their networks. */
+function withExposed(ends: readonly LinkEnd[], cacheRoot: string): LinkEnd[] {
+  const ids = new Set(ends.flatMap((client) => targetsOf(client, ends)).map(({ containerId }) => containerId));
+  if (ids.size === 0) return [...ends];
+  const exposed = new Map([...ids].map((id) => [id, new Set<string>()]));
+  const parts = [...ids].map((id) => `-${id}-`);
+  const isWanted = (fileName: string) => parts.some((part) => fileName.includes(part)); // of the other files only the names are read
+  for (const found of cacheRootsOf(cacheRoot).flatMap((root) => [...readCacheFiles(root, isWanted)])) {
+    if ("reason" in found) continue;
+    for (const { containerPort, protocol } of publishedPortsIn(found.capabilityArgs["portMappings"]))
+      exposed.get(found.containerId)?.add(`${containerPort}/${protocol}`);
+  }
+  for (const run of listRuns()) for (const port of run.exposed) exposed.get(run.id)?.add(port);
+  return ends.map((end) => ({ ...end, exposed: [...(exposed.get(end.containerId) ?? [])] }));
 }
 
 /** Something that keeps a link from what it opens, or lets through more. */
@@ -240,10 +274,10 @@ export interface LinkProblem {
 export function findLinkProblems(networkName: string, cacheRoot: string): LinkProblem[] {
   if (!hasLinks(networkName, listAllAttachmentRecords().records)) return [];
   const rtnl = openRtnetlink();
-  const netfilter = connect(NETLINK_NETFILTER);
-  const { wanted, ports, targets, ends } = linksOf(networkName, cacheRoot, rtnl, {});
-  const difference = findLinkDifference(netfilter, networkName, wanted);
-  for (const connection of [rtnl, netfilter]) connection.close();
+  const netfilter = findNetfilter();
+  const { wanted, ports, targets, ends } = linksOf({ networkName, cacheRoot, rtnl, netfilter, change: {} });
+  const difference = netfilter && findLinkDifference(netfilter, networkName, wanted); // without nfnetlink, no link that opens something was connected
+  for (const connection of [rtnl, netfilter]) connection?.close();
   const linked = new Set(wanted.holes.flatMap(({ client, target }) => [client, target]));
   const containersAt = (names: ReadonlySet<string>) =>
     ends.filter(({ port }) => names.has(port)).map(({ containerId }) => containerId);

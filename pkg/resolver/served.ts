@@ -51,6 +51,8 @@ export interface Served {
   unfinished: string[];
   /** Records of the plugin `dnsname` whose containers are gone. */
   stale: DnsnameRecord[];
+  /** Those that runtimes attached to networks in which containers have links, each as a text: what links to them open is not there yet. */
+  linkable: string[];
 }
 
 /** Where it stands who is attached. */
@@ -65,8 +67,9 @@ export interface AttachmentPaths {
 
 /** Reads all attachments. */
 export function readServed({ records, cache, dnsname }: AttachmentPaths): Served {
-  const served: Served = { attachments: [], connected: [], problems: [], unfinished: [], stale: [] };
+  const served: Served = { attachments: [], connected: [], problems: [], unfinished: [], stale: [], linkable: [] };
   const namespaces = new Map<string, NamespaceIdentity>();
+  const linked = new Set<string>();
   const recorded = new Set<string>();
   for (const one of readAllRecords(records)) {
     if ("reason" in one) {
@@ -77,12 +80,19 @@ export function readServed({ records, cache, dnsname }: AttachmentPaths): Served
     const namespace = namespaces.get(key) ?? one.namespace;
     namespaces.set(key, namespace);
     recorded.add(fileNameOf(one));
+    if (one.links.length > 0) linked.add(one.networkId);
     if (hasNames(one) && one.unfinished === undefined) served.attachments.push(attachmentOf(one, namespace));
   }
   served.connected.push(...namespaces.values());
   for (const one of readUnrecordedAttachments(cache, (fileName) => recorded.has(fileName))) {
-    if ("path" in one) served.unfinished.push(one.path);
-    else if (hasNames(one)) served.attachments.push(attachmentOf(one, one.namespace));
+    if ("path" in one) {
+      served.unfinished.push(one.path);
+      continue;
+    }
+    const { networkId, containerId, ifName, namespace } = one;
+    if (linked.has(networkId))
+      served.linkable.push([networkId, containerId, ifName, namespace.inode, namespace.cookie].join(" "));
+    if (hasNames(one)) served.attachments.push(attachmentOf(one, namespace));
   }
   for (const one of readDnsnameRecords(dnsname)) {
     if ("reason" in one) served.problems.push(`damaged ${one.path}: ${one.reason}; its names are not answered`);

@@ -91,9 +91,9 @@ class Worker {
   #unfinished: readonly string[] = [];
   /** Namespaces of records whose container is gone, as a text. */
   #gone = "";
-  #hasLinks = false;
-  /** The stamp of the attachments for which links were opened. */
-  #linkedAt = "";
+  /** What runtimes attached to networks with links, as a text, and that for which links were opened: `connect` opens those of what it attaches itself. */
+  #linkable = "";
+  #linked = "";
   /** By key of the listen address. */
   #views = new Map<string, View>();
   /** Who may ask at a listen address, by key of the address; undefined: everybody. */
@@ -180,8 +180,8 @@ class Worker {
     if (hasChanged || this.#hasUnserved || this.#namespaces.some(isGone)) this.#sync();
     const hasLeft = cleansUp && this.#gone !== "";
     if (hasLeft) this.#cleaner.run(this.#gone, nowMs, log);
-    else if (cleansUp && this.#hasLinks && this.#linkedAt !== this.#stamp && this.#cleaner.run(this.#stamp, nowMs, log))
-      this.#linkedAt = this.#stamp;
+    else if (cleansUp && this.#linkable !== this.#linked && this.#cleaner.run(this.#linkable, nowMs, log))
+      this.#linked = this.#linkable;
     if (hasLeft || this.#namespaces.length > 0) this.#neededAtMs = nowMs;
     if (endsIdle && nowMs - this.#neededAtMs > IDLE_MS) this.#stop("idle");
     return this.#lookAtMs;
@@ -191,7 +191,7 @@ class Worker {
   #sync(): SyncAnswer {
     const paths = this.#options.attachments;
     const stamp = stampOf(paths, []); // before reading, so that what changes meanwhile is read again
-    const { attachments, connected, problems, unfinished, stale } = readServed(paths);
+    const { attachments, connected, problems, unfinished, stale, linkable } = readServed(paths);
     for (const record of stale) removeStaleRecord(record, paths.dnsname);
     this.#unfinished = unfinished;
     this.#stamp = unfinished.length === 0 ? stamp : stampOf(paths, unfinished);
@@ -200,7 +200,7 @@ class Worker {
     this.#namespaces = [...new Set([...connected, ...served])].filter((namespace) => !gone.has(namespace));
     this.#gone = [...gone].map(({ path, inode }) => `${path} ${inode}`).join("\n");
     const living = attachments.filter(({ namespace }) => !gone.has(namespace));
-    this.#hasLinks = living.some(({ links }) => links.length > 0);
+    this.#linkable = linkable.sort().join("\n");
     this.#networks = namesOfNetworks(living);
     const addresses = listenAddressesOf(living);
     this.#views = new Map([...addresses].map(([key, { attachments }]) => [key, viewOf(attachments, this.#networks)]));

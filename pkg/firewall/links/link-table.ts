@@ -379,10 +379,14 @@ function isSame(one: readonly Uint8Array[], other: readonly Uint8Array[]): boole
   return a?.join() === b?.join();
 }
 
+/** Returns the names of the ports that are targets in the table of a network as it is. */
+export const targetsIn = (netfilter: Connection, network: string): string[] =>
+  elementsIn(netfilter, network, "targets").map((key) => decode(key, 0, key.indexOf(0)));
+
 /** Returns the table of a network, and whether one of these links is the port of a target in it. */
 export const linkTableOf = (netfilter: Connection, network: string, hasLink: (name: string) => boolean) => ({
   table: tableOf(network),
-  isUsed: () => elementsIn(netfilter, network, "targets").some((key) => hasLink(decode(key, 0, key.indexOf(0)))),
+  isUsed: () => targetsIn(netfilter, network).some(hasLink),
 });
 
 /** Returns the networks that have a table. */
