@@ -654,6 +654,10 @@ t.test("who is not root lists and inspects networks as far as files can be read"
   t.match(shown, { Name: nameOf(node, 0), IPv4Address: "10.5.0.2/24" });
   t.match(asNobody("ipam ls"), { status: 1, stdout: /10\.5\.0\.2 .* unknown/ });
   t.match(asNobody("network rm front"), { status: 1, stderr: /run it as root/ });
+  node.sh("mkdir -m 700 /var/lib/closed");
+  const searching = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", twill, "run", "nosuch"];
+  const notFound = { status: 127, stderr: /"nosuch": not found/ };
+  t.match(node.runInside(searching, { ...path, PATH: "/var/lib/closed:/usr/bin" }), notFound);
   node.sh("chmod 600 /var/lib/net.d/twill-front.conflist");
   const unreadable = /twill-front\.conflist cannot be read \(EACCES\).*run it as root, or let others read the file/;
   t.match(asNobody("network ls --format {{.Name}}"), { status: 0, stdout: "bridge\nhost\nnone\n", stderr: unreadable });

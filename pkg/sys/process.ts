@@ -1,7 +1,7 @@
 /** This process and its children. */
 import { native } from "#native";
 import { monotonicMs, sleepMs } from "./clock.ts";
-import { Errno, SystemError } from "./errno.ts";
+import { Errno, isErrno, SystemError } from "./errno.ts";
 import { closeFile, findStat, Open, openFile, readAll, writeAll } from "./file.ts";
 import { waitReadable } from "./poll.ts";
 import { ask, call } from "./syscall.ts";
@@ -44,7 +44,17 @@ export function findCommand(name: string): string | undefined {
     .split(":")
     .filter((directory) => directory.startsWith("/"))
     .map((directory) => `${directory}/${name}`)
-    .find((path) => findStat(path)?.type === "file");
+    .find(isFoundFile);
+}
+
+/** Directories of PATH that may not be searched have nothing, as execvp(3) takes it. */
+function isFoundFile(path: string): boolean {
+  try {
+    return findStat(path)?.type === "file";
+  } catch (error) {
+    if (isErrno(error, "EACCES")) return false;
+    throw error;
+  }
 }
 
 export const processId = (): number => ask("getpid");
