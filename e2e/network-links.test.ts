@@ -1,4 +1,5 @@
 // Links in networks of `twill network` with enable_icc=false: what passes between containers, seen from inside of them, and with the eyes of bridge and nft.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { inFullRunOnly, inLongRunOnly, needsKernel } from "./lab/needs.ts";
@@ -227,6 +228,45 @@ t.test(
     t.strictSame([openPorts(node), tables(node)], [[], ""]);
   },
 );
+
+/** The commands of the page about what isolated ports do not stop: with iptables, with nftables, and for bridges. */
+const [withIptables = "", , forBridges = ""] = blocksBelow("### Through the host, where containers are apart");
+
+function blocksBelow(heading: string): string[] {
+  const [, section = ""] = readFileSync("docs/docker-networks.md", "utf8").split(`${heading}\n`);
+  return [...(section.split(/^## /m)[0] ?? "").matchAll(/^```sh\n(.*?)^```$/gms)].map(([, commands = ""]) => commands);
+}
+
+for (const [how, rules] of [
+  ["iptables", withIptables],
+  ["a table for bridges", forBridges],
+] as const)
+  for (const filtersBridges of [0, 1])
+    t.test(
+      `what two isolated containers send each other through the host is dropped by the page's rules with ${how}, and no link is, bridge-nf-call-iptables=${filtersBridges}`,
+      inFullRunOnly(needs),
+      async (t) => {
+        const node = newNode(t, 2);
+        const [other, client] = node.containers;
+        const setting = "/proc/sys/net/bridge/bridge-nf-call-ip";
+        if (node.run("test", "-e", `${setting}tables`).status === 0)
+          node.sh(`for family in '' 6; do echo ${filtersBridges} > ${setting}\${family}tables; done`);
+        await node.starts("db", "--network apart --expose 5432", serve);
+        node.networkSays(`connect apart ${other?.name}`);
+        node.networkSays(`connect --link db apart ${client?.name}`);
+        const [bridge] = node.json("ip", "-j", "link", "show", "br-apart") as { address: string }[];
+        const toGateway = (...addresses: string[]) =>
+          addresses.map((one) => `ip neigh replace ${one} lladdr ${bridge?.address} dev eth0 nud permanent`).join("\n");
+        other?.sh(toGateway("10.5.0.2", "fd00:5::2"));
+        inside(node, "db")(toGateway("10.5.0.3", "fd00:5::3"));
+        const probes = ["tcp 10.5.0.2 5432", "tcp [fd00:5::2] 5432"];
+        const reached = (container: typeof other, expected: readonly string[]) =>
+          answered((script) => container?.sh(script) ?? "", probes, expected);
+        t.strictSame([reached(other, probes), reached(client, probes)], [probes, probes], "without the rules");
+        node.sh(rules);
+        t.strictSame([reached(other, []), reached(client, probes)], [[], probes], "with them");
+      },
+    );
 
 /** Calls that change something, of the host or on disk. */
 const CHANGING = "sendto,sendmsg,rename,renameat,renameat2,unlink,unlinkat";
