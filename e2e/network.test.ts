@@ -393,6 +393,12 @@ t.test(
       ["\n", /^br-\w+ $/, /^br-\w+ \[www\]$/],
       "what one of them has not is printed as nothing",
     );
+    const health = () =>
+      node.networkSays(["inspect", "--check", "-f", "{{range .Containers}}{{.Health}};{{end}}", "front"]);
+    node.sh("nft flush ruleset");
+    t.match(health(), /not found; found by CHECK\. To fix: restore it: twill reload/);
+    t.match(node.runInside([join(ourTools, "twill"), "reload"], path), { status: 0 });
+    t.equal(health(), "ok;ok;\n");
     node.containers[0]?.sh("ip address flush dev eth0");
     t.match(
       node.networkSays(["inspect", "--check", "-f", "{{range .Containers}}{{.Health}};{{end}}", "front"]),

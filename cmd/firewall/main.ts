@@ -17,7 +17,7 @@ import {
 } from "../../pkg/firewall/forwarding/forwarding.ts";
 import type { ForwardingRequest, Policy } from "../../pkg/firewall/forwarding/ownership.ts";
 import type { Address } from "../../pkg/ip/address.ts";
-import { checkFailure } from "../../pkg/link/check.ts";
+import { lostRule } from "../../pkg/link/check.ts";
 import { addressOf } from "../../pkg/link/configure.ts";
 import type { Connection } from "../../pkg/netlink/connection.ts";
 import { writeStderr } from "../../pkg/sys/process.ts";
@@ -109,7 +109,7 @@ function check(attachment: Attachment<FirewallConf>): void {
   const settings = parseSettings(attachment.conf);
   const result = needPrevResult(attachment, NOT_CHAINED);
   const found = findDeviation(requestOf(attachment, settings, result), settings);
-  if (found !== undefined) throw checkFailure(found);
+  if (found !== undefined) throw lostRule(found);
 }
 
 function gc({ conf, network, validAttachments, host }: Gc<FirewallConf>): void {

@@ -22,7 +22,7 @@ import {
   restorePortMappings,
 } from "../../pkg/firewall/portmap/portmap.ts";
 import { type Address, isIPv4, type Prefix, parsePrefix } from "../../pkg/ip/address.ts";
-import { checkFailure } from "../../pkg/link/check.ts";
+import { lostRule } from "../../pkg/link/check.ts";
 import { hostRtnetlink, openRtnetlink } from "../../pkg/link/link.ts";
 import { findLinkName } from "../../pkg/link/link-name.ts";
 import { lookupRoute } from "../../pkg/link/route.ts";
@@ -177,7 +177,7 @@ function check(attachment: Attachment<PortmapConf>): void {
   const netfilter = openNetfilter();
   const backend = backendFor(attachment, settings, netfilter);
   const found = deviationOf(netfilter, backend, mappingSetsOf(attachment, settings, result));
-  if (found !== undefined) throw checkFailure(found);
+  if (found !== undefined) throw lostRule(found);
 }
 
 function gc({ network, validAttachments, host }: Gc<PortmapConf>): void {

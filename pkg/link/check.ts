@@ -15,9 +15,12 @@ import { destinationOf, gatewaysOf, listAllRoutes, tableOf } from "./route.ts";
 const REMEDY = "delete the attachment and add it again (DEL, then ADD with the same container ID and interface name)";
 
 /** Returns the error for an attachment that is not as ADD made it. */
-export function checkFailure(msg: string): CniError {
-  return new CniError({ code: ErrorCode.internal, msg, details: "found by CHECK", remedy: REMEDY });
+export function checkFailure(msg: string, remedy = REMEDY): CniError {
+  return new CniError({ code: ErrorCode.internal, msg, details: "found by CHECK", remedy });
 }
+
+/** Returns the error for rules of the host's firewall, which come back without the container's end. */
+export const lostRule = (msg: string): CniError => checkFailure(msg, `restore it: twill reload; otherwise ${REMEDY}`);
 
 /** Returns the result's entry of the attachment's interface: the last one with its name and namespace. */
 function needOwnInterface({ interfaces }: Result, { ifName, netns }: Attachment<unknown>): Interface {
