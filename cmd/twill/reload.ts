@@ -41,6 +41,7 @@ import {
   nameOf,
 } from "../../pkg/runtime/result-cache.ts";
 import { findStat } from "../../pkg/sys/file.ts";
+import { closingAll } from "../../pkg/sys/left-open.ts";
 import { whenFree } from "./network/surroundings.ts";
 
 export const reload: Tool = {
@@ -305,7 +306,7 @@ function planFor(attachments: readonly CacheEntry[], plugins: Delegates, dryRun:
     try {
       restoreAttachment(entry, plugins, (attachment, type) => {
         const from = drawn.requests.length;
-        delegateRestore(attachment, type, () => drawn, { dryRun });
+        closingAll(() => delegateRestore(attachment, type, () => drawn, { dryRun }));
         for (const request of drawn.requests.slice(from)) {
           const key = `${request.type} ${request.flags} ${hex(encode(request.table as never, request.value as never))}`;
           if (!known.has(key)) plan.requests.push(request);

@@ -23,6 +23,8 @@ export interface RunNode extends Host {
   networkSays(args: string): string;
   /** Runs another tool of twill, as `reload`. */
   twill(args: string): Ran;
+  /** Runs another tool of twill behind a command of the shell, as one that sets a limit. */
+  limited(args: string, limit: string): Ran;
   /** Runs a command of twill under strace. @returns the lines of the trace */
   traced(args: string, options: readonly string[]): string[];
   /** Paths below /run/twill/run. */
@@ -72,6 +74,10 @@ export function newRunNode(t: Parameters<typeof newHost>[0], containers = 1): Ru
       return readFileSync(join(host.varLib, "trace"), "utf8").split("\n");
     },
     twill: (args) => host.runInside(command(args), path),
+    limited(args, limit) {
+      const [shell = "", flag = "", script = "", ...rest] = command(args);
+      return host.runInside([shell, flag, script.replace(/(?=exec )/, limit), ...rest], path);
+    },
     network: (args) => host.runInside(command(`network ${args}`), path),
     networkSays(args) {
       const { status, stdout, stderr } = host.runInside(command(`network ${args}`), path);

@@ -19,6 +19,7 @@ import { isSameProgram } from "../cni/same-build.ts";
 import { perform } from "../cni/skeleton.ts";
 import { isAtLeast } from "../cni/version.ts";
 import { type Json, type JsonObject, printJson, sortKeys } from "../config/json.ts";
+import { closingAll } from "../sys/left-open.ts";
 import { environment } from "../sys/process.ts";
 import { encode } from "../sys/text.ts";
 import { namespacePath } from "./cached-namespace.ts";
@@ -104,7 +105,7 @@ export function orDeleted<T>(work: () => T, list: NetworkList, attachment: Runti
   }
 }
 
-/** Checks the chain. @throws CniError of the first plugin that reports a problem; 6: the cached result is damaged */
+/** Checks the chain; leaves no descriptor open. @throws CniError of the first plugin that reports a problem; 6: the cached result is damaged */
 export function checkNetwork(list: NetworkList, attachment: RuntimeAttachment, runtime: Runtime): void {
   if (!isAtLeast(list.cniVersion, "0.4.0")) {
     throw new CniError({
@@ -117,7 +118,7 @@ export function checkNetwork(list: NetworkList, attachment: RuntimeAttachment, r
   const prevResult = readCachedResult(runtime.cacheRoot, keyOf(list, attachment));
   for (const plugin of list.plugins) {
     const stdin = requestOf(list, plugin, { prevResult, capabilityArgs: attachment.capabilityArgs });
-    call("CHECK", plugin, { list, attachment, runtime, stdin });
+    closingAll(() => call("CHECK", plugin, { list, attachment, runtime, stdin }));
   }
 }
 

@@ -2,6 +2,7 @@
 import { native } from "#native";
 import { monotonicMs, sleepMs } from "./clock.ts";
 import { Errno, type ErrnoName, isErrno, SystemError } from "./errno.ts";
+import { noteClosed, noteOpened } from "./left-open.ts";
 import { waitReadable, waitWritable } from "./poll.ts";
 import { randomHex } from "./random.ts";
 import { ask, call } from "./syscall.ts";
@@ -50,11 +51,12 @@ export interface Stat {
 }
 
 export function openFile(path: string, flags: number, mode = 0): number {
-  return call("openat", path, AT_FDCWD, path, flags | O_CLOEXEC, mode);
+  return noteOpened(call("openat", path, AT_FDCWD, path, flags | O_CLOEXEC, mode));
 }
 
 export function closeFile(fd: number): void {
   ask("close", fd); // the descriptor is closed even when this fails
+  noteClosed(fd);
 }
 
 export function readFile(path: string): Uint8Array {

@@ -1,5 +1,6 @@
 /** The socket functions that netlink needs. */
 import { Errno, SystemError } from "./errno.ts";
+import { noteOpened } from "./left-open.ts";
 import { ask, call } from "./syscall.ts";
 
 /** linux/socket.h, asm-generic/socket.h */
@@ -14,7 +15,7 @@ const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 
 export function openSocket(domain: number, type: number, protocol: number): number {
-  return call("socket", undefined, domain, type | SOCK_CLOEXEC, protocol);
+  return noteOpened(call("socket", undefined, domain, type | SOCK_CLOEXEC, protocol));
 }
 
 export function bindSocket(fd: number, address: Uint8Array): void {

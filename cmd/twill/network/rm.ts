@@ -13,6 +13,7 @@ import { isAnyOpen, placeLinks } from "../../../pkg/network/link-holes.ts";
 import { findNetworkCalled, networkCalled, removeNetwork } from "../../../pkg/network/network-directory.ts";
 import { bridgeNameOf } from "../../../pkg/network/network-document.ts";
 import { collectGarbage, planGarbageCollection } from "../../../pkg/runtime/network.ts";
+import { closingAll } from "../../../pkg/sys/left-open.ts";
 import { allNetworks } from "../../cnitool/candidates.ts";
 import { type Host, onHost } from "./surroundings.ts";
 
@@ -48,8 +49,10 @@ export const rm: Command = {
   },
 };
 
-/** @throws CniError 7: it is predefined, or a container is or may be in it */
-export function remove(network: NetworkDefinition, { runtime, warn }: Host): void {
+/** Removes a network; leaves no descriptor open. @throws CniError 7: it is predefined, or a container is or may be in it */
+export const remove = (network: NetworkDefinition, host: Host): void => closingAll(() => removeUnused(network, host));
+
+function removeUnused(network: NetworkDefinition, { runtimeForMany: runtime, warn }: Host): void {
   if (isPredefined(network))
     throw invalidConf(
       `${network.name} is a pre-defined network and cannot be removed`,

@@ -1,6 +1,7 @@
 /** What every command of `twill network` works with: the networks of the host, the runtime, the lock. */
 import { CniError, ErrorCode, failureOf } from "../../../pkg/cni/error.ts";
 import type { ToolContext } from "../../../pkg/cni/tool.ts";
+import { hostConnections } from "../../../pkg/firewall/host-connections.ts";
 import { formatPrefix, isUnspecified } from "../../../pkg/ip/address.ts";
 import { findLink, listLinks, openRtnetlink } from "../../../pkg/link/link.ts";
 import { destinationOf, listRoutes } from "../../../pkg/link/route.ts";
@@ -41,6 +42,8 @@ export interface Host {
   /** All networks; read when they are first asked for. */
   readonly networks: readonly NetworkDefinition[];
   runtime: Runtime;
+  /** For calls of plugins for many attachments or networks: they share connections. */
+  runtimeForMany: Runtime;
   warn(text: string): void;
 }
 
@@ -52,7 +55,7 @@ export function onHost<T>(context: ToolContext, work: (host: Host) => T, program
   return whenFree(() => {
     const host = hostOf(context, program);
     removeEndedRuns();
-    const linked = removeLeftAttachments(() => host.networks, host.runtime, host.warn);
+    const linked = removeLeftAttachments(() => host.networks, host.runtimeForMany, host.warn);
     const done = work(host);
     keepLinks(linked, host.runtime, host.warn);
     answerNames(host, startResolverIfNeeded);
@@ -96,6 +99,7 @@ function hostOf({ plugins, streams }: ToolContext, program: string): Host {
       return networks;
     },
     runtime,
+    runtimeForMany: { ...runtime, host: hostConnections() },
     warn,
   };
 }
