@@ -27,7 +27,11 @@ write(`${podman}/containers.json`, [
   { id: id("bb44"), names: ["being-made"] },
   { id: id("bb55"), names: ["without"] },
   { id: id("bb66"), names: ["stopped"] },
+  { id: id(`${process.pid}`), names: ["digits"] },
 ]);
+mkdirSync(join(root, "/run/netns/aa1"), { recursive: true });
+mkdirSync(join(root, "/run/netns/web"));
+write(`${podman}/${id(`${process.pid}`)}/userdata/config.json`, config("/run/netns/netns-7"));
 write(`${podman}/${id("aa11")}/userdata/config.json`, config("/run/netns/netns-1"));
 write(`${podman}/${id("aa22")}/userdata/config.json`, config("/run/netns/netns-2"));
 write(`${podman}/${id("bb33")}/userdata/config.json`, { linux: { namespaces: [{ type: "pid" }] } });
@@ -48,7 +52,7 @@ t.test("containers are found by name, ID and the beginning of an ID", async (t) 
   const rows: [text: string, found: object][] = [
     ["web", { id: id("aa11"), name: "web", netns: "/run/netns/netns-1" }],
     [id("aa22"), { name: "db", netns: "/run/netns/netns-2" }],
-    ["aa1", { name: "web" }],
+    ["aa11", { name: "web" }],
     ["app", { id: id("cc55"), netns: "/var/run/netns/cni-5" }],
     ["without", { id: id("bb55"), netns: "/proc/4243/ns/net" }],
     ["on-host", { id: id("bb33"), netns: "/proc/self/ns/net" }],
@@ -56,6 +60,16 @@ t.test("containers are found by name, ID and the beginning of an ID", async (t) 
   ];
   for (const [text, found] of rows) t.match(containerCalled(text, root), found, text);
 });
+
+t.test(
+  "a namespace's name and a process come before the beginning of an ID, not before a container's name",
+  async (t) => {
+    t.match(containerCalled("aa1", root), { name: "aa1", netns: "/run/netns/aa1" });
+    t.match(containerCalled("web", root), { netns: "/run/netns/netns-1" });
+    t.not(containerCalled(`${process.pid}`, root).name, "digits");
+    t.match(containerCalled(`${process.pid}00000`, root), { name: "digits" });
+  },
+);
 
 t.test("a name or beginning that several have is told with all of them", async (t) => {
   t.throws(() => containerCalled("db", root), {

@@ -7,7 +7,7 @@ import { nearest } from "../config/edit-distance.ts";
 import { isObject, type Json, type JsonObject, parseJson } from "../config/json.ts";
 import { CONTAINER_ID_PREFIX, containerIdOf } from "../runtime/container-id.ts";
 import { SystemError } from "../sys/errno.ts";
-import { findDirectory, findText } from "../sys/file.ts";
+import { findDirectory, findStat, findText } from "../sys/file.ts";
 import { isSameNamespace } from "../sys/namespace.ts";
 import { listRuns, runRoot } from "./run-record.ts";
 
@@ -34,11 +34,14 @@ export function containerCalled(text: string, root: Root = ""): Container {
   if (text.includes("/")) return ofNamespace(text);
   const stored = storedContainers(root);
   const exact = stored.filter(({ name, id }) => name === text || id === text);
-  const found = exact.length > 0 ? exact : stored.filter(({ id }) => text !== "" && id.startsWith(text));
+  const isOther = exact.length === 0; // what is written whole comes before the beginning of an ID, which is any hexadecimal digits
+  if (isOther && findDirectory(`${root}${NAMED_NAMESPACES}`)?.includes(text))
+    return ofNamespace(`${NAMED_NAMESPACES}/${text}`);
+  if (isOther && /^\d+$/.test(text) && findStat(`/proc/${text}/ns`) !== undefined) return ofProcess(text);
+  const found = isOther ? stored.filter(({ id }) => text !== "" && id.startsWith(text)) : exact;
   const [container] = found;
   if (found.length > 1) throw ambiguous(text, found);
   if (container !== undefined) return container;
-  if (findDirectory(NAMED_NAMESPACES)?.includes(text)) return ofNamespace(`${NAMED_NAMESPACES}/${text}`);
   if (/^\d+$/.test(text)) return ofProcess(text);
   throw unknown(text, stored);
 }
