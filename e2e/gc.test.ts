@@ -125,6 +125,26 @@ t.test("twill gc after the cache is lost deletes nothing of containers that run"
   );
 });
 
+t.test("twill gc: an address in the usual directory counts after the network got its own", needsRoot, async (t) => {
+  const node = newHost(t);
+  const network = (ipam: object = {}) =>
+    JSON.stringify({
+      cniVersion: "1.1.0",
+      name: "taps",
+      plugins: [
+        { type: "tap", ipam: { type: "host-local", ranges: [[{ subnet: "10.1.0.0/24" }]], ...ipam } },
+        { type: "portmap", backend: "nftables", capabilities: { portMappings: true } },
+      ],
+    });
+  node.write("/var/lib/net.d/1-taps.conflist", network());
+  attach(node, "taps", 0);
+  node.sh("rm -r /var/lib/cni/results");
+  node.write("/var/lib/net.d/1-taps.conflist", network({ dataDir: "/var/lib/other" }));
+  const before = traces(node);
+  t.match(gc(node), { status: 0, stdout: "", stderr: "" });
+  t.equal(traces(node), before);
+});
+
 const gcWithFewDescriptors = (node: Host): Ran =>
   node.runInside(["sh", "-c", 'ulimit -n 24; exec "$0" gc', join(ourTools, "twill")], environment);
 

@@ -188,6 +188,20 @@ t.test(
   },
 );
 
+t.test(
+  "uninstall --purge: an address in the usual directory counts after the network got its own",
+  needsRoot,
+  async (t) => {
+    const node = newHost(t);
+    configure(node, withoutHostLink, "taps");
+    attach(node, 0, "taps", published(8080));
+    node.sh("mv /var/lib/cni/results /var/lib/elsewhere");
+    const ipam = { ...withoutHostLink[0]?.ipam, dataDir: "/var/lib/other" };
+    configure(node, [{ ...withoutHostLink[0], ipam }, ...withoutHostLink.slice(1)], "taps");
+    t.match(purge(node, "--network", "taps"), { status: 1, stderr: /taps .*unknown/ });
+  },
+);
+
 for (const { title, rule, table } of [
   {
     title: "a rule with a comment in the administrator's chain",

@@ -25,7 +25,7 @@ import {
 } from "../../../pkg/runtime/network.ts";
 import type { NetworkList } from "../../../pkg/runtime/network-list.ts";
 import type { CacheEntry } from "../../../pkg/runtime/result-cache.ts";
-import { reservationDirectories } from "../node/leftovers.ts";
+import { everyReservationDirectory, reservationDirectories } from "../node/leftovers.ts";
 
 type Owner = Omit<AttachmentId, "network">;
 
@@ -58,7 +58,7 @@ const textOf = ({ containerId, ifName }: Owner): string => `${containerId} ${ifN
 
 /** Reservations of old releases have no interface: it is the usual one. */
 function reservationsOf(list: NetworkList): Owner[] {
-  return reservationDirectories(list.name, list.plugins).flatMap((directory) => {
+  return everyReservationDirectory(list.name, list.plugins).flatMap((directory) => {
     const store = findStore(directory);
     const owners: Owner[] = [];
     if (store !== undefined)

@@ -8,7 +8,13 @@ import type { Link } from "../../../pkg/link/link.ts";
 import { aliasOf, ownerOf } from "../../../pkg/link/owner.ts";
 import type { NetworkList } from "../../../pkg/runtime/network-list.ts";
 import { keyOf } from "../node/cached-attachments.ts";
-import { leftoverReservations, type Reservation, readReservations, reservationDirectories } from "../node/leftovers.ts";
+import {
+  everyReservationDirectory,
+  leftoverReservations,
+  type Reservation,
+  readReservations,
+  reservationDirectories,
+} from "../node/leftovers.ts";
 
 export interface Marks {
   /** Of the host. */
@@ -43,9 +49,10 @@ export function goneByMarks({ links, rules, configured }: Marks): (owner: Attach
 /** Returns undefined where a plugin of the network may give addresses otherwise. */
 function reservationsOf(network: string, configured: Marks["configured"]): Reservation[] | undefined {
   const lists = configured.filter(({ name }) => name === network);
-  const directories = lists.map(({ plugins }) => reservationDirectories(network, plugins));
-  if (directories.length === 0 || directories.some((some) => some.length === 0)) return undefined;
-  return directories.flat().flatMap((directory) => readReservations(directory, network));
+  if (lists.length === 0 || lists.some(({ plugins }) => reservationDirectories(network, plugins).length === 0))
+    return undefined;
+  const directories = new Set(lists.flatMap(({ plugins }) => everyReservationDirectory(network, plugins)));
+  return [...directories].flatMap((directory) => readReservations(directory, network));
 }
 
 /** A file that cannot be read may be its reservation. */

@@ -93,3 +93,8 @@ export function reservationDirectories(network: string, plugins: readonly JsonOb
   });
   return [...new Set(directories)];
 }
+
+/** Returns those in which an attachment of the network may have an address: also the usual one, since the configuration may have got its own since. */
+export const everyReservationDirectory = (network: string, plugins: readonly JsonObject[]): string[] => [
+  ...new Set([...reservationDirectories(network, plugins), reservationDirectory(network, undefined)]),
+];
