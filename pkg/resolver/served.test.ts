@@ -9,17 +9,19 @@ import { OWN_NAMESPACE } from "../sys/namespace.ts";
 import { type DnsnameRecord, writeDnsnameRecord } from "./dnsname-record.ts";
 import { readServed, type ServedAttachment } from "./served.ts";
 
-const namespace = {
+/** Looked up when it is needed: a test that runs in this process before may move it to another namespace. */
+const ownNamespace = () => ({
   path: OWN_NAMESPACE,
   inode: String(findStat(OWN_NAMESPACE)?.inode),
   cookie: "0",
   procInode: "0",
   bootId: "",
-};
+});
 
 /** Returns the attachments of records that differ from a usual one. */
 function served(...records: Partial<DnsnameRecord>[]): ServedAttachment[] {
   const root = mkdtempSync(join(tmpdir(), "twill-served-"));
+  const namespace = ownNamespace();
   try {
     for (const [i, record] of records.entries())
       writeDnsnameRecord(
