@@ -190,6 +190,28 @@ t.test("twill gc has plugins remove rules of nobody", needsRoot, async (t) => {
   t.equal(traces(node), alone);
 });
 
+t.test("twill gc keeps a container that comes while it deletes others", needsRoot, async (t) => {
+  const node = newHost(t, { containers: 2 });
+  configure(node, "one", 1);
+  attach(node, "one", 0);
+  kill(node, 0);
+  const { plugins, ...list } = JSON.parse(node.sh("cat /var/lib/net.d/1-one.conflist"));
+  node.sh("mkdir /var/lib/bin && mv /var/lib/net.d /var/lib/before");
+  node.write(
+    "/var/lib/net.d/1-one.conflist",
+    JSON.stringify({ ...list, plugins: [...plugins, { type: "attaching" }] }),
+  );
+  const add = `env -i NETCONFPATH=/var/lib/before CNI_PATH=${ourBin} CAP_ARGS='{"portMappings":[{"hostPort":8081,"containerPort":80,"protocol":"tcp"}]}' ${join(ourTools, "cnitool")} add one ${node.containers[1]?.path} > /var/lib/added`;
+  node.write("/var/lib/bin/attaching", `#!/bin/sh\n[ $CNI_COMMAND != DEL ] || ${add}\n`);
+  node.sh("chmod +x /var/lib/bin/attaching");
+  const path = { ...environment, CNI_PATH: `${ourBin}:/var/lib/bin` };
+  t.match(node.runInside([join(ourTools, "twill"), "gc"], path), { status: 0, stderr: "", stdout: /: deleted\n$/ });
+  t.match(node.sh("ls /var/lib/cni/networks/one"), "10.1.0.3", "its address");
+  t.match(node.sh("nft list ruleset"), "8081", "its host port");
+  t.equal(node.sh("ip -o link show type veth | wc -l").trim(), "1", "its link");
+  t.match(node.sh("nft list ruleset"), /10\.1\.0\.3[\s\S]*masquerade/, "its masquerade");
+});
+
 t.test("twill gc: what cannot be read is told and kept, the rest is done", needsRoot, async (t) => {
   const node = twoNetworks(t);
   attach(node, "one", 0);

@@ -222,6 +222,7 @@ export function planGarbageCollection(
  * Deletes the stale attachments, then calls GC of every plugin.
  *
  * @param deleted is called for each attachment that was deleted
+ * @param validNow returns the valid attachments for the next GC: deletions take seconds, in which containers may come whose attachments are not in the plan
  * @throws CniError with all failures
  */
 export function collectGarbage(
@@ -229,14 +230,17 @@ export function collectGarbage(
   { stale, valid }: Pick<GarbagePlan, "stale" | "valid">,
   runtime: Runtime,
   deleted: (entry: CacheEntry) => void = () => undefined,
+  validNow: () => ValidAttachments = () => valid,
 ): void {
   if (list.disableGC) return;
   const deletions = deletionsOf(list, stale, runtime, deleted);
   const plugins = isAtLeast(list.cniVersion, "1.1.0") ? list.plugins : [];
   const collections = plugins.map((plugin) => () => {
-    const stdin = requestOf(list, plugin, { valid });
     const what = `failed to GC plugin ${plugin.type}`;
-    prefixed(what, () => call("GC", plugin, { list, attachment: noAttachment, runtime, stdin }));
+    prefixed(what, () => {
+      const stdin = requestOf(list, plugin, { valid: validNow() });
+      call("GC", plugin, { list, attachment: noAttachment, runtime, stdin });
+    });
   });
   runAllSteps([...deletions, ...collections].map((step) => ["collect garbage", step]));
 }

@@ -50,8 +50,14 @@ export function collect(
   runtime: Runtime,
   deleted: (entry: CacheEntry) => void = () => undefined,
 ): void {
-  if (hasReservations(list)) collectGarbage(list, plan, runtime, deleted);
+  if (hasReservations(list)) collectGarbage(list, plan, runtime, deleted, () => validSince(plan, list, runtime));
   else deleteStale(list, plan.stale, runtime, deleted);
+}
+
+/** Returns the valid attachments of the plan, those that have died since among them, and those that have come since. */
+function validSince({ valid }: GarbagePlan, list: NetworkList, runtime: Runtime): Owner[] {
+  const all = [...valid, ...safePlan(list, runtime).valid];
+  return [...new Map(all.map((owner) => [textOf(owner), owner])).values()];
 }
 
 const textOf = ({ containerId, ifName }: Owner): string => `${containerId} ${ifName}`;
