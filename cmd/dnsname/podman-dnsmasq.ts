@@ -15,7 +15,7 @@ import { findKernelText, findStat, findText } from "../../pkg/sys/file.ts";
 import { variable } from "../../pkg/sys/process.ts";
 import { SIGTERM } from "../../pkg/sys/signal.ts";
 import { ask } from "../../pkg/sys/syscall.ts";
-import { gatewaysOf, hostInode } from "./record.ts";
+import { findGateways, hostInode } from "./record.ts";
 
 /**
  * Writes the records of the network's containers that podman's plugin has added, and ends its dnsmasq.
@@ -35,16 +35,17 @@ export function takeOver(network: string): boolean {
 const isDnsmasqOf = (directory: string, pid: number): boolean =>
   findKernelText(`/proc/${pid}/cmdline`)?.split("\0").includes(`--conf-file=${directory}/dnsmasq.conf`) ?? false;
 
-/** Of a container that has ended nothing is answered. */
+/** Of a container that has ended nothing is answered, nor of one whose interface on the host is gone, as its bridge is. */
 function recordNames(entry: CacheEntry): void {
   const { networkName: network, containerId, ifName } = entry;
   const domain = domainIn(entry);
   const attachment = unrecordedAttachmentIn(entry, { id: "", internal: false });
   const result = resultOf(entry);
   if (domain === undefined || attachment === undefined || result === undefined) return;
+  const gateways = findGateways(result)?.map(formatPrefix);
+  if (gateways === undefined) return;
   if (findDnsnameRecord({ network, containerId, ifName }) !== undefined) return;
   const { containerName, aliases, addresses, namespace } = attachment;
-  const gateways = gatewaysOf(result).map(formatPrefix);
   const names = [containerName, ...aliases];
   writeDnsnameRecord({
     network,

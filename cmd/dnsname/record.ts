@@ -46,17 +46,22 @@ export const hostLinksOf = ({ interfaces }: Result): string[] =>
  * @throws CniError 7: the host has no interface in the network
  */
 export function gatewaysOf(result: Result): Prefix[] {
-  const rtnl = openRtnetlink();
+  const gateways = findGateways(result);
+  if (gateways !== undefined) return gateways;
   const names = hostLinksOf(result);
-  const links = names.flatMap((name) => findLink(rtnl, name) ?? []);
-  if (links.length === 0) {
-    throw invalidConf(
-      names.length === 0
-        ? "the result has no interface of the host"
-        : `the result has no interface that the host has: there is no ${names.map((name) => JSON.stringify(name)).join(", ")}`,
-      'put "dnsname" after a plugin that makes an interface on the host, as bridge does; behind macvlan, ipvlan and host-device the host is not in the network',
-    );
-  }
+  throw invalidConf(
+    names.length === 0
+      ? "the result has no interface of the host"
+      : `the result has no interface that the host has: there is no ${names.map((name) => JSON.stringify(name)).join(", ")}`,
+    'put "dnsname" after a plugin that makes an interface on the host, as bridge does; behind macvlan, ipvlan and host-device the host is not in the network',
+  );
+}
+
+/** Returns what `gatewaysOf` does; undefined: the host has no interface in the network. */
+export function findGateways(result: Result): Prefix[] | undefined {
+  const rtnl = openRtnetlink();
+  const links = hostLinksOf(result).flatMap((name) => findLink(rtnl, name) ?? []);
+  if (links.length === 0) return undefined;
   const ips = containerIpsOf(result);
   return links
     .flatMap(({ index }) => addressesOf(rtnl, index))

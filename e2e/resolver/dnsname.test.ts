@@ -226,6 +226,41 @@ t.test("dnsname: where another program has port 53, ADD says so and leaves nothi
   t.equal(dig(web, "web"), "", "dnsmasq knows nothing");
 });
 
+t.test(
+  "dnsname: a container whose bridge is gone keeps nobody from taking over from podman's dnsmasq",
+  needsRoot,
+  async (t) => {
+    const node = newNode(t);
+    const [web, db] = containersOf(node);
+    const { stdout } = node.add("db", { container: 1, network: "n0" }); // makes the bridge
+    const { interfaces } = stdout as { interfaces: { name: string; sandbox?: string }[] };
+    t.match(node.call("dnsname", "DEL", { container: 1, network: "n0" }), { status: 0 });
+    await nobodyListens(node);
+    t.match(node.call("bridge", "ADD"), { status: 0 });
+    const directory = "/var/lib/containers/cni/dnsname/n1";
+    node.sh(`mkdir -p ${directory} /var/lib/cni/results
+    printf '%s\\n' user=root listen-address=10.10.1.1 bind-interfaces no-hosts no-resolv pid-file=${directory}/pidfile > ${directory}/dnsmasq.conf
+    ${dnsmasq}/dnsmasq --conf-file=${directory}/dnsmasq.conf`);
+    const config = { cniVersion: "0.4.0", name: "n1", plugins: [{ type: "bridge" }, { type: "dnsname" }] };
+    const entry = {
+      kind: "cniCacheV1",
+      containerId: "earlier",
+      config: Buffer.from(JSON.stringify(config)).toString("base64"),
+      ifName: "eth0",
+      networkName: "n1",
+      netns: db.path,
+      result: {
+        cniVersion: "0.4.0",
+        interfaces: [{ name: "renamed" }, ...interfaces.filter(({ sandbox }) => sandbox)],
+        ips: [{ version: "4", interface: 1, address: "10.10.1.77/24" }],
+      },
+    };
+    node.write("/var/lib/cni/results/n1-earlier-eth0", JSON.stringify(entry));
+    t.match(node.call("dnsname", "ADD", { pod: "web" }), { status: 0, stderr: "" });
+    t.equal(dig(web, "web"), "10.10.1.2");
+  },
+);
+
 t.test("dnsname: CHECK, GC, and what ADD refuses", needsRoot, async (t) => {
   const node = newNode(t);
   const [web, db] = containersOf(node);
