@@ -9,6 +9,9 @@ import { callsGc, collect, safePlan } from "../gc/safe-collection.ts";
 import type { Fix } from "./finding.ts";
 import type { ConfiguredNetwork, NodeView } from "./node-view.ts";
 
+/** All fixes of a run share them; each is opened when it is needed. */
+const host = hostConnections();
+
 /** Returns the fix of dead attachments; undefined when the network is not configured, or nothing is to be collected in it. */
 export const fixByDeletion = (network: string, node: NodeView): Fix | undefined =>
   fixBy(network, node, ({ disableGC }) => !disableGC);
@@ -27,7 +30,7 @@ function fixBy(network: string, node: NodeView, isAble: (list: NetworkList) => b
         path: configured.path,
         cacheRoot: defaultCacheRoot,
         delegates: node.self.plugins,
-        host: hostConnections(),
+        host,
       };
       collect(list, safePlan(list, runtime), runtime);
     },
