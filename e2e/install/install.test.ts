@@ -109,7 +109,7 @@ t.test(
   },
 );
 
-t.test("units start programs of directories with odd names", needsRoot, async (t) => {
+t.test("units name programs in directories with odd names as systemd reads them", needsRoot, async (t) => {
   const root = await nodeWith(t, "mkdir -p '/opt/my cni%h' '/opt/my tools $&'");
   const directories = "--plugin-dir '/opt/my cni%h' --tool-dir '/opt/my tools $&'";
   const installed = root.run(`twill install --units ${directories} && cat /etc/systemd/system/*.service`);

@@ -53,8 +53,10 @@ function droppedByHost(network: ConfiguredNetwork, node: NodeView, rtnl: () => C
         const route = lookupRoute(rtnl(), address);
         return route === undefined || !leadsThrough(route, link.index);
       })
-      .map((one) => `${nameOf(entry)}: the route to ${formatAddress(one)} does not lead through ${link.name}`);
-    if (lost.length > 0) byLink.set(link, [...(byLink.get(link) ?? []), ...lost]);
+      .map(formatAddress);
+    if (lost.length === 0) continue;
+    const what = `${nameOf(entry)}: the route to ${lost.join(" or ")} does not lead through ${link.name}`;
+    byLink.set(link, [...(byLink.get(link) ?? []), what]);
   }
   return [...byLink].map(([{ name }, evidence]) => ({
     text: `the host drops what ${evidence.length} containers of network "${network.name}" send: rp_filter of ${name} is strict`,
