@@ -167,10 +167,11 @@ export const gc: Command = {
     const plan = planGarbageCollection(list, isValid, runtime);
     for (const file of plan.damaged) stderr(`cnitool: ${keptBecauseOf(file, list)}\n`);
     if (call.flags.has("dry-run")) stdout(plan.stale.map((entry) => `${nameOf(entry)}: to be deleted\n`).join(""));
-    else
-      collectGarbage(list, plan, { ...runtime, host: hostConnections() }, (entry) =>
-        stdout(`${nameOf(entry)}: deleted\n`),
-      );
+    else {
+      const validNow = () => [...plan.valid, ...planGarbageCollection(list, isValid, runtime).valid];
+      const told = (entry: CacheEntry) => stdout(`${nameOf(entry)}: deleted\n`);
+      collectGarbage(list, plan, { ...runtime, host: hostConnections() }, told, validNow);
+    }
     return plan.damaged.length === 0 ? 0 : 1;
   },
 };
