@@ -44,6 +44,7 @@ t.test("many networks with few descriptors", inFullRunOnly(needsRoot), async (t)
   });
   const limited = (args: string) => node.limited(`network ${args}`, LIMIT);
   t.match(limited(`inspect --check ${names.join(" ")}`), { status: 0, stderr: "" });
+  t.match(limited(`inspect --picture ${names.join(" ")}`), { status: 0, stderr: "" });
   node.sh(`ip netns del ${container}`);
   t.match(limited("ls"), { status: 0, stderr: "" });
   t.match(limited(`rm ${names.join(" ")}`), { status: 0, stderr: "" });

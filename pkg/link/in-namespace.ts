@@ -1,4 +1,4 @@
-/** Rtnetlink in the network namespace of a container, for programs that go on and so have to close what they open. */
+/** Rtnetlink in the network namespace of a container, or in the own one, for programs that go on and so have to close what they open. */
 import type { Connection } from "../netlink/connection.ts";
 import { closeNamespace, type Namespace } from "../sys/namespace.ts";
 import { openRtnetlink } from "./link.ts";
@@ -15,6 +15,16 @@ export function inNamespace<T>(namespace: Namespace, work: (rtnl: Connection) =>
 /** Calls `work` with an rtnetlink socket in the namespace, which stays open. @returns what it returns */
 export function withRtnetlink<T>(namespace: Namespace, work: (rtnl: Connection) => T): T {
   const rtnl = openRtnetlink(namespace);
+  try {
+    return work(rtnl);
+  } finally {
+    rtnl.close();
+  }
+}
+
+/** Calls `work` with an rtnetlink socket in the process's own namespace, then closes it. @returns what it returns */
+export function withOwnRtnetlink<T>(work: (rtnl: Connection) => T): T {
+  const rtnl = openRtnetlink();
   try {
     return work(rtnl);
   } finally {

@@ -15,7 +15,8 @@ import {
 } from "../firewall/links/link-table.ts";
 import { type Address, isIPv4, parsePrefix } from "../ip/address.ts";
 import { type BridgePort, listPorts, setPort } from "../link/bridge.ts";
-import { listLinks, openRtnetlink } from "../link/link.ts";
+import { withOwnRtnetlink } from "../link/in-namespace.ts";
+import { listLinks } from "../link/link.ts";
 import { linkLocalAddress } from "../link/mac.ts";
 import { type Connection, connect, NETLINK_NETFILTER } from "../netlink/connection.ts";
 import { isolatesPorts, parseList } from "../runtime/network-list.ts";
@@ -88,9 +89,11 @@ export const mayBeLinked = ({ networkName, record }: NetworkAttachment): boolean
 /** Reports whether links open something in a network: without its table nothing is open. */
 export function isAnyOpen(networkName: string): boolean {
   const netfilter = findNetfilter();
-  const isThere = netfilter !== undefined && hasLinkTable(netfilter, networkName);
-  netfilter?.close();
-  return isThere;
+  try {
+    return netfilter !== undefined && hasLinkTable(netfilter, networkName);
+  } finally {
+    netfilter?.close();
+  }
 }
 
 /** Returns undefined on a kernel without nfnetlink. */
@@ -116,36 +119,45 @@ export interface LinkChange {
  * @throws CniError 999: the kernel refuses. 5: the cache cannot be read
  */
 export function placeLinks(networkName: string, cacheRoot: string, change: LinkChange = {}): void {
-  const rtnl = openRtnetlink();
+  withConnections((rtnl, netfilter) => {
+    const { wanted, ports, targets } = linksOf({ networkName, cacheRoot, rtnl, netfilter, change });
+    isolate(
+      rtnl,
+      ports.filter(({ name, isolated }) => !targets.has(name) && !isolated),
+      true,
+    );
+    if (netfilter === undefined) {
+      if (wanted.holes.length > 0) throw lacksNetfilter(networkName);
+      return;
+    }
+    try {
+      placeLinkHoles(netfilter, networkName, wanted);
+    } catch (error) {
+      const lacksRules = !hasLinkTable(netfilter, networkName);
+      if (lacksRules)
+        isolate(
+          rtnl,
+          ports.filter(({ isolated }) => !isolated),
+          true,
+        );
+      throw error;
+    }
+    isolate(
+      rtnl,
+      ports.filter(({ name, isolated }) => targets.has(name) && isolated),
+      false,
+    );
+  });
+}
+
+/** Calls `work` with what links need of the kernel, then closes it: many networks may have links. */
+function withConnections<T>(work: (rtnl: Connection, netfilter: Connection | undefined) => T): T {
   const netfilter = findNetfilter();
-  const { wanted, ports, targets } = linksOf({ networkName, cacheRoot, rtnl, netfilter, change });
-  isolate(
-    rtnl,
-    ports.filter(({ name, isolated }) => !targets.has(name) && !isolated),
-    true,
-  );
-  if (netfilter === undefined) {
-    if (wanted.holes.length > 0) throw lacksNetfilter(networkName);
-    return;
-  }
   try {
-    placeLinkHoles(netfilter, networkName, wanted);
-  } catch (error) {
-    const lacksRules = !hasLinkTable(netfilter, networkName);
-    if (lacksRules)
-      isolate(
-        rtnl,
-        ports.filter(({ isolated }) => !isolated),
-        true,
-      );
-    throw error;
+    return withOwnRtnetlink((rtnl) => work(rtnl, netfilter));
+  } finally {
+    netfilter?.close();
   }
-  isolate(
-    rtnl,
-    ports.filter(({ name, isolated }) => targets.has(name) && isolated),
-    false,
-  );
-  for (const connection of [rtnl, netfilter]) connection.close();
 }
 
 const lacksNetfilter = (networkName: string): CniError =>
@@ -273,11 +285,10 @@ export interface LinkProblem {
 /** Returns what is otherwise than the records of a network say; changes nothing. @throws CniError 5: the cache cannot be read */
 export function findLinkProblems(networkName: string, cacheRoot: string): LinkProblem[] {
   if (!hasLinks(networkName, listAllAttachmentRecords().records)) return [];
-  const rtnl = openRtnetlink();
-  const netfilter = findNetfilter();
-  const { wanted, ports, targets, ends } = linksOf({ networkName, cacheRoot, rtnl, netfilter, change: {} });
-  const difference = netfilter && findLinkDifference(netfilter, networkName, wanted); // without nfnetlink, no link that opens something was connected
-  for (const connection of [rtnl, netfilter]) connection?.close();
+  const { wanted, ports, targets, ends, difference } = withConnections((rtnl, netfilter) => {
+    const links = linksOf({ networkName, cacheRoot, rtnl, netfilter, change: {} });
+    return { ...links, difference: netfilter && findLinkDifference(netfilter, networkName, links.wanted) };
+  });
   const linked = new Set(wanted.holes.flatMap(({ client, target }) => [client, target]));
   const containersAt = (names: ReadonlySet<string>) =>
     ends.filter(({ port }) => names.has(port)).map(({ containerId }) => containerId);

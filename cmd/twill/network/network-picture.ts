@@ -1,7 +1,7 @@
 /** What --picture and --svg of inspect draw: a network as it is on this host now. */
 import { formatPrefix } from "../../../pkg/ip/address.ts";
 import { listAddresses } from "../../../pkg/link/address.ts";
-import { openRtnetlink } from "../../../pkg/link/link.ts";
+import { withOwnRtnetlink } from "../../../pkg/link/in-namespace.ts";
 import { listRoutes } from "../../../pkg/link/route.ts";
 import { AF_INET, AF_INET6 } from "../../../pkg/netlink/rtnetlink/family.ts";
 import { RT_SCOPE_LINK } from "../../../pkg/netlink/rtnetlink/route.ts";
@@ -19,8 +19,7 @@ export function pictureOf(
   view: HostView,
 ): Picture {
   const { name, driver, ipam, internal } = network;
-  const rtnl = openRtnetlink();
-  const addresses = listAddresses(rtnl);
+  const addresses = withOwnRtnetlink(listAddresses);
   const ends = attachments.map((attachment) => endsOf(attachment, view));
   const about = [driver, ...(internal ? ["internal"] : []), ...ipam.config.map(({ subnet }) => subnet)];
   return {
@@ -92,8 +91,7 @@ const described = ({ name, index }: { name: string; index: number }, addresses: 
 function wayOut({ driver, list }: NetworkDefinition, { names }: HostView, addresses: Addresses): BeyondRow[] {
   if (driver !== "bridge") return [];
   const isMasqueraded = list?.plugins[0]?.["ipMasq"] === true;
-  const rtnl = openRtnetlink();
-  const routes = [AF_INET, AF_INET6].flatMap((family) => listRoutes(rtnl, family));
+  const routes = withOwnRtnetlink((rtnl) => [AF_INET, AF_INET6].flatMap((family) => listRoutes(rtnl, family)));
   const uplinks = new Map<string, number>();
   for (const { destination, outputIndex = 0 } of routes) {
     const name = names.get(outputIndex);
