@@ -218,6 +218,11 @@ export function planGarbageCollection(
   };
 }
 
+/** Returns each attachment once. */
+const distinct = (attachments: ValidAttachments): ValidAttachments => [
+  ...new Map(attachments.map((one) => [`${one.containerId} ${one.ifName}`, one])).values(),
+];
+
 /**
  * Deletes the stale attachments, then calls GC of every plugin.
  *
@@ -238,7 +243,7 @@ export function collectGarbage(
   const collections = plugins.map((plugin) => () => {
     const what = `failed to GC plugin ${plugin.type}`;
     prefixed(what, () => {
-      const stdin = requestOf(list, plugin, { valid: validNow() });
+      const stdin = requestOf(list, plugin, { valid: distinct(validNow()) });
       call("GC", plugin, { list, attachment: noAttachment, runtime, stdin });
     });
   });

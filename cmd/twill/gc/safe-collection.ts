@@ -55,10 +55,10 @@ export function collect(
 }
 
 /** Returns the valid attachments of the plan, those that have died since among them, and those that have come since. */
-function validSince({ valid }: GarbagePlan, list: NetworkList, runtime: Runtime): Owner[] {
-  const all = [...valid, ...safePlan(list, runtime).valid];
-  return [...new Map(all.map((owner) => [textOf(owner), owner])).values()];
-}
+const validSince = ({ valid }: GarbagePlan, list: NetworkList, runtime: Runtime): Owner[] => [
+  ...valid,
+  ...safePlan(list, runtime).valid,
+];
 
 const textOf = ({ containerId, ifName }: Owner): string => `${containerId} ${ifName}`;
 
