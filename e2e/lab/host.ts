@@ -356,7 +356,8 @@ function processesIn(names: readonly string[]): number[] {
     .filter((pid) => pid > 0 && namespaces.has(namespaceOf(pid)));
 }
 
-function killIfAlive(pid: number): void {
+/** Kills a process, which may have ended meanwhile. */
+export function killIfAlive(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {

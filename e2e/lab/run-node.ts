@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { type Host, newHost, type Ran } from "./host.ts";
 import { ourBin, ourTools } from "./project.ts";
-import "./search-path.ts";
+import { searchPath } from "./search-path.ts";
 
 export interface Running {
   /** Its end. */
@@ -31,7 +31,7 @@ export interface RunNode extends Host {
   runFiles(): string[];
 }
 
-const path = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d", PATH: process.env["PATH"] ?? "" };
+const path = { CNI_PATH: ourBin, NETCONFPATH: "/var/lib/net.d", PATH: searchPath };
 /** The resolver that is started has its socket in a folder of the host, and ends when the containers are gone. */
 const ownRun = 'mkdir -p /run/twill /var/lib/run && mount --bind /var/lib/run /run/twill && exec "$0" "$@"';
 

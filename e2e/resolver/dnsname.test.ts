@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { unpackedFolder } from "../../dev/unpacked.mjs";
-import { type Call, type Container, type Host, type Namespace, newHost, type Verb } from "../lab/host.ts";
+import { type Call, type Container, type Host, killIfAlive, type Namespace, newHost, type Verb } from "../lab/host.ts";
 import { inLongRunOnly, needsRoot } from "../lab/needs.ts";
 import { ourTools, projectRoot } from "../lab/project.ts";
 
@@ -17,7 +17,8 @@ interface Node extends Host {
   call(plugin: string, verb: Verb, call?: PodCall): ReturnType<Host["cni"]>;
   /** Calls ADD of bridge and dnsname. @returns the result of dnsname */
   add(pod: string, call?: PodCall): ReturnType<Host["cni"]>;
-  resolvers(): number[];
+  /** Kills both processes of the resolver, also those that one of them has started for the other meanwhile. */
+  killResolver(): void;
 }
 
 interface PodCall extends Call {
@@ -38,7 +39,7 @@ function newNode(t: Test, { containers = 2, bin = {} as { dnsname?: string } } =
     printf 'nameserver 127.0.0.53\\n' > /var/lib/resolv.conf && mount --bind /var/lib/resolv.conf /etc/resolv.conf`);
   const inHost = () =>
     execFileSync("ip", ["netns", "pids", host.name], { encoding: "utf8" }).split("\n").filter(Boolean);
-  t.teardown(() => inHost().forEach((pid) => void process.kill(Number(pid), "SIGKILL")));
+  t.teardown(() => inHost().forEach((pid) => void killIfAlive(Number(pid))));
   const results = new Map<number, unknown>();
   const call: Node["call"] = (
     plugin,
@@ -77,7 +78,9 @@ function newNode(t: Test, { containers = 2, bin = {} as { dnsname?: string } } =
       t.match(call("bridge", "ADD", { ...options, keys: {} }), { status: 0 });
       return call("dnsname", "ADD", { pod, ...options });
     },
-    resolvers: () => inHost().map(Number),
+    killResolver() {
+      for (let pids = inHost(); pids.length > 0; pids = inHost()) for (const pid of pids) killIfAlive(Number(pid));
+    },
   };
 }
 
@@ -266,7 +269,7 @@ t.test("dnsname: CHECK, GC, and what ADD refuses", needsRoot, async (t) => {
   const [web, db] = containersOf(node);
   t.match(node.add("web"), { status: 0 });
   t.match(node.call("dnsname", "CHECK", { pod: "web" }), { status: 0, stdout: "" });
-  for (const pid of node.resolvers()) process.kill(pid, "SIGKILL");
+  node.killResolver();
   await nobodyListens(node);
   t.match(node.call("dnsname", "CHECK", { pod: "web" }), {
     status: 1,
