@@ -229,23 +229,24 @@ t.test(
   },
 );
 
-/** The commands of the page about what isolated ports do not stop: with iptables, with nftables, and for bridges. */
-const [withIptables = "", , forBridges = ""] = blocksBelow("### Through the host, where containers are apart");
+/** Returns the commands of the page about what isolated ports do not stop: with iptables, with nftables, and for bridges. */
+const rulesOfPage = () => blocksBelow("### Through the host, where containers are apart");
 
 function blocksBelow(heading: string): string[] {
   const [, section = ""] = readFileSync("docs/docker-networks.md", "utf8").split(`${heading}\n`);
   return [...(section.split(/^## /m)[0] ?? "").matchAll(/^```sh\n(.*?)^```$/gms)].map(([, commands = ""]) => commands);
 }
 
-for (const [how, rules] of [
-  ["iptables", withIptables],
-  ["a table for bridges", forBridges],
+for (const [how, block] of [
+  ["iptables", 0],
+  ["a table for bridges", 2],
 ] as const)
   for (const filtersBridges of [0, 1])
     t.test(
       `what two isolated containers send each other through the host is dropped by the page's rules with ${how}, and no link is, bridge-nf-call-iptables=${filtersBridges}`,
       inFullRunOnly(needs),
       async (t) => {
+        const rules = rulesOfPage()[block] ?? "";
         const node = newNode(t, 2);
         const [other, client] = node.containers;
         const setting = "/proc/sys/net/bridge/bridge-nf-call-ip";
