@@ -136,7 +136,7 @@ function isShared(netfilter: Connection, refs: ChainRefs, isAnothers: IsAnothers
 }
 
 const isOwn = (netfilter: Connection, chain: ChainRef, comment: string): boolean =>
-  findRules(netfilter, chain, CHECK).every((body) => commentOf(body) === comment);
+  findRules(netfilter, chain, COMMENT).every((body) => commentOf(body) === comment);
 
 const sameName = ({ containerId, ifName }: AttachmentId, chain: string): CniError =>
   new CniError({
@@ -212,17 +212,15 @@ function staleChecks(netfilter: Connection, rtnl: Connection): ChainRefs[] {
   const found = new Set(
     listChains(netfilter, TABLE.family)
       .filter(({ table, name }) => table === TABLE.table && name?.startsWith(IFACE_CHAIN))
-      .flatMap(({ name = "" }) => findRules(netfilter, { ...TABLE, chain: name }, CHECK).map(commentOf)),
+      .flatMap(({ name = "" }) => findRules(netfilter, { ...TABLE, chain: name }, COMMENT).map(commentOf)),
   );
   const alive = new Set<string>();
-  for (const body of findRules(netfilter, PREROUTING, CHECK)) {
+  for (const body of findRules(netfilter, PREROUTING, COMMENT)) {
     found.add(commentOf(body));
     if (comesFromLink(rtnl, body)) alive.add(commentOf(body));
   }
   return [...found].filter((comment) => !alive.has(comment)).map((comment) => chainsOf(comment.slice(COMMENT.length)));
 }
-
-const CHECK = COMMENT;
 
 function comesFromLink(rtnl: Connection, body: Uint8Array): boolean {
   const ifName = interfaceOf(body);

@@ -22,7 +22,7 @@ import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../../netlink/nlmsg.ts";
 import { attributeEnd, attributeType, bytes, Input, NLA_TYPE_MASK, nested, type Wire } from "../../netlink/wire.ts";
 import { isErrno } from "../../sys/errno.ts";
 import { decode as decodeText } from "../../sys/text.ts";
-import { matcherFor, ReadRules, type Wanted } from "./wanted-rule.ts";
+import { matcherFor, ReadRules, readOnce, type Wanted } from "./wanted-rule.ts";
 
 /** A chain by name. */
 export interface ChainRef {
@@ -261,14 +261,8 @@ function readRules(
 }
 
 /** Returns the rules as they were when they were first read through this connection. @param memory The connection's */
-function remembered(netfilter: Connection, memory: Map<string, unknown>, place: RulesPlace): ReadRules {
-  const key = memoryKey(place);
-  const known = memory.get(key);
-  if (known instanceof ReadRules) return known;
-  const read = new ReadRules(readRules(netfilter, place, undefined));
-  memory.set(key, read);
-  return read;
-}
+const remembered = (netfilter: Connection, memory: Map<string, unknown>, place: RulesPlace): ReadRules =>
+  readOnce(memory, memoryKey(place), () => readRules(netfilter, place, undefined));
 
 const memoryKey = ({ family, table, chain = "" }: RulesPlace): string => `rules ${family} ${table} ${chain}`;
 

@@ -32,7 +32,7 @@ import { isErrno } from "../../sys/errno.ts";
 import { findBytes } from "../../sys/find-bytes.ts";
 import { decode as decodeText, encode as encodeText } from "../../sys/text.ts";
 import { NOT_THERE } from "./ruleset.ts";
-import { ReadRules } from "./wanted-rule.ts";
+import { ReadRules, readOnce } from "./wanted-rule.ts";
 
 /** A set or map by name. */
 export interface SetRef {
@@ -412,13 +412,7 @@ export const countElementsWith = (netfilter: Connection, place: SetRef, text: st
 function encodedWith(netfilter: Connection, place: SetRef, text: string): Uint8Array[] {
   const { memory } = netfilter;
   if (memory === undefined) return readElements(netfilter, place, text);
-  const key = memoryKey(place);
-  let known = memory.get(key);
-  if (!(known instanceof ReadRules)) {
-    known = new ReadRules(readElements(netfilter, place, ""));
-    memory.set(key, known);
-  }
-  return (known as ReadRules).holding(text);
+  return readOnce(memory, memoryKey(place), () => readElements(netfilter, place, "")).holding(text);
 }
 
 const memoryKey = ({ family, table, set }: SetRef): string => `elements ${family} ${table} ${set}`;

@@ -110,6 +110,15 @@ export class ReadRules {
   }
 }
 
+/** Returns what was read when the key was first asked for through a connection. @param memory The connection's */
+export function readOnce(memory: Map<string, unknown>, key: string, read: () => readonly Uint8Array[]): ReadRules {
+  const known = memory.get(key);
+  if (known instanceof ReadRules) return known;
+  const found = new ReadRules(read());
+  memory.set(key, found);
+  return found;
+}
+
 interface Needle {
   bytes: Uint8Array;
   /** Addresses are values of attributes, which begin at multiples of 4; texts may begin anywhere. */
