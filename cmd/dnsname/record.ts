@@ -12,12 +12,13 @@ import {
   parsePrefix,
 } from "../../pkg/ip/address.ts";
 import { addressesOf } from "../../pkg/link/address.ts";
-import { findLink, openRtnetlink } from "../../pkg/link/link.ts";
+import { withOwnRtnetlink } from "../../pkg/link/in-namespace.ts";
+import { findLink } from "../../pkg/link/link.ts";
 import { RT_SCOPE_UNIVERSE } from "../../pkg/netlink/rtnetlink/route.ts";
 import { shortContainerId } from "../../pkg/network/container.ts";
 import { containerNameOf } from "../../pkg/network/container-name.ts";
 import type { DnsnameRecord } from "../../pkg/resolver/dnsname-record.ts";
-import { findStat } from "../../pkg/sys/file.ts";
+import { inodeAt } from "../../pkg/sys/file.ts";
 import { OWN_NAMESPACE } from "../../pkg/sys/namespace.ts";
 import { identifyNamespace } from "../../pkg/sys/namespace-identity.ts";
 import type { DnsnameConf } from "./netconf.ts";
@@ -59,13 +60,13 @@ export function gatewaysOf(result: Result): Prefix[] {
 
 /** Returns what `gatewaysOf` does; undefined: the host has no interface in the network. */
 export function findGateways(result: Result): Prefix[] | undefined {
-  const rtnl = openRtnetlink();
-  const links = hostLinksOf(result).flatMap((name) => findLink(rtnl, name) ?? []);
-  if (links.length === 0) return undefined;
+  const addresses = withOwnRtnetlink((rtnl) => {
+    const links = hostLinksOf(result).flatMap((name) => findLink(rtnl, name) ?? []);
+    return links.length === 0 ? undefined : links.flatMap(({ index }) => addressesOf(rtnl, index));
+  });
   const ips = containerIpsOf(result);
-  return links
-    .flatMap(({ index }) => addressesOf(rtnl, index))
-    .filter(({ scope, prefix }) => scope === RT_SCOPE_UNIVERSE && ips.some((ip) => isGatewayOf(prefix, ip)))
+  return addresses
+    ?.filter(({ scope, prefix }) => scope === RT_SCOPE_UNIVERSE && ips.some((ip) => isGatewayOf(prefix, ip)))
     .map(({ prefix }) => prefix);
 }
 
@@ -98,4 +99,4 @@ export function recordOf(
 }
 
 /** Returns the inode of the namespace that has the gateways' addresses. */
-export const hostInode = (): string => String(findStat(OWN_NAMESPACE)?.inode);
+export const hostInode = (): string => String(inodeAt(OWN_NAMESPACE));

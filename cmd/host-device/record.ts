@@ -9,7 +9,15 @@ import type { AttachmentId } from "../../pkg/cni/attachment-id.ts";
 import { isObject, type JsonObject, parseJson, printJson } from "../../pkg/config/json.ts";
 import { type LinkAttributes, parseAttributes, printAttributes } from "../../pkg/link/attributes.ts";
 import type { Link } from "../../pkg/link/link.ts";
-import { createFile, findDirectory, findStat, makeDirectories, readRecord, removeFile } from "../../pkg/sys/file.ts";
+import {
+  createFile,
+  findDirectory,
+  findStat,
+  inodeAt,
+  makeDirectories,
+  readRecord,
+  removeFile,
+} from "../../pkg/sys/file.ts";
 import { findNamespace, type Namespace } from "../../pkg/sys/namespace.ts";
 import { hardwarePathOf } from "./device.ts";
 
@@ -138,7 +146,7 @@ export function namespaceOf({ netns, inode }: DeviceRecord): Namespace | undefin
   return inode !== "" && inodeOf(netns) === inode ? findNamespace(netns) : undefined;
 }
 
-const inodeOf = (netns: string): string => String(findStat(netns)?.inode ?? "");
+const inodeOf = (netns: string): string => inodeAt(netns) ?? "";
 
 /** Whether the hardware has an interface in any namespace. A directory in /sys is visible in all, its content is not. */
 export const hasInterfaceSomewhere = ({ sysfs }: DeviceRecord): boolean =>

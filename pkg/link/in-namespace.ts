@@ -13,18 +13,13 @@ export function inNamespace<T>(namespace: Namespace, work: (rtnl: Connection) =>
 }
 
 /** Calls `work` with an rtnetlink socket in the namespace, which stays open. @returns what it returns */
-export function withRtnetlink<T>(namespace: Namespace, work: (rtnl: Connection) => T): T {
-  const rtnl = openRtnetlink(namespace);
-  try {
-    return work(rtnl);
-  } finally {
-    rtnl.close();
-  }
-}
+export const withRtnetlink = <T>(namespace: Namespace, work: (rtnl: Connection) => T): T =>
+  closedAfter(openRtnetlink(namespace), work);
 
 /** Calls `work` with an rtnetlink socket in the process's own namespace, then closes it. @returns what it returns */
-export function withOwnRtnetlink<T>(work: (rtnl: Connection) => T): T {
-  const rtnl = openRtnetlink();
+export const withOwnRtnetlink = <T>(work: (rtnl: Connection) => T): T => closedAfter(openRtnetlink(), work);
+
+function closedAfter<T>(rtnl: Connection, work: (rtnl: Connection) => T): T {
   try {
     return work(rtnl);
   } finally {

@@ -13,7 +13,7 @@ import {
   listCaches,
   readCacheFiles,
 } from "../runtime/result-cache.ts";
-import { findStat } from "../sys/file.ts";
+import { inodeAt } from "../sys/file.ts";
 import { identifiedState, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 import type { NamespaceState } from "../sys/namespace-state.ts";
 import { type AttachmentRecord, listAllAttachmentRecords, recordDirectory } from "./attachment-record.ts";
@@ -158,18 +158,9 @@ export interface AttachedInterface {
   ifName: string;
 }
 
-/**
- * Lists what a namespace is attached to.
- *
- * @param known All records, where the caller has read them
- * @throws CniError 5: the cache cannot be read
- */
-export function listInterfacesOf(
-  namespace: NamespaceIdentity,
-  cacheRoot: string,
-  known?: readonly AttachmentRecord[],
-): AttachedInterface[] {
-  const { records, unrecorded } = readAttached(cacheRoot, undefined, known);
+/** Lists what a namespace is attached to. @throws CniError 5: the cache cannot be read */
+export function listInterfacesOf(namespace: NamespaceIdentity, cacheRoot: string): AttachedInterface[] {
+  const { records, unrecorded } = readAttached(cacheRoot);
   return [
     ...records.filter((record) => isSameNamespace(record.namespace, namespace)),
     ...unrecorded.filter((entry) => isAt(namespacePath(entry), namespace)),
@@ -204,10 +195,9 @@ export function withEntry(attachment: NetworkAttachment, cacheRoot: string): Net
 function readAttached(
   cacheRoot: string,
   networkName?: string,
-  known: readonly AttachmentRecord[] = listAllAttachmentRecords().records,
 ): { records: AttachmentRecord[]; unrecorded: CacheEntry[] } {
   const isWanted = (one: { networkName: string }) => networkName === undefined || one.networkName === networkName;
-  const records = known.filter(isWanted);
+  const records = listAllAttachmentRecords().records.filter(isWanted);
   const recorded = new Set(records.map(cacheFileName));
   const prefix = networkName === undefined ? "" : `${networkName}-`;
   const unrecorded = readEntries(cacheRoot, (fileName) => fileName.startsWith(prefix) && !recorded.has(fileName));
@@ -223,7 +213,5 @@ const isSameNamespace = (one: NamespaceIdentity, other: NamespaceIdentity): bool
   one.inode === other.inode && one.cookie === other.cookie && one.bootId === other.bootId;
 
 /** Reports whether the path leads to the namespace now. */
-const isAt = (path: string | undefined, { inode }: NamespaceIdentity): boolean => {
-  const found = path === undefined ? undefined : findStat(path)?.inode;
-  return found !== undefined && String(found) === inode;
-};
+const isAt = (path: string | undefined, { inode }: NamespaceIdentity): boolean =>
+  path !== undefined && inodeAt(path) === inode;

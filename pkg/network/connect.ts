@@ -29,7 +29,7 @@ import {
 import { type NetworkList, parseList, publishesPorts } from "../runtime/network-list.ts";
 import { nowMs } from "../sys/clock.ts";
 import { isErrno, SystemError } from "../sys/errno.ts";
-import { findStat } from "../sys/file.ts";
+import { inodeAt } from "../sys/file.ts";
 import { isOwnNamespace, type Namespace, NotANamespace, openNamespace, within } from "../sys/namespace.ts";
 import { identifiedState, identifyNamespace, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 import {
@@ -97,7 +97,7 @@ export function connectContainer(
   const namespace = namespaceOf(container);
   if (isOwnNamespace(container.netns)) throw isHost(container);
   const { records } = listAllAttachmentRecords();
-  const present = listInterfacesOf(namespace, runtime.cacheRoot, records);
+  const present = listInterfacesOf(namespace, runtime.cacheRoot);
   if (present.some(({ networkName }) => networkName === network.name)) throw isConnected(network, container);
   if (options.ips.length > 0) refuseTakenAddresses(network, options, runtime);
   const attachment: RuntimeAttachment = {
@@ -231,11 +231,6 @@ function namespaceOf({ netns }: Container): NamespaceIdentity {
     });
   }
 }
-
-const inodeOf = (path: string): string | undefined => {
-  const inode = findStat(path)?.inode;
-  return inode === undefined ? undefined : String(inode);
-};
 
 function refuseOptions(
   network: PluginNetwork,
@@ -512,7 +507,7 @@ function tellPlaced(
     if (netns === undefined) return;
     const namespace = record?.namespace ?? identifyNamespace(netns);
     const left = listInterfacesOf(namespace, runtime.cacheRoot).filter((one) => one.ifName !== ifName);
-    if (inodeOf(netns) !== namespace.inode) {
+    if (inodeAt(netns) !== namespace.inode) {
       if (left.length > 0) tellNotMoved(`its namespace is not at ${netns} any more`);
       return;
     }
@@ -550,9 +545,9 @@ function attachmentCalled(
   const exact = attachments.filter(({ containerId, containerName, netns }) =>
     [containerId, containerName, netns].includes(text),
   );
-  const inode = container === undefined ? undefined : inodeOf(container.netns);
+  const inode = container === undefined ? undefined : inodeAt(container.netns);
   const same = attachments.filter(
-    ({ netns }) => inode !== undefined && netns !== undefined && inodeOf(netns) === inode,
+    ({ netns }) => inode !== undefined && netns !== undefined && inodeAt(netns) === inode,
   );
   const begun = attachments.filter(({ containerId }) => text !== "" && containerId.startsWith(text));
   const found = [exact, same, begun].find((list) => list.length > 0) ?? [];

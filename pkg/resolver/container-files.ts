@@ -7,7 +7,7 @@
 import { withHosts, withoutResolver, withResolver } from "../dns/resolv-conf.ts";
 import { formatAddress } from "../ip/address.ts";
 import { isErrno, SystemError } from "../sys/errno.ts";
-import { closeFile, findStat } from "../sys/file.ts";
+import { closeFile, findStat, inodeAt } from "../sys/file.ts";
 import type { NamespaceIdentity } from "../sys/namespace-identity.ts";
 import { processes } from "../sys/namespace-state.ts";
 import { openRoot, rewriteInRoot, UnsafeFile } from "../sys/rooted-file.ts";
@@ -80,7 +80,7 @@ function findRoot({ inode }: NamespaceIdentity): number | undefined {
 
 function isIn(process: string, inode: string): boolean {
   try {
-    return String(findStat(`/proc/${process}/ns/net`)?.inode) === inode;
+    return inodeAt(`/proc/${process}/ns/net`) === inode;
   } catch (error) {
     if (error instanceof SystemError) return false; // it has ended, or may not be looked at
     throw error;

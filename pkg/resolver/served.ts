@@ -9,7 +9,7 @@ import {
   readUnrecordedAttachments,
   type UnrecordedAttachment,
 } from "../network/unrecorded-attachment.ts";
-import { findDirectory, findStat } from "../sys/file.ts";
+import { findDirectory, findStat, inodeAt } from "../sys/file.ts";
 import { OWN_NAMESPACE } from "../sys/namespace.ts";
 import { identifiedState, type NamespaceIdentity } from "../sys/namespace-identity.ts";
 import { type DnsnameRecord, dnsnameDirectory, readDnsnameRecords } from "./dnsname-record.ts";
@@ -38,7 +38,7 @@ export const RESOLVER_ADDRESS: Address = Uint8Array.of(127, 0, 0, 11);
 
 /** Reports whether the namespace is known to be gone. Its path alone is looked at first, since that costs least. */
 export function isGone(namespace: NamespaceIdentity): boolean {
-  return String(findStat(namespace.path)?.inode) !== namespace.inode && identifiedState(namespace) === "dead";
+  return inodeAt(namespace.path) !== namespace.inode && identifiedState(namespace) === "dead";
 }
 
 export interface Served {

@@ -480,6 +480,12 @@ function forEachEntry(fd: number, path: string, visit: (name: string) => unknown
   }
 }
 
+/** Returns the inode of what a path leads to, as a text, which records and keys have it as; undefined: nothing is there. */
+export function inodeAt(path: string): string | undefined {
+  const inode = findStat(path)?.inode;
+  return inode === undefined ? undefined : String(inode);
+}
+
 /** Returns the attributes of `path`; undefined when it does not exist. A symbolic link is followed unless `link` is "link". */
 export function findStat(path: string, link: "follow" | "link" = "follow"): Stat | undefined {
   const buffer = new Uint8Array(256);

@@ -6,7 +6,7 @@
  */
 import { bootId } from "./boot-id.ts";
 import { isErrno, SystemError } from "./errno.ts";
-import { closeFile, findStat } from "./file.ts";
+import { closeFile, findStat, inodeAt } from "./file.ts";
 import { closeNamespace, findNamespace, NotANamespace, within } from "./namespace.ts";
 import { mountedNamespaces, mountTables, type NamespaceState, processes, seesAllProcesses } from "./namespace-state.ts";
 import { namespaceCookie, openSocket, SOCK_DGRAM } from "./socket.ts";
@@ -78,11 +78,6 @@ function stateAt(
 
 const findIdentity = (path: string): Omit<NamespaceIdentity, "path" | "bootId"> | undefined =>
   inNamespaceAt(path, (inode) => ({ inode, cookie: ownCookie(), procInode: procInodeOf("thread-self") ?? "0" }));
-
-function inodeAt(path: string): string | undefined {
-  const inode = findStat(path)?.inode;
-  return inode === undefined ? undefined : String(inode);
-}
 
 /** Runs `work` in the namespace at a path, whose inode it is given; undefined when nothing, or something else, is there. */
 function inNamespaceAt<T>(path: string, work: (inode: string) => T): T | undefined {

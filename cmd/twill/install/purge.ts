@@ -47,6 +47,7 @@ import { cachedAttachment, deleteNetwork } from "../../../pkg/runtime/network.ts
 import { type NetworkList, parseList } from "../../../pkg/runtime/network-list.ts";
 import { nameOf } from "../../../pkg/runtime/result-cache.ts";
 import { findDirectory, findStat } from "../../../pkg/sys/file.ts";
+import { lazy } from "../../../pkg/sys/lazy.ts";
 import { findNamespace } from "../../../pkg/sys/namespace.ts";
 import { identifiedState } from "../../../pkg/sys/namespace-identity.ts";
 import type { NamespaceState } from "../../../pkg/sys/namespace-state.ts";
@@ -349,7 +350,8 @@ function stateSteps({ network }: PurgeOptions): Step[] {
 /** The tables that only twill makes, once no attachment is in them. A table with somebody else's rules or chains stays. */
 function tableSteps({ network }: PurgeOptions): Step[] {
   const netfilter = connect(NETLINK_NETFILTER);
-  const hasLink = (name: string) => findLink(openRtnetlink(), name) !== undefined;
+  const rtnl = lazy(openRtnetlink);
+  const hasLink = (name: string) => findLink(rtnl(), name) !== undefined;
   const links = networksWithLinkHoles(netfilter)
     .filter((name) => network === undefined || name === network)
     .map((name) => linkTableOf(netfilter, name, hasLink));
