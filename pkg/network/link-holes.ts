@@ -121,9 +121,10 @@ export interface LinkChange {
 export function placeLinks(networkName: string, cacheRoot: string, change: LinkChange = {}): void {
   withConnections((rtnl, netfilter) => {
     const { wanted, ports, targets } = linksOf({ networkName, cacheRoot, rtnl, netfilter, change });
+    const isTarget = ({ name }: BridgePort) => targets.has(name);
     isolate(
       rtnl,
-      ports.filter(({ name, isolated }) => !targets.has(name) && !isolated),
+      ports.filter((port) => !isTarget(port)),
       true,
     );
     if (netfilter === undefined) {
@@ -133,20 +134,10 @@ export function placeLinks(networkName: string, cacheRoot: string, change: LinkC
     try {
       placeLinkHoles(netfilter, networkName, wanted);
     } catch (error) {
-      const lacksRules = !hasLinkTable(netfilter, networkName);
-      if (lacksRules)
-        isolate(
-          rtnl,
-          ports.filter(({ isolated }) => !isolated),
-          true,
-        );
+      if (!hasLinkTable(netfilter, networkName)) isolate(rtnl, ports, true);
       throw error;
     }
-    isolate(
-      rtnl,
-      ports.filter(({ name, isolated }) => targets.has(name) && isolated),
-      false,
-    );
+    isolate(rtnl, ports.filter(isTarget), false);
   });
 }
 
@@ -167,9 +158,10 @@ const lacksNetfilter = (networkName: string): CniError =>
     remedy: "use a kernel with nf_tables for bridges (CONFIG_NF_TABLES_BRIDGE), or connect without --link",
   });
 
-/** A port whose container ends just now is gone. */
+/** Sets the flag of ports that have it otherwise. A port whose container ends just now is gone. */
 function isolate(rtnl: Connection, ports: readonly BridgePort[], isolated: boolean): void {
-  for (const refusal of rtnl.attemptAll(ports.map(({ index }) => setPort(index, { isolated }))))
+  const changed = ports.filter((port) => port.isolated !== isolated);
+  for (const refusal of rtnl.attemptAll(changed.map(({ index }) => setPort(index, { isolated }))))
     if (refusal !== undefined && !isErrno(refusal, "ENODEV", "EOPNOTSUPP", "EINVAL")) throw refusal;
 }
 

@@ -54,23 +54,22 @@ function answerRequest(fd: number, loop: EventLoop, { sync, stop }: ControlReque
 
 /** Asks the resolver on that socket to read the records. @throws SystemError ENOENT, ECONNREFUSED: there is none; ETIMEDOUT, EPROTO: it gave no answer */
 export function requestSync(path: string): SyncAnswer {
-  const fd = connectUnix(path);
-  try {
-    sendStream(fd, encode(SYNC), "wait");
-    const answer = answerIn(readToEnd(fd, path));
-    if (answer === undefined) throw new SystemError("recvfrom", Errno.EPROTO, path);
-    return answer;
-  } finally {
-    closeFile(fd);
-  }
+  const answer = answerIn(exchange(path, SYNC));
+  if (answer === undefined) throw new SystemError("recvfrom", Errno.EPROTO, path);
+  return answer;
 }
 
 /** Has the resolver on that socket end, and waits for it. @throws SystemError ENOENT, ECONNREFUSED: there is none; ETIMEDOUT: it goes on */
 export function requestStop(path: string): void {
+  exchange(path, STOP);
+}
+
+/** Sends a request, and waits until the connection is closed. @returns the answer */
+function exchange(path: string, request: string): string {
   const fd = connectUnix(path);
   try {
-    sendStream(fd, encode(STOP), "wait");
-    readToEnd(fd, path);
+    sendStream(fd, encode(request), "wait");
+    return readToEnd(fd, path);
   } finally {
     closeFile(fd);
   }
